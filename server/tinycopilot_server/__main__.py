@@ -1,0 +1,15 @@
+"""`tinycopilot-server`, or `python -m tinycopilot_server`: the language server over stdio, or `--tcp PORT` on loopback."""
+
+import sys
+from collections.abc import Sequence
+
+from tinycopilot.cli import main as run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `tinycopilot serve`."""
+    return run_command(["serve", *(sys.argv[1:] if argv is None else argv)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

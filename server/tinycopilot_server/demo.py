@@ -1,0 +1,165 @@
+"""`tinycopilot demo`: the real language server over stdio, driven as an editor drives it, in front of your eyes."""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.client import LanguageClient
+from rich.console import Console
+from rich.text import Text
+
+from tinycopilot import UserError
+from tinycopilot_server.status import STATUS
+
+OPENED = '''\
+"""Count the words of text files."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+'''
+
+TYPED = '''\
+
+def count_words(path: Path) -> Counter[str]:
+    with open(path, encoding="utf-8") as file:
+        return Counter(file.read().split())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("paths", nargs="+", type=Path)
+    args = parser.parse_args()
+    for path in args.paths:
+        if not path.exists():
+            raise ValueError(f"no such file: {path}")
+        print(path, count_words(path))
+
+
+if __name__ == "__main__":
+    main()
+'''
+
+CONNECT = """\
+Connect your editor (the server is `tinycopilot-server`, in this environment's bin folder):
+  VS Code   cd editors/vscode && npm ci && npm run package, then "Extensions: Install from VSIX..." with tinycopilot.vsix
+  Neovim    vim.opt.rtp:prepend("editors/nvim"); require("tinycopilot").setup{}   (0.12: ghost text, 0.11: popup)
+Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE"""
+
+START_LIMIT_S = 120.0
+"""The first start after an installation compiles PyTorch's modules; on a busy machine that takes a while."""
+
+
+@dataclass
+class Editor:
+    """What an editor does with a language server, in a few lines."""
+
+    client: LanguageClient
+    uri: str
+    text: str
+    version: int = 1
+    answer_ms: list[float] = field(default_factory=list)
+
+    def _cursor(self) -> types.Position:
+        lines = self.text.split("\n")
+        return types.Position(len(lines) - 1, len(lines[-1]))  # the text is ASCII
+
+    def open(self) -> None:
+        """Open the document."""
+        item = types.TextDocumentItem(self.uri, "python", self.version, self.text)
+        self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+
+    def type(self, characters: str) -> None:
+        """Insert at the cursor, the end of the text."""
+        here = self._cursor()
+        self.version += 1
+        self.text += characters
+        self.client.text_document_did_change(
+            types.DidChangeTextDocumentParams(
+                types.VersionedTextDocumentIdentifier(version=self.version, uri=self.uri),
+                [types.TextDocumentContentChangePartial(range=types.Range(here, here), text=characters)],
+            )
+        )
+
+    async def suggestion(self) -> str:
+        """Ask for ghost text; empty if there is none."""
+        params = types.InlineCompletionParams(
+            context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+            text_document=types.TextDocumentIdentifier(self.uri),
+            position=self._cursor(),
+        )
+        asked = time.perf_counter()
+        answer = await self.client.text_document_inline_completion_async(params)
+        self.answer_ms.append(1000 * (time.perf_counter() - asked))
+        items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
+        return str(items[0].insert_text) if items else ""
+
+
+async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
+    """Type TYPED character by character; take a suggestion, with one key, where all of it is what comes next.
+
+    Returns the number of keys, and the number of characters that came from suggestions.
+    """
+    left, n_keys, n_accepted_chars, expected = TYPED, 0, 0, ""
+    while left:
+        ghost = await editor.suggestion()
+        accepted = bool(ghost) and left.startswith(ghost)
+        if ghost and ghost != expected:  # what is left of the last one is not news
+            line = editor.text.rsplit("\n", 1)[-1]
+            note = f"   {editor.answer_ms[-1]:.1f} ms" + ("   <Tab>" if accepted else "")
+            console.print(Text.assemble(("  " + line), (ghost, "dim italic"), (note, "cyan")), soft_wrap=True)
+        step = ghost if accepted else left[0]
+        expected = ghost[1:] if ghost[:1] == step else ""
+        editor.type(step)
+        left = left[len(step) :]
+        n_keys += 1
+        n_accepted_chars += len(ghost) if accepted else 0
+    return n_keys, n_accepted_chars
+
+
+async def _session(console: Console, options: dict[str, str]) -> None:
+    client = LanguageClient("tinycopilot-demo", "1")
+    state: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @client.feature(STATUS)
+    def _(params: Any) -> None:  # (pygls would take `object` for the client's own type)
+        if not state.done() and (name := getattr(params, "state", "")) != "loading":
+            state.set_result(getattr(params, "message", "") if name == "error" else "")
+
+    await client.start_io(sys.executable, "-m", "tinycopilot_server")
+    try:
+        await client.initialize_async(types.InitializeParams(types.ClientCapabilities(), initialization_options=options))
+        client.initialized(types.InitializedParams())
+        if problem := await asyncio.wait_for(state, START_LIMIT_S):
+            raise UserError(problem)
+        with tempfile.TemporaryDirectory() as folder:
+            editor = Editor(client, (Path(folder) / "words.py").as_uri(), OPENED)
+            editor.open()
+            n_keys, n_accepted = await _type_it_all(editor, console)
+        times = sorted(editor.answer_ms)
+        console.print(
+            f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "
+            f"{statistics.median(times):.1f} ms (median), {times[int(0.95 * len(times))]:.1f} ms (95 in 100), "
+            f"asked of the server over stdio at every key."
+        )
+    finally:
+        await client.shutdown_async(None)
+        client.exit(None)
+        await client.stop()
+
+
+def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
+    """Run it; returns the exit code. Raises UserError where the server has no model."""
+    console = Console(highlight=False)
+    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
+    console.print("A language server starts, and an editor types into words.py. Suggestions are dim; <Tab> takes one.\n")
+    asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
+    console.print(CONNECT, markup=False)
+    return 0

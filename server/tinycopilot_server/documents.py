@@ -1,0 +1,76 @@
+"""The open documents as the client has them, line by line, and nothing else.
+
+Lines end in \\n, \\r\\n or \\r, as LSP has it. (`str.splitlines` also ends them at a form feed, U+2028 and others; a mirror
+kept with it is silently corrupted by the next edit below such a character.)
+"""
+
+import re
+from collections.abc import Sequence
+
+from lsprotocol import types
+
+from tinycopilot_server.positions import to_offset
+
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of `text`, each with its end; the last has none, and is empty where the text ends with a line's end."""
+    lines = LINE.findall(text)
+    if not lines or lines[-1].endswith(("\r", "\n")):
+        lines.append("")
+    return lines
+
+
+class Document:
+    """One open document. An edit costs the lines that it touches; `split` joins the rest once, when it is asked."""
+
+    def __init__(self, text: str, version: int, encoding: str) -> None:
+        self.version = version
+        self._encoding = encoding
+        self._lines = split_lines(text)
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self._lines)
+
+    @property
+    def line_end(self) -> str:
+        """What ends its first line, or \\n."""
+        first = self._lines[0]
+        return first[len(first.rstrip("\r\n")) :] or "\n"
+
+    def apply(self, changes: Sequence[types.TextDocumentContentChangeEvent], version: int) -> None:
+        """The edits of one didChange, in their order: each is stated in terms of the text that the one before it left."""
+        for change in changes:
+            if isinstance(change, types.TextDocumentContentChangePartial):
+                self._replace(change.range, change.text)
+            else:
+                self._lines = split_lines(change.text)
+        self.version = version
+
+    def _replace(self, where: types.Range, text: str) -> None:
+        first, first_offset = self._locate(where.start)
+        last, last_offset = self._locate(where.end)
+        # One line more on either side: an edit can join a \r before it with a \n after it, or part them.
+        low, high = max(0, first - 1), min(len(self._lines), last + 2)
+        head = "".join(self._lines[low:first]) + self._lines[first][:first_offset]
+        tail = self._lines[last][last_offset:] + "".join(self._lines[last + 1 : high])
+        lines = split_lines(head + text + tail)
+        if high < len(self._lines) and lines[-1] == "":
+            lines.pop()  # what follows begins a line of its own
+        self._lines[low:high] = lines
+
+    def _locate(self, position: types.Position) -> tuple[int, int]:
+        """Line and offset of a position; what lies outside of the text is its end, or the line's."""
+        if position.line >= len(self._lines):
+            return len(self._lines) - 1, len(self._lines[-1])
+        content = self._lines[position.line].rstrip("\r\n")
+        return position.line, to_offset(content, position.character, self._encoding)
+
+    def split(self, position: types.Position) -> tuple[str, str]:
+        """The text before and after a position."""
+        line, offset = self._locate(position)
+        here = self._lines[line]
+        return "".join(self._lines[:line]) + here[:offset], here[offset:] + "".join(self._lines[line + 1 :])

@@ -1,0 +1,190 @@
+"""The command line: parse, call, print. Each command imports what it needs inside its body, so that `--help` is quick."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from tinycopilot import UserError, __version__
+
+if TYPE_CHECKING:
+    from tinycopilot.model.gpt import TinyGPT
+    from tinycopilot.model.tokenizer import SimpleTokenizer
+
+EXAMPLES = """\
+examples:
+  tinycopilot train                          on the corpus that ships, about two minutes
+  tinycopilot train --corpus stdlib ~/code   on Python's own library and on yours
+  tinycopilot generate "def main("           what comes next
+  tinycopilot demo                           the language server at work, in this terminal
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for what the user can put right, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(_modern(sys.argv[1:] if argv is None else argv))
+    try:
+        return int(arguments.run(arguments) or 0)
+    except UserError as error:
+        print(f"tinycopilot: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ntinycopilot: stopped; no file was changed", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `tinycopilot generate ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _modern(argv: Iterable[str]) -> list[str]:
+    """The original project's `--train` and `--generate` are the commands `train` and `generate`."""
+    words = list(argv)
+    for command in ("train", "generate"):
+        if f"--{command}" in words:
+            words.remove(f"--{command}")
+            words.insert(0, command)
+    return words
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinycopilot",
+        description="A private code completion that you train yourself.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tinycopilot {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    train = commands.add_parser("train", help="train a model on text", description="Train a model; the old one is kept.")
+    _add_files(train)
+    _add(train, "--corpus", nargs="+", metavar="PATH", action="extend", help="files, folders (their Python files, "
+         ".gitignore respected), or the word stdlib (default: the corpus.txt that ships)")  # fmt: skip
+    _add(train, "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
+    _add(train, "--epochs", type=_positive, default=20, help="how often the corpus is read (default: 20)")
+    _add(train, "--seed", type=int, default=0, help="of weights, split and order (default: 0)")
+    train.set_defaults(run=_train)
+
+    generate = commands.add_parser("generate", help="continue a text", description="Continue a prompt, or one prompt after "
+                                   "another from standard input, until `quit` or its end.")  # fmt: skip
+    _add_files(generate)
+    generate.add_argument("prompt", nargs="?", help="the text to continue; without it, a conversation")
+    _add(generate, "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="where the model runs")
+    _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # the original project took it everywhere
+    _add(generate, "--temperature", type=_not_negative, default=0.5, help="0 is always the likeliest (default: 0.5)")
+    _add(generate, "--top_k", type=_positive, help="draw from the k likeliest characters only")
+    _add(generate, "--seed", type=int, help="the same seed gives the same text")
+    _add(generate, "--max_new_chars", type=_positive, default=200, help="how much to write (default: 200)")
+    generate.set_defaults(run=_generate)
+
+    serve = commands.add_parser("serve", help="run the language server", description="The language server, over stdio "
+                                "unless --tcp is given. Settings come from the client's initializationOptions.")  # fmt: skip
+    _add(serve, "--tcp", type=_port, metavar="PORT", help="listen on this port of loopback, 127.0.0.1")
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="see the language server at work", description="Start the language server, "
+                               "type into a Python file as an editor does, and print what it suggests.")  # fmt: skip
+    _add_files(demo)
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
+    """Add a flag in both spellings: --max_new_chars and --max-new-chars."""
+    spellings = dict.fromkeys((flag, "--" + flag[2:].replace("_", "-")))
+    parser.add_argument(*spellings, **options)  # type: ignore[arg-type]
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    _add(parser, "--model_path", metavar="FILE", help="the model (default: paras/ here, then your own, then the one that ships)")
+    _add(parser, "--tokenizer_path", metavar="FILE", help="its tokenizer (default: tokenizer.pth beside the model)")
+
+
+def _positive(word: str) -> int:
+    if (number := int(word)) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _not_negative(word: str) -> float:
+    if not 0 <= (number := float(word)) < float("inf"):
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return number
+
+
+def _port(word: str) -> int:
+    if not 0 <= (number := int(word)) <= 65535:
+        raise argparse.ArgumentTypeError("must be a port, 0 to 65535")
+    return number
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from tinycopilot.training.run import run_training
+    from tinycopilot.training.trainer import TrainConfig
+
+    run_training(
+        arguments.corpus,
+        TrainConfig(epochs=arguments.epochs, seed=arguments.seed),
+        device_name=arguments.device,
+        model_path=arguments.model_path,
+        tokenizer_path=arguments.tokenizer_path,
+    )
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from tinycopilot import places
+    from tinycopilot.training.checkpoint import load_pair
+    from tinycopilot.training.trainer import choose_device
+
+    device = choose_device(arguments.device)
+    model, tokenizer = load_pair(places.to_load(arguments.model_path, arguments.tokenizer_path))
+    dice = torch.Generator()
+    dice.manual_seed(dice.seed() if arguments.seed is None else arguments.seed)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
+        _continue(prompt, model.to(device), tokenizer, arguments, dice)
+
+
+def _prompts() -> Iterable[str]:
+    """Lines of standard input until `quit` or its end."""
+    shown = "prompt> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            line = input(shown)
+        except EOFError:
+            return
+        if line.strip() == "quit":
+            return
+        yield line
+
+
+def _continue(
+    prompt: str, model: "TinyGPT", tokenizer: "SimpleTokenizer", arguments: argparse.Namespace, dice: object
+) -> None:
+    from tinycopilot.model.tokenizer import DOCUMENT_START
+
+    generated = model.generate(
+        tokenizer.encode(DOCUMENT_START + prompt),
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        generator=dice,  # type: ignore[arg-type]
+    )
+    print(prompt, end="")
+    for _, character in zip(range(arguments.max_new_chars), generated, strict=False):
+        print(tokenizer.decode([character]), end="", flush=True)
+    print()
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from tinycopilot_server.app import serve
+
+    serve(tcp_port=arguments.tcp)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from tinycopilot_server.demo import run_demo
+
+    return run_demo(arguments.model_path, arguments.tokenizer_path)

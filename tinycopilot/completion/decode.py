@@ -1,0 +1,122 @@
+"""The decoding loop: the plain one, which is the definition, and the one that reads each character only once."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+
+PIECE_CHARS = 64
+"""A long text is read in pieces of this many characters: between two of them, reading can be cancelled."""
+
+Decoded = tuple[str, float]
+"""One decoded character and its log-probability (natural)."""
+
+
+class Cancelled(Exception):  # noqa: N818 (it is no error)
+    """Nobody waits for this suggestion any more."""
+
+
+def never() -> bool:
+    """The `cancelled` of who never cancels."""
+    return False
+
+
+def plain_decode(next_log_probs: Callable[[str], Tensor], alphabet: str, text: str) -> Iterator[Decoded]:
+    """Greedy decoding, one character at a time, all of the text read again for each: the definition.
+
+    `next_log_probs` gives log p(next | text), (V,), the unknown last; it is never chosen. Ends when the caller stops asking.
+    """
+    while True:
+        character, log_prob = _likeliest(next_log_probs(text), alphabet)
+        yield character, log_prob
+        text += character
+
+
+def network_log_probs(model: TinyGPT, tokenizer: SimpleTokenizer) -> Callable[[str], Tensor]:
+    """The network alone as a `next_log_probs`: no cache, every character that a prediction can depend on."""
+
+    @torch.inference_mode()
+    def next_log_probs(text: str) -> Tensor:
+        ids = tokenizer.encode(DOCUMENT_START + text)[-model.config.reach :]
+        return model(torch.tensor([ids], device=model.device))[0, -1].log_softmax(-1)  # type: ignore[no-any-return]
+
+    return next_log_probs
+
+
+def decode(reader: "Reader", text: str, cancelled: Callable[[], bool] = never) -> Iterator[Decoded]:
+    """What `plain_decode` gives, at the price of one position a character. Raises Cancelled before the next forward."""
+    log_probs = reader.read(text, cancelled)
+    while True:
+        character, log_prob = _likeliest(log_probs, reader.tokenizer.alphabet)
+        yield character, log_prob
+        if cancelled():
+            raise Cancelled
+        log_probs = reader.extend(character)
+
+
+def _likeliest(log_probs: Tensor, alphabet: str) -> Decoded:
+    best = int(log_probs[:-1].argmax())  # [:-1]: never the unknown
+    return alphabet[best], float(log_probs[best])
+
+
+class Reader:
+    """What the network has read so far: its cache, and the text that the cache stands for.
+
+    A text that goes on from the last one costs its new characters alone; one that went back, or on another way, is
+    taken up again where the two part. What `read` answers depends on the text only, not on what was read before it:
+    a prediction sees `reach` characters, and no fewer are ever read (unless the text is shorter).
+    """
+
+    def __init__(self, model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._model = model
+        self._start_afresh(0)
+
+    def _start_afresh(self, base: int) -> None:
+        self._cache = self._model.new_cache()
+        self._base = base  # the offset in the text at which reading began
+        self._seen = ""  # the characters read since: the cache's positions, one each
+
+    def read(self, text: str, cancelled: Callable[[], bool] = never) -> Tensor:
+        """log p(next | text), (V,). Raises Cancelled between two pieces; what was read by then stays."""
+        text = DOCUMENT_START + text
+        kept = self._kept(text)
+        if kept is None:
+            self._start_afresh(max(0, len(text) - self._model.config.reach - self._cache.spare))
+            kept = 0
+        self._cache.truncate(kept)
+        self._seen = self._seen[:kept]
+        for first in range(self._base + kept, len(text), PIECE_CHARS):
+            if cancelled():
+                raise Cancelled
+            log_probs = self.extend(text[first : first + PIECE_CHARS])
+        return log_probs
+
+    def extend(self, characters: str) -> Tensor:
+        """Read on: log p(next), (V,), after at least one more character."""
+        logits = self._model.prefill(self.tokenizer.encode(characters), self._cache)
+        self._seen += characters
+        return logits.log_softmax(-1)
+
+    def _kept(self, text: str) -> int | None:
+        """How many of the characters seen `text` begins with, its last one excepted; None where it must be read afresh."""
+        new = text[self._base :]
+        same = _common_prefix_chars(self._seen, new)
+        kept = min(same, len(new) - 1)  # the last character is read again: its distribution is wanted
+        enough = self._base == 0 or len(new) >= self._model.config.reach
+        return kept if kept > 0 and enough and self._cache.can_truncate(kept) else None
+
+
+def _common_prefix_chars(a: str, b: str) -> int:
+    """Length of the longest common prefix, by bisection: each step compares at C speed."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

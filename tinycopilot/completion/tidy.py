@@ -1,0 +1,51 @@
+"""What is cut from a suggestion before it is shown: whatever stands after the cursor already."""
+
+import re
+
+CLOSERS = {")": "(", "]": "[", "}": "{"}
+QUOTES = "'\""
+
+
+def has_room(after: str) -> bool:
+    """Whether a suggestion may stand here: at the end of a line, or before nothing but closing brackets and the like."""
+    rest_of_line = re.split(r"[\r\n]", after, maxsplit=1)[0]
+    return re.fullmatch(r"\W*", rest_of_line) is not None
+
+
+def without_what_follows(text: str, before: str, after: str) -> str:
+    """`text` as far as it says something that does not stand after the cursor yet."""
+    return _without_next_line(_without_closer(text, after), before, after).rstrip()
+
+
+def _without_closer(text: str, after: str) -> str:
+    """Cut before the bracket or quote that closes what was opened before the cursor, if that is what comes next anyway.
+
+    Editors write the closing one with the opening one: `print(|)` must not become `print(x))`.
+    """
+    following = after[:1]
+    if following in QUOTES and following:
+        return text.split(following, maxsplit=1)[0]
+    open_brackets: list[str] = []
+    for i, character in enumerate(text):
+        if character in CLOSERS.values():
+            open_brackets.append(character)
+        elif character in CLOSERS:
+            if not open_brackets and character == following:
+                return text[:i]
+            if open_brackets and open_brackets[-1] == CLOSERS[character]:
+                open_brackets.pop()
+    return text
+
+
+def _without_next_line(text: str, before: str, after: str) -> str:
+    """Cut before a line that is the next line of the file already."""
+    following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
+    if following is None:
+        return text
+    lines = text.split("\n")
+    begun = before[before.rfind("\n") + 1 :]  # the part of the first line that is written already
+    for i, line in enumerate(lines):
+        whole = begun + line if i == 0 else line
+        if whole.strip() == following:
+            return "\n".join(lines[:i])
+    return text

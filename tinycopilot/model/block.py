@@ -1,0 +1,41 @@
+"""FeedForward and DecoderBlock: what is stacked to make the network."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tinycopilot.model.attention import MultiHeadSelfAttention
+from tinycopilot.model.cache import LayerCache
+
+
+class FeedForward(nn.Module):
+    """Linear up to `d_ff`, GELU (Hendrycks and Gimpel 2016), linear back: each position by itself."""
+
+    def __init__(self, d_model: int, d_ff: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(d_model, d_ff, bias=False)
+        self.down = nn.Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        return self.down(F.gelu(self.up(x)))
+
+
+class DecoderBlock(nn.Module):
+    """Look around, then think: attention and feed-forward, each on a normed copy, each added to what was there.
+
+    Pre-LayerNorm (Xiong et al. 2020) with sequential residuals: the GPT-NeoX shape.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, d_ff: int) -> None:
+        super().__init__()
+        self.ln1 = nn.LayerNorm(d_model)
+        self.attn = MultiHeadSelfAttention(d_model, n_heads)
+        self.ln2 = nn.LayerNorm(d_model)
+        self.ffn = FeedForward(d_model, d_ff)
+
+    def forward(
+        self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Tensor | None, cache: LayerCache | None = None
+    ) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        x = x + self.attn(self.ln1(x), phases, attn_bias, cache)
+        return x + self.ffn(self.ln2(x))

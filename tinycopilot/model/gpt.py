@@ -1,0 +1,208 @@
+"""TinyGPT: the network. Which character comes next, given those before it."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tinycopilot.model.attention import band_mask, rotary_phases
+from tinycopilot.model.block import DecoderBlock
+from tinycopilot.model.cache import KVCache
+from tinycopilot.model.storage import ModelFileError, load_data, save_atomically
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+MAX_PARAMETERS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a TinyGPT; stored in its file, never guessed from its weights. Raises ValueError where it cannot be."""
+
+    vocab_size: int
+    """V: the characters and the unknown id, which is the last."""
+    n_layers: int = 4
+    n_heads: int = 4
+    """H; each head is d_model / n_heads wide, an even number."""
+    d_model: int = 128
+    """C: the width of the residual stream."""
+    window: int = 256
+    """W: how many positions one position sees, itself included."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not int or not 1 <= value <= 1_000_000:
+                raise ValueError(f"{field.name} must be a whole number from 1 to 1,000,000, not {value!r}")
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError(f"d_model ({self.d_model}) must be a multiple of twice n_heads ({self.n_heads})")
+        if self.n_parameters > MAX_PARAMETERS:
+            raise ValueError(f"{self.n_parameters:,} parameters are too many")
+
+    @property
+    def d_head(self) -> int:
+        """D: the width of one head."""
+        return self.d_model // self.n_heads
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the network consists of."""
+        block = 12 * self.d_model**2 + 4 * self.d_model  # qkv 3, o_proj 1, up 4, down 4; two LayerNorms
+        return self.n_layers * block + 2 * self.vocab_size * self.d_model + 2 * self.d_model
+
+    @property
+    def reach(self) -> int:
+        """How many characters one prediction can depend on: each layer looks W - 1 positions further back."""
+        return self.n_layers * (self.window - 1) + 1
+
+
+class TinyGPT(nn.Module):
+    """A decoder-only Transformer over characters, in the GPT-NeoX shape: pre-LayerNorm, rotary positions, GELU."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.blocks = nn.ModuleList(
+            DecoderBlock(config.d_model, config.n_heads, 4 * config.d_model) for _ in range(config.n_layers)
+        )
+        self.ln = nn.LayerNorm(config.d_model)
+        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Every block starts as the identity, and every character as equally likely: what writes to the stream is zero."""
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        nn.init.zeros_(self.head.weight)
+        for block in self.blocks:
+            for linear in (block.attn.qkv, block.ffn.up):
+                nn.init.normal_(linear.weight, std=0.7 / math.sqrt(self.config.d_model))
+            nn.init.zeros_(block.attn.o_proj.weight)
+            nn.init.zeros_(block.ffn.down.weight)
+
+    def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Ids (B, T) -> logits (B, T, V) of the character after each; with a cache, `ids` go on from what it has read."""
+        T = ids.size(1)  # noqa: N806
+        S = T  # noqa: N806
+        if cache is not None:
+            cache.make_room(T)
+            first, end = cache.visible(T)
+            S = end - first  # noqa: N806
+        x = self.embedding(ids)  # (B, T, C)
+        position = 0 if cache is None else cache.length
+        cos, sin = rotary_phases(position, T, self.config.d_head, ids.device)
+        phases = (cos.to(x.dtype), sin.to(x.dtype))
+        attn_bias = self._attn_bias(T, S, x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, phases, attn_bias, None if cache is None else cache.layers[i])
+        if cache is not None:
+            cache.advance(T)
+        return self.head(self.ln(x))  # type: ignore[no-any-return]
+
+    def _attn_bias(self, T: int, S: int, x: Tensor) -> Tensor | None:  # noqa: N803
+        """(T, S): 0 where a position may look, -inf elsewhere, in the type that attention computes in; None if it sees all."""
+        if T == 1:
+            return None
+        dtype = x.dtype
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+        mask = band_mask(T, S, self.config.window, x.device)
+        return torch.zeros(T, S, dtype=dtype, device=x.device).masked_fill(~mask, -math.inf)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embedding.weight.device
+
+    def new_cache(self, batch: int = 1) -> KVCache:
+        """An empty cache of this network's shape, type and device."""
+        c = self.config
+        weight = self.embedding.weight
+        return KVCache(
+            n_layers=c.n_layers, n_heads=c.n_heads, d_head=c.d_head, window=c.window,
+            batch=batch, dtype=weight.dtype, device=weight.device,
+        )  # fmt: skip
+
+    @torch.inference_mode()
+    def prefill(self, ids: list[int], cache: KVCache) -> Tensor:
+        """Read `ids`, at least one, in pieces of at most a window; return the logits after the last, (V,)."""
+        for i in range(0, len(ids), self.config.window):
+            piece = torch.tensor([ids[i : i + self.config.window]], device=self.device)
+            logits = self(piece, cache)[0, -1]
+        return logits  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def generate(
+        self, ids: list[int], *, temperature: float = 0.0, top_k: int | None = None, generator: torch.Generator | None = None
+    ) -> Iterator[int]:
+        """The ids that follow `ids`, for as long as the caller asks: closing the iterator ends it.
+
+        The unknown id (the last) is never chosen. Temperature 0 takes the likeliest; else each is drawn from
+        softmax(logits / temperature), from the `top_k` likeliest if given.
+        """
+        cache = self.new_cache()
+        logits = self.prefill(ids[-self.config.reach :], cache)
+        while True:
+            chosen = _sample(logits[:-1].float().cpu(), temperature, top_k, generator)
+            yield chosen
+            logits = self.prefill([chosen], cache)
+
+    def save(self, path: Path | str, tokenizer: SimpleTokenizer, training: dict[str, Any] | None = None) -> None:
+        """Write config, weights, the tokenizer's digest, and how they came about, atomically. Raises OSError."""
+        contents = {
+            "kind": "model",
+            "config": dataclasses.asdict(self.config),
+            "tokenizer_digest": tokenizer.digest,
+            "training": training or {},
+            "weights": {name: weight.detach().cpu() for name, weight in self.state_dict().items()},
+        }
+        save_atomically(contents, Path(path))
+
+    @classmethod
+    def load(cls, path: Path | str, tokenizer: SimpleTokenizer) -> "TinyGPT":
+        """Read what `save` wrote, ready to use. Checked before any memory is taken for it. Raises ModelFileError."""
+        path = Path(path)
+        data = load_data(path, "model", {"config": dict, "tokenizer_digest": str, "weights": dict})
+        if data["tokenizer_digest"] != tokenizer.digest:
+            raise ModelFileError(
+                f"{path}: the tokenizer does not match this model; give both files of one training run "
+                "(--model_path and --tokenizer_path)"
+            )
+        try:
+            config = GPTConfig(**data["config"])
+        except (TypeError, ValueError) as error:
+            raise ModelFileError(f"{path}: not a model that can be built: {error}") from None
+        if config.vocab_size != tokenizer.vocab_size:
+            raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
+        n_stored = sum(weight.numel() for weight in data["weights"].values() if isinstance(weight, Tensor))
+        if n_stored != config.n_parameters:  # before a network of whatever size the file claims is built
+            raise ModelFileError(f"{path}: damaged: {n_stored:,} weights, where its shape has {config.n_parameters:,}")
+        model = cls(config)
+        _check_weights(path, data["weights"], model.state_dict())
+        model.load_state_dict(data["weights"], assign=True)
+        return model.requires_grad_(False).eval()
+
+
+def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> int:
+    """One id from logits, (V - 1,), as `generate` says."""
+    if temperature == 0:
+        return int(logits.argmax())
+    if top_k is not None and top_k < len(logits):
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -math.inf)
+    return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
+
+
+def _check_weights(path: Path, weights: dict[str, Any], expected: dict[str, Tensor]) -> None:
+    """That `weights` are those of the shape that `expected` states, float32 and finite. Raises ModelFileError."""
+    if missing := expected.keys() ^ weights.keys():
+        raise ModelFileError(f"{path}: damaged: these weights are missing or foreign: {', '.join(sorted(map(str, missing))[:3])}")
+    for name, like in expected.items():
+        weight = weights[name]
+        if not isinstance(weight, Tensor) or weight.shape != like.shape or weight.dtype != torch.float32:
+            raise ModelFileError(f"{path}: damaged: {name} is not float32 of shape {tuple(like.shape)}")
+        if not weight.isfinite().all():
+            raise ModelFileError(f"{path}: damaged: {name} holds values that are not numbers; train again")

@@ -1,0 +1,76 @@
+"""SimpleTokenizer: text <-> ids, one id for each character, and one for all characters that it never saw."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tinycopilot.model.storage import ModelFileError, load_data, save_atomically
+
+# Always known, whatever the corpus: a model that is adapted later should not lack a bracket.
+BASIC_CHARACTERS = "\t\n" + "".join(map(chr, range(32, 127)))
+# A character is worth an id of its own when it is at least one in this many; the rest teach the network the unknown id.
+COMMON_SHARE = 20_000
+MAX_VOCAB = 1_024
+
+DOCUMENT_START = "\n"
+"""What stands before the first character of every document: the network reads it, and so an empty file has a context."""
+
+
+class SimpleTokenizer:
+    """Characters <-> ids. Ids 0 ... V-2 are the alphabet's characters in order, id V-1 stands for every other character.
+
+    Encoding never fails; decoding the unknown id gives U+FFFD, which is why the network is never allowed to emit it.
+    """
+
+    def __init__(self, alphabet: str) -> None:
+        if len(set(alphabet)) != len(alphabet) or not alphabet:
+            raise ValueError("an alphabet holds at least one character, and each character once")
+        self.alphabet = alphabet
+        self.unknown_id = len(alphabet)
+        self.vocab_size = len(alphabet) + 1
+        self._id_of = {character: i for i, character in enumerate(alphabet)}
+
+    @classmethod
+    def train(cls, texts: Iterable[str]) -> "SimpleTokenizer":
+        """The printable ASCII characters, tab and newline, and whatever else is common in `texts`."""
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(text)
+        n_chars = counts.total()
+        common = [
+            character
+            for character, n in counts.most_common(MAX_VOCAB - 1 - len(BASIC_CHARACTERS))
+            if n * COMMON_SHARE >= n_chars and n > 1 and character not in BASIC_CHARACTERS and character != "\r"
+        ]
+        return cls(BASIC_CHARACTERS + "".join(sorted(common)))
+
+    def encode(self, text: str) -> list[int]:
+        """One id for each character of `text`."""
+        unknown_id = self.unknown_id
+        return [self._id_of.get(character, unknown_id) for character in text]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The characters of `ids`; U+FFFD for the unknown id. Raises IndexError for an id outside the vocabulary."""
+        characters = self.alphabet + "\ufffd"
+        return "".join(characters[i] for i in ids)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the alphabet, in hexadecimal: a model's file stores it, so that the two cannot be mixed up."""
+        return hashlib.sha256(self.alphabet.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def save(self, path: Path | str) -> None:
+        """Write the tokenizer, atomically. Raises OSError."""
+        save_atomically({"kind": "tokenizer", "alphabet": self.alphabet}, Path(path))
+
+    @classmethod
+    def load(cls, path: Path | str) -> "SimpleTokenizer":
+        """Read what `save` wrote. Raises ModelFileError."""
+        alphabet = load_data(Path(path), "tokenizer", {"alphabet": str})["alphabet"]
+        if len(alphabet) >= MAX_VOCAB:
+            raise ModelFileError(f"{path}: the tokenizer claims {len(alphabet)} characters, at most {MAX_VOCAB - 1} are allowed")
+        try:
+            return cls(alphabet)
+        except ValueError as error:
+            raise ModelFileError(f"{path}: not a tokenizer: {error}") from None

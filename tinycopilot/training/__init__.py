@@ -1,0 +1,1 @@
+"""How the network learns: corpus, batches, optimiser, and the loop. Imports `model`, and knows nothing of editors."""

@@ -1,0 +1,123 @@
+"""Files, folders and the standard library -> documents; and which of them are held out to measure on."""
+
+import os
+import random
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinycopilot import UserError
+from tinycopilot.files import NotTextError, read_source, source_files
+
+BLOCK_SEPARATOR = "# %% "
+"""A .txt file holds blocks, each a document of its own, under a line that starts so and goes on with the block's name."""
+
+HELD_OUT_SHARE = 0.05
+HELD_OUT_MAX_CHARS = 200_000
+
+
+class CorpusError(UserError):
+    """A corpus that cannot be trained on."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents to learn from, and documents to measure on, which are never learned from."""
+
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """Why a file below a folder was left out: one line each."""
+
+    @property
+    def train_chars(self) -> int:
+        """How many characters there are to learn from."""
+        return sum(map(len, self.train))
+
+    @property
+    def held_out_chars(self) -> int:
+        """How many characters there are to measure on."""
+        return sum(map(len, self.held_out))
+
+
+def load_corpus(names: Sequence[str], *, seed: int = 0) -> Corpus:
+    """The documents of `names`, each a file, a folder or the word `stdlib`, split for good by `seed`.
+
+    Raises CorpusError or NotTextError, one line, where there is nothing to learn from.
+    """
+    documents: list[str] = []
+    skipped: list[str] = []
+    for name in names:
+        found = list(_documents(name, skipped))
+        if not any(text.strip() for text in found):
+            raise CorpusError(f"{name}: nothing to learn from; name a text file that is not empty, or a folder with Python files")
+        documents += found
+    train, held_out = _split([text for text in documents if text.strip()], seed)
+    return Corpus(tuple(train), tuple(held_out), tuple(skipped))
+
+
+def split_blocks(text: str) -> list[str]:
+    """The blocks of a .txt corpus; what stands above the first separator is a note to the reader, not text to learn.
+
+    A text without separators is one document.
+    """
+    blocks: list[list[str]] = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith(BLOCK_SEPARATOR):
+            blocks.append([])
+        elif blocks:
+            blocks[-1].append(line)
+    return ["".join(lines).strip("\n") + "\n" for lines in blocks] if blocks else [text]
+
+
+def _documents(name: str, skipped: list[str]) -> Iterator[str]:
+    """The texts of one corpus, as it was named on the command line."""
+    path = Path(name).expanduser()
+    if name == "stdlib" and not path.exists():
+        yield from _read_all(_standard_library(), skipped)
+    elif path.is_dir():
+        yield from _read_all(source_files(path), skipped)
+    else:
+        text = read_source(path)
+        yield from split_blocks(text) if path.suffix == ".txt" else [text]
+
+
+def _read_all(paths: Iterator[Path], skipped: list[str]) -> Iterator[str]:
+    """In a folder, a file that is not text is left out and said so; by its own name, it is an error."""
+    for path in paths:
+        try:
+            yield read_source(path)
+        except NotTextError as error:
+            skipped.append(str(error))
+
+
+def _standard_library() -> Iterator[Path]:
+    """The running Python's own library, without its tests and its tables of character sets."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    left_out = {"test", "tests", "idle_test", "lib2to3", "idlelib", "encodings", "site-packages", "ensurepip"}
+    for path in source_files(root):
+        if not left_out & set(path.relative_to(root).parts):
+            yield path
+
+
+def _split(documents: list[str], seed: int) -> tuple[list[str], list[str]]:
+    """Hold out whole documents, about one character in twenty; of a single document, its end."""
+    n_chars = sum(map(len, documents))
+    wanted = min(HELD_OUT_SHARE * n_chars, HELD_OUT_MAX_CHARS)
+    train = list(documents)
+    random.Random(seed).shuffle(train)
+    held_out: list[str] = []
+    while wanted > 0 and len(train) > 1 and len(train[-1]) <= 2 * wanted:
+        wanted -= len(train[-1])
+        held_out.append(train.pop())
+    if not held_out:  # one document, or a few large ones: the end of the last
+        *others, last = train
+        cut = last.find("\n", len(last) - int(wanted) - 1) + 1 or len(last) - int(wanted)
+        train, held_out = [*others, last[:cut]], [last[cut:]]
+    return train, held_out
+
+
+def corpus_label(names: Sequence[str]) -> str:
+    """How a corpus is named to the user and in a model's file: no path of theirs, the last part of it alone."""
+    return " + ".join(os.path.basename(os.path.normpath(name)) or name for name in names)  # noqa: PTH119

@@ -1,0 +1,89 @@
+"""The command `train`, from the corpus's name to the closing line."""
+
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from tinycopilot import __version__, places
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+from tinycopilot.training.checkpoint import Replaced, check_writable, compare, save_pair
+from tinycopilot.training.corpus import Corpus, corpus_label, load_corpus
+from tinycopilot.training.progress import TerminalProgress
+from tinycopilot.training.trainer import TrainConfig, TrainLog, choose_device, train
+
+
+def run_training(
+    corpus_names: Sequence[str] | None,
+    config: TrainConfig,
+    *,
+    device_name: str = "auto",
+    model_path: str | None = None,
+    tokenizer_path: str | None = None,
+) -> ModelPaths:
+    """Train, save, compare, and say so; returns where the model is. Raises UserError."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    device = choose_device(device_name)
+    names = list(corpus_names or [str(places.shipped("corpus.txt"))])
+    corpus = load_corpus(names, seed=config.seed)
+    paths = places.to_save(model_path, tokenizer_path)
+    check_writable(paths)
+    for reason in corpus.skipped:
+        console.print(f"left out: {reason}", markup=False)
+    console.print(
+        f"{corpus_label(names)}: {corpus.train_chars:,} characters to learn from, {corpus.held_out_chars:,} held out; "
+        f"{config.epochs} epochs on {_device_label(device)}"
+    )
+    tokenizer = SimpleTokenizer.train(corpus.train)
+    with TerminalProgress(console) as progress:
+        model, log = train(corpus, tokenizer, config, device, progress)
+    kept = save_pair(paths, model, tokenizer, _provenance(names, config, device, corpus, log))
+    replaced = compare(kept, corpus) if kept else None
+    console.print("\n".join(_closing(paths, log, replaced)), markup=False)
+    return paths
+
+
+def _device_label(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"the GPU ({torch.cuda.get_device_name(device)})"
+    return "the GPU" if device.type == "mps" else f"the CPU ({torch.get_num_threads()} threads)"
+
+
+def _provenance(
+    names: list[str], config: TrainConfig, device: torch.device, corpus: Corpus, log: TrainLog
+) -> dict[str, Any]:
+    """How the model came about, stored with it: plain values, and no path of the user's."""
+    return {
+        "corpus": corpus_label(names),
+        "train_chars": corpus.train_chars,
+        "held_out_chars": corpus.held_out_chars,
+        "held_out_bits": log.held_out_bits[-1][1],
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "steps": log.n_steps,
+        "seconds": round(log.seconds, 1),
+        "device": device.type,
+        "tinycopilot": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _closing(paths: ModelPaths, log: TrainLog, replaced: Replaced | None) -> list[str]:
+    """The closing lines: the figure, where the model is, and how to go back to the one before."""
+    bits = log.held_out_bits[-1][1]
+    lines = [
+        f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): {bits:.3f} bits per character on held-out text",
+        f"saved: {paths.model} and {paths.tokenizer.name}",
+    ]
+    if replaced:
+        before = "could not be read" if replaced.held_out_bits is None else f"has {replaced.held_out_bits:.3f} on the same text"
+        kept = replaced.kept
+        lines.append(
+            f"the model before {before} and is kept; to go back: "
+            f"mv {kept.model} {paths.model} && mv {kept.tokenizer} {paths.tokenizer}"
+        )
+    return lines
