@@ -1,9 +1,9 @@
-"""The command line: parse, call, print. Each command imports what it needs inside its body, so that `--help` is quick."""
+"""The command line: parse, call, print. A command imports what it needs in its body, so that `--help` is quick."""
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tinycopilot import UserError, __version__
@@ -11,6 +11,8 @@ from tinycopilot import UserError, __version__
 if TYPE_CHECKING:
     from tinycopilot.model.gpt import TinyGPT
     from tinycopilot.model.tokenizer import SimpleTokenizer
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 EXAMPLES = """\
 examples:
@@ -57,36 +59,45 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinycopilot {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    train = commands.add_parser("train", help="train a model on text", description="Train a model; the old one is kept.")
+    train = _command(commands, "train", _train, "train a model on text", "Train a model; the one it replaces is kept.")
     _add_files(train)
-    _add(train, "--corpus", nargs="+", metavar="PATH", action="extend", help="files, folders (their Python files, "
-         ".gitignore respected), or the word stdlib (default: the corpus.txt that ships)")  # fmt: skip
-    _add(train, "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
+    corpus_help = "files, folders (their Python files), or the word stdlib (default: the corpus.txt that ships)"
+    _add(train, "--corpus", nargs="+", metavar="PATH", action="extend", help=corpus_help)
+    _add(train, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
     _add(train, "--epochs", type=_positive, default=20, help="how often the corpus is read (default: 20)")
     _add(train, "--seed", type=int, default=0, help="of weights, split and order (default: 0)")
-    train.set_defaults(run=_train)
 
-    generate = commands.add_parser("generate", help="continue a text", description="Continue a prompt, or one prompt after "
-                                   "another from standard input, until `quit` or its end.")  # fmt: skip
+    conversation = "Continue a prompt, or one prompt after another from standard input, until `quit` or its end."
+    generate = _command(commands, "generate", _generate, "continue a text", conversation)
     _add_files(generate)
     generate.add_argument("prompt", nargs="?", help="the text to continue; without it, a conversation")
-    _add(generate, "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="where the model runs")
+    _add(generate, "--device", default="auto", choices=DEVICES, help="where the model runs")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # the original project took it everywhere
     _add(generate, "--temperature", type=_not_negative, default=0.5, help="0 is always the likeliest (default: 0.5)")
     _add(generate, "--top_k", type=_positive, help="draw from the k likeliest characters only")
     _add(generate, "--seed", type=int, help="the same seed gives the same text")
     _add(generate, "--max_new_chars", type=_positive, default=200, help="how much to write (default: 200)")
-    generate.set_defaults(run=_generate)
 
-    serve = commands.add_parser("serve", help="run the language server", description="The language server, over stdio "
-                                "unless --tcp is given. Settings come from the client's initializationOptions.")  # fmt: skip
+    settings = (
+        "The language server, over stdio unless --tcp is given. Its settings are the client's initializationOptions."
+    )
+    serve = _command(commands, "serve", _serve, "run the language server", settings)
     _add(serve, "--tcp", type=_port, metavar="PORT", help="listen on this port of loopback, 127.0.0.1")
-    serve.set_defaults(run=_serve)
 
-    demo = commands.add_parser("demo", help="see the language server at work", description="Start the language server, "
-                               "type into a Python file as an editor does, and print what it suggests.")  # fmt: skip
-    _add_files(demo)
-    demo.set_defaults(run=_demo)
+    typing = "Start the language server, type into a Python file as an editor does, and print what it suggests."
+    _add_files(_command(commands, "demo", _demo, "see the language server at work", typing))
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    brief: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=brief, description=description)
+    parser.set_defaults(run=run)
     return parser
 
 
@@ -97,7 +108,12 @@ def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
-    _add(parser, "--model_path", metavar="FILE", help="the model (default: paras/ here, then your own, then the one that ships)")
+    _add(
+        parser,
+        "--model_path",
+        metavar="FILE",
+        help="the model (default: paras/ here, then your own, then the one that ships)",
+    )
     _add(parser, "--tokenizer_path", metavar="FILE", help="its tokenizer (default: tokenizer.pth beside the model)")
 
 
@@ -136,11 +152,12 @@ def _generate(arguments: argparse.Namespace) -> None:
     import torch
 
     from tinycopilot import places
-    from tinycopilot.training.checkpoint import load_pair
+    from tinycopilot.model.gpt import load_pair
     from tinycopilot.training.trainer import choose_device
 
     device = choose_device(arguments.device)
-    model, tokenizer = load_pair(places.to_load(arguments.model_path, arguments.tokenizer_path))
+    paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
+    model, tokenizer = load_pair(paths.model, paths.tokenizer)
     dice = torch.Generator()
     dice.manual_seed(dice.seed() if arguments.seed is None else arguments.seed)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -12,11 +12,17 @@ MAX_BYTES = 1_000_000
 """Larger files are data or generated code, not what a person writes."""
 
 NEVER_ENTERED = frozenset(
-    ".git .hg .svn .venv venv node_modules __pycache__ .tox .nox .mypy_cache .ruff_cache .pytest_cache site-packages".split()
+    (
+        *(".git", ".hg", ".svn", "node_modules", "site-packages", "__pycache__"),
+        *(".venv", "venv", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
+    )
 )
 
 SECRETS = GitIgnoreSpec.from_lines(
-    ".env .env.* *.pem *.key *.p12 *.pfx *.keystore id_rsa* id_ed25519* .netrc .pypirc .npmrc secrets.* credentials* *token*.json".split()
+    (
+        *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.keystore", "id_rsa*", "id_ed25519*"),
+        *(".netrc", ".pypirc", ".npmrc", "secrets.*", "credentials*", "*token*.json"),
+    )
 )
 
 

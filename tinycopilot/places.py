@@ -53,7 +53,9 @@ def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callabl
     return choose()
 
 
-def to_load(model_path: str | None = None, tokenizer_path: str | None = None, *, trust_working_folder: bool = True) -> ModelPaths:
+def to_load(
+    model_path: str | None = None, tokenizer_path: str | None = None, *, trust_working_folder: bool = True
+) -> ModelPaths:
     """The model to use: the one given, else paras/ of the working folder, else the user's, else the one that ships.
 
     The language server is started in whatever folder was opened and does not trust it: `trust_working_folder=False`.

@@ -1,4 +1,4 @@
-"""`tinycopilot-server`, or `python -m tinycopilot_server`: the language server over stdio, or `--tcp PORT` on loopback."""
+"""`tinycopilot-server`, or `python -m tinycopilot_server`: the language server over stdio or `--tcp PORT`."""
 
 import sys
 from collections.abc import Sequence

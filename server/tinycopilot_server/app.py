@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Protocol(LanguageServerProtocol):
-    """pygls's protocol without its mirror of the documents (see documents.py), and with an answer to what cannot be read."""
+    """pygls's protocol, without its mirror of the documents (see documents.py), an answer to all."""
 
     def _ours_alone(self, method: str, params: Any) -> Any:
         if handler := self.fm.features.get(method):
@@ -94,12 +94,12 @@ class TinyCopilotServer(LanguageServer):
             status.tell(self, "ready")
 
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002
-        """To the log, not into the user's face: requests are answered with the error, and nothing else can be done."""
+        """To the log, not into the user's face: a request is answered with its error, and no more can be done."""
         log.error("%s", error)
 
 
 def serve(*, tcp_port: int | None = None) -> None:
-    """Run until the client says exit, over stdio or on a port of loopback. Raises UserError for a port that is taken."""
+    """Run until the client says exit, over stdio or a port of loopback. Raises UserError for a port that is taken."""
     from tinycopilot_server import handlers  # noqa: PLC0415 (handlers need the server's class)
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")  # to stderr

@@ -26,7 +26,7 @@ from pathlib import Path
 
 '''
 
-TYPED = '''\
+TYPED = """\
 
 def count_words(path: Path) -> Counter[str]:
     with open(path, encoding="utf-8") as file:
@@ -45,16 +45,16 @@ def main():
 
 if __name__ == "__main__":
     main()
-'''
+"""
 
 CONNECT = """\
 Connect your editor (the server is `tinycopilot-server`, in this environment's bin folder):
-  VS Code   cd editors/vscode && npm ci && npm run package, then "Extensions: Install from VSIX..." with tinycopilot.vsix
+  VS Code   cd editors/vscode && npm ci && npm run package; "Extensions: Install from VSIX..." (tinycopilot.vsix)
   Neovim    vim.opt.rtp:prepend("editors/nvim"); require("tinycopilot").setup{}   (0.12: ghost text, 0.11: popup)
 Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE"""
 
 START_LIMIT_S = 120.0
-"""The first start after an installation compiles PyTorch's modules; on a busy machine that takes a while."""
+"""The first start after an installation compiles PyTorch's modules; on a busy machine it takes a while."""
 
 
 @dataclass
@@ -114,7 +114,7 @@ async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
         if ghost and ghost != expected:  # what is left of the last one is not news
             line = editor.text.rsplit("\n", 1)[-1]
             note = f"   {editor.answer_ms[-1]:.1f} ms" + ("   <Tab>" if accepted else "")
-            console.print(Text.assemble(("  " + line), (ghost, "dim italic"), (note, "cyan")), soft_wrap=True)
+            console.print(Text.assemble(("  " + line), (ghost, "dim italic"), (note, "cyan")))
         step = ghost if accepted else left[0]
         expected = ghost[1:] if ghost[:1] == step else ""
         editor.type(step)
@@ -128,14 +128,16 @@ async def _session(console: Console, options: dict[str, str]) -> None:
     client = LanguageClient("tinycopilot-demo", "1")
     state: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    @client.feature(STATUS)
-    def _(params: Any) -> None:  # (pygls would take `object` for the client's own type)
+    def on_status(params: Any) -> None:  # (pygls would take `object` for the client's own type)
         if not state.done() and (name := getattr(params, "state", "")) != "loading":
             state.set_result(getattr(params, "message", "") if name == "error" else "")
 
+    client.feature(STATUS)(on_status)
     await client.start_io(sys.executable, "-m", "tinycopilot_server")
     try:
-        await client.initialize_async(types.InitializeParams(types.ClientCapabilities(), initialization_options=options))
+        await client.initialize_async(
+            types.InitializeParams(types.ClientCapabilities(), initialization_options=options)
+        )
         client.initialized(types.InitializedParams())
         if problem := await asyncio.wait_for(state, START_LIMIT_S):
             raise UserError(problem)
@@ -157,9 +159,11 @@ async def _session(console: Console, options: dict[str, str]) -> None:
 
 def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
     """Run it; returns the exit code. Raises UserError where the server has no model."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
-    console.print("A language server starts, and an editor types into words.py. Suggestions are dim; <Tab> takes one.\n")
+    console.print(
+        "A language server starts, and an editor types into words.py. Suggestions are dim; <Tab> takes one.\n"
+    )
     asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
     console.print(CONNECT, markup=False)
     return 0

@@ -1,7 +1,7 @@
 """The open documents as the client has them, line by line, and nothing else.
 
-Lines end in \\n, \\r\\n or \\r, as LSP has it. (`str.splitlines` also ends them at a form feed, U+2028 and others; a mirror
-kept with it is silently corrupted by the next edit below such a character.)
+Lines end in \\n, \\r\\n or \\r, as LSP has it. (`str.splitlines` also ends them at a form feed, U+2028 and others; a
+mirror kept with it is silently corrupted by the next edit below such a character.)
 """
 
 import re
@@ -42,7 +42,7 @@ class Document:
         return first[len(first.rstrip("\r\n")) :] or "\n"
 
     def apply(self, changes: Sequence[types.TextDocumentContentChangeEvent], version: int) -> None:
-        """The edits of one didChange, in their order: each is stated in terms of the text that the one before it left."""
+        """The edits of one didChange, in their order: each is stated in terms of the text that the last one left."""
         for change in changes:
             if isinstance(change, types.TextDocumentContentChangePartial):
                 self._replace(change.range, change.text)

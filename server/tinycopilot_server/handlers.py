@@ -60,7 +60,9 @@ def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParam
     server.documents.pop(params.text_document.uri, None)
 
 
-async def inline_completion(server: TinyCopilotServer, params: types.InlineCompletionParams) -> types.InlineCompletionList:
+async def inline_completion(
+    server: TinyCopilotServer, params: types.InlineCompletionParams
+) -> types.InlineCompletionList:
     """Ghost text: the suggestion, inserted at the cursor and over nothing."""
     document, _, suggestion = await _ask(server, params)
     if document is None or suggestion is None:

@@ -1,4 +1,4 @@
-"""LSP's positions <-> offsets in a line. The one file that knows of UTF-8 and UTF-16: everything else counts code points."""
+"""LSP's positions <-> offsets in a line. The one file that knows of UTF-8 and UTF-16: all else counts code points."""
 
 from collections.abc import Callable
 

@@ -31,7 +31,7 @@ def camel_case(name: str) -> str:
 
 
 def parse_settings(options: object) -> tuple[Settings, list[str]]:
-    """Settings from what a client sent, and one line for each value that could not be used: its default stands instead."""
+    """Settings from what a client sent, and a line for each value that cannot be used: its default stands instead."""
     if options is None:
         return Settings(), []
     if not isinstance(options, Mapping):
@@ -55,7 +55,7 @@ def _known(kind: Any, left: dict[str, Any], problems: list[str], skip: str = "")
         if problem := _problem(one.name, one.default, value):
             problems.append(f"{name} must be {problem}, not {value!r}: using {one.default!r}")
         else:
-            values[one.name] = type(one.default)(value)
+            values[one.name] = float(value) if isinstance(one.default, float) else value
     return values
 
 

@@ -1,4 +1,4 @@
-"""One thread that owns the Completer; the newest question wins. The only file of the server that touches a Completer."""
+"""One thread that owns the Completer; the newest question wins. No other file of the server touches a Completer."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ class Worker:
 
         paths = places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False)
         completer = Completer.load(paths, settings.completer)
-        completer.suggest("import ")  # the first forward is slow, and nobody waits for this one
+        completer.warm_up()
         return completer
 
     async def suggest(self, key: Hashable, before: str, after: str) -> Suggestion | None:

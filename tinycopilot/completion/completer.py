@@ -7,7 +7,7 @@ import torch
 from tinycopilot.completion.decode import Reader, decode, never
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion, take
 from tinycopilot.completion.tidy import has_room, without_what_follows
-from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
@@ -28,8 +28,11 @@ class Completer:
     def load(cls, paths: ModelPaths, settings: CompleterSettings) -> "Completer":
         """From the two files; call it in the thread that will ask. Raises ModelFileError."""
         torch.set_num_threads(settings.threads)
-        tokenizer = SimpleTokenizer.load(paths.tokenizer)
-        return cls(TinyGPT.load(paths.model, tokenizer), tokenizer, settings)
+        return cls(*load_pair(paths.model, paths.tokenizer), settings)
+
+    def warm_up(self) -> None:
+        """Read a little: the first forward is slow, and here nobody waits for it."""
+        self._reader.read("import os\n")
 
     def suggest(self, before: str, after: str = "", cancelled: Callable[[], bool] = never) -> Suggestion | None:
         """What to insert between `before` and `after`, or None to stay silent. Raises Cancelled when `cancelled()`.

@@ -27,7 +27,7 @@ def never() -> bool:
 def plain_decode(next_log_probs: Callable[[str], Tensor], alphabet: str, text: str) -> Iterator[Decoded]:
     """Greedy decoding, one character at a time, all of the text read again for each: the definition.
 
-    `next_log_probs` gives log p(next | text), (V,), the unknown last; it is never chosen. Ends when the caller stops asking.
+    `next_log_probs` gives log p(next | text), (V,), the unknown last; that is never chosen. Ends when nobody asks on.
     """
     while True:
         character, log_prob = _likeliest(next_log_probs(text), alphabet)
@@ -41,7 +41,7 @@ def network_log_probs(model: TinyGPT, tokenizer: SimpleTokenizer) -> Callable[[s
     @torch.inference_mode()
     def next_log_probs(text: str) -> Tensor:
         ids = tokenizer.encode(DOCUMENT_START + text)[-model.config.reach :]
-        return model(torch.tensor([ids], device=model.device))[0, -1].log_softmax(-1)  # type: ignore[no-any-return]
+        return model(torch.tensor([ids], device=model.device))[0, -1].log_softmax(-1)
 
     return next_log_probs
 
@@ -102,7 +102,7 @@ class Reader:
         return logits.log_softmax(-1)
 
     def _kept(self, text: str) -> int | None:
-        """How many of the characters seen `text` begins with, its last one excepted; None where it must be read afresh."""
+        """With how many of the seen characters `text` begins, its last one excepted; None: it must be read afresh."""
         new = text[self._base :]
         same = _common_prefix_chars(self._seen, new)
         kept = min(same, len(new) - 1)  # the last character is read again: its distribution is wanted

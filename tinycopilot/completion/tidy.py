@@ -7,7 +7,7 @@ QUOTES = "'\""
 
 
 def has_room(after: str) -> bool:
-    """Whether a suggestion may stand here: at the end of a line, or before nothing but closing brackets and the like."""
+    """Whether a suggestion may stand here: at a line's end, or before nothing but closing brackets and the like."""
     rest_of_line = re.split(r"[\r\n]", after, maxsplit=1)[0]
     return re.fullmatch(r"\W*", rest_of_line) is not None
 

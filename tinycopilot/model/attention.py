@@ -1,4 +1,4 @@
-"""Rotary positions, and attention that sees the last W positions: the readable reference, and the fast path beside it."""
+"""Rotary positions, and attention that sees the last W positions: the readable reference, and the fast path."""
 
 import math
 
@@ -34,7 +34,7 @@ def rotary_phases(first: int, n: int, d_head: int, device: torch.device | None =
 
 
 def rotate(x: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair (x[i], x[i + D/2]) of `x`, (B, H, T, D), by its position's angle: GPT-NeoX's order of the pairs."""
+    """Turn each pair (x[i], x[i + D/2]) of `x`, (B, H, T, D), by its position's angle: paired as in GPT-NeoX."""
     cos, sin = phases
     first, second = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)

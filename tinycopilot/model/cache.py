@@ -1,4 +1,4 @@
-"""KVCache: the keys and values of the positions that the network has read, so that one more costs one position's work."""
+"""KVCache: the keys and values of what the network has read, so that one character more costs one position."""
 
 import torch
 from torch import Tensor
@@ -49,7 +49,8 @@ class KVCache:
         self._forgotten = 0  # how many of them are not
         self._shape = (batch, n_heads, 2 * window + spare, d_head)
         self.layers = [
-            LayerCache(self, *(torch.zeros(self._shape, dtype=dtype, device=device) for _ in "kv")) for _ in range(n_layers)
+            LayerCache(self, *(torch.zeros(self._shape, dtype=dtype, device=device) for _ in "kv"))
+            for _ in range(n_layers)
         ]
 
     @property
@@ -84,5 +85,7 @@ class KVCache:
     def truncate(self, length: int) -> None:
         """Take back the last positions, so that `length` are left. Raises ValueError where too much was forgotten."""
         if not self.can_truncate(length):
-            raise ValueError(f"cannot go back to {length} positions: {self.length} were read, {self._forgotten} forgotten")
+            raise ValueError(
+                f"cannot go back to {length} positions: {self.length} were read, {self._forgotten} forgotten"
+            )
         self.length = length

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tinycopilot.model.attention import band_mask, rotary_phases
 from tinycopilot.model.block import DecoderBlock
 from tinycopilot.model.cache import KVCache
-from tinycopilot.model.storage import ModelFileError, load_data, save_atomically
+from tinycopilot.model.storage import ModelFileError, load_data, require_file, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 MAX_PARAMETERS = 2_000_000_000
@@ -21,7 +21,7 @@ MAX_PARAMETERS = 2_000_000_000
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """The shape of a TinyGPT; stored in its file, never guessed from its weights. Raises ValueError where it cannot be."""
+    """The shape of a TinyGPT; stored in its file, never guessed from weights. Raises ValueError where it cannot be."""
 
     vocab_size: int
     """V: the characters and the unknown id, which is the last."""
@@ -75,17 +75,21 @@ class TinyGPT(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Every block starts as the identity, and every character as equally likely: what writes to the stream is zero."""
+        """Every block starts as the identity, every character as equally likely: what writes to the stream is zero."""
         nn.init.normal_(self.embedding.weight, std=0.02)
         nn.init.zeros_(self.head.weight)
-        for block in self.blocks:
+        for block in self.decoder_blocks():
             for linear in (block.attn.qkv, block.ffn.up):
                 nn.init.normal_(linear.weight, std=0.7 / math.sqrt(self.config.d_model))
             nn.init.zeros_(block.attn.o_proj.weight)
             nn.init.zeros_(block.ffn.down.weight)
 
+    def decoder_blocks(self) -> Iterator[DecoderBlock]:
+        """The blocks, from the first to the last."""
+        yield from self.blocks  # type: ignore[misc]  # (a ModuleList does not know what it holds)
+
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Ids (B, T) -> logits (B, T, V) of the character after each; with a cache, `ids` go on from what it has read."""
+        """Ids (B, T) -> logits (B, T, V) of the character after each; with a cache, `ids` go on from what it read."""
         T = ids.size(1)  # noqa: N806
         S = T  # noqa: N806
         if cache is not None:
@@ -97,14 +101,14 @@ class TinyGPT(nn.Module):
         cos, sin = rotary_phases(position, T, self.config.d_head, ids.device)
         phases = (cos.to(x.dtype), sin.to(x.dtype))
         attn_bias = self._attn_bias(T, S, x)
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.decoder_blocks()):
             x = block(x, phases, attn_bias, None if cache is None else cache.layers[i])
         if cache is not None:
             cache.advance(T)
-        return self.head(self.ln(x))  # type: ignore[no-any-return]
+        return self.head(self.ln(x))
 
     def _attn_bias(self, T: int, S: int, x: Tensor) -> Tensor | None:  # noqa: N803
-        """(T, S): 0 where a position may look, -inf elsewhere, in the type that attention computes in; None if it sees all."""
+        """(T, S): 0 where a position may look, -inf elsewhere, in attention's own type; None if it sees all."""
         if T == 1:
             return None
         dtype = x.dtype
@@ -133,11 +137,16 @@ class TinyGPT(nn.Module):
         for i in range(0, len(ids), self.config.window):
             piece = torch.tensor([ids[i : i + self.config.window]], device=self.device)
             logits = self(piece, cache)[0, -1]
-        return logits  # type: ignore[no-any-return]
+        return logits
 
     @torch.inference_mode()
     def generate(
-        self, ids: list[int], *, temperature: float = 0.0, top_k: int | None = None, generator: torch.Generator | None = None
+        self,
+        ids: list[int],
+        *,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> Iterator[int]:
         """The ids that follow `ids`, for as long as the caller asks: closing the iterator ends it.
 
@@ -187,6 +196,13 @@ class TinyGPT(nn.Module):
         return model.requires_grad_(False).eval()
 
 
+def load_pair(model_path: Path, tokenizer_path: Path) -> tuple[TinyGPT, SimpleTokenizer]:
+    """A network and its tokenizer, ready to use. Raises ModelFileError; where both are missing, for the model."""
+    require_file(model_path, "model")
+    tokenizer = SimpleTokenizer.load(tokenizer_path)
+    return TinyGPT.load(model_path, tokenizer), tokenizer
+
+
 def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> int:
     """One id from logits, (V - 1,), as `generate` says."""
     if temperature == 0:
@@ -199,7 +215,9 @@ def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: to
 def _check_weights(path: Path, weights: dict[str, Any], expected: dict[str, Tensor]) -> None:
     """That `weights` are those of the shape that `expected` states, float32 and finite. Raises ModelFileError."""
     if missing := expected.keys() ^ weights.keys():
-        raise ModelFileError(f"{path}: damaged: these weights are missing or foreign: {', '.join(sorted(map(str, missing))[:3])}")
+        raise ModelFileError(
+            f"{path}: damaged: these weights are missing or foreign: {', '.join(sorted(map(str, missing))[:3])}"
+        )
     for name, like in expected.items():
         weight = weights[name]
         if not isinstance(weight, Tensor) or weight.shape != like.shape or weight.dtype != torch.float32:

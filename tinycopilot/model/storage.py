@@ -13,6 +13,9 @@ import torch
 
 from tinycopilot import UserError
 
+ZIP_START = b"PK\x03\x04"
+RETRAIN = "train one with `tinycopilot train`, or give another path"
+
 
 class ModelFileError(UserError):
     """A model or tokenizer file is missing, damaged, foreign, or does not match."""
@@ -41,28 +44,39 @@ def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
         raise
 
 
+def require_file(path: Path, kind: str) -> None:
+    """Raises ModelFileError where `path` is no file."""
+    if not path.is_file():
+        raise ModelFileError(f"{path}: there is no {kind} file here; {RETRAIN}")
+
+
 def load_data(path: Path, kind: str, required: Mapping[str, type]) -> dict[str, Any]:
-    """What `save_atomically` wrote, checked to be a mapping that holds `required` (name -> type) and says it is a `kind`.
+    """What `save_atomically` wrote, checked to hold `required` (name -> type) and to say that it is a `kind`.
 
     `weights_only=True` reads tensors and plain values; a pickle that calls anything is refused before it runs.
     Raises ModelFileError, one line that says what is wrong.
     """
-    retrain = "train one with `tinycopilot train`, or give another path"
-    if not path.is_file():
-        raise ModelFileError(f"{path}: there is no {kind} file here; {retrain}")
+    require_file(path, kind)
     if path.stat().st_size == 0:
-        raise ModelFileError(f"{path}: the {kind} file is empty; {retrain}")
+        raise ModelFileError(f"{path}: the {kind} file is empty; {RETRAIN}")
     try:
+        with path.open("rb") as file:
+            if file.read(len(ZIP_START)) != ZIP_START:  # what torch.save writes; nothing else reaches an unpickler
+                raise ModelFileError(f"{path}: not a {kind} file of tinycopilot; {RETRAIN}")
         data = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ModelFileError(f"{path}: not a {kind} of tinycopilot, or one that holds more than data; {retrain}") from None
+    except ModelFileError:
+        raise
     except PermissionError:
-        raise ModelFileError(f"{path}: the {kind} file may not be read; change its permissions, or give another path") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, TypeError, AttributeError):
-        raise ModelFileError(f"{path}: the {kind} file is damaged, or not one of tinycopilot's; {retrain}") from None
+        raise ModelFileError(
+            f"{path}: the {kind} file may not be read; change its permissions, or give another path"
+        ) from None
+    except pickle.UnpicklingError:
+        raise ModelFileError(f"{path}: holds more than data, which is never loaded; {RETRAIN}") from None
+    except Exception:  # a damaged file can fail in any way
+        raise ModelFileError(f"{path}: the {kind} file is damaged; {RETRAIN}") from None
     if not isinstance(data, dict) or data.get("kind") != kind:
-        raise ModelFileError(f"{path}: not a {kind} file of tinycopilot; {retrain}")
+        raise ModelFileError(f"{path}: not a {kind} file of tinycopilot; {RETRAIN}")
     for name, expected in required.items():
         if not isinstance(data.get(name), expected):
-            raise ModelFileError(f"{path}: the {kind} file has no valid {name!r}; {retrain}")
+            raise ModelFileError(f"{path}: the {kind} file has no valid {name!r}; {RETRAIN}")
     return data

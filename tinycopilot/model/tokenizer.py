@@ -14,11 +14,11 @@ COMMON_SHARE = 20_000
 MAX_VOCAB = 1_024
 
 DOCUMENT_START = "\n"
-"""What stands before the first character of every document: the network reads it, and so an empty file has a context."""
+"""What stands before a document's first character: the network reads it, and so an empty file has a context."""
 
 
 class SimpleTokenizer:
-    """Characters <-> ids. Ids 0 ... V-2 are the alphabet's characters in order, id V-1 stands for every other character.
+    """Characters <-> ids. Ids 0 ... V-2 are the alphabet's characters in order, id V-1 stands for every other.
 
     Encoding never fails; decoding the unknown id gives U+FFFD, which is why the network is never allowed to emit it.
     """
@@ -69,7 +69,9 @@ class SimpleTokenizer:
         """Read what `save` wrote. Raises ModelFileError."""
         alphabet = load_data(Path(path), "tokenizer", {"alphabet": str})["alphabet"]
         if len(alphabet) >= MAX_VOCAB:
-            raise ModelFileError(f"{path}: the tokenizer claims {len(alphabet)} characters, at most {MAX_VOCAB - 1} are allowed")
+            raise ModelFileError(
+                f"{path}: the tokenizer claims {len(alphabet)} characters, at most {MAX_VOCAB - 1} are allowed"
+            )
         try:
             return cls(alphabet)
         except ValueError as error:

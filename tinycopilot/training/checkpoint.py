@@ -1,14 +1,13 @@
 """What becomes of a trained network: saved as one pair of files, the one it replaces kept and compared with it."""
 
 import contextlib
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinycopilot import UserError, places
-from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.batches import join_documents
@@ -25,12 +24,6 @@ class Replaced:
     """None where it could not be loaded."""
 
 
-def load_pair(paths: ModelPaths) -> tuple[TinyGPT, SimpleTokenizer]:
-    """A network and its tokenizer. Raises ModelFileError."""
-    tokenizer = SimpleTokenizer.load(paths.tokenizer)
-    return TinyGPT.load(paths.model, tokenizer), tokenizer
-
-
 def check_writable(paths: ModelPaths) -> None:
     """Before minutes of training: that both files can be written. Raises UserError."""
     for path in (paths.model, paths.tokenizer):
@@ -41,10 +34,14 @@ def check_writable(paths: ModelPaths) -> None:
             with tempfile.TemporaryFile(dir=path.parent):
                 pass
         except OSError as error:
-            raise UserError(f"{path}: a model cannot be saved there ({error.strerror}); give another --model_path") from None
+            raise UserError(
+                f"{path}: a model cannot be saved there ({error.strerror}); give another --model_path"
+            ) from None
 
 
-def save_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]) -> ModelPaths | None:
+def save_pair(
+    paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]
+) -> ModelPaths | None:
     """Save both files, keep what they replace; returns where that is kept, or None.
 
     Raises UserError where they cannot be written: then what was there is untouched, and the new pair is saved in the
@@ -75,13 +72,14 @@ def _put_back(paths: ModelPaths, kept: ModelPaths | None) -> None:
         return
     for now, then in ((paths.model, kept.model), (paths.tokenizer, kept.tokenizer)):
         if then.exists():
-            os.replace(then, now)  # noqa: PTH105
+            now.unlink(missing_ok=True)  # (renaming one link of a file to another of the same file would do nothing)
+            then.rename(now)
 
 
 def compare(kept: ModelPaths, corpus: Corpus) -> Replaced:
     """How the model that was replaced does on the held-out text of the new one."""
     bits = None
     with contextlib.suppress(UserError):
-        model, tokenizer = load_pair(kept)
+        model, tokenizer = load_pair(kept.model, kept.tokenizer)
         bits = bits_per_char(model, join_documents(tokenizer, corpus.held_out))
     return Replaced(kept, bits)

@@ -11,7 +11,7 @@ from tinycopilot import UserError
 from tinycopilot.files import NotTextError, read_source, source_files
 
 BLOCK_SEPARATOR = "# %% "
-"""A .txt file holds blocks, each a document of its own, under a line that starts so and goes on with the block's name."""
+"""A .txt file holds blocks, each a document, under a line that starts so and goes on with the block's name."""
 
 HELD_OUT_SHARE = 0.05
 HELD_OUT_MAX_CHARS = 200_000
@@ -51,7 +51,9 @@ def load_corpus(names: Sequence[str], *, seed: int = 0) -> Corpus:
     for name in names:
         found = list(_documents(name, skipped))
         if not any(text.strip() for text in found):
-            raise CorpusError(f"{name}: nothing to learn from; name a text file that is not empty, or a folder with Python files")
+            raise CorpusError(
+                f"{name}: nothing to learn from; name a text file that is not empty, or a folder with Python files"
+            )
         documents += found
     train, held_out = _split([text for text in documents if text.strip()], seed)
     return Corpus(tuple(train), tuple(held_out), tuple(skipped))

@@ -60,10 +60,11 @@ def _provenance(
         "corpus": corpus_label(names),
         "train_chars": corpus.train_chars,
         "held_out_chars": corpus.held_out_chars,
-        "held_out_bits": log.held_out_bits[-1][1],
+        "held_out_bits": log.best_bits,
         "epochs": config.epochs,
         "seed": config.seed,
         "steps": log.n_steps,
+        "best_step": log.best_step,
         "seconds": round(log.seconds, 1),
         "device": device.type,
         "tinycopilot": __version__,
@@ -74,13 +75,21 @@ def _provenance(
 
 def _closing(paths: ModelPaths, log: TrainLog, replaced: Replaced | None) -> list[str]:
     """The closing lines: the figure, where the model is, and how to go back to the one before."""
-    bits = log.held_out_bits[-1][1]
     lines = [
-        f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): {bits:.3f} bits per character on held-out text",
+        f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): "
+        f"{log.best_bits:.3f} bits per character on held-out text",
         f"saved: {paths.model} and {paths.tokenizer.name}",
     ]
+    if log.best_step < log.n_steps:
+        lines.insert(
+            1, f"the weights are those after step {log.best_step:,}: from there on it learned its text by heart"
+        )
     if replaced:
-        before = "could not be read" if replaced.held_out_bits is None else f"has {replaced.held_out_bits:.3f} on the same text"
+        before = (
+            "could not be read"
+            if replaced.held_out_bits is None
+            else f"has {replaced.held_out_bits:.3f} on the same text"
+        )
         kept = replaced.kept
         lines.append(
             f"the model before {before} and is kept; to go back: "

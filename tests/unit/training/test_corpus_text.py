@@ -60,7 +60,7 @@ def test_no_long_run_is_from_the_standard_library(blocks: list[str]) -> None:
         if "site-packages" in path.parts:
             continue
         source = path.read_text("utf-8", "replace")
-        # A run of 100 characters holds every 20 characters of it: look at each 80th place only, and closer where it fits.
+        # A run of 100 holds 20 characters at one of every 80 places: look there only, and closer where they fit.
         for i in range(0, len(source) - 20, 80):
             if source[i : i + 20] in anchors:
                 near = range(max(0, i - RUN_CHARS + 20), i + 1)
@@ -69,14 +69,14 @@ def test_no_long_run_is_from_the_standard_library(blocks: list[str]) -> None:
 
 
 def shape(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """A function with its own names (variables, arguments, attributes of self) numbered, its docstring and types gone."""
+    """A function with its own names (variables, arguments, self's) numbered, its docstring and types gone."""
     numbers: dict[str, str] = {}
 
     def number(name: str) -> str:
         return name if hasattr(builtins, name) else numbers.setdefault(name, f"name{len(numbers)}")
 
     class Rename(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802
+        def visit_Name(self, node: ast.Name) -> ast.Name:
             node.id = number(node.id)
             return node
 
@@ -84,13 +84,13 @@ def shape(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
             node.arg, node.annotation = number(node.arg), None
             return node
 
-        def visit_Attribute(self, node: ast.Attribute) -> ast.Attribute:  # noqa: N802
+        def visit_Attribute(self, node: ast.Attribute) -> ast.Attribute:
             own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
             self.generic_visit(node)
             node.attr = number(node.attr) if own else node.attr
             return node
 
-        def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
             node.name, node.returns = number(node.name), None
             if ast.get_docstring(node):
                 node.body = node.body[1:]

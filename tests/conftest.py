@@ -1,0 +1,58 @@
+"""Tiny networks with every parameter drawn at random: a zero-initialised one would pass many a test for nothing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from networks import randomise
+
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees, or writes to, the models of whoever runs it."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    return home
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> SimpleTokenizer:
+    return SimpleTokenizer("\n\t abcdefghijklmnopqrstuvwxyz()[]:=,.'\"\N{LATIN SMALL LETTER E WITH ACUTE}")
+
+
+@pytest.fixture(scope="session")
+def model(tokenizer: SimpleTokenizer) -> TinyGPT:
+    """Two layers of width 32 with a window of 8 and so a reach of 15, in float64: small, and exact."""
+    config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8)
+    return randomise(TinyGPT(config).double())
+
+
+@pytest.fixture
+def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
+    """A saved random model and its tokenizer."""
+    paths = ModelPaths(tmp_path / "tiny_gpt.pth", tmp_path / "tokenizer.pth")
+    config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8)
+    tokenizer.save(paths.tokenizer)
+    randomise(TinyGPT(config)).save(paths.model, tokenizer)
+    return paths
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path) -> Iterator[Path]:
+    """The working folder is an empty one."""
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    yield tmp_path
+    os.chdir(before)

@@ -1,0 +1,88 @@
+"""An editor, as the protocol tests see one, and the engine's own word on what the server should say."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lsprotocol import types
+from pytest_lsp import LanguageClient
+
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.places import ModelPaths
+
+EVERYTHING = CompleterSettings(min_confidence=0, max_chars=12, max_lines=12)
+
+
+def oracle(saved: ModelPaths, before: str, after: str = "") -> str:
+    """What the engine itself says there."""
+    suggestion = Completer.load(saved, EVERYTHING).suggest(before, after)
+    return suggestion.text if suggestion else ""
+
+
+@dataclass
+class Editor:
+    """A client with a document or two."""
+
+    client: LanguageClient
+    statuses: list[Any] = field(default_factory=list)
+    capabilities: types.ServerCapabilities = field(default_factory=types.ServerCapabilities)
+    uri: str = "file:///work/a.py"
+
+    def open(self, text: str, uri: str = "") -> None:
+        item = types.TextDocumentItem(uri or self.uri, "python", 1, text)
+        self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+
+    def change(self, version: int, *changes: types.TextDocumentContentChangeEvent) -> None:
+        document = types.VersionedTextDocumentIdentifier(version=version, uri=self.uri)
+        self.client.text_document_did_change(types.DidChangeTextDocumentParams(document, list(changes)))
+
+    def params(self, line: int, character: int) -> types.InlineCompletionParams:
+        return types.InlineCompletionParams(
+            types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+            types.TextDocumentIdentifier(self.uri),
+            types.Position(line, character),
+        )
+
+    async def inline(self, line: int, character: int) -> list[types.InlineCompletionItem]:
+        answer = await self.client.text_document_inline_completion_async(self.params(line, character))
+        assert isinstance(answer, types.InlineCompletionList)
+        return list(answer.items)
+
+    async def ghost(self, line: int, character: int) -> str:
+        items = await self.inline(line, character)
+        return str(items[0].insert_text) if items else ""
+
+    async def popup(self, line: int, character: int) -> types.CompletionList:
+        params = types.CompletionParams(types.TextDocumentIdentifier(self.uri), types.Position(line, character))
+        answer = await self.client.text_document_completion_async(params)
+        assert isinstance(answer, types.CompletionList)
+        return answer
+
+    async def raw_request(self, method: str, params: object) -> dict[str, Any]:
+        """A request that the client's types would not let through, and the answer as it comes."""
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        protocol = self.client.protocol
+        structure = protocol.structure_message
+
+        def listen(data: dict[str, Any]) -> Any:
+            if data.get("id") == "raw" and "jsonrpc" in data:
+                answer.set_result(data)
+                protocol._request_futures["raw"] = asyncio.Future()
+            return structure(data)
+
+        protocol.structure_message = listen  # type: ignore[method-assign]
+        body = json.dumps({"jsonrpc": "2.0", "id": "raw", "method": method, "params": params})
+        protocol.writer.write(f"Content-Length: {len(body)}\r\n\r\n{body}".encode())  # type: ignore[union-attr]
+        return await answer
+
+    async def state(self, name: str) -> Any:
+        """The status message that says `name`; waits for it."""
+        while not (found := [s for s in self.statuses if s.state == name]):
+            await asyncio.sleep(0.01)
+        return found[0]
+
+
+Start = Callable[..., Awaitable[Editor]]

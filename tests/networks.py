@@ -1,0 +1,14 @@
+"""Random networks for tests."""
+
+import torch
+
+from tinycopilot.model.gpt import TinyGPT
+
+
+def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
+    """Every parameter drawn at random: the zeros that training starts from would hide most mistakes."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=std, generator=generator)
+    return model.requires_grad_(False).eval()

@@ -1,0 +1,72 @@
+"""The real server, over real stdio, driven by pytest-lsp's client, which checks messages against the specification."""
+
+import dataclasses
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import torch
+from lsp_editor import EVERYTHING, Editor, Start
+from lsprotocol import types
+from networks import randomise
+from pytest_lsp import ClientServerConfig, LanguageClient
+
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.tokenizer import BASIC_CHARACTERS, SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
+    """A random network that knows printable ASCII and never writes a blank, which alone would be silence."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("model")
+    paths = ModelPaths(folder / "tiny_gpt.pth", folder / "tokenizer.pth")
+    tokenizer = SimpleTokenizer(BASIC_CHARACTERS)
+    tokenizer.save(paths.tokenizer)
+    model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=16)))
+    model.embedding.weight *= 8  # what comes next depends on what is there, not on the biases alone
+    model.ln.weight[:], model.ln.bias[:] = 1, 0
+    model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one number that is always 1, and ...
+    model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... speaks against blanks, ...
+    model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and for the end of a line now and then
+    model.save(paths.model, tokenizer)
+    return paths
+
+
+@pytest.fixture
+async def start(saved: ModelPaths) -> AsyncIterator[Start]:
+    """Starts servers; at the end each is shut down, and must have exited with 0."""
+    editors: list[Editor] = []
+
+    async def start_one(
+        *,
+        encoding: types.PositionEncodingKind = types.PositionEncodingKind.Utf16,
+        settings: CompleterSettings = EVERYTHING,
+        options: dict[str, Any] | None = None,
+        wait: bool = True,
+    ) -> Editor:
+        client = await ClientServerConfig([sys.executable, "-m", "tinycopilot_server"]).start()
+        assert isinstance(client, LanguageClient)
+        editor = Editor(client)
+        client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))
+        editors.append(editor)
+        capabilities = types.ClientCapabilities(general=types.GeneralClientCapabilities(position_encodings=[encoding]))
+        if options is None:
+            options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}
+            names = {"min_confidence": "minConfidence", "max_chars": "maxChars", "max_lines": "maxLines"}
+            options |= {names[k]: v for k, v in dataclasses.asdict(settings).items() if k in names}
+        params = types.InitializeParams(capabilities=capabilities, initialization_options=options)
+        editor.capabilities = (await client.initialize_session(params)).capabilities
+        if wait:
+            await editor.state("ready")
+        return editor
+
+    yield start_one
+    for editor in editors:
+        server = editor.client._server
+        assert server is not None
+        await editor.client.shutdown_session()
+        assert await server.wait() == 0

@@ -1,0 +1,56 @@
+"""`tinycopilot demo` as `make demo` runs it, and the server on a port of loopback."""
+
+import asyncio
+import re
+import socket
+import sys
+
+import pytest
+from lsp_editor import Editor
+from lsprotocol import types
+from pytest_lsp import make_test_lsp_client
+
+from tinycopilot.cli import main
+from tinycopilot.places import ModelPaths
+
+
+def test_demo_types_a_program_and_says_how_to_connect(saved: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--model_path", str(saved.model)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"\d+ characters with \d+ keys", out)
+    assert "ms (median)" in out
+    assert "VS Code" in out
+    assert "Neovim" in out
+
+
+async def test_tcp_on_loopback(saved: ModelPaths) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "tinycopilot_server", "--tcp", str(port)]
+    server = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
+    client = make_test_lsp_client()
+    editor = Editor(client)
+    client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))
+    for _ in range(600):
+        try:
+            await client.start_tcp("127.0.0.1", port)
+            break
+        except OSError:
+            await asyncio.sleep(0.05)
+    options = {"modelPath": str(saved.model), "minConfidence": 0, "maxChars": 9}
+    await client.initialize_session(types.InitializeParams(types.ClientCapabilities(), initialization_options=options))
+    await editor.state("ready")
+    editor.open("x = [")
+    assert await editor.ghost(0, 5) != ""
+    await client.shutdown_session()
+    assert await server.wait() == 0
+
+
+def test_a_port_that_is_taken_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--tcp", port]) == 2
+    assert f"port {port} cannot be used" in capsys.readouterr().err

@@ -1,0 +1,212 @@
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from lsp_editor import Start, oracle
+from lsprotocol import types
+from lsprotocol.types import PositionEncodingKind as Kind
+from pygls.exceptions import JsonRpcException
+
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.places import ModelPaths
+
+
+def insertion(line: int, character: int, text: str) -> types.TextDocumentContentChangePartial:
+    here = types.Position(line, character)
+    return types.TextDocumentContentChangePartial(range=types.Range(here, here), text=text)
+
+
+async def test_inline_completion_is_the_engines_suggestion_inserted_at_the_cursor(
+    start: Start, saved: ModelPaths
+) -> None:
+    editor = await start()
+    text = "def f(a, b):\n    return "
+    editor.open(text)
+    [item] = await editor.inline(1, 11)
+    assert item.insert_text == oracle(saved, text) != ""
+    assert item.range == types.Range(types.Position(1, 11), types.Position(1, 11))
+
+
+async def test_it_follows_every_keystroke(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    editor.open("x = 1\n\n")
+    text = "x = 1\n"
+    for version, character in enumerate("value = f(", start=2):
+        line = text.rsplit("\n", 1)[1]
+        editor.change(version, insertion(1, len(line), character))
+        text += character
+    assert await editor.ghost(1, 10) == oracle(saved, text, "\n")
+    deletion = types.Range(types.Position(0, 0), types.Position(1, 4))
+    editor.change(20, types.TextDocumentContentChangePartial(range=deletion, text="\N{SNOWMAN}"))
+    assert await editor.ghost(0, 7) == oracle(saved, "\N{SNOWMAN}e = f(", "\n")
+    editor.change(21, types.TextDocumentContentChangeWholeDocument("import "))
+    assert await editor.ghost(0, 7) == oracle(saved, "import ")
+
+
+async def test_completion_continues_the_word_at_the_cursor(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    editor.open("result = val")
+    answer = await editor.popup(0, 12)
+    rest = oracle(saved, "result = val").split("\n")[0]
+    assert rest.strip()
+    [item] = answer.items
+    assert item.label == item.filter_text == "val" + rest
+    assert item.text_edit == types.TextEdit(types.Range(types.Position(0, 9), types.Position(0, 12)), "val" + rest)
+    assert answer.is_incomplete
+    assert not item.preselect
+
+
+@pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf16, Kind.Utf32])
+async def test_an_emoji_before_the_cursor(start: Start, saved: ModelPaths, encoding: Kind) -> None:
+    editor = await start(encoding=encoding)
+    line = 'name = "\N{GRINNING FACE}\N{LATIN SMALL LETTER E WITH ACUTE}"; val'
+    editor.open("a = 1\n" + line + "\nb = 2\n")
+    codec, size = {Kind.Utf8: ("utf-8", 1), Kind.Utf16: ("utf-16-le", 2), Kind.Utf32: ("utf-32-le", 4)}[encoding]
+    column = len(line.encode(codec)) // size
+    wanted = oracle(saved, "a = 1\n" + line, "\nb = 2\n")
+    assert await editor.ghost(1, column) == wanted != ""
+    [item] = (await editor.popup(1, column)).items
+    assert isinstance(item.text_edit, types.TextEdit)
+    assert item.text_edit.range.start.character == column - 3
+    assert item.label == "val" + wanted.split("\n")[0]
+    editor.change(2, insertion(1, column, "()"))
+    assert await editor.ghost(1, column + 1) == oracle(saved, "a = 1\n" + line + "(", ")\nb = 2\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+async def test_line_ends_are_the_documents(start: Start, end: str) -> None:
+    """Several random lines, so that there is a line's end in the suggestion to look at."""
+    settings = CompleterSettings(min_confidence=0, max_chars=200, max_lines=200)
+    editor = await start(settings=settings)
+    found = 0
+    for i, prompt in enumerate(("a = 1", "b(", "class C", "x", "for ")):
+        editor.uri = f"file:///work/{i}.py"
+        editor.open(f"import os{end}{prompt}")
+        text = await editor.ghost(1, len(prompt))
+        assert re.sub("\r\n|\r|\n", "", text) == text.replace(end, "")
+        found += end in text
+    assert found
+
+
+async def test_tabs_are_text_like_any_other(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    text = "def f():\n\tif x:\n\t\treturn "
+    editor.open(text)
+    assert await editor.ghost(2, 9) == oracle(saved, text) != ""
+
+
+async def test_lines_that_only_python_would_split(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    editor.open("a\x0cb\u2028c\nccc\n")
+    editor.change(2, insertion(1, 3, "d"))
+    assert await editor.ghost(1, 4) == oracle(saved, "a\x0cb\u2028c\ncccd", "\n")
+
+
+BUSY = CompleterSettings(min_confidence=0, max_chars=100_000, max_lines=100_000)
+
+
+@pytest.mark.timeout(30)
+async def test_a_cancelled_request_is_answered_before_the_busy_generation_ends(start: Start) -> None:
+    """100,000 characters would take minutes. The answer to the last request shows that the engine is free again."""
+    editor = await start(settings=BUSY)
+    editor.open("x = [")
+    future = editor.client.protocol.send_request("textDocument/inlineCompletion", editor.params(0, 5), msg_id="busy")
+    await asyncio.sleep(0.2)
+    assert not future.done()
+    editor.client.cancel_request(types.CancelParams("busy"))
+    with pytest.raises(JsonRpcException) as caught:
+        await asyncio.wrap_future(future)
+    assert caught.value.code == -32800
+    assert await editor.ghost(0, 0) == ""  # before a word: silence, but only once the thread is free
+
+
+@pytest.mark.timeout(30)
+async def test_a_newer_request_ends_an_older_one_and_both_are_answered(start: Start) -> None:
+    editor = await start(settings=BUSY)
+    editor.open("x = [")
+    older = asyncio.create_task(editor.inline(0, 5))
+    await asyncio.sleep(0.2)
+    assert await editor.inline(0, 0) == []  # before a word: silence
+    assert await older == []
+
+
+async def test_requests_that_cannot_be_answered_get_an_empty_answer(start: Start) -> None:
+    editor = await start()
+    assert await editor.inline(0, 0) == []  # never opened
+    editor.open("x = ")
+    editor.client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(editor.uri)))
+    assert await editor.inline(0, 4) == []
+    assert list((await editor.popup(0, 4)).items) == []
+
+
+@pytest.mark.parametrize("kind", [0, 7])
+async def test_an_unknown_kind_of_trigger_is_answered(start: Start, saved: ModelPaths, kind: int) -> None:
+    editor = await start()
+    editor.open("x = ")
+    document, position = {"uri": editor.uri}, {"line": 0, "character": 4}
+    params = {"textDocument": document, "position": position, "context": {"triggerKind": kind}}
+    answer = await editor.raw_request("textDocument/inlineCompletion", params)
+    assert answer["result"].items[0].insertText == oracle(saved, "x = ")
+
+
+async def test_parameters_that_make_no_sense_get_an_error_not_silence(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    answer = await editor.raw_request("textDocument/inlineCompletion", {"textDocument": 7})
+    assert answer["error"].code == -32602
+    editor.open("x = ")
+    assert await editor.ghost(0, 4) == oracle(saved, "x = ")
+
+
+async def test_initialize_is_answered_before_the_model_is_there(start: Start) -> None:
+    editor = await start(wait=False)
+    editor.open("x = ")
+    assert [s.state for s in editor.statuses] in ([], ["loading"])
+    assert await editor.inline(0, 4) == []
+    await editor.state("ready")
+    assert await editor.inline(0, 4) != []
+
+
+async def test_without_a_model_it_says_so_once_and_lives(start: Start, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pth"
+    editor = await start(options={"modelPath": str(missing)}, wait=False)
+    problem = await editor.state("error")
+    assert f"{missing}: there is no model file here" in problem.message
+    assert "tinycopilot train" in problem.message
+    editor.open("x = ")
+    for _ in range(3):
+        assert await editor.inline(0, 4) == []
+    assert len(editor.client.messages) == 1
+    assert editor.client.messages[0].message.endswith(problem.message)
+
+
+async def test_a_bad_setting_gets_one_message_and_its_default(start: Start, saved: ModelPaths) -> None:
+    options = {
+        "modelPath": str(saved.model),
+        "tokenizerPath": str(saved.tokenizer),
+        "minConfidence": "high",
+        "color": 1,
+    }
+    editor = await start(options=options)
+    assert len(editor.client.messages) == 1
+    assert "minConfidence must be a number from 0 to 1" in editor.client.messages[0].message
+    assert "'color'" in editor.client.messages[0].message
+
+
+async def test_it_never_loads_a_model_of_the_folder_it_is_started_in(start: Start, in_folder: Path) -> None:
+    (in_folder / "paras").mkdir()
+    for name in ("tiny_gpt.pth", "tokenizer.pth"):
+        (in_folder / "paras" / name).write_text("hostile")
+    editor = await start(options={})  # would say "error" if it had looked at them
+    editor.open("import os\nimport sys\n\n\nif __name__ ==")
+    assert await editor.ghost(4, 14) == ' "__main__":'
+
+
+@pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf32])
+async def test_what_it_says_it_can_do(start: Start, encoding: Kind) -> None:
+    capabilities = (await start(encoding=encoding)).capabilities
+    assert capabilities.position_encoding == encoding
+    assert capabilities.inline_completion_provider
+    assert capabilities.completion_provider
+    assert isinstance(capabilities.text_document_sync, types.TextDocumentSyncOptions)
+    assert capabilities.text_document_sync.change == types.TextDocumentSyncKind.Incremental

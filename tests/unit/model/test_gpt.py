@@ -1,0 +1,123 @@
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import randomise
+
+from tinycopilot.model.attention import band_mask, scaled_dot_product_attention
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+
+def test_the_forward_pass_told_again_by_hand(model: TinyGPT) -> None:
+    """With the readable attention, LayerNorm and GELU written out: the same logits."""
+    ids = torch.randint(model.config.vocab_size, (2, 20))
+    n_heads, d_head = model.config.n_heads, model.config.d_head
+    x = model.embedding.weight[ids]
+
+    def norm(x: torch.Tensor, ln: torch.nn.LayerNorm) -> torch.Tensor:
+        mean, var = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
+        return (x - mean) / (var + ln.eps).sqrt() * ln.weight + ln.bias
+
+    def turn(x: torch.Tensor) -> torch.Tensor:  # (B, H, T, D), each pair (i, i + D/2) as a complex number
+        angle = torch.arange(20)[:, None] * 10_000.0 ** (-torch.arange(0, d_head, 2) / d_head).double()
+        turned = torch.complex(x[..., : d_head // 2], x[..., d_head // 2 :]) * torch.polar(
+            torch.ones_like(angle), angle
+        )
+        return torch.cat((turned.real, turned.imag), -1)
+
+    mask = band_mask(20, 20, model.config.window)
+    for block in model.blocks:
+        q, k, v = (norm(x, block.ln1) @ block.attn.qkv.weight.T).chunk(3, -1)
+        q, k, v = (t.view(2, 20, n_heads, d_head).transpose(1, 2) for t in (q, k, v))
+        y = scaled_dot_product_attention(turn(q), turn(k), v, mask).transpose(1, 2).reshape(2, 20, -1)
+        x = x + y @ block.attn.o_proj.weight.T
+        h = norm(x, block.ln2) @ block.ffn.up.weight.T
+        x = x + (h * 0.5 * (1 + torch.erf(h / math.sqrt(2)))) @ block.ffn.down.weight.T
+    torch.testing.assert_close(model(ids), norm(x, model.ln) @ model.head.weight.T)
+
+
+@settings(deadline=None, max_examples=40)
+@given(pieces=st.lists(st.integers(1, 8), min_size=1, max_size=60), seed=st.integers(0, 99))
+def test_cached_forward_equals_uncached_past_the_window_too(model: TinyGPT, pieces: list[int], seed: int) -> None:
+    ids = torch.randint(model.config.vocab_size, (2, sum(pieces)), generator=torch.Generator().manual_seed(seed))
+    cache = model.new_cache(batch=2)
+    cached = torch.cat([model(part, cache) for part in ids.split(pieces, dim=1)], dim=1)
+    torch.testing.assert_close(cached, model(ids))
+    assert cache.length == sum(pieces)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 70)), min_size=1, max_size=6), seed=st.integers(0, 99)
+)
+def test_taking_back_is_as_if_it_had_never_been_read(model: TinyGPT, lengths: list[tuple[int, int]], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    cache, read, furthest = model.new_cache(), [], 0
+    for n_read, n_back in lengths:
+        new = torch.randint(model.config.vocab_size, (n_read,), generator=generator).tolist()
+        logits = model.prefill(new, cache)
+        read += new
+        torch.testing.assert_close(logits, model(torch.tensor([read]))[0, -1])
+        furthest = max(furthest, len(read))
+        left = max(0, len(read) - n_back)
+        assert cache.can_truncate(left) or left < furthest - cache.spare
+        if not cache.can_truncate(left):
+            return
+        cache.truncate(left)
+        read = read[:left]
+
+
+def test_a_cache_says_what_it_cannot_do(model: TinyGPT) -> None:
+    cache = model.new_cache()
+    with pytest.raises(ValueError, match="at most 8 positions"):
+        model(torch.zeros(1, 9, dtype=torch.long), cache)
+    model.prefill([1] * 500, cache)
+    with pytest.raises(ValueError, match="cannot go back to 100"):
+        cache.truncate(100)
+
+
+def test_a_prediction_sees_exactly_reach_characters(model: TinyGPT) -> None:
+    reach = model.config.reach
+    ids = torch.randint(model.config.vocab_size - 1, (1, reach + 5))
+    last = model(ids)[0, -1]
+    torch.testing.assert_close(model(ids[:, -reach:])[0, -1], last)
+    changed = ids.clone()
+    changed[0, -reach] = (changed[0, -reach] + 1) % model.config.vocab_size
+    assert not torch.equal(model(changed)[0, -1], last)
+
+
+def test_generate_never_emits_the_unknown_and_depends_on_the_seed_alone(tokenizer: SimpleTokenizer) -> None:
+    model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 1, 2, 16, 8)))
+    model.head.weight[-1] = 0
+    model.ln.bias[:] = 1
+    model.head.weight[-1] = 100  # the unknown is by far the likeliest
+
+    def write(seed: int, top_k: int | None = None, temperature: float = 1.0) -> list[int]:
+        dice = torch.Generator().manual_seed(seed)
+        return list(itertools.islice(model.generate([1, 2], temperature=temperature, top_k=top_k, generator=dice), 50))
+
+    assert model(torch.tensor([[1, 2]]))[0, -1].argmax() == tokenizer.unknown_id
+    assert tokenizer.unknown_id not in write(1) + write(2) + write(1, top_k=3)
+    assert write(1) == write(1) != write(2)
+    assert write(1, top_k=1) == write(2, temperature=0)
+
+
+def test_n_parameters_counts_them(model: TinyGPT) -> None:
+    assert model.config.n_parameters == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n_layers": 0}, {"n_heads": 3}, {"d_model": -4}, {"window": 2.5}, {"vocab_size": 10**7}]
+)
+def test_a_shape_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        GPTConfig(**{"vocab_size": 10, **wrong})
+
+
+def test_a_new_network_finds_every_character_equally_likely() -> None:
+    model = TinyGPT(GPTConfig(50, 2, 2, 16, 8))
+    assert torch.equal(model(torch.tensor([[1, 2, 3]])), torch.zeros(1, 3, 50))

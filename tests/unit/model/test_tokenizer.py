@@ -1,0 +1,43 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycopilot.model.tokenizer import BASIC_CHARACTERS, COMMON_SHARE, SimpleTokenizer
+
+TOKENIZER = SimpleTokenizer(BASIC_CHARACTERS)
+
+
+@given(st.text())
+def test_encoding_never_fails_and_gives_one_id_a_character(text: str) -> None:
+    ids = TOKENIZER.encode(text)
+    assert len(ids) == len(text)
+    assert all((i == TOKENIZER.unknown_id) == (c not in BASIC_CHARACTERS) for i, c in zip(ids, text, strict=True))
+
+
+@given(st.text(alphabet=BASIC_CHARACTERS))
+def test_known_text_comes_back(text: str) -> None:
+    assert TOKENIZER.decode(TOKENIZER.encode(text)) == text
+
+
+def test_lone_surrogates_and_the_unknown() -> None:
+    assert TOKENIZER.encode("\ud83d") == [TOKENIZER.unknown_id]
+    assert TOKENIZER.decode([TOKENIZER.unknown_id]) == "\ufffd"
+    with pytest.raises(IndexError):
+        TOKENIZER.decode([TOKENIZER.vocab_size])
+
+
+def test_common_characters_get_ids_and_rare_ones_teach_the_unknown() -> None:
+    common, rare = "\N{LATIN SMALL LETTER E WITH ACUTE}", "\N{SNOWMAN}"
+    trained = SimpleTokenizer.train(["x" * COMMON_SHARE * 2, common * 10, rare])
+    assert trained.alphabet == BASIC_CHARACTERS + common
+    assert trained.encode(rare) == [trained.unknown_id]
+
+
+def test_the_digest_names_the_alphabet() -> None:
+    assert SimpleTokenizer("ab").digest != SimpleTokenizer("ba").digest
+
+
+@pytest.mark.parametrize("alphabet", ["", "aa"])
+def test_no_alphabet_without_meaning(alphabet: str) -> None:
+    with pytest.raises(ValueError, match="at least one character"):
+        SimpleTokenizer(alphabet)

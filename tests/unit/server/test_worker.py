@@ -1,0 +1,100 @@
+"""The worker alone, with a stand-in for the Completer that counts: what is cancelled, shared, superseded."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from tinycopilot_server.worker import Worker
+
+from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.stopping import Suggestion
+
+
+class Endless:
+    """Computes until it is cancelled, unless asked for "quick"; counts its steps and its calls."""
+
+    def __init__(self) -> None:
+        self.n_calls = 0
+        self.ended = 0
+        self.begun = threading.Event()
+
+    def suggest(self, before: str, after: str, cancelled: Callable[[], bool]) -> Suggestion | None:
+        self.n_calls += 1
+        self.begun.set()
+        while before != "quick":
+            if cancelled():
+                self.ended += 1
+                raise Cancelled
+        return Suggestion(after, 1.0)
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[tuple[Worker, Endless]]:
+    worker, endless = Worker(), Endless()
+    worker._completer = endless  # type: ignore[assignment]
+    yield worker, endless
+    worker.close()
+
+
+async def begun(endless: Endless) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, endless.begun.wait)
+
+
+async def test_a_newer_question_ends_the_older_one(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    older = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    await begun(endless)
+    assert await worker_.suggest(2, "quick", "x") == Suggestion("x", 1.0)
+    assert await older is None  # answered, not dropped
+    assert endless.ended == 1
+
+
+async def test_a_cancelled_request_ends_its_computation(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    task = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    await begun(endless)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await worker_.suggest(2, "quick", "y") == Suggestion("y", 1.0)  # the thread is free again
+    assert endless.ended == 1
+
+
+async def test_two_requests_for_one_place_share_one_computation(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    answers = await asyncio.gather(*(worker_.suggest(1, "quick", "z") for _ in range(3)))
+    assert answers == [Suggestion("z", 1.0)] * 3
+    assert await worker_.suggest(1, "quick", "z") == Suggestion("z", 1.0)
+    assert endless.n_calls == 1
+
+
+async def test_one_of_two_that_wait_may_go(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    first, second = (asyncio.create_task(worker_.suggest(1, "endless", "")) for _ in range(2))
+    await begun(endless)
+    first.cancel()
+    await asyncio.sleep(0)
+    assert endless.ended == 0  # the second still waits
+    second.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert await worker_.suggest(2, "quick", "") == Suggestion("", 1.0)
+    assert endless.ended == 1
+
+
+async def test_asked_again_after_a_cancel_it_computes_again(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    task = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    await begun(endless)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    endless.begun.clear()
+    again = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    await begun(endless)
+    assert endless.n_calls == 2
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_without_a_model_there_is_no_suggestion() -> None:
+    assert await Worker().suggest(1, "quick", "x") is None

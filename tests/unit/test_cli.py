@@ -1,0 +1,156 @@
+"""The commands as a user gives them, in this process; tests/test_fresh_install.py runs them from a wheel."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from tinycopilot.cli import main
+from tinycopilot.places import ModelPaths, user_models
+
+SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
+
+
+@pytest.fixture
+def corpus(in_folder: Path) -> str:
+    (in_folder / "code.py").write_text(SOURCE)
+    return "code.py"
+
+
+def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: str, capsys) -> None:
+    Path("paras").mkdir()
+    assert main(["train", "--corpus", corpus, "--epochs", "1", "--device", "cpu"]) == 0
+    first = Path("paras/tiny_gpt.pth").read_bytes()
+    said = capsys.readouterr().err
+    assert re.search(r"bits per character on held-out text", said)
+    assert "saved: paras/tiny_gpt.pth" in said
+    assert "go back" not in said
+    # the original project's spelling
+    assert main(["--train", "--corpus", corpus, "--epochs", "2", "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert Path("paras/tiny_gpt.1.pth").read_bytes() == first != Path("paras/tiny_gpt.pth").read_bytes()
+    assert re.search(
+        r"the model before has \d\.\d+ on the same text and is kept; to go back: mv paras/tiny_gpt.1.pth", said
+    )
+
+
+def test_without_paras_the_model_is_the_users_own(corpus: str) -> None:
+    assert main(["train", "--corpus", corpus, "--epochs", "1"]) == 0
+    assert (user_models() / "tiny_gpt.pth").is_file()
+    assert not Path("paras").exists()
+
+
+def generate(*words: str) -> list[str]:
+    return [*words, "--device", "cpu"]
+
+
+def test_generate_is_deterministic_with_a_seed(pair: ModelPaths, capsys) -> None:
+    files = ["--model_path", str(pair.model), "--tokenizer-path", str(pair.tokenizer)]
+    texts = []
+    for seed in ("1", "1", "2"):
+        words = [
+            "generate",
+            "def f(",
+            *files,
+            "--seed",
+            seed,
+            "--max_new_chars",
+            "40",
+            "--temperature",
+            "1",
+            "--top-k",
+            "20",
+        ]
+        assert main(words) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] != texts[2]
+    assert texts[0].startswith("def f(")
+    assert len(texts[0]) == len("def f(") + 40 + 1
+    assert "\ufffd" not in texts[0]
+
+
+@pytest.mark.parametrize("command", ["generate", "--generate"])
+def test_a_conversation_ends_with_quit_or_with_the_input(
+    command: str, pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [command, "--model_path", str(pair.model), "--max_new_chars", "5"]
+    for text, n_answers in (("one\ntwo\nquit\nthree\n", 2), ("one\n", 1), ("", 0)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert [word for word in ("one", "two", "three") if word in out] == ["one", "two", "three"][:n_answers]
+
+
+def test_prompts_with_characters_it_never_saw(pair: ModelPaths, capsys) -> None:
+    assert main(["generate", "\N{SNOWMAN}\ud800", "--model_path", str(pair.model), "--max_new_chars", "3"]) == 0
+    assert capsys.readouterr().out.startswith("\N{SNOWMAN}")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["generate", "x", "--model_path", "missing.pth"], "missing"),
+        (["train", "--corpus", "missing.txt"], "no such file"),
+        (["train", "--corpus", "empty.txt"], "nothing to learn from"),
+        (["train", "--corpus", "binary.txt"], "binary file"),
+        (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "fewer than one window"),
+        (["train", "--corpus", "latin1.txt"], "not UTF-8"),
+        (["train", "--corpus", "."], "nothing to learn from"),
+        (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot be saved there"),
+        (["demo", "--model_path", "missing.pth"], "missing"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in_folder: Path, capsys) -> None:
+    (in_folder / "empty.txt").write_text("")
+    (in_folder / "binary.txt").write_bytes(b"\0\1\2")
+    (in_folder / "short.txt").write_text("x = 1\n")
+    (in_folder / "latin1.txt").write_bytes(b"caf\xe9")
+    before = {path: path.read_bytes() for path in in_folder.iterdir()}
+    assert main(words) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("tinycopilot: ")
+    assert says in line
+    assert {path: path.read_bytes() for path in in_folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--epochs", "0"],
+        ["train", "--device", "tpu"],
+        ["generate", "x", "--temperature", "-1"],
+        ["serve", "--tcp", "70000"],
+        [],
+    ],
+)
+def test_bad_flags_are_refused_by_the_parser(words: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there(capsys, pair: ModelPaths) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    for words in (
+        ["train", "--device", "cuda"],
+        ["generate", "x", "--device", "cuda", "--model_path", str(pair.model)],
+    ):
+        assert main(words) == 2
+        assert "no device 'cuda'" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_training_changes_nothing(corpus: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinycopilot.training import run
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "train", interrupted)
+    assert main(["train", "--corpus", corpus]) == 130
+    assert "no file was changed" in capsys.readouterr().err
+    assert not user_models().joinpath("tiny_gpt.pth").exists()

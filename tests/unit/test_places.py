@@ -1,0 +1,76 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tinycopilot import places
+from tinycopilot.places import ModelPaths
+
+
+def make(folder: Path) -> ModelPaths:
+    folder.mkdir(parents=True)
+    pair = ModelPaths(folder / "tiny_gpt.pth", folder / "tokenizer.pth")
+    pair.model.write_text("m")
+    pair.tokenizer.write_text("t")
+    return pair
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_the_order_of_looking() -> None:
+    shipped = places.to_load()
+    assert shipped.model.is_file()
+    assert shipped.tokenizer.is_file()
+    users = make(places.user_models())
+    assert places.to_load() == users
+    make(Path("paras"))
+    assert places.to_load().model == Path("paras/tiny_gpt.pth")
+    given = places.to_load("x/m.pth", "y/t.pth")
+    assert given == ModelPaths(Path("x/m.pth"), Path("y/t.pth"))
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_the_server_does_not_trust_the_folder_it_is_started_in() -> None:
+    make(Path("paras"))
+    assert places.to_load(trust_working_folder=False).model == places.shipped("paras") / "tiny_gpt.pth"
+    users = make(places.user_models())
+    assert places.to_load(trust_working_folder=False) == users
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_where_it_is_saved() -> None:
+    assert places.to_save().model == places.user_models() / "tiny_gpt.pth"
+    Path("paras").mkdir()
+    assert places.to_save().model == Path("paras/tiny_gpt.pth")
+    assert places.to_save("m.pth").tokenizer == Path("tokenizer.pth")
+    assert places.to_save(None, "a/t.pth").model == Path("a/tiny_gpt.pth")
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_half_a_model_is_not_passed_over() -> None:
+    pair = make(Path("paras"))
+    pair.tokenizer.unlink()
+    assert places.to_load().model == pair.model
+
+
+def test_old_models_are_kept_numbered(tmp_path: Path) -> None:
+    pair = make(tmp_path / "p")
+    for number in (1, 2, 3):
+        pair.model.unlink()
+        pair.model.write_text(f"model {number}")
+        kept = places.keep_old(pair)
+        assert kept is not None
+        assert kept.model.name == f"tiny_gpt.{number}.pth"
+        assert kept.model.read_text() == f"model {number}"
+        assert kept.tokenizer.name == f"tokenizer.{number}.pth"
+        assert pair.model.exists()
+    assert places.keep_old(ModelPaths(tmp_path / "no", tmp_path / "none")) is None
+
+
+def test_kept_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    kept = places.keep_old(make(tmp_path / "p"))
+    assert kept is not None
+    assert kept.model.read_text() == "m"
