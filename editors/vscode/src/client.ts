@@ -1,0 +1,80 @@
+import { homedir } from 'node:os';
+import { createInterface } from 'node:readline';
+import type { LogOutputChannel } from 'vscode';
+import { CloseAction, type CloseHandlerResult, ErrorAction, LanguageClient } from 'vscode-languageclient/node';
+import type { Command } from './command';
+import type { Settings } from './settings';
+
+/** How the server is. It sends this itself, as `tinycopilot/status`. */
+export interface ServerStatus {
+  state: 'loading' | 'ready' | 'error';
+  message?: string;
+}
+
+export interface Listener {
+  /** The server's state has changed. On an error it has told the user itself. */
+  status(status: ServerStatus): void;
+  /** There is no server any more, so the user must be told. */
+  failed(message: string): void;
+}
+
+/** One run of the server under one set of settings; when settings change there is a new Client. */
+export class Client extends LanguageClient {
+  private readonly crashes = this.createDefaultErrorHandler();  // four restarts in three minutes, and no more
+  private hasRun = false;
+  private ended = false;
+
+  constructor(command: Command, settings: Settings, log: LogOutputChannel, private readonly listener: Listener) {
+    // Not in the workspace: `python -m` takes modules from its working directory first, and would run what lies there.
+    const server = { ...command, options: { cwd: homedir() } };
+    super('tinycopilot', 'tinycopilot', server, {
+      documentSelector: ['file', 'untitled'].map(scheme => ({ language: 'python', scheme })),
+      initializationOptions: settings.forServer,
+      outputChannel: log,
+      stdioOptions: {
+        stdout: () => undefined,
+        stderr: (stream, channel) => createInterface({ input: stream }).on('line', line => channel.info(line)),
+      },
+      middleware: {
+        provideCompletionItem: (document, position, context, token, next) =>
+          settings.suggestMenu ? next(document, position, context, token) : undefined,
+      },
+      initializationFailedHandler: () => false,
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => this.closed(),
+      },
+    });
+    this.onNotification('tinycopilot/status', (status: ServerStatus) => listener.status(status));
+  }
+
+  async run(): Promise<void> {
+    this.listener.status({ state: 'loading' });
+    try {
+      await this.start();
+      this.hasRun = true;
+    } catch {
+      if (!this.ended) this.listener.failed('The server did not start.');
+    }
+  }
+
+  /** Ends the server; one that has not come up yet cannot be asked to, and the library ends its process. */
+  async end(): Promise<void> {
+    this.ended = true;
+    await this.stop().catch(() => undefined);
+  }
+
+  /** To the log alone: the library would open a message for each failed request, with a stack. */
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+
+  /** The server has gone without being asked to. */
+  private async closed(): Promise<CloseHandlerResult> {
+    if (!this.hasRun) return { action: CloseAction.DoNotRestart, handled: true };  // run() says so
+    const verdict = await this.crashes.closed();
+    if (verdict.action === CloseAction.Restart) this.listener.status({ state: 'loading' });
+    else this.listener.failed('The server has stopped five times in three minutes.');
+    return { ...verdict, handled: true };
+  }
+}
