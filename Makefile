@@ -1,0 +1,49 @@
+# make demo    see it work          make test   all tests          make check   style and types
+# make model   train the model that ships (about 15 minutes)       make help    this
+PYTHON ?= python3
+# Where pip finds PyTorch for the CPU alone, for instance: make demo PIP_FLAGS="--extra-index-url ..." (see README)
+PIP_FLAGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
+
+.PHONY: help demo test check model test-vscode clean
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+# Each stamp is made anew only when what it depends on has changed: a second run needs no network.
+.venv/made: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinycopilot needs Python 3.11 or later; try: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv ..."
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/made-for-tests: .venv/made
+	@echo "Installing what the tests need ..."
+	@$(PIP) pytest pytest-lsp pytest-timeout hypothesis build hatchling ruff mypy
+	@touch $@
+
+demo: .venv/made
+	@$(BIN)/tinycopilot demo
+
+test: .venv/made-for-tests test-vscode
+	@$(BIN)/python -m pytest -q
+
+check: .venv/made-for-tests
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+
+# The extension's types and its bundle. (The editors themselves: tests/editors.)
+test-vscode: editors/vscode/node_modules/made
+	@cd editors/vscode && npm run --silent check && npm run --silent build
+
+editors/vscode/node_modules/made: editors/vscode/package-lock.json
+	@echo "Installing what the VS Code extension is built with ..."
+	@cd editors/vscode && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# Replaces paras/; the old model stays beside it, numbered.
+model: .venv/made
+	@$(BIN)/tinycopilot train --corpus corpus.txt stdlib --epochs 3
+
+clean:
+	@rm -rf .venv editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
