@@ -44,6 +44,7 @@ editors/vscode/node_modules/made: editors/vscode/package-lock.json
 # Replaces paras/; the old model stays beside it, numbered.
 model: .venv/made
 	@$(BIN)/tinycopilot train --corpus corpus.txt stdlib --epochs 3
+	@$(BIN)/python benchmarks/manifest.py "tinycopilot train --corpus corpus.txt stdlib --epochs 3"
 
 clean:
 	@rm -rf .venv editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,33 +18,38 @@ from tinycopilot import UserError
 from tinycopilot_server.status import STATUS
 
 OPENED = '''\
-"""Count the words of text files."""
+"""Average the readings of a thermometer, day by day."""
 
-import argparse
-from collections import Counter
+import sys
+from collections import defaultdict
 from pathlib import Path
 
 '''
 
 TYPED = """\
 
-def count_words(path: Path) -> Counter[str]:
+def read_days(path):
+    days = defaultdict(list)
     with open(path, encoding="utf-8") as file:
-        return Counter(file.read().split())
+        for line in file:
+            if not line.strip():
+                continue
+            day, celsius = line.split()
+            days[day].append(float(celsius))
+    return days
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("paths", nargs="+", type=Path)
-    args = parser.parse_args()
-    for path in args.paths:
-        if not path.exists():
-            raise ValueError(f"no such file: {path}")
-        print(path, count_words(path))
+    if len(sys.argv) != 2:
+        print("usage: thermometer.py FILE", file=sys.stderr)
+        return 2
+    for day, readings in sorted(read_days(Path(sys.argv[1])).items()):
+        print(f"{day}: {sum(readings) / len(readings):.1f}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
 """
 
 CONNECT = """\
@@ -142,7 +147,7 @@ async def _session(console: Console, options: dict[str, str]) -> None:
         if problem := await asyncio.wait_for(state, START_LIMIT_S):
             raise UserError(problem)
         with tempfile.TemporaryDirectory() as folder:
-            editor = Editor(client, (Path(folder) / "words.py").as_uri(), OPENED)
+            editor = Editor(client, (Path(folder) / "thermometer.py").as_uri(), OPENED)
             editor.open()
             n_keys, n_accepted = await _type_it_all(editor, console)
         times = sorted(editor.answer_ms)
@@ -162,7 +167,7 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     console = Console(highlight=False, soft_wrap=True)
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     console.print(
-        "A language server starts, and an editor types into words.py. Suggestions are dim; <Tab> takes one.\n"
+        "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
     )
     asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
     console.print(CONNECT, markup=False)

@@ -1,4 +1,4 @@
-"""Types in real Neovim, in a real terminal, waits for tinycopilot's ghost text, takes its picture, and accepts it.
+r"""Types in real Neovim, in a real terminal, waits for tinycopilot's ghost text, takes its picture, and accepts it.
 
     python neovim_ghost_text.py NVIM FILE TEXT_TO_TYPE SCREENSHOT.png --server COMMAND...
 
@@ -14,7 +14,8 @@ packages tmux and fonts-dejavu-core), and pynvim and pillow. From the root of a 
 
     tests/editors/install_editors.sh /tmp/editors
     /tmp/editors/python/bin/python tests/editors/neovim_ghost_text.py /tmp/editors/nvim/run \
-        tests/editors/example/thermometer.py '    return min(' /tmp/ghost_text.png --server tinycopilot-server
+        tests/editors/example/thermometer.py "    for day, readings in sorted(read_days(args.path).i" \
+        /tmp/ghost_text.png --server tinycopilot-server
 """
 
 import argparse

@@ -11,7 +11,7 @@
 //   export PATH=/tmp/editors/node/bin:$PATH
 //   (cd editors/vscode && npm ci && npm run package)
 //   tests/editors/start_code_server.sh /tmp/editors 8123 /tmp/vscode_run editors/vscode/tinycopilot.vsix "$(which tinycopilot-server)"
-//   node tests/editors/vscode_ghost_text.mjs 8123 tests/editors/example/thermometer.py '    return min(' /tmp/ghost_text.png
+//   node tests/editors/vscode_ghost_text.mjs 8123 tests/editors/example/thermometer.py "    for day, readings in sorted(read_days(args.path).i" /tmp/ghost_text.png
 //   kill -- -$(cat /tmp/vscode_run/pid)
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,5 +1,6 @@
 """Files, folders and the standard library -> documents; and which of them are held out to measure on."""
 
+import hashlib
 import os
 import random
 import sysconfig
@@ -29,6 +30,14 @@ class Corpus:
     held_out: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     """Why a file below a folder was left out: one line each."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all documents, those to learn from first, each behind a NUL, in hexadecimal."""
+        whole = hashlib.sha256()
+        for document in (*self.train, *self.held_out):
+            whole.update(b"\0" + document.encode("utf-8"))
+        return whole.hexdigest()
 
     @property
     def train_chars(self) -> int:

@@ -58,6 +58,7 @@ def _provenance(
     """How the model came about, stored with it: plain values, and no path of the user's."""
     return {
         "corpus": corpus_label(names),
+        "corpus_sha256": corpus.digest,
         "train_chars": corpus.train_chars,
         "held_out_chars": corpus.held_out_chars,
         "held_out_bits": log.best_bits,

@@ -1,23 +1,18 @@
-"""Readings of a thermometer, and what can be said of a day of them."""
-from dataclasses import dataclass
+"""The warmest reading of each day, from a file of readings."""
+import argparse
+from collections import defaultdict
+from pathlib import Path
 
 
-@dataclass(frozen=True)
-class Reading:
-    hour: int
-    celsius: float
-
-    @property
-    def fahrenheit(self):
-        return self.celsius * 9 / 5 + 32
+def read_days(path: Path) -> dict[str, list[float]]:
+    days = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        day, celsius = line.split()
+        days[day].append(float(celsius))
+    return days
 
 
-def warmest(readings):
-    return max(readings, key=lambda reading: reading.celsius)
-
-
-def mean(readings):
-    return sum(reading.celsius for reading in readings) / len(readings)
-
-
-def coldest(readings):
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=Path, help="a day and a temperature on each line")
+    args = parser.parse_args()

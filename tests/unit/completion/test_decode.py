@@ -86,7 +86,8 @@ def test_completion_equals_plain_greedy_decoding(
 
 def test_typing_along_shows_the_rest(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
     completer = Completer(model, tokenizer, ALL)
-    before, first = next((b, s) for b in ("a", "ab", "abc", "(", "a = ", "e)") if (s := completer.suggest(b)))
+    pairs = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
+    before, first = next((b, s) for b in pairs if (s := completer.suggest(b)) and len(s.text) > 2)
     for i in range(len(first.text)):
         rest = completer.suggest(before + first.text[:i])
         assert rest is not None

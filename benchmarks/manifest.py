@@ -1,0 +1,51 @@
+"""Write paras/manifest.json: how the model that ships came about, from what its own file says, and what it is worth.
+
+python benchmarks/manifest.py "COMMAND THAT TRAINED IT"      (the packages of heldout.json are fetched by pip)
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from tinycopilot.training.corpus import load_corpus
+
+ROOT = Path(__file__).resolve().parents[1]
+LICENCES = {
+    "corpus.txt": "MIT, written for this project",
+    "stdlib": "Python's standard library, PSF License Version 2: learned from, not contained",
+}
+
+
+def sha256(path: Path) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Measure, and write."""
+    paras = ROOT / "paras"
+    model = torch.load(paras / "tiny_gpt.pth", weights_only=True)
+    pair = ["--model_path", str(paras / "tiny_gpt.pth"), "--tokenizer_path", str(paras / "tokenizer.pth")]
+    benchmark = [sys.executable, str(ROOT / "benchmarks" / "heldout_bits.py"), *pair]
+    measured = subprocess.run(benchmark, check=True, capture_output=True, text=True).stdout
+    manifest = {
+        "command": sys.argv[1],
+        "files": {name: sha256(paras / name) for name in ("tiny_gpt.pth", "tokenizer.pth")},
+        "corpus": {
+            "corpus.txt": sha256(ROOT / "corpus.txt"),
+            "all_documents": load_corpus([str(ROOT / "corpus.txt"), "stdlib"]).digest,
+            "licences": LICENCES,
+        },
+        "config": model["config"],
+        "training": model["training"],
+        "heldout": json.loads(measured.splitlines()[-1]),
+    }
+    (paras / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""paras/: the model that ships, and the manifest that says how it came about."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.model.gpt import load_pair
+from tinycopilot.places import ModelPaths
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAS = ROOT / "paras"
+SHIPPED = ModelPaths(PARAS / "tiny_gpt.pth", PARAS / "tokenizer.pth")
+
+
+def test_together_at_most_16_mb() -> None:
+    assert sum(path.stat().st_size for path in PARAS.glob("t*.pth")) <= 16_000_000
+
+
+def test_the_manifest_is_of_these_very_files() -> None:
+    manifest = json.loads((PARAS / "manifest.json").read_text("utf-8"))
+    digests = {name: hashlib.sha256((PARAS / name).read_bytes()).hexdigest() for name in manifest["files"]}
+    assert digests == manifest["files"]
+    assert hashlib.sha256((ROOT / "corpus.txt").read_bytes()).hexdigest() == manifest["corpus"]["corpus.txt"]
+    training = torch.load(SHIPPED.model, weights_only=True)["training"]
+    assert training == manifest["training"]
+    assert {"seed", "torch", "python", "held_out_bits", "seconds"} <= set(training)
+    assert manifest["command"].startswith("tinycopilot train")
+    assert len(manifest["corpus"]["all_documents"]) == 64
+    assert set(manifest["corpus"]["licences"]) == {"corpus.txt", "stdlib"}
+
+
+def test_it_knows_python_better_than_chance() -> None:
+    """On this very file, which it never saw: far below the 6.6 bits of every character being as likely as any other."""
+    from tinycopilot.training.batches import join_documents
+    from tinycopilot.training.trainer import bits_per_char
+
+    model, tokenizer = load_pair(SHIPPED.model, SHIPPED.tokenizer)
+    assert bits_per_char(model, join_documents(tokenizer, [Path(__file__).read_text("utf-8")])) < 2.5
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [('def main():\n    pass\n\n\nif __name__ == "', '__main__":'), ("import os\nfrom pathlib im", "port")],
+)
+def test_it_completes_what_everybody_writes(before: str, expected: str) -> None:
+    suggestion = Completer.load(SHIPPED, CompleterSettings()).suggest(before)
+    assert suggestion is not None
+    assert suggestion.text == expected
+
+
+def test_the_demo_types_nothing_that_it_was_trained_on() -> None:
+    from tinycopilot_server.demo import OPENED, TYPED
+
+    corpus = (ROOT / "corpus.txt").read_text("utf-8")
+    compile(OPENED + TYPED, "thermometer.py", "exec")
+    n_chars = 100  # the idiom at the end of a script may well stand in both
+    assert [TYPED[i : i + n_chars] for i in range(len(TYPED) - n_chars) if TYPED[i : i + n_chars] in corpus] == []
