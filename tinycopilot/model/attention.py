@@ -34,9 +34,9 @@ def rotary_phases(first: int, n: int, d_head: int, device: torch.device | None =
 
 
 def rotate(x: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair (x[i], x[i + D/2]) of `x`, (B, H, T, D), by its position's angle: paired as in GPT-NeoX."""
+    """Turn each pair (x[i], x[i + D/2]) of `x`, (..., T, D), by its position's angle: paired as in GPT-NeoX."""
     cos, sin = phases
-    first, second = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
+    first, second = x.chunk(2, dim=-1)  # (..., T, D/2) each
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
 
 
@@ -83,9 +83,9 @@ class MultiHeadSelfAttention(nn.Module):
     ) -> Tensor:
         """(B, T, C) -> (B, T, C). With a cache, the T new positions also see the keys and values that it holds."""
         B, T, C = x.shape  # noqa: N806
-        heads = self.qkv(x).view(B, T, 3, self.n_heads, C // self.n_heads)
-        q, k, v = heads.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
-        q, k = rotate(q, phases).type_as(v), rotate(k, phases).type_as(v)
+        heads = self.qkv(x).view(B, T, 3, self.n_heads, C // self.n_heads).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
+        q, k = rotate(heads[:2], phases).type_as(heads)  # (B, H, T, D) each
+        v = heads[2]
         if cache is not None:
             k, v = cache.append(k, v)  # (B, H, S, D) each
         y = fast_attention(q, k, v, attn_bias)
