@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--corpus", nargs="+", metavar="PATH", action="extend", help=corpus_help)
     _add(train, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
     _add(train, "--epochs", type=_positive, default=20, help="how often the corpus is read (default: 20)")
-    _add(train, "--seed", type=int, default=0, help="of weights, split and order (default: 0)")
+    _add(train, "--seed", type=int, default=0, help="of weights and order (default: 0)")
 
     conversation = "Continue a prompt, or one prompt after another from standard input, until `quit` or its end."
     generate = _command(commands, "generate", _generate, "continue a text", conversation)

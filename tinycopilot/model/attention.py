@@ -22,14 +22,14 @@ def band_mask(n_queries: int, n_keys: int, window: int, device: torch.device | N
     return (key <= query) & (key > query - window)
 
 
-def rotary_phases(first: int, n: int, d_head: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+def rotary_phases(first: int, n: int, d_head: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines, (n, D/2) each, of positions first ... first + n - 1 (Su et al. 2021, RoFormer).
 
-    Angles are taken in float64: attention depends on their differences alone, and so stays exact however far a
-    position has slid.
+    In float64: attention depends on differences of angles alone, and so stays exact however far a position has slid.
+    On the CPU, since not every device has float64.
     """
-    rates = ROTARY_BASE ** (-torch.arange(0, d_head, 2, device=device, dtype=torch.float64) / d_head)
-    angles = torch.arange(first, first + n, device=device, dtype=torch.float64)[:, None] * rates
+    rates = ROTARY_BASE ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
+    angles = torch.arange(first, first + n, dtype=torch.float64)[:, None] * rates
     return angles.cos(), angles.sin()
 
 

@@ -98,8 +98,8 @@ class TinyGPT(nn.Module):
             S = end - first  # noqa: N806
         x = self.embedding(ids)  # (B, T, C)
         position = 0 if cache is None else cache.length
-        cos, sin = rotary_phases(position, T, self.config.d_head, ids.device)
-        phases = (cos.to(x.dtype), sin.to(x.dtype))
+        cos, sin = rotary_phases(position, T, self.config.d_head)
+        phases = (cos.to(x), sin.to(x))  # to x's type and device
         attn_bias = self._attn_bias(T, S, x)
         for i, block in enumerate(self.decoder_blocks()):
             x = block(x, phases, attn_bias, None if cache is None else cache.layers[i])
@@ -187,7 +187,8 @@ class TinyGPT(nn.Module):
             raise ModelFileError(f"{path}: not a model that can be built: {error}") from None
         if config.vocab_size != tokenizer.vocab_size:
             raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
-        n_stored = sum(weight.numel() for weight in data["weights"].values() if isinstance(weight, Tensor))
+        weights = data["weights"].values()
+        n_stored = sum(w.numel() for w in weights if isinstance(w, Tensor) and _takes_its_own_memory(w))
         if n_stored != config.n_parameters:  # before a network of whatever size the file claims is built
             raise ModelFileError(f"{path}: damaged: {n_stored:,} weights, where its shape has {config.n_parameters:,}")
         model = cls(config)
@@ -210,6 +211,11 @@ def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: to
     if top_k is not None and top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -math.inf)
     return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
+
+
+def _takes_its_own_memory(weight: Tensor) -> bool:
+    """Whether each of its numbers is stored: a view can claim any number of them, a sparse tensor too."""
+    return weight.layout == torch.strided and weight.is_contiguous()
 
 
 def _check_weights(path: Path, weights: dict[str, Any], expected: dict[str, Tensor]) -> None:

@@ -1,5 +1,6 @@
 """Documents -> one long line of ids -> batches (B, T), in an order that a seed and an epoch's number determine."""
 
+import random
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -28,7 +29,7 @@ def epoch_batches(ids: Tensor, batch: int, window: int, *, seed: int, epoch: int
     Each epoch cuts the line at another offset, so that what was a window's first character, with nothing to look back
     on, is in the middle of one the next time. The last batch may be smaller.
     """
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed(random.Random(f"{seed} {epoch}").getrandbits(63))
     n_windows = (len(ids) - 1) // window
     offset = int(torch.randint(len(ids) - n_windows * window, (1,), generator=generator))
     starts = torch.randperm(n_windows, generator=generator) * window + offset

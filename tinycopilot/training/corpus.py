@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import random
 import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ BLOCK_SEPARATOR = "# %% "
 """A .txt file holds blocks, each a document, under a line that starts so and goes on with the block's name."""
 
 HELD_OUT_SHARE = 0.05
-HELD_OUT_MAX_CHARS = 200_000
+HELD_OUT_CHARS = 200_000
+"""Of a corpus this share is held out, or about this many characters where that is less."""
 
 
 class CorpusError(UserError):
@@ -50,8 +50,8 @@ class Corpus:
         return sum(map(len, self.held_out))
 
 
-def load_corpus(names: Sequence[str], *, seed: int = 0) -> Corpus:
-    """The documents of `names`, each a file, a folder or the word `stdlib`, split for good by `seed`.
+def load_corpus(names: Sequence[str]) -> Corpus:
+    """The documents of `names`, each a file, a folder or the word `stdlib`, each document once, and split for good.
 
     Raises CorpusError or NotTextError, one line, where there is nothing to learn from.
     """
@@ -64,7 +64,7 @@ def load_corpus(names: Sequence[str], *, seed: int = 0) -> Corpus:
                 f"{name}: nothing to learn from; name a text file that is not empty, or a folder with Python files"
             )
         documents += found
-    train, held_out = _split([text for text in documents if text.strip()], seed)
+    train, held_out = _split([text for text in dict.fromkeys(documents) if text.strip()])
     return Corpus(tuple(train), tuple(held_out), tuple(skipped))
 
 
@@ -112,21 +112,30 @@ def _standard_library() -> Iterator[Path]:
             yield path
 
 
-def _split(documents: list[str], seed: int) -> tuple[list[str], list[str]]:
-    """Hold out whole documents, about one character in twenty; of a single document, its end."""
-    n_chars = sum(map(len, documents))
-    wanted = min(HELD_OUT_SHARE * n_chars, HELD_OUT_MAX_CHARS)
-    train = list(documents)
-    random.Random(seed).shuffle(train)
+def _split(documents: list[str]) -> tuple[list[str], list[str]]:
+    """Hold out whole documents; of a corpus that has none of a fitting size, the end of one.
+
+    Which they are is decided by what stands in them, not by where they are found or by a seed: a corpus that has grown
+    a little still holds out nearly the same, and so two models can be compared on what neither has learned.
+    """
+    wanted = min(HELD_OUT_SHARE * sum(map(len, documents)), HELD_OUT_CHARS)
+    train: list[str] = []
     held_out: list[str] = []
-    while wanted > 0 and len(train) > 1 and len(train[-1]) <= 2 * wanted:
-        wanted -= len(train[-1])
-        held_out.append(train.pop())
-    if not held_out:  # one document, or a few large ones: the end of the last
-        *others, last = train
-        cut = last.find("\n", len(last) - int(wanted) - 1) + 1 or len(last) - int(wanted)
-        train, held_out = [*others, last[:cut]], [last[cut:]]
+    for text in sorted(documents, key=_text_digest):
+        fits = 0 < len(text) <= 2 * wanted
+        wanted -= len(text) if fits else 0
+        (held_out if fits else train).append(text)
+    if not held_out:
+        *train, last = train
+        share = max(1, int(HELD_OUT_SHARE * len(last)))
+        line_start = last.find("\n", len(last) - share - 1, len(last) - 1) + 1
+        cut = line_start or len(last) - share
+        train, held_out = [*train, last[:cut]], [last[cut:]]
     return train, held_out
+
+
+def _text_digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def corpus_label(names: Sequence[str]) -> str:

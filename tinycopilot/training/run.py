@@ -28,7 +28,7 @@ def run_training(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     device = choose_device(device_name)
     names = list(corpus_names or [str(places.shipped("corpus.txt"))])
-    corpus = load_corpus(names, seed=config.seed)
+    corpus = load_corpus(names)
     paths = places.to_save(model_path, tokenizer_path)
     check_writable(paths)
     for reason in corpus.skipped:

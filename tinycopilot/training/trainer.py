@@ -128,6 +128,10 @@ def train(
             observer.step(loss.detach(), inputs.numel())
             if log.n_steps in looks:
                 bits = bits_per_char(model, held_out)
+                if not math.isfinite(bits):
+                    raise UserError(
+                        f"after {log.n_steps} steps the network predicts no numbers any more; try another --seed"
+                    )
                 log.held_out_bits.append((log.n_steps, bits))
                 if bits == log.best_bits:
                     log.best_step = log.n_steps

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinycopilot import UserError
@@ -39,15 +39,39 @@ def test_the_standard_library_is_without_its_tests() -> None:
         load_corpus(["stdlib"])
 
 
-@given(st.lists(st.text(min_size=1, max_size=3000), min_size=1, max_size=30), st.integers(0, 5))
-def test_the_split_loses_nothing_and_holds_out_a_little(documents: list[str], seed: int) -> None:
-    train, held_out = _split(documents, seed)
+DOCUMENTS = st.lists(st.text(min_size=1, max_size=3000), min_size=1, max_size=30)
+
+
+@given(DOCUMENTS)
+@example(["x" * 300 + "\n" + "y" * 36 + "\n"])  # a last line longer than what is to be held out
+@example(["xy"])
+@example(["a" * 1000, "b" * 1000])
+def test_the_split_loses_nothing_and_holds_out_a_little(documents: list[str]) -> None:
+    train, held_out = _split(documents)
     n_chars = sum(map(len, documents))
     assert sorted("".join(train + held_out)) == sorted("".join(documents))
     assert sum(map(len, held_out)) <= 0.15 * n_chars + 1
-    assert _split(documents, seed) == (train, held_out)
-    if n_chars > 100:
-        assert sum(map(len, held_out)) >= 1
+    assert all(held_out)
+    if n_chars > 1:
+        assert held_out
+
+
+def test_the_split_is_decided_by_what_stands_in_the_documents() -> None:
+    documents = [f"document {i}\n" * 20 for i in range(200)]
+    held_out = set(_split(documents)[1])
+    assert set(_split(documents[::-1])[1]) == held_out
+    grown = set(_split(["a new one\n" * 20, *documents])[1])
+    assert len(grown & held_out) >= len(held_out) - 1
+
+
+def test_each_text_counts_once(tmp_path: Path) -> None:
+    for i in range(40):
+        (tmp_path / f"{i}.py").write_text(f"value = {i}\n" * 30)
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "0.py").write_text("value = 0\n" * 30)
+    corpus = load_corpus([str(tmp_path), str(tmp_path / "again")])
+    assert len(corpus.train) + len(corpus.held_out) == 40
+    assert not set(corpus.train) & set(corpus.held_out)
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n\n", b"\0\1\2", "\xe9".encode("latin1")])
