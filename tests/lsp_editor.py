@@ -70,7 +70,8 @@ class Editor:
         def listen(data: dict[str, Any]) -> Any:
             if data.get("id") == "raw" and "jsonrpc" in data:
                 answer.set_result(data)
-                protocol._request_futures["raw"] = asyncio.Future()
+                protocol._request_futures["raw"] = expected = asyncio.Future()
+                expected.add_done_callback(lambda future: future.exception())  # looked at here, in `data`
             return structure(data)
 
         protocol.structure_message = listen  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. A command imports what it needs in its body, so that `--help` is quick."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -32,20 +33,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"tinycopilot: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ntinycopilot: stopped; no file was changed", file=sys.stderr)
+        print("\ntinycopilot: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `tinycopilot generate ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"tinycopilot: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def _modern(argv: Iterable[str]) -> list[str]:
-    """The original project's `--train` and `--generate` are the commands `train` and `generate`."""
+    """The original project's `--train` and `--generate`, anywhere among its flags, are the commands of these names."""
     words = list(argv)
-    for command in ("train", "generate"):
-        if f"--{command}" in words:
-            words.remove(f"--{command}")
-            words.insert(0, command)
+    if words and words[0].startswith("-"):
+        for command in ("train", "generate"):
+            if f"--{command}" in words:
+                words.remove(f"--{command}")
+                return [command, *words]
     return words
 
 
@@ -60,32 +65,34 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     train = _command(commands, "train", _train, "train a model on text", "Train a model; the one it replaces is kept.")
-    _add_files(train)
+    _add_files(train, "paras/ here where there is one, else your own models' folder")
     corpus_help = "files, folders (their Python files), or the word stdlib (default: the corpus.txt that ships)"
     _add(train, "--corpus", nargs="+", metavar="PATH", action="extend", help=corpus_help)
     _add(train, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
     _add(train, "--epochs", type=_positive, default=20, help="how often the corpus is read (default: 20)")
-    _add(train, "--seed", type=int, default=0, help="of weights and order (default: 0)")
+    _add(train, "--seed", type=_seed, default=0, help="of weights and order (default: 0)")
 
     conversation = "Continue a prompt, or one prompt after another from standard input, until `quit` or its end."
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
-    _add_files(generate)
+    _add_files(generate, "the one in paras/ here, else your own, else the one that ships")
     generate.add_argument("prompt", nargs="?", help="the text to continue; without it, a conversation")
     _add(generate, "--device", default="auto", choices=DEVICES, help="where the model runs")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # the original project took it everywhere
     _add(generate, "--temperature", type=_not_negative, default=0.5, help="0 is always the likeliest (default: 0.5)")
     _add(generate, "--top_k", type=_positive, help="draw from the k likeliest characters only")
-    _add(generate, "--seed", type=int, help="the same seed gives the same text")
+    _add(generate, "--seed", type=_seed, help="the same seed gives the same text")
     _add(generate, "--max_new_chars", type=_positive, default=200, help="how much to write (default: 200)")
 
     settings = (
         "The language server, over stdio unless --tcp is given. Its settings are the client's initializationOptions."
     )
     serve = _command(commands, "serve", _serve, "run the language server", settings)
+    serve.add_argument("--stdio", action="store_true", help="what it does anyway; many clients say it")
     _add(serve, "--tcp", type=_port, metavar="PORT", help="listen on this port of loopback, 127.0.0.1")
 
     typing = "Start the language server, type into a Python file as an editor does, and print what it suggests."
-    _add_files(_command(commands, "demo", _demo, "see the language server at work", typing))
+    demo = _command(commands, "demo", _demo, "see the language server at work", typing)
+    _add_files(demo, "your own, else the one that ships")
     return parser
 
 
@@ -107,14 +114,9 @@ def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
     parser.add_argument(*spellings, **options)  # type: ignore[arg-type]
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    _add(
-        parser,
-        "--model_path",
-        metavar="FILE",
-        help="the model (default: paras/ here, then your own, then the one that ships)",
-    )
-    _add(parser, "--tokenizer_path", metavar="FILE", help="its tokenizer (default: tokenizer.pth beside the model)")
+def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
+    _add(parser, "--model_path", metavar="FILE", help=f"the model (default: {default})")
+    _add(parser, "--tokenizer_path", metavar="FILE", help="its tokenizer (default: the one beside the model)")
 
 
 def _positive(word: str) -> int:
@@ -129,9 +131,15 @@ def _not_negative(word: str) -> float:
     return number
 
 
+def _seed(word: str) -> int:
+    if not 0 <= (number := int(word)) < 2**63:
+        raise argparse.ArgumentTypeError("must be a whole number from 0 to 2**63 - 1")
+    return number
+
+
 def _port(word: str) -> int:
-    if not 0 <= (number := int(word)) <= 65535:
-        raise argparse.ArgumentTypeError("must be a port, 0 to 65535")
+    if not 1 <= (number := int(word)) <= 65535:
+        raise argparse.ArgumentTypeError("must be a port, 1 to 65535")
     return number
 
 
@@ -160,7 +168,9 @@ def _generate(arguments: argparse.Namespace) -> None:
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     dice = torch.Generator()
     dice.manual_seed(dice.seed() if arguments.seed is None else arguments.seed)
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, model.to(device), tokenizer, arguments, dice)
 

@@ -1,8 +1,11 @@
-"""Which files may be read at all: text, not too large, not ignored by .gitignore, and never one that holds secrets."""
+"""Which files may be read at all: text, and in a folder what git would keep, not too large, and no secrets."""
 
+import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pathspec import GitIgnoreSpec
 
@@ -49,38 +52,64 @@ def read_source(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+Ignores = tuple[tuple[Path, GitIgnoreSpec], ...]
+"""Folders from the top down, and what the .gitignore in each says."""
+
+
 def source_files(folder: Path, suffixes: tuple[str, ...] = (".py",)) -> Iterator[Path]:
     """The files below `folder` that a person wrote and git would keep, in the order of their names.
 
-    Every .gitignore on the way down is respected (`pathspec` knows git's rules); links are not followed. Folders
-    above `folder` are not asked: who names a folder means it.
+    Every .gitignore from the top of the repository down is respected (`pathspec` knows git's rules); links are not
+    followed, and folders that may not be read are passed over.
     """
-    yield from _walk(folder, suffixes, ())
+    folder = folder.absolute()
+    above = [folder, *folder.parents]
+    top = next((i for i, parent in enumerate(above) if (parent / ".git").exists()), 0)
+    ignores: Ignores = ()
+    for parent in reversed(above[1 : top + 1]):
+        ignores = _with_gitignore(parent, ignores)
+    if _ignored(folder, True, ignores):  # who names an ignored folder means it
+        ignores = ()
+    yield from _walk(folder, suffixes, ignores)
 
 
-def _walk(folder: Path, suffixes: tuple[str, ...], specs: tuple[tuple[Path, GitIgnoreSpec], ...]) -> Iterator[Path]:
-    ignore_file = folder / ".gitignore"
-    if ignore_file.is_file():
-        lines = ignore_file.read_text("utf-8", "replace").splitlines()
-        specs = (*specs, (folder, GitIgnoreSpec.from_lines(lines)))
+def _walk(folder: Path, suffixes: tuple[str, ...], ignores: Ignores) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except PermissionError:
+    except OSError:
         return
+    ignores = _with_gitignore(folder, ignores)
     for entry in entries:
         path = Path(entry.path)
-        if entry.is_symlink() or _ignored(path, entry.is_dir(), specs):
+        if entry.is_symlink() or _ignored(path, entry.is_dir(), ignores):
             continue
         if entry.is_dir():
             if entry.name not in NEVER_ENTERED:
-                yield from _walk(path, suffixes, specs)
-        elif path.suffix in suffixes and not SECRETS.match_file(entry.name) and entry.stat().st_size <= MAX_BYTES:
+                yield from _walk(path, suffixes, ignores)
+        elif entry.is_file() and path.suffix in suffixes and _is_for_reading(entry):
             yield path
 
 
-def _ignored(path: Path, is_folder: bool, specs: tuple[tuple[Path, GitIgnoreSpec], ...]) -> bool:
+def _is_for_reading(entry: "os.DirEntry[str]") -> bool:
+    return not SECRETS.match_file(entry.name) and entry.stat().st_size <= MAX_BYTES
+
+
+def _with_gitignore(folder: Path, ignores: Ignores) -> Ignores:
+    """`ignores`, and what the .gitignore in `folder` adds; as git does, it passes over a line that is no pattern."""
+    try:
+        lines = (folder / ".gitignore").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ignores
+    patterns: list[Any] = []
+    for line in lines:
+        with contextlib.suppress(ValueError, re.error):
+            patterns += GitIgnoreSpec.from_lines([line]).patterns
+    return (*ignores, (folder, GitIgnoreSpec(patterns)))
+
+
+def _ignored(path: Path, is_folder: bool, ignores: Ignores) -> bool:
     """What the nearest .gitignore that has an opinion says: deeper files override those above them."""
-    for base, spec in reversed(specs):
+    for base, spec in reversed(ignores):
         relative = path.relative_to(base).as_posix() + ("/" if is_folder else "")
         verdict = spec.check_file(relative).include
         if verdict is not None:

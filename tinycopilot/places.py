@@ -1,13 +1,15 @@
 """Where models are looked for, where they are saved, and where what ships with this package lies."""
 
+import itertools
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from tinycopilot import UserError
 
 MODEL_NAME, TOKENIZER_NAME = "tiny_gpt.pth", "tokenizer.pth"
 
@@ -42,15 +44,41 @@ def user_models() -> Path:
 
 def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callable[[], ModelPaths]) -> ModelPaths:
     """Both paths where both are given; with one alone, the other lies beside it; with none, what `choose` says."""
-    if model_path and tokenizer_path:
-        return ModelPaths(Path(model_path).expanduser(), Path(tokenizer_path).expanduser())
-    if model_path:
-        model = Path(model_path).expanduser()
-        return ModelPaths(model, model.with_name(TOKENIZER_NAME))
-    if tokenizer_path:
-        tokenizer = Path(tokenizer_path).expanduser()
-        return ModelPaths(tokenizer.with_name(MODEL_NAME), tokenizer)
-    return choose()
+    if not model_path and not tokenizer_path:
+        return choose()
+    model = user_path(model_path) if model_path else _model_beside(user_path(tokenizer_path or ""))
+    tokenizer = user_path(tokenizer_path) if tokenizer_path else _tokenizer_beside(model)
+    if os.path.abspath(model) == os.path.abspath(tokenizer):  # noqa: PTH100 (neither needs to exist)
+        raise UserError(f"{model}: a model and its tokenizer are two files; give each a path of its own")
+    return ModelPaths(model, tokenizer)
+
+
+def user_path(word: str) -> Path:
+    """A path as a user writes it, `~` and all. Raises UserError where there is no such home."""
+    try:
+        return Path(word).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{word}: {error}") from None
+
+
+def _tokenizer_beside(model: Path) -> Path:
+    """tokenizer.pth for tiny_gpt.pth, tokenizer.1.pth for tiny_gpt.1.pth; for another, a.pth, a.tokenizer.pth."""
+    if not model.name:
+        raise UserError(f"{model}: a folder; name the model's file in it")
+    if model.name.startswith("tiny_gpt."):
+        return model.with_name(model.name.replace("tiny_gpt.", "tokenizer.", 1))
+    return model.with_name(f"{model.stem}.tokenizer{model.suffix}")
+
+
+def _model_beside(tokenizer: Path) -> Path:
+    """The other way round."""
+    if not tokenizer.name:
+        raise UserError(f"{tokenizer}: a folder; name the tokenizer's file in it")
+    if tokenizer.stem.endswith(".tokenizer"):
+        return tokenizer.with_name(tokenizer.stem.removesuffix(".tokenizer") + tokenizer.suffix)
+    if tokenizer.name.startswith("tokenizer."):
+        return tokenizer.with_name(tokenizer.name.replace("tokenizer.", "tiny_gpt.", 1))
+    return tokenizer.with_name(MODEL_NAME)
 
 
 def to_load(
@@ -83,22 +111,31 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def keep_old(paths: ModelPaths) -> ModelPaths | None:
-    """Keep a model that is about to be replaced: a link to each of its files, under the next free number.
+    """Keep a model that is about to be replaced: a link to each of its files, under the first free number.
 
     tiny_gpt.pth stays where it is and is tiny_gpt.1.pth as well, so at no moment is there no model. Returns the
-    numbered pair, or None where there was nothing to keep. Raises OSError.
+    numbered pair, or None where there was nothing to keep. Raises OSError, and then has changed nothing.
     """
     if not paths.exist():
         return None
-    pattern = re.compile(rf"({re.escape(paths.model.stem)}|{re.escape(paths.tokenizer.stem)})\.(\d+)\.[^.]+")
-    neighbours = [*paths.model.parent.iterdir(), *paths.tokenizer.parent.iterdir()]
-    taken = [int(match[2]) for neighbour in neighbours if (match := pattern.fullmatch(neighbour.name))]
-    number = max(taken, default=0) + 1
-    kept = ModelPaths(_numbered(paths.model, number), _numbered(paths.tokenizer, number))
-    for now, then in ((paths.model, kept.model), (paths.tokenizer, kept.tokenizer)):
-        if now.exists():
-            try:
-                os.link(now, then)  # saving replaces the name, not the file: the old content stays under the number
-            except OSError:  # a file system without links
-                shutil.copy2(now, then)
+    numbered = (ModelPaths(_numbered(paths.model, n), _numbered(paths.tokenizer, n)) for n in itertools.count(1))
+    kept = next(pair for pair in numbered if not pair.exist())
+    try:
+        for now, then in ((paths.model, kept.model), (paths.tokenizer, kept.tokenizer)):
+            if now.exists():
+                _link(now, then)
+    except OSError:
+        kept.model.unlink(missing_ok=True)
+        kept.tokenizer.unlink(missing_ok=True)
+        raise
     return kept
+
+
+def _link(now: Path, then: Path) -> None:
+    """Another name for the same content: saving replaces a name, not what it stood for. Else a copy."""
+    try:
+        os.link(now, then)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copy2(now, then)

@@ -1,14 +1,13 @@
-"""The server object: pygls's, with our own mirror of the documents, a worker, and an answer to every request."""
+"""The server object: pygls's, with documents of our own, a worker, and an answer to every request."""
 
 import logging
 from typing import Any
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, default_converter
-from pygls.protocol.language_server import lsp_method
 
 from tinycopilot import UserError, __version__
 from tinycopilot_server import status
@@ -22,35 +21,23 @@ log = logging.getLogger(__name__)
 
 
 class Protocol(LanguageServerProtocol):
-    """pygls's protocol, without its mirror of the documents (see documents.py), an answer to all."""
-
-    def _ours_alone(self, method: str, params: Any) -> Any:
-        if handler := self.fm.features.get(method):
-            yield handler, (params,), None
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
-    def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Any:
-        """Our handler alone."""
-        yield from self._ours_alone(types.TEXT_DOCUMENT_DID_OPEN, params)
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
-    def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> Any:
-        """Our handler alone."""
-        yield from self._ours_alone(types.TEXT_DOCUMENT_DID_CHANGE, params)
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
-    def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> Any:
-        """Our handler alone."""
-        yield from self._ours_alone(types.TEXT_DOCUMENT_DID_CLOSE, params)
+    """pygls's protocol, but every request gets an answer."""
 
     def structure_message(self, data: dict[str, Any]) -> Any:
-        """pygls never answers a request whose parameters it cannot read; the client would wait for ever."""
+        """A request that cannot be read is answered with the error; pygls would leave the client waiting."""
         try:
             return super().structure_message(data)
         except JsonRpcException as error:
             if "id" in data and "method" in data:
                 self._send_response(data["id"], error=error.to_response_error())
             raise
+
+    def handle_message(self, message: Any) -> None:
+        """So is one that comes after `shutdown`, as LSP wants it."""
+        if self._shutdown and hasattr(message, "id") and hasattr(message, "method"):
+            self._send_response(message.id, error=JsonRpcInvalidRequest("shutting down").to_response_error())
+            return
+        super().handle_message(message)
 
 
 def _converter() -> cattrs.Converter:
@@ -78,7 +65,7 @@ class TinyCopilotServer(LanguageServer):
     @property
     def encoding(self) -> str:
         """The client's position encoding."""
-        return str(self.workspace.position_encoding)
+        return types.PositionEncodingKind(self.workspace.position_encoding).value
 
     async def load_model(self) -> None:
         """Tell the client how it goes; without a model the server lives on, and suggests nothing."""

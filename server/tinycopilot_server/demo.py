@@ -157,9 +157,10 @@ async def _session(console: Console, options: dict[str, str]) -> None:
             f"asked of the server over stdio at every key."
         )
     finally:
-        await client.shutdown_async(None)
-        client.exit(None)
-        await client.stop()
+        if not client.stopped:
+            await client.shutdown_async(None)
+            client.exit(None)
+            await client.stop()
 
 
 def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
@@ -169,6 +170,9 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     console.print(
         "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
     )
-    asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
+    try:
+        asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
+    except (TimeoutError, RuntimeError) as error:  # pygls says RuntimeError where the server has gone
+        raise UserError(f"the language server did not answer ({error}); see what `tinycopilot serve` says") from None
     console.print(CONNECT, markup=False)
     return 0

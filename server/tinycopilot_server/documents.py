@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lsprotocol import types
 
-from tinycopilot_server.positions import to_offset
+from tinycopilot_server.positions import to_offset, to_units
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
@@ -51,8 +51,7 @@ class Document:
         self.version = version
 
     def _replace(self, where: types.Range, text: str) -> None:
-        first, first_offset = self._locate(where.start)
-        last, last_offset = self._locate(where.end)
+        (first, first_offset), (last, last_offset) = sorted((self._locate(where.start), self._locate(where.end)))
         # One line more on either side: an edit can join a \r before it with a \n after it, or part them.
         low, high = max(0, first - 1), min(len(self._lines), last + 2)
         head = "".join(self._lines[low:first]) + self._lines[first][:first_offset]
@@ -68,6 +67,11 @@ class Document:
             return len(self._lines) - 1, len(self._lines[-1])
         content = self._lines[position.line].rstrip("\r\n")
         return position.line, to_offset(content, position.character, self._encoding)
+
+    def clamp(self, position: types.Position) -> types.Position:
+        """The nearest position that the text has."""
+        line, offset = self._locate(position)
+        return types.Position(line, to_units(self._lines[line], offset, self._encoding))
 
     def split(self, position: types.Position) -> tuple[str, str]:
         """The text before and after a position."""

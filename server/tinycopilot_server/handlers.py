@@ -1,6 +1,7 @@
 """What the client can ask, one handler a method: parse, ask, convert back. The only file that names LSP's methods."""
 
 import re
+from dataclasses import dataclass
 
 from lsprotocol import types
 
@@ -11,11 +12,13 @@ from tinycopilot_server.documents import Document
 from tinycopilot_server.positions import to_units
 from tinycopilot_server.settings import parse_settings
 
-WORD_BEFORE_CURSOR = re.compile(r"\w*\Z")
+MAX_WORD_CHARS = 200
 
 
 def register(server: TinyCopilotServer) -> None:
-    """Tell pygls of every handler below."""
+    """Tell pygls of every handler below, and to keep no documents of its own (documents.py says why)."""
+    for method in (types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE):
+        server.protocol.fm.builtin_features.pop(method)
     feature = server.feature
     feature(types.INITIALIZE)(initialize)
     feature(types.INITIALIZED)(initialized)
@@ -64,23 +67,23 @@ async def inline_completion(
     server: TinyCopilotServer, params: types.InlineCompletionParams
 ) -> types.InlineCompletionList:
     """Ghost text: the suggestion, inserted at the cursor and over nothing."""
-    document, _, suggestion = await _ask(server, params)
-    if document is None or suggestion is None:
+    answer = await _ask(server, params)
+    if answer is None:
         return types.InlineCompletionList(items=[])
-    text = suggestion.text.replace("\n", document.line_end)
-    here = types.Range(params.position, params.position)
+    text = answer.suggestion.text.replace("\n", answer.document.line_end)
+    here = types.Range(answer.cursor, answer.cursor)
     return types.InlineCompletionList(items=[types.InlineCompletionItem(insert_text=text, range=here)])
 
 
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:
     """The popup's entry: the rest of the line, as a continuation of the word at the cursor, below all others."""
-    _, before, suggestion = await _ask(server, params)
-    rest = suggestion.text.split("\n")[0] if suggestion else ""
-    if not rest.strip():
+    answer = await _ask(server, params)
+    rest = answer.suggestion.text.split("\n")[0] if answer else ""
+    if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
-    word = WORD_BEFORE_CURSOR.search(before[-200:])[0]  # type: ignore[index]  # (it matches the empty word, too)
-    start = params.position.character - to_units(word, len(word), server.encoding)
-    where = types.Range(types.Position(params.position.line, start), params.position)
+    word = re.split(r"\W", answer.before[-MAX_WORD_CHARS:])[-1]
+    start = answer.cursor.character - to_units(word, len(word), server.encoding)
+    where = types.Range(types.Position(answer.cursor.line, start), answer.cursor)
     item = types.CompletionItem(
         label=word + rest,
         kind=types.CompletionItemKind.Text,
@@ -92,16 +95,27 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
     return types.CompletionList(is_incomplete=True, items=[item])
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A suggestion, and where it belongs."""
+
+    document: Document
+    cursor: types.Position
+    before: str
+    suggestion: Suggestion
+
+
 async def _ask(
     server: TinyCopilotServer, params: types.InlineCompletionParams | types.CompletionParams
-) -> tuple[Document | None, str, Suggestion | None]:
-    """The document, the text before the cursor, and the suggestion there: None if the text changed meanwhile."""
+) -> Answer | None:
+    """The suggestion at the cursor; None if there is none, or if the text has changed meanwhile."""
     uri = params.text_document.uri
     document = server.documents.get(uri)
     if document is None:
-        return None, "", None
+        return None
     version = document.version
     before, after = document.split(params.position)
-    suggestion = await server.worker.suggest((uri, version, len(before)), before, after)
-    current = server.documents.get(uri) is document and document.version == version
-    return document, before, suggestion if current else None
+    suggestion = await server.worker.suggest((document, version, len(before)), before, after)
+    if suggestion is None or server.documents.get(uri) is not document or document.version != version:
+        return None
+    return Answer(document, document.clamp(params.position), before, suggestion)

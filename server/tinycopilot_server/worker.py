@@ -86,7 +86,7 @@ class Worker:
             return None
 
     def close(self) -> None:
-        """Stop computing; what still waits is answered with None."""
+        """Stop computing; what still waits is told that it was cancelled."""
         if self._job is not None:
             self._job.cancelled.set()
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -43,7 +43,7 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
 
     async def start_one(
         *,
-        encoding: types.PositionEncodingKind = types.PositionEncodingKind.Utf16,
+        encoding: types.PositionEncodingKind | None = types.PositionEncodingKind.Utf16,
         settings: CompleterSettings = EVERYTHING,
         options: dict[str, Any] | None = None,
         wait: bool = True,
@@ -53,7 +53,8 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         editor = Editor(client)
         client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))
         editors.append(editor)
-        capabilities = types.ClientCapabilities(general=types.GeneralClientCapabilities(position_encodings=[encoding]))
+        encodings = [encoding] if encoding else None
+        capabilities = types.ClientCapabilities(general=types.GeneralClientCapabilities(position_encodings=encodings))
         if options is None:
             options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}
             names = {"min_confidence": "minConfidence", "max_chars": "maxChars", "max_lines": "maxLines"}

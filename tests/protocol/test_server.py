@@ -74,6 +74,42 @@ async def test_an_emoji_before_the_cursor(start: Start, saved: ModelPaths, encod
     assert await editor.ghost(1, column + 1) == oracle(saved, "a = 1\n" + line + "(", ")\nb = 2\n")
 
 
+async def test_a_client_that_names_no_encoding_means_utf16(start: Start, saved: ModelPaths) -> None:
+    editor = await start(encoding=None)
+    editor.open('s = "\N{GRINNING FACE}" + ')
+    editor.change(2, insertion(0, 11, "b"))
+    assert await editor.ghost(0, 12) == oracle(saved, 's = "\N{GRINNING FACE}" + b')
+
+
+async def test_a_position_outside_of_the_text_is_its_end(start: Start) -> None:
+    editor = await start()
+    editor.open("a = 1\nb = val")
+    for line, character in ((1, 99), (9, 9)):
+        [item] = (await editor.popup(line, character)).items
+        assert isinstance(item.text_edit, types.TextEdit)
+        assert item.text_edit.range == types.Range(types.Position(1, 4), types.Position(1, 7))
+        [ghost] = await editor.inline(line, character)
+        assert ghost.range == types.Range(types.Position(1, 7), types.Position(1, 7))
+
+
+async def test_a_document_that_is_opened_again_is_another_one(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    for text in ("x = [", "y = ("):
+        editor.open(text)
+        assert await editor.ghost(0, 5) == oracle(saved, text)
+        editor.client.text_document_did_close(
+            types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(editor.uri))
+        )
+
+
+async def test_a_request_after_shutdown_is_refused_not_ignored(start: Start) -> None:
+    editor = await start()
+    await editor.client.shutdown_async(None)
+    params = {"textDocument": {"uri": editor.uri}, "position": {"line": 0, "character": 0}}
+    answer = await editor.raw_request("textDocument/completion", params)
+    assert answer["error"]["code"] == -32600
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 async def test_line_ends_are_the_documents(start: Start, end: str) -> None:
     """Several random lines, so that there is a line's end in the suggestion to look at."""

@@ -2,6 +2,7 @@
 
 import io
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: 
     assert re.search(
         r"the model before has \d\.\d+ on the same text and is kept; to go back: mv paras/tiny_gpt.1.pth", said
     )
+    [line] = [line for line in said.splitlines() if "to go back: " in line]
+    subprocess.run(line.split("to go back: ")[1], shell=True, check=True)
+    assert Path("paras/tiny_gpt.pth").read_bytes() == first
 
 
 def test_without_paras_the_model_is_the_users_own(corpus: str) -> None:
@@ -70,6 +74,14 @@ def test_generate_is_deterministic_with_a_seed(pair: ModelPaths, capsys) -> None
     assert "\ufffd" not in texts[0]
 
 
+def test_the_original_spelling_is_only_that(pair: ModelPaths, capsys) -> None:
+    """Not inside of a prompt, and not after another command."""
+    assert main(["generate", "--model_path", str(pair.model), "--max_new_chars", "2", "--", "--train"]) == 0
+    assert capsys.readouterr().out.startswith("--train")
+    with pytest.raises(SystemExit):
+        main(["--train", "--generate"])
+
+
 @pytest.mark.parametrize("command", ["generate", "--generate"])
 def test_a_conversation_ends_with_quit_or_with_the_input(
     command: str, pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
@@ -99,6 +111,9 @@ def test_prompts_with_characters_it_never_saw(pair: ModelPaths, capsys) -> None:
         (["train", "--corpus", "."], "nothing to learn from"),
         (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot be saved there"),
         (["demo", "--model_path", "missing.pth"], "missing"),
+        (["train", "--corpus", "x" * 300], "File name too long"),
+        (["train", "--corpus", "short.txt", "--model_path", "m.pth", "--tokenizer_path", "./m.pth"], "two files"),
+        (["generate", "x", "--model_path", "."], "name the model's file"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in_folder: Path, capsys) -> None:
@@ -121,6 +136,8 @@ def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in
         ["train", "--device", "tpu"],
         ["generate", "x", "--temperature", "-1"],
         ["serve", "--tcp", "70000"],
+        ["train", "--seed", "-1"],
+        ["generate", "--seed", "1" * 30],
         [],
     ],
 )
@@ -152,5 +169,5 @@ def test_ctrl_c_while_training_changes_nothing(corpus: str, capsys, monkeypatch:
 
     monkeypatch.setattr(run, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
-    assert "no file was changed" in capsys.readouterr().err
+    assert "no model was saved" in capsys.readouterr().err
     assert not user_models().joinpath("tiny_gpt.pth").exists()

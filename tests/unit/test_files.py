@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,23 @@ def test_python_files_in_order_and_gitignores_on_the_way_down(tmp_path: Path) ->
     (tmp_path / ".gitignore").write_text("build/\nskipped.py\n")
     (tmp_path / "pkg" / "deep" / ".gitignore").write_text("!skipped.py\n")
     assert names(tmp_path) == ["a.py", "pkg/b.py", "pkg/deep/kept.py", "pkg/deep/skipped.py"]
+
+
+def test_the_repositorys_gitignore_counts_in_its_subfolders(tmp_path: Path) -> None:
+    tree(tmp_path, src__local_py="SECRET = 1", src__main_py="1")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text("src/local.py\n")
+    assert names(tmp_path / "src") == ["main.py"]
+    (tmp_path / ".gitignore").write_text("src/\n")
+    assert names(tmp_path / "src") == ["local.py", "main.py"]  # who names an ignored folder means it
+
+
+def test_lines_that_are_no_patterns_and_entries_that_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("!\n\\\n[z-a]\nskipped.py\n")
+    tree(tmp_path, a_py="1", skipped_py="1")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "folder.py").mkdir()
+    assert names(tmp_path) == ["a.py"]
 
 
 def test_secrets_large_files_and_links_are_left_out(tmp_path: Path) -> None:

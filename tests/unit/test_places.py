@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import places
+from tinycopilot import UserError, places
 from tinycopilot.places import ModelPaths
 
 
@@ -41,7 +41,7 @@ def test_where_it_is_saved() -> None:
     assert places.to_save().model == places.user_models() / "tiny_gpt.pth"
     Path("paras").mkdir()
     assert places.to_save().model == Path("paras/tiny_gpt.pth")
-    assert places.to_save("m.pth").tokenizer == Path("tokenizer.pth")
+    assert places.to_save("m.pth").tokenizer == Path("m.tokenizer.pth")
     assert places.to_save(None, "a/t.pth").model == Path("a/tiny_gpt.pth")
 
 
@@ -74,3 +74,35 @@ def test_kept_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: py
     kept = places.keep_old(make(tmp_path / "p"))
     assert kept is not None
     assert kept.model.read_text() == "m"
+
+
+@pytest.mark.parametrize(
+    ("model", "tokenizer"),
+    [
+        ("d/tiny_gpt.pth", "d/tokenizer.pth"),
+        ("d/tiny_gpt.3.pth", "d/tokenizer.3.pth"),
+        ("d/alpha.pth", "d/alpha.tokenizer.pth"),
+        ("model", "model.tokenizer"),
+    ],
+)
+def test_each_model_has_a_tokenizer_of_its_own(model: str, tokenizer: str) -> None:
+    pair = ModelPaths(Path(model), Path(tokenizer))
+    assert places.to_save(model) == places.to_load(model) == pair
+    if "." in model:
+        assert places.to_save(None, tokenizer) == pair
+
+
+@pytest.mark.parametrize("words", [("a.pth", "a.pth"), ("x/../a.pth", "a.pth"), (".", None), ("~nobody-here/m", None)])
+def test_paths_that_cannot_be(words: tuple[str | None, str | None]) -> None:
+    with pytest.raises(UserError):
+        places.to_save(*words)
+
+
+def test_a_name_without_an_ending_is_kept_every_time(tmp_path: Path) -> None:
+    pair = ModelPaths(tmp_path / "model", tmp_path / "model.tokenizer")
+    for number in range(1, 4):
+        pair.model.unlink(missing_ok=True)
+        pair.model.write_text(f"{number}")
+        places.keep_old(pair)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.1", "model.2", "model.3"]
+    assert [(tmp_path / f"model.{n}").read_text() for n in (1, 2, 3)] == ["1", "2", "3"]

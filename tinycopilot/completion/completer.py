@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from tinycopilot.completion.decode import Reader, decode, never
-from tinycopilot.completion.stopping import CompleterSettings, Suggestion, take
+from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
 from tinycopilot.completion.tidy import has_room, without_what_follows
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -47,7 +47,7 @@ class Completer:
         suggestion = take(decode(self._reader, before, cancelled), self.settings)
         if suggestion is not None:
             text = without_what_follows(suggestion.text, before, after)
-            suggestion = Suggestion(text, suggestion.confidence) if text else None
+            suggestion = Suggestion(text, suggestion.confidence) if is_worth_showing(text) else None
         self._shown = (before, after, suggestion) if suggestion else None
         return suggestion
 

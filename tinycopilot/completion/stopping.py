@@ -24,10 +24,11 @@ class CompleterSettings:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Text to insert at the cursor, and the probability that all of it comes next."""
+    """Text to insert at the cursor."""
 
     text: str
     confidence: float
+    """The product of its characters' probabilities as decoded; what was cut off or typed since only adds to it."""
 
 
 def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings) -> Suggestion | None:
@@ -49,9 +50,14 @@ def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings) -> S
         text += character
         log_confidences.append(log_confidence)
     text = text.rstrip()
-    if sum(not c.isspace() for c in text) < MIN_VISIBLE_CHARS:
+    if not is_worth_showing(text):
         return None
     return Suggestion(text, math.exp(log_confidences[len(text)]))
+
+
+def is_worth_showing(text: str) -> bool:
+    """Whether accepting it would save anything."""
+    return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
 
 
 def _whole_words(text: str, following: str) -> str:

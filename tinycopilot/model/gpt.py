@@ -17,6 +17,8 @@ from tinycopilot.model.storage import ModelFileError, load_data, require_file, s
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 MAX_PARAMETERS = 2_000_000_000
+COLD = 1e-4
+"""Below this temperature the likeliest is taken: dividing by less overflows."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ def load_pair(model_path: Path, tokenizer_path: Path) -> tuple[TinyGPT, SimpleTo
 
 def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> int:
     """One id from logits, (V - 1,), as `generate` says."""
-    if temperature == 0:
+    if temperature < COLD:
         return int(logits.argmax())
     if top_k is not None and top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -math.inf)

@@ -1,6 +1,7 @@
 """What becomes of a trained network: saved as one pair of files, the one it replaces kept and compared with it."""
 
 import contextlib
+import errno
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +28,15 @@ class Replaced:
 def check_writable(paths: ModelPaths) -> None:
     """Before minutes of training: that both files can be written. Raises UserError."""
     for path in (paths.model, paths.tokenizer):
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
         try:
             if path.is_dir():
-                raise IsADirectoryError(0, "it is a folder")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path.parent):
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise UserError(
-                f"{path}: a model cannot be saved there ({error.strerror}); give another --model_path"
-            ) from None
+            problem = f"{path}: a model cannot be saved there ({error.strerror})"
+            raise UserError(f"{problem}; give another --model_path") from None
 
 
 def save_pair(
@@ -47,33 +47,30 @@ def save_pair(
     Raises UserError where they cannot be written: then what was there is untouched, and the new pair is saved in the
     system's folder for temporary files if it can be, so that a training run is not lost to a full disk.
     """
-    kept = None
+    new = ModelPaths(*(path.with_name(f".{path.name}.new") for path in (paths.model, paths.tokenizer)))
     try:
+        _write_pair(new, model, tokenizer, training)
         kept = places.keep_old(paths)
-        tokenizer.save(paths.tokenizer)
-        model.save(paths.model, tokenizer, training)
+        new.tokenizer.replace(paths.tokenizer)
+        new.model.replace(paths.model)
+        return kept
     except OSError as error:
-        _put_back(paths, kept)
         problem = f"{paths.model}: the model could not be saved ({error.strerror}); what was there before is unchanged"
+    finally:
         with contextlib.suppress(OSError):
-            folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
-            rescued = ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME)
-            tokenizer.save(rescued.tokenizer)
-            model.save(rescued.model, tokenizer, training)
-            raise UserError(f"{problem}; the new one is in {folder}: make room, and move it") from None
+            new.model.unlink(missing_ok=True)
+            new.tokenizer.unlink(missing_ok=True)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
+        _write_pair(ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME), model, tokenizer, training)
+    except OSError:
         raise UserError(f"{problem}; make room on the disk, and train again") from None
-    return kept
+    raise UserError(f"{problem}; the new one is in {folder}: make room, and move it")
 
 
-def _put_back(paths: ModelPaths, kept: ModelPaths | None) -> None:
-    """After a save that failed half-way: the old pair under its own names again, and no numbers."""
-    if kept is None:
-        paths.tokenizer.unlink(missing_ok=True)
-        return
-    for now, then in ((paths.model, kept.model), (paths.tokenizer, kept.tokenizer)):
-        if then.exists():
-            now.unlink(missing_ok=True)  # (renaming one link of a file to another of the same file would do nothing)
-            then.rename(now)
+def _write_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]) -> None:
+    tokenizer.save(paths.tokenizer)
+    model.save(paths.model, tokenizer, training)
 
 
 def compare(kept: ModelPaths, corpus: Corpus) -> Replaced:

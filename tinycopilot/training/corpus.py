@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tinycopilot import UserError
 from tinycopilot.files import NotTextError, read_source, source_files
+from tinycopilot.places import user_path
 
 BLOCK_SEPARATOR = "# %% "
 """A .txt file holds blocks, each a document, under a line that starts so and goes on with the block's name."""
@@ -84,7 +85,7 @@ def split_blocks(text: str) -> list[str]:
 
 def _documents(name: str, skipped: list[str]) -> Iterator[str]:
     """The texts of one corpus, as it was named on the command line."""
-    path = Path(name).expanduser()
+    path = user_path(name)
     if name == "stdlib" and not path.exists():
         yield from _read_all(_standard_library(), skipped)
     elif path.is_dir():

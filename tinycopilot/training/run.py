@@ -1,6 +1,7 @@
 """The command `train`, from the corpus's name to the closing line."""
 
 import platform
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,14 +36,20 @@ def run_training(
         console.print(f"left out: {reason}", markup=False)
     console.print(
         f"{corpus_label(names)}: {corpus.train_chars:,} characters to learn from, {corpus.held_out_chars:,} held out; "
-        f"{config.epochs} epochs on {_device_label(device)}"
+        f"{config.epochs} epochs on {_device_label(device)}",
+        markup=False,
     )
     tokenizer = SimpleTokenizer.train(corpus.train)
-    with TerminalProgress(console) as progress:
-        model, log = train(corpus, tokenizer, config, device, progress)
+    try:
+        with TerminalProgress(console) as progress:
+            model, log = train(corpus, tokenizer, config, device, progress)
+    except KeyboardInterrupt:
+        console.print("stopped before the end: no model was saved, and none was changed")
+        raise
     kept = save_pair(paths, model, tokenizer, _provenance(names, config, device, corpus, log))
-    replaced = compare(kept, corpus) if kept else None
-    console.print("\n".join(_closing(paths, log, replaced)), markup=False)
+    console.print("\n".join(_closing(paths, log)), markup=False)
+    if kept:
+        console.print(_way_back(paths, compare(kept, corpus)), markup=False)
     return paths
 
 
@@ -74,26 +81,26 @@ def _provenance(
     }
 
 
-def _closing(paths: ModelPaths, log: TrainLog, replaced: Replaced | None) -> list[str]:
-    """The closing lines: the figure, where the model is, and how to go back to the one before."""
+def _closing(paths: ModelPaths, log: TrainLog) -> list[str]:
+    """The figure, and where the model is."""
     lines = [
         f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): "
         f"{log.best_bits:.3f} bits per character on held-out text",
-        f"saved: {paths.model} and {paths.tokenizer.name}",
+        f"saved: {paths.model} and {paths.tokenizer}",
     ]
     if log.best_step < log.n_steps:
         lines.insert(
             1, f"the weights are those after step {log.best_step:,}: from there on it learned its text by heart"
         )
-    if replaced:
-        before = (
-            "could not be read"
-            if replaced.held_out_bits is None
-            else f"has {replaced.held_out_bits:.3f} on the same text"
-        )
-        kept = replaced.kept
-        lines.append(
-            f"the model before {before} and is kept; to go back: "
-            f"mv {kept.model} {paths.model} && mv {kept.tokenizer} {paths.tokenizer}"
-        )
     return lines
+
+
+def _way_back(paths: ModelPaths, replaced: Replaced) -> str:
+    """The closing line: how the model that was replaced compares, and the command that brings it back."""
+    bits, kept = replaced.held_out_bits, replaced.kept
+    before = "could not be read" if bits is None else f"has {bits:.3f} on the same text"
+    moves = [
+        (then, now) for then, now in ((kept.model, paths.model), (kept.tokenizer, paths.tokenizer)) if then.exists()
+    ]
+    commands = " && ".join(shlex.join(["mv", str(then), str(now)]) for then, now in moves)
+    return f"the model before {before} and is kept; to go back: {commands}"

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinycopilot.completion import completer as completer_module
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.decode import Cancelled, Reader, decode, network_log_probs, plain_decode
 from tinycopilot.completion.stopping import CompleterSettings, take
@@ -179,6 +180,14 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
 )
 def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
     assert without_what_follows(text, before, after) == expected
+
+
+def test_what_is_left_after_tidying_must_be_worth_showing(
+    model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completer_module, "decode", lambda *_: iter(certain("x)\n")))
+    assert Completer(model, tokenizer, ALL).suggest("f(", "") is not None
+    assert Completer(model, tokenizer, ALL).suggest("f(", ")") is None
 
 
 def test_no_suggestion_in_the_middle_of_a_word(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:

@@ -95,6 +95,19 @@ def break_swapped_shape(p: ModelPaths) -> None:
     torch.save(data, p.model)
 
 
+def break_view(p: ModelPaths) -> None:
+    """A few bytes that claim to be a large matrix."""
+    data = torch.load(p.model, weights_only=True)
+    data["weights"]["head.weight"] = torch.zeros(1, 1).expand(data["weights"]["head.weight"].shape)
+    torch.save(data, p.model)
+
+
+def break_sparse(p: ModelPaths) -> None:
+    data = torch.load(p.model, weights_only=True)
+    data["weights"]["head.weight"] = data["weights"]["head.weight"].to_sparse()
+    torch.save(data, p.model)
+
+
 def break_names(p: ModelPaths) -> None:
     data = torch.load(p.model, weights_only=True)
     data["weights"]["foot.weight"] = data["weights"].pop("head.weight")

@@ -77,6 +77,13 @@ def test_positions_outside_of_the_text_are_its_end_or_the_lines() -> None:
     assert to_offset(smile + "x", 1, Kind.Utf16) == 0  # inside of a pair: before it
 
 
+def test_a_reversed_range_is_the_range() -> None:
+    document = Document("a\nb\nc\n", 0, Kind.Utf16)
+    where = types.Range(types.Position(2, 1), types.Position(0, 0))
+    document.apply([types.TextDocumentContentChangePartial(range=where, text="Z")], 1)
+    assert document.text == "Z\n"
+
+
 def test_full_sync_and_several_changes_in_one() -> None:
     document = Document("old", 0, Kind.Utf16)
     here = types.Range(types.Position(0, 1), types.Position(0, 1))
