@@ -30,6 +30,7 @@ class Editor:
     statuses: list[Any] = field(default_factory=list)
     capabilities: types.ServerCapabilities = field(default_factory=types.ServerCapabilities)
     uri: str = "file:///work/a.py"
+    has_shut_down: bool = False
 
     def open(self, text: str, uri: str = "") -> None:
         item = types.TextDocumentItem(uri or self.uri, "python", 1, text)

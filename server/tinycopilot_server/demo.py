@@ -53,10 +53,12 @@ if __name__ == "__main__":
 """
 
 CONNECT = """\
-Connect your editor (the server is `tinycopilot-server`, in this environment's bin folder):
-  VS Code   cd editors/vscode && npm ci && npm run package; "Extensions: Install from VSIX..." (tinycopilot.vsix)
-  Neovim    vim.opt.rtp:prepend("editors/nvim"); require("tinycopilot").setup{}   (0.12: ghost text, 0.11: popup)
-Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE"""
+Connect your editor. The server: {server}
+  VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix),
+            and in the settings: "tinycopilot.serverCommand": ["{server}"]
+  Neovim    vim.opt.rtp:prepend("editors/nvim")   (as a full path; 0.12: ghost text, 0.11: popup)
+            require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
+Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
 
 START_LIMIT_S = 120.0
 """The first start after an installation compiles PyTorch's modules; on a busy machine it takes a while."""
@@ -174,5 +176,5 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
         asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
     except (TimeoutError, RuntimeError) as error:  # pygls says RuntimeError where the server has gone
         raise UserError(f"the language server did not answer ({error}); see what `tinycopilot serve` says") from None
-    console.print(CONNECT, markup=False)
+    console.print(CONNECT.format(server=Path(sys.executable).with_name("tinycopilot-server")), markup=False)
     return 0

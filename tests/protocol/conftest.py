@@ -69,5 +69,8 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
     for editor in editors:
         server = editor.client._server
         assert server is not None
-        await editor.client.shutdown_session()
+        if editor.has_shut_down:
+            editor.client.exit(None)
+        else:
+            await editor.client.shutdown_session()
         assert await server.wait() == 0

@@ -105,6 +105,7 @@ async def test_a_document_that_is_opened_again_is_another_one(start: Start, save
 async def test_a_request_after_shutdown_is_refused_not_ignored(start: Start) -> None:
     editor = await start()
     await editor.client.shutdown_async(None)
+    editor.has_shut_down = True
     params = {"textDocument": {"uri": editor.uri}, "position": {"line": 0, "character": 0}}
     answer = await editor.raw_request("textDocument/completion", params)
     assert answer["error"]["code"] == -32600
