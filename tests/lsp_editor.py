@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lsprotocol import types
+from networks import EVERYTHING
 from pytest_lsp import LanguageClient
 
 from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.stopping import CompleterSettings
 from tinycopilot.places import ModelPaths
-
-EVERYTHING = CompleterSettings(min_confidence=0, max_chars=12, max_lines=12)
 
 
 def oracle(saved: ModelPaths, before: str, after: str = "") -> str:

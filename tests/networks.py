@@ -1,8 +1,11 @@
-"""Random networks for tests."""
+"""Random networks for tests, and settings under which they are never silent for lack of confidence."""
 
 import torch
 
+from tinycopilot.completion.stopping import CompleterSettings
 from tinycopilot.model.gpt import TinyGPT
+
+EVERYTHING = CompleterSettings(min_confidence=0, max_chars=12, max_lines=12)
 
 
 def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from lsp_editor import EVERYTHING, Editor, Start
+from lsp_editor import Editor, Start
 from lsprotocol import types
-from networks import randomise
+from networks import EVERYTHING, randomise
 from pytest_lsp import ClientServerConfig, LanguageClient
 
 from tinycopilot.completion.stopping import CompleterSettings

@@ -1,0 +1,82 @@
+"""Decoding and the Completer against their definition: plain greedy decoding, everything read again each time."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import EVERYTHING as ALL
+
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.decode import Reader, decode, network_log_probs, plain_decode
+from tinycopilot.completion.stopping import take
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+
+N = ALL.max_chars
+TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=120)
+
+
+def plain(model: TinyGPT, tokenizer: SimpleTokenizer, text: str) -> list[tuple[str, float]]:
+    decoded = plain_decode(network_log_probs(model, tokenizer), tokenizer.alphabet, text)
+    return list(itertools.islice(decoded, N))
+
+
+def assert_same(fast: list[tuple[str, float]], slow: list[tuple[str, float]]) -> None:
+    assert [c for c, _ in fast] == [c for c, _ in slow]
+    assert [p for _, p in fast] == pytest.approx([p for _, p in slow])
+
+
+@settings(deadline=None, max_examples=50)
+@given(texts=st.lists(TEXT, min_size=1, max_size=5))
+def test_decode_equals_plain_decode_whatever_was_read_before(
+    model: TinyGPT, tokenizer: SimpleTokenizer, texts: list[str]
+) -> None:
+    reader = Reader(model, tokenizer)
+    for text in texts:
+        assert_same(list(itertools.islice(decode(reader, text), N)), plain(model, tokenizer, text))
+
+
+EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))
+
+
+@settings(deadline=None, max_examples=50)
+@given(text=TEXT, edits=st.lists(EDIT, min_size=1, max_size=8))
+def test_typing_and_deleting_equals_plain_decode(
+    model: TinyGPT, tokenizer: SimpleTokenizer, text: str, edits: list[tuple[int, str]]
+) -> None:
+    reader = Reader(model, tokenizer)
+    for n_deleted, typed in edits:
+        text = text[: max(0, len(text) - n_deleted)] + typed
+        assert_same(list(itertools.islice(decode(reader, text), N)), plain(model, tokenizer, text))
+
+
+def test_generate_is_plain_decoding(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    ids = itertools.islice(model.generate(tokenizer.encode(DOCUMENT_START + "abc = (")), N)
+    assert tokenizer.decode(ids) == "".join(c for c, _ in plain(model, tokenizer, "abc = ("))
+
+
+def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
+    def always_unknown(_: str) -> torch.Tensor:
+        return torch.arange(tokenizer.vocab_size, dtype=torch.float64).log_softmax(-1)
+
+    decoded = list(itertools.islice(plain_decode(always_unknown, tokenizer.alphabet, ""), 3))
+    assert [c for c, _ in decoded] == [tokenizer.alphabet[-1]] * 3
+
+
+@settings(deadline=None, max_examples=50)
+@given(before=TEXT, n_keys=st.integers(0, 30))
+def test_completion_equals_plain_greedy_decoding(
+    model: TinyGPT, tokenizer: SimpleTokenizer, before: str, n_keys: int
+) -> None:
+    """Asked afresh, or at every key on the way there: the same suggestion, cut as the plain text is."""
+    wanted = take(plain(model, tokenizer, before) + [("\n", 0.0)] * N, ALL)
+    asked_at_once = Completer(model, tokenizer, ALL).suggest(before)
+    assert (asked_at_once and asked_at_once.text) == (wanted and wanted.text)
+    completer = Completer(model, tokenizer, ALL)
+    for i in range(max(0, len(before) - n_keys), len(before)):
+        completer.suggest(before[:i])
+        completer._shown = None  # what is left of a suggestion is another matter
+    asked_on_the_way = completer.suggest(before)
+    assert (asked_on_the_way and asked_on_the_way.text) == (wanted and wanted.text)

@@ -1,0 +1,62 @@
+"""Where a suggestion ends, and what is cut from it."""
+
+import pytest
+
+from tinycopilot.completion.stopping import CompleterSettings, take
+from tinycopilot.completion.tidy import has_room, without_what_follows
+
+
+def certain(text: str) -> list[tuple[str, float]]:
+    return [(c, 0.0) for c in text]
+
+
+@pytest.mark.parametrize(
+    ("decoded", "settings", "expected"),
+    [
+        (certain("return x\nmore"), CompleterSettings(), "return x"),
+        (certain("a:\n  b\nmore"), CompleterSettings(max_lines=2), "a:\n  b"),
+        (certain("word other"), CompleterSettings(max_chars=7), "word"),  # not "word ot"
+        ([*certain("word"), ("s", -9.0)], CompleterSettings(), None),  # the beginning of a name helps nobody
+        ([*certain("word"), ("(", -9.0)], CompleterSettings(), "word"),
+        ([*certain("x.word"), ("s", -9.0)], CompleterSettings(), "x."),
+        (certain(")\n"), CompleterSettings(), None),  # one character saves nothing
+        (certain("   \n"), CompleterSettings(), None),
+        (certain("\nreturn"), CompleterSettings(), None),
+    ],
+)
+def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected: str | None) -> None:
+    suggestion = take(decoded, settings)
+    assert (suggestion.text if suggestion else None) == expected
+
+
+def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
+    suggestion = take([("a", -0.1), ("b", -0.2), (" ", -0.3), ("c", -5.0)], CompleterSettings(min_confidence=0.3))
+    assert suggestion is not None
+    assert suggestion.text == "ab"
+    assert suggestion.confidence == pytest.approx(2.718281828**-0.3)
+
+
+@pytest.mark.parametrize(
+    ("after", "room"),
+    [("", True), (")", True), ('"])', True), ("  \nx", True), ("x", False), (" = 3\n", False), ("\r\nx", True)],
+)
+def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) -> None:
+    assert has_room(after) is room
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after", "expected"),
+    [
+        ("x, y)", "f(", ")", "x, y"),  # never a second closing bracket
+        ("g(x), y)", "f(", ")", "g(x), y"),
+        ("x, y):", "def f(", "):", "x, y"),
+        ("x]", "f(", ")", "x]"),
+        ('key"]', 'd["', '"]', "key"),
+        ("return x", "    ", "\n    return x\n", ""),  # the next line is there already
+        ("turn x", "    re", "\n\n    return x\n", ""),
+        ("a\nreturn x", "", "\nreturn x\n", "a"),
+        ("a = 1", "", "\nb = 2\n", "a = 1"),
+    ],
+)
+def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
+    assert without_what_follows(text, before, after) == expected
