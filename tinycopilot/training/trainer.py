@@ -109,10 +109,10 @@ def train(
     looks = {n_steps * i // config.n_looks for i in range(1, config.n_looks + 1)}
     log, best = TrainLog(), dict[str, Any]()
     observer.begin(n_steps)
+    since = time.perf_counter()
 
     for epoch in range(config.epochs):
         for inputs, targets in epoch_batches(ids, config.batch, config.window, seed=config.seed, epoch=epoch):
-            started = time.perf_counter()
             set_schedule(optimizers, log.n_steps, n_steps)
             with autocast:
                 logits = model(inputs.to(device))  # (B, T, V)
@@ -124,9 +124,10 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
             log.n_steps += 1
             log.n_chars += inputs.numel()
-            log.seconds += time.perf_counter() - started
             observer.step(loss.detach(), inputs.numel())
             if log.n_steps in looks:
+                loss.item()  # waits for a GPU: what is still to be computed is training time
+                log.seconds += time.perf_counter() - since
                 bits = bits_per_char(model, held_out)
                 if not math.isfinite(bits):
                     raise UserError(
@@ -137,6 +138,7 @@ def train(
                     log.best_step = log.n_steps
                     best = {name: weight.clone() for name, weight in model.state_dict().items()}
                 observer.look(log.n_steps, bits, write_sample(model, tokenizer))
+                since = time.perf_counter()
 
     model.load_state_dict(best)
     return model.requires_grad_(False).eval(), log
