@@ -1,5 +1,5 @@
 # make demo    see it work          make test   all tests          make check   style and types
-# make model   train the model that ships (about 15 minutes)       make help    this
+# make model   train the model that ships (15 to 30 minutes)       make help    this
 PYTHON ?= python3
 # Where pip finds PyTorch for the CPU alone, for instance: make demo PIP_FLAGS="--extra-index-url ..." (see README)
 PIP_FLAGS ?=
