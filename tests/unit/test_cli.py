@@ -26,7 +26,7 @@ def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: 
     said = capsys.readouterr().err
     assert re.search(r"bits per character on held-out text", said)
     assert "saved: paras/tiny_gpt.pth" in said
-    assert "go back" not in said
+    assert "is kept" not in said
     # the original project's spelling
     assert main(["--train", "--corpus", corpus, "--epochs", "2", "--device", "cpu"]) == 0
     said = capsys.readouterr().err
@@ -39,9 +39,13 @@ def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: 
     assert Path("paras/tiny_gpt.pth").read_bytes() == first
 
 
-def test_without_paras_the_model_is_the_users_own(corpus: str) -> None:
+def test_without_paras_the_model_is_the_users_own(corpus: str, capsys) -> None:
     assert main(["train", "--corpus", corpus, "--epochs", "1"]) == 0
     assert (user_models() / "tiny_gpt.pth").is_file()
+    said = capsys.readouterr().err
+    assert re.search(
+        r"until now .*paras/tiny_gpt.pth was used, which has \d\.\d+ on the same text; to go back, delete", said
+    )
     assert not Path("paras").exists()
 
 

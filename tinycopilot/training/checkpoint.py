@@ -18,9 +18,9 @@ from tinycopilot.training.trainer import bits_per_char
 
 @dataclass(frozen=True)
 class Replaced:
-    """The model that was there before: where it is kept, and its bits per character on the new one's held-out text."""
+    """A model that the new one takes the place of: where it is, and its bits per character on the new held-out text."""
 
-    kept: ModelPaths
+    paths: ModelPaths
     held_out_bits: float | None
     """None where it could not be loaded."""
 
@@ -73,10 +73,10 @@ def _write_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, t
     model.save(paths.model, tokenizer, training)
 
 
-def compare(kept: ModelPaths, corpus: Corpus) -> Replaced:
-    """How the model that was replaced does on the held-out text of the new one."""
+def compare(paths: ModelPaths, corpus: Corpus) -> Replaced:
+    """How another model does on the held-out text of the new one."""
     bits = None
     with contextlib.suppress(UserError):
-        model, tokenizer = load_pair(kept.model, kept.tokenizer)
+        model, tokenizer = load_pair(paths.model, paths.tokenizer)
         bits = bits_per_char(model, join_documents(tokenizer, corpus.held_out))
-    return Replaced(kept, bits)
+    return Replaced(paths, bits)

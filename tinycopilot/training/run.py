@@ -32,6 +32,7 @@ def run_training(
     corpus = load_corpus(names)
     paths = places.to_save(model_path, tokenizer_path)
     check_writable(paths)
+    in_use = places.to_load()  # what an editor or `generate` would take, were it not for this run
     for reason in corpus.skipped:
         console.print(f"left out: {reason}", markup=False)
     console.print(
@@ -50,6 +51,8 @@ def run_training(
     console.print("\n".join(_closing(paths, log)), markup=False)
     if kept:
         console.print(_way_back(paths, compare(kept, corpus)), markup=False)
+    elif places.to_load() != in_use and in_use.exist():
+        console.print(_way_out(paths, compare(in_use, corpus)), markup=False)
     return paths
 
 
@@ -97,10 +100,18 @@ def _closing(paths: ModelPaths, log: TrainLog) -> list[str]:
 
 def _way_back(paths: ModelPaths, replaced: Replaced) -> str:
     """The closing line: how the model that was replaced compares, and the command that brings it back."""
-    bits, kept = replaced.held_out_bits, replaced.kept
+    bits, kept = replaced.held_out_bits, replaced.paths
     before = "could not be read" if bits is None else f"has {bits:.3f} on the same text"
     moves = [
         (then, now) for then, now in ((kept.model, paths.model), (kept.tokenizer, paths.tokenizer)) if then.exists()
     ]
     commands = " && ".join(shlex.join(["mv", str(then), str(now)]) for then, now in moves)
     return f"the model before {before} and is kept; to go back: {commands}"
+
+
+def _way_out(paths: ModelPaths, other: Replaced) -> str:
+    """The closing line where nothing was replaced, but another model, such as the one that ships, served until now."""
+    bits = "could not be read" if other.held_out_bits is None else f"has {other.held_out_bits:.3f} on the same text"
+    return (
+        f"until now {other.paths.model} was used, which {bits}; to go back, delete {paths.model} and {paths.tokenizer}"
+    )
