@@ -27,7 +27,7 @@ class Editor:
     client: LanguageClient
     statuses: list[Any] = field(default_factory=list)
     capabilities: types.ServerCapabilities = field(default_factory=types.ServerCapabilities)
-    uri: str = "file:///work/a.py"
+    uri: str = "file:///project/a.py"
     has_shut_down: bool = False
 
     def open(self, text: str, uri: str = "") -> None:

@@ -118,7 +118,7 @@ async def test_line_ends_are_the_documents(start: Start, end: str) -> None:
     editor = await start(settings=settings)
     found = 0
     for i, prompt in enumerate(("a = 1", "b(", "class C", "x", "for ")):
-        editor.uri = f"file:///work/{i}.py"
+        editor.uri = f"file:///project/{i}.py"
         editor.open(f"import os{end}{prompt}")
         text = await editor.ghost(1, len(prompt))
         assert re.sub("\r\n|\r|\n", "", text) == text.replace(end, "")
