@@ -28,7 +28,7 @@ def assert_same(fast: list[tuple[str, float]], slow: list[tuple[str, float]]) ->
     assert [p for _, p in fast] == pytest.approx([p for _, p in slow])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
 def test_decode_equals_plain_decode_whatever_was_read_before(
     model: TinyGPT, tokenizer: SimpleTokenizer, texts: list[str]
@@ -41,7 +41,7 @@ def test_decode_equals_plain_decode_whatever_was_read_before(
 EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(text=TEXT, edits=st.lists(EDIT, min_size=1, max_size=8))
 def test_typing_and_deleting_equals_plain_decode(
     model: TinyGPT, tokenizer: SimpleTokenizer, text: str, edits: list[tuple[int, str]]
@@ -65,7 +65,7 @@ def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
     assert [c for c, _ in decoded] == [tokenizer.alphabet[-1]] * 3
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(before=TEXT, n_keys=st.integers(0, 30))
 def test_completion_equals_plain_greedy_decoding(
     model: TinyGPT, tokenizer: SimpleTokenizer, before: str, n_keys: int

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tinycopilot.model.attention import band_mask, fast_attention, rotary_phases, rotate, scaled_dot_product_attention
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(n_queries=st.integers(1, 12), n_cached=st.integers(0, 12), window=st.integers(1, 16), seed=st.integers(0, 1000))
 def test_both_attentions_equal_pytorchs(n_queries: int, n_cached: int, window: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -40,7 +40,7 @@ def test_the_forward_pass_told_again_by_hand(model: TinyGPT) -> None:
     torch.testing.assert_close(model(ids), norm(x, model.ln) @ model.head.weight.T)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pieces=st.lists(st.integers(1, 8), min_size=1, max_size=60), seed=st.integers(0, 99))
 def test_cached_forward_equals_uncached_past_the_window_too(model: TinyGPT, pieces: list[int], seed: int) -> None:
     ids = torch.randint(model.config.vocab_size, (2, sum(pieces)), generator=torch.Generator().manual_seed(seed))
@@ -50,7 +50,7 @@ def test_cached_forward_equals_uncached_past_the_window_too(model: TinyGPT, piec
     assert cache.length == sum(pieces)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 70)), min_size=1, max_size=6), seed=st.integers(0, 99)
 )
