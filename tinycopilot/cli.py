@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from tinycopilot import UserError, __version__
 
 if TYPE_CHECKING:
+    import torch
+
     from tinycopilot.model.gpt import TinyGPT
     from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -189,7 +191,7 @@ def _prompts() -> Iterable[str]:
 
 
 def _continue(
-    prompt: str, model: "TinyGPT", tokenizer: "SimpleTokenizer", arguments: argparse.Namespace, dice: object
+    prompt: str, model: "TinyGPT", tokenizer: "SimpleTokenizer", arguments: argparse.Namespace, dice: "torch.Generator"
 ) -> None:
     from tinycopilot.model.tokenizer import DOCUMENT_START
 
@@ -197,7 +199,7 @@ def _continue(
         tokenizer.encode(DOCUMENT_START + prompt),
         temperature=arguments.temperature,
         top_k=arguments.top_k,
-        generator=dice,  # type: ignore[arg-type]
+        generator=dice,
     )
     print(prompt, end="")
     for _, character in zip(range(arguments.max_new_chars), generated, strict=False):

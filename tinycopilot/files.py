@@ -35,6 +35,10 @@ class NotTextError(UserError):
 
 def read_source(path: Path) -> str:
     """The text of a UTF-8 file with its line ends as `\\n`. Raises NotTextError, one line that says what is wrong."""
+    if SECRETS.match_file(path.name):
+        raise NotTextError(
+            f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not"
+        )
     try:
         data = path.read_bytes()
     except FileNotFoundError:

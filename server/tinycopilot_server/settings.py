@@ -15,7 +15,7 @@ class Settings:
     model_path: str = ""
     """The model's file; empty for the user's own, else the one that ships."""
     tokenizer_path: str = ""
-    """Its tokenizer's file; empty for tokenizer.pth beside the model."""
+    """Its tokenizer's file; empty for the one beside the model."""
     completer: CompleterSettings = field(default_factory=CompleterSettings)
 
 

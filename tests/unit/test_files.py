@@ -78,6 +78,13 @@ def test_what_is_not_text_gets_one_line(tmp_path: Path, content: bytes | None, s
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [".env", ".env.local", "id_rsa", "server.pem", "credentials.py"])
+def test_secrets_are_not_read_even_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("PASSWORD = 'x'\n")
+    with pytest.raises(NotTextError, match="keys or passwords"):
+        read_source(tmp_path / name)
+
+
 def test_a_folder_cannot_be_read_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(NotTextError, match="cannot be read"):
         read_source(tmp_path)

@@ -54,8 +54,8 @@ def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Ten
 def fast_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """The same, as this machine does it best; `bias` (T, S) is 0 where a query may look, -inf elsewhere, None for all.
 
-    On a CPU one `baddbmm` scales, multiplies and masks: measured 15 ms against the 42 ms of PyTorch's own fused kernel
-    (forward and backward, bfloat16, batch 32, 4 heads, 256 positions of width 32).
+    On a CPU one `baddbmm` scales, multiplies and masks: quicker there than PyTorch's fused kernel, by the figures in
+    benchmarks/LOG.md.
     """
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
