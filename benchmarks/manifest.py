@@ -7,11 +7,12 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
 
-from tinycopilot.training.corpus import load_corpus
+from tinycopilot.training.corpus import prepare_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 LICENCES = {
@@ -23,6 +24,12 @@ LICENCES = {
 def sha256(path: Path) -> str:
     """In hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def corpus_digest(names: list[str]) -> str:
+    """Of all documents, as training stores them; in hexadecimal."""
+    with tempfile.TemporaryDirectory() as folder:
+        return prepare_corpus(names, Path(folder)).digest
 
 
 def main() -> None:
@@ -37,7 +44,7 @@ def main() -> None:
         "files": {name: sha256(paras / name) for name in ("tiny_gpt.pth", "tokenizer.pth")},
         "corpus": {
             "corpus.txt": sha256(ROOT / "corpus.txt"),
-            "all_documents": load_corpus([str(ROOT / "corpus.txt"), "stdlib"]).digest,
+            "all_documents": corpus_digest([str(ROOT / "corpus.txt"), "stdlib"]),
             "licences": LICENCES,
         },
         "config": model["config"],

@@ -1,22 +1,31 @@
-"""Files, folders and the standard library -> documents; and which of them are held out to measure on."""
+"""Documents -> two files of characters on disk, one to learn from and one to measure on, which is never learned from.
 
+Documents pass through one at a time: what is kept of each is eight bytes, and of some that may be held out the text.
+"""
+
+import contextlib
 import hashlib
+import heapq
+import json
 import os
-import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tinycopilot import UserError
-from tinycopilot.files import NotTextError, read_source, source_files
-from tinycopilot.places import user_path
-
-BLOCK_SEPARATOR = "# %% "
-"""A .txt file holds blocks, each a document, under a line that starts so and goes on with the block's name."""
+from tinycopilot.files import LeftOut, Reason
+from tinycopilot.model.tokenizer import DOCUMENT_START
+from tinycopilot.training.sources import documents
+from tinycopilot.training.text import Text, TextWriter
 
 HELD_OUT_SHARE = 0.05
-HELD_OUT_CHARS = 200_000
-"""Of a corpus this share is held out, or about this many characters where that is less."""
+HELD_OUT_CHARS = 100_000
+"""Of a corpus this share is held out, or this many characters where that is less."""
+
+TRAIN_NAME, HELD_OUT_NAME, FACTS_NAME = "train.bin", "held_out.bin", "corpus.json"
 
 
 class CorpusError(UserError):
@@ -25,120 +34,222 @@ class CorpusError(UserError):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents to learn from, and documents to measure on, which are never learned from."""
+    """Text to learn from, and text to measure on, as they lie on disk."""
 
-    train: tuple[str, ...]
-    held_out: tuple[str, ...]
-    skipped: tuple[str, ...] = ()
-    """Why a file below a folder was left out: one line each."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all documents, those to learn from first, each behind a NUL, in hexadecimal."""
-        whole = hashlib.sha256()
-        for document in (*self.train, *self.held_out):
-            whole.update(b"\0" + document.encode("utf-8"))
-        return whole.hexdigest()
+    train: Text
+    held_out: Text
+    label: str
+    """How it is named to the user: no path of theirs."""
+    digest: str
+    """SHA-256 over what is stored, the text to learn from first, in hexadecimal."""
+    n_documents: int
+    left_out: tuple[str, ...] = ()
+    """What was left out and why, a line for each reason."""
 
     @property
     def train_chars(self) -> int:
         """How many characters there are to learn from."""
-        return sum(map(len, self.train))
+        return len(self.train)
 
     @property
     def held_out_chars(self) -> int:
         """How many characters there are to measure on."""
-        return sum(map(len, self.held_out))
+        return len(self.held_out)
 
 
-def load_corpus(names: Sequence[str]) -> Corpus:
-    """The documents of `names`, each a file, a folder or the word `stdlib`, each document once, and split for good.
+def prepare_corpus(names: Sequence[str], folder: Path, suffixes: Sequence[str] = (".py",)) -> Corpus:
+    """Read what `names` stand for (see sources.py) once, each text once, split it for good, and store it in `folder`.
 
-    Raises CorpusError or NotTextError, one line, where there is nothing to learn from.
+    Raises UserError, one line, where there is nothing to learn from, and OSError where `folder` cannot be written,
+    such as on a full disk; nothing half written stays behind.
     """
-    documents: list[str] = []
-    skipped: list[str] = []
-    for name in names:
-        found = list(_documents(name, skipped))
-        if not any(text.strip() for text in found):
-            raise CorpusError(
-                f"{name}: nothing to learn from; name a text file that is not empty, or a folder with Python files"
-            )
-        documents += found
-    train, held_out = _split([text for text in dict.fromkeys(documents) if text.strip()])
-    return Corpus(tuple(train), tuple(held_out), tuple(skipped))
+    left_out = LeftOut()
+    with _empty_folder(folder):
+        digest = hashlib.sha256()
+        with TextWriter(folder / TRAIN_NAME, digest) as train:
+            split = _Split(train)
+            for text_digest, document in _each_once(names, suffixes, left_out):
+                split.add(text_digest, document)
+            held_out_documents = split.finish()
+        with TextWriter(folder / HELD_OUT_NAME, digest) as held_out:
+            for document in held_out_documents:
+                held_out.add(document)
+        if not held_out_documents:
+            _move_tail(folder)  # from the end of one file to the other: the digest of both stays what it is
+        return _finish(folder, corpus_label(names), digest.hexdigest(), split.n_documents, left_out.lines())
 
 
-def split_blocks(text: str) -> list[str]:
-    """The blocks of a .txt corpus; what stands above the first separator is a note to the reader, not text to learn.
-
-    A text without separators is one document.
-    """
-    blocks: list[list[str]] = []
-    for line in text.splitlines(keepends=True):
-        if line.startswith(BLOCK_SEPARATOR):
-            blocks.append([])
-        elif blocks:
-            blocks[-1].append(line)
-    return ["".join(lines).strip("\n") + "\n" for lines in blocks] if blocks else [text]
-
-
-def _documents(name: str, skipped: list[str]) -> Iterator[str]:
-    """The texts of one corpus, as it was named on the command line."""
-    path = user_path(name)
-    if name == "stdlib" and not path.exists():
-        yield from _read_all(_standard_library(), skipped)
-    elif path.is_dir():
-        yield from _read_all(source_files(path), skipped)
-    else:
-        text = read_source(path)
-        yield from split_blocks(text) if path.suffix == ".txt" else [text]
+def write_corpus(train: Iterable[str], held_out: Iterable[str], folder: Path, label: str = "text") -> Corpus:
+    """Store these documents, split as they are given. Raises OSError."""
+    with _empty_folder(folder):
+        digest = hashlib.sha256()
+        n_documents = 0
+        for name, texts in ((TRAIN_NAME, train), (HELD_OUT_NAME, held_out)):
+            with TextWriter(folder / name, digest) as writer:
+                for text in texts:
+                    writer.add(text)
+                    n_documents += 1
+        return _finish(folder, label, digest.hexdigest(), n_documents, ())
 
 
-def _read_all(paths: Iterator[Path], skipped: list[str]) -> Iterator[str]:
-    """In a folder, a file that is not text is left out and said so; by its own name, it is an error."""
-    for path in paths:
-        try:
-            yield read_source(path)
-        except NotTextError as error:
-            skipped.append(str(error))
-
-
-def _standard_library() -> Iterator[Path]:
-    """The running Python's own library, without its tests and its tables of character sets."""
-    root = Path(sysconfig.get_paths()["stdlib"])
-    left_out = {"test", "tests", "idle_test", "lib2to3", "idlelib", "encodings", "site-packages", "ensurepip"}
-    for path in source_files(root):
-        if not left_out & set(path.relative_to(root).parts):
-            yield path
-
-
-def _split(documents: list[str]) -> tuple[list[str], list[str]]:
-    """Hold out whole documents; of a corpus that has none of a fitting size, the end of one.
-
-    Which they are is decided by what stands in them, not by where they are found or by a seed: a corpus that has grown
-    a little still holds out nearly the same, and so two models can be compared on what neither has learned.
-    """
-    wanted = min(HELD_OUT_SHARE * sum(map(len, documents)), HELD_OUT_CHARS)
-    train: list[str] = []
-    held_out: list[str] = []
-    for text in sorted(documents, key=_text_digest):
-        fits = 0 < len(text) <= 2 * wanted
-        wanted -= len(text) if fits else 0
-        (held_out if fits else train).append(text)
-    if not held_out:
-        *train, last = train
-        share = max(1, int(HELD_OUT_SHARE * len(last)))
-        line_start = last.find("\n", len(last) - share - 1, len(last) - 1) + 1
-        cut = line_start or len(last) - share
-        train, held_out = [*train, last[:cut]], [last[cut:]]
-    return train, held_out
-
-
-def _text_digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def open_corpus(folder: Path) -> Corpus:
+    """What `prepare_corpus` stored in `folder`, read once to see that it is still that. Raises CorpusError if not."""
+    path = folder / FACTS_NAME
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise CorpusError(f"{folder}: there is no prepared corpus here; prepare it again") from None
+    except (OSError, ValueError, RecursionError):
+        raise CorpusError(f"{path}: cannot be read; prepare the corpus again") from None
+    kinds = {"label": str, "digest": str, "n_documents": int, "train_chars": int, "held_out_chars": int}
+    if not isinstance(facts, dict) or any(type(facts.get(name)) is not kind for name, kind in kinds.items()):
+        raise CorpusError(f"{path}: damaged; prepare the corpus again")
+    corpus = _texts(folder, facts["label"], facts["digest"], facts["n_documents"])
+    for text, n_chars in ((corpus.train, facts["train_chars"]), (corpus.held_out, facts["held_out_chars"])):
+        if len(text) != n_chars:
+            raise CorpusError(f"{text.path}: {len(text):,} characters, not {n_chars:,}; prepare the corpus again")
+    digest = hashlib.sha256()
+    for text in (corpus.train, corpus.held_out):
+        text.feed(digest)
+    if digest.hexdigest() != corpus.digest:
+        raise CorpusError(f"{folder}: its text was changed; prepare the corpus again")
+    return corpus
 
 
 def corpus_label(names: Sequence[str]) -> str:
     """How a corpus is named to the user and in a model's file: no path of theirs, the last part of it alone."""
     return " + ".join(os.path.basename(os.path.normpath(name)) or name for name in names)  # noqa: PTH119
+
+
+def _each_once(names: Sequence[str], suffixes: Sequence[str], left_out: LeftOut) -> Iterator[tuple[bytes, str]]:
+    """The documents of all names, each with its text's digest, without those whose text was there before."""
+    seen = _Seen()
+    for name in names:
+        of_this_name = LeftOut()
+        for document_name, text in documents(name, suffixes, of_this_name):
+            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+            if seen.add(digest):
+                yield digest, text
+            else:
+                of_this_name.add(Reason.DUPLICATE, document_name)
+        left_out.include(of_this_name)
+
+
+class _Seen:
+    """Which texts there were, in 8 bytes each: a Python set of integers takes ten times as much.
+
+    Two of a million different texts agree in 64 bits of their digests once in 40 million corpora.
+    """
+
+    N_NEW = 1 << 15
+
+    def __init__(self) -> None:
+        self._old = np.empty(0, np.uint64)  # sorted
+        self._new: set[int] = set()
+
+    def add(self, digest: bytes) -> bool:
+        """Whether the text with this digest is new."""
+        key = int.from_bytes(digest[:8], "little")
+        i = int(self._old.searchsorted(np.uint64(key)))
+        if key in self._new or (i < len(self._old) and int(self._old[i]) == key):
+            return False
+        self._new.add(key)
+        if len(self._new) == self.N_NEW:
+            self._old = np.sort(np.concatenate([self._old, np.fromiter(self._new, np.uint64, self.N_NEW)]))
+            self._new.clear()
+        return True
+
+
+class _Split:
+    """Which documents are held out: decided by what stands in them, not by where they are found or by a seed.
+
+    Those with the smallest digests are candidates (bottom-k sampling), as many as make 2 * HELD_OUT_CHARS. A corpus
+    that has grown still holds out nearly the same, and so two models can be compared on what neither has learned.
+    """
+
+    def __init__(self, train: TextWriter) -> None:
+        self.n_documents = 0
+        self._train = train
+        self._n_chars = 0
+        self._candidates: list[tuple[int, str]] = []  # a heap, with the largest digest on top: digests are negative
+        self._candidate_chars = 0
+
+    def add(self, digest: bytes, document: str) -> None:
+        """Write the document to the text to learn from, unless it is a candidate."""
+        self.n_documents += 1
+        self._n_chars += len(document)
+        if len(document) > HELD_OUT_CHARS:
+            self._train.add(document)
+            return
+        heapq.heappush(self._candidates, (-int.from_bytes(digest, "big"), document))
+        self._candidate_chars += len(document)
+        while self._candidate_chars - len(self._candidates[0][1]) >= 2 * HELD_OUT_CHARS:
+            _, pushed_out = heapq.heappop(self._candidates)
+            self._candidate_chars -= len(pushed_out)
+            self._train.add(pushed_out)
+
+    def finish(self) -> list[str]:
+        """The documents held out: in the order of digests each that still fits. The others are learned from."""
+        chars_left = min(HELD_OUT_SHARE * self._n_chars, HELD_OUT_CHARS)
+        held_out = []
+        for _, document in sorted(self._candidates, reverse=True):
+            if len(document) <= chars_left:
+                chars_left -= len(document)
+                held_out.append(document)
+            else:
+                self._train.add(document)
+        return held_out
+
+
+def _move_tail(folder: Path) -> None:
+    """Where no document fits, as in a corpus of one, hold out the end of the text, from a line's start on."""
+    train = Text(folder / TRAIN_NAME)
+    share = max(1, int(min(HELD_OUT_SHARE * len(train), HELD_OUT_CHARS)))
+    tail = train.read(len(train) - share)
+    line_ends = (tail[:-1] == ord(DOCUMENT_START)).nonzero()[0]
+    tail = tail[line_ends[0] :] if len(line_ends) else tail  # the line's end before it serves as a DOCUMENT_START
+    (folder / HELD_OUT_NAME).write_bytes(tail.astype("<u2").tobytes())
+    os.truncate(train.path, (len(train) - len(tail)) * 2)
+
+
+@contextlib.contextmanager
+def _empty_folder(folder: Path) -> Iterator[None]:
+    """`folder` without an older corpus in it; if what is done with it fails, without the new one too."""
+
+    def remove() -> None:
+        for name in (FACTS_NAME, TRAIN_NAME, HELD_OUT_NAME):
+            (folder / name).unlink(missing_ok=True)
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private
+    remove()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove()
+        raise
+
+
+def _finish(folder: Path, label: str, digest: str, n_documents: int, left_out: tuple[str, ...]) -> Corpus:
+    """Write down what there is: last, and in one step, so that a corpus without its facts is an unfinished one."""
+    corpus = _texts(folder, label, digest, n_documents, left_out)
+    facts: dict[str, Any] = {
+        "label": label,
+        "digest": digest,
+        "n_documents": n_documents,
+        "train_chars": corpus.train_chars,
+        "held_out_chars": corpus.held_out_chars,
+    }
+    temporary = folder / f".{FACTS_NAME}.{os.getpid()}.part"
+    try:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+        temporary.replace(folder / FACTS_NAME)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    return corpus
+
+
+def _texts(folder: Path, label: str, digest: str, n_documents: int, left_out: tuple[str, ...] = ()) -> Corpus:
+    return Corpus(Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME), label, digest, n_documents, left_out)

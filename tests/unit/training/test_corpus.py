@@ -1,85 +1,265 @@
+import errno
+import hashlib
+import json
+import os
+import random
+import shutil
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinycopilot import UserError
-from tinycopilot.training.corpus import CorpusError, _split, load_corpus, split_blocks
+from tinycopilot.training.corpus import (
+    HELD_OUT_CHARS,
+    HELD_OUT_SHARE,
+    Corpus,
+    CorpusError,
+    _Seen,
+    corpus_label,
+    open_corpus,
+    prepare_corpus,
+    write_corpus,
+)
+from tinycopilot.training.text import Text, TextWriter
 
 
-def test_a_folder_is_its_python_files(tmp_path: Path) -> None:
+def string(text: Text) -> str:
+    return "".join(map(chr, text.read()))
+
+
+def prepared(texts: list[str], folder: Path) -> tuple[Corpus, list[str], list[str]]:
+    """A corpus of files in this order, and its documents; none of `texts` holds a line end but at its own end."""
+    sources = folder / "sources"
+    sources.mkdir(parents=True)
+    for i, text in enumerate(texts):
+        (sources / f"{i:04}.py").write_text(text)
+    corpus = prepare_corpus([str(sources)], folder / "prepared")
+    return corpus, *([line for line in string(part).split("\n") if line] for part in (corpus.train, corpus.held_out))
+
+
+def test_a_folder_is_stored_and_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
     (tmp_path / "b.py").write_text("beta = 2\n" * 50)
     (tmp_path / "bad.py").write_bytes(b"\xff\xfe\xfa" * 10)
     (tmp_path / "notes.md").write_text("not code")
-    corpus = load_corpus([str(tmp_path)])
-    text = "".join(corpus.train + corpus.held_out)
+    corpus = prepare_corpus([str(tmp_path)], tmp_path / "out")
+    text = string(corpus.train) + string(corpus.held_out)
     assert text.count("alpha") == text.count("beta") == 50
     assert "not code" not in text
-    assert len(corpus.skipped) == 1
-    assert "bad.py" in corpus.skipped[0]
+    assert corpus.left_out == ("left out: 1 file that is not UTF-8 (bad.py)",)
+    assert (corpus.label, corpus.n_documents) == (tmp_path.name, 2)
+    assert (corpus.train_chars, corpus.held_out_chars) == (len(corpus.train), len(corpus.held_out))
+    assert prepare_corpus([str(tmp_path)], tmp_path / "out", (".md",)).n_documents == 1
 
 
-def test_a_text_file_is_blocks() -> None:
-    text = "A note.\n\n# %% one.py\n\nx = 1\n\n# %% two.py\ny = 2\n# %% \nz = 3"
-    assert split_blocks(text) == ["x = 1\n", "y = 2\n", "z = 3\n"]
-    assert split_blocks("just text\n") == ["just text\n"]
+def test_it_is_private_and_what_was_prepared_can_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
+    folder = tmp_path / "deep" / "out"
+    corpus = prepare_corpus([str(tmp_path / "a.py")], folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert sorted(path.name for path in folder.iterdir()) == ["corpus.json", "held_out.bin", "train.bin"]
+    opened = open_corpus(folder)
+    assert (opened.label, opened.digest, opened.n_documents) == ("a.py", corpus.digest, 1)
+    assert string(opened.train) == string(corpus.train)
+    assert string(opened.held_out) == string(corpus.held_out)
+    assert str(tmp_path) not in (folder / "corpus.json").read_text()
+
+
+def test_the_digest_is_that_of_the_files_and_the_same_again(tmp_path: Path) -> None:
+    dice = random.Random(0)
+    for texts in (["one\n" * 400], [f"{i} {dice.random()}\n" for i in range(300)], ["x" * 400]):
+        first, _, _ = prepared(texts, tmp_path / "a")
+        again, _, _ = prepared(texts, tmp_path / "b")
+        stored = first.train.path.read_bytes() + first.held_out.path.read_bytes()
+        assert first.digest == again.digest == hashlib.sha256(stored).hexdigest()
+        assert first.train.path.read_bytes() == again.train.path.read_bytes()
+        shutil.rmtree(tmp_path / "a")
+        shutil.rmtree(tmp_path / "b")
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_the_standard_library_is_without_its_tests() -> None:
-    corpus = load_corpus(["stdlib"])
+def test_the_standard_library(tmp_path: Path) -> None:
+    corpus = prepare_corpus(["stdlib"], tmp_path / "out")
     assert corpus.train_chars > 5_000_000
-    assert 100_000 < corpus.held_out_chars <= 400_000
-    assert not any("import unittest\n\nclass Test" in text for text in corpus.train)
-    assert load_corpus(["stdlib"]) == corpus  # the split is for good
-    Path("stdlib").mkdir()  # a folder of that name is the folder
-    with pytest.raises(CorpusError):
-        load_corpus(["stdlib"])
+    assert 0.9 * HELD_OUT_CHARS < corpus.held_out_chars <= 1.01 * HELD_OUT_CHARS
+    assert "import unittest\n\nclass Test" not in string(corpus.train)
+    assert any("generated" in line for line in corpus.left_out)
 
 
-DOCUMENTS = st.lists(st.text(min_size=1, max_size=3000), min_size=1, max_size=30)
+def test_given_documents_are_stored_as_they_are_given(tmp_path: Path) -> None:
+    corpus = write_corpus(["ab", "ab"], iter(["c\n"]), tmp_path / "out", "mine")
+    assert string(corpus.train) == "\nab\nab"
+    assert string(corpus.held_out) == "\nc\n"
+    assert (corpus.n_documents, corpus.label) == (3, "mine")
+    assert open_corpus(tmp_path / "out").digest == corpus.digest
+    assert len(write_corpus([], [], tmp_path / "out").train) == 0  # and an older corpus gives way
 
 
-@given(DOCUMENTS)
-@example(["x" * 300 + "\n" + "y" * 36 + "\n"])  # a last line longer than what is to be held out
-@example(["xy"])
-@example(["a" * 1000, "b" * 1000])
-def test_the_split_loses_nothing_and_holds_out_a_little(documents: list[str]) -> None:
-    train, held_out = _split(documents)
-    n_chars = sum(map(len, documents))
-    assert sorted("".join(train + held_out)) == sorted("".join(documents))
-    assert sum(map(len, held_out)) <= 0.15 * n_chars + 1
-    assert all(held_out)
-    if n_chars > 1:
-        assert held_out
+def test_one_document_gives_its_last_lines(tmp_path: Path) -> None:
+    text = "".join(f"line {i}\n" for i in range(1_000))
+    (tmp_path / "one.py").write_text(text)
+    corpus = prepare_corpus([str(tmp_path / "one.py")], tmp_path / "out")
+    assert string(corpus.train) + string(corpus.held_out) == "\n" + text
+    assert string(corpus.held_out).startswith("\nline 9")
+    assert 0.04 * len(text) < corpus.held_out_chars <= HELD_OUT_SHARE * (len(text) + 1)
 
 
-def test_the_split_is_decided_by_what_stands_in_the_documents() -> None:
-    documents = [f"document {i}\n" * 20 for i in range(200)]
-    held_out = set(_split(documents)[1])
-    assert set(_split(documents[::-1])[1]) == held_out
-    grown = set(_split(["a new one\n" * 20, *documents])[1])
-    assert len(grown & held_out) >= len(held_out) - 1
+LINES = st.lists(st.text("abc", min_size=1, max_size=300).map(lambda line: line + "\n"), min_size=1, max_size=30)
 
 
-def test_each_text_counts_once(tmp_path: Path) -> None:
+@settings(max_examples=50)
+@given(LINES, st.sampled_from([20, 100, 1_000, 100_000]))
+@example(["x" * 300 + "\n" + "y" * 36 + "\n"], 100_000)  # a last line longer than what is to be held out
+@example(["x"], 100_000)
+@example(["a" * 1000, "b" * 1000], 100_000)
+def test_the_split_loses_nothing_and_holds_out_a_little(texts: list[str], held_out_chars: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinycopilot.training.corpus.HELD_OUT_CHARS", held_out_chars)
+        corpus, _, _ = prepared(texts, Path(folder))
+        stored = string(corpus.train) + string(corpus.held_out)
+    once = set(texts)
+    assert sorted(stored) == sorted("".join("\n" + text for text in once))
+    assert corpus.n_documents == len(once)
+    n_chars = sum(map(len, once))
+    starts = len(once)  # the DOCUMENT_STARTs are not counted against the limit
+    assert 0 < len(corpus.held_out) <= max(1, min(HELD_OUT_SHARE * (n_chars + starts), held_out_chars)) + starts
+
+
+def plain_held_out(texts: set[str], held_out_chars: int) -> set[str]:
+    """What is held out, by its definition: with all texts in view."""
+    ranked = sorted(
+        (text for text in texts if len(text) <= held_out_chars), key=lambda t: hashlib.sha256(t.encode()).digest()
+    )
+    limit = min(HELD_OUT_SHARE * sum(map(len, texts)), held_out_chars)
+    held_out, candidate_chars = set(), 0
+    for text in ranked:
+        if candidate_chars >= 2 * held_out_chars:
+            break
+        candidate_chars += len(text)
+        if len(text) <= limit:
+            limit -= len(text)
+            held_out.add(text)
+    return held_out
+
+
+@settings(max_examples=50)
+@given(LINES, st.sampled_from([20, 100, 1_000, 100_000]), st.randoms())
+def test_what_is_held_out_is_decided_by_the_texts_alone(
+    texts: list[str], held_out_chars: int, dice: random.Random
+) -> None:
+    texts += [f"{i} {text}" for i in range(5) for text in texts[:6]]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinycopilot.training.corpus.HELD_OUT_CHARS", held_out_chars)
+        expected = {text.strip("\n") for text in plain_held_out(set(texts), held_out_chars)}
+        for i in range(2):
+            _, train, held_out = prepared(texts, Path(folder, str(i)))
+            if expected:
+                assert set(held_out) == expected
+                assert sorted(train + held_out) == sorted(text.strip("\n") for text in set(texts))
+            dice.shuffle(texts)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 1_000), st.integers(1, 20))
+def test_a_corpus_that_contains_another_holds_out_nearly_the_same_of_it(seed: int, n_new: int) -> None:
+    texts = [f"{seed} document {i} {'x' * (i % 50)}\n" for i in range(400)]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinycopilot.training.corpus.HELD_OUT_CHARS", 700)
+        _, _, before = prepared(texts, Path(folder, "a"))
+        _, train, after = prepared([f"{seed} new {i}\n" for i in range(n_new)] + texts, Path(folder, "b"))
+    assert len(set(before) & set(after)) >= 0.6 * len(before)
+    assert not set(train) & set(after)
+
+
+def test_each_text_counts_once_whatever_its_name(tmp_path: Path) -> None:
     for i in range(40):
         (tmp_path / f"{i}.py").write_text(f"value = {i}\n" * 30)
     (tmp_path / "again").mkdir()
-    (tmp_path / "again" / "0.py").write_text("value = 0\n" * 30)
-    corpus = load_corpus([str(tmp_path), str(tmp_path / "again")])
-    assert len(corpus.train) + len(corpus.held_out) == 40
-    assert not set(corpus.train) & set(corpus.held_out)
+    (tmp_path / "again" / "0.py").write_bytes(b"value = 0\r\n" * 30)
+    corpus = prepare_corpus([str(tmp_path), str(tmp_path / "again")], tmp_path / "out")
+    assert corpus.n_documents == 40
+    assert corpus.left_out == ("left out: 2 duplicates (again/0.py, 0.py)",)
+    assert not set(string(corpus.train).split()) & set(string(corpus.held_out).split()) - {"value", "="}
 
 
-@pytest.mark.parametrize("content", [b"", b"  \n\n", b"\0\1\2", "\xe9".encode("latin1")])
-def test_nothing_to_learn_from_gets_one_line(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "c.txt"
-    path.write_bytes(content)
-    for name in (path, tmp_path / "missing.txt", tmp_path):
-        with pytest.raises(UserError) as caught:
-            load_corpus([str(name)])
-        assert "\n" not in str(caught.value)
-        assert str(name) in str(caught.value)
+def test_seen_texts_are_remembered_through_every_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Seen, "N_NEW", 7)
+    seen, plain = _Seen(), set[int]()
+    dice = np.random.default_rng(0)
+    for number in dice.integers(0, 300, 2_000).tolist():
+        digest = (number * (2**64 // 300)).to_bytes(8, "little") + b"more"
+        assert seen.add(digest) == (number not in plain)
+        plain.add(number)
+
+
+def test_one_name_with_nothing_in_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
+    with pytest.raises(UserError, match=r"missing\.py: there is no such file"):
+        prepare_corpus([str(tmp_path / "a.py"), str(tmp_path / "missing.py")], tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("fails_at", [1, 30])
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
+    for i in range(40):
+        (tmp_path / f"{i}.py").write_text(f"value = {i}\n" * 30)
+    prepare_corpus([str(tmp_path)], tmp_path / "out")
+    calls = []
+
+    def add(_: TextWriter, document: str) -> None:
+        calls.append(document)
+        if len(calls) == fails_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(TextWriter, "add", add)
+    with pytest.raises(OSError, match="No space left"):
+        prepare_corpus([str(tmp_path)], tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("corpus.json", None, "there is no prepared corpus"),
+        ("corpus.json", "{", "cannot be read"),
+        ("corpus.json", "\xff", "cannot be read"),
+        ("corpus.json", "[" * 100_000, "cannot be read"),
+        ("corpus.json", "[]", "damaged"),
+        ("corpus.json", '{"label": "x"}', "damaged"),
+        ("train.bin", None, "cannot be read"),
+        ("train.bin", "abcd", "2 characters, not 1,001"),
+        ("held_out.bin", "abc", "cut off"),
+        ("held_out.bin", "", "0 characters, not 5"),
+    ],
+)
+def test_a_damaged_corpus_gets_one_line(tmp_path: Path, name: str, content: str | None, says: str) -> None:
+    write_corpus(["x" * 1_000], ["abcd"], tmp_path)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content.encode("latin1"))
+    with pytest.raises(UserError) as caught:
+        open_corpus(tmp_path)
+    assert says in str(caught.value)
+    assert "again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_facts_of_the_wrong_kind_are_damage(tmp_path: Path) -> None:
+    write_corpus(["x"], ["y"], tmp_path)
+    facts = json.loads((tmp_path / "corpus.json").read_text())
+    for name in facts:
+        (tmp_path / "corpus.json").write_text(json.dumps(facts | {name: None}))
+        with pytest.raises(CorpusError, match="damaged"):
+            open_corpus(tmp_path)
+
+
+def test_a_label_is_no_path() -> None:
+    assert (
+        corpus_label(["/home/me/code/", "a/../b.txt", "stdlib", "package:json"])
+        == "code + b.txt + stdlib + package:json"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import places
-from tinycopilot.training.corpus import BLOCK_SEPARATOR, split_blocks
+from tinycopilot.training.sources import BLOCK_SEPARATOR, split_blocks
 
 RUN_CHARS = 100
 
@@ -20,7 +20,7 @@ def text() -> str:
 
 @pytest.fixture(scope="module")
 def blocks(text: str) -> list[str]:
-    return split_blocks(text)
+    return list(split_blocks(text.splitlines(keepends=True)))
 
 
 def test_size_and_separator(text: str, blocks: list[str]) -> None:

@@ -1,0 +1,216 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycopilot import UserError
+from tinycopilot.files import LeftOut
+from tinycopilot.training.sources import documents, split_blocks
+
+
+def tree(root: Path, *names: str) -> None:
+    """Files that hold their own names."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{name}\n")
+
+
+def found(name: object, *suffixes: str) -> list[str]:
+    return [document for document, _ in documents(str(name), suffixes or (".py",), LeftOut())]
+
+
+def complaint(name: object, *suffixes: str) -> str:
+    with pytest.raises(UserError) as caught:
+        found(name, *suffixes)
+    assert "\n" not in str(caught.value)
+    assert str(name) in str(caught.value)
+    return str(caught.value)
+
+
+def blocks(text: str) -> list[str]:
+    return list(split_blocks(text.splitlines(keepends=True)))
+
+
+def test_a_text_file_is_blocks(tmp_path: Path) -> None:
+    text = "A note.\n\n# %% one.py\n\nx = 1\n\n# %% two.py\ny = 2\n# %% \nz = 3"
+    assert blocks(text) == ["x = 1\n", "y = 2\n", "z = 3\n"]
+    assert blocks("just text\n") == ["just text\n"]
+    (tmp_path / "c.txt").write_text(text)
+    assert list(documents(str(tmp_path / "c.txt"), (), LeftOut())) == [
+        ("c.txt", f"{c} = {i}\n") for i, c in enumerate("xyz", 1)
+    ]
+
+
+@given(st.text("ab\n", max_size=200))
+def test_a_long_text_is_several_documents(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinycopilot.training.sources.BLOCK_CHARS", 20)
+        pieces = blocks(text)
+    assert "".join(pieces) == text
+    longest_line = max(map(len, text.split("\n"))) + 1
+    assert all(len(piece) <= 20 + longest_line for piece in pieces)
+
+
+def test_a_long_named_file_is_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", 100)
+    monkeypatch.setattr("tinycopilot.files.MAX_BYTES", 100)
+    text = "".join(f"line {i}\n" for i in range(1_000))
+    (tmp_path / "f.py").write_text(text)
+    pieces = [piece for _, piece in documents(str(tmp_path / "f.py"), (), LeftOut())]
+    assert len(pieces) > 50
+    assert "".join(pieces) == text
+    assert "1 file over" in complaint(tmp_path)  # found in a folder, it is left out
+
+
+def test_a_folder_is_its_files_of_the_suffixes(tmp_path: Path) -> None:
+    tree(tmp_path, "b.py", "a.js", "src/c.ts", "src/d.py")
+    assert found(tmp_path) == ["b.py", "src/d.py"]
+    assert found(tmp_path, ".ts", ".js") == ["a.js", "src/c.ts"]
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_relative_folder_and_a_home(home_of_its_own: Path) -> None:
+    tree(Path(), "p/a.py", "p/q/b.py")
+    assert found("p") == found("./p/") == found("p/../p") == ["a.py", "q/b.py"]
+    tree(home_of_its_own, "code/c.py")
+    assert found("~/code") == ["c.py"]
+
+
+def test_what_is_left_out_of_a_folder(tmp_path: Path) -> None:
+    tree(tmp_path, "ok.py", "cut.min.py", "vendor/x.py", ".env")
+    (tmp_path / "binary.py").write_bytes(b"\0\1")
+    (tmp_path / "latin.py").write_bytes(b"caf\xe9")
+    (tmp_path / "key.py").write_text("-----BEGIN RSA PRIVATE" + " KEY-----\n")
+    (tmp_path / "table.py").write_text("[" + "1, " * 1_000 + "]\n")
+    left_out = LeftOut()
+    assert list(documents(str(tmp_path), (".py",), left_out)) == [("ok.py", "ok.py\n")]
+    assert left_out.lines() == (
+        "left out: 1 secret by its name (.env)",
+        "left out: 1 file with a private key (key.py)",
+        "left out: 1 vendored folder (vendor)",
+        "left out: 1 generated file (cut.min.py)",
+        "left out: 1 minified file or table of data (table.py)",
+        "left out: 1 binary file (binary.py)",
+        "left out: 1 file that is not UTF-8 (latin.py)",
+    )
+    assert found(tmp_path / "table.py") == ["table.py"]  # who names it means it
+    assert "private key" in complaint(tmp_path / "key.py")
+    assert "keys or passwords" in complaint(tmp_path / ".env")
+
+
+def test_a_folder_without_such_files_says_what_it_has(tmp_path: Path) -> None:
+    tree(tmp_path, "a.rs", "b.rs", "c.toml", "d.pyc", "e.pyc", "f.pyc", "Makefile")
+    for name in "def":
+        (tmp_path / f"{name}.pyc").write_bytes(b"\0")  # not text: no use to suggest it
+    assert complaint(tmp_path) == f"{tmp_path}: no .py files there; it has .rs (2) and .toml (1): give --ext rs"
+    assert "no .c or .h files there" in complaint(tmp_path, ".c", ".h")
+    (tmp_path / "empty").mkdir()
+    assert "no .py files there; name" in complaint(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*.py", ["a.py"]),
+        ("src/*", ["src/b.js", "src/c.py", "src/deep/d.py"]),  # any suffix that matches; folders are walked
+        ("src/**/*.py", ["src/c.py", "src/deep/d.py"]),
+        ("**/*.js", ["src/b.js", "src/deep/e.js"]),
+        ("**", ["a.py", "src/b.js", "src/c.py", "src/deep/d.py", "src/deep/e.js"]),
+        ("s?c/[cd]*", ["src/c.py", "src/deep/d.py"]),
+        ("*/deep/*.??", ["src/deep/d.py", "src/deep/e.js"]),
+        ("vendor/*.py", ["vendor/v.py"]),  # a folder that is named is meant
+    ],
+)
+def test_globs(in_folder: Path, pattern: str, names: list[str]) -> None:
+    tree(in_folder, "a.py", "src/b.js", "src/c.py", "src/deep/d.py", "src/deep/e.js", "src/ignored.py")
+    tree(in_folder, "vendor/v.py", ".hidden/h.py", "src/.dot.js", "src/prod.env", "build/x.py")
+    (in_folder / ".git").mkdir()
+    (in_folder / ".gitignore").write_text("build/\nignored.py\n")
+    for name in (pattern, str(in_folder / pattern)):
+        texts = [text.strip() for _, text in documents(name, (".py",), LeftOut())]
+        assert sorted(texts) == names
+
+
+def test_a_glob_that_finds_nothing_and_a_file_that_looks_like_one(in_folder: Path) -> None:
+    tree(in_folder, "a[1].py", "key.pem")
+    assert found("a[1].py") == ["a[1].py"]
+    for pattern in ("*.rs", "nowhere/*.py", "*.pem"):
+        assert "no file matches" in complaint(pattern)
+    assert "1 secret" in complaint("*.pem")
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A site-packages with two packages, a module, a namespace, and two distributions under other names."""
+    site = tmp_path / "site-packages"
+    broken = "raise SystemExit('imported')\n"
+    for name in ("pack_x/__init__.py", "pack_x/inner/a.py", "mod_x.py", "space_x/one/__init__.py", "space_x/two/b.py"):
+        tree(site, name)
+        (site / name).write_text(f"# {name}\n{broken}")
+    tree(site, "pack_x/_vendor/v.py", "space_x/one/deep/__init__.py")
+    for dist, files in (
+        ("Dist_X", ("pack_x/__init__.py", "pack_x/inner/a.py", "mod_x.py", "../bin/run.py")),
+        ("space_x_one", ("space_x/one/__init__.py", "space_x/one/deep/__init__.py")),
+    ):
+        info = site / f"{dist}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1\n")
+        (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    monkeypatch.syspath_prepend(str(site))
+    return site
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("pack_x", ["__init__.py", "inner/a.py"]),
+        ("pack_x.inner", ["a.py"]),
+        ("pack_x.inner.a", ["a.py"]),
+        ("mod_x", ["mod_x.py"]),
+        ("space_x", ["one/__init__.py", "one/deep/__init__.py", "two/b.py"]),
+        ("dist-x", ["mod_x.py", "__init__.py", "inner/a.py"]),
+        ("space.x-one", ["__init__.py", "deep/__init__.py"]),
+    ],
+)
+def test_an_installed_package_is_not_imported(installed: Path, name: str, names: list[str]) -> None:
+    (installed.parent / ".git").mkdir()
+    (installed.parent / ".gitignore").write_text("site-packages/\n")  # who names it means it
+    assert found(f"package:{name}") == names
+    assert not {"pack_x", "mod_x", "space_x"} & set(sys.modules)
+
+
+@pytest.mark.parametrize("name", ["no_such_package_x", "", "sys", "a/b", "..", "pack_x.nowhere"])
+def test_a_package_that_is_not_there_gets_one_line(installed: Path, name: str) -> None:
+    assert installed.is_dir()
+    assert "pip install" in complaint(f"package:{name}")
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_the_standard_library_is_without_its_tests() -> None:
+    names = found("stdlib", ".js")  # it is Python whatever is asked for of folders
+    assert {"json/decoder.py", "argparse.py"} <= set(names)
+    assert not [name for name in names if {"test", "tests", "pydoc_data", "encodings"} & set(name.split("/"))]
+    Path("stdlib").mkdir()  # a folder of that name is the folder
+    assert "no .py files" in complaint("stdlib")
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n\n", b"\0\1\2", "\xe9".encode("latin1")])
+def test_nothing_to_learn_from_gets_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "c.txt"
+    path.write_bytes(content)
+    for name in (path, tmp_path / "missing.txt", tmp_path, "x" * 5_000, f"{path}/below"):
+        assert complaint(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_a_file_in_a_folder_that_may_not_be_entered_gets_one_line(tmp_path: Path) -> None:
+    tree(tmp_path, "closed/a.py")
+    (tmp_path / "closed").chmod(0)
+    try:
+        assert "cannot be read" in complaint(tmp_path / "closed" / "a.py")
+    finally:
+        (tmp_path / "closed").chmod(0o700)

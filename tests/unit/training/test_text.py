@@ -1,0 +1,123 @@
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycopilot import UserError
+from tinycopilot.training.text import UNKNOWN_UNIT, Text, TextWriter, to_units
+
+# Hypothesis's text() leaves lone surrogates out; a document that was decoded oddly may hold them.
+ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
+
+
+def written(folder: Path, *documents: str) -> Text:
+    with TextWriter(folder / "t.bin", hashlib.sha256()) as writer:
+        for document in documents:
+            writer.add(document)
+    text = Text(folder / "t.bin")
+    assert len(text) == writer.n_chars
+    return text
+
+
+def plain_units(text: str) -> list[int]:
+    """`to_units` as its docstring says it, a character at a time."""
+    stored = [ord(character) for character in text]
+    return [UNKNOWN_UNIT if i > 0xFFFF or 0xD800 <= i <= 0xDFFF else i for i in stored]
+
+
+@given(ANY_TEXT)
+def test_characters_are_stored_as_their_code_points(text: str) -> None:
+    assert to_units(text).tolist() == plain_units(text)
+
+
+def test_what_16_bits_do_not_hold_is_unknown() -> None:
+    units = to_units("a\N{SNOWMAN}\N{SNAKE}\ud83d\ue000\uffff")
+    assert units.tolist() == [97, 0x2603, UNKNOWN_UNIT, UNKNOWN_UNIT, 0xE000, UNKNOWN_UNIT]
+
+
+def test_each_document_stands_behind_its_start_and_the_digest_is_the_files(tmp_path: Path) -> None:
+    digest = hashlib.sha256()
+    with TextWriter(tmp_path / "t.bin", digest) as writer:
+        writer.add("ab")
+        writer.add("")
+        writer.add("\N{SNAKE}")
+    text = Text(tmp_path / "t.bin")
+    assert text.read().tolist() == [10, 97, 98, 10, 10, UNKNOWN_UNIT]
+    assert digest.digest() == hashlib.sha256((tmp_path / "t.bin").read_bytes()).digest()
+
+
+@given(st.lists(st.integers(0, 80), max_size=5), st.integers(0, 20))
+def test_windows_are_slices(tmp_path_factory: pytest.TempPathFactory, starts: list[int], length: int) -> None:
+    text = written(tmp_path_factory.mktemp("t"), "".join(map(chr, range(300, 400))))
+    windows = text.windows(np.array(starts, np.int64), length)
+    assert windows.shape == (len(starts), length)
+    assert windows.dtype == np.uint16
+    assert windows.tolist() == [text.read(start, length).tolist() for start in starts]
+
+
+def test_nothing_beyond_the_ends(tmp_path: Path) -> None:
+    text = written(tmp_path, "abcd")
+    assert text.windows(np.array([0, 2]), 3).tolist() == [[10, 97, 98], [98, 99, 100]]
+    for starts in ([3], [-1], [0, 99]):
+        with pytest.raises(IndexError):
+            text.windows(np.array(starts), 3)
+    assert text.read(3, 10).tolist() == [99, 100]
+    assert text.read(9).tolist() == []
+    for first, n_chars in ((-1, None), (0, -1)):
+        with pytest.raises(IndexError):
+            text.read(first, n_chars)
+
+
+def test_what_was_read_outlives_the_file_and_can_be_changed(tmp_path: Path) -> None:
+    text = written(tmp_path, "abc")
+    units, windows = text.read(), text.windows(np.array([1]), 2)
+    text.path.write_bytes(b"\0" * 8)
+    units += 1
+    windows += 1
+    assert units.tolist() == [11, 98, 99, 100]
+    assert windows.tolist() == [[98, 99]]
+
+
+def test_counts_are_of_each_character_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinycopilot.training.text.PIECE_CHARS", 3)
+    text = written(tmp_path, "banana \N{SNAKE}", "\N{SNOWMAN}")
+    assert text.counts() == {"\n": 2, "b": 1, "a": 3, "n": 2, " ": 1, "\N{SNOWMAN}": 1}
+    assert text.counts().total() == len(text) - 1  # the snake has no character of its own
+
+
+def test_an_empty_text(tmp_path: Path) -> None:
+    text = written(tmp_path)
+    assert len(text) == 0
+    assert text.read().tolist() == []
+    assert not text.counts()
+    assert text.windows(np.empty(0, np.int64), 3).shape == (0, 3)
+    with pytest.raises(IndexError):
+        text.windows(np.array([0]), 1)
+
+
+def test_a_file_that_is_gone_or_cut_gets_one_line(tmp_path: Path) -> None:
+    text = written(tmp_path, "abc")
+    for n_bytes, says in ((7, "cut off"), (4, "shorter than it was"), (None, "cannot be read")):
+        if n_bytes is None:
+            text.path.unlink()
+        else:
+            os.truncate(text.path, n_bytes)
+        with pytest.raises(UserError) as caught:
+            (text.read if n_bytes == 4 else lambda: Text(text.path))()
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="gone"):
+        text.read()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc which files are mapped")
+def test_no_map_stays_open(tmp_path: Path) -> None:
+    text = written(tmp_path, "abc" * 5000)
+    kept = text.read(), text.windows(np.array([5]), 4), text.counts()
+    assert all(len(value) for value in kept)
+    assert str(text.path) not in Path("/proc/self/maps").read_text()
