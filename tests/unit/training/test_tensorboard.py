@@ -1,0 +1,50 @@
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinycopilot import UserError
+from tinycopilot.training.log import Block, Look
+from tinycopilot.training.tensorboard import TensorBoardObserver
+
+BLOCKS = [Block(20, 2000, 1.0, 6.5, 0.4), Block(40, 4000, 1.5, math.nan, 1.0), Block(60, 6000, 1.5, 3.0, 0.5)]
+SAMPLE = "def <b>:\n    \x00\ud800"
+
+
+def test_without_the_package_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    with pytest.raises(UserError) as caught:
+        TensorBoardObserver(tmp_path / "events")
+    assert 'pip install "tinycopilot[tensorboard]"' in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "events").exists()
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="no event files can be written there"):
+        TensorBoardObserver(tmp_path / "file")
+
+
+def test_the_events_are_read_back(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    observer = TensorBoardObserver(tmp_path)
+    for block in BLOCKS:
+        observer.block(block)
+    observer.look(Look(60, 6000, 1.5, 3.25, SAMPLE))
+    observer.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    read = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert read == {
+        "bits per character/train": [(20, 6.5), (40, pytest.approx(math.nan, nan_ok=True)), (60, 3.0)],
+        "learning rate (share of its peak)": [(20, pytest.approx(0.4)), (40, 1.0), (60, 0.5)],
+        "characters per second": [(40, 4000.0)],
+        "bits per character/held-out": [(60, 3.25)],
+    }
+    (text,) = events.Tensors("sample/text_summary")
+    assert text.tensor_proto.string_val[0].decode() == "    def <b>:\n        \x00?"

@@ -1,0 +1,31 @@
+"""The picture of a training run: one HTML page that needs nothing else, no script, no font, no network.
+
+`page` is the page, `curves` what is drawn of a run, `chart` how a drawing is made.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinycopilot import UserError
+from tinycopilot.training.log import TrainLog
+from tinycopilot.training.report.page import page
+
+
+def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Write the page to `path`, atomically. `command` is what was typed; `facts` are names and values for a table.
+
+    Raises UserError where the file cannot be written; what was there before is then unchanged.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(page(log, title=title, command=command, facts=facts), encoding="utf-8", newline="\n")
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError as error:
+        problem = f"{path}: the report cannot be written ({error.strerror})"
+        raise UserError(f"{problem}; give another place, or make room") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

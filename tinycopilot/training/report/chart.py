@@ -1,0 +1,153 @@
+"""One chart as inline SVG, with no script. Places are percentages: it fits every width, and its words keep their size.
+
+It is drawn over a box whose borders are the axes' ends; the words outside of it need `overflow: visible` and a margin.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What one axis counts, its two ends, and the round numbers on it."""
+
+    title: str
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def percent(self, value: float) -> float:
+        """Where `value` is between the ends, 0 to 100; beyond them it is kept near enough to be cut off there."""
+        return min(max(100 * (value - self.low) / (self.high - self.low), -100), 200)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through `points`, in the style of its class. A point with a NaN or an infinity is a gap."""
+
+    css_class: str
+    points: Points
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One point that is marked, the words that stand at it, and those that it shows under the mouse."""
+
+    css_class: str
+    x: float
+    y: float
+    label: str
+    reading: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What stands above the chart while the mouse is nearest to `x`; the line crosses the chart there."""
+
+    x: float
+    words: str
+
+
+def wide_axis(title: str, high: float, n_ticks: int = 6) -> Axis:
+    """From 0 to `high` exactly: what a run has read fills the whole width."""
+    high = high if high > 0 else 1.0
+    return Axis(title, 0.0, high, tuple(tick for tick in _round_numbers(0.0, high, n_ticks) if tick <= high))
+
+
+def high_axis(title: str, low: float, high: float, n_ticks: int = 5) -> Axis:
+    """From the round number below `low` to the one above `high`; from 0 where these two are nearly the same."""
+    if high - low <= max(1e-12, 1e-6 * abs(high)):
+        low, high = min(low, 0.0), high if high > 1e-12 else 1.0
+    ticks = _round_numbers(low, high, n_ticks)
+    return Axis(title, ticks[0], ticks[-1], ticks)
+
+
+def chart(name: str, description: str, x: Axis, y: Axis, curves: Sequence[Curve], dots: Sequence[Dot] = (),
+          readings: Sequence[Reading] = ()) -> str:  # fmt: skip
+    """The SVG; `name` and `description` are for those who hear it read. All words are escaped here."""
+    return "\n".join([
+        f'<svg class="chart" role="img"><title>{escape(name)}</title><desc>{escape(description)}</desc>',
+        *(_gridline(tick, y) for tick in y.ticks),
+        *(f'<text class="x" x="{x.percent(tick):.2f}%" y="100%" dy="18">{short(tick)}</text>' for tick in x.ticks),
+        f'<text class="title" y="-10">{escape(y.title)}</text>',
+        f'<text class="end" x="100%" y="100%" dy="36">{escape(x.title)}</text>',
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">',
+        *(f'<path class="{curve.css_class}" d="{_path(curve.points, x, y)}"/>' for curve in curves),
+        "</svg>",
+        *_strips(readings, x),
+        *(_dot(dot, x, y) for dot in dots if math.isfinite(dot.x) and math.isfinite(dot.y)),
+        "</svg>",
+    ])  # fmt: skip
+
+
+def short(number: float) -> str:
+    """12345678 is 12.3 M, 0.25 is 0.25: three digits and no exponent."""
+    rounded = float(f"{number:.3g}")
+    for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(rounded) >= size:
+            return f"{rounded / size:g}{unit}"
+    return f"{rounded:g}"
+
+
+def _round_numbers(low: float, high: float, n: int) -> tuple[float, ...]:
+    """About `n` multiples of 1, 2 or 5 times a power of ten; the first is at most `low`, the last at least `high`."""
+    rough = (high - low) / n
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(float(f"{i * step:.12g}") for i in range(first, last + 1))
+
+
+def _gridline(tick: float, y: Axis) -> str:
+    place = f"{100 - y.percent(tick):.2f}%"
+    label = f'<text class="y" x="-8" y="{place}">{_tick_label(tick, y)}</text>'
+    return f'<line class="grid" x2="100%" y1="{place}" y2="{place}"/>{label}'
+
+
+def _tick_label(tick: float, axis: Axis) -> str:
+    """All the small numbers of an axis with as many decimals as its steps need: 1.8, 2.0, 2.2."""
+    if axis.high >= 1000:
+        return short(tick)
+    step = axis.ticks[1] - axis.ticks[0]
+    return f"{tick:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
+
+
+def _path(points: Points, x: Axis, y: Axis) -> str:
+    """The path's commands; a lone point between two gaps is a line of no length, which its round ends make a dot."""
+    words, pen_down = [], False
+    for at, value in points:
+        if drawn := math.isfinite(at) and math.isfinite(value):
+            place = f"{x.percent(at):.2f} {100 - y.percent(value):.2f}"
+            words.append(f"L{place}" if pen_down else f"M{place}h0")
+        pen_down = drawn
+    return "".join(words)
+
+
+def _strips(readings: Sequence[Reading], x: Axis) -> list[str]:
+    """Invisible strips side by side, each as wide as its reading is the nearest one."""
+    places = [x.percent(reading.x) for reading in readings]
+    borders = [0.0, *((a + b) / 2 for a, b in itertools.pairwise(places)), 100.0]
+    return [
+        f'<g class="strip"><rect x="{left:.2f}%" width="{max(right - left, 0):.2f}%" height="100%"/>'
+        f'<line x1="{place:.2f}%" x2="{place:.2f}%" y2="100%"/>'
+        f'<text class="end" x="100%" y="-10">{escape(reading.words)}</text></g>'
+        for reading, place, left, right in zip(readings, places, borders, borders[1:], strict=False)
+    ]
+
+
+def _dot(dot: Dot, x: Axis, y: Axis) -> str:
+    """A dot; its label is kept inside the chart at either end, its reading is shown above like a strip's."""
+    left, top = x.percent(dot.x), max(100 - y.percent(dot.y), 0)
+    anchor = "start" if left < 12 else "end" if left > 88 else "middle"
+    label = (
+        f'<text class="label" x="{left:.2f}%" y="{top:.2f}%" dy="-12" text-anchor="{anchor}">{escape(dot.label)}</text>'
+    )
+    return (
+        f'<g class="strip {dot.css_class}"><circle cx="{left:.2f}%" cy="{top:.2f}%" r="4.5"/>{label}'
+        f'<text class="end" x="100%" y="-10">{escape(dot.reading)}</text></g>'
+    )

@@ -1,0 +1,165 @@
+"""The page: what a run came to, in figures, curves, samples, characters and words."""
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from tinycopilot.training.log import HardCharacter, Look, TrainLog
+from tinycopilot.training.report.chart import short
+from tinycopilot.training.report.curves import curves
+
+N_SAMPLES = 8
+N_HARDEST = 15
+UNKNOWN = "\ufffd"
+NO_FIGURE = "\N{EN DASH}"
+
+# The policy forbids the browser to fetch anything, whatever a corpus may smuggle into a sample.
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}: training report</title>
+<style>
+{style}</style>
+</head>
+<body><main>
+<header><p class="eyebrow">tinycopilot · training report</p><h1>{title}</h1>
+{figures}
+</header>
+{sections}
+</main></body>
+</html>
+"""
+
+
+def page(log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> str:
+    """The whole page as text: all of it is here, and every word that came from outside is escaped."""
+    sections = (
+        _section("Learning curve", curves(log)),
+        _section("What it wrote", _samples(log.looks, log.best_step)),
+        _section("The hardest characters", _hardest(log.hardest)),
+        _section("What happened on the way", _events(log.events)),
+        _section("The same run again", _command(command, facts)),
+    )
+    style = Path(__file__).with_name("page.css").read_text("utf-8")
+    return PAGE.format(title=visible(title), style=style, figures=_figures(log), sections="\n".join(sections))
+
+
+def visible(text: str) -> str:
+    """`text`, escaped; characters that are not seen, or that turn the line round, have a sign in their place."""
+    return escape("".join(character if _is_plain(character) else _stand_in(character) for character in text))
+
+
+def _is_plain(character: str) -> bool:
+    return character in "\n\t" or not unicodedata.category(character).startswith("C")
+
+
+def _stand_in(character: str) -> str:
+    """A control character's picture from Unicode's own row of them, else the sign for what cannot be shown."""
+    return chr(0x2400 + ord(character)) if ord(character) < 0x20 else UNKNOWN
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<section><h2>{heading}</h2>\n{content}\n</section>" if content else ""
+
+
+def _figures(log: TrainLog) -> str:
+    """What a colleague asks first."""
+    bits = log.held_out_bits
+    figures = (
+        ("bits per character on held-out text", _bits(bits)),
+        ("of training", _duration(log.seconds)),
+        ("characters read", short(log.n_chars)),
+        ("characters per second", short(log.chars_per_second)),
+    )
+    tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
+    meaning = (
+        f"<p>As unsure of each next character as if it had to guess among <b>{2**bits:.1f}</b> equally likely ones.</p>"
+    )
+    return f'<dl class="figures">{tiles}</dl>{meaning if 0 <= bits < 64 else ""}'
+
+
+def _bits(bits: float) -> str:
+    return f"{bits:.3f}" if math.isfinite(bits) else NO_FIGURE
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return NO_FIGURE
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, rest_min = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {rest_min} min"
+    return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"
+
+
+def _samples(looks: Sequence[Look], best_step: int) -> str:
+    if not looks:
+        return ""
+    shown = _spread(looks, best_step)
+    some = f" {len(shown)} of {len(looks)} samples." if len(shown) < len(looks) else ""
+    items = "\n".join(_sample(look, best=look.step == best_step) for look in shown)
+    return f'<p>The same prompt, the same dice, as it learned.{some}</p>\n<ol class="samples">{items}</ol>'
+
+
+def _spread(looks: Sequence[Look], best_step: int) -> list[Look]:
+    """About `N_SAMPLES` looks, evenly spread, the first and the last and the best among them."""
+    n = min(N_SAMPLES, len(looks))
+    places = {round(i * (len(looks) - 1) / max(n - 1, 1)) for i in range(n)}
+    return [look for i, look in enumerate(looks) if i in places or look.step == best_step]
+
+
+def _sample(look: Look, *, best: bool) -> str:
+    badge = '<span class="badge">best, and kept</span>' if best else ""
+    figures = f"<b>{_bits(look.bits)}</b> bits<br><small>step {look.step:,}</small>{badge}"
+    # HTML takes away a line end at the very start of a <pre>: one more keeps the sample's own.
+    return f'<li><div>{figures}</div><pre tabindex="0">\n{visible(look.sample.rstrip())}</pre></li>'
+
+
+def _hardest(characters: Sequence[HardCharacter]) -> str:
+    """A table of those that cost most: count times bits."""
+    costs = [(c.n * c.bits, c) for c in characters if math.isfinite(c.bits) and c.n * c.bits > 0]
+    if not costs:
+        return ""
+    costs.sort(key=lambda pair: -pair[0])
+    total, most = sum(cost for cost, _ in costs), costs[0][0]
+    rows = "\n".join(_hard_row(c, cost / total, cost / most) for cost, c in costs[:N_HARDEST])
+    return (
+        "<p>Where its bits go on held-out text: how often a character stands there, times how surprising it is.</p>\n"
+        '<table class="hardest"><thead><tr><th scope="col">character</th><th scope="col">share of all bits</th>'
+        f'<th scope="col">bits each</th><th scope="col">count</th></tr></thead>\n<tbody>{rows}</tbody></table>'
+    )
+
+
+def _hard_row(character: HardCharacter, share: float, length: float) -> str:
+    return (
+        f'<tr><th scope="row">{_character_name(character.character)}</th>'
+        f'<td><div class="share"><i style="--length: {length:.3f}"></i>{100 * share:.1f} %</div></td>'
+        f"<td>{character.bits:.2f}</td><td>{character.n:,}</td></tr>"
+    )
+
+
+def _character_name(character: str) -> str:
+    names = {" ": "space", "\n": "newline", "\t": "tab", UNKNOWN: "any other character"}
+    if character in names:
+        return names[character]
+    if all(_is_plain(point) and not point.isspace() for point in character):
+        return f"<kbd>{escape(character)}</kbd>"
+    return " ".join(f"U+{ord(point):04X}" for point in character)
+
+
+def _events(events: Sequence[str]) -> str:
+    items = "".join(f"<li>{visible(event)}</li>" for event in events)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _command(command: str, facts: Sequence[tuple[str, str]]) -> str:
+    rows = "".join(f'<tr><th scope="row">{visible(name)}</th><td>{visible(value)}</td></tr>' for name, value in facts)
+    table = f'\n<table class="facts"><tbody>{rows}</tbody></table>' if rows else ""
+    return f'<pre class="command" tabindex="0">{visible(command)}</pre>{table}'
