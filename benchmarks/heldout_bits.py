@@ -17,6 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,37 @@ from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 LISTING = Path(__file__).with_name("heldout.json")
+PACKAGES = Path(tempfile.gettempdir()) / "tinycopilot-heldout"
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A listed file, read and checked, of which the characters text[first:last] count."""
+
+    package: str
+    text: str
+    first: int
+    last: int
+
+
+def excerpts(folder: Path) -> list[Excerpt]:
+    """All that is listed, from `folder`; fetched into it where it is not there yet. Exits where it cannot be had."""
+    entries = json.loads(LISTING.read_text("utf-8"))
+    fetch(entries, folder)
+    return [Excerpt(e["package"], read_checked(e, folder), e["first"], e["last"]) for e in entries]
+
+
+def bits_by_package(
+    bits: Callable[[str, int, int], float], excerpts: Sequence[Excerpt]
+) -> dict[str, tuple[float, int]]:
+    """The sum of `bits`(text, first, last), and how many characters it is of; all files together under "all"."""
+    totals: dict[str, tuple[float, int]] = {}
+    for excerpt in excerpts:
+        n_bits, n_chars = bits(excerpt.text, excerpt.first, excerpt.last), excerpt.last - excerpt.first
+        for name in (excerpt.package, "all"):
+            before = totals.get(name, (0.0, 0))
+            totals[name] = (before[0] + n_bits, before[1] + n_chars)
+    return totals
 
 
 def fetch(entries: list[dict[str, Any]], folder: Path) -> None:
@@ -34,7 +68,8 @@ def fetch(entries: list[dict[str, Any]], folder: Path) -> None:
     wanted = sorted({f"{entry['package']}=={entry['version']}" for entry in entries})
     if not all((folder / entry["file"]).is_file() for entry in entries):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-        subprocess.run([*pip, *wanted], check=True)
+        if subprocess.run([*pip, *wanted]).returncode:
+            sys.exit(f"pip could not fetch {', '.join(wanted)}; connect, or name a folder that has them: --packages")
 
 
 def read_checked(entry: dict[str, Any], folder: Path) -> str:
@@ -63,29 +98,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path")
     parser.add_argument("--tokenizer_path")
-    parser.add_argument("--packages", type=Path, default=Path(tempfile.gettempdir()) / "tinycopilot-heldout")
+    parser.add_argument("--packages", type=Path, default=PACKAGES)
     arguments = parser.parse_args()
-    entries = json.loads(LISTING.read_text("utf-8"))
-    fetch(entries, arguments.packages)
+    listed = excerpts(arguments.packages)
     paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     torch.set_num_threads(1)
-    totals: dict[str, list[float]] = {}
     started = time.perf_counter()
-    for entry in entries:
-        bits = bits_of(model, tokenizer, read_checked(entry, arguments.packages), entry["first"], entry["last"])
-        total = totals.setdefault(entry["package"], [0.0, 0.0])
-        total[0] += bits
-        total[1] += entry["last"] - entry["first"]
+    totals = bits_by_package(partial(bits_of, model, tokenizer), listed)
     print(f"{'package':12} {'characters':>10} {'bits/char':>10}")
-    for package, (bits, n_chars) in sorted(totals.items()):
-        print(f"{package:12} {n_chars:10.0f} {bits / n_chars:10.3f}")
-    n_bits, n_chars = (sum(total[i] for total in totals.values()) for i in (0, 1))
-    print(f"{'all':12} {n_chars:10.0f} {n_bits / n_chars:10.3f}")
+    for package, (bits, n_chars) in sorted(totals.items(), key=lambda item: (item[0] == "all", item[0])):
+        print(f"{package:12} {n_chars:10} {bits / n_chars:10.3f}")
+    n_bits, n_chars = totals["all"]
     report = {
         "bits_per_char": round(n_bits / n_chars, 4),
-        "chars": int(n_chars),
-        "files": len(entries),
+        "chars": n_chars,
+        "files": len(listed),
         "parameters": model.config.n_parameters,
         "seconds": round(time.perf_counter() - started, 1),
         "processor": platform.processor() or platform.machine(),

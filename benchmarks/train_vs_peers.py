@@ -1,0 +1,334 @@
+"""`tinycopilot train` beside the recipe that it started from, and beside nanoGPT's train.py, on one machine.
+
+    python benchmarks/train_vs_peers.py [--minutes 10] [--nanogpt FOLDER] [--threads 2] [--only lab,ours]
+
+All learn from Python's standard library, and are judged by bits per character on the list of heldout.json, network
+alone. Nothing of these packages is learned from.
+
+1. `lab` (lab_recipe.py) and `ours` run in turns of 15 s while the other is stopped, so that a noisy machine hits both
+   alike. The claim is equal CPU time: both are given --minutes of all threads. Where the processor has bfloat16 units,
+   both run in float32 as well, since most laptops have none.
+2. `nanogpt` runs alone, at its README's settings for a CPU, for as many steps as fill --nanogpt_minutes. The claim is
+   wall time, from the command's start to its end.
+3. `soon` is ours again, right after: how soon does it reach nanoGPT's figure? Its short runs are told how long to take.
+
+With the defaults about 40 minutes; 60 with bfloat16. Prints a table and one JSON line. For Linux and macOS.
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lab_recipe
+import nanogpt
+import torch
+from heldout_bits import PACKAGES, Excerpt, bits_by_package, bits_of, excerpts
+from how_soon import WANTED, Run, how_soon, times_quicker
+from turns import Child, take_turns
+
+from tinycopilot import UserError, places
+from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+BITS_LOWER = 0.08
+"""The first bar: ours must be at least so much below the lab's recipe."""
+CPU_TOLERANCE = 1.03
+"""Equal CPU time: ours may have taken at most so many times what the lab's took."""
+MEASURING_S = 40.0
+"""Ours measures its speed before it settles how many steps fit into --minutes: it is not stopped meanwhile."""
+TRIAL_MINUTES = 0.1
+MODEL, LOG = "model.pth", "log.txt"
+TURNS = ("lab", "ours", "lab_float32", "ours_float32")
+PEERS = (*TURNS, "nanogpt", "soon")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a peer came to."""
+
+    bits_per_char: float
+    trained_chars: int | None
+    """None where its file does not say."""
+    cpu_s: float
+    wall_s: float
+    """Awake, from its start to its end."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Rounded, and with the throughput, its start and end included."""
+        rate = None if self.trained_chars is None else round(self.trained_chars / self.wall_s)
+        rounded = {name: round(value, 4) for name, value in asdict(self).items() if value is not None}
+        return {"trained_chars": None, **rounded, "chars_per_s": rate}
+
+
+class Benchmark:
+    """One session: its settings, a folder that is thrown away, and what has come out so far."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path, listed: list[Excerpt]) -> None:
+        self.minutes: float = arguments.minutes
+        self.n_threads: int = arguments.threads
+        self.lab_minutes: float = arguments.lab_minutes or self.minutes
+        self.folder, self.listed = folder, listed
+        self.env: Mapping[str, str] = os.environ | {"OMP_NUM_THREADS": str(self.n_threads)}
+        self.results: dict[str, Result] = {}
+        self.runs: list[Run] = []
+        self.failed: list[str] = []
+
+    def in_turns(self, names: list[str]) -> None:
+        """Ours and the lab's recipe, each of `names`."""
+        children = [self.ours(name, self.minutes) if name.startswith("ours") else self.lab(name) for name in names]
+        say(f"{', '.join(names)}: in turns, about {len(names) * self.minutes:.0f} minutes")
+        take_turns(children)
+        for child in children:
+            if self.has_worked(child):
+                self.judge_ours(child) if child.name.startswith("ours") else self.judge_lab(child)
+
+    def ours(self, name: str, minutes: float) -> Child:
+        """The command, as a user gives it."""
+        folder = self.new_folder()
+        command = [sys.executable, "-m", "tinycopilot", "train", "--corpus", "stdlib", "--device", "cpu"]
+        command += ["--minutes", f"{minutes:.3f}", "--model_path", str(folder / MODEL), *precision_of(name)]
+        return Child(name, command, folder / LOG, self.env, first_turn_s=MEASURING_S)
+
+    def lab(self, name: str) -> Child:
+        """lab_recipe.py, with a budget of CPU time."""
+        folder = self.new_folder()
+        budget_s = self.lab_minutes * 60 * self.n_threads
+        command = [sys.executable, lab_recipe.__file__, str(folder / MODEL), "--cpu_s", str(budget_s)]
+        return Child(name, [*command, *precision_of(name)], folder / LOG, self.env)
+
+    def new_folder(self) -> Path:
+        """One for each child: ours compares its model with one that it replaces, which would take time."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
+    def has_worked(self, child: Child) -> bool:
+        """Whether it ended well; else its last lines are shown."""
+        if child.exit_code != 0:
+            say(f"{child.name} failed with exit code {child.exit_code}; its last lines:\n{child.last_lines()}")
+            self.failed.append(child.name)
+        return child.exit_code == 0
+
+    def judge_ours(self, child: Child) -> None:
+        """By what it saved."""
+        paths = places.to_load(str(child.log.with_name(MODEL)))
+        model, tokenizer = load_pair(paths.model, paths.tokenizer)
+        training = torch.load(paths.model, weights_only=True)["training"]
+        self.record(child, self.bits(partial(bits_of, model, tokenizer)), training.get("chars"))
+
+    def judge_lab(self, child: Child) -> None:
+        """By its weights in a TinyGPT, which has the same shape, so that both are read in the very same way."""
+        saved = torch.load(child.log.with_name(MODEL), weights_only=True)
+        model, tokenizer = lab_as_ours(saved["weights"])
+        self.record(child, self.bits(partial(bits_of, model, tokenizer)), saved["n_chars"])
+
+    def bits(self, bits_of_text: Callable[[str, int, int], float]) -> float:
+        """Bits per character over the whole list."""
+        n_bits, n_chars = bits_by_package(bits_of_text, self.listed)["all"]
+        return n_bits / n_chars
+
+    def record(self, child: Child, bits: float, trained_chars: int | None) -> None:
+        """Keep it under the child's name."""
+        self.results[child.name] = Result(bits, trained_chars, child.cpu_s, child.wall_s)
+
+    def beside_nanogpt(self, copy: Path, minutes: float) -> None:
+        """nanoGPT alone on the machine: a short run says how many steps fill `minutes`, the real one follows."""
+        nanogpt.prepare(copy, lab_recipe.standard_library_text())
+        trial = nanogpt.training(copy, nanogpt.EVAL_INTERVAL_STEPS, self.env)
+        take_turns([trial])
+        if not self.has_worked(trial):
+            return
+        n_steps = nanogpt.n_steps_in(minutes * 60, trial.log.read_text("utf-8"))
+        say(f"nanogpt: {n_steps:,} steps, about {minutes:.1f} minutes")
+        child = nanogpt.training(copy, n_steps, self.env)
+        take_turns([child])
+        if self.has_worked(child):
+            self.record(child, self.bits(partial(nanogpt.bits_of, *nanogpt.load(copy))), nanogpt.n_chars_in(n_steps))
+
+    def soon(self) -> None:
+        """How soon ours reaches nanoGPT's figure; the quickest run that does, or else the best, is the result."""
+        peer = self.results["nanogpt"]
+        trial = self.run_soon(TRIAL_MINUTES)  # for what starting and saving take
+        del self.results["soon"]
+        overhead_s = trial.wall_s - 60 * TRIAL_MINUTES
+        self.runs = how_soon(peer.wall_s, peer.bits_per_char, overhead_s, self.run_soon)
+
+    def run_soon(self, minutes: float) -> Run:
+        """One short run of ours. Raises UserError where it fails."""
+        say(f"soon: {60 * minutes:.0f} s")
+        child = self.ours("soon", minutes)
+        take_turns([child])
+        if not self.has_worked(child):
+            raise UserError("how soon ours reaches nanoGPT's figure could not be measured")
+        before = self.results.get("soon")
+        self.judge_ours(child)
+        run = Run(minutes, child.wall_s, self.results["soon"].bits_per_char)
+        if before and not is_better(run, before, self.results["nanogpt"].bits_per_char):
+            self.results["soon"] = before
+        return run
+
+
+def precision_of(name: str) -> list[str]:
+    """The flag, the same for ours and the lab's."""
+    return ["--precision", "float32"] if name.endswith("float32") else []
+
+
+def is_better(run: Run, before: Result, bits: float) -> bool:
+    """Whether `run` tells more of how soon `bits` are reached: one that reaches them, and then the quicker one."""
+    if run.bits <= bits and before.bits_per_char <= bits:
+        return run.wall_s < before.wall_s
+    return run.bits < before.bits_per_char
+
+
+def lab_as_ours(weights: dict[str, torch.Tensor]) -> tuple[TinyGPT, SimpleTokenizer]:
+    """The lab's weights in a TinyGPT, and its alphabet as a tokenizer; the unknown id is the last one in both."""
+    r = lab_recipe
+    model = TinyGPT(GPTConfig(r.VOCAB_SIZE, r.N_LAYERS, r.N_HEADS, r.D_MODEL, r.WINDOW))
+    model.load_state_dict(weights)
+    return model.requires_grad_(False).eval(), SimpleTokenizer(r.ALPHABET)
+
+
+def lab_bar(results: Mapping[str, Result], suffix: str = "") -> dict[str, Any] | None:
+    """How far ours is below the lab's recipe for the same CPU time; None where one of them was not measured."""
+    ours, lab = results.get("ours" + suffix), results.get("lab" + suffix)
+    if ours is None or lab is None:
+        return None
+    lower, cpu_ratio = lab.bits_per_char - ours.bits_per_char, ours.cpu_s / lab.cpu_s
+    met = lower >= BITS_LOWER and cpu_ratio <= CPU_TOLERANCE
+    return {
+        "wanted_bits_lower": BITS_LOWER,
+        "bits_lower": round(lower, 4),
+        "cpu_ratio": round(cpu_ratio, 3),
+        "met": met,
+    }
+
+
+def nanogpt_bar(results: Mapping[str, Result], runs: list[Run]) -> dict[str, Any] | None:
+    """How many times quicker than nanoGPT ours reached its figure; None where that was not measured, 0 for never."""
+    if not runs:
+        return None
+    peer = results["nanogpt"]
+    factor = times_quicker(peer.wall_s, peer.bits_per_char, runs)
+    tried = [{name: round(value, 4) for name, value in asdict(run).items()} for run in runs]
+    return {"wanted_times_quicker": WANTED, "times_quicker": round(factor, 2), "met": factor >= WANTED, "runs": tried}
+
+
+def table(results: Mapping[str, Result]) -> str:
+    """A line for each peer."""
+    lines = [f"{'peer':14}{'bits/char':>10}{'chars':>14}{'chars/s':>10}{'CPU s':>9}{'wall s':>9}"]
+    for name, result in results.items():
+        chars = "?" if result.trained_chars is None else f"{result.trained_chars:,}"
+        rate = "?" if result.trained_chars is None else f"{result.trained_chars / result.wall_s:,.0f}"
+        times = f"{result.cpu_s:9.0f}{result.wall_s:9.0f}"
+        lines.append(f"{name:14}{result.bits_per_char:10.3f}{chars:>14}{rate:>10}{times}")
+    return "\n".join(lines)
+
+
+def say(line: str) -> None:
+    """What is going on: not part of the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=positive, default=10.0, help="for ours and the lab's recipe (default: 10)")
+    parser.add_argument("--lab_minutes", type=positive, help="another budget for the lab's (default: --minutes)")
+    parser.add_argument("--nanogpt", type=Path, metavar="FOLDER", help="a clone of nanoGPT (default: clone it)")
+    parser.add_argument("--nanogpt_minutes", type=positive, default=11.0, help="default: 11")
+    parser.add_argument("--threads", type=whole, default=2, help="for each of them (default: 2)")
+    parser.add_argument("--only", type=peers, default=PEERS, help=f"some of {','.join(PEERS)}")
+    parser.add_argument("--packages", type=Path, default=PACKAGES, help="where heldout.json's packages are, or will be")
+    return parser.parse_args()
+
+
+def positive(word: str) -> float:
+    """For argparse."""
+    if not 0 < (number := float(word)) < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+def whole(word: str) -> int:
+    """For argparse."""
+    if (number := int(word)) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def peers(word: str) -> tuple[str, ...]:
+    """For argparse."""
+    names = tuple(word.split(","))
+    if unknown := set(names) - set(PEERS):
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    return names
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> Benchmark:
+    """Run all that was asked for and can be had."""
+    wanted = list(arguments.only)
+    copy = None
+    if "nanogpt" in wanted:  # first of all, so that what cannot be had is said at once
+        try:
+            copy = nanogpt.copy_of(arguments.nanogpt, folder)
+        except UserError as error:
+            say(f"{error}; the rest is run without it")
+    benchmark = Benchmark(arguments, folder, excerpts(arguments.packages))
+    has_units = lab_recipe.has_bfloat16()
+    if in_turns := [name for name in TURNS if name in wanted and (has_units or not name.endswith("float32"))]:
+        benchmark.in_turns(in_turns)
+    if copy is not None:
+        benchmark.beside_nanogpt(copy, arguments.nanogpt_minutes)
+    if "soon" in wanted and "nanogpt" in benchmark.results:
+        try:
+            benchmark.soon()
+        except UserError as error:
+            say(str(error))
+    return benchmark
+
+
+def report(benchmark: Benchmark) -> dict[str, Any]:
+    """The JSON line."""
+    results = benchmark.results
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "threads": benchmark.n_threads,
+        "bfloat16": lab_recipe.has_bfloat16(),  # without it, all of the figures are in float32
+        "torch": str(torch.__version__),
+        "minutes": benchmark.minutes,
+        "chars": sum(excerpt.last - excerpt.first for excerpt in benchmark.listed),
+        "peers": {name: result.to_json() for name, result in results.items()},
+        "failed": benchmark.failed,
+        "bars": {
+            "lab": lab_bar(results),
+            "lab_float32": lab_bar(results, "_float32"),
+            "nanogpt": nanogpt_bar(results, benchmark.runs),
+        },
+    }
+
+
+def main() -> int:
+    """Measure, and print; returns 1 where a peer failed, 2 for what the user can put right."""
+    arguments = parsed()
+    if not hasattr(os, "killpg"):
+        say("train_vs_peers: this system cannot stop a process for a while; run it on Linux or macOS")
+        return 2
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end as after Ctrl-C: no child is left behind, or stopped for ever
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    torch.set_num_threads(arguments.threads)  # of the judge, who works alone
+    with tempfile.TemporaryDirectory(prefix="tinycopilot-peers-") as folder:
+        benchmark = measure(arguments, Path(folder))
+    print(table(benchmark.results))
+    print(json.dumps(report(benchmark)))
+    return 1 if benchmark.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""The benchmarks' own arithmetic: who is judged how, who runs when, and that nobody is left behind."""
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+posix_only = pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are stopped on POSIX systems alone")
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Its modules, by name."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def load(name: str) -> ModuleType:
+        return __import__(name)
+
+    return load
+
+
+def test_the_labs_network_is_read_as_it_was_trained(benchmark: Any) -> None:
+    torch.manual_seed(0)
+    lab = benchmark("lab_recipe").Network()
+    with torch.no_grad():
+        for weight in lab.parameters():
+            weight.normal_(std=0.1)
+    model, tokenizer = benchmark("train_vs_peers").lab_as_ours(lab.state_dict())
+    ids = torch.randint(tokenizer.vocab_size, (2, 256))
+    torch.testing.assert_close(model(ids), lab(ids), rtol=1e-3, atol=1e-3)
+
+
+def test_the_labs_recipe_learns(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = benchmark("lab_recipe")
+    ticks = iter(range(100))
+    monkeypatch.setattr(lab.time, "process_time", lambda: float(next(ticks)))  # a second for each step
+    for name, value in {"BATCH": 4, "WINDOW": 32, "N_LAYERS": 1, "D_MODEL": 32}.items():
+        monkeypatch.setattr(lab, name, value)
+    text = "for i in range(10):\n    print(i)\n" * 40
+    network, n_steps = lab.train(text, 61.0, torch.float32)
+    assert n_steps == 60
+    ids = torch.tensor([[lab.ALPHABET.index(character) for character in text[:33]]])
+    nats = nn.functional.cross_entropy(network(ids[:, :-1])[0], ids[0, 1:]).item()
+    assert nats < 0.6 * math.log(lab.VOCAB_SIZE)
+
+
+def test_orthogonal_makes_all_directions_about_equally_large(benchmark: Any) -> None:
+    torch.manual_seed(0)
+    for shape in ((8, 24), (24, 8)):
+        sizes = torch.linalg.svdvals(benchmark("lab_recipe").orthogonal(torch.randn(shape), torch.float32))
+        assert 0.5 < sizes.min() <= sizes.max() < 1.3
+
+
+class Bigram(nn.Module):
+    """As nanoGPT answers: logits for each position, and a loss that nobody wants; depends on the last id alone."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.table = torch.randn(vocab_size, vocab_size, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        assert ids.shape == targets.shape
+        assert ids.size(1) <= 64
+        return self.table[ids], torch.tensor(0.0)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 300), (31, 33), (63, 64), (100, 257), (250, 300)])
+def test_nanogpts_windows_count_each_character_once(benchmark: Any, first: int, last: int) -> None:
+    text = "".join(chr(97 + i * i % 7) for i in range(300))
+    id_of = {character: i for i, character in enumerate("\nabcdefg")}
+    network = Bigram(len(id_of))
+    log_probs = network.table.log_softmax(-1) / math.log(2)
+    whole = "\n" + text
+    expected = -sum(log_probs[id_of[whole[i]], id_of[whole[i + 1]]].item() for i in range(first, last))
+    assert benchmark("nanogpt").bits_of(network, id_of, text, first, last) == pytest.approx(expected, rel=1e-4)
+
+
+def test_nanogpts_steps_fill_the_time_in_whole_measurements(benchmark: Any) -> None:
+    log = "iter 0: loss 4.2, time 9000.00ms, mfu -100.00%\n" + "".join(
+        f"iter {i}: loss 3.0, time 20.00ms, mfu 0.10%\n" for i in range(1, 251)
+    )
+    assert benchmark("nanogpt").n_steps_in(660, log) == 33_000
+    assert benchmark("nanogpt").n_steps_in(1, log) == 250
+
+
+@pytest.mark.parametrize(
+    ("needed_s", "n_runs", "factor"),
+    [
+        (30.0, 1, 14.0),  # quick enough at once
+        (60.0, 4, 10.7),  # 14 missed, 7 reached, 10.5 reached, 12.25 missed
+        (200.0, 2, 0.0),  # not even half as quick as wanted
+    ],
+)
+def test_how_soon_looks_between_what_missed_and_what_reached(
+    benchmark: Any, needed_s: float, n_runs: int, factor: float
+) -> None:
+    soon = benchmark("how_soon")
+
+    def train(minutes: float) -> Any:
+        wall_s = 60 * minutes + 5
+        return soon.Run(minutes, wall_s, 1.8 if wall_s >= needed_s else 1.9)
+
+    runs = soon.how_soon(700.0, 1.81, 5.0, train)
+    found = soon.times_quicker(700.0, 1.81, runs)
+    assert len(runs) <= n_runs
+    assert found <= 700 / needed_s
+    assert found == pytest.approx(factor, rel=0.1)
+
+
+def test_equal_time_and_fewer_bits_are_both_needed(benchmark: Any) -> None:
+    peers = benchmark("train_vs_peers")
+
+    def met(bits: float, cpu_s: float) -> bool:
+        results = {"lab": peers.Result(1.40, 1, 1200.0, 600.0), "ours": peers.Result(bits, 1, cpu_s, 600.0)}
+        return bool(peers.lab_bar(results)["met"])
+
+    assert met(1.31, 1210.0)
+    assert not met(1.33, 1210.0)
+    assert not met(1.31, 1300.0)
+    assert peers.lab_bar({}) is None
+
+
+def child(benchmark: Any, folder: Path, name: str, code: str) -> Any:
+    environment: Mapping[str, str] = os.environ
+    return benchmark("turns").Child(name, [sys.executable, "-c", code], folder / f"{name}.log", environment)
+
+
+@posix_only
+def test_children_end_in_turns_and_say_how(benchmark: Any, tmp_path: Path) -> None:
+    good = child(benchmark, tmp_path, "good", "sum(range(10**6)); print('done')")
+    bad = child(benchmark, tmp_path, "bad", "raise SystemExit('what is wrong')")
+    benchmark("turns").take_turns([good, bad], turn_s=0.01)
+    assert (good.exit_code, bad.exit_code) == (0, 1)
+    assert bad.last_lines() == "what is wrong"
+    assert good.wall_s > 0 < good.cpu_s
+
+
+@posix_only
+def test_who_waits_stands_still_and_goes_on(benchmark: Any, tmp_path: Path) -> None:
+    waiting = child(benchmark, tmp_path, "waiting", "import time; time.sleep(3600)")
+    assert not waiting.run(0.0)
+    stopped = os.waitid(os.P_PID, waiting.pid, os.WSTOPPED | os.WNOWAIT)  # waits until it is
+    assert stopped is not None
+    assert stopped.si_status == signal.SIGSTOP
+    assert not waiting.run(0.0)
+    waiting.end()
+    assert waiting.exit_code == -signal.SIGKILL
+
+
+@posix_only
+def test_no_child_is_left_behind(benchmark: Any, tmp_path: Path) -> None:
+    turns = benchmark("turns")
+    patient = child(benchmark, tmp_path, "patient", "import time; time.sleep(3600)")
+    missing = turns.Child("missing", [str(tmp_path / "no such program")], tmp_path / "missing.log")
+    with pytest.raises(FileNotFoundError):
+        turns.take_turns([patient, missing], turn_s=0.0)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(patient.pid, 0)
+
+
+def test_a_folder_without_nanogpt_is_named(benchmark: Any, tmp_path: Path) -> None:
+    from tinycopilot import UserError
+
+    with pytest.raises(UserError, match="no nanoGPT"):
+        benchmark("nanogpt").copy_of(tmp_path, tmp_path / "work")
