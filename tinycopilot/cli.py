@@ -1,8 +1,10 @@
 """The command line: parse, call, print. A command imports what it needs in its body, so that `--help` is quick."""
 
 import argparse
+import dataclasses
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -19,8 +21,10 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 EXAMPLES = """\
 examples:
-  tinycopilot train                          on the corpus that ships, about two minutes
-  tinycopilot train --corpus stdlib ~/code   on Python's own library and on yours
+  tinycopilot train                          on the corpus that ships, some minutes
+  tinycopilot train --corpus stdlib ~/code --minutes 10   on Python's own library and on yours
+  tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3   adapt a model to this folder
+  tinycopilot train --resume                 go on with a run that was stopped
   tinycopilot generate "def main("           what comes next
   tinycopilot demo                           the language server at work, in this terminal
 """
@@ -28,7 +32,9 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for what the user can put right, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(_modern(sys.argv[1:] if argv is None else argv))
+    words = _modern(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
+    arguments.words = words
     try:
         return int(arguments.run(arguments) or 0)
     except UserError as error:
@@ -56,6 +62,11 @@ def _modern(argv: Iterable[str]) -> list[str]:
     return words
 
 
+CORPUS_HELP = (
+    "files, folders, globs, the word stdlib, package:NAME for an installed package (default: the corpus.txt that ships)"
+)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tinycopilot",
@@ -68,11 +79,17 @@ def _parser() -> argparse.ArgumentParser:
 
     train = _command(commands, "train", _train, "train a model on text", "Train a model; the one it replaces is kept.")
     _add_files(train, "paras/ here where there is one, else your own models' folder")
-    corpus_help = "files, folders (their Python files), or the word stdlib (default: the corpus.txt that ships)"
-    _add(train, "--corpus", nargs="+", metavar="PATH", action="extend", help=corpus_help)
+    _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
+    _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help="in folders, files that end so (default: py)")
+    _add(train, "--size", choices=("nano", "small", "base"), help="0.8, 3 or 11 million parameters (default: nano)")
+    _add(train, "--epochs", type=_amount, help="how often the corpus is read (default: 20)")
+    _add(train, "--minutes", type=_amount, help="how long to train, instead of --epochs")
+    _add(train, "--init", metavar="FILE", help="adapt this model, instead of beginning with random weights")
+    _add(train, "--resume", action="store_true", help="go on with the run that was stopped")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
-    _add(train, "--epochs", type=_positive, default=20, help="how often the corpus is read (default: 20)")
-    _add(train, "--seed", type=_seed, default=0, help="of weights and order (default: 0)")
+    _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 where the processor is good at it")
+    _add(train, "--seed", type=_seed, help="of weights and order (default: 0)")
+    _add(train, "--tensorboard", metavar="FOLDER", help="write TensorBoard's event files there, too")
 
     conversation = "Continue a prompt, or one prompt after another from standard input, until `quit` or its end."
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
@@ -127,6 +144,12 @@ def _positive(word: str) -> int:
     return number
 
 
+def _amount(word: str) -> float:
+    if not 0 < (number := float(word)) < 1e6:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
 def _not_negative(word: str) -> float:
     if not 0 <= (number := float(word)) < float("inf"):
         raise argparse.ArgumentTypeError("must be at least 0")
@@ -146,16 +169,12 @@ def _port(word: str) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from tinycopilot.training.begin import Request
     from tinycopilot.training.run import run_training
-    from tinycopilot.training.trainer import TrainConfig
 
-    run_training(
-        arguments.corpus,
-        TrainConfig(epochs=arguments.epochs, seed=arguments.seed),
-        device_name=arguments.device,
-        model_path=arguments.model_path,
-        tokenizer_path=arguments.tokenizer_path,
-    )
+    fields = {field.name for field in dataclasses.fields(Request)}
+    asked = {name: value for name, value in vars(arguments).items() if name in fields}
+    run_training(Request(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
 
 
 def _generate(arguments: argparse.Namespace) -> None:
@@ -163,7 +182,7 @@ def _generate(arguments: argparse.Namespace) -> None:
 
     from tinycopilot import places
     from tinycopilot.model.gpt import load_pair
-    from tinycopilot.training.trainer import choose_device
+    from tinycopilot.training.device import choose_device
 
     device = choose_device(arguments.device)
     paths = places.to_load(arguments.model_path, arguments.tokenizer_path)

@@ -112,12 +112,19 @@ def test_prompts_with_characters_it_never_saw(pair: ModelPaths, capsys) -> None:
         (["train", "--corpus", "binary.txt"], "binary file"),
         (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "fewer than one window"),
         (["train", "--corpus", "latin1.txt"], "not UTF-8"),
-        (["train", "--corpus", "."], "nothing to learn from"),
+        (["train", "--corpus", "."], "no .py files there"),
         (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot be saved there"),
         (["demo", "--model_path", "missing.pth"], "missing"),
         (["train", "--corpus", "x" * 300], "File name too long"),
         (["train", "--corpus", "short.txt", "--model_path", "m.pth", "--tokenizer_path", "./m.pth"], "two files"),
         (["generate", "x", "--model_path", "."], "name the model's file"),
+        (["train", "--epochs", "2", "--minutes", "3"], "give one of them"),
+        (["train", "--init", "m.pth", "--size", "nano"], "leave --size out"),
+        (["train", "--corpus", "short.txt", "--init", "missing.pth", "--model_path", "m.pth"], "missing.pth"),
+        (["train", "--corpus", "*.py", "--model_path", "m.pth"], "*.py"),
+        (["train", "--corpus", "package:no_such_package", "--model_path", "m.pth"], "no_such_package"),
+        (["train", "--corpus", ".", "--ext", "*", "--model_path", "m.pth"], "*"),
+        (["train", "--resume", "--model_path", "m.pth"], "no run to go on with"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in_folder: Path, capsys) -> None:
@@ -137,6 +144,9 @@ def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in
     "words",
     [
         ["train", "--epochs", "0"],
+        ["train", "--epochs", "nan"],
+        ["train", "--minutes", "-1"],
+        ["train", "--size", "giant"],
         ["train", "--device", "tpu"],
         ["generate", "x", "--temperature", "-1"],
         ["serve", "--tcp", "70000"],
@@ -165,7 +175,7 @@ def test_a_device_that_is_not_there(capsys, pair: ModelPaths) -> None:
         assert "no device 'cuda'" in capsys.readouterr().err
 
 
-def test_ctrl_c_while_training_changes_nothing(corpus: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     from tinycopilot.training import run
 
     def interrupted(*_: object) -> None:
@@ -173,5 +183,5 @@ def test_ctrl_c_while_training_changes_nothing(corpus: str, capsys, monkeypatch:
 
     monkeypatch.setattr(run, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
-    assert "no model was saved" in capsys.readouterr().err
+    assert "nothing is lost; go on with: tinycopilot train --resume\n" in capsys.readouterr().err
     assert not user_models().joinpath("tiny_gpt.pth").exists()

@@ -36,11 +36,12 @@ def test_the_manifest_is_of_these_very_files() -> None:
 
 def test_it_knows_python_better_than_chance() -> None:
     """On this very file, which it never saw: far below the 6.6 bits of every character being as likely as any other."""
-    from tinycopilot.training.batches import join_documents
-    from tinycopilot.training.trainer import bits_per_char
+    from tinycopilot.model.tokenizer import DOCUMENT_START
+    from tinycopilot.training.measure import bits_per_char
 
     model, tokenizer = load_pair(SHIPPED.model, SHIPPED.tokenizer)
-    assert bits_per_char(model, join_documents(tokenizer, [Path(__file__).read_text("utf-8")])) < 2.5
+    ids = torch.tensor(tokenizer.encode(DOCUMENT_START + Path(__file__).read_text("utf-8")))
+    assert bits_per_char(model, ids) < 2.5
 
 
 @pytest.mark.parametrize(

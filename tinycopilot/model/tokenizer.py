@@ -3,7 +3,11 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from tinycopilot.model.storage import ModelFileError, load_data, save_atomically
 
@@ -37,6 +41,11 @@ class SimpleTokenizer:
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(text)
+        return cls.of_common(counts)
+
+    @classmethod
+    def of_common(cls, counts: Counter[str]) -> "SimpleTokenizer":
+        """The same, for a text of which `counts` says how often each character stands in it."""
         n_chars = counts.total()
         common = [
             character
@@ -49,6 +58,15 @@ class SimpleTokenizer:
         """One id for each character of `text`."""
         unknown_id = self.unknown_id
         return [self._id_of.get(character, unknown_id) for character in text]
+
+    @cached_property
+    def id_table(self) -> Tensor:
+        """The id of each code point below 65,536, (65536,), int16: `encode` for text by the million characters."""
+        table = torch.full((1 << 16,), self.unknown_id, dtype=torch.int16)
+        for character, i in self._id_of.items():
+            if ord(character) < len(table):
+                table[ord(character)] = i
+        return table
 
     def decode(self, ids: Iterable[int]) -> str:
         """The characters of `ids`; U+FFFD for the unknown id. Raises IndexError for an id outside the vocabulary."""

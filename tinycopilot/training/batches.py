@@ -1,39 +1,90 @@
-"""Documents -> one long line of ids -> batches (B, T), in an order that a seed and an epoch's number determine."""
+"""Text on disk -> batches of windows: which windows the k-th batch holds is a pure function, so a run can go on at any.
 
-import random
-from collections.abc import Iterator, Sequence
+A `Reader` gives a batch by its number; nothing is kept between two batches, and no list of all windows is ever made.
+"""
 
+import hashlib
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.training.text import Text
+
+ON_DEVICE_BYTES = 2 * 2**30
+"""A text that takes no more than this is copied to a GPU once, whole."""
+N_ROUNDS = 4
 
 
-def join_documents(tokenizer: SimpleTokenizer, documents: Sequence[str]) -> Tensor:
-    """All ids in one line, (N,), each document behind a DOCUMENT_START: int16, a quarter of what int64 would take."""
-    ids: list[int] = []
-    for document in documents:
-        ids += tokenizer.encode(DOCUMENT_START + document)
-    return torch.tensor(ids, dtype=torch.int16)
+def shuffled(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
+    """Where a shuffle of 0 ... n-1 puts `positions`: a permutation that is computed, not stored.
 
-
-def batches_per_epoch(n_ids: int, batch: int, window: int) -> int:
-    """How many batches `epoch_batches` gives."""
-    n_windows = (n_ids - 1) // window
-    return (n_windows + batch - 1) // batch
-
-
-def epoch_batches(ids: Tensor, batch: int, window: int, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Once through `ids`, in windows that do not overlap, shuffled; yields inputs and targets, (B, T) each, int64.
-
-    Each epoch cuts the line at another offset, so that what was a window's first character, with nothing to look back
-    on, is in the middle of one the next time. The last batch may be smaller.
+    Four rounds of a Feistel network (Luby and Rackoff 1988) over the next even number of bits, again for whatever falls
+    outside (cycle walking: Black and Rogaway 2002): ten billion characters need no table of their windows.
     """
-    generator = torch.Generator().manual_seed(random.Random(f"{seed} {epoch}").getrandbits(63))
-    n_windows = (len(ids) - 1) // window
-    offset = int(torch.randint(len(ids) - n_windows * window, (1,), generator=generator))
-    starts = torch.randperm(n_windows, generator=generator) * window + offset
-    steps = torch.arange(window + 1)
-    for chosen in starts.split(batch):
-        windows = ids[chosen[:, None] + steps].long()  # (B, T + 1)
-        yield windows[:, :-1], windows[:, 1:]
+    half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << half_bits) - 1)
+    shift = np.uint64(half_bits)
+    keys = np.frombuffer(hashlib.sha256(f"{seed} {n}".encode()).digest(), np.uint64)
+    result = positions.astype(np.uint64)
+    outside = np.ones(len(result), bool)
+    while outside.any():
+        left, right = result[outside] >> shift, result[outside] & mask
+        for key in keys[:N_ROUNDS]:
+            left, right = right, left ^ (_mixed(right + key) & mask)
+        result[outside] = (left << shift) | right
+        outside = result >= np.uint64(n)
+    return result.astype(np.int64)
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each number to one that looks unrelated (the finaliser of SplitMix64, Steele et al. 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def window_starts(n_chars: int, batch: int, window: int, number: int, seed: int) -> NDArray[np.int64]:
+    """Where the windows of the `number`-th batch begin, (B,).
+
+    Once through the text in windows that do not overlap, shuffled; then again, cut at another offset, so that what was
+    a window's first character, with nothing to look back on, is in the middle of one the next time.
+    """
+    n_windows = (n_chars - 1) // window
+    place = np.arange(number * batch, (number + 1) * batch)
+    starts = np.empty(batch, np.int64)
+    for epoch in np.unique(place // n_windows):
+        here = place // n_windows == epoch
+        epoch_seed = int.from_bytes(hashlib.sha256(f"{seed} {window} {epoch}".encode()).digest()[:8], "big")
+        offset = epoch_seed % (n_chars - n_windows * window)
+        starts[here] = shuffled(place[here] % n_windows, n_windows, epoch_seed) * window + offset
+    return starts
+
+
+def ids_of(text: Text, tokenizer: SimpleTokenizer, n_chars: int | None = None) -> Tensor:
+    """The first `n_chars` of `text`, or all of it, as ids, (N,), int16."""
+    return _as_ids(text.read(0, n_chars), tokenizer)
+
+
+def _as_ids(units: NDArray[np.uint16], tokenizer: SimpleTokenizer) -> Tensor:
+    return tokenizer.id_table[torch.from_numpy(units.astype(np.int32))]
+
+
+class Reader:
+    """Batches of one text, as a tokenizer's ids, on the device that learns from them."""
+
+    def __init__(self, text: Text, tokenizer: SimpleTokenizer, device: torch.device, seed: int = 0) -> None:
+        self._text, self._tokenizer, self._device, self._seed = text, tokenizer, device, seed
+        on_device = device.type != "cpu" and 2 * len(text) <= ON_DEVICE_BYTES
+        self._held = ids_of(text, tokenizer).to(device) if on_device else None
+
+    def batch(self, batch: int, window: int, number: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the `number`-th batch, (B, T) each, int64: every `world`-th row from `rank` on."""
+        starts = window_starts(len(self._text), batch, window, number, self._seed)[rank::world]
+        if self._held is None:
+            ids = _as_ids(self._text.windows(starts, window + 1), self._tokenizer).to(self._device)  # (B, T + 1)
+        else:
+            ids = self._held[torch.from_numpy(starts[:, None] + np.arange(window + 1)).to(self._device)]
+        return ids[:, :-1].long(), ids[:, 1:].long()

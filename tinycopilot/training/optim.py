@@ -1,21 +1,24 @@
-"""Which optimiser moves which weights, and how fast over time."""
+"""Which optimiser moves which weights, and how fast over a run."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
+
+from tinycopilot.training.muon import Muon
+from tinycopilot.training.recipe import Recipe
 
 WARM_UP_STEPS = 50
 DECAY_SHARE = 0.6
 
 
-def rate_at(step: int, n_steps: int) -> float:
-    """The learning rate at `step` of `n_steps`, as a share of its peak: a short rise, flat, then linearly to zero.
+def rate_at(step: int, share: float) -> float:
+    """The learning rate as a share of its peak, at a `step` before which `share` of the run's characters were read.
 
-    Flat, then falling over the last 60 %.
+    A short rise, flat, and linearly to zero over the last 60 % of the run.
     """
-    rise = min(1.0, (step + 1) / WARM_UP_STEPS)
-    fall = min(1.0, (n_steps - step) / (DECAY_SHARE * n_steps))
-    return rise * fall
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * min(1.0, (1 - share) / DECAY_SHARE)
 
 
 def momentum_at(step: int) -> float:
@@ -23,36 +26,27 @@ def momentum_at(step: int) -> float:
     return 0.85 + 0.10 * min(1.0, step / 300)
 
 
-def make_optimizers(model: nn.Module, *, muon_rate: float, adam_rate: float) -> list[Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms.
+def make_optimizers(model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch.float32) -> list[Optimizer]:
+    """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms.
 
-    Muon's step is the gradient with all its directions made equally large; benchmarks/LOG.md has its worth.
+    `dtype` is what Muon's own products of matrices are taken in. benchmarks/LOG.md has what Muon is worth.
     """
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks.")]
     inside = set(map(id, matrices))
     others = [p for p in model.parameters() if id(p) not in inside]
-    muon = Muon(matrices, lr=muon_rate, weight_decay=0.0, momentum=0.95, nesterov=True, adjust_lr_fn="original")
-    adam = AdamW(others, lr=adam_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    muon = Muon(matrices, lr=recipe.muon_rate, dtype=dtype)
+    fused = others[0].device.type in ("cpu", "cuda")
+    adam = AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return [muon, adam]
 
 
-def set_schedule(optimizers: list[Optimizer], step: int, n_steps: int) -> None:
-    """Set rate and momentum for `step`."""
-    rate = rate_at(step, n_steps)
+def set_schedule(optimizers: Sequence[Optimizer], step: int, rate: float) -> None:
+    """Set the rates to the share `rate` of their peaks, and the momentum for `step`."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
             if isinstance(optimizer, Muon):
                 group["momentum"] = momentum_at(step)
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False

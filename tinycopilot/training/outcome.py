@@ -1,19 +1,28 @@
-"""What becomes of a trained network: saved as one pair of files, the one it replaces kept and compared with it."""
+"""What becomes of a trained network: measured, saved, compared with the one before it, and said."""
 
 import contextlib
-import errno
-import tempfile
+import platform
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinycopilot import UserError, places
+import torch
+
+from tinycopilot import UserError, __version__, places
 from tinycopilot.model.gpt import TinyGPT, load_pair
-from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
-from tinycopilot.training.batches import join_documents
-from tinycopilot.training.corpus import Corpus
-from tinycopilot.training.trainer import bits_per_char
+from tinycopilot.training.batches import ids_of
+from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
+from tinycopilot.training.corpus import open_corpus
+from tinycopilot.training.device import share_of_peak
+from tinycopilot.training.learner import Learner
+from tinycopilot.training.log import TrainLog
+from tinycopilot.training.measure import bits_of_each, bits_per_char, hardest_characters
+from tinycopilot.training.report import write_report
+from tinycopilot.training.saving import save_pair
+from tinycopilot.training.text import Text
 
 
 @dataclass(frozen=True)
@@ -25,58 +34,125 @@ class Replaced:
     """None where it could not be loaded."""
 
 
-def check_writable(paths: ModelPaths) -> None:
-    """Before minutes of training: that both files can be written. Raises UserError."""
-    for path in (paths.model, paths.tokenizer):
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        try:
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "it is a folder")
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            problem = f"{path}: a model cannot be saved there ({error.strerror})"
-            raise UserError(f"{problem}; give another --model_path") from None
-
-
-def save_pair(
-    paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]
-) -> ModelPaths | None:
-    """Save both files, keep what they replace; returns where that is kept, or None.
-
-    Raises UserError where they cannot be written: then what was there is untouched, and the new pair is saved in the
-    system's folder for temporary files if it can be, so that a training run is not lost to a full disk.
-    """
-    new = ModelPaths(*(path.with_name(f".{path.name}.new") for path in (paths.model, paths.tokenizer)))
-    try:
-        _write_pair(new, model, tokenizer, training)
-        kept = places.keep_old(paths)
-        new.tokenizer.replace(paths.tokenizer)
-        new.model.replace(paths.model)
-        return kept
-    except OSError as error:
-        problem = f"{paths.model}: the model could not be saved ({error.strerror}); what was there before is unchanged"
-    finally:
-        with contextlib.suppress(OSError):
-            new.model.unlink(missing_ok=True)
-            new.tokenizer.unlink(missing_ok=True)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
-        _write_pair(ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME), model, tokenizer, training)
-    except OSError:
-        raise UserError(f"{problem}; make room on the disk, and train again") from None
-    raise UserError(f"{problem}; the new one is in {folder}: make room, and move it")
-
-
-def _write_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]) -> None:
-    tokenizer.save(paths.tokenizer)
-    model.save(paths.model, tokenizer, training)
-
-
-def compare(paths: ModelPaths, corpus: Corpus) -> Replaced:
+def compare(paths: ModelPaths, held_out: Text) -> Replaced:
     """How another model does on the held-out text of the new one."""
     bits = None
     with contextlib.suppress(UserError):
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
-        bits = bits_per_char(model, join_documents(tokenizer, corpus.held_out))
+        bits = bits_per_char(model, ids_of(held_out, tokenizer))
     return Replaced(paths, bits)
+
+
+def hand_over(
+    learner: Learner,
+    run: Run,
+    command: str,
+    paths: ModelPaths,
+    in_use: ModelPaths,
+    world: int,
+    say: Callable[[str], None],
+) -> None:
+    """Measure, save, compare with what there was before, draw the report, and say all that."""
+    model, log = learner.result(), learner.log
+    targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer))
+    log.held_out_bits = bits.mean().item()
+    log.hardest = hardest_characters(run.tokenizer, targets, bits)
+    facts = run.facts | _after(model, run)
+    facts |= _provenance(run, log, model.device, world)
+    kept = save_pair(paths, model, run.tokenizer, facts)
+    for line in _closing(paths, log, facts):
+        say(line)
+    if kept:
+        say(_way_back(paths, compare(kept, run.corpus.held_out)))
+    elif places.to_load() != in_use and in_use.exist():
+        say(_way_out(paths, compare(in_use, run.corpus.held_out)))
+    say(f"the whole run in pictures: {_draw(paths, kept, log, facts, command)}")
+
+
+def _after(model: TinyGPT, run: Run) -> dict[str, float]:
+    """What a model that was adapted has forgotten, if this one was."""
+    if "elsewhere_before" not in run.facts:
+        return {}
+    text = open_corpus(run.corpus.train.path.parent / ELSEWHERE).held_out
+    return {"elsewhere_bits": bits_per_char(model, ids_of(text, run.tokenizer, ELSEWHERE_CHARS))}
+
+
+def _provenance(run: Run, log: TrainLog, device: torch.device, world: int) -> dict[str, Any]:
+    """How the model came about, stored with it: plain values, and no path of the user's."""
+    speed = log.chars_per_second
+    return {
+        "corpus": run.corpus.label,
+        "corpus_sha256": run.corpus.digest,
+        "train_chars": run.corpus.train_chars,
+        "held_out_chars": run.corpus.held_out_chars,
+        "held_out_bits": log.held_out_bits,
+        "size": run.asked["size"],
+        "parameters": run.shape.n_parameters,
+        "epochs": run.asked["epochs"],
+        "minutes": run.asked["minutes"],
+        "seed": run.recipe.seed,
+        "steps": log.n_steps,
+        "chars": log.n_chars,
+        "best_step": log.best_step,
+        "seconds": round(log.seconds, 1),
+        "chars_per_second": round(speed),
+        "share_of_peak": share_of_peak(run.shape, speed, device, world),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "processes": world,
+        "tinycopilot": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[str]:
+    """The figures, and where the model is."""
+    lines = [
+        f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): "
+        f"{log.held_out_bits:.3f} bits per character on held-out text"
+    ]
+    if facts["share_of_peak"]:
+        lines.append(f"{facts['share_of_peak']:.1%} of what the GPU can do in bfloat16")
+    if log.best_step < log.n_steps:
+        lines.append(f"the weights are those after step {log.best_step:,}: from there on it learned its text by heart")
+    if "elsewhere_before" in facts:
+        lines.append(
+            f"on held-out text of this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now; "
+            f"on text from elsewhere (the standard library): {facts['elsewhere_before']:.3f} before, "
+            f"{facts['elsewhere_bits']:.3f} now"
+        )
+    return [*lines, f"saved: {paths.model} and {paths.tokenizer}"]
+
+
+def _way_back(paths: ModelPaths, replaced: Replaced) -> str:
+    """The closing line: how the model that was replaced compares, and the command that brings it back."""
+    bits, kept = replaced.held_out_bits, replaced.paths
+    before = "could not be read" if bits is None else f"has {bits:.3f} on the same text"
+    moves = [
+        (then, now) for then, now in ((kept.model, paths.model), (kept.tokenizer, paths.tokenizer)) if then.exists()
+    ]
+    commands = " && ".join(shlex.join(["mv", str(then), str(now)]) for then, now in moves)
+    return f"the model before {before} and is kept; to go back: {commands}"
+
+
+def _way_out(paths: ModelPaths, other: Replaced) -> str:
+    """The closing line where nothing was replaced, but another model, such as the one that ships, served until now."""
+    bits = "could not be read" if other.held_out_bits is None else f"has {other.held_out_bits:.3f} on the same text"
+    return (
+        f"until now {other.paths.model} was used, which {bits}; to go back, delete {paths.model} and {paths.tokenizer}"
+    )
+
+
+def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict[str, Any], command: str) -> Path:
+    """The report beside the model; that of the model before goes with it."""
+    report = paths.model.with_suffix(".html")
+    if kept and report.exists():
+        report.replace(kept.model.with_suffix(".html"))
+    shown = [
+        (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+        for name, value in facts.items()
+        if value is not None
+    ]
+    write_report(report, log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown)
+    return report

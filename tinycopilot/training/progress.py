@@ -8,14 +8,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 
+from tinycopilot.training.log import Block, Look
+from tinycopilot.training.observer import Observer
+
 REFRESH_S = 0.25
 SMOOTHING = 0.1
 
 
-class TerminalProgress:
-    """An Observer: bits per character (of the training text, smoothed), characters per second, time left."""
+class TerminalProgress(Observer):
+    """Bits per character (of the training text, smoothed), characters per second, time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, n_chars: int, n_chars_done: int = 0) -> None:
         self._console = console
         self._bar = Progress(
             TextColumn("training"),
@@ -25,38 +28,43 @@ class TerminalProgress:
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task("", total=None, bits=math.nan, rate=math.nan)
+        self._task = self._bar.add_task("", total=n_chars, completed=n_chars_done, bits=math.nan, rate=math.nan)
         self._bits = math.nan
-        self._n_steps = self._n_chars = 0
-        self._shown_at = self._shown_chars = 0.0
+        self._n_chars = self._shown_chars = n_chars_done
+        self._shown_at = time.perf_counter()
 
     def __enter__(self) -> "TerminalProgress":
         self._bar.start()
+        self._shown_at = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def begin(self, n_steps: int) -> None:
-        """Show an empty bar of `n_steps`."""
-        self._bar.update(self._task, total=n_steps)
-        self._shown_at = time.perf_counter()
-
     def step(self, loss: Tensor, n_chars: int) -> None:
         """Count one step; redraw a few times a second (and only then wait for a GPU's number)."""
-        self._n_steps += 1
         self._n_chars += n_chars
         now = time.perf_counter()
-        if now - self._shown_at < REFRESH_S and self._n_steps != self._bar.tasks[0].total:
+        if now - self._shown_at < REFRESH_S and self._n_chars < (self._bar.tasks[0].total or 0):
             return
         bits = loss.item() / math.log(2)
         self._bits = bits if math.isnan(self._bits) else self._bits + SMOOTHING * (bits - self._bits)
         rate = (self._n_chars - self._shown_chars) / (now - self._shown_at)
         self._shown_at, self._shown_chars = now, self._n_chars
-        self._bar.update(self._task, completed=self._n_steps, bits=self._bits, rate=rate)
+        self._bar.update(self._task, completed=self._n_chars, bits=self._bits, rate=rate)
 
-    def look(self, step: int, held_out_bits: float, sample: str) -> None:
+    def block(self, block: Block) -> None:
+        """What was read and then rolled back does not count."""
+        self._shown_chars -= self._n_chars - block.chars
+        self._n_chars = block.chars
+
+    def look(self, look: Look) -> None:
         """Print the held-out figure and the sample above the bar."""
-        self._console.print(Text(f"step {step:,}: {held_out_bits:.3f} bits per character on held-out text", "bold"))
-        self._console.print(Text("\n".join(f"    {line}" for line in sample.splitlines()), "dim"))
+        line = f"step {look.step:,}: {look.bits:.3f} bits per character on held-out text"
+        self._console.print(Text(line, "bold"))
+        self._console.print(Text("\n".join(f"    {line}" for line in look.sample.splitlines()), "dim"))
         self._shown_at, self._shown_chars = time.perf_counter(), self._n_chars  # a look is not training time
+
+    def event(self, line: str) -> None:
+        """Print it above the bar."""
+        self._console.print(Text(line, "bold yellow"))

@@ -1,117 +1,114 @@
-"""The command `train`, from the corpus's name to the closing line."""
+"""The command `train`: begin or go on, learn, hand over."""
 
-import platform
-import shlex
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from tinycopilot import __version__, places
-from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot import places
 from tinycopilot.places import ModelPaths
-from tinycopilot.training.checkpoint import Replaced, check_writable, compare, save_pair
-from tinycopilot.training.corpus import Corpus, corpus_label, load_corpus
+from tinycopilot.training.batches import Reader, ids_of
+from tinycopilot.training.begin import Request, begin, go_on, new_learner
+from tinycopilot.training.checkpoint import Checkpoints, Run, run_folder, tidied, way_on
+from tinycopilot.training.device import choose_device
+from tinycopilot.training.distributed import Team, team
+from tinycopilot.training.learner import Learner
+from tinycopilot.training.log import Look
+from tinycopilot.training.measure import bits_per_char, write_sample
+from tinycopilot.training.observer import Observer, Observers
+from tinycopilot.training.outcome import hand_over
 from tinycopilot.training.progress import TerminalProgress
-from tinycopilot.training.trainer import TrainConfig, TrainLog, choose_device, train
+from tinycopilot.training.tensorboard import TensorBoardObserver
+from tinycopilot.training.trainer import train
+
+LOOK_CHARS = 20_000
+"""So much of the held-out text is measured at each look; all of it at the end."""
 
 
-def run_training(
-    corpus_names: Sequence[str] | None,
-    config: TrainConfig,
-    *,
-    device_name: str = "auto",
-    model_path: str | None = None,
-    tokenizer_path: str | None = None,
-) -> ModelPaths:
-    """Train, save, compare, and say so; returns where the model is. Raises UserError."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    device = choose_device(device_name)
-    names = list(corpus_names or [str(places.shipped("corpus.txt"))])
-    corpus = load_corpus(names)
-    paths = places.to_save(model_path, tokenizer_path)
-    check_writable(paths)
-    in_use = places.to_load()  # what an editor or `generate` would take, were it not for this run
-    for reason in corpus.skipped:
-        console.print(f"left out: {reason}", markup=False)
-    console.print(
-        f"{corpus_label(names)}: {corpus.train_chars:,} characters to learn from, {corpus.held_out_chars:,} held out; "
-        f"{config.epochs} epochs on {_device_label(device)}",
-        markup=False,
-    )
-    tokenizer = SimpleTokenizer.train(corpus.train)
-    try:
-        with TerminalProgress(console) as progress:
-            model, log = train(corpus, tokenizer, config, device, progress)
-    except KeyboardInterrupt:
-        console.print("stopped before the end: no model was saved, and none was changed")
-        raise
-    kept = save_pair(paths, model, tokenizer, _provenance(names, config, device, corpus, log))
-    console.print("\n".join(_closing(paths, log)), markup=False)
-    if kept:
-        console.print(_way_back(paths, compare(kept, corpus)), markup=False)
-    elif places.to_load() != in_use and in_use.exist():
-        console.print(_way_out(paths, compare(in_use, corpus)), markup=False)
+def run_training(request: Request) -> ModelPaths:
+    """Train, or go on training; save, compare, and say so; returns where the model is. Raises UserError."""
+    device = choose_device(request.device)
+    with team(device.type) as crew, ended_as_interrupted():
+        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not crew.leads)
+        paths = places.to_save(request.model_path, request.tokenizer_path)
+        in_use = places.to_load()  # what an editor or `generate` would take, were it not for this run
+        folder = run_folder(paths)
+        state = None
+        if request.resume:
+            run, state = crew.answer(lambda: go_on(request, paths, folder))
+        else:
+            with tidied(folder):
+                run = begin(request, paths, folder, device, crew, console.print)
+        learner = new_learner(run, device, state)
+        checkpoints = Checkpoints(folder, run, learner.snapshot(), console.print)
+        with stoppable(checkpoints, learner, paths, console, crew):
+            learn(learner, run, device, crew, console, checkpoints, request.tensorboard)
+            if crew.leads:
+                hand_over(learner, run, request.command, paths, in_use, crew.world, console.print)
+                checkpoints.finish()
     return paths
 
 
-def _device_label(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"the GPU ({torch.cuda.get_device_name(device)})"
-    return "the GPU" if device.type == "mps" else f"the CPU ({torch.get_num_threads()} threads)"
+def learn(
+    learner: Learner,
+    run: Run,
+    device: torch.device,
+    crew: Team,
+    console: Console,
+    checkpoints: Checkpoints,
+    tensorboard: str | None,
+) -> None:
+    """Take the run's steps, watched by the terminal and by whoever else was asked to."""
+    reader = Reader(run.corpus.train, run.tokenizer, device, run.recipe.seed)
+    sample = ids_of(run.corpus.held_out, run.tokenizer, LOOK_CHARS)
+    prompt = "def " if ".py" in run.asked["ext"] else ""
+
+    def look(learner: Learner) -> Look:
+        log = learner.log
+        bits = bits_per_char(learner.model, sample)
+        return Look(log.n_steps, log.n_chars, log.seconds, bits, write_sample(learner.model, run.tokenizer, prompt))
+
+    with contextlib.ExitStack() as stack:
+        observers: list[Observer] = []
+        if crew.leads:
+            progress = TerminalProgress(console, run.plan.n_chars, learner.log.n_chars)
+            observers = [stack.enter_context(progress), checkpoints]
+            if tensorboard:
+                observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(tensorboard)))))
+        train(learner, run.plan, reader, look, run.plan.looks(len(sample)), Observers(observers), crew)
 
 
-def _provenance(
-    names: list[str], config: TrainConfig, device: torch.device, corpus: Corpus, log: TrainLog
-) -> dict[str, Any]:
-    """How the model came about, stored with it: plain values, and no path of the user's."""
-    return {
-        "corpus": corpus_label(names),
-        "corpus_sha256": corpus.digest,
-        "train_chars": corpus.train_chars,
-        "held_out_chars": corpus.held_out_chars,
-        "held_out_bits": log.best_bits,
-        "epochs": config.epochs,
-        "seed": config.seed,
-        "steps": log.n_steps,
-        "best_step": log.best_step,
-        "seconds": round(log.seconds, 1),
-        "device": device.type,
-        "tinycopilot": __version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
+@contextlib.contextmanager
+def stoppable(
+    checkpoints: Checkpoints, learner: Learner, paths: ModelPaths, console: Console, crew: Team
+) -> Iterator[None]:
+    """However the block is left before its end, the run is written down, and the user is told how to go on."""
+    if crew.leads:
+        checkpoints.write()  # from here on there is something to go on with, whatever kills this process
+    try:
+        yield
+    except BaseException:
+        if crew.leads and checkpoints.write():
+            console.print(f"stopped after step {learner.log.n_steps:,}: nothing is lost; go on with: {way_on(paths)}")
+        raise
 
 
-def _closing(paths: ModelPaths, log: TrainLog) -> list[str]:
-    """The figure, and where the model is."""
-    lines = [
-        f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): "
-        f"{log.best_bits:.3f} bits per character on held-out text",
-        f"saved: {paths.model} and {paths.tokenizer}",
-    ]
-    if log.best_step < log.n_steps:
-        lines.insert(
-            1, f"the weights are those after step {log.best_step:,}: from there on it learned its text by heart"
-        )
-    return lines
+@contextlib.contextmanager
+def ended_as_interrupted() -> Iterator[None]:
+    """A request to end (SIGTERM: a system that shuts down, torchrun) stops a run as Ctrl-C does."""
 
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
 
-def _way_back(paths: ModelPaths, replaced: Replaced) -> str:
-    """The closing line: how the model that was replaced compares, and the command that brings it back."""
-    bits, kept = replaced.held_out_bits, replaced.paths
-    before = "could not be read" if bits is None else f"has {bits:.3f} on the same text"
-    moves = [
-        (then, now) for then, now in ((kept.model, paths.model), (kept.tokenizer, paths.tokenizer)) if then.exists()
-    ]
-    commands = " && ".join(shlex.join(["mv", str(then), str(now)]) for then, now in moves)
-    return f"the model before {before} and is kept; to go back: {commands}"
-
-
-def _way_out(paths: ModelPaths, other: Replaced) -> str:
-    """The closing line where nothing was replaced, but another model, such as the one that ships, served until now."""
-    bits = "could not be read" if other.held_out_bits is None else f"has {other.held_out_bits:.3f} on the same text"
-    return (
-        f"until now {other.paths.model} was used, which {bits}; to go back, delete {paths.model} and {paths.tokenizer}"
-    )
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,187 +1,175 @@
-import dataclasses
+import copy
 import math
-import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional as F
+from learning import CPU, PLAN, Lesson, same_weights
+from torch import Tensor
 
-from tinycopilot import UserError, places
-from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
-from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
-from tinycopilot.places import ModelPaths
-from tinycopilot.training import checkpoint
-from tinycopilot.training.batches import batches_per_epoch, epoch_batches, join_documents
-from tinycopilot.training.checkpoint import check_writable, save_pair
-from tinycopilot.training.corpus import Corpus, CorpusError
-from tinycopilot.training.optim import make_optimizers, momentum_at, rate_at
-from tinycopilot.training.trainer import TrainConfig, TrainLog, bits_per_char, choose_device, train
-
-TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
-CONFIG = TrainConfig(epochs=8, batch=8, window=32, n_layers=2, n_heads=2, d_model=32)
+from tinycopilot import UserError
+from tinycopilot.training.batches import Reader
+from tinycopilot.training.log import Block
+from tinycopilot.training.observer import Observer, Observers
+from tinycopilot.training.optim import rate_at
+from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.trainer import BLOCK_STEPS, MAX_ROLLBACKS, train, what_is_wrong
 
 
-class Nobody:
+class Notes(Observer):
+    """Writes down all that it is told."""
+
     def __init__(self) -> None:
         self.losses: list[float] = []
-        self.n_steps = 0
-        self.samples: list[str] = []
+        self.blocks: list[Block] = []
+        self.events: list[str] = []
+        self.kept: list[dict[str, Any]] = []
 
-    def begin(self, n_steps: int) -> None:
-        self.n_steps = n_steps
-
-    def step(self, loss: torch.Tensor, n_chars: int) -> None:
+    def step(self, loss: Tensor, n_chars: int) -> None:
         self.losses.append(loss.item())
 
-    def look(self, step: int, held_out_bits: float, sample: str) -> None:
-        self.samples.append(sample)
+    def block(self, block: Block) -> None:
+        self.blocks.append(block)
+
+    def event(self, line: str) -> None:
+        self.events.append(line)
+
+    def keep(self, snapshot: dict[str, Any]) -> None:
+        self.kept.append(snapshot)
 
 
-def run(
-    config: TrainConfig = CONFIG, corpus: Corpus | None = None
-) -> tuple[TinyGPT, TrainLog, Nobody, SimpleTokenizer]:
-    corpus = corpus or Corpus((TEXT[:-600],), (TEXT[-600:],))
-    tokenizer, nobody = SimpleTokenizer.train(corpus.train), Nobody()
-    model, log = train(corpus, tokenizer, config, torch.device("cpu"), nobody)
-    return model, log, nobody, tokenizer
+@pytest.fixture
+def lesson(tmp_path: Path) -> Lesson:
+    return Lesson(tmp_path / "lesson")
 
 
-def test_it_learns_and_says_so() -> None:
-    _, log, nobody, tokenizer = run()
-    assert nobody.n_steps == len(nobody.losses) == log.n_steps
-    assert nobody.losses[0] == pytest.approx(math.log(tokenizer.vocab_size), rel=1e-3)  # every character equally likely
-    assert log.best_bits < 2.5 < 6 < nobody.losses[0] / math.log(2)
-    assert len(nobody.samples) == len(log.held_out_bits) == CONFIG.n_looks
-    assert all(sample.startswith("def ") for sample in nobody.samples)
+def test_it_learns_and_says_so(lesson: Lesson) -> None:
+    learner, notes = lesson.learner(), Notes()
+    train(learner, PLAN, lesson.reader(), lesson.look, {75, 150}, Observers([notes]))
+    log = learner.log
+    assert len(notes.losses) == log.n_steps == PLAN.n_steps == 150
+    assert log.n_chars == PLAN.n_chars
+    assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # all equally likely
+    assert [block.step for block in log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
+    assert notes.blocks == log.blocks
+    assert log.blocks[0].bits == pytest.approx(sum(notes.losses[:20]) / 20 / math.log(2))
+    assert log.blocks[-1].rate == pytest.approx(rate_at(149, PLAN.at(149)[2]))
+    assert [look.step for look in log.looks] == [80, 150]  # at the end of the block that the look falls into
+    assert log.looks[-1].bits < 2.5 < 5 < log.blocks[0].bits
+    assert log.best_step == 150
+    result = learner.result()
+    assert not result.training
+    assert not result.head.weight.requires_grad
 
 
-def test_same_seed_same_weights_on_one_thread() -> None:
-    a, b, other = run()[0], run()[0], run(dataclasses.replace(CONFIG, seed=1))[0]
-    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
-    assert not torch.equal(a.head.weight, other.head.weight)
+def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
+    plan = Plan(PLAN.stages, (10, 15))
+    learners = [lesson.learner(Recipe(seed=seed)) for seed in (0, 0, 1)]
+    for learner in learners:
+        train(learner, plan, lesson.reader())
+    a, b, other = (learner.model for learner in learners)
+    assert same_weights(a, b)
+    assert not same_weights(a, other)
 
 
-def test_the_result_is_the_best_of_the_looks() -> None:
-    """Random text can only be learned by heart: the earliest look is the best one."""
+def test_the_result_is_the_best_of_the_looks(tmp_path: Path) -> None:
+    """Random text can only be learned by heart: an early look is the best one."""
     generator = torch.Generator().manual_seed(0)
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
-    corpus = Corpus((noise[:1500],), (noise[1500:],))
-    model, log, _, tokenizer = run(dataclasses.replace(CONFIG, epochs=80), corpus)
+    lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
+    learner = lesson.learner()
+    train(learner, Plan((Stage(8, 32, 1.0),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
+    log = learner.log
     assert log.best_step < log.n_steps
-    assert log.held_out_bits[-1][1] > log.best_bits + 0.1
-    assert bits_per_char(model, join_documents(tokenizer, corpus.held_out)) == pytest.approx(log.best_bits)
+    assert log.looks[-1].bits > min(look.bits for look in log.looks) + 0.1
+    learner.result()
+    assert lesson.look(learner).bits == pytest.approx(min(look.bits for look in log.looks))
 
 
-def test_too_short_for_one_window() -> None:
-    with pytest.raises(CorpusError, match="fewer than one window of 32"):
-        run(corpus=Corpus(("short",), ("x",)))
+@pytest.mark.parametrize("stopped_after", range(0, 8))
+def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(stopped_after: int, lesson: Lesson) -> None:
+    """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
+    whole, notes = lesson.learner(), Notes()
+    notes.kept.append(whole.snapshot())
+    train(whole, PLAN, lesson.reader(), lesson.look, {75, 150}, notes)
+    snapshot = notes.kept[stopped_after]
+    before = copy.deepcopy(snapshot)
+    resumed = lesson.learner(Recipe())
+    resumed.restore(snapshot)
+    train(resumed, PLAN, lesson.reader(), lesson.look, {75, 150})
+    ends = [whole.snapshot(), resumed.snapshot()]
+    for end in ends:
+        for row in (*end["log"]["blocks"], *end["log"]["looks"]):
+            row[2] = 0.0  # the seconds that it took
+        end["log"]["seconds"] = 0.0
+    assert equal(*ends)
+    assert equal(snapshot, before)
+    assert same_weights(whole.result(), resumed.result())
 
 
-def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:
-    ids = torch.randint(model.config.vocab_size, (70,), dtype=torch.int16)
-    logits = model(ids[None, :-1].long())[0]
-    expected = F.cross_entropy(logits, ids[1:].long()).item() / math.log(2)
-    assert bits_per_char(model, ids, streams=1) == pytest.approx(expected)
+def equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return bool(a == b) or (a != a and b != b)
 
 
-def test_an_epoch_reads_every_window_once() -> None:
-    ids = torch.arange(1000, dtype=torch.int16)
-    batches = list(epoch_batches(ids, 4, 16, seed=3, epoch=0))
-    assert len(batches) == batches_per_epoch(1000, 4, 16)
-    for inputs, targets in batches:
-        assert torch.equal(inputs + 1, targets)
-    read = torch.cat([inputs.flatten() for inputs, _ in batches]).sort().values
-    assert len(read) == 62 * 16
-    assert torch.equal(read, torch.arange(read[0].item(), read[0].item() + len(read)))
-    again = list(epoch_batches(ids, 4, 16, seed=3, epoch=0))
-    other = list(epoch_batches(ids, 4, 16, seed=3, epoch=1))
-    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(batches, again, strict=True))
-    assert not torch.equal(batches[0][0], other[0][0])
+class Poisoned(Reader):
+    """At some batches, the network is changed under the trainer's hands."""
+
+    def __init__(self, lesson: Lesson, learner: Any, at: range, factor: float) -> None:
+        super().__init__(lesson.corpus.train, lesson.tokenizer, CPU)
+        self._learner, self._at, self._factor = learner, at, factor
+
+    def batch(self, batch: int, window: int, number: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+        if window == 32 and number in self._at:
+            with torch.no_grad():
+                self._learner.model.head.weight.mul_(self._factor)
+        return super().batch(batch, window, number, rank, world)
 
 
-def test_documents_are_joined_behind_their_start(tokenizer: SimpleTokenizer) -> None:
-    assert tokenizer.decode(join_documents(tokenizer, ["ab", "cd"])) == f"{DOCUMENT_START}ab{DOCUMENT_START}cd"
+@pytest.mark.parametrize(
+    ("factor", "named"), [(math.nan, "a loss that is not a number"), (-60.0, "the loss leapt from")]
+)
+def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
+    learner, notes = lesson.learner(), Notes()
+    train(learner, PLAN, Poisoned(lesson, learner, range(25, 26), factor), lesson.look, {150}, notes)
+    assert len(notes.events) == 1
+    assert notes.events == learner.log.events
+    assert notes.events[0].startswith(f"steps 81 to 100: {named}")
+    assert "back to step 80" in notes.events[0]
+    assert learner.n_rollbacks == 1
+    assert learner.log.n_steps == 150
+    assert [block.step for block in learner.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
+    assert learner.log.blocks[-1].rate == pytest.approx(0.5 * rate_at(149, PLAN.at(149)[2]))  # from then on, half
+    assert learner.log.looks[-1].bits < 3
+    assert all(torch.isfinite(weight).all() for weight in learner.model.state_dict().values())
 
 
-def test_schedule() -> None:
-    rates = [rate_at(step, 1000) for step in range(1000)]
-    assert rates[0] == 0.02
-    assert max(rates) == rates[49] == rates[400] == 1
-    assert rates[700] == pytest.approx(0.5)
-    assert rates[999] == pytest.approx(1 / 600)
-    assert momentum_at(0) == 0.85
-    assert momentum_at(300) == momentum_at(999) == pytest.approx(0.95)
+def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
+    learner, notes = lesson.learner(), Notes()
+    with pytest.raises(UserError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
+        train(learner, PLAN, Poisoned(lesson, learner, range(0, 10**6), math.nan), None, (), notes)
+    assert len(notes.events) == MAX_ROLLBACKS
+    assert len(notes.kept) == 60 // BLOCK_STEPS  # what was kept is sound
+    assert all(torch.isfinite(weight).all() for weight in notes.kept[-1]["weights"].values())
 
 
-def test_each_weight_has_one_optimizer() -> None:
-    fresh = TinyGPT(GPTConfig(50, 2, 2, 16, 8))
-    muon, adam = make_optimizers(fresh, muon_rate=0.02, adam_rate=1e-3)
-    moved = [[id(p) for group in o.param_groups for p in group["params"]] for o in (muon, adam)]
-    assert sorted(moved[0] + moved[1]) == sorted(map(id, fresh.parameters()))
-    assert len(moved[0]) == 2 * 4  # qkv, o_proj, up and down of each block
-
-
-def test_devices() -> None:
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type in ("cpu", "cuda", "mps")
-    if not torch.cuda.is_available():
-        with pytest.raises(UserError, match=r"no device 'cuda'.*--device cpu"):
-            choose_device("cuda")
+def test_ordinary_noise_is_not_a_spike() -> None:
+    before = [Block(20, 1, 1.0, 3.0, 1.0), Block(40, 2, 2.0, 2.0, 1.0)]
+    assert what_is_wrong([2.4, 2.6], before) == ""
+    assert what_is_wrong([9.0], []) == ""
+    assert "from 2.00 to 3.00" in what_is_wrong([2.9, 3.1], before)
+    assert "not a number" in what_is_wrong([2.0, math.inf], before)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_cuda_learns_too() -> None:
-    corpus = Corpus((TEXT[:-600],), (TEXT[-600:],))
-    _, log = train(corpus, SimpleTokenizer.train(corpus.train), CONFIG, torch.device("cuda"), Nobody())
-    assert log.best_bits < 2.5
-
-
-def refuse_model(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    save = TinyGPT.save
-
-    def full_disk(self: TinyGPT, path: Path, *rest: object) -> None:
-        if Path(path).parent == folder:
-            raise OSError(28, "No space left on device")
-        save(self, path, *rest)
-
-    monkeypatch.setattr(TinyGPT, "save", full_disk)
-
-
-def refuse_keeping(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    def full_disk(now: Path, then: Path) -> None:
-        if then.name.startswith("tokenizer") and then.parent == folder:
-            raise OSError(28, "No space left on device")
-        shutil.copy(now, then)
-
-    monkeypatch.setattr(places, "_link", full_disk)
-
-
-@pytest.mark.parametrize("refuse", [refuse_model, refuse_keeping])
-@pytest.mark.parametrize("missing", [None, "tiny_gpt.pth", "tokenizer.pth"])
-def test_a_failed_save_changes_nothing_and_loses_nothing(
-    refuse, missing: str | None, pair: ModelPaths, tokenizer: SimpleTokenizer, tmp_path: Path, monkeypatch
-) -> None:
-    model = load_pair(pair.model, pair.tokenizer)[0]
-    if missing:
-        (tmp_path / missing).unlink()
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    rescue = tmp_path.parent / f"{tmp_path.name}-rescue"
-    rescue.mkdir()
-    monkeypatch.setattr(checkpoint.tempfile, "mkdtemp", lambda **_: str(rescue))
-    refuse(monkeypatch, tmp_path)
-    if refuse is refuse_keeping and missing == "tokenizer.pth":
-        return  # there is no tokenizer to keep
-    with pytest.raises(UserError, match=r"No space left on device.*unchanged.*the new one is in"):
-        save_pair(pair, model, tokenizer, {})
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    load_pair(rescue / "tiny_gpt.pth", rescue / "tokenizer.pth")
-
-
-def test_a_place_that_cannot_be_written_is_known_before_training(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    for model in (tmp_path / "file" / "m.pth", tmp_path):
-        with pytest.raises(UserError, match="cannot be saved there"):
-            check_writable(ModelPaths(model, tmp_path / "t.pth"))
-    check_writable(ModelPaths(tmp_path / "new" / "folder" / "m.pth", tmp_path / "t.pth"))
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # and nothing is made for a run that may yet fail
+def test_cuda_learns_too(lesson: Lesson) -> None:
+    cuda = torch.device("cuda")
+    learner = lesson.learner(device=cuda)
+    train(learner, PLAN, lesson.reader(cuda), lesson.look, {150})
+    assert learner.log.looks[-1].bits < 2.5

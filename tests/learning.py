@@ -1,0 +1,44 @@
+"""Small texts, small networks and short plans for tests of training."""
+
+from pathlib import Path
+
+import torch
+
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.training.batches import Reader, ids_of
+from tinycopilot.training.corpus import Corpus, write_corpus
+from tinycopilot.training.learner import Learner
+from tinycopilot.training.log import Look
+from tinycopilot.training.measure import bits_per_char, write_sample
+from tinycopilot.training.recipe import Plan, Recipe, Stage
+
+TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
+PLAN = Plan((Stage(8, 8, 0.3), Stage(4, 32, 0.7)), (60, 90))
+CPU = torch.device("cpu")
+
+
+class Lesson:
+    """A text, the tokenizer that it makes, and what a run over it needs."""
+
+    def __init__(self, folder: Path, train: str = TEXT[:-600], held_out: str = TEXT[-600:]) -> None:
+        self.corpus: Corpus = write_corpus([train], [held_out], folder)
+        self.tokenizer = SimpleTokenizer.of_common(self.corpus.train.counts())
+        self.held_out = ids_of(self.corpus.held_out, self.tokenizer)
+
+    def learner(self, recipe: Recipe = Recipe(), device: torch.device = CPU) -> Learner:  # noqa: B008
+        torch.manual_seed(recipe.seed)
+        shape = GPTConfig(self.tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=32)
+        return Learner(TinyGPT(shape).to(device), recipe)
+
+    def reader(self, device: torch.device = CPU) -> Reader:
+        return Reader(self.corpus.train, self.tokenizer, device)
+
+    def look(self, learner: Learner) -> Look:
+        log, model = learner.log, learner.model
+        bits = bits_per_char(model, self.held_out)
+        return Look(log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20))
+
+
+def same_weights(a: TinyGPT, b: TinyGPT) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))

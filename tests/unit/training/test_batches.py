@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.training.batches import Reader, ids_of, shuffled, window_starts
+from tinycopilot.training.corpus import write_corpus
+
+CPU = torch.device("cpu")
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**64 - 1))
+def test_a_shuffle_loses_nothing(n: int, seed: int) -> None:
+    places = shuffled(np.arange(n), n, seed)
+    assert sorted(places) == list(range(n))
+
+
+@given(st.integers(100, 3000), st.integers(0, 2**32), st.data())
+def test_a_shuffle_can_be_asked_anywhere(n: int, seed: int, data: st.DataObject) -> None:
+    some = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=20)))
+    assert np.array_equal(shuffled(some, n, seed), shuffled(np.arange(n), n, seed)[some])
+
+
+def test_a_shuffle_shuffles() -> None:
+    """Neighbours end up far apart, and another seed gives another order."""
+    n = 10_000
+    places = shuffled(np.arange(n), n, 7)
+    assert abs(np.abs(np.diff(places)).mean() / (n / 3) - 1) < 0.05
+    assert abs(np.corrcoef(np.arange(n), places)[0, 1]) < 0.05
+    assert (shuffled(np.arange(n), n, 8) == places).mean() < 0.01
+
+
+@given(st.integers(20, 2000), st.integers(1, 9), st.integers(1, 16), st.integers(0, 99))
+def test_each_epoch_reads_every_window_once(n_chars: int, batch: int, window: int, seed: int) -> None:
+    n_windows = (n_chars - 1) // window
+    n_batches = -(-3 * n_windows // batch)
+    starts = np.concatenate([window_starts(n_chars, batch, window, i, seed) for i in range(n_batches)])
+    for epoch in range(3):
+        once = np.sort(starts[epoch * n_windows : (epoch + 1) * n_windows])
+        assert np.array_equal(once, once[0] + window * np.arange(n_windows))
+        assert once[0] >= 0
+        assert once[-1] + window < n_chars  # the last target is inside
+
+
+def test_a_batch_is_text_and_what_follows_it(tmp_path: Path, tokenizer: SimpleTokenizer) -> None:
+    text = "".join(f"{letter}bcdefghij " for letter in "klmnopqrst")
+    corpus = write_corpus([text], ["x"], tmp_path)
+    reader = Reader(corpus.train, tokenizer, CPU, seed=1)
+    inputs, targets = reader.batch(6, 8, 2)
+    assert inputs.shape == targets.shape == (6, 8)
+    assert inputs.dtype == targets.dtype == torch.int64
+    for row, following in zip(inputs, targets, strict=True):
+        assert torch.equal(row[1:], following[:-1])
+        assert tokenizer.decode(row) + tokenizer.decode(following[-1:]) in DOCUMENT_START + text
+    halves = [reader.batch(6, 8, 2, rank, 2)[0] for rank in (0, 1)]
+    assert torch.equal(torch.stack(halves, 1).flatten(0, 1), inputs)
+
+
+def test_ids_of_a_text_are_the_tokenizers(tmp_path: Path, tokenizer: SimpleTokenizer) -> None:
+    documents = ["def f(é):\n", "\N{GREEK SMALL LETTER ALPHA} = 'ß' # \N{GRINNING FACE}"]
+    corpus = write_corpus(documents, ["x"], tmp_path)
+    expected = tokenizer.encode("".join(DOCUMENT_START + document for document in documents))
+    assert ids_of(corpus.train, tokenizer).tolist() == expected

@@ -1,0 +1,271 @@
+"""No run is lost: stopped in any way, at any time, it goes on as if it had never stopped."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tinycopilot import UserError
+from tinycopilot.model.gpt import TinyGPT, load_pair
+from tinycopilot.model.storage import load_data
+from tinycopilot.places import ModelPaths
+from tinycopilot.training import begin, checkpoint, run, trainer
+from tinycopilot.training.begin import Request
+from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, reopen, run_folder
+from tinycopilot.training.recipe import Size, Stage
+from tinycopilot.training.run import run_training
+
+LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
+TINY = Size(n_layers=1, n_heads=2, d_model=16)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(begin.SIZES, "nano", TINY)
+    monkeypatch.setattr(begin, "WINDOW", 32)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "text.py"
+    path.write_text(LINES)
+    return path
+
+
+def request(corpus: Path, model: Path, **more: object) -> Request:
+    return Request(corpus=[str(corpus)], epochs=2, model_path=str(model), device="cpu", **more)  # type: ignore[arg-type]
+
+
+def weights(path: Path) -> TinyGPT:
+    return load_pair(path, path.with_suffix(".tokenizer.pth"))[0]
+
+
+def equal(a: Path, b: Path) -> bool:
+    pairs = zip(weights(a).state_dict().values(), weights(b).state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+@contextlib.contextmanager
+def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
+    """The run is interrupted while it takes its next batch."""
+    read, n_read = begin.Reader.batch, 0
+
+    def batch(*arguments: object) -> object:
+        nonlocal n_read
+        n_read += 1
+        if n_read > n_batches:
+            raise error
+        return read(*arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
+        patch.setattr(begin.Reader, "batch", batch)
+        yield
+
+
+@pytest.mark.parametrize("n_batches", [0, 7, 20, 33])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    n_batches: int, error: type[BaseException], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_training(request(corpus, tmp_path / "whole.pth"))
+    capsys.readouterr()
+    stopped = tmp_path / "stopped.pth"
+    with stopped_after(n_batches, error):
+        run_training(request(corpus, stopped))
+    said = capsys.readouterr().err
+    assert f"stopped after step {n_batches // 20 * 20}" in said
+    assert f"tinycopilot train --resume --model_path {stopped}" in said
+    assert not stopped.exists()
+    corpus.write_text("changed = True\n")  # the run has its own copy
+    run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    assert equal(stopped, tmp_path / "whole.pth")
+    assert not run_folder(ModelPaths(stopped, stopped)).exists()
+
+
+KILLED = """
+import os, sys
+from tinycopilot.training import begin, checkpoint
+from tinycopilot.training.recipe import Size
+from tinycopilot.training.run import run_training
+begin.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16)
+begin.WINDOW = 32
+checkpoint.CHECKPOINT_S = 0.0  # after each block
+import torch
+torch.set_num_threads(1)
+read, left = begin.Reader.batch, int(sys.argv[3])
+def batch(*arguments):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), 9)
+    return read(*arguments)
+begin.Reader.batch = batch
+resume = sys.argv[4:] == ["resume"]
+what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 2}
+run_training(begin.Request(model_path=sys.argv[2], device="cpu", **what))
+"""
+
+
+def test_killed_again_and_again_it_ends_the_same(corpus: Path, tmp_path: Path) -> None:
+    """kill -9 in each of several places, one after another, in one run."""
+    run_training(request(corpus, tmp_path / "whole.pth"))
+    model = tmp_path / "killed.pth"
+    for i, n_batches in enumerate((0, 1, 25, 21, 10_000)):
+        words = [str(corpus), str(model), str(n_batches), *(["resume"] if i else [])]
+        result = subprocess.run([sys.executable, "-c", KILLED, *words], capture_output=True, text=True)
+        assert result.returncode == (0 if n_batches == 10_000 else -signal.SIGKILL), result.stderr
+    assert equal(model, tmp_path / "whole.pth")
+
+
+def test_a_request_to_end_is_a_ctrl_c(corpus: Path, tmp_path: Path) -> None:
+    """SIGTERM, as at a system's shutdown or from torchrun."""
+    code = KILLED.replace("os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)").replace("S = 0.0", "S = 1e9")
+    words = [str(corpus), str(tmp_path / "m.pth"), "45"]
+    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert "KeyboardInterrupt" in result.stderr
+    assert "stopped after step 40" in result.stderr
+    assert len(reopen(tmp_path / ".m.run")[1]["log"]["blocks"]) == 2
+
+
+@pytest.fixture
+def stopped(corpus: Path, tmp_path: Path) -> Path:
+    """A model's path whose run was stopped after 20 steps."""
+    with stopped_after(25, KeyboardInterrupt):
+        run_training(request(corpus, tmp_path / "m.pth"))
+    return tmp_path / "m.pth"
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"seed": 1}, "--seed was 0, not 1"),
+        ({"size": "base"}, "--size was nano, not base"),
+        ({"corpus": ["stdlib"]}, r"--corpus was \S+text.py, not stdlib"),
+        ({"epochs": 3}, "--epochs was 2, not 3"),
+        ({"minutes": 3}, "--minutes was not given, not 3"),
+        ({"ext": ["rs"]}, "--ext was .py, not .rs"),
+        ({"precision": "float32"}, "--precision was auto, not float32"),
+    ],
+)
+def test_a_resume_with_another_anything_is_refused(more: dict[str, object], named: str, stopped: Path) -> None:
+    before = (stopped.parent / ".m.run" / CHECKPOINT_NAME).read_bytes()
+    with pytest.raises(UserError, match=named):
+        run_training(Request(resume=True, model_path=str(stopped), device="cpu", **more))  # type: ignore[arg-type]
+    assert (stopped.parent / ".m.run" / CHECKPOINT_NAME).read_bytes() == before
+
+
+def test_the_same_flags_may_be_given_again(stopped: Path, corpus: Path) -> None:
+    run_training(request(corpus, stopped, seed=0, size="nano", resume=True))
+    assert stopped.exists()
+
+
+def test_a_new_run_does_not_overwrite_one_that_can_go_on(stopped: Path, corpus: Path) -> None:
+    with pytest.raises(UserError, match=r"not finished.*--resume.*rm -r \S+\.m\.run"):
+        run_training(request(corpus, stopped))
+    reopen(stopped.parent / ".m.run")
+
+
+def test_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run to go on with"):
+        run_training(Request(resume=True, model_path=str(tmp_path / "m.pth"), device="cpu"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_folder_without_a_checkpoint_is_no_run(corpus: Path, tmp_path: Path) -> None:
+    """Killed while it still read the corpus: a new run clears that away."""
+    (tmp_path / ".m.run").mkdir()
+    (tmp_path / ".m.run" / "train.bin").write_bytes(b"half")
+    run_training(request(corpus, tmp_path / "m.pth"))
+    assert not (tmp_path / ".m.run").exists()
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT_NAME, "train.bin", "held_out.bin", "corpus.json"])
+@pytest.mark.parametrize("damage", ["shorter", "other", "gone"])
+def test_a_damaged_run_gets_one_line(name: str, damage: str, stopped: Path) -> None:
+    path = stopped.parent / ".m.run" / name
+    if damage == "gone":
+        path.unlink()
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2 - 1] if damage == "shorter" else b"{}" * (len(data) // 2))
+    with pytest.raises(UserError) as caught:
+        run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_calls_is_not_run(stopped: Path) -> None:
+    class Calls:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (os.mkdir, (str(stopped.parent / "called"),))
+
+    torch.save({"kind": "checkpoint", "asked": Calls()}, stopped.parent / ".m.run" / CHECKPOINT_NAME)
+    with pytest.raises(UserError, match="more than data"):
+        run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    assert not (stopped.parent / "called").exists()
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training goes on; the checkpoint before stays as it is, and a run can go on from there."""
+    save, n_saved = checkpoint.save_atomically, 0
+
+    def full_after_two(contents: dict[str, object], path: Path) -> None:
+        nonlocal n_saved
+        n_saved += 1
+        if n_saved > 2:
+            raise OSError(28, "No space left on device")
+        save(contents, path)
+
+    monkeypatch.setattr(checkpoint, "save_atomically", full_after_two)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_S", 0.0)
+    with stopped_after(50, KeyboardInterrupt):
+        run_training(request(corpus, tmp_path / "m.pth"))
+    said = capsys.readouterr().err
+    assert "no checkpoint could be written (No space left on device)" in said
+    assert len(reopen(tmp_path / ".m.run")[1]["log"]["blocks"]) == 1
+
+
+def test_clocks_that_jump_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of day may be set back or forth; only monotonic clocks are read."""
+    for module in (checkpoint, trainer, run, begin):
+        if hasattr(module, "time"):
+            monkeypatch.setattr(time, "time", lambda: 1 / 0)
+    run_training(request(corpus, tmp_path / "m.pth"))
+    assert (tmp_path / "m.pth").exists()
+
+
+def test_a_run_is_for_its_users_eyes(stopped: Path) -> None:
+    """It holds a copy of their code."""
+    assert (stopped.parent / ".m.run").stat().st_mode & 0o077 == 0
+
+
+def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None:
+    run_training(request(corpus, tmp_path / "m.pth"))
+    training = load_data(tmp_path / "m.pth", "model", {"training": dict})["training"]
+    assert training["corpus"] == "text.py"
+    assert training["steps"] == sum(Stage(16, w, s).share > 0 for w, s in ((8, 1),)) * training["steps"] > 0
+    assert training["epochs"] == 2
+    assert str(tmp_path) not in str(training)
+    report = (tmp_path / "m.html").read_text("utf-8")
+    assert "text.py" in report
+
+
+def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled, state = reopen(stopped.parent / ".m.run")
+    now = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    checkpoints = Checkpoints(stopped.parent / "new.run", settled, state, print)
+    path = stopped.parent / "new.run" / CHECKPOINT_NAME
+    checkpoints.keep(state)
+    assert not path.exists()
+    now[0] = checkpoint.CHECKPOINT_S
+    checkpoints.keep(state)
+    assert path.exists()

@@ -1,0 +1,73 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.training.optim import make_optimizers, momentum_at, rate_at
+from tinycopilot.training.recipe import SIZES, Plan, Recipe, Stage, stages_for
+
+STAGES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40), st.floats(0.01, 1)), min_size=1, max_size=4).map(
+    lambda rows: [Stage(batch, window, share / sum(row[2] for row in rows)) for batch, window, share in rows]
+)
+
+
+@given(STAGES, st.integers(0, 20_000))
+def test_a_plan_reads_what_it_is_to_read(stages: list[Stage], n_chars: int) -> None:
+    plan = Plan.over(n_chars, stages)
+    assert plan.n_steps >= 1
+    largest = sum(stage.batch * stage.window for stage in stages)
+    assert abs(plan.n_chars - n_chars) <= largest
+    read = 0
+    seen: list[Stage] = []
+    for step in range(plan.n_steps):
+        stage, number, share = plan.at(step)
+        assert plan.n_chars_after(step) == read
+        assert share == read / plan.n_chars
+        assert number == seen.count(stage) or len(set(stages)) < len(stages)
+        seen.append(stage)
+        read += stage.batch * stage.window
+    assert read == plan.n_chars
+    with pytest.raises(IndexError):
+        plan.at(plan.n_steps)
+
+
+def test_the_last_stage_has_the_whole_window() -> None:
+    for adapting in (False, True):
+        stages = stages_for(256, adapting=adapting)
+        assert stages[-1].window == 256
+        assert math.isclose(sum(stage.share for stage in stages), 1)
+
+
+def test_looks_are_few_and_the_last_is_at_the_end() -> None:
+    long = Plan.over(10_000_000, stages_for(256, adapting=False))
+    assert len(long.looks(20_000)) == 10
+    assert max(long.looks(20_000)) == long.n_steps
+    short = Plan.over(500_000, stages_for(256, adapting=False))
+    assert short.looks(20_000) == {short.n_steps}
+
+
+def test_sizes() -> None:
+    millions = [GPTConfig(100, size.n_layers, size.n_heads, size.d_model).n_parameters / 1e6 for size in SIZES.values()]
+    assert list(SIZES) == ["nano", "small", "base"]
+    assert [round(m) for m in millions] == [1, 3, 11]
+
+
+def test_schedule() -> None:
+    rates = [rate_at(step, step / 1000) for step in range(1000)]
+    assert rates[0] == 0.02
+    assert max(rates) == rates[49] == rates[400] == 1
+    assert rates[700] == pytest.approx(0.5)
+    assert rates[999] == pytest.approx(1 / 600)
+    assert momentum_at(0) == 0.85
+    assert momentum_at(300) == momentum_at(999) == pytest.approx(0.95)
+
+
+def test_each_weight_has_one_optimizer() -> None:
+    fresh: nn.Module = TinyGPT(GPTConfig(50, 2, 2, 16, 8))
+    muon, adam = make_optimizers(fresh, Recipe())
+    moved = [[id(p) for group in o.param_groups for p in group["params"]] for o in (muon, adam)]
+    assert sorted(moved[0] + moved[1]) == sorted(map(id, fresh.parameters()))
+    assert len(moved[0]) == 2 * 4  # qkv, o_proj, up and down of each block

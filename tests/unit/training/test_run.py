@@ -1,0 +1,159 @@
+"""The command `train`, whole: how long, from which model, of which text."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from tinycopilot import UserError
+from tinycopilot.model.gpt import load_pair
+from tinycopilot.model.storage import load_data
+from tinycopilot.training import begin
+from tinycopilot.training.begin import DEFAULTS, Request
+from tinycopilot.training.device import choose_device, operations_per_char, share_of_peak
+from tinycopilot.training.recipe import SIZES, Size
+from tinycopilot.training.run import run_training
+
+RUST = "".join(f"pub fn add_{i}(a: i32) -> i32 {{\n    a + {i}\n}}\n\n" for i in range(200))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for i, size in enumerate(SIZES):
+        monkeypatch.setitem(SIZES, size, Size(n_layers=i + 1, n_heads=2, d_model=16))
+    monkeypatch.setattr(begin, "WINDOW", 32)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "code"
+    folder.mkdir()
+    for i in range(20):
+        (folder / f"{i}.rs").write_text(RUST[i * 300 : i * 300 + 400])
+    (folder / "one.py").write_text("x = 1\n" * 100)
+    (folder / ".env").write_text("PASSWORD=hunter2\n")
+    return folder
+
+
+def learned(path: Path) -> dict[str, object]:
+    training: dict[str, object] = load_data(path, "model", {"training": dict})["training"]
+    return training
+
+
+def test_another_language_and_what_was_left_out(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_training(Request(corpus=[str(corpus)], ext=["rs"], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
+    said = capsys.readouterr().err
+    assert ".env" in next(line for line in said.splitlines() if line.startswith("left out: "))
+    assert b"hunter2" not in (tmp_path / "m.pth").read_bytes()
+    assert learned(tmp_path / "m.pth")["train_chars"] > 6000  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_size_decides_the_shape(size: str, corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    run_training(Request(corpus=[str(corpus)], ext=["rs"], size=size, epochs=0.1, model_path=str(path), device="cpu"))
+    assert load_pair(path, tmp_path / "m.tokenizer.pth")[0].config.n_layers == list(SIZES).index(size) + 1
+    assert learned(path)["size"] == size
+
+
+def test_minutes_become_steps_that_are_stored(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "m.pth"
+    request = Request(corpus=[str(corpus)], ext=["rs"], minutes=0.03, model_path=str(path), device="cpu")
+    run_training(request)
+    steps = re.search(r"epochs in ([\d,]+) steps", capsys.readouterr().err)
+    assert steps
+    training = learned(path)
+    assert training["minutes"] == 0.03
+    assert training["epochs"] is None
+    assert training["steps"] == int(steps[1].replace(",", "")) > 1
+
+
+def test_a_model_is_adapted(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It keeps its vocabulary and its shape, gets better here, and what it forgets is said."""
+    first, second = tmp_path / "first.pth", tmp_path / "second.pth"
+    (tmp_path / "text.py").write_text("def f(x):\n    return x + 1\n" * 100)
+    run_training(
+        Request(corpus=[str(tmp_path / "text.py")], size="small", epochs=2, model_path=str(first), device="cpu")
+    )
+    capsys.readouterr()
+    run_training(
+        Request(corpus=[str(corpus)], ext=["rs"], init=str(first), epochs=10, model_path=str(second), device="cpu")
+    )
+    said = capsys.readouterr().err
+    figures = re.search(
+        r"held-out text of this corpus: ([\d.]+) before, ([\d.]+) now; "
+        r"on text from elsewhere \(the standard library\): ([\d.]+) before, ([\d.]+) now",
+        said,
+    )
+    assert figures
+    here_before, here_now, elsewhere_before, elsewhere_now = map(float, figures.groups())
+    assert here_now < here_before
+    training = learned(second)
+    assert training["held_out_before"] == pytest.approx(here_before, abs=1e-3)
+    assert training["held_out_bits"] == pytest.approx(here_now, abs=1e-3)
+    assert training["elsewhere_before"] == pytest.approx(elsewhere_before, abs=1e-3)
+    assert training["elsewhere_bits"] == pytest.approx(elsewhere_now, abs=1e-3)
+    assert elsewhere_now != elsewhere_before
+    before, after = (load_pair(path, path.with_suffix(".tokenizer.pth")) for path in (first, second))
+    assert before[0].config == after[0].config
+    assert before[1].alphabet == after[1].alphabet
+    assert first.exists()
+
+
+def test_adapting_can_go_on_without_the_model_it_began_with(corpus: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.pth", tmp_path / "second.pth"
+    request = Request(corpus=[str(corpus)], ext=["rs"], epochs=1, model_path=str(first), device="cpu")
+    run_training(request)
+
+    class StopError(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise StopError
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(begin.Reader, "batch", stop)
+        run_training(Request(corpus=[str(corpus)], ext=["rs"], init=str(first), model_path=str(second), device="cpu"))
+    first.unlink()
+    run_training(Request(resume=True, model_path=str(second), device="cpu"))
+    assert second.exists()
+
+
+def test_the_report_is_kept_with_the_model_it_is_about(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    for epochs in (1, 2):
+        command = f"tinycopilot train --epochs {epochs}"
+        run_training(Request([str(corpus)], ["rs"], epochs=epochs, model_path=str(path), device="cpu", command=command))
+    assert "--epochs 1" in (tmp_path / "m.1.html").read_text("utf-8")
+    assert "--epochs 2" in (tmp_path / "m.html").read_text("utf-8")
+
+
+def test_every_flag_that_decides_what_is_learned_has_a_default() -> None:
+    assert Request().given() == []
+    asked = Request().asked()
+    assert asked.keys() == DEFAULTS.keys()
+    assert Path(asked["corpus"][0]).name == "corpus.txt"
+
+
+def test_devices() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"no device 'cuda'.*--device cpu"):
+            choose_device("cuda")
+
+
+def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PaLM's count for a shape that is easily counted by hand, and its share of a card's peak."""
+    from tinycopilot.model.gpt import GPTConfig
+
+    shape = GPTConfig(vocab_size=10, n_layers=2, n_heads=2, d_model=8, window=16)
+    in_products = 2 * 12 * 64 + 10 * 8 + 2 * 4 * 8 + 2 * 8
+    assert operations_per_char(shape) == 6 * in_products + 12 * 2 * 8 * 16
+    assert share_of_peak(shape, 1e6, torch.device("cpu"), 1) is None
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100 80GB HBM3")
+    expected = operations_per_char(shape) * 1e6 / (2 * 989e12)
+    assert share_of_peak(shape, 1e6, torch.device("cuda"), 2) == pytest.approx(expected)

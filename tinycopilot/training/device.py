@@ -1,0 +1,50 @@
+"""What a run computes on: which device there is, how it is called, and how much of what it can do was used."""
+
+import torch
+
+from tinycopilot import UserError
+from tinycopilot.model.gpt import GPTConfig
+
+BFLOAT16_PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40": 181e12, "L4": 121e12, "4090": 165e12}
+"""Floating-point operations a second in dense bfloat16, from the makers' data sheets."""
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one. Raises UserError for a device that is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, there in available.items() if there)
+    if not available.get(name):
+        raise UserError(f"there is no device {name!r} that PyTorch can use here; take --device cpu, or --device auto")
+    return torch.device(name)
+
+
+def device_label(device: torch.device) -> str:
+    """How the user knows it."""
+    if device.type == "cuda":
+        return f"the GPU ({torch.cuda.get_device_name(device)})"
+    return "the GPU" if device.type == "mps" else f"the CPU (threads: {torch.get_num_threads()})"
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether this processor multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def operations_per_char(shape: GPTConfig) -> float:
+    """Floating-point operations to learn from one character (Chowdhery et al. 2022, PaLM, appendix B)."""
+    in_products = shape.n_parameters - shape.vocab_size * shape.d_model  # looking up an embedding multiplies nothing
+    return 6 * in_products + 12 * shape.n_layers * shape.d_model * shape.window
+
+
+def share_of_peak(shape: GPTConfig, chars_per_second: float, device: torch.device, n_devices: int) -> float | None:
+    """The share of a GPU's bfloat16 peak that training used, 0 to 1; None where the peak is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    peak = next((peak for card, peak in BFLOAT16_PEAK.items() if card in name), None)
+    return operations_per_char(shape) * chars_per_second / (peak * n_devices) if peak else None

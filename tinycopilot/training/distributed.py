@@ -1,0 +1,96 @@
+"""What torchrun says: which of how many processes this one is, and how they agree. Alone, a team of one."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from tinycopilot import UserError
+
+Answer = TypeVar("Answer")
+PATIENCE = timedelta(hours=2)
+"""So long the others wait for the one that reads the corpus."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of one run. Each reads its rows of every batch; their gradients are averaged."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    """Which process of its own machine this is."""
+
+    @property
+    def leads(self) -> bool:
+        """One process alone writes files and speaks to the user."""
+        return self.rank == 0
+
+    def joined(self, model: nn.Module) -> nn.Module:
+        """`model`, whose backward pass from now on averages gradients over the team, while it still computes them."""
+        if self.world == 1:
+            return model
+        device = next(model.parameters()).device
+        device_ids = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=device_ids)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of each process's `values`."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values / self.world
+
+    def answer(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` returns, or the UserError that it raises, in the process that leads: for all of them."""
+        if self.world == 1:
+            return ask()
+        told: list[Answer | UserError | None] = [None]
+        if self.leads:
+            try:
+                told = [ask()]
+            except UserError as error:
+                told = [error]
+        dist.broadcast_object_list(told)
+        if isinstance(told[0], UserError):
+            raise told[0] if self.leads else SystemExit(2)
+        return told[0]  # type: ignore[return-value]
+
+    def agrees(self, value: str) -> bool:
+        """Whether all processes have the same `value`."""
+        if self.world == 1:
+            return True
+        values: list[str | None] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return len(set(values)) == 1
+
+
+@contextlib.contextmanager
+def team(device_type: str) -> Iterator[Team]:
+    """The team that torchrun's environment describes, for as long as the block lasts.
+
+    Raises UserError where a process of the team is lost: then the others cannot go on either.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Team()
+        return
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    if device_type == "cuda":
+        torch.cuda.set_device(local_rank)
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Team(rank, world, local_rank)
+        dist.barrier()
+    except (RuntimeError, dist.DistBackendError) as error:
+        if "onnection" not in str(error) and "peer" not in str(error):
+            raise
+        raise UserError("another process of this run has ended; see its own message") from None
+    finally:
+        dist.destroy_process_group()

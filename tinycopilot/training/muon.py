@@ -1,0 +1,64 @@
+"""Muon: the optimiser for matrices. It steps along the gradient with all of its directions made equally large."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+N_ITERATIONS = 5
+
+
+def orthogonalise(x: Tensor) -> Tensor:
+    """(N, R, C), R <= C, to matrices with the same directions and singular values near one (0.7 to 1.2).
+
+    Newton and Schulz's iteration with the quintic of Jordan et al. 2024 (kellerjordan.github.io/posts/muon): products
+    of matrices alone, so that no decomposition is needed.
+    """
+    a, b, c = COEFFICIENTS
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(N_ITERATIONS):
+        s = x @ x.mT  # (N, R, R)
+        x = torch.baddbmm(x, torch.baddbmm(s, s, s, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+class Muon(Optimizer):
+    """`torch.optim.Muon` (a test holds it to that), with matrices of one shape taken together.
+
+    PyTorch's takes one matrix after another, and always in bfloat16, which a processor without such units has to
+    emulate: there its step took six times as long as all the rest of training together (benchmarks/LOG.md).
+    """
+
+    def __init__(
+        self, matrices: Iterable[Tensor], *, lr: float, momentum: float = 0.95, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def step(self, _closure: None = None) -> None:  # type: ignore[override]
+        """Move each matrix that has a gradient."""
+        for group in self.param_groups:
+            alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor, float]]] = defaultdict(list)
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    rows, columns = weight.shape
+                    direction, rate = self._nesterov(weight, weight.grad, group["momentum"]), group["lr"]
+                    if rows > columns:  # laid on its side; a matrix that widens its input takes longer steps
+                        weight, direction, rate = weight.mT, direction.mT, rate * (rows / columns) ** 0.5
+                    alike[tuple(weight.shape)].append((weight, direction, rate))
+            for members in alike.values():
+                updates = orthogonalise(torch.stack([direction for _, direction, _ in members]).to(self.dtype))
+                for (weight, _, rate), update in zip(members, updates, strict=True):
+                    weight.add_(update, alpha=-rate)
+
+    def _nesterov(self, weight: Tensor, gradient: Tensor, momentum: float) -> Tensor:
+        """The gradients' moving average, looked at one step ahead."""
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        average = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(average, momentum)

@@ -1,0 +1,120 @@
+"""What is decided before the first step: the size, the rates, and how much text is read in batches of which shape."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """A network's shape, but for its vocabulary."""
+
+    n_layers: int
+    n_heads: int
+    d_model: int
+
+
+SIZES = {
+    "nano": Size(n_layers=4, n_heads=4, d_model=128),  # 0.8 million parameters
+    "small": Size(n_layers=6, n_heads=6, d_model=192),  # 2.7
+    "base": Size(n_layers=6, n_heads=6, d_model=384),  # 10.7
+}
+WINDOW = 256
+"""Characters that one prediction looks back on, directly."""
+
+
+ADAPTING_RATE = 0.3
+"""The rates of fine-tuning, as a share of those that begin with random weights."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is taught, whatever its size and its corpus."""
+
+    muon_rate: float = 0.02
+    adam_rate: float = 3e-3
+    clip_norm: float = 1.0
+    """Longer gradients are shortened to this."""
+    float32: bool = False
+    """Take no product of matrices in bfloat16, even where the processor is good at it."""
+    seed: int = 0
+    """Of the first weights and of the order of the text."""
+
+    @classmethod
+    def for_run(cls, *, adapting: bool, float32: bool, seed: int) -> "Recipe":
+        """The usual one, slower where a model that has learned already is adapted."""
+        slower = ADAPTING_RATE if adapting else 1.0
+        return cls(muon_rate=cls.muon_rate * slower, adam_rate=cls.adam_rate * slower, float32=float32, seed=seed)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run, in which all batches have one shape."""
+
+    batch: int
+    """Windows in one step."""
+    window: int
+    """Characters in each."""
+    share: float
+    """Of the run's characters, so many are read in this stage; the shares of a run add up to 1."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps of one run, fixed before the first: so many in each stage, one stage after another."""
+
+    stages: tuple[Stage, ...]
+    steps: tuple[int, ...]
+    """How many steps each stage has."""
+
+    @classmethod
+    def over(cls, n_chars: float, stages: Sequence[Stage]) -> "Plan":
+        """The plan that reads about `n_chars` characters, in at least one step of the last stage."""
+        steps = [round(n_chars * stage.share / (stage.batch * stage.window)) for stage in stages]
+        steps[-1] = max(1, steps[-1])
+        return cls(tuple(stages), tuple(steps))
+
+    def looks(self, n_look_chars: int) -> set[int]:
+        """After which steps the held-out text is measured, `n_look_chars` at a time.
+
+        Evenly over the run, ten times at most, and fewer where that would take more than a fiftieth of the time: what
+        is only read costs a third of what is learned from.
+        """
+        n_looks = min(10, max(1, int(self.n_chars / 50 * 3 / max(1, n_look_chars))))
+        return {self.n_steps * i // n_looks for i in range(1, n_looks + 1)}
+
+    @property
+    def n_steps(self) -> int:
+        """All steps together."""
+        return sum(self.steps)
+
+    def n_chars_after(self, step: int) -> int:
+        """How many characters the first `step` steps read."""
+        n_chars = 0
+        for stage, n in zip(self.stages, self.steps, strict=True):
+            n_chars += stage.batch * stage.window * min(n, step)
+            step -= min(n, step)
+        return n_chars
+
+    @property
+    def n_chars(self) -> int:
+        """How many characters are read, those that are read again included."""
+        return self.n_chars_after(self.n_steps)
+
+    def at(self, step: int) -> tuple[Stage, int, float]:
+        """Of `step`: its stage, how many steps of that stage are behind it, and the share of the run that is."""
+        share, number = self.n_chars_after(step) / self.n_chars, step
+        for stage, n in zip(self.stages, self.steps, strict=True):
+            if number < n:
+                return stage, number, share
+            number -= n
+        raise IndexError(f"there are {self.n_steps} steps")
+
+
+def stages_for(window: int, *, adapting: bool) -> tuple[Stage, ...]:
+    """Short windows first: what is nearest is learned first, and attention is cheaper (benchmarks/LOG.md).
+
+    A model that is adapted knows its whole window already.
+    """
+    if adapting:
+        return (Stage(16, window, 1.0),)
+    return (Stage(16, window // 4, 0.34), Stage(16, window // 2, 0.33), Stage(16, window, 0.33))

@@ -1,0 +1,60 @@
+"""The two files of a trained model, written as one pair: what they replace is kept, and no full disk loses anything."""
+
+import contextlib
+import errno
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tinycopilot import UserError, places
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+
+def check_writable(paths: ModelPaths) -> None:
+    """Before minutes of training: that both files can be written. Raises UserError."""
+    for path in (paths.model, paths.tokenizer):
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            problem = f"{path}: a model cannot be saved there ({error.strerror})"
+            raise UserError(f"{problem}; give another --model_path") from None
+
+
+def save_pair(
+    paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]
+) -> ModelPaths | None:
+    """Save both files, keep what they replace; returns where that is kept, or None.
+
+    Raises UserError where they cannot be written: then what was there is untouched, and the new pair is saved in the
+    system's folder for temporary files if it can be, so that a training run is not lost to a full disk.
+    """
+    new = ModelPaths(*(path.with_name(f".{path.name}.new") for path in (paths.model, paths.tokenizer)))
+    try:
+        _write_pair(new, model, tokenizer, training)
+        kept = places.keep_old(paths)
+        new.tokenizer.replace(paths.tokenizer)
+        new.model.replace(paths.model)
+        return kept
+    except OSError as error:
+        problem = f"{paths.model}: the model could not be saved ({error.strerror}); what was there before is unchanged"
+    finally:
+        with contextlib.suppress(OSError):
+            new.model.unlink(missing_ok=True)
+            new.tokenizer.unlink(missing_ok=True)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
+        _write_pair(ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME), model, tokenizer, training)
+    except OSError:
+        raise UserError(f"{problem}; make room on the disk, and train again") from None
+    raise UserError(f"{problem}; the new one is in {folder}: make room, and move it")
+
+
+def _write_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]) -> None:
+    tokenizer.save(paths.tokenizer)
+    model.save(paths.model, tokenizer, training)
