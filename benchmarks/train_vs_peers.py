@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
 import tempfile
@@ -77,6 +78,7 @@ class Benchmark:
         self.n_threads: int = arguments.threads
         self.lab_minutes: float = arguments.lab_minutes or self.minutes
         self.folder, self.listed = folder, listed
+        self.keep: Path | None = arguments.keep
         self.env: Mapping[str, str] = os.environ | {"OMP_NUM_THREADS": str(self.n_threads)}
         self.results: dict[str, Result] = {}
         self.runs: list[Run] = []
@@ -122,6 +124,8 @@ class Benchmark:
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
         training = torch.load(paths.model, weights_only=True)["training"]
         self.record(child, self.bits(partial(bits_of, model, tokenizer)), training.get("chars"))
+        if self.keep and child.name == "ours":
+            shutil.copytree(child.log.parent, self.keep, dirs_exist_ok=True)
 
     def judge_lab(self, child: Child) -> None:
         """By its weights in a TinyGPT, which has the same shape, so that both are read in the very same way."""
@@ -245,6 +249,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--nanogpt_minutes", type=positive, default=11.0, help="default: 11")
     parser.add_argument("--threads", type=whole, default=2, help="for each of them (default: 2)")
     parser.add_argument("--only", type=peers, default=PEERS, help=f"some of {','.join(PEERS)}")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep our model of --minutes there, and its report")
     parser.add_argument("--packages", type=Path, default=PACKAGES, help="where heldout.json's packages are, or will be")
     return parser.parse_args()
 

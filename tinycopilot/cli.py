@@ -1,6 +1,7 @@
 """The command line: parse, call, print. A command imports what it needs in its body, so that `--help` is quick."""
 
 import argparse
+import contextlib
 import dataclasses
 import io
 import os
@@ -145,9 +146,10 @@ def _positive(word: str) -> int:
 
 
 def _amount(word: str) -> float:
-    if not 0 < (number := float(word)) < 1e6:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return number
+    with contextlib.suppress(ValueError):
+        if 0 < (number := float(word)) < 1e9:
+            return number
+    raise argparse.ArgumentTypeError("must be a number above 0")
 
 
 def _not_negative(word: str) -> float:

@@ -18,7 +18,7 @@ HOUSE = {
     "tinycopilot.model": {"tinycopilot.__init__", "torch"},
     "tinycopilot.training": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
-        *("torch", "numpy", "rich"),
+        *("torch", "numpy", "rich", "filelock"),
     },
     "tinycopilot.completion": {"tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "torch"},
     "tinycopilot.cli": {

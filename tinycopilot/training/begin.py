@@ -1,6 +1,8 @@
 """From what the user asked for to a Run: all that is settled before the first step."""
 
+import contextlib
 import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,13 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.batches import Reader, ids_of
-from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, refuse_unfinished, reopen
-from tinycopilot.training.corpus import Corpus, CorpusError, prepare_corpus
+from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can_go_on, held, reopen, way_on, way_out
+from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
 from tinycopilot.training.device import device_label
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.measure import bits_per_char
-from tinycopilot.training.pace import plan_for
+from tinycopilot.training.pace import chars_in
 from tinycopilot.training.recipe import SIZES, WINDOW, Plan, Recipe, stages_for
 from tinycopilot.training.saving import check_writable
 
@@ -65,41 +67,60 @@ class Request:
         if self.init and self.size:
             raise UserError("--init goes on with a model, which has its size; leave --size out")
         asked = DEFAULTS | {name: getattr(self, name) for name in self.given()}
-        asked["corpus"] = [_absolute(name) for name in asked["corpus"] or [str(places.shipped("corpus.txt"))]]
+        asked["corpus"] = [_from_anywhere(name) for name in asked["corpus"] or [str(places.shipped("corpus.txt"))]]
         asked["ext"] = list(normalise_suffixes(asked["ext"]))
         if asked["init"]:
-            asked |= {"init": _absolute(asked["init"]), "size": None}
+            asked |= {"init": _from_anywhere(asked["init"]), "size": None}
         if asked["minutes"]:
             asked["epochs"] = None
         return asked
 
 
-def _absolute(name: str) -> str:
+def _from_anywhere(name: str) -> str:
+    """The name of a corpus or a model, to be understood from whatever folder the run is gone on with."""
     path = places.user_path(name)
-    return str(path.absolute()) if path.exists() else name
+    if name.startswith("package:") or (name == "stdlib" and not path.exists()):
+        return name
+    return os.path.abspath(path)  # noqa: PTH100 (a glob is no Path, and nothing needs to be there any more)
 
 
-def go_on(request: Request, paths: ModelPaths, folder: Path) -> tuple[Run, dict[str, Any]]:
+def make_room(request: Request, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack) -> None:
+    """See that a new run can be kept and its model be saved, before minutes of work; hold its folder meanwhile.
+
+    Raises UserError, with everything left as it was.
+    """
+    request.asked()
+    check_writable(paths)
+    if can_go_on(folder):
+        raise UserError(
+            f"{folder}: a run is not finished here; go on with it: {way_on(paths)}, or give it up: {way_out(folder)}"
+        )
+    held_by.enter_context(held(folder))
+
+
+def go_on(
+    request: Request, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack
+) -> tuple[Run, dict[str, Any]]:
     """The run that was stopped, and the state that it goes on from. Raises UserError where it cannot go on so."""
     check_writable(paths)
+    if not can_go_on(folder):
+        raise UserError(f"{folder}: there is no run to go on with; begin one without --resume")
+    held_by.enter_context(held(folder))
     run, state = reopen(folder)
     run.refuse_if_other(request.asked(), request.given())
     return run, state
 
 
-def begin(
-    request: Request, paths: ModelPaths, folder: Path, device: torch.device, crew: Team, say: Callable[[str], None]
-) -> Run:
+def begin(request: Request, folder: Path, device: torch.device, crew: Team, say: Callable[[str], None]) -> Run:
     """A new run. Raises UserError, with everything left as it was."""
     asked = request.asked()
-    corpus = crew.answer(lambda: _prepare(asked, paths, folder))
-    if crew.local_rank == 0 and not folder.exists():  # a machine without a disk in common with the one that leads
-        _prepare(asked, paths, folder)
-    if not crew.agrees(corpus.digest):
-        raise UserError("the processes of this run do not have the same text; give all machines the same corpus")
+    init = _load_init(asked["init"])
+    corpus = crew.answer(lambda: _prepare(asked, folder))
     for line in corpus.left_out:
         say(line)
-    init = _load_init(asked["init"])
+    own = corpus if crew.leads or crew.local_rank else _own_copy(corpus, asked, folder)
+    if not crew.agrees(own.digest):
+        raise UserError("the processes of this run do not have the same text; give all machines the same corpus")
     tokenizer = init[1] if init else SimpleTokenizer.of_common(corpus.train.counts())
     shape = init[0].config if init else _shape(asked["size"], tokenizer)
     if len(corpus.train) <= shape.window:
@@ -108,16 +129,18 @@ def begin(
             f"of {shape.window}; add more text"
         )
     recipe = Recipe.for_run(adapting=bool(init), float32=asked["precision"] == "float32", seed=asked["seed"])
-    stages = stages_for(shape.window, adapting=bool(init))
+    stages = stages_for(shape.window, asked["epochs"] or 1, adapting=bool(init))
     if any(stage.batch % crew.world for stage in stages):
         raise UserError(
             f"{crew.world} processes cannot share the batches of {stages[-1].batch} windows; take 2, 4 or 8"
         )
     plan = Plan.over((asked["epochs"] or 0) * len(corpus.train), stages)
-    run = Run(asked, corpus, tokenizer, shape, recipe, plan, _before(init, corpus, folder) if init else {})
+    facts = crew.answer(lambda: _before(init, corpus, asked, folder))
+    run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
-        plan = plan_for(60 * asked["minutes"], stages, lambda: new_learner(run, device), reader, crew)
+        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_learner(run, device), reader, crew)
+        plan = Plan.over(n_chars, stages_for(shape.window, n_chars / len(corpus.train), adapting=bool(init)))
         run = dataclasses.replace(run, plan=plan)
     say(
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
@@ -127,15 +150,24 @@ def begin(
     return run
 
 
-def _prepare(asked: dict[str, Any], paths: ModelPaths, folder: Path) -> Corpus:
-    check_writable(paths)
-    refuse_unfinished(paths)
+def _prepare(asked: dict[str, Any], folder: Path) -> Corpus:
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private,
+        (folder / ".gitignore").write_text("*\n")  # and nothing for a repository
         return prepare_corpus(asked["corpus"], folder, asked["ext"])
     except OSError as error:
         raise UserError(
             f"{folder}: the text cannot be copied there ({error.strerror}); make room, or give another --model_path"
         ) from None
+
+
+def _own_copy(corpus: Corpus, asked: dict[str, Any], folder: Path) -> Corpus:
+    """The text in `folder` if it is that of the process that leads, else this machine's own, which should be."""
+    with contextlib.suppress(UserError):
+        own = open_corpus(folder)
+        if own.digest == corpus.digest:
+            return own
+    return _prepare(asked, folder)
 
 
 def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
@@ -155,15 +187,29 @@ def new_learner(run: Run, device: torch.device, state: dict[str, Any] | None = N
     init = None if state else _load_init(run.asked["init"])
     learner = Learner((init[0] if init else TinyGPT(run.shape)).to(device), run.recipe)
     if state:
-        learner.restore(state)
+        try:
+            learner.restore(state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            folder = run.corpus.train.path.parent
+            why = str(error).splitlines()[0]
+            raise UserError(
+                f"the checkpoint is not one of this version ({why}); give it up: {way_out(folder)}"
+            ) from None
     return learner
 
 
-def _before(init: tuple[TinyGPT, SimpleTokenizer], corpus: Corpus, folder: Path) -> dict[str, float]:
-    """Bits per character of the model that is to be adapted, on the held-out text and on text from elsewhere."""
+def _before(
+    init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, asked: dict[str, Any], folder: Path
+) -> dict[str, float]:
+    """Bits per character of a model that is to be adapted, on the held-out text and on text from elsewhere.
+
+    That is the standard library, unless it is learned from now.
+    """
+    if init is None:
+        return {}
     model, tokenizer = init
-    elsewhere = prepare_corpus(["stdlib"], folder / ELSEWHERE).held_out
-    return {
-        "held_out_before": bits_per_char(model, ids_of(corpus.held_out, tokenizer)),
-        "elsewhere_before": bits_per_char(model, ids_of(elsewhere, tokenizer, ELSEWHERE_CHARS)),
-    }
+    bits = {"held_out_before": bits_per_char(model, ids_of(corpus.held_out, tokenizer))}
+    if "stdlib" not in asked["corpus"]:
+        elsewhere = prepare_corpus(["stdlib"], folder / ELSEWHERE).held_out
+        bits["elsewhere_before"] = bits_per_char(model, ids_of(elsewhere, tokenizer, ELSEWHERE_CHARS))
+    return bits

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from tinycopilot import UserError, places
 from tinycopilot.model.gpt import GPTConfig
 from tinycopilot.model.storage import load_data, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.corpus import Corpus, open_corpus
+from tinycopilot.training.log import TrainLog
 from tinycopilot.training.observer import Observer
 from tinycopilot.training.recipe import Plan, Recipe, Stage
 
@@ -42,10 +45,10 @@ class Run:
 
     def refuse_if_other(self, asked: dict[str, Any], given: Sequence[str]) -> None:
         """Raises UserError where a flag that was `given` says another thing than what this run was begun with."""
-        other = [name for name in given if asked[name] != self.asked[name]]
+        other = [name for name in given if asked[name] != self.asked.get(name)]
         if other:
             differences = "; ".join(
-                f"--{name} was {_said(self.asked[name])}, not {_said(asked[name])}" for name in other
+                f"--{name} was {_said(self.asked.get(name))}, not {_said(asked[name])}" for name in other
             )
             raise UserError(f"this run cannot go on so: {differences}; give --resume alone, or begin another run")
 
@@ -65,51 +68,64 @@ def way_on(paths: ModelPaths) -> str:
 
 
 def run_folder(paths: ModelPaths) -> Path:
-    """Where the run whose model will be saved at `paths` keeps what it needs to go on: .tiny_gpt.run beside it."""
-    return paths.model.with_name(f".{paths.model.stem}.run")
+    """Where the run whose model will be saved at `paths` keeps what it needs to go on: .tiny_gpt.pth.run beside it."""
+    return paths.model.with_name(f".{paths.model.name}.run")
 
 
-def refuse_unfinished(paths: ModelPaths) -> None:
-    """A new run never overwrites one that can go on. Raises UserError; clears away what cannot."""
-    folder = run_folder(paths)
-    if (folder / CHECKPOINT_NAME).exists():
-        raise UserError(
-            f"{folder}: a run is not finished here, or still going; go on with it: {way_on(paths)}, "
-            f"or give it up: rm -r {shlex.quote(str(folder))}"
-        )
-    shutil.rmtree(folder, ignore_errors=True)
+def can_go_on(folder: Path) -> bool:
+    """Whether there is a run in `folder` that can be gone on with."""
+    return (folder / CHECKPOINT_NAME).exists()
+
+
+def way_out(folder: Path) -> str:
+    """The command that gives a run up."""
+    return shlex.join(["rm", "-r", str(folder)])
 
 
 @contextlib.contextmanager
-def tidied(folder: Path) -> Iterator[None]:
-    """If the block fails, a run that it has half begun in `folder` is cleared away; one that can go on stays."""
+def held(folder: Path) -> Iterator[None]:
+    """`folder`, made if need be, is this process's alone. Raises UserError where another run goes on there.
+
+    Of a run that was not begun in the end, nothing stays behind.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private
+        lock = FileLock(folder / "lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{folder}: another run goes on here; wait for it, or give another --model_path") from None
+    except OSError as error:
+        raise UserError(f"{folder}: no run can be kept there ({error.strerror}); give another --model_path") from None
     try:
         yield
-    except BaseException:
-        if not (folder / CHECKPOINT_NAME).exists():
+    finally:
+        if not can_go_on(folder):
             shutil.rmtree(folder, ignore_errors=True)
-        raise
+        lock.release()
 
 
 def reopen(folder: Path) -> tuple[Run, dict[str, Any]]:
     """The run in `folder`, and the Learner's snapshot to go on from. Raises UserError where there is no sound one."""
-    path = folder / CHECKPOINT_NAME
-    if not path.exists():
-        raise UserError(f"{folder}: there is no run to go on with; begin one without --resume")
+    try:
+        return _reopened(folder)
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        why = str(error).rpartition("; ")[0] or error  # without what it says to do about it
+        raise UserError(f"the run cannot go on: {why}; give it up: {way_out(folder)}") from None
+
+
+def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     parts = ("asked", "shape", "recipe", "plan", "facts", "learner")
+    path = folder / CHECKPOINT_NAME
     data = load_data(path, "checkpoint", dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str})
     corpus = open_corpus(folder)
     if corpus.digest != data["corpus_digest"]:
-        raise UserError(f"{folder}: its text is not the one that the run was begun with; begin another run")
-    try:
-        plan = Plan(tuple(Stage(*stage) for stage in data["plan"]["stages"]), tuple(data["plan"]["steps"]))
-        run = Run(
-            asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
-            shape=GPTConfig(**data["shape"]), recipe=Recipe(**data["recipe"]), plan=plan, facts=data["facts"],
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: the checkpoint is damaged ({error}); begin another run") from None
-    return run, data["learner"]
+        raise UserError("its text is not the one that it was begun with; give it up")
+    plan = Plan(tuple(Stage(*stage) for stage in data["plan"]["stages"]), tuple(data["plan"]["steps"]))
+    run = Run(
+        asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
+        shape=GPTConfig(**data["shape"]), recipe=Recipe(**data["recipe"]), plan=plan, facts=data["facts"],
+    )  # fmt: skip
+    return run, data["learner"] | {"log": TrainLog.from_data(data["learner"].get("log"))}
 
 
 class Checkpoints(Observer):
@@ -133,6 +149,9 @@ class Checkpoints(Observer):
             "facts": run.facts,
             "corpus_digest": run.corpus.digest,
         }
+        self.written_step = 0
+        """The step of the checkpoint on disk."""
+        self.finished = False
         self._newest = snapshot
         self._written_at = time.monotonic()  # a clock that is never set back
 
@@ -142,18 +161,18 @@ class Checkpoints(Observer):
         if time.monotonic() - self._written_at >= CHECKPOINT_S:
             self.write()
 
-    def write(self) -> bool:
+    def write(self) -> None:
         """Write the newest state; a disk that is full leaves the checkpoint before it as it is, and is said."""
         self._written_at = time.monotonic()
+        learner = self._newest | {"log": self._newest["log"].to_data()}
         try:
-            save_atomically(self._contents | {"learner": self._newest}, self._path)
+            save_atomically(self._contents | {"learner": learner}, self._path)
+            self.written_step = self._newest["log"].n_steps
         except OSError as error:
-            self._say(
-                f"no checkpoint could be written ({error.strerror}); the one before it stays, and training goes on"
-            )
-            return False
-        return True
+            kept = f"; that of step {self.written_step:,} stays" if can_go_on(self._path.parent) else ""
+            self._say(f"no checkpoint could be written ({error.strerror}){kept}")
 
     def finish(self) -> None:
-        """The model is saved: the run's folder is no longer needed."""
-        shutil.rmtree(self._path.parent, ignore_errors=True)
+        """The model is saved: there is nothing left to go on with."""
+        self.finished = True
+        self._path.unlink(missing_ok=True)

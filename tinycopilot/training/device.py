@@ -4,9 +4,13 @@ import torch
 
 from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig
+from tinycopilot.training.recipe import Plan
 
-BFLOAT16_PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40": 181e12, "L4": 121e12, "4090": 165e12}
-"""Floating-point operations a second in dense bfloat16, from the makers' data sheets."""
+BFLOAT16_PEAK = {
+    "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12,
+    "L40": 181e12, "L4": 121e12, "RTX 4090": 165e12,
+}  # fmt: skip
+"""Floating-point operations a second in dense bfloat16, from the maker's data sheets; the longer names come first."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -35,16 +39,19 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
-def operations_per_char(shape: GPTConfig) -> float:
-    """Floating-point operations to learn from one character (Chowdhery et al. 2022, PaLM, appendix B)."""
+def operations(shape: GPTConfig, plan: Plan) -> float:
+    """Floating-point operations to take all steps of `plan` (Chowdhery et al. 2022, PaLM, appendix B)."""
     in_products = shape.n_parameters - shape.vocab_size * shape.d_model  # looking up an embedding multiplies nothing
-    return 6 * in_products + 12 * shape.n_layers * shape.d_model * shape.window
+    return sum(
+        n_steps * stage.batch * stage.window * (6 * in_products + 12 * shape.n_layers * shape.d_model * stage.window)
+        for stage, n_steps in zip(plan.stages, plan.steps, strict=True)
+    )
 
 
-def share_of_peak(shape: GPTConfig, chars_per_second: float, device: torch.device, n_devices: int) -> float | None:
+def share_of_peak(shape: GPTConfig, plan: Plan, seconds: float, device: torch.device, n_devices: int) -> float | None:
     """The share of a GPU's bfloat16 peak that training used, 0 to 1; None where the peak is not known."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
     peak = next((peak for card, peak in BFLOAT16_PEAK.items() if card in name), None)
-    return operations_per_char(shape) * chars_per_second / (peak * n_devices) if peak else None
+    return operations(shape, plan) / (seconds * peak * n_devices) if peak else None

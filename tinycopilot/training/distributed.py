@@ -77,17 +77,21 @@ def team(device_type: str) -> Iterator[Team]:
 
     Raises UserError where a process of the team is lost: then the others cannot go on either.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
+    said = [os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK")]
+    if not all(word.isdigit() for word in said) or said[0] == "1":
         yield Team()
         return
-    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    world, rank, local_rank = map(int, said)
     if device_type == "cuda":
         torch.cuda.set_device(local_rank)
     dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Team(rank, world, local_rank)
         dist.barrier()
+    except UserError:
+        if rank:
+            raise SystemExit(2) from None  # the one that leads says it
+        raise
     except (RuntimeError, dist.DistBackendError) as error:
         if "onnection" not in str(error) and "peer" not in str(error):
             raise

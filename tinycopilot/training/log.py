@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from typing import Any, Self
 
 
@@ -69,6 +69,16 @@ class TrainLog:
     def chars_per_second(self) -> float:
         """Throughput of the training steps alone."""
         return self.n_chars / self.seconds if self.seconds else 0.0
+
+    def copy(self) -> Self:
+        """A log that goes on by itself. (What happened does not change: the records are shared.)"""
+        return replace(
+            self,
+            blocks=list(self.blocks),
+            looks=list(self.looks),
+            events=list(self.events),
+            hardest=list(self.hardest),
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Plain numbers, words and lists, a row for each Block, Look and HardCharacter: weights_only loads them."""

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,27 +34,36 @@ class Muon(Optimizer):
     """
 
     def __init__(
-        self, matrices: Iterable[Tensor], *, lr: float, momentum: float = 0.95, dtype: torch.dtype = torch.float32
+        self,
+        matrices: Iterable[Tensor] | Iterable[dict[str, Any]],
+        *,
+        lr: float,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+        """A group may say that each of its matrices holds `n_parts` matrices, one below the other."""
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "n_parts": 1})
         self.dtype = dtype
 
     @torch.no_grad()
     def step(self, _closure: None = None) -> None:  # type: ignore[override]
         """Move each matrix that has a gradient."""
+        alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor, float]]] = defaultdict(list)
         for group in self.param_groups:
-            alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor, float]]] = defaultdict(list)
             for weight in group["params"]:
                 if weight.grad is not None:
-                    rows, columns = weight.shape
-                    direction, rate = self._nesterov(weight, weight.grad, group["momentum"]), group["lr"]
-                    if rows > columns:  # laid on its side; a matrix that widens its input takes longer steps
-                        weight, direction, rate = weight.mT, direction.mT, rate * (rows / columns) ** 0.5
-                    alike[tuple(weight.shape)].append((weight, direction, rate))
-            for members in alike.values():
-                updates = orthogonalise(torch.stack([direction for _, direction, _ in members]).to(self.dtype))
-                for (weight, _, rate), update in zip(members, updates, strict=True):
-                    weight.add_(update, alpha=-rate)
+                    direction = self._nesterov(weight, weight.grad, group["momentum"])
+                    parts = zip(weight.chunk(group["n_parts"]), direction.chunk(group["n_parts"]), strict=True)
+                    for matrix, along in parts:
+                        rows, columns = matrix.shape
+                        if rows > columns:  # laid on its side; a matrix that widens its input takes longer steps
+                            alike[columns, rows].append((matrix.mT, along.mT, group["lr"] * (rows / columns) ** 0.5))
+                        else:
+                            alike[rows, columns].append((matrix, along, group["lr"]))
+        for members in alike.values():
+            updates = orthogonalise(torch.stack([along for _, along, _ in members]).to(self.dtype))
+            for (matrix, _, rate), update in zip(members, updates, strict=True):
+                matrix.add_(update, alpha=-rate)
 
     def _nesterov(self, weight: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         """The gradients' moving average, looked at one step ahead."""

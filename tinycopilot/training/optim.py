@@ -1,6 +1,7 @@
 """Which optimiser moves which weights, and how fast over a run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,10 +32,12 @@ def make_optimizers(model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch
 
     `dtype` is what Muon's own products of matrices are taken in. benchmarks/LOG.md has what Muon is worth.
     """
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks.")]
-    inside = set(map(id, matrices))
-    others = [p for p in model.parameters() if id(p) not in inside]
-    muon = Muon(matrices, lr=recipe.muon_rate, dtype=dtype)
+    matrices = {name: p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks.")}
+    fused_qkv = [p for name, p in matrices.items() if name.endswith("qkv.weight")]
+    single = [p for name, p in matrices.items() if not name.endswith("qkv.weight")]
+    others = [p for name, p in model.named_parameters() if name not in matrices]
+    groups: list[dict[str, Any]] = [{"params": fused_qkv, "n_parts": 3}, {"params": single}]
+    muon = Muon(groups, lr=recipe.muon_rate, dtype=dtype)
     fused = others[0].device.type in ("cpu", "cuda")
     adam = AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
     for optimizer in (muon, adam):

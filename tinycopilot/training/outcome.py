@@ -24,6 +24,10 @@ from tinycopilot.training.report import write_report
 from tinycopilot.training.saving import save_pair
 from tinycopilot.training.text import Text
 
+MEASURED_SHARE = 0.03
+MEASURED_CHARS = 20_000
+"""At the end, so much of the held-out text is measured, or this share of what was read, so that it takes no longer."""
+
 
 @dataclass(frozen=True)
 class Replaced:
@@ -51,22 +55,28 @@ def hand_over(
     in_use: ModelPaths,
     world: int,
     say: Callable[[str], None],
+    finish: Callable[[], None],
 ) -> None:
-    """Measure, save, compare with what there was before, draw the report, and say all that."""
+    """Measure, save, `finish` the run, compare with what there was before, draw the report, and say all that."""
     model, log = learner.result(), learner.log
-    targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer))
+    n_chars = max(MEASURED_CHARS, round(MEASURED_SHARE * log.n_chars))
+    targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer, n_chars))
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)
     facts |= _provenance(run, log, model.device, world)
     kept = save_pair(paths, model, run.tokenizer, facts)
+    finish()
     for line in _closing(paths, log, facts):
         say(line)
     if kept:
         say(_way_back(paths, compare(kept, run.corpus.held_out)))
     elif places.to_load() != in_use and in_use.exist():
         say(_way_out(paths, compare(in_use, run.corpus.held_out)))
-    say(f"the whole run in pictures: {_draw(paths, kept, log, facts, command)}")
+    try:
+        say(f"the whole run in pictures: {_draw(paths, kept, log, facts, command)}")
+    except UserError as error:
+        say(f"no pictures of the run: {error}")  # the model is saved: that is what counts
 
 
 def _after(model: TinyGPT, run: Run) -> dict[str, float]:
@@ -96,7 +106,7 @@ def _provenance(run: Run, log: TrainLog, device: torch.device, world: int) -> di
         "best_step": log.best_step,
         "seconds": round(log.seconds, 1),
         "chars_per_second": round(speed),
-        "share_of_peak": share_of_peak(run.shape, speed, device, world),
+        "share_of_peak": share_of_peak(run.shape, run.plan, log.seconds, device, world),
         "device": device.type,
         "threads": torch.get_num_threads(),
         "processes": world,
@@ -116,12 +126,14 @@ def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[st
         lines.append(f"{facts['share_of_peak']:.1%} of what the GPU can do in bfloat16")
     if log.best_step < log.n_steps:
         lines.append(f"the weights are those after step {log.best_step:,}: from there on it learned its text by heart")
-    if "elsewhere_before" in facts:
-        lines.append(
-            f"on held-out text of this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now; "
-            f"on text from elsewhere (the standard library): {facts['elsewhere_before']:.3f} before, "
-            f"{facts['elsewhere_bits']:.3f} now"
-        )
+    if "held_out_before" in facts:
+        line = f"on held-out text of this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now"
+        if "elsewhere_before" in facts:
+            line += (
+                f"; on text from elsewhere (the standard library): {facts['elsewhere_before']:.3f} before, "
+                f"{facts['elsewhere_bits']:.3f} now"
+            )
+        lines.append(line)
     return [*lines, f"saved: {paths.model} and {paths.tokenizer}"]
 
 
@@ -144,15 +156,20 @@ def _way_out(paths: ModelPaths, other: Replaced) -> str:
     )
 
 
+def _as_shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _report_of(paths: ModelPaths) -> Path:
+    return paths.model.with_name(f"{paths.model.stem}.training.html")
+
+
 def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict[str, Any], command: str) -> Path:
     """The report beside the model; that of the model before goes with it."""
-    report = paths.model.with_suffix(".html")
+    report = _report_of(paths)
     if kept and report.exists():
-        report.replace(kept.model.with_suffix(".html"))
-    shown = [
-        (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-        for name, value in facts.items()
-        if value is not None
-    ]
+        with contextlib.suppress(OSError):
+            report.replace(_report_of(kept))
+    shown = [(name.replace("_", " "), _as_shown(value)) for name, value in facts.items() if value is not None]
     write_report(report, log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown)
     return report

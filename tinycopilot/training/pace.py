@@ -1,4 +1,4 @@
-"""From minutes to steps: how long a step takes here, tried on a network that is thrown away."""
+"""From minutes to characters: how long a step takes here, tried on a network that is thrown away."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,21 +11,22 @@ from tinycopilot.training.trainer import train
 
 STEPS_SHARE = 0.94
 """Of the minutes, so much is for steps; looks at the held-out text, checkpoints and the saving take the rest."""
-N_TRIED = 3
+N_TRIED = 2
 
 
-def plan_for(
+def chars_in(
     seconds: float, stages: Sequence[Stage], make_learner: Callable[[], Learner], reader: Reader, team: Team
-) -> Plan:
-    """The plan whose steps take `seconds`, the trying included, as far as the first few steps can tell."""
+) -> float:
+    """How many characters can be read in `seconds`, the trying included, as far as the first few steps can tell."""
     began = time.perf_counter()
     seconds_per_char = 0.0
-    for stage in stages:
-        learner = make_learner()
+    learner = make_learner()
+    for stage in set(stages):
+        share = stage.share * stages.count(stage)
         _seconds_of(1, stage, learner, reader, team)  # the first one is slower: memory is taken, code compiled
-        seconds_per_char += stage.share * _seconds_of(N_TRIED, stage, learner, reader, team)
+        seconds_per_char += share * _seconds_of(N_TRIED, stage, learner, reader, team)
     left = seconds * STEPS_SHARE - (time.perf_counter() - began)
-    return team.answer(lambda: Plan.over(max(0.0, left) / seconds_per_char, stages))
+    return team.answer(lambda: max(0.0, left) / seconds_per_char)
 
 
 def _seconds_of(n_steps: int, stage: Stage, learner: Learner, reader: Reader, team: Team) -> float:

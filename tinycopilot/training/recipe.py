@@ -1,5 +1,6 @@
 """What is decided before the first step: the size, the rates, and how much text is read in batches of which shape."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ SIZES = {
     "small": Size(n_layers=6, n_heads=6, d_model=192),  # 2.7
     "base": Size(n_layers=6, n_heads=6, d_model=384),  # 10.7
 }
+OFTEN = 4
+"""A text that is read more often than so may be learned by heart."""
+N_ROUNDS = 10
 WINDOW = 256
 """Characters that one prediction looks back on, directly."""
 
@@ -30,8 +34,8 @@ ADAPTING_RATE = 0.3
 class Recipe:
     """How a network is taught, whatever its size and its corpus."""
 
-    muon_rate: float = 0.02
-    adam_rate: float = 3e-3
+    muon_rate: float = 0.013
+    adam_rate: float = 6e-3
     clip_norm: float = 1.0
     """Longer gradients are shortened to this."""
     float32: bool = False
@@ -68,8 +72,16 @@ class Plan:
 
     @classmethod
     def over(cls, n_chars: float, stages: Sequence[Stage]) -> "Plan":
-        """The plan that reads about `n_chars` characters, in at least one step of the last stage."""
-        steps = [round(n_chars * stage.share / (stage.batch * stage.window)) for stage in stages]
+        """The plan that reads about `n_chars` characters, in at least one step of the last stage.
+
+        What does not fill a step is left for the next stage whose batches have that shape.
+        """
+        steps: list[int] = []
+        left: Counter[tuple[int, int]] = Counter()
+        for stage in stages:
+            left[stage.batch, stage.window] += round(n_chars * stage.share)
+            steps.append(left[stage.batch, stage.window] // (stage.batch * stage.window))
+            left[stage.batch, stage.window] -= steps[-1] * stage.batch * stage.window
         steps[-1] = max(1, steps[-1])
         return cls(tuple(stages), tuple(steps))
 
@@ -100,21 +112,31 @@ class Plan:
         """How many characters are read, those that are read again included."""
         return self.n_chars_after(self.n_steps)
 
+    def window_after(self, step: int) -> int:
+        """The longest window that the first `step` steps have shown."""
+        return max(self.stages[i].window for i in range(len(self.stages)) if i == 0 or step > sum(self.steps[:i]))
+
     def at(self, step: int) -> tuple[Stage, int, float]:
-        """Of `step`: its stage, how many steps of that stage are behind it, and the share of the run that is."""
-        share, number = self.n_chars_after(step) / self.n_chars, step
+        """Of `step`: its stage, how many steps with batches of that shape are behind it, and the share of the run."""
+        share, left = self.n_chars_after(step) / self.n_chars, step
+        behind: Counter[tuple[int, int]] = Counter()
         for stage, n in zip(self.stages, self.steps, strict=True):
-            if number < n:
-                return stage, number, share
-            number -= n
+            if left < n:
+                return stage, behind[stage.batch, stage.window] + left, share
+            behind[stage.batch, stage.window] += n
+            left -= n
         raise IndexError(f"there are {self.n_steps} steps")
 
 
-def stages_for(window: int, *, adapting: bool) -> tuple[Stage, ...]:
-    """Short windows first: what is nearest is learned first, and attention is cheaper (benchmarks/LOG.md).
+def stages_for(window: int, n_epochs: float, *, adapting: bool) -> tuple[Stage, ...]:
+    """Short windows, then longer ones, then whole ones: more steps over the same text, and less attention in them.
 
-    A model that is adapted knows its whole window already.
+    A text that is read often is learned by heart before the end, and the best network by the way is wanted, which has
+    to know whole windows: hence N_ROUNDS such rounds there. A model that is adapted knows them already. The figures are
+    in benchmarks/LOG.md.
     """
     if adapting:
         return (Stage(16, window, 1.0),)
-    return (Stage(16, window // 4, 0.34), Stage(16, window // 2, 0.33), Stage(16, window, 0.33))
+    n_rounds = 1 if n_epochs <= OFTEN else N_ROUNDS
+    share = 1 / (3 * n_rounds)
+    return (Stage(16, window // 4, share), Stage(16, window // 2, share), Stage(16, window, share)) * n_rounds

@@ -51,7 +51,7 @@ def save_pair(
         folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
         _write_pair(ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME), model, tokenizer, training)
     except OSError:
-        raise UserError(f"{problem}; make room on the disk, and train again") from None
+        raise UserError(f"{problem}; make room on the disk, and save it with --resume") from None
     raise UserError(f"{problem}; the new one is in {folder}: make room, and move it")
 
 

@@ -1,6 +1,7 @@
 """Characters on disk, 16 bits each: written one document after another, read through a map that is never kept open."""
 
 import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
@@ -93,7 +94,10 @@ class TextWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with self._file:
+            if error is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def add(self, document: str) -> None:
         """Append one document."""

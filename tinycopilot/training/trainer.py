@@ -20,9 +20,14 @@ from tinycopilot.training.recipe import Plan
 
 BLOCK_STEPS = 20
 """After so many steps the losses are looked at, and there is a new state to which the run can go back."""
-SPIKE_BITS = 0.75
-"""A block whose mean is this much worse than the best one before it has gone wrong."""
-MAX_ROLLBACKS = 5
+SPIKE_BITS = 1.5
+"""A block whose mean is so much worse than the worst of the RECENT_BLOCKS before it has gone wrong."""
+RECENT_BLOCKS = 10
+MAX_ATTEMPTS = 5
+
+
+class DivergedError(UserError):
+    """A run that cannot go on."""
 
 
 def train(
@@ -36,31 +41,30 @@ def train(
 ) -> None:
     """Take the steps of `plan` that `learner` has not taken yet; its `result` is then what was best on held-out text.
 
-    After each of `look_steps`, `look` measures that.
-
-    With one thread, a run that went on from a snapshot ends with the very weights of one that never stopped. A small
-    corpus, read often, is learned by heart in the end, which makes all other text less likely again: hence the best
-    look rather than the last. Raises UserError where the losses are no numbers, or leap, time and again.
+    `look` measures that, at the end of each block into which one of `look_steps` falls. With one thread, a run that
+    went on from a snapshot ends with the very weights of one that never stopped. A small corpus, read often, is learned
+    by heart in the end, which makes all other text less likely again: hence the best look rather than the last. Raises
+    UserError where the losses are no numbers, or leap, time and again.
     """
     model, optimizers, recipe = learner.model, learner.optimizers, learner.recipe
     forward = team.joined(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
     autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=learner.low_precision)
-    good = learner.snapshot()
+    proven = latest = learner.snapshot()  # from `proven` on, a whole block went well
 
     while learner.log.n_steps < plan.n_steps:
-        first, losses = learner.log.n_steps, list[Tensor]()
+        first, losses, norms = learner.log.n_steps, list[Tensor](), list[Tensor]()
         started = time.perf_counter()
         for step in range(first, min(first + BLOCK_STEPS, plan.n_steps)):
             stage, number, share = plan.at(step)
-            number += learner.n_rollbacks * BLOCK_STEPS  # past the text that was on the table when it went wrong
-            rate = rate_at(step, share) * 0.5**learner.n_rollbacks
+            number += learner.n_skipped  # past the text that was on the table when it went wrong
+            rate = rate_at(step, share) * 0.5**learner.n_attempts
             set_schedule(optimizers, step, rate)
             inputs, targets = reader.batch(stage.batch, stage.window, number, team.rank, team.world)  # (B, T) each
             with autocast:
                 logits = forward(inputs)  # (B, T, V)
             loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+            norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm))
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -68,9 +72,9 @@ def train(
             observer.step(losses[-1], stage.batch * stage.window)
         bits = (team.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
 
-        if trouble := what_is_wrong(bits, learner.log.blocks):
-            roll_back(learner, good, f"steps {first + 1:,} to {first + len(bits):,}: {trouble}", observer)
-            good = learner.snapshot()
+        if trouble := what_is_wrong(bits, torch.stack(norms).tolist(), learner.log.blocks):
+            roll_back(learner, proven, f"steps {first + 1:,} to {first + len(bits):,}: {trouble}", observer)
+            proven = latest = learner.snapshot()
             continue
         log = learner.log
         log.n_steps, log.n_chars = first + len(bits), plan.n_chars_after(first + len(bits))
@@ -80,28 +84,32 @@ def train(
         if look and any(first < due <= log.n_steps for due in look_steps):
             log.looks.append(look(learner))
             observer.look(log.looks[-1])
-            if log.looks[-1].bits == min(each.bits for each in log.looks):
-                learner.remember_best()
-        good = learner.snapshot()
-        observer.keep(good)
+            if plan.window_after(log.n_steps) == model.config.window:  # else it would not know what to do with it
+                learner.remember_if_best(log.looks[-1].bits)
+        learner.recover()
+        proven, latest = latest, learner.snapshot()
+        observer.keep(proven)
+    observer.keep(latest)
 
 
-def what_is_wrong(bits: Sequence[float], before: Sequence[Block]) -> str:
-    """What is wrong with a block's losses, or nothing: the empty string."""
+def what_is_wrong(bits: Sequence[float], norms: Sequence[float], before: Sequence[Block]) -> str:
+    """What is wrong with a block's losses and gradients, or nothing: the empty string."""
     if not all(map(math.isfinite, bits)):
         return "a loss that is not a number"
-    mean, best = sum(bits) / len(bits), min((block.bits for block in before), default=math.inf)
-    if mean > best + SPIKE_BITS:
-        return f"the loss leapt from {best:.2f} to {mean:.2f} bits per character"
+    if not all(map(math.isfinite, norms)):
+        return "a gradient that is not a number"
+    mean, usual = sum(bits) / len(bits), max((block.bits for block in before[-RECENT_BLOCKS:]), default=math.inf)
+    if mean > usual + SPIKE_BITS:
+        return f"the loss leapt from {usual:.2f} to {mean:.2f} bits per character"
     return ""
 
 
-def roll_back(learner: Learner, good: dict[str, Any], trouble: str, observer: Observer) -> None:
-    """Go back to `good`, to go on from there past the text that did it, at half the rate (as PaLM's training did)."""
-    n_rollbacks = learner.n_rollbacks + 1
-    if n_rollbacks > MAX_ROLLBACKS:
-        raise UserError(f"{trouble}, after {MAX_ROLLBACKS} attempts to go on past it; try another --seed")
-    learner.restore(good)
-    learner.n_rollbacks = n_rollbacks
+def roll_back(learner: Learner, proven: dict[str, Any], trouble: str, observer: Observer) -> None:
+    """Go back to `proven`, to go on from there past the text that did it (as PaLM's training did), at half the rate."""
+    n_attempts, n_skipped = learner.n_attempts + 1, learner.n_skipped + 2 * BLOCK_STEPS
+    if n_attempts > MAX_ATTEMPTS:
+        raise DivergedError(f"{trouble}, after {MAX_ATTEMPTS} attempts to go on past it; try another --seed")
+    learner.restore(proven)
+    learner.n_attempts, learner.n_skipped, learner.n_sound = n_attempts, n_skipped, 0
     learner.log.events.append(f"{trouble}; back to step {learner.log.n_steps:,}, past this text, at half the rate")
     observer.event(learner.log.events[-1])

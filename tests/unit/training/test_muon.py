@@ -32,6 +32,19 @@ def test_it_is_pytorchs_muon(seed: int, momentum: float) -> None:
         assert (a - b).norm() <= 0.03 * (b - zero).norm()
 
 
+def test_a_fused_matrix_is_its_parts() -> None:
+    """Queries, keys and values lie in one matrix, and are three all the same."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [nn.Parameter(torch.randn(8, 8, generator=generator)) for _ in range(3)]
+    fused = nn.Parameter(torch.cat([part.detach() for part in parts]))
+    for part in parts:
+        part.grad = torch.randn(8, 8, generator=generator)
+    fused.grad = torch.cat([part.grad for part in parts if part.grad is not None])
+    Muon(parts, lr=0.1).step()
+    Muon([{"params": [fused], "n_parts": 3}], lr=0.1).step()
+    assert torch.equal(fused, torch.cat(list(parts)))
+
+
 def test_all_directions_become_about_equally_large() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(5, 12, 40, generator=generator) @ torch.diag(torch.logspace(0, -1, 40))

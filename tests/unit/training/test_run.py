@@ -11,8 +11,8 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.training import begin
 from tinycopilot.training.begin import DEFAULTS, Request
-from tinycopilot.training.device import choose_device, operations_per_char, share_of_peak
-from tinycopilot.training.recipe import SIZES, Size
+from tinycopilot.training.device import choose_device, operations, share_of_peak
+from tinycopilot.training.recipe import SIZES, Plan, Size, Stage
 from tinycopilot.training.run import run_training
 
 RUST = "".join(f"pub fn add_{i}(a: i32) -> i32 {{\n    a + {i}\n}}\n\n" for i in range(200))
@@ -127,8 +127,8 @@ def test_the_report_is_kept_with_the_model_it_is_about(corpus: Path, tmp_path: P
     for epochs in (1, 2):
         command = f"tinycopilot train --epochs {epochs}"
         run_training(Request([str(corpus)], ["rs"], epochs=epochs, model_path=str(path), device="cpu", command=command))
-    assert "--epochs 1" in (tmp_path / "m.1.html").read_text("utf-8")
-    assert "--epochs 2" in (tmp_path / "m.html").read_text("utf-8")
+    assert "--epochs 1" in (tmp_path / "m.1.training.html").read_text("utf-8")
+    assert "--epochs 2" in (tmp_path / "m.training.html").read_text("utf-8")
 
 
 def test_every_flag_that_decides_what_is_learned_has_a_default() -> None:
@@ -152,8 +152,11 @@ def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     shape = GPTConfig(vocab_size=10, n_layers=2, n_heads=2, d_model=8, window=16)
     in_products = 2 * 12 * 64 + 10 * 8 + 2 * 4 * 8 + 2 * 8
-    assert operations_per_char(shape) == 6 * in_products + 12 * 2 * 8 * 16
-    assert share_of_peak(shape, 1e6, torch.device("cpu"), 1) is None
+    plan = Plan((Stage(4, 8, 0.5), Stage(4, 16, 0.5)), (3, 5))
+    expected = 3 * 4 * 8 * (6 * in_products + 12 * 2 * 8 * 8) + 5 * 4 * 16 * (6 * in_products + 12 * 2 * 8 * 16)
+    assert operations(shape, plan) == expected
+    assert share_of_peak(shape, plan, 2.0, torch.device("cpu"), 1) is None
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100 80GB HBM3")
-    expected = operations_per_char(shape) * 1e6 / (2 * 989e12)
-    assert share_of_peak(shape, 1e6, torch.device("cuda"), 2) == pytest.approx(expected)
+    assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 2) == pytest.approx(expected / 3 / (2 * 989e12))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA L40S")
+    assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 1) == pytest.approx(expected / 3 / 362e12)

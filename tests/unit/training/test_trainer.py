@@ -8,13 +8,13 @@ import torch
 from learning import CPU, PLAN, Lesson, same_weights
 from torch import Tensor
 
-from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
+from tinycopilot.training.learner import RECOVERY_BLOCKS
 from tinycopilot.training.log import Block
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.optim import rate_at
 from tinycopilot.training.recipe import Plan, Recipe, Stage
-from tinycopilot.training.trainer import BLOCK_STEPS, MAX_ROLLBACKS, train, what_is_wrong
+from tinycopilot.training.trainer import BLOCK_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
 
 
 class Notes(Observer):
@@ -100,6 +100,7 @@ def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(stopped_after: int, 
     train(resumed, PLAN, lesson.reader(), lesson.look, {75, 150})
     ends = [whole.snapshot(), resumed.snapshot()]
     for end in ends:
+        end["log"] = end["log"].to_data()
         for row in (*end["log"]["blocks"], *end["log"]["looks"]):
             row[2] = 0.0  # the seconds that it took
         end["log"]["seconds"] = 0.0
@@ -133,7 +134,7 @@ class Poisoned(Reader):
 
 
 @pytest.mark.parametrize(
-    ("factor", "named"), [(math.nan, "a loss that is not a number"), (-60.0, "the loss leapt from")]
+    ("factor", "named"), [(math.nan, "a loss that is not a number"), (-200.0, "the loss leapt from")]
 )
 def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
     learner, notes = lesson.learner(), Notes()
@@ -141,8 +142,8 @@ def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, les
     assert len(notes.events) == 1
     assert notes.events == learner.log.events
     assert notes.events[0].startswith(f"steps 81 to 100: {named}")
-    assert "back to step 80" in notes.events[0]
-    assert learner.n_rollbacks == 1
+    assert "back to step 60" in notes.events[0]  # from 80 on, no whole block had gone well
+    assert learner.n_attempts == 1
     assert learner.log.n_steps == 150
     assert [block.step for block in learner.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
     assert learner.log.blocks[-1].rate == pytest.approx(0.5 * rate_at(149, PLAN.at(149)[2]))  # from then on, half
@@ -152,19 +153,50 @@ def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, les
 
 def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
     learner, notes = lesson.learner(), Notes()
-    with pytest.raises(UserError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
+    with pytest.raises(DivergedError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
         train(learner, PLAN, Poisoned(lesson, learner, range(0, 10**6), math.nan), None, (), notes)
-    assert len(notes.events) == MAX_ROLLBACKS
+    assert len(notes.events) == MAX_ATTEMPTS
     assert len(notes.kept) == 60 // BLOCK_STEPS  # what was kept is sound
     assert all(torch.isfinite(weight).all() for weight in notes.kept[-1]["weights"].values())
 
 
 def test_ordinary_noise_is_not_a_spike() -> None:
     before = [Block(20, 1, 1.0, 3.0, 1.0), Block(40, 2, 2.0, 2.0, 1.0)]
-    assert what_is_wrong([2.4, 2.6], before) == ""
-    assert what_is_wrong([9.0], []) == ""
-    assert "from 2.00 to 3.00" in what_is_wrong([2.9, 3.1], before)
-    assert "not a number" in what_is_wrong([2.0, math.inf], before)
+    assert what_is_wrong([4.4, 4.4], [1.0], before) == ""
+    assert what_is_wrong([9.0], [1.0], []) == ""
+    assert "from 3.00 to 4.60" in what_is_wrong([4.5, 4.7], [1.0], before)
+    assert "loss that is not a number" in what_is_wrong([2.0, math.inf], [1.0], before)
+    assert "gradient that is not a number" in what_is_wrong([2.0, 2.0], [1.0, math.nan], before)
+
+
+@pytest.mark.parametrize("at", [5, 18, 19])
+def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int, lesson: Lesson) -> None:
+    """Also in a block's last step, whose loss was still a number."""
+    learner, notes = lesson.learner(), Notes()
+    n_steps = 0
+
+    def spoil(gradient: Tensor) -> Tensor:
+        nonlocal n_steps
+        n_steps += 1
+        return gradient * math.nan if n_steps == 80 + at + 1 else gradient
+
+    learner.model.head.weight.register_hook(spoil)
+    train(learner, PLAN, lesson.reader(), lesson.look, {150}, notes)
+    assert len(notes.events) == 1
+    assert "not a number" in notes.events[0]
+    assert "back to step 60" in notes.events[0]
+    for snapshot in notes.kept:
+        assert all(torch.isfinite(weight).all() for weight in snapshot["weights"].values())
+
+
+def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
+    learner = lesson.learner()
+    learner.n_attempts, learner.n_skipped = 3, 120
+    for _ in range(RECOVERY_BLOCKS):
+        assert learner.n_attempts == 3
+        learner.recover()
+    assert learner.n_attempts == 0
+    assert learner.n_skipped == 120
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
