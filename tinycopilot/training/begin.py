@@ -129,7 +129,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
             f"of {shape.window}; add more text"
         )
     recipe = Recipe.for_run(adapting=bool(init), float32=asked["precision"] == "float32", seed=asked["seed"])
-    stages = stages_for(shape.window, asked["epochs"] or 1, adapting=bool(init))
+    stages = stages_for(shape.window, adapting=bool(init))
     if any(stage.batch % crew.world for stage in stages):
         raise UserError(
             f"{crew.world} processes cannot share the batches of {stages[-1].batch} windows; take 2, 4 or 8"
@@ -140,7 +140,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
         n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_learner(run, device), reader, crew)
-        plan = Plan.over(n_chars, stages_for(shape.window, n_chars / len(corpus.train), adapting=bool(init)))
+        plan = Plan.over(n_chars, stages)
         run = dataclasses.replace(run, plan=plan)
     say(
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "

@@ -19,9 +19,6 @@ SIZES = {
     "small": Size(n_layers=6, n_heads=6, d_model=192),  # 2.7
     "base": Size(n_layers=6, n_heads=6, d_model=384),  # 10.7
 }
-OFTEN = 4
-"""A text that is read more often than so may be learned by heart."""
-N_ROUNDS = 10
 WINDOW = 256
 """Characters that one prediction looks back on, directly."""
 
@@ -34,8 +31,8 @@ ADAPTING_RATE = 0.3
 class Recipe:
     """How a network is taught, whatever its size and its corpus."""
 
-    muon_rate: float = 0.013
-    adam_rate: float = 6e-3
+    muon_rate: float = 0.02
+    adam_rate: float = 3e-3
     clip_norm: float = 1.0
     """Longer gradients are shortened to this."""
     float32: bool = False
@@ -128,15 +125,11 @@ class Plan:
         raise IndexError(f"there are {self.n_steps} steps")
 
 
-def stages_for(window: int, n_epochs: float, *, adapting: bool) -> tuple[Stage, ...]:
-    """Short windows, then longer ones, then whole ones: more steps over the same text, and less attention in them.
+def stages_for(window: int, *, adapting: bool) -> tuple[Stage, ...]:
+    """Short windows for the first quarter of the text, then whole ones (benchmarks/LOG.md has other mixtures).
 
-    A text that is read often is learned by heart before the end, and the best network by the way is wanted, which has
-    to know whole windows: hence N_ROUNDS such rounds there. A model that is adapted knows them already. The figures are
-    in benchmarks/LOG.md.
+    What is nearest is learned first, in more steps and with less attention. A model that is adapted knows it already.
     """
     if adapting:
         return (Stage(16, window, 1.0),)
-    n_rounds = 1 if n_epochs <= OFTEN else N_ROUNDS
-    share = 1 / (3 * n_rounds)
-    return (Stage(16, window // 4, share), Stage(16, window // 2, share), Stage(16, window, share)) * n_rounds
+    return (Stage(16, window // 4, 0.10), Stage(16, window // 2, 0.15), Stage(16, window, 0.75))

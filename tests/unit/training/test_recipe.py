@@ -34,26 +34,23 @@ def test_a_plan_reads_what_it_is_to_read(stages: list[Stage], n_chars: int) -> N
 
 
 def test_the_last_stage_has_the_whole_window() -> None:
-    for adapting, n_epochs in ((False, 1), (False, 20), (True, 1)):
-        stages = stages_for(256, n_epochs, adapting=adapting)
+    for adapting in (False, True):
+        stages = stages_for(256, adapting=adapting)
         assert stages[-1].window == 256
         assert math.isclose(sum(stage.share for stage in stages), 1)
 
 
-def test_whole_windows_are_seen_however_short_the_run() -> None:
-    plan = Plan.over(60_000, stages_for(256, 20, adapting=False))
-    read = dict.fromkeys((64, 128, 256), 0)
-    for step in range(plan.n_steps):
-        stage = plan.at(step)[0]
-        read[stage.window] += stage.batch * stage.window
-    assert all(abs(n_chars - 20_000) < 16 * window for window, n_chars in read.items())
+def test_whole_windows_are_most_of_what_is_seen_however_short_the_run() -> None:
+    plan = Plan.over(60_000, stages_for(256, adapting=False))
+    whole = plan.steps[-1] * plan.stages[-1].batch * plan.stages[-1].window
+    assert abs(whole - 45_000) < 16 * 256
 
 
 def test_looks_are_few_and_the_last_is_at_the_end() -> None:
-    long = Plan.over(10_000_000, stages_for(256, 20, adapting=False))
+    long = Plan.over(10_000_000, stages_for(256, adapting=False))
     assert len(long.looks(20_000)) == 10
     assert max(long.looks(20_000)) == long.n_steps
-    short = Plan.over(500_000, stages_for(256, 20, adapting=False))
+    short = Plan.over(500_000, stages_for(256, adapting=False))
     assert short.looks(20_000) == {short.n_steps}
 
 
@@ -81,8 +78,6 @@ def test_each_weight_has_one_optimizer() -> None:
     assert len(moved[0]) == 2 * 4  # qkv, o_proj, up and down of each block
 
 
-def test_windows_grow_and_in_rounds_where_a_text_is_read_often() -> None:
-    once, often = (Plan.over(10_000_000, stages_for(256, n_epochs, adapting=False)) for n_epochs in (1, 20))
-    assert [stage.window for stage in once.stages] == [64, 128, 256]
-    assert [once.window_after(step) for step in (1, once.steps[0] + 1, once.n_steps)] == [64, 128, 256]
-    assert often.window_after(often.n_steps // 9) == 256
+def test_windows_grow() -> None:
+    plan = Plan.over(10_000_000, stages_for(256, adapting=False))
+    assert [plan.window_after(step) for step in (1, plan.steps[0] + 1, plan.n_steps)] == [64, 128, 256]
