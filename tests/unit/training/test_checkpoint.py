@@ -40,7 +40,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def request(corpus: Path, model: Path, **more: object) -> Request:
-    return Request(corpus=[str(corpus)], epochs=2, model_path=str(model), device="cpu", **more)  # type: ignore[arg-type]
+    return Request(corpus=[str(corpus)], epochs=4, model_path=str(model), device="cpu", **more)  # type: ignore[arg-type]
 
 
 def weights(path: Path) -> TinyGPT:
@@ -108,7 +108,7 @@ def batch(*arguments):
     return read(*arguments)
 begin.Reader.batch = batch
 resume = sys.argv[4:] == ["resume"]
-what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 2}
+what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 4}
 run_training(begin.Request(model_path=sys.argv[2], device="cpu", **what))
 """
 
@@ -148,7 +148,7 @@ def stopped(corpus: Path, tmp_path: Path) -> Path:
         ({"seed": 1}, "--seed was 0, not 1"),
         ({"size": "base"}, "--size was nano, not base"),
         ({"corpus": ["stdlib"]}, r"--corpus was \S+text.py, not stdlib"),
-        ({"epochs": 3}, "--epochs was 2, not 3"),
+        ({"epochs": 3}, "--epochs was 4, not 3"),
         ({"minutes": 3}, "--minutes was not given, not 3"),
         ({"ext": ["rs"]}, "--ext was .py, not .rs"),
         ({"precision": "float32"}, "--precision was auto, not float32"),
@@ -252,8 +252,8 @@ def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None
     run_training(request(corpus, tmp_path / "m.pth"))
     training = load_data(tmp_path / "m.pth", "model", {"training": dict})["training"]
     assert training["corpus"] == "text.py"
-    assert training["chars"] == pytest.approx(2 * training["train_chars"], rel=0.2)
-    assert training["epochs"] == 2
+    assert training["chars"] == pytest.approx(4 * training["train_chars"], rel=0.2)
+    assert training["epochs"] == 4
     assert str(tmp_path) not in str(training)
     report = (tmp_path / "m.training.html").read_text("utf-8")
     assert "text.py" in report

