@@ -24,10 +24,6 @@ from tinycopilot.training.report import write_report
 from tinycopilot.training.saving import save_pair
 from tinycopilot.training.text import Text
 
-MEASURED_SHARE = 0.03
-MEASURED_CHARS = 20_000
-"""At the end, so much of the held-out text is measured, or this share of what was read, so that it takes no longer."""
-
 
 @dataclass(frozen=True)
 class Replaced:
@@ -59,8 +55,7 @@ def hand_over(
 ) -> None:
     """Measure, save, `finish` the run, compare with what there was before, draw the report, and say all that."""
     model, log = learner.result(), learner.log
-    n_chars = max(MEASURED_CHARS, round(MEASURED_SHARE * log.n_chars))
-    targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer, n_chars))
+    targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer))
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)

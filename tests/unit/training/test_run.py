@@ -9,7 +9,7 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training import begin
+from tinycopilot.training import begin, outcome
 from tinycopilot.training.begin import DEFAULTS, Request
 from tinycopilot.training.device import choose_device, operations, share_of_peak
 from tinycopilot.training.recipe import SIZES, Plan, Size, Stage
@@ -120,6 +120,21 @@ def test_adapting_can_go_on_without_the_model_it_began_with(corpus: Path, tmp_pa
     first.unlink()
     run_training(Request(resume=True, model_path=str(second), device="cpu"))
     assert second.exists()
+
+
+def test_what_is_compared_is_measured_on_the_same_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short run over a long text: the new model and the one before are measured on one and the same."""
+    (tmp_path / "long.py").write_text("".join(f"value_{i} = {i * 7919}\n" for i in range(40_000)))
+    measured: list[int] = []
+    for module, name in ((outcome, "bits_of_each"), (outcome, "bits_per_char")):
+        original = getattr(module, name)
+        noted = lambda model, ids, original=original: measured.append(len(ids)) or original(model, ids)  # noqa: E731
+        monkeypatch.setattr(module, name, noted)
+    request = Request([str(tmp_path / "long.py")], epochs=0.001, model_path=str(tmp_path / "m.pth"), device="cpu")
+    run_training(request)
+    run_training(request)
+    assert len(measured) == 3
+    assert len(set(measured)) == 1
 
 
 def test_the_report_is_kept_with_the_model_it_is_about(corpus: Path, tmp_path: Path) -> None:
