@@ -30,7 +30,7 @@ class Muon(Optimizer):
     """`torch.optim.Muon` (a test holds it to that), with matrices of one shape taken together.
 
     PyTorch's takes one matrix after another, and always in bfloat16, which a processor without such units has to
-    emulate: there its step took six times as long as all the rest of training together (benchmarks/LOG.md).
+    emulate: there its step took nearly three times as long as the rest of training together (benchmarks/LOG.md).
     """
 
     def __init__(

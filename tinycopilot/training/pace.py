@@ -21,10 +21,9 @@ def chars_in(
     began = time.perf_counter()
     seconds_per_char = 0.0
     learner = make_learner()
-    for stage in set(stages):
-        share = stage.share * stages.count(stage)
+    for stage in stages:
         _seconds_of(1, stage, learner, reader, team)  # the first one is slower: memory is taken, code compiled
-        seconds_per_char += share * _seconds_of(N_TRIED, stage, learner, reader, team)
+        seconds_per_char += stage.share * _seconds_of(N_TRIED, stage, learner, reader, team)
     left = seconds * STEPS_SHARE - (time.perf_counter() - began)
     return team.answer(lambda: max(0.0, left) / seconds_per_char)
 

@@ -69,16 +69,8 @@ class Plan:
 
     @classmethod
     def over(cls, n_chars: float, stages: Sequence[Stage]) -> "Plan":
-        """The plan that reads about `n_chars` characters, in at least one step of the last stage.
-
-        What does not fill a step is left for the next stage whose batches have that shape.
-        """
-        steps: list[int] = []
-        left: Counter[tuple[int, int]] = Counter()
-        for stage in stages:
-            left[stage.batch, stage.window] += round(n_chars * stage.share)
-            steps.append(left[stage.batch, stage.window] // (stage.batch * stage.window))
-            left[stage.batch, stage.window] -= steps[-1] * stage.batch * stage.window
+        """The plan that reads about `n_chars` characters, in at least one step of the last stage."""
+        steps = [round(n_chars * stage.share / (stage.batch * stage.window)) for stage in stages]
         steps[-1] = max(1, steps[-1])
         return cls(tuple(stages), tuple(steps))
 
