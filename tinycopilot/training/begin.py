@@ -131,9 +131,8 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     recipe = Recipe.for_run(adapting=bool(init), float32=asked["precision"] == "float32", seed=asked["seed"])
     stages = stages_for(shape.window, adapting=bool(init))
     if any(stage.batch % crew.world for stage in stages):
-        raise UserError(
-            f"{crew.world} processes cannot share the batches of {stages[-1].batch} windows; take 2, 4 or 8"
-        )
+        smallest = min(stage.batch for stage in stages)
+        raise UserError(f"{crew.world} processes cannot share {smallest} windows; take a number that divides {smallest}")
     plan = Plan.over((asked["epochs"] or 0) * len(corpus.train), stages)
     facts = crew.answer(lambda: _before(init, corpus, asked, folder))
     run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)

@@ -1,9 +1,6 @@
 """How good a network is on text that it never learned from: bits per character, where they go, and a sample."""
 
-import contextlib
-import dataclasses
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -12,17 +9,6 @@ from torch.nn import functional as F
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.training.log import HardCharacter
-
-
-@contextlib.contextmanager
-def looking_back(model: TinyGPT, window: int) -> Iterator[None]:
-    """In the block, `model` sees `window` characters: beyond what it was taught with yet, it would only be confused."""
-    whole = model.config
-    model.config = dataclasses.replace(whole, window=window)
-    try:
-        yield
-    finally:
-        model.config = whole
 
 
 def bits_per_char(model: TinyGPT, ids: Tensor, streams: int = 32) -> float:

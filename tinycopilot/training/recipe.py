@@ -101,10 +101,6 @@ class Plan:
         """How many characters are read, those that are read again included."""
         return self.n_chars_after(self.n_steps)
 
-    def window_after(self, step: int) -> int:
-        """The longest window that the first `step` steps have shown."""
-        return max(self.stages[i].window for i in range(len(self.stages)) if i == 0 or step > sum(self.steps[:i]))
-
     def at(self, step: int) -> tuple[Stage, int, float]:
         """Of `step`: its stage, how many steps with batches of that shape are behind it, and the share of the run."""
         share, left = self.n_chars_after(step) / self.n_chars, step
@@ -118,10 +114,11 @@ class Plan:
 
 
 def stages_for(window: int, *, adapting: bool) -> tuple[Stage, ...]:
-    """Short windows for the first quarter of the text, then whole ones (benchmarks/LOG.md has other mixtures).
+    """Small batches first, for more steps from the same text; larger ones when what is left to learn is finer.
 
-    What is nearest is learned first, in more steps and with less attention. A model that is adapted knows it already.
+    Always whole windows: one that grows is learned anew each time (benchmarks/LOG.md). A model that is adapted is past
+    the beginning.
     """
     if adapting:
         return (Stage(16, window, 1.0),)
-    return (Stage(16, window // 4, 0.10), Stage(16, window // 2, 0.15), Stage(16, window, 0.75))
+    return (Stage(4, window, 0.1), Stage(8, window, 0.6), Stage(16, window, 0.3))

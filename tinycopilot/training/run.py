@@ -19,7 +19,7 @@ from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import Team, team
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import Look
-from tinycopilot.training.measure import bits_per_char, looking_back, write_sample
+from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.outcome import hand_over
 from tinycopilot.training.progress import TerminalProgress
@@ -70,10 +70,8 @@ def learn(
 
     def look(learner: Learner) -> Look:
         log, model = learner.log, learner.model
-        with looking_back(model, run.plan.window_after(log.n_steps)):
-            bits = bits_per_char(model, sample)
-            text = write_sample(model, run.tokenizer, prompt)
-        return Look(log.n_steps, log.n_chars, log.seconds, bits, text)
+        text = write_sample(model, run.tokenizer, prompt)
+        return Look(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, sample), text)
 
     steps = run.plan.looks(len(sample))
     if not crew.leads:

@@ -84,8 +84,7 @@ def train(
         if look and any(first < due <= log.n_steps for due in look_steps):
             log.looks.append(look(learner))
             observer.look(log.looks[-1])
-            if plan.window_after(log.n_steps) == model.config.window:  # else it would not know what to do with it
-                learner.remember_if_best(log.looks[-1].bits)
+            learner.remember_if_best(log.looks[-1].bits)
         learner.recover()
         proven, latest = latest, learner.snapshot()
         observer.keep(proven)
