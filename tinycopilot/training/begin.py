@@ -132,7 +132,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     stages = stages_for(shape.window, adapting=bool(init))
     if any(stage.batch % crew.world for stage in stages):
         smallest = min(stage.batch for stage in stages)
-        raise UserError(f"{crew.world} processes cannot share {smallest} windows; take a number that divides {smallest}")
+        raise UserError(f"{crew.world} processes cannot share {smallest} windows; take a number that divides those")
     plan = Plan.over((asked["epochs"] or 0) * len(corpus.train), stages)
     facts = crew.answer(lambda: _before(init, corpus, asked, folder))
     run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)
