@@ -1,6 +1,7 @@
-"""Text on disk -> batches of windows: which windows the k-th batch holds is a pure function, so a run can go on at any.
+"""Text on disk -> batches of windows: which windows a batch holds is a pure function, so a run can go on at any.
 
-A `Reader` gives a batch by its number; nothing is kept between two batches, and no list of all windows is ever made.
+A `Reader` gives a batch by the number of its first window in the shuffled order, so that batches of any size read on
+where others ended; nothing is kept between two batches, and no list of all windows is ever made.
 """
 
 import hashlib
@@ -46,14 +47,14 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def window_starts(n_chars: int, batch: int, window: int, number: int, seed: int) -> NDArray[np.int64]:
-    """Where the windows of the `number`-th batch begin, (B,).
+def window_starts(n_chars: int, batch: int, window: int, first: int, seed: int) -> NDArray[np.int64]:
+    """Where the windows of a batch begin, (B,): the `first`-th in the shuffled order, and those after it.
 
     Once through the text in windows that do not overlap, shuffled; then again, cut at another offset, so that what was
     a window's first character, with nothing to look back on, is in the middle of one the next time.
     """
     n_windows = (n_chars - 1) // window
-    place = np.arange(number * batch, (number + 1) * batch)
+    place = np.arange(first, first + batch)
     starts = np.empty(batch, np.int64)
     for epoch in np.unique(place // n_windows):
         here = place // n_windows == epoch
@@ -80,9 +81,12 @@ class Reader:
         on_device = device.type != "cpu" and 2 * len(text) <= ON_DEVICE_BYTES
         self._held = ids_of(text, tokenizer).to(device) if on_device else None
 
-    def batch(self, batch: int, window: int, number: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of the `number`-th batch, (B, T) each, int64: every `world`-th row from `rank` on."""
-        starts = window_starts(len(self._text), batch, window, number, self._seed)[rank::world]
+    def batch(self, batch: int, window: int, first: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+        """Inputs and targets, (B, T) each, int64, of the `first`-th window and those after it.
+
+        Every `world`-th row from `rank` on.
+        """
+        starts = window_starts(len(self._text), batch, window, first, self._seed)[rank::world]
         if self._held is None:
             ids = _as_ids(self._text.windows(starts, window + 1), self._tokenizer).to(self._device)  # (B, T + 1)
         else:

@@ -102,13 +102,13 @@ class Plan:
         return self.n_chars_after(self.n_steps)
 
     def at(self, step: int) -> tuple[Stage, int, float]:
-        """Of `step`: its stage, how many steps with batches of that shape are behind it, and the share of the run."""
+        """Of `step`: its stage, how many windows of that length were read before it, and the share of the run."""
         share, left = self.n_chars_after(step) / self.n_chars, step
-        behind: Counter[tuple[int, int]] = Counter()
+        behind: Counter[int] = Counter()
         for stage, n in zip(self.stages, self.steps, strict=True):
             if left < n:
-                return stage, behind[stage.batch, stage.window] + left, share
-            behind[stage.batch, stage.window] += n
+                return stage, behind[stage.window] + left * stage.batch, share
+            behind[stage.window] += n * stage.batch
             left -= n
         raise IndexError(f"there are {self.n_steps} steps")
 

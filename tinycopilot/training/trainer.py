@@ -55,11 +55,13 @@ def train(
         first, losses, norms = learner.log.n_steps, list[Tensor](), list[Tensor]()
         started = time.perf_counter()
         for step in range(first, min(first + BLOCK_STEPS, plan.n_steps)):
-            stage, number, share = plan.at(step)
-            number += learner.n_skipped  # past the text that was on the table when it went wrong
+            stage, first_window, share = plan.at(step)
+            first_window += learner.n_skipped * stage.batch  # past the text that was on the table when it went wrong
             rate = rate_at(step, share) * 0.5**learner.n_attempts
             set_schedule(optimizers, step, rate)
-            inputs, targets = reader.batch(stage.batch, stage.window, number, team.rank, team.world)  # (B, T) each
+            inputs, targets = reader.batch(
+                stage.batch, stage.window, first_window, team.rank, team.world
+            )  # (B, T) each
             with autocast:
                 logits = forward(inputs)  # (B, T, V)
             loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())

@@ -100,7 +100,7 @@ def test_what_the_leader_cannot_do_is_said_once(tmp_path: Path) -> None:
     assert result.stderr.count("nowhere.py: there is no such file") == 1
 
 
-def test_three_processes_cannot_share_sixteen_windows(corpus: Path, tmp_path: Path) -> None:
+def test_three_processes_cannot_share_four_windows(corpus: Path, tmp_path: Path) -> None:
     result = run_command(tmp_path, 3, "--corpus", str(corpus), "--model_path", str(tmp_path / "m.pth"))
     assert result.returncode != 0
     assert result.stderr.count("3 processes cannot share 4 windows") == 1

@@ -126,11 +126,11 @@ class Poisoned(Reader):
         super().__init__(lesson.corpus.train, lesson.tokenizer, CPU)
         self._learner, self._at, self._factor = learner, at, factor
 
-    def batch(self, batch: int, window: int, number: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
-        if window == 32 and number in self._at:
+    def batch(self, batch: int, window: int, first: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+        if window == 32 and first // batch in self._at:
             with torch.no_grad():
                 self._learner.model.head.weight.mul_(self._factor)
-        return super().batch(batch, window, number, rank, world)
+        return super().batch(batch, window, first, rank, world)
 
 
 @pytest.mark.parametrize(
