@@ -39,8 +39,8 @@ def tokenizer() -> SimpleTokenizer:
 
 @pytest.fixture(scope="session")
 def model(tokenizer: SimpleTokenizer) -> TinyGPT:
-    """Two layers of width 32 with a window of 8 and so a reach of 15, in float64: small, and exact."""
-    config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8)
+    """Two layers of width 32, a window of 8, convolutions of 3, and so a reach of 23, in float64: small, and exact."""
+    config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
     return randomise(TinyGPT(config).double())
 
 
@@ -48,7 +48,7 @@ def model(tokenizer: SimpleTokenizer) -> TinyGPT:
 def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
     """A saved random model and its tokenizer."""
     paths = ModelPaths(tmp_path / "tiny_gpt.pth", tmp_path / "tokenizer.pth")
-    config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8)
+    config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
     tokenizer.save(paths.tokenizer)
     randomise(TinyGPT(config)).save(paths.model, tokenizer)
     return paths

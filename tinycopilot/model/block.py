@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from tinycopilot.model.attention import MultiHeadSelfAttention
 from tinycopilot.model.cache import LayerCache
+from tinycopilot.model.convolution import ShortConvolution
 
 
 class FeedForward(nn.Module):
@@ -23,19 +24,23 @@ class FeedForward(nn.Module):
 class DecoderBlock(nn.Module):
     """Look around, then think: attention and feed-forward, each on a normed copy, each added to what was there.
 
-    Pre-LayerNorm (Xiong et al. 2020) with sequential residuals: the GPT-NeoX shape.
+    Pre-LayerNorm (Xiong et al. 2020) with sequential residuals; each copy first passes a ShortConvolution, without
+    which (`conv_width` 1) this is the GPT-NeoX shape.
     """
 
-    def __init__(self, d_model: int, n_heads: int, d_ff: int) -> None:
+    def __init__(self, d_model: int, n_heads: int, d_ff: int, conv_width: int) -> None:
         super().__init__()
         self.ln1 = nn.LayerNorm(d_model)
+        self.conv1 = ShortConvolution(d_model, conv_width)
         self.attn = MultiHeadSelfAttention(d_model, n_heads)
         self.ln2 = nn.LayerNorm(d_model)
+        self.conv2 = ShortConvolution(d_model, conv_width)
         self.ffn = FeedForward(d_model, d_ff)
 
     def forward(
         self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Tensor | None, cache: LayerCache | None = None
     ) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        x = x + self.attn(self.ln1(x), phases, attn_bias, cache)
-        return x + self.ffn(self.ln2(x))
+        before_attn, before_ffn = (None, None) if cache is None else cache.convs
+        x = x + self.attn(self.conv1(self.ln1(x), before_attn), phases, attn_bias, cache)
+        return x + self.ffn(self.conv2(self.ln2(x), before_ffn))

@@ -34,6 +34,8 @@ class GPTConfig:
     """C: the width of the residual stream."""
     window: int = 256
     """W: how many positions one position sees, itself included."""
+    conv_width: int = 1
+    """K: over how many positions, the own one included, each ShortConvolution goes; 1 means that there are none."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -53,24 +55,26 @@ class GPTConfig:
     @property
     def n_parameters(self) -> int:
         """How many numbers the network consists of."""
-        block = 12 * self.d_model**2 + 4 * self.d_model  # qkv 3, o_proj 1, up 4, down 4; two LayerNorms
+        block = 12 * self.d_model**2  # qkv 3, o_proj 1, up 4, down 4
+        block += 2 * self.d_model * (2 + self.conv_width - 1)  # two LayerNorms, two convolutions
         return self.n_layers * block + 2 * self.vocab_size * self.d_model + 2 * self.d_model
 
     @property
     def reach(self) -> int:
-        """How many characters one prediction can depend on: each layer looks W - 1 positions further back."""
-        return self.n_layers * (self.window - 1) + 1
+        """How many characters one prediction can depend on: each layer looks so many positions further back."""
+        return self.n_layers * (self.window - 1 + 2 * (self.conv_width - 1)) + 1
 
 
 class TinyGPT(nn.Module):
-    """A decoder-only Transformer over characters, in the GPT-NeoX shape: pre-LayerNorm, rotary positions, GELU."""
+    """A decoder-only Transformer over characters: pre-LayerNorm, rotary positions, short convolutions, GELU."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(
-            DecoderBlock(config.d_model, config.n_heads, 4 * config.d_model) for _ in range(config.n_layers)
+            DecoderBlock(config.d_model, config.n_heads, 4 * config.d_model, config.conv_width)
+            for _ in range(config.n_layers)
         )
         self.ln = nn.LayerNorm(config.d_model)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
@@ -129,7 +133,7 @@ class TinyGPT(nn.Module):
         c = self.config
         weight = self.embedding.weight
         return KVCache(
-            n_layers=c.n_layers, n_heads=c.n_heads, d_head=c.d_head, window=c.window,
+            n_layers=c.n_layers, n_heads=c.n_heads, d_head=c.d_head, window=c.window, conv_width=c.conv_width,
             batch=batch, dtype=weight.dtype, device=weight.device,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from tinycopilot.training.distributed import Team
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.measure import bits_per_char
 from tinycopilot.training.pace import chars_in
-from tinycopilot.training.recipe import SIZES, WINDOW, Plan, Recipe, stages_for
+from tinycopilot.training.recipe import CONV_WIDTH, SIZES, WINDOW, Plan, Recipe, stages_for
 from tinycopilot.training.saving import check_writable
 
 DEFAULTS: dict[str, Any] = {
@@ -170,7 +170,7 @@ def _own_copy(corpus: Corpus, asked: dict[str, Any], folder: Path) -> Corpus:
 
 
 def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
-    return GPTConfig(tokenizer.vocab_size, **dataclasses.asdict(SIZES[size]), window=WINDOW)
+    return GPTConfig(tokenizer.vocab_size, **dataclasses.asdict(SIZES[size]), window=WINDOW, conv_width=CONV_WIDTH)
 
 
 def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:

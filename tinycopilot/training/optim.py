@@ -28,11 +28,12 @@ def momentum_at(step: int) -> float:
 
 
 def make_optimizers(model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch.float32) -> list[Optimizer]:
-    """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms.
+    """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms, convolutions.
 
     `dtype` is what Muon's own products of matrices are taken in. benchmarks/LOG.md has what Muon is worth.
     """
-    matrices = {name: p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks.")}
+    inside = {name: p for name, p in model.named_parameters() if name.startswith("blocks.")}
+    matrices = {name: p for name, p in inside.items() if p.ndim == 2 and not name.endswith("taps")}
     fused_qkv = [p for name, p in matrices.items() if name.endswith("qkv.weight")]
     single = [p for name, p in matrices.items() if not name.endswith("qkv.weight")]
     others = [p for name, p in model.named_parameters() if name not in matrices]

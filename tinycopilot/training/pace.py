@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import Team
@@ -11,7 +12,9 @@ from tinycopilot.training.trainer import train
 
 STEPS_SHARE = 0.94
 """Of the minutes, so much is for steps; looks at the held-out text, checkpoints and the saving take the rest."""
-N_TRIED = 2
+TRIAL_SHARE = 0.015
+"""And so much for trying: a few steps alone were up to a fifth off."""
+LEAST_TRIED = 3
 
 
 def chars_in(
@@ -22,16 +25,21 @@ def chars_in(
     seconds_per_char = 0.0
     learner = make_learner()
     for stage in stages:
-        _seconds_of(1, stage, learner, reader, team)  # the first one is slower: memory is taken, code compiled
-        seconds_per_char += stage.share * _seconds_of(N_TRIED, stage, learner, reader, team)
+        first = _seconds_of(1, stage, learner, reader, team)  # slower: memory is taken, code compiled
+        n_steps = team.answer(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first))
+        n_chars = n_steps * stage.batch * stage.window
+        seconds_per_char += stage.share * _seconds_of(n_steps, stage, learner, reader, team) / n_chars
     left = seconds * STEPS_SHARE - (time.perf_counter() - began)
     return team.answer(lambda: max(0.0, left) / seconds_per_char)
 
 
+def _n_tried(seconds: float, seconds_per_step: float) -> int:
+    """How many steps to try in about `seconds`."""
+    return max(LEAST_TRIED, round(seconds / max(seconds_per_step, 1e-6)))
+
+
 def _seconds_of(n_steps: int, stage: Stage, learner: Learner, reader: Reader, team: Team) -> float:
-    """What a character of `stage` takes, over `n_steps` steps."""
-    done = learner.log.n_steps
+    """What so many steps of `stage` take."""
+    done, before = learner.log.n_steps, learner.log.seconds
     train(learner, Plan((stage,), (done + n_steps,)), reader, team=team)
-    block = learner.log.blocks[-1]
-    before = learner.log.blocks[-2].seconds if done else 0.0
-    return (block.seconds - before) / (n_steps * stage.batch * stage.window)
+    return learner.log.seconds - before

@@ -21,6 +21,8 @@ SIZES = {
 }
 WINDOW = 256
 """Characters that one prediction looks back on, directly."""
+CONV_WIDTH = 3
+"""Positions that each channel is mixed over before a block's attention and its feed-forward part."""
 
 
 ADAPTING_RATE = 0.3

@@ -13,7 +13,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 
 
 def test_the_forward_pass_told_again_by_hand(model: TinyGPT) -> None:
-    """With the readable attention, LayerNorm and GELU written out: the same logits."""
+    """With the readable attention, LayerNorm, convolution and GELU written out: the same logits."""
     ids = torch.randint(model.config.vocab_size, (2, 20))
     n_heads, d_head = model.config.n_heads, model.config.d_head
     x = model.embedding.weight[ids]
@@ -21,6 +21,11 @@ def test_the_forward_pass_told_again_by_hand(model: TinyGPT) -> None:
     def norm(x: torch.Tensor, ln: torch.nn.LayerNorm) -> torch.Tensor:
         mean, var = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
         return (x - mean) / (var + ln.eps).sqrt() * ln.weight + ln.bias
+
+    def heard(x: torch.Tensor, conv: torch.nn.Module) -> torch.Tensor:  # each position, and the two before it
+        nothing = torch.zeros_like(x[:, :1])
+        before = torch.cat((nothing, x[:, :-1]), 1)
+        return x + conv.taps[0] * before + conv.taps[1] * torch.cat((nothing, before[:, :-1]), 1)
 
     def turn(x: torch.Tensor) -> torch.Tensor:  # (B, H, T, D), each pair (i, i + D/2) as a complex number
         angle = torch.arange(20)[:, None] * 10_000.0 ** (-torch.arange(0, d_head, 2) / d_head).double()
@@ -31,11 +36,11 @@ def test_the_forward_pass_told_again_by_hand(model: TinyGPT) -> None:
 
     mask = band_mask(20, 20, model.config.window)
     for block in model.blocks:
-        q, k, v = (norm(x, block.ln1) @ block.attn.qkv.weight.T).chunk(3, -1)
+        q, k, v = (heard(norm(x, block.ln1), block.conv1) @ block.attn.qkv.weight.T).chunk(3, -1)
         q, k, v = (t.view(2, 20, n_heads, d_head).transpose(1, 2) for t in (q, k, v))
         y = scaled_dot_product_attention(turn(q), turn(k), v, mask).transpose(1, 2).reshape(2, 20, -1)
         x = x + y @ block.attn.o_proj.weight.T
-        h = norm(x, block.ln2) @ block.ffn.up.weight.T
+        h = heard(norm(x, block.ln2), block.conv2) @ block.ffn.up.weight.T
         x = x + (h * 0.5 * (1 + torch.erf(h / math.sqrt(2)))) @ block.ffn.down.weight.T
     torch.testing.assert_close(model(ids), norm(x, model.ln) @ model.head.weight.T)
 
@@ -106,8 +111,21 @@ def test_generate_never_emits_the_unknown_and_depends_on_the_seed_alone(tokenize
     assert write(1, top_k=1) == write(2, temperature=0)
 
 
-def test_n_parameters_counts_them(model: TinyGPT) -> None:
+@pytest.mark.parametrize("conv_width", [1, 2, 4])
+def test_n_parameters_counts_them(conv_width: int) -> None:
+    model = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=conv_width))
     assert model.config.n_parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_without_convolutions_it_is_the_gpt_neox_shape() -> None:
+    """So that weights of that shape, and models of the time before the convolutions, can be loaded."""
+    plain = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8))
+    mixed = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3))
+    added = mixed.state_dict().keys() - plain.state_dict().keys()
+    assert added == {f"blocks.{i}.conv{j}.taps" for i in (0, 1) for j in (1, 2)}
+    mixed.load_state_dict(randomise(plain).state_dict(), strict=False)
+    ids = torch.randint(50, (1, 30))
+    assert torch.equal(mixed(ids), plain(ids))  # a new convolution is the identity
 
 
 @pytest.mark.parametrize(

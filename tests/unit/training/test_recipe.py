@@ -67,7 +67,7 @@ def test_schedule() -> None:
 
 
 def test_each_weight_has_one_optimizer() -> None:
-    fresh: nn.Module = TinyGPT(GPTConfig(50, 2, 2, 16, 8))
+    fresh: nn.Module = TinyGPT(GPTConfig(50, 2, 2, 16, 8, conv_width=3))
     muon, adam = make_optimizers(fresh, Recipe())
     moved = [[id(p) for group in o.param_groups for p in group["params"]] for o in (muon, adam)]
     assert sorted(moved[0] + moved[1]) == sorted(map(id, fresh.parameters()))
