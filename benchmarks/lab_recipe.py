@@ -1,4 +1,4 @@
-"""The baseline of train_vs_peers.py: the recipe that tinycopilot started from, in one file that stands alone.
+"""The baseline of train_vs_peers.py: the recipe that tinycopilot started from, in one file.
 
     python benchmarks/lab_recipe.py FILE --cpu_s 1200 [--precision float32]
 
@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from tinycopilot.training.device import has_fast_bfloat16
 
 ALPHABET = "\n\t" + "".join(map(chr, range(32, 127)))
 VOCAB_SIZE = len(ALPHABET) + 1  # the last id stands for all other characters; the training text has none
@@ -164,11 +166,6 @@ def train(text: str, cpu_s: float, dtype: torch.dtype) -> tuple[Network, int]:
     return network, step
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; others emulate it, many times slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 def main() -> None:
     """Train, and save the weights and the number of characters that were read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -176,7 +173,7 @@ def main() -> None:
     parser.add_argument("--cpu_s", type=float, required=True, help="seconds of CPU time, all threads counted")
     parser.add_argument("--precision", choices=("auto", "float32"), default="auto")
     arguments = parser.parse_args()
-    halved = arguments.precision == "auto" and has_bfloat16()
+    halved = arguments.precision == "auto" and has_fast_bfloat16(torch.device("cpu"))
     network, n_steps = train(standard_library_text(), arguments.cpu_s, torch.bfloat16 if halved else torch.float32)
     torch.save({"weights": network.state_dict(), "n_chars": n_steps * BATCH * WINDOW}, arguments.file)
 

@@ -6,8 +6,8 @@ All learn from Python's standard library, and are judged by bits per character o
 alone. Nothing of these packages is learned from.
 
 1. `lab` (lab_recipe.py) and `ours` run in turns of 15 s while the other is stopped, so that a noisy machine hits both
-   alike. The claim is equal CPU time: both are given --minutes of all threads. Where the processor has bfloat16 units,
-   both run in float32 as well, since most laptops have none.
+   alike. The claim is equal CPU time: both are given --minutes of all threads. Where the processor is quicker in
+   bfloat16, both run in float32 as well, since most laptops' are not.
 2. `nanogpt` runs alone, at its README's settings for a CPU, for as many steps as fill --nanogpt_minutes. The claim is
    wall time, from the command's start to its end.
 3. `soon` is ours again, right after: how soon does it reach nanoGPT's figure? Its short runs are told how long to take.
@@ -39,6 +39,7 @@ from turns import Child, take_turns
 from tinycopilot import UserError, places
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.training.device import has_fast_bfloat16
 
 BITS_LOWER = 0.08
 """The first bar: ours must be at least so much below the lab's recipe."""
@@ -47,6 +48,7 @@ CPU_TOLERANCE = 1.03
 MEASURING_S = 40.0
 """Ours measures its speed before it settles how many steps fit into --minutes: it is not stopped meanwhile."""
 TRIAL_MINUTES = 0.1
+HALVED = has_fast_bfloat16(torch.device("cpu"))
 MODEL, LOG = "model.pth", "log.txt"
 TURNS = ("lab", "ours", "lab_float32", "ours_float32")
 PEERS = (*TURNS, "nanogpt", "soon")
@@ -286,8 +288,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Benchmark:
         except UserError as error:
             say(f"{error}; the rest is run without it")
     benchmark = Benchmark(arguments, folder, excerpts(arguments.packages))
-    has_units = lab_recipe.has_bfloat16()
-    if in_turns := [name for name in TURNS if name in wanted and (has_units or not name.endswith("float32"))]:
+    if in_turns := [name for name in TURNS if name in wanted and (HALVED or not name.endswith("float32"))]:
         benchmark.in_turns(in_turns)
     if copy is not None:
         benchmark.beside_nanogpt(copy, arguments.nanogpt_minutes)
@@ -305,7 +306,7 @@ def report(benchmark: Benchmark) -> dict[str, Any]:
     return {
         "processor": platform.processor() or platform.machine(),
         "threads": benchmark.n_threads,
-        "bfloat16": lab_recipe.has_bfloat16(),  # without it, all of the figures are in float32
+        "bfloat16": HALVED,  # without it, all of the figures are in float32
         "torch": str(torch.__version__),
         "minutes": benchmark.minutes,
         "chars": sum(excerpt.last - excerpt.first for excerpt in benchmark.listed),

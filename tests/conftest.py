@@ -12,6 +12,7 @@ from networks import randomise
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
+from tinycopilot.training import begin
 
 # No timing decides a test: not Hypothesis's either.
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +31,12 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     return home
+
+
+@pytest.fixture(autouse=True)
+def no_trial_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is quicker is told by the clock, and two runs are to be the same."""
+    monkeypatch.setattr(begin, "has_fast_bfloat16", lambda _device: False)
 
 
 @pytest.fixture(scope="session")

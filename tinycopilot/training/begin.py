@@ -18,7 +18,7 @@ from tinycopilot.places import ModelPaths
 from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can_go_on, held, reopen, way_on, way_out
 from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
-from tinycopilot.training.device import device_label
+from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.measure import bits_per_char
@@ -128,7 +128,8 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
             f"the corpus leaves {len(corpus.train)} characters to learn from, fewer than one window "
             f"of {shape.window}; add more text"
         )
-    recipe = Recipe.for_run(adapting=bool(init), float32=asked["precision"] == "float32", seed=asked["seed"])
+    bfloat16 = asked["precision"] == "auto" and crew.answer(lambda: has_fast_bfloat16(device))
+    recipe = Recipe.for_run(adapting=bool(init), bfloat16=bfloat16, seed=asked["seed"])
     stages = stages_for(shape.window, adapting=bool(init))
     if any(stage.batch % crew.world for stage in stages):
         smallest = min(stage.batch for stage in stages)

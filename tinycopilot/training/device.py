@@ -1,5 +1,7 @@
 """What a run computes on: which device there is, how it is called, and how much of what it can do was used."""
 
+import time
+
 import torch
 
 from tinycopilot import UserError
@@ -11,6 +13,9 @@ BFLOAT16_PEAK = {
     "L40": 181e12, "L4": 121e12, "RTX 4090": 165e12,
 }  # fmt: skip
 """Floating-point operations a second in dense bfloat16, from the maker's data sheets; the longer names come first."""
+
+QUICKER = 0.8
+"""What bfloat16 may take of the time of float32 at most: the rest of a step converts to it and back."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -31,12 +36,26 @@ def device_label(device: torch.device) -> str:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
+    """Whether matrices are multiplied quicker in bfloat16 than in float32.
+
+    On a CPU that is tried out, for some milliseconds: that it has the instructions does not say so (benchmarks/LOG.md).
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return _product_seconds(torch.bfloat16) < QUICKER * _product_seconds(torch.float32)
     return False
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """What the product of two matrices of a usual shape takes, at best."""
+    x, weight = torch.ones(2048, 128, dtype=dtype), torch.ones(128, 512, dtype=dtype)
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        x @ weight
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def operations(shape: GPTConfig, plan: Plan) -> float:

@@ -4,11 +4,9 @@ import copy
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tinycopilot.model.gpt import TinyGPT
-from tinycopilot.training.device import has_fast_bfloat16
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.optim import make_optimizers
 from tinycopilot.training.recipe import Recipe
@@ -23,8 +21,7 @@ class Learner:
     def __init__(self, model: TinyGPT, recipe: Recipe) -> None:
         self.model = model.train().requires_grad_(True)
         self.recipe = recipe
-        self.low_precision = not recipe.float32 and has_fast_bfloat16(model.device)
-        self.optimizers = make_optimizers(model, recipe, torch.bfloat16 if self.low_precision else torch.float32)
+        self.optimizers = make_optimizers(model, recipe)
         self.log = TrainLog()
         self.best: dict[str, Tensor] = {}
         """The weights of the best look so far, and its bits per character."""

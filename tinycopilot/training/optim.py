@@ -27,10 +27,10 @@ def momentum_at(step: int) -> float:
     return 0.85 + 0.10 * min(1.0, step / 300)
 
 
-def make_optimizers(model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch.float32) -> list[Optimizer]:
+def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms, convolutions.
 
-    `dtype` is what Muon's own products of matrices are taken in. benchmarks/LOG.md has what Muon is worth.
+    benchmarks/LOG.md has what Muon is worth.
     """
     inside = {name: p for name, p in model.named_parameters() if name.startswith("blocks.")}
     matrices = {name: p for name, p in inside.items() if p.ndim == 2 and not name.endswith("taps")}
@@ -38,7 +38,7 @@ def make_optimizers(model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch
     single = [p for name, p in matrices.items() if not name.endswith("qkv.weight")]
     others = [p for name, p in model.named_parameters() if name not in matrices]
     groups: list[dict[str, Any]] = [{"params": fused_qkv, "n_parts": 3}, {"params": single}]
-    muon = Muon(groups, lr=recipe.muon_rate, dtype=dtype)
+    muon = Muon(groups, lr=recipe.muon_rate, dtype=torch.bfloat16 if recipe.bfloat16 else torch.float32)
     fused = others[0].device.type in ("cpu", "cuda")
     adam = AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
     for optimizer in (muon, adam):

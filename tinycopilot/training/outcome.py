@@ -103,6 +103,7 @@ def _provenance(run: Run, log: TrainLog, device: torch.device, world: int) -> di
         "chars_per_second": round(speed),
         "share_of_peak": share_of_peak(run.shape, run.plan, log.seconds, device, world),
         "device": device.type,
+        "precision": "bfloat16" if run.recipe.bfloat16 else "float32",
         "threads": torch.get_num_threads(),
         "processes": world,
         "tinycopilot": __version__,

@@ -37,16 +37,16 @@ class Recipe:
     adam_rate: float = 3e-3
     clip_norm: float = 1.0
     """Longer gradients are shortened to this."""
-    float32: bool = False
-    """Take no product of matrices in bfloat16, even where the processor is good at it."""
+    bfloat16: bool = False
+    """Take products of matrices in bfloat16 rather than float32. Settled when a run begins, wherever it goes on."""
     seed: int = 0
     """Of the first weights and of the order of the text."""
 
     @classmethod
-    def for_run(cls, *, adapting: bool, float32: bool, seed: int) -> "Recipe":
+    def for_run(cls, *, adapting: bool, bfloat16: bool, seed: int) -> "Recipe":
         """The usual one, slower where a model that has learned already is adapted."""
         slower = ADAPTING_RATE if adapting else 1.0
-        return cls(muon_rate=cls.muon_rate * slower, adam_rate=cls.adam_rate * slower, float32=float32, seed=seed)
+        return cls(muon_rate=cls.muon_rate * slower, adam_rate=cls.adam_rate * slower, bfloat16=bfloat16, seed=seed)
 
 
 @dataclass(frozen=True)

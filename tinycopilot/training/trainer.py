@@ -48,7 +48,7 @@ def train(
     """
     model, optimizers, recipe = learner.model, learner.optimizers, learner.recipe
     forward = team.joined(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
-    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=learner.low_precision)
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=recipe.bfloat16)
     proven = latest = learner.snapshot()  # from `proven` on, a whole block went well
 
     while learner.log.n_steps < plan.n_steps:

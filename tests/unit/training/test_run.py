@@ -71,6 +71,18 @@ def test_minutes_become_steps_that_are_stored(corpus: Path, tmp_path: Path, caps
     assert training["steps"] == int(steps[1].replace(",", "")) > 1
 
 
+@pytest.mark.parametrize(("precision", "used"), [(None, "bfloat16"), ("float32", "float32")])
+def test_where_bfloat16_is_quicker_it_is_taken_unless_told_otherwise(
+    precision: str | None, used: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(begin, "has_fast_bfloat16", lambda _device: True)
+    path = tmp_path / "m.pth"
+    run_training(
+        Request(corpus=[str(corpus)], ext=["rs"], precision=precision, epochs=0.1, model_path=str(path), device="cpu")
+    )
+    assert learned(path)["precision"] == used
+
+
 def test_a_model_is_adapted(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It keeps its vocabulary and its shape, gets better here, and what it forgets is said."""
     first, second = tmp_path / "first.pth", tmp_path / "second.pth"
