@@ -14,7 +14,7 @@ from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.recipe import Plan, Recipe, Stage
 
 TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
-PLAN = Plan((Stage(8, 8, 0.3), Stage(4, 32, 0.7)), (60, 90))
+PLAN = Plan((Stage(8, 8, 60 * 64), Stage(4, 32)), (60, 90))
 CPU = torch.device("cpu")
 
 

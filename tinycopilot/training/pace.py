@@ -20,17 +20,21 @@ LEAST_TRIED = 3
 def chars_in(
     seconds: float, stages: Sequence[Stage], make_learner: Callable[[], Learner], reader: Reader, team: Team
 ) -> float:
-    """How many characters can be read in `seconds`, the trying included, as far as the first few steps can tell."""
+    """How many characters can be read in `seconds`, the trying included, as far as a trial of each stage can tell."""
     began = time.perf_counter()
-    seconds_per_char = 0.0
+    n_chars = planned_s = 0.0
     learner = make_learner()
     for stage in stages:
-        first = _seconds_of(1, stage, learner, reader, team)  # slower: memory is taken, code compiled
-        n_steps = team.answer(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first))
-        n_chars = n_steps * stage.batch * stage.window
-        seconds_per_char += stage.share * _seconds_of(n_steps, stage, learner, reader, team) / n_chars
-    left = seconds * STEPS_SHARE - (time.perf_counter() - began)
-    return team.answer(lambda: max(0.0, left) / seconds_per_char)
+        first_s = _seconds_of(1, stage, learner, reader, team)  # slower: memory is taken, code compiled
+        n_steps = team.answer(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first_s))
+        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, learner, reader, team)
+        left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - began)
+        n_in_stage = team.answer(partial(min, stage.n_chars, max(0.0, left_s) * chars_per_s))
+        n_chars += n_in_stage
+        if n_in_stage < stage.n_chars:
+            break
+        planned_s += n_in_stage / chars_per_s
+    return n_chars
 
 
 def _n_tried(seconds: float, seconds_per_step: float) -> int:

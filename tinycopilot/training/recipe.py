@@ -1,5 +1,6 @@
 """What is decided before the first step: the size, the rates, and how much text is read in batches of which shape."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ class Stage:
     """Windows in one step."""
     window: int
     """Characters in each."""
-    share: float
-    """Of the run's characters, so many are read in this stage; the shares of a run add up to 1."""
+    n_chars: float = math.inf
+    """So many are read in this stage, or all that are left."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,12 @@ class Plan:
 
     @classmethod
     def over(cls, n_chars: float, stages: Sequence[Stage]) -> "Plan":
-        """The plan that reads about `n_chars` characters, in at least one step of the last stage."""
-        steps = [round(n_chars * stage.share / (stage.batch * stage.window)) for stage in stages]
-        steps[-1] = max(1, steps[-1])
+        """The plan that reads about `n_chars` characters, in at least one step; the last stage has no end."""
+        steps, left = list[int](), n_chars
+        for stage in stages:
+            steps.append(round(min(left, stage.n_chars) / (stage.batch * stage.window)))
+            left -= min(left, stage.n_chars)
+        steps[0] += sum(steps) == 0
         return cls(tuple(stages), tuple(steps))
 
     def looks(self, n_look_chars: int) -> set[int]:
@@ -118,9 +122,9 @@ class Plan:
 def stages_for(window: int, *, adapting: bool) -> tuple[Stage, ...]:
     """Small batches first, for more steps from the same text; larger ones when what is left to learn is finer.
 
-    Always whole windows: one that grows is learned anew each time (benchmarks/LOG.md). A model that is adapted is past
-    the beginning.
+    Always whole windows: one that grows is learned anew each time. benchmarks/LOG.md has the figures. A model that is
+    adapted is past the beginning.
     """
     if adapting:
-        return (Stage(16, window, 1.0),)
-    return (Stage(4, window, 0.1), Stage(8, window, 0.6), Stage(16, window, 0.3))
+        return (Stage(16, window),)
+    return (Stage(4, window, 700_000), Stage(8, window))

@@ -10,8 +10,8 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.training.optim import make_optimizers, momentum_at, rate_at
 from tinycopilot.training.recipe import SIZES, Plan, Recipe, Stage, stages_for
 
-STAGES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40), st.floats(0.01, 1)), min_size=1, max_size=4).map(
-    lambda rows: [Stage(batch, window, share / sum(row[2] for row in rows)) for batch, window, share in rows]
+STAGES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 9000)), min_size=1, max_size=4).map(
+    lambda rows: [*(Stage(*row) for row in rows[:-1]), Stage(*rows[-1][:2])]
 )
 
 
@@ -39,7 +39,12 @@ def test_windows_are_whole_and_batches_grow(adapting: bool) -> None:
     stages = stages_for(256, adapting=adapting)
     assert {stage.window for stage in stages} == {256}
     assert [stage.batch for stage in stages] == sorted(stage.batch for stage in stages)
-    assert math.isclose(sum(stage.share for stage in stages), 1)
+    assert stages[-1].n_chars == math.inf
+
+
+def test_a_short_run_has_small_batches_alone() -> None:
+    assert Plan.over(500_000, stages_for(256, adapting=False)).steps == (488, 0)
+    assert Plan.over(0, stages_for(256, adapting=False)).steps == (1, 0)
 
 
 def test_looks_are_few_and_the_last_is_at_the_end() -> None:

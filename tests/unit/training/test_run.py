@@ -179,7 +179,7 @@ def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     shape = GPTConfig(vocab_size=10, n_layers=2, n_heads=2, d_model=8, window=16)
     in_products = 2 * 12 * 64 + 10 * 8 + 2 * 4 * 8 + 2 * 8
-    plan = Plan((Stage(4, 8, 0.5), Stage(4, 16, 0.5)), (3, 5))
+    plan = Plan((Stage(4, 8, 96), Stage(4, 16)), (3, 5))
     expected = 3 * 4 * 8 * (6 * in_products + 12 * 2 * 8 * 8) + 5 * 4 * 16 * (6 * in_products + 12 * 2 * 8 * 16)
     assert operations(shape, plan) == expected
     assert share_of_peak(shape, plan, 2.0, torch.device("cpu"), 1) is None

@@ -79,7 +79,7 @@ def test_the_result_is_the_best_of_the_looks(tmp_path: Path) -> None:
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
     lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
     learner = lesson.learner()
-    train(learner, Plan((Stage(8, 32, 1.0),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
+    train(learner, Plan((Stage(8, 32),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
     log = learner.log
     assert log.best_step < log.n_steps
     assert log.looks[-1].bits > min(look.bits for look in log.looks) + 0.1
