@@ -140,12 +140,12 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
         n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_learner(run, device), reader, crew)
-        plan = Plan.over(n_chars, stages)
+        plan = Plan.over(n_chars, stages, provisional=True)
         run = dataclasses.replace(run, plan=plan)
     say(
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
         f"{shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
-        f"{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
+        f"{'about ' if plan.provisional else ''}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
     )
     return run
 

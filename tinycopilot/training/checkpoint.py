@@ -120,12 +120,17 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     corpus = open_corpus(folder)
     if corpus.digest != data["corpus_digest"]:
         raise UserError("its text is not the one that it was begun with; give it up")
-    plan = Plan(tuple(Stage(*stage) for stage in data["plan"]["stages"]), tuple(data["plan"]["steps"]))
+    stages = tuple(Stage(*stage) for stage in data["plan"]["stages"])
+    plan = Plan(stages, tuple(data["plan"]["steps"]), data["plan"]["provisional"])
     run = Run(
         asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
         shape=GPTConfig(**data["shape"]), recipe=Recipe(**data["recipe"]), plan=plan, facts=data["facts"],
     )  # fmt: skip
     return run, data["learner"] | {"log": TrainLog.from_data(data["learner"].get("log"))}
+
+
+def _stored(plan: Plan) -> dict[str, Any]:
+    return dataclasses.asdict(plan) | {"stages": [list(dataclasses.astuple(stage)) for stage in plan.stages]}
 
 
 class Checkpoints(Observer):
@@ -145,7 +150,7 @@ class Checkpoints(Observer):
             "alphabet": run.tokenizer.alphabet,
             "shape": dataclasses.asdict(run.shape),
             "recipe": dataclasses.asdict(run.recipe),
-            "plan": {"stages": [list(dataclasses.astuple(s)) for s in run.plan.stages], "steps": list(run.plan.steps)},
+            "plan": _stored(run.plan),
             "facts": run.facts,
             "corpus_digest": run.corpus.digest,
         }
@@ -154,6 +159,10 @@ class Checkpoints(Observer):
         self.finished = False
         self._newest = snapshot
         self._written_at = time.monotonic()  # a clock that is never set back
+
+    def planned(self, plan: Plan) -> None:
+        """The run's length is settled."""
+        self._contents["plan"] = _stored(plan)
 
     def keep(self, snapshot: dict[str, Any]) -> None:
         """The run could go on from here; write that down if the last time is long enough ago."""

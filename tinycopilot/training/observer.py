@@ -6,10 +6,14 @@ from typing import Any
 from torch import Tensor
 
 from tinycopilot.training.log import Block, Look
+from tinycopilot.training.recipe import Plan
 
 
 class Observer:
     """Is told what happens in a run; this one does nothing about it."""
+
+    def planned(self, plan: Plan) -> None:
+        """How long the run will be is settled."""
 
     def step(self, loss: Tensor, n_chars: int) -> None:
         """One step is done, on `n_chars` characters; `loss` is in nats per character."""
@@ -32,6 +36,11 @@ class Observers(Observer):
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
+
+    def planned(self, plan: Plan) -> None:
+        """Tell each."""
+        for observer in self._observers:
+            observer.planned(plan)
 
     def step(self, loss: Tensor, n_chars: int) -> None:
         """Tell each."""

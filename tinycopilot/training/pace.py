@@ -1,4 +1,4 @@
-"""From minutes to characters: how long a step takes here, tried on a network that is thrown away."""
+"""From minutes to characters: first as a trial says, on a network that is thrown away; then as the run itself does."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from functools import partial
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.learner import Learner
+from tinycopilot.training.log import TrainLog
 from tinycopilot.training.recipe import Plan, Stage
 from tinycopilot.training.trainer import train
 
@@ -15,6 +16,9 @@ STEPS_SHARE = 0.94
 TRIAL_SHARE = 0.015
 """And so much for trying: a few steps alone were up to a fifth off."""
 LEAST_TRIED = 3
+SETTLED_SHARE = 0.2
+"""After so much of a run its length is settled: a machine may be slower or quicker for the seconds of a trial. Until
+then, and for as long again, the rate is flat: how long the run will be makes no difference yet (optim.py)."""
 
 
 def chars_in(
@@ -35,6 +39,21 @@ def chars_in(
             break
         planned_s += n_in_stage / chars_per_s
     return n_chars
+
+
+def settled(plan: Plan, seconds: float, log: TrainLog) -> Plan:
+    """`plan`, whose first steps were taken, as long as fits into `seconds` at the speed of the later ones of them.
+
+    At least one step more.
+    """
+    before, now = log.blocks[(len(log.blocks) - 1) // 2], log.blocks[-1]
+    if before is now:
+        chars_per_s = now.chars / now.seconds
+    else:
+        chars_per_s = (now.chars - before.chars) / (now.seconds - before.seconds)
+    left_s = seconds * (STEPS_SHARE - TRIAL_SHARE) - log.seconds
+    one_step = max(stage.batch * stage.window for stage in plan.stages)
+    return Plan.over(log.n_chars + max(one_step, left_s * chars_per_s), plan.stages)
 
 
 def _n_tried(seconds: float, seconds_per_step: float) -> int:

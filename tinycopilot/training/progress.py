@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tinycopilot.training.log import Block, Look
 from tinycopilot.training.observer import Observer
+from tinycopilot.training.recipe import Plan
 
 REFRESH_S = 0.25
 SMOOTHING = 0.1
@@ -40,6 +41,10 @@ class TerminalProgress(Observer):
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+    def planned(self, plan: Plan) -> None:
+        """The bar's end."""
+        self._bar.update(self._task, total=plan.n_chars)
 
     def step(self, loss: Tensor, n_chars: int) -> None:
         """Count one step; redraw a few times a second (and only then wait for a GPU's number)."""

@@ -64,21 +64,23 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps of one run, fixed before the first: so many in each stage, one stage after another."""
+    """All steps of one run: so many in each stage, one stage after another."""
 
     stages: tuple[Stage, ...]
     steps: tuple[int, ...]
     """How many steps each stage has."""
+    provisional: bool = False
+    """How many fit into the minutes that were given will be known better after the first ones (pace.py)."""
 
     @classmethod
-    def over(cls, n_chars: float, stages: Sequence[Stage]) -> "Plan":
+    def over(cls, n_chars: float, stages: Sequence[Stage], *, provisional: bool = False) -> "Plan":
         """The plan that reads about `n_chars` characters, in at least one step; the last stage has no end."""
         steps, left = list[int](), n_chars
         for stage in stages:
             steps.append(round(min(left, stage.n_chars) / (stage.batch * stage.window)))
             left -= min(left, stage.n_chars)
         steps[0] += sum(steps) == 0
-        return cls(tuple(stages), tuple(steps))
+        return cls(tuple(stages), tuple(steps), provisional)
 
     def looks(self, n_look_chars: int) -> set[int]:
         """After which steps the held-out text is measured, `n_look_chars` at a time.

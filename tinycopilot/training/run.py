@@ -1,6 +1,7 @@
 """The command `train`: begin or go on, learn, hand over."""
 
 import contextlib
+import dataclasses
 import shutil
 import signal
 import threading
@@ -22,7 +23,9 @@ from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.outcome import hand_over
+from tinycopilot.training.pace import SETTLED_SHARE, settled
 from tinycopilot.training.progress import TerminalProgress
+from tinycopilot.training.recipe import Plan
 from tinycopilot.training.tensorboard import TensorBoardObserver
 from tinycopilot.training.trainer import DivergedError, train
 
@@ -52,7 +55,7 @@ def run_training(request: Request) -> ModelPaths:
         learner = new_learner(run, device, state)
         checkpoints = Checkpoints(folder, run, learner.snapshot(), console.print)
         with stoppable(checkpoints, paths, console, crew):
-            learn(learner, run, device, crew, console, [*observers, checkpoints])
+            run = learn(learner, run, device, crew, console, [*observers, checkpoints])
             if crew.leads:
                 hand_over(learner, run, request.command, paths, in_use, crew.world, console.print, checkpoints.finish)
         if crew.agrees("done") and crew.local_rank == 0:
@@ -62,8 +65,8 @@ def run_training(request: Request) -> ModelPaths:
 
 def learn(
     learner: Learner, run: Run, device: torch.device, crew: Team, console: Console, observers: list[Observer]
-) -> None:
-    """Take the run's steps, watched by the terminal and by whoever else was asked to."""
+) -> Run:
+    """Take the run's steps, watched by the terminal and by whoever else was asked to. Returns the run as it was."""
     reader = Reader(run.corpus.train, run.tokenizer, device, run.recipe.seed)
     sample = ids_of(run.corpus.held_out, run.tokenizer, LOOK_CHARS)
     prompt = "def " if ".py" in run.asked["ext"] else ""
@@ -73,12 +76,19 @@ def learn(
         text = write_sample(model, run.tokenizer, prompt)
         return Look(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, sample), text)
 
-    steps = run.plan.looks(len(sample))
-    if not crew.leads:
-        train(learner, run.plan, reader, look, steps, team=crew)
-        return
     with TerminalProgress(console, run.plan.n_chars, learner.log.n_chars) as progress:
-        train(learner, run.plan, reader, look, steps, Observers([progress, *observers]), crew)
+        observer = Observers([progress, *observers]) if crew.leads else Observer()
+
+        def take_steps(plan: Plan, until: int) -> None:
+            train(learner, plan, reader, look, plan.looks(len(sample)), observer, crew, until)
+
+        if run.plan.provisional:
+            take_steps(run.plan, max(1, round(SETTLED_SHARE * run.plan.n_steps)))
+            plan = crew.answer(lambda: settled(run.plan, 60 * run.asked["minutes"], learner.log))
+            observer.planned(plan)
+            run = dataclasses.replace(run, plan=plan)
+        take_steps(run.plan, run.plan.n_steps)
+    return run
 
 
 @contextlib.contextmanager

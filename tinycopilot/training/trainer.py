@@ -1,6 +1,7 @@
 """The whole training loop, in view at once."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -38,8 +39,9 @@ def train(
     look_steps: Collection[int] = (),
     observer: Observer = Observer(),  # noqa: B008 (it holds nothing)
     team: Team = Team(),  # noqa: B008 (it is frozen)
+    until: int = sys.maxsize,
 ) -> None:
-    """Take the steps of `plan` that `learner` has not taken yet; its `result` is then what was best on held-out text.
+    """Take the steps of `plan`, as far as `until`, that `learner` has not taken yet; its `result` is then its best.
 
     `look` measures that, at the end of each block into which one of `look_steps` falls. With one thread, a run that
     went on from a snapshot ends with the very weights of one that never stopped. A small corpus, read often, is learned
@@ -51,10 +53,11 @@ def train(
     autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=recipe.bfloat16)
     proven = latest = learner.snapshot()  # from `proven` on, a whole block went well
 
-    while learner.log.n_steps < plan.n_steps:
+    n_steps = min(until, plan.n_steps)
+    while learner.log.n_steps < n_steps:
         first, losses, norms = learner.log.n_steps, list[Tensor](), list[Tensor]()
         started = time.perf_counter()
-        for step in range(first, min(first + BLOCK_STEPS, plan.n_steps)):
+        for step in range(first, min(first + BLOCK_STEPS, n_steps)):
             stage, first_window, share = plan.at(step)
             first_window += learner.n_skipped * stage.batch  # past the text that was on the table when it went wrong
             rate = rate_at(step, share) * 0.5**learner.n_attempts

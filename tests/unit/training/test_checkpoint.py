@@ -19,7 +19,7 @@ from tinycopilot.places import ModelPaths
 from tinycopilot.training import begin, checkpoint, outcome, run, trainer
 from tinycopilot.training.begin import Request
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, reopen, run_folder
-from tinycopilot.training.recipe import Size
+from tinycopilot.training.recipe import Plan, Size
 from tinycopilot.training.run import run_training
 
 LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
@@ -89,10 +89,27 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert not run_folder(ModelPaths(stopped, stopped)).exists()
 
 
+@pytest.mark.parametrize("n_batches", [7, 45, 70, 150])
+def test_minutes_are_stopped_before_and_after_they_are_settled(
+    n_batches: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a machine whose speed is known: twice what the trial said."""
+    monkeypatch.setattr(begin, "chars_in", lambda *_: 20_000)
+    monkeypatch.setattr(run, "settled", lambda plan, *_: Plan.over(40_000, plan.stages))
+    asked = {"corpus": [str(corpus)], "minutes": 1.0, "device": "cpu"}
+    run_training(Request(model_path=str(tmp_path / "whole.pth"), **asked))  # type: ignore[arg-type]
+    stopped = tmp_path / "stopped.pth"
+    with stopped_after(n_batches, KeyboardInterrupt):
+        run_training(Request(model_path=str(stopped), **asked))  # type: ignore[arg-type]
+    run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    assert equal(stopped, tmp_path / "whole.pth")
+    assert load_data(stopped, "model", {"training": dict})["training"]["steps"] == round(40_000 / (4 * 32))
+
+
 KILLED = """
 import os, sys
 from tinycopilot.training import begin, checkpoint
-from tinycopilot.training.recipe import Size
+from tinycopilot.training.recipe import Plan, Size
 from tinycopilot.training.run import run_training
 begin.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16)
 begin.WINDOW = 32

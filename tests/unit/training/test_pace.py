@@ -7,7 +7,8 @@ import pytest
 
 from tinycopilot.training import pace
 from tinycopilot.training.distributed import Team
-from tinycopilot.training.recipe import Stage
+from tinycopilot.training.log import Block, TrainLog
+from tinycopilot.training.recipe import Plan, Stage
 
 STAGES = (Stage(4, 100, 60_000), Stage(8, 100))
 STEP_S = {4: 0.4, 8: 0.5}  # 1,000 and 1,600 characters a second
@@ -47,3 +48,34 @@ def test_the_trial_takes_its_share_of_the_time(tried: list[tuple[int, int]]) -> 
     tried.clear()
     chars_in(1)
     assert tried == [(4, 1), (4, pace.LEAST_TRIED)]
+
+
+def log_of(*blocks: tuple[int, int, float]) -> TrainLog:
+    """(steps, characters, seconds) at the end of each."""
+    log = TrainLog(blocks=[Block(steps, chars, seconds, 2.0, 1.0) for steps, chars, seconds in blocks])
+    log.n_steps, log.n_chars, log.seconds = blocks[-1]
+    return log
+
+
+def test_a_run_is_settled_by_its_own_later_speed() -> None:
+    """The first stage is over: its speed says nothing any more."""
+    plan = Plan.over(200_000, STAGES, provisional=True)
+    log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
+    settled = pace.settled(plan, 1000, log)
+    left_s = 1000 * (pace.STEPS_SHARE - pace.TRIAL_SHARE) - 124
+    assert settled == Plan.over(68_000 + left_s * 2000, STAGES)
+    assert not settled.provisional
+
+
+@pytest.mark.parametrize("seconds", [0.001, 130.0, 1e4])
+def test_what_was_taken_stays_as_it_was(seconds: float) -> None:
+    """However wrong the trial was: the steps so far are the same in both plans, and one more is taken."""
+    plan = Plan.over(90_000, STAGES, provisional=True)
+    log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
+    settled = pace.settled(plan, seconds, log)
+    assert settled.n_steps > log.n_steps
+    assert [settled.at(i)[:2] for i in range(log.n_steps)] == [plan.at(i)[:2] for i in range(log.n_steps)]
+
+
+def test_one_block_is_enough() -> None:
+    assert pace.settled(Plan.over(900, STAGES), 100, log_of((1, 400, 0.5))).n_chars > 400
