@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from networks import EVERYTHING as ALL
 
 from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.decode import Reader, decode, network_log_probs, plain_decode
+from tinycopilot.completion.decode import Reader, decode, network_alone, network_log_probs, plain_decode
 from tinycopilot.completion.stopping import take
+from tinycopilot.completion.workspace import Workspace
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
@@ -19,13 +20,17 @@ TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=120)
 
 
 def plain(model: TinyGPT, tokenizer: SimpleTokenizer, text: str) -> list[tuple[str, float]]:
-    decoded = plain_decode(network_log_probs(model, tokenizer), tokenizer.alphabet, text)
+    decoded = plain_decode(network_log_probs(model, tokenizer), network_alone(tokenizer.alphabet), text)
     return list(itertools.islice(decoded, N))
 
 
-def assert_same(fast: list[tuple[str, float]], slow: list[tuple[str, float]]) -> None:
-    assert [c for c, _ in fast] == [c for c, _ in slow]
-    assert [p for _, p in fast] == pytest.approx([p for _, p in slow])
+def fast(reader: Reader, text: str) -> list[tuple[str, float]]:
+    return list(itertools.islice(decode(reader, network_alone(reader.tokenizer.alphabet), text), N))
+
+
+def assert_same(quick: list[tuple[str, float]], slow: list[tuple[str, float]]) -> None:
+    assert [c for c, _ in quick] == [c for c, _ in slow]
+    assert [p for _, p in quick] == pytest.approx([p for _, p in slow])
 
 
 @settings(max_examples=50)
@@ -35,7 +40,7 @@ def test_decode_equals_plain_decode_whatever_was_read_before(
 ) -> None:
     reader = Reader(model, tokenizer)
     for text in texts:
-        assert_same(list(itertools.islice(decode(reader, text), N)), plain(model, tokenizer, text))
+        assert_same(fast(reader, text), plain(model, tokenizer, text))
 
 
 EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))
@@ -49,7 +54,7 @@ def test_typing_and_deleting_equals_plain_decode(
     reader = Reader(model, tokenizer)
     for n_deleted, typed in edits:
         text = text[: max(0, len(text) - n_deleted)] + typed
-        assert_same(list(itertools.islice(decode(reader, text), N)), plain(model, tokenizer, text))
+        assert_same(fast(reader, text), plain(model, tokenizer, text))
 
 
 def test_generate_is_plain_decoding(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
@@ -61,7 +66,7 @@ def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
     def always_unknown(_: str) -> torch.Tensor:
         return torch.arange(tokenizer.vocab_size, dtype=torch.float64).log_softmax(-1)
 
-    decoded = list(itertools.islice(plain_decode(always_unknown, tokenizer.alphabet, ""), 3))
+    decoded = list(itertools.islice(plain_decode(always_unknown, network_alone(tokenizer.alphabet), ""), 3))
     assert [c for c, _ in decoded] == [tokenizer.alphabet[-1]] * 3
 
 
@@ -71,7 +76,10 @@ def test_completion_equals_plain_greedy_decoding(
     model: TinyGPT, tokenizer: SimpleTokenizer, before: str, n_keys: int
 ) -> None:
     """Asked afresh, or at every key on the way there: the same suggestion, cut as the plain text is."""
-    wanted = take(plain(model, tokenizer, before) + [("\n", 0.0)] * N, ALL)
+    workspace = Workspace(tokenizer.alphabet)
+    workspace.look_at("", before, "")
+    decoded = plain_decode(network_log_probs(model, tokenizer), workspace.likeliest, before)
+    wanted = take(itertools.islice(decoded, N + 1), ALL)
     asked_at_once = Completer(model, tokenizer, ALL).suggest(before)
     assert (asked_at_once and asked_at_once.text) == (wanted and wanted.text)
     completer = Completer(model, tokenizer, ALL)

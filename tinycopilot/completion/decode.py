@@ -14,6 +14,9 @@ PIECE_CHARS = 64
 Decoded = tuple[str, float]
 """One decoded character and its log-probability (natural)."""
 
+Choose = Callable[[Tensor, str], Decoded]
+"""Which character comes next: of the network's log p(next), (V,), and the text before it."""
+
 
 class Cancelled(Exception):  # noqa: N818 (it is no error)
     """Nobody waits for this suggestion any more."""
@@ -24,15 +27,26 @@ def never() -> bool:
     return False
 
 
-def plain_decode(next_log_probs: Callable[[str], Tensor], alphabet: str, text: str) -> Iterator[Decoded]:
+def plain_decode(next_log_probs: Callable[[str], Tensor], choose: Choose, text: str) -> Iterator[Decoded]:
     """Greedy decoding, one character at a time, all of the text read again for each: the definition.
 
-    `next_log_probs` gives log p(next | text), (V,), the unknown last; that is never chosen. Ends when nobody asks on.
+    `next_log_probs` gives the network's log p(next | text), (V,), its unknown last; `choose` makes a character of that
+    and of the text. Ends when nobody asks on.
     """
     while True:
-        character, log_prob = _likeliest(next_log_probs(text), alphabet)
+        character, log_prob = choose(next_log_probs(text), text)
         yield character, log_prob
         text += character
+
+
+def network_alone(alphabet: str) -> Choose:
+    """To choose what the network finds likeliest; never its unknown."""
+
+    def choose(log_probs: Tensor, _text: str) -> Decoded:
+        best = int(log_probs[:-1].argmax())
+        return alphabet[best], float(log_probs[best])
+
+    return choose
 
 
 def network_log_probs(model: TinyGPT, tokenizer: SimpleTokenizer) -> Callable[[str], Tensor]:
@@ -46,20 +60,16 @@ def network_log_probs(model: TinyGPT, tokenizer: SimpleTokenizer) -> Callable[[s
     return next_log_probs
 
 
-def decode(reader: "Reader", text: str, cancelled: Callable[[], bool] = never) -> Iterator[Decoded]:
+def decode(reader: "Reader", choose: Choose, text: str, cancelled: Callable[[], bool] = never) -> Iterator[Decoded]:
     """What `plain_decode` gives, at the price of one position a character. Raises Cancelled before the next forward."""
     log_probs = reader.read(text, cancelled)
     while True:
-        character, log_prob = _likeliest(log_probs, reader.tokenizer.alphabet)
+        character, log_prob = choose(log_probs, text)
         yield character, log_prob
+        text += character
         if cancelled():
             raise Cancelled
         log_probs = reader.extend(character)
-
-
-def _likeliest(log_probs: Tensor, alphabet: str) -> Decoded:
-    best = int(log_probs[:-1].argmax())  # [:-1]: never the unknown
-    return alphabet[best], float(log_probs[best])
 
 
 class Reader:

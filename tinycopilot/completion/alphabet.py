@@ -1,0 +1,46 @@
+"""Alphabet: every character that may come next, numbered; those that the network knows first, in its order."""
+
+import numpy as np
+
+from tinycopilot.completion.contexts import BREAK, Symbols
+
+N_CODE_POINTS = 0x110000
+MAX_CHARACTERS = 2**16 - 2
+"""All further ones share a number with the last."""
+
+
+class Alphabet:
+    """Characters to symbols, from 1 on, and back. A character that is met for the first time gets the next number."""
+
+    def __init__(self, known: str) -> None:
+        self.n_known = len(known)
+        self._characters = list(known)
+        self._symbol_of = np.zeros(N_CODE_POINTS, np.uint16)
+        self._symbol_of[_code_points(known)] = np.arange(1, len(known) + 1)
+
+    def __len__(self) -> int:
+        return len(self._characters)
+
+    def symbols_of(self, text: str) -> Symbols:
+        """The text as numbers; any str has some, lone surrogates too."""
+        points = _code_points(text)
+        symbols = self._symbol_of[points]
+        if (new := symbols == BREAK).any():
+            for point in np.unique(points[new]):
+                if len(self) < MAX_CHARACTERS:
+                    self._characters.append(chr(point))
+                self._symbol_of[point] = len(self)
+            symbols = self._symbol_of[points]
+        return symbols
+
+    def symbol_of(self, character: str) -> int:
+        """The number of one character, or BREAK if it was never met."""
+        return int(self._symbol_of[ord(character)])
+
+    def character_of(self, symbol: int) -> str:
+        """And back."""
+        return self._characters[symbol - 1]
+
+
+def _code_points(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
