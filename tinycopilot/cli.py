@@ -27,6 +27,7 @@ examples:
   tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3   adapt a model to this folder
   tinycopilot train --resume                 go on with a run that was stopped
   tinycopilot generate "def main("           what comes next
+  tinycopilot eval ~/code                    what would it have saved me there?
   tinycopilot demo                           the language server at work, in this terminal
 """
 
@@ -102,6 +103,20 @@ def _parser() -> argparse.ArgumentParser:
     _add(generate, "--top_k", type=_positive, help="draw from the k likeliest characters only")
     _add(generate, "--seed", type=_seed, help="the same seed gives the same text")
     _add(generate, "--max_new_chars", type=_positive, default=200, help="how much to write (default: 200)")
+
+    judging = (
+        "Type code again and count the keystrokes that suggestions would have saved; what is typed is never learned."
+    )
+    evaluate = _command(commands, "eval", _evaluate, "what would it have saved me?", judging)
+    evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
+    _add(evaluate, "--workspace", metavar="DIR", help="its other files are known (default: the folder of each PATH)")
+    _add(evaluate, "--list", metavar="FILE", help="the parts of files to type, as benchmarks/heldout.json names them")
+    _add(
+        evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help="in folders, files that end so (default: py)"
+    )
+    _add(evaluate, "--max_chars", type=_positive, default=20_000, help="type this many at most (default: 20000)")
+    _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
+    _add_files(evaluate, "the one in paras/ here, else your own, else the one that ships")
 
     settings = (
         "The language server, over stdio unless --tcp is given. Its settings are the client's initializationOptions."
@@ -226,6 +241,23 @@ def _continue(
     for _, character in zip(range(arguments.max_new_chars), generated, strict=False):
         print(tokenizer.decode([character]), end="", flush=True)
     print()
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from tinycopilot.insight.evaluate import run_evaluation
+
+    answer = run_evaluation(
+        arguments.paths,
+        listing=arguments.list,
+        workspace=arguments.workspace,
+        suffixes=arguments.ext or [".py"],
+        max_chars=arguments.max_chars,
+        as_json=arguments.json,
+        model_path=arguments.model_path,
+        tokenizer_path=arguments.tokenizer_path,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(answer)
 
 
 def _serve(arguments: argparse.Namespace) -> None:

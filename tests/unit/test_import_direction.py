@@ -20,9 +20,15 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
         *("torch", "numpy", "rich", "filelock"),
     },
-    "tinycopilot.completion": {"tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "torch"},
+    "tinycopilot.completion": {
+        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "torch", "numpy", "numba"),
+    },
+    "tinycopilot.insight": {
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
+    },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
+        "tinycopilot.insight",
         *("tinycopilot_server", "torch"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},

@@ -1,0 +1,67 @@
+"""Fit the weights that a mixture begins with, on code that is in neither the training text nor heldout.json.
+
+    python benchmarks/fit_weights.py [--model_path FILE] [--max_chars 100000] [--packages rich pytest hypothesis pygls]
+
+Types parts of installed packages, each with the rest of its package known, and learns as it goes. Prints the weights
+for tinycopilot/completion/mixture.py, and one JSON line with bits per character.
+"""
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from tinycopilot import places
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.files import LeftOut
+from tinycopilot.insight.excerpts import from_paths, texts_in
+from tinycopilot.insight.score import Score
+from tinycopilot.insight.surroundings import Surroundings
+
+PACKAGES = ("rich", "_pytest", "hypothesis", "pygls", "hatchling", "packaging")
+
+
+def folder_of(package: str) -> Path:
+    """Where it is installed; exits where it is not."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit(f"{package} is not installed here; name others: --packages")
+    return Path(spec.submodule_search_locations[0])
+
+
+def type_along(completer: Completer, folder: Path, max_chars: int) -> Score:
+    """Type parts of a package's files, and learn."""
+    score, surroundings = Score(), Surroundings(completer.workspace.memory)
+    surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
+    excerpts, _ = from_paths([folder], (".py",), max_chars, None)
+    for excerpt in excerpts:
+        with surroundings.without_copies_of(excerpt):
+            for at in range(excerpt.first, excerpt.last):
+                score.count_bits(completer.typed(excerpt.text[at], excerpt.text[:at], document=excerpt.name))
+    surroundings.change_to({})
+    return score
+
+
+def main() -> None:
+    """Fit, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_path")
+    parser.add_argument("--max_chars", type=int, default=100_000)
+    parser.add_argument("--packages", nargs="+", default=PACKAGES)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    completer = Completer.load(places.to_load(arguments.model_path), CompleterSettings())
+    total = Score()
+    for package in arguments.packages:
+        total += type_along(completer, folder_of(package), arguments.max_chars // len(arguments.packages))
+    for order, weights in completer.workspace.mixture.weights.items():
+        print(f"    {order}: ({', '.join(f'{weight:.2f}' for weight in weights)}),")
+    print(json.dumps(total.figures()["bits_per_char"] | {"chars": total.n_bits_chars}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The command `eval` as a user gives it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tinycopilot.cli import main
+from tinycopilot.insight.excerpts import from_paths
+from tinycopilot.places import ModelPaths
+
+CODE = "def add(a, b):\n    return a + b\n\n\n" * 10
+
+
+@pytest.fixture
+def files(pair: ModelPaths) -> list[str]:
+    return ["--model_path", str(pair.model), "--tokenizer_path", str(pair.tokenizer)]
+
+
+def test_json_has_every_measure(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text(CODE)
+    (tmp_path / "code" / "b.py").write_text("x = 1\n")
+    (tmp_path / "code" / "notes.txt").write_text("no code")
+    assert main(["eval", str(tmp_path / "code"), "--max_chars", "60", "--json", *files]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["files"] == 2
+    assert figures["chars"] == 60
+    assert set(figures) == {
+        *("files", "chars", "bits_per_char", "keystrokes_saved", "shown_per_100", "accepted_share"),
+        *("median_accepted", "flicker", "latency_ms", "cpu_s_per_1000_keys", "calibration_error"),
+    }
+    assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
+    assert figures["bits_per_char"]["network"] > 1
+
+
+def test_the_table_names_each_file(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text(CODE)
+    assert main(["eval", str(tmp_path / "a.py"), str(tmp_path / "b.py"), "--max_chars", "40", *files]) == 0
+    out = capsys.readouterr().out
+    assert "a.py" in out
+    assert "b.py" in out
+    assert "all files" in out
+
+
+def listing(path: Path, text: str, **changed: object) -> Path:
+    entry = {"file": "a.py", "first": 20, "last": 50, "sha256": hashlib.sha256(text.encode()).hexdigest()} | changed
+    path.write_text(json.dumps([entry]))
+    return path
+
+
+def test_a_list_says_which_parts(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.py").write_text(CODE)
+    path = listing(tmp_path / "list.json", CODE)
+    assert main(["eval", str(tmp_path), "--list", str(path), "--json", *files]) == 0
+    assert json.loads(capsys.readouterr().out)["chars"] == 30
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"sha256": "0" * 64}, "not the file that is listed"),
+        ({"file": "gone.py"}, "gone.py: cannot be read"),
+        ({"first": None}, "not a list of files"),
+    ],
+)
+def test_a_wrong_list_is_one_line(
+    changed: dict[str, object], said: str, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.py").write_text(CODE)
+    path = listing(tmp_path / "list.json", CODE, **changed)
+    assert main(["eval", str(tmp_path), "--list", str(path), *files]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_nothing_to_replay_is_one_line(tmp_path: Path, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(tmp_path), *files]) == 2
+    assert "nothing to replay" in capsys.readouterr().err
+
+
+def test_short_files_leave_their_share_to_longer_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x" * 100)
+    (tmp_path / "b.py").write_text("y" * 10)
+    (tmp_path / "c.py").write_text("z" * 50)
+    excerpts, _ = from_paths([tmp_path], [".py"], 90, None)
+    assert [excerpt.last - excerpt.first for excerpt in excerpts] == [40, 10, 40]
+    assert excerpts[0].first == 30
+
+
+def test_secrets_are_not_replayed(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "secrets.py").write_text("PASSWORD = 'hunter2'\n")
+    excerpts, left_out = from_paths([tmp_path], [".py"], 90, None)
+    assert [Path(excerpt.name).name for excerpt in excerpts] == ["a.py"]
+    assert any("secrets.py" in line for line in left_out)

@@ -1,0 +1,128 @@
+"""The command `eval`: what the completion would have saved, had it been on while this code was written."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinycopilot import UserError, places
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.files import LeftOut, normalise_suffixes
+from tinycopilot.insight.excerpts import from_list, from_paths, texts_in
+from tinycopilot.insight.replay import Excerpt, Shown, replay
+from tinycopilot.insight.score import Bin, Score, calibration, calibration_error
+from tinycopilot.insight.surroundings import Surroundings
+
+N_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What each file came to, and all that was shown in them."""
+
+    scores: dict[str, Score]
+    shown: list[Shown]
+
+    @property
+    def total(self) -> Score:
+        """All files together."""
+        return sum(self.scores.values(), Score())
+
+    def to_json(self) -> dict[str, Any]:
+        """The measures of all files together."""
+        error = calibration_error(self.calibration)
+        return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
+
+    @property
+    def calibration(self) -> list[Bin]:
+        """How sure it was of what it showed, and how right."""
+        return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
+
+
+def evaluate(
+    completer: Completer, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
+) -> Evaluation:
+    """Replay one after another, while the rest of its workspace is known, but for copies of what is replayed."""
+    scores, shown = dict[str, Score](), list[Shown]()
+    surroundings, folder = Surroundings(completer.workspace.memory), None
+    for number, excerpt in enumerate(excerpts, start=1):
+        say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
+        if excerpt.workspace != folder:
+            folder = excerpt.workspace
+            surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
+        with surroundings.without_copies_of(excerpt):
+            score, shown_here = replay(completer, excerpt)
+        scores[excerpt.name] = scores.get(excerpt.name, Score()) + score
+        shown += shown_here
+    return Evaluation(scores, shown)
+
+
+def run_evaluation(
+    paths: Sequence[str],
+    *,
+    listing: str | None,
+    workspace: str | None,
+    suffixes: Sequence[str],
+    max_chars: int,
+    as_json: bool,
+    model_path: str | None,
+    tokenizer_path: str | None,
+    say: Callable[[str], None],
+) -> str:
+    """The whole command; what it prints. Raises UserError."""
+    root = places.user_path(workspace) if workspace else None
+    if root and not root.is_dir():
+        raise UserError(f"{root}: no folder; --workspace names the one whose other files are known")
+    suffixes = normalise_suffixes(suffixes)
+    if listing:
+        if len(paths) != 1:
+            raise UserError("--list names files below one folder; give that folder alone")
+        excerpts = from_list(places.user_path(listing), places.user_path(paths[0]), root)
+    else:
+        excerpts, left_out = from_paths([*map(places.user_path, paths)], suffixes, max_chars, root)
+        for line in left_out:
+            say(line)
+    completer = Completer.load(places.to_load(model_path, tokenizer_path), CompleterSettings())
+    evaluation = evaluate(completer, excerpts, suffixes, say)
+    return json.dumps(evaluation.to_json()) if as_json else report(evaluation)
+
+
+def report(evaluation: Evaluation) -> str:
+    """A table by file, and the best and the worst suggestions, each in its place."""
+    lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
+    rows = [*evaluation.scores.items()]
+    if len(rows) > 1:
+        rows.append(("all files", evaluation.total))
+    for name, score in rows:
+        figures = score.figures()
+        bits = figures["bits_per_char"]["mixed"]
+        saved, accepted = _percent(figures["keystrokes_saved"]["net"]), _percent(figures["accepted_share"])
+        shown = "-" if figures["shown_per_100"] is None else f"{figures['shown_per_100']:.1f}"
+        lines.append(f"{figures['chars']:10,} {bits:9.3f} {saved:>6} {shown:>9} {accepted:>8}  {name}")
+    lines += ["", *_calibration_lines(evaluation.calibration)]
+    taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
+    wrong = sorted((s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_right, -s.suggestion.confidence))
+    for title, some in (("the best suggestions", taken), ("the worst: surest of what was wrong at once", wrong)):
+        if some:
+            lines += ["", f"{title} (typed [suggested], line, file)", *map(_in_place, some[:N_EXAMPLES])]
+    return "\n".join(lines)
+
+
+def _calibration_lines(bins: Sequence[Bin]) -> list[str]:
+    error = calibration_error(bins)
+    if error is None:
+        return ["nothing was shown"]
+    said = "  ".join(f"{b.confidence:5.2f}" for b in bins)
+    true = "  ".join(f"{b.right:5.2f}" for b in bins)
+    return [f"confidence  {said}", f"right       {true}   ({100 * error:.1f} % apart in the mean)"]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _in_place(shown: Shown) -> str:
+    text = shown.suggestion.text.replace("\n", "\\n")
+    place = f"(line {shown.line}, {shown.name}; confidence {shown.suggestion.confidence:.2f})"
+    return f"  {shown.before.lstrip()}[{text}]  {place}"

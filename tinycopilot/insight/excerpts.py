@@ -1,0 +1,86 @@
+"""What is replayed: parts of files that the user names, or of a list that says which, so that others can repeat it."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinycopilot import UserError
+from tinycopilot.files import LeftOut, NotTextError, read_source, source_files, why_not_written
+from tinycopilot.insight.replay import Excerpt
+
+
+def from_paths(
+    paths: Sequence[Path], suffixes: Sequence[str], n_chars: int, workspace: Path | None
+) -> tuple[list[Excerpt], tuple[str, ...]]:
+    """Of each file, and of each file in a folder, about as much, `n_chars` at most in all; and what was left out.
+
+    From the middle of a file: its beginning is known by then, as it is to an editor. The workspace is the folder that
+    was named, or that the file lies in, if none is given. Raises UserError.
+    """
+    left_out = LeftOut()
+    texts, folders = dict[str, str](), dict[str, Path]()
+    for path in paths:
+        found = texts_in(path, suffixes, left_out) if path.is_dir() else {str(path): read_source(path)}
+        texts |= {name: text for name, text in found.items() if text}
+        folders |= dict.fromkeys(found, workspace or (path if path.is_dir() else path.parent))
+    if not texts:
+        raise UserError(f"nothing to replay: no text with {' '.join(suffixes)} there; name files, or other --ext")
+    excerpts = []
+    for (name, text), n in zip(texts.items(), _shares(texts, n_chars), strict=True):
+        first = (len(text) - n) // 2
+        excerpts.append(Excerpt(name, text, first, first + n, folders[name]))
+    return excerpts, left_out.lines()
+
+
+def texts_in(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> dict[str, str]:
+    """The text of each file below `folder` that a person wrote, by its path."""
+    texts = {}
+    for path in source_files(folder, suffixes, left_out):
+        try:
+            text = read_source(path)
+        except NotTextError as error:
+            left_out.add(error.reason, path.name)
+            continue
+        if reason := why_not_written(path.name, text):
+            left_out.add(reason, path.name)
+        else:
+            texts[str(path)] = text
+    return texts
+
+
+def _shares(texts: dict[str, str], n_chars: int) -> list[int]:
+    """How much of each text is taken: the same of all, but all of those that are shorter; at least one character."""
+    shares = dict.fromkeys(texts, 0)
+    left = n_chars
+    for i, name in enumerate(sorted(texts, key=lambda name: len(texts[name]))):
+        shares[name] = max(1, min(len(texts[name]), left // (len(texts) - i)))
+        left -= shares[name]
+    return list(shares.values())
+
+
+def from_list(path: Path, folder: Path, workspace: Path | None) -> list[Excerpt]:
+    """The parts of files below `folder` that a list names: `file`, `first`, `last` and `sha256` of each.
+
+    The workspace is the file's topmost folder below `folder`, its package, if none is given. Raises UserError where the
+    list is none, or a file is not the one that was listed.
+    """
+    try:
+        entries = json.loads(path.read_text("utf-8"))
+        return [_listed(entry, folder, workspace) for entry in entries]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the path") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path}: not a list of files with first, last and sha256 ({error}); see heldout.json"
+        ) from None
+
+
+def _listed(entry: dict[str, Any], folder: Path, workspace: Path | None) -> Excerpt:
+    data = (folder / entry["file"]).read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise UserError(f"{folder / entry['file']}: not the file that is listed; get the version that the list names")
+    text = data.decode("utf-8")
+    package = folder / Path(entry["file"]).parts[0]
+    return Excerpt(str(folder / entry["file"]), text, int(entry["first"]), int(entry["last"]), workspace or package)

@@ -1,0 +1,93 @@
+"""Replay: code is typed again, character by character, by an ideal user, and what suggestions would have saved counts.
+
+Before each character the engine may show one suggestion. The user accepts it, with one key, exactly when the whole of
+it comes next, and types one character otherwise. What stands before is known; what stands after never is.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.insight.score import Score
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a file, text[first:last], which is typed; what stands before it is there already."""
+
+    name: str
+    """Its path."""
+    text: str
+    first: int
+    last: int
+    workspace: Path = Path()
+    """The folder whose other files are known meanwhile."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A suggestion that was new, and what became of it: accepted, or how much of it was what came next."""
+
+    name: str
+    line: int
+    """From 1."""
+    before: str
+    """Its line up to the cursor."""
+    suggestion: Suggestion
+    n_right: int
+    """So many of its characters came next."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether all of them did."""
+        return self.n_right == len(self.suggestion.text)
+
+
+def replay(completer: Completer, excerpt: Excerpt) -> tuple[Score, list[Shown]]:
+    """Type `excerpt`; what it came to, and all that was shown."""
+    score, shown = Score(), list[Shown]()
+    text, expected, accepted_end = excerpt.text, "", 0
+    for at in range(excerpt.first, excerpt.last):
+        before, typed = text[:at], text[at]
+        if is_indentation(text, at):
+            expected = ""  # editors type it; it counts for nothing, nor does what is shown there
+        elif at >= accepted_end:
+            suggestion = _suggested(completer, before, excerpt.name, score)
+            offered = suggestion.text if suggestion else ""
+            score.n_typed_along += expected != ""
+            score.n_flickers += expected not in ("", offered)
+            if suggestion and offered != expected:
+                shown.append(_shown(excerpt, at, suggestion))
+                score.n_shown += 1
+            score.n_keys += 1
+            n_accepted = len(offered) if offered and text.startswith(offered, at) else 0
+            if n_accepted:
+                score.accepted_chars.append(n_accepted)
+                accepted_end, expected = at + n_accepted, ""
+            else:
+                expected = offered[1:] if offered.startswith(typed) else ""
+            score.n_chars += max(1, n_accepted)
+        score.count_bits(completer.typed(typed, before, document=excerpt.name))
+    return score, shown
+
+
+def is_indentation(text: str, at: int) -> bool:
+    """Whether the character at `at` is blank, and so is all before it in its line."""
+    return text[at] in " \t" and not text[text.rfind("\n", 0, at) + 1 : at].strip()
+
+
+def _suggested(completer: Completer, before: str, name: str, score: Score) -> Suggestion | None:
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    suggestion = completer.suggest(before, document=name)
+    score.latencies_ms.append(1e3 * (time.perf_counter() - wall_s))
+    score.cpu_s += time.process_time() - cpu_s
+    return suggestion
+
+
+def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> Shown:
+    text, offered = excerpt.text, suggestion.text
+    n_right = next((i for i, c in enumerate(offered) if text[at + i : at + i + 1] != c), len(offered))
+    line_start = text.rfind("\n", 0, at) + 1
+    return Shown(excerpt.name, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_right)
