@@ -21,9 +21,15 @@ FLOOR: Final = math.log(1e-6)
 """No row makes a character less likely than this."""
 MAX_WEIGHT = 2.0
 LEARNING_RATE = 0.005
-INITIAL: Final[Mapping[int, tuple[float, float, float]]] = dict.fromkeys(ORDERS, (0.6, 0.2, 0.2))
-"""The weights of network, workspace and file to begin with, by the longest order seen: about the mean of what
-benchmarks/fit_weights.py finds, which differs little between orders."""
+INITIAL: Final[Mapping[int, tuple[float, float, float]]] = {
+    **dict.fromkeys((3, 4), (1.0, 0.0, 0.05)),
+    **dict.fromkeys((5, 6), (0.8, 0.1, 0.1)),
+    **dict.fromkeys((8, 11, 15, 20, 28), (0.6, 0.2, 0.2)),
+}
+"""The weights of network, workspace and file to begin with, by the longest order seen.
+
+The long ones are about what benchmarks/fit_weights.py finds. In a file that is just begun, what followed three
+characters once says little: there the network is trusted (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True)
