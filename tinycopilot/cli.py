@@ -104,9 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(generate, "--seed", type=_seed, help="the same seed gives the same text")
     _add(generate, "--max_new_chars", type=_positive, default=200, help="how much to write (default: 200)")
 
-    judging = (
-        "Type code again and count the keystrokes that suggestions would have saved; what is typed is never learned."
-    )
+    judging = "Type code again, as its author did, and count the keystrokes that suggestions would have saved."
     evaluate = _command(commands, "eval", _evaluate, "what would it have saved me?", judging)
     evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(evaluate, "--workspace", metavar="DIR", help="its other files are known (default: the folder of each PATH)")

@@ -81,6 +81,8 @@ def _listed(entry: dict[str, Any], folder: Path, workspace: Path | None) -> Exce
     data = (folder / entry["file"]).read_bytes()
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise UserError(f"{folder / entry['file']}: not the file that is listed; get the version that the list names")
-    text = data.decode("utf-8")
+    text, first, last = data.decode("utf-8"), int(entry["first"]), int(entry["last"])
+    if not 0 <= first < last <= len(text):
+        raise ValueError(f"{entry['file']} has no characters {first} to {last}")
     package = folder / Path(entry["file"]).parts[0]
-    return Excerpt(str(folder / entry["file"]), text, int(entry["first"]), int(entry["last"]), workspace or package)
+    return Excerpt(str(folder / entry["file"]), text, first, last, workspace or package)

@@ -64,6 +64,8 @@ def test_a_list_says_which_parts(files: list[str], tmp_path: Path, capsys: pytes
         ({"sha256": "0" * 64}, "not the file that is listed"),
         ({"file": "gone.py"}, "gone.py: cannot be read"),
         ({"first": None}, "not a list of files"),
+        ({"last": 10**9}, "has no characters 20 to 1000000000"),
+        ({"first": -1}, "has no characters -1 to 50"),
     ],
 )
 def test_a_wrong_list_is_one_line(
