@@ -219,6 +219,23 @@ def why_not_written(name: str, text: str) -> Reason | None:
     return None
 
 
+def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterator[tuple[str, str]]:
+    """Name below `root` and text of those files in a folder that a person wrote; of the others `left_out` says why."""
+    root = root.absolute()
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        try:
+            text = read_source(path)
+        except NotTextError as error:
+            left_out.add(error.reason, name)
+            continue
+        reason = why_not_written(path.name, text)
+        if reason:
+            left_out.add(reason, name)
+        else:
+            yield name, text
+
+
 Ignores = tuple[tuple[str, GitIgnoreSpec], ...]
 """Folders from the top down, and what the .gitignore in each says."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinycopilot import UserError
-from tinycopilot.files import LeftOut, NotTextError, read_source, source_files, why_not_written
+from tinycopilot.files import LeftOut, read_source, read_written, source_files
 from tinycopilot.insight.replay import Excerpt
 
 
@@ -36,18 +36,8 @@ def from_paths(
 
 def texts_in(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> dict[str, str]:
     """The text of each file below `folder` that a person wrote, by its path."""
-    texts = {}
-    for path in source_files(folder, suffixes, left_out):
-        try:
-            text = read_source(path)
-        except NotTextError as error:
-            left_out.add(error.reason, path.name)
-            continue
-        if reason := why_not_written(path.name, text):
-            left_out.add(reason, path.name)
-        else:
-            texts[str(path)] = text
-    return texts
+    found = read_written(source_files(folder, suffixes, left_out), folder, left_out)
+    return {str(folder / name): text for name, text in found}
 
 
 def _shares(texts: dict[str, str], n_chars: int) -> list[int]:

@@ -15,10 +15,9 @@ from tinycopilot.files import (
     LeftOut,
     NotTextError,
     read_pieces,
-    read_source,
+    read_written,
     source_files,
     walk,
-    why_not_written,
 )
 from tinycopilot.places import user_path
 
@@ -62,12 +61,12 @@ def documents(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
 def _candidates(name: str, path: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[Document]:
     """What there is under this name, the empty included. A path that exists is that path, whatever it is called."""
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir and Path.exists raise where a folder may not be read)
-        return _read_found(source_files(path, suffixes, left_out), path, left_out)
+        return read_written(source_files(path, suffixes, left_out), path, left_out)
     if os.path.exists(path):  # noqa: PTH110
         return _named_file(path)
     if name == "stdlib":
         root = Path(sysconfig.get_paths()["stdlib"])
-        return _read_found(source_files(root, (".py",), left_out, STDLIB_LEFT_OUT), root, left_out)
+        return read_written(source_files(root, (".py",), left_out, STDLIB_LEFT_OUT), root, left_out)
     if name.startswith(PACKAGE):
         return _package(name.removeprefix(PACKAGE), suffixes, left_out)
     return _glob(path, suffixes, left_out) if re.search(MAGIC, name) else _named_file(path)
@@ -102,23 +101,6 @@ def _named_file(path: Path) -> Iterator[Document]:
         pieces = split_blocks(line for piece in pieces for line in piece.splitlines(keepends=True))
     for piece in pieces:
         yield path.name, piece
-
-
-def _read_found(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterator[Document]:
-    """In a folder, a file that is not for learning is left out and said so; by its own name, it is an error."""
-    root = root.absolute()
-    for path in paths:
-        name = path.relative_to(root).as_posix()
-        try:
-            text = read_source(path)
-        except NotTextError as error:
-            left_out.add(error.reason, name)
-            continue
-        reason = why_not_written(path.name, text)
-        if reason:
-            left_out.add(reason, name)
-        else:
-            yield name, text
 
 
 def _why_nothing(suffixes: Sequence[str], left_out: LeftOut) -> str:
@@ -171,7 +153,7 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     if first is None:
         note = "; ".join(left_out.lines())
         raise UserError(f"{pattern}: no file matches{note and f' ({note})'}; check the pattern, or name a folder")
-    yield from _read_found(itertools.chain([first], found), root, left_out)
+    yield from read_written(itertools.chain([first], found), root, left_out)
 
 
 def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
@@ -205,9 +187,9 @@ def _package(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[
         raise UserError(f"{PACKAGE}{name}: no package of this name is installed with its source; pip install it first")
     for root in roots:
         if root.is_dir():
-            yield from _read_found(source_files(root, suffixes, left_out), root, left_out)
+            yield from read_written(source_files(root, suffixes, left_out), root, left_out)
         elif root.suffix in (".py", ".pyi"):
-            yield from _read_found([root], root.parent, left_out)
+            yield from read_written([root], root.parent, left_out)
 
 
 def _import_roots(name: str) -> list[Path]:
