@@ -71,16 +71,16 @@ def run_evaluation(
     say: Callable[[str], None],
 ) -> str:
     """The whole command; what it prints. Raises UserError."""
-    root = places.user_path(workspace) if workspace else None
+    root = places.user_path(workspace).resolve() if workspace else None
     if root and not root.is_dir():
         raise UserError(f"{root}: no folder; --workspace names the one whose other files are known")
     suffixes = normalise_suffixes(suffixes)
     if listing:
         if len(paths) != 1:
             raise UserError("--list names files below one folder; give that folder alone")
-        excerpts = from_list(places.user_path(listing), places.user_path(paths[0]), root)
+        excerpts = from_list(places.user_path(listing), places.user_path(paths[0]).resolve(), root)
     else:
-        excerpts, left_out = from_paths([*map(places.user_path, paths)], suffixes, max_chars, root)
+        excerpts, left_out = from_paths([places.user_path(path).resolve() for path in paths], suffixes, max_chars, root)
         for line in left_out:
             say(line)
     completer = Completer.load(places.to_load(model_path, tokenizer_path), CompleterSettings())

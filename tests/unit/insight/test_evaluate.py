@@ -99,3 +99,20 @@ def test_secrets_are_not_replayed(tmp_path: Path) -> None:
     excerpts, left_out = from_paths([tmp_path], [".py"], 90, None)
     assert [Path(excerpt.name).name for excerpt in excerpts] == ["a.py"]
     assert any("secrets.py" in line for line in left_out)
+
+
+def test_a_file_is_not_known_to_itself_however_it_is_called(
+    files: list[str], in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A short one, which has no copies: told by its path alone."""
+    (in_folder / "a.py").write_text("value = 1\n")
+    (in_folder / "b.py").write_text("# another\n")
+    bits = []
+    for path, workspace in (("a.py", str(in_folder)), (str(in_folder / "a.py"), "."), ("./x/../a.py", str(in_folder))):
+        (in_folder / "x").mkdir(exist_ok=True)
+        assert main(["eval", path, "--workspace", workspace, "--json", *files]) == 0
+        bits.append(json.loads(capsys.readouterr().out)["bits_per_char"]["memory"])
+    assert bits[0] == bits[1] == bits[2]
+    (in_folder / "c.py").write_text("value = 1\n")  # by another name it is another file
+    assert main(["eval", "a.py", "--workspace", ".", "--json", *files]) == 0
+    assert json.loads(capsys.readouterr().out)["bits_per_char"]["memory"] < bits[0]
