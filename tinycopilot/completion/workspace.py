@@ -26,8 +26,8 @@ class Workspace:
         """The document at hand, on both sides of the cursor: both memories hold it as it is now."""
         if name != self._name:
             self._look_at_another(name)
-        for memory in (self.memory, self._file):
-            memory.hold(name, before, after)
+        self.memory.hold(name, before, after)
+        self._file = self.memory.alone(name)
 
     def predict(self, network: Tensor, before: str) -> Prediction:
         """What comes after `before`, of which no more than the end matters; `network` is log p of the network, (V,)."""

@@ -1,0 +1,102 @@
+"""Documents as the memory holds them: each on a Page of its own, or many on one Shelf. Neither ever changes.
+
+Both are for any thread. What takes time is to sort them, which is done when their index is first asked for: in another
+thread, if it is asked for there.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.contexts import BREAK, ContextIndex, Symbols
+from tinycopilot.model.tokenizer import DOCUMENT_START
+
+NOTHING = np.zeros(0, np.uint16)
+
+
+def symbols_of(alphabet: Alphabet, text: str) -> Symbols:
+    """A document as symbols: begun as all are, and a BREAK at its end."""
+    return np.append(alphabet.symbols_of(DOCUMENT_START + text), np.uint16(BREAK))
+
+
+class Page:
+    """A text as symbols."""
+
+    def __init__(self, symbols: Symbols) -> None:
+        self.symbols = symbols
+        self._index: ContextIndex | None = None
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def index(self) -> ContextIndex:
+        """What follows each context in it."""
+        if self._index is None:
+            self._index = ContextIndex(self.symbols)  # in two threads, should both ask at once: they come to the same
+            self.symbols = self._index.symbols  # is kept only once
+        return self._index
+
+    @property
+    def n_bytes(self) -> int:
+        """The memory that its index takes, if there is one yet."""
+        return self._index.n_bytes if self._index is not None else 0
+
+    def edited(self, alphabet: Alphabet, old: str, new: str) -> "Page":
+        """The page of the text `new`, where this one is that of `old`: what both begin and end with costs little."""
+        head = _n_same_at_start(old, new)
+        tail = _n_same_at_end(old[head:], new[head:])
+        start, end = head + len(DOCUMENT_START), len(old) - tail + len(DOCUMENT_START)
+        index = self.index.replaced(start, end, alphabet.symbols_of(new[head : len(new) - tail]))
+        page = Page(index.symbols)
+        page._index = index
+        return page
+
+
+class Shelf(Page):
+    """Documents by name, one after another."""
+
+    def __init__(self, documents: Mapping[str, Symbols]) -> None:
+        super().__init__(np.concatenate([NOTHING, *documents.values()]))
+        ends = np.cumsum([len(symbols) for symbols in documents.values()]).tolist()
+        self._places = {name: slice(end - len(documents[name]), end) for name, end in zip(documents, ends, strict=True)}
+        self._pages: dict[str, Page] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    @property
+    def documents(self) -> dict[str, Symbols]:
+        """All of them."""
+        return {name: self.symbols[place] for name, place in self._places.items()}
+
+    def page(self, name: str) -> Page | None:
+        """One of them alone, if it is here; always the same page."""
+        if name not in self._places:
+            return None
+        return self._pages.setdefault(name, Page(self.symbols[self._places[name]]))
+
+
+def _n_same_at_start(some: str, other: str) -> int:
+    """With how many characters both begin; by bisection, each step of which compares at C's speed."""
+    low, high = 0, min(len(some), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if some[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _n_same_at_end(some: str, other: str) -> int:
+    """With how many both end."""
+    low, high = 0, min(len(some), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if some[len(some) - middle : len(some) - low] == other[len(other) - middle : len(other) - low]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
