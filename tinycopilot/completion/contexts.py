@@ -93,12 +93,12 @@ class ContextIndex:
         )
 
 
-def subtract_across(symbols: Symbols, place: int, context: Symbols, counts: NDArray[np.int64]) -> None:
+def subtract_across(symbols: Symbols, place: int, context: Symbols, counts: NDArray[np.int64], sign: int = 1) -> None:
     """Take from `counts` what ContextIndex.count finds in contexts that reach over `place` in the text `symbols`.
 
-    As if there were a BREAK, but it can be moved at no cost.
+    As if there were a BREAK, but one that can be moved at no cost.
     """
-    _subtract_across(symbols, place, context, _ORDERS, counts)
+    _subtract_across(symbols, place, context, _ORDERS, counts, sign)
 
 
 @compiled
@@ -315,7 +315,7 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
 
 
 @compiled
-def _subtract_across(symbols, place, context, orders, counts):  # type: ignore[no-untyped-def]
+def _subtract_across(symbols, place, context, orders, counts, sign):  # type: ignore[no-untyped-def]
     """What `subtract_across` does."""
     n = len(context)
     for row, order in enumerate(orders):
@@ -325,4 +325,4 @@ def _subtract_across(symbols, place, context, orders, counts):  # type: ignore[n
             same = symbols[position] != BREAK
             for depth in range(1, order + 1):
                 same &= symbols[position - depth] == context[n - depth]
-            counts[row, symbols[position]] -= int(same)
+            counts[row, symbols[position]] -= sign * int(same)

@@ -1,15 +1,16 @@
 """Documents as the memory holds them: each on a Page of its own, or many on one Shelf. Neither ever changes.
 
-Both are for any thread. What takes time is to sort them, which is done when their index is first asked for: in another
-thread, if it is asked for there.
+Both are for any thread. What takes time is to sort them, which is done when they are first counted, or before that by
+whoever wants it done in another thread.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.contexts import BREAK, ContextIndex, Symbols
+from tinycopilot.completion.contexts import BREAK, ContextIndex, Symbols, subtract_across
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 NOTHING = np.zeros(0, np.uint16)
@@ -21,27 +22,47 @@ def symbols_of(alphabet: Alphabet, text: str) -> Symbols:
 
 
 class Page:
-    """A text as symbols."""
+    """A text as symbols; where the cursor is in it, no context reaches over `place`."""
 
-    def __init__(self, symbols: Symbols) -> None:
+    def __init__(self, symbols: Symbols, index: ContextIndex | None = None, place: int | None = None) -> None:
         self.symbols = symbols
-        self._index: ContextIndex | None = None
+        self.place = place
+        self._index = index
 
     def __len__(self) -> int:
         return len(self.symbols)
 
     @property
     def index(self) -> ContextIndex:
-        """What follows each context in it."""
+        """Its positions, sorted."""
         if self._index is None:
-            self._index = ContextIndex(self.symbols)  # in two threads, should both ask at once: they come to the same
+            self._index = ContextIndex(self.symbols)  # should two threads ask at once, both come to the same
             self.symbols = self._index.symbols  # is kept only once
         return self._index
+
+    def sort(self) -> None:
+        """See to it that `index` takes no time."""
+        _ = self.index
 
     @property
     def n_bytes(self) -> int:
         """The memory that its index takes, if there is one yet."""
         return self._index.n_bytes if self._index is not None else 0
+
+    def count(self, context: Symbols, counts: NDArray[np.int64], sign: int) -> None:
+        """What ContextIndex.count does, but for contexts that reach over the cursor."""
+        self.index.count(context, counts, sign)
+        if self.place is not None:
+            subtract_across(self.symbols, self.place, context, counts, sign)
+
+    def with_cursor(self, n_before: int) -> "Page":
+        """The same text, with the cursor behind so many of its characters."""
+        return Page(self.symbols, self.index, n_before + len(DOCUMENT_START))
+
+    @property
+    def broken(self) -> Symbols:
+        """Its symbols, and a BREAK where the cursor is."""
+        return self.symbols if self.place is None else np.insert(self.symbols, self.place, BREAK)
 
     def edited(self, alphabet: Alphabet, old: str, new: str) -> "Page":
         """The page of the text `new`, where this one is that of `old`: what both begin and end with costs little."""
@@ -49,9 +70,11 @@ class Page:
         tail = _n_same_at_end(old[head:], new[head:])
         start, end = head + len(DOCUMENT_START), len(old) - tail + len(DOCUMENT_START)
         index = self.index.replaced(start, end, alphabet.symbols_of(new[head : len(new) - tail]))
-        page = Page(index.symbols)
-        page._index = index
-        return page
+        return Page(index.symbols, index)
+
+    def is_same(self, other: "Page | None") -> bool:
+        """Whether it is the same text, and the cursor in the same place."""
+        return other is not None and self.place == other.place and np.array_equal(self.symbols, other.symbols)
 
 
 class Shelf(Page):

@@ -10,18 +10,19 @@ from hypothesis import strategies as st
 from tinycopilot.completion import memory as memory_module
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import BREAK, DEPTH, ORDERS, STRIDE, ContextIndex
-from tinycopilot.completion.memory import Settling, WorkspaceMemory, context_of, plain_prediction
+from tinycopilot.completion.memory import Document, WorkspaceMemory, context_of, plain_prediction
+from tinycopilot.completion.settling import Settling
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN = "\nab("
 LETTERS = st.text("ab(\n", max_size=60) | st.sampled_from(["ab(ab\n" * 40, "a" * 90, "", "\ud800\x00\U0001f600ab" * 9])
 NAMES = st.sampled_from("xyz")
+NOTHING = st.just("")
+Step = tuple[str, str, str, str]
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["hold", "put"]), NAMES, LETTERS, st.just(""))
+    st.tuples(st.sampled_from(["hold", "put"]), NAMES, LETTERS, NOTHING)
     | st.tuples(st.just("look at"), NAMES, LETTERS, LETTERS)
-    | st.tuples(
-        st.sampled_from(["drop", "take away", "begin", "sort", "finish", "settle"]), NAMES, st.just(""), st.just("")
-    ),
+    | st.tuples(st.sampled_from(["drop", "take away", "begin", "sort", "finish", "settle"]), NAMES, NOTHING, NOTHING),
     max_size=14,
 )
 
@@ -30,46 +31,35 @@ class Model:
     """What a memory holds, in plain words; and the settling that is under way."""
 
     def __init__(self) -> None:
-        self.texts: dict[str, str] = {}
-        self.cursor: tuple[str, int] | None = None
+        self.documents: dict[str, Document] = {}
         self.at_hand: list[str] = []
-        self.useful: dict[str, float] = {}
+        self.useful_s: dict[str, float] = {}
         self.meanwhile: set[str] = set()
-        self.changes: dict[str, tuple[str, float] | None] = {}
+        self.changes: dict[str, str | None] = {}
 
-    def hold(self, name: str, text: str, when: float, place: int | None = None) -> None:
-        if place is not None:
-            self.cursor = (name, place)
+    def hold(self, name: str, when_s: float, *document: str) -> None:
+        if len(document) > 1:
             self.at_hand = [*(n for n in self.at_hand if n != name), name][-memory_module.N_AT_HAND :]
-        elif self.cursor and self.cursor[0] == name:
-            self.cursor = None
-        self.texts[name], self.useful[name] = text, when
+        self.documents[name], self.useful_s[name] = document, when_s
         self.meanwhile.add(name)
 
     def drop(self, name: str) -> None:
-        self.texts.pop(name, None)
+        self.documents.pop(name, None)
         self.at_hand = [n for n in self.at_hand if n != name]
-        if self.cursor and self.cursor[0] == name:
-            self.cursor = None
         self.meanwhile.add(name)
 
     def begin(self) -> None:
         self.meanwhile, self.changes = set(self.at_hand), {}
 
-    def finish(self) -> None:
-        for name, change in self.changes.items():
+    def finish(self, when_s: float) -> None:
+        for name, text in self.changes.items():
             if name not in self.meanwhile:
-                self.texts.pop(name, None)
-                if change is not None:
-                    self.texts[name], self.useful[name] = change
+                self.documents.pop(name, None)
+                if text is not None:
+                    self.documents[name], self.useful_s[name] = (text,), when_s
 
     def pieces(self) -> list[str]:
-        """All texts, begun as they are; the one with the cursor in two."""
-        pieces = []
-        for name, text in self.texts.items():
-            here = self.cursor[1] if self.cursor and self.cursor[0] == name else len(text)
-            pieces += [DOCUMENT_START + text[:here], text[here:]]
-        return pieces
+        return [text for first, *others in self.documents.values() for text in (DOCUMENT_START + first, *others)]
 
 
 def predicted(memory: WorkspaceMemory, before: str) -> tuple[dict[str, float], int]:
@@ -92,38 +82,34 @@ def assert_predicts(memory: WorkspaceMemory, pieces: list[str], before: str) -> 
     assert sum(p.values()) == pytest.approx(1)
 
 
-def take_step(
-    memory: WorkspaceMemory, settling: Settling, model: Model, step: tuple[str, str, str, str], when: int
-) -> Settling:
+def take_step(memory: WorkspaceMemory, settling: Settling, model: Model, step: Step, when_s: int) -> Settling:
+    """In the memory and in its model; returns the settling that goes on."""
     what, name, text, after = step
     if what == "hold":
-        memory.hold(name, text, useful_s=when)
-        model.hold(name, text, when)
+        memory.hold(name, text, useful_s=when_s)
+        model.hold(name, when_s, text)
     elif what == "look at":
-        memory.hold(name, text, after, useful_s=when)
-        model.hold(name, text + after, when, len(text))
+        memory.hold(name, text, after, useful_s=when_s)
+        model.hold(name, when_s, text, after)
     elif what == "drop":
         memory.drop(name)
         model.drop(name)
-    elif what == "settle":
-        memory.settle()
-        model.begin()
-        return memory.begin()
-    elif what == "begin":
-        model.begin()
-        return memory.begin()
     elif what == "put" and settling.shelf is None:
-        settling.put(name, text, when)
-        model.changes[name] = text, when
+        settling.put(name, text, when_s)
+        model.changes[name] = text
     elif what == "take away" and settling.shelf is None:
         settling.drop(name)
         model.changes[name] = None
     elif what == "sort" and settling.shelf is None:
-        settling.sort(anew=name == "x")
-    elif what == "finish":
-        settling.sort(anew=settling.shelf is not None or name == "x")
-        memory.finish(settling)
-        model.finish()
+        settling.sort(memory.max_chars, anew=name == "x")
+    elif what in ("begin", "settle", "finish"):
+        if what == "settle":
+            memory.settle()
+        elif what == "finish":
+            if settling.shelf is None:
+                settling.sort(memory.max_chars, anew=name == "x")
+            memory.finish(settling)
+            model.finish(when_s)
         model.begin()
         return memory.begin()
     return settling
@@ -131,35 +117,33 @@ def take_step(
 
 @settings(max_examples=300)
 @given(STEPS, st.sampled_from([1, 2, 8]), st.text("ab(\n", max_size=40))
-def test_it_predicts_as_its_definition_whatever_came_before(
-    steps: list[tuple[str, str, str, str]], n_at_hand: int, before: str
-) -> None:
+def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n_at_hand: int, before: str) -> None:
     """Whatever was held, dropped, looked at, and settled while that went on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory_module, "N_AT_HAND", n_at_hand)
         memory, model = WorkspaceMemory(Alphabet(KNOWN)), Model()
         settling = memory.begin()
-        for when, step in enumerate(steps):
-            settling = take_step(memory, settling, model, step, when)
-            assert {name for name in "xyz" if name in memory} == set(model.texts)
+        for when_s, step in enumerate(steps):
+            settling = take_step(memory, settling, model, step, when_s)
+            assert {name for name in "xyz" if name in memory} == set(model.documents)
             assert_predicts(memory, model.pieces(), before)
 
 
 @settings(max_examples=200)
 @given(STEPS, st.integers(0, 300), st.text("ab(\n", max_size=40))
-def test_what_is_forgotten_is_whole_and_was_of_use_last(
-    steps: list[tuple[str, str, str, str]], max_chars: int, before: str
+def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
+    steps: list[Step], max_chars: int, before: str
 ) -> None:
     memory, model = WorkspaceMemory(Alphabet(KNOWN), max_chars), Model()
     settling = memory.begin()
-    for when, step in enumerate(steps):
-        settling = take_step(memory, settling, model, step, when)
-        here = model.cursor[0] if model.cursor else None
-        forgotten = {name for name in model.texts if name not in memory}
-        kept = model.texts.keys() - forgotten
-        assert sum(len(model.texts[name]) + 2 for name in kept) == memory.n_chars
-        assert memory.n_chars <= max_chars or kept == {here}
-        assert all(model.useful[name] <= model.useful[other] for name in forgotten for other in kept - {here})
+    for when_s, step in enumerate(steps):
+        settling = take_step(memory, settling, model, step, when_s)
+        kept = {name for name in model.documents if name in memory}
+        forgotten, here = model.documents.keys() - kept, {*model.at_hand[-1:]}
+        n_chars = sum(len(piece) for name in kept for piece in model.documents[name])
+        assert n_chars + 2 * len(kept) <= memory.n_chars <= n_chars + 3 * len(kept)
+        assert memory.n_chars <= max_chars or kept == here
+        assert all(model.useful_s[name] <= model.useful_s[other] for name in forgotten for other in kept - here)
         for name in forgotten:
             model.drop(name)
         assert_predicts(memory, model.pieces(), before)
