@@ -33,8 +33,8 @@ _SEARCH_COST: Final = 8  # to find a position among the sorted ones costs so man
 class ContextIndex:
     """What follows each context in a text. It never changes: an edit makes another one. For any thread."""
 
-    def __init__(self, symbols: Symbols) -> None:
-        self._symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), symbols))  # so that each has a context
+    def __init__(self, *pieces: Symbols) -> None:
+        self._symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))  # so that each has a context
         self._positions = _sorted(self._symbols, _where_symbols_are(self._symbols))
         self._next = self._symbols[self._positions]
         n_symbols = int(self._next.max(initial=0)) + 1

@@ -99,6 +99,8 @@ class WorkspaceMemory:
         """
         text, is_looked_at = "".join(document), len(document) > 1
         page = self._page_of(name, text)
+        if is_looked_at:
+            self._at_hand.pop(name, None)  # to be the last
         if is_looked_at or name in self._at_hand:
             self._keep_at_hand(name, text, page)
         self._useful_s[name] = time.time() if useful_s is None else useful_s
@@ -132,7 +134,6 @@ class WorkspaceMemory:
         return settled if settled is not None and settled.is_same(page) else page
 
     def _keep_at_hand(self, name: str, text: str, page: Page) -> None:
-        self._at_hand.pop(name, None)
         self._at_hand[name] = (text, page)
         if len(self._at_hand) > N_AT_HAND:
             del self._at_hand[next(iter(self._at_hand))]

@@ -55,7 +55,6 @@ class Settling:
             put = {name: page.symbols for name, page in self.changes.items() if page is not None}
             kept = {name: symbols for name, symbols in self._rest.items() if name not in self.changes}
             self.shelf = Shelf(self._most_useful(kept | put, max_chars))
-            self.shelf.sort()
 
     def _most_useful(self, documents: dict[str, Symbols], max_chars: float) -> dict[str, Symbols]:
         n_chars = sum(map(len, documents.values()))

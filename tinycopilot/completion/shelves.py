@@ -1,7 +1,7 @@
 """Documents as the memory holds them: each on a Page of its own, or many on one Shelf. Neither ever changes.
 
-Both are for any thread. What takes time is to sort them, which is done when they are first counted, or before that by
-whoever wants it done in another thread.
+Both are for any thread. What takes time is to sort them: a shelf when it is made; a page when it is first counted, or
+before that by whoever wants it done in another thread.
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,8 @@ class Shelf(Page):
     """Documents by name, one after another."""
 
     def __init__(self, documents: Mapping[str, Symbols]) -> None:
-        super().__init__(np.concatenate([NOTHING, *documents.values()]))
+        index = ContextIndex(*documents.values()) if documents else None
+        super().__init__(index.symbols if index is not None else NOTHING, index)
         ends = np.cumsum([len(symbols) for symbols in documents.values()]).tolist()
         self._places = {name: slice(end - len(documents[name]), end) for name, end in zip(documents, ends, strict=True)}
         self._pages: dict[str, Page] = {}
