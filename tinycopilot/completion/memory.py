@@ -125,6 +125,20 @@ class WorkspaceMemory:
             return self._new.get(name)
         return self._settled.page(name)
 
+    def prepare(self, name: str, text: str) -> Page:
+        """What takes time before a long document can be looked at. For any thread; `offer` it to this one then."""
+        page, settled = Page(symbols_of(self.alphabet, text)), self._settled.page(name)
+        if settled is not None:
+            page = settled if settled.is_same(page) else page
+            settled.sort()  # it will be counted off
+        page.sort()
+        return page
+
+    def offer(self, name: str, text: str, page: Page) -> None:
+        """A page that was prepared: from now on it costs little to hold that document, or an edit of it."""
+        if name not in self._at_hand:
+            self._at_hand = {name: (text, page)} | self._at_hand  # it was not looked at yet
+
     def _page_of(self, name: str, text: str) -> Page:
         """The page of a text, from what is there of it."""
         if name in self._at_hand:
@@ -162,10 +176,9 @@ class WorkspaceMemory:
         What is held or dropped here from now on will stay so.
         """
         self._meanwhile = set(self._at_hand)
-        rest = self._settled.documents | {name: page.broken for name, page in self._new.items()}
-        elsewhere = self._at_hand.keys() | (self._gone.keys() - self._new.keys())
-        rest = {name: symbols for name, symbols in rest.items() if name not in elsewhere}
-        return Settling(self.alphabet, self._settled, rest, self._useful_s.copy())
+        loose = {name: page.broken for name, page in self._new.items()}
+        left = self._at_hand.keys() | (self._gone.keys() - loose.keys())
+        return Settling(self.alphabet, self._settled, loose, left, self._useful_s.copy())
 
     def finish(self, settling: Settling) -> None:
         """Hold what was settled; this takes a moment."""

@@ -1,7 +1,7 @@
 """Settling: what a WorkspaceMemory holds is brought on one shelf while it is in use. Work for the background."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import Symbols
@@ -19,11 +19,18 @@ class Settling:
     """
 
     def __init__(
-        self, alphabet: Alphabet, settled: Shelf, rest: Mapping[str, Symbols], useful_s: dict[str, float]
+        self,
+        alphabet: Alphabet,
+        settled: Shelf,
+        loose: Mapping[str, Symbols],
+        left: Set[str],
+        useful_s: dict[str, float],
     ) -> None:
+        """`loose` comes upon the shelf; what is in `left` stays, or is gone, from where it is."""
         self._alphabet = alphabet
         self._settled = settled
-        self._rest = rest
+        self._loose = loose
+        self._left = left
         self.useful_s = useful_s
         """When each document was last of use, in seconds since 1970."""
         self.changes: dict[str, Page | None] = {}
@@ -53,7 +60,8 @@ class Settling:
                         sorted_apart.sort()
         else:
             put = {name: page.symbols for name, page in self.changes.items() if page is not None}
-            kept = {name: symbols for name, symbols in self._rest.items() if name not in self.changes}
+            rest, elsewhere = {**self._settled.documents, **self._loose}, self._left | self.changes.keys()
+            kept = {name: symbols for name, symbols in rest.items() if name not in elsewhere}
             self.shelf = Shelf(self._most_useful(kept | put, max_chars))
 
     def _most_useful(self, documents: dict[str, Symbols], max_chars: float) -> dict[str, Symbols]:
