@@ -52,6 +52,7 @@ class Worker:
         self.indexer = Indexer(self._ask_memory, is_open)
         self._completer: Completer | None = None
         self._job: Job | None = None
+        self._n_told = 0  # how often the memory was told anything: an answer from before that does not count
         self._preparing: dict[str, asyncio.Future[None]] = {}
         self._is_held = True  # whether there is to be a memory of more than the document at hand
         self._weights_file: Path | None = None
@@ -80,13 +81,14 @@ class Worker:
         """The suggestion for one place in one version of a document, which `key` names; None while there is no model.
 
         `name` is the document's for the memory; None: it is not held there. Requests for the same key share one
-        computation. Another key cancels it, and is answered next; so does the cancellation of all requests that wait.
+        computation, as long as the memory is told nothing. Another key cancels it, and is answered next; so does the
+        cancellation of all requests that wait.
         """
         if self._completer is None:
             return None
         if name in self._preparing:
             await asyncio.shield(self._preparing[name])
-        job = self._job
+        key, job = (key, self._n_told), self._job
         if job is None or job.key != key or job.cancelled.is_set():
             if job is not None:
                 job.cancelled.set()
@@ -168,11 +170,13 @@ class Worker:
 
     def _tell_memory(self, function: "Callable[[WorkspaceMemory], None]") -> None:
         if self._completer is not None and not self._is_closed:
+            self._n_told += 1
             self._thread.submit(function, self._completer.workspace.memory)
 
     def _ask_memory(self, function: "Callable[[WorkspaceMemory], T]") -> T:
         """For the indexer's thread."""
         assert self._completer is not None
+        self._n_told += 1
         return self._thread.submit(function, self._completer.workspace.memory).result()
 
     def close(self) -> None:

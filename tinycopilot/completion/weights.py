@@ -72,7 +72,7 @@ def _checked(data: Any, tokenizer_digest: str) -> dict[int, Any]:
         raise ValueError("it is for contexts of other lengths")
     if not all(_is_possible(row) for row in weights.values()):
         raise ValueError(f"weights are {N_ROWS} numbers from 0 to {MAX_WEIGHT:g}")
-    return {order: weights[str(order)] for order in ORDERS}
+    return {order: [float(weight) for weight in weights[str(order)]] for order in ORDERS}
 
 
 def _is_possible(row: Any) -> bool:

@@ -27,6 +27,13 @@ def test_what_was_learned_comes_back_and_is_for_its_users_eyes_alone(tmp_path: P
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_whole_numbers_are_weights_like_others(tmp_path: Path) -> None:
+    (tmp_path / "w.json").write_text(json.dumps(with_weights(_3=[0, 2, 1])))
+    mixture = load(tmp_path / "w.json", DIGEST)
+    assert mixture.weights[3].tolist() == [0, 2, 1]
+    assert mixture.weights[3].dtype == float
+
+
 def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert weights_of(load(tmp_path / "none.json", DIGEST)) == weights_of(Mixture())
     assert caplog.records == []
