@@ -288,3 +288,21 @@ def test_two_threads_give_each_character_one_number() -> None:
     assert len(alphabet) == len(KNOWN) + 997
     for text, numbers in zip(texts, symbols, strict=True):
         assert "".join(alphabet.character_of(int(n)) for n in numbers) == text
+
+
+@pytest.mark.parametrize("settled", ["", "ab" * 50, "(b" * 50])
+def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
+    memory = WorkspaceMemory(Alphabet(KNOWN))
+    if settled:
+        memory.hold("x", settled)
+        memory.settle()
+    with ThreadPoolExecutor(1) as thread:
+        page = thread.submit(memory.prepare, "x", "ab" * 50).result()
+    memory.offer("x", "ab" * 50, page)
+    assert ("x" in memory) is bool(settled)  # it is not held yet
+    memory.hold("x", "ab" * 50, "(")
+    assert all(page._index is not None for page, _ in memory._signed())
+    assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "("], "abab")
+    memory.offer("x", "ab" * 50, page)  # late: it was looked at by then
+    memory.hold("x", "ab" * 50, "(a")
+    assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "(a"], "abab")

@@ -6,10 +6,33 @@ from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 
 import pytest
-from tinycopilot_server.worker import Worker
+from tinycopilot_server.worker import LONG_CHARS, Worker
 
 from tinycopilot.completion.decode import Cancelled
 from tinycopilot.completion.stopping import Suggestion
+
+
+class StillMemory:
+    """Notes what it is told; preparing takes until `is_prepared` is set."""
+
+    is_untidy = False
+
+    def __init__(self) -> None:
+        self.told = list[tuple[str, str]]()
+        self.is_prepared = threading.Event()
+
+    def hold(self, name: str, _text: str) -> None:
+        self.told.append(("hold", name))
+
+    def drop(self, name: str) -> None:
+        self.told.append(("drop", name))
+
+    def prepare(self, _name: str, _text: str) -> str:
+        self.is_prepared.wait()
+        return "page"
+
+    def offer(self, name: str, _text: str, _page: str) -> None:
+        self.told.append(("offer", name))
 
 
 class Endless:
@@ -19,13 +42,16 @@ class Endless:
         self.n_calls = 0
         self.ended = 0
         self.begun = threading.Event()
-        self.documents = list[str]()
-        self.workspace = SimpleNamespace(memory=SimpleNamespace(is_untidy=False))
+        self.documents = list[str | None]()
+        self.memory = StillMemory()
+        self.workspace = SimpleNamespace(memory=self.memory)
 
     def learn_from_key(self, before: str, after: str, document: str) -> bool:
         return False
 
-    def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
+    def suggest(
+        self, before: str, after: str, cancelled: Callable[[], bool], document: str | None
+    ) -> Suggestion | None:
         self.documents.append(document)
         self.n_calls += 1
         self.begun.set()
@@ -106,3 +132,41 @@ async def test_asked_again_after_a_cancel_it_computes_again(worker: tuple[Worker
 
 async def test_without_a_model_there_is_no_suggestion() -> None:
     assert await Worker().suggest(1, "a.py", "quick", "x") is None
+
+
+async def test_the_completer_is_told_which_document_it_is(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    await worker_.suggest(1, "b.py", "quick", "")
+    await worker_.suggest(2, None, "quick", "")
+    assert endless.documents == ["b.py", None]
+
+
+async def test_what_the_memory_was_told_makes_an_answer_old(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    await worker_.suggest(1, "a.py", "quick", "z")
+    worker_.hold("b.py", "text")
+    worker_.drop("c.py")
+    await worker_.suggest(1, "a.py", "quick", "z")
+    assert endless.n_calls == 2
+    assert endless.memory.told == [("hold", "b.py"), ("drop", "c.py")]
+
+
+async def test_a_question_about_a_long_document_waits_until_it_is_prepared(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    worker_.prepare("short.py", "x")
+    worker_.prepare("long.py", "x" * LONG_CHARS)
+    waiting = asyncio.create_task(worker_.suggest(1, "long.py", "quick", ""))
+    assert await worker_.suggest(2, "short.py", "quick", "y") == Suggestion("y", 1.0)  # others do not wait
+    assert not waiting.done()
+    endless.memory.is_prepared.set()
+    assert await waiting == Suggestion("", 1.0)
+    assert endless.memory.told == [("offer", "long.py")]
+
+
+async def test_after_closing_nothing_is_computed_or_told(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    for _ in range(2):
+        worker_.close()
+    worker_.hold("b.py", "text")
+    worker_.look(None)
+    assert endless.memory.told == []
