@@ -92,7 +92,6 @@ class TinyCopilotServer(LanguageServer):
 
     def name_to_hold(self, document: Document, text: str) -> str | None:
         """Under which name the memory may hold it as it is now; if it must not, None, and it is dropped there."""
-        document.seen_version = document.version
         if document.is_secret(text) or document.why_not_held(text):
             self.worker.drop(document.name)
             return None
@@ -102,7 +101,7 @@ class TinyCopilotServer(LanguageServer):
         """Show the memory what has changed in the other documents since it saw them."""
         for document in self.documents.values():
             if document is not here and document.version != document.seen_version:
-                text = document.text
+                document.seen_version, text = document.version, document.text
                 if name := self.name_to_hold(document, text):
                     self.worker.hold(name, text)
 

@@ -35,7 +35,7 @@ class Document:
         self.version = version
         self.name = name
         self.seen_version: int | None = None
-        """Which version the memory has seen."""
+        """Which version the memory was shown while another document was at hand."""
         self._encoding = encoding
         self._lines = split_lines(text)
         self._is_secret_place = is_secret_place(Path(name))

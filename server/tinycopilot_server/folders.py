@@ -24,6 +24,12 @@ def document_name(uri: str) -> str:
         return uri.replace("\0", "")
 
 
+def place_of(uri: str) -> str:
+    """The file or folder to look at when this one has changed: a .gitignore decides on all that is beside and below."""
+    name = document_name(uri)
+    return os.path.dirname(name) if os.path.basename(name) == ".gitignore" else name  # noqa: PTH119, PTH120
+
+
 def name_of(path: str | Path) -> str:
     """The same for a path."""
     return os.path.normcase(os.path.realpath(path))

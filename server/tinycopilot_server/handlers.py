@@ -3,7 +3,6 @@
 import logging
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
@@ -91,7 +90,7 @@ def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParam
     """The document is the file system's again."""
     if document := server.documents.pop(params.text_document.uri, None):
         server.worker.drop(document.name)
-        server.worker.look([document.name])
+        server.worker.look([params.text_document.uri])
 
 
 def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> None:
@@ -101,10 +100,9 @@ def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> N
 
 
 def did_change_watched_files(server: TinyCopilotServer, params: types.DidChangeWatchedFilesParams) -> None:
-    """Files and folders were created, changed or deleted; a .gitignore decides on all that is beside and below it."""
+    """Files and folders were created, changed or deleted."""
     server.watches_files = True
-    names = [document_name(change.uri) for change in params.changes]
-    server.worker.look([str(Path(name).parent) if Path(name).name == ".gitignore" else name for name in names])
+    server.worker.look([change.uri for change in params.changes])
 
 
 def did_change_workspace_folders(server: TinyCopilotServer, _: types.DidChangeWorkspaceFoldersParams) -> None:

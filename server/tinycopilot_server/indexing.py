@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from tinycopilot_server.folders import Folders, Found
+from tinycopilot_server.folders import Folders, Found, place_of
 
 if TYPE_CHECKING:
     from tinycopilot.completion.memory import WorkspaceMemory
@@ -52,13 +52,13 @@ class Indexer:
         self._way_is_free.set()
         self._is_closed = False
 
-    def look(self, within: Iterable[str] | None = ()) -> None:
+    def look(self, uris: Iterable[str] | None = ()) -> None:
         """Look soon: at these files and folders, whatever seems to have changed; None: at all that has changed.
 
         With nothing to look at, it sees to it that the memory is tidy. From any thread; returns at once.
         """
         with self._lock:
-            self._waiting = None if within is None or self._waiting is None else self._waiting | set(within)
+            self._waiting = None if uris is None or self._waiting is None else self._waiting | set(uris)
             if self._is_asked or self._is_closed:
                 return
             self._is_asked = True
@@ -92,9 +92,9 @@ class Indexer:
     def _look_now(self) -> None:
         """In the thread."""
         with self._lock:
-            within, self._waiting, self._is_asked = self._waiting, set(), False
+            uris, self._waiting, self._is_asked = self._waiting, set(), False
         try:
-            self._bring_in_line(within)
+            self._bring_in_line(None if uris is None else set(map(place_of, uris)))
         except Closed:
             pass
         except (CancelledError, RuntimeError):
@@ -131,7 +131,8 @@ class Indexer:
         if found.n_passed_over:
             left_out.append(f"left out: {found.n_passed_over:,} files more than fit (maxWorkspaceChars)")
         line = f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"
-        log.log(logging.INFO if within is None else logging.DEBUG, "; ".join([line, *left_out]))
+        is_news = within is None and self.folders.roots
+        log.log(logging.INFO if is_news else logging.DEBUG, "; ".join([line, *left_out]))
 
 
 def _be_nice() -> None:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Worker:
         self._job: Job | None = None
         self._n_told = 0  # how often the memory was told anything: an answer from before that does not count
         self._preparing: dict[str, asyncio.Future[None]] = {}
-        self._is_held = True  # whether there is to be a memory of more than the document at hand
+        self._remembers = True  # whether there is to be a memory of more than the document at hand
         self._weights_file: Path | None = None
         self._is_saved, self._saved_s = True, -SAVE_S
         self._is_closed = False
@@ -62,7 +62,7 @@ class Worker:
     async def load(self, settings: Settings, folder: str | None = None) -> None:
         """Load model and tokenizer, in the thread, and what was learned in the workspace `folder`. Raises UserError."""
         loop = asyncio.get_running_loop()
-        self._is_held = settings.max_workspace_chars > 0
+        self._remembers = settings.max_workspace_chars > 0
         self._completer = await loop.run_in_executor(self._thread, self._load, settings, folder)
 
     def _load(self, settings: Settings, folder: str | None) -> "Completer":
@@ -72,7 +72,7 @@ class Worker:
         paths = places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False)
         completer = Completer.load(paths, settings.completer, settings.max_workspace_chars)
         completer.warm_up()
-        if folder is not None and self._is_held:
+        if folder is not None and self._remembers:
             self._weights_file = places.user_weights(folder, completer.tokenizer.digest)
             completer.workspace.mixture = weights.load(self._weights_file, completer.tokenizer.digest)
         return completer
@@ -112,7 +112,7 @@ class Worker:
         from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _load)
 
         with self.indexer.giving_way():
-            if name is not None and self._is_held and completer.learn_from_key(before, after, name):
+            if name is not None and self._remembers and completer.learn_from_key(before, after, name):
                 self._is_saved = False
             try:
                 return completer.suggest(before, after, job.cancelled.is_set, document=name)
@@ -141,37 +141,37 @@ class Worker:
 
     def hold(self, name: str, text: str) -> None:
         """An open document is this now."""
-        if self._is_held:
-            self._tell_memory(lambda memory: memory.hold(name, text))
+        if self._remembers:
+            self._tell(lambda completer: completer.hold(name, text))
 
     def drop(self, name: str) -> None:
         """A document is not open any more, or must not be held."""
-        self._tell_memory(lambda memory: memory.drop(name))
+        self._tell(lambda completer: completer.workspace.memory.drop(name))
 
-    def look(self, within: list[str] | None) -> None:
+    def look(self, uris: Iterable[str] | None) -> None:
         """Look at these files and folders, or, if it is None, at all that has changed on disk."""
-        if self._completer is not None and self._is_held:
-            self.indexer.look(within)
+        if self._completer is not None and self._remembers:
+            self.indexer.look(uris)
 
     def prepare(self, name: str, text: str) -> None:
         """A document was opened: if it is long, questions about it wait until it is sorted, elsewhere."""
         if self._completer is None or len(text) < LONG_CHARS:
             return
-        memory, loop = self._completer.workspace.memory, asyncio.get_running_loop()
+        completer, loop = self._completer, asyncio.get_running_loop()
 
         async def prepare() -> None:
             try:
-                page = await loop.run_in_executor(None, memory.prepare, name, text)
-                self._tell_memory(lambda memory: memory.offer(name, text, page))
+                offer = await loop.run_in_executor(None, completer.prepare, name, text)
+                self._tell(lambda _: offer())
             finally:
                 del self._preparing[name]
 
         self._preparing[name] = asyncio.ensure_future(prepare())
 
-    def _tell_memory(self, function: "Callable[[WorkspaceMemory], None]") -> None:
+    def _tell(self, function: "Callable[[Completer], None]") -> None:
         if self._completer is not None and not self._is_closed:
             self._n_told += 1
-            self._thread.submit(function, self._completer.workspace.memory)
+            self._thread.submit(function, self._completer)
 
     def _ask_memory(self, function: "Callable[[WorkspaceMemory], T]") -> T:
         """For the indexer's thread."""

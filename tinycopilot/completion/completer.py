@@ -46,9 +46,20 @@ class Completer:
     def warm_up(self) -> None:
         """Read a little: the first time is slow, and here nobody waits for it."""
         text = "import os\n"
-        self.workspace.look_at("", text, "")
+        for before in (text * 99, text * 99 + "i"):  # so long that the second look is an edit
+            self.workspace.look_at("", before, text)
         self.workspace.likeliest(self._reader.read(text), text)
         self.workspace.memory.drop("")
+
+    def hold(self, document: str, text: str) -> None:
+        """Another document of the workspace is this now."""
+        self.workspace.memory.hold(document, _plain_line_ends(text))
+
+    def prepare(self, document: str, text: str) -> Callable[[], None]:
+        """What takes time before a long document can be looked at. For any thread; call the answer in this one."""
+        text = _plain_line_ends(text)
+        page = self.workspace.memory.prepare(document, text)
+        return lambda: self.workspace.memory.offer(document, text, page)
 
     def learn_from_key(self, before: str, after: str, document: str) -> bool:
         """If one key led here from the last text that was shown to this, learn from it; True if it did.

@@ -150,3 +150,14 @@ def test_a_text_without_a_name_is_held_by_nobody(model: TinyGPT, tokenizer: Simp
     completer = Completer(model, tokenizer, ALL)
     completer.suggest(TYPED_BEFORE, document=None)
     assert completer.workspace.memory.n_chars == 0
+
+
+def test_line_ends_are_plain_in_all_that_is_held(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    held = []
+    for end in ("\n", "\r\n", "\r"):
+        completer = Completer(model, tokenizer, ALL)
+        completer.hold("x", f"a{end}b{end}")
+        completer.prepare("y", f"c{end}d{end}")()
+        completer.suggest(f"c{end}", f"{end}d{end}", document="y")
+        held.append([page.broken.tolist() for page, _ in completer.workspace.memory._signed()])
+    assert held[0] == held[1] == held[2]

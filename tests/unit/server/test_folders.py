@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tinycopilot_server import folders as folders_module
-from tinycopilot_server.folders import Change, Folders, Found, document_name, name_of
+from tinycopilot_server.folders import Change, Folders, Found, document_name, name_of, place_of
 
 from tinycopilot.files import LeftOut, read_written
 
@@ -193,3 +193,5 @@ def test_names_of_documents(look: Look) -> None:
     assert document_name((look.root / "with space.py").as_uri()) == document_name((look.root / "a.py").as_uri())
     assert document_name("untitled:Untitled-1") == "untitled:Untitled-1"
     assert "\0" not in document_name("file:///a\0b")
+    assert place_of((look.root / "package" / "c.py").as_uri()) == look.name("package/c.py")
+    assert place_of((look.root / "package" / ".gitignore").as_uri()) == look.name("package")

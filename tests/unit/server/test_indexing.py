@@ -45,7 +45,7 @@ class Desk:
 
     def look(self, *within: str) -> None:
         """And wait until that is done."""
-        self.indexer.look([self.name(path) for path in within] or None)
+        self.indexer.look([(self.folder / path).as_uri() for path in within] or None)
         self.wait()
 
     def wait(self) -> None:
@@ -166,12 +166,13 @@ def test_closing_ends_it_at_once_even_while_it_waits(desk: Desk, caplog: pytest.
 
 
 def test_looks_that_wait_are_one(desk: Desk) -> None:
-    names = [desk.write(f"{i}.py", "a = 1\n") for i in range(9)]
+    for i in range(9):
+        desk.write(f"{i}.py", "a = 1\n")
     desk.before_each = lambda: setattr(desk, "n_finished", desk.n_finished + 1)
     busy = threading.Event()
     desk.indexer.do(lambda: busy.wait() and None)
-    for name in names:
-        desk.indexer.look([name])
+    for i in range(9):
+        desk.indexer.look([(desk.folder / f"{i}.py").as_uri()])
     busy.set()
     desk.wait()
     assert len(desk.held) == 9

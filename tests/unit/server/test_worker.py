@@ -12,39 +12,25 @@ from tinycopilot.completion.decode import Cancelled
 from tinycopilot.completion.stopping import Suggestion
 
 
-class StillMemory:
-    """Notes what it is told; preparing takes until `is_prepared` is set."""
-
-    is_untidy = False
-
-    def __init__(self) -> None:
-        self.told = list[tuple[str, str]]()
-        self.is_prepared = threading.Event()
-
-    def hold(self, name: str, _text: str) -> None:
-        self.told.append(("hold", name))
-
-    def drop(self, name: str) -> None:
-        self.told.append(("drop", name))
-
-    def prepare(self, _name: str, _text: str) -> str:
-        self.is_prepared.wait()
-        return "page"
-
-    def offer(self, name: str, _text: str, _page: str) -> None:
-        self.told.append(("offer", name))
-
-
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"; counts its steps and its calls."""
+    """Computes until it is cancelled, unless asked for "quick"; prepares until `is_prepared` is set; notes the rest."""
 
     def __init__(self) -> None:
         self.n_calls = 0
         self.ended = 0
         self.begun = threading.Event()
         self.documents = list[str | None]()
-        self.memory = StillMemory()
-        self.workspace = SimpleNamespace(memory=self.memory)
+        self.told = list[tuple[str, str]]()
+        self.is_prepared = threading.Event()
+        memory = SimpleNamespace(is_untidy=False, drop=lambda name: self.told.append(("drop", name)))
+        self.workspace = SimpleNamespace(memory=memory)
+
+    def hold(self, document: str, _text: str) -> None:
+        self.told.append(("hold", document))
+
+    def prepare(self, document: str, _text: str) -> Callable[[], None]:
+        self.is_prepared.wait()
+        return lambda: self.told.append(("offer", document))
 
     def learn_from_key(self, before: str, after: str, document: str) -> bool:
         return False
@@ -148,7 +134,7 @@ async def test_what_the_memory_was_told_makes_an_answer_old(worker: tuple[Worker
     worker_.drop("c.py")
     await worker_.suggest(1, "a.py", "quick", "z")
     assert endless.n_calls == 2
-    assert endless.memory.told == [("hold", "b.py"), ("drop", "c.py")]
+    assert endless.told == [("hold", "b.py"), ("drop", "c.py")]
 
 
 async def test_a_question_about_a_long_document_waits_until_it_is_prepared(worker: tuple[Worker, Endless]) -> None:
@@ -158,9 +144,9 @@ async def test_a_question_about_a_long_document_waits_until_it_is_prepared(worke
     waiting = asyncio.create_task(worker_.suggest(1, "long.py", "quick", ""))
     assert await worker_.suggest(2, "short.py", "quick", "y") == Suggestion("y", 1.0)  # others do not wait
     assert not waiting.done()
-    endless.memory.is_prepared.set()
+    endless.is_prepared.set()
     assert await waiting == Suggestion("", 1.0)
-    assert endless.memory.told == [("offer", "long.py")]
+    assert endless.told == [("offer", "long.py")]
 
 
 async def test_after_closing_nothing_is_computed_or_told(worker: tuple[Worker, Endless]) -> None:
@@ -169,4 +155,4 @@ async def test_after_closing_nothing_is_computed_or_told(worker: tuple[Worker, E
         worker_.close()
     worker_.hold("b.py", "text")
     worker_.look(None)
-    assert endless.memory.told == []
+    assert endless.told == []
