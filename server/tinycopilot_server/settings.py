@@ -20,7 +20,8 @@ class Settings:
 
 
 LIMITS: dict[str, tuple[float, float]] = {
-    "min_confidence": (0, 1), "max_chars": (1, 100_000), "max_lines": (1, 100_000), "threads": (1, 64),
+    "eagerness": (0, 1), "min_confidence": (0, 1), "max_chars": (1, 100_000), "max_lines": (1, 100_000),
+    "threads": (1, 64),
 }  # fmt: skip
 
 

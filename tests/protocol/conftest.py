@@ -9,8 +9,9 @@ import pytest
 import torch
 from lsp_editor import Editor, Start
 from lsprotocol import types
-from networks import EVERYTHING, randomise
+from networks import EVERYTHING, randomise, sure
 from pytest_lsp import ClientServerConfig, LanguageClient
+from tinycopilot_server.settings import camel_case
 
 from tinycopilot.completion.stopping import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
@@ -32,7 +33,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
     model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one number that is always 1, and ...
     model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... speaks against blanks, ...
     model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and for the end of a line now and then
-    model.save(paths.model, tokenizer)
+    sure(model).save(paths.model, tokenizer)
     return paths
 
 
@@ -57,8 +58,7 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         capabilities = types.ClientCapabilities(general=types.GeneralClientCapabilities(position_encodings=encodings))
         if options is None:
             options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}
-            names = {"min_confidence": "minConfidence", "max_chars": "maxChars", "max_lines": "maxLines"}
-            options |= {names[k]: v for k, v in dataclasses.asdict(settings).items() if k in names}
+            options |= {camel_case(name): value for name, value in dataclasses.asdict(settings).items()}
         params = types.InitializeParams(capabilities=capabilities, initialization_options=options)
         editor.capabilities = (await client.initialize_session(params)).capabilities
         if wait:

@@ -11,7 +11,7 @@ export interface Settings {
   forServer: Record<string, unknown>;
 }
 
-const SERVER_KEYS = ['modelPath', 'tokenizerPath', 'minConfidence', 'maxChars', 'maxLines', 'threads'];
+const SERVER_KEYS = ['modelPath', 'tokenizerPath', 'eagerness', 'minConfidence', 'maxChars', 'maxLines', 'threads'];
 
 export function readSettings(): Settings {
   const section = workspace.getConfiguration('tinycopilot');
