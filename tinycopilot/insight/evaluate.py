@@ -2,60 +2,17 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from tinycopilot import UserError, places
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.stopping import CompleterSettings
-from tinycopilot.files import LeftOut, normalise_suffixes
-from tinycopilot.insight.excerpts import from_list, from_paths, texts_in
-from tinycopilot.insight.replay import Excerpt, Shown, replay
-from tinycopilot.insight.score import Bin, Score, calibration, calibration_error
-from tinycopilot.insight.surroundings import Surroundings
+from tinycopilot.files import normalise_suffixes
+from tinycopilot.insight.evaluation import Evaluation, evaluate
+from tinycopilot.insight.excerpts import from_list, from_paths
+from tinycopilot.insight.replay import Shown
+from tinycopilot.insight.score import Bin, calibration_error
 
 N_EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What each file came to, and all that was shown in them."""
-
-    scores: dict[str, Score]
-    shown: list[Shown]
-
-    @property
-    def total(self) -> Score:
-        """All files together."""
-        return sum(self.scores.values(), Score())
-
-    def to_json(self) -> dict[str, Any]:
-        """The measures of all files together."""
-        error = calibration_error(self.calibration)
-        return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
-
-    @property
-    def calibration(self) -> list[Bin]:
-        """How sure it was of what it showed, and how right."""
-        return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
-
-
-def evaluate(
-    completer: Completer, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
-) -> Evaluation:
-    """Replay one after another, while the rest of its workspace is known, but for copies of what is replayed."""
-    scores, shown = dict[str, Score](), list[Shown]()
-    surroundings, folder = Surroundings(completer.workspace.memory), None
-    for number, excerpt in enumerate(excerpts, start=1):
-        say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
-        if excerpt.workspace != folder:
-            folder = excerpt.workspace
-            surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
-        with surroundings.without_copies_of(excerpt):
-            score, shown_here = replay(completer, excerpt)
-        scores[excerpt.name] = scores.get(excerpt.name, Score()) + score
-        shown += shown_here
-    return Evaluation(scores, shown)
 
 
 def run_evaluation(
