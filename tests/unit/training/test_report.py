@@ -15,7 +15,8 @@ from tinycopilot.training.log import Block, HardCharacter, Look, TrainLog
 from tinycopilot.training.report import write_report
 from tinycopilot.training.report.chart import high_axis, short, wide_axis
 from tinycopilot.training.report.curves import N_POINTS, bits_axis, chars_per_second, smoothed, thinned
-from tinycopilot.training.report.page import page, visible
+from tinycopilot.training.report.frame import visible
+from tinycopilot.training.report.page import page
 
 CHARS_PER_STEP = 4096
 VOID = {"meta", "br"}
