@@ -106,6 +106,13 @@ def test_scores_add_up() -> None:
     assert len(both.latencies_ms) == 7 == both.n_keys
 
 
+def test_what_cost_nothing_is_still_a_figure() -> None:
+    score = Score()
+    score.count_bits({"network": 1.0, "mixed": 0.0})
+    assert (Score() + score).figures()["bits_per_char"] == {"network": 1.0, "mixed": 0.0}
+    assert score.bits == {"network": 1.0, "mixed": 0.0}
+
+
 def test_nothing_is_no_division_by_zero() -> None:
     figures = Score().figures()
     assert figures["keystrokes_saved"] == {"net": None, "gross": None}
