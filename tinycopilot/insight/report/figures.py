@@ -10,8 +10,7 @@ from tinycopilot.training.report.frame import visible
 
 NO_FIGURE = "\N{EN DASH}"
 COLUMNS = (
-    "file", "characters", "saved, net", "gross", "accepted", "shown / 100", *WHOSE,
-    "bits per character",
+    "file", "characters", "saved, net", "gross", "accepted", "shown / 100", *WHOSE, "bits per character",
 )  # fmt: skip
 
 
@@ -28,8 +27,8 @@ def figures(whole: Mapping[str, Any]) -> str:
         (
             percent(whole["accepted_share"]),
             "of suggestions accepted",
-            f"{_number(whole['median_accepted'], 'g')} characters long in the median; flicker"
-            f" {percent(whole['flicker'])}",
+            f"{_number(whole['median_accepted'], 'g')} characters long in the median; flicker, another one although the"
+            f" key agreed: {percent(whole['flicker'])}",
         ),
         (
             f"{_number(latency['p50'], '.1f')} ms",

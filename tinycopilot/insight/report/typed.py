@@ -56,11 +56,21 @@ class _Suggestions:
     """What was shown in one excerpt, by where."""
 
     def __init__(self, shown: Sequence[Shown]) -> None:
-        self.wrong = [one for one in shown if not one.accepted]
+        self._wrong = [one for one in shown if not one.accepted]
         self._accepted = [one for one in shown if one.accepted]
         self._starts = [one.at for one in self._accepted]
         ends = [one.at + one.n_right for one in self._accepted]
-        self.cuts = sorted({*self._starts, *ends, *(one.at for one in self.wrong)})
+        self._cuts = sorted({*self._starts, *ends, *(one.at for one in self._wrong)})
+
+    def wrong_between(self, first: int, last: int) -> list[Shown]:
+        """The wrong ones that appeared before one of these characters, `last` not among them."""
+        begin, end = (bisect_left(self._wrong, at, key=lambda one: one.at) for at in (first, last))
+        return self._wrong[begin:end]
+
+    def pieces(self, first: int, last: int) -> list[tuple[int, int]]:
+        """text[first:last], cut wherever a suggestion appeared or ends."""
+        cuts = self._cuts[bisect_right(self._cuts, first) : bisect_left(self._cuts, last)]
+        return list(itertools.pairwise([first, *cuts, last]))
 
     def accepted_at(self, at: int) -> Shown | None:
         """The accepted one that the character at `at` belongs to."""
@@ -70,11 +80,10 @@ class _Suggestions:
 
 def _line(first: int, last: int, heat: Heat, shown: _Suggestions) -> str:
     """The code, marked where suggestions appeared, and beside it what the wrong ones said."""
-    cuts = shown.cuts[bisect_right(shown.cuts, first) : bisect_left(shown.cuts, last)]
-    wrong = {one.at: one for one in shown.wrong if first <= one.at < last}
+    wrong = {one.at: one for one in shown.wrong_between(first, last)}
     code = "".join(
         (_mark(wrong[begin]) if begin in wrong else "") + _piece(begin, end, heat, shown.accepted_at(begin))
-        for begin, end in itertools.pairwise([first, *cuts, last])
+        for begin, end in shown.pieces(first, last)
     )
     notes = "".join(map(_note, wrong.values()))
     return f"<span>{code}</span><small>{notes}</small>" if notes else f"<span>{code}</span>"
