@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(evaluate, "--max_chars", type=_positive, default=20_000, help="type this many at most (default: 20000)")
     _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
+    _add(evaluate, "--report", metavar="FILE.html", help="write a page that shows your code, coloured by what it cost")
     _add_files(evaluate, "the one in paras/ here, else your own, else the one that ships")
 
     settings = (
@@ -244,18 +245,20 @@ def _continue(
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinycopilot.insight.evaluate import run_evaluation
 
-    answer = run_evaluation(
+    run_evaluation(
         arguments.paths,
         listing=arguments.list,
         workspace=arguments.workspace,
         suffixes=arguments.ext or [".py"],
         max_chars=arguments.max_chars,
         as_json=arguments.json,
+        report=arguments.report,
+        command=shlex.join(["tinycopilot", *arguments.words]),
         model_path=arguments.model_path,
         tokenizer_path=arguments.tokenizer_path,
         say=lambda line: print(line, file=sys.stderr, flush=True),
+        answer=lambda text: print(text, flush=True),
     )
-    print(answer)
 
 
 def _serve(arguments: argparse.Namespace) -> None:

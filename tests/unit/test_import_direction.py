@@ -24,7 +24,8 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "torch", "numpy", "numba"),
     },
     "tinycopilot.insight": {
-        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
+        "tinycopilot.completion",
     },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
