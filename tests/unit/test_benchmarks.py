@@ -1,10 +1,12 @@
 """The benchmarks' own arithmetic: who is judged how, who runs when, and that nobody is left behind."""
 
+import json
 import math
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -290,3 +292,66 @@ def test_ours_is_to_be_below_zpaq_with_weights_afresh(benchmark: Any) -> None:
     assert bar({"mixed": 80.0, "afresh": 88.0, "zpaq": 100.0})["met"]
     assert not bar({"mixed": 80.0, "afresh": 89.0, "zpaq": 100.0})["met"]
     assert bar({"zpaq": 100.0}) is None
+
+
+def texts_to_edit() -> dict[str, str]:
+    return {f"{i}.py": CODE[20 * i : 20 * i + 3_000] for i in range(60)} | {"empty.py": ""}
+
+
+def test_a_session_of_edits_is_the_same_again_and_leaves_the_workspace_as_large(benchmark: Any) -> None:
+    texts = texts_to_edit()
+    sessions = [benchmark("edit_session").Session(texts) for _ in range(2)]
+    told = dict[str, Any]({name: (text,) for name, text in texts.items()})
+    for edit, again in zip(*(session.edits(20_000) for session in sessions), strict=True):
+        assert edit == again
+        told[edit[0]] = edit[1]
+    session = sessions[0]
+    assert {name: document for name, document in told.items() if document is not None} == session.documents
+    assert set(session.counts) == set(benchmark("edit_session").KINDS)
+    assert session.counts.total() == 20_000
+    n_chars = [sum(map(len, document)) for document in session.documents.values()]
+    assert max(n_chars) < 3_000 * 1.25 + 2 * 2_000
+    assert 0.8 < sum(n_chars) / sum(map(len, texts.values())) < 1.25
+
+
+def test_what_was_edited_is_compared_with_what_was_not(benchmark: Any) -> None:
+    contract = benchmark("memory_contract")
+    memory, held = contract.new_memory(), {"a": (CODE[:3_000],), "b": (CODE[3_000:5_000], CODE[5_000:6_000])}
+    for name, document in held.items():
+        memory.hold(name, *document)
+    memory.hold("c", CODE[6_000:6_100])
+    assert contract.n_unequal(memory, held) > 0
+    memory.drop("c")
+    assert contract.n_unequal(memory, held) == 0
+
+
+@pytest.mark.parametrize(
+    ("last_bytes", "last_mb", "unmet"),
+    [(500, 100.0, []), (530, 100.0, ["growth_of_index"]), (500, 106.0, ["growth_of_resident"])],
+)
+def test_growth_is_measured_by_what_is_held(benchmark: Any, last_bytes: int, last_mb: float, unmet: list[str]) -> None:
+    looks = [{"chars": 100, "bytes": 1_000, "resident_mb": mb} for mb in (80.0, 100.0, 70.0)]
+    looks.append({"chars": 50, "bytes": last_bytes, "resident_mb": last_mb})
+    measured = {
+        "index": {"hold_s": 1.0, "settle_s": 2.0, "highest_mb": 120.0},
+        "predict_us": {"p95": 20.0},
+        "edits": {"looks": looks, "highest_mb": 150.0},
+        "unknown_keys": 0,
+        "unequal": 0,
+    }
+    promises = benchmark("memory_contract").contract(measured)
+    assert [name for name, promise in promises.items() if not promise["met"]] == unmet
+    assert promises["resident_mb"]["measured"] == 150.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_the_memorys_contract_in_short(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "memory_contract.py"), "--megabytes", "1", "--edits", "2000"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert 990_000 < report["chars"] <= 1_000_000
+    assert (report["unequal"], report["compared"], report["unknown_keys"]) == (0, 2_000, 0)
+    assert report["contract"]["growth_of_index"]["met"]
+    assert [look["edits"] for look in report["edits"]["looks"]] == [*range(200, 2_001, 200)]
+    assert sum(report["edits"]["by_kind"].values()) == 2_200
+    assert list(report["edit_ms"]) == ["5000", "50000", "500000"]
