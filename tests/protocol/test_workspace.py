@@ -26,6 +26,14 @@ KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # in one piece, it would make a secr
 
 Open = Callable[..., Awaitable["Session"]]
 
+# The server, whose mixture believes the workspace and not the network: what is held is what is suggested.
+BELIEVING = """
+from tinycopilot.completion import mixture
+mixture.INITIAL.update({key: (0.0, 2.0, 0.0) for key in mixture.INITIAL if key not in mixture.KINDS})
+from tinycopilot_server.__main__ import main
+main()
+"""
+
 
 def naming(name: str) -> str:
     return f"import math\n\n\ndef {name}(kilograms):\n    return {name}\n\n\n{name} = {name}(4)\n"
@@ -97,7 +105,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 async def begin(start: Start, folder: Path, options: dict[str, Any]) -> Open:
     async def begin_one(**more: Any) -> Session:
-        arguments = {"folders": [folder], "options": options, **more}
+        arguments = {"folders": [folder], "options": options, "program": ["-c", BELIEVING], **more}
         session = Session(await start(**arguments), folder)
         session.open("a.py")
         return session
