@@ -133,12 +133,17 @@ def test_one_file_each_knows_completers_methods_and_utf16() -> None:
     assert names_methods == {"tinycopilot_server.handlers"}
 
 
+def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
+    names_it = {n for n, p in modules().items() if "prompt_toolkit" in p.read_text("utf-8")}
+    assert names_it == {"tinycopilot.play.terminal", "tinycopilot.play.screen"}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "import tinycopilot",
         "import tinycopilot.cli",
-        "import tinycopilot.play.engine",
+        "import tinycopilot.play.run",
         "import tinycopilot_server.handlers",
     ],
 )
