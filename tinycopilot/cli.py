@@ -279,15 +279,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _play(arguments: argparse.Namespace) -> None:
     from tinycopilot.play.run import run_play
 
-    said = run_play(
+    run_play(
         arguments.file,
         workspace=arguments.workspace,
         eagerness=arguments.eagerness,
         max_lines=arguments.max_lines,
         model_path=arguments.model_path,
         tokenizer_path=arguments.tokenizer_path,
+        say=lambda line: print(line, flush=True),
     )
-    print(said)
 
 
 def _serve(arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from tinycopilot.play.ghost import Question
 if TYPE_CHECKING:
     from tinycopilot.completion.completer import Completer
 
+CLOSING_LIMIT_S = 0.5
 MAX_WORKSPACE_CHARS = 10_000_000
 """So much of a workspace is held."""
 
@@ -79,7 +80,7 @@ class Engine:
 
     def start(self, tell: Tell) -> None:
         """Load the model, then answer; returns at once."""
-        self._thread = threading.Thread(target=self._run, args=(tell,), name="completer")
+        self._thread = threading.Thread(target=self._run, args=(tell,), name="completer", daemon=True)
         self._thread.start()
 
     def ask(self, question: Question | None) -> None:
@@ -87,12 +88,13 @@ class Engine:
         self._question = question
         self._news.set()
 
-    def close(self) -> None:
-        """End the thread, and wait until it has. (At Python's own end a thread inside PyTorch would be torn apart.)"""
+    def close(self) -> bool:
+        """End the thread; False where it cannot be ended soon, since PyTorch or a model is still being loaded."""
         self._is_closed = True
         self.ask(None)
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(CLOSING_LIMIT_S)
+        return self._thread is None or not self._thread.is_alive()
 
     def _run(self, tell: Tell) -> None:
         try:

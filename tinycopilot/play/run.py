@@ -1,7 +1,9 @@
 """The command `play`: what was asked for is looked at first, and then the terminal is its."""
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tinycopilot import UserError, places
@@ -20,8 +22,9 @@ def run_play(
     max_lines: int,
     model_path: str | None,
     tokenizer_path: str | None,
-) -> str:
-    """The whole command; returns what to say in the end. Raises UserError."""
+    say: Callable[[str], None],
+) -> None:
+    """The whole command; it says one line in the end. Raises UserError."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("play is an editor and needs a terminal; `tinycopilot generate` can be used without one")
     text_file = TextFile(places.user_path(file)) if file is not None else None
@@ -35,7 +38,9 @@ def run_play(
     engine = Engine(loader(paths, settings), surroundings(text_file, folder))
     terminal = Terminal(engine, text_file, max_lines)
     asyncio.run(terminal.run())
-    return summary(terminal.ghost)
+    say(summary(terminal.ghost))
+    if not engine.close():
+        os._exit(0)  # who quits does not wait; and Python's own end would tear a thread apart that is inside PyTorch
 
 
 def surroundings(file: TextFile | None, folder: Path | None) -> Surroundings:

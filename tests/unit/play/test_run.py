@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,17 @@ from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.run import run_play, summary, surroundings
 from tinycopilot.play.text_file import TextFile
 
-
-def play(file: str | None = None, workspace: str | None = None, model_path: str | None = None) -> str:
-    return run_play(file, workspace=workspace, eagerness=0.5, max_lines=1, model_path=model_path, tokenizer_path=None)
+NOTHING_SAID: dict[str, Any] = {
+    **{"file": None, "workspace": None, "eagerness": 0.5, "max_lines": 1, "model_path": None, "tokenizer_path": None},
+    "say": print,
+}
+ENDLESS = """
+import sys, threading
+from tinycopilot import cli
+from tinycopilot.play import run
+run.loader = lambda *_: threading.Event().wait
+sys.exit(cli.main(["play"]))
+"""
 
 
 def test_without_a_terminal_there_is_one_line(pair: ModelPaths, tmp_path: Path) -> None:
@@ -44,7 +53,7 @@ def test_bad_input_is_told_before_the_screen_is_taken(
     for stream in ("stdin", "stdout"):
         monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
     with pytest.raises(UserError, match=says):
-        play(**options)
+        run_play(**{**NOTHING_SAID, **options})
 
 
 def test_a_file_of_the_workspace_goes_by_its_name_there(tmp_path: Path) -> None:
@@ -65,7 +74,7 @@ def test_the_closing_line() -> None:
 
 
 class RealTerminal:
-    """A pseudo-terminal, and tinycopilot in it."""
+    """A pseudo-terminal, and Python in it."""
 
     def __init__(self, *words: str) -> None:
         import termios
@@ -73,9 +82,10 @@ class RealTerminal:
 
         self._ours, theirs = openpty()
         termios.tcsetwinsize(theirs, (24, 80))
-        command = [sys.executable, "-m", "tinycopilot", *words]
         environment = {**os.environ, "TERM": "xterm-256color"}
-        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+        self.process = subprocess.Popen(
+            [sys.executable, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        )
         os.close(theirs)
         self.seen = ""
 
@@ -87,18 +97,24 @@ class RealTerminal:
     def press(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
-    def close(self) -> None:
+    def __enter__(self) -> "RealTerminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
         os.close(self._ours)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
+needs_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
+
+
+@needs_a_terminal
 def test_in_a_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_bytes(b"x = 1\r\n")
-    terminal = RealTerminal("play", str(path), "--model_path", str(pair.model), "--workspace", str(tmp_path))
-    try:
+    words = ("-m", "tinycopilot", "play", str(path), "--model_path", str(pair.model), "--workspace", str(tmp_path))
+    with RealTerminal(*words) as terminal:
         terminal.until("Tab take")
         terminal.press("if y:\rz\x13")
         terminal.until("Saved")
@@ -107,5 +123,12 @@ def test_in_a_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
         terminal.until("keys saved.")
         assert terminal.process.wait(60) == 0
         assert path.read_bytes() == b"x = 1\r\nif y:\r\n    z"
-    finally:
-        terminal.close()
+
+
+@needs_a_terminal
+def test_who_quits_does_not_wait_for_a_model_that_is_being_loaded() -> None:
+    with RealTerminal("-c", ENDLESS) as terminal:
+        terminal.until("loading the model ...")
+        terminal.press("x\x11")
+        terminal.until("0 keys saved.")
+        assert terminal.process.wait(60) == 0
