@@ -40,8 +40,14 @@ class GhostControl(BufferControl):
     def __init__(self, buffer: Buffer, ghost_text: Callable[[], str], file_name: str) -> None:
         """`file_name` says which language is coloured."""
         tabs = TabsProcessor(tabstop=TAB_WIDTH, char1=" ", char2=" ")
-        super().__init__(buffer, input_processors=[tabs], lexer=PygmentsLexer.from_filename(file_name))
+        # To read a file from its start for each key would be slow: from the last function on.
+        lexer = PygmentsLexer.from_filename(file_name, sync_from_start=False)
+        super().__init__(buffer, input_processors=[tabs], lexer=lexer)
         self._ghost_text = ghost_text
+
+    def preferred_height(self, width: int, max_available_height: int, *_: object) -> int | None:
+        """All there is, without a look at any line."""
+        return max_available_height
 
     def create_content(self, width: int, height: int, preview_search: bool = False) -> UIContent:
         """The lines to be drawn."""
