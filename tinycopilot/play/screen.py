@@ -29,6 +29,7 @@ STYLE = Style.from_dict(
         "pygments.name.decorator": "ansiyellow",
         "pygments.name.function": "ansiblue",
         "pygments.name.namespace": "fg:default nobold",
+        "pygments.operator": "fg:default",
         "pygments.operator.word": "ansimagenta nobold",
     }
 )
@@ -45,7 +46,7 @@ class GhostControl(BufferControl):
         super().__init__(buffer, input_processors=[tabs], lexer=lexer)
         self._ghost_text = ghost_text
 
-    def preferred_height(self, width: int, max_available_height: int, *_: object) -> int | None:
+    def preferred_height(self, _width: int, max_available_height: int, *_: object) -> int | None:
         """All there is, without a look at any line."""
         return max_available_height
 

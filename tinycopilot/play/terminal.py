@@ -10,7 +10,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.layout import FormattedTextControl, HSplit, Layout, VSplit, Window, WindowAlign
+from prompt_toolkit.layout import FormattedTextControl, HSplit, Layout, ScrollOffsets, VSplit, Window, WindowAlign
 
 from tinycopilot import UserError
 from tinycopilot.play.engine import Answer, Engine, State
@@ -22,8 +22,10 @@ from tinycopilot.play.text_file import TextFile
 ESCAPE_WAIT_S = 0.05
 """So long Esc is waited upon, in case that it begins another key; and as long again, in case that it is Alt's."""
 
-KEYS = " Tab take  Ctrl-Right/Alt-F word{}  Esc dismiss  ^S save  ^Z undo  ^Q quit"  # 80 columns must do
+KEYS = " Tab take  Ctrl-Right/Alt-F word{}  Esc dismiss  ^S save  ^Q quit"  # 80 columns must do
 KEY_OF_LINE = "  Alt-Down line"
+MAX_ROOM_LINES = 8
+"""So many lines are seen below the cursor, for a suggestion of many."""
 
 
 class Terminal:
@@ -47,7 +49,7 @@ class Terminal:
             on_cursor_position_changed=lambda _buffer: self._on_cursor(),
         )
         self.application: Application[None] = Application(
-            layout=self._layout(KEYS.format(KEY_OF_LINE if max_lines > 1 else "")),
+            layout=self._layout(max_lines),
             key_bindings=self._key_bindings(),
             style=STYLE,
             full_screen=True,
@@ -98,11 +100,17 @@ class Terminal:
         document = self.buffer.document
         return document.text_before_cursor, document.text_after_cursor
 
-    def _layout(self, keys: str) -> Layout:
+    def _layout(self, max_lines: int) -> Layout:
         name = self._file.path.name if self._file else "untitled.py"
-        text = Window(GhostControl(self.buffer, lambda: self.ghost.text, name), wrap_lines=True)
+        text = Window(
+            GhostControl(self.buffer, lambda: self.ghost.text, name),
+            wrap_lines=True,
+            scroll_offsets=ScrollOffsets(bottom=min(max_lines - 1, MAX_ROOM_LINES)),
+            allow_scroll_beyond_bottom=True,  # or the text would jump back each time that ghost text goes
+        )
         state = Window(FormattedTextControl(self._state_line), height=1, style="class:status")
         place = Window(FormattedTextControl(self._place), height=1, style="class:status", align=WindowAlign.RIGHT)
+        keys = KEYS.format(KEY_OF_LINE if max_lines > 1 else "")
         help_line = Window(FormattedTextControl(keys), height=1, style="class:keys")
         return Layout(HSplit([text, VSplit([state, place]), help_line]), focused_element=text)
 

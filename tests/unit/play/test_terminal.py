@@ -194,6 +194,7 @@ async def test_more_lines_push_down_what_follows() -> None:
         await user.press("if ()", "Enter", "x", "Up", "End", "Left", "a")
         await user.sees("if (a[:]", "[    b]", "[    c])", "x")
         assert "Alt-Down line" in user.screen[-1]
+        assert user.screen[-1].endswith("quit")  # all of it is to be seen
         await user.press("Alt-Down", "Alt-Down")
         await user.has("if (a:\n    b|)\nx")
         await user.sees("if (a:", "    b", "[    c])", "x")
