@@ -7,7 +7,7 @@ from collections.abc import Callable
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, has_selection
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import FormattedTextControl, HSplit, Layout, ScrollOffsets, VSplit, Window, WindowAlign
@@ -146,8 +146,8 @@ class Terminal:
             keys.add(*words, filter=shown)(inserting(self.ghost.take_word))
         keys.add("escape", "down", filter=shown)(inserting(self.ghost.take_line))
         keys.add("escape", filter=shown)(lambda _event: self.ghost.dismiss())
-        keys.add("enter")(lambda _event: self._break_line())
-        keys.add("backspace")(lambda _event: self._backspace())
+        keys.add("enter", filter=~has_selection)(lambda _event: self._break_line())
+        keys.add("backspace", filter=~has_selection)(lambda _event: self._backspace())
         keys.add("s-tab")(lambda _event: self._outdent())
         keys.add("c-z", save_before=lambda _event: False)(lambda _event: self.buffer.undo())
         keys.add("c-y", save_before=lambda _event: False)(lambda _event: self.buffer.redo())

@@ -21,6 +21,7 @@ from tinycopilot.play.text_file import TextFile
 
 KEYS = {
     "Tab": "\t", "Enter": "\r", "Esc": "\x1b", "Backspace": "\x7f", "Shift-Tab": "\x1b[Z", "Left": "\x1b[D",
+    "Shift-Left": "\x1b[1;2D",
     "Right": "\x1b[C", "Up": "\x1b[A", "Home": "\x1b[H", "End": "\x1b[F", "Ctrl-Right": "\x1b[1;5C", "Alt-F": "\x1bf",
     "Alt-Right": "\x1b[1;3C", "Alt-Down": "\x1b[1;3B", "Ctrl-C": "\x03", "Ctrl-O": "\x0f", "Ctrl-Q": "\x11",
     "Ctrl-S": "\x13", "Ctrl-Y": "\x19", "Ctrl-Z": "\x1a", "Alt-Enter": "\x1b\r", "Alt-#": "\x1b#",
@@ -208,6 +209,13 @@ async def test_an_editors_enter_and_backspace() -> None:
         await user.has("def f():\n    if x:\n\ny|")
         await user.press("Home", "Backspace")
         await user.has("def f():\n    if x:\n|y")
+
+
+@pytest.mark.parametrize(("key", "text"), [("Backspace", "a|"), ("Enter", "a\n|"), ("x", "ax|")])
+async def test_what_is_selected_is_replaced(key: str, text: str) -> None:
+    async with using(Promised()) as user:
+        await user.press("abc", "Shift-Left", "Shift-Left", key)
+        await user.has(text)
 
 
 @pytest.mark.parametrize("key", ["Alt-Enter", "Alt-#", "Ctrl-O"])
