@@ -144,6 +144,17 @@ def is_secret(name: str) -> bool:
     return _SECRETS.match(name.lower()) is not None
 
 
+def is_secret_place(path: Path) -> bool:
+    """Whether its name, or that of a folder it lies in, says so; a link is asked for what it leads to, too."""
+    real = Path(os.path.realpath(path))
+    return is_secret(path.name) or is_secret(real.name) or not SECRET_FOLDERS.isdisjoint((*path.parts, *real.parts))
+
+
+def has_private_key(text: str) -> bool:
+    """Whether there is a private key in it."""
+    return _PRIVATE_KEY.search(text) is not None
+
+
 def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     """`py`, `.JS` and `c,h` as a user writes them -> `.py`, `.js`, `.c`, `.h`. Raises UserError for what is none."""
     suffixes = []
@@ -185,7 +196,7 @@ def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
                 f"{path}: not UTF-8 text (byte {first}); convert it, for instance with `iconv -f latin1 -t utf-8`",
                 Reason.NOT_UTF8,
             ) from None
-        if _PRIVATE_KEY.search(text):
+        if has_private_key(text):
             raise NotTextError(
                 f"{path}: there is a private key in it, which is never read; take it out, or name other files",
                 Reason.PRIVATE_KEY,

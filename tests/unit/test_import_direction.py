@@ -38,7 +38,7 @@ HOUSE = {
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
-        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.completion"),
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
         *("pygls", "lsprotocol", "cattrs", "rich"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
