@@ -48,8 +48,7 @@ def test_what_is_shown_continues_the_text_that_was_asked_about(steps: list[tuple
             if ghost.text != shown:
                 promised = question.before + texts[0], question.after
         if (before, after) != was and name not in ("left", "right"):
-            question = ghost.text_changed(before, after)
-            asked += [question] if question else []
+            asked.append(ghost.text_changed(before, after))
         if ghost.text:
             assert promised == (before + ghost.text, after)
     assert ghost.n_taken_chars <= n_chars

@@ -1,8 +1,9 @@
 """Engine: the Completer in a thread of its own, where the newest question wins and the workspace is read in between."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 CLOSING_LIMIT_S = 0.5
 MAX_WORKSPACE_CHARS = 10_000_000
 """So much of a workspace is held."""
+FIRST_CHARS = 250_000
+"""When so much is read it is sorted, so that something is known soon; and again at four times as much, and so on."""
+A_MOMENT_S = 0.01
+"""So long a question may have to wait for what is done in between."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +55,34 @@ class Surroundings:
     suffixes: tuple[str, ...] = (".py",)
 
     def hold(self, completer: "Completer") -> Iterator[None]:
-        """Show the other files to the completer's memory, one at each step."""
+        """Bring the other files into the completer's memory, in steps that take a moment each."""
         if self.folder is None:
             return
-        memory, n_chars, n_sorted_chars = completer.workspace.memory, 0, 0
-        found = source_files(self.folder, self.suffixes)
-        for name, text in read_written(found, self.folder, LeftOut()):
+        memory, n_chars, next_chars = completer.workspace.memory, 0, FIRST_CHARS
+        settling = memory.begin()
+        for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
             if name != self.document and n_chars + len(text) <= MAX_WORKSPACE_CHARS:
-                memory.hold(name, text)
+                settling.put(name, text, useful_s=0)  # nothing is ever forgotten here for lack of room
                 n_chars += len(text)
-            if n_chars > 2 * n_sorted_chars:  # what is not sorted yet makes the next one slow
-                memory.settle()
-                n_sorted_chars = n_chars
             yield
-        memory.settle()
+            if n_chars >= next_chars:
+                yield from _elsewhere(settling.sort)
+                memory.finish(settling)
+                settling, next_chars = memory.begin(), 4 * n_chars
+        yield from _elsewhere(settling.sort)
+        memory.finish(settling)
+
+
+def _elsewhere(work: Callable[[], None]) -> Iterator[None]:
+    """Do it in a thread of its own, looked at now and then. It is waited for even where nobody asks on."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(A_MOMENT_S)
+            yield
+    finally:
+        thread.join()
 
 
 class Engine:
@@ -84,7 +103,10 @@ class Engine:
         self._thread.start()
 
     def ask(self, question: Question | None) -> None:
-        """Ask this instead of whatever was asked before; None: that is not wanted any more."""
+        """Ask this instead of whatever was asked before; None: that is not wanted any more.
+
+        It learns from questions that are one key apart, and so every key is to be one.
+        """
         self._question = question
         self._news.set()
 
@@ -104,18 +126,18 @@ class Engine:
             tell(State(str(error) or type(error).__name__, has_failed=True))
 
     def _answer_all(self, completer: "Completer", tell: Tell) -> None:
-        chores = self._chores(completer, tell)
         is_idle = False
-        while not self._is_closed:
-            if is_idle or self._news.is_set():
-                self._news.wait()
-                self._news.clear()
-                if (question := self._question) is not None:
-                    self._answer(completer, question, tell)
-            else:
-                is_idle = next(chores, True)
+        with contextlib.closing(self._chores(completer, tell)) as chores:
+            while not self._is_closed:
+                if is_idle or self._news.is_set():
+                    self._news.wait()
+                    self._news.clear()
+                    if (question := self._question) is not None:
+                        self._answer(completer, question, tell)
+                else:
+                    is_idle = next(chores, True)
 
-    def _chores(self, completer: "Completer", tell: Tell) -> Iterator[bool]:
+    def _chores(self, completer: "Completer", tell: Tell) -> Generator[bool, None, None]:
         """What there is to do besides answering, a step at a time."""
         if self._surroundings.folder is not None:
             tell(State("reading the workspace ..."))
@@ -126,10 +148,11 @@ class Engine:
     def _answer(self, completer: "Completer", question: Question, tell: Tell) -> None:
         from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (brings PyTorch, which is here by now)
 
-        started_s = time.perf_counter()
+        started_s, document = time.perf_counter(), self._surroundings.document
+        completer.learn_from_key(question.before, question.after, document)
         try:
             suggestion = completer.suggest(
-                question.before, question.after, lambda: self._question is not question, self._surroundings.document
+                question.before, question.after, lambda: self._question is not question, document
             )
         except Cancelled:
             return

@@ -22,7 +22,7 @@ class Question:
 class Ghost:
     """Follows the text on both sides of the cursor. What it shows always continues the text that is there now.
 
-    A suggestion stays while it is typed along, with nothing asked. One that was dismissed stays away as long.
+    A suggestion stays while it is typed along, and no answer is waited for. One that was dismissed stays away as long.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Ghost:
         self._before = self._after = ""
         self._standing: Suggestion | None = None  # what is left of it
         self._is_dismissed = False
-        self._asked: Question | None = None  # and not answered yet
+        self._asked: Question | None = None  # and is waited for
 
     @property
     def shown(self) -> Suggestion | None:
@@ -50,14 +50,15 @@ class Ghost:
         """Characters taken, less the keys that took them."""
         return self.n_taken_chars - self.n_taken
 
-    def text_changed(self, before: str, after: str) -> Question | None:
-        """The text, and the cursor in it, are now these. Returns what to ask, None if there is nothing to ask."""
+    def text_changed(self, before: str, after: str) -> Question:
+        """The text, and the cursor in it, are now these. Returns what to ask."""
         rest = self._rest(before, after)
         self._before, self._after = before, after
         self._standing = rest
         self._is_dismissed = self._is_dismissed and rest is not None
-        self._asked = None if rest else Question(before, after)
-        return self._asked
+        question = Question(before, after)
+        self._asked = None if rest else question
+        return question
 
     def cursor_moved(self, before: str, after: str) -> None:
         """The cursor stands elsewhere in the same text: nothing is shown until something is typed."""
@@ -65,11 +66,13 @@ class Ghost:
             self._before, self._after = before, after
             self._forget()
 
-    def answered(self, question: Question, suggestion: Suggestion | None) -> None:
-        """Show it, unless the text or the cursor has changed since it was asked for."""
-        if question is self._asked:
-            self._asked = None
-            self._standing = suggestion
+    def answered(self, question: Question, suggestion: Suggestion | None) -> bool:
+        """Show it, unless the text or the cursor has changed since, or something stood there. False: nobody waits."""
+        if question is not self._asked:
+            return False
+        self._asked = None
+        self._standing = suggestion
+        return True
 
     def dismiss(self) -> None:
         """Show nothing here, nor while what was shown is typed all the same."""

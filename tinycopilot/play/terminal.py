@@ -81,8 +81,8 @@ class Terminal:
 
     def _hear(self, news: Answer | State) -> None:
         if isinstance(news, Answer):
-            self._answer_ms = news.took_ms
-            self.ghost.answered(news.question, news.suggestion)
+            if self.ghost.answered(news.question, news.suggestion):
+                self._answer_ms = news.took_ms
         else:
             self._state = news
             if news.has_failed and self.buffer.text == self._opened and not self.application.is_done:

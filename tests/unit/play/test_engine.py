@@ -12,6 +12,7 @@ from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.decode import Cancelled
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion
 from tinycopilot.places import ModelPaths
+from tinycopilot.play import engine
 from tinycopilot.play.engine import Answer, Engine, State, Surroundings, loader
 from tinycopilot.play.ghost import Question
 
@@ -22,7 +23,12 @@ class Endless:
     def __init__(self) -> None:
         self.begun = threading.Event()
         self.asked: list[str] = []
+        self.learned: list[tuple[str, str, str]] = []
         self.n_cancelled = 0
+
+    def learn_from_key(self, before: str, after: str, document: str) -> bool:
+        self.learned.append((before, after, document))
+        return True
 
     def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
         self.asked.append(before)
@@ -64,11 +70,11 @@ def listener() -> Iterator[Listener]:
 
 def test_the_newest_question_is_answered_and_the_older_one_given_up(listener: Listener) -> None:
     endless = Endless()
-    engine = listener.start(lambda: endless, Surroundings("a.py"))
-    engine.ask(Question("endless", ""))
+    asked = listener.start(lambda: endless, Surroundings("a.py"))
+    asked.ask(Question("endless", ""))
     assert endless.begun.wait(60)
     newest = Question("quick", "x")
-    engine.ask(newest)
+    asked.ask(newest)
     answer = listener.answer()
     assert answer.question is newest
     assert answer.suggestion == Suggestion("xa.py", 1.0)
@@ -84,32 +90,33 @@ def test_what_is_asked_while_the_model_is_loaded_is_answered_then_and_only_the_n
         assert may_load.wait(60)
         return endless
 
-    engine = listener.start(load, Surroundings())
+    asked = listener.start(load, Surroundings())
     listener.until("loading the model ...")
     for word in ("one", "two", "quick"):
-        engine.ask(Question(word, ""))
+        asked.ask(Question(word, ""))
     may_load.set()
     listener.answer()
     assert endless.asked == ["quick"]
+    assert endless.learned == [("quick", "", "")]
 
 
 def test_a_question_that_is_taken_back_is_given_up(listener: Listener) -> None:
     endless = Endless()
-    engine = listener.start(lambda: endless, Surroundings())
-    engine.ask(Question("endless", ""))
+    asked = listener.start(lambda: endless, Surroundings())
+    asked.ask(Question("endless", ""))
     assert endless.begun.wait(60)
-    engine.ask(None)
-    engine.ask(Question("quick", ""))
+    asked.ask(None)
+    asked.ask(Question("quick", ""))
     assert listener.answer().question.before == "quick"
     assert endless.n_cancelled == 1
 
 
 def test_closing_gives_up_what_is_computed(listener: Listener) -> None:
     endless = Endless()
-    engine = listener.start(lambda: endless, Surroundings())
-    engine.ask(Question("endless", ""))
+    asked = listener.start(lambda: endless, Surroundings())
+    asked.ask(Question("endless", ""))
     assert endless.begun.wait(60)
-    engine.close()
+    asked.close()
     assert endless.n_cancelled == 1
 
 
@@ -124,8 +131,8 @@ def test_whatever_goes_wrong_is_told(listener: Listener) -> None:
 
 def test_a_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=9)
-    engine = listener.start(loader(pair, settings), Surroundings())
-    engine.ask(Question("x = [", "]\n"))
+    asked = listener.start(loader(pair, settings), Surroundings())
+    asked.ask(Question("x = [", "]\n"))
     expected = loader(pair, settings)().suggest("x = [", "]\n")
     assert listener.answer().suggestion == expected
 
@@ -136,9 +143,11 @@ def folder_with(path: Path, **texts: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("first_chars", [1, 1_000_000])
 def test_the_other_files_of_a_workspace_are_known_and_not_the_one_that_is_edited(
-    pair: ModelPaths, tmp_path: Path
+    first_chars: int, pair: ModelPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "FIRST_CHARS", first_chars)
     folder = folder_with(tmp_path, one="x = 1\n", two="y = 2\n", edited="z = 3\n")
     (folder / ".env").write_text("KEY = 4\n")
     completer = loader(pair, CompleterSettings())()
@@ -146,6 +155,24 @@ def test_the_other_files_of_a_workspace_are_known_and_not_the_one_that_is_edited
         pass
     held = [name for name in ("one.py", "two.py", "edited.py", ".env") if name in completer.workspace.memory]
     assert held == ["one.py", "two.py"]
+    for _ in Surroundings("edited.py", tmp_path / "nothing").hold(completer):
+        pass
+    assert "one.py" in completer.workspace.memory
+
+
+def test_what_is_done_elsewhere_is_waited_for_even_where_nobody_asks_on() -> None:
+    may_end, done = threading.Event(), []
+
+    def work() -> None:
+        assert may_end.wait(60)
+        done.append("work")
+
+    steps = engine._elsewhere(work)
+    next(steps)
+    assert done == []
+    threading.Timer(0.05, may_end.set).start()
+    steps.close()  # type: ignore[attr-defined]
+    assert done == ["work"]
 
 
 def test_questions_are_answered_while_the_workspace_is_read(
@@ -158,9 +185,9 @@ def test_questions_are_answered_while_the_workspace_is_read(
             yield
 
     monkeypatch.setattr(Surroundings, "hold", hold)
-    engine = listener.start(Endless, Surroundings("a.py", tmp_path))
+    asked = listener.start(Endless, Surroundings("a.py", tmp_path))
     listener.until("reading the workspace ...")
-    engine.ask(Question("quick", ""))
+    asked.ask(Question("quick", ""))
     listener.answer()
     is_answered.set()
     listener.until("ready")

@@ -39,6 +39,9 @@ class Promised:
         self.asked: list[str] = []
         self.answered: list[str] = []
 
+    def learn_from_key(self, before: str, after: str, document: str) -> bool:
+        return False
+
     def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
         self.asked.append(before)
         assert self.may_answer.wait(60)
@@ -261,7 +264,7 @@ async def test_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
         await user.told("no file to save")
 
 
-class Broken:
+class Broken(Promised):
     def suggest(self, before: str, *_: object) -> Suggestion | None:
         if before:
             raise ValueError("it broke")
