@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,14 +76,12 @@ class Surroundings:
 
 def _elsewhere(work: Callable[[], None]) -> Iterator[None]:
     """Do it in a thread of its own, looked at now and then. It is waited for even where nobody asks on."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(A_MOMENT_S)
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(work)
+        while not future.done():
+            wait([future], A_MOMENT_S)
             yield
-    finally:
-        thread.join()
+        future.result()  # what went wrong there goes wrong here
 
 
 class Engine:
