@@ -85,10 +85,14 @@ class TinyCopilotServer(LanguageServer):
             log.info("%s is a secret: it is not completed", document.name)
         elif why := document.why_not_held(text):
             log.info("%s is not held: %s", document.name, why)
-        else:
-            self.worker.prepare(document.name, text)
-            if self.worker.indexer.folders.want(document.name):
-                self.worker.look(None)
+        elif self.worker.indexer.folders.want(document.name):
+            self.worker.look(None)
+        self.prepare(document, text)
+
+    def prepare(self, document: Document, text: str) -> None:
+        """See to it that the first question does not take long."""
+        if name := self.name_to_hold(document, text):
+            self.worker.prepare(name, text)
 
     def name_to_hold(self, document: Document, text: str) -> str | None:
         """Under which name the memory may hold it as it is now; if it must not, None, and it is dropped there."""
@@ -117,6 +121,8 @@ class TinyCopilotServer(LanguageServer):
             log.exception("the model could not be loaded")
             status.tell(self, "error", f"the model could not be loaded ({error}); the server's log says more")
         else:
+            for document in self.documents.values():  # they were opened when nobody could be told
+                self.prepare(document, document.text)
             status.tell(self, "ready")
 
     def shutdown(self) -> None:

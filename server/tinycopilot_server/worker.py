@@ -164,7 +164,7 @@ class Worker:
                 offer = await loop.run_in_executor(None, completer.prepare, name, text)
                 self._tell(lambda _: offer())
             finally:
-                del self._preparing[name]
+                self._preparing.pop(name, None)
 
         self._preparing[name] = asyncio.ensure_future(prepare())
 

@@ -67,8 +67,9 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         wait: bool = True,
         folders: Sequence[Path] = (),
         watches: bool = False,
+        program: Sequence[str] = ("-m", "tinycopilot_server"),
     ) -> Editor:
-        client = await ClientServerConfig([sys.executable, "-m", "tinycopilot_server"]).start()
+        client = await ClientServerConfig([sys.executable, *program]).start()
         assert isinstance(client, LanguageClient)
         editor = Editor(client)
         client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))

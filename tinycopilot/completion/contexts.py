@@ -66,7 +66,7 @@ class ContextIndex:
         n_touched = end - start + len(new) + 2 * DEPTH
         if _SEARCH_COST * n_touched > len(symbols):
             return ContextIndex(symbols[DEPTH:])
-        gone = _ranks(self._symbols, self._positions, start, end + DEPTH)
+        gone = np.sort(_ranks(self._symbols, self._positions, start, end + DEPTH))
         come = np.arange(start, min(start + len(new) + DEPTH, len(symbols)), dtype=np.int32)
         come = _sorted(symbols, come[symbols[come] != BREAK])
         shift = len(new) - (end - start)
@@ -126,6 +126,22 @@ def _comes_before(symbols, a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _sort_by_value(values):  # type: ignore[no-untyped-def]
+    """In place, by gaps (Shell 1959): Numba's own sort takes a second to compile."""
+    gap = 1
+    while gap < len(values) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, len(values)):
+            value, j = values[i], i
+            while j >= gap and values[j - gap] > value:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = value
+        gap //= 3
+
+
+@compiled
 def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
     """`positions`, in place, by what stands before them: multikey quicksort (Bentley and Sedgewick 1997)."""
     pending = [(0, len(positions), 1)]
@@ -139,7 +155,7 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
                     j -= 1
                 positions[j] = position
         elif depth > DEPTH:
-            positions[low:high].sort()
+            _sort_by_value(positions[low:high])
         else:
             pivot = symbols[positions[(low + high) // 2] - depth]
             smaller, here, larger = low, low, high
@@ -163,7 +179,7 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
 
 @compiled
 def _ranks(symbols, positions, start, end):  # type: ignore[no-untyped-def]
-    """Where those from `start` to `end` are in the sorted row `positions`; ascending."""
+    """Where each of those from `start` to `end` is in the sorted row `positions`."""
     ranks = np.empty(max(0, end - start), np.int64)
     n = 0
     for position in range(start, min(end, len(symbols))):
@@ -177,7 +193,7 @@ def _ranks(symbols, positions, start, end):  # type: ignore[no-untyped-def]
                     high = middle
             ranks[n] = low
             n += 1
-    return np.sort(ranks[:n])
+    return ranks[:n]
 
 
 @compiled
@@ -187,13 +203,19 @@ def _places(symbols, positions, gone, come, end, shift):  # type: ignore[no-unty
     Kept are all but those of ranks `gone`; from `end` on they are moved by `shift`.
     """
     places = np.empty(len(come), np.int64)
-    gone_at = gone - np.arange(len(gone))  # before how many of the kept ones
     low = 0
     for i, position in enumerate(come):
         high = len(positions) - len(gone)
         while low < high:
             middle = (low + high) // 2
-            kept = positions[middle + np.searchsorted(gone_at, middle, "right")]
+            first, n_gone = 0, len(gone)  # how many of the gone ones come before that many kept ones
+            while first < n_gone:
+                half = (first + n_gone) // 2
+                if gone[half] - half <= middle:
+                    first = half + 1
+                else:
+                    n_gone = half
+            kept = positions[middle + n_gone]
             if _comes_before(symbols, kept + shift if kept >= end else kept, position):
                 low = middle + 1
             else:
@@ -218,7 +240,7 @@ def _spliced(symbols, positions, following, gone, come, places, end, shift):  # 
             old, new = positions[read : read + n], new_positions[write : write + n]
             for j in range(n):
                 new[j] = old[j] + (shift if old[j] >= end else 0)
-            new_following[write : write + n] = following[read : read + n]
+                new_following[write + j] = following[read + j]
             read += n
             while n_skipped < len(gone) and gone[n_skipped] == read:
                 n_skipped += 1
@@ -234,7 +256,8 @@ def _counts_until(following, stride, n_symbols):  # type: ignore[no-untyped-def]
     """Row i: how often each symbol is among the first i * stride of `following`; the last row: among all."""
     until = np.zeros((len(following) // stride + 2, n_symbols), np.int32)
     for row in range(1, len(until)):
-        until[row] = until[row - 1]
+        for symbol in range(n_symbols):
+            until[row, symbol] = until[row - 1, symbol]
         for i in range((row - 1) * stride, min(row * stride, len(following))):
             until[row, following[i]] += 1
     return until
@@ -255,7 +278,8 @@ def _counts_spliced(until, following, new_following, gone, places, stride):  # t
             read += 1
         old_row = min(row, len(until) - 1)
         old_end = min(old_row * stride, len(following))
-        new_until[row] = until[old_row]
+        for symbol in range(until.shape[1]):
+            new_until[row, symbol] = until[old_row, symbol]
         for i in range(old_end, read):
             new_until[row, following[i]] += 1
         for i in range(read, old_end):
