@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.files import MAX_BYTES, NotTextError, Reason, is_secret, read_source
+from tinycopilot.files import MAX_BYTES, is_secret_place, read_source
 
 LINE_END = re.compile(r"(\r\n|\r|\n)")
 
@@ -21,6 +21,8 @@ class TextFile:
 
     def __init__(self, path: Path) -> None:
         """The file may be a new one. Raises UserError, one line, where it is none that can be edited."""
+        if is_secret_place(path):
+            raise UserError(f"{path}: by its name or folder a file of keys or passwords, which is never read")
         self.path = path
         self._target = Path(os.path.realpath(path))  # a link stays a link
         self._stamp = _stamp(self._target)
@@ -74,8 +76,6 @@ def _read(path: Path) -> str:
 
 def _nothing_yet(path: Path) -> str:
     """The text of a new file. Raises UserError where there can be none."""
-    if is_secret(path.name):
-        raise NotTextError(f"{path}: by its name a file of keys or passwords; give it another", Reason.SECRET)
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}; make it, or check the path")
     return ""
