@@ -1,11 +1,12 @@
-"""Random networks for tests, and settings under which they are never silent for lack of confidence."""
+"""Random networks for tests, and settings under which a sure one is hardly ever silent."""
 
 import torch
 
 from tinycopilot.completion.stopping import CompleterSettings
 from tinycopilot.model.gpt import TinyGPT
 
-EVERYTHING = CompleterSettings(min_confidence=0, max_chars=12, max_lines=12)
+EVERYTHING = CompleterSettings(eagerness=1, min_confidence=0, max_chars=12, max_lines=12)
+SURE = 40.0
 
 
 def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
@@ -15,3 +16,10 @@ def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
         for parameter in model.parameters():
             parameter.normal_(std=std, generator=generator)
     return model.requires_grad_(False).eval()
+
+
+def sure(model: TinyGPT) -> TinyGPT:
+    """The same network, sure of whatever it says: no suggestion is too unlikely to be worth reading."""
+    with torch.no_grad():
+        model.head.weight *= SURE
+    return model

@@ -165,12 +165,15 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(suffixes))
 
 
-def read_source(path: Path) -> str:
-    """The text of a UTF-8 file with its line ends as `\\n`. Raises NotTextError, one line that says what is wrong."""
-    return "".join(read_pieces(path))
+def read_source(path: Path, keep_line_ends: bool = False) -> str:
+    """The text of a UTF-8 file, its line ends as `\\n` unless they are to be kept.
+
+    Raises NotTextError, one line that says what is wrong.
+    """
+    return "".join(read_pieces(path, keep_line_ends))
 
 
-def read_pieces(path: Path) -> Iterator[str]:
+def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
     """The same, a piece of about PIECE_BYTES at a time, each a number of whole lines (if they are not as long)."""
     # A link is another name for a file: its own name must not be a secret's either.
     if is_secret(path.name) or is_secret(Path(os.path.realpath(path)).name):
@@ -178,7 +181,7 @@ def read_pieces(path: Path) -> Iterator[str]:
             f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not",
             Reason.SECRET,
         )
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=not keep_line_ends)
     n_bytes_before = 0
     for data in _chunks(path):
         if n_bytes_before == 0 and b"\0" in data[:8192]:

@@ -22,8 +22,8 @@ class Settings:
 
 
 LIMITS: dict[str, tuple[float, float]] = {
-    "max_workspace_chars": (0, 1_000_000_000),
-    "min_confidence": (0, 1), "max_chars": (1, 100_000), "max_lines": (1, 100_000), "threads": (1, 64),
+    "max_workspace_chars": (0, 1_000_000_000), "eagerness": (0, 1), "min_confidence": (0, 1),
+    "max_chars": (1, 100_000), "max_lines": (1, 100_000), "threads": (1, 64),
 }  # fmt: skip
 
 

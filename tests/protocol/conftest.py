@@ -10,8 +10,9 @@ import pytest
 import torch
 from lsp_editor import Editor, Start
 from lsprotocol import types
-from networks import EVERYTHING, randomise
+from networks import EVERYTHING, randomise, sure
 from pytest_lsp import ClientServerConfig, LanguageClient
+from tinycopilot_server.settings import camel_case
 
 from tinycopilot.completion.stopping import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
@@ -50,7 +51,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
     model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one number that is always 1, and ...
     model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... speaks against blanks, ...
     model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and for the end of a line now and then
-    return save(model, tokenizer, tmp_path_factory.mktemp("model"))
+    return save(sure(model), tokenizer, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
@@ -66,8 +67,9 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         wait: bool = True,
         folders: Sequence[Path] = (),
         watches: bool = False,
+        program: Sequence[str] = ("-m", "tinycopilot_server"),
     ) -> Editor:
-        client = await ClientServerConfig([sys.executable, "-m", "tinycopilot_server"]).start()
+        client = await ClientServerConfig([sys.executable, *program]).start()
         assert isinstance(client, LanguageClient)
         editor = Editor(client)
         client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))
@@ -84,8 +86,7 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         )
         if options is None:
             options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}
-            names = {"min_confidence": "minConfidence", "max_chars": "maxChars", "max_lines": "maxLines"}
-            options |= {names[k]: v for k, v in dataclasses.asdict(settings).items() if k in names}
+            options |= {camel_case(name): value for name, value in dataclasses.asdict(settings).items()}
         params = types.InitializeParams(
             capabilities=capabilities,
             initialization_options=options,

@@ -14,13 +14,14 @@ from tinycopilot.cli import main
 from tinycopilot.places import ModelPaths
 
 
-def test_demo_types_a_program_and_says_how_to_connect(saved: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--model_path", str(saved.model)]) == 0
+def test_demo_types_a_program_and_says_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--model_path", str(pair.model)]) == 0
     out = capsys.readouterr().out
     assert re.search(r"\d+ characters with \d+ keys", out)
     assert "ms (median)" in out
     assert "VS Code" in out
     assert "Neovim" in out
+    assert re.search(r"tinycopilot play\n", out)
 
 
 async def test_tcp_on_loopback(saved: ModelPaths) -> None:
@@ -38,7 +39,7 @@ async def test_tcp_on_loopback(saved: ModelPaths) -> None:
             break
         except OSError:
             await asyncio.sleep(0.05)
-    options = {"modelPath": str(saved.model), "minConfidence": 0, "maxChars": 9}
+    options = {"modelPath": str(saved.model), "eagerness": 1, "minConfidence": 0, "maxChars": 9}
     await client.initialize_session(types.InitializeParams(types.ClientCapabilities(), initialization_options=options))
     await editor.state("ready")
     editor.open("x = [")

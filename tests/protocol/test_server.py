@@ -114,7 +114,7 @@ async def test_a_request_after_shutdown_is_refused_not_ignored(start: Start) -> 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 async def test_line_ends_are_the_documents(start: Start, end: str) -> None:
     """Several random lines, so that there is a line's end in the suggestion to look at."""
-    settings = CompleterSettings(min_confidence=0, max_chars=200, max_lines=200)
+    settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=200, max_lines=200)
     editor = await start(settings=settings)
     found = 0
     for i, prompt in enumerate(("a = 1", "b(", "class C", "x", "for ")):

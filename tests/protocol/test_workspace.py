@@ -14,7 +14,7 @@ from lsp_editor import Editor, Start
 from lsprotocol import types
 
 from tinycopilot import places
-from tinycopilot.completion.contexts import ORDERS
+from tinycopilot.completion.mixture import INITIAL
 from tinycopilot.completion.weights import KIND
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -25,6 +25,14 @@ OTHER = "hippopotamus_appetite"
 KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # in one piece, it would make a secret of this file
 
 Open = Callable[..., Awaitable["Session"]]
+
+# The server, whose mixture believes the workspace and not the network: what is held is what is suggested.
+BELIEVING = """
+from tinycopilot.completion import mixture
+mixture.INITIAL.update({key: (0.0, 2.0, 0.0) for key in mixture.INITIAL if key not in mixture.KINDS})
+from tinycopilot_server.__main__ import main
+main()
+"""
 
 
 def naming(name: str) -> str:
@@ -97,7 +105,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 async def begin(start: Start, folder: Path, options: dict[str, Any]) -> Open:
     async def begin_one(**more: Any) -> Session:
-        arguments = {"folders": [folder], "options": options, **more}
+        arguments = {"folders": [folder], "options": options, "program": ["-c", BELIEVING], **more}
         session = Session(await start(**arguments), folder)
         session.open("a.py")
         return session
@@ -300,14 +308,16 @@ async def test_what_was_learned_is_kept_for_the_users_eyes_and_used_again(
     session.editor.has_shut_down = True
     learned = json.loads(path.read_text())
     assert learned["weights"] != first["weights"]  # of the later keys, too: written at the end
-    path.write_text(json.dumps(learned | {"weights": {str(order): [0, 2, 0] for order in ORDERS}}))
+    found = learned["weights"] | {"digit": [0.25, 0.5, 0.75]}  # no digit is typed, and so nothing is learned of it
+    path.write_text(json.dumps(learned | {"weights": found}))
     session = await begin()
     await session.comes_to_know()
     await type_some(session)
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
-    rows = json.loads(path.read_text())["weights"].values()
-    assert all(row[1] > 1.8 for row in rows)  # it went on from what it found
+    after = json.loads(path.read_text())["weights"]
+    assert after["digit"] == found["digit"]  # it went on from what it found
+    assert after != found
 
 
 async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, unsure: ModelPaths) -> None:
@@ -320,7 +330,7 @@ async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, 
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
     assert json.loads(path.read_text())["kind"] == KIND
-    assert json.loads(path.read_text())["weights"].keys() == set(map(str, ORDERS))
+    assert json.loads(path.read_text())["weights"].keys() == set(map(str, INITIAL))
 
 
 async def test_with_no_characters_nothing_is_learned_or_kept(

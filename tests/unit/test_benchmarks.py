@@ -1,9 +1,14 @@
 """The benchmarks' own arithmetic: who is judged how, who runs when, and that nobody is left behind."""
 
+import json
 import math
 import os
+import random
+import shutil
 import signal
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +18,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tinycopilot.completion.completer import Completer
+from tinycopilot.insight.replay import Excerpt
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+needs_zpaq = pytest.mark.skipif(shutil.which("zpaq") is None, reason="zpaq is not installed")
 posix_only = pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are stopped on POSIX systems alone")
 
 
@@ -172,3 +183,175 @@ def test_a_folder_without_nanogpt_is_named(benchmark: Any, tmp_path: Path) -> No
 
     with pytest.raises(UserError, match="no nanoGPT"):
         benchmark("nanogpt").copy_of(tmp_path, tmp_path / "work")
+
+
+CODE = "".join(f"def area_{i}(width, height):\n    return width * height + {i * i}\n\n\n" for i in range(300))
+
+
+@needs_zpaq
+def test_zpaq_reads_one_stream_in_order(benchmark: Any) -> None:
+    def bits(before: bytes, text: bytes) -> int:
+        return benchmark("zpaq_bits").cost_after(before, text).n_bits
+
+    before, end = CODE[:-2_000].encode(), CODE[-2_000:].encode()
+    assert bits(before, end) == bits(before, end[:700]) + bits(before + end[:700], end[700:])
+    dice = bytes(random.Random(0).choices(b"abcdefghijklmnop", k=2_000))  # four bits each, whoever reads them
+    assert 4 * 2_000 < bits(before, dice) < 4.5 * 2_000
+    assert bits(before + dice, dice) < 0.1 * bits(before, dice)
+
+
+@needs_zpaq
+def test_zpaqs_model_is_the_one_that_it_takes_for_text(benchmark: Any) -> None:
+    dice = random.Random(0)
+    words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randrange(2, 9))) for _ in range(200)]
+    text = " ".join(dice.choices(words, k=500)) + " a b c d "  # text, to zpaq: letters were last seen before a space
+    cost = benchmark("zpaq_bits").cost_after(text.encode(), b"and so on")
+    assert cost.model == benchmark("zpaq_bits").plain_model(text.encode())
+
+
+def test_models_are_those_of_blocks_of_data(benchmark: Any) -> None:
+    def block(model: bytes, name: bytes) -> bytes:
+        tag = bytes.fromhex("376b5374a03183d38cb228b0d3")
+        return tag + b"zPQ\x02\x01" + len(model).to_bytes(2, "little") + model + b"\x01" + name + b"\0 data"
+
+    date = b"jDC20260102030405"
+    journal = block(b"c's", date + b"c0000000001") + block(b"d\0's", date + b"d0000000001")
+    journal += block(b"h's", date + b"h0000000001") + block(b"i's", date + b"i0000000001")
+    assert benchmark("zpaq_bits").models_in(journal) == [b"d\0's"]
+    assert benchmark("zpaq_bits").models_in(block(b"m" * 300, b"text") + block(b"n", b"")) == [b"m" * 300, b"n"]
+
+
+def test_without_zpaq_one_line_says_where_it_is(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(sys, "argv", ["bits_vs_zpaq.py"])
+    assert benchmark("bits_vs_zpaq").main() == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "apt-get install zpaq" in said.err
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> list[Excerpt]:
+    """Excerpts of two packages, of which one has a copy of a file."""
+    texts = {
+        "one/a.py": "import os\n\n\ndef there(path):\n    return os.path.exists(path)\n" * 3,
+        "one/b.py": "import sys\n\n\ndef out(text):\n    sys.stdout.write(text)  # \u00e9\n" * 3,
+        "one/copies/a.py": "import os\n\n\ndef there(path):\n    return os.path.exists(path)\n" * 4,
+        "two/c.py": "import os\n\n\ndef here(path):\n    return os.path.isfile(path)\n" * 3,
+        "two/d.py": "import re\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    listed = [("one/a.py", 70, 90), ("one/b.py", 60, 80), ("two/c.py", 60, 90)]
+    return [
+        Excerpt(str(tmp_path / name), texts[name], first, last, tmp_path / name[:3]) for name, first, last in listed
+    ]
+
+
+def test_zpaq_is_given_what_the_memory_holds(benchmark: Any, packages: list[Excerpt]) -> None:
+    jobs = benchmark("bits_vs_zpaq").jobs(packages)
+    a, b = (excerpt.text for excerpt in packages[:2])
+    copy = (packages[0].workspace / "copies" / "a.py").read_text("utf-8")
+    assert [job.others for job in jobs] == [(b,), (a, copy), ("import re\n",)]
+    assert [job.is_first for job in jobs] == [True, False, True]
+    before, text = jobs[1].stream("\nlearned")
+    assert before.decode() == "\nlearned\n" + a + "\n" + copy + "\n" + b[:60]
+    assert text.decode() == b[60:80]
+
+
+def test_zpaq_is_given_what_the_network_learned(benchmark: Any, tmp_path: Path) -> None:
+    for i in range(30):
+        (tmp_path / f"{i:02}.py").write_text(f"value = {i}  # \u00e9\n" * 20, "utf-8")
+    learned = benchmark("bits_vs_zpaq").learned_text([str(tmp_path)])
+    documents = ["\n" + path.read_text("utf-8") for path in sorted(tmp_path.iterdir())]
+    given = [document for document in documents if document in learned.text]
+    assert Counter(learned.text) == Counter("".join(given))
+    assert 0 < len(given) < len(documents)  # some are held out
+
+
+def test_afresh_no_file_is_any_help_to_the_next(
+    benchmark: Any, packages: list[Excerpt], model: TinyGPT, tokenizer: SimpleTokenizer
+) -> None:
+    our_bits = benchmark("bits_vs_zpaq").our_bits
+
+    def last(listed: list[Excerpt], afresh: bool) -> float:
+        *_, bits = our_bits(Completer(model, tokenizer), listed, afresh)
+        return float(bits["afresh" if afresh else "mixed"])
+
+    alone = last(packages[-1:], False)
+    assert last(packages, True) == pytest.approx(alone, abs=1e-9)
+    assert abs(last(packages, False) - alone) > 1e-6
+
+
+def test_ours_is_to_be_below_zpaq_with_weights_afresh(benchmark: Any) -> None:
+    bar = benchmark("bits_vs_zpaq").bar
+    assert bar({"mixed": 80.0, "afresh": 88.0, "zpaq": 100.0})["met"]
+    assert not bar({"mixed": 80.0, "afresh": 89.0, "zpaq": 100.0})["met"]
+    assert bar({"zpaq": 100.0}) is None
+
+
+def texts_to_edit() -> dict[str, str]:
+    return {f"{i}.py": CODE[20 * i : 20 * i + 3_000] for i in range(60)} | {"empty.py": ""}
+
+
+def test_a_session_of_edits_is_the_same_again_and_leaves_the_workspace_as_large(benchmark: Any) -> None:
+    texts = texts_to_edit()
+    sessions = [benchmark("edit_session").Session(texts) for _ in range(2)]
+    told = dict[str, Any]({name: (text,) for name, text in texts.items()})
+    for edit, again in zip(*(session.edits(20_000) for session in sessions), strict=True):
+        assert edit == again
+        told[edit[0]] = edit[1]
+    session = sessions[0]
+    assert {name: document for name, document in told.items() if document is not None} == session.documents
+    assert set(session.counts) == set(benchmark("edit_session").KINDS)
+    assert session.counts.total() == 20_000
+    n_chars = [sum(map(len, document)) for document in session.documents.values()]
+    assert max(n_chars) < 3_000 * 1.25 + 2 * 2_000
+    assert 0.8 < sum(n_chars) / sum(map(len, texts.values())) < 1.25
+
+
+def test_what_was_edited_is_compared_with_what_was_not(benchmark: Any) -> None:
+    contract = benchmark("memory_contract")
+    memory, held = contract.new_memory(), {"a": (CODE[:3_000],), "b": (CODE[3_000:5_000], CODE[5_000:6_000])}
+    for name, document in held.items():
+        memory.hold(name, *document)
+    memory.hold("c", CODE[6_000:6_100])
+    assert contract.n_unequal(memory, held) > 0
+    memory.drop("c")
+    assert contract.n_unequal(memory, held) == 0
+
+
+@pytest.mark.parametrize(
+    ("last_bytes", "last_mb", "unmet"),
+    [(500, 100.0, []), (530, 100.0, ["growth_of_index"]), (500, 106.0, ["growth_of_resident"])],
+)
+def test_growth_is_measured_by_what_is_held(benchmark: Any, last_bytes: int, last_mb: float, unmet: list[str]) -> None:
+    looks = [{"chars": 100, "bytes": 1_000, "resident_mb": mb} for mb in (80.0, 100.0, 70.0)]
+    looks.append({"chars": 50, "bytes": last_bytes, "resident_mb": last_mb})
+    measured = {
+        "index": {"hold_s": 1.0, "settle_s": 2.0, "highest_mb": 120.0},
+        "predict_us": {"p95": 20.0},
+        "edits": {"looks": looks, "highest_mb": 150.0},
+        "unknown_keys": 0,
+        "unequal": 0,
+    }
+    promises = benchmark("memory_contract").contract(measured)
+    assert [name for name, promise in promises.items() if not promise["met"]] == unmet
+    assert promises["resident_mb"]["measured"] == 150.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_the_memorys_contract_in_short(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "memory_contract.py"), "--megabytes", "1", "--edits", "2000"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert 990_000 < report["chars"] <= 1_000_000
+    assert (report["unequal"], report["compared"], report["unknown_keys"]) == (0, 2_000, 0)
+    assert report["contract"]["growth_of_index"]["met"]
+    assert [look["edits"] for look in report["edits"]["looks"]] == [*range(200, 2_001, 200)]
+    assert sum(report["edits"]["by_kind"].values()) == 2_200
+    assert list(report["edit_ms"]) == ["5000", "50000", "500000"]

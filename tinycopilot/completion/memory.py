@@ -2,7 +2,9 @@
 
 How often has each character followed the last 3, 4, 5 ... 28 characters, anywhere in the workspace? Longer contexts say
 more, and are rarer; each order's prediction leans on the next shorter one as far as it has seen little (absolute
-discounting, Ney et al. 1994). What is predicted depends on the documents that are held, and on nothing else.
+discounting, Ney et al. 1994). Of each count the square root is taken, since what is written a hundred times in one file
+is not a hundred times as likely in another. What is predicted depends on the documents that are held, and on nothing
+else.
 """
 
 import math
@@ -20,9 +22,11 @@ from tinycopilot.completion.settling import Settling
 from tinycopilot.completion.shelves import Page, Shelf, symbols_of
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
-DISCOUNT = 0.7
-STRENGTH = 0.3
+DISCOUNTS = (0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.25, 0.2)
+"""What each order takes from every follower, for the shorter context: less where the context is longer."""
+STRENGTH = 0.1
 """Of the shorter context's prediction: as if it had been seen so often here."""
+_DISCOUNTS = np.array(DISCOUNTS)
 
 Document = tuple[str, ...]
 """A text in pieces: one, or what stands before the cursor and what stands after it, which does not follow upon that."""
@@ -41,15 +45,14 @@ def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: s
     texts, characters = list(texts), [*characters, ""]
     p = dict.fromkeys(characters, 1 / len(characters))
     longest = 0
-    for order in ORDERS:
+    for order, discount in zip(ORDERS, DISCOUNTS, strict=True):
         wanted = context[-order:]
         followers = Counter(text[i] for text in texts for i in range(order, len(text)) if text[i - order : i] == wanted)
         if len(wanted) < order or not followers:
             break
-        n, u = followers.total(), len(followers)
-        p = {
-            c: (q * (STRENGTH + DISCOUNT * u) + max(0, followers[c] - DISCOUNT)) / (n + STRENGTH) for c, q in p.items()
-        }
+        seen = {c: math.sqrt(n) for c, n in followers.items()}
+        n, given = sum(seen.values()), discount * len(seen)
+        p = {c: (q * (STRENGTH + given) + max(0, seen.get(c, 0) - discount)) / (n + STRENGTH) for c, q in p.items()}
         longest = order
     return p, longest
 
@@ -208,7 +211,7 @@ class WorkspaceMemory:
         counts = np.zeros((len(ORDERS), len(possible)), np.int64)
         for page, sign in self._signed():
             page.count(context, counts, sign)
-        p, n_seen = interpolated(counts, possible)
+        p, n_seen = interpolated(counts, possible, _DISCOUNTS)
         return p, ORDERS[n_seen - 1] if n_seen else 0
 
     def _signed(self) -> Iterator[tuple[Page, int]]:
@@ -236,23 +239,24 @@ def context_of(alphabet: Alphabet, before: str) -> Symbols:
 
 
 @compiled
-def interpolated(counts, possible):  # type: ignore[no-untyped-def]
+def interpolated(counts, possible, discounts):  # type: ignore[no-untyped-def]
     """Counts of followers, (n_orders, A + 1) from BREAK on -> p(next), (A + 1,), and how many orders were seen."""
     n_symbols = counts.shape[1]
     p = possible.astype(np.float64) / possible.sum()
     n_seen = 0
     for row in range(len(counts)):
-        n, u = 0, 0
+        n, u = 0.0, 0
         for symbol in range(1, n_symbols):
-            n += counts[row, symbol]
-            u += counts[row, symbol] > 0
-        if n == 0:
+            if counts[row, symbol] > 0:
+                n += math.sqrt(counts[row, symbol])
+                u += 1
+        if u == 0:
             break
-        shorter = (STRENGTH + DISCOUNT * u) / (n + STRENGTH)
+        shorter = (STRENGTH + discounts[row] * u) / (n + STRENGTH)
         for symbol in range(1, n_symbols):
             p[symbol - 1] *= shorter
             if counts[row, symbol] > 0:
-                p[symbol - 1] += (counts[row, symbol] - DISCOUNT) / (n + STRENGTH)
+                p[symbol - 1] += (math.sqrt(counts[row, symbol]) - discounts[row]) / (n + STRENGTH)
         p[n_symbols - 1] *= shorter
         n_seen += 1
     return p, n_seen

@@ -1,25 +1,39 @@
-"""Where a suggestion ends, and when to stay silent."""
+"""Where a suggestion ends, and when to stay silent: it must be worth more than it costs to read."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
+READING_KEYS: Final = 0.4
+"""What it costs to read a suggestion, in keys, at the usual eagerness."""
+EAGERNESS_SPAN: Final = 4.0
+"""By so much is that divided at the highest eagerness, and multiplied at the lowest."""
+WAITING_KEYS: Final = 0.3
+"""Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
 
 
 @dataclass(frozen=True)
 class CompleterSettings:
     """What a user may set of how it completes."""
 
-    min_confidence: float = 0.3
-    """A suggestion ends before the product of its characters' probabilities falls below this (0 to 1)."""
+    eagerness: float = 0.5
+    """From 0, quiet, to 1, talkative: how little a suggestion may be worth to be shown."""
+    min_confidence: float = 0.2
+    """A suggestion that is less likely than this to be right is not shown, however long it is (0 to 1)."""
     max_chars: int = 120
     """A suggestion is at most this many characters long."""
     max_lines: int = 1
     """A suggestion has at most this many lines."""
     threads: int = 1
     """Processor threads for the network; a second one suffers as soon as the editor is busy."""
+
+    @property
+    def reading_keys(self) -> float:
+        """What it costs to read a suggestion, in keys."""
+        return READING_KEYS * EAGERNESS_SPAN ** (1 - 2 * self.eagerness)
 
 
 @dataclass(frozen=True)
@@ -32,27 +46,34 @@ class Suggestion:
 
 
 def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings) -> Suggestion | None:
-    """As much of `decoded`, (character, log-probability) pairs, as is likely enough; None to stay silent.
+    """Of `decoded`, (character, log-probability) pairs, the beginning that is worth most; None to stay silent.
 
-    It ends at the end of the last line allowed, or where confidence or length run out; then it goes back to the end
-    of the last whole word, since half a name helps nobody.
+    With probability p all n characters are what comes next: then one key stands for n. Else the suggestion is in the
+    way for as long as it is typed along. So its worth in keys is
+
+        p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (how many characters are passed, on average, beyond the first)
+
+    which makes few long suggestions of many scraps, and is silent where nothing is worth more than nothing. It ends
+    with a word or a sign, and indentation, which editors write, is worth nothing.
     """
-    text, log_confidence = "", 0.0
-    log_confidences = [0.0]
-    least = math.log(settings.min_confidence) if settings.min_confidence > 0 else -math.inf
+    best, most_keys = None, 0.0
+    text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
+    n_passed = 0.0  # the sum of p over all beginnings: how many characters are passed until it is wrong or accepted
     for character, log_prob in decoded:
-        if character == "\n" and text.count("\n") + 1 >= settings.max_lines:
-            break
-        log_confidence += log_prob
-        if log_confidence < least or len(text) >= settings.max_chars:
-            text = _whole_words(text, character)
+        keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
+        if keys > most_keys and ends_well(text, character) and is_worth_showing(text):
+            best, most_keys = Suggestion(text, p), keys
+        n_lines += character == "\n"
+        if n_lines > settings.max_lines or len(text) == settings.max_chars:
             break
         text += character
-        log_confidences.append(log_confidence)
-    text = text.rstrip()
-    if not is_worth_showing(text):
-        return None
-    return Suggestion(text, math.exp(log_confidences[len(text)]))
+        n_passed += p
+        n_keys += not _is_indentation(text)
+        log_p += log_prob
+        p = math.exp(log_p)
+        if p < settings.min_confidence:
+            break
+    return best
 
 
 def is_worth_showing(text: str) -> bool:
@@ -60,14 +81,15 @@ def is_worth_showing(text: str) -> bool:
     return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
 
 
-def _whole_words(text: str, following: str) -> str:
-    """`text` without the beginning of a word that `following` would go on with."""
-    if not _in_word(following):
-        return text
-    end = len(text)
-    while end and _in_word(text[end - 1]):
-        end -= 1
-    return text[:end]
+def ends_well(text: str, following: str) -> bool:
+    """Whether `text` does not end in a blank, nor in the middle of a word that `following` would go on with."""
+    last = text[-1:]
+    return not (last.isspace() or (_in_word(last) and _in_word(following)))
+
+
+def _is_indentation(text: str) -> bool:
+    """Whether the last character is blank, and so is all before it in a line that began with this suggestion."""
+    return "\n" in text and text[-1] in " \t" and not text[text.rfind("\n") :].strip()
 
 
 def _in_word(character: str) -> bool:

@@ -8,23 +8,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tinycopilot.completion.contexts import ORDERS
-from tinycopilot.completion.mixture import INITIAL, MAX_WEIGHT, Mixture
+from tinycopilot.completion.mixture import INITIAL, KINDS, MAX_WEIGHT, Key, Mixture, Row
 
 KIND = "tinycopilot weights"
-N_ROWS = len(INITIAL[ORDERS[0]])
+N_ROWS = 3
 MAX_BYTES = 65_536
-"""Ours takes about one thousand."""
+"""Ours takes about two thousand."""
 
-Weights = dict[int, list[float]]
-"""By the longest order seen, as Mixture has them."""
+Weights = dict[Key, list[float]]
+"""As Mixture has them."""
 
 log = logging.getLogger(__name__)
 
 
 def weights_of(mixture: Mixture) -> Weights:
     """A copy, for another thread."""
-    return {order: list(map(float, weights)) for order, weights in mixture.weights.items()}
+    return {key: list(map(float, weights)) for key, weights in mixture.weights.items()}
 
 
 def load(path: Path, tokenizer_digest: str) -> Mixture:
@@ -61,23 +60,24 @@ def save(path: Path, weights: Weights, tokenizer_digest: str) -> None:
                 Path(temporary).unlink()
 
 
-def _checked(data: Any, tokenizer_digest: str) -> dict[int, Any]:
+def _checked(data: Any, tokenizer_digest: str) -> dict[Key, Row]:
     """The weights in it. Raises ValueError."""
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise ValueError("it is something else")
     if data.get("tokenizer") != tokenizer_digest:
         raise ValueError("it is of another model")
     weights = data.get("weights")
-    if not isinstance(weights, dict) or weights.keys() != set(map(str, ORDERS)):
-        raise ValueError("it is for contexts of other lengths")
-    if not all(_is_possible(row) for row in weights.values()):
-        raise ValueError(f"weights are {N_ROWS} numbers from 0 to {MAX_WEIGHT:g}")
-    return {order: [float(weight) for weight in weights[str(order)]] for order in ORDERS}
+    if not isinstance(weights, dict) or weights.keys() != set(map(str, INITIAL)):
+        raise ValueError("it is for other contexts")
+    if not all(_is_possible(row, -MAX_WEIGHT if key in KINDS else 0) for key, row in weights.items()):
+        raise ValueError(f"weights are {N_ROWS} numbers, none above {MAX_WEIGHT:g} nor too low")
+    rows = {key: weights[str(key)] for key in INITIAL}
+    return {key: (float(network), float(memory), float(file)) for key, (network, memory, file) in rows.items()}
 
 
-def _is_possible(row: Any) -> bool:
+def _is_possible(row: Any, least: float) -> bool:
     return (
         isinstance(row, list)
         and len(row) == N_ROWS
-        and all(isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= MAX_WEIGHT for x in row)
+        and all(isinstance(x, int | float) and not isinstance(x, bool) and least <= x <= MAX_WEIGHT for x in row)
     )

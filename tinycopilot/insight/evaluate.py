@@ -1,61 +1,22 @@
 """The command `eval`: what the completion would have saved, had it been on while this code was written."""
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError, __version__, places
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.stopping import CompleterSettings
-from tinycopilot.files import LeftOut, normalise_suffixes
-from tinycopilot.insight.excerpts import from_list, from_paths, texts_in
-from tinycopilot.insight.replay import Excerpt, Shown, replay
-from tinycopilot.insight.score import Bin, Score, calibration, calibration_error
-from tinycopilot.insight.surroundings import Surroundings
+from tinycopilot.files import normalise_suffixes
+from tinycopilot.insight.evaluation import Evaluation, evaluate
+from tinycopilot.insight.excerpts import from_list, from_paths
+from tinycopilot.insight.replay import Shown
+from tinycopilot.insight.report import check_report, write_report
+from tinycopilot.insight.score import Bin, calibration_error
 
 N_EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What each file came to, and all that was shown in them."""
-
-    scores: dict[str, Score]
-    shown: list[Shown]
-
-    @property
-    def total(self) -> Score:
-        """All files together."""
-        return sum(self.scores.values(), Score())
-
-    def to_json(self) -> dict[str, Any]:
-        """The measures of all files together."""
-        error = calibration_error(self.calibration)
-        return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
-
-    @property
-    def calibration(self) -> list[Bin]:
-        """How sure it was of what it showed, and how right."""
-        return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
-
-
-def evaluate(
-    completer: Completer, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
-) -> Evaluation:
-    """Replay one after another, while the rest of its workspace is known, but for copies of what is replayed."""
-    scores, shown = dict[str, Score](), list[Shown]()
-    surroundings, folder = Surroundings(completer.workspace.memory), None
-    for number, excerpt in enumerate(excerpts, start=1):
-        say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
-        if excerpt.workspace != folder:
-            folder = excerpt.workspace
-            surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
-        with surroundings.without_copies_of(excerpt):
-            score, shown_here = replay(completer, excerpt)
-        scores[excerpt.name] = scores.get(excerpt.name, Score()) + score
-        shown += shown_here
-    return Evaluation(scores, shown)
 
 
 def run_evaluation(
@@ -66,11 +27,20 @@ def run_evaluation(
     suffixes: Sequence[str],
     max_chars: int,
     as_json: bool,
+    report: str | None,
+    command: str,
     model_path: str | None,
     tokenizer_path: str | None,
     say: Callable[[str], None],
-) -> str:
-    """The whole command; what it prints. Raises UserError."""
+    answer: Callable[[str], None],
+) -> None:
+    """The whole command; `command` is what was typed. Raises UserError.
+
+    It says on the way where it is, and answers once: a page that cannot be written in the end costs no figure.
+    """
+    page = Path(os.path.realpath(places.user_path(report))) if report is not None else None
+    if page:
+        check_report(page)
     root = places.user_path(workspace).resolve() if workspace else None
     if root and not root.is_dir():
         raise UserError(f"{root}: no folder; --workspace names the one whose other files are known")
@@ -83,12 +53,30 @@ def run_evaluation(
         excerpts, left_out = from_paths([places.user_path(path).resolve() for path in paths], suffixes, max_chars, root)
         for line in left_out:
             say(line)
-    completer = Completer.load(places.to_load(model_path, tokenizer_path), CompleterSettings())
+    if page and str(page) in {excerpt.name for excerpt in excerpts}:
+        raise UserError(f"{page}: would be typed, and then be the report; give another --report")
+    model = places.to_load(model_path, tokenizer_path)
+    completer = Completer.load(model, CompleterSettings())
+    facts = _facts(model.model, completer.settings)
     evaluation = evaluate(completer, excerpts, suffixes, say)
-    return json.dumps(evaluation.to_json()) if as_json else report(evaluation)
+    answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
+    if page:
+        write_report(page, evaluation, command=command, facts=facts)
+        say(f"where network and memory disagree, and all that was suggested: {page}")
 
 
-def report(evaluation: Evaluation) -> str:
+def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
+    """What was measured, for who reads the page elsewhere."""
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    shown = f"of {settings.max_lines} line and {settings.max_chars} characters at most"
+    return [
+        ("model", f"{model.name}, SHA-256 {digest[:16]}"),
+        ("suggestions", f"{shown}, as far as it is {100 * settings.min_confidence:.0f} % sure"),
+        ("tinycopilot", __version__),
+    ]
+
+
+def tables(evaluation: Evaluation) -> str:
     """A table by file, and the best and the worst suggestions, each in its place."""
     lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
     rows = [*evaluation.scores.items()]

@@ -5,6 +5,8 @@ it comes next, and types one character otherwise. What stands before is known; w
 """
 
 import time
+from array import array
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,8 @@ class Shown:
     """A suggestion that was new, and what became of it: accepted, or how much of it was what came next."""
 
     name: str
+    at: int
+    """The offset of the cursor in the file's text."""
     line: int
     """From 1."""
     before: str
@@ -45,9 +49,22 @@ class Shown:
         return self.n_right == len(self.suggestion.text)
 
 
-def replay(completer: Completer, excerpt: Excerpt) -> tuple[Score, list[Shown]]:
-    """Type `excerpt`; what it came to, and all that was shown."""
+@dataclass(frozen=True)
+class Replayed:
+    """An excerpt, and what came of typing it."""
+
+    excerpt: Excerpt
+    score: Score
+    shown: list[Shown]
+    """In the order of their offsets."""
+    bits: "dict[str, array[float]]"
+    """What each character of the excerpt cost, -log2 p, by whose prediction; the first is the one at excerpt.first."""
+
+
+def replay(completer: Completer, excerpt: Excerpt) -> Replayed:
+    """Type `excerpt`."""
     score, shown = Score(), list[Shown]()
+    bits: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
     text, expected, accepted_end = excerpt.text, "", 0
     for at in range(excerpt.first, excerpt.last):
         before, typed = text[:at], text[at]
@@ -69,8 +86,11 @@ def replay(completer: Completer, excerpt: Excerpt) -> tuple[Score, list[Shown]]:
             else:
                 expected = offered[1:] if offered.startswith(typed) else ""
             score.n_chars += max(1, n_accepted)
-        score.count_bits(completer.typed(typed, before, document=excerpt.name))
-    return score, shown
+        cost = completer.typed(typed, before, document=excerpt.name)
+        score.count_bits(cost)
+        for whose, cost_bits in cost.items():
+            bits[whose].append(cost_bits)
+    return Replayed(excerpt, score, shown, dict(bits))
 
 
 def is_indentation(text: str, at: int) -> bool:
@@ -90,4 +110,4 @@ def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> Shown:
     text, offered = excerpt.text, suggestion.text
     n_right = next((i for i, c in enumerate(offered) if text[at + i : at + i + 1] != c), len(offered))
     line_start = text.rfind("\n", 0, at) + 1
-    return Shown(excerpt.name, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_right)
+    return Shown(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_right)

@@ -43,7 +43,10 @@ class Score:
         self.n_bits_chars += 1
 
     def __add__(self, other: "Score") -> "Score":
-        return Score(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+        added = {name: value + getattr(other, name) for name, value in vars(self).items()}
+        added["bits"] = Counter(self.bits)
+        added["bits"].update(other.bits)  # where + would leave out what is 0 in sum
+        return Score(**added)
 
     def figures(self) -> dict[str, Any]:
         """The measures by name, shares from 0 to 1; None where there is nothing to measure."""

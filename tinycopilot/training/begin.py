@@ -139,7 +139,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
-        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_learner(run, device), reader, crew)
+        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_learner(run, device, crew), reader, crew)
         plan = Plan.over(n_chars, stages, provisional=True)
         run = dataclasses.replace(run, plan=plan)
     say(
@@ -181,11 +181,11 @@ def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
     return load_pair(files.model, files.tokenizer)
 
 
-def new_learner(run: Run, device: torch.device, state: dict[str, Any] | None = None) -> Learner:
+def new_learner(run: Run, device: torch.device, crew: Team, state: dict[str, Any] | None = None) -> Learner:
     """A Learner as `state` has it, else one that has yet to learn: random, or the model that is to be adapted."""
     torch.manual_seed(run.recipe.seed)
     init = None if state else _load_init(run.asked["init"])
-    learner = Learner((init[0] if init else TinyGPT(run.shape)).to(device), run.recipe)
+    learner = Learner((init[0] if init else TinyGPT(run.shape)).to(device), run.recipe, crew)
     if state:
         try:
             learner.restore(state)

@@ -47,6 +47,17 @@ class Team:
             dist.all_reduce(values)
         return values / self.world
 
+    def share_out(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+        """What `work` makes of `items`, one for each along the first dimension; each process does its share of them."""
+        if self.world == 1:
+            return work(items)
+        n_each = -(-len(items) // self.world)
+        padded = torch.cat((items, items.new_zeros(n_each * self.world - len(items), *items.shape[1:])))
+        done = work(padded[self.rank * n_each : (self.rank + 1) * n_each]).contiguous()
+        of_each = [torch.empty_like(done) for _ in range(self.world)]
+        dist.all_gather(of_each, done)
+        return torch.cat(of_each)[: len(items)]
+
     def answer(self, ask: Callable[[], Answer]) -> Answer:
         """What `ask` returns, or the UserError that it raises, in the process that leads: for all of them."""
         if self.world == 1:

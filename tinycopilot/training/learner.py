@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.training.distributed import Team
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.optim import make_optimizers
 from tinycopilot.training.recipe import Recipe
@@ -18,10 +19,10 @@ _NUMBERS = {"best_bits": float, "n_attempts": int, "n_skipped": int, "n_sound": 
 class Learner:
     """The network, its optimisers, and how far the run has come."""
 
-    def __init__(self, model: TinyGPT, recipe: Recipe) -> None:
+    def __init__(self, model: TinyGPT, recipe: Recipe, team: Team = Team()) -> None:  # noqa: B008 (it is frozen)
         self.model = model.train().requires_grad_(True)
         self.recipe = recipe
-        self.optimizers = make_optimizers(model, recipe)
+        self.optimizers = make_optimizers(model, recipe, team)
         self.log = TrainLog()
         self.best: dict[str, Tensor] = {}
         """The weights of the best look so far, and its bits per character."""

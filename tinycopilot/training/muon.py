@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tinycopilot.training.distributed import Team
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 N_ITERATIONS = 5
 
@@ -40,10 +42,14 @@ class Muon(Optimizer):
         lr: float,
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,
+        team: Team = Team(),  # noqa: B008 (it is frozen)
     ) -> None:
-        """A group may say that each of its matrices holds `n_parts` matrices, one below the other."""
+        """A group may say that each of its matrices holds `n_parts` matrices, one below the other.
+
+        The processes of a `team`, which all have the same gradients, make the directions equally large together.
+        """
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "n_parts": 1})
-        self.dtype = dtype
+        self.dtype, self.team = dtype, team
 
     @torch.no_grad()
     def step(self, _closure: None = None) -> None:  # type: ignore[override]
@@ -61,7 +67,8 @@ class Muon(Optimizer):
                         else:
                             alike[rows, columns].append((matrix, along, group["lr"]))
         for members in alike.values():
-            updates = orthogonalise(torch.stack([along for _, along, _ in members]).to(self.dtype))
+            directions = torch.stack([along for _, along, _ in members]).to(self.dtype)
+            updates = self.team.share_out(orthogonalise, directions)
             for (matrix, _, rate), update in zip(members, updates, strict=True):
                 matrix.add_(update, alpha=-rate)
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from tinycopilot.training.distributed import Team
 from tinycopilot.training.muon import Muon
 from tinycopilot.training.recipe import Recipe
 
@@ -27,7 +28,7 @@ def momentum_at(step: int) -> float:
     return 0.85 + 0.10 * min(1.0, step / 300)
 
 
-def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
+def make_optimizers(model: nn.Module, recipe: Recipe, team: Team) -> list[Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms, convolutions.
 
     benchmarks/LOG.md has what Muon is worth.
@@ -38,7 +39,7 @@ def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     single = [p for name, p in matrices.items() if not name.endswith("qkv.weight")]
     others = [p for name, p in model.named_parameters() if name not in matrices]
     groups: list[dict[str, Any]] = [{"params": fused_qkv, "n_parts": 3}, {"params": single}]
-    muon = Muon(groups, lr=recipe.muon_rate, dtype=torch.bfloat16 if recipe.bfloat16 else torch.float32)
+    muon = Muon(groups, lr=recipe.muon_rate, dtype=torch.bfloat16 if recipe.bfloat16 else torch.float32, team=team)
     fused = others[0].device.type in ("cpu", "cuda")
     adam = AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
     for optimizer in (muon, adam):

@@ -52,7 +52,7 @@ def run_training(request: Request) -> ModelPaths:
         else:
             crew.answer(lambda: make_room(request, paths, folder, stack))
             run = begin(request, folder, device, crew, console.print)
-        learner = new_learner(run, device, state)
+        learner = new_learner(run, device, crew, state)
         checkpoints = Checkpoints(folder, run, learner.snapshot(), console.print)
         with stoppable(checkpoints, paths, console, crew):
             run = learn(learner, run, device, crew, console, [*observers, checkpoints])

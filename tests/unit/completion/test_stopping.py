@@ -16,9 +16,14 @@ def certain(text: str) -> list[tuple[str, float]]:
         (certain("return x\nmore"), CompleterSettings(), "return x"),
         (certain("a:\n  b\nmore"), CompleterSettings(max_lines=2), "a:\n  b"),
         (certain("word other"), CompleterSettings(max_chars=7), "word"),  # not "word ot"
-        ([*certain("word"), ("s", -9.0)], CompleterSettings(), None),  # the beginning of a name helps nobody
+        ([*certain("word"), ("s", -9.0), ("(", 0.0)], CompleterSettings(), None),  # half a name helps nobody
         ([*certain("word"), ("(", -9.0)], CompleterSettings(), "word"),
-        ([*certain("x.word"), ("s", -9.0)], CompleterSettings(), "x."),
+        ([*certain("x, y.word"), ("s", -9.0)], CompleterSettings(), "x, y."),
+        ([*certain("ab"), ("(", -9.0)], CompleterSettings(eagerness=0), None),  # one key saved is not worth the reading
+        ([*certain("ab"), ("(", -9.0)], CompleterSettings(eagerness=1), "ab"),
+        ([*certain("f(x)"), (" ", -1.0), *certain("+ 1\n")], CompleterSettings(), "f(x)"),  # 0.37 * 7 - ... is less
+        ([*certain("f(x)"), (" ", -0.1), *certain("+ 1\n")], CompleterSettings(), "f(x) + 1"),
+        ([("w", -1.7), *certain("ord" * 30), ("\n", 0.0)], CompleterSettings(), None),  # 0.18: too unlikely to be right
         (certain(")\n"), CompleterSettings(), None),  # one character saves nothing
         (certain("   \n"), CompleterSettings(), None),
         (certain("\nreturn"), CompleterSettings(), None),
@@ -30,7 +35,8 @@ def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected:
 
 
 def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
-    suggestion = take([("a", -0.1), ("b", -0.2), (" ", -0.3), ("c", -5.0)], CompleterSettings(min_confidence=0.3))
+    decoded = [("a", -0.1), ("b", -0.2), (" ", -0.3), ("c", -5.0)]
+    suggestion = take(decoded, CompleterSettings(eagerness=1, min_confidence=0.3))
     assert suggestion is not None
     assert suggestion.text == "ab"
     assert suggestion.confidence == pytest.approx(2.718281828**-0.3)

@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 
 from tinycopilot.completion.contexts import ORDERS
-from tinycopilot.completion.mixture import INITIAL, Mixture
+from tinycopilot.completion.mixture import INITIAL, KINDS, Mixture
 from tinycopilot.completion.weights import KIND, load, save, weights_of
 
 DIGEST = "of the tokenizer"
-LEARNED = {order: (0.5, 2.0, 1 / (order + 3)) for order in ORDERS}
-GOOD = {"kind": KIND, "tokenizer": DIGEST, "weights": {str(order): list(LEARNED[order]) for order in ORDERS}}
+LEARNED = {order: (0.5, 2.0, 1 / (order + 3)) for order in ORDERS} | {
+    kind: (-0.5, 2.0, len(kind) / 7) for kind in KINDS
+}
+GOOD = {"kind": KIND, "tokenizer": DIGEST, "weights": {str(key): list(row) for key, row in LEARNED.items()}}
 
 
 def test_what_was_learned_comes_back_and_is_for_its_users_eyes_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "w.json"
     save(path, weights_of(Mixture(LEARNED)), DIGEST)
-    assert weights_of(load(path, DIGEST)) == {order: list(row) for order, row in LEARNED.items()}
+    assert weights_of(load(path, DIGEST)) == {key: list(row) for key, row in LEARNED.items()}
     assert [p.name for p in path.parent.iterdir()] == ["w.json"]
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -70,6 +72,8 @@ def with_weights(**rows: Any) -> dict[str, Any]:
                 with_weights(_3=[1, 1, 2.01]),
                 with_weights(_3=[1, 1, 10**400]),
                 with_weights(_3=None),
+                with_weights(_dot=[1, 1, -2.01]),
+                with_weights(_comma=[1, 1, 1]),
             )
         ),
     ],
@@ -79,7 +83,7 @@ def test_what_is_damaged_foreign_or_impossible_is_dropped_with_one_line(
 ) -> None:
     path = tmp_path / "w.json"
     path.write_bytes(content)
-    assert weights_of(load(path, DIGEST)) == {order: list(row) for order, row in INITIAL.items()}
+    assert weights_of(load(path, DIGEST)) == {key: list(row) for key, row in INITIAL.items()}
     assert len(caplog.records) == 1
     assert "\n" not in caplog.records[0].getMessage()
     save(path, weights_of(Mixture(LEARNED)), DIGEST)

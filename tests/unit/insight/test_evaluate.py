@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from tinycopilot.cli import main
+from tinycopilot.completion.completer import Completer
 from tinycopilot.insight.excerpts import from_paths
 from tinycopilot.places import ModelPaths
 
@@ -116,3 +119,79 @@ def test_a_file_is_not_known_to_itself_however_it_is_called(
     (in_folder / "c.py").write_text("value = 1\n")  # by another name it is another file
     assert main(["eval", "a.py", "--workspace", ".", "--json", *files]) == 0
     assert json.loads(capsys.readouterr().out)["bits_per_char"]["memory"] < bits[0]
+
+
+def test_a_report_beside_json(files: list[str], in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (in_folder / "my code").mkdir()
+    (in_folder / "my code" / "a.py").write_text(CODE)
+    words = ["eval", "my code", "--max_chars", "40", "--json", "--report", "page.html", *files]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    figures = json.loads(said.out)
+    assert said.err.splitlines()[-1].endswith(str(in_folder / "page.html"))
+    page = (in_folder / "page.html").read_text("utf-8")
+    assert "tinycopilot eval &#x27;my code&#x27; --max_chars 40 --json --report page.html --model_path" in page
+    assert re.search(r"tiny_gpt\.pth, SHA-256 [0-9a-f]{16}<", page)
+    assert f"<b>{figures['bits_per_char']['mixed']:.3f}</b>" in page
+    assert "<h1>a.py</h1>" in page
+
+
+def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> None:
+    (in_folder / "a.py").write_text(CODE)
+    before = {path.name for path in in_folder.iterdir()}
+    assert main(["eval", "a.py", "--max_chars", "5", *files]) == 0
+    assert {path.name for path in in_folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ("gone/page.html", "gone/page.html: no report can be written there (No such file or directory)"),
+        ("folder.html", "folder.html: no report can be written there (that is no file)"),
+        ("a.py", "a.py: no report can be written there (its name does not end in .html)"),
+        ("a.py/page.html", "a.py/page.html: no report can be written there (Not a directory)"),
+        ("", "no report can be written there (its name does not end in .html)"),
+        ("typed.html", "typed.html: would be typed, and then be the report"),
+        ("link.html", "typed.html: would be typed, and then be the report"),
+    ],
+)
+def test_a_bad_place_is_one_line_before_anything_is_typed(
+    report: str, said: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Completer, "load", lambda *_: pytest.fail("it was going to type"))
+    (in_folder / "folder.html").mkdir()
+    (in_folder / "a.py").write_text(CODE)
+    (in_folder / "typed.html").write_text("<p>")
+    (in_folder / "link.html").symlink_to("typed.html")
+    assert main(["eval", ".", "--ext", "py", "html", "--report", report]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert (in_folder / "a.py").read_text() == CODE
+    assert (in_folder / "typed.html").read_text() == "<p>"
+    assert len([*in_folder.iterdir()]) == 4
+
+
+def test_a_page_that_cannot_be_written_in_the_end_costs_no_figure(
+    files: list[str], in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (in_folder / "a.py").write_text(CODE)
+    (in_folder / "page.html").write_text("the one before")
+    monkeypatch.setattr(os, "replace", full_disk)
+    assert main(["eval", "a.py", "--max_chars", "5", "--json", "--report", "page.html", *files]) == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["chars"] == 5
+    assert "page.html: the report cannot be written (No space left on device)" in said.err
+    assert (in_folder / "page.html").read_text() == "the one before"
+
+
+def test_what_a_link_stands_for_is_written(files: list[str], in_folder: Path) -> None:
+    (in_folder / "a.py").write_text(CODE)
+    (in_folder / "real.html").write_text("the one before")
+    (in_folder / "link.html").symlink_to("real.html")
+    assert main(["eval", "a.py", "--max_chars", "5", "--report", "link.html", *files]) == 0
+    assert (in_folder / "link.html").is_symlink()
+    assert "<h1>a.py</h1>" in (in_folder / "real.html").read_text("utf-8")

@@ -27,9 +27,9 @@ class Scripted:
         return {"network": 2.0}
 
 
-def replayed(text: str, script: dict[str, str], first: int = 0, last: int | None = None) -> tuple[Score, list[Shown]]:
-    engine = cast(Completer, Scripted(script))
-    return replay(engine, Excerpt("a.py", text, first, len(text) if last is None else last))
+def replayed(text: str, script: dict[str, str]) -> tuple[Score, list[Shown]]:
+    result = replay(cast(Completer, Scripted(script)), Excerpt("a.py", text, 0, len(text)))
+    return result.score, result.shown
 
 
 def test_without_suggestions_each_character_is_a_key() -> None:
@@ -43,6 +43,7 @@ def test_what_comes_next_is_accepted_with_one_key() -> None:
     assert (score.n_keys, score.n_chars, score.accepted_chars) == (2 + 1 + 1, 9, [6])
     assert score.figures()["keystrokes_saved"]["net"] == pytest.approx(1 - (4 + SHOWN_COST_KEYS) / 9, abs=1e-4)
     assert (shown.line, shown.before, shown.n_right, shown.accepted) == (1, "re", 6, True)
+    assert shown.at == 2
 
 
 def test_what_is_not_wholly_right_is_not_accepted() -> None:
@@ -82,6 +83,20 @@ def test_what_stands_before_is_known_and_what_stands_after_is_not() -> None:
     assert engine.asked == ["0123", "01234", "012345"]
 
 
+def test_what_each_character_cost_is_kept() -> None:
+    """Of those that were accepted and of indentation, too; the sum is the score's."""
+
+    class Counting(Scripted):
+        def typed(self, character: str, before: str, document: str) -> dict[str, float]:
+            return {"network": len(before) / 4, "mixed": ord(character)}
+
+    result = replay(cast(Completer, Counting({"x\n\tre": "turn"})), Excerpt("a.py", "x\n\treturn\n", 1, 10))
+    assert result.score.accepted_chars == [4]
+    assert list(result.bits["network"]) == [i / 4 for i in range(1, 10)]
+    assert list(result.bits["mixed"]) == list(b"\n\treturn\n")
+    assert {name: sum(bits) for name, bits in result.bits.items()} == dict(result.score.bits)
+
+
 def test_scores_add_up() -> None:
     one, _ = replayed("return x\n", {"re": "turn x"})
     two, _ = replayed("abc", {})
@@ -89,6 +104,13 @@ def test_scores_add_up() -> None:
     assert (both.n_keys, both.n_chars, both.accepted_chars) == (7, 12, [6])
     assert both.figures()["bits_per_char"] == {"network": 2.0}
     assert len(both.latencies_ms) == 7 == both.n_keys
+
+
+def test_what_cost_nothing_is_still_a_figure() -> None:
+    score = Score()
+    score.count_bits({"network": 1.0, "mixed": 0.0})
+    assert (Score() + score).figures()["bits_per_char"] == {"network": 1.0, "mixed": 0.0}
+    assert score.bits == {"network": 1.0, "mixed": 0.0}
 
 
 def test_nothing_is_no_division_by_zero() -> None:

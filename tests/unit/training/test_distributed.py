@@ -106,6 +106,32 @@ def test_three_processes_cannot_share_four_windows(corpus: Path, tmp_path: Path)
     assert result.stderr.count("3 processes cannot share 4 windows") == 1
 
 
+# What five matrices come to, however many processes share them. Prints in each process whether it has all five.
+SHARED = """
+import torch
+from tinycopilot.training.distributed import team
+from tinycopilot.training.muon import orthogonalise
+torch.set_num_threads(1)
+five = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
+with team("cpu") as crew:
+    asked = []
+    def work(items):
+        asked.append(len(items))
+        return orthogonalise(items)
+    done = crew.share_out(work, five)
+    print(f"<{asked} {bool((done - orthogonalise(five)).abs().max() < 1e-6)}>", flush=True)
+"""
+
+
+def test_work_is_shared_out(tmp_path: Path) -> None:
+    script = tmp_path / "shared.py"
+    script.write_text(SHARED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)
+    assert result.stdout.count("<[3] True>") == 2, result.stderr
+
+
 def test_alone_there_is_no_team(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with team("cpu") as alone:

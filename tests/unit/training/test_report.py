@@ -2,55 +2,23 @@ import dataclasses
 import math
 import os
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from outline import Outline
 
 from tinycopilot import UserError
 from tinycopilot.training.log import Block, HardCharacter, Look, TrainLog
 from tinycopilot.training.report import write_report
 from tinycopilot.training.report.chart import high_axis, short, wide_axis
 from tinycopilot.training.report.curves import N_POINTS, bits_axis, chars_per_second, smoothed, thinned
-from tinycopilot.training.report.page import page, visible
+from tinycopilot.training.report.frame import visible
+from tinycopilot.training.report.page import page
 
 CHARS_PER_STEP = 4096
-VOID = {"meta", "br"}
-
-
-class Outline(HTMLParser):
-    """A page's elements with their attributes, and the words inside each kind; raises where tags do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: dict[str, list[str]] = {}
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-            self.words.setdefault(tag, []).append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self._open):
-            self.words[tag][-1] += data
-
-    def of_class(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for _, attributes in self.elements if name in (attributes.get("class") or "").split()]
 
 
 def a_run(n_blocks: int = 130, n_looks: int = 5) -> TrainLog:

@@ -1,6 +1,6 @@
 """The picture of a training run: one HTML page that needs nothing else, no script, no font, no network.
 
-`page` is the page, `curves` what is drawn of a run, `chart` how a drawing is made.
+`page` is the page, `curves` what is drawn of a run, `chart` how a drawing is made, `frame` what any page of ours has.
 """
 
 import contextlib
@@ -18,14 +18,21 @@ def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: 
 
     Raises UserError where the file cannot be written; what was there before is then unchanged.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    html = page(log, title=title, command=command, facts=facts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page(log, title=title, command=command, facts=facts), encoding="utf-8", newline="\n")
-        os.replace(temporary, path)  # noqa: PTH105
+        write_page(path, html)
     except OSError as error:
         problem = f"{path}: the report cannot be written ({error.strerror})"
         raise UserError(f"{problem}; give another place, or make room") from None
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write `html` to `path`, atomically. Raises OSError; what was there before is then unchanged."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(html, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)  # noqa: PTH105
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -1,7 +1,6 @@
 """The page: what a run came to, in figures, curves, samples, characters and words."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,64 +8,24 @@ from pathlib import Path
 from tinycopilot.training.log import HardCharacter, Look, TrainLog
 from tinycopilot.training.report.chart import short
 from tinycopilot.training.report.curves import curves
+from tinycopilot.training.report.frame import UNKNOWN, document, facts_table, is_plain, section, visible
 
 N_SAMPLES = 8
 N_HARDEST = 15
-UNKNOWN = "\ufffd"
 NO_FIGURE = "\N{EN DASH}"
-
-# The policy forbids the browser to fetch anything, whatever a corpus may smuggle into a sample.
-PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}: training report</title>
-<style>
-{style}</style>
-</head>
-<body><main>
-<header><p class="eyebrow">tinycopilot · training report</p><h1>{title}</h1>
-{figures}
-</header>
-{sections}
-</main></body>
-</html>
-"""
 
 
 def page(log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> str:
     """The whole page as text: all of it is here, and every word that came from outside is escaped."""
     sections = (
-        _section("Learning curve", curves(log)),
-        _section("What it wrote", _samples(log.looks, log.best_step)),
-        _section("The hardest characters", _hardest(log.hardest)),
-        _section("What happened on the way", _events(log.events)),
-        _section("The same run again", _command(command, facts)),
+        section("Learning curve", curves(log)),
+        section("What it wrote", _samples(log.looks, log.best_step)),
+        section("The hardest characters", _hardest(log.hardest)),
+        section("What happened on the way", _events(log.events)),
+        section("The same run again", facts_table(command, facts)),
     )
     style = Path(__file__).with_name("page.css").read_text("utf-8")
-    return PAGE.format(title=visible(title), style=style, figures=_figures(log), sections="\n".join(sections))
-
-
-def visible(text: str) -> str:
-    """`text`, escaped; characters that are not seen, or that turn the line round, have a sign in their place."""
-    return escape("".join(character if _is_plain(character) else _stand_in(character) for character in text))
-
-
-def _is_plain(character: str) -> bool:
-    return character in "\n\t" or not unicodedata.category(character).startswith("C")
-
-
-def _stand_in(character: str) -> str:
-    """A control character's picture from Unicode's own row of them, else the sign for what cannot be shown."""
-    return chr(0x2400 + ord(character)) if ord(character) < 0x20 else UNKNOWN
-
-
-def _section(heading: str, content: str) -> str:
-    return f"<section><h2>{heading}</h2>\n{content}\n</section>" if content else ""
+    return document("training report", title=title, style=style, figures=_figures(log), sections=sections)
 
 
 def _figures(log: TrainLog) -> str:
@@ -149,7 +108,7 @@ def _character_name(character: str) -> str:
     names = {" ": "space", "\n": "newline", "\t": "tab", UNKNOWN: "any other character"}
     if character in names:
         return names[character]
-    if all(_is_plain(point) and not point.isspace() for point in character):
+    if all(is_plain(point) and not point.isspace() for point in character):
         return f"<kbd>{escape(character)}</kbd>"
     return " ".join(f"U+{ord(point):04X}" for point in character)
 
@@ -157,9 +116,3 @@ def _character_name(character: str) -> str:
 def _events(events: Sequence[str]) -> str:
     items = "".join(f"<li>{visible(event)}</li>" for event in events)
     return f"<ul>{items}</ul>" if items else ""
-
-
-def _command(command: str, facts: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f'<tr><th scope="row">{visible(name)}</th><td>{visible(value)}</td></tr>' for name, value in facts)
-    table = f'\n<table class="facts"><tbody>{rows}</tbody></table>' if rows else ""
-    return f'<pre class="command" tabindex="0">{visible(command)}</pre>{table}'

@@ -1,0 +1,292 @@
+"""Bits per character of what completion predicts from, network and memory mixed, beside zpaq -m5.
+
+    python benchmarks/bits_vs_zpaq.py [--model_path FILE] [--packages FOLDER] [--jobs 2] [--only zpaq]
+
+Both are given the same and predict the same: the characters from `first` to `last` of each file of heldout.json, after
+the text that the network learned from, the rest of the file's package (no copies of the file) and the file up to there.
+Ours has the first in its weights, the second in its memory, the third in both. zpaq reads all three as one stream, in
+this order; its bits are what the excerpt adds to its output (zpaq_bits.py says why that is a code length).
+
+Each excerpt is a run of its own for zpaq. So ours is measured twice: `mixed` learns the mixture's weights along the
+list, as `tinycopilot eval` does; `afresh` begins each file with the weights that ship. The bar is for the latter.
+
+The packages are fetched by pip, as heldout_bits.py says. zpaq makes two archives for each file, --jobs at a time, each
+on one core. Prints a table and one JSON line.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from heldout_bits import LISTING, PACKAGES, excerpts
+from zpaq_bits import STANDARD_ERROR_BITS, cost_after, need_zpaq, plain_model
+
+from tinycopilot import UserError, places
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.mixture import Mixture
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.files import LeftOut
+from tinycopilot.insight.excerpts import from_list, texts_in
+from tinycopilot.insight.replay import Excerpt
+from tinycopilot.insight.surroundings import Surroundings
+from tinycopilot.model.tokenizer import DOCUMENT_START
+from tinycopilot.training.corpus import prepare_corpus
+
+WANTED_LOWER = 0.12
+"""The bar: ours is at least this share below zpaq."""
+CORPUS = (str(Path(__file__).resolve().parents[1] / "corpus.txt"), "stdlib")
+PEERS = ("ours", "zpaq")
+COLUMNS = ("network", "memory", "mixed", "afresh", "zpaq")
+ALL = "all"
+
+Bits = dict[str, Counter[str]]
+"""Sums of -log2 p by package, and there by who predicted."""
+
+
+class Learned(NamedTuple):
+    """What a network learns from."""
+
+    text: str
+    """All documents, each behind its DOCUMENT_START."""
+    digest: str
+    """As a model's file gives it."""
+
+
+class TextsHeld(WorkspaceMemory):
+    """Takes a memory's place, and keeps the texts that it would hold."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def hold(self, name: str, *document: str, useful_s: float | None = None) -> None:  # noqa: ARG002 (as it is there)
+        """Keep it."""
+        self.texts[name] = "".join(document)
+
+    def drop(self, name: str) -> None:
+        """Keep it no longer."""
+        self.texts.pop(name, None)
+
+    def settle(self) -> None:
+        """There is nothing to sort."""
+
+
+def learned_text(names: Sequence[str]) -> Learned:
+    """What `tinycopilot train --corpus NAMES` learns from, without what it holds out. Raises UserError."""
+    with tempfile.TemporaryDirectory(prefix="tinycopilot-corpus-") as folder:
+        corpus = prepare_corpus(names, Path(folder))
+        units = corpus.train.read().astype("<u2").tobytes()
+    return Learned(units.decode("utf-16-le", "surrogatepass"), corpus.digest)
+
+
+def with_surroundings(listed: Sequence[Excerpt], memory: WorkspaceMemory) -> Iterator[Excerpt]:
+    """Each excerpt, while `memory` holds the rest of its package, and nothing else."""
+    surroundings, folder = Surroundings(memory), None
+    for excerpt in listed:
+        if excerpt.workspace != folder:
+            folder = excerpt.workspace
+            surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
+        with surroundings.without_copies_of(excerpt):
+            yield excerpt
+    surroundings.change_to({})
+
+
+def our_bits(completer: Completer, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:
+    """What each excerpt costs, by whose prediction; with `afresh`, the mixture begins anew at each."""
+    completer.workspace.mixture = Mixture()
+    for excerpt in with_surroundings(listed, completer.workspace.memory):
+        if afresh:
+            completer.workspace.mixture = Mixture()
+        bits = Counter[str]()
+        for at in range(excerpt.first, excerpt.last):
+            bits.update(completer.typed(excerpt.text[at], excerpt.text[:at], document=excerpt.name))
+        yield Counter({"afresh": bits["mixed"]}) if afresh else bits
+
+
+class Job(NamedTuple):
+    """What zpaq is asked: what does the excerpt cost after all that it is given?"""
+
+    excerpt: Excerpt
+    others: tuple[str, ...]
+    """The rest of its package, in the order of names."""
+    is_first: bool
+    """Of its package: one for each is asked, too, which model -m5 would take."""
+
+    def stream(self, learned: str) -> tuple[bytes, bytes]:
+        """What zpaq reads before the excerpt, and the excerpt."""
+        text, first, last = self.excerpt.text, self.excerpt.first, self.excerpt.last
+        before = learned + "".join(DOCUMENT_START + document for document in (*self.others, text[:first]))
+        return as_bytes(before), as_bytes(text[first:last])
+
+
+def jobs(listed: Sequence[Excerpt]) -> list[Job]:
+    """One for each excerpt."""
+    held, packages, found = TextsHeld(), set[str](), list[Job]()
+    for excerpt in with_surroundings(listed, held):
+        others = tuple(held.texts[name] for name in sorted(held.texts))
+        found.append(Job(excerpt, others, package_of(excerpt) not in packages))
+        packages.add(package_of(excerpt))
+    return found
+
+
+def zpaq_bits(listed: Sequence[Excerpt], learned: str, n_jobs: int, other_models: set[str]) -> Iterator[Counter[str]]:
+    """What each excerpt costs. Packages for which -m5 itself would have taken another model go into `other_models`."""
+
+    def measure(job: Job) -> Counter[str]:
+        before, text = job.stream(learned)
+        cost = cost_after(before, text)
+        if job.is_first and plain_model(before) != cost.model:
+            other_models.add(package_of(job.excerpt))
+        return Counter({"zpaq": cost.n_bits})
+
+    pool = ThreadPoolExecutor(n_jobs)
+    try:
+        yield from pool.map(measure, jobs(listed))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def as_bytes(text: str) -> bytes:
+    """In UTF-8; any str has some, lone surrogates too."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def package_of(excerpt: Excerpt) -> str:
+    """By its name."""
+    return excerpt.workspace.name
+
+
+def add(totals: Bits, excerpt: Excerpt, bits: Mapping[str, float]) -> None:
+    """Count it for its package, and for all."""
+    for name in (package_of(excerpt), ALL):
+        totals.setdefault(name, Counter()).update(bits)
+
+
+def counted(name: str, listed: Sequence[Excerpt], found: Iterable[Counter[str]], totals: Bits) -> float:
+    """Add what was found for each excerpt, and say so on the way; returns how many seconds it took."""
+    started = time.perf_counter()
+    for number, (excerpt, bits) in enumerate(zip(listed, found, strict=True), start=1):
+        add(totals, excerpt, bits)
+        n_chars, file = excerpt.last - excerpt.first, Path(excerpt.name).relative_to(excerpt.workspace.parent)
+        figures = ", ".join(f"{column} {n / n_chars:.3f}" for column, n in bits.items())
+        say(f"{name}: {number} of {len(listed)}, {time.perf_counter() - started:.0f} s: {file.as_posix()}: {figures}")
+    return time.perf_counter() - started
+
+
+def n_chars_by_package(listed: Sequence[Excerpt]) -> Counter[str]:
+    """How many characters count, in each and in all."""
+    n_chars = Counter[str]()
+    for excerpt in listed:
+        for name in (package_of(excerpt), ALL):
+            n_chars[name] += excerpt.last - excerpt.first
+    return n_chars
+
+
+def table(totals: Bits, n_chars: Mapping[str, int]) -> str:
+    """A line for each package, in bits per character, and one for all."""
+    lines = [f"{'package':12}{'chars':>8}" + "".join(f"{column:>9}" for column in COLUMNS) + f"{'afresh/zpaq':>13}"]
+    for name in sorted(totals, key=lambda name: (name == ALL, name)):
+        bits = totals[name]
+        figures = [f"{bits[column] / n_chars[name]:9.3f}" if column in bits else f"{'-':>9}" for column in COLUMNS]
+        ratio = f"{bits['afresh'] / bits['zpaq']:13.3f}" if {"afresh", "zpaq"} <= bits.keys() else f"{'-':>13}"
+        lines.append(f"{name:12}{n_chars[name]:8,}" + "".join(figures) + ratio)
+    return "\n".join(lines)
+
+
+def bar(bits: Mapping[str, float]) -> dict[str, Any] | None:
+    """How far ours is below zpaq, as a share; None where one of them was not measured."""
+    if not {"afresh", "zpaq"} <= bits.keys():
+        return None
+    lower = 1 - bits["afresh"] / bits["zpaq"]
+    along = 1 - bits["mixed"] / bits["zpaq"]
+    return {
+        "wanted_lower": WANTED_LOWER,
+        "lower": round(lower, 4),
+        "lower_learning_along": round(along, 4),
+        "met": lower >= WANTED_LOWER,
+    }
+
+
+def standard_error(listed: Sequence[Excerpt]) -> float:
+    """Of zpaq's figure for all, in bits per character: its sizes are whole bytes."""
+    return STANDARD_ERROR_BITS * len(listed) ** 0.5 / n_chars_by_package(listed)[ALL]
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """All that was asked for, with the table printed; what the JSON line says. Raises UserError."""
+    if "zpaq" in arguments.only:
+        need_zpaq()  # before anything takes time
+    excerpts(arguments.packages)  # fetched, where they are not there
+    listed = from_list(LISTING, arguments.packages.resolve(), None)
+    totals, seconds, report = Bits(), dict[str, float](), dict[str, Any]()
+    paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
+    if "ours" in arguments.only:
+        completer = Completer.load(paths, CompleterSettings())
+        for name, afresh in (("ours", False), ("ours, weights afresh", True)):
+            seconds[name] = counted(name, listed, our_bits(completer, listed, afresh), totals)
+    if "zpaq" in arguments.only:
+        learned, other_models = learned_text(arguments.corpus), set[str]()
+        seconds["zpaq"] = counted("zpaq", listed, zpaq_bits(listed, learned.text, arguments.jobs, other_models), totals)
+        report = {
+            "zpaq_standard_error": round(standard_error(listed), 5),
+            "zpaq_m5_would_differ_for": sorted(other_models),
+            "zpaq_read_what_the_network_learned": learned.digest == learned_by(paths.model),
+        }
+    n_chars = n_chars_by_package(listed)
+    print(table(totals, n_chars))
+    return {
+        "chars": n_chars[ALL],
+        "files": len(listed),
+        "bits_per_char": {name: round(bits / n_chars[ALL], 4) for name, bits in totals[ALL].items()},
+        "bar": bar(totals[ALL]),
+        **report,
+        "seconds": {name: round(number) for name, number in seconds.items()},
+        "jobs": arguments.jobs,
+        "processor": platform.processor() or platform.machine(),
+    }
+
+
+def learned_by(model: Path) -> str | None:
+    """The digest of the text that a model learned from, if its file says it."""
+    digest: str | None = torch.load(model, weights_only=True)["training"].get("corpus_sha256")
+    return digest
+
+
+def say(line: str) -> None:
+    """What is going on: not part of the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_path")
+    parser.add_argument("--tokenizer_path")
+    parser.add_argument("--packages", type=Path, default=PACKAGES, help="where heldout.json's packages are, or will be")
+    parser.add_argument("--corpus", nargs="+", default=CORPUS, help="what the network learned from, for zpaq")
+    parser.add_argument("--jobs", type=int, default=2, help="archives that are made at a time (default: 2)")
+    parser.add_argument("--only", nargs=1, choices=PEERS, default=PEERS)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, and print; returns 2 for what the user can put right."""
+    try:
+        print(json.dumps(measure(parsed())))
+    except UserError as error:
+        say(f"bits_vs_zpaq: {error}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

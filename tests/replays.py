@@ -1,0 +1,45 @@
+"""Replays for tests, with an engine whose suggestions and figures are written down."""
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.insight.replay import Excerpt, Replayed, replay
+
+
+class Written:
+    """Suggests what `script` has for a text, and says that a character costs what `bits` has at its offset."""
+
+    def __init__(
+        self, script: Mapping[str, str], bits: Callable[[int], Mapping[str, float]], confidence: float
+    ) -> None:
+        self._script, self._bits, self._confidence = script, bits, confidence
+
+    def suggest(self, before: str, document: str) -> Suggestion | None:
+        text = self._script.get(before)
+        return Suggestion(text, self._confidence) if text else None
+
+    def typed(self, character: str, before: str, document: str) -> dict[str, float]:
+        return {"network": 1.0, "memory": 1.0, "mixed": 1.0, **self._bits(len(before))}
+
+
+def a_replay(
+    text: str,
+    script: Mapping[str, str] | None = None,
+    *,
+    network: Mapping[int, float] | None = None,
+    mixed: Mapping[int, float] | None = None,
+    name: str = "/code/a.py",
+    first: int = 0,
+    last: int | None = None,
+    confidence: float = 0.5,
+) -> Replayed:
+    """Bits are those given at an offset, and 0.125 elsewhere; the memory's are twice the mixture's."""
+
+    def bits(at: int) -> dict[str, float]:
+        of_both = [(given or {}).get(at, 0.125) for given in (network, mixed)]
+        return {"network": of_both[0], "memory": 2 * of_both[1], "mixed": of_both[1]}
+
+    engine = cast(Completer, Written(script or {}, bits, confidence))
+    return replay(engine, Excerpt(name, text, first, len(text) if last is None else last))
