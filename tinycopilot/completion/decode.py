@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from tinycopilot.completion.alike import n_same_at_start
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
@@ -114,19 +115,7 @@ class Reader:
     def _kept(self, text: str) -> int | None:
         """With how many of the seen characters `text` begins, its last one excepted; None: it must be read afresh."""
         new = text[self._base :]
-        same = _common_prefix_chars(self._seen, new)
+        same = n_same_at_start(self._seen, new)
         kept = min(same, len(new) - 1)  # the last character is read again: its distribution is wanted
         enough = self._base == 0 or len(new) >= self._model.config.reach
         return kept if kept > 0 and enough and self._cache.can_truncate(kept) else None
-
-
-def _common_prefix_chars(a: str, b: str) -> int:
-    """Length of the longest common prefix, by bisection: each step compares at C speed."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from tinycopilot.completion.alike import n_same_at_end, n_same_at_start
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import BREAK, ContextIndex, Symbols, subtract_across
 from tinycopilot.model.tokenizer import DOCUMENT_START
@@ -66,8 +67,8 @@ class Page:
 
     def edited(self, alphabet: Alphabet, old: str, new: str) -> "Page":
         """The page of the text `new`, where this one is that of `old`: what both begin and end with costs little."""
-        head = _n_same_at_start(old, new)
-        tail = _n_same_at_end(old[head:], new[head:])
+        head = n_same_at_start(old, new)
+        tail = n_same_at_end(old[head:], new[head:])
         start, end = head + len(DOCUMENT_START), len(old) - tail + len(DOCUMENT_START)
         index = self.index.replaced(start, end, alphabet.symbols_of(new[head : len(new) - tail]))
         return Page(index.symbols, index)
@@ -100,27 +101,3 @@ class Shelf(Page):
         if name not in self._places:
             return None
         return self._pages.setdefault(name, Page(self.symbols[self._places[name]]))
-
-
-def _n_same_at_start(some: str, other: str) -> int:
-    """With how many characters both begin; by bisection, each step of which compares at C's speed."""
-    low, high = 0, min(len(some), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if some[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _n_same_at_end(some: str, other: str) -> int:
-    """With how many both end."""
-    low, high = 0, min(len(some), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if some[len(some) - middle : len(some) - low] == other[len(other) - middle : len(other) - low]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
