@@ -91,13 +91,15 @@ def learned_text(names: Sequence[str]) -> Learned:
 def with_surroundings(listed: Sequence[Excerpt], memory: WorkspaceMemory) -> Iterator[Excerpt]:
     """Each excerpt, while `memory` holds the rest of its package, and nothing else."""
     surroundings, folder = Surroundings(memory), None
-    for excerpt in listed:
-        if excerpt.workspace != folder:
-            folder = excerpt.workspace
-            surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
-        with surroundings.without_copies_of(excerpt):
-            yield excerpt
-    surroundings.change_to({})
+    try:
+        for excerpt in listed:
+            if excerpt.workspace != folder:
+                folder = excerpt.workspace
+                surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
+            with surroundings.without_copies_of(excerpt):
+                yield excerpt
+    finally:
+        surroundings.change_to({})
 
 
 def our_bits(completer: Completer, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:
