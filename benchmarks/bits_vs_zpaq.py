@@ -68,7 +68,7 @@ class TextsHeld(WorkspaceMemory):
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
 
-    def hold(self, name: str, *document: str) -> None:
+    def hold(self, name: str, *document: str, useful_s: float | None = None) -> None:  # noqa: ARG002 (as it is there)
         """Keep it."""
         self.texts[name] = "".join(document)
 

@@ -58,8 +58,8 @@ def main() -> None:
     total = Score()
     for package in arguments.packages:
         total += type_along(completer, folder_of(package), arguments.max_chars // len(arguments.packages))
-    for order, weights in completer.workspace.mixture.weights.items():
-        print(f"    {order}: ({', '.join(f'{weight:.2f}' for weight in weights)}),")
+    for key, weights in completer.workspace.mixture.weights.items():
+        print(f"    {key!r}: ({', '.join(f'{weight:.2f}' for weight in weights)}),")
     print(json.dumps(total.figures()["bits_per_char"] | {"chars": total.n_bits_chars}))
 
 

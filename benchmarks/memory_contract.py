@@ -1,6 +1,6 @@
 """The workspace memory's contract, measured: what 10 MB of code take to index and to hold, what a prediction takes.
 
-    python benchmarks/memory_contract.py [--megabytes 10] [--edits 100000] [--settle_share 0.05]
+    python benchmarks/memory_contract.py [--megabytes 10] [--edits 100000]
 
 The workspace is Python's standard library as training reads it, and as much of PyTorch's own code as is missing. All is
 measured in this one process, which has imported and compiled what it needs before the first figure. Times are CPU times
@@ -8,8 +8,8 @@ of its one thread that works: on an idle machine those that a user waits, on a s
 
 - index: each document is held, and the memory settles; resident memory added by it, at the end and at the highest.
 - predict: after contexts from all over the workspace, once it has settled.
-- edits: the session of edit_session.py. When another document is turned to, the memory settles if its indexes have
-  grown by --settle_share since it last did; and after each tenth of the edits, when what it takes is measured.
+- edits: the session of edit_session.py. When another document is turned to, the memory settles if it says that it
+  is untidy; and after each tenth of the edits, when what it takes is measured.
 - equal: after all that, predictions equal those of a memory that was never edited.
 - edit: typing in the middle of a document, key by key: from the document as it is then to a prediction that knows it.
   The first key in a document that was settled is apart from the others.
@@ -196,14 +196,12 @@ class Live:
 
     memory: WorkspaceMemory
     session: Session
-    settle_share: float
     resident: Resident
     milliseconds: list[float] = field(default_factory=list)
     """What each edit took, without settling."""
     settle_s: list[float] = field(default_factory=list)
     """What it took to settle, each time that it was needed."""
     looks: list[dict[str, float]] = field(default_factory=list)
-    _settled_bytes: int = 0
     _last_edited: str = ""
 
     def run(self, n_edits: int) -> None:
@@ -217,7 +215,7 @@ class Live:
     def edit(self, n_edits: int, settles: bool = True) -> None:
         """Some more; where one turns to another document, the memory settles if it is time."""
         for name, document in self.session.edits(n_edits):
-            if settles and name != self._last_edited and self._is_time_to_settle():
+            if settles and name != self._last_edited and self.memory.is_untidy:
                 self.settle_s.append(self._settle())
             self._last_edited = name
             since = time.thread_time_ns()
@@ -227,13 +225,9 @@ class Live:
                 self.memory.hold(name, *document)
             self.milliseconds.append((time.thread_time_ns() - since) / 1e6)
 
-    def _is_time_to_settle(self) -> bool:
-        return self.memory.n_bytes > (1 + self.settle_share) * self._settled_bytes
-
     def _settle(self) -> float:
         since = time.thread_time()
         self.memory.settle()
-        self._settled_bytes = self.memory.n_bytes
         return time.thread_time() - since
 
     def _look(self, done: int) -> None:
@@ -260,7 +254,7 @@ def n_unequal(memory: WorkspaceMemory, held: Mapping[str, Document]) -> int:
     return n
 
 
-def measure(n_bytes: int, n_edits: int, settle_share: float) -> dict[str, Any]:
+def measure(n_bytes: int, n_edits: int) -> dict[str, Any]:
     """All of it, in this process. Raises UserError."""
     texts = workspace(n_bytes)
     session = Session(texts)
@@ -269,7 +263,7 @@ def measure(n_bytes: int, n_edits: int, settle_share: float) -> dict[str, Any]:
     say(f"{len(texts):,} documents; indexing")
     indexed = index(memory, texts, resident)
     predict_us = percentiles(prediction_us(memory, contexts(list(texts.values()), N_CONTEXTS)))
-    live = Live(memory, session, settle_share, resident)
+    live = Live(memory, session, resident)
     resident.restart()
     live.run(n_edits)
     highest_mb, without_kept_mb = resident.highest_mb, resident.without_kept_mb()
@@ -379,18 +373,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=10.0, help="of code in the workspace (default: 10)")
     parser.add_argument("--edits", type=int, default=100_000, help="(default: 100000)")
-    parser.add_argument("--settle_share", type=float, default=0.05, help="(default: 0.05)")
     arguments = parser.parse_args()
     try:
         if not CLEAR_REFS.exists():
             raise UserError("resident memory is read from /proc here; run it on Linux")
-        measured = measure(round(1e6 * arguments.megabytes), arguments.edits, arguments.settle_share)
+        measured = measure(round(1e6 * arguments.megabytes), arguments.edits)
     except UserError as error:
         say(f"memory_contract: {error}")
         return 2
     promises = contract(measured)
     print(table(measured, promises))
-    facts = {"settle_share": arguments.settle_share, "processor": platform.processor() or platform.machine()}
+    facts = {"processor": platform.processor() or platform.machine()}
     print(json.dumps({"contract": promises, **measured, **facts}))
     return 0
 

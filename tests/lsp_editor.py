@@ -26,6 +26,7 @@ class Editor:
 
     client: LanguageClient
     statuses: list[Any] = field(default_factory=list)
+    registrations: list[types.Registration] = field(default_factory=list)
     capabilities: types.ServerCapabilities = field(default_factory=types.ServerCapabilities)
     uri: str = "file:///project/a.py"
     has_shut_down: bool = False

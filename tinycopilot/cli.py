@@ -28,6 +28,7 @@ examples:
   tinycopilot train --resume                 go on with a run that was stopped
   tinycopilot generate "def main("           what comes next
   tinycopilot eval ~/code                    what would it have saved me there?
+  tinycopilot play                           type in this terminal, with ghost text
   tinycopilot demo                           the language server at work, in this terminal
 """
 
@@ -117,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     _add(evaluate, "--report", metavar="FILE.html", help="write a page that shows your code, coloured by what it cost")
     _add_files(evaluate, "the one in paras/ here, else your own, else the one that ships")
 
+    tasting = "An editor in this terminal, with suggestions as you type. FILE changes only when you save it."
+    play = _command(commands, "play", _play, "type in this terminal, with ghost text", tasting)
+    play.add_argument("file", nargs="?", metavar="FILE", help="the file to edit, or a new one (default: none)")
+    _add(play, "--workspace", metavar="DIR", help="its other files are known (default: none)")
+    _add(play, "--eagerness", type=_share, default=0.5, help="from 0, quiet, to 1, talkative (default: 0.5)")
+    _add(play, "--max_lines", type=_positive, default=1, help="the most lines in a suggestion (default: 1)")
+    _add_files(play, "the one in paras/ here, else your own, else the one that ships")
+
     settings = (
         "The language server, over stdio unless --tcp is given. Its settings are the client's initializationOptions."
     )
@@ -169,6 +178,12 @@ def _amount(word: str) -> float:
 def _not_negative(word: str) -> float:
     if not 0 <= (number := float(word)) < float("inf"):
         raise argparse.ArgumentTypeError("must be at least 0")
+    return number
+
+
+def _share(word: str) -> float:
+    if not 0 <= (number := float(word)) <= 1:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 1")
     return number
 
 
@@ -258,6 +273,20 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         tokenizer_path=arguments.tokenizer_path,
         say=lambda line: print(line, file=sys.stderr, flush=True),
         answer=lambda text: print(text, flush=True),
+    )
+
+
+def _play(arguments: argparse.Namespace) -> None:
+    from tinycopilot.play.run import run_play
+
+    run_play(
+        arguments.file,
+        workspace=arguments.workspace,
+        eagerness=arguments.eagerness,
+        max_lines=arguments.max_lines,
+        model_path=arguments.model_path,
+        tokenizer_path=arguments.tokenizer_path,
+        say=lambda line: print(line, flush=True),
     )
 
 

@@ -144,6 +144,17 @@ def is_secret(name: str) -> bool:
     return _SECRETS.match(name.lower()) is not None
 
 
+def is_secret_place(path: Path) -> bool:
+    """Whether its name, or that of a folder it lies in, says so; a link is asked for what it leads to, too."""
+    real = Path(os.path.realpath(path))
+    return is_secret(path.name) or is_secret(real.name) or not SECRET_FOLDERS.isdisjoint((*path.parts, *real.parts))
+
+
+def has_private_key(text: str) -> bool:
+    """Whether there is a private key in it."""
+    return _PRIVATE_KEY.search(text) is not None
+
+
 def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     """`py`, `.JS` and `c,h` as a user writes them -> `.py`, `.js`, `.c`, `.h`. Raises UserError for what is none."""
     suffixes = []
@@ -154,12 +165,15 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(suffixes))
 
 
-def read_source(path: Path) -> str:
-    """The text of a UTF-8 file with its line ends as `\\n`. Raises NotTextError, one line that says what is wrong."""
-    return "".join(read_pieces(path))
+def read_source(path: Path, keep_line_ends: bool = False) -> str:
+    """The text of a UTF-8 file, its line ends as `\\n` unless they are to be kept.
+
+    Raises NotTextError, one line that says what is wrong.
+    """
+    return "".join(read_pieces(path, keep_line_ends))
 
 
-def read_pieces(path: Path) -> Iterator[str]:
+def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
     """The same, a piece of about PIECE_BYTES at a time, each a number of whole lines (if they are not as long)."""
     # A link is another name for a file: its own name must not be a secret's either.
     if is_secret(path.name) or is_secret(Path(os.path.realpath(path)).name):
@@ -167,7 +181,7 @@ def read_pieces(path: Path) -> Iterator[str]:
             f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not",
             Reason.SECRET,
         )
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=not keep_line_ends)
     n_bytes_before = 0
     for data in _chunks(path):
         if n_bytes_before == 0 and b"\0" in data[:8192]:
@@ -182,7 +196,7 @@ def read_pieces(path: Path) -> Iterator[str]:
                 f"{path}: not UTF-8 text (byte {first}); convert it, for instance with `iconv -f latin1 -t utf-8`",
                 Reason.NOT_UTF8,
             ) from None
-        if _PRIVATE_KEY.search(text):
+        if has_private_key(text):
             raise NotTextError(
                 f"{path}: there is a private key in it, which is never read; take it out, or name other files",
                 Reason.PRIVATE_KEY,

@@ -1,5 +1,6 @@
 """Where models are looked for, where they are saved, and where what ships with this package lies."""
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -40,6 +41,12 @@ def _pair(folder: Path) -> ModelPaths:
 def user_models() -> Path:
     """The user's own data folder, as the system has it."""
     return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False)) / "paras"
+
+
+def user_weights(folder: str, tokenizer_digest: str) -> Path:
+    """Where it is kept what was learned in the workspace `folder`, with a model of that tokenizer."""
+    name = hashlib.sha256(f"{folder}\0{tokenizer_digest}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False)) / "weights" / f"{name}.json"
 
 
 def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callable[[], ModelPaths]) -> ModelPaths:

@@ -53,6 +53,7 @@ if __name__ == "__main__":
 """
 
 CONNECT = """\
+Type yourself, in this terminal: {program} play
 Connect your editor. The server: {server}
   VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix),
             and in the settings: "tinycopilot.serverCommand": ["{server}"]
@@ -176,5 +177,6 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
         asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
     except (TimeoutError, RuntimeError) as error:  # pygls says RuntimeError where the server has gone
         raise UserError(f"the language server did not answer ({error}); see what `tinycopilot serve` says") from None
-    console.print(CONNECT.format(server=Path(sys.executable).with_name("tinycopilot-server")), markup=False)
+    program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))
+    console.print(CONNECT.format(program=program, server=server), markup=False)
     return 0

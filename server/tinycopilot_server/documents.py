@@ -6,10 +6,15 @@ mirror kept with it is silently corrupted by the next edit below such a characte
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from lsprotocol import types
 
+from tinycopilot.files import Reason, has_private_key, is_secret_place, why_not_written
 from tinycopilot_server.positions import to_offset, to_units
+
+MAX_HELD_CHARS = 2_000_000
+"""A longer document is completed, but not held: each key would cost too much."""
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
@@ -25,10 +30,26 @@ def split_lines(text: str) -> list[str]:
 class Document:
     """One open document. An edit costs the lines that it touches; `split` joins the rest once, when it is asked."""
 
-    def __init__(self, text: str, version: int, encoding: str) -> None:
+    def __init__(self, text: str, version: int, encoding: str, name: str = "") -> None:
+        """`name` is what the memory calls it: its path, if it has one."""
         self.version = version
+        self.name = name
+        self.seen_version: int | None = None
+        """Which version the memory was shown while another document was at hand."""
         self._encoding = encoding
         self._lines = split_lines(text)
+        self._is_secret_place = is_secret_place(Path(name))
+        self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
+
+    def is_secret(self, text: str) -> bool:
+        """Whether this, its text, must be neither held nor completed."""
+        return self._is_secret_place or has_private_key(text)
+
+    def why_not_held(self, text: str) -> str:
+        """Why this, its text, is not held though it is no secret; empty if it is. Lines count as it was opened."""
+        if len(text) > MAX_HELD_CHARS:
+            return f"it has more than {MAX_HELD_CHARS:,} characters"
+        return "" if self._is_written else "its lines are too long for a person to have written it"
 
     @property
     def text(self) -> str:

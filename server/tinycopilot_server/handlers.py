@@ -1,18 +1,24 @@
 """What the client can ask, one handler a method: parse, ask, convert back. The only file that names LSP's methods."""
 
+import logging
 import re
 from dataclasses import dataclass
 
 from lsprotocol import types
+from pygls.capabilities import get_capability
+from pygls.exceptions import JsonRpcException
 
 from tinycopilot.completion.stopping import Suggestion
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.documents import Document
+from tinycopilot_server.folders import document_name
 from tinycopilot_server.positions import to_units
 from tinycopilot_server.settings import parse_settings
 
 MAX_WORD_CHARS = 200
+
+log = logging.getLogger(__name__)
 
 
 def register(server: TinyCopilotServer) -> None:
@@ -26,6 +32,9 @@ def register(server: TinyCopilotServer) -> None:
     feature(types.TEXT_DOCUMENT_DID_OPEN)(did_open)
     feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
     feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
+    feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
+    feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
+    feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
     feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
     feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(completion)
 
@@ -37,8 +46,25 @@ def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> Non
 
 
 async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> None:
-    """Now that the client can be told how it goes: load the model."""
+    """Now that the client can be told how it goes: load the model, and then index the workspace."""
+    server.update_folders()
     await server.load_model()
+    server.worker.look(None)
+    await _watch_files(server)
+
+
+async def _watch_files(server: TinyCopilotServer) -> None:
+    """Ask the client to say what changes on disk, if it can; all of it, for a folder that is deleted is said as one."""
+    able = get_capability(server.client_capabilities, "workspace.did_change_watched_files.dynamic_registration")
+    if able:
+        options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*")])
+        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        registration = types.Registration("watched-files", method, options)
+        try:
+            await server.client_register_capability_async(types.RegistrationParams([registration]))
+            server.watches_files = True
+        except JsonRpcException as error:
+            log.warning("the client does not watch files: %s", error)
 
 
 def shutdown(server: TinyCopilotServer, _: None) -> None:
@@ -48,8 +74,10 @@ def shutdown(server: TinyCopilotServer, _: None) -> None:
 
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
     """A document's text, from here on the client's."""
-    document = params.text_document
-    server.documents[document.uri] = Document(document.text, document.version, server.encoding)
+    opened = params.text_document
+    document = Document(opened.text, opened.version, server.encoding, document_name(opened.uri))
+    server.documents[opened.uri] = document
+    server.take_in(document, opened.text)
 
 
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
@@ -60,7 +88,27 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
     """The document is the file system's again."""
-    server.documents.pop(params.text_document.uri, None)
+    if document := server.documents.pop(params.text_document.uri, None):
+        server.worker.drop(document.name)
+        server.worker.look([params.text_document.uri])
+
+
+def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> None:
+    """Other files may have changed with it; if nobody says so, look."""
+    if not server.watches_files:
+        server.worker.look(None)
+
+
+def did_change_watched_files(server: TinyCopilotServer, params: types.DidChangeWatchedFilesParams) -> None:
+    """Files and folders were created, changed or deleted."""
+    server.watches_files = True
+    server.worker.look([change.uri for change in params.changes])
+
+
+def did_change_workspace_folders(server: TinyCopilotServer, _: types.DidChangeWorkspaceFoldersParams) -> None:
+    """Folders came or went."""
+    server.update_folders()
+    server.worker.look(None)
 
 
 async def inline_completion(
@@ -115,7 +163,11 @@ async def _ask(
         return None
     version = document.version
     before, after = document.split(params.position)
-    suggestion = await server.worker.suggest((document, version, len(before)), before, after)
+    name = server.name_to_hold(document, before + after)
+    if name is None and document.is_secret(before + after):
+        return None
+    server.show_others(document)
+    suggestion = await server.worker.suggest((document, version, len(before)), name, before, after)
     if suggestion is None or server.documents.get(uri) is not document or document.version != version:
         return None
     return Answer(document, document.clamp(params.position), before, suggestion)

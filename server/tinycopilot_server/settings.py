@@ -17,11 +17,13 @@ class Settings:
     tokenizer_path: str = ""
     """Its tokenizer's file; empty for the one beside the model."""
     completer: CompleterSettings = field(default_factory=CompleterSettings)
+    max_workspace_chars: int = 12_000_000
+    """The most characters of the workspace that are known, ten bytes of memory each; 0: the document at hand alone."""
 
 
 LIMITS: dict[str, tuple[float, float]] = {
-    "eagerness": (0, 1), "min_confidence": (0, 1), "max_chars": (1, 100_000), "max_lines": (1, 100_000),
-    "threads": (1, 64),
+    "max_workspace_chars": (0, 1_000_000_000), "eagerness": (0, 1), "min_confidence": (0, 1),
+    "max_chars": (1, 100_000), "max_lines": (1, 100_000), "threads": (1, 64),
 }  # fmt: skip
 
 
@@ -39,10 +41,10 @@ def parse_settings(options: object) -> tuple[Settings, list[str]]:
         return Settings(), ["the settings are not an object of names and values: using the defaults"]
     problems: list[str] = []
     left = dict(options)
-    paths = _known(Settings, left, problems, skip="completer")
+    own = _known(Settings, left, problems, skip="completer")
     completer = CompleterSettings(**_known(CompleterSettings, left, problems))
     problems += [f"there is no setting {name!r}" for name in left]
-    return Settings(**paths, completer=completer), problems
+    return Settings(**own, completer=completer), problems
 
 
 def _known(kind: Any, left: dict[str, Any], problems: list[str], skip: str = "") -> dict[str, Any]:

@@ -1,21 +1,36 @@
 """One thread that owns the Completer; the newest question wins. No other file of the server touches a Completer."""
 
 import asyncio
+import contextlib
 import logging
 import threading
-from collections.abc import Hashable
+import time
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from tinycopilot import places
 from tinycopilot.completion.stopping import Suggestion
+from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
     from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.memory import WorkspaceMemory
+
+LONG_CHARS = 50_000
+"""To sort so many takes longer than a frame: it is done as soon as the document is opened, and not in this thread."""
+SAVE_S = 60.0
+"""What was learned is written at most so often, and at the end."""
+CLOSE_S = 2.0
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -31,39 +46,55 @@ class Job:
 class Worker:
     """Answers from the event loop's side; computes in a thread of its own, so that the loop is always free."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_open: Callable[[str], bool] = lambda _name: False) -> None:
+        """`is_open`: whether the editor has a document of that name."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="completer")
+        self.indexer = Indexer(self._ask_memory, is_open)
         self._completer: Completer | None = None
         self._job: Job | None = None
+        self._n_told = 0  # how often the memory was told anything: an answer from before that does not count
+        self._preparing: dict[str, asyncio.Future[None]] = {}
+        self._remembers = True  # whether there is to be a memory of more than the document at hand
+        self._weights_file: Path | None = None
+        self._is_saved, self._saved_s = True, -SAVE_S
+        self._is_closed = False
 
-    async def load(self, settings: Settings) -> None:
-        """Load model and tokenizer, in the thread. Raises UserError."""
+    async def load(self, settings: Settings, folder: str | None = None) -> None:
+        """Load model and tokenizer, in the thread, and what was learned in the workspace `folder`. Raises UserError."""
         loop = asyncio.get_running_loop()
-        self._completer = await loop.run_in_executor(self._thread, self._load, settings)
+        self._remembers = settings.max_workspace_chars > 0
+        self._completer = await loop.run_in_executor(self._thread, self._load, settings, folder)
 
-    def _load(self, settings: Settings) -> "Completer":
-        from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (brings PyTorch: a second, not on the loop)
+    def _load(self, settings: Settings, folder: str | None) -> "Completer":
+        from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch: a second, not on the loop)
+        from tinycopilot.completion.completer import Completer  # noqa: PLC0415
 
         paths = places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False)
-        completer = Completer.load(paths, settings.completer)
+        completer = Completer.load(paths, settings.completer, settings.max_workspace_chars)
         completer.warm_up()
+        if folder is not None and self._remembers:
+            self._weights_file = places.user_weights(folder, completer.tokenizer.digest)
+            completer.workspace.mixture = weights.load(self._weights_file, completer.tokenizer.digest)
         return completer
 
-    async def suggest(self, key: Hashable, before: str, after: str) -> Suggestion | None:
+    async def suggest(self, key: Hashable, name: str | None, before: str, after: str) -> Suggestion | None:
         """The suggestion for one place in one version of a document, which `key` names; None while there is no model.
 
-        Requests for the same key share one computation. Another key cancels it, and is answered next; so does the
+        `name` is the document's for the memory; None: it is not held there. Requests for the same key share one
+        computation, as long as the memory is told nothing. Another key cancels it, and is answered next; so does the
         cancellation of all requests that wait.
         """
         if self._completer is None:
             return None
-        job = self._job
+        if name in self._preparing:
+            await asyncio.shield(self._preparing[name])
+        key, job = (key, self._n_told), self._job
         if job is None or job.key != key or job.cancelled.is_set():
             if job is not None:
                 job.cancelled.set()
             job = self._job = Job(key)
             job.answer = asyncio.get_running_loop().run_in_executor(
-                self._thread, self._compute, self._completer, job, before, after
+                self._thread, self._compute, self._completer, job, name, before, after
             )
         assert job.answer is not None
         job.n_waiting += 1
@@ -74,19 +105,87 @@ class Worker:
             if job.n_waiting == 0 and not job.answer.done():
                 job.cancelled.set()
 
-    @staticmethod
-    def _compute(completer: "Completer", job: Job, before: str, after: str) -> Suggestion | None:
+    def _compute(
+        self, completer: "Completer", job: Job, name: str | None, before: str, after: str
+    ) -> Suggestion | None:
         """In the thread."""
         from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _load)
 
-        try:
-            return completer.suggest(before, after, job.cancelled.is_set)
-        except Cancelled:
-            log.debug("superseded or cancelled: %s", job.key)
-            return None
+        with self.indexer.giving_way():
+            if name is not None and self._remembers and completer.learn_from_key(before, after, name):
+                self._is_saved = False
+            try:
+                return completer.suggest(before, after, job.cancelled.is_set, document=name)
+            except Cancelled:
+                log.debug("superseded or cancelled: %s", job.key)
+                return None
+            finally:
+                self._see_to_the_rest(completer)
+
+    def _see_to_the_rest(self, completer: "Completer") -> None:
+        """What others do in their threads, now and then."""
+        if completer.workspace.memory.is_untidy:
+            self.indexer.look()
+        if not self._is_saved and time.monotonic() - self._saved_s >= SAVE_S:
+            self.indexer.do(self._saving(completer))
+
+    def _saving(self, completer: "Completer") -> Callable[[], None]:
+        """Writes, in any thread, what has been learned until now."""
+        from tinycopilot.completion import weights  # noqa: PLC0415 (see _load)
+
+        self._is_saved, self._saved_s = True, time.monotonic()
+        learned, digest = weights.weights_of(completer.workspace.mixture), completer.tokenizer.digest
+        if self._weights_file is None:
+            return lambda: None
+        return partial(weights.save, self._weights_file, learned, digest)
+
+    def hold(self, name: str, text: str) -> None:
+        """An open document is this now."""
+        if self._remembers:
+            self._tell(lambda completer: completer.hold(name, text))
+
+    def drop(self, name: str) -> None:
+        """A document is not open any more, or must not be held."""
+        self._tell(lambda completer: completer.workspace.memory.drop(name))
+
+    def look(self, uris: Iterable[str] | None) -> None:
+        """Look at these files and folders, or, if it is None, at all that has changed on disk."""
+        if self._completer is not None and self._remembers:
+            self.indexer.look(uris)
+
+    def prepare(self, name: str, text: str) -> None:
+        """A document was opened: if it is long, questions about it wait until it is sorted, elsewhere."""
+        if self._completer is None or len(text) < LONG_CHARS:
+            return
+        completer, loop = self._completer, asyncio.get_running_loop()
+
+        async def prepare() -> None:
+            try:
+                offer = await loop.run_in_executor(None, completer.prepare, name, text)
+                self._tell(lambda _: offer())
+            finally:
+                self._preparing.pop(name, None)
+
+        self._preparing[name] = asyncio.ensure_future(prepare())
+
+    def _tell(self, function: "Callable[[Completer], None]") -> None:
+        if self._completer is not None and not self._is_closed:
+            self._n_told += 1
+            self._thread.submit(function, self._completer)
+
+    def _ask_memory(self, function: "Callable[[WorkspaceMemory], T]") -> T:
+        """For the indexer's thread."""
+        assert self._completer is not None
+        self._n_told += 1
+        return self._thread.submit(function, self._completer.workspace.memory).result()
 
     def close(self) -> None:
-        """Stop computing; what still waits is told that it was cancelled."""
+        """Stop computing, and keep what was learned; what still waits is told that it was cancelled."""
         if self._job is not None:
             self._job.cancelled.set()
+        self.indexer.close()
+        if (completer := self._completer) is not None and not self._is_closed:
+            with contextlib.suppress(NoAnswer):
+                self._thread.submit(lambda: self._is_saved or self._saving(completer)()).result(CLOSE_S)
+        self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -57,6 +57,18 @@ def test_typing_and_deleting_equals_plain_decode(
         assert_same(fast(reader, text), plain(model, tokenizer, text))
 
 
+@pytest.mark.parametrize("first", ["", "ab", "c"])
+def test_no_more_is_read_than_can_matter(
+    model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whether a long text begins as the last one did, or not."""
+    reader, n_read, prefill = Reader(model, tokenizer), list[int](), model.prefill
+    reader.read(first)
+    monkeypatch.setattr(model, "prefill", lambda ids, cache: (n_read.append(len(ids)), prefill(ids, cache))[1])
+    reader.read("ab(c)\n" * 200)
+    assert sum(n_read) <= model.config.reach + reader._cache.spare
+
+
 def test_generate_is_plain_decoding(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
     ids = itertools.islice(model.generate(tokenizer.encode(DOCUMENT_START + "abc = (")), N)
     assert tokenizer.decode(ids) == "".join(c for c, _ in plain(model, tokenizer, "abc = ("))

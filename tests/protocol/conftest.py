@@ -2,7 +2,8 @@
 
 import dataclasses
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,22 +20,38 @@ from tinycopilot.model.tokenizer import BASIC_CHARACTERS, SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
 
+def new_model(tokenizer: SimpleTokenizer) -> TinyGPT:
+    torch.set_num_threads(1)
+    return randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=16)))
+
+
+def save(model: TinyGPT, tokenizer: SimpleTokenizer, folder: Path) -> ModelPaths:
+    paths = ModelPaths(folder / "tiny_gpt.pth", folder / "tokenizer.pth")
+    tokenizer.save(paths.tokenizer)
+    model.save(paths.model, tokenizer)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def unsure(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
+    """A random network to which all characters are about as likely: what comes next is what the memory knows."""
+    tokenizer = SimpleTokenizer(BASIC_CHARACTERS)
+    model = new_model(tokenizer)
+    model.head.weight *= 1e-3
+    return save(model, tokenizer, tmp_path_factory.mktemp("unsure"))
+
+
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
     """A random network that knows printable ASCII and never writes a blank, which alone would be silence."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("model")
-    paths = ModelPaths(folder / "tiny_gpt.pth", folder / "tokenizer.pth")
     tokenizer = SimpleTokenizer(BASIC_CHARACTERS)
-    tokenizer.save(paths.tokenizer)
-    model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=16)))
+    model = new_model(tokenizer)
     model.embedding.weight *= 8  # what comes next depends on what is there, not on the biases alone
     model.ln.weight[:], model.ln.bias[:] = 1, 0
     model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one number that is always 1, and ...
     model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... speaks against blanks, ...
     model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and for the end of a line now and then
-    sure(model).save(paths.model, tokenizer)
-    return paths
+    return save(sure(model), tokenizer, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
@@ -48,18 +65,33 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         settings: CompleterSettings = EVERYTHING,
         options: dict[str, Any] | None = None,
         wait: bool = True,
+        folders: Sequence[Path] = (),
+        watches: bool = False,
+        program: Sequence[str] = ("-m", "tinycopilot_server"),
     ) -> Editor:
-        client = await ClientServerConfig([sys.executable, "-m", "tinycopilot_server"]).start()
+        client = await ClientServerConfig([sys.executable, *program]).start()
         assert isinstance(client, LanguageClient)
         editor = Editor(client)
         client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))
+        client.feature(types.CLIENT_REGISTER_CAPABILITY)(
+            lambda params: editor.registrations.extend(params.registrations)
+        )
         editors.append(editor)
         encodings = [encoding] if encoding else None
-        capabilities = types.ClientCapabilities(general=types.GeneralClientCapabilities(position_encodings=encodings))
+        capabilities = types.ClientCapabilities(
+            general=types.GeneralClientCapabilities(position_encodings=encodings),
+            workspace=types.WorkspaceClientCapabilities(
+                did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=watches)
+            ),
+        )
         if options is None:
             options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}
             options |= {camel_case(name): value for name, value in dataclasses.asdict(settings).items()}
-        params = types.InitializeParams(capabilities=capabilities, initialization_options=options)
+        params = types.InitializeParams(
+            capabilities=capabilities,
+            initialization_options=options,
+            workspace_folders=[types.WorkspaceFolder(folder.as_uri(), folder.name) for folder in folders] or None,
+        )
         editor.capabilities = (await client.initialize_session(params)).capabilities
         if wait:
             await editor.state("ready")

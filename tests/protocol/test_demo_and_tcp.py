@@ -21,6 +21,7 @@ def test_demo_types_a_program_and_says_how_to_connect(pair: ModelPaths, capsys: 
     assert "ms (median)" in out
     assert "VS Code" in out
     assert "Neovim" in out
+    assert re.search(r"tinycopilot play\n", out)
 
 
 async def test_tcp_on_loopback(saved: ModelPaths) -> None:

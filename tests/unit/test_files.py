@@ -9,7 +9,9 @@ from tinycopilot.files import (
     LeftOut,
     NotTextError,
     Reason,
+    has_private_key,
     is_secret,
+    is_secret_place,
     normalise_suffixes,
     read_pieces,
     read_source,
@@ -252,3 +254,19 @@ def test_pieces_are_the_whole_and_whole_lines(
 def test_a_folder_cannot_be_read_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(NotTextError, match="cannot be read"):
         read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "secret"),
+    [(".env", True), (".ssh/config.py", True), ("a/.aws/b/c.py", True), ("link.py", True), ("a/env.py", False)],
+)
+def test_secret_places(tmp_path: Path, path: str, secret: bool) -> None:
+    (tmp_path / "link.py").symlink_to(tmp_path / ".env")
+    assert is_secret_place(tmp_path / path) is secret
+
+
+def test_private_keys_in_a_text() -> None:
+    for kind in ("", "RSA ", "OPENSSH "):
+        assert has_private_key(f"x\n-----BEGIN {kind}PRIVATE" + " KEY-----\nMII")
+    assert has_private_key("-----BEGIN PGP PRIVATE" + " KEY BLOCK-----")
+    assert not has_private_key("-----BEGIN PUBLIC KEY-----\n-----BEGIN CERTIFICATE-----")

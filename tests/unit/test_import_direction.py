@@ -27,14 +27,18 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
         "tinycopilot.completion",
     },
+    "tinycopilot.play": {
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
+        "prompt_toolkit",
+    },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
-        "tinycopilot.insight",
+        *("tinycopilot.insight", "tinycopilot.play"),
         *("tinycopilot_server", "torch"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
-        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.completion"),
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
         *("pygls", "lsprotocol", "cattrs", "rich"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
@@ -106,6 +110,7 @@ def test_every_arrow_points_up() -> None:
         ("tinycopilot.places", "import torch"),
         ("tinycopilot.completion.completer", "from lsprotocol import types"),
         ("tinycopilot.completion.decode", "from tinycopilot.training.batches import join_documents"),
+        ("tinycopilot.play.engine", "def f():\n    import torch"),
         ("tinycopilot_server.worker", "def f():\n    import torch"),
         ("tinycopilot_server.worker", "from tinycopilot.model.gpt import TinyGPT"),
     ],
@@ -128,8 +133,19 @@ def test_one_file_each_knows_completers_methods_and_utf16() -> None:
     assert names_methods == {"tinycopilot_server.handlers"}
 
 
+def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
+    names_it = {n for n, p in modules().items() if "prompt_toolkit" in p.read_text("utf-8")}
+    assert names_it == {"tinycopilot.play.terminal", "tinycopilot.play.screen"}
+
+
 @pytest.mark.parametrize(
-    "statement", ["import tinycopilot", "import tinycopilot.cli", "import tinycopilot_server.handlers"]
+    "statement",
+    [
+        "import tinycopilot",
+        "import tinycopilot.cli",
+        "import tinycopilot.play.run",
+        "import tinycopilot_server.handlers",
+    ],
 )
 def test_light_imports_stay_light(statement: str) -> None:
     code = f"{statement}; import sys; print('torch' in sys.modules)"

@@ -106,3 +106,10 @@ def test_a_name_without_an_ending_is_kept_every_time(tmp_path: Path) -> None:
         places.keep_old(pair)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.1", "model.2", "model.3"]
     assert [(tmp_path / f"model.{n}").read_text() for n in (1, 2, 3)] == ["1", "2", "3"]
+
+
+def test_each_workspace_and_tokenizer_has_weights_of_its_own(home_of_its_own: Path) -> None:
+    paths = {places.user_weights(folder, digest) for folder in ("/a", "/b", "\ud800") for digest in ("1", "2")}
+    assert len(paths) == 6
+    assert all(home_of_its_own in path.parents and path.suffix == ".json" for path in paths)
+    assert places.user_weights("/a", "1") in paths

@@ -1,5 +1,7 @@
 """Alphabet: every character that may come next, numbered; those that the network knows first, in its order."""
 
+import threading
+
 import numpy as np
 
 from tinycopilot.completion.contexts import BREAK, Symbols
@@ -10,13 +12,17 @@ MAX_CHARACTERS = 2**16 - 2
 
 
 class Alphabet:
-    """Characters to symbols, from 1 on, and back. A character that is met for the first time gets the next number."""
+    """Characters to symbols, from 1 on, and back. A character that is met for the first time gets the next number.
+
+    For any thread: a number never changes, and is given out only once.
+    """
 
     def __init__(self, known: str) -> None:
         self.n_known = len(known)
         self._characters = list(known)
         self._symbol_of = np.zeros(N_CODE_POINTS, np.uint16)
         self._symbol_of[_code_points(known)] = np.arange(1, len(known) + 1)
+        self._growing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._characters)
@@ -26,12 +32,17 @@ class Alphabet:
         points = _code_points(text)
         symbols = self._symbol_of[points]
         if (new := symbols == BREAK).any():
-            for point in np.unique(points[new]):
-                if len(self) < MAX_CHARACTERS:
-                    self._characters.append(chr(point))
-                self._symbol_of[point] = len(self)
+            with self._growing:
+                for point in np.unique(points[new]):
+                    self._add(point)
             symbols = self._symbol_of[points]
         return symbols
+
+    def _add(self, point: int) -> None:
+        if self._symbol_of[point] == BREAK:  # else another thread has met it meanwhile
+            if len(self) < MAX_CHARACTERS:
+                self._characters.append(chr(point))
+            self._symbol_of[point] = len(self)
 
     def symbol_of(self, character: str) -> int:
         """The number of one character, or BREAK if it was never met."""

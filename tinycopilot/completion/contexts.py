@@ -2,10 +2,11 @@
 
 Equal contexts stand side by side, the longer ones inside the shorter ones, and so what has followed a context, of
 whatever length, is one slice of the sorted positions. (It is a suffix array of the text read backwards, Manber and
-Myers 1990; its column of next characters is the Burrows-Wheeler transform.) Eight bytes a character, no object each,
-and an edit sorts only the positions whose context it touches.
+Myers 1990; its column of next characters is the Burrows-Wheeler transform.) Nine bytes a character, no object each, and
+an edit sorts only the positions whose context it touches.
 """
 
+import copy
 from typing import Final
 
 import numpy as np
@@ -23,23 +24,22 @@ DEPTH: Final = 32
 ORDERS: Final = (3, 4, 5, 6, 8, 11, 15, 20, 28)
 """How long the contexts are whose followers are counted."""
 STRIDE: Final = 1024
-"""For every so many sorted positions, it is kept how often each symbol has followed until there."""
+"""For every so many sorted positions, or more where symbols are many, it is kept how often each has followed so far."""
 _ORDERS = np.array(ORDERS)
 _INSERTION: Final = 12  # as few positions are sorted by insertion
+_SEARCH_COST: Final = 8  # to find a position among the sorted ones costs so many times what sorting it costs
 
 
 class ContextIndex:
-    """What follows each context in a text that can be edited."""
+    """What follows each context in a text. It never changes: an edit makes another one. For any thread."""
 
-    def __init__(self, symbols: Symbols) -> None:
-        self._symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), symbols))  # so that each has a context
-        self._positions = _sorted(self._symbols, np.flatnonzero(self._symbols != BREAK).astype(np.int32))
-        self._count()
-
-    def _count(self) -> None:
+    def __init__(self, *pieces: Symbols) -> None:
+        self._symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))  # so that each has a context
+        self._positions = _sorted(self._symbols, _where_symbols_are(self._symbols))
         self._next = self._symbols[self._positions]
         n_symbols = int(self._next.max(initial=0)) + 1
-        self._until = _counts_until(self._next, n_symbols)  # (n / STRIDE + 1, n_symbols)
+        self._stride = max(STRIDE, 4 * n_symbols)  # so that the table takes one byte a character at most
+        self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
 
     def __len__(self) -> int:
         return len(self._symbols) - DEPTH
@@ -50,19 +50,37 @@ class ContextIndex:
         return self._symbols[DEPTH:]
 
     @property
+    def totals(self) -> NDArray[np.int32]:
+        """How often each symbol is in the text, (n_symbols,), but for BREAK, of which it says 0."""
+        return self._until[-1]
+
+    @property
     def n_bytes(self) -> int:
         """The memory that it takes."""
         return self._symbols.nbytes + self._positions.nbytes + self._next.nbytes + self._until.nbytes
 
-    def replace(self, start: int, end: int, new: Symbols) -> None:
-        """Put `new` in the place of the text from `start` to `end`."""
+    def replaced(self, start: int, end: int, new: Symbols) -> "ContextIndex":
+        """The index of another text: with `new` in the place of the text from `start` to `end`."""
         start, end = start + DEPTH, end + DEPTH
-        self._symbols = np.concatenate((self._symbols[:start], new, self._symbols[end:]))
-        touched = np.arange(start, min(start + len(new) + DEPTH, len(self._symbols)), dtype=np.int32)
-        touched = _sorted(self._symbols, touched[self._symbols[touched] != BREAK])
-        untouched = _without(self._positions, start, end + DEPTH, len(new) - (end - start))
-        self._positions = _merged(self._symbols, untouched, touched)
-        self._count()
+        symbols = np.concatenate((self._symbols[:start], new, self._symbols[end:]))
+        n_touched = end - start + len(new) + 2 * DEPTH
+        if _SEARCH_COST * n_touched > len(symbols):
+            return ContextIndex(symbols[DEPTH:])
+        gone = np.sort(_ranks(self._symbols, self._positions, start, end + DEPTH))
+        come = np.arange(start, min(start + len(new) + DEPTH, len(symbols)), dtype=np.int32)
+        come = _sorted(symbols, come[symbols[come] != BREAK])
+        shift = len(new) - (end - start)
+        places = _places(symbols, self._positions, gone, come, end, shift)
+        edited = copy.copy(self)
+        edited._symbols = symbols
+        edited._positions, edited._next = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
+        n_symbols = max(self._until.shape[1], int(new.max(initial=0)) + 1)
+        if n_touched > self._stride:
+            edited._until = _counts_until(edited._next, self._stride, n_symbols)
+        else:
+            until = np.pad(self._until, ((0, 0), (0, n_symbols - self._until.shape[1])))
+            edited._until = _counts_spliced(until, self._next, edited._next, gone, places, self._stride)
+        return edited
 
     def count(self, context: Symbols, counts: NDArray[np.int64], sign: int = 1) -> None:
         """Add to row i of `counts`, (len(ORDERS), n), how often each symbol followed ORDERS[i] ones, `sign` times.
@@ -70,7 +88,32 @@ class ContextIndex:
         `context` is at most DEPTH symbols, none of them a BREAK; where it is shorter than an order, or was never seen,
         nothing is added to that row or the ones below.
         """
-        _add_counts(self._symbols, self._positions, self._next, self._until, context, _ORDERS, counts, sign)
+        _add_counts(
+            self._symbols, self._positions, self._next, self._until, self._stride, context, _ORDERS, counts, sign
+        )
+
+
+def subtract_across(symbols: Symbols, place: int, context: Symbols, counts: NDArray[np.int64], sign: int = 1) -> None:
+    """Take from `counts` what ContextIndex.count finds in contexts that reach over `place` in the text `symbols`.
+
+    As if there were a BREAK, but one that can be moved at no cost.
+    """
+    _subtract_across(symbols, place, context, _ORDERS, counts, sign)
+
+
+@compiled
+def _where_symbols_are(symbols):  # type: ignore[no-untyped-def]
+    """The positions of all that is no BREAK."""
+    n = 0
+    for symbol in symbols:
+        n += symbol != BREAK
+    positions = np.empty(n, np.int32)
+    n = 0
+    for position, symbol in enumerate(symbols):
+        if symbol != BREAK:
+            positions[n] = position
+            n += 1
+    return positions
 
 
 @compiled
@@ -80,6 +123,22 @@ def _comes_before(symbols, a, b):  # type: ignore[no-untyped-def]
         if symbols[a - depth] != symbols[b - depth]:
             return symbols[a - depth] < symbols[b - depth]
     return a < b
+
+
+@compiled
+def _sort_by_value(values):  # type: ignore[no-untyped-def]
+    """In place, by gaps (Shell 1959): Numba's own sort takes a second to compile."""
+    gap = 1
+    while gap < len(values) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, len(values)):
+            value, j = values[i], i
+            while j >= gap and values[j - gap] > value:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = value
+        gap //= 3
 
 
 @compiled
@@ -96,7 +155,7 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
                     j -= 1
                 positions[j] = position
         elif depth > DEPTH:
-            positions[low:high].sort()
+            _sort_by_value(positions[low:high])
         else:
             pivot = symbols[positions[(low + high) // 2] - depth]
             smaller, here, larger = low, low, high
@@ -119,49 +178,117 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _without(positions, start, end, shift):  # type: ignore[no-untyped-def]
-    """`positions`, but for those from `start` to `end`; those after it are moved by `shift`."""
-    kept = np.empty_like(positions)
+def _ranks(symbols, positions, start, end):  # type: ignore[no-untyped-def]
+    """Where each of those from `start` to `end` is in the sorted row `positions`."""
+    ranks = np.empty(max(0, end - start), np.int64)
     n = 0
-    for position in positions:
-        if position < start:
-            kept[n] = position
+    for position in range(start, min(end, len(symbols))):
+        if symbols[position] != BREAK:
+            low, high = 0, len(positions)
+            while low < high:
+                middle = (low + high) // 2
+                if _comes_before(symbols, positions[middle], position):
+                    low = middle + 1
+                else:
+                    high = middle
+            ranks[n] = low
             n += 1
-        elif position >= end:
-            kept[n] = position + shift
-            n += 1
-    return kept[:n]
+    return ranks[:n]
 
 
 @compiled
-def _merged(symbols, many, few):  # type: ignore[no-untyped-def]
-    """Two sorted rows of positions as one: each of the `few` is looked up among the `many`."""
-    merged = np.empty(len(many) + len(few), many.dtype)
-    done = 0
-    for i, position in enumerate(few):
-        low, high = done, len(many)
+def _places(symbols, positions, gone, come, end, shift):  # type: ignore[no-untyped-def]
+    """Before how many of the kept ones each of `come`, which are sorted, belongs.
+
+    Kept are all but those of ranks `gone`; from `end` on they are moved by `shift`.
+    """
+    places = np.empty(len(come), np.int64)
+    low = 0
+    for i, position in enumerate(come):
+        high = len(positions) - len(gone)
         while low < high:
             middle = (low + high) // 2
-            if _comes_before(symbols, many[middle], position):
+            first, n_gone = 0, len(gone)  # how many of the gone ones come before that many kept ones
+            while first < n_gone:
+                half = (first + n_gone) // 2
+                if gone[half] - half <= middle:
+                    first = half + 1
+                else:
+                    n_gone = half
+            kept = positions[middle + n_gone]
+            if _comes_before(symbols, kept + shift if kept >= end else kept, position):
                 low = middle + 1
             else:
                 high = middle
-        merged[done + i : low + i] = many[done:low]
-        merged[low + i] = position
-        done = low
-    merged[done + len(few) :] = many[done:]
-    return merged
+        places[i] = low
+    return places
 
 
 @compiled
-def _counts_until(following, n_symbols):  # type: ignore[no-untyped-def]
-    """Row i: how often each symbol is among the first i * STRIDE of `following`."""
-    until = np.zeros((len(following) // STRIDE + 1, n_symbols), np.int32)
+def _spliced(symbols, positions, following, gone, come, places, end, shift):  # type: ignore[no-untyped-def]
+    """Positions, and what follows there, without those of ranks `gone`, and with `come`; as `_places` says."""
+    n_kept = len(positions) - len(gone)
+    new_positions = np.empty(n_kept + len(come), positions.dtype)
+    new_following = np.empty(n_kept + len(come), following.dtype)
+    read, n_skipped = 0, 0
+    for i in range(len(come) + 1):
+        place = places[i] if i < len(come) else n_kept
+        while read - n_skipped < place:
+            stop = gone[n_skipped] if n_skipped < len(gone) else len(positions)
+            n = min(place - (read - n_skipped), stop - read)
+            write = read - n_skipped + i
+            old, new = positions[read : read + n], new_positions[write : write + n]
+            for j in range(n):
+                new[j] = old[j] + (shift if old[j] >= end else 0)
+                new_following[write + j] = following[read + j]
+            read += n
+            while n_skipped < len(gone) and gone[n_skipped] == read:
+                n_skipped += 1
+                read += 1
+        if i < len(come):
+            new_positions[place + i] = come[i]
+            new_following[place + i] = symbols[come[i]]
+    return new_positions, new_following
+
+
+@compiled
+def _counts_until(following, stride, n_symbols):  # type: ignore[no-untyped-def]
+    """Row i: how often each symbol is among the first i * stride of `following`; the last row: among all."""
+    until = np.zeros((len(following) // stride + 2, n_symbols), np.int32)
     for row in range(1, len(until)):
-        until[row] = until[row - 1]
-        for i in range((row - 1) * STRIDE, row * STRIDE):
+        for symbol in range(n_symbols):
+            until[row, symbol] = until[row - 1, symbol]
+        for i in range((row - 1) * stride, min(row * stride, len(following))):
             until[row, following[i]] += 1
     return until
+
+
+@compiled
+def _counts_spliced(until, following, new_following, gone, places, stride):  # type: ignore[no-untyped-def]
+    """`_counts_until` of `new_following`, from that of `following`: each row is some steps away from an old one."""
+    new_until = np.zeros((len(new_following) // stride + 2, until.shape[1]), np.int32)
+    n_gone, n_come = 0, 0
+    for row in range(1, len(new_until)):
+        end = min(row * stride, len(new_following))
+        while n_come < len(places) and places[n_come] + n_come < end:
+            n_come += 1
+        read = end - n_come + n_gone  # so many of the old ones are, or were, before `end`
+        while n_gone < len(gone) and gone[n_gone] < read:
+            n_gone += 1
+            read += 1
+        old_row = min(row, len(until) - 1)
+        old_end = min(old_row * stride, len(following))
+        for symbol in range(until.shape[1]):
+            new_until[row, symbol] = until[old_row, symbol]
+        for i in range(old_end, read):
+            new_until[row, following[i]] += 1
+        for i in range(read, old_end):
+            new_until[row, following[i]] -= 1
+        for i in range(n_gone):
+            new_until[row, following[gone[i]]] -= 1
+        for i in range(n_come):
+            new_until[row, new_following[places[i] + i]] += 1
+    return new_until
 
 
 @compiled
@@ -187,7 +314,7 @@ def _bound(symbols, positions, low, high, context, known, order, after):  # type
 
 
 @compiled
-def _add_counts(symbols, positions, following, until, context, orders, counts, sign):  # type: ignore[no-untyped-def]
+def _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign):  # type: ignore[no-untyped-def]
     """What `ContextIndex.count` does."""
     low, high, known = 0, len(positions), 0
     for row, order in enumerate(orders):
@@ -198,14 +325,28 @@ def _add_counts(symbols, positions, following, until, context, orders, counts, s
         if low == high:
             return
         known = order
-        first, last = -(-low // STRIDE), high // STRIDE  # whole strides between them
+        first, last = -(-low // stride), high // stride  # whole strides between them
         if first >= last:
             for i in range(low, high):
                 counts[row, following[i]] += sign
         else:
-            for i in range(low, first * STRIDE):
+            for i in range(low, first * stride):
                 counts[row, following[i]] += sign
-            for i in range(last * STRIDE, high):
+            for i in range(last * stride, high):
                 counts[row, following[i]] += sign
             for symbol in range(until.shape[1]):
                 counts[row, symbol] += sign * (until[last, symbol] - until[first, symbol])
+
+
+@compiled
+def _subtract_across(symbols, place, context, orders, counts, sign):  # type: ignore[no-untyped-def]
+    """What `subtract_across` does."""
+    n = len(context)
+    for row, order in enumerate(orders):
+        if order > n:
+            return
+        for position in range(max(place, order), min(place + order, len(symbols))):
+            same = symbols[position] != BREAK
+            for depth in range(1, order + 1):
+                same &= symbols[position - depth] == context[n - depth]
+            counts[row, symbols[position]] -= sign * int(same)

@@ -93,9 +93,9 @@ class Reader:
     def read(self, text: str, cancelled: Callable[[], bool] = never) -> Tensor:
         """log p(next | text), (V,). Raises Cancelled between two pieces; what was read by then stays."""
         text = DOCUMENT_START + text
-        kept = self._kept(text)
-        if kept is None:
-            self._start_afresh(max(0, len(text) - self._model.config.reach - self._cache.spare))
+        kept, afresh_from = self._kept(text), max(0, len(text) - self._model.config.reach - self._cache.spare)
+        if kept is None or self._base + kept < afresh_from:  # what lies before that need not be read
+            self._start_afresh(afresh_from)
             kept = 0
         self._cache.truncate(kept)
         self._seen = self._seen[:kept]

@@ -7,17 +7,19 @@ is not a hundred times as likely in another. What is predicted depends on the do
 else.
 """
 
-import itertools
 import math
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.compiled import compiled
-from tinycopilot.completion.contexts import BREAK, DEPTH, ORDERS, ContextIndex, Symbols
+from tinycopilot.completion.contexts import DEPTH, ORDERS, Symbols
+from tinycopilot.completion.settling import Settling
+from tinycopilot.completion.shelves import Page, Shelf, symbols_of
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 DISCOUNTS = (0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.25, 0.2)
@@ -26,10 +28,13 @@ STRENGTH = 0.1
 """Of the shorter context's prediction: as if it had been seen so often here."""
 _DISCOUNTS = np.array(DISCOUNTS)
 
-NOTHING = np.zeros(0, np.uint16)
-
 Document = tuple[str, ...]
 """A text in pieces: one, or what stands before the cursor and what stands after it, which does not follow upon that."""
+
+N_AT_HAND = 8
+"""So many of the documents that were looked at last keep pages of their own."""
+MAX_LOOSE = 32
+"""So many other pages, counted on or off, may lie about."""
 
 
 def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: str) -> tuple[dict[str, float], int]:
@@ -52,131 +57,185 @@ def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: s
     return p, longest
 
 
-class Shelf:
-    """Documents by name, one after another in a ContextIndex."""
-
-    def __init__(self, documents: Mapping[str, Symbols] | None = None) -> None:
-        self.documents = dict(documents or {})
-        self.index = ContextIndex(np.concatenate([NOTHING, *self.documents.values()]))
-
-    def put(self, name: str, symbols: Symbols) -> None:
-        """Add a document, or change it; what it begins and ends with as before is left alone."""
-        start, old = self._start_of(name), self.documents.get(name, NOTHING)
-        head = _n_same(old, symbols)
-        tail = _n_same(old[head:][::-1], symbols[head:][::-1])
-        if head + tail < max(len(old), len(symbols)):
-            self.index.replace(start + head, start + len(old) - tail, symbols[head : len(symbols) - tail])
-        self.documents[name] = symbols
-
-    def remove(self, name: str) -> None:
-        """Take a document out, if it is here."""
-        if name in self.documents:
-            self.put(name, NOTHING)
-            del self.documents[name]
-
-    def _start_of(self, name: str) -> int:
-        """Where a document begins, or would."""
-        others = itertools.takewhile(lambda item: item[0] != name, self.documents.items())
-        return sum(len(symbols) for _, symbols in others)
-
-
 class WorkspaceMemory:
-    """Holds documents by name, and predicts from them. For one thread; `settle` is where the time goes.
+    """Holds documents by name, and predicts from them. For one thread; the sorting can be done in another (`begin`).
 
-    On three shelves: what was held when it last settled; of that, what is not held any more as it was, whose counts are
-    subtracted; and what came instead, or since. An edit costs little there, and so does taking it back.
+    Most lie on one shelf, as they were when it was sorted. A document that is not held any more as it was then is
+    counted off, and what is held in its place, or since, lies on a page of its own. Those that were looked at last keep
+    their pages, and so an edit costs little there.
     """
 
-    def __init__(self, alphabet: Alphabet) -> None:
+    def __init__(self, alphabet: Alphabet, max_chars: float = math.inf) -> None:
+        """Beyond `max_chars`, whole documents are forgotten: first those whose last use is longest ago."""
         self.alphabet = alphabet
-        self._settled, self._gone, self._new = Shelf(), Shelf(), Shelf()
-        self._n_of = np.zeros(1, np.int64)  # how often each symbol is held
+        self.max_chars = max_chars
+        self._settled = Shelf({})
+        self._gone: dict[str, Page] = {}
+        self._new: dict[str, Page] = {}
+        self._at_hand: dict[str, tuple[str, Page]] = {}  # texts and pages of what was looked at, the last one last
+        self._useful_s: dict[str, float] = {}  # of all that is held
+        self._meanwhile: set[str] = set()  # names of what was changed here since `begin`
+        self._possible: NDArray[np.bool_] | None = None
 
     def __contains__(self, name: str) -> bool:
-        return self._held(name) is not None
+        return name in self._new or (name in self._settled and name not in self._gone)
 
-    def _held(self, name: str) -> Symbols | None:
-        return self._new.documents.get(
-            name, None if name in self._gone.documents else self._settled.documents.get(name)
-        )
+    @property
+    def n_chars(self) -> int:
+        """How many characters are held; a document counts two or three more."""
+        return len(self._settled) - sum(map(len, self._gone.values())) + sum(map(len, self._new.values()))
 
     @property
     def n_bytes(self) -> int:
         """The memory that its indexes take."""
-        return sum(shelf.index.n_bytes for shelf in (self._settled, self._gone, self._new))
+        return sum(page.n_bytes for page, _ in self._signed())
 
-    def hold(self, name: str, *document: str) -> None:
-        """Add a document, or change it to this."""
-        self._change(name, symbols_of(self.alphabet, document))
+    @property
+    def is_untidy(self) -> bool:
+        """Whether it is time to settle: each page costs every prediction a little."""
+        return len(self._gone) + len(self._new.keys() - self._at_hand.keys()) > MAX_LOOSE
+
+    def hold(self, name: str, *document: str, useful_s: float | None = None) -> None:
+        """Add a document, or change it to this; in two pieces, it is looked at.
+
+        It is of use now, if `useful_s` (seconds since 1970) does not say when it was.
+        """
+        text, is_looked_at = "".join(document), len(document) > 1
+        page = self._page_of(name, text)
+        if is_looked_at:
+            self._at_hand.pop(name, None)  # to be the last
+        if is_looked_at or name in self._at_hand:
+            self._keep_at_hand(name, text, page)
+        self._useful_s[name] = time.time() if useful_s is None else useful_s
+        self._change(name, page.with_cursor(len(document[0])) if is_looked_at else page)
+        self._forget()
 
     def drop(self, name: str) -> None:
         """Remove a document, if it is there."""
+        self._useful_s.pop(name, None)
+        self._at_hand.pop(name, None)
         self._change(name, None)
 
-    def _change(self, name: str, symbols: Symbols | None) -> None:
-        before, settled = self._held(name), self._settled.documents.get(name)
-        as_settled = settled is not None and symbols is not None and np.array_equal(settled, symbols)
-        if settled is not None and not as_settled:
-            self._gone.put(name, settled)
-        if symbols is None or as_settled:
-            self._new.remove(name)
-        else:
-            self._new.put(name, symbols)
-        if as_settled:
-            self._gone.remove(name)
-        self._tally(before, -1)
-        self._tally(symbols, 1)
+    def alone(self, name: str) -> "WorkspaceMemory":
+        """A memory of one document, as it is held now, and of nothing else."""
+        memory = WorkspaceMemory(self.alphabet)
+        if (page := self._held(name)) is not None:
+            memory._new[name] = page
+        return memory
 
-    def _tally(self, symbols: Symbols | None, sign: int) -> None:
-        if symbols is not None:
-            n_of = np.bincount(symbols, minlength=len(self._n_of))
-            n_of[: len(self._n_of)] = self._n_of + sign * n_of[: len(self._n_of)]
-            self._n_of = n_of
+    def _held(self, name: str) -> Page | None:
+        if name in self._new or name in self._gone:
+            return self._new.get(name)
+        return self._settled.page(name)
+
+    def prepare(self, name: str, text: str) -> Page:
+        """What takes time before a long document can be looked at. For any thread; `offer` it to this one then."""
+        page, settled = Page(symbols_of(self.alphabet, text)), self._settled.page(name)
+        if settled is not None:
+            page = settled if settled.is_same(page) else page
+            settled.sort()  # it will be counted off
+        page.sort()
+        return page
+
+    def offer(self, name: str, text: str, page: Page) -> None:
+        """A page that was prepared: from now on it costs little to hold that document, or an edit of it."""
+        if name not in self._at_hand:
+            self._at_hand = {name: (text, page)} | self._at_hand  # it was not looked at yet
+
+    def _page_of(self, name: str, text: str) -> Page:
+        """The page of a text, from what is there of it."""
+        if name in self._at_hand:
+            old_text, page = self._at_hand[name]
+            return page if text == old_text else page.edited(self.alphabet, old_text, text)
+        page, settled = Page(symbols_of(self.alphabet, text)), self._settled.page(name)
+        return settled if settled is not None and settled.is_same(page) else page
+
+    def _keep_at_hand(self, name: str, text: str, page: Page) -> None:
+        self._at_hand[name] = (text, page)
+        if len(self._at_hand) > N_AT_HAND:
+            del self._at_hand[next(iter(self._at_hand))]
+
+    def _change(self, name: str, page: Page | None) -> None:
+        """Hold this page under that name, or nothing."""
+        settled = self._settled.page(name)
+        self._new.pop(name, None)
+        self._gone.pop(name, None)
+        if page is None or not page.is_same(settled):
+            if settled is not None:
+                self._gone[name] = settled
+            if page is not None:
+                self._new[name] = page
+        self._meanwhile.add(name)
+        self._possible = None
+
+    def _forget(self) -> None:
+        here = next(reversed(self._at_hand), None)
+        while self.n_chars > self.max_chars and (others := self._useful_s.keys() - {here}):
+            self.drop(min(others, key=lambda name: self._useful_s[name]))
+
+    def begin(self) -> Settling:
+        """Begin to settle: to bring all that is held, but for what is at hand, on one shelf. The last one begun counts.
+
+        What is held or dropped here from now on will stay so.
+        """
+        self._meanwhile = set(self._at_hand)
+        loose = {name: page.broken for name, page in self._new.items()}
+        left = self._at_hand.keys() | (self._gone.keys() - loose.keys())
+        return Settling(self.alphabet, self._settled, loose, left, self._useful_s.copy())
+
+    def finish(self, settling: Settling) -> None:
+        """Hold what was settled; this takes a moment."""
+        mine = {name: self._held(name) for name in self._meanwhile}
+        changes = {name: page for name, page in settling.changes.items() if name not in mine}
+        if settling.shelf is not None:
+            self._settled, self._gone, self._new = settling.shelf, {}, {}
+            changes = mine
+        for name, page in changes.items():
+            self._change(name, page)
+        useful_s = settling.useful_s | {name: self._useful_s[name] for name in mine if name in self._useful_s}
+        self._useful_s = {name: s for name, s in useful_s.items() if name in self}
+        self._possible = None
+        self._forget()
 
     def settle(self) -> None:
-        """Sort all that is held anew, after which a prediction looks on one shelf rather than three."""
-        names = self._settled.documents | self._new.documents
-        held = {name: symbols for name in names if (symbols := self._held(name)) is not None}
-        self._settled, self._gone, self._new = Shelf(held), Shelf(), Shelf()
+        """All of that at once."""
+        settling = self.begin()
+        settling.sort(anew=True)
+        self.finish(settling)
 
     def predict(self, context: Symbols, possible: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
         """p(next), (A + 1,), by symbol from 1 on, and of all other characters; and the longest order seen.
 
         `context` is the last DEPTH symbols, or fewer; `possible` says which characters are, as the method of that name.
         """
-        counts = np.zeros((len(ORDERS), len(self.alphabet) + 1), np.int64)
-        for shelf, sign in ((self._settled, 1), (self._new, 1), (self._gone, -1)):
-            if shelf.documents:
-                shelf.index.count(context, counts, sign)
+        counts = np.zeros((len(ORDERS), len(possible)), np.int64)
+        for page, sign in self._signed():
+            page.count(context, counts, sign)
         p, n_seen = interpolated(counts, possible, _DISCOUNTS)
         return p, ORDERS[n_seen - 1] if n_seen else 0
 
+    def _signed(self) -> Iterator[tuple[Page, int]]:
+        """All pages that are counted, and those that are counted off."""
+        if len(self._settled):
+            yield self._settled, 1
+        yield from ((page, 1) for page in self._new.values())
+        yield from ((page, -1) for page in self._gone.values())
+
     def possible(self) -> NDArray[np.bool_]:
         """Which characters may come next, (A + 1,): the network's, those held, and the one for all others."""
-        possible = np.zeros(len(self.alphabet) + 1, bool)
-        n = min(len(self._n_of), len(possible))
-        possible[: n - 1] = self._n_of[1:n] > 0
-        possible[: self.alphabet.n_known] = True
-        possible[-1] = True
-        return possible
-
-
-def symbols_of(alphabet: Alphabet, document: Document) -> Symbols:
-    """A document as symbols: begun as all are, with a BREAK between two pieces and at the end."""
-    pieces = [alphabet.symbols_of(DOCUMENT_START + document[0]), *map(alphabet.symbols_of, document[1:])]
-    return np.concatenate([part for piece in pieces for part in (piece, np.array([BREAK], np.uint16))])
+        if self._possible is None:
+            n_of = np.zeros(len(self.alphabet) + 1, np.int64)  # of each symbol
+            for page, sign in self._signed():
+                totals = page.index.totals
+                n_of[: len(totals)] += sign * totals
+            self._possible = np.append(n_of[1:] > 0, True)
+            self._possible[: self.alphabet.n_known] = True
+        return self._possible
 
 
 def context_of(alphabet: Alphabet, before: str) -> Symbols:
     """The last DEPTH symbols of a text up to the cursor."""
-    return alphabet.symbols_of((DOCUMENT_START + before)[-DEPTH:])
-
-
-def _n_same(some: Symbols, others: Symbols) -> int:
-    """With how many symbols both begin."""
-    n = min(len(some), len(others))
-    differ = some[:n] != others[:n]
-    return int(differ.argmax()) if differ.any() else n
+    return alphabet.symbols_of((DOCUMENT_START + before[-DEPTH:])[-DEPTH:])
 
 
 @compiled

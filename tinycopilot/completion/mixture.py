@@ -1,8 +1,10 @@
 """THE next-character distribution: what the network, the workspace and the file at hand say, mixed.
 
-log p(c) = w_net log p_net(c) + w_mem log p_mem(c) + w_file log p_file(c) - log Z, with weights of their own for each
-length of the longest context that the workspace's memory has seen: the longer it is, the more the memories are worth.
-The weights learn from what is typed (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012).
+log p(c) = w_net log p_net(c) + w_mem log p_mem(c) + w_file log p_file(c) - log Z. The weights are those for the length
+of the longest context that the workspace's memory has seen (the longer it is, the more the memories are worth), and to
+them is added what the kind of the last character makes of them (after a dot, or at a line's beginning, the network is
+worth more or less than elsewhere). Both learn from what is typed (logistic mixing, Mahoney 2005, PAQ; over a whole
+alphabet as in Mattern 2012).
 """
 
 import math
@@ -14,22 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.compiled import compiled
-from tinycopilot.completion.contexts import ORDERS, Symbols
+from tinycopilot.completion.contexts import Symbols
 from tinycopilot.completion.memory import WorkspaceMemory
 
 FLOOR: Final = math.log(1e-6)
 """No row makes a character less likely than this."""
 MAX_WEIGHT = 2.0
-LEARNING_RATE = 0.005
-INITIAL: Final[Mapping[int, tuple[float, float, float]]] = {
-    **dict.fromkeys((3, 4), (1.0, 0.0, 0.05)),
-    **dict.fromkeys((5, 6), (0.8, 0.1, 0.1)),
-    **dict.fromkeys((8, 11, 15, 20, 28), (0.6, 0.2, 0.2)),
-}
-"""The weights of network, workspace and file to begin with, by the longest order seen.
+LEARNING_RATE = 0.003
+SIGNS: Final[Mapping[str, str]] = {
+    "\n": "line", " ": "blank", "\t": "blank", "_": "underscore", ".": "dot", "'": "quote", '"': "quote",
+    **dict.fromkeys("([{", "opening"), **dict.fromkeys(")]}", "closing"),
+}  # fmt: skip
+KINDS: Final = ("lower", "upper", "digit", "other", *dict.fromkeys(SIGNS.values()))
+"""Of characters; `upper` is every letter that is not a small one."""
 
-The long ones are about what benchmarks/fit_weights.py finds. In a file that is just begun, what followed three
-characters once says little: there the network is trusted (benchmarks/LOG.md)."""
+Key = int | str
+"""Of a row of weights: the longest order seen, or the kind of the last character."""
+Row = tuple[float, float, float]
+"""Weights of network, workspace and file."""
+INITIAL: Final[Mapping[Key, Row]] = {
+    **dict.fromkeys((3, 4), (0.7, 0.2, 0.25)),
+    **dict.fromkeys((5, 6), (0.6, 0.25, 0.25)),
+    **dict.fromkeys((8, 11, 15, 20, 28), (0.5, 0.28, 0.25)),
+    **dict.fromkeys(KINDS, (0.0, 0.0, 0.0)),
+}
+"""The weights to begin with: about what benchmarks/fit_weights.py finds."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,15 @@ class Prediction:
     """(3, A + 1): log p of network, workspace and file."""
     order: int
     """How long the longest context is that the workspace's memory has seen; 0: none, and the network is right alone."""
+    kind: str
+    """Of the last character, one of KINDS."""
 
 
 class Mixture:
     """The weights, and the arithmetic. A prediction changes nothing; `learn` does."""
 
-    def __init__(self, weights: Mapping[int, tuple[float, float, float]] = INITIAL) -> None:
-        self.weights = {order: np.array(weights[order]) for order in ORDERS}
+    def __init__(self, weights: Mapping[Key, Row] = INITIAL) -> None:
+        self.weights = {key: np.array(weights[key]) for key in INITIAL}
 
     def predict(
         self, network: NDArray[np.float64], memory: WorkspaceMemory, file: WorkspaceMemory, context: Symbols
@@ -58,14 +71,27 @@ class Mixture:
         p_mem, order = memory.predict(context, possible)
         p_file, _ = file.predict(context, possible)
         rows = np.stack([log_p_net, _log(p_mem), _log(p_file)])
-        return Prediction(_mixed(rows, self.weights[order], possible) if order else log_p_net, rows, order)
+        kind = kind_of(memory.alphabet.character_of(context[-1]))
+        log_probs = _mixed(rows, self._weights_for(order, kind), possible) if order else log_p_net
+        return Prediction(log_probs, rows, order, kind)
+
+    def _weights_for(self, order: int, kind: str) -> NDArray[np.float64]:
+        return np.clip(self.weights[order] + self.weights[kind], 0, MAX_WEIGHT)
 
     def learn(self, prediction: Prediction, index: int) -> None:
         """The character at `index` of a prediction was typed: one step down the gradient of its -log p."""
         if prediction.order:
-            weights, rows = self.weights[prediction.order], np.maximum(prediction.rows, FLOOR)
-            weights += LEARNING_RATE * (rows[:, index] - rows @ np.exp(prediction.log_probs))
-            np.clip(weights, 0, MAX_WEIGHT, out=weights)
+            rows = np.maximum(prediction.rows, FLOOR)
+            step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(prediction.log_probs))
+            for key, least in ((prediction.order, 0.0), (prediction.kind, -MAX_WEIGHT)):
+                np.clip(self.weights[key] + step, least, MAX_WEIGHT, out=self.weights[key])
+
+
+def kind_of(character: str) -> str:
+    """One of KINDS."""
+    if character.isalpha():
+        return "lower" if character.islower() else "upper"
+    return "digit" if character.isdigit() else SIGNS.get(character, "other")
 
 
 def spread(network: NDArray[np.float64], possible: NDArray[np.bool_]) -> NDArray[np.float64]:

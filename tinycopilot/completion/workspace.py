@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.contexts import DEPTH
 from tinycopilot.completion.memory import WorkspaceMemory, context_of
 from tinycopilot.completion.mixture import Mixture, Prediction
 
@@ -12,22 +13,25 @@ from tinycopilot.completion.mixture import Mixture, Prediction
 class Workspace:
     """Predicts the next character of the document that was last looked at."""
 
-    def __init__(self, known: str, mixture: Mixture | None = None) -> None:
-        """`known` is the network's alphabet."""
+    def __init__(self, known: str, mixture: Mixture | None = None, max_chars: float = math.inf) -> None:
+        """`known` is the network's alphabet; the memory holds `max_chars` at most, and what is looked at."""
         self.alphabet = Alphabet(known)
-        self.memory = WorkspaceMemory(self.alphabet)
+        self.memory = WorkspaceMemory(self.alphabet, max_chars)
         self.mixture = mixture or Mixture()
-        self._look_at_another("")
-
-    def _look_at_another(self, name: str) -> None:
-        self._name, self._file = name, WorkspaceMemory(self.alphabet)
+        self.look_away()
 
     def look_at(self, name: str, before: str, after: str) -> None:
-        """The document at hand, on both sides of the cursor: both memories hold it as it is now."""
-        if name != self._name:
-            self._look_at_another(name)
-        for memory in (self.memory, self._file):
-            memory.hold(name, before, after)
+        """The document at hand, on both sides of the cursor: the memory holds it as it is now."""
+        self.memory.hold(name, before, after)
+        self._look(self.memory.alone(name), name, after)
+
+    def look_away(self) -> None:
+        """There is no document at hand, or none that may be held."""
+        self._look(WorkspaceMemory(self.alphabet))
+
+    def _look(self, file: WorkspaceMemory, *here: str) -> None:
+        self._file, self._here = file, here
+        self._predicted: dict[tuple[int, str], Prediction] = {}  # since then, by the text before
 
     def predict(self, network: Tensor, before: str) -> Prediction:
         """What comes after `before`, of which no more than the end matters; `network` is log p of the network, (V,)."""
@@ -36,16 +40,34 @@ class Workspace:
 
     def likeliest(self, network: Tensor, before: str) -> tuple[str, float]:
         """The likeliest character and its log p, never the one that stands for all others."""
-        log_probs = self.predict(network, before).log_probs
+        prediction = self._predicted[_end_of(before)] = self.predict(network, before)
+        log_probs = prediction.log_probs
         best = int(log_probs[:-1].argmax())
         return self.alphabet.character_of(best + 1), float(log_probs[best])
+
+    def learn(self, name: str, before: str, after: str, character: str) -> bool:
+        """`character` was typed between `before` and `after`: one step, and True, if there was a prediction for it."""
+        prediction = self._predicted.pop(_end_of(before), None)
+        if prediction is not None and (name, after) == self._here:
+            self.mixture.learn(prediction, self._index(prediction, character))
+            return True
+        return False
+
+    def _index(self, prediction: Prediction, character: str) -> int:
+        """Where in a prediction a character is: last, if it is one of all others that are not held."""
+        index = self.alphabet.symbol_of(character) - 1
+        is_held = index < len(prediction.log_probs) - 1 and prediction.log_probs[index] > -math.inf
+        return index if is_held else -1
 
     def bits_of(self, network: Tensor, before: str, character: str) -> dict[str, float]:
         """What `character` costs after `before`, -log2 p, by whose prediction; and learn from it."""
         prediction = self.predict(network, before)
-        index = self.alphabet.symbol_of(character) - 1
-        if prediction.log_probs[index] == -math.inf:
-            index = -1  # one of all others: it was never met, or is not held any more
+        index = self._index(prediction, character)
         self.mixture.learn(prediction, index)
         log_probs = {"network": prediction.rows[0], "memory": prediction.rows[1], "mixed": prediction.log_probs}
         return {name: -float(row[index]) / math.log(2) for name, row in log_probs.items()}
+
+
+def _end_of(before: str) -> tuple[int, str]:
+    """Tells a text from the others that it is a beginning of, or that begin it."""
+    return len(before), before[-DEPTH:]

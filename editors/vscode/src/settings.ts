@@ -11,7 +11,9 @@ export interface Settings {
   forServer: Record<string, unknown>;
 }
 
-const SERVER_KEYS = ['modelPath', 'tokenizerPath', 'eagerness', 'minConfidence', 'maxChars', 'maxLines', 'threads'];
+const SERVER_KEYS = [
+  'modelPath', 'tokenizerPath', 'eagerness', 'minConfidence', 'maxChars', 'maxLines', 'threads', 'maxWorkspaceChars',
+];
 
 export function readSettings(): Settings {
   const section = workspace.getConfiguration('tinycopilot');

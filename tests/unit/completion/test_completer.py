@@ -11,6 +11,7 @@ from networks import sure
 from tinycopilot.completion import completer as completer_module
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.mixture import Mixture
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -82,3 +83,91 @@ def test_no_suggestion_in_the_middle_of_a_word(model: TinyGPT, tokenizer: Simple
 
 def test_an_empty_document_has_a_context(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
     assert Completer(model, tokenizer, ALL).suggest("") == Completer(model, tokenizer, ALL).suggest("", "\n")
+
+
+def weights(completer: Completer) -> list[list[float]]:
+    return [row.tolist() for row in completer.workspace.mixture.weights.values()]
+
+
+def ask(completer: Completer, before: str, after: str = "", document: str = "x") -> bool:
+    """As the server does; returns whether it learned."""
+    learned = completer.learn_from_key(before, after, document)
+    completer.suggest(before, after, document=document)
+    return learned
+
+
+TYPED_BEFORE = "abc(e) = (\n" * 6
+
+
+def test_typing_teaches_what_an_explicit_lesson_would(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    """One step for each key, with the prediction for the place where it was typed."""
+    completer, taught = Completer(model, tokenizer, ALL), Completer(model, tokenizer, ALL)
+    text = TYPED_BEFORE
+    ask(completer, text)
+    for character in "abc(e)=\N{SNOWMAN}x":
+        completer._shown = None  # along a suggestion the prediction is older than the last key
+        taught.typed(character, text, document="x")
+        text += character
+        assert ask(completer, text)
+    assert weights(completer) == [pytest.approx(row) for row in weights(taught)]
+    assert weights(completer)[-1] != pytest.approx(weights(Completer(model, tokenizer, ALL))[-1])
+
+
+def test_suggestions_are_those_of_one_that_never_learned(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    """With the same weights: to learn changes nothing else."""
+    completer, other = Completer(model, tokenizer, ALL), Completer(model, tokenizer, ALL)
+    for n in range(len(TYPED_BEFORE) - 12, len(TYPED_BEFORE)):
+        completer.learn_from_key(TYPED_BEFORE[:n], "", "x")
+        other.workspace.mixture = Mixture({order: tuple(w) for order, w in completer.workspace.mixture.weights.items()})
+        there, wanted = (c.suggest(TYPED_BEFORE[:n], document="x") for c in (completer, other))
+        assert there == wanted
+
+
+def test_what_was_not_typed_teaches_nothing(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    completer = Completer(model, tokenizer, ALL)
+    text = TYPED_BEFORE
+    assert not ask(completer, text)  # opened
+    assert not ask(completer, text + "abc")  # pasted
+    assert not ask(completer, text + "ab")  # taken back
+    assert not ask(completer, text + "abc")  # undone
+    assert not ask(completer, text, "abc")  # gone elsewhere
+    assert not ask(completer, text + "a", "abc")  # before a word it is silent, and predicts nothing
+    assert weights(completer) == weights(Completer(model, tokenizer, ALL))
+
+
+def test_a_suggestion_that_is_accepted_teaches_nothing_not_even_its_last_character(
+    model: TinyGPT, tokenizer: SimpleTokenizer
+) -> None:
+    completer = Completer(model, tokenizer, ALL)
+    text = TYPED_BEFORE
+    completer.learn_from_key(text, "", "x")
+    suggestion = completer.suggest(text, document="x")
+    assert suggestion is not None
+    *typed_along, last = suggestion.text
+    for character in typed_along:
+        text += character
+        assert ask(completer, text)  # what is typed along a suggestion is typed
+    assert not ask(completer, text + last)  # it may have been accepted
+
+
+def test_warming_up_leaves_nothing_behind(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    completer = Completer(model, tokenizer, ALL)
+    completer.warm_up()
+    assert completer.workspace.memory.n_chars == 0
+
+
+def test_a_text_without_a_name_is_held_by_nobody(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    completer = Completer(model, tokenizer, ALL)
+    completer.suggest(TYPED_BEFORE, document=None)
+    assert completer.workspace.memory.n_chars == 0
+
+
+def test_line_ends_are_plain_in_all_that_is_held(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    held = []
+    for end in ("\n", "\r\n", "\r"):
+        completer = Completer(model, tokenizer, ALL)
+        completer.hold("x", f"a{end}b{end}")
+        completer.prepare("y", f"c{end}d{end}")()
+        completer.suggest(f"c{end}", f"{end}d{end}", document="y")
+        held.append([page.broken.tolist() for page, _ in completer.workspace.memory._signed()])
+    assert held[0] == held[1] == held[2]

@@ -1,34 +1,66 @@
 """The memory against its definition, whatever was done to it before."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinycopilot.completion import memory as memory_module
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import BREAK, DEPTH, ORDERS, STRIDE, ContextIndex
-from tinycopilot.completion.memory import (
-    DOCUMENT_START,
-    Document,
-    WorkspaceMemory,
-    context_of,
-    plain_prediction,
-)
+from tinycopilot.completion.memory import Document, WorkspaceMemory, context_of, plain_prediction
+from tinycopilot.completion.settling import Settling
+from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN = "\nab("
 LETTERS = st.text("ab(\n", max_size=60) | st.sampled_from(["ab(ab\n" * 40, "a" * 90, "", "\ud800\x00\U0001f600ab" * 9])
-DOCUMENTS = st.tuples(LETTERS) | st.tuples(LETTERS, LETTERS)
 NAMES = st.sampled_from("xyz")
+NOTHING = st.just("")
+Step = tuple[str, str, str, str]
 STEPS = st.lists(
-    st.tuples(st.just("hold"), NAMES, DOCUMENTS)
-    | st.tuples(st.just("drop"), NAMES, st.just(("",)))
-    | st.tuples(st.just("settle"), NAMES, st.just(("",))),
-    max_size=10,
+    st.tuples(st.sampled_from(["hold", "put"]), NAMES, LETTERS, NOTHING)
+    | st.tuples(st.just("look at"), NAMES, LETTERS, LETTERS)
+    | st.tuples(st.sampled_from(["drop", "take away", "begin", "sort", "finish", "settle"]), NAMES, NOTHING, NOTHING),
+    max_size=14,
 )
 
 
-def texts_of(documents: dict[str, Document]) -> list[str]:
-    return [text for d in documents.values() for text in (DOCUMENT_START + d[0], *d[1:])]
+class Model:
+    """What a memory holds, in plain words; and the settling that is under way."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Document] = {}
+        self.at_hand: list[str] = []
+        self.useful_s: dict[str, float] = {}
+        self.meanwhile: set[str] = set()
+        self.changes: dict[str, tuple[str, float] | None] = {}
+
+    def hold(self, name: str, when_s: float, *document: str) -> None:
+        if len(document) > 1:
+            self.at_hand = [*(n for n in self.at_hand if n != name), name][-memory_module.N_AT_HAND :]
+        self.documents[name], self.useful_s[name] = document, when_s
+        self.meanwhile.add(name)
+
+    def drop(self, name: str) -> None:
+        self.documents.pop(name, None)
+        self.at_hand = [n for n in self.at_hand if n != name]
+        self.meanwhile.add(name)
+
+    def begin(self) -> None:
+        self.meanwhile, self.changes = set(self.at_hand), {}
+
+    def finish(self) -> None:
+        for name, change in self.changes.items():
+            if name not in self.meanwhile:
+                self.documents.pop(name, None)
+                if change is not None:
+                    text, self.useful_s[name] = change
+                    self.documents[name] = (text,)
+
+    def pieces(self) -> list[str]:
+        return [text for first, *others in self.documents.values() for text in (DOCUMENT_START + first, *others)]
 
 
 def predicted(memory: WorkspaceMemory, before: str) -> tuple[dict[str, float], int]:
@@ -41,27 +73,82 @@ def predicted(memory: WorkspaceMemory, before: str) -> tuple[dict[str, float], i
     return characters | {"": float(p[-1])}, order
 
 
-@settings(max_examples=150)
-@given(STEPS, st.text("ab(\n", max_size=40))
-def test_it_predicts_as_its_definition_whatever_came_before(
-    steps: list[tuple[str, str, Document]], before: str
-) -> None:
-    memory, documents = WorkspaceMemory(Alphabet(KNOWN)), dict[str, Document]()
-    for what, name, document in steps:
-        if what == "hold":
-            memory.hold(name, *document)
-            documents[name] = document
-        elif what == "drop":
-            memory.drop(name)
-            documents.pop(name, None)
-        else:
+def assert_predicts(memory: WorkspaceMemory, pieces: list[str], before: str) -> None:
+    """As the definition does of these texts alone."""
+    characters = sorted(set("".join(pieces)) | set(KNOWN))
+    wanted, longest = plain_prediction(pieces, characters, DOCUMENT_START + before)
+    p, order = predicted(memory, before)
+    assert order == longest
+    assert p == pytest.approx(wanted, abs=1e-12)
+    assert sum(p.values()) == pytest.approx(1)
+
+
+def take_step(memory: WorkspaceMemory, settling: Settling, model: Model, step: Step, when_s: int) -> Settling:
+    """In the memory and in its model; returns the settling that goes on."""
+    what, name, text, after = step
+    if what == "hold":
+        memory.hold(name, text, useful_s=when_s)
+        model.hold(name, when_s, text)
+    elif what == "look at":
+        memory.hold(name, text, after, useful_s=when_s)
+        model.hold(name, when_s, text, after)
+    elif what == "drop":
+        memory.drop(name)
+        model.drop(name)
+    elif what == "put" and settling.shelf is None:
+        settling.put(name, text, when_s)
+        model.changes[name] = text, when_s
+    elif what == "take away" and settling.shelf is None:
+        settling.drop(name)
+        model.changes[name] = None
+    elif what == "sort" and settling.shelf is None:
+        settling.sort(memory.max_chars, anew=name == "x")
+    elif what in ("begin", "settle", "finish"):
+        if what == "settle":
             memory.settle()
-        texts = texts_of(documents)
-        wanted, longest = plain_prediction(texts, sorted(set("".join(texts)) | set(KNOWN)), DOCUMENT_START + before)
-        p, order = predicted(memory, before)
-        assert order == longest
-        assert p == pytest.approx(wanted, abs=1e-12)
-        assert sum(p.values()) == pytest.approx(1)
+        elif what == "finish":
+            if settling.shelf is None:
+                settling.sort(memory.max_chars, anew=name == "x")
+            memory.finish(settling)
+            model.finish()
+        model.begin()
+        return memory.begin()
+    return settling
+
+
+@settings(max_examples=300)
+@given(STEPS, st.sampled_from([1, 2, 8]), st.text("ab(\n", max_size=40))
+def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n_at_hand: int, before: str) -> None:
+    """Whatever was held, dropped, looked at, and settled while that went on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_module, "N_AT_HAND", n_at_hand)
+        memory, model = WorkspaceMemory(Alphabet(KNOWN)), Model()
+        settling = memory.begin()
+        for when_s, step in enumerate(steps):
+            settling = take_step(memory, settling, model, step, when_s)
+            assert {name for name in "xyz" if name in memory} == set(model.documents)
+            assert_predicts(memory, model.pieces(), before)
+
+
+@settings(max_examples=200)
+@given(STEPS, st.integers(0, 300), st.text("ab(\n", max_size=40))
+def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
+    steps: list[Step], max_chars: int, before: str
+) -> None:
+    memory, model = WorkspaceMemory(Alphabet(KNOWN), max_chars), Model()
+    settling = memory.begin()
+    for when_s, step in enumerate(steps):
+        settling = take_step(memory, settling, model, step, when_s)
+        kept = {name for name in model.documents if name in memory}
+        forgotten, here = model.documents.keys() - kept, {*model.at_hand[-1:]}
+        n_chars = sum(len(piece) for name in kept for piece in model.documents[name])
+        assert n_chars + 2 * len(kept) <= memory.n_chars <= n_chars + 3 * len(kept)
+        assert memory.n_chars <= max_chars or kept == here
+        if not any(len("".join(model.documents[name])) + 2 > max_chars for name in forgotten):  # too long for any limit
+            assert all(model.useful_s[name] <= model.useful_s[other] for name in forgotten for other in kept - here)
+        for name in forgotten:
+            model.drop(name)
+        assert_predicts(memory, model.pieces(), before)
 
 
 @pytest.mark.parametrize("n", [STRIDE - 1, STRIDE, 8 * STRIDE + 17])
@@ -77,19 +164,47 @@ def test_contexts_that_were_seen_very_often(n: int) -> None:
         )
 
 
-@given(st.lists(st.integers(0, 3), max_size=200), st.data())
-def test_an_edited_index_is_that_of_the_new_text(symbols: list[int], data: st.DataObject) -> None:
+def assert_same_index(index: ContextIndex, symbols: list[int]) -> None:
+    fresh = ContextIndex(np.array(symbols, np.uint16))
+    assert index.symbols.tolist() == symbols
+    assert index._positions.tolist() == fresh._positions.tolist()
+    assert index._next.tolist() == fresh._next.tolist()
+    width = fresh._until.shape[1]
+    assert index._until[:, :width].tolist() == fresh._until.tolist()
+    assert not index._until[:, width:].any()
+
+
+@given(st.lists(st.integers(0, 3), max_size=60), st.sampled_from([1, 40, 90]), st.data())
+def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, data: st.DataObject) -> None:
+    """Repeated, the text is so long that an edit does not sort all of it; and it has a new symbol now and then."""
+    symbols = some * n_times
     index = ContextIndex(np.array(symbols, np.uint16))
     for _ in range(4):
         start = data.draw(st.integers(0, len(symbols)))
-        end = data.draw(st.integers(start, len(symbols)))
-        new = data.draw(st.lists(st.integers(0, 3), max_size=50))
-        index.replace(start, end, np.array(new, np.uint16))
+        end = data.draw(st.integers(start, min(start + 60, len(symbols))))
+        new = data.draw(st.lists(st.integers(0, 5), max_size=50))
+        before, index = index, index.replaced(start, end, np.array(new, np.uint16))
+        assert before.symbols.tolist() == symbols  # which another thread may still read
         symbols[start:end] = new
-        fresh = ContextIndex(np.array(symbols, np.uint16))
-        assert index.symbols.tolist() == symbols
-        assert index._positions.tolist() == fresh._positions.tolist()
-        assert index._next.tolist() == fresh._next.tolist()
+        assert_same_index(index, symbols)
+
+
+def test_a_long_edit_of_a_long_text() -> None:
+    """So long that the table is made anew, but not the order."""
+    dice = np.random.default_rng(0)
+    symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
+    new = dice.integers(0, 9, 2 * STRIDE).astype(np.uint16)
+    index = ContextIndex(symbols).replaced(20_000, 21_000, new)
+    assert_same_index(index, [*symbols[:20_000].tolist(), *new.tolist(), *symbols[21_000:].tolist()])
+
+
+def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
+    text = "".join(map(chr, range(0x4E00, 0x9E00))) * 3
+    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory.hold("x", text)
+    memory.settle()
+    assert predicted(memory, text[:500])[0][text[500]] > 0.9
+    assert memory.n_bytes < 12 * len(text)
 
 
 @given(st.lists(st.integers(0, 2), max_size=300))
@@ -115,7 +230,7 @@ def test_nothing_that_was_dropped_is_left() -> None:
     assert "x" not in memory
     assert predicted(memory, "secre")[1] == 0
     memory.settle()
-    assert len(memory._settled.index) == 0
+    assert len(memory._settled) == 0
 
 
 def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
@@ -130,3 +245,66 @@ def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
         memory.drop("x")
         memory.hold("x", "abab" * 20)
     assert memory.n_bytes <= n_bytes + 100
+
+
+def test_the_document_at_hand_is_never_forgotten_and_others_come_back() -> None:
+    memory = WorkspaceMemory(Alphabet(KNOWN), max_chars=100)
+    memory.hold("old", "a" * 40, useful_s=1)
+    memory.hold("new", "b" * 40, useful_s=2)
+    memory.hold("here", "(" * 30, "", useful_s=0)
+    assert [name for name in ("old", "new", "here") if name in memory] == ["new", "here"]
+    memory.hold("here", "(" * 300, "")
+    assert [name for name in ("old", "new", "here") if name in memory] == ["here"]
+    memory.hold("here", "(", "")
+    memory.hold("old", "a" * 40, useful_s=1)
+    assert "old" in memory
+
+
+def test_of_what_is_settled_the_most_useful_is_kept() -> None:
+    memory = WorkspaceMemory(Alphabet(KNOWN), max_chars=130)
+    memory.hold("held", "a" * 40, useful_s=2)
+    settling = memory.begin()
+    for name, useful_s in (("late", 3), ("early", 1), ("later", 4)):
+        settling.put(name, "b" * 40, useful_s)
+    settling.sort(memory.max_chars, anew=True)
+    memory.finish(settling)
+    assert [name for name in ("held", "early", "late", "later") if name in memory] == ["held", "late", "later"]
+    assert not memory._gone  # it was not even put on the shelf
+
+
+def test_many_pages_are_untidy_until_it_settles() -> None:
+    memory = WorkspaceMemory(Alphabet(KNOWN))
+    for i in range(memory_module.MAX_LOOSE + 1):
+        assert not memory.is_untidy
+        memory.hold(str(i), "ab")
+    assert memory.is_untidy
+    memory.settle()
+    assert not memory.is_untidy
+
+
+def test_two_threads_give_each_character_one_number() -> None:
+    alphabet = Alphabet(KNOWN)
+    texts = ["".join(chr(0x400 + (i * step) % 997) for i in range(997)) for step in (1, 5, 11, 500)]
+    with ThreadPoolExecutor(len(texts)) as threads:
+        symbols = list(threads.map(alphabet.symbols_of, texts))
+    assert len(alphabet) == len(KNOWN) + 997
+    for text, numbers in zip(texts, symbols, strict=True):
+        assert "".join(alphabet.character_of(int(n)) for n in numbers) == text
+
+
+@pytest.mark.parametrize("settled", ["", "ab" * 50, "(b" * 50])
+def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
+    memory = WorkspaceMemory(Alphabet(KNOWN))
+    if settled:
+        memory.hold("x", settled)
+        memory.settle()
+    with ThreadPoolExecutor(1) as thread:
+        page = thread.submit(memory.prepare, "x", "ab" * 50).result()
+    memory.offer("x", "ab" * 50, page)
+    assert ("x" in memory) is bool(settled)  # it is not held yet
+    memory.hold("x", "ab" * 50, "(")
+    assert all(page._index is not None for page, _ in memory._signed())
+    assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "("], "abab")
+    memory.offer("x", "ab" * 50, page)  # late: it was looked at by then
+    memory.hold("x", "ab" * 50, "(a")
+    assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "(a"], "abab")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import ORDERS
 from tinycopilot.completion.memory import WorkspaceMemory, context_of
-from tinycopilot.completion.mixture import INITIAL, MAX_WEIGHT, Mixture, spread
+from tinycopilot.completion.mixture import INITIAL, KINDS, MAX_WEIGHT, Mixture, kind_of, spread
 
 KNOWN = "\nab("
 NETWORK = np.log(np.array([0.1, 0.4, 0.2, 0.1, 0.2]))  # its unknown last
@@ -67,6 +67,19 @@ def test_what_is_typed_makes_whoever_was_right_weigh_more() -> None:
     after = mixture.predict(NETWORK, memory, file, context)
     assert after.log_probs[index] > before.log_probs[index]
     assert mixture.weights[before.order][1] > INITIAL[before.order][1]
+    assert mixture.weights[before.kind][1] > INITIAL[before.kind][1]
+    elsewhere = mixture.predict(NETWORK, memory, file, context_of(memory.alphabet, "ababa("))
+    assert (elsewhere.order, elsewhere.kind) == (0, "opening")
+
+
+@pytest.mark.parametrize(
+    ("character", "kind"),
+    [("a", "lower"), ("é", "lower"), ("A", "upper"), ("漢", "upper"), ("7", "digit"), ("\n", "line"), ("\t", "blank"),
+     (")", "closing"), ("'", "quote"), ("=", "other"), ("\ud800", "other"), ("\0", "other")],
+)  # fmt: skip
+def test_every_character_is_of_a_kind(character: str, kind: str) -> None:
+    assert kind_of(character) == kind
+    assert kind in KINDS
 
 
 @given(st.lists(st.sampled_from("ab(\n\ud800"), min_size=200, max_size=200))
@@ -79,7 +92,7 @@ def test_weights_stay_in_bounds_whatever_is_typed(stream: list[str]) -> None:
             assert np.exp(prediction.log_probs).sum() == pytest.approx(1)
             symbol = memory.alphabet.symbol_of(character)
             mixture.learn(prediction, symbol - 1 if symbol else -1)
-    for weights in mixture.weights.values():
-        assert (weights >= 0).all()
+    for key, weights in mixture.weights.items():
+        assert (weights >= (-MAX_WEIGHT if key in KINDS else 0)).all()
         assert (weights <= MAX_WEIGHT).all()
     assert all(math.isfinite(x) for weights in mixture.weights.values() for x in weights)

@@ -1,7 +1,7 @@
 import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
-from tinycopilot_server.documents import Document
+from tinycopilot_server.documents import MAX_HELD_CHARS, Document
 from tinycopilot_server.positions import to_offset
 
 
@@ -36,3 +36,16 @@ def test_full_sync_and_several_changes_in_one() -> None:
 )
 def test_line_end(text: str, end: str) -> None:
     assert Document(text, 0, Kind.Utf16).line_end == end
+
+
+def test_what_is_a_secret_and_what_is_not_held() -> None:
+    key = "-----BEGIN " + "PRIVATE KEY-----\n"
+    assert Document("x", 0, Kind.Utf16, "/project/.env").is_secret("x")
+    document = Document("x", 0, Kind.Utf16, "/project/a.py")
+    assert not document.is_secret("x")
+    assert document.is_secret("x" + key)
+    assert document.why_not_held("x" * MAX_HELD_CHARS) == ""
+    assert "2,000,000 characters" in document.why_not_held("x" * (MAX_HELD_CHARS + 1))
+    assert "lines" in Document("x" * 3_000, 0, Kind.Utf16, "/project/a.py").why_not_held("x")
+    assert Document("x" * 3_000, 0, Kind.Utf16, "/project/a.md").why_not_held("x") == ""
+    assert Document("# @generated\n", 0, Kind.Utf16, "/project/a.py").why_not_held("x") == ""  # somebody works on it

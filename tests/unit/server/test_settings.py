@@ -36,6 +36,7 @@ def test_good_values_are_taken() -> None:
         ({"maxChars": "many"}, "maxChars must be a whole number from 1 to"),
         ({"maxLines": 1.5}, "maxLines must be a whole number"),
         ({"threads": True}, "threads must be a whole number from 1 to 64, not True"),
+        ({"maxWorkspaceChars": -1}, "maxWorkspaceChars must be a whole number from 0 to"),
         ({"modelPath": 3}, "modelPath must be a text, not 3"),
         ({"minConfidence": float("nan")}, "minConfidence must be"),
         ({"colour": "red"}, "no setting 'colour'"),
@@ -50,7 +51,8 @@ def test_a_bad_value_is_named_and_its_default_stands(options: object, says: str)
 
 
 def test_every_number_has_limits_and_a_default_within() -> None:
-    numbers = {f.name: f.default for f in dataclasses.fields(CompleterSettings)}
+    fields = (*dataclasses.fields(Settings), *dataclasses.fields(CompleterSettings))
+    numbers = {f.name: f.default for f in fields if isinstance(f.default, int | float)}
     assert set(LIMITS) == set(numbers)
     assert all(low <= numbers[name] <= high for name, (low, high) in LIMITS.items())
 

@@ -3,23 +3,42 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 
 import pytest
-from tinycopilot_server.worker import Worker
+from tinycopilot_server.worker import LONG_CHARS, Worker
 
 from tinycopilot.completion.decode import Cancelled
 from tinycopilot.completion.stopping import Suggestion
 
 
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"; counts its steps and its calls."""
+    """Computes until it is cancelled, unless asked for "quick"; prepares until `is_prepared` is set; notes the rest."""
 
     def __init__(self) -> None:
         self.n_calls = 0
         self.ended = 0
         self.begun = threading.Event()
+        self.documents = list[str | None]()
+        self.told = list[tuple[str, str]]()
+        self.is_prepared = threading.Event()
+        memory = SimpleNamespace(is_untidy=False, drop=lambda name: self.told.append(("drop", name)))
+        self.workspace = SimpleNamespace(memory=memory)
 
-    def suggest(self, before: str, after: str, cancelled: Callable[[], bool]) -> Suggestion | None:
+    def hold(self, document: str, _text: str) -> None:
+        self.told.append(("hold", document))
+
+    def prepare(self, document: str, _text: str) -> Callable[[], None]:
+        self.is_prepared.wait()
+        return lambda: self.told.append(("offer", document))
+
+    def learn_from_key(self, before: str, after: str, document: str) -> bool:
+        return False
+
+    def suggest(
+        self, before: str, after: str, cancelled: Callable[[], bool], document: str | None
+    ) -> Suggestion | None:
+        self.documents.append(document)
         self.n_calls += 1
         self.begun.set()
         while before != "quick":
@@ -43,35 +62,35 @@ async def begun(endless: Endless) -> None:
 
 async def test_a_newer_question_ends_the_older_one(worker: tuple[Worker, Endless]) -> None:
     worker_, endless = worker
-    older = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    older = asyncio.create_task(worker_.suggest(1, "a.py", "endless", ""))
     await begun(endless)
-    assert await worker_.suggest(2, "quick", "x") == Suggestion("x", 1.0)
+    assert await worker_.suggest(2, "a.py", "quick", "x") == Suggestion("x", 1.0)
     assert await older is None  # answered, not dropped
     assert endless.ended == 1
 
 
 async def test_a_cancelled_request_ends_its_computation(worker: tuple[Worker, Endless]) -> None:
     worker_, endless = worker
-    task = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    task = asyncio.create_task(worker_.suggest(1, "a.py", "endless", ""))
     await begun(endless)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await worker_.suggest(2, "quick", "y") == Suggestion("y", 1.0)  # the thread is free again
+    assert await worker_.suggest(2, "a.py", "quick", "y") == Suggestion("y", 1.0)  # the thread is free again
     assert endless.ended == 1
 
 
 async def test_two_requests_for_one_place_share_one_computation(worker: tuple[Worker, Endless]) -> None:
     worker_, endless = worker
-    answers = await asyncio.gather(*(worker_.suggest(1, "quick", "z") for _ in range(3)))
+    answers = await asyncio.gather(*(worker_.suggest(1, "a.py", "quick", "z") for _ in range(3)))
     assert answers == [Suggestion("z", 1.0)] * 3
-    assert await worker_.suggest(1, "quick", "z") == Suggestion("z", 1.0)
+    assert await worker_.suggest(1, "a.py", "quick", "z") == Suggestion("z", 1.0)
     assert endless.n_calls == 1
 
 
 async def test_one_of_two_that_wait_may_go(worker: tuple[Worker, Endless]) -> None:
     worker_, endless = worker
-    first, second = (asyncio.create_task(worker_.suggest(1, "endless", "")) for _ in range(2))
+    first, second = (asyncio.create_task(worker_.suggest(1, "a.py", "endless", "")) for _ in range(2))
     await begun(endless)
     first.cancel()
     await asyncio.sleep(0)
@@ -79,18 +98,18 @@ async def test_one_of_two_that_wait_may_go(worker: tuple[Worker, Endless]) -> No
     assert not worker_._job.cancelled.is_set()  # the second still waits
     second.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
-    assert await worker_.suggest(2, "quick", "") == Suggestion("", 1.0)
+    assert await worker_.suggest(2, "a.py", "quick", "") == Suggestion("", 1.0)
     assert endless.ended == 1
 
 
 async def test_asked_again_after_a_cancel_it_computes_again(worker: tuple[Worker, Endless]) -> None:
     worker_, endless = worker
-    task = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    task = asyncio.create_task(worker_.suggest(1, "a.py", "endless", ""))
     await begun(endless)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     endless.begun.clear()
-    again = asyncio.create_task(worker_.suggest(1, "endless", ""))
+    again = asyncio.create_task(worker_.suggest(1, "a.py", "endless", ""))
     await begun(endless)
     assert endless.n_calls == 2
     again.cancel()
@@ -98,4 +117,42 @@ async def test_asked_again_after_a_cancel_it_computes_again(worker: tuple[Worker
 
 
 async def test_without_a_model_there_is_no_suggestion() -> None:
-    assert await Worker().suggest(1, "quick", "x") is None
+    assert await Worker().suggest(1, "a.py", "quick", "x") is None
+
+
+async def test_the_completer_is_told_which_document_it_is(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    await worker_.suggest(1, "b.py", "quick", "")
+    await worker_.suggest(2, None, "quick", "")
+    assert endless.documents == ["b.py", None]
+
+
+async def test_what_the_memory_was_told_makes_an_answer_old(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    await worker_.suggest(1, "a.py", "quick", "z")
+    worker_.hold("b.py", "text")
+    worker_.drop("c.py")
+    await worker_.suggest(1, "a.py", "quick", "z")
+    assert endless.n_calls == 2
+    assert endless.told == [("hold", "b.py"), ("drop", "c.py")]
+
+
+async def test_a_question_about_a_long_document_waits_until_it_is_prepared(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    worker_.prepare("short.py", "x")
+    worker_.prepare("long.py", "x" * LONG_CHARS)
+    waiting = asyncio.create_task(worker_.suggest(1, "long.py", "quick", ""))
+    assert await worker_.suggest(2, "short.py", "quick", "y") == Suggestion("y", 1.0)  # others do not wait
+    assert not waiting.done()
+    endless.is_prepared.set()
+    assert await waiting == Suggestion("", 1.0)
+    assert endless.told == [("offer", "long.py")]
+
+
+async def test_after_closing_nothing_is_computed_or_told(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    for _ in range(2):
+        worker_.close()
+    worker_.hold("b.py", "text")
+    worker_.look(None)
+    assert endless.told == []

@@ -14,6 +14,7 @@ local defaults = {
     maxChars = 120, -- the most characters in a suggestion
     maxLines = 1, -- the most lines
     threads = 1, -- the processor threads that the model may use
+    maxWorkspaceChars = 12000000, -- the most characters of the workspace that are known; 0: the open file alone
   },
   keymaps = { -- in insert mode; false for no key. Where no suggestion is shown, a key does what it did before.
     accept = '<Tab>',

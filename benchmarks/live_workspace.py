@@ -1,0 +1,169 @@
+"""What it costs to know the workspace live: a key in long documents, and suggestions while 10 MB are being indexed.
+
+    python benchmarks/live_workspace.py [--megabytes 10]
+
+The workspace is a copy of Python's standard library, as much of it as fits. The first part asks the Completer in this
+process, after each key typed in the middle of a document; no suggestion is typed along. The second starts the real
+server twice, without the folder and with it, and types into a document, a key every 30 ms, while it indexes. One JSON
+line at the end.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.client import LanguageClient
+from tinycopilot_server.demo import OPENED, TYPED, Editor
+from tinycopilot_server.status import STATUS
+
+from tinycopilot import places
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.insight.score import percentile
+
+SIZES_CHARS = (5_000, 50_000, 500_000)
+KEY_MS = 30
+INDEXED = re.compile(r"indexed [\d,]+ files, [\d,]+ characters, in [\d.]+ s")
+KEYS = "    def read_days(self, path):\n        for line in path:\n            self.days.append(line)\n"
+
+
+def library() -> list[Path]:
+    """The files of the standard library that a workspace would hold."""
+    top = Path(sysconfig.get_path("stdlib"))
+    return sorted(path for path in top.rglob("*.py") if "site-packages" not in path.parts and path.stat().st_size < 1e6)
+
+
+def percentiles_ms(seconds: list[float]) -> dict[str, float | None]:
+    """Of some times, in milliseconds."""
+    ms = [1e3 * s for s in seconds]
+    return {name: percentile(ms, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("highest", 1.0))}
+
+
+def keys_in(code: str) -> dict[str, Any]:
+    """Type KEYS in the middle of a document."""
+    completer = Completer.load(places.to_load(trust_working_folder=False), CompleterSettings())
+    completer.warm_up()
+    middle = code.index("\n", len(code) // 2) + 1
+    before, after = code[:middle], "\n" + code[middle:]
+    since = time.perf_counter()
+    completer.suggest(before, after, document="x")
+    first_s, memory_s, suggest_s = time.perf_counter() - since, list[float](), list[float]()
+    for key in KEYS:
+        before, completer._shown = before + key, None
+        since = time.perf_counter()
+        completer.workspace.look_at("x", before, after)
+        memory_s.append(time.perf_counter() - since)
+        completer.suggest(before, after, document="x")
+        suggest_s.append(time.perf_counter() - since)
+    return {
+        "first_ms": round(1e3 * first_s, 1),
+        "memory_ms": percentiles_ms(memory_s),
+        "suggest_ms": percentiles_ms(suggest_s),
+    }
+
+
+def fill(folder: Path, n_bytes: int) -> int:
+    """Copy as much of the library as fits; how much it is."""
+    n_copied = 0
+    for i, path in enumerate(library()):
+        data = path.read_bytes()
+        if n_copied + len(data) <= n_bytes:
+            (folder / f"{i:04}_{path.name}").write_bytes(data)
+            n_copied += len(data)
+    return n_copied
+
+
+def resident_mb(pid: int, field: str) -> float:
+    """VmRSS, now, or VmHWM, at the highest; 0 where there is no /proc."""
+    status = Path(f"/proc/{pid}/status")
+    found = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return round(int(found[1]) / 1e3, 1) if found else 0.0
+
+
+async def session(folder: Path, holds_it: bool, most_s: float) -> dict[str, Any]:
+    """Type until the server has indexed, or for `most_s` seconds, and then as long again."""
+    client, indexed = LanguageClient("live", "1"), asyncio.Event()
+    ready, said = asyncio.Event(), list[str]()
+    client.feature(STATUS)(lambda params: ready.set() if params.state == "ready" else None)
+    await client.start_io(sys.executable, "-m", "tinycopilot_server")
+    server = client._server
+    assert server is not None
+    stderr = server.stderr
+    assert stderr is not None
+
+    async def listen() -> None:
+        while line := await stderr.readline():
+            if found := INDEXED.search(line.decode("utf-8", "replace")):
+                said.append(found[0])
+                indexed.set()
+
+    listening = asyncio.ensure_future(listen())
+    folders = [types.WorkspaceFolder(folder.as_uri(), "workspace")] if holds_it else []
+    await client.initialize_async(types.InitializeParams(types.ClientCapabilities(), workspace_folders=folders))
+    client.initialized(types.InitializedParams())
+    await ready.wait()
+    before_mb = resident_mb(server.pid, "VmRSS")
+    editor = Editor(client, (folder / "thermometer.py").as_uri(), OPENED)
+    editor.open()
+    await editor.suggestion()
+    while_s, after_s = list[float](), list[float]()
+    since = time.perf_counter()
+    while time.perf_counter() - since < most_s and not (holds_it and indexed.is_set()):
+        await type_key(editor, while_s)
+    until = time.perf_counter() + most_s / 2
+    while time.perf_counter() < until:
+        await type_key(editor, after_s)
+    figures = {
+        "indexed": said[:1],
+        "while_indexing_ms": percentiles_ms(while_s),
+        "after_ms": percentiles_ms(after_s),
+        "keys": [len(while_s), len(after_s)],
+        "resident_mb": [before_mb, resident_mb(server.pid, "VmRSS"), resident_mb(server.pid, "VmHWM")],
+    }
+    await client.shutdown_async(None)
+    client.exit(None)
+    await client.stop()
+    listening.cancel()
+    return figures
+
+
+async def type_key(editor: Editor, seconds: list[float]) -> None:
+    """The next character of the demo's program, over and over, and how long the answer took."""
+    n_typed = len(editor.text) - len(OPENED)
+    editor.type(TYPED[n_typed % len(TYPED)])
+    await editor.suggestion()
+    seconds.append(editor.answer_ms[-1] / 1e3)
+    await asyncio.sleep(KEY_MS / 1e3)
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=float, default=10)
+    arguments = parser.parse_args()
+    code = "".join(path.read_text("utf-8", "replace") for path in library())
+    keys = {}
+    for n_chars in SIZES_CHARS:
+        keys[n_chars] = keys_in(code[:n_chars])
+        print(f"{n_chars:9,} characters: {keys[n_chars]}", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        n_bytes = fill(folder, round(1e6 * arguments.megabytes))
+        print(f"a workspace of {n_bytes:,} bytes in {len(list(folder.iterdir())):,} files", flush=True)
+        alone = asyncio.run(session(folder, holds_it=False, most_s=10))
+        print(f"without it: {alone}", flush=True)
+        live = asyncio.run(session(folder, holds_it=True, most_s=60))
+        print(f"with it: {live}", flush=True)
+    print(json.dumps({"keys": keys, "bytes": n_bytes, "without": alone, "with": live}))
+
+
+if __name__ == "__main__":
+    main()

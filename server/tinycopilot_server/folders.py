@@ -1,0 +1,170 @@
+"""The workspace's folders on disk: what of them may be held, and what has changed there. Nothing outside is read."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pygls.uris import to_fs_path
+
+from tinycopilot.files import LeftOut, is_secret_place, read_written, walk
+
+PYTHON = (".py", ".pyi")
+MAX_FOLDERS = 100_000
+"""In a folder that holds more, the others are not looked at: it is no project, but somebody's home."""
+
+
+def document_name(uri: str) -> str:
+    """What the document of this URI is called, in the editor and on disk: its path without links, if it has one."""
+    try:
+        path = to_fs_path(uri)
+        return name_of(path) if path else uri
+    except ValueError:  # no URI, or a path with a null character
+        return uri.replace("\0", "")
+
+
+def place_of(uri: str) -> str:
+    """The file or folder to look at when this one has changed: a .gitignore decides on all that is beside and below."""
+    name = document_name(uri)
+    return os.path.dirname(name) if os.path.basename(name) == ".gitignore" else name  # noqa: PTH119, PTH120
+
+
+def name_of(path: str | Path) -> str:
+    """The same for a path."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file as it is now; without a text, none that may be held."""
+
+    name: str
+    text: str | None = None
+    changed_s: float = 0.0
+    """When it was last changed, in seconds since 1970."""
+
+
+@dataclass
+class Found:
+    """What a look came to."""
+
+    n_files: int = 0
+    n_chars: int = 0
+    n_passed_over: int = 0
+    """So many files were not read because enough had been."""
+    left_out: tuple[str, ...] = ()
+    """A line for each reason."""
+
+
+class Folders:
+    """Knows what it has read of them. Looked at by one thread; others may say where and for what it looks next time."""
+
+    def __init__(self) -> None:
+        self.roots: tuple[str, ...] = ()
+        """The folders, as `name_of` says them."""
+        self.suffixes: tuple[str, ...] = PYTHON
+        """How the names of files end that are looked for."""
+        self._known: dict[str, list[int]] = {}  # when each file was changed, in ns, and its size in bytes
+
+    def set_roots(self, uris: Iterable[str]) -> None:
+        """Look at these folders from now on; at none that is no folder, or one for secrets."""
+        paths = dict.fromkeys(Path(document_name(uri)) for uri in uris)
+        self.roots = tuple(
+            str(path) for path in paths if path.is_absolute() and path.is_dir() and not is_secret_place(path)
+        )
+
+    def want(self, name: str) -> bool:
+        """Look for files with this one's ending, too, if it lies in one of the folders; whether that is news."""
+        suffix = Path(name).suffix.lower()
+        if not suffix or suffix in self.suffixes or not _is_within(name, self.roots):
+            return False
+        self.suffixes += (suffix,)
+        return True
+
+    def changes(
+        self,
+        within: Collection[str] | None,
+        found: Found,
+        is_open: Callable[[str], bool],
+        is_enough: Callable[[], bool],
+        pause: Callable[[], None],
+    ) -> Iterator[Change]:
+        """What has changed since the last look; first what is gone, then what was changed last.
+
+        `within` are files and folders that are looked at alone, and read whether they seem to have changed or not. The
+        editor's are left to it (`is_open`). `pause` is called all the time: it may wait, or raise.
+        """
+        left_out = LeftOut()
+        stamps = self._stamps(within, left_out, pause)
+        for name in self._known_within(within) - stamps.keys():
+            del self._known[name]
+            yield Change(name)
+        for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
+            *stamp, root = stamps[name]
+            was_known = self._known.pop(name, None)
+            if is_open(name):
+                continue
+            self._known[name] = stamp
+            if within is None and was_known == stamp:
+                continue
+            if is_enough():
+                found.n_passed_over += 1
+                continue
+            pause()
+            text = next((text for _, text in read_written([Path(name)], Path(root), left_out)), None)
+            if text is not None:
+                found.n_files += 1
+                found.n_chars += len(text)
+                yield Change(name, text, min(stamp[0] / 1e9, time.time()))
+            elif was_known is not None:
+                yield Change(name)
+        found.left_out = left_out.lines()
+
+    def _known_within(self, within: Collection[str] | None) -> set[str]:
+        if within is None:
+            return set(self._known)
+        below = tuple(os.path.join(place, "") for place in within)  # noqa: PTH118 (so many times, Path is slow)
+        return {name for name in self._known if name in within or name.startswith(below)}
+
+    def _stamps(
+        self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
+    ) -> dict[str, tuple[int, int, str]]:
+        """Of each file that there is: when it was changed, its size, and the folder that it is of."""
+        stamps = {}
+        for root in self.roots:
+            for path in self._files(root, within, left_out, pause):
+                name = os.path.normcase(path)
+                try:
+                    status = path.stat()
+                except OSError:  # it has vanished
+                    continue
+                stamps[name] = (status.st_mtime_ns, status.st_size, root)
+        return stamps
+
+    def _files(
+        self, root: str, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
+    ) -> Iterator[Path]:
+        suffixes, n_folders = self.suffixes, 0
+        above = {str(parent) for place in within or () for parent in Path(place).parents}
+
+        def absolute(relative: str) -> str:
+            return os.path.normcase(os.path.join(root, relative))  # noqa: PTH118
+
+        def takes(relative: str) -> bool:
+            pause()
+            return relative.lower().endswith(suffixes) and _is_within(absolute(relative), within)
+
+        def enters(relative: str) -> bool:
+            nonlocal n_folders
+            n_folders += 1
+            wanted = absolute(relative) in above or _is_within(absolute(relative), within)
+            return n_folders <= MAX_FOLDERS and wanted
+
+        if within is None or root in above or _is_within(root, within):
+            yield from walk(Path(root), takes, enters, left_out)
+
+
+def _is_within(name: str, places: Collection[str] | None) -> bool:
+    """Whether it is one of these files and folders, or lies in one; None: everywhere."""
+    return places is None or name in places or any(str(parent) in places for parent in Path(name).parents)

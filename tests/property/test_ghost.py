@@ -1,0 +1,54 @@
+"""However one types, moves, takes and dismisses, and whenever answers come: what is shown continues the text."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.play.ghost import Ghost, Question
+
+TEXTS = st.text("ab \n", min_size=1, max_size=4)
+STEPS = st.one_of(
+    st.tuples(st.just("type"), st.sampled_from("ab \n")),
+    st.tuples(st.just("answer"), TEXTS),
+    st.tuples(st.just("answer late"), TEXTS),
+    st.tuples(st.sampled_from(("type along", "erase", "left", "right", "dismiss", "take", "take_word", "take_line"))),
+)
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_what_is_shown_continues_the_text_that_was_asked_about(steps: list[tuple[str, ...]]) -> None:
+    ghost, before, after = Ghost(), "", ""
+    asked: list[Question] = []
+    promised: tuple[str, str] | None = None  # the text up to the suggestion's end, and after it, of the last answer
+    n_chars = 0
+    for name, *texts in steps:
+        was = before, after
+        if name == "type":
+            before += texts[0]
+        elif name == "type along":
+            before += ghost.text[:1]
+        elif name == "erase":
+            before = before[:-1]
+        elif name in ("left", "right"):
+            cut = len(before) + (1 if name == "right" else -1)
+            before, after = (before + after)[: max(0, cut)], (before + after)[max(0, cut) :]
+            ghost.cursor_moved(before, after)
+        elif name == "dismiss":
+            ghost.dismiss()
+            assert ghost.text == ""
+        elif name.startswith("take"):
+            taken = getattr(ghost, name)()
+            assert bool(taken) == bool(ghost.text)
+            n_chars += len(taken)
+            before += taken
+        elif asked:
+            question = asked[-1 if name == "answer" else 0]
+            shown = ghost.text
+            ghost.answered(question, Suggestion(texts[0], 0.5))
+            if ghost.text != shown:
+                promised = question.before + texts[0], question.after
+        if (before, after) != was and name not in ("left", "right"):
+            asked.append(ghost.text_changed(before, after))
+        if ghost.text:
+            assert promised == (before + ghost.text, after)
+    assert ghost.n_taken_chars <= n_chars

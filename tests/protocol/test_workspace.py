@@ -1,0 +1,343 @@
+"""A real server and a real folder: what stands in other files is known, as it is now, and no secret is."""
+
+import asyncio
+import json
+import os
+import shutil
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsp_editor import Editor, Start
+from lsprotocol import types
+
+from tinycopilot import places
+from tinycopilot.completion.mixture import INITIAL
+from tinycopilot.completion.weights import KIND
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+NAME = "quetzalcoatlus_wingspan"
+TYPED, REST = NAME[:11], NAME[11:]
+OTHER = "hippopotamus_appetite"
+KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # in one piece, it would make a secret of this file
+
+Open = Callable[..., Awaitable["Session"]]
+
+# The server, whose mixture believes the workspace and not the network: what is held is what is suggested.
+BELIEVING = """
+from tinycopilot.completion import mixture
+mixture.INITIAL.update({key: (0.0, 2.0, 0.0) for key in mixture.INITIAL if key not in mixture.KINDS})
+from tinycopilot_server.__main__ import main
+main()
+"""
+
+
+def naming(name: str) -> str:
+    return f"import math\n\n\ndef {name}(kilograms):\n    return {name}\n\n\n{name} = {name}(4)\n"
+
+
+class Session:
+    """An editor with a folder, and a document a.py in it, in which it asks what is known."""
+
+    def __init__(self, editor: Editor, folder: Path) -> None:
+        self.editor, self.folder = editor, folder
+        self._versions: dict[str, int] = {}
+
+    def uri(self, name: str) -> str:
+        return (self.folder / name).as_uri()
+
+    def open(self, name: str, text: str = "") -> None:
+        self.editor.open(text, self.uri(name))
+
+    def close(self, name: str) -> None:
+        document = types.TextDocumentIdentifier(self.uri(name))
+        self.editor.client.text_document_did_close(types.DidCloseTextDocumentParams(document))
+
+    def save(self, name: str) -> None:
+        document = types.TextDocumentIdentifier(self.uri(name))
+        self.editor.client.text_document_did_save(types.DidSaveTextDocumentParams(document))
+
+    def change(self, name: str, text: str) -> None:
+        self._versions[name] = self._versions.get(name, 1) + 1
+        self.editor.uri = self.uri(name)
+        self.editor.change(self._versions[name], types.TextDocumentContentChangeWholeDocument(text))
+
+    def say(self, *names: str, kind: types.FileChangeType = types.FileChangeType.Changed) -> None:
+        """That these have changed on disk."""
+        changes = [types.FileEvent(self.uri(name), kind) for name in names]
+        self.editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams(changes))
+
+    async def ghost(self, name: str, text: str) -> str:
+        """What is suggested at the end of a document when it is this."""
+        self.change(name, text)
+        return await self.editor.ghost(text.count("\n"), len(text.rsplit("\n", 1)[-1]))
+
+    async def knows(self, name: str = NAME, where: str = "a.py") -> bool:
+        """Whether the rest of a name is suggested when its beginning is typed in a.py."""
+        blank_lines = "\n" * (self._versions.get(where, 0) % 7)  # another place each time, and so an answer of its own
+        return (await self.ghost(where, blank_lines + "x = " + name[:11])).startswith(name[11:])
+
+    async def comes_to_know(self, name: str = NAME) -> None:
+        while not await self.knows(name):
+            await asyncio.sleep(0.02)
+
+    async def forgets(self, name: str = NAME) -> None:
+        while await self.knows(name):
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def options(unsure: ModelPaths) -> dict[str, Any]:
+    return {"modelPath": str(unsure.model), "minConfidence": 0, "maxChars": 30}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "package").mkdir(parents=True)
+    (folder / "package" / "animals.py").write_text(naming(NAME))
+    return folder
+
+
+@pytest.fixture
+async def begin(start: Start, folder: Path, options: dict[str, Any]) -> Open:
+    async def begin_one(**more: Any) -> Session:
+        arguments = {"folders": [folder], "options": options, "program": ["-c", BELIEVING], **more}
+        session = Session(await start(**arguments), folder)
+        session.open("a.py")
+        return session
+
+    return begin_one
+
+
+async def test_a_name_that_only_stands_in_another_file_is_suggested(begin: Open) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    assert not await session.knows(OTHER)
+
+
+async def test_without_a_folder_no_file_is_read_and_open_documents_are_known(begin: Open) -> None:
+    session = await begin(folders=())
+    session.open("other.py", naming(OTHER))
+    assert await session.knows(OTHER)
+    session.close("other.py")
+    session.say("package/animals.py")
+    await asyncio.sleep(0.3)
+    assert not await session.knows()
+
+
+async def test_with_no_characters_only_the_document_at_hand_is_known(begin: Open, options: dict[str, Any]) -> None:
+    session = await begin(options=options | {"maxWorkspaceChars": 0})
+    session.open("other.py", naming(OTHER))
+    session.say("package/animals.py")
+    await asyncio.sleep(0.3)
+    assert not await session.knows(OTHER)
+    assert not await session.knows()
+    assert (await session.ghost("a.py", naming(NAME) + TYPED)).startswith(REST)
+
+
+async def test_what_is_new_changed_or_deleted_on_disk_is_followed(begin: Open, folder: Path) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    (folder / "new.py").write_text(naming(OTHER))
+    session.say("new.py", kind=types.FileChangeType.Created)
+    await session.comes_to_know(OTHER)
+    (folder / "new.py").write_text("x = 1\n")
+    session.say("new.py")
+    await session.forgets(OTHER)
+    shutil.rmtree(folder / "package")
+    session.say("package", kind=types.FileChangeType.Deleted)
+    await session.forgets()
+
+
+async def test_where_nobody_watches_files_saving_is_a_reason_to_look(begin: Open, folder: Path) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    (folder / "new.py").write_text(naming(OTHER))
+    session.save("a.py")
+    await session.comes_to_know(OTHER)
+
+
+async def test_a_client_that_can_is_asked_to_watch_files(begin: Open) -> None:
+    session = await begin(watches=True)
+    while not session.editor.registrations:
+        await asyncio.sleep(0.01)
+    [registration] = session.editor.registrations
+    assert registration.method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+
+
+async def test_folders_come_and_go(begin: Open, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "b.py").write_text(naming(OTHER))
+    session = await begin()
+    await session.comes_to_know()
+    first, other = (types.WorkspaceFolder(path.as_uri(), path.name) for path in (session.folder, second))
+    for added, removed, gone, come in (([other], [first], NAME, OTHER), ([first], [other], OTHER, NAME)):
+        event = types.WorkspaceFoldersChangeEvent(added, removed)
+        session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
+        await session.comes_to_know(come)
+        await session.forgets(gone)
+
+
+async def test_an_open_document_is_known_as_it_is_and_as_it_is_saved_when_it_is_closed(begin: Open) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    session.open("package/animals.py", naming(OTHER))  # not saved, and not what the disk has
+    assert await session.knows(OTHER)
+    assert not await session.knows()
+    session.say("package/animals.py")  # the editor has it: the disk does not count
+    session.change("package/animals.py", naming("x" + OTHER))
+    assert await session.knows("x" + OTHER)
+    assert not await session.knows()
+    session.close("package/animals.py")
+    assert not await session.knows("x" + OTHER)
+    await session.comes_to_know()
+
+
+async def test_a_document_that_was_never_saved_is_gone_when_it_is_closed(begin: Open) -> None:
+    session = await begin()
+    session.open("never_saved.py", naming(OTHER))
+    assert await session.knows(OTHER)
+    session.close("never_saved.py")
+    assert not await session.knows(OTHER)
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="links")
+async def test_a_file_and_a_link_to_it_are_one_document(begin: Open, folder: Path) -> None:
+    (folder / "link.py").symlink_to(folder / "package" / "animals.py")
+    session = await begin()
+    await session.comes_to_know()
+    session.open("link.py", "x = 1\n")
+    assert not await session.knows()
+
+
+@pytest.mark.parametrize("name", [".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret.py"])
+async def test_secrets_are_silent_and_not_known(begin: Open, folder: Path, name: str) -> None:
+    (folder / ".env").write_text(naming(OTHER))
+    (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
+    session = await begin()
+    await session.comes_to_know()
+    session.open(name, naming(OTHER))
+    assert await session.ghost(name, naming(OTHER) + TYPED) == ""
+    assert not await session.knows(OTHER)
+
+
+async def test_a_private_key_makes_a_document_a_secret_and_without_it_it_is_none(begin: Open) -> None:
+    session = await begin()
+    session.open("notes.py", naming(OTHER))
+    assert await session.knows(OTHER)
+    assert await session.ghost("notes.py", naming(OTHER) + KEY + OTHER[:11]) == ""
+    assert not await session.knows(OTHER)
+    session.change("notes.py", KEY + naming(OTHER))
+    assert not await session.knows(OTHER)
+    assert (await session.ghost("notes.py", naming(OTHER) + OTHER[:11])).startswith(OTHER[11:])
+    assert await session.knows(OTHER)
+
+
+async def test_a_document_with_endless_lines_is_completed_but_not_held(begin: Open) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    text = (naming(OTHER) + "y" * 3_000) * 3 + "\n"
+    session.open("minified.py", text)
+    assert (await session.ghost("minified.py", text + TYPED)).startswith(REST)
+    assert not await session.knows(OTHER)
+
+
+async def test_a_long_document_is_known_from_its_first_question_on(begin: Open) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    session.open("long.py", naming(OTHER) * 2_000)
+    assert (await session.ghost("long.py", naming(OTHER) * 2_000 + OTHER[:11])).startswith(OTHER[11:])
+    assert await session.knows(OTHER)
+
+
+async def test_files_of_a_kind_that_is_opened_are_known(begin: Open, folder: Path) -> None:
+    (folder / "animals.rs").write_text(naming(OTHER))
+    session = await begin()
+    await session.comes_to_know()
+    assert not await session.knows(OTHER)
+    session.open("main.rs", "fn main() {}\n")
+    await session.comes_to_know(OTHER)
+
+
+async def test_what_cannot_be_read_is_left_out(begin: Open, folder: Path) -> None:
+    (folder / "binary.py").write_bytes(b"\0" + naming(OTHER).encode())
+    (folder / "latin.py").write_bytes(naming(OTHER).encode() + b"\xe9\n")
+    (folder / "key.py").write_text(KEY + naming(OTHER))
+    (folder / "round").symlink_to(folder)
+    (folder / "nowhere.py").symlink_to(folder / "missing.py")
+    (folder / "outside.py").symlink_to(folder.parent / "outside.py")
+    (folder.parent / "outside.py").write_text(naming(OTHER))
+    (folder / "closed").mkdir()
+    (folder / "closed" / "a.py").write_text(naming(OTHER))
+    (folder / "closed").chmod(0)
+    session = await begin()
+    await session.comes_to_know()
+    assert not await session.knows(OTHER) or os.geteuid() == 0
+    (folder / "closed").chmod(0o700)
+
+
+def weights_file(folder: Path, unsure: ModelPaths) -> Path:
+    return places.user_weights(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
+
+
+async def type_some(session: Session) -> None:
+    text = naming(NAME) + "x = "
+    await session.ghost("a.py", text)
+    for character in TYPED:
+        text += character
+        await session.ghost("a.py", text)
+
+
+async def test_what_was_learned_is_kept_for_the_users_eyes_and_used_again(
+    begin: Open, folder: Path, unsure: ModelPaths
+) -> None:
+    path = weights_file(folder, unsure)
+    session = await begin()
+    await session.comes_to_know()
+    await type_some(session)
+    while not path.exists():
+        await asyncio.sleep(0.02)
+    first = json.loads(path.read_text())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+    learned = json.loads(path.read_text())
+    assert learned["weights"] != first["weights"]  # of the later keys, too: written at the end
+    found = learned["weights"] | {"digit": [0.25, 0.5, 0.75]}  # no digit is typed, and so nothing is learned of it
+    path.write_text(json.dumps(learned | {"weights": found}))
+    session = await begin()
+    await session.comes_to_know()
+    await type_some(session)
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+    after = json.loads(path.read_text())["weights"]
+    assert after["digit"] == found["digit"]  # it went on from what it found
+    assert after != found
+
+
+async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, unsure: ModelPaths) -> None:
+    path = weights_file(folder, unsure)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"kind": "tinycopilot weights", "weights": {"3": [NaN]}}')
+    session = await begin()
+    await session.comes_to_know()
+    await type_some(session)
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+    assert json.loads(path.read_text())["kind"] == KIND
+    assert json.loads(path.read_text())["weights"].keys() == set(map(str, INITIAL))
+
+
+async def test_with_no_characters_nothing_is_learned_or_kept(
+    begin: Open, folder: Path, unsure: ModelPaths, options: dict[str, Any]
+) -> None:
+    session = await begin(options=options | {"maxWorkspaceChars": 0})
+    await type_some(session)
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+    assert not weights_file(folder, unsure).parent.exists()

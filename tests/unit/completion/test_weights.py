@@ -1,0 +1,105 @@
+"""What was learned, on disk and back; and what is not believed."""
+
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinycopilot.completion.contexts import ORDERS
+from tinycopilot.completion.mixture import INITIAL, KINDS, Mixture
+from tinycopilot.completion.weights import KIND, load, save, weights_of
+
+DIGEST = "of the tokenizer"
+LEARNED = {order: (0.5, 2.0, 1 / (order + 3)) for order in ORDERS} | {
+    kind: (-0.5, 2.0, len(kind) / 7) for kind in KINDS
+}
+GOOD = {"kind": KIND, "tokenizer": DIGEST, "weights": {str(key): list(row) for key, row in LEARNED.items()}}
+
+
+def test_what_was_learned_comes_back_and_is_for_its_users_eyes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "w.json"
+    save(path, weights_of(Mixture(LEARNED)), DIGEST)
+    assert weights_of(load(path, DIGEST)) == {key: list(row) for key, row in LEARNED.items()}
+    assert [p.name for p in path.parent.iterdir()] == ["w.json"]
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_whole_numbers_are_weights_like_others(tmp_path: Path) -> None:
+    (tmp_path / "w.json").write_text(json.dumps(with_weights(_3=[0, 2, 1])))
+    mixture = load(tmp_path / "w.json", DIGEST)
+    assert mixture.weights[3].tolist() == [0, 2, 1]
+    assert mixture.weights[3].dtype == float
+
+
+def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert weights_of(load(tmp_path / "none.json", DIGEST)) == weights_of(Mixture())
+    assert caplog.records == []
+
+
+def with_weights(**rows: Any) -> dict[str, Any]:
+    return GOOD | {"weights": GOOD["weights"] | {name.removeprefix("_"): row for name, row in rows.items()}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"{",
+        b"[" * 60_000,
+        b"7",
+        json.dumps(GOOD).encode() + b" " * 70_000,
+        json.dumps(GOOD)[:-9].encode(),
+        *(
+            json.dumps(data).encode()
+            for data in (
+                GOOD | {"kind": "other"},
+                GOOD | {"tokenizer": "of another"},
+                GOOD | {"weights": [1, 2]},
+                GOOD | {"weights": {"3": [1, 1, 1]}},
+                with_weights(_7=[1, 1, 1]),
+                with_weights(_3=[1, 1]),
+                with_weights(_3=[1, 1, "1"]),
+                with_weights(_3=[1, 1, True]),
+                with_weights(_3=[1, 1, float("nan")]),
+                with_weights(_3=[1, 1, float("inf")]),
+                with_weights(_3=[1, 1, -0.01]),
+                with_weights(_3=[1, 1, 2.01]),
+                with_weights(_3=[1, 1, 10**400]),
+                with_weights(_3=None),
+                with_weights(_dot=[1, 1, -2.01]),
+                with_weights(_comma=[1, 1, 1]),
+            )
+        ),
+    ],
+)
+def test_what_is_damaged_foreign_or_impossible_is_dropped_with_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    path = tmp_path / "w.json"
+    path.write_bytes(content)
+    assert weights_of(load(path, DIGEST)) == {key: list(row) for key, row in INITIAL.items()}
+    assert len(caplog.records) == 1
+    assert "\n" not in caplog.records[0].getMessage()
+    save(path, weights_of(Mixture(LEARNED)), DIGEST)
+    assert load(path, DIGEST).weights[3].tolist() == list(LEARNED[3])
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING):
+        save(tmp_path / "file" / "w.json", weights_of(Mixture()), DIGEST)
+    assert len(caplog.records) == 1
+
+
+def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> None:
+    path = tmp_path / "w.json"
+    save(path, weights_of(Mixture(LEARNED)), DIGEST)
+    save(path, {3: [float("nan")]}, DIGEST)
+    assert load(path, DIGEST).weights[3].tolist() == list(LEARNED[3])
+    assert [p.name for p in tmp_path.iterdir()] == ["w.json"]

@@ -1,0 +1,68 @@
+"""What the memory is shown of the open documents, and when."""
+
+from collections.abc import Iterator
+
+import pytest
+from lsprotocol.types import PositionEncodingKind as Kind
+from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.documents import Document
+from tinycopilot_server.worker import Worker
+
+
+class Told(Worker):
+    """Notes what the memory would be told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = list[tuple[str, ...]]()
+
+    def hold(self, name: str, text: str) -> None:
+        self.calls.append(("hold", name, text))
+
+    def drop(self, name: str) -> None:
+        self.calls.append(("drop", name))
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[TinyCopilotServer, list[tuple[str, ...]]]]:
+    """With three open documents."""
+    server = TinyCopilotServer()
+    server.worker = told = Told()
+    for name in ("a.py", "b.py", ".env"):
+        server.documents["file:///" + name] = Document(f"in {name}", 1, Kind.Utf16, "/" + name)
+    yield server, told.calls
+    server.shutdown()
+
+
+def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer, list[tuple[str, ...]]]) -> None:
+    server_, calls = server
+    a, b, _ = server_.documents.values()
+    server_.show_others(a)
+    assert calls == [("hold", "/b.py", "in b.py"), ("drop", "/.env")]
+    server_.show_others(a)
+    assert len(calls) == 2
+    # Where one types is not shown in this way, but must be as soon as one types elsewhere: along a suggestion, or
+    # before a word, the engine does not look at the text.
+    server_.name_to_hold(a, a.text)
+    server_.show_others(b)
+    assert calls[2:] == [("hold", "/a.py", "in a.py")]
+    b.version = 2
+    server_.show_others(b)
+    assert len(calls) == 3
+    server_.show_others(a)
+    assert calls[3:] == [("hold", "/b.py", "in b.py")]
+
+
+def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, list[tuple[str, ...]]]) -> None:
+    server_, calls = server
+    a, _, env = server_.documents.values()
+    assert server_.name_to_hold(a, "x") == "/a.py"
+    assert server_.name_to_hold(a, "x" * 3_000_000) is None
+    assert server_.name_to_hold(env, "x") is None
+    assert calls == [("drop", "/a.py"), ("drop", "/.env")]
+
+
+def test_which_documents_are_open(server: tuple[TinyCopilotServer, list[tuple[str, ...]]]) -> None:
+    server_, _ = server
+    assert server_.is_open("/a.py")
+    assert not server_.is_open("/c.py")

@@ -1,0 +1,193 @@
+"""The indexer with a real memory, whose thread is here whatever thread asks."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from tinycopilot_server import indexing
+from tinycopilot_server.folders import name_of
+from tinycopilot_server.indexing import Indexer
+
+from tinycopilot.completion import memory as memory_module
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.memory import WorkspaceMemory
+
+T = TypeVar("T")
+
+
+class Desk:
+    """An indexer, its folder and its memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.memory = WorkspaceMemory(Alphabet("\nab"))
+        self.open = set[str]()
+        self.n_finished = 0
+        self.before_each: Callable[[], None] = lambda: None
+        self.indexer = Indexer(self.ask, self.open.__contains__)
+        self.indexer.folders.set_roots([folder.as_uri()])
+
+    def ask(self, function: Callable[[WorkspaceMemory], T]) -> T:
+        self.before_each()
+        return function(self.memory)
+
+    def write(self, path: str, text: str, changed_s: int = 1_000) -> str:
+        (self.folder / path).write_text(text)
+        os.utime(self.folder / path, (changed_s, changed_s))
+        return self.name(path)
+
+    def name(self, path: str) -> str:
+        return name_of(self.folder / path)
+
+    def look(self, *within: str) -> None:
+        """And wait until that is done."""
+        self.indexer.look([(self.folder / path).as_uri() for path in within] or None)
+        self.wait()
+
+    def wait(self) -> None:
+        self.indexer._thread.submit(lambda: None).result()
+
+    @property
+    def held(self) -> set[str]:
+        return {Path(name).name for name in self.memory._useful_s}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.indexer.close()
+
+
+def test_what_is_found_is_held_and_one_line_says_so(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    for i in range(20):
+        desk.write(f"{i}.py", f"a = {i}\n")
+    desk.write(".env", "a = 1\n")
+    with caplog.at_level(logging.INFO):
+        desk.look()
+    assert len(desk.held) == 20
+    assert len(desk.memory._settled.documents) == 20  # sorted in the other thread, on one shelf
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("indexed 20 files, 130 characters, in ")
+    assert line.endswith(" s; left out: 1 secret by its name (.env)")
+
+
+def test_a_few_changes_do_not_sort_everything_anew(desk: Desk) -> None:
+    for i in range(50):
+        desk.write(f"{i}.py", f"a = {i}\n" * 9)
+    desk.look()
+    shelf = desk.memory._settled
+    desk.write("7.py", "changed = 1\n")
+    (desk.folder / "8.py").unlink()
+    desk.look("7.py", "8.py")
+    assert desk.memory._settled is shelf
+    assert len(desk.held) == 49
+    assert all(page._index is not None for page, _ in desk.memory._signed())  # sorted in the other thread
+    for i in range(20, 40):
+        desk.write(f"{i}.py", "changed = 1\n")
+    desk.look()
+    assert desk.memory._settled is not shelf
+
+
+def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "FIRST_CHARS", 20)
+    for i in range(10):
+        desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
+    seen = list[set[str]]()
+    desk.before_each = lambda: seen.append(desk.held)
+    desk.look()
+    assert {"9.py", "8.py"} in seen
+    assert {f"{i}.py" for i in range(2, 10)} in seen  # four times as much
+    assert len(desk.held) == 10
+
+
+def test_of_too_much_what_was_changed_last_is_known(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.memory.max_chars = 50
+    for i in range(10):
+        desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
+    with caplog.at_level(logging.INFO):
+        desk.look()
+    assert desk.held == {"9.py", "8.py", "7.py", "6.py"}  # twelve characters each, and two more
+    assert desk.memory.n_chars <= 50
+    assert "left out: 4 files more than fit (maxWorkspaceChars)" in caplog.text
+
+
+def test_what_is_open_or_was_held_meanwhile_is_the_editors(desk: Desk) -> None:
+    """Here the editor gets ahead of the indexer between reading and handing over."""
+    desk.write("a.py", "from_disk = 1\n")
+    desk.open.add(desk.write("b.py", "from_disk = 1\n"))
+    desk.before_each = lambda: desk.memory.hold(desk.name("a.py"), "ab" * 99)
+    desk.look()
+    assert desk.held == {"a.py"}
+    assert desk.memory.n_chars == 2 * 99 + 2
+
+
+def test_what_was_dropped_meanwhile_stays_dropped(desk: Desk) -> None:
+    desk.write("a.py", "a = 1\n")
+    desk.before_each = lambda: desk.memory.drop(desk.name("a.py"))
+    desk.look()
+    assert desk.held == set()
+
+
+def test_it_tidies_up(desk: Desk) -> None:
+    for i in range(memory_module.MAX_LOOSE + 1):
+        desk.memory.hold(str(i), "ab")
+    assert desk.memory.is_untidy
+    desk.indexer.look()
+    desk.wait()
+    assert not desk.memory.is_untidy
+
+
+def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
+    desk.write("a.py", "a = 1\n")
+    with desk.indexer.giving_way():
+        desk.indexer.look(None)
+        done = desk.indexer._thread.submit(lambda: None)
+        with pytest.raises(TimeoutError):
+            done.result(0.3)
+        assert desk.held == set()
+    done.result()
+    assert desk.held == {"a.py"}
+
+
+def test_closing_ends_it_at_once_even_while_it_waits(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.write("a.py", "a = 1\n")
+    with desk.indexer.giving_way():
+        desk.indexer.look(None)
+        desk.indexer.close()
+        desk.indexer._thread.shutdown(wait=True)
+    desk.indexer.look(None)  # nothing happens
+    assert desk.held == set()
+    assert caplog.records == []
+
+
+def test_looks_that_wait_are_one(desk: Desk) -> None:
+    for i in range(9):
+        desk.write(f"{i}.py", "a = 1\n")
+    desk.before_each = lambda: setattr(desk, "n_finished", desk.n_finished + 1)
+    busy = threading.Event()
+    desk.indexer.do(lambda: busy.wait() and None)
+    for i in range(9):
+        desk.indexer.look([(desk.folder / f"{i}.py").as_uri()])
+    busy.set()
+    desk.wait()
+    assert len(desk.held) == 9
+    assert desk.n_finished == 3  # begun, and handed over, once
+
+
+def test_an_error_is_logged_and_the_next_look_is_made(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.write("a.py", "a = 1\n")
+
+    def fail() -> None:
+        raise OSError("the disk is on fire")
+
+    desk.before_each = fail
+    desk.look()
+    assert "the disk is on fire" in caplog.text
+    desk.before_each = lambda: None
+    desk.look()
+    assert desk.held == {"a.py"}

@@ -1,0 +1,126 @@
+"""Documents as the memory holds them: each on a Page of its own, or many on one Shelf. Neither ever changes.
+
+Both are for any thread. What takes time is to sort them: a shelf when it is made; a page when it is first counted, or
+before that by whoever wants it done in another thread.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.contexts import BREAK, ContextIndex, Symbols, subtract_across
+from tinycopilot.model.tokenizer import DOCUMENT_START
+
+NOTHING = np.zeros(0, np.uint16)
+
+
+def symbols_of(alphabet: Alphabet, text: str) -> Symbols:
+    """A document as symbols: begun as all are, and a BREAK at its end."""
+    return np.append(alphabet.symbols_of(DOCUMENT_START + text), np.uint16(BREAK))
+
+
+class Page:
+    """A text as symbols; where the cursor is in it, no context reaches over `place`."""
+
+    def __init__(self, symbols: Symbols, index: ContextIndex | None = None, place: int | None = None) -> None:
+        self.symbols = symbols
+        self.place = place
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def index(self) -> ContextIndex:
+        """Its positions, sorted."""
+        if self._index is None:
+            self._index = ContextIndex(self.symbols)  # should two threads ask at once, both come to the same
+            self.symbols = self._index.symbols  # is kept only once
+        return self._index
+
+    def sort(self) -> None:
+        """See to it that `index` takes no time."""
+        _ = self.index
+
+    @property
+    def n_bytes(self) -> int:
+        """The memory that its index takes, if there is one yet."""
+        return self._index.n_bytes if self._index is not None else 0
+
+    def count(self, context: Symbols, counts: NDArray[np.int64], sign: int) -> None:
+        """What ContextIndex.count does, but for contexts that reach over the cursor."""
+        self.index.count(context, counts, sign)
+        if self.place is not None:
+            subtract_across(self.symbols, self.place, context, counts, sign)
+
+    def with_cursor(self, n_before: int) -> "Page":
+        """The same text, with the cursor behind so many of its characters."""
+        return Page(self.symbols, self.index, n_before + len(DOCUMENT_START))
+
+    @property
+    def broken(self) -> Symbols:
+        """Its symbols, and a BREAK where the cursor is."""
+        return self.symbols if self.place is None else np.insert(self.symbols, self.place, BREAK)
+
+    def edited(self, alphabet: Alphabet, old: str, new: str) -> "Page":
+        """The page of the text `new`, where this one is that of `old`: what both begin and end with costs little."""
+        head = _n_same_at_start(old, new)
+        tail = _n_same_at_end(old[head:], new[head:])
+        start, end = head + len(DOCUMENT_START), len(old) - tail + len(DOCUMENT_START)
+        index = self.index.replaced(start, end, alphabet.symbols_of(new[head : len(new) - tail]))
+        return Page(index.symbols, index)
+
+    def is_same(self, other: "Page | None") -> bool:
+        """Whether it is the same text, and the cursor in the same place."""
+        return other is not None and self.place == other.place and np.array_equal(self.symbols, other.symbols)
+
+
+class Shelf(Page):
+    """Documents by name, one after another."""
+
+    def __init__(self, documents: Mapping[str, Symbols]) -> None:
+        index = ContextIndex(*documents.values()) if documents else None
+        super().__init__(index.symbols if index is not None else NOTHING, index)
+        ends = np.cumsum([len(symbols) for symbols in documents.values()]).tolist()
+        self._places = {name: slice(end - len(documents[name]), end) for name, end in zip(documents, ends, strict=True)}
+        self._pages: dict[str, Page] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    @property
+    def documents(self) -> dict[str, Symbols]:
+        """All of them."""
+        return {name: self.symbols[place] for name, place in self._places.items()}
+
+    def page(self, name: str) -> Page | None:
+        """One of them alone, if it is here; always the same page."""
+        if name not in self._places:
+            return None
+        return self._pages.setdefault(name, Page(self.symbols[self._places[name]]))
+
+
+def _n_same_at_start(some: str, other: str) -> int:
+    """With how many characters both begin; by bisection, each step of which compares at C's speed."""
+    low, high = 0, min(len(some), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if some[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _n_same_at_end(some: str, other: str) -> int:
+    """With how many both end."""
+    low, high = 0, min(len(some), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if some[len(some) - middle : len(some) - low] == other[len(other) - middle : len(other) - low]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

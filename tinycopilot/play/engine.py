@@ -1,0 +1,171 @@
+"""Engine: the Completer in a thread of its own, where the newest question wins and the workspace is read in between."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinycopilot.completion.stopping import CompleterSettings, Suggestion
+from tinycopilot.files import LeftOut, read_written, source_files
+from tinycopilot.places import ModelPaths
+from tinycopilot.play.ghost import Question
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.completer import Completer
+
+CLOSING_LIMIT_S = 0.5
+MAX_WORKSPACE_CHARS = 10_000_000
+"""So much of a workspace is held."""
+FIRST_CHARS = 250_000
+"""When so much is read it is sorted, so that something is known soon; and again at four times as much, and so on."""
+A_MOMENT_S = 0.01
+"""So long a question may have to wait for what is done in between."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was asked, what the answer is, and how long it took to find."""
+
+    question: Question
+    suggestion: Suggestion | None
+    took_ms: float
+
+
+@dataclass(frozen=True)
+class State:
+    """What the engine is at, or why there is none."""
+
+    message: str
+    has_failed: bool = False
+
+
+Tell = Callable[[Answer | State], None]
+"""How it reports, from its own thread."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The document that questions are about, and the folder whose other files are known."""
+
+    document: str = ""
+    folder: Path | None = None
+    suffixes: tuple[str, ...] = (".py",)
+
+    def hold(self, completer: "Completer") -> Iterator[None]:
+        """Bring the other files into the completer's memory, in steps that take a moment each."""
+        if self.folder is None:
+            return
+        memory, n_chars, next_chars = completer.workspace.memory, 0, FIRST_CHARS
+        settling = memory.begin()
+        for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
+            if name != self.document and n_chars + len(text) <= MAX_WORKSPACE_CHARS:
+                settling.put(name, text, useful_s=0)  # nothing is ever forgotten here for lack of room
+                n_chars += len(text)
+            yield
+            if n_chars >= next_chars:
+                yield from _elsewhere(settling.sort)
+                memory.finish(settling)
+                settling, next_chars = memory.begin(), 4 * n_chars
+        yield from _elsewhere(settling.sort)
+        memory.finish(settling)
+
+
+def _elsewhere(work: Callable[[], None]) -> Iterator[None]:
+    """Do it in a thread of its own, looked at now and then. It is waited for even where nobody asks on."""
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(work)
+        while not future.done():
+            wait([future], A_MOMENT_S)
+            yield
+        future.result()  # what went wrong there goes wrong here
+
+
+class Engine:
+    """Answers the newest question; one that is superseded while it is computed is given up, and never answered."""
+
+    def __init__(self, load: Callable[[], "Completer"], surroundings: Surroundings) -> None:
+        """`load` is called in the thread."""
+        self._load = load
+        self._surroundings = surroundings
+        self._question: Question | None = None
+        self._is_closed = False
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, tell: Tell) -> None:
+        """Load the model, then answer; returns at once."""
+        self._thread = threading.Thread(target=self._run, args=(tell,), name="completer", daemon=True)
+        self._thread.start()
+
+    def ask(self, question: Question | None) -> None:
+        """Ask this instead of whatever was asked before; None: that is not wanted any more.
+
+        It learns from questions that are one key apart, and so every key is to be one.
+        """
+        self._question = question
+        self._news.set()
+
+    def close(self) -> bool:
+        """End the thread; False where it cannot be ended soon, since PyTorch or a model is still being loaded."""
+        self._is_closed = True
+        self.ask(None)
+        if self._thread is not None:
+            self._thread.join(CLOSING_LIMIT_S)
+        return self._thread is None or not self._thread.is_alive()
+
+    def _run(self, tell: Tell) -> None:
+        try:
+            tell(State("loading the model ..."))
+            self._answer_all(self._load(), tell)
+        except Exception as error:  # nobody waits for this thread: what it does not tell is never known
+            tell(State(str(error) or type(error).__name__, has_failed=True))
+
+    def _answer_all(self, completer: "Completer", tell: Tell) -> None:
+        is_idle = False
+        with contextlib.closing(self._chores(completer, tell)) as chores:
+            while not self._is_closed:
+                if is_idle or self._news.is_set():
+                    self._news.wait()
+                    self._news.clear()
+                    if (question := self._question) is not None:
+                        self._answer(completer, question, tell)
+                else:
+                    is_idle = next(chores, True)
+
+    def _chores(self, completer: "Completer", tell: Tell) -> Generator[bool, None, None]:
+        """What there is to do besides answering, a step at a time."""
+        if self._surroundings.folder is not None:
+            tell(State("reading the workspace ..."))
+            for _ in self._surroundings.hold(completer):
+                yield False
+        tell(State("ready"))
+
+    def _answer(self, completer: "Completer", question: Question, tell: Tell) -> None:
+        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (brings PyTorch, which is here by now)
+
+        started_s, document = time.perf_counter(), self._surroundings.document
+        completer.learn_from_key(question.before, question.after, document)
+        try:
+            suggestion = completer.suggest(
+                question.before, question.after, lambda: self._question is not question, document
+            )
+        except Cancelled:
+            return
+        tell(Answer(question, suggestion, 1000 * (time.perf_counter() - started_s)))
+
+
+def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Completer"]:
+    """How to load a model; PyTorch comes with it, which takes a second or more."""
+
+    def load() -> "Completer":
+        from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (see above)
+
+        completer = Completer.load(paths, settings)
+        completer.warm_up()
+        return completer
+
+    return load

@@ -1,0 +1,58 @@
+"""The command `play`: what was asked for is looked at first, and then the terminal is its."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tinycopilot import UserError, places
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.play.engine import Engine, Surroundings, loader
+from tinycopilot.play.ghost import Ghost
+from tinycopilot.play.terminal import Terminal
+from tinycopilot.play.text_file import TextFile
+
+
+def run_play(
+    file: str | None,
+    *,
+    workspace: str | None,
+    eagerness: float,
+    max_lines: int,
+    model_path: str | None,
+    tokenizer_path: str | None,
+    say: Callable[[str], None],
+) -> None:
+    """The whole command; it says one line in the end. Raises UserError."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError("play is an editor and needs a terminal; `tinycopilot generate` can be used without one")
+    text_file = TextFile(places.user_path(file)) if file is not None else None
+    folder = places.user_path(workspace) if workspace is not None else None
+    if folder and not folder.is_dir():
+        raise UserError(f"{folder}: no folder; --workspace names the one whose other files are known")
+    paths = places.to_load(model_path, tokenizer_path)
+    if not paths.model.is_file():
+        raise UserError(f"{paths.model}: there is no model file here; give another --model_path")
+    settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
+    engine = Engine(loader(paths, settings), surroundings(text_file, folder))
+    terminal = Terminal(engine, text_file, max_lines)
+    asyncio.run(terminal.run())
+    say(summary(terminal.ghost))
+    if not engine.close():
+        os._exit(0)  # who quits does not wait; and Python's own end would tear a thread apart that is inside PyTorch
+
+
+def surroundings(file: TextFile | None, folder: Path | None) -> Surroundings:
+    """The file by its name below the folder, if it is there: it is held once, as it is edited."""
+    path = file.path.resolve() if file else None
+    suffixes = (path.suffix.lower(),) if path and path.suffix else (".py",)
+    if path is None or folder is None or not path.is_relative_to(folder.resolve()):
+        return Surroundings(str(path or ""), folder, suffixes)
+    return Surroundings(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
+
+
+def summary(ghost: Ghost) -> str:
+    """What the suggestions were good for."""
+    keys = f"{ghost.n_taken} key" + "s" * (ghost.n_taken != 1)
+    return f"{ghost.n_taken_chars} characters came from suggestions, with {keys}: {ghost.n_keys_saved} keys saved."
