@@ -315,14 +315,36 @@ def test_a_session_of_edits_is_the_same_again_and_leaves_the_workspace_as_large(
 
 
 def test_what_was_edited_is_compared_with_what_was_not(benchmark: Any) -> None:
-    contract = benchmark("memory_contract")
-    memory, held = contract.new_memory(), {"a": (CODE[:3_000],), "b": (CODE[3_000:5_000], CODE[5_000:6_000])}
+    in_use = benchmark("memory_in_use")
+    memory, held = in_use.new_memory(), {"a": (CODE[:3_000],), "b": (CODE[3_000:5_000], CODE[5_000:6_000])}
     for name, document in held.items():
         memory.hold(name, *document)
     memory.hold("c", CODE[6_000:6_100])
-    assert contract.n_unequal(memory, held) > 0
+    assert in_use.n_unequal(memory, held, 500) > 0
     memory.drop("c")
-    assert contract.n_unequal(memory, held) == 0
+    assert in_use.n_unequal(memory, held, 500) == 0
+
+
+def test_who_types_is_known_at_each_key(benchmark: Any) -> None:
+    in_use = benchmark("memory_in_use")
+    memory = in_use.new_memory()
+    typing = in_use.type_into(memory, CODE[:5_000])
+    assert (len(typing.key_ms), typing.n_unknown) == (len(in_use.TYPED), 0)
+    memory.hold = lambda *_: None
+    assert in_use.type_into(memory, CODE[:5_000]).n_unknown == len(in_use.TYPED)
+
+
+def measured(looks: list[tuple[int, int, float]]) -> dict[str, Any]:
+    return {
+        "index": {"s": 3.0, "highest_mb": 120.0},
+        "predict_us": {"settled": {"p95": 20.0}, "unsettled": {"p95": 30.0}},
+        "edits": {
+            "looks": [{"chars": chars, "bytes": n_bytes, "resident_mb": mb} for chars, n_bytes, mb in looks],
+            "highest_mb": 150.0,
+        },
+        "unknown_keys": 0,
+        "unequal": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -330,18 +352,15 @@ def test_what_was_edited_is_compared_with_what_was_not(benchmark: Any) -> None:
     [(500, 100.0, []), (530, 100.0, ["growth_of_index"]), (500, 106.0, ["growth_of_resident"])],
 )
 def test_growth_is_measured_by_what_is_held(benchmark: Any, last_bytes: int, last_mb: float, unmet: list[str]) -> None:
-    looks = [{"chars": 100, "bytes": 1_000, "resident_mb": mb} for mb in (80.0, 100.0, 70.0)]
-    looks.append({"chars": 50, "bytes": last_bytes, "resident_mb": last_mb})
-    measured = {
-        "index": {"hold_s": 1.0, "settle_s": 2.0, "highest_mb": 120.0},
-        "predict_us": {"p95": 20.0},
-        "edits": {"looks": looks, "highest_mb": 150.0},
-        "unknown_keys": 0,
-        "unequal": 0,
-    }
-    promises = benchmark("memory_contract").contract(measured)
+    looks = [(100, 1_000, 80.0), (100, 1_000, 100.0), (100, 990, 70.0), (50, last_bytes, last_mb)]
+    promises = benchmark("memory_contract").contract(measured(looks))
     assert [name for name, promise in promises.items() if not promise["met"]] == unmet
+
+
+def test_the_worst_of_all_phases_is_held_to_the_contract(benchmark: Any) -> None:
+    promises = benchmark("memory_contract").contract(measured([(1, 9, 100.0)] * 2))
     assert promises["resident_mb"]["measured"] == 150.0
+    assert promises["predict_us"]["measured"] == 30.0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
@@ -351,7 +370,6 @@ def test_the_memorys_contract_in_short(tmp_path: Path) -> None:
     report = json.loads(done.stdout.splitlines()[-1])
     assert 990_000 < report["chars"] <= 1_000_000
     assert (report["unequal"], report["compared"], report["unknown_keys"]) == (0, 2_000, 0)
-    assert report["contract"]["growth_of_index"]["met"]
     assert [look["edits"] for look in report["edits"]["looks"]] == [*range(200, 2_001, 200)]
     assert sum(report["edits"]["by_kind"].values()) == 2_200
-    assert list(report["edit_ms"]) == ["5000", "50000", "500000"]
+    assert list(report["key_ms"]) == ["5000", "50000", "500000"]
