@@ -20,6 +20,8 @@ from tinycopilot.model.tokenizer import BASIC_CHARACTERS
 TYPED = "zq = [vx for vx in wq9(zq, 7) if vx]  # qz\n"
 """What is typed to measure a key: it stands nowhere else."""
 N_LOOKS = 10
+TRIMMED = (1, 5, 10)
+"""At these looks it is asked, too, what is in use. (That gives back what the C library keeps: not at every look.)"""
 
 
 def new_memory() -> WorkspaceMemory:
@@ -126,10 +128,10 @@ class Live:
 
     def run(self, n_edits: int) -> None:
         """All edits, and N_LOOKS at what it takes meanwhile."""
-        for look in range(N_LOOKS):
-            done, until = (n_edits * i // N_LOOKS for i in (look, look + 1))
+        for look in range(1, N_LOOKS + 1):
+            done, until = (n_edits * i // N_LOOKS for i in (look - 1, look))
             self.edit(until - done)
-            self._look(until)
+            self._look(until, look in TRIMMED)
 
     def edit(self, n_edits: int) -> None:
         """Some more; the memory settles when it says that it is time."""
@@ -149,13 +151,14 @@ class Live:
         self.memory.settle()
         return time.thread_time() - since
 
-    def _look(self, n_done: int) -> None:
+    def _look(self, n_done: int, trims: bool) -> None:
         """After settling, so that looks compare."""
         self._settle()
         gc.collect()
         n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
         memory = {"bytes": self.memory.n_bytes, "resident_mb": self.resident.mb}
-        self.looks.append({"edits": n_done, "settled": len(self.settle_s), "chars": n_chars, **memory})
+        in_use = {"in_use_mb": self.resident.in_use_mb()} if trims else {}
+        self.looks.append({"edits": n_done, "settled": len(self.settle_s), "chars": n_chars, **memory, **in_use})
 
 
 def n_unequal(memory: WorkspaceMemory, held: Mapping[str, Document], n_contexts: int) -> int:

@@ -14,7 +14,7 @@ class Resident:
     """What is resident beyond what was when this was made."""
 
     def __init__(self) -> None:
-        gc.collect()
+        give_back()
         self._first = status_bytes("VmRSS")
         self.restart()
 
@@ -36,8 +36,13 @@ class Resident:
         return round((status_bytes(field) - self._first) / 1e6, 1)
 
     def in_use_mb(self) -> float:
-        """Now, after the C library has given back what it keeps of what was freed, if it is GNU's."""
-        gc.collect()
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
+        """Now, without what the C library keeps of what was freed."""
+        give_back()
         return self.mb
+
+
+def give_back() -> None:
+    """What is free in this process goes back to the system, if the C library is GNU's."""
+    gc.collect()
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
