@@ -46,6 +46,9 @@ async def test_tcp_on_loopback(saved: ModelPaths) -> None:
     assert await editor.ghost(0, 5) != ""
     await client.shutdown_session()
     assert await server.wait() == 0
+    assert client.protocol.writer is not None
+    client.protocol.writer.close()  # pygls leaves that to the garbage collector, which warns in some other test
+    await client.stop()
 
 
 def test_a_port_that_is_taken_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:
