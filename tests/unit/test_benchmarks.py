@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic: who is judged how, who runs when, and that nobody is left behind."""
 
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from tinycopilot.completion.completer import Completer
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 needs_zpaq = pytest.mark.skipif(shutil.which("zpaq") is None, reason="zpaq is not installed")
@@ -285,6 +287,43 @@ def test_afresh_no_file_is_any_help_to_the_next(
     alone = last(packages[-1:], False)
     assert last(packages, True) == pytest.approx(alone, abs=1e-9)
     assert abs(last(packages, False) - alone) > 1e-6
+
+
+def test_both_are_measured_and_said_on_one_line(
+    benchmark: Any,
+    packages: list[Excerpt],
+    pair: ModelPaths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module, root = benchmark("bits_vs_zpaq"), packages[0].workspace.parent
+    entries = [
+        {"file": Path(e.name).relative_to(root).as_posix(), "first": e.first, "last": e.last}
+        | {"sha256": hashlib.sha256(e.text.encode()).hexdigest()}
+        for e in packages
+    ]
+    (tmp_path / "listing.json").write_text(json.dumps(entries))
+    for name, value in {
+        "LISTING": tmp_path / "listing.json",
+        "need_zpaq": lambda: None,
+        "excerpts": lambda _folder: None,
+        "cost_after": lambda _before, text: zpaq_bits.Cost(8 * len(text), b"model"),
+        "plain_model": lambda before: b"another" if b"isfile" in before else b"model",
+    }.items():
+        monkeypatch.setattr(module, name, value)
+    zpaq_bits = benchmark("zpaq_bits")
+    options = ["--model_path", str(pair.model), "--packages", str(root), "--corpus", str(packages[0].workspace)]
+    monkeypatch.setattr(sys, "argv", ["bits_vs_zpaq.py", *options])
+    assert module.main() == 0
+    *lines, report = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["one", "40"], ["two", "30"], ["all", "70"]]
+    figures = json.loads(report)
+    assert set(figures["bits_per_char"]) == {"network", "memory", "mixed", "afresh", "zpaq"}
+    assert figures["bits_per_char"]["zpaq"] == 8.0
+    assert figures["zpaq_m5_would_differ_for"] == ["two"]
+    assert figures["zpaq_read_what_the_network_learned"] is False
+    assert figures["bar"]["met"] == (figures["bits_per_char"]["afresh"] <= 0.88 * 8)
 
 
 def test_ours_is_to_be_below_zpaq_with_weights_afresh(benchmark: Any) -> None:
