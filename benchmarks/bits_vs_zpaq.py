@@ -91,13 +91,15 @@ def learned_text(names: Sequence[str]) -> Learned:
 def with_surroundings(listed: Sequence[Excerpt], memory: WorkspaceMemory) -> Iterator[Excerpt]:
     """Each excerpt, while `memory` holds the rest of its package, and nothing else."""
     surroundings, folder = Surroundings(memory), None
-    for excerpt in listed:
-        if excerpt.workspace != folder:
-            folder = excerpt.workspace
-            surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
-        with surroundings.without_copies_of(excerpt):
-            yield excerpt
-    surroundings.change_to({})
+    try:
+        for excerpt in listed:
+            if excerpt.workspace != folder:
+                folder = excerpt.workspace
+                surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
+            with surroundings.without_copies_of(excerpt):
+                yield excerpt
+    finally:
+        surroundings.change_to({})
 
 
 def our_bits(completer: Completer, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:
@@ -229,17 +231,19 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     listed = from_list(LISTING, arguments.packages.resolve(), None)
     totals, seconds, report = Bits(), dict[str, float](), dict[str, Any]()
     paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
+    if "zpaq" in arguments.only:
+        learned = learned_text(arguments.corpus)
+        report["zpaq_read_what_the_network_learned"] = learned.digest == learned_by(paths.model)
     if "ours" in arguments.only:
         completer = Completer.load(paths, CompleterSettings())
         for name, afresh in (("ours", False), ("ours, weights afresh", True)):
             seconds[name] = counted(name, listed, our_bits(completer, listed, afresh), totals)
     if "zpaq" in arguments.only:
-        learned, other_models = learned_text(arguments.corpus), set[str]()
-        seconds["zpaq"] = counted("zpaq", listed, zpaq_bits(listed, learned.text, arguments.jobs, other_models), totals)
-        report = {
+        found = zpaq_bits(listed, learned.text, arguments.jobs, other_models := set[str]())
+        seconds["zpaq"] = counted("zpaq", listed, found, totals)
+        report |= {
             "zpaq_standard_error": round(standard_error(listed), 5),
             "zpaq_m5_would_differ_for": sorted(other_models),
-            "zpaq_read_what_the_network_learned": learned.digest == learned_by(paths.model),
         }
     n_chars = n_chars_by_package(listed)
     print(table(totals, n_chars))

@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic: who is judged how, who runs when, and that nobody is left behind."""
 
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from tinycopilot.completion.completer import Completer
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 needs_zpaq = pytest.mark.skipif(shutil.which("zpaq") is None, reason="zpaq is not installed")
@@ -287,6 +289,43 @@ def test_afresh_no_file_is_any_help_to_the_next(
     assert abs(last(packages, False) - alone) > 1e-6
 
 
+def test_both_are_measured_and_said_on_one_line(
+    benchmark: Any,
+    packages: list[Excerpt],
+    pair: ModelPaths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module, root = benchmark("bits_vs_zpaq"), packages[0].workspace.parent
+    entries = [
+        {"file": Path(e.name).relative_to(root).as_posix(), "first": e.first, "last": e.last}
+        | {"sha256": hashlib.sha256(e.text.encode()).hexdigest()}
+        for e in packages
+    ]
+    (tmp_path / "listing.json").write_text(json.dumps(entries))
+    for name, value in {
+        "LISTING": tmp_path / "listing.json",
+        "need_zpaq": lambda: None,
+        "excerpts": lambda _folder: None,
+        "cost_after": lambda _before, text: zpaq_bits.Cost(8 * len(text), b"model"),
+        "plain_model": lambda before: b"another" if b"isfile" in before else b"model",
+    }.items():
+        monkeypatch.setattr(module, name, value)
+    zpaq_bits = benchmark("zpaq_bits")
+    options = ["--model_path", str(pair.model), "--packages", str(root), "--corpus", str(packages[0].workspace)]
+    monkeypatch.setattr(sys, "argv", ["bits_vs_zpaq.py", *options])
+    assert module.main() == 0
+    *lines, report = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["one", "40"], ["two", "30"], ["all", "70"]]
+    figures = json.loads(report)
+    assert set(figures["bits_per_char"]) == {"network", "memory", "mixed", "afresh", "zpaq"}
+    assert figures["bits_per_char"]["zpaq"] == 8.0
+    assert figures["zpaq_m5_would_differ_for"] == ["two"]
+    assert figures["zpaq_read_what_the_network_learned"] is False
+    assert figures["bar"]["met"] == (figures["bits_per_char"]["afresh"] <= 0.88 * 8)
+
+
 def test_ours_is_to_be_below_zpaq_with_weights_afresh(benchmark: Any) -> None:
     bar = benchmark("bits_vs_zpaq").bar
     assert bar({"mixed": 80.0, "afresh": 88.0, "zpaq": 100.0})["met"]
@@ -315,33 +354,51 @@ def test_a_session_of_edits_is_the_same_again_and_leaves_the_workspace_as_large(
 
 
 def test_what_was_edited_is_compared_with_what_was_not(benchmark: Any) -> None:
-    contract = benchmark("memory_contract")
-    memory, held = contract.new_memory(), {"a": (CODE[:3_000],), "b": (CODE[3_000:5_000], CODE[5_000:6_000])}
+    in_use = benchmark("memory_in_use")
+    memory, held = in_use.new_memory(), {"a": (CODE[:3_000],), "b": (CODE[3_000:5_000], CODE[5_000:6_000])}
     for name, document in held.items():
         memory.hold(name, *document)
     memory.hold("c", CODE[6_000:6_100])
-    assert contract.n_unequal(memory, held) > 0
+    assert in_use.n_unequal(memory, held, 500) > 0
     memory.drop("c")
-    assert contract.n_unequal(memory, held) == 0
+    assert in_use.n_unequal(memory, held, 500) == 0
+
+
+def test_who_types_is_known_at_each_key(benchmark: Any) -> None:
+    in_use = benchmark("memory_in_use")
+    memory = in_use.new_memory()
+    typing = in_use.type_into(memory, CODE[:5_000])
+    assert (len(typing.key_ms), typing.n_unknown) == (len(in_use.TYPED), 0)
+    memory.hold = lambda *_: None
+    assert in_use.type_into(memory, CODE[:5_000]).n_unknown == len(in_use.TYPED)
+
+
+def measured(*looks: tuple[int, int, float]) -> dict[str, Any]:
+    return {
+        "index": {"s": 3.0, "highest_mb": 120.0},
+        "predict_us": {"settled": {"p95": 20.0}, "unsettled": {"p95": 30.0}},
+        "edits": {
+            "looks": [{"chars": chars, "bytes": n_bytes, "in_use_mb": mb} for chars, n_bytes, mb in looks],
+            "highest_mb": 150.0,
+        },
+        "unknown_keys": 0,
+        "unequal": 0,
+    }
 
 
 @pytest.mark.parametrize(
     ("last_bytes", "last_mb", "unmet"),
-    [(500, 100.0, []), (530, 100.0, ["growth_of_index"]), (500, 106.0, ["growth_of_resident"])],
+    [(500, 50.0, []), (530, 50.0, ["growth_of_index"]), (500, 53.0, ["growth_in_use"])],
 )
 def test_growth_is_measured_by_what_is_held(benchmark: Any, last_bytes: int, last_mb: float, unmet: list[str]) -> None:
-    looks = [{"chars": 100, "bytes": 1_000, "resident_mb": mb} for mb in (80.0, 100.0, 70.0)]
-    looks.append({"chars": 50, "bytes": last_bytes, "resident_mb": last_mb})
-    measured = {
-        "index": {"hold_s": 1.0, "settle_s": 2.0, "highest_mb": 120.0},
-        "predict_us": {"p95": 20.0},
-        "edits": {"looks": looks, "highest_mb": 150.0},
-        "unknown_keys": 0,
-        "unequal": 0,
-    }
-    promises = benchmark("memory_contract").contract(measured)
+    promises = benchmark("memory_contract").contract(measured((100, 1_000, 100.0), (50, last_bytes, last_mb)))
     assert [name for name, promise in promises.items() if not promise["met"]] == unmet
+
+
+def test_the_worst_of_all_phases_is_held_to_the_contract(benchmark: Any) -> None:
+    promises = benchmark("memory_contract").contract(measured((1, 9, 100.0), (1, 9, 100.0)))
     assert promises["resident_mb"]["measured"] == 150.0
+    assert promises["predict_us"]["measured"] == 30.0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
@@ -351,7 +408,6 @@ def test_the_memorys_contract_in_short(tmp_path: Path) -> None:
     report = json.loads(done.stdout.splitlines()[-1])
     assert 990_000 < report["chars"] <= 1_000_000
     assert (report["unequal"], report["compared"], report["unknown_keys"]) == (0, 2_000, 0)
-    assert report["contract"]["growth_of_index"]["met"]
     assert [look["edits"] for look in report["edits"]["looks"]] == [*range(200, 2_001, 200)]
     assert sum(report["edits"]["by_kind"].values()) == 2_200
-    assert list(report["edit_ms"]) == ["5000", "50000", "500000"]
+    assert list(report["key_ms"]) == ["5000", "50000", "500000"]

@@ -1,0 +1,175 @@
+"""A workspace's memory in use, as the product uses it: indexed, asked, typed into, and edited for long."""
+
+import gc
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from edit_session import Session
+from resident import Resident
+from tinycopilot_server.indexing import FIRST_CHARS
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.contexts import DEPTH
+from tinycopilot.completion.memory import Document, WorkspaceMemory, context_of
+from tinycopilot.model.tokenizer import BASIC_CHARACTERS
+
+TYPED = "zq = [vx for vx in wq9(zq, 7) if vx]  # qz\n"
+"""What is typed to measure a key: it stands nowhere else."""
+N_LOOKS = 10
+TRIMMED = (1, 5, 10)
+"""At these looks it is asked, too, what is in use. (That gives back what the C library keeps: not at every look.)"""
+
+
+def new_memory() -> WorkspaceMemory:
+    """An empty one."""
+    return WorkspaceMemory(Alphabet(BASIC_CHARACTERS))
+
+
+def compile_all() -> None:
+    """Use everything, twice: what is compiled, or imported when it is first used, is part of no figure."""
+    memory = new_memory()
+    for _ in range(2):
+        index(memory, {name: f"import os  # {name}\n" * 99 for name in "abc"})
+        type_into(memory, "import os\n" * 99)
+        memory.hold("a", "import os\n", "import re\n")
+        memory.drop("b")
+        prediction_us(memory, ["import os\nimport "])
+
+
+def index(memory: WorkspaceMemory, texts: Mapping[str, str]) -> float:
+    """Hold them all, in the steps in which the server's indexer does; how many seconds that took."""
+    since, n_chars, next_chars = time.thread_time(), 0, FIRST_CHARS
+    settling = memory.begin()
+    for name, text in texts.items():
+        settling.put(name, text, useful_s=0)
+        n_chars += len(text)
+        if n_chars >= next_chars:
+            settling.sort()
+            memory.finish(settling)
+            settling, next_chars = memory.begin(), 4 * n_chars
+    settling.sort()
+    memory.finish(settling)
+    return time.thread_time() - since
+
+
+def contexts(texts: Sequence[str], n: int, seed: int = 0) -> list[str]:
+    """What stands right before `n` places anywhere in them: each character is as likely to be the next."""
+    dice, found = random.Random(seed), []
+    for text in dice.choices(texts, [len(text) for text in texts], k=n):
+        at = dice.randrange(len(text))
+        found.append(text[max(0, at - DEPTH) : at])
+    return found
+
+
+def prediction_us(memory: WorkspaceMemory, befores: Sequence[str]) -> list[float]:
+    """How long each takes."""
+    microseconds = []
+    for context in [context_of(memory.alphabet, before) for before in befores]:
+        since = time.thread_time_ns()
+        memory.predict(context, memory.possible())
+        microseconds.append((time.thread_time_ns() - since) / 1e3)
+    return microseconds
+
+
+@dataclass(frozen=True)
+class Typing:
+    """What it took to type TYPED."""
+
+    prepare_ms: float
+    """Before the first key, in any thread."""
+    key_ms: list[float]
+    """For each key: from the document as it is then to a prediction that knows it."""
+    n_unknown: int
+    """How many keys the prediction did not know."""
+
+
+def type_into(memory: WorkspaceMemory, text: str) -> Typing:
+    """In the middle of a document, which is opened for that, as the server opens a long one."""
+    name, middle, key_ms, n_unknown = "typed into", len(text) // 2, list[float](), 0
+    index(memory, {name: text})
+    since = time.thread_time_ns()
+    page = memory.prepare(name, text)
+    prepare_ms = (time.thread_time_ns() - since) / 1e6
+    memory.offer(name, text, page)
+    for n in range(len(TYPED)):
+        before, key = text[:middle] + TYPED[:n], TYPED[n]
+        then = likelihood(memory, before, key)
+        since = time.thread_time_ns()
+        memory.hold(name, before + key, text[middle:])
+        now = likelihood(memory, before, key)
+        key_ms.append((time.thread_time_ns() - since) / 1e6)
+        n_unknown += now <= then
+    memory.drop(name)
+    return Typing(prepare_ms, key_ms, n_unknown)
+
+
+def likelihood(memory: WorkspaceMemory, before: str, character: str) -> float:
+    """Of `character` after `before`."""
+    p, _ = memory.predict(context_of(memory.alphabet, before), memory.possible())
+    return float(p[memory.alphabet.symbol_of(character) - 1])
+
+
+@dataclass
+class Live:
+    """A memory through a session of edits."""
+
+    memory: WorkspaceMemory
+    session: Session
+    resident: Resident
+    edit_ms: list[float] = field(default_factory=list)
+    """What each edit took, to a prediction that knows it; without settling."""
+    settle_s: list[float] = field(default_factory=list)
+    """What it took to settle, each time that the memory was untidy."""
+    looks: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, n_edits: int) -> None:
+        """All edits, and N_LOOKS at what it takes meanwhile."""
+        for look in range(1, N_LOOKS + 1):
+            done, until = (n_edits * i // N_LOOKS for i in (look - 1, look))
+            self.edit(until - done)
+            self._look(until, look in TRIMMED)
+
+    def edit(self, n_edits: int) -> None:
+        """Some more; the memory settles when it says that it is time."""
+        for name, document in self.session.edits(n_edits):
+            since = time.thread_time_ns()
+            if document is None:
+                self.memory.drop(name)
+            else:
+                self.memory.hold(name, *document)
+                self.memory.predict(context_of(self.memory.alphabet, document[0]), self.memory.possible())
+            self.edit_ms.append((time.thread_time_ns() - since) / 1e6)
+            if self.memory.is_untidy:
+                self.settle_s.append(self._settle())
+
+    def _settle(self) -> float:
+        since = time.thread_time()
+        self.memory.settle()
+        return time.thread_time() - since
+
+    def _look(self, n_done: int, trims: bool) -> None:
+        """After settling, so that looks compare."""
+        self._settle()
+        gc.collect()
+        n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
+        memory = {"bytes": self.memory.n_bytes, "resident_mb": self.resident.mb}
+        in_use = {"in_use_mb": self.resident.in_use_mb()} if trims else {}
+        self.looks.append({"edits": n_done, "settled": len(self.settle_s), "chars": n_chars, **memory, **in_use})
+
+
+def n_unequal(memory: WorkspaceMemory, held: Mapping[str, Document], n_contexts: int) -> int:
+    """In how many of so many places it predicts otherwise than a memory that has never held anything else."""
+    fresh = WorkspaceMemory(memory.alphabet)
+    for name, document in held.items():
+        fresh.hold(name, *document)
+    fresh.settle()
+    n = 0
+    for before in contexts(["".join(document) for document in held.values()], n_contexts, seed=1):
+        context = context_of(memory.alphabet, before)
+        (p, order), (wanted, wanted_order) = (m.predict(context, m.possible()) for m in (memory, fresh))
+        n += order != wanted_order or not np.array_equal(p, wanted)
+    return n

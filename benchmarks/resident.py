@@ -1,0 +1,48 @@
+"""How much memory this process has come to take, as Linux counts it."""
+
+import contextlib
+import ctypes
+import gc
+from pathlib import Path
+
+from corpus_memory import status_bytes
+
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+class Resident:
+    """What is resident beyond what was when this was made."""
+
+    def __init__(self) -> None:
+        give_back()
+        self._first = status_bytes("VmRSS")
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was the highest."""
+        CLEAR_REFS.write_text("5")
+
+    @property
+    def mb(self) -> float:
+        """Now."""
+        return self._more("VmRSS")
+
+    @property
+    def highest_mb(self) -> float:
+        """At the highest, since it was last restarted."""
+        return self._more("VmHWM")
+
+    def _more(self, field: str) -> float:
+        return round((status_bytes(field) - self._first) / 1e6, 1)
+
+    def in_use_mb(self) -> float:
+        """Now, without what the C library keeps of what was freed."""
+        give_back()
+        return self.mb
+
+
+def give_back() -> None:
+    """What is free in this process goes back to the system, if the C library is GNU's."""
+    gc.collect()
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
