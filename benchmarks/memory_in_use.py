@@ -20,8 +20,6 @@ from tinycopilot.model.tokenizer import BASIC_CHARACTERS
 TYPED = "zq = [vx for vx in wq9(zq, 7) if vx]  # qz\n"
 """What is typed to measure a key: it stands nowhere else."""
 N_LOOKS = 10
-TRIMMED = (1, 5, 10)
-"""At these looks it is asked, too, what is in use. (That gives back what the C library keeps: not at every look.)"""
 
 
 def new_memory() -> WorkspaceMemory:
@@ -131,7 +129,7 @@ class Live:
         for look in range(1, N_LOOKS + 1):
             done, until = (n_edits * i // N_LOOKS for i in (look - 1, look))
             self.edit(until - done)
-            self._look(until, look in TRIMMED)
+            self._look(until, is_last=look == N_LOOKS)
 
     def edit(self, n_edits: int) -> None:
         """Some more; the memory settles when it says that it is time."""
@@ -151,13 +149,13 @@ class Live:
         self.memory.settle()
         return time.thread_time() - since
 
-    def _look(self, n_done: int, trims: bool) -> None:
-        """After settling, so that looks compare."""
+    def _look(self, n_done: int, *, is_last: bool) -> None:
+        """After settling, so that looks compare. At the last, what is in use as well: to ask that changes what follows."""
         self._settle()
         gc.collect()
         n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
         memory = {"bytes": self.memory.n_bytes, "resident_mb": self.resident.mb}
-        in_use = {"in_use_mb": self.resident.in_use_mb()} if trims else {}
+        in_use = {"in_use_mb": self.resident.in_use_mb()} if is_last else {}
         self.looks.append({"edits": n_done, "settled": len(self.settle_s), "chars": n_chars, **memory, **in_use})
 
 
