@@ -150,7 +150,7 @@ class Live:
         return time.thread_time() - since
 
     def _look(self, n_done: int, *, is_last: bool) -> None:
-        """After settling, so that looks compare. At the last, what is in use as well: to ask that changes what follows."""
+        """After settling, so that looks compare. What is in use is asked at the last: to ask changes what follows."""
         self._settle()
         gc.collect()
         n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
