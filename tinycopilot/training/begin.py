@@ -22,7 +22,7 @@ from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.measure import bits_per_char
-from tinycopilot.training.pace import chars_in
+from tinycopilot.training.pace import SETTLED_AFTER, chars_in
 from tinycopilot.training.recipe import CONV_WIDTH, SIZES, WINDOW, Plan, Recipe, stages_for
 from tinycopilot.training.saving import check_writable
 
@@ -140,12 +140,12 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
         n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_learner(run, device, crew), reader, crew)
-        plan = Plan.over(n_chars, stages, provisional=True)
+        plan = Plan.over(n_chars, stages, settled_after=SETTLED_AFTER)
         run = dataclasses.replace(run, plan=plan)
     say(
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
         f"{shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
-        f"{'about ' if plan.provisional else ''}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
+        f"{'about ' * bool(plan.settled_after)}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
     )
     return run
 

@@ -121,7 +121,7 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     if corpus.digest != data["corpus_digest"]:
         raise UserError("its text is not the one that it was begun with; give it up")
     stages = tuple(Stage(*stage) for stage in data["plan"]["stages"])
-    plan = Plan(stages, tuple(data["plan"]["steps"]), data["plan"]["provisional"])
+    plan = Plan(stages, tuple(data["plan"]["steps"]), tuple(data["plan"]["settled_after"]), data["plan"]["settled_at"])
     run = Run(
         asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
         shape=GPTConfig(**data["shape"]), recipe=Recipe(**data["recipe"]), plan=plan, facts=data["facts"],

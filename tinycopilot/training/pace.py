@@ -16,9 +16,10 @@ STEPS_SHARE = 0.94
 TRIAL_SHARE = 0.015
 """And so much for trying: a few steps alone were up to a fifth off."""
 LEAST_TRIED = 3
-SETTLED_SHARE = 0.2
-"""After so much of a run its length is settled: a machine may be slower or quicker for the seconds of a trial. Until
-then, and for as long again, the rate is flat: how long the run will be makes no difference yet (optim.py)."""
+SETTLED_AFTER = (0.2, 0.1, 0.1)
+"""After so much of a run, and so much more, and more, its length is settled anew: a machine may be slower or quicker
+for the seconds of a trial, or for the first minutes. Until then the rate is flat: how long the run will be makes no
+difference yet (optim.py)."""
 
 
 def chars_in(
@@ -42,18 +43,19 @@ def chars_in(
 
 
 def settled(plan: Plan, seconds: float, log: TrainLog) -> Plan:
-    """`plan`, whose first steps were taken, as long as fits into `seconds` at the speed of the later ones of them.
+    """`plan`, whose first steps were taken, as long as fits into `seconds` at the speed of the last quarter of them.
 
     At least one step more.
     """
-    before, now = log.blocks[(len(log.blocks) - 1) // 2], log.blocks[-1]
+    before, now = log.blocks[(len(log.blocks) - 1) * 3 // 4], log.blocks[-1]
     if before is now:
         chars_per_s = now.chars / now.seconds
     else:
         chars_per_s = (now.chars - before.chars) / (now.seconds - before.seconds)
     left_s = seconds * (STEPS_SHARE - TRIAL_SHARE) - log.seconds
     one_step = max(stage.batch * stage.window for stage in plan.stages)
-    return Plan.over(log.n_chars + max(one_step, left_s * chars_per_s), plan.stages)
+    n_chars = log.n_chars + max(one_step, left_s * chars_per_s)
+    return Plan.over(n_chars, plan.stages, settled_at=log.n_steps, settled_after=plan.settled_after[1:])
 
 
 def _n_tried(seconds: float, seconds_per_step: float) -> int:

@@ -69,18 +69,27 @@ class Plan:
     stages: tuple[Stage, ...]
     steps: tuple[int, ...]
     """How many steps each stage has."""
-    provisional: bool = False
-    """How many fit into the minutes that were given will be known better after the first ones (pace.py)."""
+    settled_after: tuple[float, ...] = ()
+    """How many fit into the minutes that were given will be known better after so much of it, and so much more."""
+    settled_at: int = 0
+    """The step after which that was settled last (pace.py)."""
 
     @classmethod
-    def over(cls, n_chars: float, stages: Sequence[Stage], *, provisional: bool = False) -> "Plan":
+    def over(
+        cls, n_chars: float, stages: Sequence[Stage], *, settled_after: Sequence[float] = (), settled_at: int = 0
+    ) -> "Plan":
         """The plan that reads about `n_chars` characters, in at least one step; the last stage has no end."""
         steps, left = list[int](), n_chars
         for stage in stages:
             steps.append(round(min(left, stage.n_chars) / (stage.batch * stage.window)))
             left -= min(left, stage.n_chars)
         steps[0] += sum(steps) == 0
-        return cls(tuple(stages), tuple(steps), provisional)
+        return cls(tuple(stages), tuple(steps), tuple(settled_after), settled_at)
+
+    @property
+    def next_settled_at(self) -> int:
+        """The step after which its length is to be settled again, while there are `settled_after`."""
+        return self.settled_at + max(1, round(self.settled_after[0] * self.n_steps))
 
     def looks(self, n_look_chars: int) -> set[int]:
         """After which steps the held-out text is measured, `n_look_chars` at a time.

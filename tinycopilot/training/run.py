@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.outcome import hand_over
-from tinycopilot.training.pace import SETTLED_SHARE, settled
+from tinycopilot.training.pace import settled
 from tinycopilot.training.progress import TerminalProgress
 from tinycopilot.training.recipe import Plan
 from tinycopilot.training.tensorboard import TensorBoardObserver
@@ -82,9 +83,9 @@ def learn(
         def take_steps(plan: Plan, until: int) -> None:
             train(learner, plan, reader, look, plan.looks(len(sample)), observer, crew, until)
 
-        if run.plan.provisional:
-            take_steps(run.plan, max(1, round(SETTLED_SHARE * run.plan.n_steps)))
-            plan = crew.answer(lambda: settled(run.plan, 60 * run.asked["minutes"], learner.log))
+        while run.plan.settled_after:
+            take_steps(run.plan, run.plan.next_settled_at)
+            plan = crew.answer(partial(settled, run.plan, 60 * run.asked["minutes"], learner.log))
             observer.planned(plan)
             run = dataclasses.replace(run, plan=plan)
         take_steps(run.plan, run.plan.n_steps)
