@@ -8,7 +8,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba.extending import intrinsic, register_jitable
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -16,3 +17,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     with contextlib.suppress(RuntimeError):  # there may be no place on disk that can be written
         return njit(cache=True, nogil=True)(function)
     return njit(nogil=True)(function)
+
+
+@intrinsic
+def _pointer(_context: Any, address: Any) -> Any:
+    def to_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(address), to_pointer
+
+
+@register_jitable
+def array_at(address, shape, dtype):  # type: ignore[no-untyped-def]
+    """In a compiled function: the array of that shape and type whose numbers begin at an address."""
+    return carray(_pointer(address), shape, dtype)  # type: ignore[call-arg]  # (the first is the compiler's)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.compiled import compiled
+from tinycopilot.completion.compiled import array_at, compiled
 
 Symbols = NDArray[np.uint16]
 """A text as numbers: BREAK, or what an Alphabet calls its characters."""
@@ -28,6 +28,10 @@ STRIDE: Final = 1024
 _ORDERS = np.array(ORDERS)
 _INSERTION: Final = 12  # as few positions are sorted by insertion
 _SEARCH_COST: Final = 8  # to find a position among the sorted ones costs so many times what sorting it costs
+
+
+Header = tuple[int, ...]
+"""Where an index is in memory, and how it is counted: for a loop over many that never comes back to Python."""
 
 
 class ContextIndex:
@@ -82,23 +86,25 @@ class ContextIndex:
             edited._until = _counts_spliced(until, self._next, edited._next, gone, places, self._stride)
         return edited
 
-    def count(self, context: Symbols, counts: NDArray[np.int64], sign: int = 1) -> None:
-        """Add to row i of `counts`, (len(ORDERS), n), how often each symbol followed ORDERS[i] ones, `sign` times.
+    def header(self, sign: int, place: int | None) -> Header:
+        """One row for `count_all`; it is good for as long as this index is kept.
 
-        `context` is at most DEPTH symbols, none of them a BREAK; where it is shorter than an order, or was never seen,
-        nothing is added to that row or the ones below.
+        What is counted in it is added `sign` times. At `place` no context reaches over: as if there were a BREAK, but
+        one that can be moved at no cost.
         """
-        _add_counts(
-            self._symbols, self._positions, self._next, self._until, self._stride, context, _ORDERS, counts, sign
-        )
+        arrays = (self._symbols, self._positions, self._next, self._until)
+        sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
+        return (sign, -1 if place is None else place, *(array.ctypes.data for array in arrays), *sizes)
 
 
-def subtract_across(symbols: Symbols, place: int, context: Symbols, counts: NDArray[np.int64], sign: int = 1) -> None:
-    """Take from `counts` what ContextIndex.count finds in contexts that reach over `place` in the text `symbols`.
+def count_all(headers: NDArray[np.int64], context: Symbols, counts: NDArray[np.int64]) -> None:
+    """In all indexes of these headers, (n, len(Header)): how often each symbol followed `context`.
 
-    As if there were a BREAK, but one that can be moved at no cost.
+    It is added to row i of `counts`, (len(ORDERS), n_symbols), for the last ORDERS[i] symbols of `context`, which is at
+    most DEPTH symbols, none of them a BREAK. Where it is shorter than an order, or was never seen, nothing is added to
+    that row or the ones below.
     """
-    _subtract_across(symbols, place, context, _ORDERS, counts, sign)
+    _count_all(headers, context, _ORDERS, counts)
 
 
 @compiled
@@ -315,7 +321,7 @@ def _bound(symbols, positions, low, high, context, known, order, after):  # type
 
 @compiled
 def _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign):  # type: ignore[no-untyped-def]
-    """What `ContextIndex.count` does."""
+    """What `count_all` does in one index, as if it had no `place`."""
     low, high, known = 0, len(positions), 0
     for row, order in enumerate(orders):
         if order > len(context):
@@ -340,7 +346,7 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
 
 @compiled
 def _subtract_across(symbols, place, context, orders, counts, sign):  # type: ignore[no-untyped-def]
-    """What `subtract_across` does."""
+    """Take from `counts` what `_add_counts` finds in contexts that reach over `place` in the text `symbols`."""
     n = len(context)
     for row, order in enumerate(orders):
         if order > n:
@@ -350,3 +356,16 @@ def _subtract_across(symbols, place, context, orders, counts, sign):  # type: ig
             for depth in range(1, order + 1):
                 same &= symbols[position - depth] == context[n - depth]
             counts[row, symbols[position]] -= sign * int(same)
+
+
+@compiled
+def _count_all(headers, context, orders, counts):  # type: ignore[no-untyped-def]
+    """What `count_all` does."""
+    for i in range(len(headers)):
+        sign, place, symbols_at, positions_at, next_at, until_at, n_symbols, n, n_rows, n_columns, stride = headers[i]
+        symbols = array_at(symbols_at, n_symbols, np.uint16)
+        positions, following = array_at(positions_at, n, np.int32), array_at(next_at, n, np.uint16)
+        until = array_at(until_at, (n_rows, n_columns), np.int32)
+        _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign)
+        if place >= 0:
+            _subtract_across(symbols[DEPTH:], place, context, orders, counts, sign)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.compiled import compiled
-from tinycopilot.completion.contexts import DEPTH, ORDERS, Symbols
+from tinycopilot.completion.contexts import DEPTH, ORDERS, Symbols, count_all
 from tinycopilot.completion.settling import Settling
 from tinycopilot.completion.shelves import Page, Shelf, symbols_of
 from tinycopilot.model.tokenizer import DOCUMENT_START
@@ -76,6 +76,9 @@ class WorkspaceMemory:
         self._useful_s: dict[str, float] = {}  # of all that is held
         self._meanwhile: set[str] = set()  # names of what was changed here since `begin`
         self._possible: NDArray[np.bool_] | None = None
+        self._headers: NDArray[np.int64] | None = None  # of the pages as they are, which is kept until they change
+        self.edition = 0
+        """How often something has changed but the document that was looked at last."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._new or (name in self._settled and name not in self._gone)
@@ -102,6 +105,7 @@ class WorkspaceMemory:
         """
         text, is_looked_at = "".join(document), len(document) > 1
         page = self._page_of(name, text)
+        self.edition += name != self._here
         if is_looked_at:
             self._at_hand.pop(name, None)  # to be the last
         if is_looked_at or name in self._at_hand:
@@ -114,6 +118,7 @@ class WorkspaceMemory:
         """Remove a document, if it is there."""
         self._useful_s.pop(name, None)
         self._at_hand.pop(name, None)
+        self.edition += 1
         self._change(name, None)
 
     def alone(self, name: str) -> "WorkspaceMemory":
@@ -166,11 +171,15 @@ class WorkspaceMemory:
             if page is not None:
                 self._new[name] = page
         self._meanwhile.add(name)
-        self._possible = None
+        self._possible = self._headers = None
+
+    @property
+    def _here(self) -> str | None:
+        """The document that was looked at last."""
+        return next(reversed(self._at_hand), None)
 
     def _forget(self) -> None:
-        here = next(reversed(self._at_hand), None)
-        while self.n_chars > self.max_chars and (others := self._useful_s.keys() - {here}):
+        while self.n_chars > self.max_chars and (others := self._useful_s.keys() - {self._here}):
             self.drop(min(others, key=lambda name: self._useful_s[name]))
 
     def begin(self) -> Settling:
@@ -194,7 +203,8 @@ class WorkspaceMemory:
             self._change(name, page)
         useful_s = settling.useful_s | {name: self._useful_s[name] for name in mine if name in self._useful_s}
         self._useful_s = {name: s for name, s in useful_s.items() if name in self}
-        self._possible = None
+        self._possible = self._headers = None
+        self.edition += 1
         self._forget()
 
     def settle(self) -> None:
@@ -209,8 +219,8 @@ class WorkspaceMemory:
         `context` is the last DEPTH symbols, or fewer; `possible` says which characters are, as the method of that name.
         """
         counts = np.zeros((len(ORDERS), len(possible)), np.int64)
-        for page, sign in self._signed():
-            page.count(context, counts, sign)
+        if len(headers := self._all_headers()):
+            count_all(headers, context, counts)
         p, n_seen = interpolated(counts, possible, _DISCOUNTS)
         return p, ORDERS[n_seen - 1] if n_seen else 0
 
@@ -220,6 +230,11 @@ class WorkspaceMemory:
             yield self._settled, 1
         yield from ((page, 1) for page in self._new.values())
         yield from ((page, -1) for page in self._gone.values())
+
+    def _all_headers(self) -> NDArray[np.int64]:
+        if self._headers is None:
+            self._headers = np.array([page.header(sign) for page, sign in self._signed()], np.int64)
+        return self._headers
 
     def possible(self) -> NDArray[np.bool_]:
         """Which characters may come next, (A + 1,): the network's, those held, and the one for all others."""

@@ -7,11 +7,10 @@ before that by whoever wants it done in another thread.
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinycopilot.completion.alike import n_same_at_end, n_same_at_start
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.contexts import BREAK, ContextIndex, Symbols, subtract_across
+from tinycopilot.completion.contexts import BREAK, ContextIndex, Header, Symbols
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 NOTHING = np.zeros(0, np.uint16)
@@ -50,11 +49,9 @@ class Page:
         """The memory that its index takes, if there is one yet."""
         return self._index.n_bytes if self._index is not None else 0
 
-    def count(self, context: Symbols, counts: NDArray[np.int64], sign: int) -> None:
-        """What ContextIndex.count does, but for contexts that reach over the cursor."""
-        self.index.count(context, counts, sign)
-        if self.place is not None:
-            subtract_across(self.symbols, self.place, context, counts, sign)
+    def header(self, sign: int) -> Header:
+        """For `count_all`, which adds what it counts in this page `sign` times."""
+        return self.index.header(sign, self.place)
 
     def with_cursor(self, n_before: int) -> "Page":
         """The same text, with the cursor behind so many of its characters."""
