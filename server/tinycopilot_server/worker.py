@@ -115,12 +115,22 @@ class Worker:
             if name is not None and self._remembers and completer.learn_from_key(before, after, name):
                 self._is_saved = False
             try:
-                return completer.suggest(before, after, job.cancelled.is_set, document=name)
+                suggestion = completer.suggest(before, after, job.cancelled.is_set, document=name)
+                if suggestion is not None and not self._is_closed:
+                    self._thread.submit(self._work_ahead, completer, job)
+                return suggestion
             except Cancelled:
                 log.debug("superseded or cancelled: %s", job.key)
                 return None
             finally:
                 self._see_to_the_rest(completer)
+
+    def _work_ahead(self, completer: "Completer", job: Job) -> None:
+        """In the thread, until there is another question."""
+        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _load)
+
+        with contextlib.suppress(Cancelled):
+            completer.work_ahead(job.cancelled.is_set)
 
     def _see_to_the_rest(self, completer: "Completer") -> None:
         """What others do in their threads, now and then."""

@@ -1,6 +1,10 @@
 """Decoding and the Completer against their definition: plain greedy decoding, everything read again each time."""
 
+import copy
 import itertools
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +13,14 @@ from hypothesis import strategies as st
 from networks import EVERYTHING as ALL
 
 from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.decode import Reader, decode, network_alone, network_log_probs, plain_decode
+from tinycopilot.completion.decode import (
+    Reader,
+    decode,
+    network_alone,
+    network_log_probs,
+    no_draft,
+    plain_decode,
+)
 from tinycopilot.completion.stopping import take
 from tinycopilot.completion.workspace import Workspace
 from tinycopilot.model.gpt import TinyGPT
@@ -24,8 +35,8 @@ def plain(model: TinyGPT, tokenizer: SimpleTokenizer, text: str) -> list[tuple[s
     return list(itertools.islice(decoded, N))
 
 
-def fast(reader: Reader, text: str) -> list[tuple[str, float]]:
-    return list(itertools.islice(decode(reader, network_alone(reader.tokenizer.alphabet), text), N))
+def fast(reader: Reader, text: str, draft: Callable[[str], str] = no_draft) -> list[tuple[str, float]]:
+    return list(itertools.islice(decode(reader, network_alone(reader.tokenizer.alphabet), text, draft=draft), N))
 
 
 def assert_same(quick: list[tuple[str, float]], slow: list[tuple[str, float]]) -> None:
@@ -41,6 +52,47 @@ def test_decode_equals_plain_decode_whatever_was_read_before(
     reader = Reader(model, tokenizer)
     for text in texts:
         assert_same(fast(reader, text), plain(model, tokenizer, text))
+
+
+GUESS = st.tuples(st.integers(0, 9), st.text(alphabet="ab c(\n)=e", max_size=9))
+
+
+def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far: str) -> str:
+    """The next guess of what goes on after `so_far`, where `comes` is what comes after the first `n_chars`."""
+    n_right, wrong = next(coming)
+    return comes[len(so_far) - n_chars :][:n_right] + wrong
+
+
+@settings(max_examples=50)
+@given(texts=st.lists(TEXT, min_size=1, max_size=3), guesses=st.lists(GUESS, min_size=1, max_size=8))
+def test_drafts_change_nothing_however_right_or_wrong_they_are(
+    model: TinyGPT, tokenizer: SimpleTokenizer, texts: list[str], guesses: list[tuple[int, str]]
+) -> None:
+    """Each guess: so many characters of what comes, and then something."""
+    model = copy.deepcopy(model).double()
+    reader = Reader(model, tokenizer)
+    for text in texts:
+        wanted = plain(model, tokenizer, text)
+        comes, coming = "".join(character for character, _ in wanted), itertools.cycle(guesses)
+        assert_same(fast(reader, text, partial(guessed, coming, len(text), comes)), wanted)
+
+
+def test_a_right_draft_saves_a_forward_for_each_character(
+    model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, n_forwards = Reader(model, tokenizer), 0
+    comes = "".join(character for character, _ in plain(model, tokenizer, "ab"))
+    extend = reader.extend
+
+    def counted(characters: str) -> torch.Tensor:
+        nonlocal n_forwards
+        n_forwards += 1
+        return extend(characters)
+
+    monkeypatch.setattr(reader, "extend", counted)
+    decoded = fast(reader, "ab", lambda so_far: comes[len(so_far) - 2 :][:3])
+    assert "".join(character for character, _ in decoded) == comes
+    assert n_forwards == math.ceil(N / 4)  # three are drafted with what is read
 
 
 EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))

@@ -1,11 +1,13 @@
 """Completer: one suggestion for the text on both sides of a cursor. The server, the demo and the tests all ask it."""
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 import torch
 
-from tinycopilot.completion.decode import Reader, decode, never
+from tinycopilot.completion.decode import Decoded, Reader, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
 from tinycopilot.completion.tidy import has_room, without_what_follows
@@ -13,6 +15,25 @@ from tinycopilot.completion.workspace import Workspace
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
+
+SPARE_FORKS: Final = 2
+"""So many beginnings more than alternatives that are wanted are gone on with: some come to nothing, or to the same."""
+
+
+class Place(NamedTuple):
+    """A document, and the text on both sides of the cursor in it, with plain line ends."""
+
+    document: str | None
+    before: str
+    after: str
+
+
+class FoundAhead(NamedTuple):
+    """What is to be suggested at a place, as long as the memory is of this edition."""
+
+    place: Place | None = None
+    suggestion: Suggestion | None = None
+    edition: int = 0
 
 
 class Completer:
@@ -34,8 +55,9 @@ class Completer:
         self.workspace = Workspace(tokenizer.alphabet, max_chars=max_workspace_chars)
         self._reader = Reader(model, tokenizer)
         self._keys = Keys()
-        # document, before, after, what was suggested there
-        self._shown: tuple[str | None, str, str, Suggestion] | None = None
+        self._shown: tuple[Place, Suggestion] | None = None  # what was suggested last, and where
+        self._current: tuple[Place, Suggestion] | None = None  # what is left of it here
+        self._found_ahead = FoundAhead()
 
     @classmethod
     def load(cls, paths: ModelPaths, settings: CompleterSettings, max_workspace_chars: float = math.inf) -> "Completer":
@@ -69,7 +91,7 @@ class Completer:
         """
         before, after = _plain_line_ends(before), _plain_line_ends(after)
         character = self._keys.typed(document, before, after)
-        rest = self._rest_of_shown(before[:-1], after, document) if character else None
+        rest = self._rest_of_shown(Place(document, before[:-1], after)) if character else None
         if not character or (rest is not None and rest.text == character):
             return False
         return self.workspace.learn(document, before[:-1], after, character)
@@ -84,19 +106,80 @@ class Completer:
         """
         if not has_room(after):
             return None
-        before, after = _plain_line_ends(before), _plain_line_ends(after)
-        if rest := self._rest_of_shown(before, after, document):
-            return rest
-        if document is None:
+        place = Place(document, _plain_line_ends(before), _plain_line_ends(after))
+        suggestion = self._rest_of_shown(place)
+        if suggestion is None:
+            suggestion = self._found_ahead.suggestion if self._is_ahead(place) else self._find(place, cancelled)
+            self._shown = (place, suggestion) if suggestion else None
+        self._current = (place, suggestion) if suggestion else None
+        return suggestion
+
+    def _find(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
+        if place.document is None:
             self.workspace.look_away()
         else:
-            self.workspace.look_at(document, before, after)
-        suggestion = take(decode(self._reader, self.workspace.likeliest, before, cancelled), self.settings)
-        if suggestion is not None:
-            text = without_what_follows(suggestion.text, before, after)
-            suggestion = Suggestion(text, suggestion.confidence) if is_worth_showing(text) else None
-        self._shown = (document, before, after, suggestion) if suggestion else None
-        return suggestion
+            self.workspace.look_at(place.document, place.before, place.after)
+        return self._tidied(take(self._decoded(place.before, cancelled), self.settings), place)
+
+    def _decoded(self, text: str, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
+        return decode(self._reader, self.workspace.likeliest, text, cancelled, self.workspace.draft)
+
+    def _tidied(self, suggestion: Suggestion | None, place: Place) -> Suggestion | None:
+        if suggestion is None:
+            return None
+        text = without_what_follows(suggestion.text, place.before, place.after)
+        return Suggestion(text, suggestion.confidence) if is_worth_showing(text) else None
+
+    def alternatives(self, n: int, cancelled: Callable[[], bool] = never) -> list[Suggestion]:
+        """Up to `n` more suggestions in the place of the last one, each different. Raises Cancelled.
+
+        Each parts from it at one of the characters where it was least sure: with what was second there, and what is
+        likeliest after that.
+        """
+        if self._current is None:
+            return []
+        place, shown = self._current
+        if not self.workspace.is_at(*place):
+            self._find(place, cancelled)
+        found = list[Suggestion]()
+        for fork in self._forks(place, shown)[: n + SPARE_FORKS]:
+            after_fork = self._decoded(place.before + fork.text, cancelled)
+            taken = take(itertools.chain(((character, 0.0) for character in fork.text), after_fork), self.settings)
+            suggestion = self._tidied(taken, place)
+            if suggestion and not any(other.text.startswith(suggestion.text) for other in (shown, *found)):
+                found.append(Suggestion(suggestion.text, suggestion.confidence * fork.confidence))
+            if len(found) == n:
+                break
+        return found
+
+    def _forks(self, place: Place, shown: Suggestion) -> list[Suggestion]:
+        """Beginnings that part from a suggestion in their last character, the likeliest first."""
+        forks, log_p = list[Suggestion](), 0.0
+        for i in range(len(shown.text)):
+            if (likeliest := self.workspace.two_likeliest(place.before + shown.text[:i])) is None:
+                break
+            (_, log_p_best), (second, log_p_second) = likeliest
+            forks.append(Suggestion(shown.text[:i] + second, math.exp(log_p + log_p_second)))
+            log_p += log_p_best
+        return sorted(forks, key=lambda fork: -fork.confidence)
+
+    def work_ahead(self, cancelled: Callable[[], bool] = never) -> None:
+        """Find what is to be suggested when the last suggestion is accepted, while nobody waits. Raises Cancelled.
+
+        It is kept as long as nothing else changes in the workspace. (Whoever accepts a word is shown the rest.)
+        """
+        if self._current is None:
+            return
+        place, shown = self._current
+        then = place._replace(before=place.before + shown.text)
+        if not self._is_ahead(then):
+            with self.workspace.looking_elsewhere():
+                self._found_ahead = FoundAhead(then, self._find(then, cancelled), self.workspace.memory.edition)
+
+    def _is_ahead(self, place: Place) -> bool:
+        """Whether what is to be suggested there was found ahead, and nothing else has changed since."""
+        ahead = self._found_ahead
+        return (ahead.place, ahead.edition) == (place, self.workspace.memory.edition)
 
     def typed(self, character: str, before: str, after: str = "", document: str = "") -> dict[str, float]:
         """`character` was typed after `before`: learn from it, and say what it cost, -log2 p, by whose prediction."""
@@ -104,14 +187,14 @@ class Completer:
         self.workspace.look_at(document, before, after)
         return self.workspace.bits_of(self._reader.read(before), before, character)
 
-    def _rest_of_shown(self, before: str, after: str, document: str | None) -> Suggestion | None:
+    def _rest_of_shown(self, place: Place) -> Suggestion | None:
         """What is left of the last suggestion, if all that was typed since is its beginning."""
         if self._shown is None:
             return None
-        then_document, then_before, then_after, shown = self._shown
-        n_typed = len(before) - len(then_before)
-        same_place = 0 <= n_typed < len(shown.text) and (document, after) == (then_document, then_after)
-        along = same_place and before == then_before + shown.text[:n_typed]
+        then, shown = self._shown
+        n_typed = len(place.before) - len(then.before)
+        same_place = 0 <= n_typed < len(shown.text) and (place.document, place.after) == (then.document, then.after)
+        along = same_place and place.before == then.before + shown.text[:n_typed]
         return Suggestion(shown.text[n_typed:], shown.confidence) if along else None
 
 

@@ -1,6 +1,7 @@
 """The decoding loop: the plain one, which is the definition, and the one that reads each character only once."""
 
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -9,8 +10,9 @@ from tinycopilot.completion.alike import n_same_at_start
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
-PIECE_CHARS = 64
-"""A long text is read in pieces of this many characters: between two of them, reading can be cancelled."""
+PIECE_CHARS = 128
+"""A long text is read in pieces of this many characters: between two of them, reading can be cancelled. (Smaller ones
+answer a new question sooner, and take longer in all: LOG.md.)"""
 
 Decoded = tuple[str, float]
 """One decoded character and its log-probability (natural)."""
@@ -26,6 +28,11 @@ class Cancelled(Exception):  # noqa: N818 (it is no error)
 def never() -> bool:
     """The `cancelled` of who never cancels."""
     return False
+
+
+def no_draft(_text: str) -> str:
+    """The `draft` of who never guesses."""
+    return ""
 
 
 def plain_decode(next_log_probs: Callable[[str], Tensor], choose: Choose, text: str) -> Iterator[Decoded]:
@@ -61,16 +68,33 @@ def network_log_probs(model: TinyGPT, tokenizer: SimpleTokenizer) -> Callable[[s
     return next_log_probs
 
 
-def decode(reader: "Reader", choose: Choose, text: str, cancelled: Callable[[], bool] = never) -> Iterator[Decoded]:
-    """What `plain_decode` gives, at the price of one position a character. Raises Cancelled before the next forward."""
-    log_probs = reader.read(text, cancelled)
+def decode(
+    reader: "Reader",
+    choose: Choose,
+    text: str,
+    cancelled: Callable[[], bool] = never,
+    draft: Callable[[str], str] = no_draft,
+) -> Iterator[Decoded]:
+    """What `plain_decode` gives, at the price of one forward for each draft that is right, and one character more.
+
+    `draft` guesses how a text goes on (speculative decoding, Leviathan et al. 2023): the network reads the guess at
+    once with the character before it, and what it says after each is used as long as the guess was right. Raises
+    Cancelled before the next forward.
+    """
+    drafted = draft(text)
+    rows = reader.read_on(text, drafted, cancelled)  # log p(next) after the text, and after each drafted character
     while True:
-        character, log_prob = choose(log_probs, text)
-        yield character, log_prob
-        text += character
+        for n_right, (log_probs, guess) in enumerate(zip_longest(rows, drafted)):  # noqa: B007 (used below)
+            character, log_prob = choose(log_probs, text)
+            yield character, log_prob
+            text += character
+            if character != guess:
+                break
         if cancelled():
             raise Cancelled
-        log_probs = reader.extend(character)
+        reader.take_back(len(drafted) - n_right)
+        drafted = draft(text)
+        rows = reader.extend(character + drafted)
 
 
 class Reader:
@@ -91,8 +115,15 @@ class Reader:
         self._base = base  # the offset in the text at which reading began
         self._seen = ""  # the characters read since: the cache's positions, one each
 
-    def read(self, text: str, cancelled: Callable[[], bool] = never) -> Tensor:
-        """log p(next | text), (V,). Raises Cancelled between two pieces; what was read by then stays."""
+    def read(self, text: str) -> Tensor:
+        """log p(next | text), (V,)."""
+        return self.read_on(text, "", never)[0]
+
+    def read_on(self, text: str, drafted: str, cancelled: Callable[[], bool]) -> Tensor:
+        """log p(next), (1 + len(drafted), V): after `text`, and after each of a few characters that may follow.
+
+        Raises Cancelled between two pieces; what was read by then stays.
+        """
         text = DOCUMENT_START + text
         kept, afresh_from = self._kept(text), max(0, len(text) - self._model.config.reach - self._cache.spare)
         if kept is None or self._base + kept < afresh_from:  # what lies before that need not be read
@@ -103,14 +134,21 @@ class Reader:
         for first in range(self._base + kept, len(text), PIECE_CHARS):
             if cancelled():
                 raise Cancelled
-            log_probs = self.extend(text[first : first + PIECE_CHARS])
-        return log_probs
+            is_last = first + PIECE_CHARS >= len(text)
+            log_probs = self.extend(text[first : first + PIECE_CHARS] + drafted * is_last)
+        return log_probs[-1 - len(drafted) :]
 
     def extend(self, characters: str) -> Tensor:
-        """Read on: log p(next), (V,), after at least one more character."""
+        """Read on: log p(next), (len(characters), V), after each of at least one more character."""
         logits = self._model.prefill(self.tokenizer.encode(characters), self._cache)
         self._seen += characters
         return logits.log_softmax(-1)
+
+    def take_back(self, n: int) -> None:
+        """As if the last `n` characters, few, had not been read."""
+        kept = len(self._seen) - n
+        self._cache.truncate(kept)
+        self._seen = self._seen[:kept]
 
     def _kept(self, text: str) -> int | None:
         """With how many of the seen characters `text` begins, its last one excepted; None: it must be read afresh."""

@@ -44,6 +44,20 @@ INITIAL: Final[Mapping[Key, Row]] = {
 
 
 @dataclass(frozen=True)
+class Recalled:
+    """What is remembered of a context, before the network is asked."""
+
+    rows: NDArray[np.float64]
+    """(2, A + 1): log p of workspace and file, by symbol from 1 on and, last, of all other characters."""
+    possible: NDArray[np.bool_]
+    """Which characters may come next, (A + 1,)."""
+    order: int
+    """How long the longest context is that the workspace's memory has seen; 0: none, and the network is right alone."""
+    kind: str
+    """Of the last character, one of KINDS."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What may come next, by symbol from 1 on and, last, all other characters: (A + 1,)."""
 
@@ -51,9 +65,9 @@ class Prediction:
     rows: NDArray[np.float64]
     """(3, A + 1): log p of network, workspace and file."""
     order: int
-    """How long the longest context is that the workspace's memory has seen; 0: none, and the network is right alone."""
+    """As it was recalled."""
     kind: str
-    """Of the last character, one of KINDS."""
+    """As it was recalled."""
 
 
 class Mixture:
@@ -62,21 +76,20 @@ class Mixture:
     def __init__(self, weights: Mapping[Key, Row] = INITIAL) -> None:
         self.weights = {key: np.array(weights[key]) for key in INITIAL}
 
-    def predict(
-        self, network: NDArray[np.float64], memory: WorkspaceMemory, file: WorkspaceMemory, context: Symbols
-    ) -> Prediction:
-        """After `context`; `network` is log p of what the network knows, (V,), its unknown last."""
-        possible = memory.possible()
-        log_p_net = spread(network, possible)
-        p_mem, order = memory.predict(context, possible)
-        p_file, _ = file.predict(context, possible)
-        rows = np.stack([log_p_net, _log(p_mem), _log(p_file)])
-        kind = kind_of(memory.alphabet.character_of(context[-1]))
-        log_probs = _mixed(rows, self._weights_for(order, kind), possible) if order else log_p_net
-        return Prediction(log_probs, rows, order, kind)
+    def predict(self, network: NDArray[np.float64], recalled: Recalled) -> Prediction:
+        """All three mixed; `network` is log p of what the network knows, (V,), its unknown last."""
+        log_p_net = spread(network, recalled.possible)
+        rows = np.vstack((log_p_net, recalled.rows))
+        seen = recalled.order > 0
+        log_probs = _mixed(rows, self._weights_for(recalled), recalled.possible) if seen else log_p_net
+        return Prediction(log_probs, rows, recalled.order, recalled.kind)
 
-    def _weights_for(self, order: int, kind: str) -> NDArray[np.float64]:
-        return np.clip(self.weights[order] + self.weights[kind], 0, MAX_WEIGHT)
+    def guess(self, recalled: Recalled) -> NDArray[np.float64]:
+        """The same without the network: log p, (A + 1,), by the two memories alone, where they know the context."""
+        return _mixed(recalled.rows, self._weights_for(recalled)[1:], recalled.possible)
+
+    def _weights_for(self, recalled: Recalled) -> NDArray[np.float64]:
+        return np.clip(self.weights[recalled.order] + self.weights[recalled.kind], 0, MAX_WEIGHT)
 
     def learn(self, prediction: Prediction, index: int) -> None:
         """The character at `index` of a prediction was typed: one step down the gradient of its -log p."""
@@ -85,6 +98,15 @@ class Mixture:
             step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(prediction.log_probs))
             for key, least in ((prediction.order, 0.0), (prediction.kind, -MAX_WEIGHT)):
                 np.clip(self.weights[key] + step, least, MAX_WEIGHT, out=self.weights[key])
+
+
+def recall(memory: WorkspaceMemory, file: WorkspaceMemory, context: Symbols) -> Recalled:
+    """What both remember of `context`, the last DEPTH symbols or fewer, at least one."""
+    possible = memory.possible()
+    p_mem, order = memory.predict(context, possible)
+    p_file, _ = file.predict(context, possible)
+    rows = _log(np.stack((p_mem, p_file)))
+    return Recalled(rows, possible, order, kind_of(memory.alphabet.character_of(context[-1])))
 
 
 def kind_of(character: str) -> str:

@@ -1,13 +1,19 @@
 """Workspace: all that completion knows besides the network. The memory, the file at hand, and what each is worth."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 from torch import Tensor
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import DEPTH
 from tinycopilot.completion.memory import WorkspaceMemory, context_of
-from tinycopilot.completion.mixture import Mixture, Prediction
+from tinycopilot.completion.mixture import Mixture, Prediction, Recalled, recall
+
+MAX_DRAFT_CHARS = 12
+MIN_DRAFT_LOG_P = math.log(0.15)
 
 
 class Workspace:
@@ -23,20 +29,56 @@ class Workspace:
     def look_at(self, name: str, before: str, after: str) -> None:
         """The document at hand, on both sides of the cursor: the memory holds it as it is now."""
         self.memory.hold(name, before, after)
-        self._look(self.memory.alone(name), name, after)
+        self._look(self.memory.alone(name), name, before, after)
 
     def look_away(self) -> None:
         """There is no document at hand, or none that may be held."""
         self._look(WorkspaceMemory(self.alphabet))
 
-    def _look(self, file: WorkspaceMemory, *here: str) -> None:
-        self._file, self._here = file, here
+    def _look(self, file: WorkspaceMemory, *looked_at: str) -> None:
+        self._file, self._looked_at = file, looked_at
+        self._here = looked_at[::2]  # its name, and what stands after the cursor
+        self._recalled: dict[str, Recalled] = {}  # since then, by the end of the text before
         self._predicted: dict[tuple[int, str], Prediction] = {}  # since then, by the text before
+
+    def is_at(self, name: str | None, before: str, after: str) -> bool:
+        """Whether this is what was looked at last."""
+        return self._looked_at == (() if name is None else (name, before, after))
+
+    @contextmanager
+    def looking_elsewhere(self) -> Iterator[None]:
+        """What was predicted before can still be learned from after it."""
+        here, predicted = self._here, self._predicted
+        try:
+            yield
+        finally:
+            self._here, self._predicted = here, predicted
+
+    def recall(self, before: str) -> Recalled:
+        """What both memories know of what comes after `before`, of which no more than the end matters."""
+        end = before[-DEPTH:]
+        if end not in self._recalled:
+            self._recalled[end] = recall(self.memory, self._file, context_of(self.alphabet, end))
+        return self._recalled[end]
 
     def predict(self, network: Tensor, before: str) -> Prediction:
         """What comes after `before`, of which no more than the end matters; `network` is log p of the network, (V,)."""
-        context = context_of(self.alphabet, before)
-        return self.mixture.predict(network.double().numpy(), self.memory, self._file, context)
+        return self.mixture.predict(network.double().numpy(), self.recall(before))
+
+    def draft(self, before: str) -> str:
+        """What the memories alone would go on with, as far as that is likely to be right."""
+        drafted, log_p, end = "", 0.0, before[-DEPTH:]
+        while len(drafted) < MAX_DRAFT_CHARS:
+            recalled = self.recall(end + drafted)
+            if not recalled.order:
+                break
+            log_probs = self.mixture.guess(recalled)
+            best = int(log_probs[:-1].argmax())
+            log_p += float(log_probs[best])
+            if log_p < MIN_DRAFT_LOG_P:
+                break
+            drafted += self.alphabet.character_of(best + 1)
+        return drafted
 
     def likeliest(self, network: Tensor, before: str) -> tuple[str, float]:
         """The likeliest character and its log p, never the one that stands for all others."""
@@ -44,6 +86,14 @@ class Workspace:
         log_probs = prediction.log_probs
         best = int(log_probs[:-1].argmax())
         return self.alphabet.character_of(best + 1), float(log_probs[best])
+
+    def two_likeliest(self, before: str) -> list[tuple[str, float]] | None:
+        """Two characters and their log p, the likeliest first, if that was asked since the last look."""
+        if (prediction := self._predicted.get(_end_of(before))) is None:
+            return None
+        log_probs = prediction.log_probs[:-1]
+        two = np.argsort(-log_probs, kind="stable")[:2]
+        return [(self.alphabet.character_of(int(i) + 1), float(log_probs[i])) for i in two]
 
     def learn(self, name: str, before: str, after: str, character: str) -> bool:
         """`character` was typed between `before` and `after`: one step, and True, if there was a prediction for it."""

@@ -139,11 +139,10 @@ class TinyGPT(nn.Module):
 
     @torch.inference_mode()
     def prefill(self, ids: list[int], cache: KVCache) -> Tensor:
-        """Read `ids`, at least one, in pieces of at most a window; return the logits after the last, (V,)."""
-        for i in range(0, len(ids), self.config.window):
-            piece = torch.tensor([ids[i : i + self.config.window]], device=self.device)
-            logits = self(piece, cache)[0, -1]
-        return logits
+        """Read `ids`, at least one, in pieces of at most a window; return the logits after each, (len(ids), V)."""
+        window = self.config.window
+        pieces = (torch.tensor([ids[i : i + window]], device=self.device) for i in range(0, len(ids), window))
+        return torch.cat([self(piece, cache)[0] for piece in pieces])
 
     @torch.inference_mode()
     def generate(
@@ -160,11 +159,11 @@ class TinyGPT(nn.Module):
         softmax(logits / temperature), from the `top_k` likeliest if given.
         """
         cache = self.new_cache()
-        logits = self.prefill(ids[-self.config.reach :], cache)
+        logits = self.prefill(ids[-self.config.reach :], cache)[-1]
         while True:
             chosen = _sample(logits[:-1].float().cpu(), temperature, top_k, generator)
             yield chosen
-            logits = self.prefill([chosen], cache)
+            logits = self.prefill([chosen], cache)[-1]
 
     def save(self, path: Path | str, tokenizer: SimpleTokenizer, training: dict[str, Any] | None = None) -> None:
         """Write config, weights, the tokenizer's digest, and how they came about, atomically. Raises OSError."""

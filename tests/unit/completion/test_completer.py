@@ -12,6 +12,7 @@ from tinycopilot.completion import completer as completer_module
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.decode import Cancelled
 from tinycopilot.completion.mixture import Mixture
+from tinycopilot.completion.stopping import Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -35,6 +36,90 @@ def test_typing_along_shows_the_rest(model: TinyGPT, tokenizer: SimpleTokenizer)
     other = "a" if first.text[0] != "a" else "b"
     fresh = Completer(model, tokenizer, ALL).suggest(before + other)
     assert completer.suggest(before + other) == fresh
+
+
+def a_place(model: TinyGPT, tokenizer: SimpleTokenizer, least_chars: int = 3) -> tuple[str, Suggestion]:
+    """A text, and what is suggested after it: so many characters at least."""
+    texts = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
+    suggested = ((text, Completer(model, tokenizer, ALL).suggest(text)) for text in texts)
+    return next((text, s) for text, s in suggested if s and len(s.text) >= least_chars)
+
+
+def test_alternatives_are_different_and_go_on_with_what_was_second(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    before, first = a_place(model, tokenizer)
+    completer = Completer(model, tokenizer, ALL)
+    assert completer.alternatives(2) == []  # of nothing
+    assert completer.suggest(before) == first
+    others = completer.alternatives(2)
+    assert others
+    texts = [first.text, *(other.text for other in others)]
+    assert not any(a.startswith(b) for a, b in itertools.permutations(texts, 2))
+    assert completer.suggest(before) == first  # which is still what stands there
+    assert completer.suggest(before + others[0].text[:1]) is not None or others[0].text[:1] != first.text[:1]
+
+
+def test_alternatives_are_those_of_the_place_whatever_was_computed_since(
+    model: TinyGPT, tokenizer: SimpleTokenizer
+) -> None:
+    before, _ = a_place(model, tokenizer)
+    at_once, later = Completer(model, tokenizer, ALL), Completer(model, tokenizer, ALL)
+    at_once.suggest(before)
+    later.suggest(before)
+    later.work_ahead()
+    texts = [[other.text for other in completer.alternatives(3)] for completer in (at_once, later)]
+    assert texts[0] == texts[1]
+
+
+@pytest.fixture
+def n_forwards(model: TinyGPT, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each forward."""
+    forwards, prefill = list[int](), model.prefill
+    monkeypatch.setattr(model, "prefill", lambda *a: (forwards.append(1), prefill(*a))[1])
+    return forwards
+
+
+def test_what_was_found_ahead_costs_nothing_and_is_the_same(
+    model: TinyGPT, tokenizer: SimpleTokenizer, n_forwards: list[int]
+) -> None:
+    before, first = a_place(model, tokenizer)
+    completer = Completer(model, tokenizer, ALL)
+    completer.suggest(before)
+    completer.work_ahead()
+    n_forwards.clear()
+    completer.work_ahead()  # there is nothing more to find
+    found = completer.suggest(before + first.text)
+    assert not n_forwards
+    assert found == Completer(model, tokenizer, ALL).suggest(before + first.text)
+
+
+def test_what_was_found_ahead_is_forgotten_when_the_workspace_changes(
+    model: TinyGPT, tokenizer: SimpleTokenizer, n_forwards: list[int]
+) -> None:
+    before, first = a_place(model, tokenizer)
+    completer = Completer(model, tokenizer, ALL)
+    completer.suggest(before)
+    completer.work_ahead()
+    completer.hold("other", (before + first.text + "a") * 3)
+    n_forwards.clear()
+    found = completer.suggest(before + first.text)
+    assert n_forwards
+    fresh = Completer(model, tokenizer, ALL)
+    fresh.hold("other", (before + first.text + "a") * 3)
+    assert found == fresh.suggest(before + first.text)
+
+
+def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    before, first = a_place(model, tokenizer)
+    key = "a" if first.text[0] != "a" else "b"
+    learned = []
+    for is_ahead in (False, True):
+        completer = Completer(model, tokenizer, ALL)
+        completer.learn_from_key(before, "", "")
+        completer.suggest(before)
+        if is_ahead:
+            completer.work_ahead()
+        learned.append(completer.learn_from_key(before + key, "", ""))
+    assert learned == [True, True]
 
 
 def test_line_ends_do_not_matter(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:

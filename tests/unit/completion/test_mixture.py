@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import ORDERS
 from tinycopilot.completion.memory import WorkspaceMemory, context_of
-from tinycopilot.completion.mixture import INITIAL, KINDS, MAX_WEIGHT, Mixture, kind_of, spread
+from tinycopilot.completion.mixture import INITIAL, KINDS, MAX_WEIGHT, Mixture, kind_of, recall, spread
 
 KNOWN = "\nab("
 NETWORK = np.log(np.array([0.1, 0.4, 0.2, 0.1, 0.2]))  # its unknown last
@@ -27,7 +27,7 @@ def memories(text: str, own: str = "") -> tuple[WorkspaceMemory, WorkspaceMemory
 
 def test_where_nothing_was_seen_it_is_the_network() -> None:
     memory, file = memories("((((((")
-    prediction = Mixture().predict(NETWORK, memory, file, context_of(memory.alphabet, "aba"))
+    prediction = Mixture().predict(NETWORK, recall(memory, file, context_of(memory.alphabet, "aba")))
     assert prediction.order == 0
     assert prediction.log_probs == pytest.approx(NETWORK)
 
@@ -35,7 +35,7 @@ def test_where_nothing_was_seen_it_is_the_network() -> None:
 def test_it_is_the_weighted_sum_of_logs_normalised() -> None:
     memory, file = memories("ababab" * 3, "abab")
     context = context_of(memory.alphabet, "abab")
-    prediction = Mixture().predict(NETWORK, memory, file, context)
+    prediction = Mixture().predict(NETWORK, recall(memory, file, context))
     possible = memory.possible()
     rows = [np.exp(NETWORK), memory.predict(context, possible)[0], file.predict(context, possible)[0]]
     product = np.prod([row**weight for row, weight in zip(rows, INITIAL[prediction.order], strict=True)], axis=0)
@@ -51,7 +51,7 @@ def test_what_the_network_does_not_know_shares_its_unknown() -> None:
 
 def test_a_character_that_only_the_workspace_knows_is_predicted() -> None:
     memory, file = memories("name = \N{GREEK SMALL LETTER LAMDA}\n" * 5)
-    prediction = Mixture().predict(NETWORK, memory, file, context_of(memory.alphabet, "name = "))
+    prediction = Mixture().predict(NETWORK, recall(memory, file, context_of(memory.alphabet, "name = ")))
     likeliest = int(prediction.log_probs[:-1].argmax()) + 1
     assert memory.alphabet.character_of(likeliest) == "\N{GREEK SMALL LETTER LAMDA}"
 
@@ -60,15 +60,15 @@ def test_what_is_typed_makes_whoever_was_right_weigh_more() -> None:
     memory, file = memories("ababab" * 30)
     context = context_of(memory.alphabet, "ababababab")
     mixture = Mixture()
-    before = mixture.predict(NETWORK, memory, file, context)
+    before = mixture.predict(NETWORK, recall(memory, file, context))
     index = memory.alphabet.symbol_of("a") - 1
     for _ in range(50):
-        mixture.learn(mixture.predict(NETWORK, memory, file, context), index)
-    after = mixture.predict(NETWORK, memory, file, context)
+        mixture.learn(mixture.predict(NETWORK, recall(memory, file, context)), index)
+    after = mixture.predict(NETWORK, recall(memory, file, context))
     assert after.log_probs[index] > before.log_probs[index]
     assert mixture.weights[before.order][1] > INITIAL[before.order][1]
     assert mixture.weights[before.kind][1] > INITIAL[before.kind][1]
-    elsewhere = mixture.predict(NETWORK, memory, file, context_of(memory.alphabet, "ababa("))
+    elsewhere = mixture.predict(NETWORK, recall(memory, file, context_of(memory.alphabet, "ababa(")))
     assert (elsewhere.order, elsewhere.kind) == (0, "opening")
 
 
@@ -88,7 +88,7 @@ def test_weights_stay_in_bounds_whatever_is_typed(stream: list[str]) -> None:
     mixture = Mixture()
     for character in stream:
         for before in ("abab", "((((", "babababab"):
-            prediction = mixture.predict(NETWORK, memory, file, context_of(memory.alphabet, before))
+            prediction = mixture.predict(NETWORK, recall(memory, file, context_of(memory.alphabet, before)))
             assert np.exp(prediction.log_probs).sum() == pytest.approx(1)
             symbol = memory.alphabet.symbol_of(character)
             mixture.learn(prediction, symbol - 1 if symbol else -1)
