@@ -28,6 +28,7 @@ examples:
   tinycopilot train --resume                 go on with a run that was stopped
   tinycopilot generate "def main("           what comes next
   tinycopilot eval ~/code                    what would it have saved me there?
+  tinycopilot bench                          how quick is it on this machine?
   tinycopilot play                           type in this terminal, with ghost text
   tinycopilot demo                           the language server at work, in this terminal
 """
@@ -117,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
     _add(evaluate, "--report", metavar="FILE.html", help="write a page that shows your code, coloured by what it cost")
     _add_files(evaluate, "the one in paras/ here, else your own, else the one that ships")
+
+    racing = "Type code, and measure how soon suggestions come, what they cost, and how quickly text is decoded."
+    bench = _command(commands, "bench", _bench, "how quick is it here?", racing)
+    bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to type (default: an installed package)")
+    _add(bench, "--size", choices=("nano", "small", "base"), help="as quick as a model of that size would be")
+    _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
+    _add_files(bench, "the one in paras/ here, else your own, else the one that ships")
 
     tasting = "An editor in this terminal, with suggestions as you type. FILE changes only when you save it."
     play = _command(commands, "play", _play, "type in this terminal, with ghost text", tasting)
@@ -269,6 +277,20 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         as_json=arguments.json,
         report=arguments.report,
         command=shlex.join(["tinycopilot", *arguments.words]),
+        model_path=arguments.model_path,
+        tokenizer_path=arguments.tokenizer_path,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+        answer=lambda text: print(text, flush=True),
+    )
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from tinycopilot.insight.bench import run_bench
+
+    run_bench(
+        arguments.folder,
+        size=arguments.size,
+        as_json=arguments.json,
         model_path=arguments.model_path,
         tokenizer_path=arguments.tokenizer_path,
         say=lambda line: print(line, file=sys.stderr, flush=True),

@@ -1,0 +1,122 @@
+"""The command `bench`, on a small workspace: what it says of each situation, and that it would notice other text."""
+
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.decode import Decoded, decode
+from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.workspace import Workspace
+from tinycopilot.insight import bench, speed
+from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
+from tinycopilot.insight.speed import measure_speed
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+ROOT = Path(__file__).resolve().parents[3]
+SITUATIONS = [
+    *("all", "first_key", "typing_on", "cursor_jump", "edit_above", "beyond_window", "while_indexing", "typing_along")
+]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough to see every situation once."""
+    for name, value in {"WORKSPACE_CHARS": 30_000, "N_PLACES": 2, "N_FILES": 2, "N_KEYS": 4, "N_JUMPS": 2}.items():
+        monkeypatch.setattr(bench, name, value)
+
+
+def run(
+    size: str | None = None, *, as_json: bool = True, folder: str | None = str(ROOT / "tinycopilot" / "model")
+) -> str:
+    said, answers = list[str](), list[str]()
+    model = str(ROOT / "paras" / "tiny_gpt.pth")
+    bench.run_bench(
+        folder,
+        size=size,
+        as_json=as_json,
+        model_path=model,
+        tokenizer_path=None,
+        say=said.append,
+        answer=answers.append,
+    )
+    (answer,) = answers
+    return answer
+
+
+@pytest.mark.usefixtures("small")
+def test_it_tells_of_every_situation() -> None:
+    measured = json.loads(run())
+    assert list(measured["suggestion_ms"]) == SITUATIONS
+    assert measured["suggestion_ms"].pop("typing_along")
+    for shares in measured["suggestion_ms"].values():
+        assert 0 < shares["p50"] <= shares["p95"] <= shares["p99"]
+    assert list(measured["chars_per_second"]) == ["plain", "cached", "drafted"]
+    assert measured["unequal_texts"] == 0
+    assert 0 < measured["accepted_drafts"] <= 1
+    assert measured["cpu_s_per_1000_keys"] > 0
+    assert measured["start_s"] > 0
+    assert all(mb > 0 for mb in measured["rss_mb"].values())
+
+
+@pytest.mark.usefixtures("small")
+def test_a_larger_size_says_the_same_and_the_table_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "measure_footprint", lambda *_: {"rss_mb": None, "start_s": 1.0})
+    lines = run("base", as_json=False, folder=None).splitlines()
+    assert lines[0].startswith("10.7 M parameters")
+    assert any(line == "texts that differ between these: 0" for line in lines)
+    assert [line for line in lines if line.startswith("edit above")]
+
+
+def test_other_text_would_be_noticed(
+    model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [Look("a", "abc = (", ""), Look("a", "ab", "c")]
+    assert measure_speed(model, tokenizer, Workspace(tokenizer.alphabet), looks).n_unequal == 0
+
+    def wrong(*args: object, **options: object) -> Iterator[Decoded]:
+        decoded = decode(*args, **options)  # type: ignore[arg-type]
+        return itertools.chain([("?", 0.0)], decoded) if options else decoded
+
+    monkeypatch.setattr(speed, "decode", wrong)
+    assert measure_speed(model, tokenizer, Workspace(tokenizer.alphabet), looks).n_unequal == 2
+
+
+TEXT = "".join(f"line {i} is here\n\n" for i in range(300))
+
+
+def test_typing_on_is_one_key_after_another() -> None:
+    looks = list(typing_on("a", TEXT, 10, 3))
+    assert [look.before for look in looks] == [TEXT[:10], TEXT[:11], TEXT[:12]]
+    assert [look.is_timed for look in looks] == [False, True, True]
+    assert list(typing_on("a", "abc", 2, 9)) == [Look("a", "ab", "", is_timed=False)]
+
+
+def test_other_situations_lead_to_the_end_of_a_line() -> None:
+    dice = random.Random(1)
+    jumps = [*cursor_jumps("a", TEXT, 5, dice), *first_keys({"b": TEXT, "none": "", "c": "x\n"}, dice)]
+    edits = list(edits_above("a", TEXT, 5, dice))
+    assert [look.document for look in jumps] == ["a"] * 5 + ["b", "c"]
+    for look in [*jumps, *edits]:
+        assert look.before[-1] != "\n"
+        assert look.after[0] == "\n"
+    for first, second in zip(edits[::2], edits[1::2], strict=True):
+        assert (first.is_timed, second.is_timed, first.after) == (False, True, second.after)
+        assert len(second.before) > len(first.before)
+        assert first.before[-100:] == second.before[-100:]
+
+
+def test_a_long_text_is_as_long_as_it_can_be() -> None:
+    assert long_text(["ab", "c"]) == "abc"
+    assert len(long_text(["x" * 200_000] * 3)) == 300_000
+
+
+def test_a_workspace_is_filled_up_to_what_is_wanted() -> None:
+    memory = WorkspaceMemory(Alphabet("\n"))
+    bench.hold_workspace(memory, 40_000)
+    assert 20_000 < memory.n_chars < 41_000

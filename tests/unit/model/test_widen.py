@@ -1,0 +1,29 @@
+"""A wider network says the same."""
+
+import pytest
+import torch
+from networks import randomise
+
+from tinycopilot import UserError
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.widen import widened
+
+SHAPE = GPTConfig(vocab_size=9, n_layers=2, n_heads=2, d_model=16, window=8, conv_width=3)
+
+
+@pytest.mark.parametrize("conv_width", [1, 3])
+@pytest.mark.parametrize("shape", [(2, 2, 16), (3, 2, 32), (4, 3, 48)])
+def test_it_is_the_same_function(shape: tuple[int, int, int], conv_width: int) -> None:
+    config = GPTConfig(vocab_size=9, n_layers=2, n_heads=2, d_model=16, window=8, conv_width=conv_width)
+    model = randomise(TinyGPT(config))
+    wide = widened(model, *shape).double()
+    model.double()
+    ids = torch.randint(0, 9, (2, 20), generator=torch.Generator().manual_seed(0))
+    assert wide.config.d_model == shape[2]
+    assert torch.allclose(wide(ids), model(ids), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 24), (1, 2, 32), (2, 1, 32), (2, 4, 16)])
+def test_what_cannot_be_is_refused(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(UserError, match="cannot be made of one of 2, 2 and 16; train one of that size"):
+        widened(randomise(TinyGPT(SHAPE)), *shape)

@@ -1,0 +1,205 @@
+"""The command `bench`: how quick it is on this machine, in each situation that people come into, and what it takes."""
+
+import dataclasses
+import json
+import platform
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinycopilot import places
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.insight.footprint import measure_footprint
+from tinycopilot.insight.score import percentile
+from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
+from tinycopilot.insight.speed import measure_speed
+from tinycopilot.insight.workbench import hold_workspace, texts_to_type
+from tinycopilot.model.gpt import load_pair
+from tinycopilot.model.widen import widened
+from tinycopilot.places import ModelPaths
+from tinycopilot.training.recipe import SIZES, Size
+
+WORKSPACE_CHARS = 10_000_000
+N_PLACES = 40
+"""So many places are decoded at."""
+N_FILES, N_KEYS = 6, 100
+"""In so many files so many keys are typed on."""
+N_JUMPS = 60
+"""So many first keys, jumps, and edits above."""
+PREPARED_CHARS = 50_000
+"""A document of so many is sorted when it is opened, before its first key, as the server does."""
+
+
+def run_bench(
+    folder: str | None,
+    *,
+    size: str | None,
+    as_json: bool,
+    model_path: str | None,
+    tokenizer_path: str | None,
+    say: Callable[[str], None],
+    answer: Callable[[str], None],
+) -> None:
+    """The whole command. Raises UserError."""
+    texts = texts_to_type(places.user_path(folder).resolve() if folder else None)
+    paths = places.to_load(model_path, tokenizer_path)
+    with tempfile.TemporaryDirectory() as folder_of_its_own:
+        if size:
+            paths = _widened_files(paths, SIZES[size], Path(folder_of_its_own))
+        measured = measure(paths, texts, say)
+    answer(json.dumps(measured) if as_json else table(measured))
+
+
+def _widened_files(paths: ModelPaths, size: Size, folder: Path) -> ModelPaths:
+    """A model of that size which says the same, in `folder`. Raises UserError."""
+    model, tokenizer = load_pair(paths.model, paths.tokenizer)
+    wide = ModelPaths(folder / paths.model.name, paths.tokenizer)
+    widened(model, **dataclasses.asdict(size)).save(wide.model, tokenizer)
+    return wide
+
+
+def measure(paths: ModelPaths, texts: Mapping[str, str], say: Callable[[str], None]) -> dict[str, Any]:
+    """All that is told. It sets the number of PyTorch's threads."""
+    model, tokenizer = load_pair(paths.model, paths.tokenizer)
+    settings = CompleterSettings()
+    torch.set_num_threads(settings.threads)
+    completer = Completer(model, tokenizer, settings)
+    completer.warm_up()
+    say("a workspace of ten megabytes is sorted")
+    hold_workspace(completer.workspace.memory, WORKSPACE_CHARS)
+    dice = random.Random(0)
+    say(f"decoding at {N_PLACES} places")
+    speed = measure_speed(model, tokenizer, completer.workspace, list(_places(texts, dice)))
+    measured: dict[str, Any] = {"parameters": model.config.n_parameters, **speed.to_json()}
+    asked = _suggestions(completer, texts, dice, say)
+    in_all = Asked([ms for situation in asked.values() for ms in situation.ms])
+    measured["suggestion_ms"] = {name: some.percentiles() for name, some in ({"all": in_all} | asked).items()}
+    typing = asked["typing_on"]
+    measured["cpu_s_per_1000_keys"] = round(1000 * typing.cpu_s / (len(typing.ms) + len(typing.along_ms)), 2)
+    say("a process of its own")
+    measured |= measure_footprint(paths, WORKSPACE_CHARS)
+    return measured | {"machine": platform.processor() or platform.machine()}
+
+
+def _places(texts: Mapping[str, str], dice: random.Random) -> Iterator[Look]:
+    for _ in range(N_PLACES):
+        name = dice.choice(list(texts))
+        at = dice.randrange(len(texts[name]) // 2, len(texts[name]))
+        yield Look(name, texts[name][:at], texts[name][at:])
+
+
+def _suggestions(
+    completer: Completer, texts: Mapping[str, str], dice: random.Random, say: Callable[[str], None]
+) -> dict[str, "Asked"]:
+    """Each situation, and what it came to."""
+    names = dice.sample(list(texts), min(len(texts), N_JUMPS))
+    typed = [(name, texts[name], dice.randrange(len(texts[name]) - N_KEYS)) for name in names[:N_FILES]]
+    name, text, _ = max(typed, key=lambda typed: len(typed[1]))
+    long = long_text(list(texts.values()))
+    situations: dict[str, Iterable[Look]] = {
+        "first_key": first_keys({name: texts[name] for name in names}, dice),
+        "typing_on": chain.from_iterable(typing_on(*some, N_KEYS) for some in typed),
+        "cursor_jump": cursor_jumps(name, text, N_JUMPS, dice),
+        "edit_above": edits_above(name, text, N_JUMPS, dice),
+        "beyond_window": typing_on("long", long, len(long) - N_KEYS, N_KEYS),
+    }
+    asked = {}
+    for situation, looks in situations.items():
+        say(situation.replace("_", " "))
+        asked[situation] = ask_all(completer, looks)
+    say("while indexing")
+    with sorting(completer.workspace.memory):
+        asked["while_indexing"] = ask_all(completer, chain.from_iterable(typing_on(*some, N_KEYS) for some in typed))
+    return asked | {"typing_along": Asked([ms for some in asked.values() for ms in some.along_ms])}
+
+
+@dataclass
+class Asked:
+    """What a situation came to, for each look that is timed."""
+
+    ms: list[float] = field(default_factory=list)
+    """From question to answer."""
+    along_ms: list[float] = field(default_factory=list)
+    """The same, for keys that a suggestion had foretold: the rest of it is the answer."""
+    cpu_s: float = 0.0
+    """Of both."""
+
+    def percentiles(self) -> dict[str, float | None]:
+        """What is told of it."""
+        return {f"p{share}": percentile(self.ms, share / 100) for share in (50, 95, 99)}
+
+
+def ask_all(completer: Completer, looks: Iterable[Look]) -> Asked:
+    """Ask for a suggestion at each look."""
+    asked, expected = Asked(), ""
+    for look in looks:
+        if look.document not in completer.workspace.memory and len(look.before + look.after) >= PREPARED_CHARS:
+            completer.prepare(look.document, look.before + look.after)()
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        suggestion = completer.suggest(look.before, look.after, document=look.document)
+        if look.is_timed:
+            is_along = suggestion is not None and suggestion.text == expected
+            (asked.along_ms if is_along else asked.ms).append(1e3 * (time.perf_counter() - wall_s))
+            asked.cpu_s += time.process_time() - cpu_s
+        expected = suggestion.text[1:] if suggestion else ""
+    return asked
+
+
+@contextmanager
+def sorting(memory: WorkspaceMemory) -> Iterator[None]:
+    """Meanwhile another thread sorts all that is held, again and again."""
+    is_over = threading.Event()
+
+    def sort() -> None:
+        while not is_over.is_set():
+            settling.sort(anew=True)
+
+    settling = memory.begin()
+    thread = threading.Thread(target=sort)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def table(measured: Mapping[str, Any]) -> str:
+    """All of it, for people."""
+    speeds = measured["chars_per_second"]
+    lines = [
+        f"{measured['parameters'] / 1e6:.1f} M parameters on {measured['machine']}",
+        "",
+        f"{'':16}{'characters a second':>20}",
+        *(f"{way:16}{per_second:20,.0f}" for way, per_second in speeds.items()),
+        f"drafted: {speeds['drafted'] / speeds['cached']:.2f} times as quick as cached; "
+        f"{_share(measured['accepted_drafts'])} of the drafts was right",
+        f"texts that differ between these: {measured['unequal_texts']}",
+        "",
+        f"{'a suggestion, ms':16}{'p50':>8}{'p95':>8}{'p99':>8}",
+    ]
+    for situation, shares in measured["suggestion_ms"].items():
+        figures = "".join("       -" if ms is None else f"{ms:8.1f}" for ms in shares.values())
+        lines.append(f"{situation.replace('_', ' '):16}{figures}")
+    lines.append(f"{measured['cpu_s_per_1000_keys']:.1f} seconds of CPU for 1000 keys")
+    if rss := measured["rss_mb"]:
+        lines.append(
+            f"{rss['torch']:.0f} MB for PyTorch, {rss['engine']:.0f} more for the engine and ten megabytes of code"
+        )
+    lines.append(f"{measured['start_s']:.1f} s from the start of a process to its first suggestion")
+    return "\n".join(lines)
+
+
+def _share(share: float | None) -> str:
+    return "nothing" if share is None else f"{100 * share:.0f} %"

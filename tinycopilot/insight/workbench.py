@@ -1,0 +1,39 @@
+"""What `bench` works with: a workspace of ten megabytes that everybody has, and code to type that was never learned."""
+
+import importlib.util
+from pathlib import Path
+
+from tinycopilot import UserError
+from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.files import LeftOut
+from tinycopilot.insight.excerpts import texts_in
+from tinycopilot.training.sources import documents
+
+TYPED_PACKAGE = "prompt_toolkit"
+"""It is installed with this one, written by hand, and in no training text."""
+LEAST_CHARS = 6_000
+"""A file that is shorter is not typed."""
+
+
+def hold_workspace(memory: WorkspaceMemory, most_chars: int) -> None:
+    """Hold Python's standard library, as training reads it, up to so many characters."""
+    settling, n_chars = memory.begin(), 0
+    for name, text in documents("stdlib", (".py",), LeftOut()):
+        if n_chars + len(text) <= most_chars:
+            settling.put(name, text, useful_s=0)
+            n_chars += len(text)
+    settling.sort()
+    memory.finish(settling)
+
+
+def texts_to_type(folder: Path | None) -> dict[str, str]:
+    """The files of a folder, or of TYPED_PACKAGE, that are long enough, by their paths. Raises UserError."""
+    if folder is None:
+        spec = importlib.util.find_spec(TYPED_PACKAGE)
+        if spec is None or spec.origin is None:
+            raise UserError(f"{TYPED_PACKAGE} is not installed; name a folder of code to type")
+        folder = Path(spec.origin).parent
+    texts = {name: text for name, text in texts_in(folder, [".py"], LeftOut()).items() if len(text) >= LEAST_CHARS}
+    if not texts:
+        raise UserError(f"{folder}: no Python file of {LEAST_CHARS:,} characters there; name another folder")
+    return texts
