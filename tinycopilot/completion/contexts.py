@@ -37,8 +37,10 @@ Header = tuple[int, ...]
 class ContextIndex:
     """What follows each context in a text. It never changes: an edit makes another one. For any thread."""
 
-    def __init__(self, *pieces: Symbols) -> None:
+    def __init__(self, pieces: list[Symbols]) -> None:
+        """Of one text after another; the list is emptied, so that they need not be held twice while they are sorted."""
         self._symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))  # so that each has a context
+        pieces.clear()
         self._positions = _sorted(self._symbols, _where_symbols_are(self._symbols))
         self._next = self._symbols[self._positions]
         n_symbols = int(self._next.max(initial=0)) + 1
@@ -69,7 +71,7 @@ class ContextIndex:
         symbols = np.concatenate((self._symbols[:start], new, self._symbols[end:]))
         n_touched = end - start + len(new) + 2 * DEPTH
         if _SEARCH_COST * n_touched > len(symbols):
-            return ContextIndex(symbols[DEPTH:])
+            return ContextIndex([symbols[DEPTH:]])
         gone = np.sort(_ranks(self._symbols, self._positions, start, end + DEPTH))
         come = np.arange(start, min(start + len(new) + DEPTH, len(symbols)), dtype=np.int32)
         come = _sorted(symbols, come[symbols[come] != BREAK])

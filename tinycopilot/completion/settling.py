@@ -1,5 +1,7 @@
 """Settling: what a WorkspaceMemory holds is brought on one shelf while it is in use. Work for the background."""
 
+import contextlib
+import ctypes
 import math
 from collections.abc import Mapping, Set
 
@@ -9,6 +11,15 @@ from tinycopilot.completion.shelves import Page, Shelf, symbols_of
 
 FEW = 8
 """So many changed documents, if they are no more than one part in so many of all, are not worth sorting all anew."""
+
+
+def give_back() -> None:
+    """What was freed goes back to the system, where the C library would keep it for later (GNU's does).
+
+    To settle takes, and frees, more than ten bytes for each character. From any thread; takes milliseconds.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # there may be no such function
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Settling:
@@ -34,7 +45,7 @@ class Settling:
         self.useful_s = useful_s
         """When each document was last of use, in seconds since 1970."""
         self.changes: dict[str, Page | None] = {}
-        """By name; None for what is not held any more."""
+        """By name, until they are on the shelf; None for what is not held any more."""
         self.shelf: Shelf | None = None
         """If all was sorted anew: all."""
 
@@ -59,12 +70,15 @@ class Settling:
                     if sorted_apart is not None:
                         sorted_apart.sort()
         else:
-            put = {name: page.symbols for name, page in self.changes.items() if page is not None}
-            rest, elsewhere = {**self._settled.documents, **self._loose}, self._left | self.changes.keys()
-            kept = {name: symbols for name, symbols in rest.items() if name not in elsewhere}
-            self.shelf = Shelf(self._most_useful(kept | put, max_chars))
+            documents = self._most_useful(max_chars)
+            self.changes.clear()
+            self.shelf = Shelf(documents)
 
-    def _most_useful(self, documents: dict[str, Symbols], max_chars: float) -> dict[str, Symbols]:
+    def _most_useful(self, max_chars: float) -> dict[str, Symbols]:
+        """All that is to be on the shelf."""
+        put = {name: page.symbols for name, page in self.changes.items() if page is not None}
+        rest, elsewhere = {**self._settled.documents, **self._loose}, self._left | self.changes.keys()
+        documents = {name: symbols for name, symbols in rest.items() if name not in elsewhere} | put
         n_chars = sum(map(len, documents.values()))
         for name in sorted(documents, key=lambda name: self.useful_s[name]):
             if n_chars <= max_chars:

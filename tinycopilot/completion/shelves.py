@@ -4,7 +4,7 @@ Both are for any thread. What takes time is to sort them: a shelf when it is mad
 before that by whoever wants it done in another thread.
 """
 
-from collections.abc import Mapping
+import itertools
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Page:
     def index(self) -> ContextIndex:
         """Its positions, sorted."""
         if self._index is None:
-            self._index = ContextIndex(self.symbols)  # should two threads ask at once, both come to the same
+            self._index = ContextIndex([self.symbols])  # should two threads ask at once, both come to the same
             self.symbols = self._index.symbols  # is kept only once
         return self._index
 
@@ -78,11 +78,14 @@ class Page:
 class Shelf(Page):
     """Documents by name, one after another."""
 
-    def __init__(self, documents: Mapping[str, Symbols]) -> None:
-        index = ContextIndex(*documents.values()) if documents else None
+    def __init__(self, documents: dict[str, Symbols]) -> None:
+        """`documents` is emptied: each is held once, here."""
+        names, pieces = list(documents), list(documents.values())
+        documents.clear()
+        ends = list(itertools.accumulate(map(len, pieces), initial=0))
+        self._places = dict(zip(names, map(slice, ends, ends[1:]), strict=False))
+        index = ContextIndex(pieces) if pieces else None
         super().__init__(index.symbols if index is not None else NOTHING, index)
-        ends = np.cumsum([len(symbols) for symbols in documents.values()]).tolist()
-        self._places = {name: slice(end - len(documents[name]), end) for name, end in zip(documents, ends, strict=True)}
         self._pages: dict[str, Page] = {}
 
     def __contains__(self, name: str) -> bool:

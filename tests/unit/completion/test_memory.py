@@ -165,7 +165,7 @@ def test_contexts_that_were_seen_very_often(n: int) -> None:
 
 
 def assert_same_index(index: ContextIndex, symbols: list[int]) -> None:
-    fresh = ContextIndex(np.array(symbols, np.uint16))
+    fresh = ContextIndex([np.array(symbols, np.uint16)])
     assert index.symbols.tolist() == symbols
     assert index._positions.tolist() == fresh._positions.tolist()
     assert index._next.tolist() == fresh._next.tolist()
@@ -178,7 +178,7 @@ def assert_same_index(index: ContextIndex, symbols: list[int]) -> None:
 def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, data: st.DataObject) -> None:
     """Repeated, the text is so long that an edit does not sort all of it; and it has a new symbol now and then."""
     symbols = some * n_times
-    index = ContextIndex(np.array(symbols, np.uint16))
+    index = ContextIndex([np.array(symbols, np.uint16)])
     for _ in range(4):
         start = data.draw(st.integers(0, len(symbols)))
         end = data.draw(st.integers(start, min(start + 60, len(symbols))))
@@ -194,7 +194,7 @@ def test_a_long_edit_of_a_long_text() -> None:
     dice = np.random.default_rng(0)
     symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
     new = dice.integers(0, 9, 2 * STRIDE).astype(np.uint16)
-    index = ContextIndex(symbols).replaced(20_000, 21_000, new)
+    index = ContextIndex([symbols]).replaced(20_000, 21_000, new)
     assert_same_index(index, [*symbols[:20_000].tolist(), *new.tolist(), *symbols[21_000:].tolist()])
 
 
@@ -209,7 +209,7 @@ def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
 
 @given(st.lists(st.integers(0, 2), max_size=300))
 def test_positions_are_sorted_by_what_stands_before_them(symbols: list[int]) -> None:
-    index = ContextIndex(np.array(symbols, np.uint16))
+    index = ContextIndex([np.array(symbols, np.uint16)])
     padded = [BREAK] * DEPTH + symbols
     where = [i for i in range(DEPTH, len(padded)) if padded[i] != BREAK]
     assert index._positions.tolist() == sorted(where, key=lambda i: (padded[i - DEPTH : i][::-1], i))
