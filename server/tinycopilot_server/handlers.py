@@ -114,13 +114,16 @@ def did_change_workspace_folders(server: TinyCopilotServer, _: types.DidChangeWo
 async def inline_completion(
     server: TinyCopilotServer, params: types.InlineCompletionParams
 ) -> types.InlineCompletionList:
-    """Ghost text: the suggestion, inserted at the cursor and over nothing."""
-    answer = await _ask(server, params)
+    """Ghost text: the suggestion, inserted at the cursor and over nothing; and others, if the user asked for them."""
+    is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+    answer = await _ask(server, params, with_others=is_invoked)
     if answer is None:
         return types.InlineCompletionList(items=[])
-    text = answer.suggestion.text.replace("\n", answer.document.line_end)
     here = types.Range(answer.cursor, answer.cursor)
-    return types.InlineCompletionList(items=[types.InlineCompletionItem(insert_text=text, range=here)])
+    texts = [some.text.replace("\n", answer.document.line_end) for some in (answer.suggestion, *answer.others)]
+    return types.InlineCompletionList(
+        items=[types.InlineCompletionItem(insert_text=text, range=here) for text in texts]
+    )
 
 
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:
@@ -151,10 +154,14 @@ class Answer:
     cursor: types.Position
     before: str
     suggestion: Suggestion
+    others: list[Suggestion]
 
 
 async def _ask(
-    server: TinyCopilotServer, params: types.InlineCompletionParams | types.CompletionParams
+    server: TinyCopilotServer,
+    params: types.InlineCompletionParams | types.CompletionParams,
+    *,
+    with_others: bool = False,
 ) -> Answer | None:
     """The suggestion at the cursor; None if there is none, or if the text has changed meanwhile."""
     uri = params.text_document.uri
@@ -167,7 +174,9 @@ async def _ask(
     if name is None and document.is_secret(before + after):
         return None
     server.show_others(document)
-    suggestion = await server.worker.suggest((document, version, len(before)), name, before, after)
+    key = (document, version, len(before))
+    suggestion = await server.worker.suggest(key, name, before, after)
+    others = await server.worker.others(key) if suggestion is not None and with_others else []
     if suggestion is None or server.documents.get(uri) is not document or document.version != version:
         return None
-    return Answer(document, document.clamp(params.position), before, suggestion)
+    return Answer(document, document.clamp(params.position), before, suggestion, others)

@@ -27,6 +27,8 @@ LONG_CHARS = 50_000
 SAVE_S = 60.0
 """What was learned is written at most so often, and at the end."""
 CLOSE_S = 2.0
+N_OTHERS = 2
+"""So many suggestions besides the best one are found for who asks to see them."""
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,23 @@ class Worker:
             job.n_waiting -= 1
             if job.n_waiting == 0 and not job.answer.done():
                 job.cancelled.set()
+
+    async def others(self, key: Hashable) -> list[Suggestion]:
+        """More suggestions for that place, if the last question was about it."""
+        job = self._job
+        if self._completer is None or job is None or job.key != (key, self._n_told) or job.cancelled.is_set():
+            return []
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._others, self._completer, job)
+
+    def _others(self, completer: "Completer", job: Job) -> list[Suggestion]:
+        """In the thread."""
+        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _load)
+
+        with contextlib.suppress(Cancelled):
+            if not job.cancelled.is_set():
+                return completer.alternatives(N_OTHERS, job.cancelled.is_set)
+        return []
 
     def _compute(
         self, completer: "Completer", job: Job, name: str | None, before: str, after: str

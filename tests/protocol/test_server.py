@@ -28,6 +28,22 @@ async def test_inline_completion_is_the_engines_suggestion_inserted_at_the_curso
     assert item.range == types.Range(types.Position(1, 11), types.Position(1, 11))
 
 
+async def test_who_asks_to_see_suggestions_is_shown_several(start: Start, saved: ModelPaths) -> None:
+    editor, n_shown = await start(), list[int]()
+    lines = ["def f(a, b):", "x = ", "return c", "import a", "for i in "]
+    editor.open("\n".join(lines))
+    for line, text in enumerate(lines):
+        params = editor.params(line, len(text))
+        params.context.trigger_kind = types.InlineCompletionTriggerKind.Invoked
+        answer = await editor.client.text_document_inline_completion_async(params)
+        assert isinstance(answer, types.InlineCompletionList)
+        texts = [str(item.insert_text) for item in answer.items]
+        assert len(set(texts)) == len(texts)
+        assert [str(item.insert_text) for item in await editor.inline(line, len(text))] == texts[:1]
+        n_shown.append(len(texts))
+    assert max(n_shown) > 1
+
+
 async def test_it_follows_every_keystroke(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     editor.open("x = 1\n\n")

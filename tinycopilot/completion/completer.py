@@ -104,21 +104,29 @@ class Completer:
         `document` names the text, which the workspace's memory holds from now on as it is here; None: it does not. Line
         ends may be of any kind in `before` and `after`; the suggestion's are `\\n`.
         """
+        self._current = None
         if not has_room(after):
             return None
         place = Place(document, _plain_line_ends(before), _plain_line_ends(after))
         suggestion = self._rest_of_shown(place)
         if suggestion is None:
-            suggestion = self._found_ahead.suggestion if self._is_ahead(place) else self._find(place, cancelled)
+            if self._is_ahead(place):
+                self._look(place)
+                suggestion = self._found_ahead.suggestion
+            else:
+                suggestion = self._find(place, cancelled)
             self._shown = (place, suggestion) if suggestion else None
         self._current = (place, suggestion) if suggestion else None
         return suggestion
 
-    def _find(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
+    def _look(self, place: Place) -> None:
         if place.document is None:
             self.workspace.look_away()
         else:
             self.workspace.look_at(place.document, place.before, place.after)
+
+    def _find(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
+        self._look(place)
         return self._tidied(take(self._decoded(place.before, cancelled), self.settings), place)
 
     def _decoded(self, text: str, cancelled: Callable[[], bool]) -> Iterator[Decoded]:

@@ -25,6 +25,9 @@ ORDERS: Final = (3, 4, 5, 6, 8, 11, 15, 20, 28)
 """How long the contexts are whose followers are counted."""
 STRIDE: Final = 1024
 """For every so many sorted positions, or more where symbols are many, it is kept how often each has followed so far."""
+SHORT_STRIDE: Final = 128
+"""The same for a text of LONG symbols at most: each of those that are held adds to what a prediction takes."""
+LONG: Final = 100_000
 _ORDERS = np.array(ORDERS)
 _INSERTION: Final = 12  # as few positions are sorted by insertion
 _SEARCH_COST: Final = 8  # to find a position among the sorted ones costs so many times what sorting it costs
@@ -44,7 +47,8 @@ class ContextIndex:
         self._positions = _sorted(self._symbols, _where_symbols_are(self._symbols))
         self._next = self._symbols[self._positions]
         n_symbols = int(self._next.max(initial=0)) + 1
-        self._stride = max(STRIDE, 4 * n_symbols)  # so that the table takes one byte a character at most
+        # so that the table of a long text takes one byte a character at most, that of a short one two
+        self._stride = max(STRIDE, 4 * n_symbols) if len(self) > LONG else max(SHORT_STRIDE, 2 * n_symbols)
         self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
 
     def __len__(self) -> int:
@@ -350,14 +354,17 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
 def _subtract_across(symbols, place, context, orders, counts, sign):  # type: ignore[no-untyped-def]
     """Take from `counts` what `_add_counts` finds in contexts that reach over `place` in the text `symbols`."""
     n = len(context)
-    for row, order in enumerate(orders):
-        if order > n:
-            return
-        for position in range(max(place, order), min(place + order, len(symbols))):
-            same = symbols[position] != BREAK
-            for depth in range(1, order + 1):
-                same &= symbols[position - depth] == context[n - depth]
-            counts[row, symbols[position]] -= sign * int(same)
+    for position in range(place, min(place + n, len(symbols))):
+        if symbols[position] == BREAK:
+            continue
+        same = 0  # so many symbols before it are those of the context
+        while same < min(n, position) and symbols[position - 1 - same] == context[n - 1 - same]:
+            same += 1
+        for row, order in enumerate(orders):
+            if order > same:
+                break
+            if position - order < place:
+                counts[row, symbols[position]] -= sign
 
 
 @compiled

@@ -31,9 +31,9 @@ _DISCOUNTS = np.array(DISCOUNTS)
 Document = tuple[str, ...]
 """A text in pieces: one, or what stands before the cursor and what stands after it, which does not follow upon that."""
 
-N_AT_HAND = 8
+N_AT_HAND = 4
 """So many of the documents that were looked at last keep pages of their own."""
-MAX_LOOSE = 32
+MAX_LOOSE = 8
 """So many other pages, counted on or off, may lie about."""
 
 

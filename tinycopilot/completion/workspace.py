@@ -37,7 +37,6 @@ class Workspace:
 
     def _look(self, file: WorkspaceMemory, *looked_at: str) -> None:
         self._file, self._looked_at = file, looked_at
-        self._here = looked_at[::2]  # its name, and what stands after the cursor
         self._recalled: dict[str, Recalled] = {}  # since then, by the end of the text before
         self._predicted: dict[tuple[int, str], Prediction] = {}  # since then, by the text before
 
@@ -47,12 +46,16 @@ class Workspace:
 
     @contextmanager
     def looking_elsewhere(self) -> Iterator[None]:
-        """What was predicted before can still be learned from after it."""
-        here, predicted = self._here, self._predicted
+        """After it, all is as it was before."""
+        looked_at, recalled, predicted = self._looked_at, self._recalled, self._predicted
         try:
             yield
         finally:
-            self._here, self._predicted = here, predicted
+            if looked_at:
+                self.look_at(*looked_at)
+            else:
+                self.look_away()
+            self._recalled, self._predicted = recalled, predicted
 
     def recall(self, before: str) -> Recalled:
         """What both memories know of what comes after `before`, of which no more than the end matters."""
@@ -98,7 +101,7 @@ class Workspace:
     def learn(self, name: str, before: str, after: str, character: str) -> bool:
         """`character` was typed between `before` and `after`: one step, and True, if there was a prediction for it."""
         prediction = self._predicted.pop(_end_of(before), None)
-        if prediction is not None and (name, after) == self._here:
+        if prediction is not None and (name, after) == self._looked_at[::2]:
             self.mixture.learn(prediction, self._index(prediction, character))
             return True
         return False

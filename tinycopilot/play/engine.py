@@ -156,6 +156,8 @@ class Engine:
         except Cancelled:
             return
         tell(Answer(question, suggestion, 1000 * (time.perf_counter() - started_s)))
+        with contextlib.suppress(Cancelled):
+            completer.work_ahead(lambda: self._question is not question)
 
 
 def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Completer"]:

@@ -17,6 +17,7 @@ class Endless:
 
     def __init__(self) -> None:
         self.n_calls = 0
+        self.n_ahead = 0
         self.ended = 0
         self.begun = threading.Event()
         self.documents = list[str | None]()
@@ -46,6 +47,13 @@ class Endless:
                 self.ended += 1
                 raise Cancelled
         return Suggestion(after, 1.0)
+
+    def work_ahead(self, cancelled: Callable[[], bool]) -> None:
+        if not cancelled():
+            self.n_ahead += 1
+
+    def alternatives(self, n: int, _cancelled: Callable[[], bool]) -> list[Suggestion]:
+        return [Suggestion(f"other {i}", 0.1) for i in range(n)]
 
 
 @pytest.fixture
@@ -156,3 +164,22 @@ async def test_after_closing_nothing_is_computed_or_told(worker: tuple[Worker, E
     worker_.hold("b.py", "text")
     worker_.look(None)
     assert endless.told == []
+
+
+async def test_others_are_those_of_the_last_question(worker: tuple[Worker, Endless]) -> None:
+    worker_, _ = worker
+    assert await worker_.others(1) == []
+    await worker_.suggest(1, "a.py", "quick", "x")
+    assert [other.text for other in await worker_.others(1)] == ["other 0", "other 1"]
+    await worker_.suggest(2, "a.py", "quick", "y")
+    assert await worker_.others(1) == []
+    worker_.hold("b.py", "")
+    assert await worker_.others(2) == []  # something has changed
+
+
+async def test_work_is_done_ahead_once_for_each_suggestion(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    await worker_.suggest(1, "a.py", "quick", "x")
+    await worker_.suggest(1, "a.py", "quick", "x")
+    await worker_.others(1)  # after whatever waits in the thread
+    assert endless.n_ahead == 1

@@ -1,0 +1,160 @@
+"""A person who edits, jumps about, changes documents, pastes, takes back and accepts, against a plain model."""
+
+import copy
+from collections.abc import Callable
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from networks import EVERYTHING as ALL
+from networks import sure
+
+from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.tidy import has_room
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+NAMES = ("a.py", "b.py", None)
+"""Documents; None is one that must not be held."""
+TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=25)
+KEY = st.sampled_from("ab c(\n)=e")
+
+
+class Person(RuleBasedStateMachine):
+    """Texts on both sides of the cursor, by document; and what the Completer should say of them."""
+
+    model: TinyGPT
+    tokenizer: SimpleTokenizer
+
+    @initialize(before=TEXT, after=TEXT)
+    def begin(self, before: str, after: str) -> None:
+        self.completer = Completer(self.model, self.tokenizer, ALL)
+        self.texts = dict.fromkeys(NAMES, (before, after))
+        self.held = dict[str | None, tuple[str, str]]()  # as they were looked at last
+        self.undo = list[tuple[str | None, str, str]]()
+        self.name: str | None = NAMES[0]
+        self.shown: tuple[str | None, str, str, str] | None = None  # document, before, after, suggestion
+        self.look()
+
+    def look(self) -> None:
+        """Ask, and compare."""
+        before, after = self.texts[self.name]
+        suggestion = self.completer.suggest(before, after, document=self.name)
+        text = suggestion.text if suggestion else ""
+        assert text == self.expected(before, after)
+        if not self.is_along(before, after):
+            self.shown = (self.name, before, after, text) if text else None
+
+    def expected(self, before: str, after: str) -> str:
+        """What is left of what is shown, or else what one that has seen nothing but these documents would say."""
+        if self.is_along(before, after) and self.shown is not None:
+            return self.shown[3][len(before) - len(self.shown[1]) :]
+        if self.name is not None and has_room(after):
+            self.held[self.name] = (before, after)
+        fresh = Completer(self.model, self.tokenizer, ALL)
+        for name, pieces in self.held.items():
+            if name not in (self.name, None):
+                fresh.workspace.memory.hold(str(name), *pieces)
+        suggestion = fresh.suggest(before, after, document=self.name)
+        return suggestion.text if suggestion else ""
+
+    def is_along(self, before: str, after: str) -> bool:
+        if self.shown is None:
+            return False
+        name, then, then_after, shown = self.shown
+        typed = before[len(then) :]
+        same = (name, then_after) == (self.name, after) and before.startswith(then)
+        return same and len(typed) < len(shown) and shown.startswith(typed)
+
+    def change(self, before: str, after: str) -> None:
+        self.undo.append((self.name, *self.texts[self.name]))
+        self.texts[self.name] = (before, after)
+        self.look()
+
+    @rule(key=KEY)
+    def type_a_key(self, key: str) -> None:
+        before, after = self.texts[self.name]
+        self.change(before + key, after)
+
+    @rule(n=st.integers(1, 30))
+    def type_along(self, n: int) -> None:
+        before, after = self.texts[self.name]
+        if self.is_along(before, after) and self.shown is not None:
+            rest = self.shown[3][len(before) - len(self.shown[1]) :]
+            self.change(before + rest[:n], after)
+
+    @rule(n=st.integers(1, 30))
+    def delete(self, n: int) -> None:
+        before, after = self.texts[self.name]
+        self.change(before[:-n], after)
+
+    @rule(text=TEXT)
+    def paste(self, text: str) -> None:
+        before, after = self.texts[self.name]
+        self.change(before + text, after)
+
+    @rule(text=TEXT, share=st.floats(0, 1))
+    def edit_above(self, text: str, share: float) -> None:
+        before, after = self.texts[self.name]
+        at = int(share * len(before))
+        self.change(before[:at] + text + before[at:], after)
+
+    @rule(share=st.floats(0, 1))
+    def jump(self, share: float) -> None:
+        text = "".join(self.texts[self.name])
+        at = int(share * len(text))
+        self.texts[self.name] = (text[:at], text[at:])
+        self.look()
+
+    @rule(name=st.sampled_from(NAMES))
+    def change_document(self, name: str | None) -> None:
+        self.name = name
+        self.look()
+
+    @rule()
+    def take_back(self) -> None:
+        if self.undo:
+            self.name, before, after = self.undo.pop()
+            self.texts[self.name] = (before, after)
+            self.look()
+
+    @rule(n=st.integers(0, 5), ahead=st.booleans())
+    def is_interrupted(self, n: int, ahead: bool) -> None:
+        """A question, or work ahead, that is given up at its nth look."""
+        before, after = self.texts[self.name]
+        calls = iter(range(n))
+        cancelled: Callable[[], bool] = lambda: next(calls, None) is None  # noqa: E731
+        try:
+            if ahead:
+                self.completer.work_ahead(cancelled)
+            else:
+                self.completer.suggest(before, after, cancelled, document=self.name)
+        except Cancelled:
+            pass
+        self.look()
+
+    @rule()
+    def work_ahead(self) -> None:
+        self.completer.work_ahead()
+
+    @rule(n=st.integers(1, 3))
+    def see_alternatives(self, n: int) -> None:
+        before, after = self.texts[self.name]
+        texts = [other.text for other in self.completer.alternatives(n)]
+        assert len(set(texts)) == len(texts) <= n
+        current = self.completer.suggest(before, after, document=self.name)
+        assert not texts or isinstance(current, Suggestion)
+        assert current is None or current.text not in texts
+
+
+@pytest.mark.timeout(300)
+def test_whatever_a_person_does_the_suggestion_is_the_plain_one(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    model = copy.deepcopy(model)
+    model.ln.weight[:], model.ln.bias[:] = 1, 0  # what comes next depends on what is there
+    Person.model, Person.tokenizer = sure(model), tokenizer
+    run_state_machine_as_test(
+        Person, settings=settings(max_examples=50, stateful_step_count=40, phases=[Phase.generate], deadline=None)
+    )
