@@ -18,6 +18,8 @@ from tinycopilot.places import ModelPaths
 
 SPARE_FORKS: Final = 2
 """So many beginnings more than alternatives that are wanted are gone on with: some come to nothing, or to the same."""
+LEAST_LIKELY: Final = 0.01
+"""An alternative that begins less likely than this is nothing that anybody would want to see."""
 
 
 class Place(NamedTuple):
@@ -167,7 +169,8 @@ class Completer:
             if (likeliest := self.workspace.two_likeliest(place.before + shown.text[:i])) is None:
                 break
             (_, log_p_best), (second, log_p_second) = likeliest
-            forks.append(Suggestion(shown.text[:i] + second, math.exp(log_p + log_p_second)))
+            if (p := math.exp(log_p + log_p_second)) >= LEAST_LIKELY:
+                forks.append(Suggestion(shown.text[:i] + second, p))
             log_p += log_p_best
         return sorted(forks, key=lambda fork: -fork.confidence)
 

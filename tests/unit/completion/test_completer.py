@@ -45,6 +45,20 @@ def a_place(model: TinyGPT, tokenizer: SimpleTokenizer, least_chars: int = 3) ->
     return next((text, s) for text, s in suggested if s and len(s.text) >= least_chars)
 
 
+@pytest.fixture
+def anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sure network has no likely alternatives."""
+    monkeypatch.setattr(completer_module, "LEAST_LIKELY", 0.0)
+
+
+def test_what_is_hardly_likely_is_no_alternative(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    before, _ = a_place(model, tokenizer)
+    completer = Completer(model, tokenizer, ALL)
+    completer.suggest(before)
+    assert completer.alternatives(2) == []
+
+
+@pytest.mark.usefixtures("anything")
 def test_alternatives_are_different_and_go_on_with_what_was_second(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(model, tokenizer)
     completer = Completer(model, tokenizer, ALL)
@@ -58,6 +72,7 @@ def test_alternatives_are_different_and_go_on_with_what_was_second(model: TinyGP
     assert completer.suggest(before + others[0].text[:1]) is not None or others[0].text[:1] != first.text[:1]
 
 
+@pytest.mark.usefixtures("anything")
 def test_alternatives_are_those_of_the_place_whatever_was_computed_since(
     model: TinyGPT, tokenizer: SimpleTokenizer
 ) -> None:
