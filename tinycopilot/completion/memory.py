@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.compiled import compiled
 from tinycopilot.completion.contexts import DEPTH, ORDERS, Symbols, count_all
-from tinycopilot.completion.settling import Settling, give_back
+from tinycopilot.completion.settling import Settling
 from tinycopilot.completion.shelves import Page, Shelf, symbols_of
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
@@ -206,7 +206,7 @@ class WorkspaceMemory:
         self._possible = self._headers = None
         self.edition += 1
         self._forget()
-        give_back()
+        settling.let_go()
 
     def settle(self) -> None:
         """All of that at once."""

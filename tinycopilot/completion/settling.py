@@ -74,6 +74,12 @@ class Settling:
             self.changes.clear()
             self.shelf = Shelf(documents)
 
+    def let_go(self) -> None:
+        """It is finished: what was at rest before is freed."""
+        self._settled, self.shelf = Shelf({}), None
+        self._loose, self.changes = {}, {}
+        give_back()
+
     def _most_useful(self, max_chars: float) -> dict[str, Symbols]:
         """All that is to be on the shelf."""
         put = {name: page.symbols for name, page in self.changes.items() if page is not None}
