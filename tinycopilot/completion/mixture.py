@@ -64,10 +64,7 @@ class Prediction:
     log_probs: NDArray[np.float64]
     rows: NDArray[np.float64]
     """(3, A + 1): log p of network, workspace and file."""
-    order: int
-    """As it was recalled."""
-    kind: str
-    """As it was recalled."""
+    recalled: Recalled
 
 
 class Mixture:
@@ -82,7 +79,7 @@ class Mixture:
         rows = np.vstack((log_p_net, recalled.rows))
         seen = recalled.order > 0
         log_probs = _mixed(rows, self._weights_for(recalled), recalled.possible) if seen else log_p_net
-        return Prediction(log_probs, rows, recalled.order, recalled.kind)
+        return Prediction(log_probs, rows, recalled)
 
     def guess(self, recalled: Recalled) -> NDArray[np.float64]:
         """The same without the network: log p, (A + 1,), by the two memories alone, where they know the context."""
@@ -93,10 +90,10 @@ class Mixture:
 
     def learn(self, prediction: Prediction, index: int) -> None:
         """The character at `index` of a prediction was typed: one step down the gradient of its -log p."""
-        if prediction.order:
+        if prediction.recalled.order:
             rows = np.maximum(prediction.rows, FLOOR)
             step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(prediction.log_probs))
-            for key, least in ((prediction.order, 0.0), (prediction.kind, -MAX_WEIGHT)):
+            for key, least in ((prediction.recalled.order, 0.0), (prediction.recalled.kind, -MAX_WEIGHT)):
                 np.clip(self.weights[key] + step, least, MAX_WEIGHT, out=self.weights[key])
 
 

@@ -13,7 +13,9 @@ from tinycopilot.completion.memory import WorkspaceMemory, context_of
 from tinycopilot.completion.mixture import Mixture, Prediction, Recalled, recall
 
 MAX_DRAFT_CHARS = 12
+"""A draft is at most this long: the network reads it all, right or wrong."""
 MIN_DRAFT_LOG_P = math.log(0.15)
+"""A draft goes on as long as the memories alone find the whole of it at least so likely."""
 
 
 class Workspace:

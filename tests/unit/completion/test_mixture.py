@@ -28,7 +28,7 @@ def memories(text: str, own: str = "") -> tuple[WorkspaceMemory, WorkspaceMemory
 def test_where_nothing_was_seen_it_is_the_network() -> None:
     memory, file = memories("((((((")
     prediction = Mixture().predict(NETWORK, recall(memory, file, context_of(memory.alphabet, "aba")))
-    assert prediction.order == 0
+    assert prediction.recalled.order == 0
     assert prediction.log_probs == pytest.approx(NETWORK)
 
 
@@ -38,9 +38,11 @@ def test_it_is_the_weighted_sum_of_logs_normalised() -> None:
     prediction = Mixture().predict(NETWORK, recall(memory, file, context))
     possible = memory.possible()
     rows = [np.exp(NETWORK), memory.predict(context, possible)[0], file.predict(context, possible)[0]]
-    product = np.prod([row**weight for row, weight in zip(rows, INITIAL[prediction.order], strict=True)], axis=0)
+    product = np.prod(
+        [row**weight for row, weight in zip(rows, INITIAL[prediction.recalled.order], strict=True)], axis=0
+    )
     assert np.exp(prediction.log_probs) == pytest.approx(product / product.sum())
-    assert prediction.order == ORDERS[2]  # with the newline that all documents begin with
+    assert prediction.recalled.order == ORDERS[2]  # with the newline that all documents begin with
 
 
 def test_what_the_network_does_not_know_shares_its_unknown() -> None:
@@ -66,10 +68,10 @@ def test_what_is_typed_makes_whoever_was_right_weigh_more() -> None:
         mixture.learn(mixture.predict(NETWORK, recall(memory, file, context)), index)
     after = mixture.predict(NETWORK, recall(memory, file, context))
     assert after.log_probs[index] > before.log_probs[index]
-    assert mixture.weights[before.order][1] > INITIAL[before.order][1]
-    assert mixture.weights[before.kind][1] > INITIAL[before.kind][1]
+    assert mixture.weights[before.recalled.order][1] > INITIAL[before.recalled.order][1]
+    assert mixture.weights[before.recalled.kind][1] > INITIAL[before.recalled.kind][1]
     elsewhere = mixture.predict(NETWORK, recall(memory, file, context_of(memory.alphabet, "ababa(")))
-    assert (elsewhere.order, elsewhere.kind) == (0, "opening")
+    assert (elsewhere.recalled.order, elsewhere.recalled.kind) == (0, "opening")
 
 
 @pytest.mark.parametrize(
