@@ -153,6 +153,8 @@ def ask_all(completer: Completer, looks: Iterable[Look]) -> Asked:
             (asked.along_ms if is_along else asked.ms).append(1e3 * (time.perf_counter() - wall_s))
             asked.cpu_s += time.process_time() - cpu_s
         expected = suggestion.text[1:] if suggestion else ""
+        if completer.workspace.memory.is_untidy:
+            completer.workspace.memory.settle()  # as the server does, in the background
     return asked
 
 
