@@ -160,5 +160,5 @@ def test_whatever_a_person_does_the_suggestion_is_the_plain_one(
     model.ln.weight[:], model.ln.bias[:] = 1, 0  # what comes next depends on what is there
     Person.model, Person.tokenizer = sure(model), tokenizer
     run_state_machine_as_test(
-        Person, settings=settings(max_examples=50, stateful_step_count=40, phases=[Phase.generate], deadline=None)
+        Person, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)
     )

@@ -30,6 +30,9 @@ class Endless:
         self.learned.append((before, after, document))
         return True
 
+    def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
+        """Nothing follows."""
+
     def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
         self.asked.append(before)
         self.begun.set()

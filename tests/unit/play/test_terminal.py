@@ -42,6 +42,9 @@ class Promised:
     def learn_from_key(self, before: str, after: str, document: str) -> bool:
         return False
 
+    def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
+        """Nothing follows."""
+
     def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
         self.asked.append(before)
         assert self.may_answer.wait(60)
@@ -265,6 +268,9 @@ async def test_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
 
 
 class Broken(Promised):
+    def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
+        """Nothing follows."""
+
     def suggest(self, before: str, *_: object) -> Suggestion | None:
         if before:
             raise ValueError("it broke")
