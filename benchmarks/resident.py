@@ -1,11 +1,11 @@
 """How much memory this process has come to take, as Linux counts it."""
 
-import contextlib
-import ctypes
 import gc
 from pathlib import Path
 
 from corpus_memory import status_bytes
+
+from tinycopilot.completion.settling import give_back
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -14,7 +14,7 @@ class Resident:
     """What is resident beyond what was when this was made."""
 
     def __init__(self) -> None:
-        give_back()
+        collect()
         self._first = status_bytes("VmRSS")
         self.restart()
 
@@ -37,12 +37,11 @@ class Resident:
 
     def in_use_mb(self) -> float:
         """Now, without what the C library keeps of what was freed."""
-        give_back()
+        collect()
         return self.mb
 
 
-def give_back() -> None:
-    """What is free in this process goes back to the system, if the C library is GNU's."""
+def collect() -> None:
+    """What is free in this process goes back to the system."""
     gc.collect()
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back()

@@ -39,7 +39,8 @@ T = TypeVar("T")
 class Job:
     """One question under way, and how many requests wait for its answer."""
 
-    key: Hashable
+    key: tuple[Hashable, int]
+    """What it is about, and how often the memory had been told anything by then."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     n_waiting: int = 0
     answer: "asyncio.Future[Suggestion | None] | None" = None
@@ -90,11 +91,11 @@ class Worker:
             return None
         if name in self._preparing:
             await asyncio.shield(self._preparing[name])
-        key, job = (key, self._n_told), self._job
-        if job is None or job.key != key or job.cancelled.is_set():
+        now, job = (key, self._n_told), self._job
+        if job is None or job.key != now or job.cancelled.is_set():
             if job is not None:
                 job.cancelled.set()
-            job = self._job = Job(key)
+            job = self._job = Job(now)
             job.answer = asyncio.get_running_loop().run_in_executor(
                 self._thread, self._compute, self._completer, job, name, before, after
             )
@@ -145,11 +146,13 @@ class Worker:
                 self._see_to_the_rest(completer)
 
     def _work_ahead(self, completer: "Completer", job: Job) -> None:
-        """In the thread, until there is another question."""
+        """In the thread, until there is another question; not if the memory was told anything since: to drop it?"""
         from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _load)
 
-        with contextlib.suppress(Cancelled):
-            completer.work_ahead(job.cancelled.is_set)
+        _, n_told = job.key
+        if n_told == self._n_told and not job.cancelled.is_set():
+            with contextlib.suppress(Cancelled):
+                completer.work_ahead(job.cancelled.is_set)
 
     def _see_to_the_rest(self, completer: "Completer") -> None:
         """What others do in their threads, now and then."""

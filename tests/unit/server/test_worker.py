@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tinycopilot_server.worker import LONG_CHARS, Worker
@@ -183,3 +184,21 @@ async def test_work_is_done_ahead_once_for_each_suggestion(worker: tuple[Worker,
     await worker_.suggest(1, "a.py", "quick", "x")
     await worker_.others(1)  # after whatever waits in the thread
     assert endless.n_ahead == 1
+
+
+async def test_no_document_that_was_dropped_meanwhile_is_looked_at_ahead(
+    worker: tuple[Worker, Endless], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that was closed, or has come to hold a secret, while the answer was computed."""
+    worker_, endless = worker
+    suggest = endless.suggest
+
+    def dropped_meanwhile(*arguments: Any, **options: Any) -> Suggestion | None:
+        worker_.drop("a.py")
+        return suggest(*arguments, **options)
+
+    monkeypatch.setattr(endless, "suggest", dropped_meanwhile)
+    await worker_.suggest(1, "a.py", "quick", "x")
+    await asyncio.get_running_loop().run_in_executor(worker_._thread, lambda: None)  # after whatever waits there
+    assert endless.told == [("drop", "a.py")]
+    assert endless.n_ahead == 0
