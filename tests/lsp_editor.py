@@ -61,6 +61,10 @@ class Editor:
         assert isinstance(answer, types.CompletionList)
         return answer
 
+    async def command(self, name: str, *arguments: Any) -> Any:
+        """One of the server's own commands."""
+        return await self.client.workspace_execute_command_async(types.ExecuteCommandParams(name, list(arguments)))
+
     async def raw_request(self, method: str, params: object) -> dict[str, Any]:
         """A request that the client's types would not let through, and the answer as it comes."""
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()

@@ -13,6 +13,7 @@ from tinycopilot import UserError, __version__
 from tinycopilot_server import status
 from tinycopilot_server.documents import Document
 from tinycopilot_server.settings import Settings
+from tinycopilot_server.status import PAUSED, Status
 from tinycopilot_server.worker import Worker
 
 LOOPBACK = "127.0.0.1"
@@ -64,6 +65,14 @@ class TinyCopilotServer(LanguageServer):
         self.worker = Worker(self.is_open)
         self.watches_files = False
         """Whether the client says what changes on disk."""
+        self.is_paused = False
+        """Whether the user wants no suggestions for now."""
+        self.model_status = Status("loading")
+
+    @property
+    def status(self) -> Status:
+        """How it is, all in all."""
+        return PAUSED if self.is_paused and self.model_status.state != "error" else self.model_status
 
     @property
     def encoding(self) -> str:
@@ -137,12 +146,13 @@ class TinyCopilotServer(LanguageServer):
 
 def serve(*, tcp_port: int | None = None) -> None:
     """Run until the client says exit, over stdio or a port of loopback. Raises UserError for a port that is taken."""
-    from tinycopilot_server import handlers  # noqa: PLC0415 (handlers need the server's class)
+    from tinycopilot_server import commands, handlers  # noqa: PLC0415 (they need the server's class)
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")  # to stderr
     logging.getLogger("tinycopilot_server").setLevel(logging.INFO)
     server = TinyCopilotServer()
     handlers.register(server)
+    commands.register(server)
     if tcp_port is None:
         server.start_io()
         return

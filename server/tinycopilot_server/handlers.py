@@ -163,10 +163,10 @@ async def _ask(
     *,
     with_others: bool = False,
 ) -> Answer | None:
-    """The suggestion at the cursor; None if there is none, or if the text has changed meanwhile."""
+    """The suggestion at the cursor; None if there is none, or none is wanted, or the text has changed meanwhile."""
     uri = params.text_document.uri
     document = server.documents.get(uri)
-    if document is None:
+    if document is None or server.is_paused:
         return None
     version = document.version
     before, after = document.split(params.position)

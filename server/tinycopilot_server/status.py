@@ -1,24 +1,48 @@
-"""What the client's status bar is told: loading, ready, or what is wrong."""
+"""What the client's status bar is told: loading, ready, busy, off, or what is wrong."""
 
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
 
 from lsprotocol import types
-from pygls.lsp.server import LanguageServer
+
+if TYPE_CHECKING:
+    from tinycopilot_server.app import TinyCopilotServer
 
 STATUS = "tinycopilot/status"
-"""A notification to the client: {"state": "loading" | "ready" | "error", "message": "..."}."""
+"""A notification to the client: {"state": "loading" | "ready" | "busy" | "off" | "error", "message": "..."}."""
 
-State = Literal["loading", "ready", "error"]
+State = Literal["loading", "ready", "busy", "off", "error"]
 
 
-def tell(server: LanguageServer, state: State, message: str = "") -> None:
-    """Send the status; an error is shown to the user as well, once: it is told once."""
-    server.protocol.notify(STATUS, {"state": state, "message": message})
+@dataclass(frozen=True)
+class Status:
+    """How the server is, and why, in words for its user."""
+
+    state: State
+    message: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """As it is sent."""
+        return asdict(self)
+
+
+PAUSED = Status("off", "paused")
+
+
+def tell(server: "TinyCopilotServer", state: State, message: str = "") -> None:
+    """Say how the model is; an error is shown to the user as well, once: it is told once."""
+    server.model_status = Status(state, message)
+    show(server)
     if state == "error":
         server.window_show_message(types.ShowMessageParams(types.MessageType.Error, f"tinycopilot: {message}"))
 
 
-def warn(server: LanguageServer, problems: list[str]) -> None:
+def show(server: "TinyCopilotServer") -> None:
+    """Send how the server is."""
+    server.protocol.notify(STATUS, server.status.as_json())
+
+
+def warn(server: "TinyCopilotServer", problems: list[str]) -> None:
     """Show what is wrong with the settings, all in one message."""
     if problems:
         text = "tinycopilot: " + "; ".join(problems)

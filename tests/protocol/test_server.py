@@ -264,3 +264,15 @@ async def test_what_it_says_it_can_do(start: Start, encoding: Kind) -> None:
     assert capabilities.completion_provider
     assert isinstance(capabilities.text_document_sync, types.TextDocumentSyncOptions)
     assert capabilities.text_document_sync.change == types.TextDocumentSyncKind.Incremental
+
+
+async def test_who_pauses_it_is_shown_nothing_until_it_resumes(start: Start) -> None:
+    editor = await start()
+    editor.open("def f(a, b):\n    return ")
+    assert await editor.ghost(1, 11)
+    assert await editor.command("tinycopilot.pause") == {"state": "off", "message": "paused"}
+    assert (await editor.state("off")).message == "paused"
+    assert await editor.inline(1, 11) == []
+    assert not (await editor.popup(1, 11)).items
+    assert await editor.command("tinycopilot.resume") == {"state": "ready", "message": ""}
+    assert await editor.ghost(1, 11)
