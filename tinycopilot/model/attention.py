@@ -1,5 +1,6 @@
 """Rotary positions, and attention that sees the last W positions: the readable reference, and the fast path."""
 
+import functools
 import math
 
 import torch
@@ -23,21 +24,28 @@ def band_mask(n_queries: int, n_keys: int, window: int, device: torch.device | N
 
 
 def rotary_phases(first: int, n: int, d_head: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, (n, D/2) each, of positions first ... first + n - 1 (Su et al. 2021, RoFormer).
+    """Cosines and sines, (n, D) each, of positions first ... first + n - 1 (Su et al. 2021, RoFormer), for `rotate`.
 
     In float64: attention depends on differences of angles alone, and so stays exact however far a position has slid.
     On the CPU, since not every device has float64.
     """
-    rates = ROTARY_BASE ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
-    angles = torch.arange(first, first + n, dtype=torch.float64)[:, None] * rates
-    return angles.cos(), angles.sin()
+    angles = torch.arange(first, first + n, dtype=torch.float64)[:, None] * _rotary_rates(d_head)  # (n, D/2)
+    sines = angles.sin()
+    return angles.cos().repeat(1, 2), torch.cat((-sines, sines), dim=-1)
+
+
+@functools.cache
+def _rotary_rates(d_head: int) -> Tensor:
+    return ROTARY_BASE ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
 
 
 def rotate(x: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair (x[i], x[i + D/2]) of `x`, (..., T, D), by its position's angle: paired as in GPT-NeoX."""
+    """Turn each pair (x[i], x[i + D/2]) of `x`, (..., T, D), by its position's angle: paired as in GPT-NeoX.
+
+    (a, b) becomes (a cos - b sin, b cos + a sin).
+    """
     cos, sin = phases
-    first, second = x.chunk(2, dim=-1)  # (..., T, D/2) each
-    return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
+    return torch.addcmul(x * cos, x.roll(x.size(-1) // 2, dims=-1), sin)
 
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor) -> Tensor:
