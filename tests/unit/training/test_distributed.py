@@ -15,7 +15,7 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.training.checkpoint import reopen
 from tinycopilot.training.distributed import Team, team
 
-LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(400))
+LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(160))
 
 # The command, with a network and a window that are small enough for a test. Words: what dies, then the command's own.
 SMALL = """
