@@ -24,6 +24,8 @@ FIRST_CHARS = 250_000
 """When so much is read it is sorted, so that something is known soon; and again at four times as much, and so on."""
 A_MOMENT_S = 0.01
 """So long a question may have to wait for what is done in between."""
+N_OTHERS = 2
+"""So many suggestions besides the best one are found for who asks to see them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Answer:
     question: Question
     suggestion: Suggestion | None
     took_ms: float
+    others: tuple[Suggestion, ...] = ()
+    """If they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -149,15 +153,15 @@ class Engine:
 
         started_s, document = time.perf_counter(), self._surroundings.document
         completer.learn_from_key(question.before, question.after, document)
-        try:
-            suggestion = completer.suggest(
-                question.before, question.after, lambda: self._question is not question, document
-            )
-        except Cancelled:
-            return
-        tell(Answer(question, suggestion, 1000 * (time.perf_counter() - started_s)))
+
+        def cancelled() -> bool:
+            return self._question is not question
+
         with contextlib.suppress(Cancelled):
-            completer.work_ahead(lambda: self._question is not question)
+            suggestion = completer.suggest(question.before, question.after, cancelled, document)
+            others = tuple(completer.alternatives(N_OTHERS, cancelled)) if question.wants_others else ()
+            tell(Answer(question, suggestion, 1000 * (time.perf_counter() - started_s), others))
+            completer.work_ahead(cancelled)
 
 
 def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Completer"]:

@@ -1,6 +1,7 @@
 """Ghost: which suggestion is shown at the cursor, what is taken of it, and what that saved. Knows no terminal."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinycopilot.completion.stopping import Suggestion
@@ -17,6 +18,8 @@ class Question:
 
     before: str
     after: str
+    wants_others: bool = False
+    """And what else might be inserted there?"""
 
 
 class Ghost:
@@ -32,6 +35,7 @@ class Ghost:
         """How many keys it would have been to type that; the indentation of its lines, which editors write, is none."""
         self._before = self._after = ""
         self._standing: Suggestion | None = None  # what is left of it
+        self._others: list[Suggestion] = []  # what may be shown in its place, the next one first
         self._is_dismissed = False
         self._asked: Question | None = None  # and is waited for
 
@@ -54,7 +58,7 @@ class Ghost:
         """The text, and the cursor in it, are now these. Returns what to ask."""
         rest = self._rest(before, after)
         self._before, self._after = before, after
-        self._standing = rest
+        self._standing, self._others = rest, []
         self._is_dismissed = self._is_dismissed and rest is not None
         question = Question(before, after)
         self._asked = None if rest else question
@@ -66,13 +70,33 @@ class Ghost:
             self._before, self._after = before, after
             self._forget()
 
-    def answered(self, question: Question, suggestion: Suggestion | None) -> bool:
+    def answered(self, question: Question, suggestion: Suggestion | None, others: Sequence[Suggestion] = ()) -> bool:
         """Show it, unless the text or the cursor has changed since, or something stood there. False: nobody waits."""
         if question is not self._asked:
             return False
         self._asked = None
-        self._standing = suggestion
+        if question.wants_others:
+            found = (suggestion, *others)
+            self._others = [other for other in found if other and self._standing and other.text != self._standing.text]
+            self._show_next()
+        else:
+            self._standing = suggestion
         return True
+
+    def next(self) -> Question | None:
+        """Show another suggestion in the place of this one, in turn; if none is known yet, returns what to ask."""
+        if self.shown is None:
+            return None
+        if not self._others:
+            self._asked = Question(self._before, self._after, wants_others=True)
+            return self._asked
+        self._show_next()
+        return None
+
+    def _show_next(self) -> None:
+        if self._others and self._standing:
+            self._others.append(self._standing)
+            self._standing = self._others.pop(0)
 
     def dismiss(self) -> None:
         """Show nothing here, nor while what was shown is typed all the same."""
@@ -110,4 +134,5 @@ class Ghost:
 
     def _forget(self) -> None:
         self._standing = self._asked = None
+        self._others = []
         self._is_dismissed = False

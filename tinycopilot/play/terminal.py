@@ -22,7 +22,7 @@ from tinycopilot.play.text_file import TextFile
 ESCAPE_WAIT_S = 0.05
 """So long Esc is waited upon, in case that it begins another key; and as long again, in case that it is Alt's."""
 
-KEYS = " Tab take  Ctrl-Right/Alt-F word{}  Esc dismiss  ^S save  ^Q quit"  # 80 columns must do
+KEYS = " Tab take  Alt-F word{}  Alt-N other  Esc dismiss  ^S save  ^Q quit"  # 80 columns must do
 KEY_OF_LINE = "  Alt-Down line"
 MAX_ROOM_LINES = 8
 """So many lines are seen below the cursor, for a suggestion of many."""
@@ -81,7 +81,7 @@ class Terminal:
 
     def _hear(self, news: Answer | State) -> None:
         if isinstance(news, Answer):
-            if self.ghost.answered(news.question, news.suggestion):
+            if self.ghost.answered(news.question, news.suggestion, news.others):
                 self._answer_ms = news.took_ms
         else:
             self._state = news
@@ -145,6 +145,7 @@ class Terminal:
         for words in (("c-right",), ("escape", "f"), ("escape", "right")):
             keys.add(*words, filter=shown)(inserting(self.ghost.take_word))
         keys.add("escape", "down", filter=shown)(inserting(self.ghost.take_line))
+        keys.add("escape", "n", filter=shown)(lambda _event: self._show_another())
         keys.add("escape", filter=shown)(lambda _event: self.ghost.dismiss())
         keys.add("enter", filter=~has_selection)(lambda _event: self._break_line())
         keys.add("backspace", filter=~has_selection)(lambda _event: self._backspace())
@@ -155,6 +156,10 @@ class Terminal:
         for word in ("c-q", "c-c", "<sigint>"):
             keys.add(word)(lambda _event: self._quit())
         return keys
+
+    def _show_another(self) -> None:
+        if question := self.ghost.next():
+            self._engine.ask(question)
 
     @property
     def _line(self) -> str:

@@ -33,6 +33,9 @@ class Endless:
     def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
         """Nothing follows."""
 
+    def alternatives(self, n: int, _cancelled: Callable[[], bool]) -> list[Suggestion]:
+        return [Suggestion(f"other {i}", 0.1) for i in range(n)]
+
     def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
         self.asked.append(before)
         self.begun.set()
@@ -84,6 +87,14 @@ def test_the_newest_question_is_answered_and_the_older_one_given_up(listener: Li
     assert answer.took_ms >= 0
     assert endless.n_cancelled == 1
     assert listener.empty()
+
+
+def test_others_are_found_for_who_wants_them_alone(listener: Listener) -> None:
+    asked = listener.start(Endless, Surroundings())
+    asked.ask(Question("quick", "x"))
+    assert listener.answer().others == ()
+    asked.ask(Question("quick", "x", wants_others=True))
+    assert [other.text for other in listener.answer().others] == ["other 0", "other 1"]
 
 
 def test_what_is_asked_while_the_model_is_loaded_is_answered_then_and_only_the_newest(listener: Listener) -> None:

@@ -150,3 +150,42 @@ def test_where_nothing_is_shown_nothing_is_taken_or_counted() -> None:
     ghost.text_changed("x", "")
     assert (ghost.take(), ghost.take_word(), ghost.take_line()) == ("", "", "")
     assert ghost.n_taken == 0
+
+
+def test_another_suggestion_is_asked_for_once_and_then_shown_in_turn() -> None:
+    ghost = showing("open(path)")
+    question = ghost.next()
+    assert question is not None
+    assert (question.before, question.after, question.wants_others) == ("x = ", ")", True)
+    assert ghost.text == "open(path)"  # until there is an answer
+    assert ghost.answered(
+        question, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]
+    )
+    seen = [ghost.text]
+    for _ in range(3):
+        assert ghost.next() is None
+        seen.append(ghost.text)
+    assert seen == ["os.getcwd(", "1", "open(path)", "os.getcwd("]
+    ghost.text_changed("x = os", ")")  # it is typed along like any other
+    assert ghost.text == ".getcwd("
+    assert ghost.next() is not None  # there are others here
+
+
+def test_where_there_is_no_other_it_stays() -> None:
+    ghost = showing("open(path)")
+    question = ghost.next()
+    assert question is not None
+    assert ghost.answered(question, Suggestion("open(path)", 0.7))
+    assert ghost.text == "open(path)"
+    ghost.dismiss()
+    assert ghost.next() is None  # where nothing is shown, nothing else is
+    assert Ghost().next() is None
+
+
+def test_others_that_come_too_late_are_not_shown() -> None:
+    ghost = showing("open(path)")
+    question = ghost.next()
+    assert question is not None
+    ghost.text_changed("x = o", ")")
+    assert not ghost.answered(question, None, [Suggestion("os", 0.1)])
+    assert ghost.text == "pen(path)"

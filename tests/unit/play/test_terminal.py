@@ -25,6 +25,7 @@ KEYS = {
     "Right": "\x1b[C", "Up": "\x1b[A", "Home": "\x1b[H", "End": "\x1b[F", "Ctrl-Right": "\x1b[1;5C", "Alt-F": "\x1bf",
     "Alt-Right": "\x1b[1;3C", "Alt-Down": "\x1b[1;3B", "Ctrl-C": "\x03", "Ctrl-O": "\x0f", "Ctrl-Q": "\x11",
     "Ctrl-S": "\x13", "Ctrl-Y": "\x19", "Ctrl-Z": "\x1a", "Alt-Enter": "\x1b\r", "Alt-#": "\x1b#",
+    "Alt-N": "\x1bn",
 }  # fmt: skip
 GHOST, COLUMNS, ROWS = "class:ghost", 80, 12
 
@@ -44,6 +45,9 @@ class Promised:
 
     def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
         """Nothing follows."""
+
+    def alternatives(self, n: int, _cancelled: Callable[[], bool]) -> list[Suggestion]:
+        return [Suggestion(f"other {i}", 0.1) for i in range(n)]
 
     def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
         self.asked.append(before)
@@ -298,3 +302,14 @@ async def test_a_terminal_that_is_gone_ends_it() -> None:
         await asyncio.sleep(0)
         keys.close()
         await task
+
+
+async def test_another_suggestion_in_the_place_of_the_one_that_is_shown() -> None:
+    async with using(Promised(imp="ort os")) as user:
+        await user.press("imp")
+        for shown in ("ort os", "other 0", "other 1", "ort os", "other 0"):
+            await user.sees(f"imp[{shown}]")
+            await user.press("Alt-N")
+        await user.sees("imp[other 1]")
+        await user.press("Tab")
+        await user.has("impother 1|")
