@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("file", nargs="?", metavar="FILE", help="the file to edit, or a new one (default: none)")
     _add(play, "--workspace", metavar="DIR", help="its other files are known (default: none)")
     _add(play, "--eagerness", type=_share, default=0.5, help="from 0, quiet, to 1, talkative (default: 0.5)")
-    _add(play, "--max_lines", type=_positive, default=1, help="the most lines in a suggestion (default: 1)")
+    _add(play, "--max_lines", type=_positive, default=3, help="the most lines in a suggestion (default: 3)")
     _add_files(play, "the one in paras/ here, else your own, else the one that ships")
 
     settings = (

@@ -9,8 +9,12 @@ MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
 READING_KEYS: Final = 0.4
 """What it costs to read a suggestion, in keys, at the usual eagerness."""
-EAGERNESS_SPAN: Final = 4.0
+READING_SPAN: Final = 4.0
 """By so much is that divided at the highest eagerness, and multiplied at the lowest."""
+CONFIDENCE_SPAN: Final = 2.5
+"""The same for how likely a suggestion must be."""
+SURE: Final = 0.5
+"""A suggestion of several lines must be at least so likely, for there is more to read, and it pushes the text down."""
 WAITING_KEYS: Final = 0.3
 """Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
 
@@ -20,20 +24,26 @@ class CompleterSettings:
     """What a user may set of how it completes."""
 
     eagerness: float = 0.5
-    """From 0, quiet, to 1, talkative: how little a suggestion may be worth to be shown."""
+    """From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown."""
     min_confidence: float = 0.2
-    """A suggestion that is less likely than this to be right is not shown, however long it is (0 to 1)."""
+    """A suggestion that is less likely than this to be right is not shown, however long it is (0 to 1); at the usual
+    eagerness, and at another, more or less."""
     max_chars: int = 120
     """A suggestion is at most this many characters long."""
-    max_lines: int = 1
-    """A suggestion has at most this many lines."""
+    max_lines: int = 3
+    """A suggestion has at most this many lines; more than one only where it is sure."""
     threads: int = 1
     """Processor threads for the network; a second one suffers as soon as the editor is busy."""
 
     @property
     def reading_keys(self) -> float:
         """What it costs to read a suggestion, in keys."""
-        return READING_KEYS * EAGERNESS_SPAN ** (1 - 2 * self.eagerness)
+        return READING_KEYS * READING_SPAN ** (1 - 2 * self.eagerness)
+
+    def least_likely(self, n_lines: int) -> float:
+        """So likely a suggestion of `n_lines` must be at least."""
+        least = self.min_confidence * CONFIDENCE_SPAN ** (1 - 2 * self.eagerness)
+        return max(least, SURE) if n_lines > 1 else least
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings) -> S
         n_keys += not _is_indentation(text)
         log_p += log_prob
         p = math.exp(log_p)
-        if p < settings.min_confidence:
+        if p < settings.least_likely(n_lines):
             break
     return best
 

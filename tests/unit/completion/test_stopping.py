@@ -1,5 +1,7 @@
 """Where a suggestion ends, and what is cut from it."""
 
+import math
+
 import pytest
 
 from tinycopilot.completion.stopping import CompleterSettings, take
@@ -13,7 +15,14 @@ def certain(text: str) -> list[tuple[str, float]]:
 @pytest.mark.parametrize(
     ("decoded", "settings", "expected"),
     [
-        (certain("return x\nmore"), CompleterSettings(), "return x"),
+        (certain("return x\nmore"), CompleterSettings(max_lines=1), "return x"),
+        (certain("return x\n\nmore()"), CompleterSettings(), "return x\n\nmore("),
+        (
+            [*certain("f(x)"), ("\n", -0.5), *certain("more()\n")],
+            CompleterSettings(),
+            "f(x)\nmore()",
+        ),  # 0.6: sure enough
+        ([*certain("f(x)"), ("\n", -0.8), *certain("more()\n")], CompleterSettings(), "f(x)"),  # 0.4 is not
         (certain("a:\n  b\nmore"), CompleterSettings(max_lines=2), "a:\n  b"),
         (certain("word other"), CompleterSettings(max_chars=7), "word"),  # not "word ot"
         ([*certain("word"), ("s", -9.0), ("(", 0.0)], CompleterSettings(), None),  # half a name helps nobody
@@ -40,6 +49,18 @@ def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
     assert suggestion is not None
     assert suggestion.text == "ab"
     assert suggestion.confidence == pytest.approx(2.718281828**-0.3)
+
+
+@pytest.mark.parametrize(
+    ("eagerness", "sureness"), [(0, [0.55]), (0.5, [0.55, 0.45, 0.25]), (1, [0.55, 0.45, 0.25, 0.15, 0.1])]
+)
+def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float]) -> None:
+    settings = CompleterSettings(eagerness=eagerness)
+
+    def shown(p: float) -> bool:
+        return take([("t", math.log(p)), *certain("otal_width(")], settings) is not None
+
+    assert [p for p in (0.55, 0.45, 0.25, 0.15, 0.1, 0.05) if shown(p)] == sureness
 
 
 @pytest.mark.parametrize(

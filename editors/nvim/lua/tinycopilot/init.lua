@@ -12,7 +12,7 @@ local defaults = {
     eagerness = 0.5, -- 0, quiet, to 1, talkative: how little a suggestion may be worth to be shown
     minConfidence = 0.2, -- 0 to 1: what is less likely than this to be right is not shown, however long it is
     maxChars = 120, -- the most characters in a suggestion
-    maxLines = 1, -- the most lines
+    maxLines = 3, -- the most lines; more than one only where it is sure
     threads = 1, -- the processor threads that the model may use
     maxWorkspaceChars = 12000000, -- the most characters of the workspace that are known; 0: the open file alone
   },
