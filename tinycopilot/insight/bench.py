@@ -118,6 +118,8 @@ def _suggestions(
     for situation, looks in situations.items():
         say(situation.replace("_", " "))
         asked[situation] = ask_all(completer, looks)
+    say("accepted")
+    asked["accepted"] = ask_after_accepting(completer, cursor_jumps(name, text, N_JUMPS, dice))
     say("while indexing")
     with sorting(completer.workspace.memory):
         asked["while_indexing"] = ask_all(completer, chain.from_iterable(typing_on(*some, N_KEYS) for some in typed))
@@ -155,6 +157,18 @@ def ask_all(completer: Completer, looks: Iterable[Look]) -> Asked:
         expected = suggestion.text[1:] if suggestion else ""
         if completer.workspace.memory.is_untidy:
             completer.workspace.memory.settle()  # as the server does, in the background
+    return asked
+
+
+def ask_after_accepting(completer: Completer, looks: Iterable[Look]) -> Asked:
+    """Accept what is suggested at each look, when nobody has waited for a moment, and ask what comes then."""
+    asked = Asked()
+    for look in looks:
+        if suggestion := completer.suggest(look.before, look.after, document=look.document):
+            completer.work_ahead()
+            wall_s = time.perf_counter()
+            completer.suggest(look.before + suggestion.text, look.after, document=look.document)
+            asked.ms.append(1e3 * (time.perf_counter() - wall_s))
     return asked
 
 

@@ -20,7 +20,8 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
 SITUATIONS = [
-    *("all", "first_key", "typing_on", "cursor_jump", "edit_above", "beyond_window", "while_indexing", "typing_along")
+    *("all", "first_key", "typing_on", "cursor_jump", "edit_above", "beyond_window", "accepted"),
+    *("while_indexing", "typing_along"),
 ]
 
 
@@ -53,7 +54,8 @@ def run(
 def test_it_tells_of_every_situation() -> None:
     measured = json.loads(run())
     assert list(measured["suggestion_ms"]) == SITUATIONS
-    assert measured["suggestion_ms"].pop("typing_along")
+    for rare in ("typing_along", "accepted"):
+        assert measured["suggestion_ms"].pop(rare)
     for shares in measured["suggestion_ms"].values():
         assert 0 < shares["p50"] <= shares["p95"] <= shares["p99"]
     assert list(measured["chars_per_second"]) == ["plain", "cached", "drafted"]
