@@ -15,13 +15,15 @@ HOUSE = {
     "tinycopilot.__init__": set(),
     "tinycopilot.files": {"tinycopilot.__init__", "pathspec"},
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
+    "tinycopilot.private": set(),
     "tinycopilot.model": {"tinycopilot.__init__", "torch"},
     "tinycopilot.training": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
         *("torch", "numpy", "rich", "filelock"),
     },
     "tinycopilot.completion": {
-        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "torch", "numpy", "numba"),
+        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.private", "tinycopilot.model"),
+        *("torch", "numpy", "numba"),
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),

@@ -27,6 +27,11 @@ class Alphabet:
     def __len__(self) -> int:
         return len(self._characters)
 
+    @property
+    def met(self) -> str:
+        """The characters that it has met besides the known ones, in the order of their numbers."""
+        return "".join(self._characters[self.n_known :])
+
     def symbols_of(self, text: str) -> Symbols:
         """The text as numbers; any str has some, lone surrogates too."""
         points = _code_points(text)

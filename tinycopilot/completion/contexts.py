@@ -42,14 +42,40 @@ class ContextIndex:
 
     def __init__(self, pieces: list[Symbols]) -> None:
         """Of one text after another; the list is emptied, so that they need not be held twice while they are sorted."""
-        self._symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))  # so that each has a context
+        symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))  # so that each has a context
         pieces.clear()
-        self._positions = _sorted(self._symbols, _where_symbols_are(self._symbols))
+        self._complete(symbols, _sorted(symbols, _where_symbols_are(symbols)))
+
+    def _complete(self, symbols: Symbols, positions: NDArray[np.int32]) -> None:
+        self._symbols, self._positions = symbols, positions
         self._next = self._symbols[self._positions]
         n_symbols = int(self._next.max(initial=0)) + 1
         # so that the table of a long text takes one byte a character at most, that of a short one two
         self._stride = max(STRIDE, 4 * n_symbols) if len(self) > LONG else max(SHORT_STRIDE, 2 * n_symbols)
         self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
+
+    @classmethod
+    def restored(cls, symbols: Symbols, positions: NDArray[np.int32]) -> "ContextIndex":
+        """The index that had these `arrays`. Raises ValueError where none had: it would read outside of them."""
+        is_there = np.zeros(len(symbols), np.bool_)
+        if len(positions) and DEPTH <= positions.min() <= positions.max() < len(symbols):
+            is_there[positions] = True
+        if len(positions) != is_there.sum() or not np.array_equal(is_there, symbols != BREAK):
+            raise ValueError("it is damaged: these are no sorted positions")
+        index = cls.__new__(cls)
+        index._complete(symbols, positions)
+        return index
+
+    @property
+    def arrays(self) -> tuple[Symbols, NDArray[np.int32]]:
+        """All that it is made of: DEPTH times BREAK and the text; and the sorted positions in that."""
+        return self._symbols, self._positions
+
+    def part(self, is_kept: NDArray[np.bool_]) -> "ContextIndex":
+        """The index of that part of the text, whole documents, without sorting it: sorted positions stay so."""
+        is_kept = np.append(np.ones(DEPTH, np.bool_), is_kept)
+        moved = np.cumsum(is_kept, dtype=np.int32) - np.int32(1)
+        return ContextIndex.restored(self._symbols[is_kept], moved[self._positions[is_kept[self._positions]]])
 
     def __len__(self) -> int:
         return len(self._symbols) - DEPTH

@@ -10,7 +10,7 @@ else.
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,6 +181,25 @@ class WorkspaceMemory:
     def _forget(self) -> None:
         while self.n_chars > self.max_chars and (others := self._useful_s.keys() - {self._here}):
             self.drop(min(others, key=lambda name: self._useful_s[name]))
+
+    def at_rest(self) -> tuple[Shelf, dict[str, float]]:
+        """What is settled and still held as it was then: a shelf, and when those of its documents were last of use."""
+        names = [name for name in self._settled.documents if name not in self._gone]
+        return self._settled, {name: self._useful_s[name] for name in names}
+
+    def adopt(self, shelf: Shelf, useful_s: Mapping[str, float]) -> None:
+        """Hold what was at rest in another session; what is held already stays as it is.
+
+        Raises ValueError where anything is settled.
+        """
+        if len(self._settled):
+            raise ValueError("something is settled already")
+        self._settled, self._useful_s = shelf, {**useful_s, **self._useful_s}
+        for name, page in list(self._new.items()):
+            self._change(name, page)  # counts off what the shelf has of that name
+        self._possible = self._headers = None
+        self.edition += 1
+        self._forget()
 
     def begin(self) -> Settling:
         """Begin to settle: to bring all that is held, but for what is at hand, on one shelf. The last one begun counts.

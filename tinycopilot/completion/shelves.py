@@ -5,6 +5,7 @@ before that by whoever wants it done in another thread.
 """
 
 import itertools
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -80,13 +81,32 @@ class Shelf(Page):
 
     def __init__(self, documents: dict[str, Symbols]) -> None:
         """`documents` is emptied: each is held once, here."""
-        names, pieces = list(documents), list(documents.values())
+        sizes, pieces = {name: len(symbols) for name, symbols in documents.items()}, list(documents.values())
         documents.clear()
-        ends = list(itertools.accumulate(map(len, pieces), initial=0))
-        self._places = dict(zip(names, map(slice, ends, ends[1:]), strict=False))
-        index = ContextIndex(pieces) if pieces else None
+        self._arrange(sizes, ContextIndex(pieces) if pieces else None)
+
+    def _arrange(self, sizes: Mapping[str, int], index: ContextIndex | None) -> None:
+        ends = list(itertools.accumulate(sizes.values(), initial=0))
+        self._places = dict(zip(sizes, map(slice, ends, ends[1:]), strict=False))
         super().__init__(index.symbols if index is not None else NOTHING, index)
         self._pages: dict[str, Page] = {}
+
+    @classmethod
+    def restored(cls, sizes: Mapping[str, int], index: ContextIndex) -> "Shelf":
+        """Documents of so many symbols, one after another, that were sorted before. Raises ValueError."""
+        if min(sizes.values(), default=1) < 1 or sum(sizes.values()) != len(index):
+            raise ValueError("it is damaged: these are no documents")
+        shelf = cls.__new__(cls)
+        shelf._arrange(sizes, index if sizes else None)
+        return shelf
+
+    def part(self, names: Collection[str]) -> "Shelf":
+        """Of these documents alone those that are here, without sorting them again."""
+        is_kept = np.zeros(len(self), np.bool_)
+        sizes = {name: place.stop - place.start for name, place in self._places.items() if name in names}
+        for name in sizes:
+            is_kept[self._places[name]] = True
+        return Shelf.restored(sizes, self.index.part(is_kept)) if sizes else Shelf({})
 
     def __contains__(self, name: str) -> bool:
         return name in self._places

@@ -1,14 +1,12 @@
 """What a workspace has taught the mixture, kept in a file: small, checked, and for its user's eyes alone."""
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from tinycopilot.completion.mixture import INITIAL, KINDS, MAX_WEIGHT, Key, Mixture, Row
+from tinycopilot.private import replacing
 
 KIND = "tinycopilot weights"
 N_ROWS = 3
@@ -44,20 +42,12 @@ def load(path: Path, tokenizer_digest: str) -> Mixture:
 def save(path: Path, weights: Weights, tokenizer_digest: str) -> None:
     """Write them, atomically; a failure is logged, for they are no more than a help."""
     data = {"kind": KIND, "tokenizer": tokenizer_digest, "weights": weights}
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with the mode 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
+        content = json.dumps(data, allow_nan=False).encode()
+        with replacing(path) as file:
+            file.write(content)
     except (OSError, ValueError) as error:
         log.warning("%s: what was learned could not be kept: %s", path, error)
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
 
 
 def _checked(data: Any, tokenizer_digest: str) -> dict[Key, Row]:

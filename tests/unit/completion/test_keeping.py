@@ -1,0 +1,173 @@
+"""What was kept predicts as what was sorted, and nothing that was damaged on the way is used."""
+
+import json
+import logging
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycopilot.completion import contexts, keeping
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.keeping import Kept
+from tinycopilot.completion.memory import WorkspaceMemory, context_of, plain_prediction
+from tinycopilot.model.tokenizer import DOCUMENT_START
+
+KNOWN, TOKENIZER = "\nab(", "0" * 64
+TEXTS = {"x": "ab(ab(\n" * 9, "y": "ba\u00e9b(" * 5, "z": "aaa\U0001f600" * 7, "unsaved": "(" * 50}
+STAMPS = {"x": (1_700_000_000_000_000_000, 63), "y": (2, 25), "z": (3, 28)}
+
+
+def settled(alphabet: Alphabet, texts: dict[str, str]) -> WorkspaceMemory:
+    memory = WorkspaceMemory(alphabet)
+    for second, (name, text) in enumerate(texts.items()):
+        memory.hold(name, text, useful_s=second)
+    memory.settle()
+    return memory
+
+
+def save(path: Path, memory: WorkspaceMemory, stamps: dict[str, tuple[int, int]] | None = None) -> None:
+    shelf, useful_s = memory.at_rest()
+    keeping.save(path, Kept(shelf, useful_s, STAMPS if stamps is None else stamps), memory.alphabet, TOKENIZER)
+
+
+def predicts_as(memory: WorkspaceMemory, texts: dict[str, str], before: str) -> bool:
+    """Whether it is what the definition says of these texts."""
+    alphabet = memory.alphabet
+    p, order = memory.predict(context_of(alphabet, before), memory.possible())
+    held = [alphabet.character_of(i + 1) for i in np.flatnonzero(memory.possible()[:-1])]
+    plain, plain_order = plain_prediction(
+        [DOCUMENT_START + text for text in texts.values()], held, DOCUMENT_START + before
+    )
+    found = {c: p[alphabet.symbol_of(c) - 1] for c in held} | {"": p[-1]}
+    return order == plain_order and found == pytest.approx(plain)
+
+
+def test_what_was_kept_is_what_was_sorted_and_for_its_users_eyes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, memory = tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS)
+    save(path, memory)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert b"(" * 9 not in path.read_bytes()
+    fresh = settled(Alphabet(KNOWN), {name: TEXTS[name] for name in STAMPS}).at_rest()[0]
+    monkeypatch.delattr(contexts, "_sorted")
+    kept = keeping.load(path, Alphabet(KNOWN), TOKENIZER)
+    assert kept is not None
+    assert kept.stamps == STAMPS  # and so the unsaved text is not there
+    assert kept.useful_s == {"x": 0, "y": 1, "z": 2}
+    for one, other in zip(kept.shelf.index.arrays, fresh.index.arrays, strict=True):
+        assert np.array_equal(one, other)
+        assert one.dtype == other.dtype
+        assert one.flags.writeable  # else everything would be compiled anew
+
+
+@given(
+    met=st.sampled_from(["", "\u00e9", "\U0001f600\u00e9", "\u00e9\U0001f600", "q\U0001f600", "q"]),
+    n=st.integers(1, 60),
+)
+def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
+    met: str, n: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("kept") / "one.memory"
+    save(path, settled(Alphabet(KNOWN), TEXTS))
+    alphabet = Alphabet(KNOWN)
+    memory = WorkspaceMemory(alphabet)
+    memory.hold("open", met * 8)
+    memory.hold("x", "bbb", met)  # is at hand in the editor, and not as it was
+    kept = keeping.load(path, alphabet, TOKENIZER)
+    assert kept is not None
+    memory.adopt(kept.shelf, kept.useful_s)
+    texts = {"y": TEXTS["y"], "z": TEXTS["z"], "open": met * 8}
+    whole = "".join(TEXTS.values())[:n]
+    if not met:
+        assert predicts_as(memory, texts | {"x": "bbb"}, whole)
+    else:
+        memory.drop("x")
+        assert predicts_as(memory, texts, whole)
+    memory.settle()
+    with pytest.raises(ValueError, match="settled"):
+        memory.adopt(kept.shelf, {})
+
+
+def test_what_has_changed_since_it_was_settled_is_not_at_rest() -> None:
+    memory = settled(Alphabet(KNOWN), TEXTS)
+    memory.hold("x", "changed")
+    memory.drop("y")
+    assert set(memory.at_rest()[1]) == {"z", "unsaved"}
+
+
+def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "one.memory"
+    for memory, stamps in ((WorkspaceMemory(Alphabet(KNOWN)), None), (settled(Alphabet(KNOWN), TEXTS), {})):
+        save(path, memory, stamps)
+        kept = keeping.load(path, Alphabet(KNOWN), TOKENIZER)
+        assert kept is not None
+        assert (len(kept.shelf), kept.stamps) == (0, {})
+
+
+def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert keeping.load(tmp_path / "none", Alphabet(KNOWN), TOKENIZER) is None
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("n", range(0, 700, 23))
+def test_a_byte_that_is_another_is_noticed(n: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "one.memory"
+    save(path, settled(Alphabet(KNOWN), TEXTS))
+    content = bytearray(path.read_bytes())
+    content[n] ^= 1
+    for damaged in (content, content[:n], b"", path.read_bytes() + b"x"):
+        path.write_bytes(damaged)
+        with caplog.at_level(logging.WARNING):
+            assert keeping.load(path, Alphabet(KNOWN), TOKENIZER) is None
+        assert caplog.records.pop().getMessage().startswith(f"{path}: not used")
+        caplog.clear()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "tinycopilot memory, 0"}, {"tokenizer": "another"}, {"n_symbols": 10**12}, {"n_symbols": -1},
+        {"n_symbols": "many"}, {"documents": [["x", 3, 0, 0, 0]]}, {"documents": [["x", -5, 0, 0, 0]]},
+        {"documents": "none"}, {"documents": [["x"]]}, {"characters": ""}, {"characters": None}, {"n_positions": 1.5},
+    ],
+)  # fmt: skip
+def test_what_is_foreign_or_impossible_is_dropped(change: dict[str, object], tmp_path: Path) -> None:
+    """Though its digest is right."""
+    path = tmp_path / "one.memory"
+    save(path, settled(Alphabet(KNOWN), TEXTS))
+    assert keeping.load(path, Alphabet(KNOWN), TOKENIZER)
+    _, line, rest = path.read_bytes().split(b"\n", 2)
+    header = json.loads(line)
+    n = 2 * header["n_symbols"]
+    line = json.dumps(header | change).encode() + b"\n"
+    arrays = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32)
+    path.write_bytes(keeping._digest(line, *arrays).encode() + b"\n" + line + rest)
+    assert keeping.load(path, Alphabet(KNOWN), TOKENIZER) is None
+
+
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("position", [-1, 0, 31, 40, 10**6])
+def test_positions_outside_of_the_text_are_never_read(place: int, position: int, tmp_path: Path) -> None:
+    """Nor any twice."""
+    path = tmp_path / "one.memory"
+    save(path, settled(Alphabet(KNOWN), TEXTS))
+    _, line, rest = path.read_bytes().split(b"\n", 2)
+    n = 2 * json.loads(line)["n_symbols"]
+    symbols, positions = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32).copy()
+    positions[place] = position
+    line += b"\n"
+    digest = keeping._digest(line, symbols, positions)
+    path.write_bytes(digest.encode() + b"\n" + line + rest[:n] + positions.tobytes())
+    assert keeping.load(path, Alphabet(KNOWN), TOKENIZER) is None
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "cache").write_text("a file")
+    save(tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS))
+    (record,) = caplog.records
+    assert "could not be kept" in record.getMessage()
