@@ -21,6 +21,7 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage import ModelFileError, load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
+from tinycopilot.training.checkpoint import MAX_PICKLE_BYTES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
 
@@ -428,3 +429,10 @@ def test_what_we_write_is_read_as_torch_reads_it(tmp_path: Path) -> None:
     shapes = read_archive(tmp_path / "x", 10_000, shapes_only=True)
     assert shapes["a"].is_meta
     assert shapes["a"].shape == (2, 4)
+
+
+def test_the_learning_curve_of_a_long_run_is_read_where_it_is_expected(tmp_path: Path) -> None:
+    torch.save({"kind": "checkpoint", "curve": [i / 7 for i in range(120_000)]}, tmp_path / "c")
+    assert len(load_data(tmp_path / "c", "checkpoint", {}, max_pickle_bytes=MAX_PICKLE_BYTES)["curve"]) == 120_000
+    with pytest.raises(ModelFileError):
+        load_data(tmp_path / "c", "checkpoint", {})
