@@ -21,7 +21,8 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
-from tinycopilot_server.demo import OPENED, TYPED, Editor
+from tinycopilot_server.client import Editor
+from tinycopilot_server.demo import OPENED, TYPED
 from tinycopilot_server.status import STATUS
 
 from tinycopilot import places

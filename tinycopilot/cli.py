@@ -31,6 +31,7 @@ examples:
   tinycopilot bench                          how quick is it on this machine?
   tinycopilot play                           type in this terminal, with ghost text
   tinycopilot demo                           the language server at work, in this terminal
+  tinycopilot doctor                         does everything work here, and what to do if not
 """
 
 
@@ -144,6 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     typing = "Start the language server, type into a Python file as an editor does, and print what it suggests."
     demo = _command(commands, "demo", _demo, "see the language server at work", typing)
     _add_files(demo, "your own, else the one that ships")
+
+    looking = "Look at what is installed, the model, the device, the editors' settings, and a server at work."
+    doctor = _command(commands, "doctor", _doctor, "does everything work here?", looking)
+    _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
+    _add_files(doctor, "your own, else the one that ships")
     return parser
 
 
@@ -322,3 +328,13 @@ def _demo(arguments: argparse.Namespace) -> int:
     from tinycopilot_server.demo import run_demo
 
     return run_demo(arguments.model_path, arguments.tokenizer_path)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from tinycopilot_server.doctor import run_doctor
+
+    from tinycopilot.insight.environment import ask_environment
+
+    return run_doctor(
+        arguments.model_path, arguments.tokenizer_path, to_json=arguments.json, ask_engine=ask_environment
+    )

@@ -45,6 +45,7 @@ _SECRETS = re.compile(
             *("*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore", "*.kdb", "*.kdbx", "*.gpg"),
             *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.ovpn", "*.tfvars", "*.tfstate"),
             *(".netrc", "_netrc", ".pypirc", ".npmrc", ".yarnrc.yml", ".pgpass", ".my.cnf", ".htpasswd", ".dockercfg"),
+            *("token", "token.txt", "*[-_]token", "*[-_]token.txt", "*.token", "*.secret"),
             *(".git-credentials", "*token*.json", "service[-_]account*.json", "client_secret*.json"),
         )
     )

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import platformdirs
@@ -25,6 +26,15 @@ class ModelPaths:
     def exist(self) -> bool:
         """Whether either file is there: half a model is one to report, not one to pass over."""
         return self.model.exists() or self.tokenizer.exists()
+
+
+class Origin(Enum):
+    """Why it is this model that is used, in the user's words."""
+
+    GIVEN = "the one that was named"
+    WORKING_FOLDER = "the one in paras/ of this folder"
+    USER = "your own"
+    SHIPPED = "the one that ships"
 
 
 def shipped(name: str) -> Path:
@@ -95,15 +105,24 @@ def to_load(
 
     The language server is started in whatever folder was opened and does not trust it: `trust_working_folder=False`.
     """
+    return found(model_path, tokenizer_path, trust_working_folder=trust_working_folder)[0]
+
+
+def found(
+    model_path: str | None = None, tokenizer_path: str | None = None, *, trust_working_folder: bool = True
+) -> tuple[ModelPaths, Origin]:
+    """The same, and why it is this one."""
+    origin = Origin.GIVEN
 
     def choose() -> ModelPaths:
-        folders = [Path("paras")] if trust_working_folder else []
-        for pair in map(_pair, [*folders, user_models()]):
-            if pair.exist():
-                return pair
-        return _pair(shipped("paras"))
+        nonlocal origin
+        folders = [(Origin.WORKING_FOLDER, Path("paras"))] if trust_working_folder else []
+        own = ((why, _pair(folder)) for why, folder in [*folders, (Origin.USER, user_models())])
+        shipping = (Origin.SHIPPED, _pair(shipped("paras")))
+        origin, pair = next(((why, pair) for why, pair in own if pair.exist()), shipping)
+        return pair
 
-    return _resolve(model_path, tokenizer_path, choose)
+    return _resolve(model_path, tokenizer_path, choose), origin
 
 
 def to_save(model_path: str | None = None, tokenizer_path: str | None = None) -> ModelPaths:

@@ -4,18 +4,12 @@ import asyncio
 import statistics
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from lsprotocol import types
-from pygls.lsp.client import LanguageClient
 from rich.console import Console
 from rich.text import Text
 
-from tinycopilot import UserError
-from tinycopilot_server.status import STATUS
+from tinycopilot_server.client import Editor, running_server
 
 OPENED = '''\
 """Average the readings of a thermometer, day by day."""
@@ -61,54 +55,6 @@ Connect your editor. The server: {server}
             require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
 Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
 
-START_LIMIT_S = 120.0
-"""The first start after an installation compiles PyTorch's modules; on a busy machine it takes a while."""
-
-
-@dataclass
-class Editor:
-    """What an editor does with a language server, in a few lines."""
-
-    client: LanguageClient
-    uri: str
-    text: str
-    version: int = 1
-    answer_ms: list[float] = field(default_factory=list)
-
-    def _cursor(self) -> types.Position:
-        lines = self.text.split("\n")
-        return types.Position(len(lines) - 1, len(lines[-1]))  # the text is ASCII
-
-    def open(self) -> None:
-        """Open the document."""
-        item = types.TextDocumentItem(self.uri, "python", self.version, self.text)
-        self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
-
-    def type(self, characters: str) -> None:
-        """Insert at the cursor, the end of the text."""
-        here = self._cursor()
-        self.version += 1
-        self.text += characters
-        self.client.text_document_did_change(
-            types.DidChangeTextDocumentParams(
-                types.VersionedTextDocumentIdentifier(version=self.version, uri=self.uri),
-                [types.TextDocumentContentChangePartial(range=types.Range(here, here), text=characters)],
-            )
-        )
-
-    async def suggestion(self) -> str:
-        """Ask for ghost text; empty if there is none."""
-        params = types.InlineCompletionParams(
-            context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
-            text_document=types.TextDocumentIdentifier(self.uri),
-            position=self._cursor(),
-        )
-        asked = time.perf_counter()
-        answer = await self.client.text_document_inline_completion_async(params)
-        self.answer_ms.append(1000 * (time.perf_counter() - asked))
-        items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
-        return str(items[0].insert_text) if items else ""
-
 
 async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
     """Type TYPED character by character; take a suggestion, with one key, where all of it is what comes next.
@@ -133,37 +79,17 @@ async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
 
 
 async def _session(console: Console, options: dict[str, str]) -> None:
-    client = LanguageClient("tinycopilot-demo", "1")
-    state: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def on_status(params: Any) -> None:  # (pygls would take `object` for the client's own type)
-        if not state.done() and (name := getattr(params, "state", "")) != "loading":
-            state.set_result(getattr(params, "message", "") if name == "error" else "")
-
-    client.feature(STATUS)(on_status)
-    await client.start_io(sys.executable, "-m", "tinycopilot_server")
-    try:
-        await client.initialize_async(
-            types.InitializeParams(types.ClientCapabilities(), initialization_options=options)
-        )
-        client.initialized(types.InitializedParams())
-        if problem := await asyncio.wait_for(state, START_LIMIT_S):
-            raise UserError(problem)
+    async with running_server(options) as server:
         with tempfile.TemporaryDirectory() as folder:
-            editor = Editor(client, (Path(folder) / "thermometer.py").as_uri(), OPENED)
+            editor = Editor(server.client, (Path(folder) / "thermometer.py").as_uri(), OPENED)
             editor.open()
             n_keys, n_accepted = await _type_it_all(editor, console)
-        times = sorted(editor.answer_ms)
-        console.print(
-            f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "
-            f"{statistics.median(times):.1f} ms (median), {times[int(0.95 * len(times))]:.1f} ms (95 in 100), "
-            f"asked of the server over stdio at every key."
-        )
-    finally:
-        if not client.stopped:
-            await client.shutdown_async(None)
-            client.exit(None)
-            await client.stop()
+    times = sorted(editor.answer_ms)
+    console.print(
+        f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "
+        f"{statistics.median(times):.1f} ms (median), {times[int(0.95 * len(times))]:.1f} ms (95 in 100), "
+        f"asked of the server over stdio at every key."
+    )
 
 
 def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
@@ -173,10 +99,7 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     console.print(
         "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
     )
-    try:
-        asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
-    except (TimeoutError, RuntimeError) as error:  # pygls says RuntimeError where the server has gone
-        raise UserError(f"the language server did not answer ({error}); see what `tinycopilot serve` says") from None
+    asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
     program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))
     console.print(CONNECT.format(program=program, server=server), markup=False)
     return 0

@@ -210,7 +210,23 @@ def test_secrets_are_not_read_even_by_name(tmp_path: Path, name: str) -> None:
     [
         *((name, True) for name in (".env", "prod.env", "ID_RSA", "id_ecdsa.pub", "vault.kdbx", ".git-credentials")),
         *((name, True) for name in ("service-account.prod.json", "my_token.json", "key.p8", ".npmrc", "Secrets.toml")),
-        *((name, False) for name in ("environment.py", "id_generator.py", "token.py", "keys.py", "key.py", "pem.py")),
+        *(
+            (name, True)
+            for name in ("token", ".github_token", "npm-token.txt", "ci.token", "app.secret", ".pypirc", "_netrc")
+        ),
+        *(
+            (name, False)
+            for name in (
+                "tokens.py",
+                "tokenizer.txt",
+                "environment.py",
+                "id_generator.py",
+                "token.py",
+                "keys.py",
+                "key.py",
+                "pem.py",
+            )
+        ),
     ],
 )
 def test_names_of_secrets(name: str, secret: bool) -> None:

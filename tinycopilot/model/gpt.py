@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,11 @@ from tinycopilot.model.cache import KVCache
 from tinycopilot.model.storage import ModelFileError, load_data, require_file, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
-MAX_PARAMETERS = 2_000_000_000
+MAX_PARAMETERS = 100_000_000
+"""Ten times the largest size that is trained here; a file can claim any number."""
+MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
+MAX_OF = {"n_layers": 1_000, "window": 4_096}
+"""Of what takes memory or time beyond the parameters: the cache and the mask of attention grow with the window."""
 COLD = 1e-4
 """Below this temperature the likeliest is taken: dividing by less overflows."""
 
@@ -40,12 +45,15 @@ class GPTConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if type(value) is not int or not 1 <= value <= 1_000_000:
-                raise ValueError(f"{field.name} must be a whole number from 1 to 1,000,000, not {value!r}")
+            most = MAX_OF.get(field.name, 1_000_000)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{field.name} must be a whole number from 1 to {most:,}, not {reprlib.repr(value)}")
         if self.d_model % (2 * self.n_heads):
             raise ValueError(f"d_model ({self.d_model}) must be a multiple of twice n_heads ({self.n_heads})")
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"{self.n_parameters:,} parameters are too many")
+        if self.n_cached > MAX_PARAMETERS:
+            raise ValueError(f"{self.n_cached:,} numbers in its cache are too many")
 
     @property
     def d_head(self) -> int:
@@ -58,6 +66,11 @@ class GPTConfig:
         block = 12 * self.d_model**2  # qkv 3, o_proj 1, up 4, down 4
         block += 2 * self.d_model * (2 + self.conv_width - 1)  # two LayerNorms, two convolutions
         return self.n_layers * block + 2 * self.vocab_size * self.d_model + 2 * self.d_model
+
+    @property
+    def n_cached(self) -> int:
+        """How many numbers a window's keys and values are."""
+        return 2 * self.n_layers * self.window * self.d_model
 
     @property
     def reach(self) -> int:
@@ -180,26 +193,41 @@ class TinyGPT(nn.Module):
     def load(cls, path: Path | str, tokenizer: SimpleTokenizer) -> "TinyGPT":
         """Read what `save` wrote, ready to use. Checked before any memory is taken for it. Raises ModelFileError."""
         path = Path(path)
-        data = load_data(path, "model", {"config": dict, "tokenizer_digest": str, "weights": dict})
-        if data["tokenizer_digest"] != tokenizer.digest:
-            raise ModelFileError(
-                f"{path}: the tokenizer does not match this model; give both files of one training run "
-                "(--model_path and --tokenizer_path)"
-            )
+        data = _load_model_data(path, tokenizer, shapes_only=True)
         try:
             config = GPTConfig(**data["config"])
-        except (TypeError, ValueError) as error:
+        except TypeError:
+            raise ModelFileError(f"{path}: not a model that can be built: it has another config") from None
+        except ValueError as error:
             raise ModelFileError(f"{path}: not a model that can be built: {error}") from None
         if config.vocab_size != tokenizer.vocab_size:
             raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
         weights = data["weights"].values()
         n_stored = sum(w.numel() for w in weights if isinstance(w, Tensor) and _takes_its_own_memory(w))
-        if n_stored != config.n_parameters:  # before a network of whatever size the file claims is built
+        if n_stored != config.n_parameters:
             raise ModelFileError(f"{path}: damaged: {n_stored:,} weights, where its shape has {config.n_parameters:,}")
-        model = cls(config)
-        _check_weights(path, data["weights"], model.state_dict())
-        model.load_state_dict(data["weights"], assign=True)
+        if 4 * config.n_parameters > path.stat().st_size:  # tensors can share what is stored
+            raise ModelFileError(f"{path}: damaged: too short for {config.n_parameters:,} weights")
+        model = cls(config)  # takes no more memory than there is file
+        expected = model.state_dict()
+        _check_shapes(path, data["weights"], expected)
+        weights = _load_model_data(path, tokenizer)["weights"]
+        _check_shapes(path, weights, expected)  # it may be another file by now
+        _check_numbers(path, weights)
+        model.load_state_dict(weights, assign=True)
         return model.requires_grad_(False).eval()
+
+
+def _load_model_data(path: Path, tokenizer: SimpleTokenizer, *, shapes_only: bool = False) -> dict[str, Any]:
+    """What the file holds, if it is of this tokenizer. Raises ModelFileError."""
+    required = {"config": dict, "tokenizer_digest": str, "weights": dict}
+    data = load_data(path, "model", required, max_bytes=MAX_MODEL_BYTES, shapes_only=shapes_only)
+    if data["tokenizer_digest"] != tokenizer.digest:
+        raise ModelFileError(
+            f"{path}: the tokenizer does not match this model; give both files of one training run "
+            "(--model_path and --tokenizer_path)"
+        )
+    return data
 
 
 def load_pair(model_path: Path, tokenizer_path: Path) -> tuple[TinyGPT, SimpleTokenizer]:
@@ -223,15 +251,19 @@ def _takes_its_own_memory(weight: Tensor) -> bool:
     return weight.layout == torch.strided and weight.is_contiguous()
 
 
-def _check_weights(path: Path, weights: dict[str, Any], expected: dict[str, Tensor]) -> None:
-    """That `weights` are those of the shape that `expected` states, float32 and finite. Raises ModelFileError."""
+def _check_shapes(path: Path, weights: dict[str, Any], expected: dict[str, Tensor]) -> None:
+    """That `weights` are those that `expected` states, in float32. Raises ModelFileError."""
     if missing := expected.keys() ^ weights.keys():
-        raise ModelFileError(
-            f"{path}: damaged: these weights are missing or foreign: {', '.join(sorted(map(str, missing))[:3])}"
-        )
+        some = ", ".join(sorted(reprlib.repr(name).strip("'") for name in missing)[:3])
+        raise ModelFileError(f"{path}: damaged: these weights are missing or foreign: {some}")
     for name, like in expected.items():
         weight = weights[name]
         if not isinstance(weight, Tensor) or weight.shape != like.shape or weight.dtype != torch.float32:
             raise ModelFileError(f"{path}: damaged: {name} is not float32 of shape {tuple(like.shape)}")
+
+
+def _check_numbers(path: Path, weights: dict[str, Tensor]) -> None:
+    """That all are finite. Raises ModelFileError."""
+    for name, weight in weights.items():
         if not weight.isfinite().all():
             raise ModelFileError(f"{path}: damaged: {name} holds values that are not numbers; train again")

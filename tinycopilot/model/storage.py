@@ -11,13 +11,19 @@ from typing import Any
 import torch
 
 from tinycopilot import UserError
+from tinycopilot.model.archive import MAX_PICKLE_BYTES, read_archive
 
 ZIP_START = b"PK\x03\x04"
 RETRAIN = "train one with `tinycopilot train`, or give another path"
+MAX_BYTES = 4_000_000_000
+"""A checkpoint of the largest model takes less."""
 
 
 class ModelFileError(UserError):
-    """A model or tokenizer file is missing, damaged, foreign, or does not match."""
+    """A model or tokenizer file is missing, damaged, foreign, or does not match. One line, whatever the file says."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(character if character.isprintable() else "?" for character in message))
 
 
 def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
@@ -48,20 +54,31 @@ def require_file(path: Path, kind: str) -> None:
         raise ModelFileError(f"{path}: there is no {kind} file here; {RETRAIN}")
 
 
-def load_data(path: Path, kind: str, required: Mapping[str, type]) -> dict[str, Any]:
+def load_data(
+    path: Path,
+    kind: str,
+    required: Mapping[str, type],
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pickle_bytes: int = MAX_PICKLE_BYTES,
+    shapes_only: bool = False,
+) -> dict[str, Any]:
     """What `save_atomically` wrote, checked to hold `required` (name -> type) and to say that it is a `kind`.
 
-    `weights_only=True` reads tensors and plain values; a pickle that calls anything is refused before it runs.
-    Raises ModelFileError, one line that says what is wrong.
+    Tensors and plain values alone; with `shapes_only`, tensors on the device `meta`, which take no memory. A pickle
+    that calls anything is refused before it runs. Raises ModelFileError, one line that says what is wrong.
     """
     require_file(path, kind)
-    if path.stat().st_size == 0:
+    n_bytes = path.stat().st_size
+    if n_bytes == 0:
         raise ModelFileError(f"{path}: the {kind} file is empty; {RETRAIN}")
+    if n_bytes > max_bytes:
+        raise ModelFileError(f"{path}: {n_bytes:,} bytes are too many for a {kind} file; {RETRAIN}")
     try:
         with path.open("rb") as file:
-            if file.read(len(ZIP_START)) != ZIP_START:  # what torch.save writes; nothing else reaches an unpickler
+            if file.read(len(ZIP_START)) != ZIP_START:  # what torch.save writes
                 raise ModelFileError(f"{path}: not a {kind} file of tinycopilot; {RETRAIN}")
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        data = read_archive(path, max_bytes, max_pickle_bytes=max_pickle_bytes, shapes_only=shapes_only)
     except ModelFileError:
         raise
     except PermissionError:

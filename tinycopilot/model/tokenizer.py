@@ -16,6 +16,7 @@ BASIC_CHARACTERS = "\t\n" + "".join(map(chr, range(32, 127)))
 # A character is worth an id of its own when it is at least one in this many; the rest teach the network the unknown id.
 COMMON_SHARE = 20_000
 MAX_VOCAB = 1_024
+MAX_FILE_BYTES = 1_000_000
 
 DOCUMENT_START = "\n"
 """What stands before a document's first character: the network reads it, and so an empty file has a context."""
@@ -85,7 +86,7 @@ class SimpleTokenizer:
     @classmethod
     def load(cls, path: Path | str) -> "SimpleTokenizer":
         """Read what `save` wrote. Raises ModelFileError."""
-        alphabet = load_data(Path(path), "tokenizer", {"alphabet": str})["alphabet"]
+        alphabet = load_data(Path(path), "tokenizer", {"alphabet": str}, max_bytes=MAX_FILE_BYTES)["alphabet"]
         if len(alphabet) >= MAX_VOCAB:
             raise ModelFileError(
                 f"{path}: the tokenizer claims {len(alphabet)} characters, at most {MAX_VOCAB - 1} are allowed"

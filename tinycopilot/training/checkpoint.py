@@ -24,6 +24,8 @@ from tinycopilot.training.recipe import Plan, Recipe, Stage
 
 CHECKPOINT_S = 60.0
 CHECKPOINT_NAME = "checkpoint.pth"
+MAX_PICKLE_BYTES = 100_000_000
+"""Of all but the tensors: the learning curve of a run of weeks, some 50 for each block of steps."""
 ELSEWHERE = "elsewhere"
 """In the run's folder: text on which it is seen what an adapted model forgets, and so much of it is measured."""
 ELSEWHERE_CHARS = 50_000
@@ -116,7 +118,8 @@ def reopen(folder: Path) -> tuple[Run, dict[str, Any]]:
 def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     parts = ("asked", "shape", "recipe", "plan", "facts", "learner")
     path = folder / CHECKPOINT_NAME
-    data = load_data(path, "checkpoint", dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str})
+    required = dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str}
+    data = load_data(path, "checkpoint", required, max_pickle_bytes=MAX_PICKLE_BYTES)
     corpus = open_corpus(folder)
     if corpus.digest != data["corpus_digest"]:
         raise UserError("its text is not the one that it was begun with; give it up")

@@ -168,7 +168,9 @@ def test_a_file_that_may_not_be_read(pair: ModelPaths, monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(torch, "load", refuse)  # root may read everything, so the refusal is made
+    monkeypatch.setattr(
+        "tinycopilot.model.storage.read_archive", refuse
+    )  # root may read everything, so the refusal is made
     with pytest.raises(ModelFileError, match="may not be read"):
         load_pair(pair.model, pair.tokenizer)
 

@@ -1,0 +1,268 @@
+"""`tinycopilot doctor`: whether everything works on this machine, and what to do about what does not.
+
+Each section is looked at by itself, with its imports in its body: that a package is missing is one of its lines.
+"""
+
+import asyncio
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinycopilot import UserError, __version__
+from tinycopilot_server.editors import Machine, look_at_editors
+from tinycopilot_server.findings import Finding, Level, Sections, as_json, is_well, print_lines, problem_of
+
+if TYPE_CHECKING:
+    from tinycopilot.places import ModelPaths
+
+SHOWN = ("pygls", "lsprotocol")
+"""Packages whose versions are worth a line though nothing is wrong with them."""
+OPENED = "import sys\nfrom pathlib import Path\n\n\n"
+TYPED = "def read_lines(path):\n    with open(path) as file:\n        return file.read().splitlines()\n"
+N_ANSWERS = 40
+ANSWERS_LIMIT_S = 60.0
+SLOW_MS = 100.0
+"""Whoever types notices more than this."""
+
+AskEngine = Callable[["ModelPaths"], dict[str, Any]]
+"""What tinycopilot.insight.environment says of PyTorch and a model."""
+
+
+def run_doctor(
+    model_path: str | None = None,
+    tokenizer_path: str | None = None,
+    *,
+    to_json: bool = False,
+    ask_engine: AskEngine,
+) -> int:
+    """Look, and print; returns the exit code: 0, or 1 where there is a problem."""
+    told: dict[str, Any] = {}
+    server = _server_program()
+    machine = Machine(sys.platform, os.environ, Path.home())
+    looks: dict[str, Callable[[], Iterable[Finding]]] = {
+        "installed": look_at_packages,
+        "model": lambda: look_at_model(model_path, tokenizer_path, ask_engine, told),
+        "device": lambda: look_at_device(told),
+        "editors": lambda: look_at_editors(machine, server),
+        "server": lambda: look_at_server(model_path, tokenizer_path, has_model="parameters" in told.get("model", {})),
+    }
+    sections = {title: looked(title, look) for title, look in looks.items()}
+    if to_json:
+        print(as_json(sections))
+    else:
+        print_lines(sections, _verdict(sections))
+    return 0 if is_well(sections) else 1
+
+
+def _verdict(sections: Sections) -> list[tuple[str, str]]:
+    n_problems = sum(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
+    if n_problems == 0:
+        return [("nothing is wrong", "bold green")]
+    return [(f"{n_problems} problem{'s' * (n_problems > 1)}; do what the arrows say, and ask again", "bold red")]
+
+
+def looked(title: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What `look` finds, as far as it comes, and its own failure as one line."""
+    findings = []
+    try:
+        for finding in look():
+            findings.append(finding)
+    except UserError as error:
+        findings.append(problem_of(title, str(error)))
+    except ImportError as error:
+        missing = (error.name or str(error)).partition(".")[0]
+        findings.append(Finding(title, f"{missing} cannot be imported", Level.PROBLEM, f"pip install {missing}"))
+    except Exception as error:  # whatever it is, the other sections are worth reading
+        text = f"could not be looked at ({type(error).__name__}: {error})"
+        findings.append(Finding(title, text, Level.PROBLEM, "tell us, with all that is printed here"))
+    return findings
+
+
+def look_at_packages() -> Iterator[Finding]:
+    """Python, ours, and what it needs, in the versions that it needs."""
+    yield Finding("python", f"{platform.python_version()}  {sys.executable}", facts={"version": sys.version.split()[0]})
+    where = Path(__file__).parent.parent
+    yield Finding("tinycopilot", f"{__version__}  in {where}", facts={"version": __version__})
+    for name, wanted in required_packages():
+        if wrong := wrong_version(name, wanted):
+            yield Finding(name, wrong, Level.PROBLEM, f'pip install "{name}{wanted}"')
+        elif name in SHOWN:
+            version = metadata.version(name)
+            yield Finding(name, version, facts={"version": version})
+    yield look_at_program(_beside(), shutil.which("tinycopilot-server"))
+
+
+def required_packages() -> Iterator[tuple[str, str]]:
+    """What this package needs always: name and versions, such as pygls, >=2.1,<3."""
+    try:
+        requirements = metadata.requires("tinycopilot") or []
+    except metadata.PackageNotFoundError:
+        requirements = list(SHOWN)
+    for requirement in requirements:
+        match = re.match(r"([\w.-]+)\s*([^;]*)", requirement)
+        if match and "extra ==" not in requirement:
+            yield match[1], match[2].strip()
+
+
+def wrong_version(name: str, wanted: str) -> str:
+    """What is wrong with the version of a package that is installed; empty if nothing is."""
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "is not installed"
+    for sign, limit in re.findall(r"(>=|<)\s*([\d.]+)", wanted):
+        if (_numbers(version) >= _numbers(limit)) != (sign == ">="):
+            return f"{version}, where {wanted} is needed"
+    return ""
+
+
+def _numbers(version: str) -> list[int]:
+    """2.13.0+cpu -> [2, 13], without zeros at the end."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(part) for part in release[0].split(".")] if release else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return numbers
+
+
+def _beside() -> Path | None:
+    """The program `tinycopilot-server` of this very Python."""
+    ending = ".exe" if os.name == "nt" else ""
+    folders = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
+    programs = [folder / f"tinycopilot-server{ending}" for folder in folders]
+    return next((program for program in programs if program.is_file()), None)
+
+
+def _server_program() -> str:
+    """What an editor's settings should name."""
+    return str(_beside() or shutil.which("tinycopilot-server") or "tinycopilot-server")
+
+
+def look_at_program(beside: Path | None, on_path: str | None) -> Finding:
+    """Where `tinycopilot-server` is: `beside` this Python, and `on_path`."""
+    name = "tinycopilot-server"
+    facts = {"beside": str(beside) if beside else None, "on_path": on_path}
+    if on_path is None and beside is None:
+        text = "there is no such program, on the PATH or beside this Python"
+        return Finding(name, text, Level.PROBLEM, "pip install . in a clone of tinycopilot", facts)
+    if on_path is None:
+        return Finding(
+            name, f"not on the PATH, but here: {beside}", Level.NOTE, "name it in your editor's settings", facts
+        )
+    if beside is not None and os.path.realpath(beside) != os.path.realpath(on_path):
+        text = f"the one on the PATH is another Python's: {on_path}"
+        return Finding(name, text, Level.NOTE, f"for this one, name {beside} in your editor's settings", facts)
+    return Finding(name, f"on the PATH: {on_path}", facts=facts)
+
+
+def look_at_model(
+    model_path: str | None, tokenizer_path: str | None, ask_engine: AskEngine, told: dict[str, Any]
+) -> Iterator[Finding]:
+    """Which model the server takes, why, and whether it can be read. What the engine says is put in `told`."""
+    from tinycopilot import places  # noqa: PLC0415
+
+    paths, origin = places.found(model_path, tokenizer_path, trust_working_folder=False)
+    yield Finding("which", f"{origin.value}: {paths.model}", facts={"path": str(paths.model), "origin": origin.name})
+    elsewhere, why = places.found(model_path, tokenizer_path)
+    if why is places.Origin.WORKING_FOLDER and os.path.realpath(elsewhere.model) != os.path.realpath(paths.model):
+        text = "paras/ of this folder has a model, which the server passes over: it trusts no folder that is opened"
+        todo = f"to use it: tinycopilot doctor --model_path {Path('paras', places.MODEL_NAME)}, and modelPath likewise"
+        yield Finding("which", text, Level.NOTE, todo)
+    told |= ask_engine(paths)
+    model = told.get("model", {})
+    if problem := model.get("problem"):
+        yield problem_of("file", problem)
+        return
+    status = paths.model.stat()
+    days = max(0, int((time.time() - status.st_mtime) / 86_400))
+    age = "today" if days == 0 else f"{days:,} day{'s' * (days > 1)} ago"
+    yield Finding(
+        "file",
+        f"{status.st_size / 1e6:.1f} MB, {model['parameters'] / 1e6:.2f} million parameters, written {age}",
+        facts={"bytes": status.st_size, "parameters": model["parameters"], "days": days},
+    )
+    yield Finding(
+        "tokenizer", f"{paths.tokenizer.name}, which the model was trained with (digest {model['digest'][:12]})",
+        facts={"path": str(paths.tokenizer), "digest": model["digest"]},
+    )  # fmt: skip
+
+
+def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
+    """What there is to compute on, as the engine has `told`."""
+    if "build" not in told:
+        yield Finding("torch", "did not say what it can use", Level.NOTE, "see the problem above")
+        return
+    yield Finding("torch", f"{told['torch']}, built for {told['build']}", facts={"build": told["build"]})
+    try:
+        n_cores = len(os.sched_getaffinity(0))  # what this process may use
+    except AttributeError:
+        n_cores = os.cpu_count() or 1
+    quick = "quicker" if told["fast_bfloat16"] else "no quicker"
+    cores = f"{n_cores} core{'s' * (n_cores > 1)} ({platform.machine()})"
+    text = f"{cores}; bfloat16, for training: {quick} than float32 in a trial"
+    yield Finding("cpu", text, facts={"cores": n_cores, "fast_bfloat16": told["fast_bfloat16"]})
+    gpus = told["gpus"]
+    text = f"{', '.join(gpus)} for training; the server uses the CPU" if gpus else "none, and none is needed"
+    yield Finding("gpu", text, facts={"gpus": gpus})
+
+
+def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_model: bool) -> Iterator[Finding]:
+    """Start it, type, and see what comes back and when."""
+    if not has_model:
+        yield Finding("start", "not tried: without a model it suggests nothing", Level.NOTE, "mend the model first")
+        return
+    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
+    start_s, times, n_shown, mb = asyncio.run(_round_trip({name: path for name, path in options.items() if path}))
+    yield Finding("start", f"ready after {start_s:.1f} s", facts={"start_s": round(start_s, 2)})
+    times.sort()
+    p50, p95 = statistics.median(times), times[int(0.95 * len(times))]
+    yield Finding(
+        "answers",
+        f"{len(times)} over stdio, {n_shown} with a suggestion: {p50:.1f} ms (median), {p95:.1f} ms (95 in 100)",
+        Level.NOTE if p50 > SLOW_MS else Level.OK,
+        "is something else running? `tinycopilot bench` measures more" if p50 > SLOW_MS else "",
+        {"answers": len(times), "shown": n_shown, "p50_ms": round(p50, 2), "p95_ms": round(p95, 2)},
+    )
+    if mb is not None:
+        yield Finding("memory", f"{mb:.0f} MB resident, PyTorch included", facts={"resident_mb": round(mb)})
+
+
+async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int, float | None]:
+    """Seconds to ready, milliseconds of each answer, how many had a suggestion, megabytes. Raises UserError."""
+    from tinycopilot_server.client import Editor, running_server  # noqa: PLC0415
+
+    async with running_server(options) as server:
+        n_shown = 0
+        with tempfile.TemporaryDirectory() as folder:
+            editor = Editor(server.client, (Path(folder) / "doctor.py").as_uri(), OPENED)
+            editor.open()
+            async with asyncio.timeout(ANSWERS_LIMIT_S):
+                for character in TYPED[:N_ANSWERS]:
+                    n_shown += await editor.suggestion() != ""
+                    editor.type(character)
+        return server.start_s, editor.answer_ms, n_shown, resident_mb(server.pid)
+
+
+def resident_mb(pid: int) -> float | None:
+    """The memory of another process, in megabytes; None where the system does not say."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
+    except (OSError, StopIteration):
+        try:
+            done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        kib = done.stdout.strip()
+    return int(kib) * 1024 / 1e6 if kib.isdigit() else None

@@ -1,0 +1,73 @@
+"""An editor with a workspace, and a server that says what it knows of it."""
+
+import asyncio
+from pathlib import Path
+
+from lsp_editor import Editor
+from lsprotocol import types
+
+NAME = "quetzalcoatlus_wingspan"
+TYPED, REST = NAME[:11], NAME[11:]
+KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # in one piece, it would make a secret of this file
+
+# The server, whose mixture believes the workspace and not the network: what is held is what is suggested.
+BELIEVING = """
+from tinycopilot.completion import mixture
+mixture.INITIAL.update({key: (0.0, 2.0, 0.0) for key in mixture.INITIAL if key not in mixture.KINDS})
+from tinycopilot_server.__main__ import main
+main()
+"""
+
+
+def naming(name: str) -> str:
+    return f"import math\n\n\ndef {name}(kilograms):\n    return {name}\n\n\n{name} = {name}(4)\n"
+
+
+class Session:
+    """An editor with a folder, and a document a.py in it, in which it asks what is known."""
+
+    def __init__(self, editor: Editor, folder: Path) -> None:
+        self.editor, self.folder = editor, folder
+        self._versions: dict[str, int] = {}
+
+    def uri(self, name: str) -> str:
+        return (self.folder / name).as_uri()
+
+    def open(self, name: str, text: str = "") -> None:
+        self.editor.open(text, self.uri(name))
+
+    def close(self, name: str) -> None:
+        document = types.TextDocumentIdentifier(self.uri(name))
+        self.editor.client.text_document_did_close(types.DidCloseTextDocumentParams(document))
+
+    def save(self, name: str) -> None:
+        document = types.TextDocumentIdentifier(self.uri(name))
+        self.editor.client.text_document_did_save(types.DidSaveTextDocumentParams(document))
+
+    def change(self, name: str, text: str) -> None:
+        self._versions[name] = self._versions.get(name, 1) + 1
+        self.editor.uri = self.uri(name)
+        self.editor.change(self._versions[name], types.TextDocumentContentChangeWholeDocument(text))
+
+    def say(self, *names: str, kind: types.FileChangeType = types.FileChangeType.Changed) -> None:
+        """That these have changed on disk."""
+        changes = [types.FileEvent(self.uri(name), kind) for name in names]
+        self.editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams(changes))
+
+    async def ghost(self, name: str, text: str) -> str:
+        """What is suggested at the end of a document when it is this."""
+        self.change(name, text)
+        return await self.editor.ghost(text.count("\n"), len(text.rsplit("\n", 1)[-1]))
+
+    async def knows(self, name: str = NAME, where: str = "a.py") -> bool:
+        """Whether the rest of a name is suggested when its beginning is typed in a.py."""
+        blank_lines = "\n" * (self._versions.get(where, 0) % 7)  # another place each time, and so an answer of its own
+        return (await self.ghost(where, blank_lines + "x = " + name[:11])).startswith(name[11:])
+
+    async def comes_to_know(self, name: str = NAME) -> None:
+        while not await self.knows(name):
+            await asyncio.sleep(0.02)
+
+    async def forgets(self, name: str = NAME) -> None:
+        while await self.knows(name):
+            await asyncio.sleep(0.02)

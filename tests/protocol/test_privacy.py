@@ -1,0 +1,234 @@
+"""Nothing leaves the machine, nothing else is started, and no secret is kept, learned or completed."""
+
+import json
+import os
+import random
+import shutil
+import socket
+import string
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsp_editor import Start
+from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
+from lsprotocol import types
+
+from tinycopilot import places
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+# What Python does through any library: https://docs.python.org/3/library/audit_events.html
+LISTENING = """
+import json, sys
+record = open(sys.argv.pop(1), "a", buffering=1)
+watched = ("socket.", "subprocess.", "os.exec", "os.spawn", "os.posix_spawn", "os.system", "os.fork", "os.startfile",
+           "pty.spawn", "urllib.", "http.", "ftplib.", "smtplib.", "imaplib.", "poplib.", "webbrowser.")
+def hook(event, arguments):
+    if event.startswith(watched):
+        family = int(arguments[1]) if event == "socket.__new__" else None
+        record.write(json.dumps([event, family, repr(arguments)]) + "\\n")
+sys.addaudithook(hook)
+"""
+SERVE = "from tinycopilot_server.__main__ import main\nmain([])\n"
+NOT_SO_PRIVATE = """
+import socket, subprocess
+port = int(sys.argv[1])
+socket.getaddrinfo("127.0.0.1", port)
+socket.create_connection(("127.0.0.1", port)).close()
+socket.socket().bind(("127.0.0.1", 0))
+subprocess.run([sys.executable, "-c", ""])
+"""
+
+has_pairs = pytest.mark.skipif(sys.platform == "win32", reason="a pair of sockets is connected through loopback there")
+
+
+def recorded(path: Path) -> list[tuple[str, int | None, str]]:
+    """The events but one: asyncio's pair of nameless AF_UNIX sockets, by which it wakes itself, is no connection."""
+    events = [tuple(json.loads(line)) for line in path.read_text().splitlines()]
+    return [one for one in events if one[:2] != ("socket.__new__", socket.AF_UNIX)]
+
+
+@pytest.fixture
+def options(unsure: ModelPaths) -> dict[str, Any]:
+    return {"modelPath": str(unsure.model), "minConfidence": 0, "maxChars": 30}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "animals.py").write_text(naming(NAME))
+    return folder
+
+
+async def whole_session(session: Session) -> None:
+    """From opening to shutting down, with all that an editor says in between."""
+    session.open("a.py")
+    await session.comes_to_know()
+    text = naming(NAME) + "x = "
+    for character in TYPED:
+        text += character
+        await session.ghost("a.py", text)
+    line = text.count("\n")
+    assert (await session.editor.popup(line, len(text.rsplit("\n", 1)[-1]))).items
+    (session.folder / "a.py").write_text(text)
+    session.save("a.py")
+    session.say("a.py", "animals.py")
+    session.close("a.py")
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+
+
+@has_pairs
+async def test_no_connection_and_no_other_program(
+    start: Start, folder: Path, options: dict[str, Any], tmp_path: Path
+) -> None:
+    program = ["-c", LISTENING + BELIEVING, str(tmp_path / "events")]
+    session = Session(await start(folders=[folder], options=options, program=program), folder)
+    await whole_session(session)
+    assert recorded(tmp_path / "events") == []
+
+
+@has_pairs
+async def test_with_the_model_that_ships_too(start: Start, folder: Path, tmp_path: Path) -> None:
+    editor = await start(folders=[folder], options={}, program=["-c", LISTENING + SERVE, str(tmp_path / "events")])
+    editor.open('import os\n\n\nif __name__ == "')
+    assert await editor.ghost(3, 16) == '__main__":'
+    assert recorded(tmp_path / "events") == []
+
+
+def test_what_is_listened_for_is_heard(tmp_path: Path) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = str(listening.getsockname()[1])
+        command = [sys.executable, "-c", LISTENING + NOT_SO_PRIVATE, str(tmp_path / "events"), port]
+        subprocess.run(command, check=True, timeout=60)
+    heard = {event for event, *_ in recorded(tmp_path / "events")}
+    assert {"socket.getaddrinfo", "socket.connect", "socket.bind", "subprocess.Popen"} <= heard
+
+
+def why_not_traced() -> str:
+    """Why system calls cannot be traced here; empty if they can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed (apt-get install strace)"
+    done = subprocess.run(["strace", "-f", "-o", os.devnull, "true"], capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"strace may not trace here: {done.stderr.strip()[:80]}"
+
+
+TRACE = """
+import os, sys
+words = ["strace", "-f", "-qq", "-e", "trace=network,execve", "-o", sys.argv[1], sys.executable, *sys.argv[2:]]
+os.execvp("strace", words)
+"""
+
+
+@pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
+async def test_no_system_call_for_the_network(
+    start: Start, folder: Path, options: dict[str, Any], tmp_path: Path
+) -> None:
+    program = ["-c", TRACE, str(tmp_path / "calls"), "-c", BELIEVING]
+    session = Session(await start(folders=[folder], options=options, program=program), folder)
+    await whole_session(session)
+    calls = (tmp_path / "calls").read_text("utf-8", "replace").splitlines()
+    assert [call for call in calls if "AF_INET" in call] == []
+    assert len([call for call in calls if "execve(" in call]) == 1  # Python itself: so much was traced
+
+
+@pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
+def test_what_is_traced_is_seen(tmp_path: Path) -> None:
+    code = "import socket\nsocket.socket().bind(('127.0.0.1', 0))"
+    subprocess.run([sys.executable, "-c", TRACE, str(tmp_path / "calls"), "-c", code], check=True, timeout=60)
+    assert "AF_INET" in (tmp_path / "calls").read_text("utf-8", "replace")
+
+
+SECRETS = (
+    *(".env", ".env.local", "id_rsa", ".npmrc", ".pypirc", ".netrc", "server.pem", "deploy.key", "github_token"),
+    *(".git-credentials", "credentials.py", "secrets.toml", "token.json", ".ssh/config.py", ".aws/settings.py"),
+    *("notes_with_a_key.txt", "notes_with_a_key.py"),
+)
+
+
+def sentinel(name: str) -> str:
+    """A word that stands nowhere else, and has nothing in common with another's."""
+    return "".join(random.Random(name).choices(string.ascii_lowercase, k=24))
+
+
+def secret_text(name: str) -> str:
+    word = sentinel(name)
+    return (KEY if "with_a_key" in name else "") + f"password = {word}\n{word} = {word}\n" * 3
+
+
+async def test_secrets_are_not_kept_learned_or_completed(
+    start: Start,
+    folder: Path,
+    options: dict[str, Any],
+    unsure: ModelPaths,
+    home_of_its_own: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home_of_its_own / "cache"))
+    monkeypatch.setenv("TMPDIR", str(home_of_its_own / "temporary"))
+    (home_of_its_own / "temporary").mkdir()
+    for name in SECRETS:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(secret_text(name))
+    session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
+    session.open("a.py")
+    session.open("ordinary.txt", "one = 1\n")  # from now on, files of its kind are looked for
+    await session.comes_to_know()
+
+    async def none_is_known() -> None:
+        for name in SECRETS:
+            word = sentinel(name)
+            ghost = await session.ghost("a.py", f"{naming(NAME)}password = {word[:11]}")
+            assert word[11:15] not in ghost, name
+
+    await none_is_known()
+    for name in SECRETS:
+        text, word = secret_text(name), sentinel(name)
+        session.open(name, text)
+        for n in (1, 6, 11, 12, 13):
+            assert await session.ghost(name, text + word[:n]) == "", name
+            popup = await session.editor.popup(text.count("\n"), n)
+            assert list(popup.items) == [], name
+    await none_is_known()  # while they are open
+    for name in SECRETS:
+        session.save(name)
+        session.say(name)
+        session.close(name)
+    text = naming(NAME) + "y = 1\n" * 9 + "x = "  # further than ever before: what is typed again teaches nothing
+    await session.ghost("a.py", text)
+    for character in TYPED:  # an ordinary file teaches, meanwhile
+        text += character
+        ghost = await session.ghost("a.py", text)
+    assert ghost.startswith(REST)
+    await none_is_known()
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+
+    weights = places.user_weights(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
+    files = [path for path in home_of_its_own.rglob("*") if path.is_file()]
+    assert weights in files
+    for path in files:
+        content = path.read_bytes()
+        assert [name for name in SECRETS if sentinel(name).encode() in content] == [], path
+        assert NAME.encode() not in content, path  # nor anything else of the workspace
+
+
+async def test_the_words_of_an_ordinary_file_do_come_back(start: Start, folder: Path, options: dict[str, Any]) -> None:
+    """What is asked of the secrets above, asked of a file that is none."""
+    (folder / "settings.py").write_text(secret_text("settings.py"))
+    word = sentinel("settings.py")
+    session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
+    session.open("a.py")
+    await session.comes_to_know(word)
+    assert word[11:15] in await session.ghost("a.py", f"{naming(NAME)}password = {word[:11]}")
+    session.open("settings.py", secret_text("settings.py"))
+    text = secret_text("settings.py") + word[:11]
+    assert await session.ghost("settings.py", text) != ""
+    assert (await session.editor.popup(text.count("\n"), 11)).items
+    assert isinstance(await session.editor.popup(0, 0), types.CompletionList)

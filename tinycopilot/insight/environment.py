@@ -1,0 +1,63 @@
+"""What PyTorch is here, what it can compute on, and whether a model can be read: told by a process of its own.
+
+`python -m tinycopilot.insight.environment MODEL TOKENIZER` prints it in JSON. What is broken there, a library that
+cannot be loaded for instance, does not break whoever asks.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tinycopilot import UserError
+from tinycopilot.places import ModelPaths
+
+LIMIT_S = 120
+"""The first import after an installation compiles PyTorch's modules."""
+
+
+def ask_environment(paths: ModelPaths) -> dict[str, Any]:
+    """What `_describe` says. Raises UserError, one line, where PyTorch cannot be used at all."""
+    command = [sys.executable, "-P", "-m", __name__, str(paths.model), str(paths.tokenizer)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, errors="replace")
+    except subprocess.TimeoutExpired:
+        raise UserError(f"PyTorch is not there after {LIMIT_S} s; is the machine busy? try again") from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise UserError(f"PyTorch cannot be used ({last}); install it anew: pip install --force-reinstall torch")
+    described: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return described
+
+
+def _describe(paths: ModelPaths) -> dict[str, Any]:
+    """PyTorch's version and build, its devices, and of the model its parameters and digest, or its `problem`."""
+    import torch  # noqa: PLC0415 (the process that asks does without)
+
+    from tinycopilot.training.device import has_fast_bfloat16  # noqa: PLC0415
+
+    version = torch.version
+    build = f"CUDA {version.cuda}" if version.cuda else f"ROCm {version.hip}" if version.hip else "CPU"
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return {
+        "torch": torch.__version__,
+        "build": build,
+        "fast_bfloat16": has_fast_bfloat16(torch.device("cpu")),
+        "gpus": [kind for kind, is_there in there.items() if is_there],
+        "model": _describe_model(paths),
+    }
+
+
+def _describe_model(paths: ModelPaths) -> dict[str, Any]:
+    from tinycopilot.model.gpt import load_pair  # noqa: PLC0415
+
+    try:
+        model, tokenizer = load_pair(paths.model, paths.tokenizer)
+    except UserError as error:
+        return {"problem": str(error)}
+    return {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_describe(ModelPaths(*map(Path, sys.argv[1:])))))

@@ -1,0 +1,229 @@
+"""What `torch.save` wrote, read as data alone: a zip archive of one pickle and of the bytes of each tensor.
+
+Nothing that a file names is called, and nothing that it claims is believed before it is held against the file's own
+size. `torch.load(weights_only=True)` runs no foreign code either, but some lines of it can still take gigabytes
+(`bytearray(10**10)`), or hours (a tuple of tuples of tuples as the key of a dictionary).
+"""
+
+import math
+import pickle
+import pickletools
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+MAX_PICKLE_BYTES = 1_000_000
+"""A model's takes some thousands, about 100 for each tensor; as Python's objects, it can come to 64 times as much."""
+MAX_DIRECTORY_BYTES = 4_000_000
+"""Of the list of what is in the archive, about 100 for each tensor."""
+MAX_DIMENSIONS = 8
+
+_DTYPES = {
+    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
+}  # fmt: skip
+_REBUILD_TENSOR, _ORDERED_DICT = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True)
+class _Name:
+    """A global that a pickle names: no more than its name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """The numbers that tensors are views of, (n,)."""
+
+    numbers: Tensor
+
+
+def read_archive(
+    path: Path, max_bytes: int, *, max_pickle_bytes: int = MAX_PICKLE_BYTES, shapes_only: bool = False
+) -> Any:
+    """The value in the file at `path`; `shapes_only` leaves its tensors on the device `meta`, without their numbers.
+
+    Raises UnpicklingError where it holds anything but dictionaries, lists, tuples, plain values and tensors; OSError;
+    ValueError, zipfile.BadZipFile and others where it is damaged.
+    """
+    n_bytes = path.stat().st_size
+    if n_bytes > max_bytes:
+        raise ValueError(f"{n_bytes:,} bytes, more than {max_bytes:,}")
+    with path.open("rb") as file:
+        if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
+            raise ValueError("too many files in the archive")
+        with zipfile.ZipFile(file) as archive:
+            _check_sizes(archive, n_bytes)
+            return _Interpreter(archive, max_pickle_bytes, shapes_only).value()
+
+
+def _directory_bytes(file: IO[bytes]) -> int:
+    """How long the archive's directory claims to be, before it is read (APPNOTE.TXT 4.3.14 to 4.3.16)."""
+    file.seek(-22, 2)
+    end = file.read(22)
+    if end[:4] != b"PK\5\6":
+        raise ValueError("the archive has no end")
+    n_bytes: int = struct.unpack("<L", end[12:16])[0]
+    n_bytes = 0 if n_bytes == 0xFFFFFFFF else n_bytes
+    file.seek(-42, 2)
+    locator = file.read(20)
+    if locator[:4] == b"PK\6\7":
+        file.seek(struct.unpack("<Q", locator[8:16])[0])
+        end = file.read(56)
+        if end[:4] != b"PK\6\6":
+            raise ValueError("the archive has no end")
+        n_bytes = max(n_bytes, struct.unpack("<Q", end[40:48])[0])
+    return n_bytes
+
+
+def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    """That all in it is there as it is, once: what is compressed, or laid over other files, can be of any size."""
+    infos = archive.infolist()
+    if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
+        raise ValueError("something in the archive is compressed")
+    if sum(info.file_size for info in infos) > n_bytes or len({info.filename for info in infos}) < len(infos):
+        raise ValueError("the archive claims more than it holds")
+
+
+class _Interpreter:
+    """Runs the pickle as `pickle` does, as far as it makes plain values; whatever else it says is an error."""
+
+    def __init__(self, archive: zipfile.ZipFile, max_pickle_bytes: int, shapes_only: bool) -> None:
+        self._archive = archive
+        self._max_pickle_bytes = max_pickle_bytes
+        self._shapes_only = shapes_only
+        [self._top] = {info.filename.partition("/")[0] for info in archive.infolist()}
+        self._storages: dict[tuple[str, torch.dtype], _Storage] = {}
+        self._stack: list[Any] = []
+        self._below: list[list[Any]] = []  # the stacks below each mark
+        self._memo: dict[int, Any] = {}
+
+    def value(self) -> Any:
+        """What the pickle says."""
+        if self._bytes("byteorder", 10) != sys.byteorder.encode():
+            raise ValueError("written on a machine with another order of bytes")
+        for opcode, argument, _ in pickletools.genops(self._bytes("data.pkl", self._max_pickle_bytes)):
+            if opcode.name == "STOP":
+                break
+            self._do(opcode.name, argument)
+        [value] = self._stack
+        return value
+
+    def _bytes(self, name: str, max_bytes: int) -> bytes:
+        info = self._archive.getinfo(f"{self._top}/{name}")
+        if info.file_size > max_bytes:
+            raise ValueError(f"{name} is too long")
+        return self._archive.read(info)
+
+    def _do(self, name: str, argument: Any) -> None:
+        stack = self._stack
+        match name:
+            case "PROTO":
+                pass
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[name])
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE":
+                stack.append(argument)
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append({"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}[name]())
+            case "MARK":
+                self._below.append(stack)
+                self._stack = []
+            case "TUPLE":
+                self._push_above_mark(tuple(stack))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                n = int(name[-1])
+                stack[-n:] = [tuple(stack[-n:])]
+            case "APPEND" | "APPENDS":
+                items = [stack.pop()] if name == "APPEND" else self._pop_to_mark()
+                self._top_of(list).extend(items)
+            case "SETITEM" | "SETITEMS":
+                items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else self._pop_to_mark()
+                self._set_items(items)
+            case "BINPUT" | "LONG_BINPUT":
+                self._memo[argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(_to_be_said_again(self._memo[argument]))
+            case "GLOBAL":
+                stack.append(_Name(argument))
+            case "BINPERSID":
+                stack.append(self._storage(*stack.pop()))
+            case "REDUCE":
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(self._made(function, arguments))
+            case _:
+                raise pickle.UnpicklingError(f"{name} makes no data")
+
+    def _pop_to_mark(self) -> list[Any]:
+        items, self._stack = self._stack, self._below.pop()
+        return items
+
+    def _push_above_mark(self, value: Any) -> None:
+        self._pop_to_mark()
+        self._stack.append(value)
+
+    def _top_of(self, kind: type) -> Any:
+        if not isinstance(self._stack[-1], kind):
+            raise pickle.UnpicklingError(f"that is put in no {kind.__name__}")
+        return self._stack[-1]
+
+    def _set_items(self, items: list[Any]) -> None:
+        keys = items[::2]
+        if not all(isinstance(key, _PLAIN) for key in keys):  # the hash of nested tuples can take hours
+            raise pickle.UnpicklingError("a key that is no plain value")
+        self._top_of(dict).update(zip(keys, items[1::2], strict=True))
+
+    def _made(self, function: Any, arguments: Any) -> Any:
+        if function == _Name(_ORDERED_DICT) and arguments == ():
+            return OrderedDict()
+        if function == _Name(_REBUILD_TENSOR):
+            return _tensor(*arguments)
+        raise pickle.UnpicklingError("it calls a function")
+
+    def _storage(self, kind: Any, storage_type: Any, key: Any, _device: Any, n: Any) -> _Storage:
+        module, _, name = storage_type.name.partition(" ")
+        if kind != "storage" or module != "torch" or name not in _DTYPES:
+            raise pickle.UnpicklingError("it refers to something else than a tensor's numbers")
+        dtype = _DTYPES[name]
+        info = self._archive.getinfo(f"{self._top}/data/{key}")
+        if info.file_size != n * dtype.itemsize:
+            raise ValueError("a tensor claims other bytes than it has")
+        if (key, dtype) not in self._storages:
+            if self._shapes_only or n == 0:
+                numbers = torch.empty(n, dtype=dtype, device="meta" if self._shapes_only else "cpu")
+            else:  # a copy lies where PyTorch wants it, at a multiple of 64 bytes
+                numbers = torch.frombuffer(bytearray(self._archive.read(info)), dtype=dtype).clone()
+            self._storages[key, dtype] = _Storage(numbers)
+        return self._storages[key, dtype]
+
+
+def _to_be_said_again(value: Any) -> Any:
+    """What a pickle says twice, if that keeps the whole as large as it looks: no list of lists of lists, no circle."""
+    flat = isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)
+    if flat or isinstance(value, (*_PLAIN, _Name, _Storage)):
+        return value
+    raise pickle.UnpicklingError("it says a whole list or dictionary twice")
+
+
+def _tensor(
+    storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], requires_grad: bool, *_: Any
+) -> Tensor:
+    """A view of the numbers, if it is one."""
+    numbers = [offset, *size, *stride]
+    if len(size) != len(stride) or len(size) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError("a tensor of an impossible shape")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if math.prod(size) and last >= storage.numbers.numel():
+        raise ValueError("a tensor that is larger than its numbers")
+    return storage.numbers.as_strided(size, stride, offset).requires_grad_(requires_grad)
