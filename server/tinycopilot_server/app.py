@@ -1,5 +1,6 @@
 """The server object: pygls's, with documents of our own, a worker, and an answer to every request."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -10,10 +11,13 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, default_converter
 
 from tinycopilot import UserError, __version__
+from tinycopilot.files import Patterns
 from tinycopilot_server import status
+from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.documents import Document
+from tinycopilot_server.progress import Progress
 from tinycopilot_server.settings import Settings
-from tinycopilot_server.status import PAUSED, Status
+from tinycopilot_server.status import DISABLED, PAUSED, Status
 from tinycopilot_server.worker import Worker
 
 LOOPBACK = "127.0.0.1"
@@ -62,17 +66,34 @@ class TinyCopilotServer(LanguageServer):
         self.documents: dict[str, Document] = {}
         """By URI."""
         self.settings = Settings()
+        self.initial_settings: object = None
+        """What the client sent when it began."""
+        self.told_problems: list[str] = []
+        """What is wrong with the settings, as the user knows."""
+        self.debounce = Debounce()
         self.worker = Worker(self.is_open)
         self.watches_files = False
         """Whether the client says what changes on disk."""
         self.is_paused = False
         """Whether the user wants no suggestions for now."""
         self.model_status = Status("loading")
+        self.is_initialized = False
+        """Whether the client has said `initialized`, and so may be told something."""
+        self.has_started = False
+        """Whether the model is loaded, or being loaded."""
+        self._starting: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> Status:
         """How it is, all in all."""
+        if self.model_status.state != "error" and not self.settings.enabled:
+            return DISABLED
         return PAUSED if self.is_paused and self.model_status.state != "error" else self.model_status
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the user wants no suggestions at all."""
+        return self.is_paused or not self.settings.enabled
 
     @property
     def encoding(self) -> str:
@@ -90,7 +111,9 @@ class TinyCopilotServer(LanguageServer):
 
     def take_in(self, document: Document, text: str) -> None:
         """A document was opened: what is done about it before anybody asks."""
-        if document.is_secret(text):
+        if not self.wants(document):
+            log.info("%s is left alone: its language, or its path, is not to be completed", document.name)
+        elif document.is_secret(text):
             log.info("%s is a secret: it is not completed", document.name)
         elif why := document.why_not_held(text):
             log.info("%s is not held: %s", document.name, why)
@@ -103,12 +126,30 @@ class TinyCopilotServer(LanguageServer):
         if name := self.name_to_hold(document, text):
             self.worker.prepare(name, text)
 
+    def wants(self, document: Document) -> bool:
+        """Whether the settings let it be completed and held."""
+        is_excluded = self.worker.indexer.folders.excludes(document.name)
+        return self.settings.has_language(document.language) and not is_excluded
+
     def name_to_hold(self, document: Document, text: str) -> str | None:
         """Under which name the memory may hold it as it is now; if it must not, None, and it is dropped there."""
-        if document.is_secret(text) or document.why_not_held(text):
+        if not self.wants(document) or document.is_secret(text) or document.why_not_held(text):
             self.worker.drop(document.name)
             return None
         return document.name
+
+    def choose_documents(self, excluded: Patterns) -> None:
+        """Others are to be completed and held from now on: drop, hold and read what that changes."""
+        self.worker.indexer.folders.excluded = excluded
+        for document in self.documents.values():
+            self.take_in(document, document.text)
+        self.show_all_again()
+        self.worker.look(None)
+
+    def show_all_again(self) -> None:
+        """The memory may hold more from now on."""
+        for document in self.documents.values():
+            document.seen_version = None
 
     def show_others(self, here: Document) -> None:
         """Show the memory what has changed in the other documents since it saw them."""
@@ -118,9 +159,24 @@ class TinyCopilotServer(LanguageServer):
                 if name := self.name_to_hold(document, text):
                     self.worker.hold(name, text)
 
+    async def start(self) -> None:
+        """Load the model, and then index the workspace; once, and not before there is to be any suggestion."""
+        if not self.settings.enabled:
+            status.show(self)
+        elif not self.has_started:
+            self.has_started = True
+            await self.load_model()
+            self.worker.look(None)
+
+    def start_soon(self) -> None:
+        """The same, without waiting for it."""
+        self._starting = asyncio.ensure_future(self.start())
+
     async def load_model(self) -> None:
         """Tell the client how it goes; without a model the server lives on, and suggests nothing."""
         status.tell(self, "loading")
+        progress = Progress(self, "tinycopilot: loading the model")
+        progress.begin()
         roots = self.worker.indexer.folders.roots
         try:
             await self.worker.load(self.settings, roots[0] if roots else None)
@@ -130,9 +186,12 @@ class TinyCopilotServer(LanguageServer):
             log.exception("the model could not be loaded")
             status.tell(self, "error", f"the model could not be loaded ({error}); the server's log says more")
         else:
+            self.worker.configure(self.settings)  # which may have changed meanwhile
             for document in self.documents.values():  # they were opened when nobody could be told
                 self.prepare(document, document.text)
             status.tell(self, "ready")
+        finally:
+            progress.end()
 
     def shutdown(self) -> None:
         """Whatever the reason: what was learned is kept."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pygls.uris import to_fs_path
 
-from tinycopilot.files import LeftOut, is_secret_place, read_written, walk
+from tinycopilot.files import LeftOut, Patterns, is_secret_place, read_written, walk
 
 PYTHON = (".py", ".pyi")
 MAX_FOLDERS = 100_000
@@ -65,6 +65,8 @@ class Folders:
         """The folders, as `name_of` says them."""
         self.suffixes: tuple[str, ...] = PYTHON
         """How the names of files end that are looked for."""
+        self.excluded = Patterns()
+        """Files that the user wants left alone."""
         self._known: dict[str, list[int]] = {}  # when each file was changed, in ns, and its size in bytes
 
     def set_roots(self, uris: Iterable[str]) -> None:
@@ -81,6 +83,14 @@ class Folders:
             return False
         self.suffixes += (suffix,)
         return True
+
+    def excludes(self, name: str) -> bool:
+        """Whether the user wants this file left alone."""
+        return self.excluded.match(name, self.roots)
+
+    def forget(self) -> None:
+        """Read everything again at the next look: more of it may fit. For the thread that looks."""
+        self._known.clear()
 
     def changes(
         self,
@@ -153,7 +163,8 @@ class Folders:
 
         def takes(relative: str) -> bool:
             pause()
-            return relative.lower().endswith(suffixes) and _is_within(absolute(relative), within)
+            name = absolute(relative)
+            return relative.lower().endswith(suffixes) and _is_within(name, within) and not self.excludes(name)
 
         def enters(relative: str) -> bool:
             nonlocal n_folders

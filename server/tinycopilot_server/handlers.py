@@ -9,12 +9,12 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
 from tinycopilot.completion.stopping import Suggestion
-from tinycopilot_server import status
+from tinycopilot_server import configuration
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.documents import Document
 from tinycopilot_server.folders import document_name
 from tinycopilot_server.positions import to_units
-from tinycopilot_server.settings import parse_settings
+from tinycopilot_server.where_in_code import where_in_code
 
 MAX_WORD_CHARS = 200
 
@@ -33,6 +33,7 @@ def register(server: TinyCopilotServer) -> None:
     feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
     feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
     feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
+    feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
     feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
     feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
@@ -41,30 +42,45 @@ def register(server: TinyCopilotServer) -> None:
 
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
     """Answered at once: the model is loaded afterwards."""
-    server.settings, problems = parse_settings(params.initialization_options)
-    status.warn(server, problems)
+    configuration.begin(server, params.initialization_options)
 
 
 async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> None:
-    """Now that the client can be told how it goes: load the model, and then index the workspace."""
+    """Now that the client can be told how it goes: ask for its settings, load the model, and index the workspace."""
+    server.is_initialized = True
     server.update_folders()
-    await server.load_model()
-    server.worker.look(None)
-    await _watch_files(server)
+    await configuration.first_pull(server)
+    await server.start()
+    await _register(server)
 
 
-async def _watch_files(server: TinyCopilotServer) -> None:
-    """Ask the client to say what changes on disk, if it can; all of it, for a folder that is deleted is said as one."""
-    able = get_capability(server.client_capabilities, "workspace.did_change_watched_files.dynamic_registration")
-    if able:
+async def _register(server: TinyCopilotServer) -> None:
+    """Ask the client to say what changes, if it can: of its settings, and on disk.
+
+    On disk all of it, for a folder that is deleted is said as one.
+    """
+    able = server.client_capabilities
+    if get_capability(able, "workspace.did_change_configuration.dynamic_registration"):
+        await _register_one(server, "configuration", types.WORKSPACE_DID_CHANGE_CONFIGURATION, None)
+    if get_capability(able, "workspace.did_change_watched_files.dynamic_registration"):
         options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*")])
         method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
-        registration = types.Registration("watched-files", method, options)
-        try:
-            await server.client_register_capability_async(types.RegistrationParams([registration]))
-            server.watches_files = True
-        except JsonRpcException as error:
-            log.warning("the client does not watch files: %s", error)
+        server.watches_files = await _register_one(server, "watched-files", method, options)
+
+
+async def _register_one(server: TinyCopilotServer, name: str, method: str, options: object) -> bool:
+    try:
+        registration = types.Registration(name, method, options)
+        await server.client_register_capability_async(types.RegistrationParams([registration]))
+    except JsonRpcException as error:
+        log.warning("the client will not say what changes (%s): %s", name, error)
+        return False
+    return True
+
+
+async def did_change_configuration(server: TinyCopilotServer, params: types.DidChangeConfigurationParams) -> None:
+    """The user has set something."""
+    await configuration.changed(server, params.settings)
 
 
 def shutdown(server: TinyCopilotServer, _: None) -> None:
@@ -75,7 +91,7 @@ def shutdown(server: TinyCopilotServer, _: None) -> None:
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
     """A document's text, from here on the client's."""
     opened = params.text_document
-    document = Document(opened.text, opened.version, server.encoding, document_name(opened.uri))
+    document = Document(opened.text, opened.version, server.encoding, document_name(opened.uri), opened.language_id)
     server.documents[opened.uri] = document
     server.take_in(document, opened.text)
 
@@ -84,6 +100,7 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
     """Edits, in their order."""
     if document := server.documents.get(params.text_document.uri):
         document.apply(params.content_changes, params.text_document.version)
+        server.debounce.changed()
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
@@ -116,6 +133,8 @@ async def inline_completion(
 ) -> types.InlineCompletionList:
     """Ghost text: the suggestion, inserted at the cursor and over nothing; and others, if the user asked for them."""
     is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+    if not server.settings.inline or not (is_invoked or await server.debounce.is_quiet(server.settings.debounce_ms)):
+        return types.InlineCompletionList(items=[])
     answer = await _ask(server, params, with_others=is_invoked)
     if answer is None:
         return types.InlineCompletionList(items=[])
@@ -128,7 +147,7 @@ async def inline_completion(
 
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:
     """The popup's entry: the rest of the line, as a continuation of the word at the cursor, below all others."""
-    answer = await _ask(server, params)
+    answer = await _ask(server, params) if server.settings.popup else None
     rest = answer.suggestion.text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
@@ -166,10 +185,12 @@ async def _ask(
     """The suggestion at the cursor; None if there is none, or none is wanted, or the text has changed meanwhile."""
     uri = params.text_document.uri
     document = server.documents.get(uri)
-    if document is None or server.is_paused:
+    if document is None or server.is_silent or not server.wants(document):
         return None
     version = document.version
     before, after = document.split(params.position)
+    if not _is_wanted_here(server, document, before):
+        return None
     name = server.name_to_hold(document, before + after)
     if name is None and document.is_secret(before + after):
         return None
@@ -180,3 +201,12 @@ async def _ask(
     if suggestion is None or server.documents.get(uri) is not document or document.version != version:
         return None
     return Answer(document, document.clamp(params.position), before, suggestion, others)
+
+
+def _is_wanted_here(server: TinyCopilotServer, document: Document, before: str) -> bool:
+    """Whether the settings let it be suggested after `before`."""
+    wanted = server.settings
+    if wanted.in_comments and wanted.in_strings:
+        return True
+    where = where_in_code(before, document.language)
+    return {"code": True, "comment": wanted.in_comments, "string": wanted.in_strings}[where]

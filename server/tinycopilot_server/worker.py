@@ -69,16 +69,41 @@ class Worker:
         self._completer = await loop.run_in_executor(self._thread, self._load, settings, folder)
 
     def _load(self, settings: Settings, folder: str | None) -> "Completer":
-        from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch: a second, not on the loop)
-        from tinycopilot.completion.completer import Completer  # noqa: PLC0415
+        from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (brings PyTorch: not on the loop)
 
         paths = places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False)
         completer = Completer.load(paths, settings.completer, settings.max_workspace_chars)
         completer.warm_up()
-        if folder is not None and self._remembers:
+        if folder is not None:
             self._weights_file = places.user_weights(folder, completer.tokenizer.digest)
-            completer.workspace.mixture = weights.load(self._weights_file, completer.tokenizer.digest)
+        if self._remembers:
+            self._recall_weights(completer)
         return completer
+
+    def _recall_weights(self, completer: "Completer") -> None:
+        """In the thread: what was learned in this workspace before."""
+        from tinycopilot.completion import weights  # noqa: PLC0415 (see _load)
+
+        if self._weights_file is not None:
+            completer.workspace.mixture = weights.load(self._weights_file, completer.tokenizer.digest)
+
+    def configure(self, settings: Settings) -> None:
+        """Complete and remember by these settings from now on, but for the model's paths, which `load` takes."""
+        began = not self._remembers and settings.max_workspace_chars > 0
+        self._remembers = settings.max_workspace_chars > 0
+        self._tell(lambda completer: self._configure(completer, settings, began_to_remember=began))
+
+    def _configure(self, completer: "Completer", settings: Settings, *, began_to_remember: bool) -> None:
+        """In the thread."""
+        completer.configure(settings.completer)
+        memory = completer.workspace.memory
+        is_more = settings.max_workspace_chars > memory.max_chars
+        memory.limit(settings.max_workspace_chars)
+        if began_to_remember:
+            self._recall_weights(completer)
+        if is_more:
+            self.indexer.do(self.indexer.folders.forget)
+            self.indexer.look(None)
 
     async def suggest(self, key: Hashable, name: str | None, before: str, after: str) -> Suggestion | None:
         """The suggestion for one place in one version of a document, which `key` names; None while there is no model.
