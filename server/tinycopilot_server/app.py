@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest, JsonRpcServerNotInitialized
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, default_converter
 
-from tinycopilot import UserError, __version__
+from tinycopilot import UserError, __version__, places
 from tinycopilot.files import Patterns
 from tinycopilot_server import status
 from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.documents import Document
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.settings import Settings
+from tinycopilot_server.statistics import Statistics
 from tinycopilot_server.status import DISABLED, PAUSED, Status
 from tinycopilot_server.worker import Worker
 
@@ -38,11 +40,25 @@ class Protocol(LanguageServerProtocol):
             raise
 
     def handle_message(self, message: Any) -> None:
-        """So is one that comes after `shutdown`, as LSP wants it."""
-        if self._shutdown and hasattr(message, "id") and hasattr(message, "method"):
-            self._send_response(message.id, error=JsonRpcInvalidRequest("shutting down").to_response_error())
-            return
-        super().handle_message(message)
+        """So is one that comes before `initialize` or after `shutdown`, as LSP wants it; other messages are dropped."""
+        error = self._out_of_order(message)
+        if error is None:
+            super().handle_message(message)
+        elif hasattr(message, "id"):
+            self._send_response(message.id, error=error.to_response_error())
+
+    def _out_of_order(self, message: Any) -> JsonRpcException | None:
+        """What is wrong with a request or a notification at this time."""
+        if not hasattr(message, "method") or isinstance(message, types.ExitNotification):
+            return None  # an answer, or what may come at any time
+        is_first = isinstance(message, types.InitializeRequest)
+        if self._shutdown:
+            return JsonRpcInvalidRequest("shutting down")
+        if self._workspace is None and not is_first:
+            return JsonRpcServerNotInitialized("initialize comes first")
+        if self._workspace is not None and is_first:
+            return JsonRpcInvalidRequest("initialize comes once")
+        return None
 
 
 def _converter() -> cattrs.Converter:
@@ -71,6 +87,7 @@ class TinyCopilotServer(LanguageServer):
         self.told_problems: list[str] = []
         """What is wrong with the settings, as the user knows."""
         self.debounce = Debounce()
+        self.statistics = Statistics(places.user_statistics())
         self.worker = Worker(self.is_open)
         self.watches_files = False
         """Whether the client says what changes on disk."""
@@ -99,6 +116,11 @@ class TinyCopilotServer(LanguageServer):
     def encoding(self) -> str:
         """The client's position encoding."""
         return types.PositionEncodingKind(self.workspace.position_encoding).value
+
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with, as LSP has it; pygls swallows it."""
+        return int(not self.protocol._shutdown)
 
     def is_open(self, name: str) -> bool:
         """Whether a document of this name is open; from any thread."""
@@ -165,6 +187,9 @@ class TinyCopilotServer(LanguageServer):
             status.show(self)
         elif not self.has_started:
             self.has_started = True
+            self.worker.indexer.new_bar = partial(
+                Progress, self, "tinycopilot: indexing the workspace", loop=asyncio.get_running_loop()
+            )
             await self.load_model()
             self.worker.look(None)
 
@@ -193,9 +218,28 @@ class TinyCopilotServer(LanguageServer):
         finally:
             progress.end()
 
-    def shutdown(self) -> None:
-        """Whatever the reason: what was learned is kept."""
+    def judge_accepted(self, uri: str | None = None) -> None:
+        """Look whether what was accepted is still there, if it is time; with `uri`, in a document that is closed."""
+        self.statistics.judge(self._text_of, document=uri, at_once=uri is not None)
+
+    def _text_of(self, uri: str) -> str | None:
+        document = self.documents.get(uri)
+        return document.text if document is not None else None
+
+    def count_what_is_due(self) -> None:
+        """Between two keys."""
+        self.judge_accepted()
+        self.statistics.save_now_and_then()
+
+    def stop(self) -> None:
+        """Stop computing; what was learned and counted is kept. A second time does nothing."""
         self.worker.close()
+        self.statistics.judge(self._text_of, at_once=True)
+        self.statistics.save()
+
+    def shutdown(self) -> None:
+        """Whatever the reason."""
+        self.stop()
         super().shutdown()
 
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002
@@ -203,8 +247,11 @@ class TinyCopilotServer(LanguageServer):
         log.error("%s", error)
 
 
-def serve(*, tcp_port: int | None = None) -> None:
-    """Run until the client says exit, over stdio or a port of loopback. Raises UserError for a port that is taken."""
+def serve(*, tcp_port: int | None = None) -> int:
+    """Run until the client says exit, over stdio or a port of loopback. Raises UserError for a port that is taken.
+
+    Returns the exit code: 1 if the client has not said `shutdown` before.
+    """
     from tinycopilot_server import commands, handlers  # noqa: PLC0415 (they need the server's class)
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")  # to stderr
@@ -214,8 +261,9 @@ def serve(*, tcp_port: int | None = None) -> None:
     commands.register(server)
     if tcp_port is None:
         server.start_io()
-        return
+        return server.exit_code
     try:
         server.start_tcp(LOOPBACK, tcp_port)
+        return server.exit_code
     except OSError as error:
         raise UserError(f"port {tcp_port} cannot be used ({error.strerror}); give another with --tcp") from None

@@ -83,6 +83,7 @@ def _use(server: TinyCopilotServer, new: Settings) -> None:
     if (new.languages, new.exclude) != (old.languages, old.exclude):
         server.choose_documents(Patterns(new.exclude))
     server.worker.configure(new)
+    server.statistics.is_on = new.statistics
     if new.max_workspace_chars > old.max_workspace_chars:
         server.show_all_again()
     if server.has_started and (new.model_path, new.tokenizer_path) != (old.model_path, old.tokenizer_path):

@@ -55,6 +55,9 @@ class Found:
     """So many files were not read because enough had been."""
     left_out: tuple[str, ...] = ()
     """A line for each reason."""
+    n_looked_at: int = 0
+    """So many, with those that were known or are left to the editor, of ..."""
+    n_to_look_at: int = 0
 
 
 class Folders:
@@ -110,7 +113,9 @@ class Folders:
         for name in self._known_within(within) - stamps.keys():
             del self._known[name]
             yield Change(name)
+        found.n_to_look_at = len(stamps)
         for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
+            found.n_looked_at += 1
             *stamp, root = stamps[name]
             was_known = self._known.pop(name, None)
             if is_open(name):

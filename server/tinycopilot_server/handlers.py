@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from dataclasses import dataclass
 
 from lsprotocol import types
@@ -9,14 +10,16 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
 from tinycopilot.completion.stopping import Suggestion
-from tinycopilot_server import configuration
+from tinycopilot_server import commands, configuration
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.documents import Document
 from tinycopilot_server.folders import document_name
-from tinycopilot_server.positions import to_units
+from tinycopilot_server.positions import to_offset, to_units
 from tinycopilot_server.where_in_code import where_in_code
 
 MAX_WORD_CHARS = 200
+DID_SHOW, DID_ACCEPT_PARTLY = "textDocument/didShowCompletion", "textDocument/didPartiallyAcceptCompletion"
+"""Of no specification, but sent by clients to several servers, with `{"item": ..., "acceptedLength": ...}`."""
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,8 @@ def register(server: TinyCopilotServer) -> None:
     feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
     feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
     feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
+    feature(DID_SHOW)(did_show)
+    feature(DID_ACCEPT_PARTLY)(did_accept_partly)
     feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(completion)
 
 
@@ -85,7 +90,7 @@ async def did_change_configuration(server: TinyCopilotServer, params: types.DidC
 
 def shutdown(server: TinyCopilotServer, _: None) -> None:
     """Stop computing."""
-    server.worker.close()
+    server.stop()
 
 
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
@@ -101,10 +106,12 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
     if document := server.documents.get(params.text_document.uri):
         document.apply(params.content_changes, params.text_document.version)
         server.debounce.changed()
+    server.count_what_is_due()
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
     """The document is the file system's again."""
+    server.judge_accepted(params.text_document.uri)
     if document := server.documents.pop(params.text_document.uri, None):
         server.worker.drop(document.name)
         server.worker.look([params.text_document.uri])
@@ -131,49 +138,95 @@ def did_change_workspace_folders(server: TinyCopilotServer, _: types.DidChangeWo
 async def inline_completion(
     server: TinyCopilotServer, params: types.InlineCompletionParams
 ) -> types.InlineCompletionList:
-    """Ghost text: the suggestion, inserted at the cursor and over nothing; and others, if the user asked for them."""
+    """Ghost text: the suggestion; and others, if the user asked for them.
+
+    It is inserted at the cursor and over nothing, also before closing brackets, for it ends before them (tidy.py).
+    Where an entry of a menu is selected, it is that entry, in its place, and what would follow.
+    """
     is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     if not server.settings.inline or not (is_invoked or await server.debounce.is_quiet(server.settings.debounce_ms)):
         return types.InlineCompletionList(items=[])
-    answer = await _ask(server, params, with_others=is_invoked)
+    selected = params.context.selected_completion_info
+    answer = await _ask(server, params, with_others=is_invoked, selected=selected)
     if answer is None:
         return types.InlineCompletionList(items=[])
-    here = types.Range(answer.cursor, answer.cursor)
-    texts = [some.text.replace("\n", answer.document.line_end) for some in (answer.suggestion, *answer.others)]
+    where, already = (selected.range, selected.text) if selected else (types.Range(answer.cursor, answer.cursor), "")
+    names = [server.statistics.answered(answer.uri, answer.before, answer.texts[0], answer.latency_ms)]
+    names += [server.statistics.alternative(answer.uri, answer.before, text) for text in answer.texts[1:]]
     return types.InlineCompletionList(
-        items=[types.InlineCompletionItem(insert_text=text, range=here) for text in texts]
+        items=[
+            types.InlineCompletionItem(insert_text=already + text, range=where, command=_accepting(name))
+            for text, name in zip(answer.texts, names, strict=True)
+        ]
     )
 
 
+def _accepting(name: str) -> types.Command | None:
+    """What the client is to do when a suggestion is accepted: to tell us which."""
+    return types.Command("Count it", commands.ACCEPTED, arguments=[name]) if name else None
+
+
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:
-    """The popup's entry: the rest of the line, as a continuation of the word at the cursor, below all others."""
+    """The menu's entries, below all others: the rest of the line, and of the word at the cursor if that is less."""
     answer = await _ask(server, params) if server.settings.popup else None
     rest = answer.suggestion.text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
-    word = re.split(r"\W", answer.before[-MAX_WORD_CHARS:])[-1]
-    start = answer.cursor.character - to_units(word, len(word), server.encoding)
+    begun = re.split(r"\W", answer.before[-MAX_WORD_CHARS:])[-1]
+    start = answer.cursor.character - to_units(begun, len(begun), server.encoding)
     where = types.Range(types.Position(answer.cursor.line, start), answer.cursor)
-    item = types.CompletionItem(
-        label=word + rest,
-        kind=types.CompletionItemKind.Text,
-        detail="tinycopilot",
-        sort_text="\U0010ffff",
-        filter_text=word + rest,
-        text_edit=types.TextEdit(where, word + rest),
-    )
-    return types.CompletionList(is_incomplete=True, items=[item])
+    word = re.match(r"\w*", rest)
+    texts = dict.fromkeys((rest, word[0] if word else ""))
+    items = [
+        types.CompletionItem(
+            label=begun + text,
+            kind=types.CompletionItemKind.Text,
+            detail="tinycopilot",
+            sort_text=f"\U0010ffff{i}",
+            filter_text=begun + text,
+            text_edit=types.TextEdit(where, begun + text),
+            command=_accepting(server.statistics.listed(answer.uri, answer.before, text)),
+        )
+        for i, text in enumerate(filter(None, texts))
+    ]
+    return types.CompletionList(is_incomplete=True, items=items)
+
+
+def did_show(server: TinyCopilotServer, params: object) -> None:
+    """The client has shown a suggestion."""
+    server.statistics.shown(_name_in(params))
+
+
+def did_accept_partly(server: TinyCopilotServer, params: object) -> None:
+    """A part of a suggestion was accepted, or more of it."""
+    name, length = _name_in(params), getattr(params, "acceptedLength", None)
+    if isinstance(length, int):
+        server.statistics.partly_accepted(name, to_offset(server.statistics.text_of(name), length, server.encoding))
+
+
+def _name_in(params: object) -> str:
+    """Which suggestion a client's own notification is about: it holds the item as it was sent. Empty if it does not."""
+    arguments = getattr(getattr(getattr(params, "item", None), "command", None), "arguments", None)
+    return str(arguments[0]) if isinstance(arguments, list) and arguments else ""
 
 
 @dataclass(frozen=True)
 class Answer:
     """A suggestion, and where it belongs."""
 
+    uri: str
     document: Document
     cursor: types.Position
     before: str
+    """What stands before the suggestion, or would."""
     suggestion: Suggestion
     others: list[Suggestion]
+    latency_ms: float
+
+    @property
+    def texts(self) -> list[str]:
+        """All of them, with the document's line ends."""
+        return [some.text.replace("\n", self.document.line_end) for some in (self.suggestion, *self.others)]
 
 
 async def _ask(
@@ -181,9 +234,10 @@ async def _ask(
     params: types.InlineCompletionParams | types.CompletionParams,
     *,
     with_others: bool = False,
+    selected: types.SelectedCompletionInfo | None = None,
 ) -> Answer | None:
     """The suggestion at the cursor; None if there is none, or none is wanted, or the text has changed meanwhile."""
-    uri = params.text_document.uri
+    uri, since = params.text_document.uri, time.perf_counter()
     document = server.documents.get(uri)
     if document is None or server.is_silent or not server.wants(document):
         return None
@@ -195,12 +249,24 @@ async def _ask(
     if name is None and document.is_secret(before + after):
         return None
     server.show_others(document)
-    key = (document, version, len(before))
-    suggestion = await server.worker.suggest(key, name, before, after)
-    others = await server.worker.others(key) if suggestion is not None and with_others else []
+    as_if = _with_selected(document, selected)
+    key = (document, version, len(before), as_if)
+    suggestion = await server.worker.suggest(key, name, before, after, as_if)
+    latency_ms = 1000 * (time.perf_counter() - since)
+    others = await server.worker.others(key) if suggestion is not None and with_others and as_if is None else []
     if suggestion is None or server.documents.get(uri) is not document or document.version != version:
         return None
-    return Answer(document, document.clamp(params.position), before, suggestion, others)
+    stands_before = as_if[0] if as_if else before
+    return Answer(uri, document, document.clamp(params.position), stands_before, suggestion, others, latency_ms)
+
+
+def _with_selected(document: Document, selected: types.SelectedCompletionInfo | None) -> tuple[str, str] | None:
+    """The texts on both sides of the cursor as they would be if the menu's selected entry were accepted."""
+    if selected is None:
+        return None
+    before, _ = document.split(selected.range.start)
+    _, after = document.split(selected.range.end)
+    return before + selected.text, after
 
 
 def _is_wanted_here(server: TinyCopilotServer, document: Document, before: str) -> bool:

@@ -22,10 +22,19 @@ class Progress:
     meanwhile, the last is.
     """
 
-    def __init__(self, server: LanguageServer, title: str, on_cancel: Callable[[], None] | None = None) -> None:
-        """On the event loop. `on_cancel` is called there if the user stops the work; without it, nobody can."""
+    def __init__(
+        self,
+        server: LanguageServer,
+        title: str,
+        on_cancel: Callable[[], None] | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """`on_cancel` is called on the event loop if the user stops the work; without it, nobody can.
+
+        Made elsewhere than on the loop, it is given it.
+        """
         self._server, self._title, self._on_cancel = server, title, on_cancel
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or asyncio.get_running_loop()
         self._token = str(uuid.uuid4())
         self._last: tuple[str, int | None] = ("", None)
         self._is_shown = self._is_over = False

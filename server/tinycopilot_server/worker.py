@@ -105,12 +105,15 @@ class Worker:
             self.indexer.do(self.indexer.folders.forget)
             self.indexer.look(None)
 
-    async def suggest(self, key: Hashable, name: str | None, before: str, after: str) -> Suggestion | None:
+    async def suggest(
+        self, key: Hashable, name: str | None, before: str, after: str, as_if: tuple[str, str] | None = None
+    ) -> Suggestion | None:
         """The suggestion for one place in one version of a document, which `key` names; None while there is no model.
 
-        `name` is the document's for the memory; None: it is not held there. Requests for the same key share one
-        computation, as long as the memory is told nothing. Another key cancels it, and is answered next; so does the
-        cancellation of all requests that wait.
+        `name` is the document's for the memory; None: it is not held there. `as_if` are the texts on both sides of the
+        cursor that it is asked about if they are not those that stand there; `key` names them, too. Requests for the
+        same key share one computation, as long as the memory is told nothing. Another key cancels it, and is answered
+        next; so does the cancellation of all requests that wait.
         """
         if self._completer is None:
             return None
@@ -122,7 +125,7 @@ class Worker:
                 job.cancelled.set()
             job = self._job = Job(now)
             job.answer = asyncio.get_running_loop().run_in_executor(
-                self._thread, self._compute, self._completer, job, name, before, after
+                self._thread, self._compute, self._completer, job, name, before, after, as_if
             )
         assert job.answer is not None
         job.n_waiting += 1
@@ -151,15 +154,24 @@ class Worker:
         return []
 
     def _compute(
-        self, completer: "Completer", job: Job, name: str | None, before: str, after: str
+        self,
+        completer: "Completer",
+        job: Job,
+        name: str | None,
+        before: str,
+        after: str,
+        as_if: tuple[str, str] | None,
     ) -> Suggestion | None:
         """In the thread."""
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _load)
+        from tinycopilot.completion.completer import Place  # noqa: PLC0415 (see _load)
+        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415
 
         with self.indexer.giving_way():
             if name is not None and self._remembers and completer.learn_from_key(before, after, name):
                 self._is_saved = False
             try:
+                if as_if is not None:
+                    return completer.suggest_as_if(Place(name, before, after), as_if, job.cancelled.is_set)
                 suggestion = completer.suggest(before, after, job.cancelled.is_set, document=name)
                 if suggestion is not None and not self._is_closed:
                     self._thread.submit(self._work_ahead, completer, job)

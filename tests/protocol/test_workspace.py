@@ -299,6 +299,16 @@ async def test_how_much_is_known_may_change_at_any_time(begin: Open) -> None:
     assert await session.knows(OTHER)
 
 
+async def test_what_a_menu_has_selected_is_not_held(begin: Open) -> None:
+    session = await begin()
+    session.change("a.py", "y = hip")
+    params = session.editor.params(0, 7)
+    where = types.Range(types.Position(0, 4), types.Position(0, 7))
+    params.context.selected_completion_info = types.SelectedCompletionInfo(where, naming(OTHER))
+    await session.editor.client.text_document_inline_completion_async(params)
+    assert not await session.knows(OTHER)
+
+
 async def test_what_cannot_be_read_is_left_out(begin: Open, folder: Path) -> None:
     (folder / "binary.py").write_bytes(b"\0" + naming(OTHER).encode())
     (folder / "latin.py").write_bytes(naming(OTHER).encode() + b"\xe9\n")

@@ -39,7 +39,7 @@ HOUSE = {
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
-        *("pygls", "lsprotocol", "cattrs", "rich"),
+        *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
 }
