@@ -42,6 +42,7 @@ def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
     """A suggestion was accepted whole: the client says so by itself. (`arguments`: its name.)"""
     if arguments:
         server.statistics.accepted(str(arguments[0]))
+    server.count_what_is_due()
 
 
 def tell_statistics(server: TinyCopilotServer) -> dict[str, Any]:

@@ -66,7 +66,8 @@ async def _register(server: TinyCopilotServer) -> None:
     """
     able = server.client_capabilities
     if get_capability(able, "workspace.did_change_configuration.dynamic_registration"):
-        await _register_one(server, "configuration", types.WORKSPACE_DID_CHANGE_CONFIGURATION, None)
+        section = types.DidChangeConfigurationRegistrationOptions(section=configuration.SECTION)
+        await _register_one(server, "configuration", types.WORKSPACE_DID_CHANGE_CONFIGURATION, section)
     if get_capability(able, "workspace.did_change_watched_files.dynamic_registration"):
         options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*")])
         method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES

@@ -90,6 +90,9 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
             workspace=types.WorkspaceClientCapabilities(
                 did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=watches),
                 configuration=configuration is not NOT_ABLE,
+                did_change_configuration=types.DidChangeConfigurationClientCapabilities(
+                    dynamic_registration=configuration is not NOT_ABLE
+                ),
             ),
             window=types.WindowClientCapabilities(work_done_progress=shows_progress),
         )

@@ -33,6 +33,9 @@ async def test_what_is_pulled_goes_before_what_was_sent_first_unless_it_is_null(
     editor.open(CODE)
     assert 0 < len(await ghost(editor)) <= 3
     assert editor.n_asked == 1
+    [registration] = editor.registrations
+    assert registration.method == types.WORKSPACE_DID_CHANGE_CONFIGURATION
+    assert registration.register_options.section == "tinycopilot"  # type: ignore[union-attr]
     assert editor.client.messages == []
 
 

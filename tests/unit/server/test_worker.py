@@ -58,6 +58,9 @@ class Endless:
                 raise Cancelled
         return Suggestion(after, 1.0)
 
+    def suggest_as_if(self, place: Any, as_if: tuple[str, str], _cancelled: Callable[[], bool]) -> Suggestion:
+        return Suggestion("/".join((*place, *as_if)), 1.0)
+
     def work_ahead(self, cancelled: Callable[[], bool]) -> None:
         if not cancelled():
             self.n_ahead += 1
@@ -230,3 +233,13 @@ async def test_who_wants_nothing_kept_has_nothing_held(worker: tuple[Worker, End
     worker_.hold("c.py", "")
     await worker_.suggest(1, "a.py", "quick", "x")
     assert [name for what, name in endless.told if what == "hold"] == ["c.py"]
+
+
+async def test_it_may_be_asked_as_if_something_else_stood_there(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    assert await worker_.suggest(1, "a.py", "b", "a", ("other b", "other a")) == Suggestion(
+        "a.py/b/a/other b/other a", 1.0
+    )
+    assert endless.n_calls == 0
+    await worker_.others(1)  # after whatever waits in the thread
+    assert endless.n_ahead == 0
