@@ -1,5 +1,6 @@
 """What the client can ask, one handler a method: parse, ask, convert back. The only file that names LSP's methods."""
 
+import asyncio
 import logging
 import re
 import time
@@ -55,8 +56,7 @@ async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> 
     server.is_initialized = True
     server.update_folders()
     await configuration.first_pull(server)
-    await server.start()
-    await _register(server)
+    await asyncio.gather(server.start(), _register(server))
 
 
 async def _register(server: TinyCopilotServer) -> None:

@@ -35,7 +35,7 @@ async def test_what_is_pulled_goes_before_what_was_sent_first_unless_it_is_null(
     assert editor.n_asked == 1
     [registration] = editor.registrations
     assert registration.method == types.WORKSPACE_DID_CHANGE_CONFIGURATION
-    assert registration.register_options.section == "tinycopilot"  # type: ignore[union-attr]
+    assert registration.register_options == {"section": "tinycopilot"}
     assert editor.client.messages == []
 
 
