@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test check model test-vscode clean
+.PHONY: help demo test check model settings test-vscode clean
 help:
 	@sed -n '1,2s/^# //p' Makefile
 
@@ -40,6 +40,10 @@ editors/vscode/node_modules/made: editors/vscode/package-lock.json
 	@echo "Installing what the VS Code extension is built with ..."
 	@cd editors/vscode && npm ci --silent --no-audit --no-fund
 	@touch $@
+
+# Writes what server/tinycopilot_server/settings.py says into README and the editors' files.
+settings: .venv/made
+	@$(BIN)/python tests/settings_table.py
 
 # Replaces paras/; the old model stays beside it, numbered.
 model: .venv/made

@@ -30,9 +30,12 @@ class Editor:
     capabilities: types.ServerCapabilities = field(default_factory=types.ServerCapabilities)
     uri: str = "file:///project/a.py"
     has_shut_down: bool = False
+    configuration: Any = None
+    """What it answers when it is asked for our section."""
+    n_asked: int = 0
 
-    def open(self, text: str, uri: str = "") -> None:
-        item = types.TextDocumentItem(uri or self.uri, "python", 1, text)
+    def open(self, text: str, uri: str = "", language: str = "python") -> None:
+        item = types.TextDocumentItem(uri or self.uri, language, 1, text)
         self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
 
     def change(self, version: int, *changes: types.TextDocumentContentChangeEvent) -> None:
@@ -60,6 +63,14 @@ class Editor:
         answer = await self.client.text_document_completion_async(params)
         assert isinstance(answer, types.CompletionList)
         return answer
+
+    def set(self, said: Any) -> None:
+        """Say what is set."""
+        self.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(said))
+
+    def answer_configuration(self, params: types.ConfigurationParams) -> list[Any]:
+        self.n_asked += 1
+        return [self.configuration if item.section == "tinycopilot" else None for item in params.items]
 
     async def command(self, name: str, *arguments: Any) -> Any:
         """One of the server's own commands."""

@@ -36,7 +36,10 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for what the user can put right, 130 after Ctrl-C."""
+    """Run one command; returns the exit code: 0, 2 for what the user can put right, 130 after Ctrl-C.
+
+    (And 1 for a language server whose client has gone without telling it to shut down, as LSP has it.)
+    """
     words = _modern(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     arguments.words = words
@@ -318,10 +321,10 @@ def _play(arguments: argparse.Namespace) -> None:
     )
 
 
-def _serve(arguments: argparse.Namespace) -> None:
+def _serve(arguments: argparse.Namespace) -> int:
     from tinycopilot_server.app import serve
 
-    serve(tcp_port=arguments.tcp)
+    return serve(tcp_port=arguments.tcp)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

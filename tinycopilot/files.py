@@ -156,6 +156,29 @@ def has_private_key(text: str) -> bool:
     return _PRIVATE_KEY.search(text) is not None
 
 
+class Patterns:
+    """Patterns as in a .gitignore, of files that a user wants left alone."""
+
+    def __init__(self, lines: Sequence[str] = ()) -> None:
+        """Raises UserError, which goes on after "must be", for a line that is no pattern."""
+        for line in lines:
+            try:
+                GitIgnoreSpec.from_lines([line])
+            except (ValueError, re.error):
+                raise UserError(f"a list of patterns, and {line!r} is none") from None
+        self._spec = GitIgnoreSpec.from_lines(lines)
+
+    def __bool__(self) -> bool:
+        return len(self._spec) > 0
+
+    def match(self, name: str, folders: Iterable[str] = ()) -> bool:
+        """Whether a file matches: its path below one of `folders` that it lies in, or all of its path."""
+        if not self:
+            return False
+        below = (_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, "")))  # noqa: PTH118
+        return any(self._spec.match_file(path) for path in (*below, _below(name, "")))
+
+
 def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     """`py`, `.JS` and `c,h` as a user writes them -> `.py`, `.js`, `.c`, `.h`. Raises UserError for what is none."""
     suffixes = []

@@ -59,6 +59,11 @@ def user_weights(folder: str, tokenizer_digest: str) -> Path:
     return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False)) / "weights" / f"{name}.json"
 
 
+def user_statistics() -> Path:
+    """Where it is kept how suggestions fared."""
+    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False)) / "statistics.json"
+
+
 def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callable[[], ModelPaths]) -> ModelPaths:
     """Both paths where both are given; with one alone, the other lies beside it; with none, what `choose` says."""
     if not model_path and not tokenizer_path:

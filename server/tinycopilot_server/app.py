@@ -1,19 +1,25 @@
 """The server object: pygls's, with documents of our own, a worker, and an answer to every request."""
 
+import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest, JsonRpcServerNotInitialized
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, default_converter
 
-from tinycopilot import UserError, __version__
+from tinycopilot import UserError, __version__, places
+from tinycopilot.files import Patterns
 from tinycopilot_server import status
+from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.documents import Document
+from tinycopilot_server.progress import Progress
 from tinycopilot_server.settings import Settings
-from tinycopilot_server.status import PAUSED, Status
+from tinycopilot_server.statistics import Statistics
+from tinycopilot_server.status import DISABLED, PAUSED, Status
 from tinycopilot_server.worker import Worker
 
 LOOPBACK = "127.0.0.1"
@@ -34,11 +40,25 @@ class Protocol(LanguageServerProtocol):
             raise
 
     def handle_message(self, message: Any) -> None:
-        """So is one that comes after `shutdown`, as LSP wants it."""
-        if self._shutdown and hasattr(message, "id") and hasattr(message, "method"):
-            self._send_response(message.id, error=JsonRpcInvalidRequest("shutting down").to_response_error())
-            return
-        super().handle_message(message)
+        """So is one that comes before `initialize` or after `shutdown`, as LSP wants it; other messages are dropped."""
+        error = self._out_of_order(message)
+        if error is None:
+            super().handle_message(message)
+        elif hasattr(message, "id"):
+            self._send_response(message.id, error=error.to_response_error())
+
+    def _out_of_order(self, message: Any) -> JsonRpcException | None:
+        """What is wrong with a request or a notification at this time."""
+        if not hasattr(message, "method") or isinstance(message, types.ExitNotification):
+            return None  # an answer, or what may come at any time
+        is_first = isinstance(message, types.InitializeRequest)
+        if self._shutdown:
+            return JsonRpcInvalidRequest("shutting down")
+        if self._workspace is None and not is_first:
+            return JsonRpcServerNotInitialized("initialize comes first")
+        if self._workspace is not None and is_first:
+            return JsonRpcInvalidRequest("initialize comes once")
+        return None
 
 
 def _converter() -> cattrs.Converter:
@@ -62,22 +82,45 @@ class TinyCopilotServer(LanguageServer):
         self.documents: dict[str, Document] = {}
         """By URI."""
         self.settings = Settings()
+        self.initial_settings: object = None
+        """What the client sent when it began."""
+        self.told_problems: list[str] = []
+        """What is wrong with the settings, as the user knows."""
+        self.debounce = Debounce()
+        self.statistics = Statistics(places.user_statistics())
         self.worker = Worker(self.is_open)
         self.watches_files = False
         """Whether the client says what changes on disk."""
         self.is_paused = False
         """Whether the user wants no suggestions for now."""
         self.model_status = Status("loading")
+        self.is_initialized = False
+        """Whether the client has said `initialized`, and so may be told something."""
+        self.has_started = False
+        """Whether the model is loaded, or being loaded."""
+        self._starting: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> Status:
         """How it is, all in all."""
+        if self.model_status.state != "error" and not self.settings.enabled:
+            return DISABLED
         return PAUSED if self.is_paused and self.model_status.state != "error" else self.model_status
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the user wants no suggestions at all."""
+        return self.is_paused or not self.settings.enabled
 
     @property
     def encoding(self) -> str:
         """The client's position encoding."""
         return types.PositionEncodingKind(self.workspace.position_encoding).value
+
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with, as LSP has it; pygls swallows it."""
+        return int(not self.protocol._shutdown)
 
     def is_open(self, name: str) -> bool:
         """Whether a document of this name is open; from any thread."""
@@ -90,7 +133,9 @@ class TinyCopilotServer(LanguageServer):
 
     def take_in(self, document: Document, text: str) -> None:
         """A document was opened: what is done about it before anybody asks."""
-        if document.is_secret(text):
+        if not self.wants(document):
+            log.info("%s is left alone: its language, or its path, is not to be completed", document.name)
+        elif document.is_secret(text):
             log.info("%s is a secret: it is not completed", document.name)
         elif why := document.why_not_held(text):
             log.info("%s is not held: %s", document.name, why)
@@ -103,12 +148,30 @@ class TinyCopilotServer(LanguageServer):
         if name := self.name_to_hold(document, text):
             self.worker.prepare(name, text)
 
+    def wants(self, document: Document) -> bool:
+        """Whether the settings let it be completed and held."""
+        is_excluded = self.worker.indexer.folders.excludes(document.name)
+        return self.settings.has_language(document.language) and not is_excluded
+
     def name_to_hold(self, document: Document, text: str) -> str | None:
         """Under which name the memory may hold it as it is now; if it must not, None, and it is dropped there."""
-        if document.is_secret(text) or document.why_not_held(text):
+        if not self.wants(document) or document.is_secret(text) or document.why_not_held(text):
             self.worker.drop(document.name)
             return None
         return document.name
+
+    def choose_documents(self, excluded: Patterns) -> None:
+        """Others are to be completed and held from now on: drop, hold and read what that changes."""
+        self.worker.indexer.folders.excluded = excluded
+        for document in self.documents.values():
+            self.take_in(document, document.text)
+        self.show_all_again()
+        self.worker.look(None)
+
+    def show_all_again(self) -> None:
+        """The memory may hold more from now on."""
+        for document in self.documents.values():
+            document.seen_version = None
 
     def show_others(self, here: Document) -> None:
         """Show the memory what has changed in the other documents since it saw them."""
@@ -118,9 +181,27 @@ class TinyCopilotServer(LanguageServer):
                 if name := self.name_to_hold(document, text):
                     self.worker.hold(name, text)
 
+    async def start(self) -> None:
+        """Load the model, and then index the workspace; once, and not before there is to be any suggestion."""
+        if not self.settings.enabled:
+            status.show(self)
+        elif not self.has_started:
+            self.has_started = True
+            self.worker.indexer.new_bar = partial(
+                Progress, self, "tinycopilot: indexing the workspace", loop=asyncio.get_running_loop()
+            )
+            await self.load_model()
+            self.worker.look(None)
+
+    def start_soon(self) -> None:
+        """The same, without waiting for it."""
+        self._starting = asyncio.ensure_future(self.start())
+
     async def load_model(self) -> None:
         """Tell the client how it goes; without a model the server lives on, and suggests nothing."""
         status.tell(self, "loading")
+        progress = Progress(self, "tinycopilot: loading the model")
+        progress.begin()
         roots = self.worker.indexer.folders.roots
         try:
             await self.worker.load(self.settings, roots[0] if roots else None)
@@ -130,13 +211,35 @@ class TinyCopilotServer(LanguageServer):
             log.exception("the model could not be loaded")
             status.tell(self, "error", f"the model could not be loaded ({error}); the server's log says more")
         else:
+            self.worker.configure(self.settings)  # which may have changed meanwhile
             for document in self.documents.values():  # they were opened when nobody could be told
                 self.prepare(document, document.text)
             status.tell(self, "ready")
+        finally:
+            progress.end()
+
+    def judge_accepted(self, uri: str | None = None) -> None:
+        """Look whether what was accepted is still there, if it is time; with `uri`, in a document that is closed."""
+        self.statistics.judge(self._text_of, document=uri, at_once=uri is not None)
+
+    def _text_of(self, uri: str) -> str | None:
+        document = self.documents.get(uri)
+        return document.text if document is not None else None
+
+    def count_what_is_due(self) -> None:
+        """Between two keys."""
+        self.judge_accepted()
+        self.statistics.save_now_and_then()
+
+    def stop(self) -> None:
+        """Stop computing; what was learned and counted is kept. A second time does nothing."""
+        self.worker.close()
+        self.statistics.judge(self._text_of, at_once=True)
+        self.statistics.save()
 
     def shutdown(self) -> None:
-        """Whatever the reason: what was learned is kept."""
-        self.worker.close()
+        """Whatever the reason."""
+        self.stop()
         super().shutdown()
 
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002
@@ -144,8 +247,11 @@ class TinyCopilotServer(LanguageServer):
         log.error("%s", error)
 
 
-def serve(*, tcp_port: int | None = None) -> None:
-    """Run until the client says exit, over stdio or a port of loopback. Raises UserError for a port that is taken."""
+def serve(*, tcp_port: int | None = None) -> int:
+    """Run until the client says exit, over stdio or a port of loopback. Raises UserError for a port that is taken.
+
+    Returns the exit code: 1 if the client has not said `shutdown` before.
+    """
     from tinycopilot_server import commands, handlers  # noqa: PLC0415 (they need the server's class)
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")  # to stderr
@@ -155,8 +261,9 @@ def serve(*, tcp_port: int | None = None) -> None:
     commands.register(server)
     if tcp_port is None:
         server.start_io()
-        return
+        return server.exit_code
     try:
         server.start_tcp(LOOPBACK, tcp_port)
+        return server.exit_code
     except OSError as error:
         raise UserError(f"port {tcp_port} cannot be used ({error.strerror}); give another with --tcp") from None

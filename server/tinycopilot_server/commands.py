@@ -5,10 +5,14 @@ from typing import Any
 
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.statistics import in_words
 
 
 def register(server: TinyCopilotServer) -> None:
-    """Tell pygls of them, each under its name; clients ask with `workspace/executeCommand`."""
+    """Tell pygls of them, each under its name; clients ask with `workspace/executeCommand`.
+
+    VS Code makes commands of its own of them, with the same names: none may be one of the extension's.
+    """
     for name, command in COMMANDS.items():
         server.command(name)(command)
 
@@ -34,8 +38,33 @@ def tell_status(server: TinyCopilotServer) -> dict[str, str]:
     return server.status.as_json()
 
 
+def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
+    """A suggestion was accepted whole: the client says so by itself. (`arguments`: its name.)"""
+    if arguments:
+        server.statistics.accepted(str(arguments[0]))
+    server.count_what_is_due()
+
+
+def tell_statistics(server: TinyCopilotServer) -> dict[str, Any]:
+    """What has been counted, by day, and what it comes to in words."""
+    server.judge_accepted()
+    days = server.statistics.days()
+    return {"days": days, "text": in_words(days)}
+
+
+def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
+    """Delete them."""
+    server.statistics.forget()
+    return tell_statistics(server)
+
+
+ACCEPTED = "tinycopilot.accepted"
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.pause": pause,
     "tinycopilot.resume": resume,
     "tinycopilot.status": tell_status,
+    ACCEPTED: accepted,
+    "tinycopilot.statistics": tell_statistics,
+    "tinycopilot.forgetStatistics": forget_statistics,
 }

@@ -30,10 +30,11 @@ def split_lines(text: str) -> list[str]:
 class Document:
     """One open document. An edit costs the lines that it touches; `split` joins the rest once, when it is asked."""
 
-    def __init__(self, text: str, version: int, encoding: str, name: str = "") -> None:
-        """`name` is what the memory calls it: its path, if it has one."""
+    def __init__(self, text: str, version: int, encoding: str, name: str = "", language: str = "") -> None:
+        """`name` is what the memory calls it: its path, if it has one; `language` is the editor's name for that."""
         self.version = version
         self.name = name
+        self.language = language
         self.seen_version: int | None = None
         """Which version the memory was shown while another document was at hand."""
         self._encoding = encoding

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pygls.uris import to_fs_path
 
-from tinycopilot.files import LeftOut, is_secret_place, read_written, walk
+from tinycopilot.files import LeftOut, Patterns, is_secret_place, read_written, walk
 
 PYTHON = (".py", ".pyi")
 MAX_FOLDERS = 100_000
@@ -55,6 +55,9 @@ class Found:
     """So many files were not read because enough had been."""
     left_out: tuple[str, ...] = ()
     """A line for each reason."""
+    n_looked_at: int = 0
+    """So many, with those that were known or are left to the editor, of ..."""
+    n_to_look_at: int = 0
 
 
 class Folders:
@@ -65,6 +68,8 @@ class Folders:
         """The folders, as `name_of` says them."""
         self.suffixes: tuple[str, ...] = PYTHON
         """How the names of files end that are looked for."""
+        self.excluded = Patterns()
+        """Files that the user wants left alone."""
         self._known: dict[str, list[int]] = {}  # when each file was changed, in ns, and its size in bytes
 
     def set_roots(self, uris: Iterable[str]) -> None:
@@ -81,6 +86,14 @@ class Folders:
             return False
         self.suffixes += (suffix,)
         return True
+
+    def excludes(self, name: str) -> bool:
+        """Whether the user wants this file left alone."""
+        return self.excluded.match(name, self.roots)
+
+    def forget(self) -> None:
+        """Read everything again at the next look: more of it may fit. For the thread that looks."""
+        self._known.clear()
 
     def changes(
         self,
@@ -100,7 +113,9 @@ class Folders:
         for name in self._known_within(within) - stamps.keys():
             del self._known[name]
             yield Change(name)
+        found.n_to_look_at = len(stamps)
         for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
+            found.n_looked_at += 1
             *stamp, root = stamps[name]
             was_known = self._known.pop(name, None)
             if is_open(name):
@@ -153,7 +168,8 @@ class Folders:
 
         def takes(relative: str) -> bool:
             pause()
-            return relative.lower().endswith(suffixes) and _is_within(absolute(relative), within)
+            name = absolute(relative)
+            return relative.lower().endswith(suffixes) and _is_within(name, within) and not self.excludes(name)
 
         def enters(relative: str) -> bool:
             nonlocal n_folders

@@ -32,6 +32,31 @@ class AskMemory(Protocol):
         """Raises CancelledError or RuntimeError when it is closed."""
 
 
+class Bar(Protocol):
+    """Shows how it goes: progress.py's."""
+
+    def begin(self, message: str = "", percentage: int | None = None) -> None:
+        """Show it, at so many in a hundred."""
+
+    def report(self, message: str = "", percentage: int | None = None) -> None:
+        """So far it has come."""
+
+    def end(self, message: str = "") -> None:
+        """It is over."""
+
+
+class NoBar:
+    """Shows nothing."""
+
+    def begin(self, message: str = "", percentage: int | None = None) -> None:
+        """Nothing."""
+
+    report = begin
+
+    def end(self, message: str = "") -> None:
+        """Nothing."""
+
+
 class Closed(Exception):  # noqa: N818 (it is no error)
     """Nobody wants it any more."""
 
@@ -42,6 +67,8 @@ class Indexer:
     def __init__(self, ask: AskMemory, is_open: Callable[[str], bool]) -> None:
         """`is_open`: whether the editor has a document of that name, for then its text counts, and not the disk's."""
         self.folders = Folders()
+        self.new_bar: Callable[[], Bar] = NoBar
+        """Makes what shows how a look at everything goes."""
         self._ask = ask
         self._is_open = is_open
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_be_nice)
@@ -105,8 +132,17 @@ class Indexer:
 
     def _bring_in_line(self, within: set[str] | None) -> None:
         since, found = time.perf_counter(), Found()
+        bar = self.new_bar() if within is None and self.folders.roots else NoBar()
+        try:
+            self._take_changes(within, found, bar)
+        finally:
+            bar.end()
+        self._say(within, found, time.perf_counter() - since)
+
+    def _take_changes(self, within: set[str] | None, found: Found, bar: Bar) -> None:
         max_chars, is_untidy = self._ask(lambda memory: (memory.max_chars, memory.is_untidy))
         settling, next_chars = self._ask(lambda memory: memory.begin()), FIRST_CHARS
+        percentage = None
         for change in self.folders.changes(
             within, found, self._is_open, lambda: found.n_chars > max_chars, self._pause
         ):
@@ -117,9 +153,12 @@ class Indexer:
             if found.n_chars >= next_chars:
                 self._settle(settling, max_chars)
                 settling, next_chars = self._ask(lambda memory: memory.begin()), 4 * found.n_chars
+            now = 100 * found.n_looked_at // max(1, found.n_to_look_at)
+            if percentage != now:
+                (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
+                percentage = now
         if settling.changes or is_untidy:
             self._settle(settling, max_chars, anew=is_untidy)
-        self._say(within, found, time.perf_counter() - since)
 
     def _settle(self, settling: "Settling", max_chars: float, *, anew: bool = False) -> None:
         self._pause()

@@ -27,6 +27,7 @@ class Status:
 
 
 PAUSED = Status("off", "paused")
+DISABLED = Status("off", "not enabled in the settings")
 
 
 def tell(server: "TinyCopilotServer", state: State, message: str = "") -> None:
@@ -40,6 +41,12 @@ def tell(server: "TinyCopilotServer", state: State, message: str = "") -> None:
 def show(server: "TinyCopilotServer") -> None:
     """Send how the server is."""
     server.protocol.notify(STATUS, server.status.as_json())
+
+
+def inform(server: "TinyCopilotServer", message: str) -> None:
+    """Show something that is worth knowing."""
+    text = f"tinycopilot: {message}"
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, text))
 
 
 def warn(server: "TinyCopilotServer", problems: list[str]) -> None:

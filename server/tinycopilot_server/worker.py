@@ -69,23 +69,51 @@ class Worker:
         self._completer = await loop.run_in_executor(self._thread, self._load, settings, folder)
 
     def _load(self, settings: Settings, folder: str | None) -> "Completer":
-        from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch: a second, not on the loop)
-        from tinycopilot.completion.completer import Completer  # noqa: PLC0415
+        from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (brings PyTorch: not on the loop)
 
         paths = places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False)
         completer = Completer.load(paths, settings.completer, settings.max_workspace_chars)
         completer.warm_up()
-        if folder is not None and self._remembers:
+        if folder is not None:
             self._weights_file = places.user_weights(folder, completer.tokenizer.digest)
-            completer.workspace.mixture = weights.load(self._weights_file, completer.tokenizer.digest)
+        if self._remembers:
+            self._recall_weights(completer)
         return completer
 
-    async def suggest(self, key: Hashable, name: str | None, before: str, after: str) -> Suggestion | None:
+    def _recall_weights(self, completer: "Completer") -> None:
+        """In the thread: what was learned in this workspace before."""
+        from tinycopilot.completion import weights  # noqa: PLC0415 (see _load)
+
+        if self._weights_file is not None:
+            completer.workspace.mixture = weights.load(self._weights_file, completer.tokenizer.digest)
+
+    def configure(self, settings: Settings) -> None:
+        """Complete and remember by these settings from now on, but for the model's paths, which `load` takes."""
+        began = not self._remembers and settings.max_workspace_chars > 0
+        self._remembers = settings.max_workspace_chars > 0
+        self._tell(lambda completer: self._configure(completer, settings, began_to_remember=began))
+
+    def _configure(self, completer: "Completer", settings: Settings, *, began_to_remember: bool) -> None:
+        """In the thread."""
+        completer.configure(settings.completer)
+        memory = completer.workspace.memory
+        is_more = settings.max_workspace_chars > memory.max_chars
+        memory.limit(settings.max_workspace_chars)
+        if began_to_remember:
+            self._recall_weights(completer)
+        if is_more:
+            self.indexer.do(self.indexer.folders.forget)
+            self.indexer.look(None)
+
+    async def suggest(
+        self, key: Hashable, name: str | None, before: str, after: str, as_if: tuple[str, str] | None = None
+    ) -> Suggestion | None:
         """The suggestion for one place in one version of a document, which `key` names; None while there is no model.
 
-        `name` is the document's for the memory; None: it is not held there. Requests for the same key share one
-        computation, as long as the memory is told nothing. Another key cancels it, and is answered next; so does the
-        cancellation of all requests that wait.
+        `name` is the document's for the memory; None: it is not held there. `as_if` are the texts on both sides of the
+        cursor that it is asked about if they are not those that stand there; `key` names them, too. Requests for the
+        same key share one computation, as long as the memory is told nothing. Another key cancels it, and is answered
+        next; so does the cancellation of all requests that wait.
         """
         if self._completer is None:
             return None
@@ -97,7 +125,7 @@ class Worker:
                 job.cancelled.set()
             job = self._job = Job(now)
             job.answer = asyncio.get_running_loop().run_in_executor(
-                self._thread, self._compute, self._completer, job, name, before, after
+                self._thread, self._compute, self._completer, job, name, before, after, as_if
             )
         assert job.answer is not None
         job.n_waiting += 1
@@ -126,15 +154,24 @@ class Worker:
         return []
 
     def _compute(
-        self, completer: "Completer", job: Job, name: str | None, before: str, after: str
+        self,
+        completer: "Completer",
+        job: Job,
+        name: str | None,
+        before: str,
+        after: str,
+        as_if: tuple[str, str] | None,
     ) -> Suggestion | None:
         """In the thread."""
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _load)
+        from tinycopilot.completion.completer import Place  # noqa: PLC0415 (see _load)
+        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415
 
         with self.indexer.giving_way():
             if name is not None and self._remembers and completer.learn_from_key(before, after, name):
                 self._is_saved = False
             try:
+                if as_if is not None:
+                    return completer.suggest_as_if(Place(name, before, after), as_if, job.cancelled.is_set)
                 suggestion = completer.suggest(before, after, job.cancelled.is_set, document=name)
                 if suggestion is not None and not self._is_closed:
                     self._thread.submit(self._work_ahead, completer, job)

@@ -19,6 +19,8 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS, SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
+NOT_ABLE = object()
+
 
 def new_model(tokenizer: SimpleTokenizer) -> TinyGPT:
     torch.set_num_threads(1)
@@ -67,6 +69,8 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         wait: bool = True,
         folders: Sequence[Path] = (),
         watches: bool = False,
+        configuration: Any = NOT_ABLE,
+        shows_progress: bool = False,
         program: Sequence[str] = ("-m", "tinycopilot_server"),
     ) -> Editor:
         client = await ClientServerConfig([sys.executable, *program]).start()
@@ -76,13 +80,21 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         client.feature(types.CLIENT_REGISTER_CAPABILITY)(
             lambda params: editor.registrations.extend(params.registrations)
         )
+        client.protocol.fm.features.pop(types.WORKSPACE_CONFIGURATION)  # pytest-lsp's own
+        client.feature(types.WORKSPACE_CONFIGURATION)(lambda params: editor.answer_configuration(params))
+        editor.configuration = None if configuration is NOT_ABLE else configuration
         editors.append(editor)
         encodings = [encoding] if encoding else None
         capabilities = types.ClientCapabilities(
             general=types.GeneralClientCapabilities(position_encodings=encodings),
             workspace=types.WorkspaceClientCapabilities(
-                did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=watches)
+                did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=watches),
+                configuration=configuration is not NOT_ABLE,
+                did_change_configuration=types.DidChangeConfigurationClientCapabilities(
+                    dynamic_registration=configuration is not NOT_ABLE
+                ),
             ),
+            window=types.WindowClientCapabilities(work_done_progress=shows_progress),
         )
         if options is None:
             options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}

@@ -67,7 +67,7 @@ async def test_completion_continues_the_word_at_the_cursor(start: Start, saved: 
     answer = await editor.popup(0, 12)
     rest = oracle(saved, "result = val").split("\n")[0]
     assert rest.strip()
-    [item] = answer.items
+    item = answer.items[0]
     assert item.label == item.filter_text == "val" + rest
     assert item.text_edit == types.TextEdit(types.Range(types.Position(0, 9), types.Position(0, 12)), "val" + rest)
     assert answer.is_incomplete
@@ -83,7 +83,7 @@ async def test_an_emoji_before_the_cursor(start: Start, saved: ModelPaths, encod
     column = len(line.encode(codec)) // size
     wanted = oracle(saved, "a = 1\n" + line, "\nb = 2\n")
     assert await editor.ghost(1, column) == wanted != ""
-    [item] = (await editor.popup(1, column)).items
+    item = (await editor.popup(1, column)).items[0]
     assert isinstance(item.text_edit, types.TextEdit)
     assert item.text_edit.range.start.character == column - 3
     assert item.label == "val" + wanted.split("\n")[0]
@@ -102,7 +102,7 @@ async def test_a_position_outside_of_the_text_is_its_end(start: Start) -> None:
     editor = await start()
     editor.open("a = 1\nb = val")
     for line, character in ((1, 99), (9, 9)):
-        [item] = (await editor.popup(line, character)).items
+        item = (await editor.popup(line, character)).items[0]
         assert isinstance(item.text_edit, types.TextEdit)
         assert item.text_edit.range == types.Range(types.Position(1, 4), types.Position(1, 7))
         [ghost] = await editor.inline(line, character)

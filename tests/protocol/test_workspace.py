@@ -200,6 +200,51 @@ async def test_files_of_a_kind_that_is_opened_are_known(begin: Open, folder: Pat
     await session.comes_to_know(OTHER)
 
 
+async def test_what_is_excluded_is_dropped_and_what_is_not_any_more_is_known_again(begin: Open) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    session.open("open.py", naming(OTHER))
+    assert await session.knows(OTHER)
+    session.editor.set({"tinycopilot": {"exclude": ["package/", "open.*"]}})
+    assert not await session.knows(OTHER)  # the open one at once
+    await session.forgets()
+    assert await session.ghost("open.py", naming(OTHER) + OTHER[:11]) == ""
+    session.change("open.py", naming(OTHER))
+    session.editor.set({"tinycopilot": {"exclude": []}})
+    assert await session.knows(OTHER)
+    await session.comes_to_know()
+
+
+async def test_a_document_of_another_language_is_not_known_until_it_is_named(begin: Open) -> None:
+    session = await begin()
+    session.editor.open(naming(OTHER), session.uri("main.rs"), "rust")
+    assert not await session.knows(OTHER)
+    session.editor.set({"tinycopilot": {"languages": ["python", "rust"]}})
+    assert await session.knows(OTHER)
+
+
+async def test_how_much_is_known_may_change_at_any_time(begin: Open) -> None:
+    session = await begin()
+    session.open("open.py", naming(OTHER))
+    await session.comes_to_know()
+    session.editor.set({"tinycopilot": {"maxWorkspaceChars": 0}})
+    await session.forgets()
+    assert not await session.knows(OTHER)
+    session.editor.set({"tinycopilot": {"maxWorkspaceChars": 1_000_000}})
+    await session.comes_to_know()
+    assert await session.knows(OTHER)
+
+
+async def test_what_a_menu_has_selected_is_not_held(begin: Open) -> None:
+    session = await begin()
+    session.change("a.py", "y = hip")
+    params = session.editor.params(0, 7)
+    where = types.Range(types.Position(0, 4), types.Position(0, 7))
+    params.context.selected_completion_info = types.SelectedCompletionInfo(where, naming(OTHER))
+    await session.editor.client.text_document_inline_completion_async(params)
+    assert not await session.knows(OTHER)
+
+
 async def test_what_cannot_be_read_is_left_out(begin: Open, folder: Path) -> None:
     (folder / "binary.py").write_bytes(b"\0" + naming(OTHER).encode())
     (folder / "latin.py").write_bytes(naming(OTHER).encode() + b"\xe9\n")

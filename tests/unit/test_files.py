@@ -8,6 +8,7 @@ from tinycopilot.files import (
     MAX_BYTES,
     LeftOut,
     NotTextError,
+    Patterns,
     Reason,
     has_private_key,
     is_secret,
@@ -286,3 +287,29 @@ def test_private_keys_in_a_text() -> None:
         assert has_private_key(f"x\n-----BEGIN {kind}PRIVATE" + " KEY-----\nMII")
     assert has_private_key("-----BEGIN PGP PRIVATE" + " KEY BLOCK-----")
     assert not has_private_key("-----BEGIN PUBLIC KEY-----\n-----BEGIN CERTIFICATE-----")
+
+
+@pytest.mark.parametrize(
+    ("lines", "name", "matches"),
+    [
+        ([], "/home/me/project/a.py", False),
+        (["*.md"], "/home/me/project/docs/a.md", True),
+        (["docs/"], "/home/me/project/docs/a.md", True),
+        (["/docs/*.md"], "/home/me/project/docs/a.md", True),
+        (["/docs/*.md"], "/home/me/project/other/docs/a.md", False),
+        (["*.md", "!a.md"], "/home/me/project/a.md", False),
+        (["/home/me/**"], "/home/me/elsewhere/a.py", True),
+        (["elsewhere"], "/home/me/elsewhere/a.py", True),
+        (["project2"], "/home/me/project/a.py", False),
+        (["*.py"], "untitled:Untitled-1", False),
+    ],
+)
+def test_patterns_are_those_of_a_gitignore_below_the_folders_and_anywhere(
+    lines: list[str], name: str, matches: bool
+) -> None:
+    assert Patterns(lines).match(name, ["/home/me/project"]) == matches
+
+
+def test_a_line_that_is_no_pattern_is_named() -> None:
+    with pytest.raises(UserError, match=r"'!' is none"):
+        Patterns(["a", "!"])

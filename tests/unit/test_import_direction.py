@@ -40,8 +40,9 @@ HOUSE = {
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
-        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
-        *("pygls", "lsprotocol", "cattrs", "rich"),
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
+        "tinycopilot.completion",
+        *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
 }

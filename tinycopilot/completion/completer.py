@@ -67,6 +67,12 @@ class Completer:
         torch.set_num_threads(settings.threads)
         return cls(*load_pair(paths.model, paths.tokenizer), settings, max_workspace_chars)
 
+    def configure(self, settings: CompleterSettings) -> None:
+        """Suggest by these settings from now on; call it in the thread that asks."""
+        torch.set_num_threads(settings.threads)
+        if settings != self.settings:
+            self.settings, self._shown, self._current, self._found_ahead = settings, None, None, FoundAhead()
+
     def warm_up(self) -> None:
         """Read a little: the first time is slow, and here nobody waits for it."""
         text = "import os\n"
@@ -120,6 +126,23 @@ class Completer:
             self._shown = (place, suggestion) if suggestion else None
         self._current = (place, suggestion) if suggestion else None
         return suggestion
+
+    def suggest_as_if(
+        self, place: Place, as_if: tuple[str, str], cancelled: Callable[[], bool] = never
+    ) -> Suggestion | None:
+        """What to suggest at `place` if the texts on both sides of the cursor were `as_if` there. Raises Cancelled.
+
+        That may never come true: it is neither held nor learned from, and what is suggested at `place` stays. (A menu's
+        entry is selected, and would stand there if it were accepted.)
+        """
+        self._current = None
+        then = Place(place.document, *map(_plain_line_ends, as_if))
+        if not has_room(then.after):
+            return None
+        here = Place(place.document, _plain_line_ends(place.before), _plain_line_ends(place.after))
+        if not self.workspace.is_at(*here):
+            self._look(here)
+        return self._tidied(take(self._decoded(then.before, cancelled), self.settings), then)
 
     def _look(self, place: Place) -> None:
         if place.document is None:

@@ -114,6 +114,11 @@ class WorkspaceMemory:
         self._change(name, page.with_cursor(len(document[0])) if is_looked_at else page)
         self._forget()
 
+    def limit(self, max_chars: float) -> None:
+        """Hold so many characters at most, from now on."""
+        self.max_chars = max_chars
+        self._forget()
+
     def drop(self, name: str) -> None:
         """Remove a document, if it is there."""
         self._useful_s.pop(name, None)

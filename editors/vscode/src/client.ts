@@ -1,13 +1,16 @@
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { LogOutputChannel } from 'vscode';
-import { CloseAction, type CloseHandlerResult, ErrorAction, LanguageClient } from 'vscode-languageclient/node';
+import {
+  CloseAction, type CloseHandlerResult, DidChangeConfigurationNotification, ErrorAction, LanguageClient,
+  type TextDocumentFilter,
+} from 'vscode-languageclient/node';
 import type { Command } from './command';
-import type { Settings } from './settings';
+import { readSettings, type Settings } from './settings';
 
 /** How the server is. It sends this itself, as `tinycopilot/status`. */
 export interface ServerStatus {
-  state: 'loading' | 'ready' | 'error';
+  state: 'loading' | 'ready' | 'busy' | 'off' | 'error';
   message?: string;
 }
 
@@ -18,7 +21,15 @@ export interface Listener {
   failed(message: string): void;
 }
 
-/** One run of the server under one set of settings; when settings change there is a new Client. */
+const SECTION = 'tinycopilot';
+
+function selector(languages: string[]): TextDocumentFilter[] {
+  const schemes = ['file', 'untitled'];
+  if (languages.includes('*')) return schemes.map(scheme => ({ scheme }));
+  return schemes.flatMap(scheme => languages.map(language => ({ language, scheme })));
+}
+
+/** One run of the server. When a setting changes, the server is told; or, for some, there is a new Client. */
 export class Client extends LanguageClient {
   private readonly crashes = this.createDefaultErrorHandler();  // four restarts in three minutes, and no more
   private hasRun = false;
@@ -28,7 +39,7 @@ export class Client extends LanguageClient {
     // Not in the workspace: `python -m` takes modules from its working directory first, and would run what lies there.
     const server = { ...command, options: { cwd: homedir() } };
     super('tinycopilot', 'tinycopilot', server, {
-      documentSelector: ['file', 'untitled'].map(scheme => ({ language: 'python', scheme })),
+      documentSelector: selector(settings.languages),
       initializationOptions: settings.forServer,
       outputChannel: log,
       stdioOptions: {
@@ -36,8 +47,10 @@ export class Client extends LanguageClient {
         stderr: (stream, channel) => createInterface({ input: stream }).on('line', line => channel.info(line)),
       },
       middleware: {
-        provideCompletionItem: (document, position, context, token, next) =>
-          settings.suggestMenu ? next(document, position, context, token) : undefined,
+        workspace: {
+          configuration: ({ items }) => items.map(item => item.section === SECTION ? readSettings().forServer : null),
+          didChangeConfiguration: () => this.tellSettings(),
+        },
       },
       initializationFailedHandler: () => false,
       errorHandler: {
@@ -56,6 +69,13 @@ export class Client extends LanguageClient {
     } catch {
       if (!this.ended) this.listener.failed('The server did not start.');
     }
+  }
+
+  /** The library would send what is the extension's own, too. */
+  private tellSettings(): Promise<void> {
+    return this.sendNotification(DidChangeConfigurationNotification.type, {
+      settings: { [SECTION]: readSettings().forServer },
+    });
   }
 
   /** Ends the server; one that has not come up yet cannot be asked to, and the library ends its process. */

@@ -1,7 +1,7 @@
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
 import { Client, type ServerStatus } from './client';
 import { findServer } from './command';
-import { readSettings } from './settings';
+import { hasLanguage, readSettings, RESTARTING } from './settings';
 import { StatusItem } from './status';
 
 let client: Client | undefined;
@@ -23,9 +23,14 @@ export function activate(context: ExtensionContext): void {
     if (choice === 'Open the setting') await commands.executeCommand('workbench.action.openSettings', 'tinycopilot.serverCommand');
   }
 
+  /** For a document to complete: until there is one, no server runs. */
+  let waits = false;
   function start(): void {
+    waits = false;
     const settings = readSettings();
     if (!settings.enabled) return item.hide();
+    waits = !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
+    if (waits) return;
     const command = findServer(settings.serverCommand);
     if ('missing' in command) return void fail(command.missing);
     log.info(`starting ${[command.command, ...command.args].join(' ')}`);
@@ -45,7 +50,10 @@ export function activate(context: ExtensionContext): void {
     commands.registerCommand('tinycopilot.restart', restart),
     commands.registerCommand('tinycopilot.showLog', () => log.show(true)),
     workspace.onDidChangeConfiguration(event => {
-      if (event.affectsConfiguration('tinycopilot')) restart();
+      if (RESTARTING.some(name => event.affectsConfiguration(name))) restart();
+    }),
+    workspace.onDidOpenTextDocument(({ languageId }) => {
+      if (waits && hasLanguage(readSettings(), languageId)) restart();
     }),
   );
   restart();

@@ -4,6 +4,8 @@ import type { ServerStatus } from './client';
 const TEXT = {
   loading: '$(loading~spin) tinycopilot',
   ready: 'tinycopilot: ready',
+  busy: '$(loading~spin) tinycopilot',
+  off: 'tinycopilot: off',
   error: 'tinycopilot: error',
 };
 

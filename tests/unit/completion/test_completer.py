@@ -1,6 +1,7 @@
 """The Completer's manners: what it keeps, what it shows of it, and how it is stopped."""
 
 import copy
+import dataclasses
 import itertools
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ from networks import EVERYTHING as ALL
 from networks import sure
 
 from tinycopilot.completion import completer as completer_module
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.completer import Completer, Place
 from tinycopilot.completion.decode import Cancelled
 from tinycopilot.completion.mixture import Mixture
 from tinycopilot.completion.stopping import Suggestion
@@ -275,3 +276,53 @@ def test_line_ends_are_plain_in_all_that_is_held(model: TinyGPT, tokenizer: Simp
         completer.suggest(f"c{end}", f"{end}d{end}", document="y")
         held.append([page.broken.tolist() for page, _ in completer.workspace.memory._signed()])
     assert held[0] == held[1] == held[2]
+
+
+def test_other_settings_hold_at_once_even_for_what_was_found_before(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    before, first = a_place(model, tokenizer, least_chars=4)
+    shorter = dataclasses.replace(ALL, max_chars=2)
+    completer = Completer(model, tokenizer, ALL)
+    assert completer.suggest(before) == first
+    completer.work_ahead()
+    completer.configure(shorter)
+    for text in (before, before + first.text):
+        assert completer.suggest(text) == Completer(model, tokenizer, shorter).suggest(text)
+
+
+@pytest.mark.parametrize("document", ["a", None])
+def test_as_if_something_else_stood_there_it_suggests_but_nothing_of_that_is_kept(
+    model: TinyGPT, tokenizer: SimpleTokenizer, document: str | None
+) -> None:
+    then, wanted = a_place(model, tokenizer)
+    place = Place(document, "x = b\r\n", "\r\n")
+    completer = Completer(model, tokenizer, ALL)
+    completer.suggest(place.before, place.after, document=document)
+    untouched = copy.deepcopy(completer.workspace.memory._at_hand), completer._shown
+    found = completer.suggest_as_if(place, (then, "\n"))
+    assert found is not None
+    if document is None:
+        assert found.text == wanted.text
+    assert (completer.workspace.memory._at_hand.keys(), completer._shown) == (untouched[0].keys(), untouched[1])
+    assert [text for text, _ in completer.workspace.memory._at_hand.values()] == [
+        text for text, _ in untouched[0].values()
+    ]
+    assert completer.alternatives(2) == []
+    completer.work_ahead()
+    assert completer.suggest_as_if(place, (then, "word")) is None
+
+
+def test_as_if_something_else_stood_there_does_not_take_away_what_the_next_key_teaches(
+    model: TinyGPT, tokenizer: SimpleTokenizer
+) -> None:
+    before, first = a_place(model, tokenizer)
+    key = "a" if first.text[0] != "a" else "b"
+    weights = []
+    for is_asked in (False, True):
+        completer = Completer(model, tokenizer, ALL)
+        completer.learn_from_key(before, "", "")
+        completer.suggest(before)
+        if is_asked:
+            completer.suggest_as_if(Place("", before, ""), (before + "ab", ""))
+        assert completer.learn_from_key(before + key, "", "")
+        weights.append({name: list(row) for name, row in completer.workspace.mixture.weights.items()})
+    assert weights[0] == weights[1]

@@ -308,3 +308,13 @@ def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
     memory.offer("x", "ab" * 50, page)  # late: it was looked at by then
     memory.hold("x", "ab" * 50, "(a")
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "(a"], "abab")
+
+
+def test_a_lower_limit_forgets_at_once() -> None:
+    memory = WorkspaceMemory(Alphabet("ab"))
+    for name in "xyz":
+        memory.hold(name, "ab" * 9, useful_s=ord(name))
+    memory.limit(45)
+    assert [name in memory for name in "xyz"] == [False, True, True]
+    memory.limit(0)
+    assert memory.n_chars == 0

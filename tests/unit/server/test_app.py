@@ -6,7 +6,11 @@ import pytest
 from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.documents import Document
+from tinycopilot_server.settings import Settings
+from tinycopilot_server.status import DISABLED, Status
 from tinycopilot_server.worker import Worker
+
+from tinycopilot.files import Patterns
 
 
 class Told(Worker):
@@ -29,7 +33,7 @@ def server() -> Iterator[tuple[TinyCopilotServer, list[tuple[str, ...]]]]:
     server = TinyCopilotServer()
     server.worker = told = Told()
     for name in ("a.py", "b.py", ".env"):
-        server.documents["file:///" + name] = Document(f"in {name}", 1, Kind.Utf16, "/" + name)
+        server.documents["file:///" + name] = Document(f"in {name}", 1, Kind.Utf16, "/" + name, "python")
     yield server, told.calls
     server.shutdown()
 
@@ -66,3 +70,28 @@ def test_which_documents_are_open(server: tuple[TinyCopilotServer, list[tuple[st
     server_, _ = server
     assert server_.is_open("/a.py")
     assert not server_.is_open("/c.py")
+
+
+def test_what_the_settings_leave_alone_is_not_held(server: tuple[TinyCopilotServer, list[tuple[str, ...]]]) -> None:
+    server_, calls = server
+    a, b, _ = server_.documents.values()
+    b.language = "rust"
+    server_.choose_documents(Patterns(["a.*"]))
+    assert server_.name_to_hold(a, "x") is None
+    assert server_.name_to_hold(b, "x") is None
+    assert {("drop", "/a.py"), ("drop", "/b.py")} <= set(calls)
+    server_.settings = Settings(languages=("*",))
+    server_.choose_documents(Patterns())
+    assert server_.name_to_hold(a, "x") == "/a.py"
+    assert server_.name_to_hold(b, "x") == "/b.py"
+
+
+def test_the_status_says_that_it_is_off_but_not_in_place_of_an_error() -> None:
+    server = TinyCopilotServer()
+    server.model_status = Status("ready")
+    server.settings = Settings(enabled=False)
+    assert server.status == DISABLED
+    assert server.is_silent
+    server.model_status = Status("error", "no model")
+    assert server.status.state == "error"
+    server.shutdown()

@@ -9,7 +9,7 @@ import pytest
 from tinycopilot_server import folders as folders_module
 from tinycopilot_server.folders import Change, Folders, Found, document_name, name_of, place_of
 
-from tinycopilot.files import LeftOut, read_written
+from tinycopilot.files import LeftOut, Patterns, read_written
 
 
 def nothing() -> None:
@@ -195,3 +195,21 @@ def test_names_of_documents(look: Look) -> None:
     assert "\0" not in document_name("file:///a\0b")
     assert place_of((look.root / "package" / "c.py").as_uri()) == look.name("package/c.py")
     assert place_of((look.root / "package" / ".gitignore").as_uri()) == look.name("package")
+
+
+def test_what_is_excluded_from_now_on_is_gone_and_comes_back_when_it_is_not(look: Look) -> None:
+    look()
+    look.folders.excluded = Patterns(["package/", "/b.py"])
+    assert look() == {"package/c.py": None, "package/deep/d.py": None, "b.py": None}
+    assert look.folders.excludes(look.name("package/c.py"))
+    assert not look.folders.excludes(look.name("a.py"))
+    assert look(["b.py"]) == {}  # not even if it is named
+    look.folders.excluded = Patterns()
+    assert set(look()) == {"package/c.py", "package/deep/d.py", "b.py"}
+
+
+def test_what_is_forgotten_is_read_again(look: Look) -> None:
+    assert len(look()) == 4
+    assert look() == {}
+    look.folders.forget()
+    assert len(look()) == 4

@@ -191,3 +191,37 @@ def test_an_error_is_logged_and_the_next_look_is_made(desk: Desk, caplog: pytest
     desk.before_each = lambda: None
     desk.look()
     assert desk.held == {"a.py"}
+
+
+class Shown:
+    """A bar that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told = list[tuple[str, int | None]]()
+
+    def begin(self, message: str = "", percentage: int | None = None) -> None:
+        self.told.append(("begin", percentage))
+
+    def report(self, message: str = "", percentage: int | None = None) -> None:
+        self.told.append(("report", percentage))
+
+    def end(self, message: str = "") -> None:
+        self.told.append(("end", None))
+
+
+def test_a_bar_shows_how_a_look_at_everything_goes(desk: Desk) -> None:
+    bars = list[Shown]()
+    desk.indexer.new_bar = lambda: bars.append(Shown()) or bars[-1]  # type: ignore[func-returns-value]
+    for i in range(4):
+        desk.write(f"{i}.py", "a = 1\n")
+    desk.look()
+    assert bars[0].told == [("begin", 25), ("report", 50), ("report", 75), ("report", 100), ("end", None)]
+    desk.look()
+    assert bars[1].told == [("end", None)]  # nothing to do: it never began, and so is not shown
+    desk.look("1.py")
+    assert len(bars) == 2
+
+    desk.write("4.py", "a = 1\n")
+    desk.before_each = lambda: (_ for _ in ()).throw(OSError("the disk is on fire"))
+    desk.look()
+    assert bars[2].told == [("end", None)]

@@ -1,22 +1,15 @@
 import dataclasses
 import json
-import re
 from pathlib import Path
 
 import pytest
-from tinycopilot_server.settings import LIMITS, Settings, camel_case, parse_settings
+import settings_table
+from settings_table import PLACES, TYPES, VS_CODES_OWN, Row, written
+from tinycopilot_server.settings import NAMES, About, Settings, about, merged, parse_settings
 
 from tinycopilot.completion.stopping import CompleterSettings
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def defaults() -> dict[str, object]:
-    """The settings' names as a client writes them, and their defaults."""
-    fields = [f for f in dataclasses.fields(Settings) if f.name != "completer"] + list(
-        dataclasses.fields(CompleterSettings)
-    )
-    return {camel_case(f.name): f.default for f in fields}
 
 
 def test_nothing_sent_is_the_defaults() -> None:
@@ -26,7 +19,9 @@ def test_nothing_sent_is_the_defaults() -> None:
 def test_good_values_are_taken() -> None:
     settings, problems = parse_settings({"modelPath": "m", "minConfidence": 1, "maxChars": 7, "threads": 2})
     assert problems == []
-    assert settings == Settings("m", "", CompleterSettings(min_confidence=1.0, max_chars=7, threads=2))
+    assert settings == Settings(model_path="m", min_confidence=1.0, max_chars=7, threads=2)
+    assert settings.completer == CompleterSettings(min_confidence=1.0, max_chars=7, threads=2)
+    assert isinstance(settings.min_confidence, float)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +34,10 @@ def test_good_values_are_taken() -> None:
         ({"maxWorkspaceChars": -1}, "maxWorkspaceChars must be a whole number from 0 to"),
         ({"modelPath": 3}, "modelPath must be a text, not 3"),
         ({"minConfidence": float("nan")}, "minConfidence must be"),
+        ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
+        ({"languages": "rust"}, "languages must be a list of texts, not 'rust': using ['python']"),
+        ({"exclude": [7]}, "exclude must be a list of texts, not [7]: using []"),
+        ({"exclude": ["a", "!"]}, "exclude must be a list of patterns, and '!' is none"),
         ({"colour": "red"}, "no setting 'colour'"),
         ([1, 2], "not an object"),
     ],
@@ -50,29 +49,79 @@ def test_a_bad_value_is_named_and_its_default_stands(options: object, says: str)
     assert says in problems[0]
 
 
-def test_every_number_has_limits_and_a_default_within() -> None:
-    fields = (*dataclasses.fields(Settings), *dataclasses.fields(CompleterSettings))
-    numbers = {f.name: f.default for f in fields if isinstance(f.default, int | float)}
-    assert set(LIMITS) == set(numbers)
-    assert all(low <= numbers[name] <= high for name, (low, high) in LIMITS.items())
+def test_null_is_as_good_as_nothing() -> None:
+    assert parse_settings({"maxChars": None, "exclude": None}) == (Settings(), [])
 
 
-def test_vs_codes_settings_are_the_servers() -> None:
-    properties = json.loads((ROOT / "editors/vscode/package.json").read_text())["contributes"]["configuration"][
-        "properties"
-    ]
-    declared = {name.removeprefix("tinycopilot."): entry["default"] for name, entry in properties.items()}
-    assert {name: declared[name] for name in defaults()} == defaults()
+@pytest.mark.parametrize(
+    ("initial", "said", "both"),
+    [
+        ({"a": 1, "b": 2}, {"b": 3, "a": None}, {"a": 1, "b": 3}),
+        ({"a": 1}, None, {"a": 1}),
+        (None, {"a": 1}, {"a": 1}),
+        (None, None, None),
+        ([1], {"a": 1}, {"a": 1}),
+        ({"a": 1}, 7, {"a": 1}),
+    ],
+)
+def test_what_was_said_since_goes_before_unless_it_is_null(initial: object, said: object, both: object) -> None:
+    assert merged(initial, said) == both
 
 
-def test_neovims_settings_are_the_servers() -> None:
-    lua = (ROOT / "editors/nvim/lua/tinycopilot/init.lua").read_text()
-    block = re.search(r"settings = \{(.*?)\n\s*\}", lua, re.DOTALL)
-    assert block
-    written = dict(re.findall(r"(\w+) = ('[^']*'|[\d.]+)", block[1]))
-    assert {name: json.loads(value.replace("'", '"')) for name, value in written.items()} == defaults()
+def test_which_languages_are_completed() -> None:
+    assert Settings().has_language("python")
+    assert not Settings().has_language("rust")
+    assert Settings(languages=("*",)).has_language("rust")
+    assert not Settings(languages=()).has_language("python")
 
 
-def test_the_readmes_table_is_the_servers() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert {name: json.loads(value) for name, value in rows if name in defaults()} == defaults()
+def test_every_setting_is_explained_and_every_number_bounded_and_its_default_within() -> None:
+    for field in dataclasses.fields(Settings):
+        known = about(field.name)
+        assert known.meaning.endswith(".")
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+            assert known.low is not None
+            assert known.high is not None
+            assert known.low <= field.default <= known.high
+
+
+def test_the_engines_settings_are_all_there() -> None:
+    assert {f.name for f in dataclasses.fields(CompleterSettings)} <= set(NAMES.values())
+    assert Settings().completer == CompleterSettings()
+
+
+@pytest.mark.parametrize("path", sorted({place for place, *_ in PLACES}))
+def test_readmes_and_the_editors_settings_are_as_the_table_has_them(path: str) -> None:
+    """`make settings` writes them."""
+    text = (ROOT / path).read_text("utf-8")
+    assert written(path, text) == text
+
+
+def test_what_is_written_is_all_of_it() -> None:
+    """So that the test above does not compare nothing with nothing."""
+    properties = json.loads((ROOT / "editors/vscode/package.json").read_text("utf-8"))
+    properties = properties["contributes"]["configuration"]["properties"]
+    assert list(properties) == ["tinycopilot.serverCommand", *(f"tinycopilot.{name}" for name in NAMES)]
+    for name, field in NAMES.items():
+        schema, known = properties[f"tinycopilot.{name}"], about(field)
+        assert schema["markdownDescription"].startswith(known.meaning)
+        assert (schema.get("minimum"), schema.get("maximum")) == (known.low, known.high)
+        assert schema["type"] == TYPES[type(getattr(Settings, field))]
+        if name not in VS_CODES_OWN:
+            assert parse_settings({name: schema["default"]}) == (Settings(), [])
+    for path in ("README.md", "editors/vscode/README.md", "editors/nvim/doc/tinycopilot.txt"):
+        text = (ROOT / path).read_text("utf-8")
+        assert all(name in text for name in NAMES)
+
+
+def test_a_changed_table_is_written_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row("shoeSize", ("a",), About("How large shoes are."))
+    monkeypatch.setattr(settings_table, "rows", lambda: [row])
+    for path in sorted({place for place, *_ in PLACES}):
+        text = written(path, (ROOT / path).read_text("utf-8"))
+        assert "shoeSize" in text
+        assert "How large shoes are." in text
+        assert "maxWorkspaceChars" not in text.replace("Beyond `maxWorkspaceChars`", "").replace(
+            "`maxWorkspaceChars` bounds", ""
+        )
+        assert written(path, text) == text

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tinycopilot_server.settings import Settings
 from tinycopilot_server.worker import LONG_CHARS, Worker
 
 from tinycopilot.completion.decode import Cancelled
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.stopping import CompleterSettings, Suggestion
 
 
 class Endless:
@@ -24,8 +25,16 @@ class Endless:
         self.documents = list[str | None]()
         self.told = list[tuple[str, str]]()
         self.is_prepared = threading.Event()
-        memory = SimpleNamespace(is_untidy=False, drop=lambda name: self.told.append(("drop", name)))
+        memory = SimpleNamespace(
+            is_untidy=False,
+            max_chars=Settings().max_workspace_chars,
+            drop=lambda name: self.told.append(("drop", name)),
+            limit=lambda max_chars: self.told.append(("limit", str(max_chars))),
+        )
         self.workspace = SimpleNamespace(memory=memory)
+
+    def configure(self, settings: CompleterSettings) -> None:
+        self.told.append(("configure", str(settings.max_lines)))
 
     def hold(self, document: str, _text: str) -> None:
         self.told.append(("hold", document))
@@ -48,6 +57,9 @@ class Endless:
                 self.ended += 1
                 raise Cancelled
         return Suggestion(after, 1.0)
+
+    def suggest_as_if(self, place: Any, as_if: tuple[str, str], _cancelled: Callable[[], bool]) -> Suggestion:
+        return Suggestion("/".join((*place, *as_if)), 1.0)
 
     def work_ahead(self, cancelled: Callable[[], bool]) -> None:
         if not cancelled():
@@ -201,4 +213,33 @@ async def test_no_document_that_was_dropped_meanwhile_is_looked_at_ahead(
     await worker_.suggest(1, "a.py", "quick", "x")
     await asyncio.get_running_loop().run_in_executor(worker_._thread, lambda: None)  # after whatever waits there
     assert endless.told == [("drop", "a.py")]
+    assert endless.n_ahead == 0
+
+
+async def test_settings_hold_from_the_next_question_on(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    await worker_.suggest(1, "a.py", "quick", "x")
+    worker_.configure(Settings(max_lines=7))
+    await worker_.suggest(1, "a.py", "quick", "x")
+    assert endless.told == [("configure", "7"), ("limit", "12000000")]
+    assert endless.n_calls == 2  # the first answer was by other settings
+
+
+async def test_who_wants_nothing_kept_has_nothing_held(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    worker_.configure(Settings(max_workspace_chars=0))
+    worker_.hold("b.py", "")
+    worker_.configure(Settings())
+    worker_.hold("c.py", "")
+    await worker_.suggest(1, "a.py", "quick", "x")
+    assert [name for what, name in endless.told if what == "hold"] == ["c.py"]
+
+
+async def test_it_may_be_asked_as_if_something_else_stood_there(worker: tuple[Worker, Endless]) -> None:
+    worker_, endless = worker
+    assert await worker_.suggest(1, "a.py", "b", "a", ("other b", "other a")) == Suggestion(
+        "a.py/b/a/other b/other a", 1.0
+    )
+    assert endless.n_calls == 0
+    await worker_.others(1)  # after whatever waits in the thread
     assert endless.n_ahead == 0

@@ -45,7 +45,7 @@ function M.check()
 
   local clients = vim.lsp.get_clients { name = 'tinycopilot' }
   if #clients == 0 then
-    local filetypes = table.concat(tinycopilot.options.filetypes, ', ')
+    local filetypes = table.concat(tinycopilot.filetypes() or { 'any' }, ', ')
     health.info('no client: it starts with the first file of type ' .. filetypes)
   end
   for _, client in ipairs(clients) do

@@ -5,16 +5,46 @@ local api, lsp = vim.api, vim.lsp
 
 local defaults = {
   cmd = { 'tinycopilot-server' }, -- the server: a program on the PATH, or its full path; then its arguments
-  filetypes = { 'python' },
-  settings = {
-    modelPath = '', -- the model's file; empty: the model that you trained, else the one that ships
-    tokenizerPath = '', -- its tokenizer's file; empty: the one beside the model
-    eagerness = 0.5, -- 0, quiet, to 1, talkative: how little a suggestion may be worth to be shown
-    minConfidence = 0.2, -- 0 to 1: what is less likely than this to be right is not shown, however long it is
-    maxChars = 120, -- the most characters in a suggestion
-    maxLines = 3, -- the most lines; more than one only where it is sure
-    threads = 1, -- the processor threads that the model may use
-    maxWorkspaceChars = 12000000, -- the most characters of the workspace that are known; 0: the open file alone
+  settings = { -- what the server is told
+    -- Suggest code while you type. Off: nothing is suggested.
+    enabled = true,
+    -- Documents of these languages are completed and known, by the editor's own names for them; `*` is every one.
+    languages = { 'python' },
+    -- Files whose paths match one of these patterns, which are those of a `.gitignore`, are neither completed nor
+    -- known.
+    exclude = {},
+    -- Suggest as ghost text.
+    inline = true,
+    -- Suggest in the menu of completions, below all others.
+    popup = true,
+    -- From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown.
+    -- What it saves, if it is right, is weighed against reading it.
+    eagerness = 0.5,
+    -- A probability from 0 to 1: a suggestion that is less likely than this to be right is not shown, however much it
+    -- would save; at the lowest eagerness 2.5 times as much is asked, at the highest 2.5 times less.
+    minConfidence = 0.2,
+    -- The most characters in a suggestion. From 1 to 100,000.
+    maxChars = 120,
+    -- The most lines in a suggestion; more than one only where it is sure of them. From 1 to 100,000.
+    maxLines = 3,
+    -- Milliseconds without a change before ghost text is looked for, unless you ask for it. From 0 to 10,000.
+    debounceMs = 0,
+    -- Suggest inside of comments, too.
+    inComments = true,
+    -- Suggest inside of strings, too.
+    inStrings = true,
+    -- Processor threads for the network. One answers within a frame; a second suffers when the editor is busy. From 1
+    -- to 64.
+    threads = 1,
+    -- The model's file. Empty: your own, else the one that ships.
+    modelPath = '',
+    -- The file of the model's tokenizer. Empty: the one beside the model.
+    tokenizerPath = '',
+    -- The most characters of the workspace that are known, ten bytes of memory each; what was changed last comes
+    -- first. 0: the document at hand alone, and nothing is learned or kept. From 0 to 1,000,000,000.
+    maxWorkspaceChars = 12000000,
+    -- Count, on this machine alone, what is suggested, accepted and kept. No code is kept, nothing is sent.
+    statistics = true,
   },
   keymaps = { -- in insert mode; false for no key. Where no suggestion is shown, a key does what it did before.
     accept = '<Tab>',
@@ -25,6 +55,13 @@ local defaults = {
 }
 
 local NAME = 'tinycopilot'
+
+--- The types of buffers that the server is started for; nil for all.
+function M.filetypes()
+  local languages = M.options.settings.languages
+  return not vim.list_contains(languages, '*') and languages or nil
+end
+
 M.options = nil ---@type table? the defaults and what setup() was given
 M.said = {} ---@type table<integer, { state: string, message?: string }> each server's last status, by client id
 
@@ -134,16 +171,17 @@ function M.setup(options)
   lsp.config(NAME, {
     cmd = M.options.cmd,
     cmd_cwd = vim.uv.os_homedir(), -- not the project: `python -m` would run what lies there
-    filetypes = M.options.filetypes,
+    filetypes = M.filetypes(),
     init_options = M.options.settings,
+    settings = { [NAME] = M.options.settings }, -- the same, for when the server asks, or something changes
     handlers = handlers,
     root_markers = { '.git', 'pyproject.toml' },
   })
 
   local group = api.nvim_create_augroup(NAME, {})
   api.nvim_create_autocmd('LspAttach', { group = group, callback = attach })
-  api.nvim_create_autocmd('FileType', { group = group, pattern = M.options.filetypes, callback = check_program })
-  if vim.list_contains(M.options.filetypes, vim.bo.filetype) then check_program() end
+  api.nvim_create_autocmd('FileType', { group = group, pattern = M.filetypes() or '*', callback = check_program })
+  if vim.list_contains(M.filetypes() or { vim.bo.filetype }, vim.bo.filetype) then check_program() end
   api.nvim_create_user_command('TinyCopilot', function(call)
     local command = commands[call.args]
     if command then command() else vim.notify(NAME .. ': no such command: ' .. call.args, vim.log.levels.ERROR) end

@@ -1,0 +1,241 @@
+"""What is suggested, as the protocol has it: where it belongs, over what, and how its acceptance is told."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsp_editor import Editor, Start, oracle
+from lsprotocol import types
+from lsprotocol.types import PositionEncodingKind as Kind
+from networks import EVERYTHING
+
+from tinycopilot.completion.completer import Completer, Place
+from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.places import ModelPaths
+
+EMOJI = "\N{GRINNING FACE}"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def at(line: int, start: int, end: int) -> types.Range:
+    return types.Range(types.Position(line, start), types.Position(line, end))
+
+
+async def with_selected(editor: Editor, where: types.Range, text: str) -> list[types.InlineCompletionItem]:
+    """Ask at the end of `where`, while the menu's entry `text` is selected, which would stand there."""
+    params = editor.params(where.end.line, where.end.character)
+    params.context.selected_completion_info = types.SelectedCompletionInfo(where, text)
+    answer = await editor.client.text_document_inline_completion_async(params)
+    assert isinstance(answer, types.InlineCompletionList)
+    return list(answer.items)
+
+
+@pytest.mark.parametrize("prefix", ["", EMOJI])
+async def test_what_the_menu_has_selected_is_gone_on_with(start: Start, saved: ModelPaths, prefix: str) -> None:
+    """VS Code shows it if it begins with the entry's text, and its range with the entry's range."""
+    editor = await start()
+    n_units = 2 * len(prefix)
+    editor.open(f"a{prefix} = va)\nb = 1\n")
+    where = at(0, n_units + 4, n_units + 6)
+    [item] = await with_selected(editor, where, "value")
+    place = Place("", f"a{prefix} = va", ")\nb = 1\n")
+    wanted = Completer.load(saved, EVERYTHING).suggest_as_if(place, (f"a{prefix} = value", ")\nb = 1\n"))
+    assert wanted is not None
+    assert item.insert_text == "value" + wanted.text
+    assert item.range == where
+    assert await editor.ghost(0, n_units + 6) == oracle(saved, f"a{prefix} = va", ")\nb = 1\n")
+
+
+async def test_an_entry_may_replace_what_follows_the_cursor(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    editor.open("a = vast\n")
+    params = editor.params(0, 6)
+    params.context.selected_completion_info = types.SelectedCompletionInfo(at(0, 4, 8), "value")
+    answer = await editor.client.text_document_inline_completion_async(params)
+    assert isinstance(answer, types.InlineCompletionList)
+    wanted = Completer.load(saved, EVERYTHING).suggest_as_if(Place("", "a = va", "st\n"), ("a = value", "\n"))
+    assert wanted is not None
+    assert [item.insert_text for item in answer.items] == ["value" + wanted.text]
+
+
+async def test_where_nothing_follows_the_selected_entry_nothing_is_shown(start: Start) -> None:
+    editor = await start()
+    editor.open("a = va word\n")  # before a word: silence
+    assert await with_selected(editor, at(0, 4, 6), "value") == []
+
+
+@pytest.mark.parametrize("closers", [")", "])", '")', "):", " )"])
+async def test_before_closers_it_is_inserted_at_the_cursor_and_repeats_none(start: Start, closers: str) -> None:
+    """An empty range at the cursor: VS Code then shows it there, whatever follows, and Neovim pastes over nothing."""
+    editor = await start(settings=CompleterSettings(eagerness=1, min_confidence=0, max_chars=60, max_lines=3))
+    n_found = 0
+    for i, prompt in enumerate(("x = f(a", "x = [f(", 'print("va', "if f(a, ", "for x in g(")):
+        editor.uri = f"file:///project/{i}.py"
+        editor.open(f"{prompt}{closers}\n")
+        for item in await editor.inline(0, len(prompt)):
+            n_found += 1
+            assert item.range == at(0, len(prompt), len(prompt))
+            assert not str(item.insert_text).endswith(closers[0])
+    assert n_found
+
+
+async def test_the_menu_lists_the_rest_of_the_line_and_of_the_word(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    n_both = 0
+    for i, text in enumerate(("result = val", "import o", "def f(se", "x = [a for a in b", "for i in ran")):
+        editor.uri = f"file:///project/{i}.py"
+        editor.open(text)
+        rest = oracle(saved, text).split("\n")[0]
+        word = re.match(r"\w*", rest)
+        begun = re.split(r"\W", text)[-1]
+        assert word
+        wanted = [begun + some for some in dict.fromkeys((rest, word[0])) if some] if rest.strip() else []
+        answer = await editor.popup(0, len(text))
+        assert [item.label for item in answer.items] == wanted
+        assert answer.is_incomplete
+        assert not any(item.preselect for item in answer.items)
+        assert all("\n" not in item.label for item in answer.items)
+        assert [item.sort_text for item in answer.items] == sorted(str(item.sort_text) for item in answer.items)
+        assert all(str(item.sort_text) > "\U0010fffe" for item in answer.items)
+        n_both += len(answer.items) == 2
+    assert n_both
+
+
+async def counted(editor: Editor) -> dict[str, int]:
+    """The counts of all days."""
+    days = (await editor.command("tinycopilot.statistics"))["days"]
+    total: dict[str, int] = {}
+    for day in days.values():
+        for name, n in day.items():
+            if name != "latency" and n:
+                total[name] = total.get(name, 0) + n
+    return total
+
+
+def item_of(item: types.InlineCompletionItem) -> dict[str, Any]:
+    assert item.command is not None
+    return {
+        "insertText": item.insert_text,
+        "command": {"command": item.command.command, "arguments": item.command.arguments},
+    }
+
+
+async def test_what_is_accepted_is_counted_and_looked_for_at_the_end(start: Start, home_of_its_own: Path) -> None:
+    editor = await start()
+    editor.open("result = val")
+    [item] = await editor.inline(0, 12)
+    assert item.command is not None
+    assert item.command.command == "tinycopilot.accepted"
+    assert await counted(editor) == {"answered": 1}
+    editor.client.protocol.notify("textDocument/didShowCompletion", {"item": item_of(item)})
+    length = len(str(item.insert_text))
+    editor.client.protocol.notify(
+        "textDocument/didPartiallyAcceptCompletion", {"item": item_of(item), "acceptedLength": 2}
+    )
+    here = types.Position(0, 12)
+    editor.change(2, types.TextDocumentContentChangePartial(range=types.Range(here, here), text=str(item.insert_text)))
+    for _ in range(2):
+        await editor.command("tinycopilot.accepted", *(item.command.arguments or []))
+    listed = (await editor.popup(0, 12 + length)).items
+    wanted = {"answered": 1, "shown": 1, "partly_accepted": 1, "accepted": 1, "accepted_chars": length}
+    assert await counted(editor) == wanted | ({"listed": len(listed)} if listed else {})
+    await editor.client.shutdown_async(None)
+    editor.has_shut_down = True
+    [path] = (home_of_its_own / "data").rglob("statistics.json")
+    [day] = json.loads(path.read_text())["days"].values()
+    assert day["judged_chars"] == day["kept_chars"] == length
+    assert "result" not in path.read_text()
+
+
+async def test_a_closed_document_is_judged_as_it_was(start: Start) -> None:
+    editor = await start()
+    editor.open("result = val")
+    item = (await editor.popup(0, 12)).items[0]
+    assert item.command is not None
+    await editor.command("tinycopilot.accepted", *(item.command.arguments or []))  # and undone, before it is closed
+    editor.client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(editor.uri)))
+    found = await counted(editor)
+    assert found["chosen"] == 1
+    assert found["judged_chars"] == found["accepted_chars"] > 0
+    assert "kept_chars" not in found
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"item": None}, {"item": {"command": {}}}, {"item": {"command": {"arguments": [7]}}}, {"item": 7}]
+)
+async def test_what_nobody_can_make_sense_of_is_not_counted(start: Start, params: dict[str, Any]) -> None:
+    editor = await start()
+    for method in ("didShowCompletion", "didPartiallyAcceptCompletion"):
+        editor.client.protocol.notify(f"textDocument/{method}", params | {"acceptedLength": "long"})
+        editor.client.protocol.notify(f"textDocument/{method}", params)
+    await editor.command("tinycopilot.accepted")
+    await editor.command("tinycopilot.accepted", "unknown", 7)
+    assert await counted(editor) == {}
+    assert editor.client.messages == []
+
+
+async def test_who_wants_no_statistics_has_none_and_can_have_them_forgotten(start: Start) -> None:
+    editor = await start()
+    editor.open("result = val")
+    assert (await editor.inline(0, 12))[0].command
+    assert await counted(editor) == {"answered": 1}
+    editor.set({"tinycopilot": {"statistics": False}})
+    assert (await editor.inline(0, 12))[0].command is None
+    assert (await editor.popup(0, 12)).items[0].command is None
+    assert await counted(editor) == {"answered": 1}
+    answer = await editor.command("tinycopilot.forgetStatistics")
+    assert answer == {"days": {}, "text": "Nothing has been counted yet."}
+    assert await counted(editor) == {}
+
+
+async def test_a_part_is_measured_in_the_clients_units(start: Start, unsure: ModelPaths) -> None:
+    editor = await start(
+        encoding=Kind.Utf16, options={"modelPath": str(unsure.model), "minConfidence": 0, "eagerness": 1}
+    )
+    editor.open(f"x = '{EMOJI}{EMOJI}abcdefgh'\n" * 9 + f"x = '{EMOJI}")
+    [item] = await editor.inline(9, 7)
+    assert str(item.insert_text).startswith(EMOJI)
+    editor.client.protocol.notify(
+        "textDocument/didPartiallyAcceptCompletion", {"item": item_of(item), "acceptedLength": 3}
+    )
+    assert (await counted(editor))["accepted_chars"] == 2
+
+
+async def test_the_servers_commands_are_none_of_the_extensions(start: Start) -> None:
+    """VS Code's client registers each of the server's under its own name, and that of another fails."""
+    editor = await start()
+    assert editor.capabilities.execute_command_provider
+    ours = set(editor.capabilities.execute_command_provider.commands)
+    manifest = json.loads((ROOT / "editors/vscode/package.json").read_text("utf-8"))
+    assert "tinycopilot.accepted" in ours
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "editors/vscode/src").glob("*.ts"))
+    theirs = {command["command"] for command in manifest["contributes"]["commands"]}
+    theirs |= set(re.findall(r"registerCommand\(\s*'([\w.]+)'", source))
+    assert theirs
+    assert not ours & theirs
+
+
+async def test_loading_and_indexing_are_shown_and_end(start: Start, tmp_path: Path) -> None:
+    for i in range(20):
+        (tmp_path / f"{i}.py").write_text(f"x = {i}\n" * 99)
+    editor = await start(folders=[tmp_path], shows_progress=True)
+    reports = editor.client.progress_reports
+    titles = {"tinycopilot: loading the model", "tinycopilot: indexing the workspace"}
+    kinds: dict[str, list[str]] = {}
+    while {title for title, kind in kinds.items() if kind[-1:] == ["end"]} < titles:
+        await editor.command("tinycopilot.status")
+        kinds = {values[0].title: [value.kind for value in values] for values in reports.values() if values}
+    for title in titles:
+        assert kinds[title][0] == "begin"
+        assert kinds[title].count("begin") == kinds[title].count("end") == 1
+
+
+async def test_a_model_that_cannot_be_loaded_ends_its_bar_too(start: Start, tmp_path: Path) -> None:
+    editor = await start(options={"modelPath": str(tmp_path / "missing.pth")}, wait=False, shows_progress=True)
+    await editor.state("error")
+    for _ in range(10):
+        await editor.command("tinycopilot.status")
+    for values in editor.client.progress_reports.values():
+        assert [value.kind for value in values] in ([], ["begin", "end"])

@@ -1,0 +1,165 @@
+"""The server's life over real stdio, in every order: raw messages, since no client's library would send them so."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tinycopilot.places import ModelPaths
+
+NOT_INITIALIZED, INVALID_REQUEST, CANCELLED = -32002, -32600, -32800
+COMPLETION = {"textDocument": {"uri": "file:///project/a.py"}, "position": {"line": 0, "character": 5}}
+INLINE = COMPLETION | {"context": {"triggerKind": 2}}
+
+
+class Raw:
+    """A server, and messages."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self._n = 0
+
+    def send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0"} | message)
+        assert self.process.stdin
+        self.process.stdin.write(f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    def tell(self, method: str, params: Any = None) -> None:
+        self.send({"method": method, "params": params})
+
+    async def ask(self, method: str, params: Any = None, name: str = "") -> dict[str, Any]:
+        """A request, and its answer."""
+        self._n += 1
+        name = name or str(self._n)
+        self.send({"id": name, "method": method, "params": params})
+        return await self.answer(name)
+
+    async def answer(self, name: str) -> dict[str, Any]:
+        while True:
+            message = await self.receive()
+            if message.get("id") == name and "method" not in message:
+                return message
+
+    async def receive(self) -> dict[str, Any]:
+        assert self.process.stdout
+        header = await self.process.stdout.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in header.split(b"\r\n") if line.startswith(b"Content-Length"))
+        return json.loads(await self.process.stdout.readexactly(length))  # type: ignore[no-any-return]
+
+    async def initialize(self, options: dict[str, Any]) -> None:
+        params = {"processId": None, "rootUri": None, "capabilities": {}, "initializationOptions": options}
+        assert "result" in await self.ask("initialize", params)
+        self.tell("initialized", {})
+
+    async def ready(self) -> None:
+        while (await self.receive()).get("params", {}).get("state") != "ready":
+            pass
+
+    def open(self, text: str) -> None:
+        item = {"uri": "file:///project/a.py", "languageId": "python", "version": 1, "text": text}
+        self.tell("textDocument/didOpen", {"textDocument": item})
+
+    async def exit_code(self) -> int:
+        assert self.process.stderr
+        _, code = await asyncio.gather(self.process.stderr.read(), self.process.wait())
+        return code
+
+
+Begin = Callable[[], Awaitable[Raw]]
+
+
+@pytest.fixture
+async def begin() -> AsyncIterator[Begin]:
+    processes = list[asyncio.subprocess.Process]()
+
+    async def begin_one() -> Raw:
+        pipe = asyncio.subprocess.PIPE
+        words = [sys.executable, "-m", "tinycopilot_server"]
+        processes.append(await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe))
+        return Raw(processes[-1])
+
+    yield begin_one
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.fixture
+def options(saved: ModelPaths) -> dict[str, Any]:
+    return {"modelPath": str(saved.model), "minConfidence": 0, "maxChars": 100_000, "maxLines": 100_000}
+
+
+async def test_exit_comes_first(begin: Begin) -> None:
+    raw = await begin()
+    raw.tell("exit")
+    assert await raw.exit_code() == 1
+
+
+async def test_before_initialize_requests_are_refused_and_the_rest_is_dropped(
+    begin: Begin, options: dict[str, Any]
+) -> None:
+    raw = await begin()
+    raw.open("x = [")
+    for method, params in (("textDocument/inlineCompletion", INLINE), ("shutdown", None)):
+        assert (await raw.ask(method, params))["error"]["code"] == NOT_INITIALIZED
+    await raw.initialize(options)
+    assert (await raw.ask("textDocument/inlineCompletion", INLINE))["result"]["items"] == []  # it was not opened
+    assert (await raw.ask("shutdown"))["result"] is None
+    raw.tell("exit")
+    assert await raw.exit_code() == 0
+
+
+async def test_exit_without_shutdown_is_an_error_though_a_tidy_one(begin: Begin, options: dict[str, Any]) -> None:
+    raw = await begin()
+    await raw.initialize(options)
+    await raw.ready()
+    raw.open("x = [")
+    raw.send({"id": "busy", "method": "textDocument/inlineCompletion", "params": INLINE})
+    raw.tell("exit")
+    assert await raw.exit_code() == 1
+
+
+async def test_a_second_initialize_and_all_after_shutdown_are_refused(begin: Begin, options: dict[str, Any]) -> None:
+    raw = await begin()
+    await raw.initialize(options)
+    assert (await raw.ask("initialize", {"processId": None, "capabilities": {}}))["error"]["code"] == INVALID_REQUEST
+    assert (await raw.ask("shutdown"))["result"] is None  # while the model is loaded
+    raw.open("x = [")
+    for method, params in (("shutdown", None), ("textDocument/completion", COMPLETION), ("initialize", {})):
+        assert "error" in await raw.ask(method, params)
+    raw.tell("exit")
+    assert await raw.exit_code() == 0
+
+
+async def test_a_cancel_may_come_before_its_request_after_it_or_after_its_answer(
+    begin: Begin, options: dict[str, Any]
+) -> None:
+    raw = await begin()
+    await raw.initialize(options)
+    await raw.ready()
+    raw.open("x = [")
+    raw.tell("$/cancelRequest", {"id": "early"})
+    before_a_word = INLINE | {"position": {"line": 0, "character": 0}}
+    assert "result" in await raw.ask("textDocument/inlineCompletion", before_a_word, "early")
+    raw.tell("$/cancelRequest", {"id": "early"})
+    raw.send({"id": "busy", "method": "textDocument/inlineCompletion", "params": INLINE})
+    raw.tell("$/cancelRequest", {"id": "busy"})
+    assert (await raw.answer("busy"))["error"]["code"] == CANCELLED
+    assert "result" in await raw.ask("textDocument/inlineCompletion", before_a_word)
+    raw.send({"id": "busy again", "method": "textDocument/inlineCompletion", "params": INLINE})
+    assert (await raw.ask("shutdown"))["result"] is None
+    raw.tell("exit")
+    assert await raw.exit_code() == 0
+
+
+async def test_a_client_that_vanishes_ends_it(begin: Begin, options: dict[str, Any]) -> None:
+    raw = await begin()
+    await raw.initialize(options)
+    await raw.ready()
+    assert raw.process.stdin
+    raw.process.stdin.close()
+    assert await raw.exit_code() == 1

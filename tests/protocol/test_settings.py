@@ -1,0 +1,177 @@
+"""Settings as clients send them, and what changes with them at once: a real server, over real stdio."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsp_editor import Editor, Start
+from lsprotocol import types
+
+from tinycopilot.places import ModelPaths
+
+CODE = "def f(a, b):\n    return "
+
+
+@pytest.fixture
+def options(saved: ModelPaths) -> dict[str, Any]:
+    return {"modelPath": str(saved.model), "eagerness": 1, "minConfidence": 0, "maxChars": 40}
+
+
+async def ghost(editor: Editor) -> str:
+    return await editor.ghost(1, 11)
+
+
+async def listed(editor: Editor) -> int:
+    return len((await editor.popup(1, 11)).items)
+
+
+async def test_what_is_pulled_goes_before_what_was_sent_first_unless_it_is_null(
+    start: Start, options: dict[str, Any]
+) -> None:
+    editor = await start(options=options | {"maxChars": 40}, configuration={"maxChars": 3, "eagerness": None})
+    editor.open(CODE)
+    assert 0 < len(await ghost(editor)) <= 3
+    assert editor.n_asked == 1
+    [registration] = editor.registrations
+    assert registration.method == types.WORKSPACE_DID_CHANGE_CONFIGURATION
+    assert registration.register_options == {"section": "tinycopilot"}
+    assert editor.client.messages == []
+
+
+async def test_who_answers_null_keeps_what_was_sent_first(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options, configuration=None)
+    editor.open(CODE)
+    assert len(await ghost(editor)) > 3
+
+
+@pytest.mark.parametrize("said", [None, {}, {"another": {"x": 1}}])
+async def test_a_change_that_is_not_told_is_asked_for(start: Start, options: dict[str, Any], said: Any) -> None:
+    editor = await start(options=options, configuration={})
+    editor.open(CODE)
+    assert len(await ghost(editor)) > 3
+    editor.configuration = {"maxChars": 3}
+    editor.set(said)
+    while editor.n_asked < 2:
+        await asyncio.sleep(0.01)
+    while len(await ghost(editor)) > 3:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("style", ["section", "bare"])
+async def test_a_change_that_is_told_holds_at_once(start: Start, options: dict[str, Any], style: str) -> None:
+    editor = await start(options=options)
+    editor.open(CODE)
+    whole = await ghost(editor)
+    for given, is_shorter in (({"maxChars": 3}, True), ({"maxChars": None}, False)):
+        editor.set({"tinycopilot": given} if style == "section" else given)
+        assert (len(await ghost(editor)) <= 3) == is_shorter
+    assert await ghost(editor) == whole
+
+
+async def test_what_is_wrong_is_said_once_and_its_default_stands(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options)
+    editor.open(CODE)
+    for _ in range(2):
+        editor.set({"tinycopilot": {"maxLines": 0, "colour": "red"}})
+        assert await ghost(editor)
+    [message] = [message.message for message in editor.client.messages]
+    assert "maxLines must be a whole number from 1 to 100,000, not 0: using 1" in message
+    assert "there is no setting 'colour'" in message
+    editor.set({"tinycopilot": {"maxLines": "many"}})
+    assert await ghost(editor)
+    assert len(editor.client.messages) == 2
+
+
+async def test_ghost_text_menu_or_neither(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options)
+    editor.open(CODE)
+    for given, has_ghost, has_menu in (
+        ({"inline": False}, False, True),
+        ({"popup": False}, True, False),
+        ({"enabled": False}, False, False),
+        ({"enabled": True}, True, True),
+    ):
+        editor.set({"tinycopilot": given})
+        assert (bool(await ghost(editor)), bool(await listed(editor))) == (has_ghost, has_menu)
+    assert (await editor.state("off")).message == "not enabled in the settings"
+
+
+async def test_who_does_not_want_it_has_no_model_loaded_until_it_is_wanted(
+    start: Start, options: dict[str, Any]
+) -> None:
+    editor = await start(options=options, configuration={"enabled": False}, wait=False)
+    await editor.state("off")
+    editor.open(CODE)
+    assert await ghost(editor) == ""
+    assert {status.state for status in editor.statuses} == {"off"}
+    editor.set({"tinycopilot": {"enabled": True}})
+    await editor.state("ready")
+    assert await ghost(editor)
+
+
+async def test_only_languages_that_are_named_are_completed(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options)
+    editor.uri = "file:///project/a.rs"
+    editor.open(CODE, language="rust")
+    for languages, is_completed in ((None, False), (["rust"], True), (["python"], False), (["*"], True)):
+        editor.set({"tinycopilot": {"languages": languages}})
+        assert bool(await ghost(editor)) == is_completed
+
+
+async def test_in_comments_and_strings_only_if_it_is_wanted(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options)
+    texts = {"code": "x = va", "comment": "# x = va", "string": "x = 'it"}
+    for name, text in texts.items():
+        editor.open(text, f"file:///project/{name}.py")
+
+    async def completed() -> set[str]:
+        found = set()
+        for name, text in texts.items():
+            editor.uri = f"file:///project/{name}.py"
+            if await editor.ghost(0, len(text)):
+                found.add(name)
+        return found
+
+    everywhere = await completed()
+    assert everywhere == {"code", "comment", "string"}
+    editor.set({"tinycopilot": {"inComments": False}})
+    assert await completed() == {"code", "string"}
+    editor.set({"tinycopilot": {"inStrings": False}})
+    assert await completed() == {"code", "comment"}
+
+
+@pytest.mark.timeout(30)
+async def test_a_debounced_question_waits_unless_there_is_a_newer_one(start: Start, options: dict[str, Any]) -> None:
+    """Nobody waits for the ten seconds here: what is answered is superseded, or asked for."""
+    editor = await start(options=options | {"debounceMs": 10_000})
+    editor.open(CODE)
+    assert await ghost(editor)  # nothing has changed yet
+    end = types.Position(1, 11)
+    for version in range(2, 5):
+        change = types.TextDocumentContentChangePartial(range=types.Range(end, end), text="a")
+        waiting = asyncio.ensure_future(ghost(editor))
+        await asyncio.sleep(0.05)
+        editor.change(version, change)
+        if version > 2:
+            assert await waiting == ""
+    first, second = asyncio.ensure_future(ghost(editor)), asyncio.ensure_future(ghost(editor))
+    assert await first == ""
+    assert not second.done()
+    params = editor.params(1, 14)
+    params.context.trigger_kind = types.InlineCompletionTriggerKind.Invoked
+    answer = await editor.client.text_document_inline_completion_async(params)
+    assert isinstance(answer, types.InlineCompletionList)
+    assert answer.items
+    editor.set({"tinycopilot": {"debounceMs": 0}})
+    assert await editor.ghost(1, 14)
+    assert await second == ""
+
+
+async def test_another_model_is_told_to_need_a_restart(start: Start, options: dict[str, Any], tmp_path: Path) -> None:
+    editor = await start(options=options)
+    editor.open(CODE)
+    editor.set({"tinycopilot": {"modelPath": str(tmp_path / "other.pth")}})
+    assert await ghost(editor)
+    [message] = editor.client.messages
+    assert "restart the server" in message.message

@@ -1,0 +1,155 @@
+"""Writes the server's table of settings into README and the editors' files: python tests/settings_table.py"""
+
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":
+    sys.path[:0] = [str(ROOT), str(ROOT / "server")]
+
+from tinycopilot_server.settings import NAMES, About, Settings, about  # noqa: E402
+
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", tuple: "array"}
+"""In JSON schemas."""
+OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
+"""VS Code does not carry these to the user's other machines."""
+VS_CODES_OWN: dict[str, tuple[Any, str]] = {
+    "popup": (
+        False,
+        "VS Code shows its own suggestions from words only where nothing else is listed: this hides them if you have "
+        "no other extension for the language.",
+    ),
+    "enabled": (True, "No server runs then."),
+}
+"""What is otherwise there: the default, and a sentence more."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting, as the files have it."""
+
+    name: str
+    default: Any
+    about: About
+
+    @property
+    def meaning(self) -> str:
+        """With the bounds of a whole number."""
+        low, high = self.about.low, self.about.high
+        return self.about.meaning + (f" From {low:,} to {high:,}." if isinstance(self.default, int) and high else "")
+
+
+def rows() -> list[Row]:
+    """The table."""
+    return [Row(name, getattr(Settings, field), about(field)) for name, field in NAMES.items()]
+
+
+def as_json(value: Any) -> str:
+    """`["python"]`."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def as_lua(value: Any) -> str:
+    """`{ 'python' }`."""
+    if isinstance(value, tuple):
+        return "{ " + ", ".join(map(as_lua, value)) + " }" if value else "{}"
+    return f"'{value}'" if isinstance(value, str) else json.dumps(value)
+
+
+def markdown(prefix: str = "") -> str:
+    """Rows of a table."""
+    return "".join(f"| `{prefix}{row.name}` | `{as_json(row.default)}` | {row.meaning} |\n" for row in rows())
+
+
+def vs_codes_markdown() -> str:
+    """The same with VS Code's defaults."""
+    text = markdown("tinycopilot.")
+    for name, (default, more) in VS_CODES_OWN.items():
+        text = re.sub(
+            rf"(\| `tinycopilot\.{name}` \| )`[^`]*` \| (.*) \|", rf"\1`{as_json(default)}` | \2 {more} |", text
+        )
+    return text
+
+
+def vs_code() -> str:
+    """Properties of package.json's `contributes.configuration`, in the order of the table, after `serverCommand`."""
+    properties = {}
+    for order, row in enumerate(rows(), start=1):
+        default, more = VS_CODES_OWN.get(row.name, (row.default, ""))
+        schema: dict[str, Any] = {"order": order, "type": TYPES[type(row.default)]}
+        if isinstance(row.default, tuple):
+            schema["items"] = {"type": "string"}
+        if row.about.low is not None:
+            schema |= {"minimum": row.about.low, "maximum": row.about.high}
+        schema["default"] = list(default) if isinstance(default, tuple) else default
+        if row.name in OF_THIS_MACHINE:
+            schema["ignoreSync"] = True
+        schema["markdownDescription"] = f"{row.about.meaning} {more}".strip()
+        properties[f"tinycopilot.{row.name}"] = schema
+    text = json.dumps(properties, indent=2)[1:-1].strip("\n")
+    text = re.sub(r"\{\s+\"type\": \"string\"\s+\}", '{ "type": "string" }', text)
+    text = re.sub(r"\[\s+\"python\"\s+\]", '["python"]', text)
+    return textwrap.indent(text, 6 * " ") + "\n"
+
+
+def lua() -> str:
+    """Neovim's defaults, with what they mean."""
+    text = ""
+    for row in rows():
+        meaning = textwrap.wrap(row.meaning, 112, break_on_hyphens=False)
+        text += "".join(f"    -- {line}\n" for line in meaning) + f"    {row.name} = {as_lua(row.default)},\n"
+    return text
+
+
+def help_example() -> str:
+    """The same in Vim's help, bare."""
+    return "".join(f"        {row.name} = {as_lua(row.default)},\n" for row in rows())
+
+
+def help_list() -> str:
+    """What they mean, in Vim's help."""
+    text = ""
+    for row in rows():
+        meaning = textwrap.wrap(row.meaning, 60, break_on_hyphens=False)
+        head = f"  {row.name:<14}"
+        text += (head + meaning.pop(0) if len(row.name) < 14 else head) + "\n"
+        text += "".join(f"{'':16}{line}\n" for line in meaning)
+    return text
+
+
+PLACES: list[tuple[str, str, str, Callable[[], str]]] = [
+    ("README.md", r"\| setting \| default \| meaning \|\n\|---\|---\|---\|\n", r"\n", markdown),
+    ("editors/vscode/README.md", r"\| `tinycopilot\.serverCommand` .*\n", r"\n", vs_codes_markdown),
+    ("editors/vscode/package.json", r"what runs on your machine\.\"\n        \},\n", r"      \}\n    \}\n", vs_code),
+    ("editors/nvim/lua/tinycopilot/init.lua", r"  settings = \{.*\n", r"  \},\n", lua),
+    ("editors/nvim/doc/tinycopilot.txt", r"      settings = \{\n", r"      \},\n", help_example),
+    ("editors/nvim/doc/tinycopilot.txt", r"settings +What the server is told(?:.*\n){2}\n", r"\nkeymaps  ", help_list),
+]
+"""Files, what stands before the settings in them and what after, and how they are written there."""
+
+
+def written(path: str, text: str) -> str:
+    """The text of a file with the settings as they are."""
+    for place, before, after, write in PLACES:
+        if place == path:
+            pattern = re.compile(rf"({before})(?:.*\n)*?(?={after})")
+            text, n = pattern.subn(lambda found, write=write: found[1] + write(), text, count=1)
+            assert n == 1, f"{path}: nothing like {before}"
+    return text
+
+
+def main() -> None:
+    """Write them all."""
+    for path in sorted({place for place, *_ in PLACES}):
+        file = ROOT / path
+        file.write_text(written(path, file.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

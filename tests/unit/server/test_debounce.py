@@ -1,0 +1,41 @@
+import asyncio
+
+import pytest
+from tinycopilot_server.debounce import Debounce
+
+LONG_MS = 3_600_000
+"""Nobody waits for it."""
+
+
+async def test_where_nothing_has_changed_nobody_waits() -> None:
+    assert await Debounce().is_quiet(LONG_MS)
+
+
+async def test_with_no_time_to_wait_nobody_waits() -> None:
+    debounce = Debounce()
+    debounce.changed()
+    assert await debounce.is_quiet(0)
+
+
+async def test_it_waits_until_it_is_quiet() -> None:
+    debounce = Debounce()
+    debounce.changed()
+    assert await debounce.is_quiet(20)
+
+
+@pytest.mark.parametrize("what", ["question", "change"])
+async def test_what_is_superseded_is_answered_at_once(what: str) -> None:
+    debounce = Debounce()
+    debounce.changed()
+    older = asyncio.ensure_future(debounce.is_quiet(LONG_MS))
+    await asyncio.sleep(0)
+    if what == "change":
+        debounce.changed()
+        assert not await older
+        return
+    newer = asyncio.ensure_future(debounce.is_quiet(LONG_MS))
+    assert not await older
+    assert not newer.done()
+    newer.cancel()
+    await asyncio.gather(newer, return_exceptions=True)
+    assert await debounce.is_quiet(0)  # who was cancelled is in nobody's way

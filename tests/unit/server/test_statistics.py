@@ -1,0 +1,285 @@
+"""What is counted, and how several servers' counts become one file."""
+
+import asyncio
+import functools
+import json
+import logging
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+from tinycopilot_server import statistics as statistics_module
+from tinycopilot_server.statistics import (
+    BUCKETS_MS,
+    KEPT_S,
+    MAX_DAYS,
+    MAX_OFFERS,
+    SAVE_S,
+    Day,
+    Statistics,
+    added,
+    empty_day,
+    in_words,
+    kept_chars,
+    percentile_ms,
+)
+
+
+class Clock:
+    """Stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "statistics.json"
+
+
+@pytest.fixture
+def counted(path: Path, clock: Clock) -> Statistics:
+    return Statistics(path, clock)
+
+
+def total(statistics: Statistics) -> Day:
+    """Over all days: it may be midnight."""
+    [day] = functools.reduce(added, ({"": day} for day in statistics.days().values())).values()
+    return day
+
+
+def test_what_is_accepted_whole_is_counted_once(counted: Statistics) -> None:
+    name = counted.answered("a.py", "x = ", "value", 7.0)
+    counted.accepted(name)
+    counted.accepted(name)
+    counted.accepted("unknown")
+    day = total(counted)
+    assert (day["answered"], day["accepted"], day["accepted_chars"]) == (1, 1, 5)
+    assert sum(day["latency"]) == 1
+
+
+def test_the_rest_of_what_was_answered_is_nothing_new(counted: Statistics) -> None:
+    counted.answered("a.py", "x = ", "value", 7.0)
+    counted.answered("a.py", "x = va", "lue", 7.0)
+    counted.answered("b.py", "x = va", "lue", 7.0)
+    counted.answered("b.py", "x = va", "lid", 7.0)
+    assert total(counted)["answered"] == 3
+
+
+def test_parts_are_counted_by_their_end_and_then_the_rest(counted: Statistics) -> None:
+    name = counted.answered("a.py", "x = ", "some value", 7.0)
+    for n_chars in (4, 4, 2, 7):
+        counted.partly_accepted(name, n_chars)
+    counted.accepted(name)
+    day = total(counted)
+    assert (day["partly_accepted"], day["accepted"], day["accepted_chars"]) == (1, 1, 10)
+
+
+def test_menus_are_counted_apart(counted: Statistics) -> None:
+    counted.accepted(counted.listed("a.py", "x = ", "value"))
+    counted.listed("a.py", "x = ", "value")
+    counted.shown(counted.alternative("a.py", "x = ", "other"))
+    day = total(counted)
+    assert {name: n for name, n in day.items() if n and name != "latency"} == {
+        "listed": 2, "chosen": 1, "accepted_chars": 5, "shown": 1,
+    }  # fmt: skip
+
+
+def test_what_was_accepted_is_looked_for_when_its_time_has_come(counted: Statistics, clock: Clock) -> None:
+    asked = list[str]()
+
+    def text_of(document: str) -> str | None:
+        asked.append(document)
+        return "x = valid\n"
+
+    counted.accepted(counted.answered("a.py", "x = ", "value", 7.0))
+    clock.now_s += KEPT_S - 1
+    counted.judge(text_of)
+    assert asked == []
+    counted.accepted(counted.answered("a.py", "y = ", "value", 7.0))
+    clock.now_s += 1
+    counted.judge(text_of)
+    assert asked == ["a.py"]
+    assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (5, 3)
+    counted.judge(text_of, at_once=True)
+    assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (10, 3)
+
+
+def test_of_a_document_that_ends_all_is_judged_and_of_one_that_is_gone_nothing(counted: Statistics) -> None:
+    for document in ("a.py", "b.py", "c.py"):
+        counted.accepted(counted.answered(document, "x = ", "value", 7.0))
+    counted.judge(lambda _: "x = value", document="b.py", at_once=True)
+    assert total(counted)["judged_chars"] == 5
+    counted.judge({"a.py": "x = value"}.get, at_once=True)
+    assert total(counted)["judged_chars"] == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "anchor", "accepted", "n"),
+    [
+        ("x = value\n", "x = ", "value", 5),
+        ("x = valid\n", "x = ", "value", 3),
+        ("y = value\n", "x = ", "value", 0),
+        ("x = vain; x = value", "x = ", "value", 5),
+        ("value = 1", "", "value", 5),
+        (" value = 1", "", "value", 0),
+        ("aaab", "aa", "ab", 2),
+    ],
+)
+def test_kept_is_what_still_follows(text: str, anchor: str, accepted: str, n: int) -> None:
+    assert kept_chars(text, anchor, accepted) == n
+
+
+@given(st.lists(st.floats(0.6, 8_000), min_size=1), st.sampled_from([50, 95]))
+def test_percentiles_are_right_within_a_quarter(times_ms: list[float], percent: int) -> None:
+    latency = [0] * (len(BUCKETS_MS) + 1)
+    for ms in times_ms:
+        latency[sum(bound < ms for bound in BUCKETS_MS)] += 1
+    exact = sorted(times_ms)[-(-len(times_ms) * percent // 100) - 1]
+    found = percentile_ms(latency, percent)
+    assert found is not None
+    assert exact <= found * 1.001
+    assert found <= exact * 1.26
+
+
+def test_of_nothing_there_is_no_percentile() -> None:
+    assert percentile_ms(empty_day()["latency"], 50) is None
+
+
+def test_who_wants_nothing_counted_has_nothing_counted(counted: Statistics, path: Path) -> None:
+    counted.is_on = False
+    assert counted.answered("a.py", "x = ", "value", 7.0) == ""
+    assert counted.listed("a.py", "x = ", "value") == counted.alternative("a.py", "x = ", "value") == ""
+    counted.accepted("")
+    counted.save()
+    assert counted.days() == {}
+    assert not path.exists()
+
+
+def test_the_file_is_for_the_users_eyes_and_without_any_code(counted: Statistics, path: Path) -> None:
+    counted.accepted(counted.answered("secret_name.py", "secret_before = ", "secret_value", 7.0))
+    counted.save()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "secret" not in path.read_text()
+    assert json.loads(path.read_text())["version"] == 1
+    assert [entry.name for entry in path.parent.iterdir() if entry.suffix != ".lock"] == ["statistics.json"]
+
+
+def test_two_servers_do_not_lose_each_others_counts(path: Path, clock: Clock) -> None:
+    one, other = Statistics(path, clock), Statistics(path, clock)
+    for i in range(4):
+        (one, other)[i % 2].answered("a.py", "x" * i, "value", 7.0)
+        one.save()
+        other.save()
+    assert total(one)["answered"] == total(Statistics(path))["answered"] == 4
+
+
+def test_many_processes_at_once_lose_nothing(path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tinycopilot_server import statistics as s; s.LOCK_S = 60\n"
+        "counted = s.Statistics(Path(sys.argv[1]))\n"
+        "for i in range(20): counted.answered('a.py', 'x' * i, 'value', 7.0); counted.save()"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert total(Statistics(path))["answered"] == 60
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"kind": "x"}', '{"kind": "tinycopilot statistics", "version": 2, "days": {}}', "[" * 100_000]
+    + [
+        json.dumps({"kind": "tinycopilot statistics", "version": 1, "days": days})
+        for days in (
+            {"yesterday": empty_day()},
+            {"2026-01-01": empty_day() | {"answered": -1}},
+            {"2026-01-01": empty_day() | {"latency": [0]}},
+            {"2026-01-01": {}},
+        )
+    ],
+)
+def test_a_damaged_file_is_begun_anew(
+    counted: Statistics, path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.parent.mkdir()
+    path.write_text(content)
+    counted.answered("a.py", "", "value", 7.0)
+    with caplog.at_level(logging.WARNING):
+        counted.save()
+    assert "statistics begin anew" in caplog.text
+    assert total(Statistics(path))["answered"] == 1
+
+
+def test_what_cannot_be_written_is_written_the_next_time(
+    counted: Statistics, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics_module, "LOCK_S", 0.01)
+    counted.answered("a.py", "", "value", 7.0)
+    path.parent.mkdir()
+    with FileLock(path.with_suffix(".lock")):
+        counted.save()
+    assert not path.exists()
+    counted.answered("a.py", "x", "other", 7.0)
+    counted.save()
+    assert total(Statistics(path))["answered"] == 2
+
+
+async def test_it_is_written_once_a_minute_at_most(counted: Statistics, path: Path, clock: Clock) -> None:
+    counted.answered("a.py", "", "value", 7.0)
+    counted.save_now_and_then()
+    await asyncio.sleep(0.05)
+    assert not path.exists()
+    clock.now_s += SAVE_S
+    counted.save_now_and_then()
+    while not path.exists():
+        await asyncio.sleep(0.01)
+    counted.answered("a.py", "x", "other", 7.0)
+    counted.save_now_and_then()
+    await asyncio.sleep(0.05)
+    assert total(Statistics(path))["answered"] == 1
+
+
+def test_forgetting_leaves_nothing(counted: Statistics, path: Path) -> None:
+    counted.forget()  # of nothing
+    name = counted.answered("a.py", "", "value", 7.0)
+    counted.save()
+    counted.forget()
+    counted.accepted(name)
+    assert counted.days() == {}
+    assert not path.exists()
+
+
+def test_old_days_and_old_offers_are_let_go(counted: Statistics) -> None:
+    days = {f"{2000 + i // 336}-{i // 28 % 12 + 1:02}-{i % 28 + 1:02}": empty_day() for i in range(MAX_DAYS + 9)}
+    assert list(added(days, {})) == sorted(days)[9:]
+    first = counted.answered("a.py", "", "value", 7.0)
+    for i in range(MAX_OFFERS):
+        counted.answered("a.py", "x" * i, "value", 7.0)
+    counted.accepted(first)
+    assert total(counted)["accepted"] == 0
+
+
+def test_in_words(counted: Statistics) -> None:
+    assert in_words({}) == "Nothing has been counted yet."
+    name = counted.answered("a.py", "x = ", "value", 7.0)
+    counted.shown(name)
+    counted.accepted(name)
+    counted.judge(lambda _: "x = valid", at_once=True)
+    counted.answered("a.py", "y = ", "other", 70.0)
+    words = in_words(counted.days())
+    assert "2 suggestions, 1 accepted (50%), 0 in part." in words
+    assert "5 characters accepted; 60% of them still stood there 30 s later." in words
+    assert "An answer took 7.5 ms (median), 87 ms (95 in 100), within a quarter." in words
