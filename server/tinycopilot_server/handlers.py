@@ -11,12 +11,12 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
 from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.where_in_code import where_in_code
 from tinycopilot_server import commands, configuration
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.documents import Document
 from tinycopilot_server.folders import document_name
 from tinycopilot_server.positions import to_offset, to_units
-from tinycopilot_server.where_in_code import where_in_code
 
 MAX_WORD_CHARS = 200
 DID_SHOW, DID_ACCEPT_PARTLY = "textDocument/didShowCompletion", "textDocument/didPartiallyAcceptCompletion"

@@ -7,7 +7,8 @@ import tokenize
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinycopilot_server.where_in_code import LOOK_BACK_CHARS, Where, where_in_code
+
+from tinycopilot.completion.where_in_code import LOOK_BACK_CHARS, Where, where_in_code
 
 INNER = st.text("ab #'\"\\\n\N{SNOWMAN}", max_size=6)
 

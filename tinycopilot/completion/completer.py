@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from tinycopilot.completion.decode import Decoded, Reader, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
 from tinycopilot.completion.tidy import has_room, without_what_follows
+from tinycopilot.completion.where_in_code import where_in_code
 from tinycopilot.completion.workspace import Workspace
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -142,7 +143,7 @@ class Completer:
         here = Place(place.document, _plain_line_ends(place.before), _plain_line_ends(place.after))
         if not self.workspace.is_at(*here):
             self._look(here)
-        return self._tidied(take(self._decoded(then.before, cancelled), self.settings), then)
+        return self._taken(self._decoded(then.before, cancelled), then)
 
     def _look(self, place: Place) -> None:
         if place.document is None:
@@ -152,12 +153,14 @@ class Completer:
 
     def _find(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
         self._look(place)
-        return self._tidied(take(self._decoded(place.before, cancelled), self.settings), place)
+        return self._taken(self._decoded(place.before, cancelled), place)
 
     def _decoded(self, text: str, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
         return decode(self._reader, self.workspace.likeliest, text, cancelled, self.workspace.draft)
 
-    def _tidied(self, suggestion: Suggestion | None, place: Place) -> Suggestion | None:
+    def _taken(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
+        """What is shown of that."""
+        suggestion = take(decoded, self.settings, in_code=where_in_code(place.before) == "code")
         if suggestion is None:
             return None
         text = without_what_follows(suggestion.text, place.before, place.after)
@@ -177,8 +180,7 @@ class Completer:
         found = list[Suggestion]()
         for fork in self._forks(place, shown)[: n + SPARE_FORKS]:
             after_fork = self._decoded(place.before + fork.text, cancelled)
-            taken = take(itertools.chain(((character, 0.0) for character in fork.text), after_fork), self.settings)
-            suggestion = self._tidied(taken, place)
+            suggestion = self._taken(itertools.chain(((character, 0.0) for character in fork.text), after_fork), place)
             if suggestion and not any(other.text.startswith(suggestion.text) for other in (shown, *found)):
                 found.append(Suggestion(suggestion.text, suggestion.confidence * fork.confidence))
             if len(found) == n:

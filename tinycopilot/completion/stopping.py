@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from tinycopilot.completion.where_in_code import where_in_code
+
 MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
 READING_KEYS: Final = 0.4
@@ -55,7 +57,9 @@ class Suggestion:
     """The product of its characters' probabilities as decoded; what was cut off or typed since only adds to it."""
 
 
-def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings) -> Suggestion | None:
+def take(
+    decoded: Iterable[tuple[str, float]], settings: CompleterSettings, *, in_code: bool = True
+) -> Suggestion | None:
     """Of `decoded`, (character, log-probability) pairs, the beginning that is worth most; None to stay silent.
 
     With probability p all n characters are what comes next: then one key stands for n. Else the suggestion is in the
@@ -64,14 +68,15 @@ def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings) -> S
         p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (how many characters are passed, on average, beyond the first)
 
     which makes few long suggestions of many scraps, and is silent where nothing is worth more than nothing. It ends
-    with a word or a sign, and indentation, which editors write, is worth nothing.
+    with a word or a sign, and, where the cursor is `in_code` and in no string, in none that it has opened. Indentation,
+    which editors write, is worth nothing.
     """
     best, most_keys = None, 0.0
     text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
     n_passed = 0.0  # the sum of p over all beginnings: how many characters are passed until it is wrong or accepted
     for character, log_prob in decoded:
         keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
-        if keys > most_keys and ends_well(text, character) and is_worth_showing(text):
+        if keys > most_keys and ends_well(text, character, in_code) and is_worth_showing(text):
             best, most_keys = Suggestion(text, p), keys
         n_lines += character == "\n"
         if n_lines > settings.max_lines or len(text) == settings.max_chars:
@@ -91,10 +96,14 @@ def is_worth_showing(text: str) -> bool:
     return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
 
 
-def ends_well(text: str, following: str) -> bool:
-    """Whether `text` does not end in a blank, nor in the middle of a word that `following` would go on with."""
+def ends_well(text: str, following: str, in_code: bool) -> bool:
+    """Whether `text` does not end in a blank, nor in the middle of a word that `following` would go on with.
+
+    Nor, if it begins `in_code`, in a string.
+    """
     last = text[-1:]
-    return not (last.isspace() or (_in_word(last) and _in_word(following)))
+    breaks_off = last.isspace() or (_in_word(last) and _in_word(following))
+    return not (breaks_off or (in_code and where_in_code(text) == "string"))
 
 
 def _is_indentation(text: str) -> bool:

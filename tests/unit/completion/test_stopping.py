@@ -33,6 +33,9 @@ def certain(text: str) -> list[tuple[str, float]]:
         ([*certain("f(x)"), (" ", -1.0), *certain("+ 1\n")], CompleterSettings(), "f(x)"),  # 0.37 * 7 - ... is less
         ([*certain("f(x)"), (" ", -0.1), *certain("+ 1\n")], CompleterSettings(), "f(x) + 1"),
         ([("w", -1.7), *certain("ord" * 30), ("\n", 0.0)], CompleterSettings(), None),  # 0.18: too unlikely to be right
+        (certain('print("a, b")\n'), CompleterSettings(max_chars=8), "print("),  # not 'print("a'
+        (certain('print("a, b")\n'), CompleterSettings(), 'print("a, b")'),
+        (certain("x == 'don\\'t' or y\n"), CompleterSettings(max_chars=12), "x =="),
         (certain(")\n"), CompleterSettings(), None),  # one character saves nothing
         (certain("   \n"), CompleterSettings(), None),
         (certain("\nreturn"), CompleterSettings(), None),
@@ -41,6 +44,13 @@ def certain(text: str) -> list[tuple[str, float]]:
 def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected: str | None) -> None:
     suggestion = take(decoded, settings)
     assert (suggestion.text if suggestion else None) == expected
+
+
+def test_in_a_string_it_may_end_in_a_string() -> None:
+    for text in ("usage: ", "a'", "doesn't"):
+        suggestion = take(certain(text + " more"), CompleterSettings(max_chars=len(text)), in_code=False)
+        assert suggestion is not None
+        assert suggestion.text == text.rstrip()
 
 
 def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:

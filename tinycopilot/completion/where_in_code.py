@@ -6,7 +6,7 @@ from typing import Literal
 
 Where = Literal["code", "comment", "string"]
 
-LOOK_BACK_CHARS = 200_000
+LOOK_BACK_CHARS = 20_000
 """In a longer text no more than this is looked at, from a line on that looks like Python at its top level.
 
 That is wrong where such a line stands in a longer string, or where a string is longer than this.
