@@ -1,17 +1,19 @@
 """The server object: pygls's, with documents of our own, a worker, and an answer to every request."""
 
 import logging
-from typing import Any
+import sys
+from typing import Any, BinaryIO, cast
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
-from pygls.protocol import LanguageServerProtocol, default_converter
+from pygls.protocol import default_converter
 
 from tinycopilot import UserError, __version__
 from tinycopilot_server import status
 from tinycopilot_server.documents import Document
+from tinycopilot_server.protocol import Framed, Protocol
 from tinycopilot_server.settings import Settings
 from tinycopilot_server.status import PAUSED, Status
 from tinycopilot_server.worker import Worker
@@ -19,26 +21,6 @@ from tinycopilot_server.worker import Worker
 LOOPBACK = "127.0.0.1"
 
 log = logging.getLogger(__name__)
-
-
-class Protocol(LanguageServerProtocol):
-    """pygls's protocol, but every request gets an answer."""
-
-    def structure_message(self, data: dict[str, Any]) -> Any:
-        """A request that cannot be read is answered with the error; pygls would leave the client waiting."""
-        try:
-            return super().structure_message(data)
-        except JsonRpcException as error:
-            if "id" in data and "method" in data:
-                self._send_response(data["id"], error=error.to_response_error())
-            raise
-
-    def handle_message(self, message: Any) -> None:
-        """So is one that comes after `shutdown`, as LSP wants it."""
-        if self._shutdown and hasattr(message, "id") and hasattr(message, "method"):
-            self._send_response(message.id, error=JsonRpcInvalidRequest("shutting down").to_response_error())
-            return
-        super().handle_message(message)
 
 
 def _converter() -> cattrs.Converter:
@@ -139,9 +121,11 @@ class TinyCopilotServer(LanguageServer):
         self.worker.close()
         super().shutdown()
 
-    def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002
+    def report_server_error(self, error: Exception, source: Any) -> None:
         """To the log, not into the user's face: a request is answered with its error, and no more can be done."""
         log.error("%s", error)
+        if source is JsonRpcException and isinstance(self.protocol, Protocol):  # pygls could not read a message
+            self.protocol.refuse_unreadable(error)
 
 
 def serve(*, tcp_port: int | None = None) -> None:
@@ -154,7 +138,7 @@ def serve(*, tcp_port: int | None = None) -> None:
     handlers.register(server)
     commands.register(server)
     if tcp_port is None:
-        server.start_io()
+        server.start_io(cast(BinaryIO, Framed(sys.stdin.buffer)))
         return
     try:
         server.start_tcp(LOOPBACK, tcp_port)
