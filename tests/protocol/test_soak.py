@@ -24,7 +24,7 @@ from tinycopilot_server.settings import camel_case
 from tinycopilot.completion.completer import Completer
 from tinycopilot.places import ModelPaths
 
-N_MESSAGES = 4_000
+N_MESSAGES = 3_000
 """Of a short run, over all encodings."""
 N_TENTHS = 10
 LONG_MESSAGES = 50_000

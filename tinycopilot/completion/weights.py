@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ KIND = "tinycopilot weights"
 N_ROWS = 3
 MAX_BYTES = 65_536
 """Ours takes about two thousand."""
+LEFT_S = 60.0
+"""What was half written so long ago is a killed process's: to write it takes milliseconds."""
 
 Weights = dict[Key, list[float]]
 """As Mixture has them."""
@@ -47,6 +50,7 @@ def save(path: Path, weights: Weights, tokenizer_digest: str) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _clear_up(path)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with the mode 0600
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(data, file, allow_nan=False)
@@ -58,6 +62,15 @@ def save(path: Path, weights: Weights, tokenizer_digest: str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
+
+
+def _clear_up(path: Path) -> None:
+    """Remove what processes that were killed have left behind; what others write now, stays."""
+    for left in path.parent.iterdir():
+        if left.name.startswith(f".{path.name}."):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > LEFT_S:
+                    left.unlink()
 
 
 def _checked(data: Any, tokenizer_digest: str) -> dict[Key, Row]:
