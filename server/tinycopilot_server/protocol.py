@@ -37,6 +37,12 @@ class Protocol(LanguageServerProtocol):
                 self.refuse(id_of(message), error)
         except Exception:  # a cancellation of something that is no id, and the like
             log.info("a message made no sense", exc_info=True)
+        self._forget_what_is_done()
+
+    def _forget_what_is_done(self) -> None:
+        """pygls keeps for ever what came of a notification: two kilobytes for each `$/setTrace`."""
+        for msg_id in [msg_id for msg_id, future in self._request_futures.items() if future.done()]:
+            del self._request_futures[msg_id]
 
     def _structured(self, message: Any) -> Any:
         """Raises JsonRpcException."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tinycopilot_server import protocol
+from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.protocol import Framed, id_of, is_to_be_answered, why_invalid
 
 
@@ -54,6 +55,14 @@ def test_an_id_alone_is_answered_and_a_bad_response_is_not() -> None:
     assert why_invalid({"jsonrpc": "2.0", "id": 1})
     assert is_to_be_answered({"jsonrpc": "2.0", "id": 1})
     assert not is_to_be_answered({"id": [], "result": None})
+
+
+def test_nothing_is_kept_of_a_notification() -> None:
+    server = TinyCopilotServer()
+    for _ in range(3):
+        server.protocol.handle_message({"jsonrpc": "2.0", "method": "$/setTrace", "params": {"value": "off"}})
+    assert server.protocol._request_futures == {}
+    server.shutdown()
 
 
 def lines(data: bytes) -> list[bytes]:
