@@ -241,7 +241,7 @@ async def measure_second(first: StdioClient, folder: Path | None) -> dict[str, f
     alone_mb = proportional_mb(first.pid)
     await torch.stdout.readline()
     torch_mb = proportional_mb(first.pid) + proportional_mb(torch.pid) - alone_mb
-    await torch.communicate(b"")  # the end of its input is its own
+    await torch.communicate(b"")  # its input ends, and so does it
     alone_mb = proportional_mb(first.pid)
     second, indexed = await start_in(folder)
     if folder:
