@@ -138,15 +138,16 @@ class StdioClient:
         with contextlib.suppress(ConnectionError):
             await self.request("shutdown", None)
             self.notify("exit", None)
-        return await self._gone()
+        return await self.gone()
 
     async def kill(self) -> int:
         """SIGKILL; the exit code."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
-        return await self._gone()
+        return await self.gone()
 
-    async def _gone(self) -> int:
+    async def gone(self) -> int:
+        """Wait until the process has ended; its exit code."""
         code = await self.process.wait()
         await asyncio.gather(*self._listening)
         assert self.process.stdin is not None

@@ -86,4 +86,4 @@ async def test_the_first_request_is_initialize_and_the_last_is_shutdown(tmp_path
     await client.request("shutdown", None)
     assert (await client.request("textDocument/completion", PROBED)).message["error"]["code"] == -32600
     client.notify("exit", None)
-    assert await client._gone() == 0
+    assert await client.gone() == 0
