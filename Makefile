@@ -1,14 +1,15 @@
 # make demo    see it work          make test   all tests          make check   style and types
-# make model   train the model that ships (15 to 30 minutes)       make help    this
+# make model   train the model that ships (15 to 30 minutes)       make soak    the server, tried for an hour
+# make help    this
 PYTHON ?= python3
 # Where pip finds PyTorch for the CPU alone, for instance: make demo PIP_FLAGS="--extra-index-url ..." (see README)
 PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test check model settings test-vscode clean
+.PHONY: help demo test soak check model settings test-vscode clean
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 # Each stamp is made anew only when what it depends on has changed: a second run needs no network.
 .venv/made: pyproject.toml constraints.txt
@@ -28,6 +29,11 @@ demo: .venv/made
 
 test: .venv/made-for-tests test-vscode
 	@$(BIN)/python -m pytest -q
+
+# A million messages of a legal editor, a hundred thousand that make no sense, two hundred kills. For less, name it.
+SOAK ?= --messages 1000000 --malformed 100000 --kills 200
+soak: .venv/made-for-tests
+	@$(BIN)/python -m pytest -q -s tests/protocol/test_soak.py tests/protocol/test_malformed.py tests/protocol/test_killed.py $(SOAK)
 
 check: .venv/made-for-tests
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
+from other_process import resident_mb
 from pygls.lsp.client import LanguageClient
 from tinycopilot_server.client import Editor
 from tinycopilot_server.demo import OPENED, TYPED
@@ -82,13 +83,6 @@ def fill(folder: Path, n_bytes: int) -> int:
     return n_copied
 
 
-def resident_mb(pid: int, field: str) -> float:
-    """VmRSS, now, or VmHWM, at the highest; 0 where there is no /proc."""
-    status = Path(f"/proc/{pid}/status")
-    found = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return round(int(found[1]) / 1e3, 1) if found else 0.0
-
-
 async def session(folder: Path, holds_it: bool, most_s: float) -> dict[str, Any]:
     """Type until the server has indexed, or for `most_s` seconds, and then as long again."""
     client, indexed = LanguageClient("live", "1"), asyncio.Event()
@@ -111,7 +105,7 @@ async def session(folder: Path, holds_it: bool, most_s: float) -> dict[str, Any]
     await client.initialize_async(types.InitializeParams(types.ClientCapabilities(), workspace_folders=folders))
     client.initialized(types.InitializedParams())
     await ready.wait()
-    before_mb = resident_mb(server.pid, "VmRSS")
+    before_mb = resident_mb(server.pid)
     editor = Editor(client, (folder / "thermometer.py").as_uri(), OPENED)
     editor.open()
     await editor.suggestion()
@@ -127,7 +121,7 @@ async def session(folder: Path, holds_it: bool, most_s: float) -> dict[str, Any]
         "while_indexing_ms": percentiles_ms(while_s),
         "after_ms": percentiles_ms(after_s),
         "keys": [len(while_s), len(after_s)],
-        "resident_mb": [before_mb, resident_mb(server.pid, "VmRSS"), resident_mb(server.pid, "VmHWM")],
+        "resident_mb": [before_mb, resident_mb(server.pid), resident_mb(server.pid, "VmHWM")],
     }
     await client.shutdown_async(None)
     client.exit(None)

@@ -19,6 +19,15 @@ settings.register_profile("no clock", deadline=None, suppress_health_check=[Heal
 settings.load_profile("no clock")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the server is tried; left out, some seconds (tests/protocol/test_soak.py and its neighbours)."""
+    group = parser.getgroup("the server, for long")
+    group.addoption("--messages", type=int, help="of a legal editor")
+    group.addoption("--malformed", type=int, help="messages that no editor should send")
+    group.addoption("--kills", type=int, help="how often it is killed while it writes")
+    group.addoption("--seed", type=int, default=0, help="of all that is random there")
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+import sys
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest, JsonRpcServerNotInitialized
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
-from pygls.protocol import LanguageServerProtocol, default_converter
+from pygls.protocol import default_converter
 
 from tinycopilot import UserError, __version__, places
 from tinycopilot.files import Patterns
@@ -17,6 +18,7 @@ from tinycopilot_server import status
 from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.documents import Document
 from tinycopilot_server.progress import Progress
+from tinycopilot_server.protocol import Framed, Protocol
 from tinycopilot_server.settings import Settings
 from tinycopilot_server.statistics import Statistics
 from tinycopilot_server.status import DISABLED, PAUSED, Status
@@ -25,40 +27,6 @@ from tinycopilot_server.worker import Worker
 LOOPBACK = "127.0.0.1"
 
 log = logging.getLogger(__name__)
-
-
-class Protocol(LanguageServerProtocol):
-    """pygls's protocol, but every request gets an answer."""
-
-    def structure_message(self, data: dict[str, Any]) -> Any:
-        """A request that cannot be read is answered with the error; pygls would leave the client waiting."""
-        try:
-            return super().structure_message(data)
-        except JsonRpcException as error:
-            if "id" in data and "method" in data:
-                self._send_response(data["id"], error=error.to_response_error())
-            raise
-
-    def handle_message(self, message: Any) -> None:
-        """So is one that comes before `initialize` or after `shutdown`, as LSP wants it; other messages are dropped."""
-        error = self._out_of_order(message)
-        if error is None:
-            super().handle_message(message)
-        elif hasattr(message, "id"):
-            self._send_response(message.id, error=error.to_response_error())
-
-    def _out_of_order(self, message: Any) -> JsonRpcException | None:
-        """What is wrong with a request or a notification at this time."""
-        if not hasattr(message, "method") or isinstance(message, types.ExitNotification):
-            return None  # an answer, or what may come at any time
-        is_first = isinstance(message, types.InitializeRequest)
-        if self._shutdown:
-            return JsonRpcInvalidRequest("shutting down")
-        if self._workspace is None and not is_first:
-            return JsonRpcServerNotInitialized("initialize comes first")
-        if self._workspace is not None and is_first:
-            return JsonRpcInvalidRequest("initialize comes once")
-        return None
 
 
 def _converter() -> cattrs.Converter:
@@ -242,9 +210,11 @@ class TinyCopilotServer(LanguageServer):
         self.stop()
         super().shutdown()
 
-    def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002
+    def report_server_error(self, error: Exception, source: Any) -> None:
         """To the log, not into the user's face: a request is answered with its error, and no more can be done."""
         log.error("%s", error)
+        if source is JsonRpcException and isinstance(self.protocol, Protocol):  # pygls could not read a message
+            self.protocol.refuse_unreadable(error)
 
 
 def serve(*, tcp_port: int | None = None) -> int:
@@ -260,7 +230,7 @@ def serve(*, tcp_port: int | None = None) -> int:
     handlers.register(server)
     commands.register(server)
     if tcp_port is None:
-        server.start_io()
+        server.start_io(cast(BinaryIO, Framed(sys.stdin.buffer)))
         return server.exit_code
     try:
         server.start_tcp(LOOPBACK, tcp_port)

@@ -414,3 +414,55 @@ def test_the_memorys_contract_in_short(tmp_path: Path) -> None:
     assert [look["edits"] for look in report["edits"]["looks"]] == [*range(200, 2_001, 200)]
     assert sum(report["edits"]["by_kind"].values()) == 2_200
     assert list(report["key_ms"]) == ["5000", "50000", "500000"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("ab", "abc", (2, 2, "c")),
+        ("abc", "ab", (2, 3, "")),
+        ("aa", "aaa", (2, 2, "a")),
+        ("one two", "one more two", (4, 4, "more ")),
+        ("a1b", "a2b", (1, 2, "2")),
+        ("", "a", (0, 0, "a")),
+        ("ab", "cd", (0, 2, "cd")),
+    ],
+)
+def test_an_edit_is_where_two_texts_differ(benchmark: Any, old: str, new: str, wanted: tuple[int, int, str]) -> None:
+    start, end, text = benchmark("server_load").edit(old, new)
+    assert (start, end, text) == wanted
+    assert old[:start] + text + old[end:] == new
+
+
+def test_what_is_wanted_stands_beside_and_a_miss_is_told(benchmark: Any) -> None:
+    server_load = benchmark("server_load")
+    figures = {"ms": {"typing": {"p50": 9.0, "p95": 31.0}}, "idle_cpu_ms_per_minute": None}
+    lines = server_load.table(figures).splitlines()
+    assert [("at most" in line, "MISSED" in line) for line in lines] == [(True, False), (True, True), (False, False)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what it takes is read from /proc")
+def test_the_load_of_a_server_in_short(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(CODE[:8_000])
+    options = ["--fast", "--keys", "12", "--starts", "1", "--idle_s", "0.2", "--megabytes", "0.3"]
+    command = [sys.executable, str(BENCHMARKS / "server_load.py"), str(tmp_path), *options]
+    done = subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
+    *rows, last = done.stdout.splitlines()
+    told = json.loads(last)
+    assert "ms.typing.p50" in "".join(rows)
+    assert told["start_ms"]["torch_at_answer"] is False
+    assert all(some["n"] and some["p50"] <= some["p99"] for some in told["ms"].values())
+    assert told["resident_mb"]["ready"] > told["second_window_mb"]["torch"] / 2 > 0
+
+
+def test_a_process_is_seen_from_outside(benchmark: Any) -> None:
+    other = benchmark("other_process")
+    assert other.resident_mb(2**30) == other.proportional_mb(2**30) == other.cpu_ms(2**30) == 0
+    assert not other.has_loaded(2**30, "libtorch")
+    if sys.platform == "linux":
+        assert other.has_loaded(os.getpid(), "libtorch")  # this test's own process has it
+        assert other.resident_mb(os.getpid()) <= other.resident_mb(os.getpid(), "VmHWM")
+        assert 0 < other.proportional_mb(os.getpid()) < 10_000
+        before_ms = other.cpu_ms(os.getpid())
+        while other.cpu_ms(os.getpid()) < before_ms + 20:
+            sum(range(10_000))

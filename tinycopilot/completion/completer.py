@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import torch
 
-from tinycopilot.completion.decode import Decoded, Reader, decode, never
+from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
 from tinycopilot.completion.tidy import has_room, without_what_follows
@@ -56,7 +56,7 @@ class Completer:
         self.settings = settings or CompleterSettings()
         self.tokenizer = tokenizer
         self.workspace = Workspace(tokenizer.alphabet, max_chars=max_workspace_chars)
-        self._reader = Reader(model, tokenizer)
+        self._readers = Readers(model, tokenizer)
         self._keys = Keys()
         self._shown: tuple[Place, Suggestion] | None = None  # what was suggested last, and where
         self._current: tuple[Place, Suggestion] | None = None  # what is left of it here
@@ -79,7 +79,7 @@ class Completer:
         text = "import os\n"
         for before in (text * 99, text * 99 + "i"):  # so long that the second look is an edit
             self.workspace.look_at("", before, text)
-        self.workspace.likeliest(self._reader.read(text), text)
+        self.workspace.likeliest(self._readers.of("").read(text), text)
         self.workspace.memory.drop("")
 
     def hold(self, document: str, text: str) -> None:
@@ -143,7 +143,7 @@ class Completer:
         here = Place(place.document, _plain_line_ends(place.before), _plain_line_ends(place.after))
         if not self.workspace.is_at(*here):
             self._look(here)
-        return self._taken(self._decoded(then.before, cancelled), then)
+        return self._taken(self._decoded(then, cancelled), then)
 
     def _look(self, place: Place) -> None:
         if place.document is None:
@@ -153,10 +153,11 @@ class Completer:
 
     def _find(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
         self._look(place)
-        return self._taken(self._decoded(place.before, cancelled), place)
+        return self._taken(self._decoded(place, cancelled), place)
 
-    def _decoded(self, text: str, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
-        return decode(self._reader, self.workspace.likeliest, text, cancelled, self.workspace.draft)
+    def _decoded(self, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
+        reader = self._readers.of(place.document)
+        return decode(reader, self.workspace.likeliest, place.before, cancelled, self.workspace.draft)
 
     def _taken(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
         """What is shown of that."""
@@ -179,7 +180,7 @@ class Completer:
             self._find(place, cancelled)
         found = list[Suggestion]()
         for fork in self._forks(place, shown)[: n + SPARE_FORKS]:
-            after_fork = self._decoded(place.before + fork.text, cancelled)
+            after_fork = self._decoded(place._replace(before=place.before + fork.text), cancelled)
             suggestion = self._taken(itertools.chain(((character, 0.0) for character in fork.text), after_fork), place)
             if suggestion and not any(other.text.startswith(suggestion.text) for other in (shown, *found)):
                 found.append(Suggestion(suggestion.text, suggestion.confidence * fork.confidence))
@@ -221,7 +222,7 @@ class Completer:
         """`character` was typed after `before`: learn from it, and say what it cost, -log2 p, by whose prediction."""
         before, after = _plain_line_ends(before), _plain_line_ends(after)
         self.workspace.look_at(document, before, after)
-        return self.workspace.bits_of(self._reader.read(before), before, character)
+        return self.workspace.bits_of(self._readers.of(document).read(before), before, character)
 
     def _rest_of_shown(self, place: Place) -> Suggestion | None:
         """What is left of the last suggestion, if all that was typed since is its beginning."""

@@ -10,6 +10,8 @@ from tinycopilot.completion.alike import n_same_at_start
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
+N_READERS = 4
+"""So many documents stay read to where they were left: five megabytes each with the network that ships."""
 PIECE_CHARS = 128
 """A long text is read in pieces of this many characters: between two of them, reading can be cancelled. (Smaller ones
 answer a new question sooner, and take longer in all: LOG.md.)"""
@@ -157,3 +159,22 @@ class Reader:
         kept = min(same, len(new) - 1)  # the last character is read again: its distribution is wanted
         enough = self._base == 0 or len(new) >= self._model.config.reach
         return kept if kept > 0 and enough and self._cache.can_truncate(kept) else None
+
+
+class Readers:
+    """A Reader for each of the documents that were read last: who goes back to one goes on where it was left.
+
+    Else whoever types in two files by turns would wait, at each turn, for a thousand characters to be read again.
+    """
+
+    def __init__(self, model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+        self._model, self._tokenizer = model, tokenizer
+        self._readers = dict[str | None, Reader]()  # the one that was used last comes last
+
+    def of(self, document: str | None) -> Reader:
+        """The one for this document; of N_READERS others, the one that was not used for longest goes."""
+        reader = self._readers.pop(document, None) or Reader(self._model, self._tokenizer)
+        self._readers[document] = reader
+        if len(self._readers) > N_READERS:
+            del self._readers[next(iter(self._readers))]
+        return reader

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import pytest
 from networks import EVERYTHING as ALL
 from networks import sure
+from torch import Tensor
 
 from tinycopilot.completion import completer as completer_module
 from tinycopilot.completion.completer import Completer, Place
-from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.decode import N_READERS, Cancelled, Reader
 from tinycopilot.completion.mixture import Mixture
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.stopping import CompleterSettings, Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -326,3 +327,27 @@ def test_as_if_something_else_stood_there_does_not_take_away_what_the_next_key_t
         assert completer.learn_from_key(before + key, "", "")
         weights.append({name: list(row) for name, row in completer.workspace.mixture.weights.items()})
     assert weights[0] == weights[1]
+
+
+def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
+    model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_read, extend = list[int](), Reader.extend
+
+    def count(self: Reader, characters: str) -> Tensor:
+        n_read.append(len(characters))
+        return extend(self, characters)
+
+    monkeypatch.setattr(Reader, "extend", count)
+    completer = Completer(model, tokenizer, CompleterSettings(max_chars=1, min_confidence=0))
+    names = [f"{i}.py" for i in range(N_READERS)]
+
+    def most_read(name: str, key: str) -> int:
+        n_read.clear()
+        completer.suggest("abc" * 50 + name[0] + key, document=name)
+        return max(n_read)
+
+    assert min(most_read(name, "") for name in names) > 20  # as far as the network reaches
+    assert max(most_read(name, "x") for name in names) < 10
+    most_read("another.py", "")
+    assert most_read(names[0], "xy") > 20  # it was used longest ago

@@ -103,3 +103,14 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> No
     save(path, {3: [float("nan")]}, DIGEST)
     assert load(path, DIGEST).weights[3].tolist() == list(LEARNED[3])
     assert [p.name for p in tmp_path.iterdir()] == ["w.json"]
+
+
+def test_what_a_killed_process_left_is_cleared_up_and_what_others_write_stays(tmp_path: Path) -> None:
+    path = tmp_path / "weights.json"
+    old, new, foreign = (tmp_path / name for name in (".weights.json.a1", ".weights.json.b2", ".other.json.c3"))
+    for left in (old, new, foreign):
+        left.write_text("{")
+    for left in (old, foreign):
+        os.utime(left, (0, 0))
+    save(path, weights_of(Mixture()), DIGEST)
+    assert set(tmp_path.iterdir()) == {path, new, foreign}

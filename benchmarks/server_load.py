@@ -1,0 +1,362 @@
+"""The real server with the model that ships, from outside: how soon it is there, how soon it answers, what it takes.
+
+    python benchmarks/server_load.py [FOLDER] [--fast] [--idle_s 60] [--keys 300] [--megabytes 10]
+
+Starts it as an editor does, over stdio, and types code of FOLDER, or of the package that `tinycopilot bench` types,
+with a key every 60 to 200 ms (`--fast`: as soon as the last one is answered). A time runs from a request's being
+written to its answer's being read; `a trivial request`, about a document that is not open, is answered without the
+engine, so that the share of the pipe, pygls and this client is known. Memory and processor time are what Linux says.
+A table with what is wanted beside each figure, then one JSON line. Nothing depends on whether it is met.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from live_workspace import INDEXED, fill
+from other_process import cpu_ms, has_loaded, proportional_mb, resident_mb
+from stdio_client import Answer, StdioClient
+
+from tinycopilot import places
+from tinycopilot.insight.footprint import FIRST_TEXT
+from tinycopilot.insight.score import percentile
+from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, typing_on
+from tinycopilot.insight.workbench import texts_to_type
+
+PAUSE_S = (0.06, 0.2)
+N_STARTS = 3
+N_FILES = 4
+"""So many documents are typed into."""
+N_APART = 30
+"""So many first keys, jumps, and edits above."""
+TRIVIAL_EVERY = 5
+MAX_ROUNDS = 4
+"""So often, at most, the ten megabytes are indexed, until there are keys enough."""
+QUIET_S = 0.3
+PATIENCE_S = 120.0
+SHARES = (50, 95, 99)
+NOWHERE = "file:///nowhere/not_open.py"
+ONLY_TORCH = "import sys, torch; print(flush=True); sys.stdin.read()"
+
+WANTED: dict[str, float] = {
+    "start_ms.to_answer": 1_000, "start_ms.answer_to_initialize": 300, "start_ms.to_first_suggestion": 4_000,
+    "ms.typing.p50": 10, "ms.typing.p95": 30, "ms.four_documents.p95": 50, "ms.while_indexing.p99": 100,
+    "idle_cpu_ms_per_minute": 20, "second_window_mb.beyond_torch": 50,
+}  # fmt: skip
+"""At most so much of each is wanted."""
+
+
+def place(uri: str, text: str, offset: int) -> dict[str, Any]:
+    """The parameters that name a place; characters count as they are (utf-32), and lines end in \\n alone."""
+    line_start = text.rfind("\n", 0, offset) + 1
+    return {
+        "textDocument": {"uri": uri},
+        "position": {"line": text.count("\n", 0, offset), "character": offset - line_start},
+    }
+
+
+def edit(old: str, new: str) -> tuple[int, int, str]:
+    """Where `old` differs from `new`, from and to, and what stands there in `new`."""
+    most = min(len(old), len(new))
+    start = next((i for i in range(most) if old[i] != new[i]), most) if old[:most] != new[:most] else most
+    left = most - start
+    end = next((i for i in range(left) if old[-1 - i] != new[-1 - i]), left)
+    return start, len(old) - end, new[start : len(new) - end]
+
+
+@dataclass
+class Typist:
+    """Shows looks at documents to a server, as an editor does: opens, edits, asks."""
+
+    client: StdioClient
+    dice: random.Random
+    is_fast: bool
+    texts: dict[str, str] = field(default_factory=dict)
+    version: int = 1
+    trivial_ms: list[float] = field(default_factory=list)
+
+    async def ask_all(self, looks: Iterable[Look]) -> list[float]:
+        """Milliseconds for each look that is timed."""
+        ms = list[float]()
+        for i, look in enumerate(looks):
+            if not self.is_fast:
+                await asyncio.sleep(self.dice.uniform(*PAUSE_S))
+            answer = await self.ask(look)
+            if look.is_timed:
+                ms.append(answer.ms)
+            if i % TRIVIAL_EVERY == 0:
+                self.trivial_ms.append((await self.inline(place(NOWHERE, "", 0))).ms)
+        return ms
+
+    async def ask(self, look: Look) -> Answer:
+        """Bring the document to what is looked at, and ask at the cursor."""
+        text, uri = look.before + look.after, self.uri(look.document)
+        self.bring_to(uri, text)
+        return await self.inline(place(uri, text, len(look.before)))
+
+    def uri(self, name: str) -> str:
+        """Of a document."""
+        return Path("/tmp/typed", name).as_uri()
+
+    def bring_to(self, uri: str, text: str) -> None:
+        """Open a document, or edit it in one place."""
+        if (old := self.texts.get(uri)) is None:
+            item = {"uri": uri, "languageId": "python", "version": 1, "text": text}
+            self.client.notify("textDocument/didOpen", {"textDocument": item})
+        elif old != text:
+            self.version += 1
+            start, end, new = edit(old, text)
+            where = {"start": place(uri, old, start)["position"], "end": place(uri, old, end)["position"]}
+            document = {"uri": uri, "version": self.version}
+            changes = [{"range": where, "text": new}]
+            self.client.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
+        self.texts[uri] = text
+
+    async def inline(self, where: dict[str, Any]) -> Answer:
+        """Ask for ghost text."""
+        params = where | {"context": {"triggerKind": 2}}
+        return await asyncio.wait_for(self.client.request("textDocument/inlineCompletion", params), PATIENCE_S)
+
+
+async def start_server() -> StdioClient:
+    """With the model that `tinycopilot bench` takes, and nothing said to it yet."""
+    return await StdioClient.start()
+
+
+def options() -> dict[str, Any]:
+    """The model that ships, or the user's own."""
+    paths = places.to_load(trust_working_folder=False)
+    return {"initializationOptions": {"modelPath": str(paths.model), "tokenizerPath": str(paths.tokenizer)}}
+
+
+async def measure_start() -> dict[str, Any]:
+    """A server that is asked as soon as its process is there."""
+    client = await start_server()
+    answer = await client.initialize("utf-32", **options())
+    torch_is_there = has_loaded(client.pid, "libtorch")
+    figures: dict[str, Any] = {
+        "to_answer": 1e3 * (answer.read_s - client.started_s),
+        "torch_at_answer": torch_is_there,
+    }
+    await asyncio.wait_for(client.state("ready"), PATIENCE_S)
+    figures["to_ready"] = 1e3 * (time.perf_counter() - client.started_s)
+    typist = Typist(client, random.Random(0), is_fast=True)
+    first = await typist.ask(Look("first.py", FIRST_TEXT, ""))
+    while not first.result["items"] and time.perf_counter() - client.started_s < PATIENCE_S:
+        first = await typist.ask(Look("first.py", FIRST_TEXT, ""))
+    figures["to_first_suggestion"] = 1e3 * (first.read_s - client.started_s)
+    await client.end()
+    return figures
+
+
+async def measure_reading() -> float:
+    """How long `initialize` takes of a server that has nothing else to do: from being written, and so being read."""
+    client = await start_server()
+    used_ms = -1.0
+    while used_ms != (used_ms := cpu_ms(client.pid)) or used_ms < QUIET_S:
+        await asyncio.sleep(QUIET_S)
+    answer = await client.initialize("utf-32", **options())
+    await client.state("ready")
+    await client.end()
+    return answer.ms
+
+
+async def start_in(folder: Path | None) -> tuple[StdioClient, asyncio.Event]:
+    """A server that is ready, and what is set whenever it says that it has indexed."""
+    client, indexed = await start_server(), asyncio.Event()
+    client.on_line = lambda line: indexed.set() if INDEXED.search(line) else None
+    await client.initialize("utf-32", **options(), workspaceFolders=[as_folder(folder)] if folder else [])
+    await asyncio.wait_for(client.state("ready"), PATIENCE_S)
+    return client, indexed
+
+
+def as_folder(folder: Path) -> dict[str, str]:
+    """As LSP has it."""
+    return {"uri": folder.resolve().as_uri(), "name": folder.name}
+
+
+def parts(texts: dict[str, str], n_keys: int, dice: random.Random) -> list[list[Look]]:
+    """In N_FILES documents, a part of each that is typed."""
+    names = dice.sample(list(texts), min(len(texts), N_FILES))
+    firsts = [dice.randrange(max(1, len(texts[name]) - n_keys)) for name in names]
+    return [list(typing_on(name, texts[name], first, n_keys)) for name, first in zip(names, firsts, strict=True)]
+
+
+def in_turn(typed: list[list[Look]]) -> Iterator[Look]:
+    """A key in each document, and again."""
+    return (look for looks in zip_longest(*typed) for look in looks if look is not None)
+
+
+async def measure_typing(
+    folder: Path | None, texts: dict[str, str], n_keys: int, dice: random.Random, *, is_fast: bool, idle_s: float
+) -> dict[str, Any]:
+    """One session in one window, situation after situation; then an idle while; then a second window."""
+    client, indexed = await start_in(folder)
+    if folder:
+        await asyncio.wait_for(indexed.wait(), PATIENCE_S)
+    typist, ms, resident = Typist(client, dice, is_fast), dict[str, list[float]](), {"ready": resident_mb(client.pid)}
+    name = max(texts, key=lambda name: len(texts[name]))
+    names = dice.sample(list(texts), min(len(texts), N_APART))
+    n_each = n_keys // N_FILES
+    situations: dict[str, Iterable[Look]] = {
+        "typing": chain.from_iterable(parts(texts, n_each, dice)),
+        "four_documents": in_turn(parts(texts, n_each, dice)),
+        "first_key": (Look("new/" + look.document, look.before, look.after)
+                      for look in first_keys({name: texts[name] for name in names}, dice)),
+        "cursor_jump": cursor_jumps(name, texts[name], N_APART, dice),
+        "edit_above": edits_above(name, texts[name], N_APART, dice),
+    }  # fmt: skip
+    for situation, looks in situations.items():
+        say(situation)
+        ms[situation] = await typist.ask_all(looks)
+        resident[situation] = resident_mb(client.pid)
+    ms["a_trivial_request"] = typist.trivial_ms
+    say("idle")
+    await asyncio.sleep(min(2.0, idle_s))
+    before_ms = cpu_ms(client.pid)
+    await asyncio.sleep(idle_s)
+    idle_ms = (cpu_ms(client.pid) - before_ms) * 60 / idle_s
+    say("a second window")
+    second = await measure_second(client, folder)
+    await client.end()
+    return {"ms": ms, "resident_mb": resident, "idle_cpu_ms_per_minute": idle_ms, "second_window_mb": second}
+
+
+async def measure_second(first: StdioClient, folder: Path | None) -> dict[str, float]:
+    """What another server adds to all that is resident, and what a process does that imports torch and no more."""
+    pipe = asyncio.subprocess.PIPE
+    torch = await asyncio.create_subprocess_exec(sys.executable, "-c", ONLY_TORCH, stdin=pipe, stdout=pipe)
+    assert torch.stdout is not None
+    alone_mb = proportional_mb(first.pid)
+    await torch.stdout.readline()
+    torch_mb = proportional_mb(first.pid) + proportional_mb(torch.pid) - alone_mb
+    await torch.communicate(b"")  # its input ends, and so does it
+    alone_mb = proportional_mb(first.pid)
+    second, indexed = await start_in(folder)
+    if folder:
+        await asyncio.wait_for(indexed.wait(), PATIENCE_S)
+    await Typist(second, random.Random(0), is_fast=True).ask(Look("first.py", FIRST_TEXT, ""))
+    added_mb = proportional_mb(first.pid) + proportional_mb(second.pid) - alone_mb
+    await second.end()
+    return {"added": added_mb, "torch": torch_mb, "beyond_torch": added_mb - torch_mb}
+
+
+async def measure_indexing(
+    texts: dict[str, str], n_keys: int, n_bytes: int, dice: random.Random, *, is_fast: bool
+) -> tuple[list[float], dict[str, float]]:
+    """Type while a folder of so many bytes is indexed: milliseconds, and what is resident."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, ms = Path(name), list[float]()
+        fill(folder, n_bytes)
+        client, indexed = await start_in(None)
+        typist = Typist(client, dice, is_fast)
+        looks = chain.from_iterable(parts(texts, 10 * n_keys, dice))
+        await typist.ask_all([next(looks)])
+        for _ in range(MAX_ROUNDS):
+            indexed.clear()
+            change(client, added=folder)
+            while not indexed.is_set() and (look := next(looks, None)):
+                ms += await typist.ask_all([look])
+            await asyncio.wait_for(indexed.wait(), PATIENCE_S)
+            resident = {"indexed": resident_mb(client.pid), "highest": resident_mb(client.pid, "VmHWM")}
+            if len(ms) >= n_keys:
+                break
+            indexed.clear()
+            change(client, removed=folder)
+            await asyncio.sleep(1.0)
+        await client.end()
+    return ms, resident
+
+
+def change(client: StdioClient, added: Path | None = None, removed: Path | None = None) -> None:
+    """A folder of the workspace comes or goes."""
+    event = {"added": [as_folder(added)] if added else [], "removed": [as_folder(removed)] if removed else []}
+    client.notify("workspace/didChangeWorkspaceFolders", {"event": event})
+
+
+def percentiles(ms: list[float]) -> dict[str, float | None]:
+    """What is told of some times."""
+    return {f"p{share}": percentile(ms, share / 100) for share in SHARES}
+
+
+def flat(figures: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Each figure, by the names of all that it stands in."""
+    rows = dict[str, Any]()
+    for name, value in figures.items():
+        rows |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+    return rows
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Each figure, and beside it what is wanted, where something is."""
+    lines = []
+    for name, value in flat(figures).items():
+        shown = f"{value:12,.1f}" if isinstance(value, float) else f"{value!s:>12}"
+        lines.append(f"{name:44}{shown}{beside(value, WANTED.get(name))}")
+    return "\n".join(lines)
+
+
+def beside(value: Any, wanted: float | None) -> str:
+    """Whether it is as wanted."""
+    if wanted is None or value is None:
+        return ""
+    return f"   at most {wanted:,.0f}" + ("" if value <= wanted else ": MISSED")
+
+
+def say(what: str) -> None:
+    """To stderr: the table is for stdout."""
+    print(what.replace("_", " "), file=sys.stderr, flush=True)
+
+
+async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """All of it."""
+    dice = random.Random(arguments.seed)
+    folder = Path(arguments.folder).resolve() if arguments.folder else None
+    texts = {re.sub(r"^.*/", "", name): text.replace("\r\n", "\n") for name, text in texts_to_type(folder).items()}
+    say("start")
+    starts = [await measure_start() for _ in range(arguments.starts)]
+    start: dict[str, Any] = {
+        name: statistics.median(some[name] for some in starts)
+        for name in ("to_answer", "to_ready", "to_first_suggestion")
+    }
+    start["torch_at_answer"] = any(some["torch_at_answer"] for some in starts)
+    start["answer_to_initialize"] = statistics.median([await measure_reading() for _ in range(arguments.starts)])
+    session = await measure_typing(folder, texts, arguments.keys, dice, is_fast=arguments.fast, idle_s=arguments.idle_s)
+    say("while indexing")
+    n_bytes = round(1e6 * arguments.megabytes)
+    indexing_ms, session["resident_mb"]["while_indexing"] = await measure_indexing(
+        texts, arguments.keys // 2, n_bytes, dice, is_fast=arguments.fast
+    )
+    ms = session.pop("ms") | {"while_indexing": indexing_ms}
+    told = {name: percentiles(times) | {"n": len(times)} for name, times in ms.items()}
+    return {"start_ms": start, "ms": told, **session, "is_fast": arguments.fast, "keys": arguments.keys}
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="of code that is typed, and that the server knows")
+    parser.add_argument("--fast", action="store_true", help="type without pauses")
+    parser.add_argument("--keys", type=int, default=300, help="in one document after another, and in four in turn")
+    parser.add_argument("--starts", type=int, default=N_STARTS)
+    parser.add_argument("--idle_s", type=float, default=60.0)
+    parser.add_argument("--megabytes", type=float, default=10.0, help="that are indexed meanwhile")
+    parser.add_argument("--seed", type=int, default=0)
+    figures = asyncio.run(measure(parser.parse_args()))
+    print(table(figures))
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

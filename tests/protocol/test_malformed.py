@@ -1,0 +1,89 @@
+"""Messages that make no sense: each request is answered with an error, once, and the server is as good as before.
+
+A short run is part of all tests; `make soak` is a long one:
+
+    python -m pytest -s tests/protocol/test_malformed.py --malformed 100000
+"""
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from malformed import Bad, Deserves, Malformed
+from other_process import resident_mb
+from stdio_client import Answer, StdioClient
+
+from tinycopilot.places import ModelPaths
+
+N_MESSAGES = 600
+"""Of a short run."""
+PROBE = 25
+"""After so many, a question that makes sense."""
+WAIT_S = 60.0
+TEXT = "value = 1\nresult = val"
+PROBED = {
+    "textDocument": {"uri": "file:///project/good.py"},
+    "position": {"line": 1, "character": 12},
+    "context": {"triggerKind": 2},
+}
+
+
+async def start(saved: ModelPaths) -> StdioClient:
+    client = await StdioClient.start((sys.executable, "-m", "tinycopilot_server"))
+    options = {"modelPath": str(saved.model), "eagerness": 1, "minConfidence": 0, "maxChars": 12}
+    await client.initialize(initializationOptions=options)
+    await asyncio.wait_for(client.state("ready"), WAIT_S)
+    item = {"uri": "file:///project/good.py", "languageId": "python", "version": 1, "text": TEXT}
+    client.notify("textDocument/didOpen", {"textDocument": item})
+    return client
+
+
+async def probe(client: StdioClient, request_id: str) -> Any:
+    answer = await asyncio.wait_for(client.request("textDocument/inlineCompletion", PROBED, request_id), WAIT_S)
+    return answer.result["items"]
+
+
+@pytest.mark.timeout(0)
+async def test_messages_that_no_client_should_send(saved: ModelPaths, pytestconfig: pytest.Config) -> None:
+    n_messages = pytestconfig.getoption("malformed") or N_MESSAGES
+    supply, client = Malformed(pytestconfig.getoption("seed")), await start(saved)
+    right, since, kinds = await probe(client, "probe"), time.perf_counter(), Counter[Deserves]()
+    assert right
+    resident = list[float]()
+    waiting = list[tuple[Bad, asyncio.Future[Answer]]]()
+    for i in range(1, n_messages + 1):
+        bad = supply.next()
+        kinds[bad.deserves] += 1
+        if bad.request_id is not None and bad.deserves is not Deserves.NOTHING:
+            waiting.append((bad, client.expect(bad.request_id)))
+        client.send(bad.data)
+        await client.drain()
+        if i % PROBE == 0 or i == n_messages:
+            assert await probe(client, f"probe {i}") == right
+            for sent, answer in waiting:
+                message = (await asyncio.wait_for(answer, WAIT_S)).message
+                assert sent.deserves is Deserves.ANSWER or "error" in message, (sent, message)
+            waiting.clear()
+            assert client.n_answers[None] == kinds[Deserves.NULL_ERROR]
+        if i % max(PROBE, n_messages // 10) == 0:
+            resident.append(resident_mb(client.pid))
+    seconds = time.perf_counter() - since
+    print(f"\n{n_messages:,} in {seconds:.0f} s, {n_messages / seconds:,.0f} a second; {dict(kinds)}; MB: {resident}")
+    assert max(n for request_id, n in client.n_answers.items() if request_id is not None) == 1
+    assert await client.end() == 0
+
+
+async def test_the_first_request_is_initialize_and_the_last_is_shutdown(tmp_path: Path) -> None:
+    client = await StdioClient.start()
+    assert (await client.request("textDocument/completion", PROBED)).message["error"]["code"] == -32002
+    assert (await client.request("shutdown", None)).message["error"]["code"] == -32002
+    options = {"modelPath": str(tmp_path / "none.pth")}
+    assert "capabilities" in (await client.initialize(initializationOptions=options)).result
+    await client.request("shutdown", None)
+    assert (await client.request("textDocument/completion", PROBED)).message["error"]["code"] == -32600
+    client.notify("exit", None)
+    assert await client.gone() == 0
