@@ -1,0 +1,119 @@
+"""The progress bar with a stand-in for the client, which answers when it is told to."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInternalError
+from tinycopilot_server.progress import Progress
+
+
+class Client:
+    """Has a bar, or not; notes what it is told of it, as pygls's Progress would send it."""
+
+    def __init__(self, *, has_bars: bool = True) -> None:
+        window = types.WindowClientCapabilities(work_done_progress=has_bars)
+        self.client_capabilities = types.ClientCapabilities(window=window)
+        self.work_done_progress = self
+        self.tokens: dict[str, Any] = {}
+        self.told = list[Any]()
+        self.answers = asyncio.Event()
+        self.refuses = False
+
+    async def create_async(self, token: str) -> None:
+        await self.answers.wait()
+        if self.refuses:
+            raise JsonRpcInternalError("no")
+        self.tokens[token] = asyncio.get_running_loop().create_future()
+
+    def _tell(self, _token: str, value: Any) -> None:
+        self.told.append(value)
+
+    begin = report = end = _tell
+
+
+async def a_moment() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_it_begins_goes_on_and_ends_once() -> None:
+    client = Client()
+    client.answers.set()
+    progress = Progress(client, "work")  # type: ignore[arg-type]
+    progress.begin("first", 0)
+    await a_moment()
+    await asyncio.to_thread(progress.report, "second", 50)
+    progress.end("done")
+    progress.end("again")
+    progress.report("late")
+    await a_moment()
+    assert client.told == [
+        types.WorkDoneProgressBegin(title="work", cancellable=False, message="first", percentage=0),
+        types.WorkDoneProgressReport(message="second", percentage=50),
+        types.WorkDoneProgressEnd(message="done"),
+    ]
+    assert client.tokens == {}
+
+
+async def test_what_ends_before_the_client_answers_is_never_shown() -> None:
+    client = Client()
+    progress = Progress(client, "work")  # type: ignore[arg-type]
+    progress.begin()
+    progress.end()
+    await a_moment()
+    client.answers.set()
+    await a_moment()
+    assert client.told == []
+    assert client.tokens == {}
+
+
+async def test_of_what_was_reported_before_it_answers_the_last_is_shown() -> None:
+    client = Client()
+    progress = Progress(client, "work")  # type: ignore[arg-type]
+    progress.begin("", 0)
+    progress.report("a", 10)
+    progress.report("b", 20)
+    await a_moment()
+    client.answers.set()
+    await a_moment()
+    assert client.told == [types.WorkDoneProgressBegin(title="work", cancellable=False, message="b", percentage=20)]
+
+
+async def test_who_stops_it_is_heard_and_the_bar_says_that_one_can() -> None:
+    client, stopped = Client(), list[str]()
+    client.answers.set()
+    progress = Progress(client, "work", lambda: stopped.append("now"))  # type: ignore[arg-type]
+    progress.begin()
+    await a_moment()
+    [token] = client.tokens.values()
+    token.cancel()
+    await a_moment()
+    assert client.told[0].cancellable
+    assert stopped == ["now"]
+
+
+@pytest.mark.parametrize("how", [{"has_bars": False}, {}])
+async def test_a_client_that_has_no_bar_or_refuses_one_is_told_nothing(how: dict[str, bool]) -> None:
+    client = Client(**how)
+    client.refuses = True
+    client.answers.set()
+    progress = Progress(client, "work")  # type: ignore[arg-type]
+    progress.begin()
+    progress.report()
+    await a_moment()
+    progress.end()
+    await a_moment()
+    assert client.told == []
+
+
+def test_after_the_loop_has_ended_nothing_happens() -> None:
+    async def make() -> Progress:
+        return Progress(Client(), "work")  # type: ignore[arg-type]
+
+    loop = asyncio.new_event_loop()
+    progress = loop.run_until_complete(make())
+    loop.close()
+    progress.begin()
+    progress.end()
