@@ -1,5 +1,6 @@
 """The server object: pygls's, with documents of our own, a worker, and an answer to every request."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -12,8 +13,10 @@ from pygls.protocol import LanguageServerProtocol, default_converter
 from tinycopilot import UserError, __version__
 from tinycopilot_server import status
 from tinycopilot_server.documents import Document
+from tinycopilot_server.model_files import ModelFiles, to_use
 from tinycopilot_server.settings import Settings
 from tinycopilot_server.status import PAUSED, Status
+from tinycopilot_server.training import Training
 from tinycopilot_server.worker import Worker
 
 LOOPBACK = "127.0.0.1"
@@ -68,6 +71,9 @@ class TinyCopilotServer(LanguageServer):
         self.is_paused = False
         """Whether the user wants no suggestions for now."""
         self.model_status = Status("loading")
+        self.model_files = ModelFiles(lambda: to_use(self.settings, self.main_folder))
+        self.training = Training(self)
+        self._following: asyncio.Task[str] | None = None
 
     @property
     def status(self) -> Status:
@@ -118,12 +124,17 @@ class TinyCopilotServer(LanguageServer):
                 if name := self.name_to_hold(document, text):
                     self.worker.hold(name, text)
 
+    @property
+    def main_folder(self) -> str | None:
+        """The folder that gives the workspace its name: the first."""
+        return next(iter(self.worker.indexer.folders.roots), None)
+
     async def load_model(self) -> None:
         """Tell the client how it goes; without a model the server lives on, and suggests nothing."""
         status.tell(self, "loading")
-        roots = self.worker.indexer.folders.roots
+        self.model_files.note()
         try:
-            await self.worker.load(self.settings, roots[0] if roots else None)
+            await self.worker.load(self.settings, self.main_folder)
         except UserError as error:
             status.tell(self, "error", str(error))
         except Exception as error:
@@ -134,8 +145,37 @@ class TinyCopilotServer(LanguageServer):
                 self.prepare(document, document.text)
             status.tell(self, "ready")
 
+    async def reload_model(self) -> str:
+        """Take up the model as its files are now, while the old one answers; returns what is wrong, or nothing.
+
+        If it is wrong, the old one goes on.
+        """
+        self.model_files.note()
+        try:
+            takes_over = await self.worker.reload(self.settings, self.main_folder)
+        except UserError as error:
+            log.warning("the model before goes on: %s", error)
+            return str(error)
+        except Exception as error:
+            log.exception("the model could not be loaded again; the one before goes on")
+            return f"{error}; the server's log says more"
+        log.info("loaded again: %s", to_use(self.settings, self.main_folder).model)
+        if not takes_over:  # another alphabet: the memory knows nothing yet
+            for document in self.documents.values():
+                document.seen_version = None
+            self.worker.look(None)
+        if self.model_status.state == "error":
+            status.tell(self, "ready")
+        return ""
+
+    def follow_model(self) -> None:
+        """If the model's files have changed on disk, load them. Called when something happens, and not by a clock."""
+        if self.model_status.state != "loading" and self.model_files.have_changed():
+            self._following = asyncio.ensure_future(self.reload_model())
+
     def shutdown(self) -> None:
         """Whatever the reason: what was learned is kept."""
+        self.training.close()
         self.worker.close()
         super().shutdown()
 

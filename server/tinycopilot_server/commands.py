@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from tinycopilot import UserError
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.training_words import minutes_of
 
 
 def register(server: TinyCopilotServer) -> None:
@@ -34,8 +36,33 @@ def tell_status(server: TinyCopilotServer) -> dict[str, str]:
     return server.status.as_json()
 
 
+def train_workspace(server: TinyCopilotServer, *arguments: Any) -> dict[str, Any]:
+    """Train on the open folders, {"minutes": 5} long; `tinycopilot/training` says how it goes, and what it came to."""
+    try:
+        server.training.start(minutes_of(arguments))
+    except UserError as error:
+        status.warn(server, [str(error)])
+        return {"started": False, "message": str(error)}
+    return {"started": True, "message": ""}
+
+
+def cancel_training(server: TinyCopilotServer) -> dict[str, bool]:
+    """Stop that, if it goes on: the model before stays."""
+    return {"cancelled": server.training.cancel()}
+
+
+async def reload_model(server: TinyCopilotServer) -> dict[str, Any]:
+    """Load the model as its files are now."""
+    problem = await server.reload_model()
+    status.warn(server, [problem] if problem else [])
+    return {"reloaded": not problem, "message": problem}
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.pause": pause,
     "tinycopilot.resume": resume,
     "tinycopilot.status": tell_status,
+    "tinycopilot.trainWorkspace": train_workspace,
+    "tinycopilot.cancelTraining": cancel_training,
+    "tinycopilot.reloadModel": reload_model,
 }

@@ -74,6 +74,10 @@ class Folders:
             str(path) for path in paths if path.is_absolute() and path.is_dir() and not is_secret_place(path)
         )
 
+    def forget(self) -> None:
+        """Nothing has been read of them: the next look finds everything."""
+        self._known.clear()
+
     def want(self, name: str) -> bool:
         """Look for files with this one's ending, too, if it lies in one of the folders; whether that is news."""
         suffix = Path(name).suffix.lower()

@@ -69,6 +69,7 @@ async def _watch_files(server: TinyCopilotServer) -> None:
 
 def shutdown(server: TinyCopilotServer, _: None) -> None:
     """Stop computing."""
+    server.training.close()
     server.worker.close()
 
 
@@ -84,6 +85,7 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
     """Edits, in their order."""
     if document := server.documents.get(params.text_document.uri):
         document.apply(params.content_changes, params.text_document.version)
+        server.follow_model()
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:

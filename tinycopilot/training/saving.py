@@ -55,6 +55,23 @@ def save_pair(
     raise UserError(f"{problem}; the new one is in {folder}: make room, and move it")
 
 
+def replace_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]) -> None:
+    """Save both files, and keep nothing of what they replace. Raises OSError; then what was there is untouched.
+
+    The tokenizer comes first, then the model, which names the tokenizer's digest: whoever reads both in between sees
+    that they do not match, or, where the tokenizer is the one before, the old model.
+    """
+    new = ModelPaths(*(path.with_name(f".{path.name}.new") for path in (paths.model, paths.tokenizer)))
+    try:
+        _write_pair(new, model, tokenizer, training)
+        new.tokenizer.replace(paths.tokenizer)
+        new.model.replace(paths.model)
+    finally:
+        with contextlib.suppress(OSError):
+            new.model.unlink(missing_ok=True)
+            new.tokenizer.unlink(missing_ok=True)
+
+
 def _write_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]) -> None:
     tokenizer.save(paths.tokenizer)
     model.save(paths.model, tokenizer, training)
