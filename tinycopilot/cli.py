@@ -250,7 +250,6 @@ def _adapt(arguments: argparse.Namespace) -> None:
         minutes=arguments.minutes,
         device=arguments.device,
         progress=arguments.progress,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
         answer=lambda text: print(text, flush=True),
     )
 

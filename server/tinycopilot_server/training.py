@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lsprotocol import types
@@ -21,6 +23,8 @@ TRAINING = "tinycopilot/training"
 """A notification to the client: {"state": "running" | "done" | "failed" | "cancelled", "percentage": 0 to 100,
 "message": "..."}; and, when it is done, the figures of `tinycopilot adapt --progress json`."""
 
+PROGRAM = "tinycopilot"
+"""The module that is run."""
 CLOSE_S = 2.0
 SUFFIX = re.compile(r"\.[\w+#-]+")
 
@@ -49,19 +53,10 @@ class Training:
     def start(self, minutes: float) -> None:
         """Begin. Raises UserError where there is nothing to begin with."""
         folders = self._folders()
-        loop = asyncio.get_running_loop()
-
-        def on_loop(function: Any) -> Any:
-            def call(*arguments: Any) -> None:
-                with contextlib.suppress(RuntimeError):  # the loop has ended
-                    loop.call_soon_threadsafe(function, *arguments)
-
-            return call
-
+        on_loop = partial(_on, asyncio.get_running_loop())
+        arguments = self._arguments(folders, minutes)
         try:
-            self._child = Child(
-                "tinycopilot", self._arguments(folders, minutes), on_loop(self._heard), on_loop(self._end)
-            )
+            self._child = Child(PROGRAM, arguments, partial(on_loop, self._heard), partial(on_loop, self._end))
         except OSError as error:
             raise UserError(f"no process could be started to train in ({error.strerror})") from None
         self._is_cancelled, self._last = False, {}
@@ -148,3 +143,9 @@ class Training:
         said = {"state": state, "message": message, **({} if percent is None else {"percentage": percent}), **figures}
         log.log(logging.DEBUG if state == "running" else logging.INFO, "training: %s: %s", state, message)
         self._server.protocol.notify(TRAINING, said)
+
+
+def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
+    """Call it there, from another thread; not any more when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)

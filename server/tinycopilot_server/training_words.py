@@ -19,7 +19,7 @@ def read_line(line: bytes) -> Line | None:
         said = json.loads(line)
     except ValueError:
         return None
-    is_one = isinstance(said, dict) and said.get("stage") in STAGES and isinstance(said.get("share"), int | float)
+    is_one = isinstance(said, dict) and str(said.get("stage")) in STAGES and isinstance(said.get("share"), int | float)
     return said if is_one else None
 
 

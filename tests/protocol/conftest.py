@@ -67,6 +67,7 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         wait: bool = True,
         folders: Sequence[Path] = (),
         watches: bool = False,
+        shows_progress: bool = False,
         program: Sequence[str] = ("-m", "tinycopilot_server"),
     ) -> Editor:
         client = await ClientServerConfig([sys.executable, *program]).start()
@@ -83,6 +84,7 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
             workspace=types.WorkspaceClientCapabilities(
                 did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=watches)
             ),
+            window=types.WindowClientCapabilities(work_done_progress=shows_progress),
         )
         if options is None:
             options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}

@@ -65,21 +65,19 @@ class Workspace:
         return excerpts
 
 
-def read_workspace(folders: Sequence[str], suffixes: Sequence[str], say: Callable[[str], None]) -> Workspace:
+def read_workspace(folders: Sequence[str], suffixes: Sequence[str]) -> Workspace:
     """Its code, as training reads it. Raises UserError, one line, where there is too little."""
-    roots, texts, left_out = [places.user_path(folder).resolve() for folder in folders], dict[str, str](), LeftOut()
+    roots, texts = [places.user_path(folder).resolve() for folder in folders], dict[str, str]()
     names = dict[str, str]()  # of each path, that in the workspace, which is the same on every machine
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: no folder; name the folders of your project")
         if is_secret_place(root):
             raise UserError(f"{root}: a place for keys and passwords, which is never read; name another folder")
-        found = texts_in(root, suffixes, left_out)
+        found = texts_in(root, suffixes, LeftOut())  # what is left out, training says
         texts |= found
         above = "" if root == roots[0] else f"{root.name}/"
         names |= {path: above + Path(path).relative_to(root).as_posix() for path in found}
-    for line in left_out.lines():
-        say(line)
     by_name = {names[path]: texts[path] for path in texts}
     chosen = set(held_out(by_name))
     paths = [path for path in texts if names[path] in chosen]
@@ -100,14 +98,13 @@ def run_adaptation(
     minutes: float,
     device: str,
     progress: str | None,
-    say: Callable[[str], None],
     answer: Callable[[str], None],
 ) -> None:
     """The whole command. However it ends before its end, the model before stays. Raises UserError."""
     lines = ProgressLines(answer) if progress else None
     if lines:
         lines.say("reading", 0.0)
-    workspace = read_workspace(folders, normalise_suffixes(suffixes), say)
+    workspace = read_workspace(folders, normalise_suffixes(suffixes))
     own = places.workspace_model(str(workspace.folders[0]))
     room = run_folder(own)
     try:
