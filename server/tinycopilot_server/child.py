@@ -57,17 +57,21 @@ class Child:
             for line in output:
                 on_line(line)
         code = self._process.wait()
+        self._close_input()
         with self._errors as errors:
             on_end(code, _last_line(errors))
 
     def stop(self) -> None:
         """Ask it to end; it is killed if that takes too long. Returns at once."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        self._close_input()
         killer = threading.Timer(PATIENCE_S, self._process.kill)
         killer.daemon = True
         killer.start()
+
+    def _close_input(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
 
     def join(self, seconds: float) -> None:
         """Wait until it has ended, so long at most."""
