@@ -25,6 +25,7 @@ examples:
   tinycopilot train                          on the corpus that ships, some minutes
   tinycopilot train --corpus stdlib ~/code --minutes 10   on Python's own library and on yours
   tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3   adapt a model to this folder
+  tinycopilot adapt ~/code/my_project        for this project alone, and only if it is better there
   tinycopilot train --resume                 go on with a run that was stopped
   tinycopilot generate "def main("           what comes next
   tinycopilot eval ~/code                    what would it have saved me there?
@@ -98,6 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 where the processor is good at it")
     _add(train, "--seed", type=_seed, help="of weights and order (default: 0)")
     _add(train, "--tensorboard", metavar="FOLDER", help="write TensorBoard's event files there, too")
+    _add_progress(train)
+
+    fitting = (
+        "Train on a workspace's code, beginning with your model. One file in ten is held out; only if the new model is "
+        "better there, together with what an editor knows of the rest, is it used, in that workspace alone."
+    )
+    adapt = _command(commands, "adapt", _adapt, "train on a folder, and keep it only if it is better there", fitting)
+    adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace, as it is opened in an editor")
+    _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="files that end so (default: py)")
+    _add(adapt, "--exclude", metavar="PATTERN", action="append", help="leave these alone, as a .gitignore names them")
+    _add(adapt, "--minutes", type=_amount, default=5.0, help="how long to train (default: 5)")
+    _add(adapt, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
+    _add_progress(adapt)
 
     conversation = "Continue a prompt, or one prompt after another from standard input, until `quit` or its end."
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
@@ -174,6 +188,12 @@ def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
     parser.add_argument(*spellings, **options)  # type: ignore[arg-type]
 
 
+def _add_progress(parser: argparse.ArgumentParser) -> None:
+    """What a program needs that starts training for its user."""
+    _add(parser, "--progress", choices=("json",), help="one JSON object a line on standard output: how far it is")
+    _add(parser, "--end_with_stdin", action="store_true", help="stop, as Ctrl-C does, when standard input ends")
+
+
 def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
     _add(parser, "--model_path", metavar="FILE", help=f"the model (default: {default})")
     _add(parser, "--tokenizer_path", metavar="FILE", help="its tokenizer (default: the one beside the model)")
@@ -218,11 +238,31 @@ def _port(word: str) -> int:
 
 def _train(arguments: argparse.Namespace) -> None:
     from tinycopilot.training.begin import Request
+    from tinycopilot.training.interrupts import end_with_stdin
     from tinycopilot.training.run import run_training
 
+    if arguments.end_with_stdin:
+        end_with_stdin()
     fields = {field.name for field in dataclasses.fields(Request)}
     asked = {name: value for name, value in vars(arguments).items() if name in fields}
     run_training(Request(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
+
+
+def _adapt(arguments: argparse.Namespace) -> None:
+    from tinycopilot.insight.adapt import run_adaptation
+    from tinycopilot.training.interrupts import end_with_stdin
+
+    if arguments.end_with_stdin:
+        end_with_stdin()
+    run_adaptation(
+        arguments.folders,
+        suffixes=arguments.ext or [".py"],
+        exclude=arguments.exclude or (),
+        minutes=arguments.minutes,
+        device=arguments.device,
+        progress=arguments.progress,
+        answer=lambda text: print(text, flush=True),
+    )
 
 
 def _generate(arguments: argparse.Namespace) -> None:

@@ -32,6 +32,7 @@ class Origin(Enum):
     """Why it is this model that is used, in the user's words."""
 
     GIVEN = "the one that was named"
+    WORKSPACE = "the one that was adapted to this workspace"
     WORKING_FOLDER = "the one in paras/ of this folder"
     USER = "your own"
     SHIPPED = "the one that ships"
@@ -48,20 +49,34 @@ def _pair(folder: Path) -> ModelPaths:
     return ModelPaths(folder / MODEL_NAME, folder / TOKENIZER_NAME)
 
 
+def _user_data() -> Path:
+    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False))
+
+
 def user_models() -> Path:
     """The user's own data folder, as the system has it."""
-    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False)) / "paras"
+    return _user_data() / "paras"
+
+
+def workspace_model(folder: str) -> ModelPaths:
+    """Where the model is kept that was adapted to the workspace `folder`, for that workspace alone."""
+    real = os.path.normcase(os.path.realpath(folder))
+    return _pair(_user_data() / "workspaces" / _digest(real))
+
+
+def _digest(words: str) -> str:
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def user_weights(folder: str, tokenizer_digest: str) -> Path:
     """Where it is kept what was learned in the workspace `folder`, with a model of that tokenizer."""
-    name = hashlib.sha256(f"{folder}\0{tokenizer_digest}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False)) / "weights" / f"{name}.json"
+    name = _digest(f"{folder}\0{tokenizer_digest}")
+    return _user_data() / "weights" / f"{name}.json"
 
 
 def user_statistics() -> Path:
     """Where it is kept how suggestions fared."""
-    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False)) / "statistics.json"
+    return _user_data() / "statistics.json"
 
 
 def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callable[[], ModelPaths]) -> ModelPaths:
@@ -104,27 +119,37 @@ def _model_beside(tokenizer: Path) -> Path:
 
 
 def to_load(
-    model_path: str | None = None, tokenizer_path: str | None = None, *, trust_working_folder: bool = True
+    model_path: str | None = None,
+    tokenizer_path: str | None = None,
+    *,
+    trust_working_folder: bool = True,
+    workspace: str | None = None,
 ) -> ModelPaths:
-    """The model to use: the one given, else paras/ of the working folder, else the user's, else the one that ships.
+    """The model to use: the one given, else the `workspace`'s own, if that is a folder with one, else paras/ of the
+    working folder, else the user's, else the one that ships.
 
     The language server is started in whatever folder was opened and does not trust it: `trust_working_folder=False`.
     """
-    return found(model_path, tokenizer_path, trust_working_folder=trust_working_folder)[0]
+    return found(model_path, tokenizer_path, trust_working_folder=trust_working_folder, workspace=workspace)[0]
 
 
 def found(
-    model_path: str | None = None, tokenizer_path: str | None = None, *, trust_working_folder: bool = True
+    model_path: str | None = None,
+    tokenizer_path: str | None = None,
+    *,
+    trust_working_folder: bool = True,
+    workspace: str | None = None,
 ) -> tuple[ModelPaths, Origin]:
     """The same, and why it is this one."""
     origin = Origin.GIVEN
 
     def choose() -> ModelPaths:
         nonlocal origin
-        folders = [(Origin.WORKING_FOLDER, Path("paras"))] if trust_working_folder else []
-        own = ((why, _pair(folder)) for why, folder in [*folders, (Origin.USER, user_models())])
+        own = [(Origin.WORKSPACE, workspace_model(workspace))] if workspace else []
+        here = [(Origin.WORKING_FOLDER, _pair(Path("paras")))] if trust_working_folder else []
+        pairs = (*own, *here, (Origin.USER, _pair(user_models())))
         shipping = (Origin.SHIPPED, _pair(shipped("paras")))
-        origin, pair = next(((why, pair) for why, pair in own if pair.exist()), shipping)
+        origin, pair = next(((why, pair) for why, pair in pairs if pair.exist()), shipping)
         return pair
 
     return _resolve(model_path, tokenizer_path, choose), origin

@@ -17,11 +17,13 @@ from tinycopilot.files import Patterns
 from tinycopilot_server import status
 from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.documents import Document
+from tinycopilot_server.model_files import ModelFiles, to_use
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.protocol import Framed, Protocol
 from tinycopilot_server.settings import Settings
 from tinycopilot_server.statistics import Statistics
 from tinycopilot_server.status import DISABLED, PAUSED, Status
+from tinycopilot_server.training import Training
 from tinycopilot_server.worker import Worker
 
 LOOPBACK = "127.0.0.1"
@@ -67,6 +69,9 @@ class TinyCopilotServer(LanguageServer):
         self.has_started = False
         """Whether the model is loaded, or being loaded."""
         self._starting: asyncio.Task[None] | None = None
+        self.model_files = ModelFiles(lambda: to_use(self.settings, self.main_folder))
+        self.training = Training(self)
+        self._following: asyncio.Task[str] | None = None
 
     @property
     def status(self) -> Status:
@@ -165,14 +170,19 @@ class TinyCopilotServer(LanguageServer):
         """The same, without waiting for it."""
         self._starting = asyncio.ensure_future(self.start())
 
+    @property
+    def main_folder(self) -> str | None:
+        """The folder that gives the workspace its name: the first."""
+        return next(iter(self.worker.indexer.folders.roots), None)
+
     async def load_model(self) -> None:
         """Tell the client how it goes; without a model the server lives on, and suggests nothing."""
         status.tell(self, "loading")
+        self.model_files.note()
         progress = Progress(self, "tinycopilot: loading the model")
         progress.begin()
-        roots = self.worker.indexer.folders.roots
         try:
-            await self.worker.load(self.settings, roots[0] if roots else None)
+            await self.worker.load(self.settings, self.main_folder)
         except UserError as error:
             status.tell(self, "error", str(error))
         except Exception as error:
@@ -200,10 +210,49 @@ class TinyCopilotServer(LanguageServer):
         self.statistics.save_now_and_then()
 
     def stop(self) -> None:
-        """Stop computing; what was learned and counted is kept. A second time does nothing."""
+        """Stop computing and training; what was learned and counted is kept. A second time does nothing."""
+        self.training.close()
         self.worker.close()
         self.statistics.judge(self._text_of, at_once=True)
         self.statistics.save()
+
+    async def reload_model(self) -> str:
+        """Take up the model as its files are now, while the old one answers; returns what is wrong, or nothing.
+
+        If it is wrong, the old one goes on.
+        """
+        self.model_files.note()
+        try:
+            takes_over = await self.worker.reload(self.settings, self.main_folder)
+        except UserError as error:
+            log.warning("the model before goes on: %s", error)
+            return str(error)
+        except Exception as error:
+            log.exception("the model could not be loaded again; the one before goes on")
+            return f"{error}; the server's log says more"
+        log.info("loaded again: %s", to_use(self.settings, self.main_folder).model)
+        if not takes_over:  # another alphabet: the memory knows nothing yet
+            for document in self.documents.values():
+                document.seen_version = None
+            self.worker.look(None)
+        if self.model_status.state == "error":
+            status.tell(self, "ready")
+        return ""
+
+    def follow_model(self) -> None:
+        """If the model's files have changed on disk, load them. Called when something happens, and not by a clock."""
+        if self.model_status.state != "loading" and self.model_files.have_changed():
+            self._following = asyncio.ensure_future(self.reload_model())
+
+    def reload_soon(self) -> None:
+        """The user has named another model: what is wrong with that is shown."""
+
+        async def reload() -> str:
+            problem = await self.reload_model()
+            status.warn(self, [problem] if problem else [])
+            return problem
+
+        self._following = asyncio.ensure_future(reload())
 
     def shutdown(self) -> None:
         """Whatever the reason."""

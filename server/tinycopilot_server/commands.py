@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from tinycopilot import UserError
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.statistics import in_words
+from tinycopilot_server.training_words import minutes_of
 
 
 def register(server: TinyCopilotServer) -> None:
@@ -60,6 +62,29 @@ def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
 
 ACCEPTED = "tinycopilot.accepted"
 
+
+def train_workspace(server: TinyCopilotServer, *arguments: Any) -> dict[str, Any]:
+    """Train on the open folders, {"minutes": 5} long; `tinycopilot/training` says how it goes, and what it came to."""
+    try:
+        server.training.start(minutes_of(arguments))
+    except UserError as error:
+        status.warn(server, [str(error)])
+        return {"started": False, "message": str(error)}
+    return {"started": True, "message": ""}
+
+
+def cancel_training(server: TinyCopilotServer) -> dict[str, bool]:
+    """Stop that, if it goes on: the model before stays."""
+    return {"cancelled": server.training.cancel()}
+
+
+async def reload_model(server: TinyCopilotServer) -> dict[str, Any]:
+    """Load the model as its files are now."""
+    problem = await server.reload_model()
+    status.warn(server, [problem] if problem else [])
+    return {"reloaded": not problem, "message": problem}
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.pause": pause,
     "tinycopilot.resume": resume,
@@ -67,4 +92,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     ACCEPTED: accepted,
     "tinycopilot.statistics": tell_statistics,
     "tinycopilot.forgetStatistics": forget_statistics,
+    "tinycopilot.trainWorkspace": train_workspace,
+    "tinycopilot.cancelTraining": cancel_training,
+    "tinycopilot.reloadModel": reload_model,
 }

@@ -87,13 +87,8 @@ def _use(server: TinyCopilotServer, new: Settings) -> None:
     if new.max_workspace_chars > old.max_workspace_chars:
         server.show_all_again()
     if server.has_started and (new.model_path, new.tokenizer_path) != (old.model_path, old.tokenizer_path):
-        _use_other_model(server)
+        server.reload_soon()
     if server.is_initialized and new.enabled != old.enabled:
         status.show(server)
         if new.enabled:
             server.start_soon()
-
-
-def _use_other_model(server: TinyCopilotServer) -> None:
-    """The one place where a change of the model's path is answered."""
-    status.inform(server, "another model is set: restart the server to use it")

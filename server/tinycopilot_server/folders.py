@@ -79,6 +79,10 @@ class Folders:
             str(path) for path in paths if path.is_absolute() and path.is_dir() and not is_secret_place(path)
         )
 
+    def forget(self) -> None:
+        """Nothing has been read of them: the next look finds everything. For the thread that looks."""
+        self._known.clear()
+
     def want(self, name: str) -> bool:
         """Look for files with this one's ending, too, if it lies in one of the folders; whether that is news."""
         suffix = Path(name).suffix.lower()
@@ -90,10 +94,6 @@ class Folders:
     def excludes(self, name: str) -> bool:
         """Whether the user wants this file left alone."""
         return self.excluded.match(name, self.roots)
-
-    def forget(self) -> None:
-        """Read everything again at the next look: more of it may fit. For the thread that looks."""
-        self._known.clear()
 
     def changes(
         self,

@@ -107,6 +107,7 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
     if document := server.documents.get(params.text_document.uri):
         document.apply(params.content_changes, params.text_document.version)
         server.debounce.changed()
+        server.follow_model()
     server.count_what_is_due()
 
 

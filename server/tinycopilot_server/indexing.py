@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tinycopilot_server.folders import Folders, Found, place_of
@@ -91,10 +91,13 @@ class Indexer:
             self._is_asked = True
         self._thread.submit(self._look_now)
 
-    def do(self, work: Callable[[], None]) -> None:
-        """Do something else in that thread."""
+    def do(self, work: Callable[[], T]) -> "Future[T]":
+        """Do something else in that thread; when it is closed, nothing any more."""
         if not self._is_closed:
-            self._thread.submit(work)
+            return self._thread.submit(work)
+        nothing: Future[T] = Future()
+        nothing.cancel()
+        return nothing
 
     @contextlib.contextmanager
     def giving_way(self) -> Iterator[None]:

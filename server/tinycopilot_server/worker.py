@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tinycopilot import places
+from tinycopilot import UserError, places
 from tinycopilot.completion.stopping import Suggestion
+from tinycopilot_server import model_files
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.settings import Settings
 
@@ -66,26 +67,58 @@ class Worker:
         """Load model and tokenizer, in the thread, and what was learned in the workspace `folder`. Raises UserError."""
         loop = asyncio.get_running_loop()
         self._remembers = settings.max_workspace_chars > 0
-        self._completer = await loop.run_in_executor(self._thread, self._load, settings, folder)
+        self._completer, self._weights_file = await loop.run_in_executor(
+            self._thread, partial(self._load, settings, folder, is_first=True)
+        )
 
-    def _load(self, settings: Settings, folder: str | None) -> "Completer":
+    async def reload(self, settings: Settings, folder: str | None = None) -> bool:
+        """Load them again, in another thread, and let the new model take over between two questions.
+
+        Returns whether it took over all that is known of the workspace: if its alphabet is another one, the memory
+        begins anew, and is to be shown everything again. Raises UserError, and then the old one goes on.
+        """
+        loop = asyncio.get_running_loop()
+        new = await loop.run_in_executor(None, partial(self._load, settings, folder, is_first=False))
+        # By way of the indexer's thread: what it has begun with one memory it does not finish with another.
+        return await asyncio.wrap_future(self.indexer.do(partial(self._replace, *new)))
+
+    def _replace(self, completer: "Completer", weights_file: Path | None) -> bool:
+        """In the indexer's thread."""
+        takes_over = self._thread.submit(self._take_over, completer, weights_file).result()
+        if not takes_over:
+            self.indexer.folders.forget()
+        return takes_over
+
+    def _take_over(self, completer: "Completer", weights_file: Path | None) -> bool:
+        """In the thread."""
+        old = self._completer
+        takes_over = old is not None and completer.take_over(old)
+        if old is not None and not takes_over and not self._is_saved:
+            self.indexer.do(self._saving(old))
+        self._completer, self._weights_file = completer, weights_file
+        self._n_told += 1  # answers of the old one do not count any more
+        return takes_over
+
+    def _load(self, settings: Settings, folder: str | None, *, is_first: bool) -> "tuple[Completer, Path | None]":
+        """The Completer, and where it is kept what the workspace teaches it.
+
+        The workspace's own model is no more than a help: if it is not sound, at first another one is taken.
+        """
         from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (brings PyTorch: not on the loop)
 
-        paths = places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False)
-        completer = Completer.load(paths, settings.completer, settings.max_workspace_chars)
+        paths, others = model_files.to_use(settings, folder), model_files.to_use(settings, None)
+        try:
+            completer = Completer.load(paths, settings.completer, settings.max_workspace_chars)
+        except UserError as error:
+            if paths == others or not is_first:
+                raise
+            log.warning("%s: the workspace's own model is not used", error)
+            completer = Completer.load(others, settings.completer, settings.max_workspace_chars)
         completer.warm_up()
-        if folder is not None:
-            self._weights_file = places.user_weights(folder, completer.tokenizer.digest)
+        weights_file = places.user_weights(folder, completer.tokenizer.digest) if folder is not None else None
         if self._remembers:
-            self._recall_weights(completer)
-        return completer
-
-    def _recall_weights(self, completer: "Completer") -> None:
-        """In the thread: what was learned in this workspace before."""
-        from tinycopilot.completion import weights  # noqa: PLC0415 (see _load)
-
-        if self._weights_file is not None:
-            completer.workspace.mixture = weights.load(self._weights_file, completer.tokenizer.digest)
+            _recall_weights(completer, weights_file)
+        return completer, weights_file
 
     def configure(self, settings: Settings) -> None:
         """Complete and remember by these settings from now on, but for the model's paths, which `load` takes."""
@@ -100,7 +133,7 @@ class Worker:
         is_more = settings.max_workspace_chars > memory.max_chars
         memory.limit(settings.max_workspace_chars)
         if began_to_remember:
-            self._recall_weights(completer)
+            _recall_weights(completer, self._weights_file)
         if is_more:
             self.indexer.do(self.indexer.folders.forget)
             self.indexer.look(None)
@@ -258,3 +291,11 @@ class Worker:
                 self._thread.submit(lambda: self._is_saved or self._saving(completer)()).result(CLOSE_S)
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _recall_weights(completer: "Completer", weights_file: Path | None) -> None:
+    """What was learned in this workspace before."""
+    from tinycopilot.completion import weights  # noqa: PLC0415 (see Worker._load)
+
+    if weights_file is not None:
+        completer.workspace.mixture = weights.load(weights_file, completer.tokenizer.digest)

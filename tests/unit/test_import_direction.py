@@ -28,6 +28,7 @@ HOUSE = {
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
         *("tinycopilot.completion", "tinycopilot.model", "torch"),  # bench asks the network itself
+        "rich",  # adapt trains, on a console
     },
     "tinycopilot.play": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),

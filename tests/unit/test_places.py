@@ -113,3 +113,19 @@ def test_each_workspace_and_tokenizer_has_weights_of_its_own(home_of_its_own: Pa
     assert len(paths) == 6
     assert all(home_of_its_own in path.parents and path.suffix == ".json" for path in paths)
     assert places.user_weights("/a", "1") in paths
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_workspaces_own_model_comes_before_the_users_and_after_the_one_given(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    own = places.workspace_model(str(folder))
+    users = make(places.user_models())
+    assert places.to_load(workspace=str(folder)) == users
+    make(own.model.parent)
+    assert places.to_load(workspace=str(folder)) == own
+    assert places.to_load("m.pth", workspace=str(folder)).model == Path("m.pth")
+    assert places.to_load(workspace=str(tmp_path)) == places.to_load() == users
+    (tmp_path / "link").symlink_to(folder)
+    assert places.workspace_model(str(tmp_path / "link")) == own
+    assert places.workspace_model(str(folder / ".." / "project")) == own

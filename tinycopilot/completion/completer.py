@@ -74,6 +74,18 @@ class Completer:
         if settings != self.settings:
             self.settings, self._shown, self._current, self._found_ahead = settings, None, None, FoundAhead()
 
+    def take_over(self, other: "Completer") -> bool:
+        """Know from now on what `other` knows, which is then given up; False if its network reads other characters.
+
+        The memory, and how far it is to be trusted, have to do with the characters alone. Who types along a suggestion
+        of the other one is shown the rest of it.
+        """
+        if self.tokenizer.alphabet != other.tokenizer.alphabet:
+            return False
+        self.workspace, self._keys = other.workspace, other._keys
+        self._shown, self._current = other._shown, other._current
+        return True
+
     def warm_up(self) -> None:
         """Read a little: the first time is slow, and here nobody waits for it."""
         text = "import os\n"

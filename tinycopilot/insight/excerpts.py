@@ -28,7 +28,7 @@ def from_paths(
     if not texts:
         raise UserError(f"nothing to replay: no text with {' '.join(suffixes)} there; name files, or other --ext")
     excerpts = []
-    for (name, text), n in zip(texts.items(), _shares(texts, n_chars), strict=True):
+    for (name, text), n in zip(texts.items(), shares(texts, n_chars), strict=True):
         first = (len(text) - n) // 2
         excerpts.append(Excerpt(name, text, first, first + n, folders[name]))
     return excerpts, left_out.lines()
@@ -40,7 +40,7 @@ def texts_in(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> dict[s
     return {str(folder / name): text for name, text in found}
 
 
-def _shares(texts: dict[str, str], n_chars: int) -> list[int]:
+def shares(texts: dict[str, str], n_chars: int) -> list[int]:
     """How much of each text is taken: the same of all, but all of those that are shorter; at least one character."""
     shares = dict.fromkeys(texts, 0)
     left = n_chars

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,12 @@ class Request:
     resume: bool = False
     tensorboard: str | None = None
     """A folder for event files."""
+    progress: str | None = None
+    """`json`: say on standard output how far it is (progress_lines.py)."""
+    without: frozenset[Path] = frozenset()
+    """Files that are not learned from, though they lie in the corpus's folders."""
+    looks_elsewhere: bool = True
+    """Whether it is measured what a model that is adapted forgets of other text."""
     command: str = "tinycopilot train"
     """The whole command, as it was typed."""
 
@@ -115,10 +121,10 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     """A new run. Raises UserError, with everything left as it was."""
     asked = request.asked()
     init = _load_init(asked["init"])
-    corpus = crew.answer(lambda: _prepare(asked, folder))
+    corpus = crew.answer(lambda: _prepare(asked, folder, request.without))
     for line in corpus.left_out:
         say(line)
-    own = corpus if crew.leads or crew.local_rank else _own_copy(corpus, asked, folder)
+    own = corpus if crew.leads or crew.local_rank else _own_copy(corpus, asked, folder, request.without)
     if not crew.agrees(own.digest):
         raise UserError("the processes of this run do not have the same text; give all machines the same corpus")
     tokenizer = init[1] if init else SimpleTokenizer.of_common(corpus.train.counts())
@@ -135,7 +141,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         smallest = min(stage.batch for stage in stages)
         raise UserError(f"{crew.world} processes cannot share {smallest} windows; take a number that divides those")
     plan = Plan.over((asked["epochs"] or 0) * len(corpus.train), stages)
-    facts = crew.answer(lambda: _before(init, corpus, asked, folder))
+    facts = crew.answer(lambda: _before(init, corpus, folder, looks_elsewhere=_looks_elsewhere(request, asked)))
     run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
@@ -150,24 +156,24 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     return run
 
 
-def _prepare(asked: dict[str, Any], folder: Path) -> Corpus:
+def _prepare(asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private,
         (folder / ".gitignore").write_text("*\n")  # and nothing for a repository
-        return prepare_corpus(asked["corpus"], folder, asked["ext"])
+        return prepare_corpus(asked["corpus"], folder, asked["ext"], without)
     except OSError as error:
         raise UserError(
             f"{folder}: the text cannot be copied there ({error.strerror}); make room, or give another --model_path"
         ) from None
 
 
-def _own_copy(corpus: Corpus, asked: dict[str, Any], folder: Path) -> Corpus:
+def _own_copy(corpus: Corpus, asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:
     """The text in `folder` if it is that of the process that leads, else this machine's own, which should be."""
     with contextlib.suppress(UserError):
         own = open_corpus(folder)
         if own.digest == corpus.digest:
             return own
-    return _prepare(asked, folder)
+    return _prepare(asked, folder, without)
 
 
 def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
@@ -198,18 +204,20 @@ def new_learner(run: Run, device: torch.device, crew: Team, state: dict[str, Any
     return learner
 
 
-def _before(
-    init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, asked: dict[str, Any], folder: Path
-) -> dict[str, float]:
-    """Bits per character of a model that is to be adapted, on the held-out text and on text from elsewhere.
+def _looks_elsewhere(request: Request, asked: dict[str, Any]) -> bool:
+    """Elsewhere is the standard library, unless it is learned from now."""
+    return request.looks_elsewhere and "stdlib" not in asked["corpus"]
 
-    That is the standard library, unless it is learned from now.
-    """
+
+def _before(
+    init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, folder: Path, *, looks_elsewhere: bool
+) -> dict[str, float]:
+    """Bits per character of a model that is to be adapted, on the held-out text and on text from elsewhere."""
     if init is None:
         return {}
     model, tokenizer = init
     bits = {"held_out_before": bits_per_char(model, ids_of(corpus.held_out, tokenizer))}
-    if "stdlib" not in asked["corpus"]:
+    if looks_elsewhere:
         elsewhere = prepare_corpus(["stdlib"], folder / ELSEWHERE).held_out
         bits["elsewhere_before"] = bits_per_char(model, ids_of(elsewhere, tokenizer, ELSEWHERE_CHARS))
     return bits

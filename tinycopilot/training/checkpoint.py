@@ -85,8 +85,10 @@ def way_out(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
     """`folder`, made if need be, is this process's alone. Raises UserError where another run goes on there.
+
+    `has_a_choice`: whether its user could have named another one.
 
     Of a run that was not begun in the end, nothing stays behind.
     """
@@ -95,9 +97,11 @@ def held(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / "lock", timeout=0)
         lock.acquire()
     except Timeout:
-        raise UserError(f"{folder}: another run goes on here; wait for it, or give another --model_path") from None
+        otherwise = ", or give another --model_path" if has_a_choice else ""
+        raise UserError(f"{folder}: another run goes on here; wait for it{otherwise}") from None
     except OSError as error:
-        raise UserError(f"{folder}: no run can be kept there ({error.strerror}); give another --model_path") from None
+        otherwise = "give another --model_path" if has_a_choice else "make room there, or let it be written to"
+        raise UserError(f"{folder}: no run can be kept there ({error.strerror}); {otherwise}") from None
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import hashlib
 import heapq
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,12 @@ class Corpus:
         return len(self.held_out)
 
 
-def prepare_corpus(names: Sequence[str], folder: Path, suffixes: Sequence[str] = (".py",)) -> Corpus:
+def prepare_corpus(
+    names: Sequence[str], folder: Path, suffixes: Sequence[str] = (".py",), without: Collection[Path] = ()
+) -> Corpus:
     """Read what `names` stand for (see sources.py) once, each text once, split it for good, and store it in `folder`.
+
+    Of folders, the files `without` are left out.
 
     Raises UserError, one line, where there is nothing to learn from, and OSError where `folder` cannot be written,
     such as on a full disk; nothing half written stays behind.
@@ -68,7 +72,7 @@ def prepare_corpus(names: Sequence[str], folder: Path, suffixes: Sequence[str] =
         digest = hashlib.sha256()
         with TextWriter(folder / TRAIN_NAME, digest) as train:
             split = _Split(train)
-            for text_digest, document in _each_once(names, suffixes, left_out):
+            for text_digest, document in _each_once(names, suffixes, left_out, without):
                 split.add(text_digest, document)
             held_out_documents = split.finish()
         with TextWriter(folder / HELD_OUT_NAME, digest) as held_out:
@@ -121,12 +125,14 @@ def corpus_label(names: Sequence[str]) -> str:
     return " + ".join(os.path.basename(os.path.normpath(name)) or name for name in names)  # noqa: PTH119
 
 
-def _each_once(names: Sequence[str], suffixes: Sequence[str], left_out: LeftOut) -> Iterator[tuple[bytes, str]]:
+def _each_once(
+    names: Sequence[str], suffixes: Sequence[str], left_out: LeftOut, without: Collection[Path]
+) -> Iterator[tuple[bytes, str]]:
     """The documents of all names, each with its text's digest, without those whose text was there before."""
     seen = _Seen()
     for name in names:
         of_this_name = LeftOut()
-        for document_name, text in documents(name, suffixes, of_this_name):
+        for document_name, text in documents(name, suffixes, of_this_name, without):
             digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
             if seen.add(digest):
                 yield digest, text

@@ -59,7 +59,7 @@ def hand_over(
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)
-    facts |= _provenance(run, log, model.device, world)
+    facts |= provenance(run, log, model.device, world)
     kept = save_pair(paths, model, run.tokenizer, facts)
     finish()
     for line in _closing(paths, log, facts):
@@ -82,7 +82,7 @@ def _after(model: TinyGPT, run: Run) -> dict[str, float]:
     return {"elsewhere_bits": bits_per_char(model, ids_of(text, run.tokenizer, ELSEWHERE_CHARS))}
 
 
-def _provenance(run: Run, log: TrainLog, device: torch.device, world: int) -> dict[str, Any]:
+def provenance(run: Run, log: TrainLog, device: torch.device, world: int) -> dict[str, Any]:
     """How the model came about, stored with it: plain values, and no path of the user's."""
     speed = log.chars_per_second
     return {

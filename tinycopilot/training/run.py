@@ -1,31 +1,34 @@
-"""The command `train`: begin or go on, learn, hand over."""
+"""The command `train`: begin or go on, learn, hand over; and the same without a file of it left, for `adapt`."""
 
 import contextlib
 import dataclasses
 import shutil
-import signal
-import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from tinycopilot import places
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.begin import Request, begin, go_on, make_room, new_learner
 from tinycopilot.training.checkpoint import Checkpoints, Run, can_go_on, run_folder, way_on, way_out
 from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import Team, team
+from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
-from tinycopilot.training.outcome import hand_over
+from tinycopilot.training.outcome import hand_over, provenance
 from tinycopilot.training.pace import settled
 from tinycopilot.training.progress import TerminalProgress
+from tinycopilot.training.progress_lines import ProgressLines
 from tinycopilot.training.recipe import Plan
 from tinycopilot.training.tensorboard import TensorBoardObserver
 from tinycopilot.training.trainer import DivergedError, train
@@ -45,6 +48,10 @@ def run_training(request: Request) -> ModelPaths:
         stack.enter_context(ended_as_interrupted())
         console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not crew.leads)
         observers: list[Observer] = []
+        lines = ProgressLines() if crew.leads and request.progress else None
+        if lines:
+            lines.say("reading", 0.0)
+            observers.append(lines)
         if crew.leads and request.tensorboard:
             observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(request.tensorboard)))))
         state = None
@@ -55,13 +62,35 @@ def run_training(request: Request) -> ModelPaths:
             run = begin(request, folder, device, crew, console.print)
         learner = new_learner(run, device, crew, state)
         checkpoints = Checkpoints(folder, run, learner.snapshot(), console.print)
+        if lines:
+            lines.begins(run.plan, learner.log.n_chars)
         with stoppable(checkpoints, paths, console, crew):
             run = learn(learner, run, device, crew, console, [*observers, checkpoints])
             if crew.leads:
                 hand_over(learner, run, request.command, paths, in_use, crew.world, console.print, checkpoints.finish)
         if crew.agrees("done") and crew.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
+        if lines:
+            lines.say("done", 1.0, bits=learner.log.held_out_bits, model=str(paths.model))
     return paths
+
+
+def train_apart(
+    request: Request, folder: Path, lines: ProgressLines | None, console: Console
+) -> tuple[TinyGPT, SimpleTokenizer, dict[str, Any]]:
+    """Train with nothing but the text kept, in `folder`, and nothing saved: a run of minutes, lost when it is stopped.
+
+    Returns the network, on the processor, its tokenizer, and how it came about. Raises UserError.
+    """
+    device, crew = choose_device(request.device), Team()
+    run = begin(request, folder, device, crew, console.print)
+    learner = new_learner(run, device, crew)
+    if lines:
+        lines.begins(run.plan)
+    run = learn(learner, run, device, crew, console, [lines] if lines else [])
+    learner.log.held_out_bits = learner.best_bits
+    facts = run.facts | provenance(run, learner.log, device, crew.world)
+    return learner.result().cpu(), run.tokenizer, facts
 
 
 def learn(
@@ -109,34 +138,3 @@ def stoppable(checkpoints: Checkpoints, paths: ModelPaths, console: Console, cre
                 step = checkpoints.written_step
                 console.print(f"stopped after step {step:,}: nothing is lost; go on with: {way_on(paths)}")
         raise
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not keep the first one from being seen to."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def ended_as_interrupted() -> Iterator[None]:
-    """A request to end (SIGTERM: a system that shuts down, torchrun) stops a run as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

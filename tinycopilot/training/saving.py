@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +35,42 @@ def save_pair(
     Raises UserError where they cannot be written: then what was there is untouched, and the new pair is saved in the
     system's folder for temporary files if it can be, so that a training run is not lost to a full disk.
     """
-    new = ModelPaths(*(path.with_name(f".{path.name}.new") for path in (paths.model, paths.tokenizer)))
     try:
-        _write_pair(new, model, tokenizer, training)
-        kept = places.keep_old(paths)
-        new.tokenizer.replace(paths.tokenizer)
-        new.model.replace(paths.model)
-        return kept
+        return replace_pair(paths, model, tokenizer, training, before=lambda: places.keep_old(paths))
     except OSError as error:
         problem = f"{paths.model}: the model could not be saved ({error.strerror}); what was there before is unchanged"
-    finally:
-        with contextlib.suppress(OSError):
-            new.model.unlink(missing_ok=True)
-            new.tokenizer.unlink(missing_ok=True)
     try:
         folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
         _write_pair(ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME), model, tokenizer, training)
     except OSError:
         raise UserError(f"{problem}; make room on the disk, and save it with --resume") from None
     raise UserError(f"{problem}; the new one is in {folder}: make room, and move it")
+
+
+def replace_pair(
+    paths: ModelPaths,
+    model: TinyGPT,
+    tokenizer: SimpleTokenizer,
+    training: dict[str, Any],
+    before: Callable[[], ModelPaths | None] = lambda: None,
+) -> ModelPaths | None:
+    """Save both files, and keep nothing of what they replace. Raises OSError; then what was there is untouched.
+
+    When they are written, and only have to be moved, `before` is called; what it says is returned. The tokenizer comes
+    first, then the model, which names the tokenizer's digest: whoever reads both in between sees that they do not
+    match, or, where the tokenizer is the one before, the old model.
+    """
+    new = ModelPaths(*(path.with_name(f".{path.name}.new") for path in (paths.model, paths.tokenizer)))
+    try:
+        _write_pair(new, model, tokenizer, training)
+        said = before()
+        new.tokenizer.replace(paths.tokenizer)
+        new.model.replace(paths.model)
+        return said
+    finally:
+        with contextlib.suppress(OSError):
+            new.model.unlink(missing_ok=True)
+            new.tokenizer.unlink(missing_ok=True)
 
 
 def _write_pair(paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]) -> None:

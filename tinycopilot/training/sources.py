@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
@@ -41,14 +41,16 @@ Document = tuple[str, str]
 """A document's name, as the user is told it, and its text."""
 
 
-def documents(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[Document]:
-    """The documents that `name` stands for; `suffixes` say which files of a folder are meant.
+def documents(
+    name: str, suffixes: Sequence[str], left_out: LeftOut, without: Collection[Path] = ()
+) -> Iterator[Document]:
+    """The documents that `name` stands for; `suffixes` say which files of a folder are meant, but for those `without`.
 
     Raises UserError, one line, where there are none.
     """
     path = user_path(name)
     n_documents = 0
-    for document in _candidates(name, path, suffixes, left_out):
+    for document in _candidates(name, path, suffixes, left_out, without):
         if document[1].strip():
             n_documents += 1
             yield document
@@ -58,10 +60,13 @@ def documents(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
         raise UserError(f"{name}: {_why_nothing(suffixes, left_out)}")
 
 
-def _candidates(name: str, path: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[Document]:
+def _candidates(
+    name: str, path: Path, suffixes: Sequence[str], left_out: LeftOut, without: Collection[Path]
+) -> Iterator[Document]:
     """What there is under this name, the empty included. A path that exists is that path, whatever it is called."""
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir and Path.exists raise where a folder may not be read)
-        return read_written(source_files(path, suffixes, left_out), path, left_out)
+        files = (file for file in source_files(path, suffixes, left_out) if file not in without)
+        return read_written(files, path, left_out)
     if os.path.exists(path):  # noqa: PTH110
         return _named_file(path)
     if name == "stdlib":

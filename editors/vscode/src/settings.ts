@@ -18,7 +18,7 @@ const SERVER_KEYS = Object.keys(contributes.configuration.properties)
   .filter(key => key !== 'serverCommand');
 
 /** For these there must be another server, or none; of the others, the one that runs is told. */
-export const RESTARTING = ['enabled', 'serverCommand', 'languages', 'modelPath', 'tokenizerPath']
+export const RESTARTING = ['enabled', 'serverCommand', 'languages']
   .map(key => `tinycopilot.${key}`);
 
 export function readSettings(): Settings {

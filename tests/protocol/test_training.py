@@ -1,0 +1,294 @@
+"""A real server trains on a small folder: from the command to the new model in use, and what can go wrong.
+
+How much is learned in a few seconds is for the clock to say, and so what is learned is given here, where it counts; all
+else is real: the processes, what is held out, measured, saved and loaded. (tests/unit/insight/test_adapt.py trains.)
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsp_editor import Editor, Start, oracle
+from lsprotocol import types
+
+from tinycopilot import places
+from tinycopilot.places import ModelPaths
+from tinycopilot.training.checkpoint import held, run_folder
+
+STRANGE = "ZQXJ"
+"""Nothing that stands in the folder: what follows is for the network alone to say."""
+
+# The server, which runs another program than `python -m tinycopilot`.
+SERVER = """
+from tinycopilot_server import training
+training.PROGRAM = "stand_in"
+from tinycopilot_server.__main__ import main
+main()
+"""
+
+# `python -m tinycopilot`, which learns in no time what MODEL has learned.
+LEARNS_AT_ONCE = """
+import sys
+from pathlib import Path
+from tinycopilot.insight import adapt, comparison
+from tinycopilot.model.gpt import load_pair
+
+def train_apart(request, folder, lines, console):
+    assert request.minutes == 2 and folder.is_dir() and ".env" not in map(str, request.without)
+    lines.say("training", 0.5, bits=1.5, minutes_left=1.0)
+    return *load_pair(Path(MODEL), Path(TOKENIZER)), {}
+
+adapt.train_apart = train_apart
+comparison.Comparison.is_better = IS_BETTER
+from tinycopilot.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture(autouse=True)
+def base(unsure: ModelPaths) -> ModelPaths:
+    """The user's own model: one that has learned nothing."""
+    own = places.user_models()
+    own.mkdir(parents=True)
+    for path in (unsure.model, unsure.tokenizer):
+        shutil.copy(path, own / path.name)
+    return places.to_load(trust_working_folder=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Called like an option, as far as a folder can be."""
+    folder = tmp_path / "-x"
+    folder.mkdir()
+    for i in range(12):
+        names = [f"{a}{b}" for a in "abcdef" for b in "stuvwxyz"]
+        lines = [f"def size_of_{name}_{i}(number):\n    return {i} + number\n\n\n" for name in names]
+        (folder / f"module_{i}.py").write_text("".join(lines))
+    (folder / ".env").write_text("PASSWORD=hunter2\n")
+    return folder
+
+
+class Trainee:
+    """An editor, and what it is told of the training."""
+
+    def __init__(self, editor: Editor) -> None:
+        self.editor = editor
+        self.told = list[Any]()
+        editor.client.feature("tinycopilot/training")(lambda params: self.told.append(params))
+
+    async def train(self, *arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.editor.command("tinycopilot.trainWorkspace", *arguments)
+        return answer
+
+    async def is_told(self, what: Callable[[Any], bool]) -> Any:
+        while not (found := [told for told in self.told if what(told)]):
+            await asyncio.sleep(0.02)
+        return found[0]
+
+    async def ended(self) -> Any:
+        return await self.is_told(lambda told: told.state != "running")
+
+    async def shown(self, part: str) -> str:
+        while not (found := [m.message for m in self.editor.client.messages if part in m.message]):
+            await asyncio.sleep(0.02)
+        return found[0]
+
+    def open(self, folder: Path, text: str) -> None:
+        self.editor.uri = (folder / "new.py").as_uri()
+        self.editor.open(text, self.editor.uri)
+
+
+Begin = Callable[..., Awaitable[Trainee]]
+
+
+@pytest.fixture
+async def begin(start: Start, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
+    """Starts a server; `program` is what it runs to train."""
+
+    async def begin_one(*, program: str = "", options: dict[str, Any] | None = None, **more: Any) -> Trainee:
+        if program:
+            modules = tmp_path / "modules"
+            modules.mkdir()
+            (modules / "stand_in.py").write_text(program)
+            paths = [str(modules), os.environ.get("PYTHONPATH", "")]
+            monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+            more["program"] = ["-c", SERVER]
+        everything = {"minConfidence": 0, "eagerness": 1, "maxChars": 12, "maxLines": 12} | (options or {})
+        return Trainee(await start(**({"folders": [folder], "options": everything} | more)))
+
+    return begin_one
+
+
+def learns(model: ModelPaths, *, is_better: bool) -> str:
+    program = LEARNS_AT_ONCE.replace("TOKENIZER", repr(str(model.tokenizer)))
+    return program.replace("MODEL", repr(str(model.model))).replace("IS_BETTER", str(is_better))
+
+
+def left_behind() -> list[Path]:
+    found = os.walk(places.user_models().parent / "workspaces")  # which may vanish meanwhile
+    return sorted(Path(folder, name) for folder, folders, files in found for name in (*folders, *files))
+
+
+async def test_from_the_command_to_the_new_model_in_use(
+    begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
+) -> None:
+    trainee = await begin(program=learns(saved, is_better=True), shows_progress=True)
+    before = base.model.read_bytes()
+    trainee.open(folder, STRANGE)
+    assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE) != oracle(saved, STRANGE)
+    assert await trainee.train({"minutes": 2}) == {"started": True, "message": ""}
+    assert (await trainee.editor.state("busy")).message == "training on this workspace"
+    assert not (await trainee.train())["started"]  # one at a time
+    ended = await trainee.ended()
+    assert ended.state == "done", ended.message
+    assert ended.better
+    assert ended.files == 1
+    own = places.workspace_model(str(folder))
+    assert ended.model == str(own.model)
+    assert left_behind() == sorted([own.model.parent, own.model, own.tokenizer])  # no text, no checkpoint
+    assert base.model.read_bytes() == before
+    assert own.model.read_bytes() != before
+    assert await trainee.editor.ghost(0, 4) == oracle(saved, STRANGE)
+    assert trainee.editor.statuses[-1].state == "ready"
+    assert (await trainee.shown("bits per character")).endswith("in use")
+    percentages = [told.percentage for told in trainee.told]
+    assert percentages == sorted(percentages)
+    [reports] = trainee.editor.client.progress_reports.values()
+    assert isinstance(reports[0], types.WorkDoneProgressBegin)
+    assert reports[0].cancellable
+    assert isinstance(reports[-1], types.WorkDoneProgressEnd)
+
+
+async def test_one_that_is_not_better_changes_nothing(
+    begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
+) -> None:
+    trainee = await begin(program=learns(saved, is_better=False))
+    trainee.open(folder, STRANGE)
+    assert (await trainee.train({"minutes": 2}))["started"]
+    ended = await trainee.ended()
+    assert (ended.state, ended.better) == ("done", False), ended.message
+    await trainee.shown("not better, the model before stays")
+    assert left_behind() == []
+    assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE)
+
+
+async def really_begin(trainee: Trainee) -> None:
+    """This really trains, or would for some minutes."""
+    trainee.told.clear()
+    assert (await trainee.train({"minutes": 4}))["started"]
+    while not any(path.name == "train.bin" for path in left_behind()):
+        await asyncio.sleep(0.02)
+
+
+async def test_cancelled_half_way_nothing_is_left(begin: Begin) -> None:
+    trainee = await begin(shows_progress=True)
+    assert await trainee.editor.command("tinycopilot.cancelTraining") == {"cancelled": False}
+    await really_begin(trainee)
+    assert await trainee.editor.command("tinycopilot.cancelTraining") == {"cancelled": True}
+    assert (await trainee.ended()).state == "cancelled"
+    assert left_behind() == []
+    assert trainee.editor.statuses[-1].state == "ready"
+    await really_begin(trainee)  # again, and stopped in the editor's progress bar
+    _, token = trainee.editor.client.progress_reports
+    trainee.editor.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
+    assert (await trainee.ended()).state == "cancelled"
+    assert left_behind() == []
+
+
+async def test_it_ends_with_the_server(begin: Begin) -> None:
+    trainee = await begin()
+    await really_begin(trainee)
+    await trainee.editor.client.shutdown_async(None)
+    trainee.editor.has_shut_down = True
+    while left_behind():
+        await asyncio.sleep(0.02)
+
+
+async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, folder: Path) -> None:
+    trainee = await begin()
+
+    async def problem() -> str:
+        assert (await trainee.train())["started"]
+        ended = await trainee.ended()
+        assert ended.state == "failed"
+        assert "\n" not in ended.message
+        trainee.told.clear()
+        return str(ended.message)
+
+    with held(run_folder(places.workspace_model(str(folder)))):
+        assert "another run goes on here; wait for it" in await problem()
+    shutil.rmtree(places.user_models().parent / "workspaces")
+    for path in folder.glob("module_1*.py"):
+        path.unlink()
+    for path in folder.glob("module_*.py"):
+        path.write_text("x = 1\n")
+    assert "too little to learn from" in await problem()
+    await trainee.shown("too little to learn from")
+    assert left_behind() == []
+    assert trainee.editor.statuses[-1].state == "ready"
+
+
+async def test_a_process_that_crashes_changes_nothing(begin: Begin) -> None:
+    trainee = await begin(program="print('warming up', flush=True)\nraise ValueError('it is broken')\n")
+    assert (await trainee.train())["started"]
+    ended = await trainee.ended()
+    assert ended.state == "failed"
+    assert "(exit code 1): ValueError: it is broken; nothing has changed" in ended.message
+
+
+async def test_where_there_is_nothing_to_begin_with(begin: Begin, saved: ModelPaths) -> None:
+    cases: list[tuple[dict[str, Any], Any, str]] = [
+        ({"folders": []}, {}, "no folder is open"),
+        (
+            {"options": {"modelPath": str(saved.model)}},
+            {},
+            "modelPath or tokenizerPath names the model to use, and wins",
+        ),
+        ({"options": {"maxWorkspaceChars": 0}}, {}, "nothing of the workspace is kept"),
+        ({}, {"minutes": "; touch x"}, "minutes must be a number"),
+    ]
+    for more, argument, problem in cases:
+        trainee = await begin(**more)
+        answer = await trainee.train(argument)
+        assert not answer["started"]
+        assert problem in answer["message"]
+        assert problem in await trainee.shown("")
+        assert trainee.told == []
+
+
+async def test_a_model_that_is_replaced_on_disk_is_taken_up(
+    begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
+) -> None:
+    """By itself, when something is typed; half of a new pair is not."""
+    trainee = await begin()
+    trainee.open(folder, STRANGE)
+    old = oracle(base, STRANGE)
+    assert await trainee.editor.ghost(0, 4) == old
+    base.model.write_bytes(saved.model.read_bytes()[:1000])
+    answer = await trainee.editor.command("tinycopilot.reloadModel")
+    assert not answer["reloaded"]
+    assert str(base.model) in answer["message"]
+    await trainee.shown("damaged")
+    assert await trainee.editor.ghost(0, 4) == old
+    shutil.copy(saved.model, base.model)
+    expected, version = oracle(saved, STRANGE), 1
+    while await trainee.editor.ghost(0, 4) != expected:
+        version += 1
+        trainee.editor.change(version, types.TextDocumentContentChangeWholeDocument(STRANGE))
+        await asyncio.sleep(0.05)
+    assert trainee.editor.statuses[-1].state == "ready"
+
+
+async def test_a_workspaces_own_model_that_is_damaged_is_passed_over(
+    begin: Begin, base: ModelPaths, folder: Path
+) -> None:
+    own = places.workspace_model(str(folder))
+    own.model.parent.mkdir(parents=True)
+    own.model.write_text("half a mod")
+    trainee = await begin()
+    trainee.open(folder, STRANGE)
+    assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE)

@@ -1,0 +1,126 @@
+"""A process of the server's: what it says, how it ends, and that nothing of a project is run in it."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tinycopilot_server import child
+from tinycopilot_server.child import NICENESS, Child
+
+PROGRAM = """
+import os, sys, time
+words = sys.argv[1:]
+print("said", *words, flush=True)
+if "nice" in words:
+    print(os.getpriority(os.PRIO_PROCESS, 0), flush=True)
+if "wait" in words:
+    sys.stdin.read()
+    print("cleaned up", flush=True)
+if "stubborn" in words:
+    time.sleep(600)
+if "fail" in words:
+    print("a line", "the last one", "", sep="\\n", file=sys.stderr)
+    sys.exit(3)
+"""
+
+
+class Heard:
+    """What a child said, line by line, and how it ended."""
+
+    def __init__(self) -> None:
+        self.lines = list[str]()
+        self.has_said = threading.Event()
+        self.end: tuple[int, str] | None = None
+
+    def run(self, *arguments: str) -> Child:
+        return Child("program_of_a_test", arguments, self._line, self._end)
+
+    def _line(self, line: bytes) -> None:
+        self.lines.append(line.decode().rstrip())
+        self.has_said.set()
+
+    def _end(self, code: int, last_words: str) -> None:
+        self.end = (code, last_words)
+
+
+@pytest.fixture
+def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heard:
+    (tmp_path / "program_of_a_test.py").write_text(PROGRAM)
+    paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    return Heard()
+
+
+def test_its_lines_and_its_end_are_told(heard: Heard) -> None:
+    heard.run("a b", "$HOME; echo").join(60)
+    assert heard.lines == ["said a b $HOME; echo"]  # no shell
+    assert heard.end == (0, "")
+
+
+def test_the_last_of_its_errors_is_told(heard: Heard) -> None:
+    heard.run("fail").join(60)
+    assert heard.end == (3, "the last one")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it has a priority class")
+def test_it_is_nice(heard: Heard) -> None:
+    heard.run("nice").join(60)
+    assert (
+        int(heard.lines[1]) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS) or int(heard.lines[1]) == NICENESS
+    )
+
+
+def test_it_is_stopped_by_the_end_of_its_input(heard: Heard) -> None:
+    running = heard.run("wait")
+    heard.has_said.wait(60)
+    assert heard.end is None
+    for _ in range(2):
+        running.stop()
+    running.join(60)
+    assert heard.lines[-1] == "cleaned up"
+    assert heard.end == (0, "")
+
+
+def test_one_that_does_not_end_is_killed(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "PATIENCE_S", 0.01)
+    running = heard.run("stubborn")
+    heard.has_said.wait(60)
+    running.stop()
+    running.join(60)
+    assert heard.end is not None
+    assert heard.end[0] != 0
+
+
+@pytest.mark.usefixtures("heard")
+def test_it_ends_with_the_server_that_is_killed(tmp_path: Path) -> None:
+    """The grandchild's output ends when it does, though its parent died without a word."""
+    server = (
+        "import sys; from tinycopilot_server.child import Child\n"
+        "Child('program_of_a_test', ['wait'], lambda line: print(line.decode(), end='', flush=True), print)\n"
+        "sys.stdin.read()"
+    )
+    marker = tmp_path / "cleaned_up"
+    program = PROGRAM.replace('print("cleaned up", flush=True)', f"open({str(marker)!r}, 'w').close(); os._exit(0)")
+    (tmp_path / "program_of_a_test.py").write_text(program)
+    with subprocess.Popen([sys.executable, "-c", server], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
+        assert it.stdout is not None
+        assert it.stdout.readline() == b"said wait\n"
+        it.kill()
+        it.wait()
+    for _ in range(6_000):
+        if marker.exists():
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("it did not end")
+
+
+def test_what_lies_in_the_working_folder_is_not_imported(heard: Heard, in_folder: Path, monkeypatch) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+    assert (in_folder / "program_of_a_test.py").exists()
+    heard.run().join(60)
+    assert heard.lines == []
+    assert heard.end is not None
+    assert "No module named" in heard.end[1]

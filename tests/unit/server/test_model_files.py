@@ -1,0 +1,85 @@
+"""Whether the model's files have changed, told by a look now and then."""
+
+from pathlib import Path
+
+import pytest
+from tinycopilot_server.model_files import EVERY_S, ModelFiles, to_use
+from tinycopilot_server.settings import Settings
+
+from tinycopilot import UserError, places
+from tinycopilot.places import ModelPaths
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        self.now_s += EVERY_S
+        return self.now_s
+
+
+def replace(path: Path, content: str) -> None:
+    new = path.with_name("new")
+    new.write_text(content)
+    new.replace(path)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> ModelPaths:
+    paths = ModelPaths(tmp_path / "tiny_gpt.pth", tmp_path / "tokenizer.pth")
+    paths.model.write_text("model")
+    paths.tokenizer.write_text("tokenizer")
+    return paths
+
+
+def test_a_file_that_is_replaced_is_news_once(paths: ModelPaths) -> None:
+    files = ModelFiles(lambda: paths, Clock())
+    assert not files.have_changed()  # nothing was loaded yet
+    files.note()
+    assert not files.have_changed()
+    replace(paths.model, "other")
+    assert files.have_changed()
+    assert not files.have_changed()
+    paths.tokenizer.unlink()
+    assert files.have_changed()
+    assert not files.have_changed()
+
+
+def test_it_is_not_looked_at_all_the_time(paths: ModelPaths) -> None:
+    clock, looks = Clock(), list[str]()
+
+    def find() -> ModelPaths:
+        looks.append("look")
+        return paths
+
+    files = ModelFiles(find, lambda: clock.now_s)
+    files.note()
+    replace(paths.model, "other")
+    for _ in range(100):
+        assert not files.have_changed()
+    assert len(looks) == 1
+    clock.now_s += EVERY_S
+    assert files.have_changed()
+
+
+def test_another_model_to_use_is_news_too(tmp_path: Path) -> None:
+    folder = str(tmp_path / "project")
+    files = ModelFiles(lambda: to_use(Settings(), folder), Clock())
+    files.note()
+    own = places.workspace_model(folder)
+    own.model.parent.mkdir(parents=True)
+    own.model.write_text("model")
+    assert files.have_changed()
+    assert to_use(Settings(), folder) == own
+    assert to_use(Settings(model_path="/m.pth"), folder).model == Path("/m.pth")
+    assert to_use(Settings(), None).model == places.shipped("paras") / "tiny_gpt.pth"
+
+
+def test_a_path_that_cannot_be_is_no_news_either() -> None:
+    def find() -> ModelPaths:
+        raise UserError("no")
+
+    files = ModelFiles(find, Clock())
+    files.note()
+    assert not files.have_changed()
