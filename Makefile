@@ -21,14 +21,14 @@ help:
 
 .venv/made-for-tests: .venv/made
 	@echo "Installing what the tests need ..."
-	@$(PIP) pytest pytest-lsp pytest-timeout hypothesis build hatchling ruff mypy
+	@$(PIP) pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
 	@touch $@
 
 demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
 test: .venv/made-for-tests test-vscode
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2
 
 # A million messages of a legal editor, a hundred thousand that make no sense, two hundred kills. For less, name it.
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200

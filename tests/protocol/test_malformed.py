@@ -44,7 +44,7 @@ async def start(saved: ModelPaths) -> StdioClient:
 
 async def probe(client: StdioClient, request_id: str) -> Any:
     answer = await asyncio.wait_for(client.request("textDocument/inlineCompletion", PROBED, request_id), WAIT_S)
-    return answer.result["items"]
+    return [(item["insertText"], item["range"]) for item in answer.result["items"]]
 
 
 @pytest.mark.timeout(0)

@@ -158,12 +158,19 @@ async def test_lines_that_only_python_would_split(start: Start, saved: ModelPath
 
 
 BUSY = CompleterSettings(min_confidence=0, max_chars=100_000, max_lines=100_000)
+# Goes on even where nobody can be sure of so many lines.
+BOLD = """
+from tinycopilot.completion import stopping
+from tinycopilot_server.__main__ import main
+stopping.SURE = 0
+main()
+"""
 
 
 @pytest.mark.timeout(30)
 async def test_a_cancelled_request_is_answered_before_the_busy_generation_ends(start: Start) -> None:
     """100,000 characters would take minutes. The answer to the last request shows that the engine is free again."""
-    editor = await start(settings=BUSY)
+    editor = await start(settings=BUSY, program=("-c", BOLD))
     editor.open("x = [")
     future = editor.client.protocol.send_request("textDocument/inlineCompletion", editor.params(0, 5), msg_id="busy")
     await asyncio.sleep(0.2)
@@ -177,7 +184,7 @@ async def test_a_cancelled_request_is_answered_before_the_busy_generation_ends(s
 
 @pytest.mark.timeout(30)
 async def test_a_newer_request_ends_an_older_one_and_both_are_answered(start: Start) -> None:
-    editor = await start(settings=BUSY)
+    editor = await start(settings=BUSY, program=("-c", BOLD))
     editor.open("x = [")
     older = asyncio.create_task(editor.inline(0, 5))
     await asyncio.sleep(0.2)

@@ -1,11 +1,12 @@
 """Settings as clients send them, and what changes with them at once: a real server, over real stdio."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lsp_editor import Editor, Start
+from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
 from tinycopilot.places import ModelPaths
@@ -76,7 +77,7 @@ async def test_what_is_wrong_is_said_once_and_its_default_stands(start: Start, o
         editor.set({"tinycopilot": {"maxLines": 0, "colour": "red"}})
         assert await ghost(editor)
     [message] = [message.message for message in editor.client.messages]
-    assert "maxLines must be a whole number from 1 to 100,000, not 0: using 1" in message
+    assert "maxLines must be a whole number from 1 to 100,000, not 0: using 3" in message
     assert "there is no setting 'colour'" in message
     editor.set({"tinycopilot": {"maxLines": "many"}})
     assert await ghost(editor)
@@ -168,10 +169,22 @@ async def test_a_debounced_question_waits_unless_there_is_a_newer_one(start: Sta
     assert await second == ""
 
 
-async def test_another_model_is_told_to_need_a_restart(start: Start, options: dict[str, Any], tmp_path: Path) -> None:
+async def test_another_model_is_taken_up_and_one_that_is_none_is_not(
+    start: Start, options: dict[str, Any], saved: ModelPaths, unsure: ModelPaths, tmp_path: Path
+) -> None:
     editor = await start(options=options)
     editor.open(CODE)
+    old = await ghost(editor)
     editor.set({"tinycopilot": {"modelPath": str(tmp_path / "other.pth")}})
-    assert await ghost(editor)
+    while not editor.client.messages:
+        await asyncio.sleep(0.01)
     [message] = editor.client.messages
-    assert "restart the server" in message.message
+    assert "there is no model file here" in message.message
+    assert await ghost(editor) == old
+    editor.set({"tinycopilot": {"modelPath": str(unsure.model), "tokenizerPath": str(unsure.tokenizer)}})
+    text, other = "x = f(", oracle(unsure, "x = f(")
+    assert other != oracle(saved, text)
+    for version in itertools.count(2):
+        editor.change(version, types.TextDocumentContentChangeWholeDocument(text + "\n" * (version % 2)))
+        if await editor.ghost(0, len(text)) == other:
+            break
