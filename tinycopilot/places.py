@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -72,6 +72,12 @@ def user_weights(folder: str, tokenizer_digest: str) -> Path:
     """Where it is kept what was learned in the workspace `folder`, with a model of that tokenizer."""
     name = _digest(f"{folder}\0{tokenizer_digest}")
     return _user_data() / "weights" / f"{name}.json"
+
+
+def user_memory(folders: Sequence[str], tokenizer_digest: str) -> Path:
+    """Where it is kept, in the cache folder, what was indexed in a workspace of these folders, in that alphabet."""
+    name = _digest("\0".join((*folders, tokenizer_digest)))
+    return Path(platformdirs.user_cache_dir("tinycopilot", appauthor=False)) / "memory" / f"{name}.memory"
 
 
 def user_statistics() -> Path:

@@ -58,7 +58,9 @@ class TinyCopilotServer(LanguageServer):
         """What is wrong with the settings, as the user knows."""
         self.debounce = Debounce()
         self.statistics = Statistics(places.user_statistics())
-        self.worker = Worker(self.is_open)
+        self.opened = set[str]()
+        """The names of all documents that were ever opened."""
+        self.worker = Worker(self.is_open, self.opened.__contains__)
         self.watches_files = False
         """Whether the client says what changes on disk."""
         self.is_paused = False

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,15 @@ class Folders:
         self.roots = tuple(
             str(path) for path in paths if path.is_absolute() and path.is_dir() and not is_secret_place(path)
         )
+
+    @property
+    def known(self) -> dict[str, tuple[int, int]]:
+        """Of each file that was read: when it was changed, in ns, and its size in bytes. For the thread that looks."""
+        return {name: (changed_ns, n_bytes) for name, (changed_ns, n_bytes) in self._known.items()}
+
+    def remember(self, stamps: Mapping[str, tuple[int, int]]) -> None:
+        """These files were read when they were so: what is as it was is not read again. For the thread that looks."""
+        self._known = {name: list(stamp) for name, stamp in stamps.items()}
 
     def forget(self) -> None:
         """Nothing has been read of them: the next look finds everything. For the thread that looks."""

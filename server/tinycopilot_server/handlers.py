@@ -99,6 +99,7 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
     opened = params.text_document
     document = Document(opened.text, opened.version, server.encoding, document_name(opened.uri), opened.language_id)
     server.documents[opened.uri] = document
+    server.opened.add(document.name)
     server.take_in(document, opened.text)
 
 

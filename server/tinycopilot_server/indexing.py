@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tinycopilot_server.folders import Folders, Found, place_of
+from tinycopilot_server.kept_memory import KeptMemory
 
 if TYPE_CHECKING:
     from tinycopilot.completion.memory import WorkspaceMemory
@@ -69,6 +70,9 @@ class Indexer:
         self.folders = Folders()
         self.new_bar: Callable[[], Bar] = NoBar
         """Makes what shows how a look at everything goes."""
+        self.kept: KeptMemory | None = None
+        """What an earlier session has left; None: nothing is kept."""
+        self._has_looked = False
         self._ask = ask
         self._is_open = is_open
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_be_nice)
@@ -108,6 +112,11 @@ class Indexer:
         finally:
             self._way_is_free.set()
 
+    def forget(self) -> None:
+        """The memory begins anew: so does this. For its thread."""
+        self.folders.forget()
+        self._has_looked = False
+
     def close(self) -> None:
         """Stop at the next file."""
         self._is_closed = True
@@ -135,12 +144,23 @@ class Indexer:
 
     def _bring_in_line(self, within: set[str] | None) -> None:
         since, found = time.perf_counter(), Found()
+        n_remembered = self._recall()
         bar = self.new_bar() if within is None and self.folders.roots else NoBar()
         try:
             self._take_changes(within, found, bar)
         finally:
             bar.end()
-        self._say(within, found, time.perf_counter() - since)
+        self._say(within, found, n_remembered, time.perf_counter() - since)
+        if self.kept is not None:
+            self._pause()
+            self.kept.keep(self._ask, self.folders)
+
+    def _recall(self) -> int:
+        """Before the first look: how many files are known from an earlier session."""
+        if self._has_looked or self.kept is None:
+            return 0
+        self._has_looked = True
+        return self.kept.recall(self._ask, self.folders)
 
     def _take_changes(self, within: set[str] | None, found: Found, bar: Bar) -> None:
         max_chars, is_untidy = self._ask(lambda memory: (memory.max_chars, memory.is_untidy))
@@ -168,8 +188,9 @@ class Indexer:
         settling.sort(max_chars, anew=anew)
         self._ask(lambda memory: memory.finish(settling))
 
-    def _say(self, within: set[str] | None, found: Found, seconds: float) -> None:
-        left_out = list(found.left_out)
+    def _say(self, within: set[str] | None, found: Found, n_remembered: int, seconds: float) -> None:
+        left_out = [f"{n_remembered:,} files were known from before"] if n_remembered else []
+        left_out += found.left_out
         if found.n_passed_over:
             left_out.append(f"left out: {found.n_passed_over:,} files more than fit (maxWorkspaceChars)")
         line = f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"

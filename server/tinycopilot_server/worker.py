@@ -17,6 +17,7 @@ from tinycopilot import UserError, places
 from tinycopilot.completion.stopping import Suggestion
 from tinycopilot_server import model_files
 from tinycopilot_server.indexing import Indexer
+from tinycopilot_server.kept_memory import KeptMemory
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,10 +51,15 @@ class Job:
 class Worker:
     """Answers from the event loop's side; computes in a thread of its own, so that the loop is always free."""
 
-    def __init__(self, is_open: Callable[[str], bool] = lambda _name: False) -> None:
-        """`is_open`: whether the editor has a document of that name."""
+    def __init__(
+        self,
+        is_open: Callable[[str], bool] = lambda _name: False,
+        was_open: Callable[[str], bool] = lambda _name: False,
+    ) -> None:
+        """`is_open`: whether the editor has a document of that name; `was_open`: whether it has ever had one."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="completer")
         self.indexer = Indexer(self._ask_memory, is_open)
+        self._was_open = was_open
         self._completer: Completer | None = None
         self._job: Job | None = None
         self._n_told = 0  # how often the memory was told anything: an answer from before that does not count
@@ -67,9 +73,11 @@ class Worker:
         """Load model and tokenizer, in the thread, and what was learned in the workspace `folder`. Raises UserError."""
         loop = asyncio.get_running_loop()
         self._remembers = settings.max_workspace_chars > 0
-        self._completer, self._weights_file = await loop.run_in_executor(
+        completer, self._weights_file = await loop.run_in_executor(
             self._thread, partial(self._load, settings, folder, is_first=True)
         )
+        self._keep_memory(completer)
+        self._completer = completer
 
     async def reload(self, settings: Settings, folder: str | None = None) -> bool:
         """Load them again, in another thread, and let the new model take over between two questions.
@@ -86,8 +94,15 @@ class Worker:
         """In the indexer's thread."""
         takes_over = self._thread.submit(self._take_over, completer, weights_file).result()
         if not takes_over:
-            self.indexer.folders.forget()
+            self.indexer.forget()
+            self._keep_memory(completer)
         return takes_over
+
+    def _keep_memory(self, completer: "Completer") -> None:
+        """What is indexed is kept between sessions, for this workspace and this alphabet."""
+        folders, digest = self.indexer.folders.roots, completer.tokenizer.digest
+        path = places.user_memory(folders, digest)
+        self.indexer.kept = KeptMemory(path, digest, self._was_open) if folders else None
 
     def _take_over(self, completer: "Completer", weights_file: Path | None) -> bool:
         """In the thread."""

@@ -3,18 +3,21 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from tinycopilot_server import indexing
+from tinycopilot_server import folders, indexing
 from tinycopilot_server.folders import name_of
 from tinycopilot_server.indexing import Indexer
+from tinycopilot_server.kept_memory import KEEP_S, OLD_S, KeptMemory
 
+from tinycopilot.completion import keeping
 from tinycopilot.completion import memory as memory_module
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.memory import WorkspaceMemory, context_of
 
 T = TypeVar("T")
 
@@ -30,6 +33,11 @@ class Desk:
         self.before_each: Callable[[], None] = lambda: None
         self.indexer = Indexer(self.ask, self.open.__contains__)
         self.indexer.folders.set_roots([folder.as_uri()])
+        self.ever_open = set[str]()
+
+    def keep(self, path: Path) -> None:
+        """Between sessions, in that file."""
+        self.indexer.kept = KeptMemory(path, "digest", self.ever_open.__contains__)
 
     def ask(self, function: Callable[[WorkspaceMemory], T]) -> T:
         self.before_each()
@@ -225,3 +233,92 @@ def test_a_bar_shows_how_a_look_at_everything_goes(desk: Desk) -> None:
     desk.before_each = lambda: (_ for _ in ()).throw(OSError("the disk is on fire"))
     desk.look()
     assert bars[2].told == [("end", None)]
+
+
+@pytest.fixture
+def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Desk]]:
+    """The next session: another memory of the same folder. The first has read five files, and kept what it read."""
+    path, desks = tmp_path_factory.mktemp("cache") / "one.memory", list[Desk]()
+
+    def start() -> Desk:
+        desks.append(Desk(desk.folder))
+        desks[-1].keep(path)
+        return desks[-1]
+
+    for i in range(5):
+        desk.write(f"{i}.py", f"a = {i}\n" * (30 + i))
+    desk.keep(path)
+    desk.ever_open.add(desk.write("4.py", "the editor had it\n"))
+    desk.look()
+    assert path.exists()
+    yield start
+    for other in desks:
+        other.indexer.close()
+
+
+def test_what_an_earlier_session_has_read_is_not_read_again(
+    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = again()
+    desk.write("1.py", "b = 1\n", changed_s=2_000)
+    (desk.folder / "2.py").unlink()
+    desk.write("new.py", "b = 2\n")
+    read, read_written = list[str](), folders.read_written
+
+    def note(paths: list[Path], *more: Any) -> Iterator[tuple[str, str]]:
+        read.extend(path.name for path in paths)
+        return read_written(paths, *more)
+
+    monkeypatch.setattr(folders, "read_written", note)
+    with caplog.at_level(logging.INFO):
+        desk.look()
+    assert sorted(read) == ["1.py", "4.py", "new.py"]
+    assert desk.held == {"0.py", "1.py", "3.py", "4.py", "new.py"}
+    assert "4 files were known from before" in caplog.text
+    fresh = Desk(desk.folder)
+    fresh.look()
+    for before in ("a =", "b =", "editor "):
+        context = context_of(desk.memory.alphabet, before), desk.memory.possible()
+        wanted = context_of(fresh.memory.alphabet, before), fresh.memory.possible()
+        numbers = [fresh.memory.alphabet.symbol_of(c) - 1 for c in "\nab =12ehtd"]
+        mine = [desk.memory.alphabet.symbol_of(c) - 1 for c in "\nab =12ehtd"]
+        assert desk.memory.predict(*context)[0][mine] == pytest.approx(fresh.memory.predict(*wanted)[0][numbers])
+    fresh.indexer.close()
+
+
+def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
+    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, saved = again(), list[int]()
+    monkeypatch.setattr(keeping, "save", lambda _path, kept, *_: saved.append(len(kept.stamps)))
+    desk.look()
+    assert saved == []  # it is what the file has, but for one
+    for i in range(20):
+        desk.write(f"more {i}.py", "a = b\n" * 9)
+    desk.look()
+    assert saved == [25]
+    for i in range(20, 60):
+        desk.write(f"more {i}.py", "a = b\n" * 9)
+    desk.look()
+    assert saved == [25]  # it is too soon
+    now = time.monotonic() + KEEP_S
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    desk.look()
+    assert saved == [25, 65]
+
+
+def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk]) -> None:
+    desk = again()
+    assert desk.indexer.kept
+    path = desk.indexer.kept._path
+    old, young = path.with_name("old.memory"), path.with_name("young.memory")
+    for other in (old, young):
+        other.write_text("x")
+    os.utime(old, (time.time() - OLD_S - 1,) * 2)
+    desk.indexer.kept.forget()
+    assert not path.exists()
+    desk.indexer.kept.forget()
+    desk.look()
+    assert "were known" not in str(desk.held)
+    assert path.exists()
+    assert (old.exists(), young.exists()) == (False, True)
