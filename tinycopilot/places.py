@@ -80,6 +80,11 @@ def user_memory(folders: Sequence[str], tokenizer_digest: str) -> Path:
     return Path(platformdirs.user_cache_dir("tinycopilot", appauthor=False)) / "memory" / f"{name}.memory"
 
 
+def user_log() -> Path:
+    """The language server's log, in the folder that the system has for such."""
+    return Path(platformdirs.user_log_dir("tinycopilot", appauthor=False)) / "server.log"
+
+
 def user_statistics() -> Path:
     """Where it is kept how suggestions fared."""
     return _user_data() / "statistics.json"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import sys
 from functools import partial
 from typing import Any, BinaryIO, cast
@@ -17,6 +18,7 @@ from tinycopilot.files import Patterns
 from tinycopilot_server import status
 from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.documents import Document
+from tinycopilot_server.log import begin as begin_log
 from tinycopilot_server.model_files import ModelFiles, to_use
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.protocol import Framed, Protocol
@@ -66,6 +68,10 @@ class TinyCopilotServer(LanguageServer):
         self.is_paused = False
         """Whether the user wants no suggestions for now."""
         self.model_status = Status("loading")
+        self.is_asked = False
+        """Whether the client has ever asked for a suggestion."""
+        self.ahead: asyncio.Future[Any] | None = None
+        """The question that will be asked next, as far as one can tell."""
         self.is_initialized = False
         """Whether the client has said `initialized`, and so may be told something."""
         self.has_started = False
@@ -142,6 +148,19 @@ class TinyCopilotServer(LanguageServer):
             self.take_in(document, document.text)
         self.show_all_again()
         self.worker.look(None)
+
+    def forget_file(self, name: str) -> None:
+        """From now on, until the server is started again, it is left alone, and nothing is known of it."""
+        self.worker.indexer.folders.forgotten.add(name)
+        self.worker.forget_file(name)
+
+    def forget_workspace(self) -> None:
+        """Delete what was indexed and learned here, and the model that was trained on it; remember no more."""
+        self.training.cancel()
+        self.worker.forget_workspace()
+        if self.main_folder is not None:
+            shutil.rmtree(places.workspace_model(self.main_folder).model.parent, ignore_errors=True)
+        self.follow_model()
 
     def show_all_again(self) -> None:
         """The memory may hold more from now on."""
@@ -275,8 +294,7 @@ def serve(*, tcp_port: int | None = None) -> int:
     """
     from tinycopilot_server import commands, handlers  # noqa: PLC0415 (they need the server's class)
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")  # to stderr
-    logging.getLogger("tinycopilot_server").setLevel(logging.INFO)
+    begin_log()
     server = TinyCopilotServer()
     handlers.register(server)
     commands.register(server)

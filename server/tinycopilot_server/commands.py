@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from tinycopilot import UserError
+from lsprotocol import types
+from pygls.capabilities import get_capability
+
+from tinycopilot import UserError, places
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.folders import document_name
 from tinycopilot_server.statistics import in_words
 from tinycopilot_server.training_words import minutes_of
 
@@ -60,6 +64,30 @@ def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
     return tell_statistics(server)
 
 
+def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
+    """Know nothing of a file, which is named by its URI, and leave it alone until the server is started again."""
+    if not arguments or not isinstance(arguments[0], str):
+        status.warn(server, ["forgetFile needs the URI of a file"])
+        return {"forgotten": ""}
+    name = document_name(arguments[0])
+    server.forget_file(name)
+    return {"forgotten": name}
+
+
+def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
+    """Delete what was indexed, learned and trained here, and remember nothing until the server is started again."""
+    server.forget_workspace()
+    return {"forgotten": list(server.worker.indexer.folders.roots)}
+
+
+def open_log(server: TinyCopilotServer) -> dict[str, str]:
+    """Show the log's file, where the client can show a document; its path, anyway."""
+    path = places.user_log()
+    if get_capability(server.client_capabilities, "window.show_document.support"):
+        server.window_show_document(types.ShowDocumentParams(path.as_uri(), take_focus=True))
+    return {"path": str(path)}
+
+
 ACCEPTED = "tinycopilot.accepted"
 
 
@@ -95,4 +123,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.trainWorkspace": train_workspace,
     "tinycopilot.cancelTraining": cancel_training,
     "tinycopilot.reloadModel": reload_model,
+    "tinycopilot.forgetFile": forget_file,
+    "tinycopilot.forgetWorkspace": forget_workspace,
+    "tinycopilot.openLog": open_log,
 }

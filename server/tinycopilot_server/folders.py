@@ -70,6 +70,8 @@ class Folders:
         """How the names of files end that are looked for."""
         self.excluded = Patterns()
         """Files that the user wants left alone."""
+        self.forgotten = set[str]()
+        """Files that the user wants nothing to be known of."""
         self._known: dict[str, list[int]] = {}  # when each file was changed, in ns, and its size in bytes
 
     def set_roots(self, uris: Iterable[str]) -> None:
@@ -102,7 +104,7 @@ class Folders:
 
     def excludes(self, name: str) -> bool:
         """Whether the user wants this file left alone."""
-        return self.excluded.match(name, self.roots)
+        return name in self.forgotten or self.excluded.match(name, self.roots)
 
     def changes(
         self,

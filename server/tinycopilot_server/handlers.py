@@ -14,6 +14,7 @@ from tinycopilot.completion.stopping import Suggestion
 from tinycopilot.completion.where_in_code import where_in_code
 from tinycopilot_server import commands, configuration
 from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.cursor import cursor_after
 from tinycopilot_server.documents import Document
 from tinycopilot_server.folders import document_name
 from tinycopilot_server.positions import to_offset, to_units
@@ -109,7 +110,23 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
         document.apply(params.content_changes, params.text_document.version)
         server.debounce.changed()
         server.follow_model()
+        _ask_ahead(server, params)
     server.count_what_is_due()
+
+
+def _ask_ahead(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
+    """Look for what will be asked next: most clients ask some milliseconds after the change, and then it is there."""
+    cursor = cursor_after(params.content_changes, server.encoding)
+    if cursor is not None and server.is_asked and not server.settings.debounce_ms:
+        asked = types.CompletionParams(types.TextDocumentIdentifier(params.text_document.uri), cursor)
+        server.ahead = asyncio.ensure_future(_ask(server, asked))
+        server.ahead.add_done_callback(_is_of_no_account)
+
+
+def _is_of_no_account(asked: "asyncio.Future[Answer | None]") -> None:
+    """What went wrong will go wrong again for who asks."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
@@ -149,7 +166,7 @@ async def inline_completion(
     is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     if not server.settings.inline or not (is_invoked or await server.debounce.is_quiet(server.settings.debounce_ms)):
         return types.InlineCompletionList(items=[])
-    selected = params.context.selected_completion_info
+    selected, server.is_asked = params.context.selected_completion_info, True
     answer = await _ask(server, params, with_others=is_invoked, selected=selected)
     if answer is None:
         return types.InlineCompletionList(items=[])
@@ -171,6 +188,7 @@ def _accepting(name: str) -> types.Command | None:
 
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:
     """The menu's entries, below all others: the rest of the line, and of the word at the cursor if that is less."""
+    server.is_asked = True
     answer = await _ask(server, params) if server.settings.popup else None
     rest = answer.suggestion.text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():

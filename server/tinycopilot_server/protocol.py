@@ -32,7 +32,7 @@ class Protocol(LanguageServerProtocol):
         try:
             super().handle_message(self._structured(message))
         except JsonRpcException as error:
-            log.info("refused: %s", error)
+            log.info("refused, error %d", error.code)  # its message may quote what was sent
             if is_to_be_answered(message):
                 self.refuse(id_of(message), error)
         except Exception:  # a cancellation of something that is no id, and the like

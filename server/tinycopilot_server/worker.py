@@ -28,6 +28,8 @@ LONG_CHARS = 50_000
 """To sort so many takes longer than a frame: it is done as soon as the document is opened, and not in this thread."""
 SAVE_S = 60.0
 """What was learned is written at most so often, and at the end."""
+GIVE_BACK = 100
+"""After so many answers the C library gives back what it keeps of what was freed: else it comes to 200 MB."""
 CLOSE_S = 2.0
 N_OTHERS = 2
 """So many suggestions besides the best one are found for who asks to see them."""
@@ -65,14 +67,16 @@ class Worker:
         self._n_told = 0  # how often the memory was told anything: an answer from before that does not count
         self._preparing: dict[str, asyncio.Future[None]] = {}
         self._remembers = True  # whether there is to be a memory of more than the document at hand
+        self._is_forgotten = False  # the user wants nothing of this workspace to be remembered
         self._weights_file: Path | None = None
+        self._n_answers = 0
         self._is_saved, self._saved_s = True, -SAVE_S
         self._is_closed = False
 
     async def load(self, settings: Settings, folder: str | None = None) -> None:
         """Load model and tokenizer, in the thread, and what was learned in the workspace `folder`. Raises UserError."""
         loop = asyncio.get_running_loop()
-        self._remembers = settings.max_workspace_chars > 0
+        self._remembers = settings.max_workspace_chars > 0 and not self._is_forgotten
         completer, self._weights_file = await loop.run_in_executor(
             self._thread, partial(self._load, settings, folder, is_first=True)
         )
@@ -137,8 +141,8 @@ class Worker:
 
     def configure(self, settings: Settings) -> None:
         """Complete and remember by these settings from now on, but for the model's paths, which `load` takes."""
-        began = not self._remembers and settings.max_workspace_chars > 0
-        self._remembers = settings.max_workspace_chars > 0
+        wants_to_remember = settings.max_workspace_chars > 0 and not self._is_forgotten
+        began, self._remembers = wants_to_remember and not self._remembers, wants_to_remember
         self._tell(lambda completer: self._configure(completer, settings, began_to_remember=began))
 
     def _configure(self, completer: "Completer", settings: Settings, *, began_to_remember: bool) -> None:
@@ -225,7 +229,6 @@ class Worker:
                     self._thread.submit(self._work_ahead, completer, job)
                 return suggestion
             except Cancelled:
-                log.debug("superseded or cancelled: %s", job.key)
                 return None
             finally:
                 self._see_to_the_rest(completer)
@@ -241,6 +244,9 @@ class Worker:
 
     def _see_to_the_rest(self, completer: "Completer") -> None:
         """What others do in their threads, now and then."""
+        self._n_answers += 1
+        if self._n_answers % GIVE_BACK == 0:
+            self.indexer.do(_give_back)
         if completer.workspace.memory.is_untidy:
             self.indexer.look()
         if not self._is_saved and time.monotonic() - self._saved_s >= SAVE_S:
@@ -264,6 +270,29 @@ class Worker:
     def drop(self, name: str) -> None:
         """A document is not open any more, or must not be held."""
         self._tell(lambda completer: completer.workspace.memory.drop(name))
+
+    def forget_file(self, name: str) -> None:
+        """Nothing of it is held any more, nor kept on disk."""
+        self.drop(name)
+        if (kept := self.indexer.kept) is not None:
+            self.indexer.do(kept.forget)
+
+    def forget_workspace(self) -> None:
+        """All that is known or was learned is given up, here and on disk; nothing is remembered from now on."""
+        self._is_forgotten, self._remembers, self._is_saved = True, False, True
+        # By way of the indexer's thread: what it has begun with one memory it does not finish with another.
+        self.indexer.do(self._forget_all)
+
+    def _forget_all(self) -> None:
+        """In the indexer's thread."""
+        if self._completer is not None:
+            self._thread.submit(self._completer.forget).result()
+        if self.indexer.kept is not None:
+            self.indexer.kept.forget()
+            self.indexer.kept = None
+        if self._weights_file is not None:
+            self._weights_file.unlink(missing_ok=True)
+        log.info("the workspace is forgotten")
 
     def look(self, uris: Iterable[str] | None) -> None:
         """Look at these files and folders, or, if it is None, at all that has changed on disk."""
@@ -306,6 +335,12 @@ class Worker:
                 self._thread.submit(lambda: self._is_saved or self._saving(completer)()).result(CLOSE_S)
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_back() -> None:
+    from tinycopilot.completion.settling import give_back  # noqa: PLC0415 (see Worker._load)
+
+    give_back()
 
 
 def _recall_weights(completer: "Completer", weights_file: Path | None) -> None:

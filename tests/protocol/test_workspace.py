@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,11 @@ Open = Callable[..., Awaitable[Session]]
 @pytest.fixture
 def options(unsure: ModelPaths) -> dict[str, Any]:
     return {"modelPath": str(unsure.model), "minConfidence": 0, "maxChars": 30}
+
+
+@pytest.fixture
+def digest(unsure: ModelPaths) -> str:
+    return SimpleTokenizer.load(unsure.tokenizer).digest
 
 
 @pytest.fixture
@@ -322,3 +327,58 @@ async def test_with_no_characters_nothing_is_learned_or_kept(
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
     assert not weights_file(folder, unsure).parent.exists()
+
+
+async def test_what_was_indexed_is_known_at_once_the_next_time(begin: Open, folder: Path, digest: str) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    [kept] = [path async for path in _until_there(places.user_memory([str(folder)], digest).parent)]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    second = await begin()
+    await second.comes_to_know()
+    (folder / "package" / "animals.py").write_text(naming(OTHER))
+    third = await begin()
+    await third.comes_to_know(OTHER)
+    await third.forgets()
+
+
+async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> None:
+    (folder / "other.py").write_text(naming(OTHER))
+    session = await begin()
+    await session.comes_to_know()
+    await session.comes_to_know(OTHER)
+    forgotten = await session.editor.command("tinycopilot.forgetFile", session.uri("package/animals.py"))
+    assert forgotten == {"forgotten": str(folder / "package" / "animals.py")}
+    await session.forgets()
+    session.open("package/animals.py", naming(NAME))
+    session.say("package/animals.py", "other.py")
+    assert await session.ghost("package/animals.py", naming(NAME) + TYPED) == ""  # it is left alone
+    await session.comes_to_know(OTHER)
+    assert not await session.knows()
+    assert await session.editor.command("tinycopilot.forgetFile") == {"forgotten": ""}
+
+
+async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path, digest: str) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    weights, memory = places.user_weights(str(folder), digest), places.user_memory([str(folder)], digest)
+    [_] = [path async for path in _until_there(memory.parent)]
+    own = places.workspace_model(str(folder))
+    own.model.parent.mkdir(parents=True)
+    own.model.write_text("of this workspace")
+    weights.parent.mkdir(parents=True)
+    weights.write_text("learned here")
+    assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}
+    await session.forgets()
+    session.say("package/animals.py")
+    session.editor.set({"tinycopilot": {"maxWorkspaceChars": 1_000_000}})
+    assert not await session.knows()
+    assert not any(path.exists() for path in (weights, memory, own.model.parent))
+
+
+async def _until_there(folder: Path) -> AsyncIterator[Path]:
+    """What lies in a folder as soon as something does."""
+    while not folder.exists() or not (found := [path for path in folder.iterdir() if path.suffix == ".memory"]):
+        await asyncio.sleep(0.02)
+    for path in found:
+        yield path

@@ -74,6 +74,11 @@ class Completer:
         if settings != self.settings:
             self.settings, self._shown, self._current, self._found_ahead = settings, None, None, FoundAhead()
 
+    def forget(self) -> None:
+        """Nothing is known any more but the network, as in the beginning."""
+        self.workspace = Workspace(self.tokenizer.alphabet, max_chars=self.workspace.memory.max_chars)
+        self._keys, self._shown, self._current, self._found_ahead = Keys(), None, None, FoundAhead()
+
     def take_over(self, other: "Completer") -> bool:
         """Know from now on what `other` knows, which is then given up; False if its network reads other characters.
 

@@ -1,0 +1,99 @@
+"""What is looked for when a document changes, before anybody asks."""
+
+import asyncio
+from collections.abc import Hashable
+
+import pytest
+from lsprotocol import types
+from tinycopilot_server import handlers
+from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.documents import Document
+from tinycopilot_server.settings import Settings
+from tinycopilot_server.worker import Worker
+
+from tinycopilot.completion.stopping import Suggestion
+
+URI = "file:///a.py"
+
+
+class Asked(Worker):
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys = list[Hashable]()
+
+    async def suggest(
+        self, key: Hashable, name: str | None, before: str, after: str, as_if: tuple[str, str] | None = None
+    ) -> Suggestion | None:
+        self.keys.append((key, name, before, after))
+        if before == "fail":
+            raise RuntimeError
+        return Suggestion("ort os", 0.9)
+
+
+class Server(TinyCopilotServer):
+    encoding = "utf-16"  # type: ignore[assignment]
+
+
+def change(version: int, text: str, character: int) -> types.DidChangeTextDocumentParams:
+    here = types.Position(0, character)
+    edit = types.TextDocumentContentChangePartial(types.Range(here, here), text)
+    return types.DidChangeTextDocumentParams(types.VersionedTextDocumentIdentifier(version, URI), [edit])
+
+
+async def ask(server: Server, character: int) -> list[str]:
+    automatic = types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic)
+    identifier = types.TextDocumentIdentifier(URI)
+    params = types.InlineCompletionParams(automatic, identifier, types.Position(0, character))
+    return [str(item.insert_text) for item in (await handlers.inline_completion(server, params)).items]
+
+
+@pytest.fixture
+def server() -> Server:
+    server = Server()
+    server.worker = Asked()
+    server.documents[URI] = Document("im", 1, "utf-16", "/a.py", "python")
+    return server
+
+
+def keys(server: Server) -> list[Hashable]:
+    assert isinstance(server.worker, Asked)
+    return server.worker.keys
+
+
+async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: Server) -> None:
+    assert await ask(server, 2) == ["ort os"]
+    handlers.did_change(server, change(2, "p", 2))
+    await asyncio.sleep(0)
+    assert len(keys(server)) == 2
+    assert await ask(server, 3) == ["ort os"]
+    first, ahead, asked = keys(server)
+    assert first != ahead == asked
+    server.worker.close()
+
+
+async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: Server) -> None:
+    handlers.did_change(server, change(2, "p", 2))
+    await asyncio.sleep(0)
+    server.is_asked = server.is_paused = True
+    handlers.did_change(server, change(3, "o", 3))
+    await asyncio.sleep(0)
+    server.is_paused, server.settings = False, Settings(debounce_ms=5)
+    handlers.did_change(server, change(4, "r", 4))
+    await asyncio.sleep(0)
+    assert keys(server) == []
+    server.worker.close()
+
+
+async def test_what_goes_wrong_is_for_who_asks_to_hear(server: Server, recwarn: pytest.WarningsRecorder) -> None:
+    server.is_asked = True
+    server.documents[URI] = Document("", 1, "utf-16", "/a.py", "python")
+    handlers.did_change(server, change(2, "fail", 0))
+    await asyncio.sleep(0.01)
+    assert server.ahead
+    assert server.ahead.done()
+    with pytest.raises(RuntimeError):
+        await ask(server, 4)
+    server.worker.close()
+    assert not recwarn.list

@@ -1,0 +1,37 @@
+import logging
+import stat
+from collections.abc import Iterator
+
+import pytest
+from tinycopilot_server import log as log_module
+
+from tinycopilot import places
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:]
+    yield
+    for handler in [h for h in root.handlers if h not in before]:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def test_it_rotates_and_is_for_its_users_eyes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "MAX_BYTES", 1_000)
+    log_module.begin()
+    for i in range(100):
+        logging.getLogger("tinycopilot_server.test").info("line %d \ud800", i)
+    files = sorted(places.user_log().parent.iterdir())
+    assert [path.name for path in files] == ["server.log", "server.log.1", "server.log.2"]
+    assert "line 99" in files[0].read_text()
+    for path in files:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.stat().st_size <= 1_000
+
+
+def test_where_there_can_be_no_file_there_is_none() -> None:
+    places.user_log().parent.parent.mkdir(parents=True, exist_ok=True)
+    places.user_log().parent.write_text("a file")
+    log_module.begin()
