@@ -71,8 +71,8 @@ def test_with_its_standard_input_a_process_ends() -> None:
     """As whoever started it goes away; not before."""
     code = (
         "import time; from tinycopilot.training.interrupts import end_with_stdin; end_with_stdin()\n"
-        "print('ready', flush=True)\n"
-        "try:\n  while True: time.sleep(0.01)\nexcept KeyboardInterrupt: print('cleaned up')"
+        "try:\n  print('ready', flush=True)\n  while True: time.sleep(0.01)\n"
+        "except KeyboardInterrupt: print('cleaned up')"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as it:
         assert it.stdout is not None
