@@ -178,7 +178,7 @@ class Completer:
 
     def _taken(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
         """What is shown of that."""
-        suggestion = take(decoded, self.settings, in_code=where_in_code(place.before) == "code")
+        suggestion = take(decoded, self.settings, lambda: where_in_code(place.before) == "code")
         if suggestion is None:
             return None
         text = without_what_follows(suggestion.text, place.before, place.after)

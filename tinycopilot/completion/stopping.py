@@ -1,7 +1,7 @@
 """Where a suggestion ends, and when to stay silent: it must be worth more than it costs to read."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +58,7 @@ class Suggestion:
 
 
 def take(
-    decoded: Iterable[tuple[str, float]], settings: CompleterSettings, *, in_code: bool = True
+    decoded: Iterable[tuple[str, float]], settings: CompleterSettings, in_code: Callable[[], bool] = lambda: True
 ) -> Suggestion | None:
     """Of `decoded`, (character, log-probability) pairs, the beginning that is worth most; None to stay silent.
 
@@ -68,8 +68,8 @@ def take(
         p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (how many characters are passed, on average, beyond the first)
 
     which makes few long suggestions of many scraps, and is silent where nothing is worth more than nothing. It ends
-    with a word or a sign, and, where the cursor is `in_code` and in no string, in none that it has opened. Indentation,
-    which editors write, is worth nothing.
+    with a word or a sign, and, where the cursor is `in_code` (asked only where it matters), in no string that it has
+    opened. Indentation, which editors write, is worth nothing.
     """
     best, most_keys = None, 0.0
     text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
@@ -96,14 +96,14 @@ def is_worth_showing(text: str) -> bool:
     return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
 
 
-def ends_well(text: str, following: str, in_code: bool) -> bool:
+def ends_well(text: str, following: str, in_code: Callable[[], bool]) -> bool:
     """Whether `text` does not end in a blank, nor in the middle of a word that `following` would go on with.
 
     Nor, if it begins `in_code`, in a string.
     """
     last = text[-1:]
     breaks_off = last.isspace() or (_in_word(last) and _in_word(following))
-    return not (breaks_off or (in_code and where_in_code(text) == "string"))
+    return not (breaks_off or (where_in_code(text) == "string" and in_code()))
 
 
 def _is_indentation(text: str) -> bool:

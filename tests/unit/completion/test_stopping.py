@@ -48,7 +48,7 @@ def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected:
 
 def test_in_a_string_it_may_end_in_a_string() -> None:
     for text in ("usage: ", "a'", "doesn't"):
-        suggestion = take(certain(text + " more"), CompleterSettings(max_chars=len(text)), in_code=False)
+        suggestion = take(certain(text + " more"), CompleterSettings(max_chars=len(text)), lambda: False)
         assert suggestion is not None
         assert suggestion.text == text.rstrip()
 
