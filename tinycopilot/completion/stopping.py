@@ -17,6 +17,7 @@ CONFIDENCE_SPAN: Final = 2.5
 """The same for how likely a suggestion must be."""
 SURE: Final = 0.5
 """A suggestion of several lines must be at least so likely, for there is more to read, and it pushes the text down."""
+QUOTES: Final = ("'", '"')
 WAITING_KEYS: Final = 0.3
 """Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
 
@@ -97,12 +98,13 @@ def is_worth_showing(text: str) -> bool:
 
 
 def ends_well(text: str, following: str, in_code: Callable[[], bool]) -> bool:
-    """Whether `text` does not end in a blank, nor in the middle of a word that `following` would go on with.
+    """Whether `text` does not end in a blank, nor in the middle of a word or of quotes that `following` goes on with.
 
     Nor, if it begins `in_code`, in a string.
     """
     last = text[-1:]
-    breaks_off = last.isspace() or (_in_word(last) and _in_word(following))
+    goes_on = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
+    breaks_off = last.isspace() or goes_on
     return not (breaks_off or (where_in_code(text) == "string" and in_code()))
 
 

@@ -35,6 +35,8 @@ def certain(text: str) -> list[tuple[str, float]]:
         ([("w", -1.7), *certain("ord" * 30), ("\n", 0.0)], CompleterSettings(), None),  # 0.18: too unlikely to be right
         (certain('print("a, b")\n'), CompleterSettings(max_chars=8), "print("),  # not 'print("a'
         (certain('print("a, b")\n'), CompleterSettings(), 'print("a, b")'),
+        (certain(':\n    """Say it."""\n    x'), CompleterSettings(max_chars=8), None),  # not ':\n    ""'
+        (certain('x = """a"""\n'), CompleterSettings(), 'x = """a"""'),
         (certain("x == 'don\\'t' or y\n"), CompleterSettings(max_chars=12), "x =="),
         (certain(")\n"), CompleterSettings(), None),  # one character saves nothing
         (certain("   \n"), CompleterSettings(), None),
