@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -382,3 +383,22 @@ async def _until_there(folder: Path) -> AsyncIterator[Path]:
         await asyncio.sleep(0.02)
     for path in found:
         yield path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_nothing_runs_where_nothing_happens(begin: Open) -> None:
+    """At most 20 ms of processor time a minute: here, in three seconds, none that the system would count."""
+    session = await begin(watches=True)
+    await session.comes_to_know()
+    server = session.editor.client._server
+    assert server is not None
+
+    def n_ticks() -> int:  # of 10 ms, mostly
+        fields = Path(f"/proc/{server.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = -1
+    while before != (before := n_ticks()):  # until all that was begun is done
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(3)
+    assert n_ticks() - before <= 1
