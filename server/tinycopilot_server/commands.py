@@ -9,8 +9,8 @@ from pygls.capabilities import get_capability
 from tinycopilot import UserError, places
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.days import in_words
 from tinycopilot_server.folders import document_name
-from tinycopilot_server.statistics import in_words
 from tinycopilot_server.training_words import minutes_of
 
 
