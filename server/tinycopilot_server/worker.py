@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tinycopilot import UserError, places
@@ -18,6 +16,7 @@ from tinycopilot.completion.stopping import Suggestion
 from tinycopilot_server import model_files
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.kept_memory import KeptMemory
+from tinycopilot_server.learned import Learned
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 LONG_CHARS = 50_000
 """To sort so many takes longer than a frame: it is done as soon as the document is opened, and not in this thread."""
-SAVE_S = 60.0
-"""What was learned is written at most so often, and at the end."""
 GIVE_BACK = 100
 """After so many answers the C library gives back what it keeps of what was freed: else it comes to 200 MB."""
 CLOSE_S = 2.0
@@ -68,16 +65,15 @@ class Worker:
         self._preparing: dict[str, asyncio.Future[None]] = {}
         self._remembers = True  # whether there is to be a memory of more than the document at hand
         self._is_forgotten = False  # the user wants nothing of this workspace to be remembered
-        self._weights_file: Path | None = None
+        self._learned = Learned()
         self._n_answers = 0
-        self._is_saved, self._saved_s = True, -SAVE_S
         self._is_closed = False
 
     async def load(self, settings: Settings, folder: str | None = None) -> None:
         """Load model and tokenizer, in the thread, and what was learned in the workspace `folder`. Raises UserError."""
         loop = asyncio.get_running_loop()
         self._remembers = settings.max_workspace_chars > 0 and not self._is_forgotten
-        completer, self._weights_file = await loop.run_in_executor(
+        completer, self._learned = await loop.run_in_executor(
             self._thread, partial(self._load, settings, folder, is_first=True)
         )
         self._keep_memory(completer)
@@ -94,9 +90,9 @@ class Worker:
         # By way of the indexer's thread: what it has begun with one memory it does not finish with another.
         return await asyncio.wrap_future(self.indexer.do(partial(self._replace, *new)))
 
-    def _replace(self, completer: "Completer", weights_file: Path | None) -> bool:
+    def _replace(self, completer: "Completer", learned: Learned) -> bool:
         """In the indexer's thread."""
-        takes_over = self._thread.submit(self._take_over, completer, weights_file).result()
+        takes_over = self._thread.submit(self._take_over, completer, learned).result()
         if not takes_over:
             self.indexer.forget()
             self._keep_memory(completer)
@@ -108,18 +104,20 @@ class Worker:
         path = places.user_memory(folders, digest)
         self.indexer.kept = KeptMemory(path, digest, self._was_open) if folders else None
 
-    def _take_over(self, completer: "Completer", weights_file: Path | None) -> bool:
+    def _take_over(self, completer: "Completer", learned: Learned) -> bool:
         """In the thread."""
         old = self._completer
         takes_over = old is not None and completer.take_over(old)
-        if old is not None and not takes_over and not self._is_saved:
-            self.indexer.do(self._saving(old))
-        self._completer, self._weights_file = completer, weights_file
+        if takes_over:
+            learned.is_saved = self._learned.is_saved
+        elif old is not None and not self._learned.is_saved:
+            self.indexer.do(self._learned.saving(old))
+        self._completer, self._learned = completer, learned
         self._n_told += 1  # answers of the old one do not count any more
         return takes_over
 
-    def _load(self, settings: Settings, folder: str | None, *, is_first: bool) -> "tuple[Completer, Path | None]":
-        """The Completer, and where it is kept what the workspace teaches it.
+    def _load(self, settings: Settings, folder: str | None, *, is_first: bool) -> "tuple[Completer, Learned]":
+        """The Completer, and what the workspace has taught it.
 
         The workspace's own model is no more than a help: if it is not sound, at first another one is taken.
         """
@@ -134,10 +132,10 @@ class Worker:
             log.warning("%s: the workspace's own model is not used", error)
             completer = Completer.load(others, settings.completer, settings.max_workspace_chars)
         completer.warm_up()
-        weights_file = places.user_weights(folder, completer.tokenizer.digest) if folder is not None else None
+        learned = Learned(places.user_weights(folder, completer.tokenizer.digest) if folder is not None else None)
         if self._remembers:
-            _recall_weights(completer, weights_file)
-        return completer, weights_file
+            learned.recall(completer)
+        return completer, learned
 
     def configure(self, settings: Settings) -> None:
         """Complete and remember by these settings from now on, but for the model's paths, which `load` takes."""
@@ -152,7 +150,7 @@ class Worker:
         is_more = settings.max_workspace_chars > memory.max_chars
         memory.limit(settings.max_workspace_chars)
         if began_to_remember:
-            _recall_weights(completer, self._weights_file)
+            self._learned.recall(completer)
         if is_more:
             self.indexer.do(self.indexer.folders.forget)
             self.indexer.look(None)
@@ -220,7 +218,7 @@ class Worker:
 
         with self.indexer.giving_way():
             if name is not None and self._remembers and completer.learn_from_key(before, after, name):
-                self._is_saved = False
+                self._learned.is_saved = False
             try:
                 if as_if is not None:
                     return completer.suggest_as_if(Place(name, before, after), as_if, job.cancelled.is_set)
@@ -249,18 +247,8 @@ class Worker:
             self.indexer.do(_give_back)
         if completer.workspace.memory.is_untidy:
             self.indexer.look()
-        if not self._is_saved and time.monotonic() - self._saved_s >= SAVE_S:
-            self.indexer.do(self._saving(completer))
-
-    def _saving(self, completer: "Completer") -> Callable[[], None]:
-        """Writes, in any thread, what has been learned until now."""
-        from tinycopilot.completion import weights  # noqa: PLC0415 (see _load)
-
-        self._is_saved, self._saved_s = True, time.monotonic()
-        learned, digest = weights.weights_of(completer.workspace.mixture), completer.tokenizer.digest
-        if self._weights_file is None:
-            return lambda: None
-        return partial(weights.save, self._weights_file, learned, digest)
+        if self._learned.is_due:
+            self.indexer.do(self._learned.saving(completer))
 
     def hold(self, name: str, text: str) -> None:
         """An open document is this now."""
@@ -279,7 +267,7 @@ class Worker:
 
     def forget_workspace(self) -> None:
         """All that is known or was learned is given up, here and on disk; nothing is remembered from now on."""
-        self._is_forgotten, self._remembers, self._is_saved = True, False, True
+        self._is_forgotten, self._remembers = True, False
         # By way of the indexer's thread: what it has begun with one memory it does not finish with another.
         self.indexer.do(self._forget_all)
 
@@ -290,8 +278,7 @@ class Worker:
         if self.indexer.kept is not None:
             self.indexer.kept.forget()
             self.indexer.kept = None
-        if self._weights_file is not None:
-            self._weights_file.unlink(missing_ok=True)
+        self._thread.submit(self._learned.forget).result()
         log.info("the workspace is forgotten")
 
     def look(self, uris: Iterable[str] | None) -> None:
@@ -332,7 +319,7 @@ class Worker:
         self.indexer.close()
         if (completer := self._completer) is not None and not self._is_closed:
             with contextlib.suppress(NoAnswer):
-                self._thread.submit(lambda: self._is_saved or self._saving(completer)()).result(CLOSE_S)
+                self._thread.submit(lambda: self._learned.is_saved or self._learned.saving(completer)()).result(CLOSE_S)
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -341,11 +328,3 @@ def _give_back() -> None:
     from tinycopilot.completion.settling import give_back  # noqa: PLC0415 (see Worker._load)
 
     give_back()
-
-
-def _recall_weights(completer: "Completer", weights_file: Path | None) -> None:
-    """What was learned in this workspace before."""
-    from tinycopilot.completion import weights  # noqa: PLC0415 (see Worker._load)
-
-    if weights_file is not None:
-        completer.workspace.mixture = weights.load(weights_file, completer.tokenizer.digest)

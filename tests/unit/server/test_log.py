@@ -1,6 +1,7 @@
 import logging
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tinycopilot_server import log as log_module
@@ -22,13 +23,20 @@ def test_it_rotates_and_is_for_its_users_eyes_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(log_module, "MAX_BYTES", 1_000)
     log_module.begin()
     for i in range(100):
-        logging.getLogger("tinycopilot_server.test").info("line %d \ud800", i)
+        logging.getLogger("tinycopilot_server.test").info("line %d", i)
     files = sorted(places.user_log().parent.iterdir())
     assert [path.name for path in files] == ["server.log", "server.log.1", "server.log.2"]
     assert "line 99" in files[0].read_text()
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.stat().st_size <= 1_000
+
+
+def test_a_file_name_that_is_no_unicode_can_be_logged(tmp_path: Path) -> None:
+    file = log_module.PrivateFile(tmp_path / "log", encoding="utf-8", errors="backslashreplace")
+    file.handle(logging.makeLogRecord({"msg": "\ud800"}))  # by itself: reports of tests cannot hold it
+    file.close()
+    assert (tmp_path / "log").read_text() == "\\ud800\n"
 
 
 def test_where_there_can_be_no_file_there_is_none() -> None:

@@ -1,0 +1,50 @@
+"""What a workspace teaches the mixture, between memory and disk: read with the model, written now and then."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.completer import Completer
+
+SAVE_S = 60.0
+"""It is written at most so often, and at the end."""
+
+
+class Learned:
+    """One workspace's; without a path, nothing is kept. For the thread that owns the Completer."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self.is_saved = True
+        self._saved_s = -SAVE_S
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to write, and it is time."""
+        return not self.is_saved and time.monotonic() - self._saved_s >= SAVE_S
+
+    def recall(self, completer: "Completer") -> None:
+        """Take up what was learned in this workspace before."""
+        from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch; here it has been loaded)
+
+        if self._path is not None:
+            completer.workspace.mixture = weights.load(self._path, completer.tokenizer.digest)
+
+    def saving(self, completer: "Completer") -> Callable[[], None]:
+        """Writes, in any thread, what has been learned until now."""
+        from tinycopilot.completion import weights  # noqa: PLC0415 (see recall)
+
+        self.is_saved, self._saved_s = True, time.monotonic()
+        learned, digest = weights.weights_of(completer.workspace.mixture), completer.tokenizer.digest
+        if self._path is None:
+            return lambda: None
+        return partial(weights.save, self._path, learned, digest)
+
+    def forget(self) -> None:
+        """Delete it."""
+        self.is_saved = True
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
