@@ -110,10 +110,11 @@ class Reader:
     def __init__(self, model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
         self.tokenizer = tokenizer
         self._model = model
+        self._cache = model.new_cache()
         self._start_afresh(0)
 
     def _start_afresh(self, base: int) -> None:
-        self._cache = self._model.new_cache()
+        self._cache.clear()
         self._base = base  # the offset in the text at which reading began
         self._seen = ""  # the characters read since: the cache's positions, one each
 
@@ -172,9 +173,12 @@ class Readers:
         self._readers = dict[str | None, Reader]()  # the one that was used last comes last
 
     def of(self, document: str | None) -> Reader:
-        """The one for this document; of N_READERS others, the one that was not used for longest goes."""
-        reader = self._readers.pop(document, None) or Reader(self._model, self._tokenizer)
+        """The one for this document; if there is none, and N_READERS others, the one that was not used for longest."""
+        if document in self._readers:
+            reader = self._readers.pop(document)
+        elif len(self._readers) < N_READERS:
+            reader = Reader(self._model, self._tokenizer)
+        else:
+            reader = self._readers.pop(next(iter(self._readers)))
         self._readers[document] = reader
-        if len(self._readers) > N_READERS:
-            del self._readers[next(iter(self._readers))]
         return reader

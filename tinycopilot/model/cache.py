@@ -17,6 +17,10 @@ class ConvCache:
         self._rows[:, held + self._n_before : end] = x
         return self._rows[:, held:end]
 
+    def clear(self) -> None:
+        """Nothing is held; before the first position come rows of zeros again."""
+        self._rows[:, : self._n_before] = 0
+
     def slide(self, n: int, kept: int) -> None:
         """Forget the first `n` rows, but for the `n_before` that come before the `kept` ones."""
         kept += self._n_before
@@ -110,6 +114,13 @@ class KVCache:
     def advance(self, n_new: int) -> None:
         """After all layers have appended `n_new` positions."""
         self.length += n_new
+
+    def clear(self) -> None:
+        """As in the beginning: nothing was read. (Cheaper than a new one, which is megabytes of zeros.)"""
+        self.length = self._forgotten = 0
+        for layer in self.layers:
+            for conv in layer.convs:
+                conv.clear()
 
     def can_truncate(self, length: int) -> bool:
         """Whether the window that ends at `length` positions is still held."""

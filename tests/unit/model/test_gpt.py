@@ -76,6 +76,15 @@ def test_taking_back_is_as_if_it_had_never_been_read(model: TinyGPT, lengths: li
         read = read[:left]
 
 
+@pytest.mark.parametrize("n_read", [1, 5, 60])
+def test_a_cleared_cache_is_as_good_as_new(model: TinyGPT, n_read: int) -> None:
+    cache, ids = model.new_cache(), [i % 7 for i in range(n_read)]
+    model.prefill(ids, cache)  # 60: so far that it has slid
+    cache.clear()
+    assert torch.equal(model.prefill([3, 1, 4], cache), model.prefill([3, 1, 4], model.new_cache()))
+    assert cache.length == 3
+
+
 def test_a_cache_says_what_it_cannot_do(model: TinyGPT) -> None:
     cache = model.new_cache()
     with pytest.raises(ValueError, match="at most 8 positions"):
