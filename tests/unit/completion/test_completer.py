@@ -344,7 +344,7 @@ def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
 
     def most_read(name: str, key: str) -> int:
         n_read.clear()
-        completer.suggest("abc" * 50 + name[0] + key, document=name)
+        completer.suggest((name[0] + "bc") * 50 + key, document=name)  # with no beginning in common
         return max(n_read)
 
     assert min(most_read(name, "") for name in names) > 20  # as far as the network reaches
