@@ -44,11 +44,11 @@ export function actionsOf(host: Host): Action[] {
     },
     {
       command: 'tinycopilot.pauseSuggestions', group: 'Suggestions', label: () => '$(debug-pause) Pause suggestions',
-      isOffered: suggests, run: () => host.pause.begin(),
+      isOffered: suggests, run: () => pause(host),
     },
     {
       command: 'tinycopilot.pauseForAnHour', group: 'Suggestions', label: () => '$(watch) Pause for an hour',
-      isOffered: suggests, run: () => host.pause.begin(HOUR_MINUTES),
+      isOffered: suggests, run: () => pause(host, HOUR_MINUTES),
     },
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
@@ -98,6 +98,11 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => true, run: () => host.restart(),
     },
   ];
+}
+
+async function pause(host: Host, minutes?: number): Promise<void> {
+  await host.pause.begin(minutes);
+  await commands.executeCommand('editor.action.inlineSuggest.hide');  // what is shown already would stay
 }
 
 async function toggleLanguage(language: string): Promise<void> {
