@@ -2,7 +2,8 @@
 //
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
-// VS Code (code-server) listens on PORT. A copy of FILE, a short Python file, is opened in a folder of its own, and
+// VS Code (code-server) listens on PORT. Each check has a copy of FILE, a short Python file, in a folder
+// and a window of its own, and
 // TEXT_TO_TYPE goes to its end; more than a word must be suggested there. Each check says in a line that it
 // holds, or why not; the picture SCREENSHOT.png.CHECK.png then shows where. It exits with 1 if any fails.
 // From a fresh clone, at its root, with the server installed in the environment whose bin/ is on the PATH:
@@ -16,19 +17,13 @@
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { openPage } from './vscode_page.mjs';
+import { openPage, startBrowser } from './vscode_page.mjs';
 
 const [port, fileArgument, textToType, screenshot, menuScreenshot] = process.argv.slice(2);
 if (!screenshot) throw new Error('usage: vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]');
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
-const file = join(folder, basename(fileArgument));
 const original = readFileSync(fileArgument, 'utf8');
-const secret = join(folder, '.env');  // start_code_server.sh has it taken for Python: only its name makes it one
-writeFileSync(file, original);
-writeFileSync(secret, original);
-
-const editor = await openPage(port, file);
-const { page } = editor;
+let editor, page;  // of the check that runs
 const press = key => page.keyboard.press(key);
 
 /** Types, and says what is suggested. */
@@ -104,13 +99,13 @@ const CHECKS = {
     await editor.command('tinycopilot: Pause suggestions');
     await editor.state('off');
     await editor.noGhostText('it is paused');
-    await editor.reset(original);
-    await editor.type(textToType);
+    await press('Backspace');
+    await editor.type(textToType.at(-1));
     await editor.noGhostText('it is paused, and typed on');
     await editor.command('tinycopilot: Resume suggestions');
     await editor.state('ready');
-    await editor.reset(original);
-    return `silent when paused; resumed: ${JSON.stringify(await suggested())}`;
+    await press('Backspace');
+    return `silent when paused; resumed: ${JSON.stringify(await suggested(textToType.at(-1)))}`;
   },
 
   async menu() {
@@ -130,48 +125,50 @@ const CHECKS = {
   },
 
   async crlf() {
-    await editor.reset(original.replaceAll('\n', '\r\n'));
     await accept(await suggested(), '\r\n');
-    const text = readFileSync(file, 'utf8');
+    const text = await editor.savedText();
     if (/[^\r]\n/.test(text) || !text.includes('\r\n')) throw new Error(`line ends are not all CRLF: ${JSON.stringify(text)}`);
     return 'line ends stay CRLF';
   },
 
   async emoji() {
-    await editor.reset(original);
     const ghost = await suggested(textToType.replace(/^( *)/, '$1_ = "\u{1f321}\u{1f600}"; '));
     await accept(ghost);
     return `behind two emoji in the line, ${JSON.stringify(ghost)} goes where it was shown`;
   },
 
   async secret() {
-    await editor.open(secret);
-    await press('Control+End');
     await editor.type(textToType);
     await editor.noGhostText('a .env is open');
-    const text = await editor.savedText(secret);
+    const text = await editor.savedText();
     if (!text.includes(textToType)) throw new Error(`it was not typed there: ${JSON.stringify(text)}`);
     return 'silent in a .env';
   },
 };
 
-try {
-  await editor.begin();
-  for (const [name, check] of Object.entries(CHECKS)) {
-    try {
-      await editor.reset(original);
-      console.log(`${name}: ${await check()}`);
-    } catch (error) {
-      await page.screenshot({ path: `${screenshot}.${name}.png` });
-      console.error(`${name}: FAILED: ${error.message}`);
-      process.exitCode = 1;
-    }
+/** Runs a check in a window and a workspace of its own: the server learns from what is typed. */
+async function run(browser, name) {
+  // start_code_server.sh has a .env taken for Python: only its name makes it a secret.
+  const file = join(mkdtempSync(join(folder, `${name}-`)), name === 'secret' ? '.env' : basename(fileArgument));
+  writeFileSync(file, name === 'crlf' ? original.replaceAll('\n', '\r\n') : original);
+  editor = await openPage(browser, port, file);
+  page = editor.page;
+  try {
+    await editor.begin();
+    console.log(`${name}: ${await CHECKS[name]()}`);
+  } catch (error) {
+    await page.screenshot({ path: `${screenshot}.${name}.png` });
+    console.log(`${name}: FAILED: ${error.message}`);
+    process.exitCode = 1;
+  } finally {
+    await page.close();
   }
-} catch (error) {
-  await page.screenshot({ path: screenshot });
-  console.error(error.message);
-  process.exitCode = 1;
+}
+
+const browser = await startBrowser();
+try {
+  for (const name of Object.keys(CHECKS)) await run(browser, name);
 } finally {
-  await editor.browser.close();
+  await browser.close();
   rmSync(folder, { recursive: true });
 }

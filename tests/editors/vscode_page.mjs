@@ -1,40 +1,40 @@
 // Drives real VS Code (code-server) in headless Chromium: what a test does with the editor, and reads from its screen.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
-/** Opens VS Code on PORT with the folder of `file` as the workspace and `file` in the editor. */
-export async function openPage(port, file) {
+export async function startBrowser() {
   // playwright-core lies in the folder that install_editors.sh made; unless told, it is where the Node that runs this lies.
   const editors = process.env.EDITORS_DIR ?? resolve(dirname(process.execPath), '../../../..');
   const { chromium } = createRequire(`${editors}/playwright/`)('playwright-core');
-  const browser = await chromium.launch({
+  return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-sync', '--disable-component-update', '--disable-background-networking'],
   });
+}
+
+/** Opens VS Code, which listens on `port`, with the folder of `file` as the workspace and `file` in the editor. */
+export async function openPage(browser, port, file) {
   const page = await browser.newPage({ viewport: { width: 1000, height: 560 } });
   await page.route(url => url.hostname !== '127.0.0.1', route => route.abort());  // nothing leaves the machine
   const open = JSON.stringify([['openFile', `vscode-remote://127.0.0.1:${port}${file}`]]);
   await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(dirname(file))}&payload=${encodeURIComponent(open)}`);
-  return new Editor(browser, page, file);
+  return new Editor(page, file);
 }
 
 class Editor {
-  constructor(browser, page, file) {
-    Object.assign(this, { browser, page, file });
+  constructor(page, file) {
+    Object.assign(this, { page, file });
     this.item = page.locator('.statusbar-item[id*="tinycopilot"]');
   }
 
-  /** Waits for the editor, and for the status bar to say ready; gives up at once, with its reason, if it says error. */
+  /** Waits for the editor, and for the status bar to say ready; the cursor is then at the file's end. */
   async begin() {
     await this.page.waitForSelector('.editor-instance .view-line', { timeout: 60_000 });
     await this.state('ready');
     await this.page.keyboard.press('Control+b');  // the side bar, away
-    await this.focus();
-  }
-
-  focus() {
-    return this.page.click('.editor-instance .view-lines');
+    await this.page.click('.editor-instance .view-lines');
+    await this.page.keyboard.press('Control+End');
   }
 
   /** Asks until the answer is truthy, for at most `seconds`. */
@@ -46,7 +46,7 @@ class Editor {
     throw new Error(`${what}: not within ${seconds} s`);
   }
 
-  /** Waits for the status bar to say so. */
+  /** Waits for the status bar to say so; gives up at once, with its reason, if it says error. */
   async state(wanted) {
     const said = await this.until(`the status bar saying ${wanted}`, 60, async () => {
       const text = await this.item.count() > 0 ? await this.item.first().textContent() : '';
@@ -89,10 +89,10 @@ class Editor {
   }
 
   /** What the editor holds, by way of the disk: the screen shows only what fits. */
-  async savedText(file = this.file) {
+  async savedText() {
     await this.page.keyboard.press('Control+s');
     await this.until('saving', 10, async () => await this.page.locator('.tab.active.dirty').count() === 0);
-    return readFileSync(file, 'utf8');
+    return readFileSync(this.file, 'utf8');
   }
 
   /** Waits until a key has changed the text since it was saved. */
@@ -103,39 +103,13 @@ class Editor {
   /** Runs a command of the palette. */
   async command(title) {
     await this.page.keyboard.press('F1');
-    await this.choose(`>${title}`, title);
-  }
-
-  /** Opens a file of the workspace. */
-  async open(file) {
-    await this.page.keyboard.press('Control+p');
-    await this.choose(basename(file), basename(file));
-    await this.until(`${file} in a tab`, 10, async () => (await this.page.locator('.tab.active').textContent()).includes(basename(file)));
-    await this.focus();
-  }
-
-  async choose(words, label) {
     const input = this.page.locator('.quick-input-widget input[type=text]').first();
-    await input.fill(words);
+    await input.fill(`>${title}`);
     const row = this.page.locator('.quick-input-list .monaco-list-row.focused');
-    await this.until(`"${label}" in the list`, 10, async () =>
-      await row.count() > 0 && (await row.first().textContent()).includes(label));
+    await this.until(`"${title}" in the palette`, 10, async () =>
+      await row.count() > 0 && (await row.first().textContent()).includes(title));
     await this.page.keyboard.press('Enter');
-    await this.until('the list closed', 10, async () => !(await this.page.locator('.quick-input-widget').isVisible()));
-  }
-
-  /** The file in the editor is this, and the cursor at its end. */
-  async reset(text) {
-    await this.savedText();
-    writeFileSync(this.file, text);
-    await this.command('File: Revert File');
-    await this.focus();
-    const lines = text.split(/\r?\n/);
-    const end = `Ln ${lines.length}, Col ${lines.at(-1).length + 1}`;
-    await this.until(`the cursor at ${end}`, 10, async () => {
-      await this.page.keyboard.press('Control+End');
-      return (await this.page.locator('[id="status.editor.selection"]').textContent()).includes(end);
-    });
+    await this.until('the palette closed', 10, async () => !(await this.page.locator('.quick-input-widget').isVisible()));
   }
 
   type(text) {
