@@ -8,9 +8,10 @@ const MAX_KB = 300;
 const UNUSED = [
   'callHierarchy', 'codeAction', 'codeLens', 'colorProvider', 'declaration', 'definition', 'diagnostic',
   'documentHighlight', 'documentLink', 'documentSymbol', 'fileOperations', 'foldingRange', 'formatting', 'hover',
-  'implementation', 'inlayHint', 'inlineValue', 'linkedEditingRange', 'moniker', 'notebook', 'reference', 'rename',
-  'selectionRange', 'semanticTokens', 'signatureHelp', 'textDocumentContent', 'typeDefinition', 'typeHierarchy',
-  'workspaceSymbol',
+  'implementation', 'inlayHint', 'inlineValue', 'linkedEditingRange', 'moniker', 'notebook',
+  'protocolCallHierarchyItem', 'protocolCodeAction', 'protocolCodeLens', 'protocolDocumentLink', 'protocolInlayHint',
+  'protocolTypeHierarchyItem', 'protocolWorkspaceSymbol', 'reference', 'rename', 'selectionRange', 'semanticTokens',
+  'signatureHelp', 'textDocumentContent', 'typeDefinition', 'typeHierarchy', 'workspaceSymbol',
 ];
 const NOTHING = `
   class Nothing { getState() { return { kind: 'static' }; } fillClientCapabilities() {} initialize() {} clear() {} }

@@ -10,7 +10,8 @@ export interface Host {
   readonly status: ServerStatus | undefined;
   /** Whether a server runs that can be asked. */
   readonly runs: boolean;
-  readonly isMissing: boolean;
+  /** Whether there is none, or it lies in the extension's own environment and could be brought up to date. */
+  readonly canInstall: boolean;
   readonly log: LogOutputChannel;
   readonly pause: Pause;
   readonly training: TrainingBar;
@@ -81,8 +82,8 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs && (workspace.workspaceFolders ?? []).length > 0, run: () => forgetThisWorkspace(host),
     },
     {
-      command: 'tinycopilot.install', group: 'The server', label: () => '$(cloud-download) Install the server…',
-      isOffered: () => host.isMissing && workspace.isTrusted, run: () => host.install(),
+      command: 'tinycopilot.install', group: 'The server', label: () => '$(cloud-download) Install or update the server…',
+      isOffered: () => host.canInstall && workspace.isTrusted, run: () => host.install(),
     },
     {
       command: 'tinycopilot.showLog', group: 'The server', label: () => '$(output) Show the log',
@@ -114,9 +115,11 @@ async function toggleLanguage(language: string): Promise<void> {
 }
 
 async function showStatistics(host: Host): Promise<void> {
-  const { text } = await host.ask<{ text: string }>('tinycopilot.statistics');
-  const choice = await window.showInformationMessage('tinycopilot: statistics', { modal: true, detail: text }, 'Delete them');
-  if (choice) await host.ask('tinycopilot.forgetStatistics');
+  const { text, days } = await host.ask<{ text: string; days: object }>('tinycopilot.statistics');
+  const close = { title: 'Close', isCloseAffordance: true };  // the first is the one that Enter takes
+  const choices = Object.keys(days).length > 0 ? [close, { title: 'Delete them' }] : [close];
+  const choice = await window.showInformationMessage('tinycopilot: statistics', { modal: true, detail: text }, ...choices);
+  if (choice && choice !== close) await host.ask('tinycopilot.forgetStatistics');
 }
 
 async function train(host: Host): Promise<void> {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
 import { actionsOf, type Host } from './actions';
 import { Client, type ServerStatus } from './client';
-import { findServer } from './command';
+import { findServer, programIn } from './command';
 import { install } from './install';
 import { showMenu } from './menu';
 import { Pause } from './pause';
@@ -20,6 +20,7 @@ export function activate(context: ExtensionContext): void {
   const training = new TrainingBar(() => void ask('tinycopilot.cancelTraining'));
   let status: ServerStatus | undefined;
   let isMissing = false;
+  let canInstall = false;
 
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
     if (!client?.isRunning()) throw new Error('tinycopilot: no server runs');
@@ -88,7 +89,8 @@ export function activate(context: ExtensionContext): void {
     if (waits) return show(undefined);
     const command = await findServer(settings.serverCommand, environment, log);
     isMissing = 'missing' in command;
-    setContext('isMissing', isMissing);
+    canInstall = 'missing' in command || command.command === programIn(environment);
+    setContext('canInstall', canInstall);
     if ('missing' in command) return listener.failed(command.missing);
     log.info(`starting ${[command.command, ...command.args].join(' ')}`);
     client = new Client(command, settings, log, listener);
@@ -104,7 +106,7 @@ export function activate(context: ExtensionContext): void {
   const host: Host = {
     get status() { return status; },
     get runs() { return client?.isRunning() === true; },
-    get isMissing() { return isMissing; },
+    get canInstall() { return canInstall; },
     log, pause, training, ask, restart, install: installServer,
   };
   const actions = actionsOf(host);
