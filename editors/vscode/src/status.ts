@@ -20,7 +20,7 @@ export class StatusItem implements Disposable {
 
   show({ state, message }: ServerStatus): void {
     this.item.text = TEXT[state];
-    this.item.tooltip = `tinycopilot: ${message || state}. Click for the menu.`;
+    this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
     this.item.backgroundColor = state === 'error' ? new ThemeColor('statusBarItem.errorBackground') : undefined;
     this.item.show();
     void commands.executeCommand('setContext', 'tinycopilot.state', state);
