@@ -2,6 +2,32 @@
 import { build } from 'esbuild';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
+const MAX_KB = 300;
+
+/** Features of the library that the server has not: their modules are not bundled, and what they export does nothing. */
+const UNUSED = [
+  'callHierarchy', 'codeAction', 'codeLens', 'colorProvider', 'declaration', 'definition', 'diagnostic',
+  'documentHighlight', 'documentLink', 'documentSymbol', 'fileOperations', 'foldingRange', 'formatting', 'hover',
+  'implementation', 'inlayHint', 'inlineValue', 'linkedEditingRange', 'moniker', 'notebook',
+  'protocolCallHierarchyItem', 'protocolCodeAction', 'protocolCodeLens', 'protocolDocumentLink', 'protocolInlayHint',
+  'protocolTypeHierarchyItem', 'protocolWorkspaceSymbol', 'reference', 'rename', 'selectionRange', 'semanticTokens',
+  'signatureHelp', 'textDocumentContent', 'typeDefinition', 'typeHierarchy', 'workspaceSymbol',
+];
+const NOTHING = `
+  class Nothing { getState() { return { kind: 'static' }; } fillClientCapabilities() {} initialize() {} clear() {} }
+  module.exports = new Proxy({}, { get: () => Nothing });`;
+/** The library asks with it whether VS Code is at least 1.91. VS Code has asked itself: engines in package.json. */
+const ANY_VERSION = 'module.exports = version => ({ version, prerelease: [] });';
+
+const leaner = {
+  name: 'leaner',
+  setup({ onLoad }) {
+    const unused = new RegExp(`vscode-language(client|server-protocol)[/\\\\]lib[/\\\\]common[/\\\\](protocol\\.)?(${UNUSED.join('|')})\\.js$`);
+    onLoad({ filter: unused }, () => ({ contents: NOTHING }));
+    onLoad({ filter: /semver[/\\]functions[/\\](parse|satisfies)\.js$/ }, () => ({ contents: ANY_VERSION }));
+  },
+};
+
 const { metafile } = await build({
   entryPoints: ['src/extension.ts'],
   outfile: 'dist/extension.js',
@@ -12,6 +38,7 @@ const { metafile } = await build({
   bundle: true,
   minify: true,
   metafile: true,
+  plugins: [leaner],
 });
 
 const packages = Object.keys(metafile.inputs).map(file => file.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]);
@@ -24,3 +51,4 @@ writeFileSync('dist/LICENSES.txt', licences.join(`\n${'-'.repeat(80)}\n\n`));
 
 const [{ bytes }] = Object.values(metafile.outputs);
 console.log(`dist/extension.js ${Math.round(bytes / 1000)} kB, ${licences.length} packages bundled`);
+if (bytes > MAX_KB * 1000) throw new Error(`dist/extension.js is larger than ${MAX_KB} kB`);

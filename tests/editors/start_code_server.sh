@@ -26,6 +26,7 @@ console.log(JSON.stringify({
   'editor.stickyScroll.enabled': false,
   'extensions.ignoreRecommendations': true,
   'files.autoSave': 'off',
+  'files.associations': { '.env': 'python' },
   'git.enabled': false,
   'security.workspace.trust.enabled': false,
   'telemetry.telemetryLevel': 'off',

@@ -2,11 +2,12 @@ import { homedir } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { LogOutputChannel } from 'vscode';
 import {
-  CloseAction, type CloseHandlerResult, DidChangeConfigurationNotification, ErrorAction, LanguageClient,
-  type TextDocumentFilter,
+  CloseAction, type CloseHandlerResult, DidChangeConfigurationNotification, ErrorAction, ExecuteCommandRequest,
+  LanguageClient, type TextDocumentFilter,
 } from 'vscode-languageclient/node';
 import type { Command } from './command';
 import { readSettings, type Settings } from './settings';
+import type { TrainingStatus } from './training';
 
 /** How the server is. It sends this itself, as `tinycopilot/status`. */
 export interface ServerStatus {
@@ -17,6 +18,7 @@ export interface ServerStatus {
 export interface Listener {
   /** The server's state has changed. On an error it has told the user itself. */
   status(status: ServerStatus): void;
+  training(status: TrainingStatus): void;
   /** There is no server any more, so the user must be told. */
   failed(message: string): void;
 }
@@ -47,6 +49,10 @@ export class Client extends LanguageClient {
         stderr: (stream, channel) => createInterface({ input: stream }).on('line', line => channel.info(line)),
       },
       middleware: {
+        // What can be stopped has a bar of ours, with a button (training.ts): the library's has none.
+        handleWorkDoneProgress: (token, params, next) => {
+          if (params.kind !== 'begin' || !params.cancellable) next(token, params);
+        },
         workspace: {
           configuration: ({ items }) => items.map(item => item.section === SECTION ? readSettings().forServer : null),
           didChangeConfiguration: () => this.tellSettings(),
@@ -59,6 +65,7 @@ export class Client extends LanguageClient {
       },
     });
     this.onNotification('tinycopilot/status', (status: ServerStatus) => listener.status(status));
+    this.onNotification('tinycopilot/training', (status: TrainingStatus) => listener.training(status));
   }
 
   async run(): Promise<void> {
@@ -69,6 +76,11 @@ export class Client extends LanguageClient {
     } catch {
       if (!this.ended) this.listener.failed('The server did not start.');
     }
+  }
+
+  /** Has the server run one of its commands. */
+  ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
+    return this.sendRequest(ExecuteCommandRequest.type, { command, arguments: args });
   }
 
   /** The library would send what is the extension's own, too. */

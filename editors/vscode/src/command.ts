@@ -1,31 +1,94 @@
+import { execFile } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import { extensions, type LogOutputChannel, type Uri, workspace } from 'vscode';
 
 export interface Command {
   command: string;
   args: string[];
 }
 
-/** What starts the server, or why nothing does, said to the user. */
-export function findServer(setting: string[]): Command | { missing: string } {
-  const [name = 'tinycopilot-server', ...args] = setting;
-  const command = locate(name.replace(/^~(?=[/\\])/, homedir()));
-  if (command) return { command, args };
-  return {
-    missing: setting.length > 0
-      ? `There is no program "${name}", which the setting tinycopilot.serverCommand names.`
-      : 'The program tinycopilot-server is not on the PATH. Install the Python package tinycopilot, '
-        + 'or name the program in the setting tinycopilot.serverCommand.',
-  };
+const PROGRAM = 'tinycopilot-server';
+const IS_WINDOWS = process.platform === 'win32';
+/** The folder of the programs in a Python environment. */
+const PROGRAMS = IS_WINDOWS ? 'Scripts' : 'bin';
+const PYTHON_MS = 10_000;
+
+/**
+ * What starts the server, or why nothing does, said to the user. The first of: the setting; the workspace's own
+ * environment; the Python extension's; the PATH; `own`, the environment that install.ts makes. The log says which.
+ */
+export async function findServer(setting: string[], own: string, log: LogOutputChannel): Promise<Command | { missing: string }> {
+  if (setting.length > 0) return named(setting, log);
+  const trusted = workspace.isTrusted ? workspaceServer(log) ?? await pythonServer(log) : undefined;
+  if (!workspace.isTrusted) log.info('server: not looked for in the workspace, nor with its Python: it is not trusted');
+  return trusted
+    ?? found(locate(PROGRAM), 'on the PATH', log)
+    ?? found(programIn(own), 'in the environment that the extension has made', log)
+    ?? { missing: `There is no ${PROGRAM}: not in the workspace's environment, nor on the PATH.` };
+}
+
+function named([name = '', ...args]: string[], log: LogOutputChannel): Command | { missing: string } {
+  return found(locate(name.replace(/^~(?=[/\\])/, homedir())), 'the setting tinycopilot.serverCommand names it', log, args)
+    ?? { missing: `There is no program "${name}", which the setting tinycopilot.serverCommand names.` };
+}
+
+function found(command: string | undefined, why: string, log: LogOutputChannel, args: string[] = []): Command | undefined {
+  log.info(command ? `server: ${command}: ${why}` : `server: none ${why}`);
+  return command ? { command, args } : undefined;
+}
+
+/** In a virtual environment beside the code. */
+function workspaceServer(log: LogOutputChannel): Command | undefined {
+  const folders = workspace.workspaceFolders?.filter(({ uri }) => uri.scheme === 'file') ?? [];
+  const environments = folders.flatMap(({ uri }) => ['.venv', 'venv'].map(name => join(uri.fsPath, name)));
+  return found(environments.map(environment => programIn(environment)).find(Boolean), 'in .venv or venv of the workspace', log);
+}
+
+/** What is used here of the Python extension's API. */
+interface Environments {
+  getActiveEnvironmentPath(resource?: Uri): { path: string };
+  resolveEnvironment(path: { path: string }): Promise<{ executable: { uri?: Uri } } | undefined>;
+}
+
+/** Beside the interpreter that the Python extension has chosen, or a module of it. */
+async function pythonServer(log: LogOutputChannel): Promise<Command | undefined> {
+  const extension = extensions.getExtension<{ environments?: Environments }>('ms-python.python');
+  if (!extension) return found(undefined, 'of the Python extension, which is not installed', log);
+  const environments = (await Promise.race([extension.activate(), later(PYTHON_MS)]))?.environments;
+  const environment = await environments?.resolveEnvironment(environments.getActiveEnvironmentPath(workspace.workspaceFolders?.[0]?.uri));
+  const python = environment?.executable.uri?.fsPath;
+  if (!python || !isAbsolute(python)) return found(undefined, 'of the Python extension, which has chosen no interpreter', log);
+  const beside = programAt(join(dirname(python), PROGRAM));
+  if (beside) return found(beside, "beside the Python extension's interpreter", log);
+  const hasIt = await runs(python, '-P', '-c', 'import importlib.util as i, sys; sys.exit(not i.find_spec("tinycopilot_server"))');
+  return found(hasIt ? python : undefined, `for ${python}, the Python extension's`, log, ['-P', '-m', 'tinycopilot_server']);
+}
+
+function later(ms: number): Promise<undefined> {
+  return new Promise(resolve => setTimeout(resolve, ms, undefined));
+}
+
+/** Whether a program ends well. Not run in the workspace, where modules could lie. */
+function runs(program: string, ...args: string[]): Promise<boolean> {
+  return new Promise(resolve => execFile(program, args, { cwd: homedir(), timeout: PYTHON_MS }, error => resolve(!error)));
+}
+
+/** The server in a Python environment, if it is there. */
+export function programIn(environment: string, name: string = PROGRAM): string | undefined {
+  return programAt(join(environment, PROGRAMS, name));
 }
 
 /** The program's full path. Nothing relative is looked at: in a relative folder a workspace could plant a program. */
-function locate(name: string): string | undefined {
+export function locate(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter(isAbsolute);
-  const endings = process.platform === 'win32' ? ['', '.exe'] : [''];
-  const candidates = isAbsolute(name) ? [name] : folders.map(folder => join(folder, name));
-  return candidates.flatMap(path => endings.map(ending => path + ending)).find(isProgram);
+  return (isAbsolute(name) ? [name] : folders.map(folder => join(folder, name))).map(programAt).find(Boolean);
+}
+
+/** A path as it is, or with Windows' ending, if a program lies there. */
+function programAt(path: string): string | undefined {
+  return (IS_WINDOWS ? ['', '.exe'] : ['']).map(ending => path + ending).find(isProgram);
 }
 
 function isProgram(path: string): boolean {

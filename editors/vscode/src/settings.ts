@@ -1,21 +1,26 @@
-import { workspace } from 'vscode';
-import { contributes } from '../package.json';
+import { ConfigurationTarget, extensions, workspace } from 'vscode';
 
 /** What package.json declares under `tinycopilot.`, with its defaults. */
 export interface Settings {
   enabled: boolean;
-  /** The server's program and its arguments; empty: look on the PATH. */
+  /** The server's program and its arguments; empty: look for it. */
   serverCommand: string[];
+  /** Where the server is installed from, if the user wants it to be; empty: PyPI. */
+  installFrom: string;
   /** VS Code's names of the languages that are completed; `*` is every one. */
   languages: string[];
   /** What the server is told. It checks these itself. */
   forServer: Record<string, unknown>;
 }
 
-/** All that is declared is the server's, but for what starts it. */
-const SERVER_KEYS = Object.keys(contributes.configuration.properties)
-  .map(name => name.replace('tinycopilot.', ''))
-  .filter(key => key !== 'serverCommand');
+/** These are the extension's own. All else that package.json declares is the server's. */
+const OWN_KEYS = ['serverCommand', 'installFrom'];
+
+function serverKeys(): string[] {
+  const { contributes } = extensions.getExtension('tinycopilot.tinycopilot')?.packageJSON;
+  const keys = Object.keys(contributes.configuration.properties).map(name => name.replace('tinycopilot.', ''));
+  return keys.filter(key => !OWN_KEYS.includes(key));
+}
 
 /** For these there must be another server, or none; of the others, the one that runs is told. */
 export const RESTARTING = ['enabled', 'serverCommand', 'languages']
@@ -23,19 +28,29 @@ export const RESTARTING = ['enabled', 'serverCommand', 'languages']
 
 export function readSettings(): Settings {
   const section = workspace.getConfiguration('tinycopilot');
-  // The user's own value, never a workspace's: it is a program to run. The scope "machine" would see to that too,
+  // The user's own values, never a workspace's: they are programs to run. The scope "machine" would see to that too,
   // but in a remote window VS Code then passes over the user's settings as well.
-  const command = section.inspect<unknown>('serverCommand')?.globalValue;
+  const [command, source] = OWN_KEYS.map(key => section.inspect<unknown>(key)?.globalValue);
   const languages = section.get<unknown>('languages');
   return {
     enabled: section.get('enabled', true),
     serverCommand: Array.isArray(command) ? command.map(String) : [],
+    installFrom: typeof source === 'string' ? source.trim() : '',
     languages: Array.isArray(languages) ? languages.map(String) : ['python'],
-    forServer: Object.fromEntries(SERVER_KEYS.map(key => [key, section.get(key)])),
+    forServer: Object.fromEntries(serverKeys().map(key => [key, section.get(key)])),
   };
 }
 
 /** Whether documents of a language are completed. */
 export function hasLanguage({ languages }: Settings, language: string): boolean {
   return languages.includes('*') || languages.includes(language);
+}
+
+/** Completes documents of a language from now on, or no more; the setting is changed where it is set. */
+export async function setLanguage(language: string, wanted: boolean): Promise<void> {
+  const section = workspace.getConfiguration('tinycopilot');
+  const others = readSettings().languages.filter(name => name !== language);
+  const isWorkspaces = section.inspect('languages')?.workspaceValue !== undefined;
+  const target = isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global;
+  await section.update('languages', wanted ? [...others, language] : others, target);
 }

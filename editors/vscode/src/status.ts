@@ -1,32 +1,34 @@
-import { type Disposable, StatusBarAlignment, ThemeColor, window } from 'vscode';
+import { commands, type Disposable, StatusBarAlignment, ThemeColor, window } from 'vscode';
 import type { ServerStatus } from './client';
 
 const TEXT = {
   loading: '$(loading~spin) tinycopilot',
   ready: 'tinycopilot: ready',
-  busy: '$(loading~spin) tinycopilot',
+  busy: '$(loading~spin) tinycopilot: busy',
   off: 'tinycopilot: off',
   error: 'tinycopilot: error',
 };
 
-/** The item in the status bar; a click on it shows the log. */
+/** The item in the status bar; a click on it opens the menu. package.json asks for its state as `tinycopilot.state`. */
 export class StatusItem implements Disposable {
   private readonly item = window.createStatusBarItem('tinycopilot.status', StatusBarAlignment.Right, 100);
 
   constructor() {
     this.item.name = 'tinycopilot';
-    this.item.command = 'tinycopilot.showLog';
+    this.item.command = 'tinycopilot.menu';
   }
 
   show({ state, message }: ServerStatus): void {
     this.item.text = TEXT[state];
-    this.item.tooltip = message || 'Show the log';
+    this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
     this.item.backgroundColor = state === 'error' ? new ThemeColor('statusBarItem.errorBackground') : undefined;
     this.item.show();
+    void commands.executeCommand('setContext', 'tinycopilot.state', state);
   }
 
   hide(): void {
     this.item.hide();
+    void commands.executeCommand('setContext', 'tinycopilot.state', undefined);
   }
 
   dispose(): void {

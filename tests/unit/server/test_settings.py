@@ -101,7 +101,8 @@ def test_what_is_written_is_all_of_it() -> None:
     """So that the test above does not compare nothing with nothing."""
     properties = json.loads((ROOT / "editors/vscode/package.json").read_text("utf-8"))
     properties = properties["contributes"]["configuration"]["properties"]
-    assert list(properties) == ["tinycopilot.serverCommand", *(f"tinycopilot.{name}" for name in NAMES)]
+    extensions_own = ["tinycopilot.installFrom", "tinycopilot.serverCommand"]
+    assert list(properties) == [*extensions_own, *(f"tinycopilot.{name}" for name in NAMES)]
     for name, field in NAMES.items():
         schema, known = properties[f"tinycopilot.{name}"], about(field)
         assert schema["markdownDescription"].startswith(known.meaning)

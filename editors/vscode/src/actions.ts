@@ -1,0 +1,157 @@
+import { basename } from 'node:path';
+import { commands, type LogOutputChannel, Uri, window, workspace } from 'vscode';
+import type { ServerStatus } from './client';
+import type { Pause } from './pause';
+import { hasLanguage, readSettings, setLanguage } from './settings';
+import type { TrainingBar } from './training';
+
+/** What the actions act on. */
+export interface Host {
+  readonly status: ServerStatus | undefined;
+  /** Whether a server runs that can be asked. */
+  readonly runs: boolean;
+  /** Whether there is none, or it lies in the extension's own environment and could be brought up to date. */
+  readonly canInstall: boolean;
+  readonly log: LogOutputChannel;
+  readonly pause: Pause;
+  readonly training: TrainingBar;
+  ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
+  install(): Promise<void>;
+  restart(): void;
+}
+
+/** One thing that a user can do, in the menu and, by a title in package.json, in the palette. */
+export interface Action {
+  command: string;
+  group: 'Suggestions' | 'What it knows' | 'The server';
+  /** With an icon, as `$(name)`. */
+  label(): string;
+  /** Whether it makes sense now; `enablement` in package.json says the same of the palette. */
+  isOffered(): boolean;
+  run(): unknown;
+}
+
+const HOUR_MINUTES = 60;
+
+/** All of them, in the order of the menu. None may be called like one of the server's: the library registers those. */
+export function actionsOf(host: Host): Action[] {
+  const suggests = () => host.status?.state === 'ready' || host.status?.state === 'busy';
+  const language = () => window.activeTextEditor?.document.languageId ?? '';
+  const isOn = () => hasLanguage(readSettings(), language());
+  return [
+    {
+      command: 'tinycopilot.resumeSuggestions', group: 'Suggestions', label: () => '$(play) Resume suggestions',
+      isOffered: () => host.runs && host.status?.state === 'off', run: () => host.pause.end(),
+    },
+    {
+      command: 'tinycopilot.pauseSuggestions', group: 'Suggestions', label: () => '$(debug-pause) Pause suggestions',
+      isOffered: suggests, run: () => pause(host),
+    },
+    {
+      command: 'tinycopilot.pauseForAnHour', group: 'Suggestions', label: () => '$(watch) Pause for an hour',
+      isOffered: suggests, run: () => pause(host, HOUR_MINUTES),
+    },
+    {
+      command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
+      label: () => isOn() ? `$(circle-slash) No suggestions in ${language()}` : `$(check) Suggestions in ${language()}, too`,
+      isOffered: () => language() !== '', run: () => toggleLanguage(language()),
+    },
+    {
+      command: 'tinycopilot.showStatistics', group: 'Suggestions', label: () => '$(graph) Statistics',
+      isOffered: () => host.runs, run: () => showStatistics(host),
+    },
+    {
+      command: 'tinycopilot.trainHere', group: 'What it knows', label: () => '$(mortar-board) Train on this workspace…',
+      isOffered: () => suggests() && !host.training.isRunning && (workspace.workspaceFolders ?? []).length > 0,
+      run: () => train(host),
+    },
+    {
+      command: 'tinycopilot.stopTraining', group: 'What it knows', label: () => '$(debug-stop) Stop the training',
+      isOffered: () => host.training.isRunning, run: () => host.ask('tinycopilot.cancelTraining'),
+    },
+    {
+      command: 'tinycopilot.loadModelAgain', group: 'What it knows', label: () => '$(refresh) Reload the model',
+      isOffered: () => host.runs, run: () => loadModelAgain(host),
+    },
+    {
+      command: 'tinycopilot.forgetThisFile', group: 'What it knows', label: () => '$(trash) Forget this file',
+      isOffered: () => host.runs && language() !== '', run: () => forgetThisFile(host),
+    },
+    {
+      command: 'tinycopilot.forgetThisWorkspace', group: 'What it knows', label: () => '$(trash) Forget this workspace…',
+      isOffered: () => host.runs && (workspace.workspaceFolders ?? []).length > 0, run: () => forgetThisWorkspace(host),
+    },
+    {
+      command: 'tinycopilot.install', group: 'The server', label: () => '$(cloud-download) Install or update the server…',
+      isOffered: () => host.canInstall && workspace.isTrusted, run: () => host.install(),
+    },
+    {
+      command: 'tinycopilot.showLog', group: 'The server', label: () => '$(output) Show the log',
+      isOffered: () => true, run: () => host.log.show(true),
+    },
+    {
+      command: 'tinycopilot.openSettings', group: 'The server', label: () => '$(gear) Open the settings',
+      isOffered: () => true,
+      run: () => commands.executeCommand('workbench.action.openSettings', '@ext:tinycopilot.tinycopilot'),
+    },
+    {
+      command: 'tinycopilot.restart', group: 'The server', label: () => '$(debug-restart) Restart the server',
+      isOffered: () => true, run: () => host.restart(),
+    },
+  ];
+}
+
+async function pause(host: Host, minutes?: number): Promise<void> {
+  await host.pause.begin(minutes);
+  await commands.executeCommand('editor.action.inlineSuggest.hide');  // what is shown already would stay
+}
+
+async function toggleLanguage(language: string): Promise<void> {
+  const settings = readSettings();
+  if (!settings.languages.includes('*')) return setLanguage(language, !hasLanguage(settings, language));
+  const choice = await window.showInformationMessage(
+    'tinycopilot: the setting tinycopilot.languages is "*", every language. Name those that you want instead.', 'Open the setting');
+  if (choice) await commands.executeCommand('workbench.action.openSettings', 'tinycopilot.languages');
+}
+
+async function showStatistics(host: Host): Promise<void> {
+  const { text, days } = await host.ask<{ text: string; days: object }>('tinycopilot.statistics');
+  const close = { title: 'Close', isCloseAffordance: true };  // the first is the one that Enter takes
+  const choices = Object.keys(days).length > 0 ? [close, { title: 'Delete them' }] : [close];
+  const choice = await window.showInformationMessage('tinycopilot: statistics', { modal: true, detail: text }, ...choices);
+  if (choice && choice !== close) await host.ask('tinycopilot.forgetStatistics');
+}
+
+async function train(host: Host): Promise<void> {
+  const { last } = host.training;
+  const choice = await window.showQuickPick([2, 5, 15].map(minutes => ({ label: `${minutes} minutes`, minutes })), {
+    title: 'Train on this workspace',
+    placeHolder: last ? `The last time: ${last}` : 'How long? The result is used only if it is better here.',
+  });
+  if (choice) await host.ask('tinycopilot.trainWorkspace', { minutes: choice.minutes });  // it says itself what is wrong
+}
+
+async function loadModelAgain(host: Host): Promise<void> {
+  const { reloaded } = await host.ask<{ reloaded: boolean }>('tinycopilot.reloadModel');  // it says itself what is wrong
+  if (reloaded) void window.showInformationMessage('tinycopilot: the model has been loaded again.');
+}
+
+async function forgetThisFile(host: Host): Promise<void> {
+  const uri = window.activeTextEditor?.document.uri;
+  if (!uri) return;
+  await host.ask('tinycopilot.forgetFile', uri.toString());
+  void window.showInformationMessage(
+    `tinycopilot: ${basename(uri.path)} is forgotten, and left alone until the server starts again. For ever: tinycopilot.exclude.`);
+}
+
+async function forgetThisWorkspace(host: Host): Promise<void> {
+  const choice = await window.showWarningMessage('Forget this workspace?', {
+    modal: true,
+    detail: 'What was indexed of it, what was learned from your typing in it, and the model that was trained on it are '
+      + 'deleted from this machine. Your own files and your own model stay. Until the server starts again, nothing is remembered.',
+  }, 'Forget it');
+  if (!choice) return;
+  const { forgotten } = await host.ask<{ forgotten: string[] }>('tinycopilot.forgetWorkspace');
+  const names = forgotten.map(folder => basename(Uri.file(folder).path)).join(', ');
+  void window.showInformationMessage(`tinycopilot: forgotten: ${names}`);
+}

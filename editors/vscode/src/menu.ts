@@ -1,0 +1,15 @@
+import { type QuickPickItem, QuickPickItemKind, window } from 'vscode';
+import type { Action } from './actions';
+
+/** What makes sense now, to choose from. */
+export async function showMenu(actions: Action[], title: string): Promise<void> {
+  const items: (QuickPickItem & { action?: Action })[] = [];
+  let group = '';
+  for (const action of actions.filter(action => action.isOffered())) {
+    if (action.group !== group) items.push({ label: action.group, kind: QuickPickItemKind.Separator });
+    group = action.group;
+    items.push({ label: action.label(), action });
+  }
+  const choice = await window.showQuickPick(items, { title });
+  await choice?.action?.run();
+}

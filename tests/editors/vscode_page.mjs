@@ -1,0 +1,118 @@
+// Drives real VS Code (code-server) in headless Chromium: what a test does with the editor, and reads from its screen.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, resolve } from 'node:path';
+
+export async function startBrowser() {
+  // playwright-core lies in the folder that install_editors.sh made; unless told, it is where the Node that runs this lies.
+  const editors = process.env.EDITORS_DIR ?? resolve(dirname(process.execPath), '../../../..');
+  const { chromium } = createRequire(`${editors}/playwright/`)('playwright-core');
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-sync', '--disable-component-update', '--disable-background-networking'],
+  });
+}
+
+/** Opens VS Code, which listens on `port`, with the folder of `file` as the workspace and `file` in the editor. */
+export async function openPage(browser, port, file) {
+  const page = await browser.newPage({ viewport: { width: 1000, height: 560 } });
+  await page.route(url => url.hostname !== '127.0.0.1', route => route.abort());  // nothing leaves the machine
+  const open = JSON.stringify([['openFile', `vscode-remote://127.0.0.1:${port}${file}`]]);
+  await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(dirname(file))}&payload=${encodeURIComponent(open)}`);
+  return new Editor(page, file);
+}
+
+class Editor {
+  constructor(page, file) {
+    Object.assign(this, { page, file });
+    this.item = page.locator('.statusbar-item[id*="tinycopilot"]');
+  }
+
+  /** Waits for the editor, and for the status bar to say ready; the cursor is then at the file's end. */
+  async begin() {
+    await this.page.waitForSelector('.editor-instance .view-line', { timeout: 60_000 });
+    await this.state('ready');
+    await this.page.keyboard.press('Control+b');  // the side bar, away
+    await this.page.click('.editor-instance .view-lines');
+    await this.page.keyboard.press('Control+End');
+  }
+
+  /** Asks until the answer is truthy, for at most `seconds`. */
+  async until(what, seconds, ask) {
+    for (const end = Date.now() + seconds * 1000; Date.now() < end; await this.page.waitForTimeout(50)) {
+      const answer = await ask();
+      if (answer) return answer;
+    }
+    throw new Error(`${what}: not within ${seconds} s`);
+  }
+
+  /** Waits for the status bar to say so; gives up at once, with its reason, if it says error. */
+  async state(wanted) {
+    const said = await this.until(`the status bar saying ${wanted}`, 60, async () => {
+      const text = await this.item.count() > 0 ? await this.item.first().textContent() : '';
+      return (text.includes(wanted) || text.includes('error')) && text;
+    });
+    if (said.includes(wanted)) return;
+    throw new Error(`the status bar says: ${await this.item.first().locator('[aria-label]').first().getAttribute('aria-label')}`);
+  }
+
+  /** The ghost text on the screen. It is coloured, so it stands in many spans; its second line and on stand in a view zone. */
+  ghostText() {
+    return this.page.evaluate(() => {
+      const lines = [...document.querySelectorAll('.editor-instance .view-lines > .view-line')]
+        .map(line => [...line.querySelectorAll('.ghost-text-decoration, .ghost-text')])
+        .filter(spans => spans.length > 0)
+        .map(spans => spans.map(span => span.textContent).join(''));
+      const below = [...document.querySelectorAll('.editor-instance .view-zones .suggest-preview-text .view-line')]
+        .map(line => line.textContent);
+      return [...lines, ...below].join('\n').replaceAll('\u00a0', ' ');
+    });
+  }
+
+  /** The ghost text once it has stayed the same for a while: the editor asks at every key. */
+  async settledGhostText() {
+    let last = '';
+    let since = Date.now();
+    return this.until('ghost text', 15, async () => {
+      const now = await this.ghostText();
+      if (now !== last) [last, since] = [now, Date.now()];
+      return Date.now() - since > 500 && now;
+    });
+  }
+
+  /** Fails if there is any for a while. Of a server that answers late it would not know. */
+  async noGhostText(why) {
+    for (let i = 0; i < 30; i++, await this.page.waitForTimeout(50)) {
+      const ghost = await this.ghostText();
+      if (ghost) throw new Error(`${why}, but there is ghost text: ${JSON.stringify(ghost)}`);
+    }
+  }
+
+  /** What the editor holds, by way of the disk: the screen shows only what fits. */
+  async savedText() {
+    await this.page.keyboard.press('Control+s');
+    await this.until('saving', 10, async () => await this.page.locator('.tab.active.dirty').count() === 0);
+    return readFileSync(this.file, 'utf8');
+  }
+
+  /** Waits until a key has changed the text since it was saved. */
+  changed(what) {
+    return this.until(what, 5, async () => await this.page.locator('.tab.active.dirty').count() === 1);
+  }
+
+  /** Runs a command of the palette. */
+  async command(title) {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input[type=text]').first();
+    await input.fill(`>${title}`);
+    const row = this.page.locator('.quick-input-list .monaco-list-row.focused');
+    await this.until(`"${title}" in the palette`, 10, async () =>
+      await row.count() > 0 && (await row.first().textContent()).includes(title));
+    await this.page.keyboard.press('Enter');
+    await this.until('the palette closed', 10, async () => !(await this.page.locator('.quick-input-widget').isVisible()));
+  }
+
+  type(text) {
+    return this.page.keyboard.type(text, { delay: 30 });
+  }
+}

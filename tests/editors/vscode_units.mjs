@@ -1,0 +1,159 @@
+// What the extension decides without an editor: where the server is, what pip is told, when a pause ends.
+// Run by `npm test` in editors/vscode; `vscode` is what stands in `vscode` below.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { after, beforeEach, mock, test } from 'node:test';
+
+const root = resolve(import.meta.dirname, '../../editors/vscode');
+const { build } = createRequire(`${root}/`)('esbuild');
+const room = mkdtempSync(join(tmpdir(), 'units-'));
+after(() => rmSync(room, { recursive: true }));
+
+const vscode = globalThis.vscode = { workspace: {}, extensions: {}, window: {} };
+writeFileSync(join(room, 'vscode.cjs'), 'module.exports = globalThis.vscode;');
+await build({
+  entryPoints: ['command', 'install', 'pause'].map(name => join(root, `src/${name}.ts`)),
+  outdir: room, outExtension: { '.js': '.cjs' }, alias: { vscode: join(room, 'vscode.cjs') },
+  bundle: true, platform: 'node', format: 'cjs', logLevel: 'error',
+});
+const load = createRequire(join(room, 'x'));
+const { findServer } = load('./command.cjs');
+const { sourceOf } = load('./install.cjs');
+const { Pause } = load('./pause.cjs');
+
+const log = { info() {} };
+const own = join(room, 'own');
+let workspaceFolder, onPath;
+
+/** A program that does nothing. */
+function program(...path) {
+  const file = join(...path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, '#!/bin/sh\n');
+  chmodSync(file, 0o755);
+  return file;
+}
+
+/** The Python extension, which has chosen this interpreter. */
+function chooses(python) {
+  const environments = {
+    getActiveEnvironmentPath: () => ({ path: python }),
+    resolveEnvironment: async ({ path }) => ({ executable: { uri: { fsPath: path } } }),
+  };
+  vscode.extensions.getExtension = () => ({ activate: async () => ({ environments }) });
+}
+
+beforeEach(() => {
+  for (const name of ['own', 'path', 'workspace', 'python']) rmSync(join(room, name), { recursive: true, force: true });
+  workspaceFolder = join(room, 'workspace');
+  onPath = join(room, 'path');
+  process.env.PATH = onPath;
+  vscode.workspace.isTrusted = true;
+  vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath: workspaceFolder } }];
+  vscode.extensions.getExtension = () => undefined;
+});
+
+test('the server is the first of: the workspace, the Python extension, the PATH, the own environment', async () => {
+  assert.match((await findServer([], own, log)).missing, /no tinycopilot-server/);
+  const inOwn = program(own, 'bin/tinycopilot-server');
+  assert.deepEqual(await findServer([], own, log), { command: inOwn, args: [] });
+  const there = program(onPath, 'tinycopilot-server');
+  assert.equal((await findServer([], own, log)).command, there);
+  chooses(program(room, 'python/bin/python'));
+  const beside = program(room, 'python/bin/tinycopilot-server');
+  assert.equal((await findServer([], own, log)).command, beside);
+  const venv = program(workspaceFolder, 'venv/bin/tinycopilot-server');
+  assert.equal((await findServer([], own, log)).command, venv);
+  const dotVenv = program(workspaceFolder, '.venv/bin/tinycopilot-server');
+  assert.equal((await findServer([], own, log)).command, dotVenv);
+});
+
+test('an interpreter without the program beside it, but with the package, runs the module', async () => {
+  const python = join(room, 'python/bin/python');
+  mkdirSync(dirname(python), { recursive: true });
+  writeFileSync(python, '#!/bin/sh\n[ "$1" = -P ] && [ "$2" = -c ]\n', { mode: 0o755 });
+  chooses(python);
+  assert.deepEqual(await findServer([], own, log), { command: python, args: ['-P', '-m', 'tinycopilot_server'] });
+  writeFileSync(python, '#!/bin/sh\nexit 1\n');
+  assert.ok('missing' in await findServer([], own, log));
+});
+
+test('from a workspace that is not trusted no program is taken, nor one of its Python', async () => {
+  vscode.workspace.isTrusted = false;
+  program(workspaceFolder, '.venv/bin/tinycopilot-server');
+  chooses(program(workspaceFolder, '.venv/bin/python'));
+  assert.ok('missing' in await findServer([], own, log));
+  const command = program(onPath, 'tinycopilot-server');
+  assert.equal((await findServer([], own, log)).command, command);
+});
+
+test('the setting wins, and if it names nothing nothing else is taken', async () => {
+  program(onPath, 'tinycopilot-server');
+  const named = program(room, 'path/another');
+  assert.deepEqual(await findServer([named, '--x'], own, log), { command: named, args: ['--x'] });
+  assert.match((await findServer(['nowhere'], own, log)).missing, /"nowhere", which the setting/);
+});
+
+test('nothing relative is looked at', async () => {
+  const here = process.cwd();
+  program(workspaceFolder, 'tinycopilot-server');
+  process.chdir(workspaceFolder);
+  process.env.PATH = ['.', ''].join(':');
+  try {
+    assert.ok('missing' in await findServer([], own, log));
+    assert.ok('missing' in await findServer(['./tinycopilot-server'], own, log));
+  } finally {
+    process.chdir(here);
+  }
+});
+
+test('pip is given the wheel that is packed, else what the setting says, else the name', () => {
+  const wheels = join(room, 'wheel');
+  const elsewhere = join(room, 'elsewhere');
+  const source = installFrom => sourceOf({ environment: own, wheels, installFrom }).pip;
+  assert.deepEqual(source(''), ['tinycopilot']);
+  assert.deepEqual(source('https://example.org/simple'), ['--index-url', 'https://example.org/simple', 'tinycopilot']);
+  assert.throws(() => source('relative'), /an address or a whole path, not "relative"/);
+  assert.throws(() => source(elsewhere), /is no wheel of tinycopilot/);
+  for (const name of ['other-2.whl', 'tinycopilot-1-py3-none-any.whl']) program(elsewhere, name);
+  assert.deepEqual(source(elsewhere), [join(elsewhere, 'tinycopilot-1-py3-none-any.whl')]);
+  const packed = program(wheels, 'tinycopilot-3-py3-none-any.whl');
+  assert.deepEqual(source(elsewhere), [packed]);
+});
+
+test('a pause of an hour ends by itself, and outlives a server that starts again', async () => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  try {
+    const asked = [];
+    const pause = new Pause(async command => void asked.push(command.replace('tinycopilot.', '')));
+    await pause.begin(60);
+    await pause.heard({ state: 'off' });
+    assert.equal(pause.until.getTime(), 60 * 60_000);
+    await pause.heard({ state: 'loading' });
+    await pause.heard({ state: 'ready' });
+    assert.deepEqual(asked, ['pause', 'pause']);
+    await pause.heard({ state: 'off' });
+    mock.timers.tick(60 * 60_000 - 1);
+    assert.equal(asked.length, 2);
+    mock.timers.tick(1);
+    assert.deepEqual(asked, ['pause', 'pause', 'resume']);
+    assert.equal(pause.until, undefined);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test('a pause that somebody else has ended is over', async () => {
+  const asked = [];
+  const pause = new Pause(async command => void asked.push(command));
+  await pause.begin(60);
+  await pause.heard({ state: 'off' });
+  await pause.heard({ state: 'ready' });
+  await pause.heard({ state: 'loading' });
+  await pause.heard({ state: 'ready' });
+  assert.deepEqual(asked, ['tinycopilot.pause']);
+  assert.equal(pause.until, undefined);
+});
