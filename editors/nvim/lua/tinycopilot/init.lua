@@ -120,6 +120,24 @@ local function show_popup(client, buffer)
   lsp.completion.enable(true, client.id, buffer, { autotrigger = true, convert = whole })
 end
 
+local mended = setmetatable({}, { __mode = 'k' })
+
+--- The server answers with the file's line ends; those of Neovim's buffers are always `\n`, and it would draw a `^M`.
+local function without_cr(client)
+  if mended[client] then return end
+  mended[client] = true
+  local request = client.request
+  function client.request(self, method, params, handler, ...)
+    if method ~= 'textDocument/inlineCompletion' or not handler then return request(self, method, params, handler, ...) end
+    return request(self, method, params, function(err, result, ...)
+      for _, item in ipairs(result and (result.items or result) or {}) do
+        if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
+      end
+      return handler(err, result, ...)
+    end, ...)
+  end
+end
+
 --- Turns ghost text, or the menu in its place, on or off in a buffer, as the user has switched it.
 function M.refresh(buffer)
   local on = state.is_on(buffer)
@@ -133,6 +151,7 @@ local function attach(event)
   local client = assert(lsp.get_client_by_id(event.data.client_id))
   if client.name ~= NAME then return end
   if state.is_paused then client:exec_cmd({ title = 'Pause', command = 'tinycopilot.pause' }, { bufnr = event.buf }) end
+  without_cr(client)
   M.refresh(event.buf)
   if lsp.inline_completion then require('tinycopilot.keys').set(event.buf, M.options.keymaps) end
   state.changed(client.id)

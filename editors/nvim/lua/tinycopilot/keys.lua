@@ -7,7 +7,6 @@ local api, suggestions = vim.api, vim.lsp.inline_completion
 --- place where it began. Changes `item` so that inserting it does what is shown.
 local function remainder(item)
   if not item.range or type(item.insert_text) ~= 'string' then return nil end -- another server's: Neovim knows
-  item.insert_text = item.insert_text:gsub('\r\n', '\n') -- the line ends of a file are no characters of Neovim's lines
   local row, column, end_row, end_column = item.range:to_extmark()
   local cursor = api.nvim_win_get_cursor(0)
   local here, at = cursor[1] - 1, cursor[2]
