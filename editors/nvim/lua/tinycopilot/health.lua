@@ -1,6 +1,15 @@
 -- :checkhealth tinycopilot
 local M = {}
 
+--- ', version 1.2.3', asked of the program `tinycopilot` that is installed with the server; '' if it is not there.
+local function version_beside(server)
+  local program = vim.fs.joinpath(vim.fs.dirname(server), 'tinycopilot')
+  if vim.fn.executable(program) == 0 then return '' end
+  local started, run = pcall(vim.system, { program, '--version' }, { text = true, timeout = 10000 })
+  local version = started and (run:wait().stdout or ''):match('%d[%w.]*')
+  return version and ', version ' .. version or ''
+end
+
 local function check_server(health, program)
   local path = vim.fn.exepath(program)
   if path == '' then
@@ -9,16 +18,31 @@ local function check_server(health, program)
       "or name the program: require('tinycopilot').setup { cmd = { '/full/path/to/tinycopilot-server' } }",
     })
   else
-    health.ok(('server: `%s`'):format(path))
+    health.ok(('server: `%s`%s'):format(path, version_beside(path)))
   end
 end
 
-local function check_client(health, client, status)
+--- The server says which model it has no further than that it is ready or why not.
+local function check_model(health, settings)
+  if settings.modelPath == '' then
+    return health.info 'model: your own, else the one that ships; `tinycopilot doctor` says which, and why'
+  end
+  local path = vim.fs.normalize(settings.modelPath)
+  if vim.fn.filereadable(path) == 1 then return health.ok(('model: `%s`'):format(path)) end
+  health.error(('model: no file `%s`'):format(path), { 'Mend the setting `modelPath`, or leave it empty.' })
+end
+
+local function check_client(health, client)
+  local state = require('tinycopilot.state').of(client.id)
   local folder, buffers = client.root_dir or 'no project', vim.tbl_count(client.attached_buffers)
-  local line = ('client %d in %s, buffers: %d, state: %s'):format(client.id, folder, buffers, status.state)
-  if (status.message or '') ~= '' then line = line .. ': ' .. status.message end
-  if status.state == 'error' then
+  local version = vim.tbl_get(client, 'server_info', 'version') or 'unknown'
+  local line = ('client %d (server %s) in %s, buffers: %d, '):format(client.id, version, folder, buffers)
+  line = line .. 'state: ' .. state.state .. (state.percentage and (' %d%%'):format(state.percentage) or '')
+  if state.message ~= '' then line = line .. ': ' .. state.message end
+  if state.state == 'error' then
     health.error(line, { 'Mend that, then :TinyCopilot restart.', ':TinyCopilot log shows more.' })
+  elseif state.state == 'off' then
+    health.warn(line, { ':TinyCopilot resume, or the setting `enabled`.' })
   else
     health.ok(line)
   end
@@ -42,6 +66,7 @@ function M.check()
     return health.error('not set up', { "Put require('tinycopilot').setup {} in your configuration." })
   end
   check_server(health, tinycopilot.options.cmd[1])
+  check_model(health, tinycopilot.options.settings)
 
   local clients = vim.lsp.get_clients { name = 'tinycopilot' }
   if #clients == 0 then
@@ -49,7 +74,7 @@ function M.check()
     health.info('no client: it starts with the first file of type ' .. filetypes)
   end
   for _, client in ipairs(clients) do
-    check_client(health, client, tinycopilot.said[client.id] or { state = 'loading' })
+    check_client(health, client)
   end
 end
 

@@ -1,7 +1,8 @@
 -- The Neovim client of tinycopilot. Neovim itself speaks with the server and draws the ghost text: this file starts the
--- server and says how it is; keys.lua gives the keys their meaning.
+-- server; state.lua knows how it is, commands.lua are what :TinyCopilot does, keys.lua gives the keys their meaning.
 local M = {}
 local api, lsp = vim.api, vim.lsp
+local state = require 'tinycopilot.state'
 
 local defaults = {
   cmd = { 'tinycopilot-server' }, -- the server: a program on the PATH, or its full path; then its arguments
@@ -48,6 +49,8 @@ local defaults = {
   },
   keymaps = { -- in insert mode; false for no key. Where no suggestion is shown, a key does what it did before.
     accept = '<Tab>',
+    accept_word = '<C-Right>', -- its next word; the rest stays
+    accept_line = '<M-Down>',
     next = '<M-]>', -- where there are several
     previous = '<M-[>',
     dismiss = '<C-]>',
@@ -63,7 +66,6 @@ function M.filetypes()
 end
 
 M.options = nil ---@type table? the defaults and what setup() was given
-M.said = {} ---@type table<integer, { state: string, message?: string }> each server's last status, by client id
 
 local told = {} -- what the user has been told, not to be told again before a restart
 
@@ -74,24 +76,32 @@ local function tell(message, level)
   vim.schedule(function() vim.notify(message, level) end)
 end
 
-local function status_here()
-  local client = lsp.get_clients({ name = NAME, bufnr = 0 })[1]
-  return client and (M.said[client.id] or { state = 'loading' })
+function M.forget_told() told = {} end
+
+--- How it is in the current buffer, for a statusline of your own, or nil where no server is attached: `state` is
+--- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` says more, or is empty.
+function M.state() return state.here() end
+
+--- For a statusline: 'tinycopilot: ready', 'tinycopilot: training 40%' and the like; '' in a buffer without it.
+function M.status()
+  local now = state.here()
+  if not now then return '' end
+  return ('%s: %s%s'):format(NAME, now.state, now.percentage and (' %d%%'):format(now.percentage) or '')
 end
 
---- For a statusline: 'tinycopilot: loading', 'tinycopilot: ready', 'tinycopilot: error'; '' in a buffer without it.
-function M.status()
-  local status = status_here()
-  return status and NAME .. ': ' .. status.state or ''
+--- Accept the suggestion, all or a part, go to another, dismiss it: true if there was one. For keys of your own.
+for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss' } do
+  M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').actions[action]() end
 end
 
 local handlers = {
   ['tinycopilot/status'] = function(_, status, context)
-    M.said[context.client_id] = status
+    state.server_said(context.client_id, status)
     if status.state == 'error' then tell(status.message or 'the server failed', vim.log.levels.ERROR) end
-    vim.cmd.redrawstatus { bang = true }
   end,
+  ['tinycopilot/training'] = function(_, training, context) state.training_said(context.client_id, training) end,
   ['window/showMessage'] = function(_, params) -- an error comes in this way, too: `tell` tells it once
+    if params.type == 3 then told[params.message] = nil end -- news may come twice
     tell(params.message, 5 - params.type) -- LSP: 1 is error, 4 is log. Neovim: 4 is error, 1 is debug.
     return params
   end,
@@ -110,12 +120,60 @@ local function show_popup(client, buffer)
   lsp.completion.enable(true, client.id, buffer, { autotrigger = true, convert = whole })
 end
 
+local mended = setmetatable({}, { __mode = 'k' })
+
+--- The server answers with the file's line ends; those of Neovim's buffers are always `\n`, and it would draw a `^M`.
+local function without_cr(client)
+  if mended[client] then return end
+  mended[client] = true
+  local request = client.request
+  function client.request(self, method, params, handler, ...)
+    if method ~= 'textDocument/inlineCompletion' or not handler then return request(self, method, params, handler, ...) end
+    return request(self, method, params, function(err, result, ...)
+      for _, item in ipairs(result and (result.items or result) or {}) do
+        if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
+      end
+      return handler(err, result, ...)
+    end, ...)
+  end
+end
+
+--- Turns ghost text, or the menu in its place, on or off in a buffer, as the user has switched it.
+function M.refresh(buffer)
+  local on = state.is_on(buffer)
+  if lsp.inline_completion then return lsp.inline_completion.enable(on, { bufnr = buffer }) end
+  for _, client in ipairs(lsp.get_clients { name = NAME, bufnr = buffer }) do
+    if on then show_popup(client, buffer) else lsp.completion.enable(false, client.id, buffer) end
+  end
+end
+
 local function attach(event)
   local client = assert(lsp.get_client_by_id(event.data.client_id))
   if client.name ~= NAME then return end
-  if not lsp.inline_completion then return show_popup(client, event.buf) end
-  lsp.inline_completion.enable(true, { bufnr = event.buf })
-  require('tinycopilot.keys').set(event.buf, M.options.keymaps)
+  if state.is_paused then client:exec_cmd({ title = 'Pause', command = 'tinycopilot.pause' }, { bufnr = event.buf }) end
+  without_cr(client)
+  M.refresh(event.buf)
+  if lsp.inline_completion then require('tinycopilot.keys').set(event.buf, M.options.keymaps) end
+  state.changed(client.id)
+end
+
+local ended_s = {} -- when servers ended that were not told to
+local MOST_STARTS, WITHIN_S = 3, 180
+
+--- Starts a server that has died again, unless it does so over and over.
+local function start_again(code, signal, id)
+  local is_wanted = state.forget(id) and (code ~= 0 or signal ~= 0) and vim.v.exiting == vim.NIL
+  if not is_wanted then return end
+  local now = vim.uv.hrtime() / 1e9
+  ended_s = vim.tbl_filter(function(then_s) return now - then_s < WITHIN_S end, ended_s)
+  table.insert(ended_s, now)
+  if #ended_s > MOST_STARTS then
+    local often = 'the server has ended %d times in %d minutes: :TinyCopilot log says why, :TinyCopilot restart tries again'
+    return tell(often:format(#ended_s, WITHIN_S / 60), vim.log.levels.ERROR)
+  end
+  vim.defer_fn(function()
+    if vim.v.exiting == vim.NIL then lsp.enable(NAME) end -- for the buffers that are open
+  end, 500)
 end
 
 --- Neovim says nothing where the program is missing.
@@ -130,31 +188,6 @@ local function check_names(given, known, what)
   for name in pairs(given) do
     if known[name] == nil then tell(('there is no %s `%s`'):format(what, name), vim.log.levels.WARN) end
   end
-end
-
-local commands = {}
-
-function commands.status()
-  local status = status_here()
-  local message = status and status.message or ''
-  vim.notify((status and M.status() or NAME .. ': not at work here') .. (message == '' and '' or ': ' .. message))
-end
-
-function commands.restart()
-  local function running() return lsp.get_clients { name = NAME } end
-  local function gone() return #running() == 0 end
-  for _, force in ipairs { false, true } do
-    for _, client in ipairs(running()) do client:stop(force) end
-    if vim.wait(1000, gone, 20) then break end
-  end
-  told = {}
-  lsp.enable(NAME) -- starts it for the buffers that are open
-end
-
-function commands.log() vim.cmd.tabedit(vim.fn.fnameescape(lsp.log.get_filename())) end
-
-local function command_names(start)
-  return vim.tbl_filter(function(name) return vim.startswith(name, start) end, { 'log', 'restart', 'status' })
 end
 
 --- Starts everything. `options` are laid over the defaults above.
@@ -175,6 +208,7 @@ function M.setup(options)
     init_options = M.options.settings,
     settings = { [NAME] = M.options.settings }, -- the same, for when the server asks, or something changes
     handlers = handlers,
+    on_exit = vim.schedule_wrap(start_again),
     root_markers = { '.git', 'pyproject.toml' },
   })
 
@@ -182,10 +216,8 @@ function M.setup(options)
   api.nvim_create_autocmd('LspAttach', { group = group, callback = attach })
   api.nvim_create_autocmd('FileType', { group = group, pattern = M.filetypes() or '*', callback = check_program })
   if vim.list_contains(M.filetypes() or { vim.bo.filetype }, vim.bo.filetype) then check_program() end
-  api.nvim_create_user_command('TinyCopilot', function(call)
-    local command = commands[call.args]
-    if command then command() else vim.notify(NAME .. ': no such command: ' .. call.args, vim.log.levels.ERROR) end
-  end, { nargs = 1, complete = command_names, desc = 'tinycopilot: status, restart or log' })
+  api.nvim_create_autocmd('LspDetach', { group = group, callback = function() vim.schedule(state.changed) end })
+  require('tinycopilot.commands').register()
 
   lsp.enable(NAME)
 end

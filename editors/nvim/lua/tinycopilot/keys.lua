@@ -2,11 +2,11 @@
 local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
 
---- `item` as it is to be inserted now, or nil if the user has typed something else. Neovim keeps a suggestion on the
---- screen while the user types on, until the next answer, but would insert the whole of it at the place where it began.
+--- What is left of `item` to insert at the cursor, or nil if the user has typed something else. Neovim keeps a
+--- suggestion on the screen while the user types on, until the next answer, but would insert the whole of it at the
+--- place where it began. Changes `item` so that inserting it does what is shown.
 local function remainder(item)
-  if not item.range or type(item.insert_text) ~= 'string' then return item end -- another server's
-  item.insert_text = item.insert_text:gsub('\r\n', '\n') -- the line ends of a file are no characters of Neovim's lines
+  if not item.range or type(item.insert_text) ~= 'string' then return nil end -- another server's: Neovim knows
   local row, column, end_row, end_column = item.range:to_extmark()
   local cursor = api.nvim_win_get_cursor(0)
   local here, at = cursor[1] - 1, cursor[2]
@@ -16,7 +16,23 @@ local function remainder(item)
   if here > end_row or (here == end_row and at > end_column) then
     item.range = vim.range.extmark(0, row, column, here, at) -- what is typed already is replaced by itself
   end
-  return item
+  return item.insert_text:sub(#typed + 1)
+end
+
+--- Neovim's own object for this buffer's suggestion. It is not public: without it, what is left of a suggestion after a
+--- part of it comes back 200 ms later, and there is one suggestion to choose from.
+local function neovims_own()
+  local known, capability = pcall(require, 'vim.lsp._capability')
+  local kind = known and vim.tbl_get(capability, 'all', 'inline_completion')
+  local own = kind and kind.active and kind.active[api.nvim_get_current_buf()]
+  return own and type(own.show) == 'function' and type(own.handler) == 'function' and own or nil
+end
+
+--- Whether there is something to see of a suggestion.
+local function is_shown()
+  local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
+  local mark = api.nvim_buf_get_extmarks(0, namespace, 0, -1, { limit = 1, details = true })[1]
+  return mark ~= nil and (mark[4].virt_lines ~= nil or vim.tbl_get(mark[4], 'virt_text', 1, 1) ~= '')
 end
 
 --- Takes the suggestion off the screen, and inserts what `use` makes of it. False where there is none, or no use of it.
@@ -25,34 +41,106 @@ local function take(use)
   local handed, item = false, nil
   local function on_accept(suggestion)
     handed, item = true, use(suggestion)
+    if item then vim.go.undolevels = vim.go.undolevels end -- a new change: undo takes back the suggestion alone
     return item
   end
   return suggestions.get { on_accept = on_accept } and vim.wait(100, function() return handed end, 1) and item ~= nil
 end
 
+--- How many bytes of `rest` are its next word, or the signs before that, with the space before either.
+function M.word_bytes(rest)
+  local _, n = rest:find('^%s*[%w_\128-\255]+')
+  if not n then _, n = rest:find('^%s*[^%w_%s\128-\255]+') end
+  return n or #rest
+end
+
+--- How many bytes of `rest` are its next line, with the line's end before it.
+function M.line_bytes(rest) return #rest:match('^%s*[^\n]*') end
+
+--- Tells the server, which counts, that so much of a suggestion is accepted by now.
+local function tell_partly(item, accepted)
+  local client = vim.lsp.get_client_by_id(item.client_id)
+  if not client or not item.command then return end
+  local text = item.whole or item.insert_text
+  local until_here = text:sub(1, accepted)
+  local length = vim.str_utfindex(until_here, client.offset_encoding, #until_here)
+  if vim.bo.fileformat == 'dos' then length = length + select(2, until_here:gsub('\n', '')) end -- it has CR LF
+  local said = { insertText = text, command = item.command }
+  client:notify('textDocument/didPartiallyAcceptCompletion', { item = said, acceptedLength = length })
+end
+
+--- Inserts the first bytes of the suggestion, as many as `count_bytes` says of what is left of it; the rest stays.
+local function accept_part(count_bytes)
+  local own, rest, later = neovims_own(), nil, nil
+  local accepted = take(function(item)
+    rest = remainder(item)
+    if not rest then return nil end
+    local n = count_bytes(rest)
+    if n >= #rest then return item end
+    local before = item.accepted or 0 -- of the suggestion as it came, accepted with these keys
+    local whole, text = item.whole or item.insert_text, item.insert_text
+    local n_typed = #text - #rest
+    item.whole = whole
+    tell_partly(item, before + n_typed + n)
+    later = vim.tbl_extend('force', item, { insert_text = rest:sub(n + 1), accepted = before + n_typed + n })
+    item.insert_text, item.command = text:sub(1, n_typed + n), nil -- the command says that all of it is accepted
+    return item
+  end)
+  if accepted and later and own then
+    local cursor = api.nvim_win_get_cursor(0)
+    later.range = vim.range.extmark(0, cursor[1] - 1, cursor[2], cursor[1] - 1, cursor[2])
+    own.current = later
+    own:show()
+  end
+  return accepted
+end
+
 local actions = {} -- each says whether there was a suggestion to act on
 
+--- While an entry of the popup menu is selected, the keys are the menu's.
+local function is_menus() return vim.fn.complete_info({ 'selected' }).selected >= 0 end
+
 function actions.accept()
-  if vim.fn.complete_info({ 'selected' }).selected >= 0 then return false end -- the key is the popup menu's
+  if is_menus() then return false end
   return take(function(item)
-    vim.go.undolevels = vim.go.undolevels -- starts a new change, so that undo takes back the suggestion alone
-    return remainder(item)
+    local is_plain = item.range and type(item.insert_text) == 'string'
+    return (not is_plain or remainder(item)) and item or nil
   end)
 end
 
+function actions.accept_word() return not is_menus() and is_shown() and accept_part(M.word_bytes) end
+function actions.accept_line() return not is_menus() and is_shown() and accept_part(M.line_bytes) end
+
 function actions.dismiss()
-  return suggestions.get { on_accept = function() end } -- taken, and put nowhere
+  return is_shown() and suggestions.get { on_accept = function() end } -- taken, and put nowhere
 end
 
+--- Shows another suggestion. Neovim asks for one alone while the user types: for others, the server is asked once more.
 local function step(count)
-  local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
-  if #api.nvim_buf_get_extmarks(0, namespace, 0, -1, { limit = 1 }) == 0 then return false end
-  suggestions.select { count = count }
+  if not is_shown() then return false end
+  local own = neovims_own()
+  local client = own and own.current and vim.lsp.get_client_by_id(own.current.client_id)
+  local here = { vim.b.changedtick, api.nvim_win_get_cursor(0) }
+  if not client or vim.deep_equal(own.tinycopilot_asked, here) then
+    suggestions.select { count = count }
+    return true
+  end
+  local params = vim.lsp.util.make_position_params(0, client.offset_encoding) ---@type table
+  params.context = { triggerKind = vim.lsp.protocol.InlineCompletionTriggerKind.Invoked }
+  client:request('textDocument/inlineCompletion', params, function(err, result, context)
+    local items = result and (result.items or result) or {}
+    if err or #items == 0 or not vim.deep_equal(here, { vim.b.changedtick, api.nvim_win_get_cursor(0) }) then return end
+    own.tinycopilot_asked = here
+    own:handler(err, result, context)
+    suggestions.select { count = count }
+  end, own.bufnr)
   return true
 end
 
 function actions.next() return step(1) end
 function actions.previous() return step(-1) end
+
+M.actions = actions
 
 local function find(mappings, key)
   key = vim.keycode(key)

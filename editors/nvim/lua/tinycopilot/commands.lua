@@ -1,0 +1,193 @@
+-- What :TinyCopilot does.
+local M = {}
+local state = require 'tinycopilot.state'
+local commands = {} -- by name; each is given the words that follow, and whether there was a `!`
+local NAME = 'tinycopilot'
+
+local function say(message, level) vim.notify(NAME .. ': ' .. message, level) end
+
+local function complain(message) say(message, vim.log.levels.ERROR) end
+
+--- The server of the current buffer, else any that runs; complains where there is none.
+local function a_client()
+  local client = state.clients(0)[1] or state.clients()[1]
+  if not client then complain 'no server runs: it starts with the first file of its languages' end
+  return client
+end
+
+--- Has a server do `command`, and goes on with its answer.
+local function ask(client, command, arguments, go_on)
+  local params = { command = NAME .. '.' .. command, arguments = arguments }
+  client:request('workspace/executeCommand', params, function(err, answer)
+    if err then return complain(err.message) end
+    go_on(answer or {})
+  end)
+end
+
+local function say_status(status)
+  say(status.state .. ((status.message or '') == '' and '' or ': ' .. status.message))
+end
+
+function commands.status()
+  local now = state.here()
+  if not now then return say 'not at work here' end
+  local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
+  say_status { state = now.state .. percentage, message = now.message }
+end
+
+--- All servers, and those that start later.
+local function set_paused(is_paused)
+  state.is_paused = is_paused
+  local clients = state.clients()
+  for i, client in ipairs(clients) do
+    ask(client, is_paused and 'pause' or 'resume', nil, i == #clients and say_status or function() end)
+  end
+  if #clients == 0 then say(is_paused and 'off: paused' or 'goes on') end
+end
+
+function commands.pause() set_paused(true) end
+function commands.resume() set_paused(false) end
+
+local function refresh(buffers)
+  for _, buffer in ipairs(buffers) do
+    if #state.clients(buffer) > 0 then require(NAME).refresh(buffer) end
+  end
+  state.changed()
+end
+
+local toggles = {}
+function toggles.all() set_paused(not state.is_paused) end
+
+function toggles.buffer()
+  say(state.toggle_buffer() and 'on in this buffer' or 'off in this buffer')
+  refresh { vim.api.nvim_get_current_buf() }
+end
+
+function toggles.filetype()
+  say((state.toggle_filetype() and 'on for ' or 'off for ') .. vim.bo.filetype)
+  refresh(vim.tbl_filter(vim.api.nvim_buf_is_loaded, vim.api.nvim_list_bufs()))
+end
+
+function commands.toggle(words)
+  local toggle = toggles[words[1] or 'all']
+  if not toggle then return complain('toggle what: all, buffer or filetype? Not ' .. words[1]) end
+  toggle()
+end
+
+function commands.train(words)
+  local minutes = tonumber(words[1] or 5)
+  if not minutes or minutes <= 0 then return complain('train for how many minutes? Not ' .. words[1]) end
+  local client = a_client()
+  if not client then return end
+  ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server says itself why it does not
+    if answer.started then say(('training for %g minutes; :TinyCopilot cancel stops it'):format(minutes)) end
+  end)
+end
+
+function commands.cancel()
+  local client = a_client()
+  if not client then return end
+  ask(client, 'cancelTraining', nil, function(answer)
+    say(answer.cancelled and 'training is cancelled: the model before stays' or 'nothing is being trained')
+  end)
+end
+
+--- A text in a window of its own; `q` closes it.
+local function show(title, text)
+  local name = NAME .. '://' .. title
+  local buffer = vim.fn.bufadd(name)
+  vim.fn.bufload(buffer)
+  vim.bo[buffer].buftype, vim.bo[buffer].bufhidden, vim.bo[buffer].swapfile = 'nofile', 'wipe', false
+  local lines = vim.split(text, '\n')
+  vim.bo[buffer].modifiable = true
+  vim.api.nvim_buf_set_lines(buffer, 0, -1, false, lines)
+  vim.bo[buffer].modifiable = false
+  vim.keymap.set('n', 'q', '<Cmd>close<CR>', { buffer = buffer, desc = 'close' })
+  local window = vim.fn.bufwinid(buffer)
+  if window >= 0 then return vim.api.nvim_set_current_win(window) end
+  vim.cmd(('botright %dsplit'):format(math.min(#lines + 1, 15)))
+  vim.api.nvim_win_set_buf(0, buffer)
+end
+
+function commands.stats()
+  local client = a_client()
+  if client then ask(client, 'statistics', nil, function(answer) show('statistics', answer.text or '') end) end
+end
+
+--- Asks first, unless there was a `!`.
+local function is_sure(question, bang) return bang or vim.fn.confirm(question, '&Yes\n&No', 2) == 1 end
+
+commands['forget-stats'] = function(_, bang)
+  local client = a_client()
+  if client and is_sure('Delete what was counted?', bang) then
+    ask(client, 'forgetStatistics', nil, function() say 'what was counted is deleted' end)
+  end
+end
+
+commands['forget-file'] = function()
+  local client = a_client()
+  if not client then return end
+  if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer is no file' end
+  ask(client, 'forgetFile', { vim.uri_from_bufnr(0) }, function(answer)
+    if (answer.forgotten or '') ~= '' then say('forgotten until a restart: ' .. answer.forgotten) end
+  end)
+end
+
+commands['forget-workspace'] = function(_, bang)
+  local client = a_client()
+  if client and is_sure('Delete what was indexed, learned and trained in this workspace?', bang) then
+    ask(client, 'forgetWorkspace', nil, function(answer)
+      say('forgotten until a restart: ' .. table.concat(answer.forgotten or {}, ', '))
+    end)
+  end
+end
+
+function commands.reload()
+  local client = a_client()
+  if not client then return end
+  ask(client, 'reloadModel', nil, function(answer) -- the server says itself what is wrong
+    if answer.reloaded then say 'the model is loaded anew' end
+  end)
+end
+
+--- The server's own log; Neovim's, where no server runs: it says why.
+function commands.log()
+  local client = state.clients(0)[1] or state.clients()[1]
+  local function open(path) vim.cmd.tabedit(vim.fn.fnameescape(path)) end
+  if not client then return open(vim.lsp.log.get_filename()) end
+  ask(client, 'openLog', nil, function() end) -- it has Neovim show it
+end
+
+function commands.restart()
+  local function gone() return #state.clients() == 0 end
+  for _, force in ipairs { false, true } do
+    for _, client in ipairs(state.clients()) do
+      state.leave(client.id)
+      client:stop(force)
+    end
+    if vim.wait(1000, gone, 20) then break end
+  end
+  require(NAME).forget_told()
+  vim.lsp.enable(NAME) -- starts it for the buffers that are open
+end
+
+local function beginning_with(start, names)
+  table.sort(names)
+  return vim.tbl_filter(function(name) return vim.startswith(name, start) end, names)
+end
+
+local function complete(start, line)
+  local words = vim.split(line, '%s+')
+  if #words == 2 then return beginning_with(start, vim.tbl_keys(commands)) end
+  return words[2] == 'toggle' and #words == 3 and beginning_with(start, vim.tbl_keys(toggles)) or {}
+end
+
+function M.register()
+  vim.api.nvim_create_user_command('TinyCopilot', function(call)
+    local name, words = call.fargs[1] or 'status', vim.list_slice(call.fargs, 2)
+    if not commands[name] then return complain('no such command: ' .. name) end
+    commands[name](words, call.bang)
+  end, { nargs = '*', bang = true, complete = complete, desc = 'tinycopilot: pause, train, stats and more' })
+end
+
+return M

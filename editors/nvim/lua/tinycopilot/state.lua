@@ -1,0 +1,83 @@
+-- How the servers are, as they have said, and what the user has switched off.
+local M = {}
+local NAME = 'tinycopilot'
+
+M.is_paused = false -- whether the user has paused all servers
+local said = {} ---@type table<integer, { state: string, message?: string }> each server's last status, by client id
+local training = {} ---@type table<integer, { percentage: integer, message: string }> while it goes on, by client id
+local leaving = {} ---@type table<integer, true> the clients that are being stopped
+local off_types = {} ---@type table<string, true> file types without ghost text
+
+--- Draws the statuslines anew, and tells whoever listens to `User TinyCopilotStatus`.
+function M.changed(client_id)
+  vim.cmd.redrawstatus { bang = true }
+  local now = client_id and M.of(client_id) or M.here() or {}
+  local data = vim.tbl_extend('force', { client_id = client_id }, now)
+  vim.api.nvim_exec_autocmds('User', { pattern = 'TinyCopilotStatus', modeline = false, data = data })
+end
+
+function M.server_said(client_id, status)
+  said[client_id] = status
+  M.changed(client_id)
+end
+
+function M.training_said(client_id, news)
+  training[client_id] = news.state == 'running' and news or nil
+  M.changed(client_id)
+end
+
+--- The clients of tinycopilot; in `buffer` alone, if it is given.
+function M.clients(buffer) return vim.lsp.get_clients { name = NAME, bufnr = buffer } end
+
+--- How one server is.
+function M.of(client_id)
+  local now = said[client_id] or { state = 'loading' }
+  local percentage = nil
+  if training[client_id] then
+    local news = training[client_id]
+    now, percentage = { state = 'training', message = news.message }, math.floor(news.percentage or 0)
+  end
+  return { state = now.state, message = now.message or '', percentage = percentage }
+end
+
+--- How it is in the current buffer; nil where no server is attached.
+function M.here()
+  local client = M.clients(0)[1]
+  if not client then return nil end
+  local now = M.of(client.id)
+  if now.state ~= 'error' and now.state ~= 'training' and not M.is_on(0) then
+    return { state = 'off', message = vim.b.tinycopilot_off and 'in this buffer' or 'for ' .. vim.bo.filetype }
+  end
+  return now
+end
+
+--- Whether a buffer is to have ghost text.
+function M.is_on(buffer)
+  buffer = vim._resolve_bufnr and vim._resolve_bufnr(buffer) or buffer
+  return not vim.b[buffer].tinycopilot_off and not off_types[vim.bo[buffer].filetype]
+end
+
+--- Switches it over; both say whether it is on now.
+function M.toggle_buffer()
+  vim.b.tinycopilot_off = not vim.b.tinycopilot_off
+  return not vim.b.tinycopilot_off
+end
+
+function M.toggle_filetype()
+  local filetype = vim.bo.filetype
+  off_types[filetype] = not off_types[filetype] or nil
+  return not off_types[filetype]
+end
+
+--- The client is being stopped on purpose.
+function M.leave(client_id) leaving[client_id] = true end
+
+--- The client is gone. Says whether that was not on purpose.
+function M.forget(client_id)
+  local is_unwanted = not leaving[client_id]
+  said[client_id], training[client_id], leaving[client_id] = nil, nil, nil
+  M.changed()
+  return is_unwanted
+end
+
+return M

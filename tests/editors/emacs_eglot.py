@@ -1,0 +1,78 @@
+"""Completes in real Emacs through Eglot, with the settings that editors/README.md tells its users.
+
+    python emacs_eglot.py EMACS --server COMMAND...
+
+A file is opened in `emacs -Q --batch`, its last line has an emoji before the cursor, and Eglot speaks of positions in
+utf-32. The test holds that completion-at-point lists what stands several times above, and that accepting that entry
+puts it in its place, and nothing anywhere else. It exits with 1 if anything fails.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from menu import BEGUN, TYPED, WANTED, check_file, environment, new_project, settings
+
+DRIVER = r"""
+(setq eglot-sync-connect 10 eglot-connect-timeout 20 make-backup-files nil)
+(find-file (getenv "FILE"))
+(let ((inhibit-message t)) (call-interactively #'eglot))
+(unless (eglot-current-server) (error "Eglot did not start the server of the settings"))
+(unless (string-match-p "tinycopilot-server" (format "%S" (process-command (jsonrpc--process (eglot-current-server)))))
+  (error "another server was started"))
+(goto-char (point-max))
+(when (bolp) (backward-char))
+(insert (getenv "TYPED"))
+(let ((deadline (+ (float-time) 20)) entry exit start end)
+  (while (and (not entry) (< (float-time) deadline))  ; the model may be loading
+    (accept-process-output nil 0.1)
+    (pcase-let ((`(,from ,to ,table . ,properties) (eglot-completion-at-point)))
+      (let ((all (all-completions (buffer-substring from to) table)))
+        (setq entry (seq-find (lambda (each) (string-prefix-p (getenv "WANTED") each)) all)
+              exit (plist-get properties :exit-function) start from end to))))
+  (unless entry (error "no entry that begins with %s" (getenv "WANTED")))
+  (message "listed: %s" entry)
+  (delete-region start end)  ; as completion-in-region and the menus do: insert, then call the exit function
+  (insert entry)
+  (funcall exit entry 'finished))
+(let ((require-final-newline nil) (mode-require-final-newline nil)) (save-buffer))
+(let ((state (plist-get (tinycopilot-pause) :state)))
+  (unless (equal state "off") (error "after tinycopilot-pause the server is %s" state)))
+(eglot-shutdown (eglot-current-server))
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Complete in real Emacs, through Eglot.")
+    parser.add_argument("emacs", help="the program")
+    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="emacs"))
+    try:
+        file = new_project(folder)
+        init, driver = folder / "init.el", folder / "driver.el"
+        init.write_text(settings("elisp"), "utf-8")
+        driver.write_text(DRIVER, "utf-8")
+        variables = environment(folder, arguments.server)
+        variables |= {"FILE": str(file), "TYPED": TYPED, "WANTED": WANTED, "LC_ALL": "C.UTF-8"}
+        command = [arguments.emacs, "-Q", "--batch", "-l", str(init), "-l", str(driver)]
+        run = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False, env=variables
+        )
+        if run.returncode:
+            raise AssertionError(f"Emacs ended with {run.returncode}:\n{run.stderr[-2000:]}")
+        line = check_file(file)
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        print(f"FAILED  Emacs: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"ok      Emacs: completed to {line!r}, from {BEGUN.splitlines()[-1] + TYPED!r}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""What the tests of editors that have a menu of completions alone share: a project, its settings, the server's name."""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+README = Path(__file__).resolve().parents[2] / "editors" / "README.md"
+LINE = 'say("🙂 né", open(path_{}, encoding="utf-8").read())\n'
+"""An emoji is one, two or four units of a line, by the client's encoding: positions after it tell."""
+BEGUN, TYPED = "".join(map(LINE.format, range(5))) + 'say("🙂 né", ', "op"
+WANTED = "open(path_"
+"""How the entry begins that is to be listed: it stands five times above."""
+
+
+def settings(language: str) -> str:
+    """The blocks of code of a language in editors/README.md: what a user is told to write."""
+    found = re.findall(rf"```{language}\n(.*?)```", README.read_text("utf-8"), re.S)
+    if not found:
+        raise AssertionError(f"no settings in {language} in {README}")
+    return "\n".join(found)
+
+
+def environment(folder: Path, server: list[str]) -> dict[str, str]:
+    """For the editor: the command is `tinycopilot-server` on its PATH, and what is kept lies in `folder`."""
+    program = shutil.which(server[0])
+    if program is None:
+        raise FileNotFoundError(f"there is no program {server[0]}")
+    path = folder / "bin" / "tinycopilot-server"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\nexec {shlex.join([str(Path(program).absolute()), *server[1:]])} "$@"\n')
+    path.chmod(0o755)
+    homes = {f"XDG_{kind.upper()}_HOME": str(folder / kind) for kind in ("state", "data", "cache", "config")}
+    return {**os.environ, **homes, "HOME": str(folder), "PATH": f"{path.parent}:{os.environ['PATH']}"}
+
+
+def new_project(folder: Path) -> Path:
+    """A file to type at the end of."""
+    project = folder / "project"
+    (project / ".git").mkdir(parents=True)
+    file = project / "readings.py"
+    file.write_text(BEGUN, "utf-8")
+    return file
+
+
+def check_file(file: Path) -> str:
+    """That the entry stands in the right place, and nothing else has changed; the line that came of it."""
+    text = file.read_text("utf-8").removesuffix("\n")
+    line = text.removeprefix(BEGUN)
+    if not text.startswith(BEGUN) or not line.startswith(WANTED) or "\n" in line:
+        raise AssertionError(f"not {BEGUN + WANTED!r} and more in one line, but\n{text!r}")
+    return 'say("🙂 né", ' + line

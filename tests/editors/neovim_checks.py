@@ -1,0 +1,442 @@
+"""Everything a user does with ghost text in Neovim, one check each, in real Neovim in a real terminal.
+
+    python neovim_checks.py NVIM --server COMMAND...
+
+Each check types into a file of its own, and prints one line; a failure says what was shown and what came of it. It
+exits with 1 if any fails. What it needs is what neovim_ghost_text.py needs. From the root of a clone:
+
+    tests/editors/install_editors.sh .editors nvim
+    .editors/python/bin/python tests/editors/neovim_checks.py .editors/nvim/run --server .venv/bin/tinycopilot-server
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pynvim
+from neovim_editor import Editor, found, until
+
+BLOCK = """\
+def read_{name}(path):
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    return [line.strip() for line in lines]
+
+
+"""
+TEXT = "".join(BLOCK.format(name=name) for name in ("alpha", "beta", "gamma", "delta"))
+BEGUN = TEXT + "def read_omega(path):\n    with op"
+"""What comes next was said four times: a suggestion is certain."""
+WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
+LINE = re.compile(r"\s*[^\n]*")
+
+Check = Callable[["User"], None]
+CHECKS: list[Check] = []
+
+
+def check(function: Check) -> Check:
+    CHECKS.append(function)
+    return function
+
+
+def equal(what: str, wanted: object, got: object) -> None:
+    if wanted != got:
+        raise AssertionError(f"{what}: not\n  {wanted!r}\nbut\n  {got!r}")
+
+
+class User:
+    """At the keyboard of one Neovim."""
+
+    def __init__(self, editor: Editor, folder: Path) -> None:
+        self.editor, self.folder, self.n_files = editor, folder, 0
+
+    def press(self, *keys: str) -> None:
+        self.editor.terminal.press(*keys)
+
+    def open(self, text: str, name: str = "") -> Path:
+        """A file with that text, the cursor at its end, in normal mode."""
+        self.press("Escape", "Escape")
+        self.n_files += 1
+        path = self.folder / (name or f"file_{self.n_files}.py")
+        path.write_bytes(text.encode())
+        until("normal mode", 5, lambda: self.editor.nvim.api.get_mode()["mode"] == "n")
+        self.editor.nvim.command(f"silent edit! {path}")
+        self.editor.lua("vim.api.nvim_win_set_cursor(0, { vim.fn.line('$'), 1000000 })")
+        return path
+
+    def begin(self, text: str, typed: str, after: str = "", name: str = "") -> str:
+        """Open a file, type something at its end, before `after`; the ghost text that comes."""
+        self.open(text + after, name)
+        self.editor.wait_until_ready()
+        self.press("A")
+        if after:
+            self.press(*["Left"] * len(after))
+        self.editor.terminal.type(typed)
+        wanted = (text + typed + after).replace("\r\n", "\n")
+        until("the keys' arrival", 5, lambda: self.editor.text() == wanted.removesuffix("\n"))
+        return self.editor.settled_ghost_text()
+
+    def changed(self, before: str, what: str) -> str:
+        return str(until(what, 5, lambda: self.editor.text() != before and self.editor.text()))
+
+    def wait_for_ghost(self, what: str, ghost: str) -> None:
+        try:
+            until(what, 8, lambda: self.editor.ghost_text() == ghost)
+        except TimeoutError:
+            equal(what, ghost, self.editor.ghost_text())
+
+    def accept(self, key: str, before: str, after: str, part: str, what: str) -> None:
+        """Press the key: exactly that part comes between what stands before the cursor and after."""
+        self.press(key)
+        equal(what, before + part + after, self.changed(before + after, what))
+        row, column = self.editor.nvim.current.window.cursor
+        lines = (before + part).encode().split(b"\n")
+        equal(f"the cursor, {what}", (len(lines), len(lines[-1])), (row, column))
+
+    def undo(self, wanted: str) -> None:
+        self.press("Escape", "u")
+        try:
+            until("one undo", 5, lambda: self.editor.text() == wanted)
+        except TimeoutError:
+            equal("after one undo", wanted, self.editor.text())
+
+
+@check
+def shown_after_typing(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    if not ghost.startswith("en(path"):
+        raise AssertionError(f"not what stands four times above, but {ghost!r}")
+
+
+@check
+def typing_through_keeps_it(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    for n in range(1, 6):
+        user.editor.terminal.type(ghost[n - 1])
+        user.wait_for_ghost(f"the rest after {n} typed characters", ghost[n:])
+    time.sleep(0.6)  # longer than Neovim waits before it asks again
+    now = user.editor.ghost_text()
+    if not now.startswith(ghost[5:]):
+        raise AssertionError(f"the rest {ghost[5:]!r} became {now!r}")
+    user.accept("Tab", BEGUN + ghost[:5], "", now, "accepting what is left")
+
+
+@check
+def accepts_all_and_undoes_it_at_once(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    user.accept("Tab", BEGUN, "", ghost, "accepting all")
+    user.undo(BEGUN)
+
+
+def accept_parts(user: User, key: str, pattern: re.Pattern[str], ghost: str, what: str) -> tuple[str, int]:
+    """Press the key until nothing of the ghost text is left; the text before the last part, and how many there were."""
+    text = last = BEGUN
+    n = 0
+    while ghost:
+        part = (pattern.match(ghost) or re.match(".*", ghost))[0]  # type: ignore[index]
+        user.accept(key, text, "", part, f"{what} {n + 1}")
+        last, text, ghost, n = text, text + part, ghost[len(part) :], n + 1
+        if ghost:
+            user.wait_for_ghost(f"the rest after {what} {n}", ghost)
+            time.sleep(0.5)  # Neovim asks again: what it had may come longer, not otherwise
+            now = user.editor.ghost_text()
+            if not now.startswith(ghost):
+                raise AssertionError(f"after {what} {n} the rest {ghost!r} became {now!r}")
+            ghost = now if n < 4 else ghost
+        if n == 4:
+            break
+    return last, n
+
+
+@check
+def accepts_words_and_undoes_the_last(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    last, n = accept_parts(user, "C-Right", WORD, ghost, "word")
+    if n < 3:
+        raise AssertionError(f"{n} words in {ghost!r}: too few to say anything")
+    user.undo(last)
+
+
+@check
+def accepts_lines_and_undoes_the_last(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    if "\n" not in ghost:
+        raise AssertionError(f"{ghost!r} has one line: too few to say anything")
+    last, _ = accept_parts(user, "M-Down", LINE, ghost, "line")
+    user.undo(last)
+
+
+@check
+def crlf_stays_crlf(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2].replace("\n", "\r\n"), "op")
+    if "\r" in ghost or "\n" not in ghost:
+        raise AssertionError(f"{ghost!r} is not two clean lines")
+    part = LINE.match(ghost)[0]  # type: ignore[index]
+    user.accept("M-Down", BEGUN, "", part, "accepting a line")
+    user.wait_for_ghost("the rest", ghost[len(part) :])
+    user.accept("Tab", BEGUN + part, "", ghost[len(part) :], "accepting the rest")
+    user.press("Escape")
+    user.editor.nvim.command("silent write")
+    wanted = (BEGUN + ghost + "\n").replace("\n", "\r\n").encode()
+    path = Path(user.editor.nvim.current.buffer.name)
+    equal("the file", wanted, path.read_bytes())
+
+
+@check
+def tabs_stay_tabs(user: User) -> None:
+    text = (BEGUN + 'en(path, encoding="utf-8") as file:\n        lines = f').replace("    ", "\t")
+    ghost = user.begin(text[:-1], "f")
+    user.accept("C-Right", text, "", "ile", "accepting a word")
+    user.wait_for_ghost("the rest", ghost[3:])
+    user.accept("Tab", text + "ile", "", ghost[3:], "accepting the rest")
+
+
+@check
+def emoji_earlier_in_the_line(user: User) -> None:
+    text = "".join(f'say("🙂 né", open(path_{i}, encoding="utf-8").read())\n' for i in range(4)) + 'say("🙂 né", op'
+    ghost = user.begin(text[:-2], "op")
+    user.accept("C-Right", text, "", "en", "accepting a word")
+    rest = user.editor.settled_ghost_text()
+    equal("the rest", ghost[2:], rest[: len(ghost) - 2])
+    user.accept("Tab", text + "en", "", rest, "accepting the rest")
+    user.undo(text + "en")
+
+
+@check
+def bracket_after_the_cursor(user: User) -> None:
+    text = "".join(f"print(first_reading, second_reading)  # {i}\n" for i in range(4)) + "print("
+    ghost = user.begin(text, "first", ")")
+    if ")" in ghost:
+        raise AssertionError(f"{ghost!r} closes what is closed already")
+    user.accept("Tab", text + "first", ")", ghost, "accepting before a bracket")
+
+
+@check
+def next_and_previous(user: User) -> None:
+    endings = ("warmest", "coldest", "average", "nearest")
+    text = "".join(f"print(weather.{ending}_day)\n" for ending in endings for _ in range(2))
+    user.begin(text + "print(wea", "ther.")
+    first, seen = user.editor.ghost_text(), []
+    user.press("M-]")
+    until("another suggestion", 5, lambda: user.editor.ghost_text() != first)
+    for _ in range(6):
+        found = re.fullmatch(r"(.*) \((\d+)/(\d+)\)", user.editor.ghost_text(), re.S)
+        if not found:
+            raise AssertionError(f"{user.editor.ghost_text()!r} does not say which one of how many it is")
+        seen.append(found[1])
+        shown = user.editor.ghost_text()
+        user.press("M-]")
+        until("the next one", 5, lambda shown=shown: user.editor.ghost_text() != shown)
+    n = int(found[3])
+    if n < 2 or len(set(seen[:n])) != n or seen[n:] != seen[: len(seen) - n]:
+        raise AssertionError(f"{n} suggestions do not go round: {seen}")
+    shown = user.editor.ghost_text()
+    user.press("M-[")
+    until("the one before", 5, lambda: user.editor.ghost_text() != shown)
+    equal("the one before", f"{seen[5 % n]} ({5 % n + 2 if 5 % n + 2 <= n else 1}/{n})", user.editor.ghost_text())
+    before = user.editor.text()
+    user.press("Tab")
+    equal("accepting another", before + seen[5 % n], user.changed(before, "accepting another"))
+
+
+@check
+def dismissed(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("C-]")
+    until("no ghost text", 5, lambda: not user.editor.ghost_text())
+    time.sleep(0.5)
+    equal("ghost text after it was dismissed", "", user.editor.ghost_text())
+    equal("the text", BEGUN, user.editor.text())
+    user.press("Tab")
+    after = user.changed(BEGUN, "a plain Tab")
+    if after[len(BEGUN) :].strip():
+        raise AssertionError(f"Tab where nothing is shown inserted {after[len(BEGUN) :]!r}")
+
+
+@check
+def own_key_where_nothing_is_shown(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.lua("vim.keymap.set('i', '<C-Right>', 'mine', { buffer = false })")
+    try:
+        user.press("O", "C-]", "C-Right")
+        until("one's own mapping", 5, lambda: user.editor.text().startswith("mine"))
+    finally:
+        user.editor.lua("vim.keymap.del('i', '<C-Right>')")
+
+
+@check
+def paused_and_resumed(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot pause")
+    until("being off", 5, lambda: user.editor.status() == "tinycopilot: off")
+    user.press("A", "e")
+    time.sleep(1)
+    equal("ghost text while paused", "", user.editor.ghost_text())
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot resume")
+    until("being ready", 5, lambda: user.editor.status() == "tinycopilot: ready")
+    user.press("A", "n")
+    if not user.editor.settled_ghost_text().startswith("(path"):
+        raise AssertionError(f"after resume: {user.editor.ghost_text()!r}")
+
+
+@check
+def switched_off_in_a_buffer_and_for_a_type(user: User) -> None:
+    for what in ("buffer", "filetype"):
+        user.begin(BEGUN[:-2], "op")
+        user.press("Escape")
+        user.editor.nvim.command(f"TinyCopilot toggle {what}")
+        equal(f"the status after toggle {what}", "tinycopilot: off", user.editor.status())
+        user.press("A", "e")
+        time.sleep(1)
+        equal(f"ghost text after toggle {what}", "", user.editor.ghost_text())
+        user.press("Escape")
+        user.editor.nvim.command(f"TinyCopilot toggle {what}")
+        equal(f"the status after toggle {what} twice", "tinycopilot: ready", user.editor.status())
+        user.press("A", "n")
+        user.editor.settled_ghost_text()
+
+
+@check
+def env_file_is_silent(user: User) -> None:
+    lines = "".join(f'PASSWORD_{i} = "correct horse battery staple"\n' for i in range(4))
+    user.open(lines + 'PASSWORD_4 = "correct', name=".env")
+    user.editor.nvim.command("set filetype=python")  # else it is not asked at all
+    until("being attached", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    user.press("A", "Space", "h")
+    time.sleep(1.5)
+    equal("ghost text in .env", "", user.editor.ghost_text())
+
+
+@check
+def statistics(user: User) -> None:
+    user.press("Escape")
+    n_windows = len(user.editor.nvim.windows)
+    user.editor.nvim.command("TinyCopilot stats")
+    until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
+    text = user.editor.text()
+    if not re.search(r"[1-9]\d* suggestions, [1-9]\d* accepted.*, [1-9]\d* in part", text):
+        raise AssertionError(f"what was accepted before is not counted: {text!r}")
+    user.press("q")
+    until("the window gone", 5, lambda: len(user.editor.nvim.windows) == n_windows)
+
+
+@check
+def commands_complete_and_complain(user: User) -> None:
+    completed = user.editor.lua("return vim.fn.getcompletion('TinyCopilot re', 'cmdline')")
+    equal("completion", ["reload", "restart", "resume"], completed)
+    completed = user.editor.lua("return vim.fn.getcompletion('TinyCopilot toggle ', 'cmdline')")
+    equal("completion of toggle", ["all", "buffer", "filetype"], completed)
+    try:
+        said = user.editor.said("TinyCopilot nap")
+    except pynvim.NvimError as error:
+        said = str(error)
+    if "no such command: nap" not in said:
+        raise AssertionError(f"a wrong name: {said!r}")
+
+
+@check
+def training_is_shown_and_cancelled(user: User) -> None:
+    user.open(TEXT)
+    user.editor.wait_until_ready()
+    user.editor.lua(
+        "_G.heard = {} vim.api.nvim_create_autocmd('User', { pattern = 'TinyCopilotStatus', "
+        "callback = function(event) table.insert(_G.heard, event.data.state or '') end })"
+    )
+    user.editor.nvim.command("TinyCopilot train 1")
+    until("the percentage", 20, lambda: re.fullmatch(r"tinycopilot: training \d+%", user.editor.status()))
+    user.editor.nvim.command("TinyCopilot cancel")
+    until("being ready again", 20, lambda: user.editor.status() == "tinycopilot: ready")
+    heard = user.editor.lua("return _G.heard")
+    if "training" not in heard or heard[-1] != "ready":
+        raise AssertionError(f"User TinyCopilotStatus heard {heard}")
+
+
+@check
+def health(user: User) -> None:
+    user.open(TEXT)
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("checkhealth tinycopilot")
+    until("the report", 15, lambda: "state:" in user.editor.text())
+    text = user.editor.text()
+    for wanted in ("ghost text", "server: `", "model:", "state: ready"):
+        if wanted not in text:
+            raise AssertionError(f"{wanted!r} is not in the report:\n{text}")
+    if "ERROR" in text:
+        raise AssertionError(f"an error in the report:\n{text}")
+    user.editor.nvim.command("tabonly! | enew")
+
+
+@check
+def killed_and_started_again(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    client = "vim.lsp.get_clients({ name = 'tinycopilot' })[1]"
+    first = user.editor.lua(f"return {client}.id")
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(user.editor.lua("return vim.fn.getpid()"))], capture_output=True, text=True
+    )
+    for process in children.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process), signal.SIGKILL)
+    until("Neovim's message, which waits for a key", 10, user.editor.waits_for_a_key)
+    user.press("Enter")
+    again = f"local client = {client} return client and client.id ~= {first} and client.initialized"
+    until("a new server", 20, lambda: user.editor.lua(again))
+    user.press("Escape")
+    user.editor.wait_until_ready()
+    user.press("A", "e")
+    if not user.editor.settled_ghost_text().startswith("n(path"):
+        raise AssertionError(f"from the new server: {user.editor.ghost_text()!r}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Use tinycopilot in real Neovim as its users do.")
+    parser.add_argument("nvim", help="the program")
+    parser.add_argument("--only", default="", help="the checks whose names contain this")
+    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="ghost"))  # a short path: sockets lie in it
+    project = folder / "project"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    n_failed, editor = 0, None
+    try:
+        (project / "start.py").write_text(TEXT)
+        program, *options = arguments.server
+        editor = Editor(folder, found(arguments.nvim), project / "start.py", [found(program), *options])
+        editor.wait_until_ready()
+        user = User(editor, project)
+        for one in (one for one in CHECKS if arguments.only in one.__name__):
+            since = time.monotonic()
+            editor.watch(120)
+            try:
+                one(user)
+            except (AssertionError, TimeoutError, pynvim.NvimError) as error:
+                n_failed += 1
+                print(f"FAILED  {one.__name__}: {type(error).__name__}: {error}", flush=True)
+            else:
+                print(f"ok      {one.__name__} ({time.monotonic() - since:.1f} s)", flush=True)
+    except (AssertionError, OSError, subprocess.SubprocessError, pynvim.NvimError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if editor:
+            if n_failed and editor.log.exists():
+                print(*editor.log.read_text(errors="replace").splitlines()[-15:], sep="\n", file=sys.stderr)
+            editor.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if n_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

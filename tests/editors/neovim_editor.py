@@ -1,0 +1,130 @@
+"""Real Neovim in a terminal, the plugin loaded as a user loads it, and its RPC to ask what a screen does not say."""
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pynvim
+from terminal import Terminal, draw
+
+PLUGIN = Path(__file__).resolve().parents[2] / "editors" / "nvim"
+
+INIT = """
+vim.opt.rtp:prepend({plugin})
+vim.o.termguicolors, vim.o.number, vim.o.showmode = true, true, false
+vim.o.statusline = " %f %m %= %{{%v:lua.require'tinycopilot'.status()%}} "
+require('tinycopilot').setup {{ cmd = {command} }}
+"""
+
+GHOST_TEXT = """
+local namespace = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
+local mark = vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, { details = true })[1]
+if not mark then return '' end
+local function text(chunks) return vim.iter(chunks):map(function(chunk) return chunk[1] end):join('') end
+return vim.iter({ { mark[4].virt_text }, mark[4].virt_lines or {} }):flatten(1):map(text):join('\\n')
+"""
+
+
+def until(what: str, seconds: float, ask: Callable[[], Any]) -> Any:
+    """Ask until the answer is truthy, for at most `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := ask():
+            return answer
+        time.sleep(0.05)
+    raise TimeoutError(f"{what}: not within {seconds:g} s")
+
+
+def found(program: str) -> str:
+    """Its full path: it is started in another folder than ours."""
+    if path := shutil.which(program):
+        return str(Path(path).absolute())
+    raise FileNotFoundError(f"there is no program {program}")
+
+
+class Editor:
+    """Neovim in its terminal, and the line to it."""
+
+    def __init__(self, folder: Path, nvim: str, file: Path, server: list[str]) -> None:
+        lua = "{ " + ", ".join(map(json.dumps, server)) + " }"
+        init, socket = folder / "init.lua", folder / "nvim"
+        init.write_text(INIT.format(plugin=json.dumps(str(PLUGIN)), command=lua))
+        command = [nvim, "--clean", "-n", "-u", str(init), "--listen", str(socket), str(file)]
+        # tmux sets up the terminal's variables; the log, what the server keeps, and the like go to our folder.
+        environment = {"PATH": os.environ["PATH"], "COLORTERM": "truecolor"}
+        environment |= {f"XDG_{kind.upper()}_HOME": str(folder / kind) for kind in ("state", "data", "cache", "config")}
+        self.log = folder / "state" / "nvim" / "lsp.log"
+        self.terminal = Terminal(folder, command, environment)
+        try:
+            until("Neovim's start", 20, socket.exists)
+            self.nvim = pynvim.attach("socket", path=str(socket))
+        except BaseException:
+            self.terminal.close()
+            raise
+        self.watchdog = threading.Timer(0, self.terminal.close)
+        self.watch(180)
+
+    def watch(self, seconds: float) -> None:
+        """Whatever happens, there is an end: without the terminal Neovim ends, and with it each wait for its answer."""
+        self.watchdog.cancel()
+        self.watchdog = threading.Timer(seconds, self.terminal.close)
+        self.watchdog.start()
+
+    def waits_for_a_key(self) -> bool:
+        """At a prompt, as under a long message, Neovim answers nothing but this question."""
+        return bool(self.nvim.api.get_mode()["blocking"])
+
+    def lua(self, code: str) -> Any:
+        until("Neovim not waiting for a key", 3, lambda: not self.waits_for_a_key())
+        return self.nvim.exec_lua(code)
+
+    def status(self) -> str:
+        return str(self.lua("return require('tinycopilot').status()"))
+
+    def wait_until_ready(self) -> None:
+        """Until the server is; an error of it is one here."""
+
+        def ready() -> bool:
+            if (status := self.status()) == "tinycopilot: error":
+                raise AssertionError(self.said("TinyCopilot status"))
+            return status == "tinycopilot: ready"
+
+        until("the server being ready", 60, ready)
+
+    def said(self, command: str) -> str:
+        """What a command says."""
+        return str(self.lua(f"return vim.api.nvim_exec2({json.dumps(command)}, {{ output = true }}).output"))
+
+    def text(self) -> str:
+        return "\n".join(self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, true)"))
+
+    def ghost_text(self) -> str:
+        return str(self.lua(GHOST_TEXT))
+
+    def settled_ghost_text(self, seconds: float = 15) -> str:
+        """The ghost text once it has stayed the same for longer than Neovim waits before it asks."""
+        last, since = "", time.monotonic()
+
+        def settled() -> str:
+            nonlocal last, since
+            if (now := self.ghost_text()) != last:
+                last, since = now, time.monotonic()
+            return last if time.monotonic() - since > 0.6 else ""
+
+        return until("ghost text", seconds, settled)
+
+    def take_picture(self, path: Path) -> None:
+        draw(self.terminal.cells(), self.terminal.cursor(), path)
+
+    def close(self) -> None:
+        self.watchdog.cancel()
+        with contextlib.suppress(OSError, EOFError):  # it hangs up while it answers
+            if not self.waits_for_a_key():
+                self.nvim.command("qall!")
+        self.terminal.close()

@@ -1,0 +1,59 @@
+#!/bin/bash
+# run_all.sh EDITORS_DIR SERVER_COMMAND...: every test of an editor that install_editors.sh has put into EDITORS_DIR.
+#
+# An editor that is not there is skipped, and named. It exits with 1 if a test fails, or if no editor is there.
+set -uo pipefail
+
+editors=$(realpath -m "${1:?EDITORS_DIR}")
+shift
+server=$(command -v "${1:?SERVER_COMMAND}") || { echo "there is no program $1" >&2; exit 2; }
+set -- "$(realpath --no-symlinks "$server")" "${@:2}"
+here=$(cd "$(dirname "$0")" && pwd)
+file=$here/example/thermometer.py text="    for day, readings in sorted(read_days(args.path).i"
+run=$(mktemp -d)
+trap 'rm -rf "$run"' EXIT
+failed=() skipped=() n_tests=0
+
+installed() {  # installed NAME FILE: whether the editor is there
+  [ -e "$editors/$2" ] && return
+  skipped+=("$1")
+  echo "SKIPPED $1: not installed in $editors (make editors)"
+  return 1
+}
+
+tried() {  # tried NAME COMMAND...: run it
+  local name=$1; shift
+  echo "-- $name"
+  n_tests=$((n_tests + 1))
+  "$@" || failed+=("$name")
+}
+
+in_vscode() {  # in_vscode SERVER_COMMAND...: the extension is built, VS Code is served, and a browser types in it
+  local port extension=$here/../../editors/vscode status=0
+  export PATH=$editors/node/bin:$PATH EDITORS_DIR=$editors
+  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  (cd "$extension" && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; } && npm run --silent package) || return 1
+  "$here/start_code_server.sh" "$editors" "$port" "$run/vscode" "$extension/tinycopilot.vsix" "$@" || return 1
+  cp "$file" "$run/"
+  node "$here/vscode_ghost_text.mjs" "$port" "$run/$(basename "$file")" "$text" "$run/vscode.png" || status=1
+  kill -- "-$(cat "$run/vscode/pid")"
+  return $status
+}
+
+if installed "VS Code" vscode/done; then tried "VS Code" in_vscode "$@"; fi
+if installed Neovim nvim/run; then
+  python=$editors/python/bin/python
+  tried "Neovim, on its screen" "$python" "$here/neovim_ghost_text.py" "$editors/nvim/run" "$file" "$text" "$run/nvim.png" --server "$@"
+  tried "Neovim, check by check" "$python" "$here/neovim_checks.py" "$editors/nvim/run" --server "$@"
+fi
+if installed Emacs emacs/run; then tried Emacs python3 "$here/emacs_eglot.py" "$editors/emacs/run" --server "$@"; fi
+if installed Helix helix/run; then tried Helix python3 "$here/helix.py" "$editors/helix/run" --server "$@"; fi
+
+echo
+[ ${#skipped[@]} -eq 0 ] || printf 'skipped, not installed: %s\n' "${skipped[@]}"
+if [ $n_tests -eq 0 ]; then
+  echo "no editor is installed in $editors: make editors" >&2
+  exit 1
+fi
+[ ${#failed[@]} -eq 0 ] || { printf 'failed: %s\n' "${failed[@]}" >&2; exit 1; }
+echo "all $n_tests passed"
