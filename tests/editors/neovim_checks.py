@@ -274,6 +274,19 @@ def own_key_where_nothing_is_shown(user: User) -> None:
 
 
 @check
+def own_key_that_may_not_change_text(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.editor.lua(
+        "vim.keymap.set('i', '<C-l>', function() return require('tinycopilot').accept_word() and '' or 'none' end, "
+        "{ expr = true, buffer = true })"
+    )
+    user.accept("C-l", BEGUN, "", "en", "accepting a word in an <expr> mapping")
+    user.press("C-]")
+    until("no ghost text", 5, lambda: not user.editor.ghost_text())
+    user.accept("C-l", BEGUN + "en", "", "none", "the same where nothing is shown")
+
+
+@check
 def paused_and_resumed(user: User) -> None:
     user.begin(BEGUN[:-2], "op")
     user.press("Escape")
@@ -363,6 +376,30 @@ def training_is_shown_and_cancelled(user: User) -> None:
 
 
 @check
+def log_is_the_servers(user: User) -> None:
+    user.open(TEXT)
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("TinyCopilot log")
+    until("the log", 5, lambda: user.editor.nvim.current.buffer.name.endswith("server.log"))
+    user.editor.nvim.command("silent! tabonly! | silent! only!")
+
+
+@check
+def restarted(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    first = user.editor.lua("return vim.lsp.get_clients({ name = 'tinycopilot' })[1].id")
+    user.editor.nvim.command("TinyCopilot restart")
+    user.editor.wait_until_ready()
+    ids = user.editor.lua("return vim.tbl_map(function(each) return each.id end, vim.lsp.get_clients())")
+    if len(ids) != 1 or ids[0] == first:
+        raise AssertionError(f"clients after a restart: {ids}, before: {first}")
+    user.press("A", "e")
+    if not user.editor.settled_ghost_text().startswith("n(path"):
+        raise AssertionError(f"after a restart: {user.editor.ghost_text()!r}")
+
+
+@check
 def health(user: User) -> None:
     user.open(TEXT)
     user.editor.wait_until_ready()
@@ -418,7 +455,7 @@ def main() -> int:
         user = User(editor, project)
         for one in (one for one in CHECKS if arguments.only in one.__name__):
             since = time.monotonic()
-            editor.watch(120)
+            editor.watch(60)
             try:
                 one(user)
             except (AssertionError, TimeoutError, pynvim.NvimError) as error:

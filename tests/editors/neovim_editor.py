@@ -81,7 +81,10 @@ class Editor:
         return bool(self.nvim.api.get_mode()["blocking"])
 
     def lua(self, code: str) -> Any:
-        until("Neovim not waiting for a key", 3, lambda: not self.waits_for_a_key())
+        try:
+            until("Neovim not waiting for a key", 3, lambda: not self.waits_for_a_key())
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; its screen:\n{self.screen()}") from None
         return self.nvim.exec_lua(code)
 
     def status(self) -> str:
@@ -118,6 +121,10 @@ class Editor:
             return last if time.monotonic() - since > 0.6 else ""
 
         return until("ghost text", seconds, settled)
+
+    def screen(self) -> str:
+        rows = ("".join(cell.character for cell in row).rstrip() for row in self.terminal.cells())
+        return "\n".join(filter(None, rows))
 
     def take_picture(self, path: Path) -> None:
         draw(self.terminal.cells(), self.terminal.cursor(), path)

@@ -91,7 +91,7 @@ end
 
 --- Accept the suggestion, all or a part, go to another, dismiss it: true if there was one. For keys of your own.
 for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss' } do
-  M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').actions[action]() end
+  M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').act(action) end
 end
 
 local handlers = {
@@ -128,7 +128,8 @@ local function without_cr(client)
   mended[client] = true
   local request = client.request
   function client.request(self, method, params, handler, ...)
-    if method ~= 'textDocument/inlineCompletion' or not handler then return request(self, method, params, handler, ...) end
+    local is_asked = method == 'textDocument/inlineCompletion' and handler ~= nil
+    if not is_asked then return request(self, method, params, handler, ...) end
     return request(self, method, params, function(err, result, ...)
       for _, item in ipairs(result and (result.items or result) or {}) do
         if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
@@ -160,15 +161,20 @@ end
 local ended_s = {} -- when servers ended that were not told to
 local MOST_STARTS, WITHIN_S = 3, 180
 
---- Starts a server that has died again, unless it does so over and over.
+--- Starts a server that has died again, unless it does so over and over, or as soon as it is started.
 local function start_again(code, signal, id)
-  local is_wanted = state.forget(id) and (code ~= 0 or signal ~= 0) and vim.v.exiting == vim.NIL
-  if not is_wanted then return end
+  local is_unwanted, had_begun = state.forget(id)
+  local is_enabled = not lsp.is_enabled or lsp.is_enabled(NAME) -- Neovim 0.11 cannot say
+  local is_asked_to = code == 0 and signal == 0 or signal == 15 -- 15: SIGTERM, which is how Neovim insists
+  if not is_unwanted or is_asked_to or not is_enabled or vim.v.exiting ~= vim.NIL then return end
+  if not had_begun then
+    return tell('the server ends when it starts: :TinyCopilot log says why', vim.log.levels.ERROR)
+  end
   local now = vim.uv.hrtime() / 1e9
   ended_s = vim.tbl_filter(function(then_s) return now - then_s < WITHIN_S end, ended_s)
   table.insert(ended_s, now)
   if #ended_s > MOST_STARTS then
-    local often = 'the server has ended %d times in %d minutes: :TinyCopilot log says why, :TinyCopilot restart tries again'
+    local often = 'the server has ended %d times in %d minutes: :TinyCopilot log says why, restart tries again'
     return tell(often:format(#ended_s, WITHIN_S / 60), vim.log.levels.ERROR)
   end
   vim.defer_fn(function()

@@ -140,7 +140,19 @@ end
 function actions.next() return step(1) end
 function actions.previous() return step(-1) end
 
-M.actions = actions
+--- Whether text may not be changed just now: in an `<expr>` mapping, such as those that some plugins make of all keys.
+local function is_locked()
+  local _, why = pcall(api.nvim_buf_set_text, 0, 1e9, 0, 1e9, 0, {}) -- no such line: one error or the other
+  return tostring(why):find 'E565' ~= nil
+end
+
+--- For mappings that are not ours. Where text is locked, the action comes right after.
+function M.act(action)
+  if not is_locked() then return actions[action]() end
+  if not is_shown() or is_menus() then return false end
+  vim.schedule(actions[action])
+  return true
+end
 
 local function find(mappings, key)
   key = vim.keycode(key)

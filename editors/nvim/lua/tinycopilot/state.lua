@@ -51,9 +51,8 @@ function M.here()
   return now
 end
 
---- Whether a buffer is to have ghost text.
+--- Whether a buffer, 0 for the current one, is to have ghost text.
 function M.is_on(buffer)
-  buffer = vim._resolve_bufnr and vim._resolve_bufnr(buffer) or buffer
   return not vim.b[buffer].tinycopilot_off and not off_types[vim.bo[buffer].filetype]
 end
 
@@ -72,12 +71,12 @@ end
 --- The client is being stopped on purpose.
 function M.leave(client_id) leaving[client_id] = true end
 
---- The client is gone. Says whether that was not on purpose.
+--- The client is gone. Says whether that was not on purpose, and whether it had said how it is.
 function M.forget(client_id)
-  local is_unwanted = not leaving[client_id]
+  local is_unwanted, had_begun = not leaving[client_id], said[client_id] ~= nil
   said[client_id], training[client_id], leaving[client_id] = nil, nil, nil
   M.changed()
-  return is_unwanted
+  return is_unwanted, had_begun
 end
 
 return M
