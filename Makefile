@@ -7,7 +7,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check model settings test-vscode editors test-editors clean
+.PHONY: help demo test soak check model settings test-vscode editors test-editors clean vsix
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
@@ -40,12 +40,17 @@ check: .venv/made-for-tests
 
 # The extension's types and its bundle. (The editors themselves: tests/editors.)
 test-vscode: editors/vscode/node_modules/made
-	@cd editors/vscode && npm run --silent check && npm run --silent build
+	@cd editors/vscode && npm run --silent check && npm run --silent build && npm run --silent test
 
 editors/vscode/node_modules/made: editors/vscode/package-lock.json
 	@echo "Installing what the VS Code extension is built with ..."
 	@cd editors/vscode && npm ci --silent --no-audit --no-fund
 	@touch $@
+
+# The extension, with the package's wheel in it. Node 22 or later.
+vsix: .venv/made-for-tests editors/vscode/node_modules/made
+	@rm -rf editors/vscode/wheel && $(BIN)/python -m build --wheel --no-isolation --outdir editors/vscode/wheel . > /dev/null
+	@cd editors/vscode && npm run package
 
 # Real editors: VS Code, Neovim, Emacs, Helix. The first installs them (Debian, as root: see the script), the second types
 # in those that are there. The server is the one in .venv, unless told.

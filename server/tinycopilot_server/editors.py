@@ -26,7 +26,7 @@ CODES = {
     "Cursor": ("Cursor", ".cursor"),
 }
 """How each calls its folder of settings, and that of its extensions in the home folder."""
-CLIENT_KEYS = frozenset(("enabled", "serverCommand", "suggestMenu"))
+CLIENT_KEYS = frozenset(("serverCommand", "installFrom", "torchIndex"))
 """Settings of the extension itself; the others are the server's."""
 EXTENSION = "tinycopilot.tinycopilot-"
 HOW_TO_EXTEND = "cd editors/vscode && npm ci && npm run package, then install tinycopilot.vsix in the editor"

@@ -110,11 +110,11 @@ test('nothing relative is looked at', async () => {
   }
 });
 
-test('pip is given the wheel that is packed, else what the setting says, else the name', () => {
+test('pip is given the wheel that is packed, else what the setting says, and never the name alone', () => {
   const wheels = join(room, 'wheel');
   const elsewhere = join(room, 'elsewhere');
   const source = installFrom => sourceOf({ environment: own, wheels, installFrom }).pip;
-  assert.deepEqual(source(''), ['tinycopilot']);
+  assert.throws(() => source(''), /brings no wheel/);
   assert.deepEqual(source('https://example.org/simple'), ['--index-url', 'https://example.org/simple', 'tinycopilot']);
   assert.throws(() => source('relative'), /an address or a whole path, not "relative"/);
   assert.throws(() => source(elsewhere), /is no wheel of tinycopilot/);

@@ -74,8 +74,8 @@ export function activate(context: ExtensionContext): void {
   }
 
   async function installServer(): Promise<void> {
-    const { installFrom } = readSettings();
-    if (await install({ environment, wheels: context.asAbsolutePath('wheel'), installFrom }, log)) restart();
+    const { installFrom, torchIndex } = readSettings();
+    if (await install({ environment, wheels: context.asAbsolutePath('wheel'), installFrom, torchIndex }, log)) restart();
   }
 
   /** For a document to complete: until there is one, no server runs. */

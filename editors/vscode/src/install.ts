@@ -2,13 +2,11 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type CancellationToken, type LogOutputChannel, type Progress, ProgressLocation, window, workspace } from 'vscode';
+import { type CancellationToken, commands, type LogOutputChannel, type Progress, ProgressLocation, window, workspace } from 'vscode';
 import { locate, programIn } from './command';
 
 const NEEDED = [3, 11] as const;
 const PYTHONS = ['python3', 'python'];
-/** PyTorch's own index of the packages without CUDA. */
-const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
 /** So many lines of what pip said last are looked at for what went wrong. */
 const LAST_LINES = 50;
 
@@ -18,8 +16,10 @@ export interface Places {
   environment: string;
   /** The folder of the wheel that the extension may bring. */
   wheels: string;
-  /** The setting: an index's address, or a folder; empty: the index that pip is set up with, which is PyPI. */
+  /** The setting: an index's address, or a folder. */
   installFrom: string;
+  /** The setting: the address of an index with PyTorch for the processor alone; empty: none is known. */
+  torchIndex: string;
 }
 
 /** Installs the server into an environment of its own, if the user agrees; whether it is there now. */
@@ -70,7 +70,8 @@ function problemOf(python: string): Promise<string> {
 export function sourceOf({ wheels, installFrom }: Places): { pip: string[]; words: string } {
   const wheel = wheelIn(wheels);
   if (wheel) return { pip: [wheel], words: 'The package comes with this extension, the others that it needs from PyPI' };
-  if (!installFrom) return { pip: ['tinycopilot'], words: 'It comes from PyPI' };
+  // No index is asked for the package by its name alone: whoever owns that name there would run on the user's machine.
+  if (!installFrom) throw new Error('this extension brings no wheel of the package; name an index or a folder that has it in the setting tinycopilot.installFrom.');
   if (/^https?:\/\//.test(installFrom)) return { pip: ['--index-url', installFrom, 'tinycopilot'], words: `It comes from ${installFrom}` };
   if (!isAbsolute(installFrom)) throw new Error(`the setting tinycopilot.installFrom must be an address or a whole path, not "${installFrom}".`);
   const here = wheelIn(installFrom);
@@ -89,19 +90,23 @@ function wheelIn(folder: string): string | undefined {
 }
 
 /** Says what will be loaded, before it is. What pip is told besides; undefined: the user would rather not. */
-async function agree({ environment }: Places, words: string): Promise<string[] | undefined> {
+async function agree({ environment, torchIndex }: Places, words: string): Promise<string[] | undefined> {
   const cpu = 'Install, for the processor alone';
-  const other = process.platform === 'linux' ? 'Install, with CUDA' : 'Install';
-  const size = process.platform === 'linux'
-    ? `For the processor alone, which is all that it needs, PyTorch is a download of about 200 MB, from ${CPU_INDEX}. With CUDA, as PyPI has it for Linux, it is several GB.`
+  const setting = 'Open the setting';
+  const isLinux = process.platform === 'linux';
+  const other = isLinux ? 'Install, with CUDA' : 'Install';
+  const small = torchIndex ? `about 200 MB, from ${torchIndex}` : 'about 200 MB: name its index in the setting tinycopilot.torchIndex first';
+  const size = isLinux
+    ? `For the processor alone, which is all that it needs, PyTorch is a download of ${small}. With CUDA, as PyPI has it for Linux, it is several GB.`
     : 'PyTorch, which it needs, is a download of about 200 MB.';
-  const choices = process.platform === 'linux' ? [cpu, other] : [other];
+  const choices = isLinux ? [torchIndex ? cpu : setting, other] : [other];
   const choice = await window.showInformationMessage('Install the tinycopilot server?', {
     modal: true,
     detail: `${size} ${words}. It goes into an environment of its own, ${environment}; nothing else on this machine changes.`,
   }, ...choices);
-  if (!choice) return undefined;
-  return choice === cpu ? ['--extra-index-url', CPU_INDEX] : [];
+  if (choice === setting) void commands.executeCommand('workbench.action.openSettings', 'tinycopilot.torchIndex');
+  if (!choice || choice === setting) return undefined;
+  return choice === cpu ? ['--extra-index-url', torchIndex] : [];
 }
 
 /** Makes the environment, or brings what is in it up to date. What was begun and cannot be finished is deleted. */

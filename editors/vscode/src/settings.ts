@@ -5,8 +5,10 @@ export interface Settings {
   enabled: boolean;
   /** The server's program and its arguments; empty: look for it. */
   serverCommand: string[];
-  /** Where the server is installed from, if the user wants it to be; empty: PyPI. */
+  /** Where the server is installed from, if the user wants it to be and the extension brings no wheel. */
   installFrom: string;
+  /** Where PyTorch for the processor alone is installed from. */
+  torchIndex: string;
   /** VS Code's names of the languages that are completed; `*` is every one. */
   languages: string[];
   /** What the server is told. It checks these itself. */
@@ -14,7 +16,7 @@ export interface Settings {
 }
 
 /** These are the extension's own. All else that package.json declares is the server's. */
-const OWN_KEYS = ['serverCommand', 'installFrom'];
+const OWN_KEYS = ['serverCommand', 'installFrom', 'torchIndex'];
 
 function serverKeys(): string[] {
   const { contributes } = extensions.getExtension('tinycopilot.tinycopilot')?.packageJSON;
@@ -30,12 +32,13 @@ export function readSettings(): Settings {
   const section = workspace.getConfiguration('tinycopilot');
   // The user's own values, never a workspace's: they are programs to run. The scope "machine" would see to that too,
   // but in a remote window VS Code then passes over the user's settings as well.
-  const [command, source] = OWN_KEYS.map(key => section.inspect<unknown>(key)?.globalValue);
+  const [command, source, index] = OWN_KEYS.map(key => section.inspect<unknown>(key)?.globalValue);
   const languages = section.get<unknown>('languages');
   return {
     enabled: section.get('enabled', true),
     serverCommand: Array.isArray(command) ? command.map(String) : [],
     installFrom: typeof source === 'string' ? source.trim() : '',
+    torchIndex: typeof index === 'string' ? index.trim() : '',
     languages: Array.isArray(languages) ? languages.map(String) : ['python'],
     forServer: Object.fromEntries(serverKeys().map(key => [key, section.get(key)])),
   };

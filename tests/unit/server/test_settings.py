@@ -101,7 +101,7 @@ def test_what_is_written_is_all_of_it() -> None:
     """So that the test above does not compare nothing with nothing."""
     properties = json.loads((ROOT / "editors/vscode/package.json").read_text("utf-8"))
     properties = properties["contributes"]["configuration"]["properties"]
-    extensions_own = ["tinycopilot.installFrom", "tinycopilot.serverCommand"]
+    extensions_own = ["tinycopilot.installFrom", "tinycopilot.torchIndex", "tinycopilot.serverCommand"]
     assert list(properties) == [*extensions_own, *(f"tinycopilot.{name}" for name in NAMES)]
     for name, field in NAMES.items():
         schema, known = properties[f"tinycopilot.{name}"], about(field)
