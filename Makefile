@@ -1,6 +1,7 @@
 # make demo    see it work          make test   all tests          make check   style and types
 # make model   train the model that ships (15 to 30 minutes)       make soak    the server, tried for an hour
-# make help    this                 make editors, make test-editors    install real editors, type in them
+# make help    this                make vsix   the VS Code extension, with the package in it
+# make editors, make test-editors    install real editors, type in them
 PYTHON ?= python3
 # Where pip finds PyTorch for the CPU alone, for instance: make demo PIP_FLAGS="--extra-index-url ..." (see README)
 PIP_FLAGS ?=
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_F
 
 .PHONY: help demo test soak check model settings test-vscode editors test-editors clean vsix
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 # Each stamp is made anew only when what it depends on has changed: a second run needs no network.
 .venv/made: pyproject.toml constraints.txt
