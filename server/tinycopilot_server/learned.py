@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.workspace import Workspace
 
 SAVE_S = 60.0
 """It is written at most so often, and at the end."""
@@ -26,22 +26,21 @@ class Learned:
         """Whether there is something to write, and it is time."""
         return not self.is_saved and time.monotonic() - self._saved_s >= SAVE_S
 
-    def recall(self, completer: "Completer") -> None:
-        """Take up what was learned in this workspace before."""
+    def recall(self, workspace: "Workspace", tokenizer_digest: str) -> None:
+        """Take up what was learned there before, with a model of that tokenizer."""
         from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch; here it has been loaded)
 
         if self._path is not None:
-            completer.workspace.mixture = weights.load(self._path, completer.tokenizer.digest)
+            workspace.mixture = weights.load(self._path, tokenizer_digest)
 
-    def saving(self, completer: "Completer") -> Callable[[], None]:
+    def saving(self, workspace: "Workspace", tokenizer_digest: str) -> Callable[[], None]:
         """Writes, in any thread, what has been learned until now."""
         from tinycopilot.completion import weights  # noqa: PLC0415 (see recall)
 
         self.is_saved, self._saved_s = True, time.monotonic()
-        learned, digest = weights.weights_of(completer.workspace.mixture), completer.tokenizer.digest
         if self._path is None:
             return lambda: None
-        return partial(weights.save, self._path, learned, digest)
+        return partial(weights.save, self._path, weights.weights_of(workspace.mixture), tokenizer_digest)
 
     def forget(self) -> None:
         """Delete it."""

@@ -111,7 +111,7 @@ class Worker:
         if takes_over:
             learned.is_saved = self._learned.is_saved
         elif old is not None and not self._learned.is_saved:
-            self.indexer.do(self._learned.saving(old))
+            self.indexer.do(_saving(self._learned, old))
         self._completer, self._learned = completer, learned
         self._n_told += 1  # answers of the old one do not count any more
         return takes_over
@@ -134,7 +134,7 @@ class Worker:
         completer.warm_up()
         learned = Learned(places.user_weights(folder, completer.tokenizer.digest) if folder is not None else None)
         if self._remembers:
-            learned.recall(completer)
+            learned.recall(completer.workspace, completer.tokenizer.digest)
         return completer, learned
 
     def configure(self, settings: Settings) -> None:
@@ -150,7 +150,7 @@ class Worker:
         is_more = settings.max_workspace_chars > memory.max_chars
         memory.limit(settings.max_workspace_chars)
         if began_to_remember:
-            self._learned.recall(completer)
+            self._learned.recall(completer.workspace, completer.tokenizer.digest)
         if is_more:
             self.indexer.do(self.indexer.folders.forget)
             self.indexer.look(None)
@@ -248,7 +248,7 @@ class Worker:
         if completer.workspace.memory.is_untidy:
             self.indexer.look()
         if self._learned.is_due:
-            self.indexer.do(self._learned.saving(completer))
+            self.indexer.do(_saving(self._learned, completer))
 
     def hold(self, name: str, text: str) -> None:
         """An open document is this now."""
@@ -319,7 +319,9 @@ class Worker:
         self.indexer.close()
         if (completer := self._completer) is not None and not self._is_closed:
             with contextlib.suppress(NoAnswer):
-                self._thread.submit(lambda: self._learned.is_saved or self._learned.saving(completer)()).result(CLOSE_S)
+                self._thread.submit(lambda: self._learned.is_saved or _saving(self._learned, completer)()).result(
+                    CLOSE_S
+                )
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -328,3 +330,7 @@ def _give_back() -> None:
     from tinycopilot.completion.settling import give_back  # noqa: PLC0415 (see Worker._load)
 
     give_back()
+
+
+def _saving(learned: Learned, completer: "Completer") -> Callable[[], None]:
+    return learned.saving(completer.workspace, completer.tokenizer.digest)
