@@ -29,7 +29,7 @@ demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
 test: .venv/made-for-tests test-vscode
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # A million messages of a legal editor, a hundred thousand that make no sense, two hundred kills. For less, name it.
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200
