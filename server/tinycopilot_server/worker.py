@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 LONG_CHARS = 50_000
 """To sort so many takes longer than a frame: it is done as soon as the document is opened, and not in this thread."""
-GIVE_BACK = 100
-"""After so many answers the C library gives back what it keeps of what was freed: else it comes to 200 MB."""
 CLOSE_S = 2.0
 N_OTHERS = 2
 """So many suggestions besides the best one are found for who asks to see them."""
@@ -66,7 +64,6 @@ class Worker:
         self._remembers = True  # whether there is to be a memory of more than the document at hand
         self._is_forgotten = False  # the user wants nothing of this workspace to be remembered
         self._learned = Learned()
-        self._n_answers = 0
         self._is_closed = False
 
     async def load(self, settings: Settings, folder: str | None = None) -> None:
@@ -242,9 +239,6 @@ class Worker:
 
     def _see_to_the_rest(self, completer: "Completer") -> None:
         """What others do in their threads, now and then."""
-        self._n_answers += 1
-        if self._n_answers % GIVE_BACK == 0:
-            self.indexer.do(_give_back)
         if completer.workspace.memory.is_untidy:
             self.indexer.look()
         if self._learned.is_due:
@@ -324,12 +318,6 @@ class Worker:
                 )
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _give_back() -> None:
-    from tinycopilot.completion.settling import give_back  # noqa: PLC0415 (see Worker._load)
-
-    give_back()
 
 
 def _saving(learned: Learned, completer: "Completer") -> Callable[[], None]:
