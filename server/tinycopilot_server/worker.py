@@ -69,12 +69,16 @@ class Worker:
     async def load(self, settings: Settings, folder: str | None = None) -> None:
         """Load model and tokenizer, in the thread, and what was learned in the workspace `folder`. Raises UserError."""
         loop = asyncio.get_running_loop()
-        self._remembers = settings.max_workspace_chars > 0 and not self._is_forgotten
+        self._remembers = self._max_chars(settings) > 0
         completer, self._learned = await loop.run_in_executor(
             self._thread, partial(self._load, settings, folder, is_first=True)
         )
         self._keep_memory(completer)
         self._completer = completer
+
+    def _max_chars(self, settings: Settings) -> int:
+        """So much of the workspace may be known: nothing of one that is to be forgotten, whatever is set later."""
+        return 0 if self._is_forgotten else settings.max_workspace_chars
 
     async def reload(self, settings: Settings, folder: str | None = None) -> bool:
         """Load them again, in another thread, and let the new model take over between two questions.
@@ -99,7 +103,8 @@ class Worker:
         """What is indexed is kept between sessions, for this workspace and this alphabet."""
         folders, digest = self.indexer.folders.roots, completer.tokenizer.digest
         path = places.user_memory(folders, digest)
-        self.indexer.kept = KeptMemory(path, digest, self._was_open) if folders else None
+        may_be_kept = folders and not self._is_forgotten
+        self.indexer.kept = KeptMemory(path, digest, self._was_open) if may_be_kept else None
 
     def _take_over(self, completer: "Completer", learned: Learned) -> bool:
         """In the thread."""
@@ -122,12 +127,12 @@ class Worker:
 
         paths, others = model_files.to_use(settings, folder), model_files.to_use(settings, None)
         try:
-            completer = Completer.load(paths, settings.completer, settings.max_workspace_chars)
+            completer = Completer.load(paths, settings.completer, self._max_chars(settings))
         except UserError as error:
             if paths == others or not is_first:
                 raise
             log.warning("%s: the workspace's own model is not used", error)
-            completer = Completer.load(others, settings.completer, settings.max_workspace_chars)
+            completer = Completer.load(others, settings.completer, self._max_chars(settings))
         completer.warm_up()
         learned = Learned(places.user_weights(folder, completer.tokenizer.digest) if folder is not None else None)
         if self._remembers:
@@ -136,16 +141,16 @@ class Worker:
 
     def configure(self, settings: Settings) -> None:
         """Complete and remember by these settings from now on, but for the model's paths, which `load` takes."""
-        wants_to_remember = settings.max_workspace_chars > 0 and not self._is_forgotten
+        wants_to_remember = self._max_chars(settings) > 0
         began, self._remembers = wants_to_remember and not self._remembers, wants_to_remember
         self._tell(lambda completer: self._configure(completer, settings, began_to_remember=began))
 
     def _configure(self, completer: "Completer", settings: Settings, *, began_to_remember: bool) -> None:
         """In the thread."""
         completer.configure(settings.completer)
-        memory = completer.workspace.memory
-        is_more = settings.max_workspace_chars > memory.max_chars
-        memory.limit(settings.max_workspace_chars)
+        memory, max_chars = completer.workspace.memory, self._max_chars(settings)
+        is_more = max_chars > memory.max_chars
+        memory.limit(max_chars)
         if began_to_remember:
             self._learned.recall(completer.workspace, completer.tokenizer.digest)
         if is_more:
@@ -268,7 +273,8 @@ class Worker:
     def _forget_all(self) -> None:
         """In the indexer's thread."""
         if self._completer is not None:
-            self._thread.submit(self._completer.forget).result()
+            self._thread.submit(_forget, self._completer).result()
+            self._n_told += 1  # what was found before does not count any more
         if self.indexer.kept is not None:
             self.indexer.kept.forget()
             self.indexer.kept = None
@@ -318,6 +324,11 @@ class Worker:
                 )
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _forget(completer: "Completer") -> None:
+    completer.forget()
+    completer.workspace.memory.limit(0)
 
 
 def _saving(learned: Learned, completer: "Completer") -> Callable[[], None]:

@@ -372,8 +372,15 @@ async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path,
     assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}
     await session.forgets()
     session.say("package/animals.py")
-    session.editor.set({"tinycopilot": {"maxWorkspaceChars": 1_000_000}})
-    assert not await session.knows()
+    for max_chars in (1_000_000, 20_000_000):  # whatever is set then
+        session.editor.set({"tinycopilot": {"maxWorkspaceChars": max_chars}})
+        assert not await session.knows()
+    session.open("other.py", naming(OTHER))  # nor is anything that is seen from now on
+    await session.ghost("other.py", naming(OTHER) + "x")
+    for _ in range(20):
+        assert not await session.knows()
+        assert not await session.knows(OTHER)
+        await asyncio.sleep(0.02)
     assert not any(path.exists() for path in (weights, memory, own.model.parent))
 
 
