@@ -77,6 +77,7 @@ class TinyCopilotServer(LanguageServer):
         self.has_started = False
         """Whether the model is loaded, or being loaded."""
         self._starting: asyncio.Task[None] | None = None
+        self._loading = asyncio.Lock()  # one model is loaded after the other: the one that was named last stays
         self.model_files = ModelFiles(lambda: to_use(self.settings, self.main_folder))
         self.training = Training(self)
         self._following: asyncio.Task[str] | None = None
@@ -203,7 +204,8 @@ class TinyCopilotServer(LanguageServer):
         progress = Progress(self, "tinycopilot: loading the model")
         progress.begin()
         try:
-            await self.worker.load(self.settings, self.main_folder)
+            async with self._loading:
+                await self.worker.load(self.settings, self.main_folder)
         except UserError as error:
             status.tell(self, "error", str(error))
         except Exception as error:
@@ -242,9 +244,10 @@ class TinyCopilotServer(LanguageServer):
 
         If it is wrong, the old one goes on.
         """
-        self.model_files.note()
         try:
-            takes_over = await self.worker.reload(self.settings, self.main_folder)
+            async with self._loading:
+                self.model_files.note()
+                takes_over = await self.worker.reload(self.settings, self.main_folder)
         except UserError as error:
             log.warning("the model before goes on: %s", error)
             return str(error)

@@ -116,8 +116,9 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
 
 def _ask_ahead(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
     """Look for what will be asked next: most clients ask some milliseconds after the change, and then it is there."""
-    cursor = cursor_after(params.content_changes, server.encoding)
-    if cursor is not None and server.is_asked and not server.settings.debounce_ms:
+    cursor, wanted = cursor_after(params.content_changes, server.encoding), server.settings
+    is_wanted = server.is_asked and (wanted.inline or wanted.popup) and not wanted.debounce_ms
+    if cursor is not None and is_wanted:
         asked = types.CompletionParams(types.TextDocumentIdentifier(params.text_document.uri), cursor)
         server.ahead = asyncio.ensure_future(_ask(server, asked))
         server.ahead.add_done_callback(_is_of_no_account)

@@ -1,7 +1,7 @@
 """Statistics: what is suggested, accepted and kept, by day, counted on this machine alone. No code is kept.
 
-All that is in the file are numbers (days.py). Texts of suggestions are remembered
-while they may still be accepted or judged, in memory.
+All that is in the file are numbers (days.py). Texts of suggestions are remembered, in memory, while they may still be
+accepted or judged.
 """
 
 import asyncio

@@ -43,12 +43,6 @@ def show(server: "TinyCopilotServer") -> None:
     server.protocol.notify(STATUS, server.status.as_json())
 
 
-def inform(server: "TinyCopilotServer", message: str) -> None:
-    """Show something that is worth knowing."""
-    text = f"tinycopilot: {message}"
-    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, text))
-
-
 def warn(server: "TinyCopilotServer", problems: list[str]) -> None:
     """Show what is wrong with the settings, all in one message."""
     if problems:

@@ -79,9 +79,11 @@ async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: Se
     server.is_asked = server.is_paused = True
     handlers.did_change(server, change(3, "o", 3))
     await asyncio.sleep(0)
-    server.is_paused, server.settings = False, Settings(debounce_ms=5)
-    handlers.did_change(server, change(4, "r", 4))
-    await asyncio.sleep(0)
+    server.is_paused = False
+    for version, wanted in enumerate((Settings(debounce_ms=5), Settings(inline=False, popup=False)), start=4):
+        server.settings = wanted
+        handlers.did_change(server, change(version, "r", version))
+        await asyncio.sleep(0)
     assert keys(server) == []
     server.worker.close()
 

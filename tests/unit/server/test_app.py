@@ -1,11 +1,13 @@
 """What the memory is shown of the open documents, and when."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.documents import Document
+from tinycopilot_server.indexing import NoBar
 from tinycopilot_server.settings import Settings
 from tinycopilot_server.status import DISABLED, Status
 from tinycopilot_server.worker import Worker
@@ -94,4 +96,42 @@ def test_the_status_says_that_it_is_off_but_not_in_place_of_an_error() -> None:
     assert server.is_silent
     server.model_status = Status("error", "no model")
     assert server.status.state == "error"
+    server.shutdown()
+
+
+class Slow(Told):
+    """Loads when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_load = asyncio.Event()
+        self.loaded = list[str]()
+
+    async def load(self, settings: Settings, folder: str | None = None) -> None:
+        await self.may_load.wait()
+        self.loaded.append(settings.model_path)
+
+    async def reload(self, settings: Settings, folder: str | None = None) -> bool:
+        self.loaded.append(settings.model_path)
+        return True
+
+
+async def test_a_model_that_is_named_while_another_one_is_loaded_is_the_one_that_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = TinyCopilotServer()
+    server.worker = slow = Slow()
+    monkeypatch.setattr("tinycopilot_server.status.show", lambda _server: None)
+    monkeypatch.setattr("tinycopilot_server.app.Progress", lambda *_: NoBar())
+    server.settings = Settings(model_path="first.pth")
+    loading = asyncio.ensure_future(server.load_model())
+    await asyncio.sleep(0)
+    server.settings = Settings(model_path="second.pth")
+    reloading = asyncio.ensure_future(server.reload_model())
+    await asyncio.sleep(0)
+    assert slow.loaded == []
+    slow.may_load.set()
+    await asyncio.gather(loading, reloading)
+    assert slow.loaded[-1] == "second.pth"
+    assert len(slow.loaded) == 2
     server.shutdown()
