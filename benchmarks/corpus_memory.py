@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tinycopilot.process import memory_bytes
 from tinycopilot.training.corpus import prepare_corpus
 
 FILE_BYTES = 500_000
 FILES_IN_FOLDER = 200
 N_BATCHES, BATCH, WINDOW = 2_000, 32, 513
-STATUS = Path("/proc/self/status")
 
 
 def write_sources(folder: Path, megabytes: int) -> None:
@@ -42,18 +42,10 @@ def write_sources(folder: Path, megabytes: int) -> None:
         (place / f"{i:07}.py").write_bytes(b"".join(dice.choices(lines, k=10_000))[: FILE_BYTES - 1] + b"\n")
 
 
-def status_bytes(field: str) -> int:
-    """A field of Linux's /proc/self/status, 0 elsewhere."""
-    if not STATUS.exists():
-        return 0
-    found = [line.split()[1] for line in STATUS.read_text().splitlines() if line.startswith(field + ":")]
-    return int(found[0]) * 1024 if found else 0
-
-
 def peak_bytes() -> int:
     """The most that this process has had in memory."""
     unit = 1 if sys.platform == "darwin" else 1024
-    return status_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return memory_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 class AnonymousPeak(threading.Thread):
@@ -66,7 +58,7 @@ class AnonymousPeak(threading.Thread):
     def run(self) -> None:
         """Until the process ends."""
         while True:
-            self.n_bytes = max(self.n_bytes, status_bytes("RssAnon"))
+            self.n_bytes = max(self.n_bytes, memory_bytes("RssAnon") or 0)
             time.sleep(0.02)
 
 

@@ -1,24 +1,19 @@
 """What Linux says of another process, in /proc: memory, processor time, and which libraries it has loaded."""
 
 import os
-import re
 from pathlib import Path
+
+from tinycopilot.process import memory_bytes
 
 
 def resident_mb(pid: int, field: str = "VmRSS") -> float:
     """VmRSS, now, or VmHWM, at the highest; 0 where there is no /proc."""
-    return _kilobytes(pid, "status", field)
+    return _mb(memory_bytes(field, pid))
 
 
 def proportional_mb(pid: int) -> float:
     """The same, but what n processes share counts a share of 1/n in each (PSS); 0 where there is no /proc."""
-    return _kilobytes(pid, "smaps_rollup", "Pss")
-
-
-def private_mb(pid: int) -> float:
-    """What would be free if this process alone ended; 0 where there is no /proc."""
-    fields = ("Private_Clean", "Private_Dirty")
-    return round(sum(_kilobytes(pid, "smaps_rollup", field) for field in fields), 1)
+    return _mb(memory_bytes("Pss", pid, "smaps_rollup"))
 
 
 def cpu_ms(pid: int) -> float:
@@ -45,7 +40,5 @@ def has_loaded(pid: int, library: str) -> bool:
     return path.exists() and library in path.read_text()
 
 
-def _kilobytes(pid: int, name: str, field: str) -> float:
-    path = Path(f"/proc/{pid}/{name}")
-    found = re.search(rf"^{field}:\s+(\d+) kB", path.read_text(), re.MULTILINE) if path.exists() else None
-    return round(int(found[1]) * 1024 / 1e6, 1) if found else 0.0
+def _mb(n_bytes: int | None) -> float:
+    return round((n_bytes or 0) / 1e6, 1)

@@ -3,9 +3,8 @@
 import gc
 from pathlib import Path
 
-from corpus_memory import status_bytes
-
 from tinycopilot.completion.settling import give_back
+from tinycopilot.process import memory_bytes
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -15,7 +14,7 @@ class Resident:
 
     def __init__(self) -> None:
         collect()
-        self._first = status_bytes("VmRSS")
+        self._first = memory_bytes("VmRSS") or 0
         self.restart()
 
     def restart(self) -> None:
@@ -33,7 +32,7 @@ class Resident:
         return self._more("VmHWM")
 
     def _more(self, field: str) -> float:
-        return round((status_bytes(field) - self._first) / 1e6, 1)
+        return round(((memory_bytes(field) or 0) - self._first) / 1e6, 1)
 
     def in_use_mb(self) -> float:
         """Now, without what the C library keeps of what was freed."""

@@ -25,6 +25,7 @@ from tinycopilot_server.findings import Finding, Level, Sections, as_json, is_we
 
 if TYPE_CHECKING:
     from tinycopilot.places import ModelPaths
+from tinycopilot.process import memory_bytes
 
 SHOWN = ("pygls", "lsprotocol")
 """Packages whose versions are worth a line though nothing is wrong with them."""
@@ -256,13 +257,11 @@ async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int,
 
 def resident_mb(pid: int) -> float | None:
     """The memory of another process, in megabytes; None where the system does not say."""
+    if (n_bytes := memory_bytes(pid=pid)) is not None:
+        return n_bytes / 1e6
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
-    except (OSError, StopIteration):
-        try:
-            done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        kib = done.stdout.strip()
+        done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    kib = done.stdout.strip()
     return int(kib) * 1024 / 1e6 if kib.isdigit() else None

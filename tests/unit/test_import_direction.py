@@ -16,6 +16,7 @@ HOUSE = {
     "tinycopilot.files": {"tinycopilot.__init__", "pathspec"},
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.private": set(),
+    "tinycopilot.process": set(),
     "tinycopilot.model": {"tinycopilot.__init__", "torch"},
     "tinycopilot.training": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
@@ -27,6 +28,7 @@ HOUSE = {
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
+        "tinycopilot.process",
         *("tinycopilot.completion", "tinycopilot.model", "torch"),  # bench asks the network itself
         "rich",  # adapt trains, on a console
     },
@@ -42,7 +44,7 @@ HOUSE = {
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
-        "tinycopilot.completion",
+        *("tinycopilot.process", "tinycopilot.completion"),
         *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tinycopilot.places import ModelPaths
+from tinycopilot.process import memory_bytes
 
-STATUS = Path("/proc/self/status")
 PROBE_LIMIT_S = 300
 FIRST_TEXT = "import os\n\n\ndef main("
 
@@ -32,19 +32,16 @@ def measure_footprint(paths: ModelPaths, n_chars: int) -> dict[str, Any]:
     return {"rss_mb": rss, "start_s": round(told["ready_at"] - started, 2)}
 
 
-def resident_mb() -> float | None:
-    """Of this process."""
-    if not STATUS.exists():
-        return None
-    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
-    return int(fields["VmRSS"].split()[0]) * 1024 / 1e6
+def _resident_mb() -> float | None:
+    n_bytes = memory_bytes()
+    return None if n_bytes is None else n_bytes / 1e6
 
 
 def _tell(n_chars: int, paths: ModelPaths) -> dict[str, float | None]:
     """In the process of its own."""
     import torch  # noqa: F401, PLC0415 (its memory is measured alone)
 
-    torch_mb = resident_mb()
+    torch_mb = _resident_mb()
     from tinycopilot.completion.completer import Completer  # noqa: PLC0415
     from tinycopilot.completion.stopping import CompleterSettings  # noqa: PLC0415
     from tinycopilot.insight.workbench import hold_workspace  # noqa: PLC0415
@@ -54,7 +51,7 @@ def _tell(n_chars: int, paths: ModelPaths) -> dict[str, float | None]:
     ready_at = time.time()
     hold_workspace(completer.workspace.memory, n_chars)
     completer.suggest(FIRST_TEXT)
-    return {"torch_mb": torch_mb, "engine_mb": resident_mb(), "ready_at": ready_at}
+    return {"torch_mb": torch_mb, "engine_mb": _resident_mb(), "ready_at": ready_at}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,20 @@
+import os
+import sys
+
+import pytest
+
+from tinycopilot.process import memory_bytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_the_system_says() -> None:
+    now, highest = memory_bytes(), memory_bytes("VmHWM", os.getpid())
+    assert now is not None
+    assert highest is not None
+    assert 10_000_000 < now <= highest * 1.1
+    assert memory_bytes("Pss", file="smaps_rollup")
+
+
+def test_what_it_does_not_say_is_none() -> None:
+    assert memory_bytes(pid=2**30) is None
+    assert memory_bytes("NoSuchField") is None
