@@ -1,9 +1,13 @@
-"""What is cut from a suggestion before it is shown: whatever stands after the cursor already."""
+"""What is cut from a suggestion before it is shown: whatever stands around the cursor already."""
 
 import re
 
 CLOSERS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "'\""
+N_LINES_ABOVE = 3
+"""A line that stands among so many above it is suggested again by mistake: one time in ten it is meant."""
+LOOK_BACK_CHARS = 2_000
+"""They are looked for in so many characters."""
 
 
 def has_room(after: str) -> bool:
@@ -12,9 +16,9 @@ def has_room(after: str) -> bool:
     return re.fullmatch(r"\W*", rest_of_line) is not None
 
 
-def without_what_follows(text: str, before: str, after: str) -> str:
-    """`text` as far as it says something that does not stand after the cursor yet."""
-    return _without_next_line(_without_closer(text, after), before, after).rstrip()
+def without_what_stands_there(text: str, before: str, after: str) -> str:
+    """`text` as far as it says something that stands neither after the cursor nor in the lines right above it."""
+    return _without_lines(_without_closer(text, after), before, after).rstrip()
 
 
 def _without_closer(text: str, after: str) -> str:
@@ -37,15 +41,16 @@ def _without_closer(text: str, after: str) -> str:
     return text
 
 
-def _without_next_line(text: str, before: str, after: str) -> str:
-    """Cut before a line that is the next line of the file already."""
+def _without_lines(text: str, before: str, after: str) -> str:
+    """Cut before a line that is the next line of the file already, or was one of the last."""
     following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
-    if following is None:
-        return text
+    *above, begun = before[-LOOK_BACK_CHARS:].split("\n")  # the part of the first line that is written already
+    above = [line.strip() for line in above if line.strip()]
     lines = text.split("\n")
-    begun = before[before.rfind("\n") + 1 :]  # the part of the first line that is written already
     for i, line in enumerate(lines):
-        whole = begun + line if i == 0 else line
-        if whole.strip() == following:
+        whole = (begun + line if i == 0 else line).strip()
+        says_again = whole in above[-N_LINES_ABOVE:] and re.search(r"\w", whole)
+        if whole == following or says_again:
             return "\n".join(lines[:i])
+        above += [whole] if whole else []
     return text

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tinycopilot.completion.stopping import CompleterSettings, take
-from tinycopilot.completion.tidy import has_room, without_what_follows
+from tinycopilot.completion.tidy import has_room, without_what_stands_there
 
 
 def certain(text: str) -> list[tuple[str, float]]:
@@ -95,7 +95,13 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
         ("turn x", "    re", "\n\n    return x\n", ""),
         ("a\nreturn x", "", "\nreturn x\n", "a"),
         ("a = 1", "", "\nb = 2\n", "a = 1"),
+        ("ace=indent,", "f(\n    width=80,\n    space=indent,\n    sp", "\n)", ""),  # the line above, again
+        ("a, b)", "f(a)\nx\n\n\ny\nf(", "", "a, b)"),
+        ("a)", "f(a)\nx\n\n\ny\nf(", "", ""),  # one of the last three that say anything
+        ("a)", "f(a)\nx\ny\nz\nf(", "", "a)"),
+        ("),\n    f(b),\n    f(b),", "f(a\n", "", "),\n    f(b),"),
+        (")", "f(\n    g(\n    )\n", "", ")"),  # brackets close again and again
     ],
 )
 def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
-    assert without_what_follows(text, before, after) == expected
+    assert without_what_stands_there(text, before, after) == expected
