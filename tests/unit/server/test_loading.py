@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 from networks import EVERYTHING, randomise, sure
+from tinycopilot_server.completer_thread import CompleterThread
+from tinycopilot_server.indexing import Indexer
+from tinycopilot_server.loading import load
+from tinycopilot_server.memory import Memory
+from tinycopilot_server.questions import Questions
 from tinycopilot_server.settings import Settings
-from tinycopilot_server.worker import Worker
 
 from tinycopilot import UserError
 from tinycopilot.completion.completer import Completer
@@ -50,58 +54,73 @@ def settings(paths: ModelPaths) -> Settings:
     return Settings(model_path=str(paths.model), **dataclasses.asdict(EVERYTHING))
 
 
+class Loading:
+    """With all that it needs."""
+
+    def __init__(self) -> None:
+        self.thread = CompleterThread()
+        self.memory = Memory(self.thread, Indexer(self.thread.ask_memory, lambda _name: False))
+        self.questions = Questions(self.thread, self.memory)
+
+    async def load(self, settings: Settings, *, is_first: bool = False) -> bool:
+        return await load(self.thread, self.memory, settings, is_first=is_first)
+
+    def knows(self, name: str) -> bool:
+        assert self.thread.completer is not None
+        return name in self.thread.completer.workspace.memory
+
+
 @pytest.fixture
-async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    worker = Worker()
-    await worker.load(settings)
-    yield worker
-    worker.close()
+async def loading(settings: Settings) -> AsyncIterator[Loading]:
+    loading = Loading()
+    await loading.load(settings, is_first=True)
+    yield loading
+    loading.memory.close()
+    loading.thread.close()
 
 
-async def says(worker: Worker, before: str = BEFORE) -> str:
-    suggestion = await worker.suggest(before, "a.py", before, "")
+async def says(loading: Loading, before: str = BEFORE) -> str:
+    suggestion = await loading.questions.suggest(before, "a.py", before, "")
     return suggestion.text if suggestion else ""
 
 
 async def test_another_network_takes_over_the_memory(
-    worker: Worker, settings: Settings, paths: ModelPaths, tmp_path: Path
+    loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
     other, elsewhere = save(tmp_path / "other", 2), "hijk"
     old, new = alone(paths), alone(other, elsewhere)
     assert new != alone(paths, elsewhere)
-    assert await says(worker) == old != ""
-    worker.hold("b.py", "mnop()")
+    assert await says(loading) == old != ""
+    loading.memory.hold("b.py", "mnop()")
     take(paths, other)
-    assert await says(worker) == old  # it is not told to yet
-    assert await worker.reload(settings)
-    assert await says(worker) == old  # the suggestion that is shown stays
-    assert await says(worker, elsewhere) == new
-    assert worker._completer is not None
-    assert "b.py" in worker._completer.workspace.memory
+    assert await says(loading) == old  # it is not told to yet
+    assert await loading.load(settings)
+    assert await says(loading) == old  # the suggestion that is shown stays
+    assert await says(loading, elsewhere) == new
+    assert loading.knows("b.py")
 
 
 async def test_with_another_alphabet_the_memory_begins_anew(
-    worker: Worker, settings: Settings, paths: ModelPaths, tmp_path: Path
+    loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
-    worker.hold("b.py", "mnop()")
+    loading.memory.hold("b.py", "mnop()")
     other = save(tmp_path / "other", 2, ALPHABET + "xyz")
     take(paths, other)
-    assert not await worker.reload(settings)
-    assert worker._completer is not None
-    assert "b.py" not in worker._completer.workspace.memory
-    assert await says(worker) == alone(other)
+    assert not await loading.load(settings)
+    assert not loading.knows("b.py")
+    assert await says(loading) == alone(other)
 
 
 @pytest.mark.parametrize("half", ["model", "tokenizer"])
 async def test_half_a_pair_is_not_taken(
-    half: str, worker: Worker, settings: Settings, paths: ModelPaths, tmp_path: Path
+    half: str, loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
-    before, elsewhere = await says(worker), "hijk"
+    before, elsewhere = await says(loading), "hijk"
     other = save(tmp_path / "other", 2, ALPHABET + "xyz")
     shutil.copy(getattr(other, half), getattr(paths, half))
     with pytest.raises(UserError, match="does not match"):
-        await worker.reload(settings)
-    assert await says(worker) == before
+        await loading.load(settings)
+    assert await says(loading) == before
     take(paths, other)
-    await worker.reload(settings)
-    assert await says(worker, elsewhere) == alone(other, elsewhere)
+    await loading.load(settings)
+    assert await says(loading, elsewhere) == alone(other, elsewhere)
