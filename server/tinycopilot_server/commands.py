@@ -114,8 +114,7 @@ def cancel_training(server: TinyCopilotServer) -> dict[str, bool]:
 
 async def reload_model(server: TinyCopilotServer) -> dict[str, Any]:
     """Load the model as its files are now."""
-    problem = await server.model.reload()
-    status.warn(server, [problem] if problem else [])
+    problem = await server.model.reload_and_warn()
     return {"reloaded": not problem, "message": problem}
 
 

@@ -87,8 +87,8 @@ def _use(server: TinyCopilotServer, new: Settings) -> None:
     if new.max_workspace_chars > old.max_workspace_chars:
         server.documents.show_all_again()
     if server.model.has_started and (new.model_path, new.tokenizer_path) != (old.model_path, old.tokenizer_path):
-        server.model.reload_soon()
+        server.model.soon(server.model.reload_and_warn())
     if server.is_initialized and new.enabled != old.enabled:
         status.show(server)
         if new.enabled:
-            server.model.start_soon()
+            server.model.soon(server.model.start())

@@ -51,7 +51,8 @@ def _load(memory: Memory, settings: Settings, folder: str | None, *, may_be_anot
         if paths == others or not may_be_another:
             raise
         log.warning("%s: the workspace's own model is not used", error)
-        completer = Completer.load(others, settings.completer, memory.max_chars)
+        paths, completer = others, Completer.load(others, settings.completer, memory.max_chars)
+    log.info("loaded: %s", paths.model)
     completer.warm_up()
     digest = completer.tokenizer.digest
     learned = Learned(places.user_weights(folder, digest) if folder is not None else None, digest)

@@ -83,8 +83,9 @@ class Memory:
         """What is indexed is kept between sessions, for this workspace and this alphabet. In the indexer's thread."""
         folders, digest = self.indexer.folders.roots, completer.tokenizer.digest
         path = places.user_memory(folders, digest)
-        may_be_kept = folders and not self._is_forgotten
-        self.indexer.kept = KeptMemory(path, digest, self._was_open) if may_be_kept else None
+        self.indexer.kept = KeptMemory(path, digest, self._was_open) if folders else None
+        if self._is_forgotten:  # it was when nobody knew yet what there was to forget
+            self._forget_all()
 
     def forget_file(self, name: str) -> None:
         """Nothing is known of it, nor kept on disk, until the server is started again."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError
 from tinycopilot_server import loading, status
@@ -27,42 +28,27 @@ class Model:
         self._server = server
         self._files = ModelFiles(lambda: to_use(server.settings, server.indexer.folders.main))
         self._lock = asyncio.Lock()  # one is loaded after the other: the one that was named last stays
-        self._task: asyncio.Task[object] | None = None
+        self._tasks = set[asyncio.Task[object]]()
 
     async def start(self) -> None:
-        """Load it, and then index the workspace; once, and not before there is to be any suggestion."""
-        server = self._server
+        """Load it, and index the workspace; once, and not before there is to be any suggestion.
+
+        The client is told how it goes; without a model the server lives on, and suggests nothing.
+        """
+        server, loop = self._server, asyncio.get_running_loop()
         if not server.settings.enabled:
             status.show(server)
-        elif not self.has_started:
-            self.has_started = True
-            server.indexer.new_bar = partial(
-                Progress, server, "tinycopilot: indexing the workspace", loop=asyncio.get_running_loop()
-            )
-            await self.load()
-            server.memory.look(None)
-
-    def start_soon(self) -> None:
-        """The same, without waiting for it."""
-        self._task = asyncio.ensure_future(self.start())
-
-    async def load(self) -> None:
-        """Tell the client how it goes; without a model the server lives on, and suggests nothing."""
-        server = self._server
+            return
+        if self.has_started:
+            return
+        self.has_started = True
+        server.indexer.new_bar = partial(Progress, server, "tinycopilot: indexing the workspace", loop=loop)
         status.tell(server, "loading")
         progress = Progress(server, "tinycopilot: loading the model")
         progress.begin()
         try:
-            await self._take_up(is_first=True)
-        except UserError as error:
-            status.tell(server, "error", str(error))
-        except Exception as error:
-            log.exception("the model could not be loaded")
-            status.tell(server, "error", f"the model could not be loaded ({error}); the server's log says more")
-        else:
-            server.memory.configure(server.settings)  # which may have changed meanwhile
-            server.documents.prepare_all()
-            status.tell(server, "ready")
+            problem = await self._take_up(is_first=True)
+            status.tell(server, "error" if problem else "ready", problem)
         finally:
             progress.end()
 
@@ -71,43 +57,50 @@ class Model:
 
         If it is wrong, the old one goes on.
         """
-        server = self._server
-        try:
-            takes_over = await self._take_up(is_first=False)
-        except UserError as error:
-            log.warning("the model before goes on: %s", error)
-            return str(error)
-        except Exception as error:
-            log.exception("the model could not be loaded again; the one before goes on")
-            return f"{error}; the server's log says more"
-        log.info("loaded again: %s", to_use(server.settings, server.indexer.folders.main).model)
-        if not takes_over:  # another alphabet: the memory knows nothing yet
-            server.documents.show_all_again()
-            server.memory.look(None)
-        if self.status.state == "error":
-            status.tell(server, "ready")
-        return ""
+        problem = await self._take_up(is_first=False)
+        if problem:
+            log.warning("the model before goes on: %s", problem)
+        elif self.status.state == "error":
+            status.tell(self._server, "ready")
+        return problem
 
-    async def _take_up(self, *, is_first: bool) -> bool:
-        """Returns whether it knows what the one before knew."""
-        server = self._server
-        async with self._lock:
-            self._files.note()
-            folder = server.indexer.folders.main
-            return await loading.load(
-                server.completer_thread, server.memory, server.settings, folder, is_first=is_first
-            )
+    async def reload_and_warn(self) -> str:
+        """The same, and show what is wrong."""
+        problem = await self.reload()
+        status.warn(self._server, [problem] if problem else [])
+        return problem
 
     def follow(self) -> None:
         """If its files have changed on disk, load them. Called when something happens, and not by a clock."""
         if self.status.state != "loading" and self._files.have_changed():
-            self._task = asyncio.ensure_future(self.reload())
+            self.soon(self.reload())
 
-    def reload_soon(self) -> None:
-        """The user has named another one: what is wrong with that is shown."""
+    def soon(self, work: Coroutine[Any, Any, object]) -> None:
+        """One of these, without waiting for it."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)  # the loop itself keeps none alive
+        task.add_done_callback(self._tasks.discard)
 
-        async def reload() -> None:
-            problem = await self.reload()
-            status.warn(self._server, [problem] if problem else [])
-
-        self._task = asyncio.ensure_future(reload())
+    async def _take_up(self, *, is_first: bool) -> str:
+        """Returns what is wrong, or nothing."""
+        server = self._server
+        try:
+            async with self._lock:
+                self._files.note()
+                takes_over = await loading.load(
+                    server.completer_thread,
+                    server.memory,
+                    server.settings,
+                    server.indexer.folders.main,
+                    is_first=is_first,
+                )
+        except UserError as error:
+            return str(error)
+        except Exception as error:
+            log.exception("the model could not be loaded")
+            return f"the model could not be loaded ({error}); the server's log says more"
+        server.memory.configure(server.settings)  # which may have changed meanwhile
+        if not takes_over:  # the memory knows nothing yet
+            server.documents.show_all_again()
+            server.memory.look(None)
+        return ""

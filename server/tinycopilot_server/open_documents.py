@@ -35,6 +35,7 @@ class OpenDocuments(dict[str, Document]):
         self[uri] = document
         self.opened.add(document.name)
         self._take_in(document)
+        self._prepare(document)
 
     def close(self, uri: str) -> None:
         """It is the file system's again."""
@@ -53,10 +54,10 @@ class OpenDocuments(dict[str, Document]):
             log.info("%s is not held: %s", document.name, why)
         elif self._server.indexer.folders.want(document.name):
             self._server.memory.look(None)
-        self._prepare(document, text)
 
-    def _prepare(self, document: Document, text: str) -> None:
+    def _prepare(self, document: Document) -> None:
         """See to it that the first question does not take long."""
+        text = document.text
         if name := self.name_to_hold(document, text):
             self._server.questions.prepare(name, text)
 
@@ -80,15 +81,11 @@ class OpenDocuments(dict[str, Document]):
         self.show_all_again()
         self._server.memory.look(None)
 
-    def prepare_all(self) -> None:
-        """They were opened when nobody could be told."""
-        for document in self.values():
-            self._prepare(document, document.text)
-
     def show_all_again(self) -> None:
-        """The memory may hold more from now on."""
+        """The memory may hold more from now on, or knows nothing yet."""
         for document in self.values():
             document.seen_version = None
+            self._prepare(document)
 
     def show_others(self, here: Document) -> None:
         """Show the memory what has changed in the other documents since it saw them."""

@@ -1,5 +1,6 @@
 """Another model takes over between two questions, with what is known; one that cannot be loaded does not."""
 
+import asyncio
 import dataclasses
 import shutil
 from collections.abc import AsyncIterator
@@ -9,12 +10,13 @@ import pytest
 from networks import EVERYTHING, randomise, sure
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.indexing import Indexer
+from tinycopilot_server.learned import Learned
 from tinycopilot_server.loading import load
 from tinycopilot_server.memory import Memory
 from tinycopilot_server.questions import Questions
 from tinycopilot_server.settings import Settings
 
-from tinycopilot import UserError
+from tinycopilot import UserError, places
 from tinycopilot.completion.completer import Completer
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -65,6 +67,10 @@ class Loading:
     async def load(self, settings: Settings, *, is_first: bool = False) -> bool:
         return await load(self.thread, self.memory, settings, is_first=is_first)
 
+    def close(self) -> None:
+        self.memory.close()
+        self.thread.close()
+
     def knows(self, name: str) -> bool:
         assert self.thread.completer is not None
         return name in self.thread.completer.workspace.memory
@@ -75,8 +81,7 @@ async def loading(settings: Settings) -> AsyncIterator[Loading]:
     loading = Loading()
     await loading.load(settings, is_first=True)
     yield loading
-    loading.memory.close()
-    loading.thread.close()
+    loading.close()
 
 
 async def says(loading: Loading, before: str = BEFORE) -> str:
@@ -124,3 +129,39 @@ async def test_half_a_pair_is_not_taken(
     take(paths, other)
     await loading.load(settings)
     assert await says(loading, elsewhere) == alone(other, elsewhere)
+
+
+async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgotten(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "user_weights", lambda _folder, _digest: tmp_path / "weights")
+    monkeypatch.setattr(places, "user_memory", lambda _folders, _digest: tmp_path / "memory")
+    for name in ("weights", "memory"):
+        (tmp_path / name).write_bytes(b"")
+    loading = Loading()
+    loading.memory.indexer.folders.set_roots([tmp_path.as_uri()])
+    under_way = asyncio.ensure_future(load(loading.thread, loading.memory, settings, str(tmp_path), is_first=True))
+    await asyncio.sleep(0)
+    loading.memory.forget_workspace()
+    await under_way
+    loading.memory.hold("b.py", "mnop()")
+    await says(loading)
+    assert not loading.knows("b.py")
+    assert not (tmp_path / "weights").exists()
+    assert not (tmp_path / "memory").exists()
+    loading.close()
+
+
+async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recalled = list[int]()
+    monkeypatch.setattr(Learned, "recall", lambda _self, workspace: recalled.append(workspace.memory.max_chars))
+    loading = Loading()
+    loading.memory.configure(dataclasses.replace(settings, max_workspace_chars=0))
+    await loading.load(settings, is_first=True)
+    for max_chars in (0, 1_000, 2_000):
+        loading.memory.configure(dataclasses.replace(settings, max_workspace_chars=max_chars))
+    await says(loading)
+    assert recalled == [1_000]
+    loading.close()
