@@ -1,1 +1,1 @@
-"""The language server: documents, positions, settings, one worker, and handlers that parse, ask and convert back."""
+"""The language server: handlers that parse, ask and convert back; open documents, questions, and the model."""

@@ -1,5 +1,6 @@
 """What a user can tell the server besides typing: the commands that stand in an editor's menu."""
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +54,7 @@ def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
 
 def tell_statistics(server: TinyCopilotServer) -> dict[str, Any]:
     """What has been counted, by day, and what it comes to in words."""
-    server.judge_accepted()
+    server.statistics.judge(server.documents.text_of)
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
 
@@ -70,14 +71,19 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
         status.warn(server, ["forgetFile needs the URI of a file"])
         return {"forgotten": ""}
     name = document_name(arguments[0])
-    server.forget_file(name)
+    server.memory.forget_file(name)
     return {"forgotten": name}
 
 
 def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     """Delete what was indexed, learned and trained here, and remember nothing until the server is started again."""
-    server.forget_workspace()
-    return {"forgotten": list(server.worker.indexer.folders.roots)}
+    folders = server.indexer.folders
+    server.training.cancel()
+    server.memory.forget_workspace()
+    if folders.main is not None:
+        shutil.rmtree(places.workspace_model(folders.main).model.parent, ignore_errors=True)
+    server.model.follow()
+    return {"forgotten": list(folders.roots)}
 
 
 def open_log(server: TinyCopilotServer) -> dict[str, str]:
@@ -108,8 +114,7 @@ def cancel_training(server: TinyCopilotServer) -> dict[str, bool]:
 
 async def reload_model(server: TinyCopilotServer) -> dict[str, Any]:
     """Load the model as its files are now."""
-    problem = await server.reload_model()
-    status.warn(server, [problem] if problem else [])
+    problem = await server.model.reload_and_warn()
     return {"reloaded": not problem, "message": problem}
 
 

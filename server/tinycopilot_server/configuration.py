@@ -81,14 +81,14 @@ def _use(server: TinyCopilotServer, new: Settings) -> None:
     if new == old:
         return
     if (new.languages, new.exclude) != (old.languages, old.exclude):
-        server.choose_documents(Patterns(new.exclude))
-    server.worker.configure(new)
+        server.documents.choose(Patterns(new.exclude))
+    server.memory.configure(new)
     server.statistics.is_on = new.statistics
     if new.max_workspace_chars > old.max_workspace_chars:
-        server.show_all_again()
-    if server.has_started and (new.model_path, new.tokenizer_path) != (old.model_path, old.tokenizer_path):
-        server.reload_soon()
+        server.documents.show_all_again()
+    if server.model.has_started and (new.model_path, new.tokenizer_path) != (old.model_path, old.tokenizer_path):
+        server.model.soon(server.model.reload_and_warn())
     if server.is_initialized and new.enabled != old.enabled:
         status.show(server)
         if new.enabled:
-            server.start_soon()
+            server.model.soon(server.model.start())

@@ -82,6 +82,11 @@ class Folders:
         )
 
     @property
+    def main(self) -> str | None:
+        """The folder that gives the workspace its name: the first."""
+        return next(iter(self.roots), None)
+
+    @property
     def known(self) -> dict[str, tuple[int, int]]:
         """Of each file that was read: when it was changed, in ns, and its size in bytes. For the thread that looks."""
         return {name: (changed_ns, n_bytes) for name, (changed_ns, n_bytes) in self._known.items()}

@@ -3,18 +3,14 @@
 import asyncio
 import logging
 import re
-import time
-from dataclasses import dataclass
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
-from tinycopilot.completion.stopping import Suggestion
-from tinycopilot.completion.where_in_code import where_in_code
 from tinycopilot_server import commands, configuration
 from tinycopilot_server.app import TinyCopilotServer
-from tinycopilot_server.cursor import cursor_after
+from tinycopilot_server.asking import ask, ask_ahead
 from tinycopilot_server.documents import Document
 from tinycopilot_server.folders import document_name
 from tinycopilot_server.positions import to_offset, to_units
@@ -57,7 +53,7 @@ async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> 
     server.is_initialized = True
     server.update_folders()
     await configuration.first_pull(server)
-    await asyncio.gather(server.start(), _register(server))
+    await asyncio.gather(server.model.start(), _register(server))
 
 
 async def _register(server: TinyCopilotServer) -> None:
@@ -99,9 +95,7 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
     """A document's text, from here on the client's."""
     opened = params.text_document
     document = Document(opened.text, opened.version, server.encoding, document_name(opened.uri), opened.language_id)
-    server.documents[opened.uri] = document
-    server.opened.add(document.name)
-    server.take_in(document, opened.text)
+    server.documents.open(opened.uri, document)
 
 
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
@@ -109,51 +103,34 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
     if document := server.documents.get(params.text_document.uri):
         document.apply(params.content_changes, params.text_document.version)
         server.debounce.changed()
-        server.follow_model()
-        _ask_ahead(server, params)
+        server.model.follow()
+        ask_ahead(server, params.text_document.uri, params.content_changes)
     server.count_what_is_due()
-
-
-def _ask_ahead(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
-    """Look for what will be asked next: most clients ask some milliseconds after the change, and then it is there."""
-    cursor, wanted = cursor_after(params.content_changes, server.encoding), server.settings
-    is_wanted = server.is_asked and (wanted.inline or wanted.popup) and not wanted.debounce_ms
-    if cursor is not None and is_wanted:
-        asked = types.CompletionParams(types.TextDocumentIdentifier(params.text_document.uri), cursor)
-        server.ahead = asyncio.ensure_future(_ask(server, asked))
-        server.ahead.add_done_callback(_is_of_no_account)
-
-
-def _is_of_no_account(asked: "asyncio.Future[Answer | None]") -> None:
-    """What went wrong will go wrong again for who asks."""
-    if not asked.cancelled():
-        asked.exception()
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
     """The document is the file system's again."""
-    server.judge_accepted(params.text_document.uri)
-    if document := server.documents.pop(params.text_document.uri, None):
-        server.worker.drop(document.name)
-        server.worker.look([params.text_document.uri])
+    uri = params.text_document.uri
+    server.statistics.judge(server.documents.text_of, document=uri, at_once=True)
+    server.documents.close(uri)
 
 
 def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> None:
     """Other files may have changed with it; if nobody says so, look."""
     if not server.watches_files:
-        server.worker.look(None)
+        server.memory.look(None)
 
 
 def did_change_watched_files(server: TinyCopilotServer, params: types.DidChangeWatchedFilesParams) -> None:
     """Files and folders were created, changed or deleted."""
     server.watches_files = True
-    server.worker.look([change.uri for change in params.changes])
+    server.memory.look([change.uri for change in params.changes])
 
 
 def did_change_workspace_folders(server: TinyCopilotServer, _: types.DidChangeWorkspaceFoldersParams) -> None:
     """Folders came or went."""
     server.update_folders()
-    server.worker.look(None)
+    server.memory.look(None)
 
 
 async def inline_completion(
@@ -168,7 +145,7 @@ async def inline_completion(
     if not server.settings.inline or not (is_invoked or await server.debounce.is_quiet(server.settings.debounce_ms)):
         return types.InlineCompletionList(items=[])
     selected, server.is_asked = params.context.selected_completion_info, True
-    answer = await _ask(server, params, with_others=is_invoked, selected=selected)
+    answer = await ask(server, params.text_document.uri, params.position, with_others=is_invoked, selected=selected)
     if answer is None:
         return types.InlineCompletionList(items=[])
     where, already = (selected.range, selected.text) if selected else (types.Range(answer.cursor, answer.cursor), "")
@@ -190,7 +167,7 @@ def _accepting(name: str) -> types.Command | None:
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:
     """The menu's entries, below all others: the rest of the line, and of the word at the cursor if that is less."""
     server.is_asked = True
-    answer = await _ask(server, params) if server.settings.popup else None
+    answer = await ask(server, params.text_document.uri, params.position) if server.settings.popup else None
     rest = answer.suggestion.text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
@@ -230,71 +207,3 @@ def _name_in(params: object) -> str:
     """Which suggestion a client's own notification is about: it holds the item as it was sent. Empty if it does not."""
     arguments = getattr(getattr(getattr(params, "item", None), "command", None), "arguments", None)
     return str(arguments[0]) if isinstance(arguments, list) and arguments else ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A suggestion, and where it belongs."""
-
-    uri: str
-    document: Document
-    cursor: types.Position
-    before: str
-    """What stands before the suggestion, or would."""
-    suggestion: Suggestion
-    others: list[Suggestion]
-    latency_ms: float
-
-    @property
-    def texts(self) -> list[str]:
-        """All of them, with the document's line ends."""
-        return [some.text.replace("\n", self.document.line_end) for some in (self.suggestion, *self.others)]
-
-
-async def _ask(
-    server: TinyCopilotServer,
-    params: types.InlineCompletionParams | types.CompletionParams,
-    *,
-    with_others: bool = False,
-    selected: types.SelectedCompletionInfo | None = None,
-) -> Answer | None:
-    """The suggestion at the cursor; None if there is none, or none is wanted, or the text has changed meanwhile."""
-    uri, since = params.text_document.uri, time.perf_counter()
-    document = server.documents.get(uri)
-    if document is None or server.is_silent or not server.wants(document):
-        return None
-    version = document.version
-    before, after = document.split(params.position)
-    if not _is_wanted_here(server, document, before):
-        return None
-    name = server.name_to_hold(document, before + after)
-    if name is None and document.is_secret(before + after):
-        return None
-    server.show_others(document)
-    as_if = _with_selected(document, selected)
-    key = (document, version, len(before), as_if)
-    suggestion = await server.worker.suggest(key, name, before, after, as_if)
-    latency_ms = 1000 * (time.perf_counter() - since)
-    others = await server.worker.others(key) if suggestion is not None and with_others and as_if is None else []
-    if suggestion is None or server.documents.get(uri) is not document or document.version != version:
-        return None
-    stands_before = as_if[0] if as_if else before
-    return Answer(uri, document, document.clamp(params.position), stands_before, suggestion, others, latency_ms)
-
-
-def _with_selected(document: Document, selected: types.SelectedCompletionInfo | None) -> tuple[str, str] | None:
-    """The texts on both sides of the cursor as they would be if the menu's selected entry were accepted."""
-    if selected is None:
-        return None
-    before, _ = document.split(selected.range.start)
-    _, after = document.split(selected.range.end)
-    return before + selected.text, after
-
-
-def _is_wanted_here(server: TinyCopilotServer, document: Document, before: str) -> bool:
-    """Whether the settings let it be suggested after `before`."""
-    wanted = server.settings
-    if wanted.in_comments and wanted.in_strings:
-        return True
-    where = where_in_code(before, document.language)
-    return {"code": True, "comment": wanted.in_comments, "string": wanted.in_strings}[where]

@@ -16,8 +16,9 @@ SAVE_S = 60.0
 class Learned:
     """One workspace's; without a path, nothing is kept. For the thread that owns the Completer."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
+        """With a model of that tokenizer."""
+        self._path, self._digest = path, tokenizer_digest
         self.is_saved = True
         self._saved_s = -SAVE_S
 
@@ -26,21 +27,21 @@ class Learned:
         """Whether there is something to write, and it is time."""
         return not self.is_saved and time.monotonic() - self._saved_s >= SAVE_S
 
-    def recall(self, workspace: "Workspace", tokenizer_digest: str) -> None:
-        """Take up what was learned there before, with a model of that tokenizer."""
+    def recall(self, workspace: "Workspace") -> None:
+        """Take up what was learned there before."""
         from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch; here it has been loaded)
 
         if self._path is not None:
-            workspace.mixture = weights.load(self._path, tokenizer_digest)
+            workspace.mixture = weights.load(self._path, self._digest)
 
-    def saving(self, workspace: "Workspace", tokenizer_digest: str) -> Callable[[], None]:
+    def saving(self, workspace: "Workspace") -> Callable[[], None]:
         """Writes, in any thread, what has been learned until now."""
         from tinycopilot.completion import weights  # noqa: PLC0415 (see recall)
 
         self.is_saved, self._saved_s = True, time.monotonic()
         if self._path is None:
             return lambda: None
-        return partial(weights.save, self._path, weights.weights_of(workspace.mixture), tokenizer_digest)
+        return partial(weights.save, self._path, weights.weights_of(workspace.mixture), self._digest)
 
     def forget(self) -> None:
         """Delete it."""

@@ -32,7 +32,7 @@ DISABLED = Status("off", "not enabled in the settings")
 
 def tell(server: "TinyCopilotServer", state: State, message: str = "") -> None:
     """Say how the model is; an error is shown to the user as well, once: it is told once."""
-    server.model_status = Status(state, message)
+    server.model.status = Status(state, message)
     show(server)
     if state == "error":
         server.window_show_message(types.ShowMessageParams(types.MessageType.Error, f"tinycopilot: {message}"))

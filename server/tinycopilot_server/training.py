@@ -43,7 +43,7 @@ class Training:
         self._is_cancelled = False
         self._last: Line = {}
         self._ending: asyncio.Task[None] | None = None
-        self._busy = self._status_before = server.model_status
+        self._busy = self._status_before = server.model.status
 
     @property
     def is_running(self) -> bool:
@@ -63,13 +63,13 @@ class Training:
         self._progress = Progress(self._server, "Training on this workspace", self._stop)
         self._progress.begin("reading", 0)
         self._busy = status.Status("busy", "training on this workspace")
-        self._status_before, self._server.model_status = self._server.model_status, self._busy
+        self._status_before, self._server.model.status = self._server.model.status, self._busy
         status.show(self._server)
         self._tell("running", "reading")
 
     def _folders(self) -> tuple[str, ...]:
         """The folders to train on. Raises UserError where it must not be."""
-        settings, folders = self._server.settings, self._server.worker.indexer.folders.roots
+        settings, folders = self._server.settings, self._server.indexer.folders.roots
         if self.is_running:
             raise UserError("training goes on already; cancel it first, or wait for it")
         if settings.model_path or settings.tokenizer_path:
@@ -82,7 +82,7 @@ class Training:
 
     def _arguments(self, folders: tuple[str, ...], minutes: float) -> list[str]:
         """Folders come last, after a `--`, and are whole paths: none is taken for an option, whatever it is called."""
-        suffixes = [suffix for suffix in self._server.worker.indexer.folders.suffixes if SUFFIX.fullmatch(suffix)]
+        suffixes = [suffix for suffix in self._server.indexer.folders.suffixes if SUFFIX.fullmatch(suffix)]
         options = ["--minutes", f"{minutes:f}", "--progress", "json", "--end_with_stdin", "--ext", *suffixes]
         options += [f"--exclude={pattern}" for pattern in self._server.settings.exclude]
         return ["adapt", *options, "--", *folders]
@@ -124,14 +124,14 @@ class Training:
             state, message = "cancelled", "cancelled: the model before stays"
         elif code == 0 and self._last.get("stage") == "done":
             state, message = "done", str(self._last.get("message"))
-            if self._last.get("better") and (problem := await self._server.reload_model()):
+            if self._last.get("better") and (problem := await self._server.model.reload()):
                 message += f"; but it could not be loaded: {problem}"
         else:
             state, message = "failed", why_it_failed(code, last_words)
         if self._progress:
             self._progress.end(message)
-        if self._server.model_status is self._busy:
-            self._server.model_status = self._status_before
+        if self._server.model.status is self._busy:
+            self._server.model.status = self._status_before
             status.show(self._server)
         self._child = self._progress = self._ending = None
         figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}

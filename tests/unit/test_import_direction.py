@@ -117,8 +117,8 @@ def test_every_arrow_points_up() -> None:
         ("tinycopilot.completion.completer", "from lsprotocol import types"),
         ("tinycopilot.completion.decode", "from tinycopilot.training.batches import join_documents"),
         ("tinycopilot.play.engine", "def f():\n    import torch"),
-        ("tinycopilot_server.worker", "def f():\n    import torch"),
-        ("tinycopilot_server.worker", "from tinycopilot.model.gpt import TinyGPT"),
+        ("tinycopilot_server.questions", "def f():\n    import torch"),
+        ("tinycopilot_server.loading", "from tinycopilot.model.gpt import TinyGPT"),
     ],
 )
 def test_a_wrong_arrow_is_seen(name: str, source: str) -> None:
@@ -129,9 +129,13 @@ def server_sources() -> dict[str, str]:
     return {n: p.read_text("utf-8") for n, p in modules().items() if n.startswith("tinycopilot_server")}
 
 
-def test_one_file_each_knows_completers_methods_and_utf16() -> None:
+def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     sources = server_sources()
-    assert {n for n, s in sources.items() if "completion.completer" in s} == {"tinycopilot_server.worker"}
+    do_something_with_it = {f"tinycopilot_server.{name}" for name in ("questions", "memory", "loading")}
+    hand_its_thread_on = {f"tinycopilot_server.{name}" for name in ("app", "model")}
+    home = "tinycopilot_server.completer_thread"
+    assert {n for n, s in sources.items() if "completion.completer" in s} == {home} | do_something_with_it
+    assert {n for n, s in sources.items() if "completer_thread" in s} == do_something_with_it | hand_its_thread_on
     assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.positions"}
     names_methods = {
         n for n, s in sources.items() if re.search(r"types\.(TEXT_DOCUMENT|WORKSPACE|INITIALIZE|SHUTDOWN)", s)

@@ -1,26 +1,28 @@
-"""What is looked for when a document changes, before anybody asks."""
+"""What is looked for when a document changes, before anybody asks; and where."""
 
 import asyncio
 from collections.abc import Hashable
 
 import pytest
 from lsprotocol import types
+from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server import handlers
 from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.asking import cursor_after
 from tinycopilot_server.documents import Document
+from tinycopilot_server.questions import Questions
 from tinycopilot_server.settings import Settings
-from tinycopilot_server.worker import Worker
 
 from tinycopilot.completion.stopping import Suggestion
 
 URI = "file:///a.py"
 
 
-class Asked(Worker):
-    """Notes what it is asked."""
+class Asked(Questions):
+    """Notes them."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, server: TinyCopilotServer) -> None:
+        super().__init__(server.completer_thread, server.memory)
         self.keys = list[Hashable]()
 
     async def suggest(
@@ -52,14 +54,14 @@ async def ask(server: Server, character: int) -> list[str]:
 @pytest.fixture
 def server() -> Server:
     server = Server()
-    server.worker = Asked()
+    server.questions = Asked(server)
     server.documents[URI] = Document("im", 1, "utf-16", "/a.py", "python")
     return server
 
 
 def keys(server: Server) -> list[Hashable]:
-    assert isinstance(server.worker, Asked)
-    return server.worker.keys
+    assert isinstance(server.questions, Asked)
+    return server.questions.keys
 
 
 async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: Server) -> None:
@@ -70,7 +72,7 @@ async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: Se
     assert await ask(server, 3) == ["ort os"]
     first, ahead, asked = keys(server)
     assert first != ahead == asked
-    server.worker.close()
+    server.stop()
 
 
 async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: Server) -> None:
@@ -85,7 +87,7 @@ async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: Se
         handlers.did_change(server, change(version, "r", version))
         await asyncio.sleep(0)
     assert keys(server) == []
-    server.worker.close()
+    server.stop()
 
 
 async def test_what_goes_wrong_is_for_who_asks_to_hear(server: Server, recwarn: pytest.WarningsRecorder) -> None:
@@ -97,5 +99,36 @@ async def test_what_goes_wrong_is_for_who_asks_to_hear(server: Server, recwarn: 
     assert server.ahead.done()
     with pytest.raises(RuntimeError):
         await ask(server, 4)
-    server.worker.close()
+    server.stop()
     assert not recwarn.list
+
+
+def edit(text: str, end: tuple[int, int] = (3, 5)) -> types.TextDocumentContentChangePartial:
+    return types.TextDocumentContentChangePartial(types.Range(types.Position(3, 5), types.Position(*end)), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "line", "character"),
+    [
+        ("x", Kind.Utf16, 3, 6),
+        ("", Kind.Utf16, 3, 5),  # something was deleted
+        ("()", Kind.Utf16, 3, 6),
+        ("f()", Kind.Utf16, 3, 8),
+        ("\n", Kind.Utf16, 4, 0),
+        ("\r\n    ", Kind.Utf16, 4, 4),
+        ("a\x0cb\u2028c", Kind.Utf16, 3, 10),  # what ends no line
+        ("\U0001f600", Kind.Utf16, 3, 7),
+        ("\U0001f600", Kind.Utf8, 3, 9),
+        ("\U0001f600", Kind.Utf32, 3, 6),
+        ("x\r\U0001f600\u00e9", Kind.Utf8, 4, 6),
+    ],
+)
+def test_it_is_behind_what_was_inserted(text: str, encoding: Kind, line: int, character: int) -> None:
+    for end in ((3, 5), (9, 0)):
+        assert cursor_after([edit(text, end)], encoding.value) == types.Position(line, character)
+
+
+def test_where_one_cannot_tell() -> None:
+    assert cursor_after([], Kind.Utf16) is None
+    assert cursor_after([edit("a"), edit("b")], Kind.Utf16) is None
+    assert cursor_after([types.TextDocumentContentChangeWholeDocument("a")], Kind.Utf16) is None

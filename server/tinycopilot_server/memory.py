@@ -1,0 +1,127 @@
+"""What is remembered of the workspace: what the Completer is told of it, what of that is kept on disk, or forgotten."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import TimeoutError as NoAnswer
+from typing import TYPE_CHECKING
+
+from tinycopilot import places
+from tinycopilot_server.completer_thread import CompleterThread
+from tinycopilot_server.indexing import Indexer
+from tinycopilot_server.kept_memory import KeptMemory
+from tinycopilot_server.learned import Learned
+from tinycopilot_server.settings import Settings
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.completer import Completer
+
+CLOSE_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Memory:
+    """The server's side of the Completer's memory. On the event loop, where nothing else is said."""
+
+    def __init__(
+        self, thread: CompleterThread, indexer: Indexer, was_open: Callable[[str], bool] = lambda _name: False
+    ) -> None:
+        """`was_open`: whether the editor has ever had a document of that name."""
+        self.indexer = indexer
+        self.learned = Learned()
+        """What the workspace has taught; for the Completer's thread."""
+        self.max_chars = Settings().max_workspace_chars
+        """So much of the workspace may be known; 0: nothing but the document at hand."""
+        self._thread, self._was_open = thread, was_open
+        self._is_forgotten = False  # the user wants nothing of this workspace to be remembered, whatever is set later
+
+    def configure(self, settings: Settings) -> None:
+        """Complete and remember by these settings from now on."""
+        max_chars = self.max_chars = 0 if self._is_forgotten else settings.max_workspace_chars
+        self._thread.tell(lambda completer: completer.configure(settings.completer))
+        self._thread.tell(lambda completer: self._limit(completer, max_chars))
+
+    def _limit(self, completer: "Completer", max_chars: int) -> None:
+        """In the Completer's thread."""
+        memory = completer.workspace.memory
+        before = memory.max_chars
+        memory.limit(max_chars)
+        if before == 0 < max_chars:
+            self.learned.recall(completer.workspace)
+        if before < max_chars:
+            self.indexer.do(self.indexer.folders.forget)
+            self.indexer.look(None)
+
+    def hold(self, name: str, text: str) -> None:
+        """An open document is this now."""
+        if self.max_chars:
+            self._thread.tell(lambda completer: completer.hold(name, text))
+
+    def drop(self, name: str) -> None:
+        """A document is not open any more, or must not be held."""
+        self._thread.tell(lambda completer: completer.workspace.memory.drop(name))
+
+    def look(self, uris: Iterable[str] | None) -> None:
+        """Look at these files and folders, or, if it is None, at all that has changed on disk."""
+        if self.max_chars and self._thread.is_ready:
+            self.indexer.look(uris)
+
+    def learn_from_key(self, completer: "Completer", before: str, after: str, name: str) -> None:
+        """If one key led here, learn from it. In the Completer's thread."""
+        if self.max_chars and completer.learn_from_key(before, after, name):
+            self.learned.is_saved = False
+
+    def see_to_the_rest(self, completer: "Completer") -> None:
+        """What others do in their threads, now and then. In the Completer's thread."""
+        if completer.workspace.memory.is_untidy:
+            self.indexer.look()
+        if self.learned.is_due:
+            self.indexer.do(self.learned.saving(completer.workspace))
+
+    def keep(self, completer: "Completer") -> None:
+        """What is indexed is kept between sessions, for this workspace and this alphabet. In the indexer's thread."""
+        folders, digest = self.indexer.folders.roots, completer.tokenizer.digest
+        path = places.user_memory(folders, digest)
+        self.indexer.kept = KeptMemory(path, digest, self._was_open) if folders else None
+        if self._is_forgotten:  # it was when nobody knew yet what there was to forget
+            self._forget_all()
+
+    def forget_file(self, name: str) -> None:
+        """Nothing is known of it, nor kept on disk, until the server is started again."""
+        self.indexer.folders.forgotten.add(name)
+        self.drop(name)
+        if (kept := self.indexer.kept) is not None:
+            self.indexer.do(kept.forget)
+
+    def forget_workspace(self) -> None:
+        """All that is known or was learned is given up, here and on disk; nothing is remembered from now on."""
+        self._is_forgotten, self.max_chars = True, 0
+        # By way of the indexer's thread: what it has begun with one memory it does not finish with another.
+        self.indexer.do(self._forget_all)
+
+    def _forget_all(self) -> None:
+        """In the indexer's thread."""
+        if self._thread.is_ready:
+            self._thread.tell_and_wait(_forget)
+        if self.indexer.kept is not None:
+            self.indexer.kept.forget()
+            self.indexer.kept = None
+        self._thread.run(self.learned.forget).result()
+        log.info("the workspace is forgotten")
+
+    def close(self) -> None:
+        """Index no more, and keep what was learned."""
+        self.indexer.close()
+        if self._thread.is_ready:
+            with contextlib.suppress(NoAnswer):
+                self._thread.ask(self._save).result(CLOSE_S)
+
+    def _save(self, completer: "Completer") -> None:
+        if not self.learned.is_saved:
+            self.learned.saving(completer.workspace)()
+
+
+def _forget(completer: "Completer") -> None:
+    completer.forget()
+    completer.workspace.memory.limit(0)

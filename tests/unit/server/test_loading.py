@@ -1,0 +1,167 @@
+"""Another model takes over between two questions, with what is known; one that cannot be loaded does not."""
+
+import asyncio
+import dataclasses
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from networks import EVERYTHING, randomise, sure
+from tinycopilot_server.completer_thread import CompleterThread
+from tinycopilot_server.indexing import Indexer
+from tinycopilot_server.learned import Learned
+from tinycopilot_server.loading import load
+from tinycopilot_server.memory import Memory
+from tinycopilot_server.questions import Questions
+from tinycopilot_server.settings import Settings
+
+from tinycopilot import UserError, places
+from tinycopilot.completion.completer import Completer
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+ALPHABET = "\nabcdefghijklmnop()=:"
+BEFORE = "abc = d"
+
+
+def save(folder: Path, seed: int, alphabet: str = ALPHABET) -> ModelPaths:
+    folder.mkdir(exist_ok=True)
+    paths = ModelPaths(folder / "tiny_gpt.pth", folder / "tokenizer.pth")
+    tokenizer = SimpleTokenizer(alphabet)
+    model = TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=2, d_model=16, window=8))
+    tokenizer.save(paths.tokenizer)
+    sure(randomise(model, seed)).save(paths.model, tokenizer)
+    return paths
+
+
+def take(paths: ModelPaths, other: ModelPaths) -> None:
+    shutil.copy(other.tokenizer, paths.tokenizer)
+    shutil.copy(other.model, paths.model)
+
+
+def alone(paths: ModelPaths, before: str = BEFORE) -> str:
+    suggestion = Completer.load(paths, EVERYTHING).suggest(before)
+    return suggestion.text if suggestion else ""
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> ModelPaths:
+    return save(tmp_path / "in_use", 1)
+
+
+@pytest.fixture
+def settings(paths: ModelPaths) -> Settings:
+    return Settings(model_path=str(paths.model), **dataclasses.asdict(EVERYTHING))
+
+
+class Loading:
+    """With all that it needs."""
+
+    def __init__(self) -> None:
+        self.thread = CompleterThread()
+        self.memory = Memory(self.thread, Indexer(self.thread.ask_memory, lambda _name: False))
+        self.questions = Questions(self.thread, self.memory)
+
+    async def load(self, settings: Settings, *, is_first: bool = False) -> bool:
+        return await load(self.thread, self.memory, settings, is_first=is_first)
+
+    def close(self) -> None:
+        self.memory.close()
+        self.thread.close()
+
+    def knows(self, name: str) -> bool:
+        assert self.thread.completer is not None
+        return name in self.thread.completer.workspace.memory
+
+
+@pytest.fixture
+async def loading(settings: Settings) -> AsyncIterator[Loading]:
+    loading = Loading()
+    await loading.load(settings, is_first=True)
+    yield loading
+    loading.close()
+
+
+async def says(loading: Loading, before: str = BEFORE) -> str:
+    suggestion = await loading.questions.suggest(before, "a.py", before, "")
+    return suggestion.text if suggestion else ""
+
+
+async def test_another_network_takes_over_the_memory(
+    loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
+) -> None:
+    other, elsewhere = save(tmp_path / "other", 2), "hijk"
+    old, new = alone(paths), alone(other, elsewhere)
+    assert new != alone(paths, elsewhere)
+    assert await says(loading) == old != ""
+    loading.memory.hold("b.py", "mnop()")
+    take(paths, other)
+    assert await says(loading) == old  # it is not told to yet
+    assert await loading.load(settings)
+    assert await says(loading) == old  # the suggestion that is shown stays
+    assert await says(loading, elsewhere) == new
+    assert loading.knows("b.py")
+
+
+async def test_with_another_alphabet_the_memory_begins_anew(
+    loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
+) -> None:
+    loading.memory.hold("b.py", "mnop()")
+    other = save(tmp_path / "other", 2, ALPHABET + "xyz")
+    take(paths, other)
+    assert not await loading.load(settings)
+    assert not loading.knows("b.py")
+    assert await says(loading) == alone(other)
+
+
+@pytest.mark.parametrize("half", ["model", "tokenizer"])
+async def test_half_a_pair_is_not_taken(
+    half: str, loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
+) -> None:
+    before, elsewhere = await says(loading), "hijk"
+    other = save(tmp_path / "other", 2, ALPHABET + "xyz")
+    shutil.copy(getattr(other, half), getattr(paths, half))
+    with pytest.raises(UserError, match="does not match"):
+        await loading.load(settings)
+    assert await says(loading) == before
+    take(paths, other)
+    await loading.load(settings)
+    assert await says(loading, elsewhere) == alone(other, elsewhere)
+
+
+async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgotten(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "user_weights", lambda _folder, _digest: tmp_path / "weights")
+    monkeypatch.setattr(places, "user_memory", lambda _folders, _digest: tmp_path / "memory")
+    for name in ("weights", "memory"):
+        (tmp_path / name).write_bytes(b"")
+    loading = Loading()
+    loading.memory.indexer.folders.set_roots([tmp_path.as_uri()])
+    under_way = asyncio.ensure_future(load(loading.thread, loading.memory, settings, str(tmp_path), is_first=True))
+    await asyncio.sleep(0)
+    loading.memory.forget_workspace()
+    await under_way
+    loading.memory.hold("b.py", "mnop()")
+    await says(loading)
+    assert not loading.knows("b.py")
+    assert not (tmp_path / "weights").exists()
+    assert not (tmp_path / "memory").exists()
+    loading.close()
+
+
+async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recalled = list[int]()
+    monkeypatch.setattr(Learned, "recall", lambda _self, workspace: recalled.append(workspace.memory.max_chars))
+    loading = Loading()
+    loading.memory.configure(dataclasses.replace(settings, max_workspace_chars=0))
+    await loading.load(settings, is_first=True)
+    for max_chars in (0, 1_000, 2_000):
+        loading.memory.configure(dataclasses.replace(settings, max_workspace_chars=max_chars))
+    await says(loading)
+    assert recalled == [1_000]
+    loading.close()
