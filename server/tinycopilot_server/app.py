@@ -1,7 +1,10 @@
 """The server object: pygls's, with documents of our own, a model, and an answer to every request."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import signal
 import sys
 from typing import Any, BinaryIO, cast
 
@@ -100,6 +103,7 @@ class TinyCopilotServer(LanguageServer):
         """Take the workspace's folders as the client has them now."""
         uris = [folder.uri for folder in self.workspace.folders.values()] or [self.workspace.root_uri or ""]
         self.indexer.folders.set_roots(uris)
+        self.memory.change_folders()
 
     def count_what_is_due(self) -> None:
         """Between two keys."""
@@ -114,6 +118,16 @@ class TinyCopilotServer(LanguageServer):
         self.completer_thread.close()
         self.statistics.judge(self.documents.text_of, at_once=True)
         self.statistics.save()
+
+    def stop_at_sigterm(self) -> None:
+        """An editor that is in a hurry, or a system that shuts down: what was learned and counted is kept."""
+
+        def end() -> None:
+            self.stop()
+            os._exit(128 + signal.SIGTERM)  # a thread waits for the client's next word, and cannot be interrupted
+
+        with contextlib.suppress(NotImplementedError):  # Windows has no such thing
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
 
     def shutdown(self) -> None:
         """Whatever the reason."""

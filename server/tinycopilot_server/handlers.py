@@ -51,6 +51,7 @@ def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> Non
 async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> None:
     """Now that the client can be told how it goes: ask for its settings, load the model, and index the workspace."""
     server.is_initialized = True
+    server.stop_at_sigterm()
     server.update_folders()
     await configuration.first_pull(server)
     await asyncio.gather(server.model.start(), _register(server))

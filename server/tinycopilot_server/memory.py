@@ -79,6 +79,11 @@ class Memory:
         if self.learned.is_due:
             self.indexer.do(self.learned.saving(completer.workspace))
 
+    def change_folders(self) -> None:
+        """What is indexed from now on is kept for the folders that are open now."""
+        if (completer := self._thread.completer) is not None:
+            self.indexer.do(lambda: self.keep(completer))
+
     def keep(self, completer: "Completer") -> None:
         """What is indexed is kept between sessions, for this workspace and this alphabet. In the indexer's thread."""
         folders, digest = self.indexer.folders.roots, completer.tokenizer.digest

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from tinycopilot import places
 from tinycopilot.places import ModelPaths
 
 NOT_INITIALIZED, INVALID_REQUEST, CANCELLED = -32002, -32600, -32800
@@ -163,3 +165,16 @@ async def test_a_client_that_vanishes_ends_it(begin: Begin, options: dict[str, A
     assert raw.process.stdin
     raw.process.stdin.close()
     assert await raw.exit_code() == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+async def test_at_sigterm_what_was_counted_is_kept(begin: Begin, options: dict[str, Any]) -> None:
+    raw = await begin()
+    await raw.initialize(options)
+    await raw.ready()
+    raw.open("x = [")
+    assert (await raw.ask("textDocument/inlineCompletion", INLINE))["result"]["items"]
+    assert not places.user_statistics().exists()
+    raw.process.send_signal(signal.SIGTERM)
+    assert await raw.exit_code() == 128 + signal.SIGTERM
+    assert places.user_statistics().exists()

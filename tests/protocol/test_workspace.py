@@ -343,6 +343,18 @@ async def test_what_was_indexed_is_known_at_once_the_next_time(begin: Open, fold
     await third.forgets()
 
 
+async def test_what_was_indexed_is_kept_for_the_folders_that_are_open(begin: Open, tmp_path: Path, digest: str) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "b.py").write_text(naming(OTHER))
+    session = await begin(folders=[])
+    event = types.WorkspaceFoldersChangeEvent([types.WorkspaceFolder(second.as_uri(), second.name)], [])
+    session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
+    await session.comes_to_know(OTHER)
+    [kept] = [path async for path in _until_there(places.user_memory([str(second)], digest).parent)]
+    assert kept == places.user_memory([str(second)], digest)
+
+
 async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> None:
     (folder / "other.py").write_text(naming(OTHER))
     session = await begin()
