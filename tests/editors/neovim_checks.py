@@ -38,6 +38,8 @@ BEGUN = TEXT + "def read_omega(path):\n    with op"
 """What comes next was said four times: a suggestion is certain."""
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 LINE = re.compile(r"\s*[^\n]*")
+UNASKED_S = 0.4
+"""Where Neovim is not to ask: twice as long as it waits before it does."""
 
 Check = Callable[["User"], None]
 CHECKS: list[Check] = []
@@ -81,9 +83,16 @@ class User:
         if after:
             self.press(*["Left"] * len(after))
         self.editor.terminal.type(typed)
-        wanted = (text + typed + after).replace("\r\n", "\n")
-        until("the keys' arrival", 5, lambda: self.editor.text() == wanted.removesuffix("\n"))
+        self.wait_for_text((text + typed + after).replace("\r\n", "\n").removesuffix("\n"))
         return self.editor.settled_ghost_text()
+
+    def wait_for_text(self, text: str) -> None:
+        until("the keys' arrival", 5, lambda: self.editor.text() == text)
+
+    def answer_to(self, text: str) -> str:
+        """The ghost text, or "", that the server has answered with when the keys have made that text."""
+        self.wait_for_text(text)
+        return self.editor.wait_for_answer()
 
     def changed(self, before: str, what: str) -> str:
         return str(until(what, 5, lambda: self.editor.text() != before and self.editor.text()))
@@ -123,8 +132,7 @@ def typing_through_keeps_it(user: User) -> None:
     for n in range(1, 6):
         user.editor.terminal.type(ghost[n - 1])
         user.wait_for_ghost(f"the rest after {n} typed characters", ghost[n:])
-    time.sleep(0.6)  # longer than Neovim waits before it asks again
-    now = user.editor.ghost_text()
+    now = user.editor.wait_for_answer()
     if not now.startswith(ghost[5:]):
         raise AssertionError(f"the rest {ghost[5:]!r} became {now!r}")
     user.accept("Tab", BEGUN + ghost[:5], "", now, "accepting what is left")
@@ -147,8 +155,7 @@ def accept_parts(user: User, key: str, pattern: re.Pattern[str], ghost: str, wha
         last, text, ghost, n = text, text + part, ghost[len(part) :], n + 1
         if ghost:
             user.wait_for_ghost(f"the rest after {what} {n}", ghost)
-            time.sleep(0.5)  # Neovim asks again: what it had may come longer, not otherwise
-            now = user.editor.ghost_text()
+            now = user.editor.wait_for_answer()  # what it had may come longer, not otherwise
             if not now.startswith(ghost):
                 raise AssertionError(f"after {what} {n} the rest {ghost!r} became {now!r}")
             ghost = now if n < 4 else ghost
@@ -253,7 +260,7 @@ def dismissed(user: User) -> None:
     user.begin(BEGUN[:-2], "op")
     user.press("C-]")
     until("no ghost text", 5, lambda: not user.editor.ghost_text())
-    time.sleep(0.5)
+    time.sleep(UNASKED_S)
     equal("ghost text after it was dismissed", "", user.editor.ghost_text())
     equal("the text", BEGUN, user.editor.text())
     user.press("Tab")
@@ -293,8 +300,7 @@ def paused_and_resumed(user: User) -> None:
     user.editor.nvim.command("TinyCopilot pause")
     until("being off", 5, lambda: user.editor.status() == "tinycopilot: off")
     user.press("A", "e")
-    time.sleep(1)
-    equal("ghost text while paused", "", user.editor.ghost_text())
+    equal("ghost text while paused", "", user.answer_to(BEGUN + "e"))
     user.press("Escape")
     user.editor.nvim.command("TinyCopilot resume")
     until("being ready", 5, lambda: user.editor.status() == "tinycopilot: ready")
@@ -311,7 +317,7 @@ def switched_off_in_a_buffer_and_for_a_type(user: User) -> None:
         user.editor.nvim.command(f"TinyCopilot toggle {what}")
         equal(f"the status after toggle {what}", "tinycopilot: off", user.editor.status())
         user.press("A", "e")
-        time.sleep(1)
+        time.sleep(UNASKED_S)
         equal(f"ghost text after toggle {what}", "", user.editor.ghost_text())
         user.press("Escape")
         user.editor.nvim.command(f"TinyCopilot toggle {what}")
@@ -327,8 +333,7 @@ def env_file_is_silent(user: User) -> None:
     user.editor.nvim.command("set filetype=python")  # else it is not asked at all
     until("being attached", 10, lambda: user.editor.status() == "tinycopilot: ready")
     user.press("A", "Space", "h")
-    time.sleep(1.5)
-    equal("ghost text in .env", "", user.editor.ghost_text())
+    equal("ghost text in .env", "", user.answer_to(lines + 'PASSWORD_4 = "correct h'))
 
 
 @check

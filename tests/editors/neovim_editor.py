@@ -22,6 +22,20 @@ vim.o.statusline = " %f %m %= %{{%v:lua.require'tinycopilot'.status()%}} "
 require('tinycopilot').setup {{ cmd = {command} }}
 """
 
+HERE = "{ vim.fn.bufnr(), vim.fn.win_getid(), vim.b.changedtick, vim.api.nvim_win_get_cursor(0) }"
+NOTE_ANSWERS = f"""
+local asked = {{}}
+vim.api.nvim_create_autocmd('LspRequest', {{
+  callback = function(event)
+    local id, request = event.data.request_id, event.data.request
+    if request.method ~= 'textDocument/inlineCompletion' then return end
+    if request.type == 'pending' then asked[id] = {HERE} end
+    if request.type == 'complete' then vim.schedule(function() _G.answered_for = asked[id] end) end
+  end,
+}})
+"""
+"""Neovim asks some time after the last key: for which place, and which state of the text, it was answered last."""
+
 GHOST_TEXT = """
 local namespace = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
 local mark = vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, { details = true })[1]
@@ -37,7 +51,7 @@ def until(what: str, seconds: float, ask: Callable[[], Any]) -> Any:
     while time.monotonic() < end:
         if answer := ask():
             return answer
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise TimeoutError(f"{what}: not within {seconds:g} s")
 
 
@@ -51,19 +65,22 @@ def found(program: str) -> str:
 class Editor:
     """Neovim in its terminal, and the line to it."""
 
-    def __init__(self, folder: Path, nvim: str, file: Path, server: list[str]) -> None:
+    def __init__(self, folder: Path, nvim: str, file: Path, server: list[str], home: Path | None = None) -> None:
+        """What it needs lies in `folder`; what it and its server keep in `home`, or there as well."""
         lua = "{ " + ", ".join(map(json.dumps, server)) + " }"
         init, socket = folder / "init.lua", folder / "nvim"
         init.write_text(INIT.format(plugin=json.dumps(str(PLUGIN)), command=lua))
         command = [nvim, "--clean", "-n", "-u", str(init), "--listen", str(socket), str(file)]
         # tmux sets up the terminal's variables; the log, what the server keeps, and the like go to our folder.
         environment = {"PATH": os.environ["PATH"], "COLORTERM": "truecolor"}
-        environment |= {f"XDG_{kind.upper()}_HOME": str(folder / kind) for kind in ("state", "data", "cache", "config")}
-        self.log = folder / "state" / "nvim" / "lsp.log"
+        home = home or folder
+        environment |= {f"XDG_{kind.upper()}_HOME": str(home / kind) for kind in ("state", "data", "cache", "config")}
+        self.log = home / "state" / "nvim" / "lsp.log"
         self.terminal = Terminal(folder, command, environment)
         try:
             until("Neovim's start", 20, socket.exists)
             self.nvim = pynvim.attach("socket", path=str(socket))
+            self.nvim.exec_lua(NOTE_ANSWERS)
         except BaseException:
             self.terminal.close()
             raise
@@ -110,17 +127,18 @@ class Editor:
     def ghost_text(self) -> str:
         return str(self.lua(GHOST_TEXT))
 
-    def settled_ghost_text(self, seconds: float = 15) -> str:
-        """The ghost text once it has stayed the same for longer than Neovim waits before it asks."""
-        last, since = "", time.monotonic()
+    def is_answered(self) -> bool:
+        """Whether the server has answered for the text and the cursor as they are now, whatever it said."""
+        return bool(self.lua(f"return vim.deep_equal(_G.answered_for, {HERE})"))
 
-        def settled() -> str:
-            nonlocal last, since
-            if (now := self.ghost_text()) != last:
-                last, since = now, time.monotonic()
-            return last if time.monotonic() - since > 0.6 else ""
+    def wait_for_answer(self) -> str:
+        """The ghost text, or "", once the server has answered for the text and the cursor as they are now."""
+        until("the server's answer", 15, self.is_answered)
+        return self.ghost_text()
 
-        return until("ghost text", seconds, settled)
+    def settled_ghost_text(self) -> str:
+        """The same where there must be some: it stays until something is typed."""
+        return str(until("ghost text", 15, lambda: self.is_answered() and self.ghost_text()))
 
     def screen(self) -> str:
         rows = ("".join(cell.character for cell in row).rstrip() for row in self.terminal.cells())
