@@ -19,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pynvim
 from neovim_editor import Editor, found, until
@@ -38,6 +39,7 @@ BEGUN = TEXT + "def read_omega(path):\n    with op"
 """What comes next was said four times: a suggestion is certain."""
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 LINE = re.compile(r"\s*[^\n]*")
+TRAIN_MINUTES = 0.05
 UNASKED_S = 0.4
 """Where Neovim is not to ask: twice as long as it waits before it does."""
 
@@ -61,8 +63,27 @@ class User:
     def __init__(self, editor: Editor, folder: Path) -> None:
         self.editor, self.folder, self.n_files = editor, folder, 0
 
+    @contextlib.contextmanager
+    def another(self) -> "Iterator[User]":
+        """At a second Neovim, in the same folder."""
+        room = self.folder.parent / "another"
+        room.mkdir()
+        editor = self.editor
+        editor = Editor(room, editor.program, self.folder / "start.py", editor.server, home=editor.home)
+        try:
+            user = User(editor, self.folder)
+            user.n_files = 1000
+            yield user
+        finally:
+            editor.close()
+
     def press(self, *keys: str) -> None:
         self.editor.terminal.press(*keys)
+
+    def other_window(self) -> None:
+        """To it by a key of one's own, as with the mouse: without leaving insert mode."""
+        self.editor.lua("vim.keymap.set('i', '<F2>', '<Cmd>wincmd w<CR>')")
+        self.press("F2")
 
     def open(self, text: str, name: str = "") -> Path:
         """A file with that text, the cursor at its end, in normal mode."""
@@ -378,6 +399,164 @@ def training_is_shown_and_cancelled(user: User) -> None:
     heard = user.editor.lua("return _G.heard")
     if "training" not in heard or heard[-1] != "ready":
         raise AssertionError(f"User TinyCopilotStatus heard {heard}")
+
+
+@check
+def set_while_it_runs(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set maxChars=4")
+    equal("what is shown of it", "tinycopilot: maxChars=4", user.editor.said("TinyCopilot set maxChars"))
+    user.press("A", "e")
+    ghost = user.answer_to(BEGUN + "e")
+    if not (ghost.startswith("n(") and len(ghost) <= 4):
+        raise AssertionError(f"not at most 4 characters: {ghost!r}")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set languages=lua")
+    until("nothing for Python", 5, lambda: not user.editor.status())
+    user.editor.nvim.command("TinyCopilot set languages=*")
+    user.editor.nvim.command("TinyCopilot set maxChars=120")
+    user.editor.wait_until_ready()
+    user.press("A", "n")
+    ghost = user.editor.settled_ghost_text()
+    if not (ghost.startswith("(path") and len(ghost) > 4):
+        raise AssertionError(f"with the settings as they were: {ghost!r}")
+    user.press("Escape")
+    user.editor.lua("require('tinycopilot').set { languages = { 'python' } }")
+    problem = user.editor.lua("return select(2, pcall(vim.cmd, 'TinyCopilot set eagerness=high'))")
+    if "eagerness is a number, not `high`" not in str(problem):
+        raise AssertionError(f"of a value that is none: {problem!r}")
+
+
+@check
+def two_windows_on_one_file(user: User) -> None:
+    text = TEXT + "\n" * 30 + BEGUN.removeprefix(TEXT)  # what is like it is not on the screen
+    user.begin(text[:-2], "op")
+    user.press("Escape")
+    user.editor.nvim.command("split")
+    user.press("A", "e")
+    first_line = user.answer_to(text + "e").split("\n")[0]
+    until("ghost text on the screen", 5, lambda: "ope" + first_line in user.editor.screen())
+    equal("how often it is on the screen", 1, user.editor.screen().count(first_line))
+    user.other_window()
+    until("the other window", 5, lambda: user.editor.nvim.current.window.number == 2)
+    time.sleep(UNASKED_S)
+    equal("ghost text where nothing was typed", [], user.editor.ghost_texts())
+    user.press("Escape")
+    user.editor.nvim.command("silent only!")
+
+
+@check
+def two_windows_on_two_files(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    first = user.editor.nvim.current.buffer
+    user.press("Escape")
+    user.editor.nvim.command("vsplit")
+    user.begin(BEGUN[:-2], "op")
+    user.other_window()
+    until("the other file", 5, lambda: user.editor.nvim.current.buffer == first)
+    time.sleep(UNASKED_S)
+    equal("ghost text that was left behind", [], user.editor.ghost_texts())
+    user.press("End", "e")
+    ghost = user.answer_to(BEGUN + "e")
+    equal("all ghost texts", [ghost], user.editor.ghost_texts())
+    user.accept("Tab", BEGUN + "e", "", ghost, "accepting in one of two windows")
+    user.press("Escape")
+    user.editor.nvim.command("silent only!")
+
+
+@check
+def two_editors_in_one_folder(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    with user.another() as other:
+        ghost = other.begin(BEGUN[:-2], "op")
+        user.press("e")
+        user.answer_to(BEGUN + "e")
+        other.accept("Tab", BEGUN, "", ghost, "accepting in the other one")
+    user.press("n")
+    if not (ghost := user.answer_to(BEGUN + "en")).startswith("(path"):
+        raise AssertionError(f"when the other one has ended: {ghost!r}")
+
+
+@check
+def large_file(user: User) -> None:
+    """Too large to be completed: nothing waits for it."""
+    text = "".join(f"reading_{i} = measure({i}, unit='celsius')\n" for i in range(120_000))
+    user.open(text + "reading_x = mea")
+    size = len(user.editor.text())
+    if size < 5_000_000:
+        raise AssertionError(f"{size:,} characters are no large file")
+    user.press("A")
+    user.editor.terminal.type("sure")
+    until("the keys' arrival", 10, lambda: user.editor.nvim.current.line == "reading_x = measure")
+    equal("ghost text there", "", user.editor.wait_for_answer())
+    ghost = user.begin(BEGUN[:-2], "op")
+    if not ghost.startswith("en(path"):
+        raise AssertionError(f"in another file: {ghost!r}")
+    user.press("Escape")
+    user.editor.nvim.command("bwipeout! #")
+
+
+@check
+def read_only_files(user: User) -> None:
+    """Some may be typed into, and are warned about; some may not. None brings an error of ours."""
+    for option in ("readonly", "nomodifiable", "readonly nomodifiable"):
+        user.open(BEGUN)
+        user.editor.wait_until_ready()
+        user.editor.nvim.command("messages clear")
+        user.editor.nvim.command(f"setlocal {option}")
+        may_be_typed_into = "nomodifiable" not in option
+        wanted = BEGUN + "e" if may_be_typed_into else BEGUN
+        user.press("A", "e")
+        if may_be_typed_into:
+            user.accept("Tab", wanted, "", user.answer_to(wanted), "accepting where one is only warned")
+        else:
+            user.press("Tab", "C-Right", "M-]", "C-]", "Escape")
+            time.sleep(UNASKED_S)
+            equal(f"the text with {option}", BEGUN, user.editor.text())
+            equal(f"ghost text with {option}", "", user.editor.ghost_text())
+        user.press("Escape")
+        said = [line for line in user.editor.said("messages").splitlines() if not line.startswith(("W10", "E21"))]
+        equal(f"what was said with {option}", [], said)
+
+
+TABLE_ROW = "    0x{:04X}, 0x{:04X}, 0x{:04X}, 0x{:04X},\n"
+"""Chance alone, and quickly learned to be that: no memory of other rows helps, and the network expects code."""
+
+
+@check
+def trained_to_its_end(user: User) -> None:
+    """A project of its own, for that becomes the model's."""
+    project = user.folder.parent / "tables"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    random = Random(1)
+    for i in range(12):
+        rows = "".join(TABLE_ROW.format(*(random.getrandbits(16) for _ in range(4))) for _ in range(60))
+        (project / f"table_{i}.py").write_text(f"TABLE_{i} = [\n{rows}]\n")
+    user.editor.nvim.command(f"silent edit! {project}/table_0.py")
+    user.editor.wait_until_ready()
+    user.editor.lua(
+        "vim.cmd 'messages clear' _G.trained = {} vim.api.nvim_create_autocmd('User', { pattern = "
+        "'TinyCopilotStatus', callback = function(event) table.insert(_G.trained, event.data.percentage) end })"
+    )
+    user.editor.nvim.command(f"TinyCopilot train {TRAIN_MINUTES:g}")
+
+    def said() -> str:
+        return found[0] if (found := re.findall(r".*bits per character.*", user.editor.said("messages"))) else ""
+
+    message = until("the end of training", 120, said)
+    figures = re.search(r"(\d\.\d+) -> (\d\.\d+) bits per character on \d files? .*: in use", message)
+    if not figures or not figures[2] < figures[1]:
+        raise AssertionError(f"not better: {message}")
+    until("being ready", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    percentages = user.editor.lua("return _G.trained")
+    if len(percentages) < 5 or percentages != sorted(percentages) or percentages[-1] < 90:
+        raise AssertionError(f"its progress: {percentages}")
+    [model] = user.editor.home.rglob("workspaces/*/tiny_gpt.pth")
+    log = user.editor.home.joinpath("state", "tinycopilot", "server.log").read_text()
+    if f"loaded again: {model}" not in log:
+        raise AssertionError(f"the new model {model} is not in use, says the log:\n{log}")
 
 
 @check

@@ -73,9 +73,11 @@ class Editor:
         command = [nvim, "--clean", "-n", "-u", str(init), "--listen", str(socket), str(file)]
         # tmux sets up the terminal's variables; the log, what the server keeps, and the like go to our folder.
         environment = {"PATH": os.environ["PATH"], "COLORTERM": "truecolor"}
-        home = home or folder
-        environment |= {f"XDG_{kind.upper()}_HOME": str(home / kind) for kind in ("state", "data", "cache", "config")}
-        self.log = home / "state" / "nvim" / "lsp.log"
+        self.program, self.server, self.home = nvim, server, home or folder
+        environment |= {
+            f"XDG_{kind.upper()}_HOME": str(self.home / kind) for kind in ("state", "data", "cache", "config")
+        }
+        self.log = self.home / "state" / "nvim" / "lsp.log"
         self.terminal = Terminal(folder, command, environment)
         try:
             until("Neovim's start", 20, socket.exists)
@@ -126,6 +128,13 @@ class Editor:
 
     def ghost_text(self) -> str:
         return str(self.lua(GHOST_TEXT))
+
+    def ghost_texts(self) -> list[str]:
+        """Those of all windows."""
+        texts = (
+            f"return vim.tbl_map(function(window) return vim.api.nvim_win_call(window, function() {GHOST_TEXT} end) end"
+        )
+        return list(filter(None, self.lua(texts + ", vim.api.nvim_list_wins())")))
 
     def is_answered(self) -> bool:
         """Whether the server has answered for the text and the cursor as they are now, whatever it said."""

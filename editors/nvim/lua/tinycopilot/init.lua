@@ -196,6 +196,30 @@ local function check_names(given, known, what)
   end
 end
 
+--- Starts servers for the types of buffers that are wanted now, and lets go of all other buffers.
+local function watch()
+  local group, filetypes = api.nvim_create_augroup(NAME .. '.types', {}), M.filetypes()
+  api.nvim_create_autocmd('FileType', { group = group, pattern = filetypes or '*', callback = check_program })
+  if vim.list_contains(filetypes or { vim.bo.filetype }, vim.bo.filetype) then check_program() end
+  lsp.enable(NAME)
+end
+
+--- Settings that hold from now on, laid over those before: in the servers that run, and in those that start later.
+function M.set(settings)
+  if not M.options then return end -- setup has said why
+  M.forget_told() -- what the server cannot use, it says
+  local all = vim.tbl_extend('force', M.options.settings, settings)
+  M.options.settings = all
+  local config = lsp.config[NAME] -- replaced, for what is laid over it can neither empty a list nor be nil
+  config.filetypes, config.init_options, config.settings[NAME] = M.filetypes(), all, all
+  lsp.config[NAME] = config
+  for _, client in ipairs(state.clients()) do
+    client.settings[NAME] = all
+    client:notify('workspace/didChangeConfiguration', { settings = client.settings })
+  end
+  if settings.languages then watch() end
+end
+
 --- Starts everything. `options` are laid over the defaults above.
 function M.setup(options)
   if vim.fn.has('nvim-0.11') == 0 then
@@ -210,9 +234,7 @@ function M.setup(options)
   lsp.config(NAME, {
     cmd = M.options.cmd,
     cmd_cwd = vim.uv.os_homedir(), -- not the project: `python -m` would run what lies there
-    filetypes = M.filetypes(),
-    init_options = M.options.settings,
-    settings = { [NAME] = M.options.settings }, -- the same, for when the server asks, or something changes
+    settings = { [NAME] = {} },
     handlers = handlers,
     on_exit = vim.schedule_wrap(start_again),
     root_markers = { '.git', 'pyproject.toml' },
@@ -220,12 +242,10 @@ function M.setup(options)
 
   local group = api.nvim_create_augroup(NAME, {})
   api.nvim_create_autocmd('LspAttach', { group = group, callback = attach })
-  api.nvim_create_autocmd('FileType', { group = group, pattern = M.filetypes() or '*', callback = check_program })
-  if vim.list_contains(M.filetypes() or { vim.bo.filetype }, vim.bo.filetype) then check_program() end
   api.nvim_create_autocmd('LspDetach', { group = group, callback = function() vim.schedule(state.changed) end })
+  if lsp.inline_completion then require('tinycopilot.keys').follow_window(group) end
   require('tinycopilot.commands').register()
-
-  lsp.enable(NAME)
+  M.set(M.options.settings)
 end
 
 return M
