@@ -29,7 +29,9 @@ local function say_status(status)
 end
 
 function commands.status()
-  local now = state.here()
+  local news, now = require(NAME).cut, state.here()
+  if news then vim.notify(news) end
+  require(NAME).cut = nil
   if not now then return say 'not at work here' end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
   say_status { state = now.state .. percentage, message = now.message }
@@ -88,7 +90,7 @@ local function write(value) return type(value) == 'table' and table.concat(value
 function commands.set(words)
   local name, sign, word = table.concat(words, ' '):match '^(%w*)(=?)(.*)$'
   local settings = require(NAME).options.settings
-  if settings[name] == nil then return complain(('there is no setting `%s`; as an example: eagerness=0.9'):format(name)) end
+  if settings[name] == nil then return complain(('set what, as in eagerness=0.9? Not `%s`'):format(name)) end
   if sign == '' then return say(name .. '=' .. write(settings[name])) end
   local value = read(word, settings[name])
   if value == nil then return complain(('%s is a %s, not `%s`'):format(name, type(settings[name]), word)) end

@@ -69,22 +69,34 @@ M.options = nil ---@type table? the defaults and what setup() was given
 
 local told = {} -- what the user has been told, not to be told again before a restart
 
+M.cut = nil ---@type string? the last message that was not shown whole, until :TinyCopilot shows it
+
+--- What Neovim itself shows is cut to a line: longer, it asks for Enter, and takes for that whatever is typed next.
+local function notify(message, level)
+  local source, room = debug.getinfo(vim.notify, 'S').source, vim.v.echospace
+  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- not a plugin's
+  if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
+  local more = '... :TinyCopilot'
+  M.cut = message
+  vim.notify(vim.fn.strcharpart(message, 0, room - #more) .. more, level)
+end
+
 local function tell(message, level)
   message = NAME .. ': ' .. message:gsub('^tinycopilot: ', '')
   if told[message] then return end
   told[message] = true
-  vim.schedule(function() vim.notify(message, level) end)
+  vim.schedule(function() notify(message, level) end)
 end
 
 function M.forget_told() told = {} end
 
 --- How it is in the current buffer, for a statusline of your own, or nil where no server is attached: `state` is
 --- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` says more, or is empty.
-function M.state() return state.here() end
+function M.state() return M.options and state.here() end
 
 --- For a statusline: 'tinycopilot: ready', 'tinycopilot: training 40%' and the like; '' in a buffer without it.
 function M.status()
-  local now = state.here()
+  local now = M.state()
   if not now then return '' end
   return ('%s: %s%s'):format(NAME, now.state, now.percentage and (' %d%%'):format(now.percentage) or '')
 end
@@ -223,7 +235,7 @@ end
 --- Starts everything. `options` are laid over the defaults above.
 function M.setup(options)
   if vim.fn.has('nvim-0.11') == 0 then
-    return tell('needs Neovim 0.12, or 0.11 for a popup menu in place of ghost text', vim.log.levels.WARN)
+    return tell('needs Neovim 0.12, or 0.11 for a popup menu', vim.log.levels.WARN)
   end
   M.options = vim.tbl_deep_extend('force', defaults, options or {})
   for name, value in pairs(defaults) do vim.validate(name, M.options[name], type(value)) end
