@@ -73,6 +73,7 @@ class Editor:
         command = [nvim, "--clean", "-n", "-u", str(init), "--listen", str(socket), str(file)]
         # tmux sets up the terminal's variables; the log, what the server keeps, and the like go to our folder.
         environment = {"PATH": os.environ["PATH"], "COLORTERM": "truecolor"}
+        environment["OMP_NUM_THREADS"] = "1"  # for training: two threads wait for each other where others are at work
         self.program, self.server, self.home = nvim, server, home or folder
         environment |= {
             f"XDG_{kind.upper()}_HOME": str(self.home / kind) for kind in ("state", "data", "cache", "config")
@@ -82,7 +83,8 @@ class Editor:
         try:
             until("Neovim's start", 20, socket.exists)
             self.nvim = pynvim.attach("socket", path=str(socket))
-            self.nvim.exec_lua(NOTE_ANSWERS)
+            if self.nvim.exec_lua("return vim.lsp.inline_completion ~= nil"):
+                self.nvim.exec_lua(NOTE_ANSWERS)
         except BaseException:
             self.terminal.close()
             raise
@@ -121,7 +123,7 @@ class Editor:
 
     def said(self, command: str) -> str:
         """What a command says."""
-        return str(self.lua(f"return vim.api.nvim_exec2({json.dumps(command)}, {{ output = true }}).output"))
+        return str(self.lua(f"return vim.trim(vim.fn.execute({json.dumps(command)}))"))
 
     def text(self) -> str:
         return "\n".join(self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, true)"))
@@ -129,12 +131,11 @@ class Editor:
     def ghost_text(self) -> str:
         return str(self.lua(GHOST_TEXT))
 
-    def ghost_texts(self) -> list[str]:
-        """Those of all windows."""
-        texts = (
-            f"return vim.tbl_map(function(window) return vim.api.nvim_win_call(window, function() {GHOST_TEXT} end) end"
-        )
-        return list(filter(None, self.lua(texts + ", vim.api.nvim_list_wins())")))
+    def other_ghost_texts(self) -> list[str]:
+        """Those in all windows but the current one."""
+        windows = [window for window in self.nvim.windows if window != self.nvim.current.window]
+        texts = [self.lua(f"return vim.api.nvim_win_call({w.handle}, function() {GHOST_TEXT} end)") for w in windows]
+        return [text for text in texts if text]
 
     def is_answered(self) -> bool:
         """Whether the server has answered for the text and the cursor as they are now, whatever it said."""
