@@ -250,6 +250,22 @@ def bracket_after_the_cursor(user: User) -> None:
 
 
 @check
+def middle_of_a_line(user: User) -> None:
+    """Before nothing but brackets and the like; before words, nothing is suggested."""
+    text = "".join(f"show([first_reading, second_reading]):  # {i}\n" for i in range(4)) + "show(["
+    ghost = user.begin(text, "first", "]):")
+    user.accept("C-Right", text + "first", "]):", "_reading", "accepting a word before brackets")
+    user.wait_for_ghost("the rest", ghost[8:])
+    user.accept("Tab", text + "first_reading", "]):", ghost[8:], "accepting before brackets")
+    user.undo(text + "first_reading]):")
+    after = " as file:"
+    user.open(BEGUN[:-2] + after)
+    user.press("A", *["Left"] * len(after))
+    user.editor.terminal.type("op")
+    equal("ghost text before words", "", user.answer_to(BEGUN + after))
+
+
+@check
 def next_and_previous(user: User) -> None:
     endings = ("warmest", "coldest", "average", "nearest")
     text = "".join(f"print(weather.{ending}_day)\n" for ending in endings for _ in range(2))
@@ -289,6 +305,31 @@ def dismissed(user: User) -> None:
     after = user.changed(BEGUN, "a plain Tab")
     if after[len(BEGUN) :].strip():
         raise AssertionError(f"Tab where nothing is shown inserted {after[len(BEGUN) :]!r}")
+
+
+@check
+def gone_with_escape(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    until("no ghost text", 5, lambda: not user.editor.ghost_text())
+    time.sleep(UNASKED_S)
+    equal("ghost text in normal mode", "", user.editor.ghost_text())
+    equal("the text", BEGUN, user.editor.text())
+
+
+@check
+def long_messages_ask_for_no_key(user: User) -> None:
+    user.open("x = 1\n")
+    problem = "the setting of this name is not one that can be used, and so the one before holds, as it did until now"
+    user.editor.lua(
+        f"local client = vim.lsp.get_clients({{ name = 'tinycopilot' }})[1] client.handlers['window/showMessage']"
+        f"(nil, {{ type = 2, message = '{problem}' }}, {{ client_id = client.id }})"
+    )
+    until("the message", 5, lambda: "tinycopilot: the setting" in user.editor.screen())
+    if user.editor.waits_for_a_key():
+        raise AssertionError("it waits for a key")
+    said = user.editor.said("TinyCopilot").replace("\n", " ")
+    equal("it and the state", f"tinycopilot: {problem} tinycopilot: ready", said)
 
 
 @check

@@ -73,10 +73,10 @@ M.cut = nil ---@type string? the last message that was not shown whole, until :T
 
 --- What Neovim itself shows is cut to a line: longer, it asks for Enter, and takes for that whatever is typed next.
 local function notify(message, level)
-  local source, room = debug.getinfo(vim.notify, 'S').source, vim.v.echospace
-  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- not a plugin's
+  local source = type(vim.notify) == 'function' and debug.getinfo(vim.notify, 'S').source or ''
+  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- not a plugin's, which may be a table
+  local room, more = vim.v.echospace, '... :TinyCopilot'
   if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
-  local more = '... :TinyCopilot'
   M.cut = message
   vim.notify(vim.fn.strcharpart(message, 0, room - #more) .. more, level)
 end
