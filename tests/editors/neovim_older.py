@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 import pynvim
-from neovim_checks import BEGUN, TEXT, UNASKED_S, User, equal
 from neovim_editor import Editor, found, until
+from neovim_user import BEGUN, TEXT, UNASKED_S, User, equal
 
 MESSAGE = "tinycopilot: needs Neovim 0.12, or 0.11 for a popup menu"
 

@@ -219,6 +219,7 @@ end
 --- Settings that hold from now on, laid over those before: in the servers that run, and in those that start later.
 function M.set(settings)
   if not M.options then return end -- setup has said why
+  vim.validate('settings', settings, 'table')
   M.forget_told() -- what the server cannot use, it says
   local all = vim.tbl_extend('force', M.options.settings, settings)
   M.options.settings = all
