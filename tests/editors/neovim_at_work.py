@@ -132,7 +132,15 @@ def set_while_it_runs(user: User) -> None:
     if not (ghost.startswith("(path") and len(ghost) > 4):
         raise AssertionError(f"with the settings as they were: {ghost!r}")
     user.press("Escape")
-    user.editor.lua("require('tinycopilot').set { languages = { 'python' } }")
+    setup_again = "local tiny = require 'tinycopilot' tiny.setup { cmd = tiny.options.cmd, settings = { %s } }"
+    user.editor.lua(setup_again % "maxChars = 4")
+    user.press("A", "(")
+    ghost = user.answer_to(BEGUN + "en(")
+    if not 0 < len(ghost) <= 4:
+        raise AssertionError(f"not at most 4 characters, after setup was called again: {ghost!r}")
+    user.press("Escape")
+    user.editor.lua(setup_again % "")
+    equal("the languages as they were", "tinycopilot: languages=python", user.editor.said("TinyCopilot set languages"))
     problem = user.editor.lua("return select(2, pcall(vim.cmd, 'TinyCopilot set eagerness=high'))")
     if "eagerness is a number, not `high`" not in str(problem):
         raise AssertionError(f"of a value that is none: {problem!r}")
