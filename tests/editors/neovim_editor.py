@@ -22,6 +22,20 @@ vim.o.statusline = " %f %m %= %{{%v:lua.require'tinycopilot'.status()%}} "
 require('tinycopilot').setup {{ cmd = {command} }}
 """
 
+HERE = "{ vim.fn.bufnr(), vim.fn.win_getid(), vim.b.changedtick, vim.api.nvim_win_get_cursor(0) }"
+NOTE_ANSWERS = f"""
+local asked = {{}}
+vim.api.nvim_create_autocmd('LspRequest', {{
+  callback = function(event)
+    local id, request = event.data.request_id, event.data.request
+    if request.method ~= 'textDocument/inlineCompletion' then return end
+    if request.type == 'pending' then asked[id] = {HERE} end
+    if request.type == 'complete' then vim.schedule(function() _G.answered_for = asked[id] end) end
+  end,
+}})
+"""
+"""Neovim asks some time after the last key: for which place, and which state of the text, it was answered last."""
+
 GHOST_TEXT = """
 local namespace = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
 local mark = vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, { details = true })[1]
@@ -37,7 +51,7 @@ def until(what: str, seconds: float, ask: Callable[[], Any]) -> Any:
     while time.monotonic() < end:
         if answer := ask():
             return answer
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise TimeoutError(f"{what}: not within {seconds:g} s")
 
 
@@ -51,19 +65,26 @@ def found(program: str) -> str:
 class Editor:
     """Neovim in its terminal, and the line to it."""
 
-    def __init__(self, folder: Path, nvim: str, file: Path, server: list[str]) -> None:
+    def __init__(self, folder: Path, nvim: str, file: Path, server: list[str], home: Path | None = None) -> None:
+        """What it needs lies in `folder`; what it and its server keep in `home`, or there as well."""
         lua = "{ " + ", ".join(map(json.dumps, server)) + " }"
         init, socket = folder / "init.lua", folder / "nvim"
         init.write_text(INIT.format(plugin=json.dumps(str(PLUGIN)), command=lua))
         command = [nvim, "--clean", "-n", "-u", str(init), "--listen", str(socket), str(file)]
         # tmux sets up the terminal's variables; the log, what the server keeps, and the like go to our folder.
         environment = {"PATH": os.environ["PATH"], "COLORTERM": "truecolor"}
-        environment |= {f"XDG_{kind.upper()}_HOME": str(folder / kind) for kind in ("state", "data", "cache", "config")}
-        self.log = folder / "state" / "nvim" / "lsp.log"
+        environment["OMP_NUM_THREADS"] = "1"  # for training: two threads wait for each other where others are at work
+        self.program, self.server, self.home = nvim, server, home or folder
+        environment |= {
+            f"XDG_{kind.upper()}_HOME": str(self.home / kind) for kind in ("state", "data", "cache", "config")
+        }
+        self.log = self.home / "state" / "nvim" / "lsp.log"
         self.terminal = Terminal(folder, command, environment)
         try:
             until("Neovim's start", 20, socket.exists)
             self.nvim = pynvim.attach("socket", path=str(socket))
+            if self.nvim.exec_lua("return vim.lsp.inline_completion ~= nil"):
+                self.nvim.exec_lua(NOTE_ANSWERS)
         except BaseException:
             self.terminal.close()
             raise
@@ -102,7 +123,7 @@ class Editor:
 
     def said(self, command: str) -> str:
         """What a command says."""
-        return str(self.lua(f"return vim.api.nvim_exec2({json.dumps(command)}, {{ output = true }}).output"))
+        return str(self.lua(f"return vim.trim(vim.fn.execute({json.dumps(command)}))"))
 
     def text(self) -> str:
         return "\n".join(self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, true)"))
@@ -110,17 +131,24 @@ class Editor:
     def ghost_text(self) -> str:
         return str(self.lua(GHOST_TEXT))
 
-    def settled_ghost_text(self, seconds: float = 15) -> str:
-        """The ghost text once it has stayed the same for longer than Neovim waits before it asks."""
-        last, since = "", time.monotonic()
+    def other_ghost_texts(self) -> list[str]:
+        """Those in all windows but the current one."""
+        windows = [window for window in self.nvim.windows if window != self.nvim.current.window]
+        texts = [self.lua(f"return vim.api.nvim_win_call({w.handle}, function() {GHOST_TEXT} end)") for w in windows]
+        return [text for text in texts if text]
 
-        def settled() -> str:
-            nonlocal last, since
-            if (now := self.ghost_text()) != last:
-                last, since = now, time.monotonic()
-            return last if time.monotonic() - since > 0.6 else ""
+    def is_answered(self) -> bool:
+        """Whether the server has answered for the text and the cursor as they are now, whatever it said."""
+        return bool(self.lua(f"return vim.deep_equal(_G.answered_for, {HERE})"))
 
-        return until("ghost text", seconds, settled)
+    def wait_for_answer(self) -> str:
+        """The ghost text, or "", once the server has answered for the text and the cursor as they are now."""
+        until("the server's answer", 15, self.is_answered)
+        return self.ghost_text()
+
+    def settled_ghost_text(self) -> str:
+        """The same where there must be some: it stays until something is typed."""
+        return str(until("ghost text", 15, lambda: self.is_answered() and self.ghost_text()))
 
     def screen(self) -> str:
         rows = ("".join(cell.character for cell in row).rstrip() for row in self.terminal.cells())

@@ -17,7 +17,7 @@ failed=() skipped=() n_tests=0
 installed() {  # installed NAME FILE: whether the editor is there
   [ -e "$editors/$2" ] && return
   skipped+=("$1")
-  echo "SKIPPED $1: not installed in $editors (make editors)"
+  echo "SKIPPED $1: not installed in $editors (make editors; for older ones, install_editors.sh)"
   return 1
 }
 
@@ -46,6 +46,10 @@ if installed Neovim nvim/run; then
   tried "Neovim, on its screen" "$python" "$here/neovim_ghost_text.py" "$editors/nvim/run" "$file" "$text" "$run/nvim.png" --server "$@"
   tried "Neovim, check by check" "$python" "$here/neovim_checks.py" "$editors/nvim/run" --server "$@"
 fi
+for older in nvim-0.11 nvim-0.10 nvim-0.7; do
+  [ -e "$editors/nvim/run" ] && installed "Neovim ${older#nvim-}" $older/run || continue
+  tried "Neovim ${older#nvim-}" "$editors/python/bin/python" "$here/neovim_older.py" "$editors/$older/run" --server "$@"
+done
 if installed Emacs emacs/run; then tried Emacs python3 "$here/emacs_eglot.py" "$editors/emacs/run" --server "$@"; fi
 if installed Helix helix/run; then tried Helix python3 "$here/helix.py" "$editors/helix/run" --server "$@"; fi
 

@@ -29,7 +29,9 @@ local function say_status(status)
 end
 
 function commands.status()
-  local now = state.here()
+  local news, now = require(NAME).cut, state.here()
+  if news then vim.notify(news) end
+  require(NAME).cut = nil
   if not now then return say 'not at work here' end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
   say_status { state = now.state .. percentage, message = now.message }
@@ -72,6 +74,28 @@ function commands.toggle(words)
   local toggle = toggles[words[1] or 'all']
   if not toggle then return complain('toggle what: all, buffer or filetype? Not ' .. words[1]) end
   toggle()
+end
+
+--- What is meant by a word for a setting whose value is like `now`; nil if nothing is.
+local function read(word, now)
+  if type(now) == 'number' then return tonumber(word) end
+  if type(now) == 'boolean' then return ({ ['true'] = true, ['false'] = false })[word] end
+  if type(now) == 'table' then return vim.split(word, ',', { trimempty = true }) end
+  return word
+end
+
+local function write(value) return type(value) == 'table' and table.concat(value, ',') or tostring(value) end
+
+--- As Vim's own: `name` shows it, `name=value` sets it.
+function commands.set(words)
+  local name, sign, word = table.concat(words, ' '):match '^(%w*)(=?)(.*)$'
+  local settings = require(NAME).options.settings
+  if settings[name] == nil then return complain(('set what, as in eagerness=0.9? Not `%s`'):format(name)) end
+  if sign == '' then return say(name .. '=' .. write(settings[name])) end
+  local value = read(word, settings[name])
+  if value == nil then return complain(('%s is a %s, not `%s`'):format(name, type(settings[name]), word)) end
+  require(NAME).set { [name] = value }
+  say(name .. '=' .. write(value))
 end
 
 function commands.train(words)
@@ -176,10 +200,18 @@ local function beginning_with(start, names)
   return vim.tbl_filter(function(name) return vim.startswith(name, start) end, names)
 end
 
+local second = { -- what may follow a command's name
+  toggle = function() return vim.tbl_keys(toggles) end,
+  set = function()
+    local function with_sign(name) return name .. '=' end
+    return vim.tbl_map(with_sign, vim.tbl_keys(require(NAME).options.settings))
+  end,
+}
+
 local function complete(start, line)
   local words = vim.split(line, '%s+')
   if #words == 2 then return beginning_with(start, vim.tbl_keys(commands)) end
-  return words[2] == 'toggle' and #words == 3 and beginning_with(start, vim.tbl_keys(toggles)) or {}
+  return #words == 3 and second[words[2]] and beginning_with(start, second[words[2]]()) or {}
 end
 
 function M.register()

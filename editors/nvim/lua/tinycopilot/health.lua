@@ -50,12 +50,14 @@ end
 
 function M.check()
   local health = vim.health
+  if vim.fn.has('nvim-0.11') == 0 then
+    local complain = health and (health.error or health.report_error) or vim.fn['health#report_error'] -- by its age
+    return complain('this Neovim is too old', { 'Neovim 0.12 is needed, or 0.11 for a popup menu.' })
+  end
   health.start('tinycopilot')
 
   local version = tostring(vim.version())
-  if vim.fn.has('nvim-0.11') == 0 then
-    return health.error(('Neovim %s: too old'):format(version), { 'Neovim 0.12 is needed, or 0.11 for a popup menu.' })
-  elseif vim.lsp.inline_completion then
+  if vim.lsp.inline_completion then
     health.ok(('Neovim %s: ghost text'):format(version))
   else
     health.warn(('Neovim %s: a popup menu; for ghost text, 0.12 is needed'):format(version))

@@ -69,22 +69,34 @@ M.options = nil ---@type table? the defaults and what setup() was given
 
 local told = {} -- what the user has been told, not to be told again before a restart
 
+M.cut = nil ---@type string? the last message that was not shown whole, until :TinyCopilot shows it
+
+--- What Neovim itself shows is cut to a line: longer, it asks for Enter, and takes for that whatever is typed next.
+local function notify(message, level)
+  local source = type(vim.notify) == 'function' and debug.getinfo(vim.notify, 'S').source or ''
+  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- not a plugin's, which may be a table
+  local room, more = vim.v.echospace, '... :TinyCopilot'
+  if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
+  M.cut = message
+  vim.notify(vim.fn.strcharpart(message, 0, room - #more) .. more, level)
+end
+
 local function tell(message, level)
   message = NAME .. ': ' .. message:gsub('^tinycopilot: ', '')
   if told[message] then return end
   told[message] = true
-  vim.schedule(function() vim.notify(message, level) end)
+  vim.schedule(function() notify(message, level) end)
 end
 
 function M.forget_told() told = {} end
 
 --- How it is in the current buffer, for a statusline of your own, or nil where no server is attached: `state` is
 --- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` says more, or is empty.
-function M.state() return state.here() end
+function M.state() return M.options and state.here() end
 
 --- For a statusline: 'tinycopilot: ready', 'tinycopilot: training 40%' and the like; '' in a buffer without it.
 function M.status()
-  local now = state.here()
+  local now = M.state()
   if not now then return '' end
   return ('%s: %s%s'):format(NAME, now.state, now.percentage and (' %d%%'):format(now.percentage) or '')
 end
@@ -196,10 +208,35 @@ local function check_names(given, known, what)
   end
 end
 
+--- Starts servers for the types of buffers that are wanted now, and lets go of all other buffers.
+local function watch()
+  local group, filetypes = api.nvim_create_augroup(NAME .. '.types', {}), M.filetypes()
+  api.nvim_create_autocmd('FileType', { group = group, pattern = filetypes or '*', callback = check_program })
+  if vim.list_contains(filetypes or { vim.bo.filetype }, vim.bo.filetype) then check_program() end
+  lsp.enable(NAME)
+end
+
+--- Settings that hold from now on, laid over those before: in the servers that run, and in those that start later.
+function M.set(settings)
+  if not M.options then return end -- setup has said why
+  vim.validate('settings', settings, 'table')
+  M.forget_told() -- what the server cannot use, it says
+  local all = vim.tbl_extend('force', M.options.settings, settings)
+  M.options.settings = all
+  local config = lsp.config[NAME] -- replaced, for what is laid over it can neither empty a list nor be nil
+  config.filetypes, config.init_options, config.settings[NAME] = M.filetypes(), all, all
+  lsp.config[NAME] = config
+  for _, client in ipairs(state.clients()) do
+    client.settings[NAME] = all
+    client:notify('workspace/didChangeConfiguration', { settings = client.settings })
+  end
+  if settings.languages then watch() end
+end
+
 --- Starts everything. `options` are laid over the defaults above.
 function M.setup(options)
   if vim.fn.has('nvim-0.11') == 0 then
-    return tell('needs Neovim 0.12, or 0.11 for a popup menu in place of ghost text', vim.log.levels.WARN)
+    return tell('needs Neovim 0.12, or 0.11 for a popup menu', vim.log.levels.WARN)
   end
   M.options = vim.tbl_deep_extend('force', defaults, options or {})
   for name, value in pairs(defaults) do vim.validate(name, M.options[name], type(value)) end
@@ -210,9 +247,7 @@ function M.setup(options)
   lsp.config(NAME, {
     cmd = M.options.cmd,
     cmd_cwd = vim.uv.os_homedir(), -- not the project: `python -m` would run what lies there
-    filetypes = M.filetypes(),
-    init_options = M.options.settings,
-    settings = { [NAME] = M.options.settings }, -- the same, for when the server asks, or something changes
+    settings = { [NAME] = {} },
     handlers = handlers,
     on_exit = vim.schedule_wrap(start_again),
     root_markers = { '.git', 'pyproject.toml' },
@@ -220,12 +255,10 @@ function M.setup(options)
 
   local group = api.nvim_create_augroup(NAME, {})
   api.nvim_create_autocmd('LspAttach', { group = group, callback = attach })
-  api.nvim_create_autocmd('FileType', { group = group, pattern = M.filetypes() or '*', callback = check_program })
-  if vim.list_contains(M.filetypes() or { vim.bo.filetype }, vim.bo.filetype) then check_program() end
   api.nvim_create_autocmd('LspDetach', { group = group, callback = function() vim.schedule(state.changed) end })
+  if lsp.inline_completion then require('tinycopilot.keys').follow_window(group) end
   require('tinycopilot.commands').register()
-
-  lsp.enable(NAME)
+  M.set(M.options.settings)
 end
 
 return M

@@ -28,9 +28,30 @@ local function neovims_own()
   return own and type(own.show) == 'function' and type(own.handler) == 'function' and own or nil
 end
 
+local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
+
+--- Ghost text is where one types: not in another window of the same buffer, and not in a window that was left without
+--- leaving insert mode, where Neovim would let it stay, and ask on.
+function M.follow_window(group)
+  local function is_typing() return api.nvim_get_mode().mode:sub(1, 1) == 'i' end
+  api.nvim_create_autocmd({ 'InsertEnter', 'WinEnter' }, {
+    group = group,
+    callback = function()
+      local draw_in = api.nvim__ns_set -- experimental: without it, it is in all windows
+      if draw_in then pcall(draw_in, namespace, { wins = { api.nvim_get_current_win() } }) end
+    end,
+  })
+  api.nvim_create_autocmd('WinLeave', {
+    group = group,
+    callback = function()
+      local own = is_typing() and neovims_own()
+      if own and type(own.abort) == 'function' then own:abort() end
+    end,
+  })
+end
+
 --- Whether there is something to see of a suggestion.
 local function is_shown()
-  local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
   local mark = api.nvim_buf_get_extmarks(0, namespace, 0, -1, { limit = 1, details = true })[1]
   return mark ~= nil and (mark[4].virt_lines ~= nil or vim.tbl_get(mark[4], 'virt_text', 1, 1) ~= '')
 end

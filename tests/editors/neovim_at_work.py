@@ -1,0 +1,353 @@
+"""Checks of what is around the suggestion: switches, settings, windows, files, training, and the server's life."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from random import Random
+from string import ascii_letters
+
+import pynvim
+from neovim_editor import until
+from neovim_user import BEGUN, TEXT, UNASKED_S, Check, User, equal
+
+TRAIN_MINUTES = 0.02
+"""A step or two: where everything is strange to the network, these are enough."""
+
+CHECKS: list[Check] = []
+
+
+def check(function: Check) -> Check:
+    CHECKS.append(function)
+    return function
+
+
+@check
+def paused_and_resumed(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot pause")
+    until("being off", 5, lambda: user.editor.status() == "tinycopilot: off")
+    user.press("A", "e")
+    equal("ghost text while paused", "", user.answer_to(BEGUN + "e"))
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot resume")
+    until("being ready", 5, lambda: user.editor.status() == "tinycopilot: ready")
+    user.press("A", "n")
+    if not user.editor.settled_ghost_text().startswith("(path"):
+        raise AssertionError(f"after resume: {user.editor.ghost_text()!r}")
+
+
+@check
+def switched_off_in_a_buffer_and_for_a_type(user: User) -> None:
+    for what in ("buffer", "filetype"):
+        user.begin(BEGUN[:-2], "op")
+        user.press("Escape")
+        user.editor.nvim.command(f"TinyCopilot toggle {what}")
+        equal(f"the status after toggle {what}", "tinycopilot: off", user.editor.status())
+        user.press("A", "e")
+        time.sleep(UNASKED_S)
+        equal(f"ghost text after toggle {what}", "", user.editor.ghost_text())
+        user.press("Escape")
+        user.editor.nvim.command(f"TinyCopilot toggle {what}")
+        equal(f"the status after toggle {what} twice", "tinycopilot: ready", user.editor.status())
+        user.press("A", "n")
+        user.editor.settled_ghost_text()
+
+
+@check
+def env_file_is_silent(user: User) -> None:
+    lines = "".join(f'PASSWORD_{i} = "correct horse battery staple"\n' for i in range(4))
+    user.open(lines + 'PASSWORD_4 = "correct', name=".env")
+    user.editor.nvim.command("set filetype=python")  # else it is not asked at all
+    until("being attached", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    user.press("A", "Space", "h")
+    equal("ghost text in .env", "", user.answer_to(lines + 'PASSWORD_4 = "correct h'))
+
+
+@check
+def statistics(user: User) -> None:
+    user.press("Escape")
+    n_windows = len(user.editor.nvim.windows)
+    user.editor.nvim.command("TinyCopilot stats")
+    until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
+    text = user.editor.text()
+    if not re.search(r"[1-9]\d* suggestions, [1-9]\d* accepted.*, [1-9]\d* in part", text):
+        raise AssertionError(f"what was accepted before is not counted: {text!r}")
+    user.press("q")
+    until("the window gone", 5, lambda: len(user.editor.nvim.windows) == n_windows)
+
+
+@check
+def commands_complete_and_complain(user: User) -> None:
+    completed = user.editor.lua("return vim.fn.getcompletion('TinyCopilot re', 'cmdline')")
+    equal("completion", ["reload", "restart", "resume"], completed)
+    completed = user.editor.lua("return vim.fn.getcompletion('TinyCopilot toggle ', 'cmdline')")
+    equal("completion of toggle", ["all", "buffer", "filetype"], completed)
+    try:
+        said = user.editor.said("TinyCopilot nap")
+    except pynvim.NvimError as error:
+        said = str(error)
+    if "no such command: nap" not in said:
+        raise AssertionError(f"a wrong name: {said!r}")
+
+
+@check
+def training_is_shown_and_cancelled(user: User) -> None:
+    user.open(TEXT)
+    user.editor.wait_until_ready()
+    user.editor.lua(
+        "_G.heard = {} vim.api.nvim_create_autocmd('User', { pattern = 'TinyCopilotStatus', "
+        "callback = function(event) table.insert(_G.heard, event.data.state or '') end })"
+    )
+    user.editor.nvim.command("TinyCopilot train 1")
+    until("the percentage", 20, lambda: re.fullmatch(r"tinycopilot: training \d+%", user.editor.status()))
+    user.editor.nvim.command("TinyCopilot cancel")
+    until("being ready again", 20, lambda: user.editor.status() == "tinycopilot: ready")
+    heard = user.editor.lua("return _G.heard")
+    if "training" not in heard or heard[-1] != "ready":
+        raise AssertionError(f"User TinyCopilotStatus heard {heard}")
+
+
+@check
+def set_while_it_runs(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set maxChars=4")
+    equal("what is shown of it", "tinycopilot: maxChars=4", user.editor.said("TinyCopilot set maxChars"))
+    user.press("A", "e")
+    ghost = user.answer_to(BEGUN + "e")
+    if not (ghost.startswith("n(") and len(ghost) <= 4):
+        raise AssertionError(f"not at most 4 characters: {ghost!r}")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set languages=lua")
+    until("nothing for Python", 5, lambda: not user.editor.status())
+    user.editor.nvim.command("TinyCopilot set languages=*")
+    user.editor.nvim.command("TinyCopilot set maxChars=120")
+    user.editor.wait_until_ready()
+    user.press("A", "n")
+    ghost = user.editor.settled_ghost_text()
+    if not (ghost.startswith("(path") and len(ghost) > 4):
+        raise AssertionError(f"with the settings as they were: {ghost!r}")
+    user.press("Escape")
+    setup_again = "local tiny = require 'tinycopilot' tiny.setup { cmd = tiny.options.cmd, settings = { %s } }"
+    user.editor.lua(setup_again % "maxChars = 4")
+    user.press("A", "(")
+    ghost = user.answer_to(BEGUN + "en(")
+    if not 0 < len(ghost) <= 4:
+        raise AssertionError(f"not at most 4 characters, after setup was called again: {ghost!r}")
+    user.press("Escape")
+    user.editor.lua(setup_again % "")
+    equal("the languages as they were", "tinycopilot: languages=python", user.editor.said("TinyCopilot set languages"))
+    problem = user.editor.lua("return select(2, pcall(vim.cmd, 'TinyCopilot set eagerness=high'))")
+    if "eagerness is a number, not `high`" not in str(problem):
+        raise AssertionError(f"of a value that is none: {problem!r}")
+
+
+@check
+def two_windows_on_one_file(user: User) -> None:
+    text = TEXT + "\n" * 30 + BEGUN.removeprefix(TEXT)  # what is like it is not on the screen
+    user.begin(text[:-2], "op")
+    user.press("Escape")
+    user.editor.nvim.command("split")
+    user.press("A", "e")
+    first_line = user.answer_to(text + "e").split("\n")[0]
+    until("ghost text on the screen", 5, lambda: "ope" + first_line in user.editor.screen())
+    equal("how often it is on the screen", 1, user.editor.screen().count(first_line))
+    user.other_window()
+    user.press("End", "n")
+    first_line = user.answer_to(text + "en").split("\n")[0]
+    until("ghost text on the screen", 5, lambda: "open" + first_line in user.editor.screen())
+    equal("how often it is on the screen, from the other window", 1, user.editor.screen().count(first_line))
+    user.press("Escape")
+    user.editor.nvim.command("silent only!")
+
+
+@check
+def two_windows_on_two_files(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    first = user.editor.nvim.current.buffer
+    user.press("Escape")
+    user.editor.nvim.command("vsplit")
+    user.begin(BEGUN[:-2], "op")
+    user.other_window()
+    until("the other file", 5, lambda: user.editor.nvim.current.buffer == first)
+    time.sleep(UNASKED_S)
+    equal("ghost text that was left behind", [], user.editor.other_ghost_texts())
+    user.press("End", "e")
+    ghost = user.answer_to(BEGUN + "e")
+    equal("ghost text in the other one", [], user.editor.other_ghost_texts())
+    user.accept("Tab", BEGUN + "e", "", ghost, "accepting in one of two windows")
+    user.press("Escape")
+    user.editor.nvim.command("silent only!")
+
+
+@check
+def two_editors_in_one_folder(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    with user.another() as other:
+        ghost = other.begin(BEGUN[:-2], "op")
+        user.press("e")
+        user.answer_to(BEGUN + "e")
+        other.accept("Tab", BEGUN, "", ghost, "accepting in the other one")
+    user.press("n")
+    if not (ghost := user.answer_to(BEGUN + "en")).startswith("(path"):
+        raise AssertionError(f"when the other one has ended: {ghost!r}")
+
+
+@check
+def large_file(user: User) -> None:
+    """Too large to be completed: nothing waits for it."""
+    text = "".join(f"reading_{i} = measure({i}, unit='celsius')\n" for i in range(120_000))
+    user.open(text + "reading_x = mea")
+    size = len(user.editor.text())
+    if size < 5_000_000:
+        raise AssertionError(f"{size:,} characters are no large file")
+    user.press("A")
+    user.editor.terminal.type("sure")
+    until("the keys' arrival", 10, lambda: user.editor.nvim.current.line == "reading_x = measure")
+    equal("ghost text there", "", user.editor.wait_for_answer())
+    ghost = user.begin(BEGUN[:-2], "op")
+    if not ghost.startswith("en(path"):
+        raise AssertionError(f"in another file: {ghost!r}")
+    user.press("Escape")
+    user.editor.nvim.command("bwipeout! #")
+
+
+@check
+def read_only_files(user: User) -> None:
+    """Some may be typed into, and are warned about; some may not. None brings an error of ours."""
+    for option in ("readonly", "nomodifiable", "readonly nomodifiable"):
+        user.open(BEGUN)
+        user.editor.wait_until_ready()
+        user.editor.nvim.command("messages clear")
+        user.editor.nvim.command(f"setlocal {option}")
+        may_be_typed_into = "nomodifiable" not in option
+        wanted = BEGUN + "e" if may_be_typed_into else BEGUN
+        user.press("A", "e")
+        if may_be_typed_into:
+            user.accept("Tab", wanted, "", user.answer_to(wanted), "accepting where one is only warned")
+        else:
+            user.press("Tab", "C-Right", "M-]", "C-]", "Escape")
+            time.sleep(UNASKED_S)
+            equal(f"the text with {option}", BEGUN, user.editor.text())
+            equal(f"ghost text with {option}", "", user.editor.ghost_text())
+        user.press("Escape")
+        said = [line for line in user.editor.said("messages").splitlines() if not line.startswith(("W10", "E21"))]
+        equal(f"what was said with {option}", [], said)
+
+
+@check
+def trained_to_its_end(user: User) -> None:
+    """On letters by chance: no memory of other letters helps, and the network, which expects words, learns at once."""
+    project = user.folder.parent / "letters"  # of its own: what is trained here is for this project alone
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    dice = Random(1)
+    for i in range(10):
+        rows = "".join(f'    "{"".join(dice.choices(ascii_letters, k=40))}",\n' for _ in range(44))
+        (project / f"rows_{i}.py").write_text(f"ROWS = [\n{rows}]\n")
+    user.press("Escape")
+    user.editor.nvim.command(f"silent edit! {project}/rows_0.py")
+    user.editor.wait_until_ready()
+    user.editor.watch(400)  # on a busy machine; else some twenty seconds
+    user.editor.lua(
+        "vim.cmd('messages clear') _G.percentages = {} "
+        "vim.api.nvim_create_autocmd('User', { pattern = 'TinyCopilotStatus', callback ="
+        " function(event) table.insert(_G.percentages, event.data.percentage) end })"
+    )
+    user.editor.nvim.command(f"TinyCopilot train {TRAIN_MINUTES:g}")
+
+    told = "return require('tinycopilot').cut or ''"  # it is longer than a line
+    until("the end of training", 360, lambda: user.editor.lua(told) or "failed" in user.editor.said("messages"))
+    message = user.editor.said("TinyCopilot").replace("\n", " ")
+    figures = re.search(r"(\d\.\d+) -> (\d\.\d+) bits per character on 1 file .*: in use", message)
+    if not figures or float(figures[2]) >= float(figures[1]):
+        raise AssertionError(f"not better: {message}")
+    until("being ready", 20, lambda: user.editor.status() == "tinycopilot: ready")
+    percentages = user.editor.lua("return _G.percentages")
+    if len(set(percentages)) < 3 or percentages != sorted(percentages):
+        raise AssertionError(f"its progress: {percentages}")
+    [model] = user.editor.home.rglob("workspaces/*/tiny_gpt.pth")
+    log = "".join(path.read_text() for path in user.editor.home.rglob("server.log"))
+    if f"loaded again: {model}" not in log:
+        raise AssertionError(f"the new model {model} is not in use, says the log:\n{log}")
+    user.editor.nvim.command("bwipeout")  # with it, its server starts no more
+
+
+@check
+def log_is_the_servers(user: User) -> None:
+    user.open(TEXT)
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("TinyCopilot log")
+    until("the log", 5, lambda: user.editor.nvim.current.buffer.name.endswith("server.log"))
+    user.editor.nvim.command("silent! tabonly! | silent! only!")
+
+
+@check
+def restarted(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    first = user.editor.lua("return vim.lsp.get_clients({ name = 'tinycopilot' })[1].id")
+    user.editor.nvim.command("TinyCopilot restart")
+    user.editor.wait_until_ready()
+    ids = user.editor.lua("return vim.tbl_map(function(each) return each.id end, vim.lsp.get_clients())")
+    if len(ids) != 1 or ids[0] == first:
+        raise AssertionError(f"clients after a restart: {ids}, before: {first}")
+    user.press("A", "e")
+    if not user.editor.settled_ghost_text().startswith("n(path"):
+        raise AssertionError(f"after a restart: {user.editor.ghost_text()!r}")
+
+
+@check
+def health(user: User) -> None:
+    user.open(TEXT)
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("checkhealth tinycopilot")
+    until("the report", 15, lambda: "state:" in user.editor.text())
+    text = user.editor.text()
+    for wanted in ("ghost text", "server: `", "model:", "state: ready"):
+        if wanted not in text:
+            raise AssertionError(f"{wanted!r} is not in the report:\n{text}")
+    if "ERROR" in text:
+        raise AssertionError(f"an error in the report:\n{text}")
+    user.editor.nvim.command("tabonly! | enew")
+
+
+@check
+def killed_and_started_again(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    client = "vim.lsp.get_clients({ name = 'tinycopilot' })[1]"
+    first = user.editor.lua(f"return {client}.id")
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(user.editor.lua("return vim.fn.getpid()"))], capture_output=True, text=True
+    )
+    for process in children.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process), signal.SIGKILL)
+    until("Neovim's message, which waits for a key", 10, user.editor.waits_for_a_key)
+    user.press("Enter")
+    again = f"local client = {client} return client and client.id ~= {first} and client.initialized"
+    until("a new server", 20, lambda: user.editor.lua(again))
+    user.press("Escape")
+    user.editor.wait_until_ready()
+    user.press("A", "e")
+    if not user.editor.settled_ghost_text().startswith("n(path"):
+        raise AssertionError(f"from the new server: {user.editor.ghost_text()!r}")
+
+
+@check
+def long_messages_ask_for_no_key(user: User) -> None:
+    user.open("x = 1\n")
+    problem = "the setting of this name is not one that can be used, and so the one before holds, as it did until now"
+    user.editor.lua(
+        f"local client = vim.lsp.get_clients({{ name = 'tinycopilot' }})[1] client.handlers['window/showMessage']"
+        f"(nil, {{ type = 2, message = '{problem}' }}, {{ client_id = client.id }})"
+    )
+    until("the message", 5, lambda: "tinycopilot: the setting" in user.editor.screen())
+    if user.editor.waits_for_a_key():
+        raise AssertionError("it waits for a key")
+    said = user.editor.said("TinyCopilot").replace("\n", " ")
+    equal("it and the state", f"tinycopilot: {problem} tinycopilot: ready", said)

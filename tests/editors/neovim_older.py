@@ -1,0 +1,97 @@
+"""What there is in a Neovim without ghost text: before 0.11, one message and no error; in 0.11, a popup menu.
+
+    python neovim_older.py NVIM --server COMMAND...
+
+From the root of a clone, with the server on the PATH:
+
+    tests/editors/install_editors.sh .editors nvim nvim-0.11 nvim-0.10 nvim-0.7
+    .editors/python/bin/python tests/editors/neovim_older.py .editors/nvim-0.10/run --server tinycopilot-server
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pynvim
+from neovim_editor import Editor, found, until
+from neovim_user import BEGUN, TEXT, UNASKED_S, User, equal
+
+MESSAGE = "tinycopilot: needs Neovim 0.12, or 0.11 for a popup menu"
+
+
+def too_old(user: User) -> None:
+    """It says so, once, and is not there: not in the statusline, not in a key."""
+    editor = user.editor
+    equal("all that is said", MESSAGE, editor.said("messages"))
+    user.open("x = 1\n")
+    user.press("o", "Tab", "y")
+    user.wait_for_text("x = 1\n    y")
+    user.press("Escape")
+    equal(
+        "the statusline", ["", False], editor.lua("local t = require 'tinycopilot' return { t.status(), t.accept() }")
+    )
+    editor.nvim.command("silent checkhealth tinycopilot")
+    if "this Neovim is too old" not in (report := editor.text()) or "xception" in report:
+        raise AssertionError(f":checkhealth says {report}")
+    equal("all that is said in the end", MESSAGE, editor.said("messages"))
+
+
+def popup_menu(user: User) -> None:
+    """The menu opens while one types, with nothing selected; what is selected there is inserted whole."""
+    editor = user.editor
+    editor.wait_until_ready()
+    user.open(BEGUN[:-2])
+    user.press("A")
+    editor.terminal.type("op")
+    until("the menu", 10, lambda: editor.lua("return vim.fn.pumvisible()"))
+    equal("the text meanwhile", BEGUN, editor.text())
+    entry = editor.lua("return vim.fn.complete_info({ 'items' }).items[1].word")
+    if not entry.startswith("open(path"):
+        raise AssertionError(f"the first entry is {entry!r}")
+    user.press("C-n", "C-y")
+    user.wait_for_text(BEGUN[:-2] + entry)
+    user.press("Escape")
+    editor.nvim.command("silent TinyCopilot set popup=false")
+    user.press("o")
+    editor.terminal.type("lines = fi")
+    time.sleep(UNASKED_S)
+    equal("the menu when it is set off", 0, editor.lua("return vim.fn.pumvisible()"))
+    user.press("Escape")
+    editor.nvim.command("silent checkhealth tinycopilot")
+    until("the report", 15, lambda: "a popup menu" in editor.text() and "state: ready" in editor.text())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Use tinycopilot in a real Neovim that is older than 0.12.")
+    parser.add_argument("nvim", help="the program")
+    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="ghost"))  # a short path: sockets lie in it
+    project = folder / "project"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    (project / "start.py").write_text(TEXT)
+    editor = None
+    try:
+        program, *options = arguments.server
+        editor = Editor(folder, found(arguments.nvim), project / "start.py", [found(program), *options])
+        check = popup_menu if editor.lua("return vim.fn.has('nvim-0.11')") else too_old
+        check(User(editor, project))
+    except (AssertionError, OSError, subprocess.SubprocessError, pynvim.NvimError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    else:
+        print(f"ok      {check.__name__}")
+        return 0
+    finally:
+        if editor:
+            editor.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

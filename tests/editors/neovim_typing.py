@@ -1,0 +1,218 @@
+"""Checks of the suggestion and its keys: shown, typed through, accepted, changed for another, dismissed."""
+
+import re
+import time
+from pathlib import Path
+
+from neovim_editor import until
+from neovim_user import BEGUN, UNASKED_S, Check, User, equal
+
+WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
+LINE = re.compile(r"\s*[^\n]*")
+
+CHECKS: list[Check] = []
+
+
+def check(function: Check) -> Check:
+    CHECKS.append(function)
+    return function
+
+
+@check
+def shown_after_typing(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    if not ghost.startswith("en(path"):
+        raise AssertionError(f"not what stands four times above, but {ghost!r}")
+
+
+@check
+def typing_through_keeps_it(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    for n in range(1, 6):
+        user.editor.terminal.type(ghost[n - 1])
+        user.wait_for_ghost(f"the rest after {n} typed characters", ghost[n:])
+    now = user.editor.wait_for_answer()
+    if not now.startswith(ghost[5:]):
+        raise AssertionError(f"the rest {ghost[5:]!r} became {now!r}")
+    user.accept("Tab", BEGUN + ghost[:5], "", now, "accepting what is left")
+
+
+@check
+def accepts_all_and_undoes_it_at_once(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    user.accept("Tab", BEGUN, "", ghost, "accepting all")
+    user.undo(BEGUN)
+
+
+def accept_parts(user: User, key: str, pattern: re.Pattern[str], ghost: str, what: str) -> tuple[str, int]:
+    """Press the key until nothing of the ghost text is left; the text before the last part, and how many there were."""
+    text = last = BEGUN
+    n = 0
+    while ghost:
+        part = (pattern.match(ghost) or re.match(".*", ghost))[0]  # type: ignore[index]
+        user.accept(key, text, "", part, f"{what} {n + 1}")
+        last, text, ghost, n = text, text + part, ghost[len(part) :], n + 1
+        if ghost:
+            user.wait_for_ghost(f"the rest after {what} {n}", ghost)
+            now = user.editor.wait_for_answer()  # what it had may come longer, not otherwise
+            if not now.startswith(ghost):
+                raise AssertionError(f"after {what} {n} the rest {ghost!r} became {now!r}")
+            ghost = now if n < 4 else ghost
+        if n == 4:
+            break
+    return last, n
+
+
+@check
+def accepts_words_and_undoes_the_last(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    last, n = accept_parts(user, "C-Right", WORD, ghost, "word")
+    if n < 3:
+        raise AssertionError(f"{n} words in {ghost!r}: too few to say anything")
+    user.undo(last)
+
+
+@check
+def accepts_lines_and_undoes_the_last(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2], "op")
+    if "\n" not in ghost:
+        raise AssertionError(f"{ghost!r} has one line: too few to say anything")
+    last, _ = accept_parts(user, "M-Down", LINE, ghost, "line")
+    user.undo(last)
+
+
+@check
+def crlf_stays_crlf(user: User) -> None:
+    ghost = user.begin(BEGUN[:-2].replace("\n", "\r\n"), "op")
+    if "\r" in ghost or "\n" not in ghost:
+        raise AssertionError(f"{ghost!r} is not two clean lines")
+    part = LINE.match(ghost)[0]  # type: ignore[index]
+    user.accept("M-Down", BEGUN, "", part, "accepting a line")
+    user.wait_for_ghost("the rest", ghost[len(part) :])
+    user.accept("Tab", BEGUN + part, "", ghost[len(part) :], "accepting the rest")
+    user.press("Escape")
+    user.editor.nvim.command("silent write")
+    wanted = (BEGUN + ghost + "\n").replace("\n", "\r\n").encode()
+    path = Path(user.editor.nvim.current.buffer.name)
+    equal("the file", wanted, path.read_bytes())
+
+
+@check
+def tabs_stay_tabs(user: User) -> None:
+    text = (BEGUN + 'en(path, encoding="utf-8") as file:\n        lines = f').replace("    ", "\t")
+    ghost = user.begin(text[:-1], "f")
+    user.accept("C-Right", text, "", "ile", "accepting a word")
+    user.wait_for_ghost("the rest", ghost[3:])
+    user.accept("Tab", text + "ile", "", ghost[3:], "accepting the rest")
+
+
+@check
+def emoji_earlier_in_the_line(user: User) -> None:
+    text = "".join(f'say("🙂 né", open(path_{i}, encoding="utf-8").read())\n' for i in range(4)) + 'say("🙂 né", op'
+    ghost = user.begin(text[:-2], "op")
+    user.accept("C-Right", text, "", "en", "accepting a word")
+    rest = user.editor.settled_ghost_text()
+    equal("the rest", ghost[2:], rest[: len(ghost) - 2])
+    user.accept("Tab", text + "en", "", rest, "accepting the rest")
+    user.undo(text + "en")
+
+
+@check
+def bracket_after_the_cursor(user: User) -> None:
+    text = "".join(f"print(first_reading, second_reading)  # {i}\n" for i in range(4)) + "print("
+    ghost = user.begin(text, "first", ")")
+    if ")" in ghost:
+        raise AssertionError(f"{ghost!r} closes what is closed already")
+    user.accept("Tab", text + "first", ")", ghost, "accepting before a bracket")
+
+
+@check
+def middle_of_a_line(user: User) -> None:
+    """Before nothing but brackets and the like; before words, nothing is suggested."""
+    text = "".join(f"show([first_reading, second_reading]):  # {i}\n" for i in range(4)) + "show(["
+    ghost = user.begin(text, "first", "]):")
+    user.accept("C-Right", text + "first", "]):", "_reading", "accepting a word before brackets")
+    user.wait_for_ghost("the rest", ghost[8:])
+    user.accept("Tab", text + "first_reading", "]):", ghost[8:], "accepting before brackets")
+    user.undo(text + "first_reading]):")
+    after = " as file:"
+    user.open(BEGUN[:-2] + after)
+    user.press("A", *["Left"] * len(after))
+    user.editor.terminal.type("op")
+    equal("ghost text before words", "", user.answer_to(BEGUN + after))
+
+
+@check
+def next_and_previous(user: User) -> None:
+    endings = ("warmest", "coldest", "average", "nearest")
+    text = "".join(f"print(weather.{ending}_day)\n" for ending in endings for _ in range(2))
+    user.begin(text + "print(wea", "ther.")
+    first, seen = user.editor.ghost_text(), []
+    user.press("M-]")
+    until("another suggestion", 5, lambda: user.editor.ghost_text() != first)
+    for _ in range(6):
+        found = re.fullmatch(r"(.*) \((\d+)/(\d+)\)", user.editor.ghost_text(), re.S)
+        if not found:
+            raise AssertionError(f"{user.editor.ghost_text()!r} does not say which one of how many it is")
+        seen.append(found[1])
+        shown = user.editor.ghost_text()
+        user.press("M-]")
+        until("the next one", 5, lambda shown=shown: user.editor.ghost_text() != shown)
+    n = int(found[3])
+    if n < 2 or len(set(seen[:n])) != n or seen[n:] != seen[: len(seen) - n]:
+        raise AssertionError(f"{n} suggestions do not go round: {seen}")
+    shown = user.editor.ghost_text()
+    user.press("M-[")
+    until("the one before", 5, lambda: user.editor.ghost_text() != shown)
+    equal("the one before", f"{seen[5 % n]} ({5 % n + 2 if 5 % n + 2 <= n else 1}/{n})", user.editor.ghost_text())
+    before = user.editor.text()
+    user.press("Tab")
+    equal("accepting another", before + seen[5 % n], user.changed(before, "accepting another"))
+
+
+@check
+def dismissed(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("C-]")
+    until("no ghost text", 5, lambda: not user.editor.ghost_text())
+    time.sleep(UNASKED_S)
+    equal("ghost text after it was dismissed", "", user.editor.ghost_text())
+    equal("the text", BEGUN, user.editor.text())
+    user.press("Tab")
+    after = user.changed(BEGUN, "a plain Tab")
+    if after[len(BEGUN) :].strip():
+        raise AssertionError(f"Tab where nothing is shown inserted {after[len(BEGUN) :]!r}")
+
+
+@check
+def gone_with_escape(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    until("no ghost text", 5, lambda: not user.editor.ghost_text())
+    time.sleep(UNASKED_S)
+    equal("ghost text in normal mode", "", user.editor.ghost_text())
+    equal("the text", BEGUN, user.editor.text())
+
+
+@check
+def own_key_where_nothing_is_shown(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.lua("vim.keymap.set('i', '<C-Right>', 'mine', { buffer = false })")
+    try:
+        user.press("O", "C-]", "C-Right")
+        until("one's own mapping", 5, lambda: user.editor.text().startswith("mine"))
+    finally:
+        user.editor.lua("vim.keymap.del('i', '<C-Right>')")
+
+
+@check
+def own_key_that_may_not_change_text(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.editor.lua(
+        "vim.keymap.set('i', '<C-l>', function() return require('tinycopilot').accept_word() and '' or 'none' end, "
+        "{ expr = true, buffer = true })"
+    )
+    user.accept("C-l", BEGUN, "", "en", "accepting a word in an <expr> mapping")
+    user.press("C-]")
+    until("no ghost text", 5, lambda: not user.editor.ghost_text())
+    user.accept("C-l", BEGUN + "en", "", "none", "the same where nothing is shown")
