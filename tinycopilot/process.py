@@ -1,5 +1,6 @@
-"""How much memory a process takes, as Linux counts it in /proc."""
+"""What a process may use, and takes: processors, and memory as Linux counts it in /proc."""
 
+import os
 import re
 from pathlib import Path
 
@@ -15,3 +16,11 @@ def memory_bytes(field: str = "VmRSS", pid: int | str = "self", file: str = "sta
         return None
     found = re.search(rf"^{field}:\s+(\d+) kB", told, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
+
+
+def usable_cores() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no such limit
+        return os.cpu_count() or 1

@@ -1,7 +1,8 @@
 """A process that works for the server: this Python, niced, no shell; it ends when the server does, however that ends.
 
-Its standard input is a pipe that nobody writes to. It is closed to stop the process, and the system closes it when the
-server is gone.
+One processor stays with whoever types: where two threads compute together and one has to wait for a processor, they are
+ten times slower than one alone. Its standard input is a pipe that nobody writes to. It is closed to stop the process,
+and the system closes it when the server is gone.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from typing import IO
+
+from tinycopilot.process import usable_cores
 
 NICENESS = 10
 PATIENCE_S = 10.0
@@ -40,6 +43,7 @@ class Child:
         self._process = subprocess.Popen(
             # -P: what lies in the folder that the server was started in, a user's project, is not to be imported
             [sys.executable, "-P", "-m", module, *arguments],
+            env={"OMP_NUM_THREADS": str(max(1, usable_cores() - 1)), **os.environ},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -25,7 +25,7 @@ from tinycopilot_server.findings import Finding, Level, Sections, as_json, is_we
 
 if TYPE_CHECKING:
     from tinycopilot.places import ModelPaths
-from tinycopilot.process import memory_bytes
+from tinycopilot.process import memory_bytes, usable_cores
 
 SHOWN = ("pygls", "lsprotocol")
 """Packages whose versions are worth a line though nothing is wrong with them."""
@@ -205,10 +205,7 @@ def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("torch", "did not say what it can use", Level.NOTE, "see the problem above")
         return
     yield Finding("torch", f"{told['torch']}, built for {told['build']}", facts={"build": told["build"]})
-    try:
-        n_cores = len(os.sched_getaffinity(0))  # what this process may use
-    except AttributeError:
-        n_cores = os.cpu_count() or 1
+    n_cores = usable_cores()
     quick = "quicker" if told["fast_bfloat16"] else "no quicker"
     cores = f"{n_cores} core{'s' * (n_cores > 1)} ({platform.machine()})"
     text = f"{cores}; bfloat16, for training: {quick} than float32 in a trial"

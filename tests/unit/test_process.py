@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tinycopilot.process import memory_bytes
+from tinycopilot.process import memory_bytes, usable_cores
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -18,3 +18,7 @@ def test_what_the_system_says() -> None:
 def test_what_it_does_not_say_is_none() -> None:
     assert memory_bytes(pid=2**30) is None
     assert memory_bytes("NoSuchField") is None
+
+
+def test_there_is_a_processor() -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)

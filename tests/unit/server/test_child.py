@@ -16,6 +16,8 @@ words = sys.argv[1:]
 print("said", *words, flush=True)
 if "nice" in words:
     print(os.getpriority(os.PRIO_PROCESS, 0), flush=True)
+if "threads" in words:
+    print(os.environ["OMP_NUM_THREADS"], flush=True)
 if "wait" in words:
     sys.stdin.read()
     print("cleaned up", flush=True)
@@ -52,6 +54,16 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heard:
     paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     return Heard()
+
+
+def test_a_processor_stays_free_unless_the_user_says_otherwise(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n_cores, threads in ((1, "1"), (2, "1"), (8, "7")):
+        monkeypatch.setattr(child, "usable_cores", lambda n_cores=n_cores: n_cores)
+        heard.run("threads").join(60)
+        assert heard.lines[-1] == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    heard.run("threads").join(60)
+    assert heard.lines[-1] == "8"
 
 
 def test_its_lines_and_its_end_are_told(heard: Heard) -> None:
