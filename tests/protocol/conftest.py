@@ -1,8 +1,7 @@
 """The real server, over real stdio, driven by pytest-lsp's client, which checks messages against the specification."""
 
 import dataclasses
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from lsp_editor import Editor, Start
 from lsprotocol import types
 from networks import EVERYTHING, randomise, sure
+from preloaded import preloading
 from pytest_lsp import ClientServerConfig, LanguageClient
 from tinycopilot_server.settings import camel_case
 
@@ -56,8 +56,16 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
     return save(sure(model), tokenizer, tmp_path_factory.mktemp("model"))
 
 
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
+    """The beginning of a command. What a server imports is there already: importing is half of most tests here."""
+    modules = ["tinycopilot.completion.completer", "tinycopilot_server.handlers", "tinycopilot.cli"]
+    with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
+        yield words
+
+
 @pytest.fixture
-async def start(saved: ModelPaths) -> AsyncIterator[Start]:
+async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start]:
     """Starts servers; at the end each is shut down, and must have exited with 0."""
     editors: list[Editor] = []
 
@@ -73,7 +81,7 @@ async def start(saved: ModelPaths) -> AsyncIterator[Start]:
         shows_progress: bool = False,
         program: Sequence[str] = ("-m", "tinycopilot_server"),
     ) -> Editor:
-        client = await ClientServerConfig([sys.executable, *program]).start()
+        client = await ClientServerConfig([*python, *program]).start()
         assert isinstance(client, LanguageClient)
         editor = Editor(client)
         client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))

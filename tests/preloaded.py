@@ -1,0 +1,120 @@
+"""Processes that begin with everything imported: forked from one that has imported it. Importing is half of such a test.
+
+A test starts `python preloaded.py SOCKET PYTHON_ARGUMENTS...` in place of `python PYTHON_ARGUMENTS...`. It sends its
+standard streams, its environment and its arguments to the process that listens at SOCKET, which `preloading` starts, and
+ends as what is forked there ends. Who is forked has the pipes of the test, and a process of its own, as ever.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+STREAMS = (0, 1, 2)
+MAX_BYTES = 1_000_000
+
+
+@contextlib.contextmanager
+def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Meanwhile these modules are there; gives the beginning of a command, `python` itself where nothing can be forked."""
+    if not hasattr(os, "pidfd_open"):  # not Linux
+        yield [sys.executable]
+        return
+    path = folder / "socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        words = [sys.executable, __file__, "--listen", str(listening.fileno()), *modules]
+        process = subprocess.Popen(words, pass_fds=[listening.fileno()], stdin=subprocess.DEVNULL)
+    try:
+        yield [sys.executable, "-S", __file__, str(path)]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def hand_over(path: str, arguments: Sequence[str]) -> int:
+    """What the test starts: returns the exit code of what was forked."""
+    message = json.dumps([arguments, dict(os.environ), os.getcwd()]).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_BYTES)
+        connection.connect(path)
+        socket.send_fds(connection, [message], STREAMS)
+        return int(connection.recv(16))
+
+
+def listen(listening: socket.socket) -> None:
+    """Fork, whenever somebody connects; with a process in between that waits for what was forked."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those
+    while True:
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            begin(connection)
+        connection.close()
+
+
+def begin(connection: socket.socket) -> None:
+    """Returns in the process that is to run the program; the one that waits for it ends here."""
+    message, streams, _, _ = socket.recv_fds(connection, MAX_BYTES, len(STREAMS))
+    arguments, environment, folder = json.loads(message)
+    child = os.fork()
+    if child:
+        for stream in (*streams, *STREAMS):
+            os.close(stream)
+        watched = os.pidfd_open(child)
+        ready, _, _ = select.select([watched, connection], [], [])
+        if watched not in ready:  # who has started it was killed
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(OSError):
+            connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+        os._exit(0)
+    connection.close()
+    for stream, standard in zip(streams, STREAMS, strict=True):
+        os.dup2(stream, standard)
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    run(arguments)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """As `python ARGUMENTS` does, with `-m` or `-c`."""
+    import runpy  # noqa: PLC0415 (who hands over has no use for it)
+
+    kind, what, *rest = arguments
+    sys.argv = ["-" + kind[1:], *rest]
+    code = 0
+    try:
+        if kind == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError):  # the program may have closed it
+            stream.flush()
+    os._exit(code)  # to take down all that was imported takes as long as to import it
+
+
+if __name__ == "__main__":
+    if sys.argv[1] != "--listen":
+        code = hand_over(sys.argv[1], sys.argv[2:])
+        if code < 0:
+            os.kill(os.getpid(), -code)
+        sys.exit(code)
+    for module in sys.argv[3:]:
+        __import__(module)
+    gc.freeze()  # what is never looked at again is never copied
+    listen(socket.socket(fileno=int(sys.argv[2])))
