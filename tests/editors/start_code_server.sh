@@ -42,11 +42,12 @@ console.log(JSON.stringify({
   'workbench.tips.enabled': false,
 }, null, 2));
 SETTINGS
-# Keys for what VS Code has no key for; a training of less than its menu offers.
+# Keys for what neither VS Code nor the extension has a key or a line in a menu for.
 cat > "$run/user/User/keybindings.json" << 'KEYS'
 [
   { "key": "ctrl+alt+l", "command": "editor.action.inlineSuggest.acceptNextLine", "when": "inlineSuggestionVisible" },
-  { "key": "ctrl+alt+t", "command": "tinycopilot.trainWorkspace", "args": { "minutes": 0.02 } }
+  { "key": "ctrl+alt+t", "command": "tinycopilot.trainWorkspace", "args": { "minutes": 0.3 } },
+  { "key": "ctrl+alt+o", "command": "tinycopilot.openLog" }
 ]
 KEYS
 

@@ -3,7 +3,7 @@
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
 // VS Code (code-server) listens on PORT. The checks, of vscode_typing.mjs and vscode_serving.mjs, share a window, for
-// to open one takes seconds; each has files of its own, most a copy of FILE, a short Python file, that ends with
+// to open one takes seconds, and vscode_training.mjs has another meanwhile. Each check has files of its own, most a copy of FILE, a short Python file, that ends with
 // TEXT_TO_TYPE, of which the last KEYS are typed; more than a word must be suggested there. The server learns from what
 // is typed, as it does under a person's hands. Each check says in a line that it holds, or why not; the picture
 // SCREENSHOT.png.CHECK.png then shows where, and the next one has a new window. It exits with 1 if any fails.
@@ -23,6 +23,7 @@ import { parseArgs } from 'node:util';
 import { openPage, startBrowser } from './vscode_page.mjs';
 import { servers } from './vscode_servers.mjs';
 import { SERVING } from './vscode_serving.mjs';
+import { TRAINING } from './vscode_training.mjs';
 import { TYPING } from './vscode_typing.mjs';
 
 const { values: { only }, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
@@ -83,16 +84,18 @@ class Example {
   }
 }
 
+let opening = Promise.resolve();
+
 /** Runs checks in one window; after one that fails, in another. */
 async function run(browser, checks) {
   let example;
   for (const [name, check] of Object.entries(checks)) {
     if (only && !only.split(',').includes(name)) continue;
-    const since = Date.now();
     try {
       if (!example) {
         example = new Example(browser, realpathSync(mkdtempSync(join(room, 'workspace-'))));
-        await example.openWindow();
+        // One window after the other: which server is whose is seen by what is new.
+        await (opening = opening.catch(() => undefined).then(() => example.openWindow()));
       }
       console.log(`${name}: ${await check(example)}`);
     } catch (error) {
@@ -102,7 +105,6 @@ async function run(browser, checks) {
       await example.editor.close();
       example = undefined;
     }
-    if (process.env.TIMES) console.log('   ', (Date.now() - since) / 1000);
   }
   await example?.editor.close();
 }
@@ -110,7 +112,7 @@ async function run(browser, checks) {
 const room = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
 const browser = await startBrowser();
 try {
-  await run(browser, { ...TYPING, ...SERVING });
+  await Promise.all([run(browser, TRAINING), run(browser, { ...TYPING, ...SERVING })]);
 } finally {
   await browser.close();
   rmSync(room, { recursive: true });

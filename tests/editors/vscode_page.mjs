@@ -128,12 +128,19 @@ class Editor {
     });
   }
 
-  /** Fails if there is any for a second. Of a server that answers later it would not know. */
+  /** Waits until there is none, and fails if there is any in the second after. Of a server that answers later it would not know. */
   async noGhostText(why) {
+    await this.until(`${why}: an end of the ghost text`, 5, async () => await this.ghostText() === '');
     for (let i = 0; i < 20; i++, await this.page.waitForTimeout(50)) {
       const ghost = await this.ghostText();
       if (ghost) throw new Error(`${why}, but there is ghost text: ${JSON.stringify(ghost)}`);
     }
+  }
+
+  /** The lines of the editor that are on the screen. */
+  async shownText() {
+    const rows = await this.page.locator('.editor-instance .view-line').allTextContents();
+    return rows.join('\n').replaceAll('\u00a0', ' ');
   }
 
   /** What the editor holds, by way of the disk: the screen shows only what fits. */

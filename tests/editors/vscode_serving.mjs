@@ -10,6 +10,13 @@ async function again({ editor }) {
   await editor.type('i');
 }
 
+/** Whether nothing is shown a second after a key. */
+async function isSilent(example) {
+  await again(example);
+  await example.editor.page.waitForTimeout(1000);
+  return await example.editor.ghostText() === '';
+}
+
 export const SERVING = {
   async menu(example) {
     const { editor } = example;
@@ -48,21 +55,16 @@ export const SERVING = {
     const file = join(dirname(editor.file), '.vscode', 'settings.json');
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, '{ "tinycopilot.inline": false }');
-    await editor.until('silence', 30, async () => {
-      await again(example);
-      return editor.noGhostText('').then(() => true, () => false);
-    });
+    await editor.until('silence', 30, () => isSilent(example));
     writeFileSync(file, '{}');
-    await editor.until('suggestions again', 30, async () => {
-      await again(example);
-      return editor.noGhostText('').then(() => false, () => true);
-    });
+    await editor.until('suggestions again', 30, async () => !await isSilent(example));
     return 'tinycopilot.inline off in the workspace: silent; on: not';
   },
 
   async windows(example) {
     const { editor, port } = example;
     const mine = example.server().pid;
+    const n = servers(port).length;
     const second = await example.window('second.py');
     try {
       await second.begin();
@@ -73,7 +75,7 @@ export const SERVING = {
     } finally {
       await second.close();
     }
-    await editor.until('the end of its server', 30, () => servers(port).length === 1);
+    await editor.until('the end of its server', 30, () => servers(port).length === n);
     await editor.page.bringToFront();
     const ghost = await example.suggested('alone');
     same('the server', example.server().pid, mine);
