@@ -178,7 +178,7 @@ execFileSync(join(ROOT, 'tests/editors/start_code_server.sh'),
   { stdio: ['ignore', 'ignore', 'inherit'] });
 try {
   const browser = await startBrowser();
-  const editor = await openPage(browser, port, file, workspace);
+  const editor = await openPage(browser, port, file, { folder: workspace });
   await editor.begin();
   const keys = keysOf(lines, Number(values.keys));
   await editor.press('Enter');

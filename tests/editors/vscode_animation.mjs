@@ -20,7 +20,7 @@ const LINES = `
 if __name__ == "__main__":
     main()
 `;
-const VIEWPORT = { width: 800, height: 420 };
+const WINDOW = { viewport: { width: 900, height: 420 }, deviceScaleFactor: 2 };
 const LEAST_ACCEPTED_CHARS = 3;
 const MS = { key: 110, shown: 1000, accepted: 700, end: 2500 };
 
@@ -70,14 +70,13 @@ import json, sys
 from PIL import Image
 names, ms = zip(*json.load(sys.stdin))
 first, *others = [Image.open(name).convert("RGB") for name in names]
-first.save(sys.argv[1], save_all=True, append_images=others, duration=ms, loop=0, lossless=True, quality=100, method=6)
+first.save(sys.argv[1], save_all=True, append_images=others, duration=ms, loop=0, lossless=True, quality=100, method=4)
 `;
 
 const browser = await startBrowser();
 try {
   prepare();
-  const editor = await openPage(browser, port, join(folder, basename(file)));
-  await editor.page.setViewportSize(VIEWPORT);
+  const editor = await openPage(browser, port, join(folder, basename(file)), WINDOW);
   await editor.begin();
   const original = readFileSync(file, 'utf8').trimEnd();
   if (readFileSync(file, 'utf8') !== original) await editor.press('Backspace');  // what is typed begins with a line's end

@@ -14,8 +14,8 @@ export async function startBrowser() {
 }
 
 /** Opens VS Code, which listens on `port`, with `file` in the editor and its folder, or another, as the workspace. */
-export async function openPage(browser, port, file, folder = dirname(file)) {
-  const page = await browser.newPage({ viewport: { width: 1000, height: 560 } });
+export async function openPage(browser, port, file, { folder = dirname(file), ...options } = {}) {
+  const page = await browser.newPage({ viewport: { width: 1000, height: 560 }, ...options });
   await page.route(url => url.hostname !== '127.0.0.1', route => route.abort());  // nothing leaves the machine
   const open = JSON.stringify([['openFile', `vscode-remote://127.0.0.1:${port}${file}`]]);
   await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(folder)}&payload=${encodeURIComponent(open)}`);
