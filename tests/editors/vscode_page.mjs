@@ -145,8 +145,9 @@ class Editor {
 
   /** What the editor holds, by way of the disk: the screen shows only what fits. */
   async savedText() {
-    await this.page.keyboard.press('Control+s');
-    await this.until('saving', 10, async () => await this.page.locator('.tab.active.dirty').count() === 0);
+    const isDirty = async () => await this.page.locator('.tab.active.dirty').count() > 0;
+    if (await isDirty()) await this.press('Control+s');  // what is saved already would be written again while it is read
+    await this.until('saving', 10, async () => !await isDirty());
     return readFileSync(this.file, 'utf8');
   }
 
