@@ -52,13 +52,15 @@ export const SERVING = {
   async settings(example) {
     const { editor } = example;
     await example.suggested('settings');
+    const server = example.server().pid;
     const file = join(dirname(editor.file), '.vscode', 'settings.json');
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, '{ "tinycopilot.inline": false }');
     await editor.until('silence', 30, () => isSilent(example));
-    writeFileSync(file, '{}');
+    writeFileSync(file, '{ "tinycopilot.serverCommand": ["/bin/false"] }');  // only the user's own counts
     await editor.until('suggestions again', 30, async () => !await isSilent(example));
-    return 'tinycopilot.inline off in the workspace: silent; on: not';
+    same('the server', example.server().pid, server);
+    return 'tinycopilot.inline off in the workspace: silent; on: not; the server stays, whichever the workspace names';
   },
 
   async windows(example) {
