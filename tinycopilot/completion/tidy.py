@@ -1,4 +1,4 @@
-"""What is cut from a suggestion before it is shown: whatever stands after the cursor already."""
+"""What is cut from a suggestion before it is shown: what follows already, and what is indented otherwise."""
 
 import re
 
@@ -13,8 +13,9 @@ def has_room(after: str) -> bool:
 
 
 def without_what_follows(text: str, before: str, after: str) -> str:
-    """`text` as far as it says something that does not stand after the cursor yet."""
-    return _without_next_line(_without_closer(text, after), before, after).rstrip()
+    """`text` as far as it says something that does not stand after the cursor yet, indented as what stands before."""
+    text = _without_next_line(_without_closer(text, after), before, after)
+    return _without_other_indentation(text, before).rstrip()
 
 
 def _without_closer(text: str, after: str) -> str:
@@ -49,3 +50,16 @@ def _without_next_line(text: str, before: str, after: str) -> str:
         if whole.strip() == following:
             return "\n".join(lines[:i])
     return text
+
+
+def _without_other_indentation(text: str, before: str) -> str:
+    """Cut before a line that is indented with spaces where the last that is indented has a tab, or the reverse.
+
+    The memory knows other files, too: what goes on as one of those does would mix both in a file.
+    """
+    if "\n " not in text and "\n\t" not in text:
+        return text
+    tab, space = (f"\n{before}".rfind(begin) for begin in ("\n\t", "\n "))
+    if tab == space:  # neither
+        return text
+    return text.split("\n " if tab > space else "\n\t", maxsplit=1)[0]
