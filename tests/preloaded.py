@@ -1,8 +1,8 @@
-"""Processes that begin with everything imported: forked from one that has imported it. Importing is half of such a test.
+"""Processes that begin with everything imported: forked from one that has done it. Importing is most of such a test.
 
 A test starts `python preloaded.py SOCKET PYTHON_ARGUMENTS...` in place of `python PYTHON_ARGUMENTS...`. It sends its
-standard streams, its environment and its arguments to the process that listens at SOCKET, which `preloading` starts, and
-ends as what is forked there ends. Who is forked has the pipes of the test, and a process of its own, as ever.
+standard streams, its environment and its arguments to the process that `preloading` has started, and ends as what is
+forked there ends. Who is forked has the pipes of the test, and a process of its own, as ever.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ MAX_BYTES = 1_000_000
 
 @contextlib.contextmanager
 def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Meanwhile these modules are there; gives the beginning of a command, `python` itself where nothing can be forked."""
+    """Meanwhile these modules are there. Gives the beginning of a command: `python` itself where nothing can be forked."""
     if not hasattr(os, "pidfd_open"):  # not Linux
         yield [sys.executable]
         return
@@ -42,7 +42,7 @@ def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def hand_over(path: str, arguments: Sequence[str]) -> int:
     """What the test starts: returns the exit code of what was forked."""
-    message = json.dumps([arguments, dict(os.environ), os.getcwd()]).encode()
+    message = json.dumps([arguments, dict(os.environ), str(Path.cwd())]).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_BYTES)
         connection.connect(path)
@@ -90,7 +90,7 @@ def begin(connection: socket.socket) -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """As `python ARGUMENTS` does, with `-m` or `-c`."""
-    import runpy  # noqa: PLC0415 (who hands over has no use for it)
+    import runpy
 
     kind, what, *rest = arguments
     sys.argv = ["-" + kind[1:], *rest]

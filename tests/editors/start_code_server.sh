@@ -42,6 +42,14 @@ console.log(JSON.stringify({
   'workbench.tips.enabled': false,
 }, null, 2));
 SETTINGS
+# Keys for what neither VS Code nor the extension has a key or a line in a menu for.
+cat > "$run/user/User/keybindings.json" << 'KEYS'
+[
+  { "key": "ctrl+alt+l", "command": "editor.action.inlineSuggest.acceptNextLine", "when": "inlineSuggestionVisible" },
+  { "key": "ctrl+alt+t", "command": "tinycopilot.trainWorkspace", "args": { "minutes": 0.3 } },
+  { "key": "ctrl+alt+o", "command": "tinycopilot.openLog" }
+]
+KEYS
 
 export EXTENSIONS_GALLERY='{}'  # no marketplace is asked for anything
 export HOME=$run/home XDG_CONFIG_HOME=$run/home/.config XDG_DATA_HOME=$run/home/.local/share

@@ -2,10 +2,12 @@
 //
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
-// VS Code (code-server) listens on PORT. Each check has a copy of FILE, a short Python file, in a folder
-// and a window of its own, and
-// TEXT_TO_TYPE goes to its end; more than a word must be suggested there. Each check says in a line that it
-// holds, or why not; the picture SCREENSHOT.png.CHECK.png then shows where. It exits with 1 if any fails.
+// VS Code (code-server) listens on PORT. The checks, of vscode_typing.mjs and vscode_serving.mjs, share a window, for
+// to open one takes seconds, and vscode_training.mjs has another meanwhile. Each check has files of its own, most a copy of FILE, a short Python file, that ends with
+// TEXT_TO_TYPE, of which the last KEYS are typed; more than a word must be suggested there. The server learns from what
+// is typed, as it does under a person's hands. Each check says in a line that it holds, or why not; the picture
+// SCREENSHOT.png.CHECK.png then shows where, and the next one has a new window. It exits with 1 if any fails.
+// `--only NAME,NAME` runs those alone.
 // From a fresh clone, at its root, with the server installed in the environment whose bin/ is on the PATH:
 //
 //   tests/editors/install_editors.sh /tmp/editors
@@ -17,159 +19,101 @@
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { openPage, startBrowser } from './vscode_page.mjs';
+import { servers } from './vscode_servers.mjs';
+import { SERVING } from './vscode_serving.mjs';
+import { TRAINING } from './vscode_training.mjs';
+import { TYPING } from './vscode_typing.mjs';
 
-const [port, fileArgument, textToType, screenshot, menuScreenshot] = process.argv.slice(2);
-if (!screenshot) throw new Error('usage: vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]');
-const folder = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
+const { values: { only }, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
+const [port, fileArgument, textToType, screenshot, menuScreenshot] = positionals;
+if (!screenshot) throw new Error('usage: vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png] [--only CHECK,CHECK]');
+const KEYS = 12;
 const original = readFileSync(fileArgument, 'utf8');
-let editor, page;  // of the check that runs
-const press = key => page.keyboard.press(key);
 
-/** Types, and says what is suggested. */
-async function suggested(text = textToType) {
-  await editor.type(text);
-  return editor.settledGhostText();
-}
+/** What a check works with: a window, and FILE to be typed on. */
+class Example {
+  line = textToType;
+  lastKeys = textToType.slice(-KEYS);
+  port = port;
 
-function same(what, is, wanted) {
-  if (is !== wanted) throw new Error(`${what}: ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
-}
+  constructor(browser, folder) {
+    Object.assign(this, { browser, folder });
+  }
 
-/** Accepts what is shown, and holds that the text has then grown by exactly that, at the cursor; returns the text before. */
-async function accept(ghost, lineEnd = '\n') {
-  const before = await editor.savedText();
-  await press('Tab');
-  await editor.changed('accepting with Tab');
-  const after = await editor.savedText();
-  const at = before.lastIndexOf(textToType.trim().slice(-4)) + 4;
-  same('the text after Tab', after, before.slice(0, at) + ghost.replaceAll('\n', lineEnd) + before.slice(at));
-  return before;
-}
+  async openWindow() {
+    const others = servers(port).map(({ pid }) => pid);
+    this.editor = await this.window(basename(fileArgument));
+    await this.editor.begin();
+    this.host = servers(port).find(({ pid }) => !others.includes(pid)).host;
+  }
 
-const CHECKS = {
-  async tab() {
-    const ghost = await suggested();
-    await page.screenshot({ path: screenshot });
-    await accept(ghost);
-    return `shown and accepted: ${JSON.stringify(ghost)}`;
-  },
+  /** A window on the workspace, FILE's text in its editor. */
+  window(name) {
+    const file = join(this.folder, name);
+    writeFileSync(file, original + textToType.slice(0, -KEYS));
+    return openPage(this.browser, port, file);
+  }
 
-  async undo() {
-    const before = await accept(await suggested());
-    await press('Control+z');
-    await editor.changed('undoing');
-    same('the text after one undo', await editor.savedText(), before);
-    return 'one step takes back what was accepted';
-  },
+  /** The server of the check's window; undefined if none runs. */
+  server() {
+    return servers(port).find(({ host }) => host === this.host);
+  }
 
-  async word() {
-    const ghost = await suggested();
-    const before = await editor.savedText();
-    await press('Control+ArrowRight');
-    await editor.changed('accepting a word');
-    const rest = await editor.settledGhostText();
-    const after = await editor.savedText();
-    const taken = ghost.slice(0, ghost.length - rest.length);
-    if (!taken || taken + rest !== ghost) throw new Error(`of ${JSON.stringify(ghost)} is left ${JSON.stringify(rest)}`);
-    same('how much the text has grown', after.length - before.length, taken.length);
-    return `of ${JSON.stringify(ghost)}, ${JSON.stringify(taken)} was taken, and ${JSON.stringify(rest)} stays`;
-  },
+  /** Opens a copy and types TEXT_TO_TYPE's last keys in it; `text` and `line` are changed by functions, if given. */
+  async typed(name, { text = as => as, line = as => as, file = `${name}.py` } = {}) {
+    const whole = line(textToType);
+    await this.editor.open(file, text(original + whole.slice(0, -KEYS)));
+    await this.editor.type(whole.slice(-KEYS));
+    return whole;
+  }
 
-  async through() {
-    const ghost = await suggested();
-    for (let n = 1; n < Math.min(4, ghost.length); n++) {
-      await editor.type(ghost[n - 1]);
-      await editor.until(`${JSON.stringify(ghost.slice(n))} after ${n} of its characters`, 5, async () => await editor.ghostText() === ghost.slice(n));
-    }
-    return `what is typed through stays: ${JSON.stringify(ghost)}`;
-  },
+  /** The same, and says what is suggested. */
+  async suggested(name, changes) {
+    await this.typed(name, changes);
+    return this.editor.settledGhostText();
+  }
 
-  async escape() {
-    await suggested();
-    const before = await editor.savedText();
-    await press('Escape');
-    await editor.noGhostText('Esc was pressed');
-    same('the text after Esc', await editor.savedText(), before);
-    return 'Esc dismisses it, and changes nothing';
-  },
+  picture() {
+    return this.editor.page.screenshot({ path: screenshot });
+  }
 
-  async pause() {
-    await suggested();
-    await editor.command('tinycopilot: Pause suggestions');
-    await editor.state('off');
-    await editor.noGhostText('it is paused');
-    await press('Backspace');
-    await editor.type(textToType.at(-1));
-    await editor.noGhostText('it is paused, and typed on');
-    await editor.command('tinycopilot: Resume suggestions');
-    await editor.state('ready');
-    await press('Backspace');
-    return `silent when paused; resumed: ${JSON.stringify(await suggested(textToType.at(-1)))}`;
-  },
-
-  async menu() {
-    await editor.item.first().click();
-    const rows = page.locator('.quick-input-list .monaco-list-row');
-    await editor.until('the menu', 10, async () => await rows.count() > 5);
-    const title = await page.locator('.quick-input-title').textContent();
-    const labels = (await rows.allTextContents()).join('\n');
-    if (menuScreenshot) await page.screenshot({ path: menuScreenshot });
-    await press('Escape');
-    same('its title', title, 'tinycopilot: ready');
-    for (const label of ['Pause suggestions', 'No suggestions in python', 'Statistics', 'Train on this workspace']) {
-      if (!labels.includes(label)) throw new Error(`"${label}" is missing in\n${labels}`);
-    }
-    if (labels.includes('Resume')) throw new Error('it offers to resume what is not paused');
-    return 'a click on the status bar opens it';
-  },
-
-  async crlf() {
-    await accept(await suggested(), '\r\n');
-    const text = await editor.savedText();
-    if (/[^\r]\n/.test(text) || !text.includes('\r\n')) throw new Error(`line ends are not all CRLF: ${JSON.stringify(text)}`);
-    return 'line ends stay CRLF';
-  },
-
-  async emoji() {
-    const ghost = await suggested(textToType.replace(/^( *)/, '$1_ = "\u{1f321}\u{1f600}"; '));
-    await accept(ghost);
-    return `behind two emoji in the line, ${JSON.stringify(ghost)} goes where it was shown`;
-  },
-
-  async secret() {
-    await editor.type(textToType);
-    await editor.noGhostText('a .env is open');
-    const text = await editor.savedText();
-    if (!text.includes(textToType)) throw new Error(`it was not typed there: ${JSON.stringify(text)}`);
-    return 'silent in a .env';
-  },
-};
-
-/** Runs a check in a window and a workspace of its own: the server learns from what is typed. */
-async function run(browser, name) {
-  // start_code_server.sh has a .env taken for Python: only its name makes it a secret.
-  const file = join(mkdtempSync(join(folder, `${name}-`)), name === 'secret' ? '.env' : basename(fileArgument));
-  writeFileSync(file, name === 'crlf' ? original.replaceAll('\n', '\r\n') : original);
-  editor = await openPage(browser, port, file);
-  page = editor.page;
-  try {
-    await editor.begin();
-    console.log(`${name}: ${await CHECKS[name]()}`);
-  } catch (error) {
-    await page.screenshot({ path: `${screenshot}.${name}.png` });
-    console.log(`${name}: FAILED: ${error.message}`);
-    process.exitCode = 1;
-  } finally {
-    await page.goto('about:blank');  // VS Code says goodbye; a window that just vanishes keeps its server for hours
-    await page.close();
+  async menuPicture() {
+    if (menuScreenshot) await this.editor.page.screenshot({ path: menuScreenshot });
   }
 }
 
+let opening = Promise.resolve();
+
+/** Runs checks in one window; after one that fails, in another. */
+async function run(browser, checks) {
+  let example;
+  for (const [name, check] of Object.entries(checks)) {
+    if (only && !only.split(',').includes(name)) continue;
+    try {
+      if (!example) {
+        example = new Example(browser, realpathSync(mkdtempSync(join(room, 'workspace-'))));
+        // One window after the other: which server is whose is seen by what is new.
+        await (opening = opening.catch(() => undefined).then(() => example.openWindow()));
+      }
+      console.log(`${name}: ${await check(example)}`);
+    } catch (error) {
+      process.exitCode = 1;
+      console.log(`${name}: FAILED: ${error.message}`);
+      await example.editor.page.screenshot({ path: `${screenshot}.${name}.png` });
+      await example.editor.close();
+      example = undefined;
+    }
+  }
+  await example?.editor.close();
+}
+
+const room = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
 const browser = await startBrowser();
 try {
-  for (const name of Object.keys(CHECKS)) await run(browser, name);
+  await Promise.all([run(browser, TRAINING), run(browser, { ...TYPING, ...SERVING })]);
 } finally {
   await browser.close();
-  rmSync(folder, { recursive: true });
+  rmSync(room, { recursive: true });
 }

@@ -194,8 +194,9 @@ async def test_a_part_is_measured_in_the_clients_units(start: Start, unsure: Mod
     editor = await start(
         encoding=Kind.Utf16, options={"modelPath": str(unsure.model), "minConfidence": 0, "eagerness": 1}
     )
-    editor.open(f"x = '{EMOJI}{EMOJI}abcdefgh'\n" * 9 + f"x = '{EMOJI}")
-    [item] = await editor.inline(9, 7)
+    lines = [f"x = '{EMOJI}{EMOJI}abcdefgh'\na{i} = 1\nb{i} = 1\nc{i} = 1\n" for i in range(9)]
+    editor.open("".join(lines) + f"x = '{EMOJI}")
+    [item] = await editor.inline(4 * 9, 7)
     assert str(item.insert_text).startswith(EMOJI)
     editor.client.protocol.notify(
         "textDocument/didPartiallyAcceptCompletion", {"item": item_of(item), "acceptedLength": 3}

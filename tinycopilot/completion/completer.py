@@ -10,7 +10,7 @@ import torch
 from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
-from tinycopilot.completion.tidy import has_room, without_what_stands_there
+from tinycopilot.completion.tidy import has_room, tidied
 from tinycopilot.completion.where_in_code import where_in_code
 from tinycopilot.completion.workspace import Workspace
 from tinycopilot.model.gpt import TinyGPT, load_pair
@@ -181,7 +181,7 @@ class Completer:
         suggestion = take(decoded, self.settings, lambda: where_in_code(place.before) == "code")
         if suggestion is None:
             return None
-        text = without_what_stands_there(suggestion.text, place.before, place.after)
+        text = tidied(suggestion.text, place.before, place.after)
         return Suggestion(text, suggestion.confidence) if is_worth_showing(text) else None
 
     def alternatives(self, n: int, cancelled: Callable[[], bool] = never) -> list[Suggestion]:

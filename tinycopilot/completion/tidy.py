@@ -1,4 +1,4 @@
-"""What is cut from a suggestion before it is shown: whatever stands around the cursor already."""
+"""What is cut from a suggestion before it is shown: what stands around it already, and what is indented otherwise."""
 
 import re
 
@@ -16,9 +16,13 @@ def has_room(after: str) -> bool:
     return re.fullmatch(r"\W*", rest_of_line) is not None
 
 
-def without_what_stands_there(text: str, before: str, after: str) -> str:
-    """`text` as far as it says something that stands neither after the cursor nor in the lines right above it."""
-    return _without_lines(_without_closer(text, after), before, after).rstrip()
+def tidied(text: str, before: str, after: str) -> str:
+    """`text` as far as it says something that stands neither after the cursor nor in the lines right above it.
+
+    And as far as it is indented as what stands before.
+    """
+    text = _without_lines(_without_closer(text, after), before, after)
+    return _without_other_indentation(text, before).rstrip()
 
 
 def _without_closer(text: str, after: str) -> str:
@@ -54,3 +58,16 @@ def _without_lines(text: str, before: str, after: str) -> str:
             return "\n".join(lines[:i])
         above += [whole] if whole else []
     return text
+
+
+def _without_other_indentation(text: str, before: str) -> str:
+    """Cut before a line that is indented with spaces where the last that is indented has a tab, or the reverse.
+
+    The memory knows other files, too: what goes on as one of those does would mix both in a file.
+    """
+    if "\n " not in text and "\n\t" not in text:
+        return text
+    tab, space = (f"\n{before}".rfind(begin) for begin in ("\n\t", "\n "))
+    if tab == space:  # neither
+        return text
+    return text.split("\n " if tab > space else "\n\t", maxsplit=1)[0]

@@ -6,7 +6,7 @@ import { findServer, programIn } from './command';
 import { install } from './install';
 import { showMenu } from './menu';
 import { Pause } from './pause';
-import { hasLanguage, readSettings, RESTARTING } from './settings';
+import { hasLanguage, readSettings, restarting } from './settings';
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
 
@@ -80,10 +80,12 @@ export function activate(context: ExtensionContext): void {
 
   /** For a document to complete: until there is one, no server runs. */
   let waits = false;
+  let startedWith = '';
   async function start(): Promise<void> {
     setRuns(false);
     waits = isMissing = false;
     const settings = readSettings();
+    startedWith = restarting(settings);
     if (!settings.enabled) return show({ state: 'off', message: 'not enabled in the settings' });
     waits = !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
     if (waits) return show(undefined);
@@ -119,8 +121,8 @@ export function activate(context: ExtensionContext): void {
     commands.registerCommand('tinycopilot.menu', () =>
       showMenu(actions, status ? `tinycopilot: ${[status.state, status.message].filter(Boolean).join(': ')}` : 'tinycopilot')),
     workspace.onDidGrantWorkspaceTrust(restart),
-    workspace.onDidChangeConfiguration(event => {
-      if (RESTARTING.some(name => event.affectsConfiguration(name))) restart();
+    workspace.onDidChangeConfiguration(() => {
+      if (restarting(readSettings()) !== startedWith) restart();  // a workspace's serverCommand counts for nothing
     }),
     workspace.onDidOpenTextDocument(({ languageId }) => {
       if (waits && hasLanguage(readSettings(), languageId)) restart();

@@ -24,9 +24,10 @@ function serverKeys(): string[] {
   return keys.filter(key => !OWN_KEYS.includes(key));
 }
 
-/** For these there must be another server, or none; of the others, the one that runs is told. */
-export const RESTARTING = ['enabled', 'serverCommand', 'languages']
-  .map(key => `tinycopilot.${key}`);
+/** Of settings, those with which there must be another server, or none; of the others, the one that runs is told. */
+export function restarting({ enabled, serverCommand, languages }: Settings): string {
+  return JSON.stringify([enabled, serverCommand, languages]);
+}
 
 export function readSettings(): Settings {
   const section = workspace.getConfiguration('tinycopilot');

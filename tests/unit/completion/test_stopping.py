@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tinycopilot.completion.stopping import CompleterSettings, take
-from tinycopilot.completion.tidy import has_room, without_what_stands_there
+from tinycopilot.completion.tidy import has_room, tidied
 
 
 def certain(text: str) -> list[tuple[str, float]]:
@@ -104,4 +104,18 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
     ],
 )
 def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
-    assert without_what_stands_there(text, before, after) == expected
+    assert tidied(text, before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "expected"),
+    [
+        ("def f():\n\ta = 1\n\tb", " = 2\n    c = 3", " = 2"),
+        ("def f():\r\n\ta = 1\r\n\tb", " = 2\n\tc = 3", " = 2\n\tc = 3"),
+        ("def f():\n    a = 1\n    b", " = 2\n\tc = 3", " = 2"),
+        ("def f():\n    a = 1\n    b", " = 2\n    c = 3", " = 2\n    c = 3"),
+        ("a = 1", "\nif a:\n\tb", "\nif a:\n\tb"),  # nothing is indented yet
+    ],
+)
+def test_a_suggestion_does_not_mix_tabs_and_spaces(before: str, text: str, expected: str) -> None:
+    assert tidied(text, before, "") == expected

@@ -1,0 +1,91 @@
+// Films real VS Code while a few lines are typed, and what is suggested of them is accepted with Tab.
+//
+//   node vscode_animation.mjs PORT FILE PICTURE.webp PYTHON
+//
+// VS Code (code-server) listens on PORT, as vscode_ghost_text.mjs says, and a copy of FILE is typed on. What is wanted is
+// known (LINES): each key is typed, unless what is shown begins what is wanted next; that is accepted. A frame is taken
+// after each key; how long it stays is told below, not measured: of speed the film says nothing. PYTHON is one that has
+// Pillow (`pip install pillow`, in an environment to be thrown away): it puts the frames together.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { openPage, startBrowser } from './vscode_page.mjs';
+
+const LINES = `
+    for day, readings in sorted(read_days(args.path).items()):
+        print(day, max(readings))
+
+
+if __name__ == "__main__":
+    main()
+`;
+const WINDOW = { viewport: { width: 900, height: 420 }, deviceScaleFactor: 2 };
+const LEAST_ACCEPTED_CHARS = 3;
+const MS = { key: 110, shown: 1000, accepted: 700, end: 2500 };
+
+const [port, file, picture, python] = process.argv.slice(2);
+if (!python) throw new Error('usage: vscode_animation.mjs PORT FILE PICTURE.webp PYTHON');
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'animation-')));
+const frames = [];
+
+/** What the editor does by itself is left out, and nothing blinks. */
+function prepare() {
+  mkdirSync(join(folder, '.vscode'));
+  writeFileSync(join(folder, '.vscode/settings.json'), JSON.stringify({
+    'editor.autoClosingBrackets': 'never', 'editor.autoClosingQuotes': 'never', 'editor.autoIndent': 'none',
+    'editor.cursorBlinking': 'solid', 'editor.quickSuggestions': { other: 'off' }, 'editor.scrollBeyondLastLine': true,
+  }));
+  copyFileSync(file, join(folder, basename(file)));
+}
+
+async function frame({ page }, ms) {
+  const name = join(folder, `${String(frames.length).padStart(4, '0')}.png`);
+  await page.screenshot({ path: name });
+  frames.push([name, ms]);
+}
+
+async function type(editor, wanted) {
+  await frame(editor, MS.shown);
+  for (let at = 0; at < wanted.length;) {
+    const [indent] = wanted.slice(at).match(/^ {4,}/) ?? [''];
+    if (indent) await editor.page.keyboard.insertText(indent);
+    else await editor.press(wanted[at] === '\n' ? 'Enter' : wanted[at]);
+    at += indent.length || 1;
+    await editor.page.waitForTimeout(400);
+    const ghost = await editor.ghostText();
+    const isWanted = ghost.trim().length >= LEAST_ACCEPTED_CHARS && wanted.startsWith(ghost, at);
+    await frame(editor, isWanted ? MS.shown : MS.key);
+    if (!isWanted) continue;
+    await editor.press('Tab');
+    at += ghost.length;
+    await editor.page.waitForTimeout(400);
+    await frame(editor, MS.accepted);
+  }
+  frames.at(-1)[1] = MS.end;
+}
+
+const TO_WEBP = `
+import json, sys
+from PIL import Image
+names, ms = zip(*json.load(sys.stdin))
+first, *others = [Image.open(name).convert("RGB") for name in names]
+first.save(sys.argv[1], save_all=True, append_images=others, duration=ms, loop=0, lossless=True, quality=100, method=4)
+`;
+
+const browser = await startBrowser();
+try {
+  prepare();
+  const editor = await openPage(browser, port, join(folder, basename(file)), WINDOW);
+  await editor.begin();
+  const original = readFileSync(file, 'utf8').trimEnd();
+  if (readFileSync(file, 'utf8') !== original) await editor.press('Backspace');  // what is typed begins with a line's end
+  await type(editor, LINES);
+  const text = await editor.savedText();
+  if (text !== original + LINES) throw new Error(`another text than what is wanted: ${JSON.stringify(text)}`);
+  execFileSync(python, ['-c', TO_WEBP, resolve(picture)], { input: JSON.stringify(frames) });
+  await editor.close();
+} finally {
+  await browser.close();
+  rmSync(folder, { recursive: true });
+}

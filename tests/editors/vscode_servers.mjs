@@ -1,0 +1,31 @@
+// The language servers of real VS Code's windows, as Linux sees them: which one is a window's, for a test to kill.
+import { readdirSync, readFileSync } from 'node:fs';
+
+function commandOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';  // it has ended
+  }
+}
+
+function parentOf(pid) {
+  try {
+    return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[1]);
+  } catch {
+    return 0;
+  }
+}
+
+function isBelow(pid, wanted) {
+  for (; pid > 1; pid = parentOf(pid)) if (commandOf(pid).includes(wanted)) return true;
+  return false;
+}
+
+/** Those of all windows of the VS Code that listens on `port`: `{ pid, host }`, the process and its window's extension host. */
+export function servers(port) {
+  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number)
+    .filter(pid => /tinycopilot[-_]server/.test(commandOf(pid)))
+    .map(pid => ({ pid, host: parentOf(pid) }))
+    .filter(({ host }) => commandOf(host).includes('--type=extensionHost') && isBelow(host, `127.0.0.1:${port} `));
+}

@@ -1,0 +1,114 @@
+// What happens to the server behind real VS Code: asked by the menu, set, shared, killed, trained. vscode_ghost_text.mjs runs these.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { same } from './vscode_page.mjs';
+import { servers } from './vscode_servers.mjs';
+
+/** Types the last character again, so that it is asked again. */
+async function again({ editor }) {
+  await editor.press('Backspace');
+  await editor.type('i');
+}
+
+/** Whether nothing is shown a second after a key. */
+async function isSilent(example) {
+  await again(example);
+  await example.editor.page.waitForTimeout(1000);
+  return await example.editor.ghostText() === '';
+}
+
+export const SERVING = {
+  async menu(example) {
+    const { editor } = example;
+    const rows = editor.page.locator('.quick-input-list .monaco-list-row');
+    await editor.item.first().click();
+    await editor.until('the menu', 10, async () => await rows.count() > 5);
+    const title = await editor.page.locator('.quick-input-title').textContent();
+    const labels = (await rows.allTextContents()).join('\n');
+    await example.menuPicture();
+    await editor.press('Escape');
+    same('its title', title, 'tinycopilot: ready');
+    for (const label of ['Pause suggestions', 'No suggestions in python', 'Statistics', 'Train on this workspace']) {
+      if (!labels.includes(label)) throw new Error(`"${label}" is missing in\n${labels}`);
+    }
+    if (labels.includes('Resume')) throw new Error('it offers to resume what is not paused');
+    return 'a click on the status bar opens it';
+  },
+
+  async pause(example) {
+    const { editor } = example;
+    await example.suggested('pause');
+    await editor.command('tinycopilot: Pause suggestions');
+    await editor.state('off');
+    await editor.noGhostText('it is paused');
+    await again(example);
+    await editor.noGhostText('it is paused, and typed on');
+    await editor.command('tinycopilot: Resume suggestions');
+    await editor.state('ready');
+    await again(example);
+    return `silent when paused; resumed: ${JSON.stringify(await editor.settledGhostText())}`;
+  },
+
+  async settings(example) {
+    const { editor } = example;
+    await example.suggested('settings');
+    const server = example.server().pid;
+    const file = join(dirname(editor.file), '.vscode', 'settings.json');
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, '{ "tinycopilot.inline": false }');
+    await editor.until('silence', 30, () => isSilent(example));
+    writeFileSync(file, '{ "tinycopilot.serverCommand": ["/bin/false"] }');  // only the user's own counts
+    await editor.until('suggestions again', 30, async () => !await isSilent(example));
+    same('the server', example.server().pid, server);
+    return 'tinycopilot.inline off in the workspace: silent; on: not; the server stays, whichever the workspace names';
+  },
+
+  async windows(example) {
+    const { editor, port } = example;
+    const mine = example.server().pid;
+    const n = servers(port).length;
+    const second = await example.window('second.py');
+    try {
+      await second.begin();
+      await second.type(example.lastKeys);
+      await second.settledGhostText();
+      await editor.page.bringToFront();
+      await example.suggested('first');
+    } finally {
+      await second.close();
+    }
+    await editor.until('the end of its server', 30, () => servers(port).length === n);
+    await editor.page.bringToFront();
+    const ghost = await example.suggested('alone');
+    same('the server', example.server().pid, mine);
+    return `two on one folder, each with its server; the other one closed, still ${JSON.stringify(ghost)}`;
+  },
+
+  async killed(example) {
+    const { editor } = example;
+    await example.suggested('killed');
+    const before = example.server().pid;
+    await editor.saying(['tinycopilot', 'tinycopilot: ready'], () => process.kill(before, 'SIGKILL'));
+    if (example.server().pid === before) throw new Error('the same server runs');
+    await again(example);
+    return `the server killed: another one comes, and suggests ${JSON.stringify(await editor.settledGhostText())}`;
+  },
+
+  async killedOften(example) {
+    const { editor } = example;
+    let n = 0;
+    let last;
+    await editor.saying(['tinycopilot: error'], () => editor.until('an end of that', 60, async () => {
+      const server = example.server();
+      if (server && server.pid !== last) {
+        process.kill(last = server.pid, 'SIGKILL');
+        n++;
+      }
+      return (await editor.item.first().textContent()).includes('error');
+    }));
+    await editor.message('The server has stopped five times in three minutes.');
+    same('a server that runs', example.server(), undefined);
+    await editor.saying(['tinycopilot', 'tinycopilot: ready'], () => editor.command('tinycopilot: Restart the server'));
+    return `killed ${n} times more: it stays away, says so, and comes when it is told to`;
+  },
+};

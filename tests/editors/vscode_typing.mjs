@@ -1,0 +1,190 @@
+// What a person does with ghost text in real VS Code, check by check; vscode_ghost_text.mjs runs them.
+import { same } from './vscode_page.mjs';
+
+/** Something to repeat: where it is written again, several lines are suggested. */
+const PROGRAM = `"""Say a path."""
+import argparse
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=Path, help="a day and a temperature on each line")
+    args = parser.parse_args()
+    print(args.path)
+
+
+def other() -> None:
+`;
+
+/** Accepts what is shown, and holds that the text has then grown by exactly that, at the cursor; returns the text before. */
+async function accept(example, ghost, lineEnd = '\n') {
+  const { editor, line } = example;
+  const before = await editor.savedText();
+  await editor.press('Tab');
+  await editor.changed('accepting with Tab');
+  const after = await editor.savedText();
+  const at = before.lastIndexOf(line.trim().slice(-4)) + 4;
+  same('the text after Tab', after, before.slice(0, at) + ghost.replaceAll('\n', lineEnd) + before.slice(at));
+  return before;
+}
+
+/** Opens PROGRAM with a line begun, the cursor at its `¦`, types `keys`, and says what is suggested. */
+async function repeated({ editor }, name, begun, keys, program = PROGRAM) {
+  await editor.open(`${name}.py`, program + begun);
+  await editor.type(keys);
+  return editor.settledGhostText();
+}
+
+async function tabbed(editor) {
+  await editor.press('Tab');
+  await editor.changed('accepting with Tab');
+  return editor.savedText();
+}
+
+export const TYPING = {
+  async tab(example) {
+    const ghost = await example.suggested('tab');
+    await example.picture();
+    await accept(example, ghost);
+    return `shown and accepted: ${JSON.stringify(ghost)}`;
+  },
+
+  async undo(example) {
+    const { editor } = example;
+    const before = await accept(example, await example.suggested('undo'));
+    await editor.press('Control+z');
+    await editor.changed('undoing');
+    same('the text after one undo', await editor.savedText(), before);
+    return 'one step takes back what was accepted';
+  },
+
+  async word(example) {
+    const { editor } = example;
+    const ghost = await example.suggested('word');
+    const before = await editor.savedText();
+    await editor.press('Control+ArrowRight');
+    await editor.changed('accepting a word');
+    const rest = await editor.settledGhostText();
+    const after = await editor.savedText();
+    const taken = ghost.slice(0, ghost.length - rest.length);
+    if (!taken || taken + rest !== ghost) throw new Error(`of ${JSON.stringify(ghost)} is left ${JSON.stringify(rest)}`);
+    same('how much the text has grown', after.length - before.length, taken.length);
+    return `of ${JSON.stringify(ghost)}, ${JSON.stringify(taken)} was taken, and ${JSON.stringify(rest)} stays`;
+  },
+
+  async line(example) {
+    const { editor } = example;
+    const ghost = await repeated(example, 'line', '    par', 'ser = arg');
+    const [first, ...others] = ghost.split('\n');
+    if (others.length === 0) throw new Error(`not several lines: ${JSON.stringify(ghost)}`);
+    const before = await editor.savedText();
+    await editor.press('Control+Alt+l');  // start_code_server.sh has bound it
+    await editor.changed('accepting a line');
+    const rest = await editor.settledGhostText();
+    same('the text then', (await editor.savedText()).trimEnd(), before + first);
+    if (!others[0].trim().startsWith(rest.split('\n')[0].trim())) throw new Error(`of ${JSON.stringify(ghost)} is left ${JSON.stringify(rest)}`);
+    return `of ${1 + others.length} lines, the first was taken, and ${JSON.stringify(rest)} stays`;
+  },
+
+  async alternatives(example) {
+    const { editor } = example;
+    await repeated(example, 'alternatives', '    parser = ', 'argp');
+    await editor.command('Trigger Inline Suggestion');
+    const first = await editor.settledGhostText();
+    const shown = key => editor.press(key).then(() => editor.settledGhostText());
+    const other = await shown('Alt+]');
+    if (other === first) throw new Error(`Alt+] shows the same: ${JSON.stringify(first)}`);
+    same('back with Alt+[', await shown('Alt+['), first);
+    return `${JSON.stringify(first)}, or ${JSON.stringify(other)}, and back`;
+  },
+
+  async through(example) {
+    const { editor } = example;
+    const ghost = await example.suggested('through');
+    for (let n = 1; n < Math.min(4, ghost.length); n++) {
+      await editor.type(ghost[n - 1]);
+      await editor.until(`${JSON.stringify(ghost.slice(n))} after ${n} of its characters`, 5, async () => await editor.ghostText() === ghost.slice(n));
+    }
+    return `what is typed through stays: ${JSON.stringify(ghost)}`;
+  },
+
+  async escape(example) {
+    const { editor } = example;
+    await example.suggested('escape');
+    const before = await editor.savedText();
+    await editor.press('Escape');
+    await editor.noGhostText('Esc was pressed');
+    same('the text after Esc', await editor.savedText(), before);
+    return 'Esc dismisses it, and changes nothing';
+  },
+
+  async crlf(example) {
+    const { editor } = example;
+    await accept(example, await example.suggested('crlf', { text: text => text.replaceAll('\n', '\r\n') }), '\r\n');
+    const text = await editor.savedText();
+    if (/[^\r]\n/.test(text) || !text.includes('\r\n')) throw new Error(`line ends are not all CRLF: ${JSON.stringify(text)}`);
+    return 'line ends stay CRLF';
+  },
+
+  async emoji(example) {
+    const two = '_ = "\u{1f321}\u{1f600}"; ';
+    const ghost = await example.suggested('emoji', { line: line => line.replace(/^( *)/, `$1${two}`) });
+    await accept(example, ghost);
+    return `behind two emoji in the line, ${JSON.stringify(ghost)} goes where it was shown`;
+  },
+
+  async indentation(example) {
+    const program = PROGRAM.replaceAll('    ', '\t');
+    await repeated(example, 'indentation', '\tpar', 'ser = argp', program);
+    const text = await tabbed(example.editor);
+    const added = text.slice(program.length);
+    same('how the line goes on', added.split('\n')[0], '\tparser = argparse.ArgumentParser(description=__doc__)');
+    if (/^ | {2}|\t\t/m.test(added)) throw new Error(`tabs are not kept: ${JSON.stringify(added)}`);
+    return `tabs stay tabs: ${JSON.stringify(added)}`;
+  },
+
+  async bracket(example) {
+    await repeated(example, 'bracket', '    parser = argparse.ArgumentParser', '(');  // VS Code closes it
+    same('the text', await tabbed(example.editor), `${PROGRAM}    parser = argparse.ArgumentParser(description=__doc__)`);
+    return 'a bracket that the editor has closed is not closed again';
+  },
+
+  async middle(example) {
+    await repeated(example, 'middle', '    print(args.p¦)\n    return\n', 'a');
+    same('the text', await tabbed(example.editor), `${PROGRAM}    print(args.path)\n    return\n`);
+    return 'in the middle of a line, before what stands behind the cursor';
+  },
+
+  async secret(example) {
+    // start_code_server.sh has a .env taken for Python: only its name makes it a secret.
+    const { editor } = example;
+    const typed = await example.typed('secret', { file: '.env' });
+    await editor.noGhostText('a .env is open');
+    const text = await editor.savedText();
+    if (!text.includes(typed)) throw new Error(`it was not typed there: ${JSON.stringify(text)}`);
+    return 'silent in a .env';
+  },
+
+  async readonly(example) {
+    const { editor } = example;
+    await editor.open('readonly.py', `${PROGRAM}    parser = arg`);
+    await editor.command('File: Set Active Editor Read-only in Session');
+    await editor.type('p');
+    await editor.noGhostText('it may only be read');
+    await editor.press('Tab');
+    same('tabs with changes', await editor.page.locator('.tab.active.dirty').count(), 0);
+    same('messages', await editor.page.locator('.notification-list-item').count(), 0);
+    return 'where nothing can be typed, nothing is suggested or said';
+  },
+
+  async large(example) {
+    const { editor } = example;
+    const line = '    the_sum_of_all = the_sum_of_all + what_is_added_to_it\n';
+    const much = `def add():\n${line.repeat(5_000_000 / line.length)}`;
+    const inLarge = await repeated(example, 'large', '    parser = ', 'argp', much + PROGRAM);
+    same('its length', (await editor.savedText()).length, (`${much}${PROGRAM}    parser = argp`).length);
+    const inAnother = await example.suggested('after_large');
+    return `in 5 MB: ${JSON.stringify(inLarge)}, and in another file then: ${JSON.stringify(inAnother)}`;
+  },
+};
