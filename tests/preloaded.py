@@ -23,7 +23,7 @@ MAX_BYTES = 1_000_000
 
 @contextlib.contextmanager
 def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Meanwhile these modules are there. Gives the beginning of a command: `python` itself where nothing can be forked."""
+    """Meanwhile these modules are there. Gives how a command begins: with `python` itself where nothing is forked."""
     if not hasattr(os, "pidfd_open"):  # not Linux
         yield [sys.executable]
         return

@@ -1,6 +1,7 @@
 """The real server, over real stdio, driven by pytest-lsp's client, which checks messages against the specification."""
 
 import dataclasses
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,10 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         configuration: Any = NOT_ABLE,
         shows_progress: bool = False,
         program: Sequence[str] = ("-m", "tinycopilot_server"),
+        imports: bool = False,
     ) -> Editor:
-        client = await ClientServerConfig([*python, *program]).start()
+        """`imports`: whether it is to import everything itself, and so needs a while to be ready."""
+        client = await ClientServerConfig([*([sys.executable] if imports else python), *program]).start()
         assert isinstance(client, LanguageClient)
         editor = Editor(client)
         client.feature("tinycopilot/status")(lambda params: editor.statuses.append(params))

@@ -167,7 +167,6 @@ main()
 """
 
 
-@pytest.mark.timeout(30)
 async def test_a_cancelled_request_is_answered_before_the_busy_generation_ends(start: Start) -> None:
     """100,000 characters would take minutes. The answer to the last request shows that the engine is free again."""
     editor = await start(settings=BUSY, program=("-c", BOLD))
@@ -182,7 +181,6 @@ async def test_a_cancelled_request_is_answered_before_the_busy_generation_ends(s
     assert await editor.ghost(0, 0) == ""  # before a word: silence, but only once the thread is free
 
 
-@pytest.mark.timeout(30)
 async def test_a_newer_request_ends_an_older_one_and_both_are_answered(start: Start) -> None:
     editor = await start(settings=BUSY, program=("-c", BOLD))
     editor.open("x = [")

@@ -142,7 +142,6 @@ async def test_in_comments_and_strings_only_if_it_is_wanted(start: Start, option
     assert await completed() == {"code", "comment"}
 
 
-@pytest.mark.timeout(30)
 async def test_a_debounced_question_waits_unless_there_is_a_newer_one(start: Start, options: dict[str, Any]) -> None:
     """Nobody waits for the ten seconds here: what is answered is superseded, or asked for."""
     editor = await start(options=options | {"debounceMs": 10_000})
