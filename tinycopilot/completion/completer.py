@@ -11,7 +11,6 @@ from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
 from tinycopilot.completion.tidy import has_room, tidied
-from tinycopilot.completion.where_in_code import where_in_code
 from tinycopilot.completion.workspace import Workspace
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -178,7 +177,7 @@ class Completer:
 
     def _taken(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
         """What is shown of that."""
-        suggestion = take(decoded, self.settings, lambda: where_in_code(place.before) == "code")
+        suggestion = take(decoded, self.settings, place.before)
         if suggestion is None:
             return None
         text = tidied(suggestion.text, place.before, place.after)

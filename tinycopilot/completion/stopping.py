@@ -1,8 +1,10 @@
 """Where a suggestion ends, and when to stay silent: it must be worth more than it costs to read."""
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from tinycopilot.completion.where_in_code import where_in_code
@@ -18,6 +20,10 @@ CONFIDENCE_SPAN: Final = 2.5
 SURE: Final = 0.5
 """A suggestion of several lines must be at least so likely, for there is more to read, and it pushes the text down."""
 QUOTES: Final = ("'", '"')
+N_LINES_ABOVE: Final = 3
+"""A line that stands among so many above it is decoded again by mistake: nine times in ten it is not meant."""
+LOOK_BACK_CHARS: Final = 2_000
+"""They are looked for in so many characters."""
 WAITING_KEYS: Final = 0.3
 """Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
 
@@ -58,9 +64,7 @@ class Suggestion:
     """The product of its characters' probabilities as decoded; what was cut off or typed since only adds to it."""
 
 
-def take(
-    decoded: Iterable[tuple[str, float]], settings: CompleterSettings, in_code: Callable[[], bool] = lambda: True
-) -> Suggestion | None:
+def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings, before: str = "") -> Suggestion | None:
     """Of `decoded`, (character, log-probability) pairs, the beginning that is worth most; None to stay silent.
 
     With probability p all n characters are what comes next: then one key stands for n. Else the suggestion is in the
@@ -69,15 +73,15 @@ def take(
         p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (how many characters are passed, on average, beyond the first)
 
     which makes few long suggestions of many scraps, and is silent where nothing is worth more than nothing. It ends
-    with a word or a sign, and, where the cursor is `in_code` (asked only where it matters), in no string that it has
-    opened. Indentation, which editors write, is worth nothing.
+    well after `before`, as Ending has it. Indentation, which editors write, is worth nothing.
     """
+    ending = Ending(before)
     best, most_keys = None, 0.0
     text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
     n_passed = 0.0  # the sum of p over all beginnings: how many characters are passed until it is wrong or accepted
     for character, log_prob in decoded:
         keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
-        if keys > most_keys and ends_well(text, character, in_code) and is_worth_showing(text):
+        if keys > most_keys and is_worth_showing(text) and ending.is_good(text, character):
             best, most_keys = Suggestion(text, p), keys
         n_lines += character == "\n"
         if n_lines > settings.max_lines or len(text) == settings.max_chars:
@@ -97,15 +101,32 @@ def is_worth_showing(text: str) -> bool:
     return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
 
 
-def ends_well(text: str, following: str, in_code: Callable[[], bool]) -> bool:
-    """Whether `text` does not end in a blank, nor in the middle of a word or of quotes that `following` goes on with.
+class Ending:
+    """Where a suggestion that follows upon `before` may end."""
 
-    Nor, if it begins `in_code`, in a string.
-    """
-    last = text[-1:]
-    goes_on = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
-    breaks_off = last.isspace() or goes_on
-    return not (breaks_off or (where_in_code(text) == "string" and in_code()))
+    def __init__(self, before: str) -> None:
+        self._before = before
+        *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
+        self._above = [words for line in lines if (words := _words(line))][-N_LINES_ABOVE:]
+
+    def is_good(self, text: str, following: str) -> bool:
+        """Not in a blank, nor in the middle of a word or of quotes that `following` goes on with.
+
+        Nor where the line is one of those right above it again, nor in a string that it has opened in code.
+        """
+        last = text[-1:]
+        goes_on = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
+        says_again = _words(self._begun + text) in self._above
+        return not (last.isspace() or goes_on or says_again or (where_in_code(text) == "string" and self._in_code))
+
+    @cached_property
+    def _in_code(self) -> bool:
+        return where_in_code(self._before) == "code"
+
+
+def _words(line: str) -> str:
+    """A line without indentation, and without the signs at its end."""
+    return re.sub(r"\W+$", "", line.strip())
 
 
 def _is_indentation(text: str) -> bool:

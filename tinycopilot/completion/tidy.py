@@ -1,13 +1,9 @@
-"""What is cut from a suggestion before it is shown: what stands around it already, and what is indented otherwise."""
+"""What is cut from a suggestion before it is shown: what follows already, and what is indented otherwise."""
 
 import re
 
 CLOSERS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "'\""
-N_LINES_ABOVE = 3
-"""A line that stands among so many above it is suggested again by mistake: one time in ten it is meant."""
-LOOK_BACK_CHARS = 2_000
-"""They are looked for in so many characters."""
 
 
 def has_room(after: str) -> bool:
@@ -17,11 +13,8 @@ def has_room(after: str) -> bool:
 
 
 def tidied(text: str, before: str, after: str) -> str:
-    """`text` as far as it says something that stands neither after the cursor nor in the lines right above it.
-
-    And as far as it is indented as what stands before.
-    """
-    text = _without_lines(_without_closer(text, after), before, after)
+    """`text` as far as it says something that does not stand after the cursor yet, indented as what stands before."""
+    text = _without_next_line(_without_closer(text, after), before, after)
     return _without_other_indentation(text, before).rstrip()
 
 
@@ -45,18 +38,17 @@ def _without_closer(text: str, after: str) -> str:
     return text
 
 
-def _without_lines(text: str, before: str, after: str) -> str:
-    """Cut before a line that is the next line of the file already, or was one of the last."""
+def _without_next_line(text: str, before: str, after: str) -> str:
+    """Cut before a line that is the next line of the file already."""
     following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
-    *above, begun = before[-LOOK_BACK_CHARS:].split("\n")  # the part of the first line that is written already
-    above = [line.strip() for line in above if line.strip()]
+    if following is None:
+        return text
     lines = text.split("\n")
+    begun = before[before.rfind("\n") + 1 :]  # the part of the first line that is written already
     for i, line in enumerate(lines):
-        whole = (begun + line if i == 0 else line).strip()
-        says_again = whole in above[-N_LINES_ABOVE:] and re.search(r"\w", whole)
-        if whole == following or says_again:
+        whole = begun + line if i == 0 else line
+        if whole.strip() == following:
             return "\n".join(lines[:i])
-        above += [whole] if whole else []
     return text
 
 

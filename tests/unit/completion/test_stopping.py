@@ -50,9 +50,24 @@ def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected:
 
 def test_in_a_string_it_may_end_in_a_string() -> None:
     for text in ("usage: ", "a'", "doesn't"):
-        suggestion = take(certain(text + " more"), CompleterSettings(max_chars=len(text)), lambda: False)
+        suggestion = take(certain(text + " more"), CompleterSettings(max_chars=len(text)), 'x = "')
         assert suggestion is not None
         assert suggestion.text == text.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("before", "decoded", "expected"),
+    [
+        ("f(\n    width=80,\n    space=indent,\n    sp", "ace=indent,\n", "ace="),  # not the line above, again
+        ("f(a)\nx\n\n)\n\ny\nf(", "a)\n", None),  # one of the last three that say anything
+        ("f(a)\nx\ny\nz\nf(", "a)\n", "a)"),
+        ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),\n    f(b),"),
+        ("        )\n    )\n", "))\n", "))"),  # brackets close again and again
+    ],
+)
+def test_no_line_is_said_again(before: str, decoded: str, expected: str | None) -> None:
+    suggestion = take(certain(decoded), CompleterSettings(eagerness=1), before)
+    assert (suggestion.text if suggestion else None) == expected
 
 
 def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
@@ -95,12 +110,6 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
         ("turn x", "    re", "\n\n    return x\n", ""),
         ("a\nreturn x", "", "\nreturn x\n", "a"),
         ("a = 1", "", "\nb = 2\n", "a = 1"),
-        ("ace=indent,", "f(\n    width=80,\n    space=indent,\n    sp", "\n)", ""),  # the line above, again
-        ("a, b)", "f(a)\nx\n\n\ny\nf(", "", "a, b)"),
-        ("a)", "f(a)\nx\n\n\ny\nf(", "", ""),  # one of the last three that say anything
-        ("a)", "f(a)\nx\ny\nz\nf(", "", "a)"),
-        ("),\n    f(b),\n    f(b),", "f(a\n", "", "),\n    f(b),"),
-        (")", "f(\n    g(\n    )\n", "", ")"),  # brackets close again and again
     ],
 )
 def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
