@@ -145,7 +145,8 @@ def middle_of_a_line(user: User) -> None:
 @check
 def next_and_previous(user: User) -> None:
     endings = ("warmest", "coldest", "average", "nearest")
-    text = "".join(f"print(weather.{ending}_day)\n" for ending in endings for _ in range(2))
+    apart = "one = 1\ntwo = 2\nthree = 3\n"  # what stands right above is not suggested
+    text = "".join(f"print(weather.{ending}_day)\n{apart}" for ending in endings * 2)
     user.begin(text + "print(wea", "ther.")
     first, seen = user.editor.ghost_text(), []
     user.press("M-]")
