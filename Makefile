@@ -28,8 +28,9 @@ help:
 demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
+# The editors are installed meanwhile, where they can be, and typed into afterwards.
 test: .venv/made-for-tests test-vscode
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # A million messages of a legal editor, a hundred thousand that make no sense, two hundred kills. For less, name it.
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200

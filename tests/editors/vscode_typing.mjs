@@ -151,8 +151,9 @@ export const TYPING = {
   },
 
   async middle(example) {
-    await repeated(example, 'middle', '    print(args.p¦)\n    return\n', 'a');
-    same('the text', await tabbed(example.editor), `${PROGRAM}    print(args.path)\n    return\n`);
+    const apart = '    a = 1\n    b = 2\n';  // what stands right above is not suggested again
+    await repeated(example, 'middle', `${apart}    print(args.p¦)\n    return\n`, 'a');
+    same('the text', await tabbed(example.editor), `${PROGRAM}${apart}    print(args.path)\n    return\n`);
     return 'in the middle of a line, before what stands behind the cursor';
   },
 
