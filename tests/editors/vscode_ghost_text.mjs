@@ -3,11 +3,11 @@
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
 // VS Code (code-server) listens on PORT. The checks, of vscode_typing.mjs and vscode_serving.mjs, share a window, for
-// to open one takes seconds, and vscode_training.mjs has another meanwhile. Each check has files of its own, most a copy of FILE, a short Python file, that ends with
-// TEXT_TO_TYPE, of which the last KEYS are typed; more than a word must be suggested there. The server learns from what
-// is typed, as it does under a person's hands. Each check says in a line that it holds, or why not; the picture
-// SCREENSHOT.png.CHECK.png then shows where, and the next one has a new window. It exits with 1 if any fails.
-// `--only NAME,NAME` runs those alone.
+// to open one takes seconds; vscode_training.mjs has another meanwhile. Each check has files of its own, most a copy of
+// FILE, a short Python file, that ends with TEXT_TO_TYPE, of which the last KEYS are typed; more than a word must be
+// suggested there. The server learns from what is typed, as it does under a person's hands. Each check says in a line
+// that it holds, or why not; the picture SCREENSHOT.png.CHECK.png then shows where, and the next one has a new window.
+// It exits with 1 if any fails. `--only NAME,NAME` runs those alone.
 // From a fresh clone, at its root, with the server installed in the environment whose bin/ is on the PATH:
 //
 //   tests/editors/install_editors.sh /tmp/editors
