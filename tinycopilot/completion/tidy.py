@@ -13,8 +13,13 @@ def has_room(after: str) -> bool:
 
 
 def tidied(text: str, before: str, after: str) -> str:
-    """`text` as far as it says something that does not stand after the cursor yet, indented as what stands before."""
+    """`text` as far as it says something that does not stand after the cursor yet, indented as what stands before.
+
+    Where more follows on the cursor's line, it is one line: others would come between brackets.
+    """
     text = _without_next_line(_without_closer(text, after), before, after)
+    if after.split("\n", maxsplit=1)[0].strip():
+        text = text.split("\n", maxsplit=1)[0]
     return _without_other_indentation(text, before).rstrip()
 
 

@@ -106,6 +106,8 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
         ("x, y):", "def f(", "):", "x, y"),
         ("x]", "f(", ")", "x]"),
         ('key"]', 'd["', '"]', "key"),
+        ("x,\n    y", "f(", ")\n", "x,"),  # one line, where more follows on it
+        ("x,\n    y", "f(", "  \n)", "x,\n    y"),
         ("return x", "    ", "\n    return x\n", ""),  # the next line is there already
         ("turn x", "    re", "\n\n    return x\n", ""),
         ("a\nreturn x", "", "\nreturn x\n", "a"),
