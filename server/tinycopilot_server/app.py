@@ -22,7 +22,7 @@ from tinycopilot_server.log import begin as begin_log
 from tinycopilot_server.memory import Memory
 from tinycopilot_server.model import Model
 from tinycopilot_server.open_documents import OpenDocuments
-from tinycopilot_server.protocol import Framed, Protocol
+from tinycopilot_server.protocol import Framed, Heard, Protocol
 from tinycopilot_server.questions import Questions
 from tinycopilot_server.settings import Settings
 from tinycopilot_server.statistics import Statistics
@@ -153,7 +153,7 @@ def serve(*, tcp_port: int | None = None) -> int:
     handlers.register(server)
     commands.register(server)
     if tcp_port is None:
-        server.start_io(cast(BinaryIO, Framed(sys.stdin.buffer)))
+        server.start_io(cast(BinaryIO, Framed(sys.stdin.buffer)), cast(BinaryIO, Heard(sys.stdout.buffer)))
         return server.exit_code
     try:
         server.start_tcp(LOOPBACK, tcp_port)

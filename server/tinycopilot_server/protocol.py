@@ -1,5 +1,6 @@
 """pygls's protocol, but every request is answered, once, whatever it looks like; and a wrong header is survived."""
 
+import contextlib
 import logging
 import re
 from typing import Any, BinaryIO
@@ -131,3 +132,25 @@ class Framed:
     def read(self, n_bytes: int) -> bytes:
         """So many bytes, fewer only where the stream ends."""
         return self._stream.read(n_bytes)
+
+
+class Heard:
+    """A stream as pygls writes it, to a client that may have gone: no error, and the end of its own stream says so."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> None:
+        """All of it, or nothing that anybody would read."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write(data)
+
+    def flush(self) -> None:
+        """The same for what was written before."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.flush()
+
+    def close(self) -> None:
+        """The same at the end."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.close()

@@ -167,6 +167,23 @@ async def test_a_client_that_vanishes_ends_it(begin: Begin, options: dict[str, A
     assert await raw.exit_code() == 1
 
 
+async def test_a_client_that_hears_nothing_any_more_is_no_error(begin: Begin, options: dict[str, Any]) -> None:
+    raw = await begin()
+    await raw.initialize(options)
+    await raw.ready()
+    raw.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+    raw.open("x = [")
+    raw.send({"id": "unheard", "method": "textDocument/inlineCompletion", "params": INLINE})
+    assert raw.process.stdin
+    await raw.process.stdin.drain()
+    raw.process.stdin.close()
+    assert raw.process.stderr
+    said, code = await asyncio.gather(raw.process.stderr.read(), raw.process.wait())
+    assert code == 1
+    assert b"Traceback" not in said
+    assert b"rror" not in said
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 async def test_at_sigterm_what_was_counted_is_kept(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
