@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -64,20 +64,33 @@ def workspace_model(folder: str) -> ModelPaths:
     return _pair(_user_data() / "workspaces" / _digest(real))
 
 
-def _digest(words: str) -> str:
-    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _digest(*words: str) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def user_weights(folder: str, tokenizer_digest: str) -> Path:
     """Where it is kept what was learned in the workspace `folder`, with a model of that tokenizer."""
-    name = _digest(f"{folder}\0{tokenizer_digest}")
-    return _user_data() / "weights" / f"{name}.json"
+    return _weights_folder() / f"{_digest(folder)}.{_digest(tokenizer_digest)}.json"
 
 
 def user_memory(folders: Sequence[str], tokenizer_digest: str) -> Path:
     """Where it is kept, in the cache folder, what was indexed in a workspace of these folders, in that alphabet."""
-    name = _digest("\0".join((*folders, tokenizer_digest)))
-    return Path(platformdirs.user_cache_dir("tinycopilot", appauthor=False)) / "memory" / f"{name}.memory"
+    return _memory_folder() / f"{_digest(*folders)}.{_digest(tokenizer_digest)}.memory"
+
+
+def kept_of_workspace(folders: Sequence[str]) -> Iterator[Path]:
+    """What is there of both, whatever the tokenizer was; the first folder is the one that is learned of."""
+    yield from _memory_folder().glob(f"{_digest(*folders)}.*")
+    if folders:
+        yield from _weights_folder().glob(f"{_digest(folders[0])}.*")
+
+
+def _weights_folder() -> Path:
+    return _user_data() / "weights"
+
+
+def _memory_folder() -> Path:
+    return Path(platformdirs.user_cache_dir("tinycopilot", appauthor=False)) / "memory"
 
 
 def user_log() -> Path:

@@ -109,10 +109,10 @@ class Memory:
         """In the indexer's thread."""
         if self._thread.is_ready:
             self._thread.tell_and_wait(_forget)
-        if self.indexer.kept is not None:
-            self.indexer.kept.forget()
-            self.indexer.kept = None
+        self.indexer.kept = None
         self._thread.run(self.learned.forget).result()
+        for path in places.kept_of_workspace(self.indexer.folders.roots):  # with other models, too
+            path.unlink(missing_ok=True)
         log.info("the workspace is forgotten")
 
     def close(self) -> None:

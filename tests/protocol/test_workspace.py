@@ -381,6 +381,10 @@ async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path,
     own.model.write_text("of this workspace")
     weights.parent.mkdir(parents=True)
     weights.write_text("learned here")
+    others = [places.user_weights(str(folder), "another"), places.user_memory([str(folder)], "another")]
+    elsewhere = [places.user_weights("/elsewhere", digest), places.user_memory([str(folder), "/elsewhere"], digest)]
+    for path in (*others, *elsewhere):
+        path.write_text("with another model, or of another workspace")
     assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}
     await session.forgets()
     session.say("package/animals.py")
@@ -393,7 +397,8 @@ async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path,
         assert not await session.knows()
         assert not await session.knows(OTHER)
         await asyncio.sleep(0.02)
-    assert not any(path.exists() for path in (weights, memory, own.model.parent))
+    assert not any(path.exists() for path in (weights, memory, own.model.parent, *others))
+    assert all(path.exists() for path in elsewhere)
 
 
 async def _until_there(folder: Path) -> AsyncIterator[Path]:

@@ -132,12 +132,13 @@ async def test_half_a_pair_is_not_taken(
 
 
 async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgotten(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(places, "user_weights", lambda _folder, _digest: tmp_path / "weights")
-    monkeypatch.setattr(places, "user_memory", lambda _folders, _digest: tmp_path / "memory")
-    for name in ("weights", "memory"):
-        (tmp_path / name).write_bytes(b"")
+    digest = SimpleTokenizer(ALPHABET).digest
+    kept = [places.user_weights(str(tmp_path), digest), places.user_memory([str(tmp_path)], digest)]
+    for path in kept:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
     loading = Loading()
     loading.memory.indexer.folders.set_roots([tmp_path.as_uri()])
     under_way = asyncio.ensure_future(load(loading.thread, loading.memory, settings, str(tmp_path), is_first=True))
@@ -147,8 +148,7 @@ async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgot
     loading.memory.hold("b.py", "mnop()")
     await says(loading)
     assert not loading.knows("b.py")
-    assert not (tmp_path / "weights").exists()
-    assert not (tmp_path / "memory").exists()
+    assert not any(path.exists() for path in kept)
     loading.close()
 
 
