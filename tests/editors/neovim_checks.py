@@ -31,6 +31,10 @@ def main() -> int:
     parser.add_argument("--only", default="", help="the checks whose names contain this")
     parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
     arguments = parser.parse_args()
+    all_checks = neovim_typing.CHECKS + neovim_at_work.CHECKS  # the later ones look at what the first have counted
+    checks = [one for one in all_checks if arguments.only in one.__name__]
+    if not checks:
+        parser.error(f"no check's name contains {arguments.only}")
     folder = Path(tempfile.mkdtemp(prefix="ghost"))  # a short path: sockets lie in it
     project = folder / "project"
     project.mkdir()
@@ -42,8 +46,7 @@ def main() -> int:
         editor = Editor(folder, found(arguments.nvim), project / "start.py", [found(program), *options])
         editor.wait_until_ready()
         user = User(editor, project)
-        checks = neovim_typing.CHECKS + neovim_at_work.CHECKS  # the later ones look at what the first have counted
-        for one in (one for one in checks if arguments.only in one.__name__):
+        for one in checks:
             since = time.monotonic()
             editor.watch(60)
             try:

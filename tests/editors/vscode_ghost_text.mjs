@@ -29,6 +29,8 @@ import { TYPING } from './vscode_typing.mjs';
 const { values: { only }, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
 const [port, fileArgument, textToType, screenshot, menuScreenshot] = positionals;
 if (!screenshot) throw new Error('usage: vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png] [--only CHECK,CHECK]');
+const unknown = only?.split(',').filter(name => !(name in { ...TYPING, ...SERVING, ...TRAINING }));
+if (unknown?.length) throw new Error(`there is no check ${unknown}`);
 const KEYS = 12;
 const original = readFileSync(fileArgument, 'utf8');
 
