@@ -57,6 +57,10 @@ class Editor {
     await this.until(`${name} in the editor`, 10, async () =>
       (await this.page.locator('.tab.active').allTextContents()).some(label => label.includes(basename(name))));
     await this.until(`the cursor in ${name}`, 10, () => this.page.evaluate(() => document.activeElement?.closest('.monaco-editor')));
+    // The tab comes first, and the text, if it is long, later: until then keys go to the file before.
+    const place = this.page.locator('[id="status.editor.selection"]');
+    await this.until(`the cursor on line ${before.length}`, 30, async () =>
+      await place.count() > 0 && (await place.first().textContent()).startsWith(`Ln ${before.length},`));
   }
 
   /** Asks until the answer is truthy, for at most `seconds`. */
