@@ -29,4 +29,5 @@ if [ -n "$installing" ] && ! wait "$installing" || [ -z "$installing" ]; then
   echo "The editors were not installed ($(tail -n 1 "$log"))."
   compgen -G "$editors/*/run" > /dev/null || { echo "SKIPPED the tests of editors (make editors, make test-editors)"; exit 0; }
 fi
-SECOND_TRY=yes exec "$here/run_all.sh" "$editors" "$server"  # one failure in ten rounds is to be seen, and to stop nobody
+# A failure in ten rounds is to be seen, and to stop nobody.
+SECOND_TRY=yes exec "$here/run_all.sh" "$editors" "$server"

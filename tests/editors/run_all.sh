@@ -1,7 +1,8 @@
 #!/bin/bash
 # run_all.sh EDITORS_DIR SERVER_COMMAND...: every test of an editor that install_editors.sh has put into EDITORS_DIR.
 #
-# With SECOND_TRY set, what fails is tried once more, and said. An editor that is not there is skipped, and named. It exits with 1 if a test fails, or if no editor is there.
+# An editor that is not there is skipped, and named. With SECOND_TRY set, what fails is tried once more, and that is said.
+# It exits with 1 if a test fails, or if no editor is there.
 set -uo pipefail
 
 editors=$(realpath -m "${1:?EDITORS_DIR}")
