@@ -37,8 +37,6 @@ class Document:
         self.language = language
         self.seen_version: int | None = None
         """Which version the memory was shown while another document was at hand."""
-        self.may_be_held = True
-        """Whether the memory may hold it; if not, it has been dropped there."""
         self._encoding = encoding
         self._lines = split_lines(text)
         self._is_secret_place = is_secret_place(Path(name))

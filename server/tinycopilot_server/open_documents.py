@@ -68,11 +68,10 @@ class OpenDocuments(dict[str, Document]):
 
     def name_to_hold(self, document: Document, text: str) -> str | None:
         """Under which name the memory may hold it as it is now; if it must not, None, and it is dropped there."""
-        may_be_held = self.wants(document) and not document.is_secret(text) and not document.why_not_held(text)
-        if document.may_be_held and not may_be_held:
+        if not self.wants(document) or document.is_secret(text) or document.why_not_held(text):
             self._server.memory.drop(document.name)
-        document.may_be_held = may_be_held
-        return document.name if may_be_held else None
+            return None
+        return document.name
 
     def choose(self, excluded: Patterns) -> None:
         """Others are to be completed and held from now on: drop, hold and read what that changes."""
