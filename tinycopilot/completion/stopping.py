@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from tinycopilot.completion.where_in_code import where_in_code
@@ -107,7 +108,7 @@ class Ending:
     def __init__(self, before: str) -> None:
         self._before = before
         *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
-        self._above = [words for line in lines if (words := _words(line))][-N_LINES_ABOVE:]
+        self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
 
     def is_good(self, text: str, following: str) -> bool:
         """Not in a blank, nor in the middle of a word or of quotes that `following` goes on with.
