@@ -72,9 +72,9 @@ class TextsHeld(WorkspaceMemory):
         """Keep it."""
         self.texts[name] = "".join(document)
 
-    def drop(self, name: str) -> None:
-        """Keep it no longer."""
-        self.texts.pop(name, None)
+    def drop(self, name: str) -> bool:
+        """Keep it no longer; whether it was kept."""
+        return self.texts.pop(name, None) is not None
 
     def settle(self) -> None:
         """There is nothing to sort."""

@@ -17,6 +17,7 @@ from pygls.protocol import default_converter
 from tinycopilot import UserError, __version__, places
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.debounce import Debounce
+from tinycopilot_server.folders import Folders
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.log import begin as begin_log
 from tinycopilot_server.memory import Memory
@@ -54,8 +55,9 @@ class TinyCopilotServer(LanguageServer):
         )
         self.documents = OpenDocuments(self)
         self.completer_thread = CompleterThread()
-        self.indexer = Indexer(self.completer_thread.ask_memory, self.documents.is_open)
-        self.memory = Memory(self.completer_thread, self.indexer, self.documents.opened.__contains__)
+        self.folders = Folders()
+        indexer = Indexer(self.completer_thread.ask_memory, self.folders, self.documents.is_open)
+        self.memory = Memory(self.completer_thread, indexer, self.documents.opened.__contains__)
         self.questions = Questions(self.completer_thread, self.memory)
         self.model = Model(self)
         self.training = Training(self)
@@ -102,7 +104,7 @@ class TinyCopilotServer(LanguageServer):
     def update_folders(self) -> None:
         """Take the workspace's folders as the client has them now."""
         uris = [folder.uri for folder in self.workspace.folders.values()] or [self.workspace.root_uri or ""]
-        self.indexer.folders.set_roots(uris)
+        self.folders.set_roots(uris)
         self.memory.change_folders()
 
     def count_what_is_due(self) -> None:

@@ -77,7 +77,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
 
 def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     """Delete what was indexed, learned and trained here, and remember nothing until the server is started again."""
-    folders = server.indexer.folders
+    folders = server.folders
     server.training.cancel()
     server.memory.forget_workspace()
     if folders.main is not None:

@@ -65,9 +65,9 @@ class Closed(Exception):  # noqa: N818 (it is no error)
 class Indexer:
     """Looks through the folders when it is told to; what it finds is sorted here, and handed over in a moment."""
 
-    def __init__(self, ask: AskMemory, is_open: Callable[[str], bool]) -> None:
+    def __init__(self, ask: AskMemory, folders: Folders, is_open: Callable[[str], bool]) -> None:
         """`is_open`: whether the editor has a document of that name, for then its text counts, and not the disk's."""
-        self.folders = Folders()
+        self.folders = folders
         self.new_bar: Callable[[], Bar] = NoBar
         """Makes what shows how a look at everything goes."""
         self.kept: KeptMemory | None = None

@@ -59,8 +59,18 @@ class Memory:
             self._thread.tell(lambda completer: completer.hold(name, text))
 
     def drop(self, name: str) -> None:
-        """A document is not open any more, or must not be held."""
+        """A document is not open any more, or is to be forgotten."""
         self._thread.tell(lambda completer: completer.workspace.memory.drop(name))
+
+    def keep_out(self, name: str) -> None:
+        """An open document must not be held. (An earlier session may have left it; else old answers still count.)"""
+
+        def drop(completer: "Completer") -> None:
+            if completer.workspace.memory.drop(name):
+                self._thread.n_told += 1
+
+        if self._thread.is_ready:
+            self._thread.ask(drop)
 
     def look(self, uris: Iterable[str] | None) -> None:
         """Look at these files and folders, or, if it is None, at all that has changed on disk."""

@@ -26,7 +26,7 @@ class Model:
         self.has_started = False
         """Whether it is loaded, or being loaded."""
         self._server = server
-        self._files = ModelFiles(lambda: to_use(server.settings, server.indexer.folders.main))
+        self._files = ModelFiles(lambda: to_use(server.settings, server.folders.main))
         self._lock = asyncio.Lock()  # one is loaded after the other: the one that was named last stays
         self._tasks = set[asyncio.Task[object]]()
 
@@ -42,7 +42,7 @@ class Model:
         if self.has_started:
             return
         self.has_started = True
-        server.indexer.new_bar = partial(Progress, server, "tinycopilot: indexing the workspace", loop=loop)
+        server.memory.indexer.new_bar = partial(Progress, server, "tinycopilot: indexing the workspace", loop=loop)
         status.tell(server, "loading")
         progress = Progress(server, "tinycopilot: loading the model")
         progress.begin()
@@ -91,7 +91,7 @@ class Model:
                     server.completer_thread,
                     server.memory,
                     server.settings,
-                    server.indexer.folders.main,
+                    server.folders.main,
                     is_first=is_first,
                 )
         except UserError as error:

@@ -52,7 +52,7 @@ class OpenDocuments(dict[str, Document]):
             log.info("%s is a secret: it is not completed", document.name)
         elif why := document.why_not_held(text):
             log.info("%s is not held: %s", document.name, why)
-        elif self._server.indexer.folders.want(document.name):
+        elif self._server.folders.want(document.name):
             self._server.memory.look(None)
 
     def _prepare(self, document: Document) -> None:
@@ -63,19 +63,19 @@ class OpenDocuments(dict[str, Document]):
 
     def wants(self, document: Document) -> bool:
         """Whether the settings let it be completed and held."""
-        is_excluded = self._server.indexer.folders.excludes(document.name)
+        is_excluded = self._server.folders.excludes(document.name)
         return self._server.settings.has_language(document.language) and not is_excluded
 
     def name_to_hold(self, document: Document, text: str) -> str | None:
-        """Under which name the memory may hold it as it is now; if it must not, None, and it is dropped there."""
+        """Under which name the memory may hold it as it is now; if it must not, None, and it is kept out of there."""
         if not self.wants(document) or document.is_secret(text) or document.why_not_held(text):
-            self._server.memory.drop(document.name)
+            self._server.memory.keep_out(document.name)
             return None
         return document.name
 
     def choose(self, excluded: Patterns) -> None:
         """Others are to be completed and held from now on: drop, hold and read what that changes."""
-        self._server.indexer.folders.excluded = excluded
+        self._server.folders.excluded = excluded
         for document in self.values():
             self._take_in(document)
         self.show_all_again()

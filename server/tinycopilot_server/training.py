@@ -69,7 +69,7 @@ class Training:
 
     def _folders(self) -> tuple[str, ...]:
         """The folders to train on. Raises UserError where it must not be."""
-        settings, folders = self._server.settings, self._server.indexer.folders.roots
+        settings, folders = self._server.settings, self._server.folders.roots
         if self.is_running:
             raise UserError("training goes on already; cancel it first, or wait for it")
         if settings.model_path or settings.tokenizer_path:
@@ -82,7 +82,7 @@ class Training:
 
     def _arguments(self, folders: tuple[str, ...], minutes: float) -> list[str]:
         """Folders come last, after a `--`, and are whole paths: none is taken for an option, whatever it is called."""
-        suffixes = [suffix for suffix in self._server.indexer.folders.suffixes if SUFFIX.fullmatch(suffix)]
+        suffixes = [suffix for suffix in self._server.folders.suffixes if SUFFIX.fullmatch(suffix)]
         options = ["--minutes", f"{minutes:f}", "--progress", "json", "--end_with_stdin", "--ext", *suffixes]
         options += [f"--exclude={pattern}" for pattern in self._server.settings.exclude]
         return ["adapt", *options, "--", *folders]

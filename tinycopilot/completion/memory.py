@@ -119,12 +119,16 @@ class WorkspaceMemory:
         self.max_chars = max_chars
         self._forget()
 
-    def drop(self, name: str) -> None:
-        """Remove a document, if it is there."""
+    def drop(self, name: str) -> bool:
+        """Remove a document; whether it was there."""
+        was_there = name in self
         self._useful_s.pop(name, None)
         self._at_hand.pop(name, None)
-        self.edition += 1
-        self._change(name, None)
+        self._meanwhile.add(name)
+        if was_there:
+            self.edition += 1
+            self._change(name, None)
+        return was_there
 
     def alone(self, name: str) -> "WorkspaceMemory":
         """A memory of one document, as it is held now, and of nothing else."""

@@ -93,7 +93,8 @@ def take_step(memory: WorkspaceMemory, settling: Settling, model: Model, step: S
         memory.hold(name, text, after, useful_s=when_s)
         model.hold(name, when_s, text, after)
     elif what == "drop":
-        memory.drop(name)
+        edition, was_there = memory.edition, name in memory
+        assert memory.drop(name) == was_there == (memory.edition > edition)
         model.drop(name)
     elif what == "put" and settling.shelf is None:
         settling.put(name, text, when_s)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 from tinycopilot_server import folders, indexing
-from tinycopilot_server.folders import name_of
+from tinycopilot_server.folders import Folders, name_of
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.kept_memory import KEEP_S, OLD_S, KeptMemory
 
@@ -31,7 +31,7 @@ class Desk:
         self.open = set[str]()
         self.n_finished = 0
         self.before_each: Callable[[], None] = lambda: None
-        self.indexer = Indexer(self.ask, self.open.__contains__)
+        self.indexer = Indexer(self.ask, Folders(), self.open.__contains__)
         self.indexer.folders.set_roots([folder.as_uri()])
         self.ever_open = set[str]()
 

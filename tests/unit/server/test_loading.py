@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from networks import EVERYTHING, randomise, sure
 from tinycopilot_server.completer_thread import CompleterThread
+from tinycopilot_server.folders import Folders
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.learned import Learned
 from tinycopilot_server.loading import load
@@ -61,7 +62,7 @@ class Loading:
 
     def __init__(self) -> None:
         self.thread = CompleterThread()
-        self.memory = Memory(self.thread, Indexer(self.thread.ask_memory, lambda _name: False))
+        self.memory = Memory(self.thread, Indexer(self.thread.ask_memory, Folders(), lambda _name: False))
         self.questions = Questions(self.thread, self.memory)
 
     async def load(self, settings: Settings, *, is_first: bool = False) -> bool:

@@ -16,7 +16,7 @@ class Told(Memory):
     """Notes what it would be told."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
-        super().__init__(server.completer_thread, server.indexer)
+        super().__init__(server.completer_thread, server.memory.indexer)
         self.calls = list[tuple[str, ...]]()
 
     def hold(self, name: str, text: str) -> None:
@@ -24,6 +24,9 @@ class Told(Memory):
 
     def drop(self, name: str) -> None:
         self.calls.append(("drop", name))
+
+    def keep_out(self, name: str) -> None:
+        self.calls.append(("keep out", name))
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer,
     server_, calls = server
     a, b, _ = server_.documents.values()
     server_.documents.show_others(a)
-    assert calls == [("hold", "/b.py", "in b.py"), ("drop", "/.env")]
+    assert calls == [("hold", "/b.py", "in b.py"), ("keep out", "/.env")]
     server_.documents.show_others(a)
     assert len(calls) == 2
     # Where one types is not shown in this way, but must be as soon as one types elsewhere: along a suggestion, or
@@ -62,7 +65,7 @@ def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, list[tuple
     assert server_.documents.name_to_hold(a, "x") == "/a.py"
     assert server_.documents.name_to_hold(a, "x" * 3_000_000) is None
     assert server_.documents.name_to_hold(env, "x") is None
-    assert calls == [("drop", "/a.py"), ("drop", "/.env")]
+    assert calls == [("keep out", "/a.py"), ("keep out", "/.env")]
 
 
 def test_which_documents_are_open(server: tuple[TinyCopilotServer, list[tuple[str, ...]]]) -> None:
@@ -78,7 +81,7 @@ def test_what_the_settings_leave_alone_is_not_held(server: tuple[TinyCopilotServ
     server_.documents.choose(Patterns(["a.*"]))
     assert server_.documents.name_to_hold(a, "x") is None
     assert server_.documents.name_to_hold(b, "x") is None
-    assert {("drop", "/a.py"), ("drop", "/b.py")} <= set(calls)
+    assert {("keep out", "/a.py"), ("keep out", "/b.py")} <= set(calls)
     server_.settings = Settings(languages=("*",))
     server_.documents.choose(Patterns())
     assert server_.documents.name_to_hold(a, "x") == "/a.py"

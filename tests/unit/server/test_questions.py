@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tinycopilot_server.completer_thread import CompleterThread
+from tinycopilot_server.folders import Folders
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.memory import Memory
 from tinycopilot_server.questions import LONG_CHARS, Questions
@@ -27,14 +28,19 @@ class Endless:
         self.begun = threading.Event()
         self.documents = list[str | None]()
         self.told = list[tuple[str, str]]()
+        self.held = set[str]()
         self.is_prepared = threading.Event()
         memory = SimpleNamespace(
             is_untidy=False,
             max_chars=Settings().max_workspace_chars,
-            drop=lambda name: self.told.append(("drop", name)),
+            drop=self._drop,
             limit=lambda max_chars: self.told.append(("limit", str(max_chars))),
         )
         self.workspace = SimpleNamespace(memory=memory)
+
+    def _drop(self, name: str) -> bool:
+        self.told.append(("drop", name))
+        return name in self.held
 
     def configure(self, settings: CompleterSettings) -> None:
         self.told.append(("configure", str(settings.max_lines)))
@@ -77,7 +83,7 @@ class Asked(Questions):
 
     def __init__(self) -> None:
         self.thread = CompleterThread()
-        self.memory = Memory(self.thread, Indexer(self.thread.ask_memory, lambda _name: False))
+        self.memory = Memory(self.thread, Indexer(self.thread.ask_memory, Folders(), lambda _name: False))
         super().__init__(self.thread, self.memory)
 
     def close(self) -> None:
@@ -173,6 +179,20 @@ async def test_what_the_memory_was_told_makes_an_answer_old(asked: tuple[Asked, 
     await questions.suggest(1, "a.py", "quick", "z")
     assert endless.n_calls == 2
     assert endless.told == [("hold", "b.py"), ("drop", "c.py")]
+
+
+async def test_an_answer_is_old_only_if_what_is_kept_out_was_there(asked: tuple[Asked, Endless]) -> None:
+    questions, endless = asked
+    questions.memory.keep_out("long.txt")
+    await questions.suggest(1, None, "quick", "z")
+    questions.memory.keep_out("long.txt")
+    await questions.suggest(1, None, "quick", "z")
+    assert endless.n_calls == 1
+    endless.held.add("long.txt")
+    questions.memory.keep_out("long.txt")
+    await asyncio.get_running_loop().run_in_executor(None, questions.thread.run(lambda: None).result)
+    await questions.suggest(1, None, "quick", "z")
+    assert endless.n_calls == 2
 
 
 async def test_a_question_about_a_long_document_waits_until_it_is_prepared(asked: tuple[Asked, Endless]) -> None:
