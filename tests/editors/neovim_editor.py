@@ -1,12 +1,15 @@
 """Real Neovim in a terminal, the plugin loaded as a user loads it, and its RPC to ask what a screen does not say."""
 
+import argparse
 import contextlib
 import json
 import os
 import shutil
+import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,10 @@ if not mark then return '' end
 local function text(chunks) return vim.iter(chunks):map(function(chunk) return chunk[1] end):join('') end
 return vim.iter({ { mark[4].virt_text }, mark[4].virt_lines or {} }):flatten(1):map(text):join('\\n')
 """
+
+
+FAILURES = (AssertionError, OSError, subprocess.SubprocessError, pynvim.NvimError)
+"""What goes wrong in an editor's test; a TimeoutError is an OSError."""
 
 
 def until(what: str, seconds: float, ask: Callable[[], Any]) -> Any:
@@ -163,3 +170,33 @@ class Editor:
             if not self.waits_for_a_key():
                 self.nvim.command("qall!")
         self.terminal.close()
+
+
+def parser_of(description: str) -> argparse.ArgumentParser:
+    """What each program takes that opens Neovim: its path first, and the server's command last."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("nvim", help="the program")
+    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
+    return parser
+
+
+@contextlib.contextmanager
+def opened(arguments: argparse.Namespace, files: Mapping[str, str]) -> Iterator[tuple[Editor, Path]]:
+    """Neovim with the first of these files, and the folder of all; both are gone in the end."""
+    with tempfile.TemporaryDirectory(prefix="ghost", ignore_cleanup_errors=True) as folder:  # short: sockets lie in it
+        project = Path(folder) / "project"
+        project.mkdir()
+        for name, text in files.items():
+            (project / name).write_text(text)
+        program, *options = arguments.server
+        editor = Editor(Path(folder), found(arguments.nvim), project / next(iter(files)), [found(program), *options])
+        try:
+            yield editor, project
+        finally:
+            editor.close()
+
+
+def end_of_log(editor: Editor) -> str:
+    """What the server's log says last, through Neovim's."""
+    lines = editor.log.read_text(errors="replace").splitlines() if editor.log.exists() else []
+    return "\n".join(lines[-15:])

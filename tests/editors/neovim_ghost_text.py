@@ -18,17 +18,13 @@ packages tmux and fonts-dejavu-core), and pynvim and pillow. From the root of a 
         /tmp/ghost_text.png --server tinycopilot-server
 """
 
-import argparse
 import contextlib
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import pynvim
-from neovim_editor import Editor, found, until
+from neovim_editor import FAILURES, Editor, end_of_log, opened, parser_of, until
 from terminal import COLUMNS
 
 
@@ -75,37 +71,25 @@ def test(editor: Editor, to_type: str, picture: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Type in real Neovim and accept tinycopilot's ghost text.")
-    parser.add_argument("nvim", help="the program")
+    parser = parser_of("Type in real Neovim and accept tinycopilot's ghost text.")
     parser.add_argument("file", type=Path, help="a short Python file")
     parser.add_argument("text", help="what is typed at its end")
     parser.add_argument("screenshot", type=Path, help="the picture to write, a PNG")
-    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="ghost"))  # a short path: sockets lie in it
-    (folder / "project").mkdir()
-    file = Path(shutil.copy(arguments.file, folder / "project"))
-    editor = None
     try:
-        program, *options = arguments.server
-        server = [found(program), *options]
-        editor = Editor(folder, found(arguments.nvim), file, server)
-        ghost = test(editor, arguments.text, arguments.screenshot)
-    except (AssertionError, OSError, subprocess.SubprocessError, pynvim.NvimError) as error:
+        with opened(arguments, {arguments.file.name: arguments.file.read_text()}) as (editor, _):
+            try:
+                ghost = test(editor, arguments.text, arguments.screenshot)
+            except FAILURES:
+                print(end_of_log(editor), file=sys.stderr)
+                with contextlib.suppress(subprocess.SubprocessError):
+                    editor.take_picture(arguments.screenshot)
+                raise
+    except FAILURES as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        if editor:
-            with contextlib.suppress(subprocess.SubprocessError):
-                editor.take_picture(arguments.screenshot)
-            if editor.log.exists():
-                print(*editor.log.read_text(errors="replace").splitlines()[-15:], sep="\n", file=sys.stderr)
         return 1
-    else:
-        print(f"shown and accepted: {ghost!r}")
-        return 0
-    finally:
-        if editor:
-            editor.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    print(f"shown and accepted: {ghost!r}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,17 +8,11 @@ From the root of a clone, with the server on the PATH:
     .editors/python/bin/python tests/editors/neovim_older.py .editors/nvim-0.10/run --server tinycopilot-server
 """
 
-import argparse
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-import pynvim
-from neovim_editor import Editor, found, until
-from neovim_user import BEGUN, TEXT, UNASKED_S, User, equal
+from neovim_editor import FAILURES, opened, parser_of, until
+from neovim_user import BEGUN, PROJECT, UNASKED_S, User, equal
 
 MESSAGE = "tinycopilot: needs Neovim 0.12, or 0.11 for a popup menu"
 
@@ -66,31 +60,16 @@ def popup_menu(user: User) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Use tinycopilot in a real Neovim that is older than 0.12.")
-    parser.add_argument("nvim", help="the program")
-    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
-    arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="ghost"))  # a short path: sockets lie in it
-    project = folder / "project"
-    project.mkdir()
-    (project / "pyproject.toml").touch()
-    (project / "start.py").write_text(TEXT)
-    editor = None
+    arguments = parser_of("Use tinycopilot in a real Neovim that is older than 0.12.").parse_args()
     try:
-        program, *options = arguments.server
-        editor = Editor(folder, found(arguments.nvim), project / "start.py", [found(program), *options])
-        check = popup_menu if editor.lua("return vim.fn.has('nvim-0.11')") else too_old
-        check(User(editor, project))
-    except (AssertionError, OSError, subprocess.SubprocessError, pynvim.NvimError) as error:
+        with opened(arguments, PROJECT) as (editor, project):
+            check = popup_menu if editor.lua("return vim.fn.has('nvim-0.11')") else too_old
+            check(User(editor, project))
+    except FAILURES as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    else:
-        print(f"ok      {check.__name__}")
-        return 0
-    finally:
-        if editor:
-            editor.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    print(f"ok      {check.__name__}")
+    return 0
 
 
 if __name__ == "__main__":

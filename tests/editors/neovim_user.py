@@ -17,6 +17,8 @@ def read_{name}(path):
 TEXT = "".join(BLOCK.format(name=name) for name in ("alpha", "beta", "gamma", "delta"))
 BEGUN = TEXT + "def read_omega(path):\n    with op"
 """What comes next was said four times: a suggestion is certain."""
+PROJECT = {"start.py": TEXT, "pyproject.toml": ""}
+"""The files that Neovim begins with."""
 UNASKED_S = 0.4
 """Where Neovim is not to ask: twice as long as it waits before it does."""
 
