@@ -1,7 +1,6 @@
 """tinycopilot: a private code completion that its user trains, and that can be read in an afternoon.
 
-Start reading at `tinycopilot.model.gpt` (the network), `tinycopilot.training.trainer` (how it learns) and
-`tinycopilot.completion.decode` (how it writes). Importing this package does not import PyTorch.
+README says in which order to read it. Importing this package does not import PyTorch.
 """
 
 __version__ = "0.1.0"

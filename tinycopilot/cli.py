@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _modern(argv: Iterable[str]) -> list[str]:
-    """The original project's `--train` and `--generate`, anywhere among its flags, are the commands of these names."""
+    """`--train` and `--generate`, anywhere among flags, are the commands of these names."""
     words = list(argv)
     if words and words[0].startswith("-"):
         for command in ("train", "generate"):
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_files(generate, "the one in paras/ here, else your own, else the one that ships")
     generate.add_argument("prompt", nargs="?", help="the text to continue; without it, a conversation")
     _add(generate, "--device", default="auto", choices=DEVICES, help="where the model runs")
-    _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # the original project took it everywhere
+    _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
     _add(generate, "--temperature", type=_not_negative, default=0.5, help="0 is always the likeliest (default: 0.5)")
     _add(generate, "--top_k", type=_positive, help="draw from the k likeliest characters only")
     _add(generate, "--seed", type=_seed, help="the same seed gives the same text")

@@ -48,7 +48,7 @@ class Questions:
         `name` is the document's for the memory; None: it is not held there. `as_if` are the texts on both sides of the
         cursor that it is asked about if they are not those that stand there; `key` names them, too. Requests for the
         same key share one computation, as long as the Completer is told nothing. Another key cancels it, and is
-        answered next; so does the cancellation of all requests that wait.
+        answered next; it is cancelled, too, when all requests that wait for it are.
         """
         if not self._thread.is_ready:
             return None

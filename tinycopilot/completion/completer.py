@@ -41,8 +41,8 @@ class FoundAhead(NamedTuple):
 class Completer:
     """Keeps what the network has read from one keystroke to the next. For one thread at a time.
 
-    A suggestion depends on the text and the cursor alone, with one exception that people want: who types along a
-    suggestion is shown the rest of it, and not another one.
+    A suggestion depends on the text, the cursor, and what the workspace holds and has taught, and not on what was asked
+    before, with one exception that people want: who types along a suggestion is shown the rest of it, and not another.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Completer:
     def forget(self) -> None:
         """Nothing is known any more but the network, as in the beginning."""
         self.workspace = Workspace(self.tokenizer.alphabet, max_chars=self.workspace.memory.max_chars)
+        self._readers.forget()
         self._keys, self._shown, self._current, self._found_ahead = Keys(), None, None, FoundAhead()
 
     def take_over(self, other: "Completer") -> bool:
@@ -126,8 +127,8 @@ class Completer:
     ) -> Suggestion | None:
         """What to insert between `before` and `after`, or None to stay silent. Raises Cancelled when `cancelled()`.
 
-        `document` names the text, which the workspace's memory holds from now on as it is here; None: it does not. Line
-        ends may be of any kind in `before` and `after`; the suggestion's are `\\n`.
+        `document` names the text, which the workspace's memory then holds (as soon as more is to be found than the rest
+        of the last answer); None: it does not. Line ends may be of any kind; the suggestion's are `\\n`.
         """
         self._current = None
         if not has_room(after):
@@ -186,8 +187,8 @@ class Completer:
     def alternatives(self, n: int, cancelled: Callable[[], bool] = never) -> list[Suggestion]:
         """Up to `n` more suggestions in the place of the last one, each different. Raises Cancelled.
 
-        Each parts from it at one of the characters where it was least sure: with what was second there, and what is
-        likeliest after that.
+        Each begins as it does, and parts from it with what was second there; the likeliest of such beginnings are gone
+        on with.
         """
         if self._current is None:
             return []

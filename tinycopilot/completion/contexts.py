@@ -20,7 +20,8 @@ Symbols = NDArray[np.uint16]
 BREAK: Final = 0
 """Between two documents, and where the cursor is: no context reaches over it."""
 DEPTH: Final = 32
-"""Positions are sorted by so many symbols before them, and then by where they are."""
+"""Positions are sorted by so many symbols before them, as many as the longest of ORDERS at least, and then by where
+they are."""
 ORDERS: Final = (3, 4, 5, 6, 8, 11, 15, 20, 28)
 """How long the contexts are whose followers are counted."""
 STRIDE: Final = 1024
@@ -50,7 +51,7 @@ class ContextIndex:
         self._symbols, self._positions = symbols, positions
         self._next = self._symbols[self._positions]
         n_symbols = int(self._next.max(initial=0)) + 1
-        # so that the table of a long text takes one byte a character at most, that of a short one two
+        # so that the table of a long text takes about a byte a character, that of a short one two, and two rows each
         self._stride = max(STRIDE, 4 * n_symbols) if len(self) > LONG else max(SHORT_STRIDE, 2 * n_symbols)
         self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
 
@@ -107,15 +108,13 @@ class ContextIndex:
         come = _sorted(symbols, come[symbols[come] != BREAK])
         shift = len(new) - (end - start)
         places = _places(symbols, self._positions, gone, come, end, shift)
+        positions, following = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
         edited = copy.copy(self)
-        edited._symbols = symbols
-        edited._positions, edited._next = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
-        n_symbols = max(self._until.shape[1], int(new.max(initial=0)) + 1)
-        if n_touched > self._stride:
-            edited._until = _counts_until(edited._next, self._stride, n_symbols)
+        if n_touched > self._stride or new.max(initial=0) >= self._until.shape[1]:  # the table has another shape
+            edited._complete(symbols, positions)
         else:
-            until = np.pad(self._until, ((0, 0), (0, n_symbols - self._until.shape[1])))
-            edited._until = _counts_spliced(until, self._next, edited._next, gone, places, self._stride)
+            edited._symbols, edited._positions, edited._next = symbols, positions, following
+            edited._until = _counts_spliced(self._until, self._next, following, gone, places, self._stride)
         return edited
 
     def header(self, sign: int, place: int | None) -> Header:

@@ -77,7 +77,7 @@ def decode(
     cancelled: Callable[[], bool] = never,
     draft: Callable[[str], str] = no_draft,
 ) -> Iterator[Decoded]:
-    """What `plain_decode` gives, at the price of one forward for each draft that is right, and one character more.
+    """What `plain_decode` gives; as far as a draft is right, its characters cost no forward of their own.
 
     `draft` guesses how a text goes on (speculative decoding, Leviathan et al. 2023): the network reads the guess at
     once with the character before it, and what it says after each is used as long as the guess was right. Raises
@@ -182,3 +182,7 @@ class Readers:
             reader = self._readers.pop(next(iter(self._readers)))
         self._readers[document] = reader
         return reader
+
+    def forget(self) -> None:
+        """Nothing was read."""
+        self._readers.clear()

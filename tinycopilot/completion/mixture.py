@@ -52,7 +52,7 @@ class Recalled:
     possible: NDArray[np.bool_]
     """Which characters may come next, (A + 1,)."""
     order: int
-    """How long the longest context is that the workspace's memory has seen; 0: none, and the network is right alone."""
+    """How long the longest context is that the workspace's memory has seen; 0: none, and the network counts alone."""
     kind: str
     """Of the last character, one of KINDS."""
 

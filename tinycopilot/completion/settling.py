@@ -10,7 +10,7 @@ from tinycopilot.completion.contexts import Symbols
 from tinycopilot.completion.shelves import Page, Shelf, symbols_of
 
 FEW = 8
-"""So many changed documents, if they are no more than one part in so many of all, are not worth sorting all anew."""
+"""If no more documents have changed, and no more than one in so many characters, they are sorted alone."""
 
 
 def give_back() -> None:

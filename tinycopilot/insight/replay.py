@@ -85,7 +85,7 @@ def replay(completer: Completer, excerpt: Excerpt) -> Replayed:
                 accepted_end, expected = at + n_accepted, ""
             else:
                 expected = offered[1:] if offered.startswith(typed) else ""
-            score.n_chars += max(1, n_accepted)
+            score.n_chars += max(1, sum(not is_indentation(text, i) for i in range(at, at + n_accepted)))
         cost = completer.typed(typed, before, document=excerpt.name)
         score.count_bits(cost)
         for whose, cost_bits in cost.items():

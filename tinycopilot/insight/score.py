@@ -50,14 +50,13 @@ class Score:
 
     def figures(self) -> dict[str, Any]:
         """The measures by name, shares from 0 to 1; None where there is nothing to measure."""
-        gross = self.n_keys / self.n_chars if self.n_chars else None
-        net = (self.n_keys + SHOWN_COST_KEYS * self.n_shown) / self.n_chars if self.n_chars else None
+        n_keys_and_reading = self.n_keys + SHOWN_COST_KEYS * self.n_shown
         return {
             "chars": self.n_bits_chars,
             "bits_per_char": {name: _rounded(bits / self.n_bits_chars) for name, bits in self.bits.items()},
             "keystrokes_saved": {
-                "net": None if net is None else _rounded(1 - net),
-                "gross": None if gross is None else _rounded(1 - gross),
+                "net": _ratio(self.n_chars - n_keys_and_reading, self.n_chars),
+                "gross": _ratio(self.n_chars - self.n_keys, self.n_chars),
             },
             "shown_per_100": _ratio(100 * self.n_shown, self.n_chars),
             "accepted_share": _ratio(len(self.accepted_chars), self.n_shown),

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+SPARE = 64
+"""So many characters can always be taken back."""
+
 
 class ConvCache:
     """The inputs of one convolution, (B, n_before + capacity, C): before the first position come rows of zeros."""
@@ -54,9 +57,9 @@ class LayerCache:
 class KVCache:
     """A window that slides for ever over fixed memory: `make_room`, then `append` in each layer, then `advance`.
 
-    Attention sees the last W positions only, so older rows may go. They go W at a time, when the memory is full:
-    one short copy in W characters, and no arithmetic with rings. At least `spare` rows more than a window are always
-    kept, so that up to `spare` characters can be taken back.
+    Attention sees the last W positions only, so older rows may go. They go when the memory is full, about W at a time:
+    one short copy in W characters, and no arithmetic with rings. What a window needs after up to `spare` characters are
+    taken back is always kept.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class KVCache:
         window: int,
         conv_width: int = 1,
         batch: int = 1,
-        spare: int = 64,
+        spare: int = SPARE,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:

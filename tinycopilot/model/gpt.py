@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tinycopilot.model.attention import band_mask, rotary_phases
 from tinycopilot.model.block import DecoderBlock
-from tinycopilot.model.cache import KVCache
+from tinycopilot.model.cache import SPARE, KVCache
 from tinycopilot.model.storage import ModelFileError, load_data, require_file, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -23,7 +23,7 @@ MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
 MAX_OF = {"n_layers": 1_000, "window": 4_096}
 """Of what takes memory or time beyond the parameters: the cache and the mask of attention grow with the window."""
 COLD = 1e-4
-"""Below this temperature the likeliest is taken: dividing by less overflows."""
+"""Below this temperature the likeliest is taken: what is drawn would be that, and nothing can be divided by 0."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class GPTConfig:
 
     @property
     def n_cached(self) -> int:
-        """How many numbers a window's keys and values are."""
-        return 2 * self.n_layers * self.window * self.d_model
+        """How many numbers a KVCache of it holds, about: keys, values, and what goes into the convolutions."""
+        n_rows = 2 * self.window + SPARE
+        return self.n_layers * self.d_model * n_rows * (4 if self.conv_width > 1 else 2)
 
     @property
     def reach(self) -> int:

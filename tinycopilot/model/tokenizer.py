@@ -37,23 +37,15 @@ class SimpleTokenizer:
         self._id_of = {character: i for i, character in enumerate(alphabet)}
 
     @classmethod
-    def train(cls, texts: Iterable[str]) -> "SimpleTokenizer":
-        """The printable ASCII characters, tab and newline, and whatever else is common in `texts`."""
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(text)
-        return cls.of_common(counts)
-
-    @classmethod
     def of_common(cls, counts: Counter[str]) -> "SimpleTokenizer":
-        """The same, for a text of which `counts` says how often each character stands in it."""
+        """The printable ASCII characters, tab and newline, and whatever else is common where there are these counts."""
         n_chars = counts.total()
         common = [
             character
-            for character, n in counts.most_common(MAX_VOCAB - 1 - len(BASIC_CHARACTERS))
+            for character, n in counts.most_common()
             if n * COMMON_SHARE >= n_chars and n > 1 and character not in BASIC_CHARACTERS and character != "\r"
         ]
-        return cls(BASIC_CHARACTERS + "".join(sorted(common)))
+        return cls(BASIC_CHARACTERS + "".join(sorted(common[: MAX_VOCAB - 1 - len(BASIC_CHARACTERS)])))
 
     def encode(self, text: str) -> list[int]:
         """One id for each character of `text`."""

@@ -16,7 +16,6 @@ from tinycopilot.training.text import Text
 
 ON_DEVICE_BYTES = 2 * 2**30
 """A text that takes no more than this is copied to a GPU once, whole."""
-N_ROUNDS = 4
 
 
 def shuffled(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
@@ -33,7 +32,7 @@ def shuffled(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int6
     outside = np.ones(len(result), bool)
     while outside.any():
         left, right = result[outside] >> shift, result[outside] & mask
-        for key in keys[:N_ROUNDS]:
+        for key in keys:
             left, right = right, left ^ (_mixed(right + key) & mask)
         result[outside] = (left << shift) | right
         outside = result >= np.uint64(n)

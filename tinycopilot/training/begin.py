@@ -131,8 +131,8 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     shape = init[0].config if init else _shape(asked["size"], tokenizer)
     if len(corpus.train) <= shape.window:
         raise CorpusError(
-            f"the corpus leaves {len(corpus.train)} characters to learn from, fewer than one window "
-            f"of {shape.window}; add more text"
+            f"the corpus leaves {len(corpus.train)} characters to learn from, and must leave more than "
+            f"one window of {shape.window}; add more text"
         )
     bfloat16 = asked["precision"] == "auto" and crew.answer(lambda: has_fast_bfloat16(device))
     recipe = Recipe.for_run(adapting=bool(init), bfloat16=bfloat16, seed=asked["seed"])

@@ -14,12 +14,12 @@ from tinycopilot.training.trainer import train
 STEPS_SHARE = 0.94
 """Of the minutes, so much is for steps; looks at the held-out text, checkpoints and the saving take the rest."""
 TRIAL_SHARE = 0.015
-"""And so much for trying: a few steps alone were up to a fifth off."""
+"""And so much for trying: what a few steps alone say can be a fifth off."""
 LEAST_TRIED = 3
 SETTLED_AFTER = (0.2, 0.1, 0.1)
 """After so much of a run, and so much more, and more, its length is settled anew: a machine may be slower or quicker
-for the seconds of a trial, or for the first minutes. Until then the rate is flat: how long the run will be makes no
-difference yet (optim.py)."""
+for the seconds of a trial, or for the first minutes. If the trial was about right the rate is flat until then
+(optim.py), and how long the run will be makes no difference yet."""
 
 
 def chars_in(

@@ -133,8 +133,8 @@ class Plan:
 def stages_for(window: int, *, adapting: bool) -> tuple[Stage, ...]:
     """Small batches first, for more steps from the same text; larger ones when what is left to learn is finer.
 
-    Always whole windows: one that grows is learned anew each time. benchmarks/LOG.md has the figures. A model that is
-    adapted is past the beginning.
+    Windows are whole from the first step on: after shorter ones, later positions would have to be learned anew.
+    benchmarks/LOG.md has the figures. A model that is adapted is past the beginning.
     """
     if adapting:
         return (Stage(16, window),)

@@ -43,10 +43,10 @@ def train(
 ) -> None:
     """Take the steps of `plan`, as far as `until`, that `learner` has not taken yet; its `result` is then its best.
 
-    `look` measures that, at the end of each block into which one of `look_steps` falls. With one thread, a run that
-    went on from a snapshot ends with the very weights of one that never stopped. A small corpus, read often, is learned
-    by heart in the end, which makes all other text less likely again: hence the best look rather than the last. Raises
-    UserError where the losses are no numbers, or leap, time and again.
+    `look` measures the network on held-out text, at the end of each block into which one of `look_steps` falls. With
+    one thread, a run that went on from a snapshot ends with the very weights of one that never stopped. A small corpus,
+    read often, is learned by heart in the end, which makes all other text less likely again: hence the best look rather
+    than the last. Raises UserError where the losses are no numbers, or leap, time and again.
     """
     model, optimizers, recipe = learner.model, learner.optimizers, learner.recipe
     forward = team.joined(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]

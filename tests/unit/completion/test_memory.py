@@ -199,6 +199,13 @@ def test_a_long_edit_of_a_long_text() -> None:
     assert_same_index(index, [*symbols[:20_000].tolist(), *new.tolist(), *symbols[21_000:].tolist()])
 
 
+def test_a_new_character_makes_the_table_anew_and_not_wider() -> None:
+    symbols, late = np.arange(90_000, dtype=np.uint16) % 50 + 1, 20_000
+    edited = ContextIndex([symbols]).replaced(500, 501, np.array([late], np.uint16))
+    assert_same_index(edited, [*symbols[:500].tolist(), late, *symbols[501:].tolist()])
+    assert edited.n_bytes < 12 * len(symbols)
+
+
 def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
     text = "".join(map(chr, range(0x4E00, 0x9E00))) * 3
     memory = WorkspaceMemory(Alphabet(KNOWN))

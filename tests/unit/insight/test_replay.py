@@ -46,6 +46,14 @@ def test_what_comes_next_is_accepted_with_one_key() -> None:
     assert shown.at == 2
 
 
+def test_indentation_counts_for_nothing_whoever_writes_it() -> None:
+    text = "if a:\n    foo()\n    bar()\n"
+    typed, _ = replayed(text, {})
+    accepted, _ = replayed(text, {"if a:\n    ": "foo()\n    bar()"})
+    assert typed.n_chars == accepted.n_chars == len(text) - 8
+    assert accepted.n_keys == typed.n_keys - len("foo()\nbar()") + 1
+
+
 def test_what_is_not_wholly_right_is_not_accepted() -> None:
     score, [shown] = replayed("return x\n", {"re": "turn y"})
     assert (score.n_keys, score.n_shown, score.accepted_chars, shown.n_right) == (9, 1, [], 5)

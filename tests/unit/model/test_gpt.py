@@ -126,6 +126,14 @@ def test_n_parameters_counts_them(conv_width: int) -> None:
     assert model.config.n_parameters == sum(p.numel() for p in model.parameters())
 
 
+@pytest.mark.parametrize("conv_width", [1, 3])
+def test_n_cached_counts_what_a_cache_holds(conv_width: int) -> None:
+    model = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=conv_width))
+    cache = model.new_cache()
+    rows = [[layer._keys, layer._values, *(conv._rows for conv in layer.convs)] for layer in cache.layers]
+    assert 0.9 < model.config.n_cached / sum(r.numel() for layer in rows for r in layer) <= 1
+
+
 def test_without_convolutions_it_is_the_gpt_neox_shape() -> None:
     """So that weights of that shape, and models of the time before the convolutions, can be loaded."""
     plain = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8))

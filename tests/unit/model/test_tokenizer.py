@@ -1,8 +1,10 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.model.tokenizer import BASIC_CHARACTERS, COMMON_SHARE, SimpleTokenizer
+from tinycopilot.model.tokenizer import BASIC_CHARACTERS, COMMON_SHARE, MAX_VOCAB, SimpleTokenizer
 
 TOKENIZER = SimpleTokenizer(BASIC_CHARACTERS)
 
@@ -28,9 +30,16 @@ def test_lone_surrogates_and_the_unknown() -> None:
 
 def test_common_characters_get_ids_and_rare_ones_teach_the_unknown() -> None:
     common, rare = "\N{LATIN SMALL LETTER E WITH ACUTE}", "\N{SNOWMAN}"
-    trained = SimpleTokenizer.train(["x" * COMMON_SHARE * 2, common * 10, rare])
+    trained = SimpleTokenizer.of_common(Counter("x" * COMMON_SHARE * 2 + common * 10 + rare))
     assert trained.alphabet == BASIC_CHARACTERS + common
     assert trained.encode(rare) == [trained.unknown_id]
+
+
+def test_basic_characters_take_no_place_from_others() -> None:
+    others = "".join(map(chr, range(0x4E00, 0x4E00 + 2 * MAX_VOCAB)))
+    trained = SimpleTokenizer.of_common(Counter(BASIC_CHARACTERS * 4 + others[:MAX_VOCAB] * 3 + others * 2))
+    assert trained.vocab_size == MAX_VOCAB
+    assert set(trained.alphabet) <= {*BASIC_CHARACTERS, *others[:MAX_VOCAB]}
 
 
 def test_the_digest_names_the_alphabet() -> None:
