@@ -179,6 +179,11 @@ class Patterns:
         return any(self._spec.match_file(path) for path in (*below, _below(name, "")))
 
 
+def as_pattern(path: str) -> str:
+    """The pattern that matches this one file, wherever a Patterns looks for it."""
+    return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", Path(path).as_posix().lstrip("/"))
+
+
 def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     """`py`, `.JS` and `c,h` as a user writes them -> `.py`, `.js`, `.c`, `.h`. Raises UserError for what is none."""
     suffixes = []

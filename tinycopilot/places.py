@@ -79,10 +79,10 @@ def user_memory(folders: Sequence[str], tokenizer_digest: str) -> Path:
 
 
 def kept_of_workspace(folders: Sequence[str]) -> Iterator[Path]:
-    """What is there of both, whatever the tokenizer was; the first folder is the one that is learned of."""
-    yield from _memory_folder().glob(f"{_digest(*folders)}.*")
-    if folders:
-        yield from _weights_folder().glob(f"{_digest(folders[0])}.*")
+    """What is there of both, of all folders together and of each alone, whatever the tokenizer was."""
+    for some in {tuple(folders), *((folder,) for folder in folders)}:
+        yield from _memory_folder().glob(f"{_digest(*some)}.*")
+        yield from _weights_folder().glob(f"{_digest(*some)}.*")
 
 
 def _weights_folder() -> Path:

@@ -68,6 +68,8 @@ class TinyCopilotServer(LanguageServer):
         """What the client sent when it began."""
         self.told_problems: list[str] = []
         """What is wrong with the settings, as the user knows."""
+        self.knows_folders = False
+        """Whether the client says which folders are open; if not, it has one root."""
         self.watches_files = False
         """Whether the client says what changes on disk."""
         self.is_paused = False
@@ -103,8 +105,8 @@ class TinyCopilotServer(LanguageServer):
 
     def update_folders(self) -> None:
         """Take the workspace's folders as the client has them now."""
-        uris = [folder.uri for folder in self.workspace.folders.values()] or [self.workspace.root_uri or ""]
-        self.folders.set_roots(uris)
+        uris = [folder.uri for folder in self.workspace.folders.values()]
+        self.folders.set_roots(uris if uris or self.knows_folders else [self.workspace.root_uri or ""])
         self.memory.change_folders()
 
     def count_what_is_due(self) -> None:

@@ -1,6 +1,5 @@
 """What a user can tell the server besides typing: the commands that stand in an editor's menu."""
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.days import in_words
 from tinycopilot_server.folders import document_name
+from tinycopilot_server.model_files import forget_own
 from tinycopilot_server.training_words import minutes_of
 
 
@@ -81,7 +81,7 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     server.training.cancel()
     server.memory.forget_workspace()
     if folders.main is not None:
-        shutil.rmtree(places.workspace_model(folders.main).model.parent, ignore_errors=True)
+        forget_own(folders.main)
     server.model.follow()
     return {"forgotten": list(folders.roots)}
 

@@ -30,16 +30,20 @@ def split_lines(text: str) -> list[str]:
 class Document:
     """One open document. An edit costs the lines that it touches; `split` joins the rest once, when it is asked."""
 
-    def __init__(self, text: str, version: int, encoding: str, name: str = "", language: str = "") -> None:
-        """`name` is what the memory calls it: its path, if it has one; `language` is the editor's name for that."""
+    def __init__(
+        self, text: str, version: int, encoding: str, name: str = "", language: str = "", opened_as: str = ""
+    ) -> None:
+        """`name` is what the memory calls it: its path without links, if it has one; `opened_as` is the path that the
+        editor says; `language` is the editor's name for that."""
         self.version = version
         self.name = name
+        self.opened_as = opened_as or name
         self.language = language
         self.seen_version: int | None = None
         """Which version the memory was shown while another document was at hand."""
         self._encoding = encoding
         self._lines = split_lines(text)
-        self._is_secret_place = is_secret_place(Path(name))
+        self._is_secret_place = is_secret_place(Path(self.opened_as))
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
 
     def is_secret(self, text: str) -> bool:

@@ -24,6 +24,14 @@ def document_name(uri: str) -> str:
         return uri.replace("\0", "")
 
 
+def opened_as(uri: str) -> str:
+    """Its path as the editor says it, which may lead over links; empty if it has none."""
+    try:
+        return os.path.normcase(to_fs_path(uri) or "")
+    except ValueError:
+        return ""
+
+
 def place_of(uri: str) -> str:
     """The file or folder to look at when this one has changed: a .gitignore decides on all that is beside and below."""
     name = document_name(uri)
@@ -72,14 +80,17 @@ class Folders:
         """Files that the user wants left alone."""
         self.forgotten = set[str]()
         """Files that the user wants nothing to be known of."""
+        self._roots_as_opened: tuple[str, ...] = ()
         self._known: dict[str, list[int]] = {}  # when each file was changed, in ns, and its size in bytes
 
     def set_roots(self, uris: Iterable[str]) -> None:
         """Look at these folders from now on; at none that is no folder, or one for secrets."""
-        paths = dict.fromkeys(Path(document_name(uri)) for uri in uris)
-        self.roots = tuple(
-            str(path) for path in paths if path.is_absolute() and path.is_dir() and not is_secret_place(path)
-        )
+        roots = dict[str, str]()
+        for uri in uris:
+            root = document_name(uri)
+            if os.path.isabs(root) and os.path.isdir(root) and not is_secret_place(Path(root)):  # noqa: PTH112, PTH117
+                roots[root] = opened_as(uri)
+        self.roots, self._roots_as_opened = tuple(roots), tuple(roots.values())
 
     @property
     def main(self) -> str | None:
@@ -99,6 +110,14 @@ class Folders:
         """Nothing has been read of them: the next look finds everything. For the thread that looks."""
         self._known.clear()
 
+    def choose(self, excluded: Patterns) -> None:
+        """Leave these alone from now on, and look for Python alone until something else is wanted."""
+        self.excluded, self.suffixes = excluded, PYTHON
+
+    def wants(self, name: str) -> bool:
+        """Whether it is looked for, if it lies in one of the folders."""
+        return name.lower().endswith(self.suffixes) and not self.excludes(name)
+
     def want(self, name: str) -> bool:
         """Look for files with this one's ending, too, if it lies in one of the folders; whether that is news."""
         suffix = Path(name).suffix.lower()
@@ -107,9 +126,11 @@ class Folders:
         self.suffixes += (suffix,)
         return True
 
-    def excludes(self, name: str) -> bool:
-        """Whether the user wants this file left alone."""
-        return name in self.forgotten or self.excluded.match(name, self.roots)
+    def excludes(self, name: str, link: str = "") -> bool:
+        """Whether the user wants this file left alone; `link` is the path that it was opened by."""
+        if name in self.forgotten or self.excluded.match(name, self.roots):
+            return True
+        return bool(link) and self.excluded.match(link, (*self.roots, *self._roots_as_opened))
 
     def changes(
         self,
@@ -135,6 +156,9 @@ class Folders:
             *stamp, root = stamps[name]
             was_known = self._known.pop(name, None)
             if is_open(name):
+                continue
+            if name in self.forgotten:  # since this look began
+                yield Change(name)
                 continue
             self._known[name] = stamp
             if within is None and was_known == stamp:
@@ -176,7 +200,7 @@ class Folders:
     def _files(
         self, root: str, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
     ) -> Iterator[Path]:
-        suffixes, n_folders = self.suffixes, 0
+        n_folders = 0
         above = {str(parent) for place in within or () for parent in Path(place).parents}
 
         def absolute(relative: str) -> str:
@@ -185,7 +209,7 @@ class Folders:
         def takes(relative: str) -> bool:
             pause()
             name = absolute(relative)
-            return relative.lower().endswith(suffixes) and _is_within(name, within) and not self.excludes(name)
+            return self.wants(name) and _is_within(name, within)
 
         def enters(relative: str) -> bool:
             nonlocal n_folders

@@ -12,7 +12,7 @@ from tinycopilot_server import commands, configuration
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.asking import ask, ask_ahead
 from tinycopilot_server.documents import Document
-from tinycopilot_server.folders import document_name
+from tinycopilot_server.folders import document_name, opened_as
 from tinycopilot_server.positions import to_offset, to_units
 
 MAX_WORD_CHARS = 200
@@ -45,6 +45,7 @@ def register(server: TinyCopilotServer) -> None:
 
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
     """Answered at once: the model is loaded afterwards."""
+    server.knows_folders = params.workspace_folders is not None
     configuration.begin(server, params.initialization_options)
 
 
@@ -95,7 +96,8 @@ def shutdown(server: TinyCopilotServer, _: None) -> None:
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
     """A document's text, from here on the client's."""
     opened = params.text_document
-    document = Document(opened.text, opened.version, server.encoding, document_name(opened.uri), opened.language_id)
+    names = {"name": document_name(opened.uri), "opened_as": opened_as(opened.uri)}
+    document = Document(opened.text, opened.version, server.encoding, language=opened.language_id, **names)
     server.documents.open(opened.uri, document)
 
 

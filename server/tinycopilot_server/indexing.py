@@ -151,16 +151,17 @@ class Indexer:
         finally:
             bar.end()
         self._say(within, found, n_remembered, time.perf_counter() - since)
-        if self.kept is not None:
-            self._pause()
-            self.kept.keep(self._ask, self.folders)
+        self._pause()
+        if (kept := self.kept) is not None:
+            kept.keep(self._ask, self.folders)
 
     def _recall(self) -> int:
         """Before the first look: how many files are known from an earlier session."""
-        if self._has_looked or self.kept is None:
+        kept = self.kept
+        if self._has_looked or kept is None:
             return 0
         self._has_looked = True
-        return self.kept.recall(self._ask, self.folders)
+        return kept.recall(self._ask, self.folders)
 
     def _take_changes(self, within: set[str] | None, found: Found, bar: Bar) -> None:
         max_chars, is_untidy = self._ask(lambda memory: (memory.max_chars, memory.is_untidy))

@@ -30,6 +30,7 @@ class KeptMemory:
         self._path, self._digest, self._was_open = path, tokenizer_digest, was_open
         self._shelf: Shelf | None = None  # what is in the file
         self._kept_s = -KEEP_S
+        self._n_forgotten = 0
 
     def recall(self, ask: "AskMemory", folders: Folders) -> int:
         """Hold what is in the file, and know which files it was read from. Returns how many; 0: there is nothing."""
@@ -38,6 +39,8 @@ class KeptMemory:
         kept = keeping.load(self._path, ask(lambda memory: memory.alphabet), self._digest)
         if kept is None:
             return 0
+        if unwanted := [name for name in kept.stamps if not folders.wants(name)]:  # by what is set now
+            kept = kept.without(unwanted)
         try:
             ask(lambda memory: memory.adopt(kept.shelf, kept.useful_s))
         except ValueError:  # something else is settled by now
@@ -50,6 +53,7 @@ class KeptMemory:
         """Write what is at rest in the memory, if that is another shelf than the file has, and if it is time."""
         from tinycopilot.completion import keeping  # noqa: PLC0415 (see recall)
 
+        n_forgotten = self._n_forgotten
         (shelf, useful_s), alphabet = ask(lambda memory: (memory.at_rest(), memory.alphabet))
         if shelf is self._shelf or time.monotonic() - self._kept_s < KEEP_S:
             return
@@ -57,12 +61,15 @@ class KeptMemory:
         known = folders.known
         stamps = {name: known[name] for name in useful_s if name in known and not self._was_open(name)}
         keeping.save(self._path, keeping.Kept(shelf, useful_s, stamps), alphabet, self._digest)
+        if self._n_forgotten != n_forgotten:  # meanwhile
+            self.forget()
         _delete_old(self._path.parent)
 
     def forget(self) -> None:
-        """Delete the file. (It is written again when all was sorted anew.)"""
+        """Delete the file, at once; from any thread. (It is written again when all was sorted anew.)"""
+        self._n_forgotten += 1
         self._shelf = None
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             self._path.unlink()
 
 

@@ -1,10 +1,12 @@
 """What a workspace teaches the mixture, between memory and disk: read with the model, written now and then."""
 
+import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tinycopilot import places
 
 if TYPE_CHECKING:
     from tinycopilot.completion.workspace import Workspace
@@ -18,9 +20,15 @@ class Learned:
 
     def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
         """With a model of that tokenizer."""
-        self._path, self._digest = path, tokenizer_digest
+        self.path, self._digest = path, tokenizer_digest
         self.is_saved = True
         self._saved_s = -SAVE_S
+        self._lock = threading.Lock()  # what is forgotten is not written any more
+
+    @classmethod
+    def of(cls, folder: str | None, tokenizer_digest: str) -> "Learned":
+        """What the workspace `folder` teaches; None: no workspace is open."""
+        return cls(places.user_weights(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
 
     @property
     def is_due(self) -> bool:
@@ -31,20 +39,26 @@ class Learned:
         """Take up what was learned there before."""
         from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch; here it has been loaded)
 
-        if self._path is not None:
-            workspace.mixture = weights.load(self._path, self._digest)
+        if self.path is not None:
+            workspace.mixture = weights.load(self.path, self._digest)
 
     def saving(self, workspace: "Workspace") -> Callable[[], None]:
         """Writes, in any thread, what has been learned until now."""
         from tinycopilot.completion import weights  # noqa: PLC0415 (see recall)
 
         self.is_saved, self._saved_s = True, time.monotonic()
-        if self._path is None:
-            return lambda: None
-        return partial(weights.save, self._path, weights.weights_of(workspace.mixture), self._digest)
+        learned = weights.weights_of(workspace.mixture)
+
+        def save() -> None:
+            with self._lock:
+                if self.path is not None:
+                    weights.save(self.path, learned, self._digest)
+
+        return save
 
     def forget(self) -> None:
-        """Delete it."""
-        self.is_saved = True
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        """Delete it, and keep nothing from now on. From any thread."""
+        with self._lock:
+            if self.path is not None:
+                self.path.unlink(missing_ok=True)
+            self.path = None

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot_server import model_files
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.learned import Learned
@@ -55,7 +55,7 @@ def _load(memory: Memory, settings: Settings, folder: str | None, *, may_be_anot
     log.info("loaded: %s", paths.model)
     completer.warm_up()
     digest = completer.tokenizer.digest
-    learned = Learned(places.user_weights(folder, digest) if folder is not None else None, digest)
+    learned = Learned.of(folder, digest)
     if memory.max_chars:
         learned.recall(completer.workspace)
     return Loaded(completer, learned)

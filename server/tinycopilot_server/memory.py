@@ -34,11 +34,12 @@ class Memory:
         self.max_chars = Settings().max_workspace_chars
         """So much of the workspace may be known; 0: nothing but the document at hand."""
         self._thread, self._was_open = thread, was_open
-        self._is_forgotten = False  # the user wants nothing of this workspace to be remembered, whatever is set later
+        self.is_forgotten = False
+        """Whether the user wants nothing of this workspace to be remembered, whatever is set later."""
 
     def configure(self, settings: Settings) -> None:
         """Complete and remember by these settings from now on."""
-        max_chars = self.max_chars = 0 if self._is_forgotten else settings.max_workspace_chars
+        max_chars = self.max_chars = 0 if self.is_forgotten else settings.max_workspace_chars
         self._thread.tell(lambda completer: completer.configure(settings.completer))
         self._thread.tell(lambda completer: self._limit(completer, max_chars))
 
@@ -90,39 +91,63 @@ class Memory:
             self.indexer.do(self.learned.saving(completer.workspace))
 
     def change_folders(self) -> None:
-        """What is indexed from now on is kept for the folders that are open now."""
+        """What is indexed and learned from now on is kept for the folders that are open now."""
         if (completer := self._thread.completer) is not None:
             self.indexer.do(lambda: self.keep(completer))
+            self._thread.tell(self._learn_here)
+
+    def _learn_here(self, completer: "Completer") -> None:
+        """In the Completer's thread."""
+        new = Learned.of(self.indexer.folders.main, completer.tokenizer.digest)
+        if self.is_forgotten or new.path == self.learned.path:
+            return
+        if not self.learned.is_saved:
+            self.indexer.do(self.learned.saving(completer.workspace))
+        self.learned = new
+        if self.max_chars:
+            new.recall(completer.workspace)
 
     def keep(self, completer: "Completer") -> None:
         """What is indexed is kept between sessions, for this workspace and this alphabet. In the indexer's thread."""
         folders, digest = self.indexer.folders.roots, completer.tokenizer.digest
         path = places.user_memory(folders, digest)
         self.indexer.kept = KeptMemory(path, digest, self._was_open) if folders else None
-        if self._is_forgotten:  # it was when nobody knew yet what there was to forget
+        if self.is_forgotten:  # it was when nobody knew yet what there was to forget
             self._forget_all()
 
     def forget_file(self, name: str) -> None:
         """Nothing is known of it, nor kept on disk, until the server is started again."""
         self.indexer.folders.forgotten.add(name)
         self.drop(name)
+        self.forget_kept()
+        self.look(None)
+
+    def forget_kept(self) -> None:
+        """What was indexed is not on disk any more, at once, until it is kept anew."""
         if (kept := self.indexer.kept) is not None:
-            self.indexer.do(kept.forget)
+            kept.forget()
 
     def forget_workspace(self) -> None:
         """All that is known or was learned is given up, here and on disk; nothing is remembered from now on."""
-        self._is_forgotten, self.max_chars = True, 0
+        self.is_forgotten, self.max_chars = True, 0
+        self._thread.tell(lambda completer: completer.workspace.memory.limit(0))
+        self._forget_on_disk()
         # By way of the indexer's thread: what it has begun with one memory it does not finish with another.
         self.indexer.do(self._forget_all)
+
+    def _forget_on_disk(self) -> None:
+        """From any thread; what is being written now is deleted, too."""
+        self.forget_kept()
+        self.indexer.kept = None
+        self.learned.forget()
+        for path in places.kept_of_workspace(self.indexer.folders.roots):  # with other models, too
+            path.unlink(missing_ok=True)
 
     def _forget_all(self) -> None:
         """In the indexer's thread."""
         if self._thread.is_ready:
             self._thread.tell_and_wait(_forget)
-        self.indexer.kept = None
-        self._thread.run(self.learned.forget).result()
-        for path in places.kept_of_workspace(self.indexer.folders.roots):  # with other models, too
-            path.unlink(missing_ok=True)
+        self._forget_on_disk()
         log.info("the workspace is forgotten")
 
     def close(self) -> None:

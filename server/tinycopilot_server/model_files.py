@@ -1,5 +1,6 @@
 """The files that the model in use was loaded from: which they are, and whether they have changed since."""
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,11 @@ Stamp = tuple[object, ...]
 def to_use(settings: Settings, folder: str | None) -> ModelPaths:
     """The model that the settings name, else the workspace's own, the user's, the one that ships. Raises UserError."""
     return places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False, workspace=folder)
+
+
+def forget_own(folder: str) -> None:
+    """Delete the model that was adapted to the workspace `folder`, if there is one."""
+    shutil.rmtree(places.workspace_model(folder).model.parent, ignore_errors=True)
 
 
 class ModelFiles:
@@ -45,11 +51,11 @@ class ModelFiles:
             paths = self._find()
         except UserError as error:
             return (str(error),)
-        return (paths, *map(_stamp, (paths.model, paths.tokenizer)))
+        return (paths, *map(stamp_of, (paths.model, paths.tokenizer)))
 
 
-def _stamp(path: Path) -> Stamp | None:
-    """Which file this is, and when it was changed."""
+def stamp_of(path: Path) -> Stamp | None:
+    """Which file this is, and when it was changed; None: there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -38,8 +38,12 @@ class OpenDocuments(dict[str, Document]):
         self._prepare(document)
 
     def close(self, uri: str) -> None:
-        """It is the file system's again."""
-        if document := self.pop(uri, None):
+        """It is the file system's again, unless it is open by another path, too."""
+        if (document := self.pop(uri, None)) is None:
+            return
+        if others := [other for other in self.values() if other.name == document.name]:
+            others[0].seen_version = None
+        else:
             self._server.memory.drop(document.name)
             self._server.memory.look([uri])
 
@@ -63,7 +67,7 @@ class OpenDocuments(dict[str, Document]):
 
     def wants(self, document: Document) -> bool:
         """Whether the settings let it be completed and held."""
-        is_excluded = self._server.folders.excludes(document.name)
+        is_excluded = self._server.folders.excludes(document.name, document.opened_as)
         return self._server.settings.has_language(document.language) and not is_excluded
 
     def name_to_hold(self, document: Document, text: str) -> str | None:
@@ -75,7 +79,8 @@ class OpenDocuments(dict[str, Document]):
 
     def choose(self, excluded: Patterns) -> None:
         """Others are to be completed and held from now on: drop, hold and read what that changes."""
-        self._server.folders.excluded = excluded
+        self._server.folders.choose(excluded)
+        self._server.memory.forget_kept()
         for document in self.values():
             self._take_in(document)
         self.show_all_again()

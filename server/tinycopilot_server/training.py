@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lsprotocol import types
 
-from tinycopilot import UserError
+from tinycopilot import UserError, places
+from tinycopilot.files import as_pattern
 from tinycopilot_server import status
 from tinycopilot_server.child import Child
+from tinycopilot_server.model_files import Stamp, forget_own, stamp_of
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.training_words import Line, in_words, percentage, read_line, why_it_failed
 
@@ -26,6 +28,7 @@ TRAINING = "tinycopilot/training"
 PROGRAM = "tinycopilot"
 """The module that is run."""
 CLOSE_S = 2.0
+TOO_LATE = "it had ended before it could be cancelled: the new model is in use"
 SUFFIX = re.compile(r"\.[\w+#-]+")
 
 State = Literal["running", "done", "failed", "cancelled"]
@@ -41,6 +44,8 @@ class Training:
         self._child: Child | None = None
         self._progress: Progress | None = None
         self._is_cancelled = False
+        self._folder = ""
+        self._model_before: Stamp | None = None
         self._last: Line = {}
         self._ending: asyncio.Task[None] | None = None
         self._busy = self._status_before = server.model.status
@@ -53,6 +58,8 @@ class Training:
     def start(self, minutes: float) -> None:
         """Begin. Raises UserError where there is nothing to begin with."""
         folders = self._folders()
+        self._folder = folders[0]
+        self._model_before = self._own_model()
         on_loop = partial(_on, asyncio.get_running_loop())
         arguments = self._arguments(folders, minutes)
         try:
@@ -84,8 +91,12 @@ class Training:
         """Folders come last, after a `--`, and are whole paths: none is taken for an option, whatever it is called."""
         suffixes = [suffix for suffix in self._server.folders.suffixes if SUFFIX.fullmatch(suffix)]
         options = ["--minutes", f"{minutes:f}", "--progress", "json", "--end_with_stdin", "--ext", *suffixes]
-        options += [f"--exclude={pattern}" for pattern in self._server.settings.exclude]
+        forgotten = map(as_pattern, sorted(self._server.folders.forgotten))
+        options += [f"--exclude={pattern}" for pattern in (*self._server.settings.exclude, *forgotten)]
         return ["adapt", *options, "--", *folders]
+
+    def _own_model(self) -> Stamp | None:
+        return stamp_of(places.workspace_model(self._folder).model)
 
     def cancel(self) -> bool:
         """Stop it, if it goes on; nothing of it is left, and the model before stays."""
@@ -106,10 +117,10 @@ class Training:
 
     def _heard(self, line: bytes) -> None:
         said = read_line(line)
-        if said is None or self._is_cancelled:
+        if said is None:
             return
         self._last = said
-        if said["stage"] != "done":
+        if said["stage"] != "done" and not self._is_cancelled:
             if self._progress:
                 self._progress.report(in_words(said), percentage(said))
             self._tell("running", in_words(said), percentage(said))
@@ -120,11 +131,15 @@ class Training:
     async def _take_up(self, code: int, last_words: str) -> None:
         """It has ended: use what has come of it, and say so."""
         state: State
-        if self._is_cancelled:
+        if self._server.memory.is_forgotten:
+            forget_own(self._folder)  # it may have been saved since
+        is_done = code == 0 and self._last.get("stage") == "done"
+        is_new = self._own_model() not in (None, self._model_before)
+        if self._is_cancelled and not is_new:
             state, message = "cancelled", "cancelled: the model before stays"
-        elif code == 0 and self._last.get("stage") == "done":
-            state, message = "done", str(self._last.get("message"))
-            if self._last.get("better") and (problem := await self._server.model.reload()):
+        elif is_done or self._is_cancelled:
+            state, message = "done", str(self._last["message"]) if is_done else TOO_LATE
+            if is_new and (problem := await self._server.model.reload()):
                 message += f"; but it could not be loaded: {problem}"
         else:
             state, message = "failed", why_it_failed(code, last_words)

@@ -77,6 +77,7 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         options: dict[str, Any] | None = None,
         wait: bool = True,
         folders: Sequence[Path] = (),
+        root: Path | None = None,
         watches: bool = False,
         configuration: Any = NOT_ABLE,
         shows_progress: bool = False,
@@ -113,6 +114,7 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         params = types.InitializeParams(
             capabilities=capabilities,
             initialization_options=options,
+            root_uri=root and root.as_uri(),
             workspace_folders=[types.WorkspaceFolder(folder.as_uri(), folder.name) for folder in folders] or None,
         )
         editor.capabilities = (await client.initialize_session(params)).capabilities

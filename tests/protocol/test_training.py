@@ -16,6 +16,7 @@ from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
 from tinycopilot import places
+from tinycopilot.files import Patterns, as_pattern
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.checkpoint import held, run_folder
 
@@ -197,6 +198,30 @@ async def test_cancelled_half_way_nothing_is_left(begin: Begin) -> None:
     trainee.editor.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
     assert (await trainee.ended()).state == "cancelled"
     assert left_behind() == []
+
+
+async def test_what_is_saved_before_it_can_be_cancelled_is_in_use(
+    begin: Begin, saved: ModelPaths, folder: Path
+) -> None:
+    program = learns(saved, is_better=True).replace("sys.exit(main())", "main()\nimport time\ntime.sleep(600)")
+    trainee = await begin(program=program)
+    trainee.open(folder, STRANGE)
+    assert (await trainee.train({"minutes": 2}))["started"]
+    while not places.workspace_model(str(folder)).model.exists():
+        await asyncio.sleep(0.02)
+    assert await trainee.editor.command("tinycopilot.cancelTraining") == {"cancelled": True}
+    assert (await trainee.ended()).state == "done"
+    assert await trainee.editor.ghost(0, 4) == oracle(saved, STRANGE)
+
+
+async def test_no_file_that_is_forgotten_is_learned_from(begin: Begin, folder: Path) -> None:
+    trainee = await begin(program="import sys\nprint(file=sys.stderr, *sys.argv)\nsys.exit(1)\n")
+    odd = folder / "module 1[2] #!.py"
+    await trainee.editor.command("tinycopilot.forgetFile", odd.as_uri())
+    assert (await trainee.train())["started"]
+    assert f"--exclude={as_pattern(str(odd))}" in (await trainee.ended()).message
+    assert Patterns([as_pattern(str(odd))]).match(str(odd), [str(folder)])
+    assert not Patterns([as_pattern(str(odd))]).match(str(folder / "module 12 #!.py"), [str(folder)])
 
 
 async def test_it_ends_with_the_server(begin: Begin) -> None:

@@ -125,6 +125,16 @@ async def test_folders_come_and_go(begin: Open, tmp_path: Path) -> None:
         await session.forgets(gone)
 
 
+async def test_a_root_counts_only_where_the_client_names_no_folders(begin: Open, folder: Path) -> None:
+    session = await begin(root=folder, folders=[])
+    await session.comes_to_know()
+    session = await begin(root=folder)
+    await session.comes_to_know()
+    event = types.WorkspaceFoldersChangeEvent([], [types.WorkspaceFolder(folder.as_uri(), folder.name)])
+    session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
+    await session.forgets()
+
+
 async def test_an_open_document_is_known_as_it_is_and_as_it_is_saved_when_it_is_closed(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
@@ -157,10 +167,29 @@ async def test_a_file_and_a_link_to_it_are_one_document(begin: Open, folder: Pat
     assert not await session.knows()
 
 
-@pytest.mark.parametrize("name", [".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret.py"])
+async def test_of_two_documents_that_are_one_file_one_may_be_closed(begin: Open, folder: Path) -> None:
+    (folder / "real.py").write_text("x = 1\n")
+    (folder / "link.py").symlink_to(folder / "real.py")
+    session = await begin()
+    for name in ("real.py", "link.py"):
+        session.open(name, naming(OTHER))  # not saved
+    assert await session.knows(OTHER)
+    session.close("link.py")
+    assert await session.knows(OTHER)
+
+
+SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret.py", "credentials.py", ".env.local")
+
+
+@pytest.mark.parametrize("name", SECRETS)
 async def test_secrets_are_silent_and_not_known(begin: Open, folder: Path, name: str) -> None:
+    """A link, too, that is one by its own name or by that of what it leads to."""
     (folder / ".env").write_text(naming(OTHER))
     (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
+    (folder.parent / "outside.py").write_text(naming(OTHER))
+    (folder / "credentials.py").symlink_to(folder.parent / "outside.py")
+    (folder / ".env.local").symlink_to("development")
+    (folder / "development").write_text(naming(OTHER))
     session = await begin()
     await session.comes_to_know()
     session.open(name, naming(OTHER))
@@ -219,6 +248,50 @@ async def test_what_is_excluded_is_dropped_and_what_is_not_any_more_is_known_aga
     session.editor.set({"tinycopilot": {"exclude": []}})
     assert await session.knows(OTHER)
     await session.comes_to_know()
+
+
+async def test_a_link_is_excluded_by_its_own_path_and_by_that_of_its_file(
+    begin: Open, folder: Path, options: dict[str, Any]
+) -> None:
+    for excluded, path in (("private", "private/link.py"), ("shared", "link.py")):
+        real = folder / excluded / "real.py" if excluded == "shared" else folder / "elsewhere.py"
+        for file in (real, folder / path):
+            file.parent.mkdir(exist_ok=True)
+        real.write_text(naming(OTHER))
+        (folder / path).symlink_to(real)
+        session = await begin(options=options | {"exclude": [excluded + "/"]})
+        session.open(path, naming(OTHER))
+        assert await session.ghost(path, naming(OTHER) + OTHER[:11]) == ""
+
+
+async def test_a_language_that_is_not_wanted_any_more_is_not_known(
+    begin: Open, folder: Path, options: dict[str, Any]
+) -> None:
+    (folder / "lib.rs").write_text(naming(OTHER))
+    session = await begin(options=options | {"languages": ["python", "rust"]})
+    session.editor.open("fn main() {}\n", session.uri("main.rs"), "rust")
+    await session.comes_to_know(OTHER)
+    session.editor.set({"tinycopilot": {"languages": ["python"]}})
+    await session.forgets(OTHER)
+    (folder / "main.rs").write_text(naming(OTHER))
+    session.close("main.rs")
+    await session.comes_to_know()
+    assert not await session.knows(OTHER)
+
+
+@pytest.mark.parametrize("how", ["forgotten", "excluded"])
+async def test_what_is_gone_is_not_suggested_again_to_who_stays_there(begin: Open, how: str) -> None:
+    session = await begin()
+    await session.comes_to_know()
+    text = "\n\nx = " + TYPED
+    assert (await session.ghost("a.py", text)).startswith(REST)
+    if how == "forgotten":
+        await session.editor.command("tinycopilot.forgetFile", session.uri("package/animals.py"))
+    else:
+        session.editor.set({"tinycopilot": {"exclude": ["package/"]}})
+    while (await session.editor.ghost(2, 4 + len(TYPED))).startswith(REST):
+        await asyncio.sleep(0.02)
+    assert not (await session.ghost("a.py", text + REST[:2])).startswith(REST[2:])
 
 
 async def test_a_document_of_another_language_is_not_known_until_it_is_named(begin: Open) -> None:
@@ -353,6 +426,24 @@ async def test_what_was_indexed_is_kept_for_the_folders_that_are_open(begin: Ope
     await session.comes_to_know(OTHER)
     [kept] = [path async for path in _until_there(places.user_memory([str(second)], digest).parent)]
     assert kept == places.user_memory([str(second)], digest)
+
+
+async def test_what_is_learned_is_kept_for_the_folder_that_is_open(
+    begin: Open, folder: Path, tmp_path: Path, unsure: ModelPaths
+) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "b.py").write_text(naming(OTHER))
+    session = await begin()
+    added, removed = (types.WorkspaceFolder(path.as_uri(), path.name) for path in (second, folder))
+    event = types.WorkspaceFoldersChangeEvent([added], [removed])
+    session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
+    await session.comes_to_know(OTHER)
+    await type_some(session)
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+    assert weights_file(second, unsure).exists()
+    assert not weights_file(folder, unsure).exists()
 
 
 async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> None:

@@ -30,6 +30,14 @@ class Place(NamedTuple):
     after: str
 
 
+class Shown(NamedTuple):
+    """What was suggested at a place, as long as nothing that it may come from has left the memory."""
+
+    place: Place
+    suggestion: Suggestion
+    n_left: int
+
+
 class FoundAhead(NamedTuple):
     """What is to be suggested at a place, as long as the memory is of this edition."""
 
@@ -57,7 +65,7 @@ class Completer:
         self.workspace = Workspace(tokenizer.alphabet, max_chars=max_workspace_chars)
         self._readers = Readers(model, tokenizer)
         self._keys = Keys()
-        self._shown: tuple[Place, Suggestion] | None = None  # what was suggested last, and where
+        self._shown: Shown | None = None  # last
         self._current: tuple[Place, Suggestion] | None = None  # what is left of it here
         self._found_ahead = FoundAhead()
 
@@ -106,8 +114,9 @@ class Completer:
     def prepare(self, document: str, text: str) -> Callable[[], None]:
         """What takes time before a long document can be looked at. For any thread; call the answer in this one."""
         text = _plain_line_ends(text)
-        page = self.workspace.memory.prepare(document, text)
-        return lambda: self.workspace.memory.offer(document, text, page)
+        memory = self.workspace.memory  # there may be another by then, with other numbers
+        page = memory.prepare(document, text)
+        return lambda: memory.offer(document, text, page)
 
     def learn_from_key(self, before: str, after: str, document: str) -> bool:
         """If one key led here from the last text that was shown to this, learn from it; True if it did.
@@ -141,7 +150,7 @@ class Completer:
                 suggestion = self._found_ahead.suggestion
             else:
                 suggestion = self._find(place, cancelled)
-            self._shown = (place, suggestion) if suggestion else None
+            self._shown = Shown(place, suggestion, self.workspace.memory.n_left) if suggestion else None
         self._current = (place, suggestion) if suggestion else None
         return suggestion
 
@@ -243,9 +252,9 @@ class Completer:
 
     def _rest_of_shown(self, place: Place) -> Suggestion | None:
         """What is left of the last suggestion, if all that was typed since is its beginning."""
-        if self._shown is None:
+        if self._shown is None or self._shown.n_left != self.workspace.memory.n_left:
             return None
-        then, shown = self._shown
+        then, shown, _ = self._shown
         n_typed = len(place.before) - len(then.before)
         same_place = 0 <= n_typed < len(shown.text) and (place.document, place.after) == (then.document, then.after)
         along = same_place and place.before == then.before + shown.text[:n_typed]

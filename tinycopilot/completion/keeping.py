@@ -8,7 +8,7 @@ it takes to sort. Whatever does not match is not used: it is made anew.
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,12 @@ class Kept:
     useful_s: dict[str, float]
     """When each was last of use, in seconds since 1970."""
     stamps: dict[str, Stamp]
+
+    def without(self, names: Collection[str]) -> "Kept":
+        """All but these."""
+        useful_s = {name: s for name, s in self.useful_s.items() if name not in names}
+        stamps = {name: stamp for name, stamp in self.stamps.items() if name not in names}
+        return Kept(self.shelf.part(stamps.keys()), useful_s, stamps)
 
 
 def save(path: Path, kept: Kept, alphabet: Alphabet, tokenizer_digest: str) -> None:

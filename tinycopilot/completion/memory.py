@@ -79,6 +79,8 @@ class WorkspaceMemory:
         self._headers: NDArray[np.int64] | None = None  # of the pages as they are, which is kept until they change
         self.edition = 0
         """How often something has changed but the document that was looked at last."""
+        self.n_left = 0
+        """How often a document was there, and then was not."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._new or (name in self._settled and name not in self._gone)
@@ -127,6 +129,7 @@ class WorkspaceMemory:
         self._meanwhile.add(name)
         if was_there:
             self.edition += 1
+            self.n_left += 1
             self._change(name, None)
         return was_there
 
@@ -215,9 +218,9 @@ class WorkspaceMemory:
 
         What is held or dropped here from now on will stay so.
         """
-        self._meanwhile = set(self._at_hand)
+        self._meanwhile = {name for name in self._at_hand if name in self}
         loose = {name: page.broken for name, page in self._new.items()}
-        left = self._at_hand.keys() | (self._gone.keys() - loose.keys())
+        left = self._meanwhile | (self._gone.keys() - loose.keys())
         return Settling(self.alphabet, self._settled, loose, left, self._useful_s.copy())
 
     def finish(self, settling: Settling) -> None:
@@ -229,8 +232,10 @@ class WorkspaceMemory:
             changes = mine
         for name, page in changes.items():
             self._change(name, page)
+        before = self._useful_s.keys()
         useful_s = settling.useful_s | {name: self._useful_s[name] for name in mine if name in self._useful_s}
         self._useful_s = {name: s for name, s in useful_s.items() if name in self}
+        self.n_left += not before <= self._useful_s.keys()
         self._possible = self._headers = None
         self.edition += 1
         self._forget()

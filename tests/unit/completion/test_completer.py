@@ -268,6 +268,18 @@ def test_a_text_without_a_name_is_held_by_nobody(model: TinyGPT, tokenizer: Simp
     assert completer.workspace.memory.n_chars == 0
 
 
+def test_what_was_prepared_before_all_was_forgotten_is_of_no_account(
+    model: TinyGPT, tokenizer: SimpleTokenizer
+) -> None:
+    completer = Completer(model, tokenizer, ALL)
+    completer.hold("x", "".join(map(chr, range(0x4E00, 0x4E80))))  # characters that the network does not know
+    offer = completer.prepare("y", TYPED_BEFORE + "\u4f00")
+    completer.forget()
+    offer()
+    asked = completer.suggest(TYPED_BEFORE, "\u4f00", document="y")
+    assert asked == Completer(model, tokenizer, ALL).suggest(TYPED_BEFORE, "\u4f00", document="y")
+
+
 def test_line_ends_are_plain_in_all_that_is_held(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
     held = []
     for end in ("\n", "\r\n", "\r"):

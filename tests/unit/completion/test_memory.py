@@ -139,13 +139,15 @@ def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
     memory, model = WorkspaceMemory(Alphabet(KNOWN), max_chars), Model()
     settling = memory.begin()
     for when_s, step in enumerate(steps):
+        is_in_the_way = step[0] == "finish" and model.changes.keys() & model.meanwhile  # sorted for nothing
         settling = take_step(memory, settling, model, step, when_s)
         kept = {name for name in model.documents if name in memory}
         forgotten, here = model.documents.keys() - kept, {*model.at_hand[-1:]}
         n_chars = sum(len(piece) for name in kept for piece in model.documents[name])
         assert n_chars + 2 * len(kept) <= memory.n_chars <= n_chars + 3 * len(kept)
         assert memory.n_chars <= max_chars or kept == here
-        if not any(len("".join(model.documents[name])) + 2 > max_chars for name in forgotten):  # too long for any limit
+        is_too_long = any(len("".join(model.documents[name])) + 2 > max_chars for name in forgotten)  # for any limit
+        if not is_too_long and not is_in_the_way:
             assert all(model.useful_s[name] <= model.useful_s[other] for name in forgotten for other in kept - here)
         for name in forgotten:
             model.drop(name)
@@ -298,6 +300,18 @@ def test_two_threads_give_each_character_one_number() -> None:
     assert len(alphabet) == len(KNOWN) + 997
     for text, numbers in zip(texts, symbols, strict=True):
         assert "".join(alphabet.character_of(int(n)) for n in numbers) == text
+
+
+def test_what_was_prepared_and_is_not_held_may_come_from_disk() -> None:
+    """It was opened, and closed again before it was ready."""
+    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory.drop("x")
+    memory.offer("x", "abab" * 9, memory.prepare("x", "abab" * 9))
+    settling = memory.begin()
+    settling.put("x", "abab" * 9, 1.0)
+    settling.sort()
+    memory.finish(settling)
+    assert "x" in memory
 
 
 @pytest.mark.parametrize("settled", ["", "ab" * 50, "(b" * 50])

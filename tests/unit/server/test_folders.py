@@ -56,6 +56,34 @@ def look(tmp_path: Path) -> Look:
     return Look(tmp_path)
 
 
+def test_a_folder_that_cannot_be_looked_at_is_left_out(look: Look) -> None:
+    look.folders.set_roots([look.root.as_uri(), "file:///" + "x" * 300, "file:///%00", "untitled:x", ""])
+    assert look.folders.roots == (name_of(look.root),)
+
+
+def test_what_is_forgotten_while_it_looks_is_not_read(look: Look) -> None:
+    names = list[str]()
+    for change in look.folders.changes(None, look.found, lambda _: False, lambda: False, nothing):
+        look.folders.forgotten.add(look.name("package/c.py"))
+        names += [Path(change.name).name] if change.text else []
+    assert names == ["a.py", "b.py", "d.py"]
+
+
+def test_a_link_is_excluded_by_the_path_that_it_was_opened_by(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "opened").symlink_to(tmp_path / "real")
+    folders = Folders()
+    folders.set_roots([(tmp_path / "opened").as_uri()])
+    folders.choose(Patterns(["/private"]))
+    name = str(tmp_path / "elsewhere" / "a.py")
+    for link, is_excluded in (
+        ("opened/private/a.py", True),
+        ("real/private/a.py", True),
+        ("opened/public/a.py", False),
+    ):
+        assert folders.excludes(name, str(tmp_path / link)) is is_excluded
+
+
 def test_what_was_changed_last_comes_first_and_only_once(look: Look) -> None:
     assert list(look()) == ["a.py", "b.py", "package/c.py", "package/deep/d.py"]
     assert (look.found.n_files, look.found.n_chars) == (4, 7 + 7 + 15 + 20)

@@ -18,6 +18,7 @@ from tinycopilot.completion import keeping
 from tinycopilot.completion import memory as memory_module
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.memory import WorkspaceMemory, context_of
+from tinycopilot.files import Patterns
 
 T = TypeVar("T")
 
@@ -322,3 +323,31 @@ def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk
     assert "were known" not in str(desk.held)
     assert path.exists()
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_what_is_not_wanted_any_more_is_not_taken_up_from_before(again: Callable[[], Desk]) -> None:
+    desk = again()
+    desk.indexer.folders.choose(Patterns(["1.py"]))
+    desk.before_each = lambda: held.append(desk.held)
+    held = list[set[str]]()
+    desk.look()
+    assert held[-1] >= {"0.py", "2.py", "3.py"}
+    assert not any("1.py" in names for names in held)
+
+
+def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
+    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = again()
+    kept, save = desk.indexer.kept, keeping.save
+    assert kept
+
+    def forgotten_meanwhile(*arguments: Any) -> None:
+        kept.forget()
+        save(*arguments)
+
+    monkeypatch.setattr(keeping, "save", forgotten_meanwhile)
+    for i in range(20):
+        desk.write(f"more {i}.py", "a = b\n" * 9)
+    desk.look()
+    assert not kept._path.exists()

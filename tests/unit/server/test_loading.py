@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -151,6 +152,34 @@ async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgot
     assert not loading.knows("b.py")
     assert not any(path.exists() for path in kept)
     loading.close()
+
+
+async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The editor may be closed before the indexer has come to it."""
+    loading, busy = Loading(), threading.Event()
+    loading.memory.indexer.folders.set_roots([tmp_path.as_uri()])
+    await load(loading.thread, loading.memory, settings, str(tmp_path), is_first=True)
+    loading.memory.hold("b.py", "mnop()")
+    learned = loading.memory.learned
+    assert loading.memory.indexer.kept
+    assert learned.path
+    kept = [loading.memory.indexer.kept._path, learned.path]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    loading.memory.indexer.do(busy.wait)
+    assert loading.thread.completer
+    saving = learned.saving(loading.thread.completer.workspace)
+    loading.memory.forget_workspace()
+    saving()  # it was under way
+    assert not any(path.exists() for path in kept)
+    await says(loading)
+    assert not loading.knows("b.py")
+    loading.close()
+    busy.set()
+    assert not any(path.exists() for path in kept)
 
 
 async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
