@@ -59,16 +59,17 @@ class KeptMemory:
             return
         self._shelf, self._kept_s = shelf, time.monotonic()
         known = folders.known
-        stamps = {name: known[name] for name in useful_s if name in known and not self._was_open(name)}
+        names = [name for name in useful_s if name in known and folders.wants(name) and not self._was_open(name)]
+        stamps = {name: known[name] for name in names}
         keeping.save(self._path, keeping.Kept(shelf, useful_s, stamps), alphabet, self._digest)
         if self._n_forgotten != n_forgotten:  # meanwhile
             self.forget()
         _delete_old(self._path.parent)
 
     def forget(self) -> None:
-        """Delete the file, at once; from any thread. (It is written again when all was sorted anew.)"""
+        """Delete the file, at once; from any thread. (It is written again after the next look.)"""
         self._n_forgotten += 1
-        self._shelf = None
+        self._shelf, self._kept_s = None, -KEEP_S
         with contextlib.suppress(OSError):
             self._path.unlink()
 
