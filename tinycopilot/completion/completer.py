@@ -11,7 +11,7 @@ from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
 from tinycopilot.completion.tidy import has_room, tidied
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.workspace import Thought, Workspace
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -39,11 +39,12 @@ class Shown(NamedTuple):
 
 
 class FoundAhead(NamedTuple):
-    """What is to be suggested at a place, as long as the memory is of this edition."""
+    """What is to be suggested at a place, as long as the memory is of this edition, and what was thought of there."""
 
     place: Place | None = None
     suggestion: Suggestion | None = None
     edition: int = 0
+    thought: Thought = Thought({}, {})
 
 
 class Completer:
@@ -147,7 +148,7 @@ class Completer:
         if suggestion is None:
             if self._is_ahead(place):
                 self._look(place)
-                suggestion = self._found_ahead.suggestion
+                suggestion, self.workspace.thought = self._found_ahead.suggestion, self._found_ahead.thought
             else:
                 suggestion = self._find(place, cancelled)
             self._shown = Shown(place, suggestion, self.workspace.memory.n_left) if suggestion else None
@@ -237,7 +238,8 @@ class Completer:
         then = place._replace(before=place.before + shown.text)
         if not self._is_ahead(then):
             with self.workspace.looking_elsewhere():
-                self._found_ahead = FoundAhead(then, self._find(then, cancelled), self.workspace.memory.edition)
+                suggestion, workspace = self._find(then, cancelled), self.workspace
+                self._found_ahead = FoundAhead(then, suggestion, workspace.memory.edition, workspace.thought)
 
     def _is_ahead(self, place: Place) -> bool:
         """Whether what is to be suggested there was found ahead, and nothing else has changed since."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -16,6 +17,15 @@ MAX_DRAFT_CHARS = 12
 """A draft is at most this long: the network reads it all, right or wrong."""
 MIN_DRAFT_LOG_P = math.log(0.15)
 """A draft goes on as long as the memories alone find the whole of it at least so likely."""
+
+
+class Thought(NamedTuple):
+    """What was thought of since the last look."""
+
+    recalled: dict[str, Recalled]
+    """By the end of the text before."""
+    predicted: dict[tuple[int, str], Prediction]
+    """By the text before, as `_end_of` tells it: what can be learned from."""
 
 
 class Workspace:
@@ -39,8 +49,7 @@ class Workspace:
 
     def _look(self, file: WorkspaceMemory, *looked_at: str) -> None:
         self._file, self._looked_at = file, looked_at
-        self._recalled: dict[str, Recalled] = {}  # since then, by the end of the text before
-        self._predicted: dict[tuple[int, str], Prediction] = {}  # since then, by the text before
+        self.thought = Thought({}, {})
 
     def is_at(self, name: str | None, before: str, after: str) -> bool:
         """Whether this is what was looked at last."""
@@ -49,7 +58,7 @@ class Workspace:
     @contextmanager
     def looking_elsewhere(self) -> Iterator[None]:
         """After it, all is as it was before."""
-        looked_at, recalled, predicted = self._looked_at, self._recalled, self._predicted
+        looked_at, thought = self._looked_at, self.thought
         try:
             yield
         finally:
@@ -57,14 +66,15 @@ class Workspace:
                 self.look_at(*looked_at)
             else:
                 self.look_away()
-            self._recalled, self._predicted = recalled, predicted
+            self.thought = thought
 
     def recall(self, before: str) -> Recalled:
         """What both memories know of what comes after `before`, of which no more than the end matters."""
         end = before[-DEPTH:]
-        if end not in self._recalled:
-            self._recalled[end] = recall(self.memory, self._file, context_of(self.alphabet, end))
-        return self._recalled[end]
+        recalled = self.thought.recalled
+        if end not in recalled:
+            recalled[end] = recall(self.memory, self._file, context_of(self.alphabet, end))
+        return recalled[end]
 
     def predict(self, network: Tensor, before: str) -> Prediction:
         """What comes after `before`, of which no more than the end matters; `network` is log p of the network, (V,)."""
@@ -87,14 +97,14 @@ class Workspace:
 
     def likeliest(self, network: Tensor, before: str) -> tuple[str, float]:
         """The likeliest character and its log p, never the one that stands for all others."""
-        prediction = self._predicted[_end_of(before)] = self.predict(network, before)
+        prediction = self.thought.predicted[_end_of(before)] = self.predict(network, before)
         log_probs = prediction.log_probs
         best = int(log_probs[:-1].argmax())
         return self.alphabet.character_of(best + 1), float(log_probs[best])
 
     def two_likeliest(self, before: str) -> list[tuple[str, float]] | None:
         """Two characters and their log p, the likeliest first, if that was asked since the last look."""
-        if (prediction := self._predicted.get(_end_of(before))) is None:
+        if (prediction := self.thought.predicted.get(_end_of(before))) is None:
             return None
         log_probs = prediction.log_probs[:-1]
         two = np.argsort(-log_probs, kind="stable")[:2]
@@ -102,7 +112,7 @@ class Workspace:
 
     def learn(self, name: str, before: str, after: str, character: str) -> bool:
         """`character` was typed between `before` and `after`: one step, and True, if there was a prediction for it."""
-        prediction = self._predicted.pop(_end_of(before), None)
+        prediction = self.thought.predicted.pop(_end_of(before), None)
         if prediction is not None and (name, after) == self._looked_at[::2]:
             self.mixture.learn(prediction, self._index(prediction, character))
             return True

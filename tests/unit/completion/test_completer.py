@@ -15,6 +15,7 @@ from tinycopilot.completion.completer import Completer, Place
 from tinycopilot.completion.decode import N_READERS, Cancelled, Reader
 from tinycopilot.completion.mixture import Mixture
 from tinycopilot.completion.stopping import CompleterSettings, Suggestion
+from tinycopilot.completion.weights import weights_of
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -141,6 +142,19 @@ def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(model: TinyGP
             completer.work_ahead()
         learned.append(completer.learn_from_key(before + key, "", ""))
     assert learned == [True, True]
+
+
+def test_keys_teach_where_it_was_found_ahead_as_they_do_elsewhere(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    before, first = a_place(model, tokenizer)
+    accepted = before + first.text
+    fresh, ahead = Completer(model, tokenizer, ALL), Completer(model, tokenizer, ALL)
+    for completer in (fresh, ahead):
+        completer.suggest(before)
+    ahead.work_ahead()
+    assert fresh.suggest(accepted) == ahead.suggest(accepted)
+    assert fresh.workspace.two_likeliest(accepted) == ahead.workspace.two_likeliest(accepted) is not None
+    assert [completer.workspace.learn("", accepted, "", "a") for completer in (fresh, ahead)] == [True, True]
+    assert weights_of(fresh.workspace.mixture) == weights_of(ahead.workspace.mixture)
 
 
 def test_line_ends_do_not_matter(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
