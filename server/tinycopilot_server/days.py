@@ -68,7 +68,8 @@ def in_words(days: dict[str, Day]) -> str:
     lines = [f"Since {min(days)}, on this machine:"]
     accepted, answered = total["accepted"], total["answered"]
     share = f" ({accepted / answered:.0%})" if answered else ""
-    lines.append(f"{answered:,} suggestions, {accepted:,} accepted{share}, {total['partly_accepted']:,} in part.")
+    in_part = f", {total['partly_accepted']:,} in part" if total["partly_accepted"] else ""  # many editors never say so
+    lines.append(f"{answered:,} suggestions, {accepted:,} accepted{share}{in_part}.")
     if total["shown"]:
         lines.append(f"{total['shown']:,} were shown, as the editor says.")
     lines.append(f"{total['listed']:,} entries in menus, {total['chosen']:,} chosen.")
@@ -76,9 +77,13 @@ def in_words(days: dict[str, Day]) -> str:
     still = f"; {kept / judged:.0%} of them still stood there {KEPT_S:.0f} s later" if judged else ""
     lines.append(f"{total['accepted_chars']:,} characters accepted{still}.")
     p50, p95 = (percentile_ms(total["latency"], percent) for percent in (50, 95))
-    if p50 is not None:
-        lines.append(f"An answer took {p50:.2g} ms (median), {p95:.2g} ms (95 in 100), within a quarter.")
+    if p50 is not None and p95 is not None:
+        lines.append(f"An answer took {_in_ms(p50)} (median), {_in_ms(p95)} (95 in 100), within a quarter.")
     return "\n".join(lines)
+
+
+def _in_ms(time_ms: float) -> str:
+    return f"{time_ms:,.0f} ms" if time_ms >= 10 else f"{time_ms:.2g} ms"
 
 
 def read(path: Path) -> dict[str, Day]:

@@ -127,6 +127,8 @@ def _wrong_settings(machine: Machine, own: dict[str, Any], server: str) -> Itera
 
     name_it = f'set "tinycopilot.serverCommand": {json.dumps([server])}'
     command = own.get("serverCommand", [])
+    if isinstance(command, str):  # the extension takes a text for a program without arguments
+        command = [command.strip()] if command.strip() else []
     if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
         yield "tinycopilot.serverCommand is no list of words", Level.PROBLEM, name_it
     elif command and not machine.is_program(command[0]):

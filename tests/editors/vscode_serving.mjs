@@ -96,19 +96,28 @@ export const SERVING = {
 
   async killedOften(example) {
     const { editor } = example;
+    const text = async () => editor.item.first().textContent();
     let n = 0;
-    let last;
-    await editor.saying(['tinycopilot: error'], () => editor.until('an end of that', 60, async () => {
-      const server = example.server();
-      if (server && server.pid !== last) {
-        process.kill(last = server.pid, 'SIGKILL');
-        n++;
-      }
-      return (await editor.item.first().textContent()).includes('error');
-    }));
+    while ((await text()).includes('ready')) {
+      process.kill(example.server().pid, 'SIGKILL');
+      n++;
+      await editor.until('the status bar saying something else', 20, async () => !(await text()).includes('ready'));
+      await editor.until('an end of the loading', 60, async () => /ready|error/.test(await text()));
+    }
     await editor.message('The server has stopped five times in three minutes.');
     same('a server that runs', example.server(), undefined);
     await editor.saying(['tinycopilot', 'tinycopilot: ready'], () => editor.command('tinycopilot: Restart the server'));
     return `killed ${n} times more: it stays away, says so, and comes when it is told to`;
+  },
+
+  async restarted(example) {
+    const { editor, port } = example;
+    const mine = () => servers(port).filter(({ host }) => host === example.host);
+    for (let n = 0; n < 3; n++) await editor.command('tinycopilot: Restart the server');
+    await editor.until('one server, and it is ready', 30, async () =>
+      (await editor.item.first().textContent()).includes('ready') && mine().length === 1);
+    await example.suggested('restarted');
+    same('how many servers run', mine().length, 1);
+    return 'restarted while it starts: one server is left, and suggests';
   },
 };

@@ -2,27 +2,16 @@
 // Run by `npm test` in editors/vscode; `vscode` is what stands in `vscode` below.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, beforeEach, mock, test } from 'node:test';
+import { loadSources } from './vscode_fake.mjs';
 
-const root = resolve(import.meta.dirname, '../../editors/vscode');
-const { build } = createRequire(`${root}/`)('esbuild');
 const room = mkdtempSync(join(tmpdir(), 'units-'));
 after(() => rmSync(room, { recursive: true }));
 
 const vscode = globalThis.vscode = { workspace: {}, extensions: {}, window: {} };
-writeFileSync(join(room, 'vscode.cjs'), 'module.exports = globalThis.vscode;');
-await build({
-  entryPoints: ['command', 'install', 'pause'].map(name => join(root, `src/${name}.ts`)),
-  outdir: room, outExtension: { '.js': '.cjs' }, alias: { vscode: join(room, 'vscode.cjs') },
-  bundle: true, platform: 'node', format: 'cjs', logLevel: 'error',
-});
-const load = createRequire(join(room, 'x'));
-const { findServer } = load('./command.cjs');
-const { sourceOf } = load('./install.cjs');
-const { Pause } = load('./pause.cjs');
+const [{ findServer }, { sourceOf }, { Pause }] = await loadSources(room, 'command', 'install', 'pause');
 
 const log = { info() {} };
 const own = join(room, 'own');
@@ -44,6 +33,12 @@ function chooses(python) {
     resolveEnvironment: async ({ path }) => ({ executable: { uri: { fsPath: path } } }),
   };
   vscode.extensions.getExtension = () => ({ activate: async () => ({ environments }) });
+}
+
+/** What is kept of a workspace, in a window and in the next. */
+function memento() {
+  const kept = new Map();
+  return { get: key => kept.get(key), update: async (key, value) => void kept.set(key, value) };
 }
 
 beforeEach(() => {
@@ -81,11 +76,41 @@ test('an interpreter without the program beside it, but with the package, runs t
   assert.ok('missing' in await findServer([], own, log));
 });
 
+test('a Python extension that fails, or never answers, is passed over, and the log says so', async () => {
+  const never = new Promise(() => undefined);
+  const fails = async () => { throw new Error('conda is broken'); };
+  const environments = { getActiveEnvironmentPath: () => ({ path: 'x' }) };
+  const command = program(onPath, 'tinycopilot-server');
+  for (const [why, activate] of [
+    ['conda is broken', fails],
+    ['conda is broken', async () => ({ environments: { ...environments, resolveEnvironment: fails } })],
+    ['no answer within 10 s', () => never],
+    ['no answer within 10 s', async () => ({ environments: { ...environments, resolveEnvironment: () => never } })],
+  ]) {
+    const said = [];
+    vscode.extensions.getExtension = () => ({ activate });
+    mock.timers.enable({ apis: ['setTimeout'] });
+    try {
+      const finding = findServer([], own, { info: line => said.push(line) });
+      if (why.startsWith('no answer')) mock.timers.tick(10_000);
+      assert.equal((await finding).command, command);
+    } finally {
+      mock.timers.reset();
+    }
+    assert.ok(said.some(line => line.includes(`the Python extension, which fails: ${why}`)), said.join('\n'));
+  }
+});
+
+test('where no document is to be completed yet, the Python extension is not woken', async () => {
+  vscode.extensions.getExtension = () => ({ isActive: false, activate: () => assert.fail('it was') });
+  assert.ok('missing' in await findServer([], own, log, false));
+});
+
 test('from a workspace that is not trusted no program is taken, nor one of its Python', async () => {
   vscode.workspace.isTrusted = false;
   program(workspaceFolder, '.venv/bin/tinycopilot-server');
   chooses(program(workspaceFolder, '.venv/bin/python'));
-  assert.ok('missing' in await findServer([], own, log));
+  assert.match((await findServer([], own, log)).missing, /only if you trust the workspace/);
   const command = program(onPath, 'tinycopilot-server');
   assert.equal((await findServer([], own, log)).command, command);
 });
@@ -128,7 +153,7 @@ test('a pause of an hour ends by itself, and outlives a server that starts again
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   try {
     const asked = [];
-    const pause = new Pause(async command => void asked.push(command.replace('tinycopilot.', '')));
+    const pause = new Pause(async command => void asked.push(command.replace('tinycopilot.', '')), memento());
     await pause.begin(60);
     await pause.heard({ state: 'off' });
     assert.equal(pause.until.getTime(), 60 * 60_000);
@@ -148,7 +173,7 @@ test('a pause of an hour ends by itself, and outlives a server that starts again
 
 test('a pause that somebody else has ended is over', async () => {
   const asked = [];
-  const pause = new Pause(async command => void asked.push(command));
+  const pause = new Pause(async command => void asked.push(command), memento());
   await pause.begin(60);
   await pause.heard({ state: 'off' });
   await pause.heard({ state: 'ready' });
@@ -156,4 +181,29 @@ test('a pause that somebody else has ended is over', async () => {
   await pause.heard({ state: 'ready' });
   assert.deepEqual(asked, ['tinycopilot.pause']);
   assert.equal(pause.until, undefined);
+});
+
+test('a pause outlives the window, until its end', async () => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  try {
+    const asked = [];
+    const kept = memento();
+    const inWindow = () => new Pause(async command => void asked.push(command.replace('tinycopilot.', '')), kept);
+    const first = inWindow();
+    await first.begin(60);
+    first.dispose();
+    const second = inWindow();
+    await second.heard({ state: 'loading' });
+    await second.heard({ state: 'ready' });
+    assert.deepEqual(asked, ['pause', 'pause']);
+    assert.equal(second.until.getTime(), 60 * 60_000);
+    second.dispose();
+    mock.timers.tick(60 * 60_000);
+    const third = inWindow();
+    await third.heard({ state: 'loading' });
+    await third.heard({ state: 'ready' });
+    assert.deepEqual(asked, ['pause', 'pause']);
+  } finally {
+    mock.timers.reset();
+  }
 });

@@ -3,10 +3,11 @@ import { createInterface } from 'node:readline';
 import type { LogOutputChannel } from 'vscode';
 import {
   CloseAction, type CloseHandlerResult, DidChangeConfigurationNotification, ErrorAction, ExecuteCommandRequest,
-  LanguageClient, type TextDocumentFilter,
+  LanguageClient, type MessageTransports, type TextDocumentFilter,
 } from 'vscode-languageclient/node';
 import type { Command } from './command';
 import { readSettings, type Settings } from './settings';
+import { within } from './time';
 import type { TrainingStatus } from './training';
 
 /** How the server is. It sends this itself, as `tinycopilot/status`. */
@@ -24,6 +25,8 @@ export interface Listener {
 }
 
 const SECTION = 'tinycopilot';
+/** So long an end is waited for of a server that was still starting. */
+const END_MS = 5_000;
 
 function selector(languages: string[]): TextDocumentFilter[] {
   const schemes = ['file', 'untitled'];
@@ -31,10 +34,12 @@ function selector(languages: string[]): TextDocumentFilter[] {
   return schemes.flatMap(scheme => languages.map(language => ({ language, scheme })));
 }
 
-/** One run of the server. When a setting changes, the server is told; or, for some, there is a new Client. */
+/** The server, which comes again if it dies. When a setting changes, it is told; or, for some, there is a new Client. */
 export class Client extends LanguageClient {
   private readonly crashes = this.createDefaultErrorHandler();  // four restarts in three minutes, and no more
+  private starting = Promise.resolve();
   private hasRun = false;
+  private comesAgain = false;
   private ended = false;
 
   constructor(command: Command, settings: Settings, log: LogOutputChannel, private readonly listener: Listener) {
@@ -64,11 +69,22 @@ export class Client extends LanguageClient {
         closed: () => this.closed(),
       },
     });
-    this.onNotification('tinycopilot/status', (status: ServerStatus) => listener.status(status));
-    this.onNotification('tinycopilot/training', (status: TrainingStatus) => listener.training(status));
+    this.onNotification('tinycopilot/status', (status: ServerStatus) => {
+      if (!this.ended) listener.status(status);
+    });
+    this.onNotification('tinycopilot/training', (status: TrainingStatus) => {
+      if (!this.ended) listener.training(status);
+    });
   }
 
-  async run(): Promise<void> {
+  /** Starts it. If it does not come up, the listener is told. */
+  run(): Promise<void> {
+    return this.starting = this.comeUp();
+  }
+
+  private async comeUp(): Promise<void> {
+    if (this.ended) return;
+    this.hasRun = false;
     this.listener.status({ state: 'loading' });
     try {
       await this.start();
@@ -90,10 +106,24 @@ export class Client extends LanguageClient {
     });
   }
 
-  /** Ends the server; one that has not come up yet cannot be asked to, and the library ends its process. */
+  /** Ends the server. One that has not come up yet cannot be asked to: its process is ended. */
   async end(): Promise<void> {
     this.ended = true;
-    await this.stop().catch(() => undefined);
+    if (!this.isRunning()) this.kill();
+    await this.stop().catch(() => undefined);  // what is still there two seconds later the library kills
+    await within(END_MS, this.starting).catch(() => undefined);
+  }
+
+  /** Its input is closed as well: what is named as the server may be a script that has started it. */
+  private kill(): void {
+    this.serverProcess?.stdin?.end();
+    this.serverProcess?.kill();
+  }
+
+  protected override async createMessageTransports(encoding: string): Promise<MessageTransports> {
+    const transports = await super.createMessageTransports(encoding);
+    if (this.ended) this.kill();  // there was no process yet when it was to end
+    return transports;
   }
 
   /** To the log alone: the library would open a message for each failed request, with a stack. */
@@ -101,12 +131,19 @@ export class Client extends LanguageClient {
     super.error(message, data, false);
   }
 
-  /** The server has gone without being asked to. */
+  /** The server has gone without being asked to. The library would start it again, and say nothing if it cannot. */
   private async closed(): Promise<CloseHandlerResult> {
-    if (!this.hasRun) return { action: CloseAction.DoNotRestart, handled: true };  // run() says so
-    const verdict = await this.crashes.closed();
-    if (verdict.action === CloseAction.Restart) this.listener.status({ state: 'loading' });
-    else this.listener.failed('The server has stopped five times in three minutes.');
-    return { ...verdict, handled: true };
+    if (!this.ended && this.hasRun) {  // else it has been ended, or comeUp() says that it did not start
+      this.comesAgain = (await this.crashes.closed()).action === CloseAction.Restart;
+      if (!this.comesAgain) this.listener.failed('The server has stopped five times in three minutes.');
+    }
+    return { action: CloseAction.DoNotRestart, handled: true };
+  }
+
+  protected override async handleConnectionClosed(): Promise<void> {
+    await super.handleConnectionClosed();
+    if (!this.comesAgain) return;
+    this.comesAgain = false;
+    await this.run();
   }
 }

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
-import { extensions, type LogOutputChannel, type Uri, workspace } from 'vscode';
+import { type Extension, extensions, type LogOutputChannel, type Uri, workspace } from 'vscode';
+import { within } from './time';
 
 export interface Command {
   command: string;
@@ -17,16 +18,24 @@ const PYTHON_MS = 10_000;
 
 /**
  * What starts the server, or why nothing does, said to the user. The first of: the setting; the workspace's own
- * environment; the Python extension's; the PATH; `own`, the environment that install.ts makes. The log says which.
+ * environment; the Python extension's, which is woken for that only if `mayWake`; the PATH; `own`, the environment that
+ * install.ts makes. The log says which.
  */
-export async function findServer(setting: string[], own: string, log: LogOutputChannel): Promise<Command | { missing: string }> {
+export async function findServer(
+  setting: string[], own: string, log: LogOutputChannel, mayWake = true,
+): Promise<Command | { missing: string }> {
   if (setting.length > 0) return named(setting, log);
-  const trusted = workspace.isTrusted ? workspaceServer(log) ?? await pythonServer(log) : undefined;
+  const trusted = workspace.isTrusted ? workspaceServer(log) ?? await pythonServer(mayWake, log) : undefined;
   if (!workspace.isTrusted) log.info('server: not looked for in the workspace, nor with its Python: it is not trusted');
   return trusted
     ?? found(locate(PROGRAM), 'on the PATH', log)
     ?? found(programIn(own), 'in the environment that the extension has made', log)
-    ?? { missing: `There is no ${PROGRAM}: not in the workspace's environment, nor on the PATH.` };
+    ?? { missing: `There is no ${PROGRAM}: ${nowhere()}.` };
+}
+
+function nowhere(): string {
+  if (workspace.isTrusted) return "not in the workspace's environment, nor on the PATH";
+  return 'it is not on the PATH, and it is looked for in the workspace\'s environment only if you trust the workspace';
 }
 
 function named([name = '', ...args]: string[], log: LogOutputChannel): Command | { missing: string } {
@@ -53,12 +62,16 @@ interface Environments {
 }
 
 /** Beside the interpreter that the Python extension has chosen, or a module of it. */
-async function pythonServer(log: LogOutputChannel): Promise<Command | undefined> {
+async function pythonServer(mayWake: boolean, log: LogOutputChannel): Promise<Command | undefined> {
   const extension = extensions.getExtension<{ environments?: Environments }>('ms-python.python');
   if (!extension) return found(undefined, 'of the Python extension, which is not installed', log);
-  const environments = (await Promise.race([extension.activate(), later(PYTHON_MS)]))?.environments;
-  const environment = await environments?.resolveEnvironment(environments.getActiveEnvironmentPath(workspace.workspaceFolders?.[0]?.uri));
-  const python = environment?.executable.uri?.fsPath;
+  if (!mayWake && !extension.isActive) return found(undefined, 'of the Python extension, which is not active: it is not asked yet', log);
+  let python: string | undefined;
+  try {
+    python = await within(PYTHON_MS, chosenPython(extension));
+  } catch (error) {
+    return found(undefined, `of the Python extension, which fails: ${error instanceof Error ? error.message : error}`, log);
+  }
   if (!python || !isAbsolute(python)) return found(undefined, 'of the Python extension, which has chosen no interpreter', log);
   const beside = programAt(join(dirname(python), PROGRAM));
   if (beside) return found(beside, "beside the Python extension's interpreter", log);
@@ -66,12 +79,15 @@ async function pythonServer(log: LogOutputChannel): Promise<Command | undefined>
   return found(hasIt ? python : undefined, `for ${python}, the Python extension's`, log, ['-P', '-m', 'tinycopilot_server']);
 }
 
-function later(ms: number): Promise<undefined> {
-  return new Promise(resolve => setTimeout(resolve, ms, undefined));
+async function chosenPython(extension: Extension<{ environments?: Environments }>): Promise<string | undefined> {
+  const { environments } = await extension.activate();
+  const path = environments?.getActiveEnvironmentPath(workspace.workspaceFolders?.[0]?.uri);
+  const environment = path && await environments?.resolveEnvironment(path);
+  return environment?.executable.uri?.fsPath;
 }
 
 /** Whether a program ends well. Not run in the workspace, where modules could lie. */
-function runs(program: string, ...args: string[]): Promise<boolean> {
+export function runs(program: string, ...args: string[]): Promise<boolean> {
   return new Promise(resolve => execFile(program, args, { cwd: homedir(), timeout: PYTHON_MS }, error => resolve(!error)));
 }
 

@@ -3,12 +3,16 @@ import { commands, type ExtensionContext, window, workspace } from 'vscode';
 import { actionsOf, type Host } from './actions';
 import { Client, type ServerStatus } from './client';
 import { findServer, programIn } from './command';
+import { complain, type Remedy } from './failure';
 import { install } from './install';
 import { showMenu } from './menu';
 import { Pause } from './pause';
-import { hasLanguage, readSettings, restarting } from './settings';
+import { DEFAULT_LANGUAGES, hasLanguage, readSettings, restarting } from './settings';
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
+
+/** A server that says nothing for so long while it is loading is taken for one that never will. */
+const LOADING_MS = 60_000;
 
 let client: Client | undefined;
 
@@ -16,10 +20,10 @@ export function activate(context: ExtensionContext): void {
   const log = window.createOutputChannel('tinycopilot', { log: true });
   const item = new StatusItem();
   const environment = join(context.globalStorageUri.fsPath, 'server');
-  const pause = new Pause(ask);
+  const pause = new Pause(ask, context.workspaceState);
   const training = new TrainingBar(() => void ask('tinycopilot.cancelTraining'));
   let status: ServerStatus | undefined;
-  let isMissing = false;
+  let loading: NodeJS.Timeout | undefined;
   let canInstall = false;
 
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
@@ -29,9 +33,12 @@ export function activate(context: ExtensionContext): void {
 
   function show(next: ServerStatus | undefined): void {
     status = next;
+    clearTimeout(loading);
     if (!next) return item.hide();
     log.info(next.message ? `${next.state}: ${next.message}` : next.state);
-    const until = next.state === 'off' && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
+    if (next.state === 'loading') loading = setTimeout(() => fail('The server does not answer.'), LOADING_MS);
+    const isPaused = next.state === 'off' && client?.isRunning();
+    const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
     item.show(until ? { ...next, message: `paused until ${until}` } : next);
   }
 
@@ -56,44 +63,60 @@ export function activate(context: ExtensionContext): void {
       if (next.state !== 'running') log.info('training:', JSON.stringify(next));
       setContext('trains', training.isRunning);
     },
-    failed(message: string): void {
-      void fail(message);
-    },
+    failed: (message: string) => fail(message),
   };
 
-  async function fail(message: string): Promise<void> {
+  /** There is no server, or none that answers. */
+  function fail(message: string, remedies: Remedy[] = ['Restart', 'Show the log']): void {
     setRuns(false);
     log.error(message);
     show({ state: 'error', message });
-    const choices = ['Show the log', 'Open the setting'];
-    if (isMissing && workspace.isTrusted) choices.unshift('Install');
-    const choice = await window.showErrorMessage(`tinycopilot: ${message}`, ...choices);
-    if (choice === 'Install') await installServer();
-    if (choice === 'Show the log') log.show(true);
-    if (choice === 'Open the setting') await commands.executeCommand('workbench.action.openSettings', 'tinycopilot.serverCommand');
+    void complain(message, canInstall && workspace.isTrusted ? ['Install', ...remedies] : remedies);
   }
 
-  async function installServer(): Promise<void> {
-    const { installFrom, torchIndex } = readSettings();
-    if (await install({ environment, wheels: context.asAbsolutePath('wheel'), installFrom, torchIndex }, log)) restart();
+  let installing: Promise<void> | undefined;
+  function installServer(): Promise<void> {
+    return installing ??= installOnce().finally(() => { installing = undefined; });
+  }
+
+  async function installOnce(): Promise<void> {
+    const { installFrom, torchIndex, languages } = readSettings();
+    if (!await install({ environment, wheels: context.asAbsolutePath('wheel'), installFrom, torchIndex }, log)) return;
+    restart();
+    if (!waits) return;
+    void window.showInformationMessage(`tinycopilot: the server is installed. It starts once a file is open in: ${languages.join(', ') || 'no language'}.`);
   }
 
   /** For a document to complete: until there is one, no server runs. */
   let waits = false;
   let startedWith = '';
+  /** Languages that are on, or were. */
+  const known = new Set(DEFAULT_LANGUAGES);
+
+  /** Nothing is shown, but where a language was turned off: there its user looks for a way back. */
+  function showWaiting(): void {
+    const language = window.activeTextEditor?.document.languageId ?? '';
+    const isOff = known.has(language) && !hasLanguage(readSettings(), language);
+    show(isOff ? { state: 'off', message: `not in ${language}` } : undefined);
+  }
+
   async function start(): Promise<void> {
     setRuns(false);
-    waits = isMissing = false;
     const settings = readSettings();
     startedWith = restarting(settings);
+    settings.languages.forEach(language => known.add(language));
+    waits = settings.enabled && !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
     if (!settings.enabled) return show({ state: 'off', message: 'not enabled in the settings' });
-    waits = !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
-    if (waits) return show(undefined);
-    const command = await findServer(settings.serverCommand, environment, log);
-    isMissing = 'missing' in command;
-    canInstall = 'missing' in command || command.command === programIn(environment);
+    if (waits) showWaiting();
+    else show({ state: 'loading' });
+    const command = await findServer(settings.serverCommand, environment, log, !waits);
+    const isNamed = settings.serverCommand.length > 0;
+    canInstall = !isNamed && ('missing' in command || command.command === programIn(environment));
     setContext('canInstall', canInstall);
-    if ('missing' in command) return listener.failed(command.missing);
+    if (waits) return;
+    if ('missing' in command) {
+      return fail(command.missing, isNamed || workspace.isTrusted ? ['Show the log', 'Open the setting'] : ['Manage trust', 'Show the log']);
+    }
     log.info(`starting ${[command.command, ...command.args].join(' ')}`);
     client = new Client(command, settings, log, listener);
     void client.run();
@@ -102,7 +125,7 @@ export function activate(context: ExtensionContext): void {
   /** One restart after another: two at once would leave a server that nobody ends. */
   let last = Promise.resolve();
   function restart(): void {
-    last = last.then(deactivate).then(start).catch(error => log.error(error));
+    last = last.then(deactivate).then(start).catch(error => fail(`It could not be started: ${error}`));
   }
 
   const host: Host = {
@@ -116,7 +139,8 @@ export function activate(context: ExtensionContext): void {
   context.subscriptions.push(
     log,
     item,
-    { dispose: () => pause.forget() },
+    pause,
+    { dispose: () => clearTimeout(loading) },
     ...actions.map(({ command, run }) => commands.registerCommand(command, run)),
     commands.registerCommand('tinycopilot.menu', () =>
       showMenu(actions, status ? `tinycopilot: ${[status.state, status.message].filter(Boolean).join(': ')}` : 'tinycopilot')),
@@ -126,6 +150,9 @@ export function activate(context: ExtensionContext): void {
     }),
     workspace.onDidOpenTextDocument(({ languageId }) => {
       if (waits && hasLanguage(readSettings(), languageId)) restart();
+    }),
+    window.onDidChangeActiveTextEditor(() => {
+      if (waits) showWaiting();
     }),
   );
   restart();

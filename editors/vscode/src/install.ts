@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type CancellationToken, commands, type LogOutputChannel, type Progress, ProgressLocation, window, workspace } from 'vscode';
-import { locate, programIn } from './command';
+import { locate, programIn, runs } from './command';
+import { alone } from './lock';
 
 const NEEDED = [3, 11] as const;
 const PYTHONS = ['python3', 'python'];
@@ -32,7 +33,10 @@ export async function install(places: Places, log: LogOutputChannel): Promise<bo
     if (!index) return false;
     return await window.withProgress(
       { location: ProgressLocation.Notification, title: 'Installing tinycopilot', cancellable: true },
-      (progress, token) => make(python, places.environment, [...index, ...source.pip], log, progress, token),
+      (progress, token) => {
+        mkdirSync(dirname(places.environment), { recursive: true });
+        return alone(`${places.environment}.lock`, () => make(python, places.environment, [...index, ...source.pip], log, progress, token));
+      },
     );
   } catch (error) {
     const message = `The server was not installed: ${(error as Error).message}`;
@@ -114,11 +118,10 @@ async function make(
   python: string, environment: string, packages: string[], log: LogOutputChannel,
   progress: Progress<{ message: string }>, token: CancellationToken,
 ): Promise<boolean> {
-  const isNew = !programIn(environment);
+  const isNew = !await isWhole(environment);
   try {
     if (isNew) {
       rmSync(environment, { recursive: true, force: true });
-      mkdirSync(dirname(environment), { recursive: true });
       progress.report({ message: 'making an environment' });
       await run(python, ['-I', '-m', 'venv', environment], log, token);
     }
@@ -136,6 +139,12 @@ async function make(
     if (token.isCancellationRequested) return false;
     throw error;
   }
+}
+
+/** Whether something can be installed into it: its Python may have gone from this machine, or pip from it. */
+async function isWhole(environment: string): Promise<boolean> {
+  const python = programIn(environment) && programIn(environment, 'python');
+  return python !== undefined && runs(python, '-I', '-m', 'pip', '--version');
 }
 
 /** Runs a program to its end, with all that it says in the log. Throws its last error, in a line. */

@@ -1,4 +1,12 @@
+import type { Memento } from 'vscode';
 import type { ServerStatus } from './client';
+
+/** What is kept of a pause for the window that is opened next: when it ends by itself, if it does. */
+interface Kept {
+  untilMs?: number;
+}
+
+const KEY = 'pause';
 
 /** Whether the user wants no suggestions for now, and until when. A server that starts again does not know; it is told. */
 export class Pause {
@@ -8,14 +16,18 @@ export class Pause {
   private isNew = false;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly ask: (command: string) => Promise<unknown>) {}
+  constructor(private readonly ask: (command: string) => Promise<unknown>, private readonly memento: Memento) {
+    const kept = memento.get<Kept>(KEY);
+    if (kept && !(kept.untilMs && kept.untilMs <= Date.now())) this.set(kept.untilMs);
+  }
 
   async begin(minutes?: number): Promise<void> {
     this.forget();
-    if (minutes) this.until = new Date(Date.now() + minutes * 60_000);
+    const untilMs = minutes && Date.now() + minutes * 60_000;
+    if (untilMs) this.until = new Date(untilMs);  // the server says that it is off before it has answered
     await this.ask('tinycopilot.pause');
-    this.isOn = true;
-    if (minutes) this.timer = setTimeout(() => void this.end(), minutes * 60_000);
+    this.set(untilMs);
+    void this.memento.update(KEY, { untilMs });
   }
 
   async end(): Promise<void> {
@@ -36,10 +48,23 @@ export class Pause {
     }
   }
 
-  /** No clock runs any more. */
-  forget(): void {
+  /** No clock runs any more; what is kept stays. */
+  dispose(): void {
+    clearTimeout(this.timer);
+  }
+
+  private set(untilMs: number | undefined): void {
+    this.isOn = true;
+    if (!untilMs) return;
+    this.until = new Date(untilMs);
+    // Where no server runs then, none needs to be told: the next one knows of no pause.
+    this.timer = setTimeout(() => void this.end().catch(() => undefined), untilMs - Date.now());
+  }
+
+  private forget(): void {
     clearTimeout(this.timer);
     this.isOn = false;
     this.until = this.timer = undefined;
+    void this.memento.update(KEY, undefined);
   }
 }

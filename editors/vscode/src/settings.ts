@@ -18,6 +18,9 @@ export interface Settings {
 /** These are the extension's own. All else that package.json declares is the server's. */
 const OWN_KEYS = ['serverCommand', 'installFrom', 'torchIndex'];
 
+/** package.json's, too. */
+export const DEFAULT_LANGUAGES = ['python'];
+
 function serverKeys(): string[] {
   const { contributes } = extensions.getExtension('tinycopilot.tinycopilot')?.packageJSON;
   const keys = Object.keys(contributes.configuration.properties).map(name => name.replace('tinycopilot.', ''));
@@ -37,12 +40,18 @@ export function readSettings(): Settings {
   const languages = section.get<unknown>('languages');
   return {
     enabled: section.get('enabled', true),
-    serverCommand: Array.isArray(command) ? command.map(String) : [],
+    serverCommand: wordsOf(command),
     installFrom: typeof source === 'string' ? source.trim() : '',
     torchIndex: typeof index === 'string' ? index.trim() : '',
-    languages: Array.isArray(languages) ? languages.map(String) : ['python'],
+    languages: Array.isArray(languages) ? languages.map(String) : DEFAULT_LANGUAGES,
     forServer: Object.fromEntries(serverKeys().map(key => [key, section.get(key)])),
   };
+}
+
+/** A command that is one text is a program without arguments. */
+function wordsOf(command: unknown): string[] {
+  if (typeof command === 'string' && command.trim()) return [command.trim()];
+  return Array.isArray(command) ? command.map(String) : [];
 }
 
 /** Whether documents of a language are completed. */

@@ -21,6 +21,8 @@ export class StatusItem implements Disposable {
   show({ state, message }: ServerStatus): void {
     this.item.text = TEXT[state];
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
+    // A screen reader would be given text and tooltip, and say the state twice.
+    this.item.accessibilityInformation = { label: `tinycopilot: ${message ? `${state}: ${message}` : state}`, role: 'button' };
     this.item.backgroundColor = state === 'error' ? new ThemeColor('statusBarItem.errorBackground') : undefined;
     this.item.show();
     void commands.executeCommand('setContext', 'tinycopilot.state', state);

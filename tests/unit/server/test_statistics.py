@@ -266,8 +266,13 @@ def test_in_words(counted: Statistics) -> None:
     counted.shown(name)
     counted.accepted(name)
     counted.judge(lambda _: "x = valid", at_once=True)
-    counted.answered("a.py", "y = ", "other", 70.0)
+    other = counted.answered("a.py", "y = ", "other", 70.0)
     words = in_words(counted.days())
-    assert "2 suggestions, 1 accepted (50%), 0 in part." in words
+    assert "2 suggestions, 1 accepted (50%)." in words
     assert "5 characters accepted; 60% of them still stood there 30 s later." in words
     assert "An answer took 7.5 ms (median), 87 ms (95 in 100), within a quarter." in words
+    counted.partly_accepted(other, 2)
+    counted.answered("a.py", "z = ", "third", 250.0)
+    words = in_words(counted.days())
+    assert "3 suggestions, 1 accepted (33%), 1 in part." in words
+    assert "An answer took 87 ms (median), 265 ms (95 in 100), within a quarter." in words

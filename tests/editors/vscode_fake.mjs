@@ -1,0 +1,151 @@
+// What stands for VS Code where the extension is tried without it: it notes what it is told, and says what a test wants.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+
+export const root = resolve(import.meta.dirname, '../../editors/vscode');
+
+/** Builds sources of the extension into `room`, with globalThis.vscode for `vscode`, and loads them. */
+export async function loadSources(room, ...names) {
+  const { build } = createRequire(`${root}/`)('esbuild');
+  writeFileSync(join(room, 'vscode.cjs'), 'module.exports = Object.create(globalThis.vscode);');
+  await build({
+    entryPoints: names.map(name => join(root, `src/${name}.ts`)),
+    outdir: room, outExtension: { '.js': '.cjs' }, alias: { vscode: join(room, 'vscode.cjs') },
+    bundle: true, platform: 'node', format: 'cjs', logLevel: 'error',
+  });
+  const load = createRequire(join(room, 'x'));
+  return names.map(name => load(`./${name}.cjs`));
+}
+
+/** Waits until the answer is truthy; that it never is, is what the test would find. */
+export async function until(what, ask) {
+  for (const end = Date.now() + 20_000; Date.now() < end; await new Promise(resolve => realTimeout(resolve, 10))) {
+    const answer = ask();
+    if (answer) return answer;
+  }
+  throw new Error(`${what}: not within 20 s`);
+}
+const realTimeout = setTimeout;  // a test may stop the clock
+
+/** Stands for all that the library touches and no test looks at: it can be called, extended, made, and asked for more. */
+const ANYTHING = new Proxy(function () {}, {
+  get: (target, key) => key === 'prototype' ? target.prototype : typeof key === 'symbol' || key === 'then' ? undefined : ANYTHING,
+  apply: () => ANYTHING,
+});
+
+/** With ANYTHING for what is not in it. */
+function open(known) {
+  return new Proxy(known, { get: (target, key) => key in target ? target[key] : ANYTHING });
+}
+
+class EventEmitter {
+  listeners = new Set();
+  event = listener => {
+    this.listeners.add(listener);
+    return { dispose: () => this.listeners.delete(listener) };
+  };
+  fire(value) {
+    for (const listener of this.listeners) listener(value);
+  }
+  dispose() {}
+}
+
+class Editor {
+  events = { document: new EventEmitter(), active: new EventEmitter(), configuration: new EventEmitter() };
+  settings = {};
+  contexts = {};
+  commands = {};
+  /** What has been executed of VS Code's own. */
+  executed = [];
+  /** Messages: `{ text, buttons, choose }`. */
+  messages = [];
+  logged = [];
+  kept = new Map();
+  item = { isShown: false, show: () => { this.item.isShown = true; }, hide: () => { this.item.isShown = false; }, dispose() {} };
+
+  /** Whether the status bar says that state. */
+  says(state) {
+    return this.item.isShown && this.contexts['tinycopilot.state'] === state;
+  }
+
+  message(part) {
+    return until(`a message with "${part}", not ${JSON.stringify(this.messages.map(({ text }) => text))}`, () =>
+      this.messages.find(({ text }) => text.includes(part)));
+  }
+
+  /** Opens a document, and shows it. */
+  open(languageId) {
+    const document = { languageId, uri: { scheme: 'file', fsPath: '/x', toString: () => 'file:///x' }, getText: () => '', isClosed: false, version: 1 };
+    this.vscode.workspace.textDocuments.push(document);
+    this.vscode.window.activeTextEditor = { document };
+    this.events.document.fire(document);
+    this.events.active.fire(this.vscode.window.activeTextEditor);
+  }
+
+  set(key, value) {
+    this.settings[key] = value;
+    this.events.configuration.fire({ affectsConfiguration: () => true });
+  }
+
+  context(folder) {
+    return {
+      subscriptions: [], globalStorageUri: { fsPath: folder }, asAbsolutePath: path => join(folder, path),
+      workspaceState: {
+        get: key => this.kept.get(key),
+        update: async (key, value) => void (value === undefined ? this.kept.delete(key) : this.kept.set(key, JSON.parse(JSON.stringify(value)))),
+      },
+    };
+  }
+
+  constructor() {
+    const say = (text, ...rest) => new Promise(choose => {
+      const buttons = rest.filter(one => typeof one === 'string');
+      this.messages.push({ text, buttons, choose, detail: rest[0]?.detail });
+    });
+    const log = open(Object.fromEntries(['info', 'warn', 'error', 'debug', 'trace', 'append', 'appendLine'].map(name =>
+      [name, (...words) => void this.logged.push(words.join(' '))])));
+    const packageJSON = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const configuration = {
+      get: (key, usual) => this.settings[key] ?? packageJSON.contributes.configuration.properties[`tinycopilot.${key}`]?.default ?? usual,
+      inspect: key => ({ globalValue: this.settings[key] }),
+      update: async (key, value) => this.set(key, value),
+    };
+    this.vscode = open({
+      EventEmitter, version: '1.91.0', ProgressLocation: { Notification: 15 }, QuickPickItemKind: { Separator: -1 },
+      env: open({ language: 'en', appName: 'none' }),
+      extensions: { getExtension: name => name === 'tinycopilot.tinycopilot' ? { packageJSON } : this.python },
+      commands: {
+        registerCommand: (name, run) => {
+          this.commands[name] = run;
+          return { dispose: () => delete this.commands[name] };
+        },
+        executeCommand: async (name, ...args) => {
+          if (name === 'setContext') this.contexts[args[0]] = args[1];
+          else if (name in this.commands) return this.commands[name](...args);
+          else this.executed.push(name);
+        },
+      },
+      window: open({
+        activeTextEditor: undefined, visibleTextEditors: [], tabGroups: open({ all: [] }),
+        createOutputChannel: () => log, createStatusBarItem: () => this.item,
+        showErrorMessage: say, showInformationMessage: say, showWarningMessage: say,
+        withProgress: (_, work) => work({ report() {} }, { onCancellationRequested: () => ({ dispose() {} }) }),
+        onDidChangeActiveTextEditor: this.events.active.event,
+      }),
+      workspace: open({
+        isTrusted: true, workspaceFolders: [], textDocuments: [], notebookDocuments: [],
+        getConfiguration: () => configuration,
+        onDidOpenTextDocument: this.events.document.event, onDidChangeConfiguration: this.events.configuration.event,
+      }),
+    });
+  }
+}
+
+let current;
+
+/** VS Code before anything is open in it, in the place of the last. */
+export function newEditor() {
+  globalThis.vscode ??= new Proxy({}, { get: (_, key) => current.vscode[key] });
+  return current = new Editor();
+}

@@ -1,0 +1,267 @@
+// What the extension does where the server is missing, dies, is slow, or is ended while it starts: with its library and
+// real processes, without an editor. Run by `npm test` in editors/vscode.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, afterEach, beforeEach, mock, test } from 'node:test';
+import { loadSources, newEditor, until } from './vscode_fake.mjs';
+
+const room = mkdtempSync(join(tmpdir(), 'lifecycle-'));
+after(() => rmSync(room, { recursive: true }));
+
+let editor = newEditor();
+const [extension] = await loadSources(room, 'extension');
+const stub = join(import.meta.dirname, 'vscode_stub_server.mjs');
+let folder, context;
+
+/** What the stub is told, by a file. */
+const tell = word => writeFileSync(join(folder, word), '');
+const untell = word => rmSync(join(folder, word));
+
+/** The processes of stubs that run. */
+function running() {
+  try {
+    return readdirSync(join(folder, 'running')).map(Number).filter(pid => {
+      try {
+        return process.kill(pid, 0);
+      } catch {
+        return false;
+      }
+    });
+  } catch {
+    return [];
+  }
+}
+
+function begin(settings = { serverCommand: [process.execPath, stub, folder] }) {
+  Object.assign(editor.settings, settings);
+  extension.activate(context = editor.context(folder));
+}
+
+const restart = () => editor.commands['tinycopilot.restart']();
+const isReady = () => editor.says('ready');
+const buttons = part => editor.message(part).then(message => message.buttons);
+
+/** A program that a shell runs. */
+function program(file, ...lines) {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, ['#!/bin/sh', 'PATH=/usr/bin:/bin', ...lines, ''].join('\n'), { mode: 0o755 });
+  return file;
+}
+
+/** On the PATH, a Python that makes environments in which pip installs the stub. */
+function python() {
+  program(join(folder, 'path', 'python3'),
+    'case "$*" in',
+    '  *"import sys"*) echo 3.12;;',
+    '  *"-m venv "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python";;',
+    `  *"pip install"*) printf '#!/bin/sh\\nexec %s %s %s' '${process.execPath}' '${stub}' '${folder}' > "\${0%/*}/tinycopilot-server"`,
+    '    chmod +x "${0%/*}/tinycopilot-server";;',
+    'esac');
+  mkdirSync(join(folder, 'wheel'));
+  writeFileSync(join(folder, 'wheel', 'tinycopilot-1-py3-none-any.whl'), '');
+}
+
+const install = () => editor.commands['tinycopilot.install']();
+const asks = () => editor.messages.filter(({ text }) => text.startsWith('Install the tinycopilot server?'));
+
+/** Says yes to what the installation asks. */
+async function agree() {
+  const { choose, buttons } = await editor.message('Install the tinycopilot server?');
+  choose(buttons.at(-1));
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(room, 'test-'));
+  editor = newEditor();
+  process.env.PATH = join(folder, 'path');
+});
+
+afterEach(async () => {
+  mock.timers.reset();
+  await extension.deactivate();
+  for (const one of context.subscriptions) one.dispose?.();
+  for (const pid of running()) process.kill(pid, 'SIGKILL');
+});
+
+test('a server that is killed comes again', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  const [first] = running();
+  process.kill(first, 'SIGKILL');
+  await until('another', () => running().length === 1 && running()[0] !== first && isReady());
+  assert.deepEqual(editor.messages, []);
+});
+
+test('a server that is to end while it starts ends, and does not come again', async () => {
+  editor.open('python');
+  tell('waits');
+  begin();
+  const [first] = await until('one that starts', () => running().length === 1 && running());
+  restart();
+  untell('waits');  // it answers after all, before it is killed
+  await until('the end of the first', () => !running().includes(first) && isReady());
+  await new Promise(resolve => setTimeout(resolve, 300));
+  assert.equal(running().length, 1);
+  assert.deepEqual(editor.messages, []);
+});
+
+test('a server that cannot come back is told about, with a way to try again', async () => {
+  editor.open('python');
+  const server = program(join(folder, 'server'), `exec '${process.execPath}' '${stub}' '${folder}'`);
+  begin({ serverCommand: server });  // a text is a program, too
+  await until('ready', isReady);
+  const text = readFileSync(server);
+  rmSync(server);
+  process.kill(running()[0], 'SIGKILL');
+  assert.deepEqual(await buttons('The server did not start.'), ['Restart', 'Show the log']);
+  assert.ok(editor.says('error'));
+  writeFileSync(server, text, { mode: 0o755 });
+  editor.messages[0].choose('Restart');
+  await until('ready', isReady);
+});
+
+test('one that ends at each start did not start: it did not stop five times', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  tell('fails');
+  process.kill(running()[0], 'SIGKILL');
+  await editor.message('The server did not start.');
+  assert.equal(editor.messages.length, 1);
+});
+
+test('one that never answers is told about, and can be restarted', async () => {
+  editor.open('python');
+  tell('waits');
+  mock.timers.enable({ apis: ['setTimeout'] });
+  begin();
+  await until('one that starts', () => running().length === 1 && editor.says('loading'));
+  mock.timers.tick(60_000);
+  assert.deepEqual(await buttons('The server does not answer.'), ['Restart', 'Show the log']);
+  mock.timers.reset();
+  untell('waits');
+  editor.messages[0].choose('Restart');
+  await until('ready', () => isReady() && running().length === 1);
+});
+
+test('what goes wrong before there is a server is said, and the next start is as good as any', async () => {
+  editor.open('python');
+  const { textDocuments } = editor.vscode.workspace;
+  editor.vscode.workspace.textDocuments = undefined;
+  begin();
+  await editor.message('It could not be started: TypeError');
+  editor.vscode.workspace.textDocuments = textDocuments;
+  restart();
+  await until('ready', isReady);
+});
+
+test('the server is installed once, however often that is asked for', async () => {
+  editor.open('python');
+  python();
+  begin({});
+  assert.deepEqual(await buttons('There is no tinycopilot-server'), ['Install', 'Show the log', 'Open the setting']);
+  editor.messages[0].choose('Install');
+  await until('the question', () => asks().length > 0);
+  const other = install();
+  await agree();
+  await other;
+  await until('ready', isReady);
+  assert.equal(asks().length, 1);
+  assert.ok(!existsSync(join(folder, 'server.lock')));
+});
+
+test('while another window installs nothing is touched; one that has died holds nobody up', async () => {
+  python();
+  begin({});
+  mkdirSync(join(folder, 'server'));
+  writeFileSync(join(folder, 'server.lock'), String(process.ppid));
+  const installing = install();
+  await agree();
+  (await editor.message('another window does it already')).choose(undefined);
+  await installing;
+  assert.ok(existsSync(join(folder, 'server')));
+  const { pid } = spawnSync('/bin/true');
+  writeFileSync(join(folder, 'server.lock'), String(pid));
+  editor.messages.length = 0;
+  void install();
+  await agree();
+  await editor.message('the server is installed. It starts once a file is open in: python.');
+  editor.open('python');
+  await until('ready', isReady);
+});
+
+test('an environment whose Python has gone is made anew', async () => {
+  editor.open('python');
+  python();
+  const bin = join(folder, 'server', 'bin');
+  mkdirSync(bin, { recursive: true });
+  symlinkSync('/nowhere/python3', join(bin, 'python'));
+  writeFileSync(join(bin, 'tinycopilot-server'), '#!/nowhere/python3\n', { mode: 0o755 });
+  begin({});
+  assert.deepEqual(await buttons('The server did not start.'), ['Install', 'Restart', 'Show the log']);
+  void install();
+  await agree();
+  await until('ready', isReady);
+});
+
+test('nothing is installed where a setting names the server', async () => {
+  editor.open('python');
+  begin({ serverCommand: ['~/nowhere/tinycopilot-server'] });
+  assert.deepEqual(await buttons('There is no program'), ['Show the log', 'Open the setting']);
+  assert.equal(editor.contexts['tinycopilot.canInstall'], false);
+});
+
+test('without a document to complete nothing is shown, and the server can be installed', async () => {
+  editor.open('markdown');
+  begin({});
+  await until('an offer', () => editor.contexts['tinycopilot.canInstall']);
+  assert.ok(!editor.item.isShown);
+  assert.deepEqual(editor.messages, []);
+});
+
+test('in a workspace that is not trusted the way out is to trust it', async () => {
+  editor.open('python');
+  editor.vscode.workspace.isTrusted = false;
+  begin({});
+  assert.deepEqual(await buttons('only if you trust the workspace'), ['Manage trust', 'Show the log']);
+  editor.messages[0].choose('Manage trust');
+  await until('the page of trust', () => editor.executed.includes('workbench.trust.manage'));
+});
+
+test('where a language was turned off the status bar says so, and leads back', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  assert.deepEqual(editor.item.accessibilityInformation, { label: 'tinycopilot: ready', role: 'button' });
+  const toggle = editor.commands['tinycopilot.toggleLanguage'];
+  await toggle();
+  await until('off', () => editor.says('off'));
+  assert.match(editor.item.tooltip, /not in python/);
+  editor.open('markdown');
+  assert.ok(!editor.item.isShown);
+  editor.open('python');
+  assert.ok(editor.says('off'));
+  await toggle();
+  await until('ready', isReady);
+});
+
+test('a pause outlives the window; where no server runs nothing is paused', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  await editor.commands['tinycopilot.pauseForAnHour']();
+  await until('off', () => editor.says('off'));
+  assert.match(editor.item.tooltip, /paused until/);
+  editor.set('enabled', false);
+  await until('the end of the server', () => /not enabled/.test(editor.item.tooltip));
+  await extension.deactivate();
+  for (const one of context.subscriptions) one.dispose?.();
+  begin({ enabled: true });
+  await until('a pause', () => editor.says('off') && /paused until/.test(editor.item.tooltip));
+  await editor.commands['tinycopilot.resumeSuggestions']();
+  await until('ready', isReady);
+});

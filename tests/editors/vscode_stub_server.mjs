@@ -1,0 +1,46 @@
+// A language server that knows nothing, for vscode_lifecycle.mjs.
+//
+//   node vscode_stub_server.mjs FOLDER
+//
+// In FOLDER it leaves a file with its process id, for as long as it runs. Where there is a file FOLDER/fails it ends at
+// once; where there is FOLDER/waits it answers `initialize` only when that is gone, and heeds no signal.
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const folder = process.argv[2];
+if (existsSync(join(folder, 'fails'))) process.exit(3);
+const running = join(folder, 'running', String(process.pid));
+mkdirSync(join(folder, 'running'), { recursive: true });
+writeFileSync(running, '');
+process.on('exit', () => rmSync(running, { force: true }));
+if (existsSync(join(folder, 'waits'))) process.on('SIGTERM', () => undefined);
+
+function send(message) {
+  const body = JSON.stringify({ jsonrpc: '2.0', ...message });
+  process.stdout.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}
+
+async function answer({ id, method, params }) {
+  if (method === 'exit') process.exit(0);
+  if (method === 'initialize') {
+    while (existsSync(join(folder, 'waits'))) await new Promise(resolve => setTimeout(resolve, 10));
+    send({ id, result: { capabilities: { executeCommandProvider: { commands: ['tinycopilot.pause', 'tinycopilot.resume'] } } } });
+  } else if (method === 'initialized') {
+    send({ method: 'tinycopilot/status', params: { state: 'ready' } });
+  } else if (method === 'workspace/executeCommand' || method === 'shutdown') {
+    if (params?.command) send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });
+    send({ id, result: null });
+  }
+}
+
+let read = Buffer.alloc(0);
+process.stdin.on('data', data => {
+  read = Buffer.concat([read, data]);
+  for (;;) {
+    const end = read.indexOf('\r\n\r\n');
+    const length = Number(/Content-Length: (\d+)/i.exec(read.subarray(0, Math.max(end, 0)).toString())?.[1]);
+    if (end < 0 || read.length < end + 4 + length) return;
+    void answer(JSON.parse(read.subarray(end + 4, end + 4 + length).toString()));
+    read = read.subarray(end + 4 + length);
+  }
+});
