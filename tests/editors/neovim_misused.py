@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 import pynvim
-from neovim_editor import PLUGIN
+from neovim_editor import PLUGIN, until
 from neovim_user import Check, User, equal
 
 CHECKS: list[Check] = []
@@ -51,6 +51,20 @@ def commands_complain(user: User) -> None:
         if f"Vim:tinycopilot: {wanted}\n" not in said:  # what Lua adds is of this test
             raise AssertionError(f"of {command}: {said!r}")
     equal("what was set before", "tinycopilot: eagerness=0.5", user.editor.said("TinyCopilot set eagerness"))
+
+
+@check
+def no_window_from_the_command_line_window(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("messages clear")
+    user.press("q", ":")
+    until("that window", 5, lambda: user.editor.lua("return vim.fn.getcmdwintype()"))
+    user.editor.nvim.command("TinyCopilot stats")
+    wanted = "tinycopilot: leave the command-line window first"
+    until("an answer", 10, lambda: user.editor.said("messages"))
+    equal("what is said", wanted, user.editor.said("messages"))
+    user.editor.nvim.command("quit")
 
 
 @check

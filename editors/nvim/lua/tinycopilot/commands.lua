@@ -119,6 +119,7 @@ end
 
 --- A text in a window of its own; `q` closes it.
 local function show(title, text)
+  if vim.fn.getcmdwintype() ~= '' then return complain 'leave the command-line window first' end
   local name = NAME .. '://' .. title
   local buffer = vim.fn.bufadd(name)
   vim.fn.bufload(buffer)
