@@ -107,6 +107,16 @@ def lua() -> str:
     return text
 
 
+def lua_bounds() -> str:
+    """`maxChars = { 1, 100000, true }`: the least, the most, and whether only whole numbers are meant."""
+    text = ""
+    for row in rows():
+        if row.about.low is not None:
+            whole = ", true" if isinstance(row.default, int) else ""
+            text += f"  {row.name} = {{ {row.about.low}, {row.about.high}{whole} }},\n"
+    return text
+
+
 def help_example() -> str:
     """The same in Vim's help, bare."""
     return "".join(f"        {row.name} = {as_lua(row.default)},\n" for row in rows())
@@ -127,7 +137,8 @@ PLACES: list[tuple[str, str, str, Callable[[], str]]] = [
     ("README.md", r"\| setting \| default \| meaning \|\n\|---\|---\|---\|\n", r"\n", markdown),
     ("editors/vscode/README.md", r"\| `tinycopilot\.serverCommand` .*\n", r"\n", vs_codes_markdown),
     ("editors/vscode/package.json", r"what runs on your machine\.\"\n        \},\n", r"      \}\n    \}\n", vs_code),
-    ("editors/nvim/lua/tinycopilot/init.lua", r"  settings = \{.*\n", r"  \},\n", lua),
+    ("editors/nvim/lua/tinycopilot/options.lua", r"  settings = \{.*\n", r"  \},\n", lua),
+    ("editors/nvim/lua/tinycopilot/options.lua", r"local bounds = \{.*\n", r"\}\n", lua_bounds),
     ("editors/nvim/doc/tinycopilot.txt", r"      settings = \{\n", r"      \},\n", help_example),
     ("editors/nvim/doc/tinycopilot.txt", r"settings +What the server is told(?:.*\n){2}\n", r"\nkeymaps  ", help_list),
 ]

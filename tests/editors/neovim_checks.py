@@ -2,8 +2,8 @@
 
     python neovim_checks.py NVIM --server COMMAND...
 
-The checks are in neovim_typing.py and neovim_at_work.py. Each types into a file of its own, and prints one line; a
-failure says what was shown and what came of it. It exits with 1 if any fails. What it needs is what
+The checks are in neovim_typing.py, neovim_at_work.py and neovim_misused.py. Each types into a file of its own, and
+prints one line; a failure says what was shown and what came of it. It exits with 1 if any fails. What it needs is what
 neovim_ghost_text.py needs. From the root of a clone:
 
     tests/editors/install_editors.sh .editors nvim
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 import neovim_at_work
+import neovim_misused
 import neovim_typing
 from neovim_editor import FAILURES, end_of_log, opened, parser_of
 from neovim_user import PROJECT, User
@@ -24,7 +25,8 @@ def main() -> int:
     parser = parser_of("Use tinycopilot in real Neovim as its users do.")
     parser.add_argument("--only", default="", help="the checks whose names contain this")
     arguments = parser.parse_args()
-    all_checks = neovim_typing.CHECKS + neovim_at_work.CHECKS  # the later ones look at what the first have counted
+    # The later ones look at what the first have counted.
+    all_checks = neovim_typing.CHECKS + neovim_at_work.CHECKS + neovim_misused.CHECKS
     checks = [one for one in all_checks if arguments.only in one.__name__]
     if not checks:
         parser.error(f"no check's name contains {arguments.only}")

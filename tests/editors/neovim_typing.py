@@ -207,6 +207,28 @@ def own_key_where_nothing_is_shown(user: User) -> None:
 
 
 @check
+def own_key_that_falls_back_to_itself(user: User) -> None:
+    """As plugins for snippets have it: an `<expr>` mapping that may be mapped further, and comes to the key itself."""
+    back_to_itself = "function() return '<Tab>!' end, { expr = true, remap = true }"
+    mappings = {
+        "imap <silent> <expr> <Tab> v:false ? '<Plug>one' : '<Tab>'": "\t",
+        "imap <silent> <expr> <Tab> v:true ? '<Plug>one' : '<Tab>'": "one",
+        f"lua vim.keymap.set('i', '<Tab>', {back_to_itself})": "\t!",
+        "lua vim.api.nvim_set_keymap('i', '<Tab>', '\"<lt>Tab>\"', { expr = true, replace_keycodes = true })": "\t",
+    }
+    user.editor.nvim.command("inoremap <Plug>one one")
+    for mapping, typed in mappings.items():
+        user.editor.nvim.command(mapping)
+        try:
+            user.open("x = 1\n")
+            user.editor.nvim.command("setlocal noexpandtab")
+            user.press("A", "C-]", "Tab", "Tab", "y")
+            user.wait_for_text(f"x = 1{typed}{typed}y")
+        finally:
+            user.editor.nvim.command("iunmap <Tab>")
+
+
+@check
 def own_key_that_may_not_change_text(user: User) -> None:
     user.begin(BEGUN[:-2], "op")
     user.editor.lua(

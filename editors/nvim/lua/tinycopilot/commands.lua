@@ -1,6 +1,6 @@
 -- What :TinyCopilot does.
 local M = {}
-local state = require 'tinycopilot.state'
+local state, options = require 'tinycopilot.state', require 'tinycopilot.options'
 local commands = {} -- by name; each is given the words that follow, and whether there was a `!`
 local NAME = 'tinycopilot'
 
@@ -76,31 +76,32 @@ function commands.toggle(words)
   toggle()
 end
 
---- What is meant by a word for a setting whose value is like `now`; nil if nothing is.
+--- What is meant by a word for a setting whose value is like `now`; the word itself if nothing is.
 local function read(word, now)
-  if type(now) == 'number' then return tonumber(word) end
-  if type(now) == 'boolean' then return ({ ['true'] = true, ['false'] = false })[word] end
-  if type(now) == 'table' then return vim.split(word, ',', { trimempty = true }) end
+  if type(now) == 'number' then return tonumber(word) or word end
+  if type(now) == 'table' then return vim.split(word, '%s*,%s*', { trimempty = true }) end
+  if type(now) == 'boolean' and (word == 'true' or word == 'false') then return word == 'true' end
   return word
 end
 
 local function write(value) return type(value) == 'table' and table.concat(value, ',') or tostring(value) end
 
---- As Vim's own: `name` shows it, `name=value` sets it.
+--- As Vim's own: `name` shows it, `name=value` sets it; and so does `name value`.
 function commands.set(words)
-  local name, sign, word = table.concat(words, ' '):match '^(%w*)(=?)(.*)$'
-  local settings = require(NAME).options.settings
-  if settings[name] == nil then return complain(('set what, as in eagerness=0.9? Not `%s`'):format(name)) end
-  if sign == '' then return say(name .. '=' .. write(settings[name])) end
-  local value = read(word, settings[name])
-  if value == nil then return complain(('%s is a %s, not `%s`'):format(name, type(settings[name]), word)) end
-  require(NAME).set { [name] = value }
-  say(name .. '=' .. write(value))
+  local name, sign, word = table.concat(words, ' '):match '^(%w*)%s*(=?)%s*(.*)$'
+  local now = require(NAME).options.settings[name]
+  if now == nil then return complain(('set what, as in eagerness=0.9? Not `%s`'):format(name)) end
+  if sign == '' and word == '' then return say(name .. '=' .. write(now)) end
+  local good = options.usable({ [name] = read(word, now) }, complain)
+  if good[name] == nil then return end
+  require(NAME).set(good)
+  say(name .. '=' .. write(good[name]))
 end
 
 function commands.train(words)
   local minutes = tonumber(words[1] or 5)
-  if not minutes or minutes <= 0 then return complain('train for how many minutes? Not ' .. words[1]) end
+  local is_some = minutes and 0 < minutes and minutes < math.huge
+  if not is_some then return complain('train for how many minutes? Not ' .. words[1]) end
   local client = a_client()
   if not client then return end
   ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server says itself why it does not
@@ -118,6 +119,7 @@ end
 
 --- A text in a window of its own; `q` closes it.
 local function show(title, text)
+  if vim.fn.getcmdwintype() ~= '' then return complain 'leave the command-line window first' end
   local name = NAME .. '://' .. title
   local buffer = vim.fn.bufadd(name)
   vim.fn.bufload(buffer)
@@ -183,9 +185,9 @@ function commands.log()
 end
 
 function commands.restart()
-  local function gone() return #state.clients() == 0 end
+  local function gone() return #state.started() == 0 end
   for _, force in ipairs { false, true } do
-    for _, client in ipairs(state.clients()) do
+    for _, client in ipairs(state.started()) do
       state.leave(client.id)
       client:stop(force)
     end
@@ -209,17 +211,22 @@ local second = { -- what may follow a command's name
 }
 
 local function complete(start, line)
-  local words = vim.split(line, '%s+')
-  if #words == 2 then return beginning_with(start, vim.tbl_keys(commands)) end
-  return #words == 3 and second[words[2]] and beginning_with(start, second[words[2]]()) or {}
+  local words = vim.split(line:match '.*Tiny%a*!?%s+(.*)$' or '', '%s+') -- there may be other commands before
+  if #words == 1 then return beginning_with(start, vim.tbl_keys(commands)) end
+  return #words == 2 and second[words[1]] and beginning_with(start, second[words[1]]()) or {}
 end
 
+local most_words = { toggle = 1, set = math.huge, train = 1 } -- that follow a command's name; 0 for all others
+
 function M.register()
+  local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }
   vim.api.nvim_create_user_command('TinyCopilot', function(call)
     local name, words = call.fargs[1] or 'status', vim.list_slice(call.fargs, 2)
     if not commands[name] then return complain('no such command: ' .. name) end
+    local unknown = words[(most_words[name] or 0) + 1]
+    if unknown then return complain(('%s takes no `%s`'):format(name, unknown)) end
     commands[name](words, call.bang)
-  end, { nargs = '*', bang = true, complete = complete, desc = 'tinycopilot: pause, train, stats and more' })
+  end, about)
 end
 
 return M

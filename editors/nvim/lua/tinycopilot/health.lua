@@ -48,6 +48,31 @@ local function check_client(health, client)
   end
 end
 
+--- Whether Neovim is to start the server for this buffer.
+local function is_wanted(buffer, filetypes)
+  local filetype = vim.bo[buffer].filetype
+  local is_file = vim.api.nvim_buf_is_loaded(buffer) and vim.bo[buffer].buftype == '' and filetype ~= ''
+  return is_file and (not filetypes or vim.list_contains(filetypes, filetype))
+end
+
+--- `filetypes` is nil for all.
+local function check_clients(health, filetypes)
+  local clients = require('tinycopilot.state').clients
+  for _, client in ipairs(clients()) do
+    check_client(health, client)
+  end
+  local wanted = vim.tbl_filter(function(buffer) return is_wanted(buffer, filetypes) end, vim.api.nvim_list_bufs())
+  local without = vim.tbl_filter(function(buffer) return #clients(buffer) == 0 end, wanted)
+  if #without > 0 then
+    health.warn(('no server is at work in %d of %d buffers that it is for'):format(#without, #wanted), {
+      'Is the option `cmd` a language server, and has it had a second to start?',
+      ':TinyCopilot restart tries again; :TinyCopilot log says more.',
+    })
+  elseif #clients() == 0 then
+    health.info('no client: it starts with the first file of type ' .. table.concat(filetypes or { 'any' }, ', '))
+  end
+end
+
 function M.check()
   local health = vim.health
   if vim.fn.has('nvim-0.11') == 0 then
@@ -67,17 +92,12 @@ function M.check()
   if not tinycopilot.options then
     return health.error('not set up', { "Put require('tinycopilot').setup {} in your configuration." })
   end
+  for _, problem in ipairs(tinycopilot.problems) do
+    health.warn(problem, { 'Mend what setup is given: the default holds in its place.' })
+  end
   check_server(health, tinycopilot.options.cmd[1])
   check_model(health, tinycopilot.options.settings)
-
-  local clients = vim.lsp.get_clients { name = 'tinycopilot' }
-  if #clients == 0 then
-    local filetypes = table.concat(tinycopilot.filetypes() or { 'any' }, ', ')
-    health.info('no client: it starts with the first file of type ' .. filetypes)
-  end
-  for _, client in ipairs(clients) do
-    check_client(health, client)
-  end
+  check_clients(health, tinycopilot.filetypes())
 end
 
 return M

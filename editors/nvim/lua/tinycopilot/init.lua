@@ -1,61 +1,9 @@
 -- The Neovim client of tinycopilot. Neovim itself speaks with the server and draws the ghost text: this file starts the
--- server; state.lua knows how it is, commands.lua are what :TinyCopilot does, keys.lua gives the keys their meaning.
+-- server; options.lua has what can be set, state.lua knows how the server is, commands.lua are what :TinyCopilot does,
+-- keys.lua gives the keys their meaning.
 local M = {}
 local api, lsp = vim.api, vim.lsp
-local state = require 'tinycopilot.state'
-
-local defaults = {
-  cmd = { 'tinycopilot-server' }, -- the server: a program on the PATH, or its full path; then its arguments
-  settings = { -- what the server is told
-    -- Suggest code while you type. Off: nothing is suggested.
-    enabled = true,
-    -- Documents of these languages are completed and known, by the editor's own names for them; `*` is every one.
-    languages = { 'python' },
-    -- Files whose paths match one of these patterns, which are those of a `.gitignore`, are neither completed nor
-    -- known.
-    exclude = {},
-    -- Suggest as ghost text.
-    inline = true,
-    -- Suggest in the menu of completions, below all others.
-    popup = true,
-    -- From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown.
-    -- What it saves, if it is right, is weighed against reading it.
-    eagerness = 0.5,
-    -- A probability from 0 to 1: a suggestion that is less likely than this to be right is not shown, however much it
-    -- would save; at the lowest eagerness 2.5 times as much is asked, at the highest 2.5 times less.
-    minConfidence = 0.2,
-    -- The most characters in a suggestion. From 1 to 100,000.
-    maxChars = 120,
-    -- The most lines in a suggestion; more than one only where it is sure of them. From 1 to 100,000.
-    maxLines = 3,
-    -- Milliseconds without a change before ghost text is looked for, unless you ask for it. From 0 to 10,000.
-    debounceMs = 0,
-    -- Suggest inside of comments, too.
-    inComments = true,
-    -- Suggest inside of strings, too.
-    inStrings = true,
-    -- Processor threads for the network. One answers within a frame; a second suffers when the editor is busy. From 1
-    -- to 64.
-    threads = 1,
-    -- The model's file. Empty: your own, else the one that ships.
-    modelPath = '',
-    -- The file of the model's tokenizer. Empty: the one beside the model.
-    tokenizerPath = '',
-    -- The most characters of the workspace that are known, ten bytes of memory each; what was changed last comes
-    -- first. 0: the document at hand alone, and nothing is learned or kept. From 0 to 1,000,000,000.
-    maxWorkspaceChars = 12000000,
-    -- Count, on this machine alone, what is suggested, accepted and kept. No code is kept, nothing is sent.
-    statistics = true,
-  },
-  keymaps = { -- in insert mode; false for no key. Where no suggestion is shown, a key does what it did before.
-    accept = '<Tab>',
-    accept_word = '<C-Right>', -- its next word; the rest stays
-    accept_line = '<M-Down>',
-    next = '<M-]>', -- where there are several
-    previous = '<M-[>',
-    dismiss = '<C-]>',
-  },
-}
+local state, options = require 'tinycopilot.state', require 'tinycopilot.options'
 
 local NAME = 'tinycopilot'
 
@@ -66,6 +14,8 @@ function M.filetypes()
 end
 
 M.options = nil ---@type table? the defaults and what setup() was given
+
+M.problems = {} ---@type string[] what of that could not be used
 
 local told = {} -- what the user has been told, not to be told again before a restart
 
@@ -87,6 +37,8 @@ local function tell(message, level)
   told[message] = true
   vim.schedule(function() notify(message, level) end)
 end
+
+local function warn(message) tell(message, vim.log.levels.WARN) end
 
 function M.forget_told() told = {} end
 
@@ -135,27 +87,39 @@ end
 local mended = setmetatable({}, { __mode = 'k' })
 
 --- The server answers with the file's line ends; those of Neovim's buffers are always `\n`, and it would draw a `^M`.
-local function without_cr(client)
+local function without_cr(result)
+  for _, item in ipairs(result and (result.items or result) or {}) do
+    if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
+  end
+  return result
+end
+
+--- Comes between Neovim and the server: where ghost text is switched off, the server is not asked. Neovim can switch it
+--- off in a buffer itself, but for all servers.
+local function mend(client)
   if mended[client] then return end
   mended[client] = true
   local request = client.request
-  function client.request(self, method, params, handler, ...)
+  function client.request(self, method, params, handler, buffer)
     local is_asked = method == 'textDocument/inlineCompletion' and handler ~= nil
-    if not is_asked then return request(self, method, params, handler, ...) end
-    return request(self, method, params, function(err, result, ...)
-      for _, item in ipairs(result and (result.items or result) or {}) do
-        if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
-      end
-      return handler(err, result, ...)
-    end, ...)
+    if not is_asked then return request(self, method, params, handler, buffer) end
+    if not state.is_on(buffer or 0) then
+      handler(nil, {}, { method = method, client_id = self.id, bufnr = buffer, params = params })
+      return true
+    end
+    local function hand_over(err, result, ...) return handler(err, without_cr(result), ...) end
+    return request(self, method, params, hand_over, buffer)
   end
 end
 
 --- Turns ghost text, or the menu in its place, on or off in a buffer, as the user has switched it.
 function M.refresh(buffer)
   local on = state.is_on(buffer)
-  if lsp.inline_completion then return lsp.inline_completion.enable(on, { bufnr = buffer }) end
-  for _, client in ipairs(lsp.get_clients { name = NAME, bufnr = buffer }) do
+  if lsp.inline_completion then
+    if not on then require('tinycopilot.keys').withdraw(buffer) end
+    return
+  end
+  for _, client in ipairs(state.clients(buffer)) do
     if on then show_popup(client, buffer) else lsp.completion.enable(false, client.id, buffer) end
   end
 end
@@ -164,9 +128,12 @@ local function attach(event)
   local client = assert(lsp.get_client_by_id(event.data.client_id))
   if client.name ~= NAME then return end
   if state.is_paused then client:exec_cmd({ title = 'Pause', command = 'tinycopilot.pause' }, { bufnr = event.buf }) end
-  without_cr(client)
+  mend(client)
   M.refresh(event.buf)
-  if lsp.inline_completion then require('tinycopilot.keys').set(event.buf, M.options.keymaps) end
+  if lsp.inline_completion then
+    lsp.inline_completion.enable(true, { bufnr = event.buf })
+    require('tinycopilot.keys').set(event.buf, M.options.keymaps)
+  end
   state.changed(client.id)
 end
 
@@ -177,11 +144,12 @@ local MOST_STARTS, WITHIN_S = 3, 180
 local function start_again(code, signal, id)
   local is_unwanted, had_begun = state.forget(id)
   local is_enabled = not lsp.is_enabled or lsp.is_enabled(NAME) -- Neovim 0.11 cannot say
-  local is_asked_to = code == 0 and signal == 0 or signal == 15 -- 15: SIGTERM, which is how Neovim insists
-  if not is_unwanted or is_asked_to or not is_enabled or vim.v.exiting ~= vim.NIL then return end
+  if not is_unwanted or not is_enabled or vim.v.exiting ~= vim.NIL then return end
+  if signal == 15 then return end -- SIGTERM, which is how Neovim insists
   if not had_begun then
     return tell('the server ends when it starts: :TinyCopilot log says why', vim.log.levels.ERROR)
   end
+  if code == 0 and signal == 0 then return end -- it was asked to
   local now = vim.uv.hrtime() / 1e9
   ended_s = vim.tbl_filter(function(then_s) return now - then_s < WITHIN_S end, ended_s)
   table.insert(ended_s, now)
@@ -194,18 +162,32 @@ local function start_again(code, signal, id)
   end, 500)
 end
 
+--- Neovim lets go of what does not speak as a server does, and says so in words of its own.
+local function misunderstood(code)
+  if code ~= lsp.rpc.client_errors.INVALID_SERVER_MESSAGE then return end
+  local program = M.options.cmd[1]
+  tell(('`%s` is no language server: mend `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
+end
+
+M.patience_ms = 20000 -- for the first answer of a server that starts
+
+--- Neovim waits without end for a program that says nothing, or nothing that it understands.
+local function wait_for_answer(_, config)
+  vim.defer_fn(function()
+    local function waits(client)
+      return client.config == config and not client.initialized and not client:is_stopped()
+    end
+    if not vim.iter(state.started()):any(waits) then return end
+    local silent = '`%s` does not answer: is `cmd` a language server? (:help tinycopilot)'
+    tell(silent:format(config.cmd[1]), vim.log.levels.ERROR)
+  end, M.patience_ms)
+end
+
 --- Neovim says nothing where the program is missing.
 local function check_program()
   local program = M.options.cmd[1]
   if vim.fn.executable(program) == 1 then return end
   tell(('no program `%s`: install it, or set `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
-end
-
---- Says what is misspelt: it would have no effect.
-local function check_names(given, known, what)
-  for name in pairs(given) do
-    if known[name] == nil then tell(('there is no %s `%s`'):format(what, name), vim.log.levels.WARN) end
-  end
 end
 
 --- Starts servers for the types of buffers that are wanted now, and lets go of all other buffers.
@@ -216,11 +198,13 @@ local function watch()
   lsp.enable(NAME)
 end
 
---- Settings that hold from now on, laid over those before: in the servers that run, and in those that start later.
+--- Settings that hold from now on, laid over those before: in the servers that run, and in those that start later. What
+--- cannot be used is told, and what was before stays.
 function M.set(settings)
   if not M.options then return end -- setup has said why
   vim.validate('settings', settings, 'table')
   M.forget_told() -- what the server cannot use, it says
+  settings = options.usable(settings, warn)
   local all = vim.tbl_extend('force', M.options.settings, settings)
   M.options.settings = all
   local config = lsp.config[NAME] -- replaced, for what is laid over it can neither empty a list nor be nil
@@ -233,22 +217,22 @@ function M.set(settings)
   if settings.languages then watch() end
 end
 
---- Starts everything. `options` are laid over the defaults above.
-function M.setup(options)
-  if vim.fn.has('nvim-0.11') == 0 then
-    return tell('needs Neovim 0.12, or 0.11 for a popup menu', vim.log.levels.WARN)
-  end
-  M.options = vim.tbl_deep_extend('force', defaults, options or {})
-  for name, value in pairs(defaults) do vim.validate(name, M.options[name], type(value)) end
-  M.options.cmd = { vim.fs.normalize(M.options.cmd[1]), unpack(M.options.cmd, 2) } -- ~ becomes the home folder
-  check_names(M.options, defaults, 'option')
-  check_names(M.options.keymaps, defaults.keymaps, 'keymap')
+--- Starts everything. `given` is laid over the defaults in options.lua.
+function M.setup(given)
+  if vim.fn.has('nvim-0.11') == 0 then return warn 'needs Neovim 0.12, or 0.11 for a popup menu' end
+  M.problems = {}
+  M.options = options.laid_over(given or {}, function(problem)
+    table.insert(M.problems, problem)
+    warn(problem)
+  end)
 
   lsp.config(NAME, {
     cmd = M.options.cmd,
     cmd_cwd = vim.uv.os_homedir(), -- not the project: `python -m` would run what lies there
     settings = { [NAME] = {} },
     handlers = handlers,
+    before_init = wait_for_answer,
+    on_error = misunderstood,
     on_exit = vim.schedule_wrap(start_again),
     root_markers = { '.git', 'pyproject.toml' },
   })

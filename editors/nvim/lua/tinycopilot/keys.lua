@@ -1,12 +1,16 @@
--- What the keys do to a suggestion, and how a key goes back to its old meaning where there is none.
+-- What the keys do to a suggestion; where there is none, old_keys.lua gives a key back its old meaning.
 local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
+local old_keys = require 'tinycopilot.old_keys'
+
+--- Whether it can be taken in part. Another server's may say no place, or be a snippet: Neovim knows what to do.
+local function is_plain(item) return item.range ~= nil and type(item.insert_text) == 'string' end
 
 --- What is left of `item` to insert at the cursor, or nil if the user has typed something else. Neovim keeps a
 --- suggestion on the screen while the user types on, until the next answer, but would insert the whole of it at the
 --- place where it began. Changes `item` so that inserting it does what is shown.
 local function remainder(item)
-  if not item.range or type(item.insert_text) ~= 'string' then return nil end -- another server's: Neovim knows
+  if not is_plain(item) then return nil end
   local row, column, end_row, end_column = item.range:to_extmark()
   local cursor = api.nvim_win_get_cursor(0)
   local here, at = cursor[1] - 1, cursor[2]
@@ -28,6 +32,18 @@ local function neovims_own()
   return own and type(own.show) == 'function' and type(own.handler) == 'function' and own or nil
 end
 
+--- Whether what is shown can be taken in part: to find out by taking it would throw it away.
+local function has_parts()
+  local own = neovims_own()
+  return not (own and own.current) or is_plain(own.current)
+end
+
+--- Takes what is shown in `buffer` off the screen, and what was asked for as well.
+function M.withdraw(buffer)
+  local own = buffer == api.nvim_get_current_buf() and neovims_own()
+  if own and type(own.abort) == 'function' then own:abort() end
+end
+
 local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
 
 --- Ghost text is where one types: not in another window of the same buffer, and not in a window that was left without
@@ -43,9 +59,8 @@ function M.follow_window(group)
   })
   api.nvim_create_autocmd('WinLeave', {
     group = group,
-    callback = function()
-      local own = is_typing() and neovims_own()
-      if own and type(own.abort) == 'function' then own:abort() end
+    callback = function(event)
+      if is_typing() then M.withdraw(event.buf) end
     end,
   })
 end
@@ -123,14 +138,13 @@ local function is_menus() return vim.fn.complete_info({ 'selected' }).selected >
 
 function actions.accept()
   if is_menus() then return false end
-  return take(function(item)
-    local is_plain = item.range and type(item.insert_text) == 'string'
-    return (not is_plain or remainder(item)) and item or nil
-  end)
+  return take(function(item) return (not is_plain(item) or remainder(item)) and item or nil end)
 end
 
-function actions.accept_word() return not is_menus() and is_shown() and accept_part(M.word_bytes) end
-function actions.accept_line() return not is_menus() and is_shown() and accept_part(M.line_bytes) end
+local function may_take_part() return not is_menus() and is_shown() and has_parts() end
+
+function actions.accept_word() return may_take_part() and accept_part(M.word_bytes) end
+function actions.accept_line() return may_take_part() and accept_part(M.line_bytes) end
 
 function actions.dismiss()
   return is_shown() and suggestions.get { on_accept = function() end } -- taken, and put nowhere
@@ -170,26 +184,9 @@ end
 --- For mappings that are not ours. Where text is locked, the action comes right after.
 function M.act(action)
   if not is_locked() then return actions[action]() end
-  if not is_shown() or is_menus() then return false end
+  if not is_shown() or is_menus() or action:find '^accept_' and not has_parts() then return false end
   vim.schedule(actions[action])
   return true
-end
-
-local function find(mappings, key)
-  key = vim.keycode(key)
-  return vim.iter(mappings):find(function(mapping) return mapping.lhsraw == key or mapping.lhsrawalt == key end)
-end
-
---- Types `key` as if it were not ours. `own` is the buffer's mapping that ours hides, if it had one; a mapping for all
---- buffers is looked up now, since it may be younger. It is copied under a name, and typing the name is typing the key.
-local function type_through(action, key, own)
-  local mapping = own or find(api.nvim_get_keymap('i'), key)
-  if not mapping then return api.nvim_feedkeys(vim.keycode(key), 'in', false) end
-  if vim.startswith(vim.keycode(mapping.rhs or ''), vim.keycode(key)) then mapping.noremap = 1 end -- or it never ends
-  local name = ('<Plug>(tinycopilot-not-%s)'):format(action)
-  mapping.lhs, mapping.lhsraw, mapping.lhsrawalt = name, vim.keycode(name), nil
-  vim.fn.mapset('i', false, mapping)
-  api.nvim_feedkeys(vim.keycode(name), 'im', false)
 end
 
 --- Sets the keys in one buffer; `keymaps` as in setup's options.
@@ -198,9 +195,9 @@ function M.set(buffer, keymaps)
   vim.b[buffer].tinycopilot_keys = true
   for action, key in pairs(keymaps) do
     if key then
-      local own = find(api.nvim_buf_get_keymap(buffer, 'i'), key)
+      local own = old_keys.find(api.nvim_buf_get_keymap(buffer, 'i'), key)
       vim.keymap.set('i', key, function()
-        if not actions[action]() then type_through(action, key, own and vim.deepcopy(own)) end
+        if not actions[action]() then old_keys.type(action, key, own and vim.deepcopy(own)) end
       end, { buffer = buffer, desc = ('tinycopilot: %s suggestion'):format(action) })
     end
   end

@@ -29,6 +29,9 @@ end
 --- The clients of tinycopilot; in `buffer` alone, if it is given.
 function M.clients(buffer) return vim.lsp.get_clients { name = NAME, bufnr = buffer } end
 
+--- All of them, those too that have not answered yet.
+function M.started() return vim.lsp.get_clients { name = NAME, _uninitialized = true } end
+
 --- How one server is.
 function M.of(client_id)
   local now = said[client_id] or { state = 'loading' }

@@ -1,0 +1,158 @@
+-- What can be set: the defaults, and what of a user's own can be used. What cannot is told in a line each, and no more.
+local M = {}
+
+M.defaults = {
+  cmd = { 'tinycopilot-server' }, -- the server: a program on the PATH, or its full path; then its arguments
+  settings = { -- what the server is told
+    -- Suggest code while you type. Off: nothing is suggested.
+    enabled = true,
+    -- Documents of these languages are completed and known, by the editor's own names for them; `*` is every one.
+    languages = { 'python' },
+    -- Files whose paths match one of these patterns, which are those of a `.gitignore`, are neither completed nor
+    -- known.
+    exclude = {},
+    -- Suggest as ghost text.
+    inline = true,
+    -- Suggest in the menu of completions, below all others.
+    popup = true,
+    -- From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown.
+    -- What it saves, if it is right, is weighed against reading it.
+    eagerness = 0.5,
+    -- A probability from 0 to 1: a suggestion that is less likely than this to be right is not shown, however much it
+    -- would save; at the lowest eagerness 2.5 times as much is asked, at the highest 2.5 times less.
+    minConfidence = 0.2,
+    -- The most characters in a suggestion. From 1 to 100,000.
+    maxChars = 120,
+    -- The most lines in a suggestion; more than one only where it is sure of them. From 1 to 100,000.
+    maxLines = 3,
+    -- Milliseconds without a change before ghost text is looked for, unless you ask for it. From 0 to 10,000.
+    debounceMs = 0,
+    -- Suggest inside of comments, too.
+    inComments = true,
+    -- Suggest inside of strings, too.
+    inStrings = true,
+    -- Processor threads for the network. One answers within a frame; a second suffers when the editor is busy. From 1
+    -- to 64.
+    threads = 1,
+    -- The model's file. Empty: your own, else the one that ships.
+    modelPath = '',
+    -- The file of the model's tokenizer. Empty: the one beside the model.
+    tokenizerPath = '',
+    -- The most characters of the workspace that are known, ten bytes of memory each; what was changed last comes
+    -- first. 0: the document at hand alone, and nothing is learned or kept. From 0 to 1,000,000,000.
+    maxWorkspaceChars = 12000000,
+    -- Count, on this machine alone, what is suggested, accepted and kept. No code is kept, nothing is sent.
+    statistics = true,
+  },
+  keymaps = { -- in insert mode; false for no key. Where no suggestion is shown, a key does what it did before.
+    accept = '<Tab>',
+    accept_word = '<C-Right>', -- its next word; the rest stays
+    accept_line = '<M-Down>',
+    next = '<M-]>', -- where there are several
+    previous = '<M-[>',
+    dismiss = '<C-]>',
+  },
+}
+
+local bounds = { -- of the settings that are numbers: the least, and the most
+  eagerness = { 0, 1 },
+  minConfidence = { 0, 1 },
+  maxChars = { 1, 100000, true },
+  maxLines = { 1, 100000, true },
+  debounceMs = { 0, 10000, true },
+  threads = { 1, 64, true },
+  maxWorkspaceChars = { 0, 1000000000, true },
+}
+
+local function is_texts(value)
+  local function is_text(one) return type(one) == 'string' end
+  return type(value) == 'table' and vim.islist(value) and vim.iter(value):all(is_text)
+end
+
+--- A text where a list is wanted means the list of it.
+local function as_list(value) return type(value) == 'string' and { value } or value end
+
+--- What a setting must be, and whether `value` is that.
+local function wanted(name, value)
+  local kind = type(M.defaults.settings[name])
+  if kind == 'table' then return 'a list of texts', is_texts(value) end
+  if kind == 'boolean' then return 'true or false', type(value) == kind end
+  if kind == 'string' then return 'a text', type(value) == kind end
+  local low, high, is_whole = unpack(bounds[name], 1, 3)
+  local fits = type(value) == kind and low <= value and value <= high and (not is_whole or value % 1 == 0)
+  return ('a %snumber from %d to %d'):format(is_whole and 'whole ' or '', low, high), fits
+end
+
+local function must_be(what, name, value)
+  return ('%s must be %s, not %s'):format(name, what, vim.inspect(value, { newline = ' ', indent = '' }))
+end
+
+--- Those of `settings` that can be used; of each other one, `complain` is told.
+function M.usable(settings, complain)
+  local good = {}
+  for name, value in pairs(settings) do
+    local default = M.defaults.settings[name]
+    if type(default) == 'table' then value = as_list(value) end
+    if default == nil then
+      complain(('there is no setting `%s`'):format(name))
+    else
+      local what, fits = wanted(name, value)
+      if fits then good[name] = value else complain(must_be(what, name, value)) end
+    end
+  end
+  return good
+end
+
+--- The same of keys; false for each where there is none.
+local function usable_keys(keymaps, complain)
+  if keymaps == false then return vim.tbl_map(function() return false end, M.defaults.keymaps) end
+  local good = {}
+  for action, key in pairs(keymaps) do
+    if M.defaults.keymaps[action] == nil then
+      complain(('there is no keymap `%s`'):format(action))
+    elseif key == false or type(key) == 'string' then
+      good[action] = key ~= '' and key
+    else
+      complain(must_be('a key or false', 'keymaps.' .. action, key))
+    end
+  end
+  return good
+end
+
+local takers = {} -- by option: what of a user's value is laid over the default
+
+function takers.cmd(cmd, complain)
+  local words = as_list(cmd)
+  if not is_texts(words) or (words[1] or '') == '' then
+    return complain(must_be('a program and its arguments', 'cmd', cmd))
+  end
+  return { vim.fs.normalize(words[1]), unpack(words, 2) } -- ~ becomes the home folder
+end
+
+function takers.settings(settings, complain)
+  if type(settings) == 'table' then return M.usable(settings, complain) end
+  complain(must_be('a table', 'settings', settings))
+end
+
+function takers.keymaps(keymaps, complain)
+  if type(keymaps) == 'table' or keymaps == false then return usable_keys(keymaps, complain) end
+  complain(must_be('a table or false', 'keymaps', keymaps))
+end
+
+--- The defaults, and laid over them what can be used of what setup() was given.
+function M.laid_over(given, complain)
+  local options = vim.deepcopy(M.defaults)
+  if type(given) ~= 'table' then
+    complain(must_be('a table', 'what setup is given', given))
+    return options
+  end
+  for name, value in pairs(given) do
+    local take = takers[name]
+    if not take then complain(('there is no option `%s`'):format(name)) end
+    local good = take and take(value, complain)
+    if good then options[name] = name == 'cmd' and good or vim.tbl_extend('force', options[name], good) end
+  end
+  return options
+end
+
+return M
