@@ -122,10 +122,10 @@ class Editor {
   }
 
   /** The ghost text once it has stayed the same for a while: the editor asks at every key. */
-  async settledGhostText() {
+  async settledGhostText(seconds = 60) {
     let last = '';
     let since = Date.now();
-    return this.until('ghost text', 60, async () => {
+    return this.until('ghost text', seconds, async () => {
       const now = await this.ghostText();
       if (now !== last) [last, since] = [now, Date.now()];
       return Date.now() - since > 500 && now;
