@@ -115,7 +115,9 @@ def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callabl
 
 
 def user_path(word: str) -> Path:
-    """A path as a user writes it, `~` and all. Raises UserError where there is no such home."""
+    """A path as a user writes it, `~` and all. Raises UserError where there is no such home, or nothing was written."""
+    if not word:
+        raise UserError("an empty name is no path; name a file or a folder, or this folder with a dot")
     try:
         return Path(word).expanduser()
     except RuntimeError as error:

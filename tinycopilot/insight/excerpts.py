@@ -54,17 +54,19 @@ def from_list(path: Path, folder: Path, workspace: Path | None) -> list[Excerpt]
     """The parts of files below `folder` that a list names: `file`, `first`, `last` and `sha256` of each.
 
     The workspace is the file's topmost folder below `folder`, its package, if none is given. Raises UserError where the
-    list is none, or a file is not the one that was listed.
+    list is none or empty, or a file is not the one that was listed.
     """
     try:
-        entries = json.loads(path.read_text("utf-8"))
-        return [_listed(entry, folder, workspace) for entry in entries]
+        excerpts = [_listed(entry, folder, workspace) for entry in json.loads(path.read_text("utf-8"))]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the path") from None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{path}: not a list of files with first, last and sha256 ({error}); see heldout.json"
         ) from None
+    if not excerpts:
+        raise UserError(f"{path}: a list of nothing; name parts of files in it, as heldout.json does")
+    return excerpts
 
 
 def _listed(entry: dict[str, Any], folder: Path, workspace: Path | None) -> Excerpt:

@@ -150,7 +150,7 @@ def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> 
         ("folder.html", "folder.html: no report can be written there (that is no file)"),
         ("a.py", "a.py: no report can be written there (its name does not end in .html)"),
         ("a.py/page.html", "a.py/page.html: no report can be written there (Not a directory)"),
-        ("", "no report can be written there (its name does not end in .html)"),
+        ("", "an empty name is no path"),
         ("typed.html", "typed.html: would be typed, and then be the report"),
         ("link.html", "typed.html: would be typed, and then be the report"),
     ],
