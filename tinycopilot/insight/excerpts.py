@@ -26,7 +26,9 @@ def from_paths(
         texts |= {name: text for name, text in found.items() if text}
         folders |= dict.fromkeys(found, workspace or (path if path.is_dir() else path.parent))
     if not texts:
-        raise UserError(f"nothing to replay: no text with {' '.join(suffixes)} there; name files, or other --ext")
+        empty = [f"{path.name} is empty" for path in paths if not path.is_dir()]
+        why = " and ".join(empty) or f"no text with {' '.join(suffixes)} there"
+        raise UserError(f"nothing to replay: {why}{left_out.in_brackets()}; name files, or other --ext")
     excerpts = []
     for (name, text), n in zip(texts.items(), shares(texts, n_chars), strict=True):
         first = (len(text) - n) // 2
