@@ -119,13 +119,9 @@ def run_adaptation(
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
     own = places.workspace_model(str(workspace.folders[0]))
     room = run_folder(own)
-    try:
-        with held(room, has_a_choice=False), ended_as_interrupted():
-            request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
-            comparison = adapt(workspace, own, room, request, lines)
-    finally:
-        with contextlib.suppress(OSError):
-            own.model.parent.rmdir()  # if nothing is in it
+    with held(room, has_a_choice=False), ended_as_interrupted():
+        request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
+        comparison = adapt(workspace, own, room, request, lines)
     message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better, the model before stays'}"
     if lines:
         lines.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
