@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = _command(commands, "demo", _demo, "see the language server at work", typing)
     _add_files(demo, "your own, else the one that ships")
 
-    looking = "Look at what is installed, the model, the device, the editors' settings, and a server at work."
+    looking = "Look at what is installed, the model, the device, the folders, the editors' settings, a server at work."
     doctor = _command(commands, "doctor", _doctor, "does everything work here?", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
     _add_files(doctor, "your own, else the one that ships")

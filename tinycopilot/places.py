@@ -13,7 +13,7 @@ import platformdirs
 
 from tinycopilot import UserError
 
-MODEL_NAME, TOKENIZER_NAME = "tiny_gpt.pth", "tokenizer.pth"
+MODEL_NAME, TOKENIZER_NAME, MANIFEST_NAME = "tiny_gpt.pth", "tokenizer.pth", "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,15 @@ def _memory_folder() -> Path:
 def user_log() -> Path:
     """The language server's log, in the folder that the system has for such."""
     return Path(platformdirs.user_log_dir("tinycopilot", appauthor=False)) / "server.log"
+
+
+def user_folders() -> dict[str, tuple[Path, str]]:
+    """The folders that are written to while one types, by the system's names for such, and what each is for."""
+    return {
+        "data": (_user_data(), "what it learns, counts and trains"),
+        "cache": (_memory_folder(), "what it has indexed"),
+        "log": (user_log().parent, "its log"),
+    }
 
 
 def user_statistics() -> Path:
