@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -44,20 +45,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = _modern(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     arguments.words = words
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no name and no text is lost to a terminal that has not its letters
     try:
         return int(arguments.run(arguments) or 0)
     except UserError as error:
         print(f"tinycopilot: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ntinycopilot: stopped", file=sys.stderr)
-        return 130
+        return _stopped()
+    except SystemError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # in compiled code, which does not say it itself
+            return _stopped()
+        raise
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         print(f"tinycopilot: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def _stopped() -> int:
+    """After Ctrl-C; one more of them has nothing to add."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("\ntinycopilot: stopped", file=sys.stderr)
+    return 130
 
 
 def _modern(argv: Iterable[str]) -> list[str]:
@@ -163,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = _command(commands, "demo", _demo, "see the language server at work", typing)
     _add_files(demo, "your own, else the one that ships")
 
-    looking = "Look at what is installed, the model, the device, the editors' settings, and a server at work."
+    looking = "Look at what is installed, the model, the device, the folders, the editors' settings, a server at work."
     doctor = _command(commands, "doctor", _doctor, "does everything work here?", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
     _add_files(doctor, "your own, else the one that ships")
@@ -195,45 +209,28 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
-    _add(parser, "--model_path", metavar="FILE", help=f"the model (default: {default})")
+    _add(parser, "--model_path", metavar="FILE", help=f"the model (default: beside --tokenizer_path, else {default})")
     _add(parser, "--tokenizer_path", metavar="FILE", help="its tokenizer (default: the one beside the model)")
 
 
-def _positive(word: str) -> int:
-    if (number := int(word)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+def _number(kind: type[float], must_be: str, is_right: Callable[[float], bool]) -> Callable[[str], float]:
+    """What makes a number of a flag's word, or says what it must be."""
+
+    def read(word: str) -> float:
+        with contextlib.suppress(ValueError):
+            if is_right(number := kind(word)):
+                return number
+        raise argparse.ArgumentTypeError(f"must be {must_be}")
+
+    return read
 
 
-def _amount(word: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < (number := float(word)) < 1e9:
-            return number
-    raise argparse.ArgumentTypeError("must be a number above 0")
-
-
-def _not_negative(word: str) -> float:
-    if not 0 <= (number := float(word)) < float("inf"):
-        raise argparse.ArgumentTypeError("must be at least 0")
-    return number
-
-
-def _share(word: str) -> float:
-    if not 0 <= (number := float(word)) <= 1:
-        raise argparse.ArgumentTypeError("must be a number from 0 to 1")
-    return number
-
-
-def _seed(word: str) -> int:
-    if not 0 <= (number := int(word)) < 2**63:
-        raise argparse.ArgumentTypeError("must be a whole number from 0 to 2**63 - 1")
-    return number
-
-
-def _port(word: str) -> int:
-    if not 1 <= (number := int(word)) <= 65535:
-        raise argparse.ArgumentTypeError("must be a port, 1 to 65535")
-    return number
+_positive = _number(int, "a whole number above 0", lambda number: number > 0)
+_amount = _number(float, "a number above 0", lambda number: 0 < number < 1e9)
+_not_negative = _number(float, "a number from 0 on", lambda number: 0 <= number < float("inf"))
+_share = _number(float, "a number from 0 to 1", lambda number: 0 <= number <= 1)
+_seed = _number(int, "a whole number from 0 to 2**63 - 1", lambda number: 0 <= number < 2**63)
+_port = _number(int, "a port, 1 to 65535", lambda number: 1 <= number <= 65535)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -277,15 +274,14 @@ def _generate(arguments: argparse.Namespace) -> None:
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     dice = torch.Generator()
     dice.manual_seed(dice.seed() if arguments.seed is None else arguments.seed)
-    for stream in (sys.stdin, sys.stdout):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, model.to(device), tokenizer, arguments, dice)
 
 
 def _prompts() -> Iterable[str]:
     """Lines of standard input until `quit` or its end."""
+    if sys.stdin is None:  # it was closed from the first
+        return
     shown = "prompt> " if sys.stdin.isatty() else ""
     while True:
         try:

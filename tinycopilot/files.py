@@ -135,6 +135,10 @@ class LeftOut:
             if self._counts[reason]
         )
 
+    def in_brackets(self) -> str:
+        """The same at the end of a sentence, with a space before it; empty where nothing was left out."""
+        return f" ({'; '.join(self.lines())})" if self._counts else ""
+
     def _some(self, reason: Reason) -> str:
         n_more = self._counts[reason] - len(self._names[reason])
         return ", ".join(self._names[reason]) + (f" and {n_more:,} more" if n_more else "")

@@ -13,7 +13,7 @@ import platformdirs
 
 from tinycopilot import UserError
 
-MODEL_NAME, TOKENIZER_NAME = "tiny_gpt.pth", "tokenizer.pth"
+MODEL_NAME, TOKENIZER_NAME, MANIFEST_NAME = "tiny_gpt.pth", "tokenizer.pth", "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,15 @@ def user_log() -> Path:
     return Path(platformdirs.user_log_dir("tinycopilot", appauthor=False)) / "server.log"
 
 
+def user_folders() -> dict[str, tuple[Path, str]]:
+    """The folders that are written to while one types, by the system's names for such, and what each is for."""
+    return {
+        "data": (_user_data(), "what it learns, counts and trains"),
+        "cache": (_memory_folder(), "what it has indexed"),
+        "log": (user_log().parent, "its log"),
+    }
+
+
 def user_statistics() -> Path:
     """Where it is kept how suggestions fared."""
     return _user_data() / "statistics.json"
@@ -115,7 +124,9 @@ def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callabl
 
 
 def user_path(word: str) -> Path:
-    """A path as a user writes it, `~` and all. Raises UserError where there is no such home."""
+    """A path as a user writes it, `~` and all. Raises UserError where there is no such home, or nothing was written."""
+    if not word:
+        raise UserError("an empty name is no path; name a file or a folder, or this folder with a dot")
     try:
         return Path(word).expanduser()
     except RuntimeError as error:

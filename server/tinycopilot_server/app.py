@@ -146,12 +146,14 @@ class TinyCopilotServer(LanguageServer):
 
 
 def serve(*, tcp_port: int | None = None) -> int:
-    """Run until the client says exit, over stdio or a port of loopback. Raises UserError for a port that is taken.
+    """Run until the client says exit, over stdio or a port of loopback. Raises UserError where there is neither.
 
     Returns the exit code: 1 if the client has not said `shutdown` before.
     """
     from tinycopilot_server import commands, handlers  # noqa: PLC0415 (they need the server's class)
 
+    if tcp_port is None and (sys.stdin is None or sys.stdout is None):
+        raise UserError("standard input or output is closed: no client can speak there; let an editor start it")
     begin_log()
     server = TinyCopilotServer()
     handlers.register(server)

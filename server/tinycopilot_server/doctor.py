@@ -4,9 +4,12 @@ Each section is looked at by itself, with its imports in its body: that a packag
 """
 
 import asyncio
+import hashlib
+import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -55,6 +58,7 @@ def run_doctor(
         "installed": look_at_packages,
         "model": lambda: look_at_model(model_path, tokenizer_path, ask_engine, told),
         "device": lambda: look_at_device(told),
+        "folders": look_at_folders,
         "editors": lambda: look_at_editors(machine, server),
         "server": lambda: look_at_server(model_path, tokenizer_path, has_model="parameters" in told.get("model", {})),
     }
@@ -174,7 +178,13 @@ def look_at_model(
     from tinycopilot import places  # noqa: PLC0415
 
     paths, origin = places.found(model_path, tokenizer_path, trust_working_folder=False)
-    yield Finding("which", f"{origin.value}: {paths.model}", facts={"path": str(paths.model), "origin": origin.name})
+    facts = {"path": str(paths.model), "origin": origin.name}
+    if origin is places.Origin.SHIPPED and not is_as_shipped(paths.model):
+        text = f"in the place of the one that ships, trained anew here: {paths.model}"
+        todo = f"to go back: {_way_back(paths)}"
+        yield Finding("which", text, Level.NOTE, todo, facts)
+    else:
+        yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)
     elsewhere, why = places.found(model_path, tokenizer_path)
     if why is places.Origin.WORKING_FOLDER and os.path.realpath(elsewhere.model) != os.path.realpath(paths.model):
         text = "paras/ of this folder has a model, which the server passes over: it trusts no folder that is opened"
@@ -197,6 +207,39 @@ def look_at_model(
         "tokenizer", f"{paths.tokenizer.name}, which the model was trained with (digest {model['digest'][:12]})",
         facts={"path": str(paths.tokenizer), "digest": model["digest"]},
     )  # fmt: skip
+
+
+def is_as_shipped(model: Path) -> bool:
+    """Whether it is the file that the manifest beside it names; without a manifest, nobody can tell otherwise."""
+    from tinycopilot import places  # noqa: PLC0415
+
+    try:
+        files = json.loads((model.parent / places.MANIFEST_NAME).read_text("utf-8"))["files"]
+        return bool(files[model.name] == hashlib.sha256(model.read_bytes()).hexdigest())
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
+def _way_back(paths: "ModelPaths") -> str:
+    """The command that brings back the files that came with the clone."""
+    folder = paths.model.parent
+    return shlex.join(["git", "-C", str(folder), "checkout", "--", paths.model.name, paths.tokenizer.name])
+
+
+def look_at_folders() -> Iterator[Finding]:
+    """Whether what should be kept can be."""
+    from tinycopilot import places  # noqa: PLC0415
+
+    for name, (folder, kept) in places.user_folders().items():
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        facts = {"path": str(folder)}
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+            yield Finding(name, str(folder), facts=facts)
+        except OSError as error:
+            text = f"{folder} cannot be written ({error.strerror}): {kept} is not kept"
+            yield Finding(name, text, Level.PROBLEM, f"make {there} a folder that you may write to, with room", facts)
 
 
 def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:

@@ -2,11 +2,13 @@
 
 import io
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tinycopilot import cli
 from tinycopilot.cli import main
 from tinycopilot.places import ModelPaths, user_models
 
@@ -110,7 +112,7 @@ def test_prompts_with_characters_it_never_saw(pair: ModelPaths, capsys) -> None:
         (["train", "--corpus", "missing.txt"], "no such file"),
         (["train", "--corpus", "empty.txt"], "nothing to learn from"),
         (["train", "--corpus", "binary.txt"], "binary file"),
-        (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "fewer than one window"),
+        (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "leaves 6 characters to learn from"),
         (["train", "--corpus", "latin1.txt"], "not UTF-8"),
         (["train", "--corpus", "."], "no .py files there"),
         (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot be saved there"),
@@ -126,6 +128,10 @@ def test_prompts_with_characters_it_never_saw(pair: ModelPaths, capsys) -> None:
         (["train", "--corpus", "package:no_such_package", "--model_path", "m.pth"], "no_such_package"),
         (["train", "--corpus", ".", "--ext", "*", "--model_path", "m.pth"], "*"),
         (["train", "--resume", "--model_path", "m.pth"], "no run to go on with"),
+        (["train", "--corpus", ""], "an empty name is no path"),
+        (["eval", ""], "an empty name is no path"),
+        (["bench", ""], "an empty name is no path"),
+        (["eval", ".", "--list", "nothing.json"], "nothing.json: a list of nothing"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in_folder: Path, capsys) -> None:
@@ -133,6 +139,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in
     (in_folder / "binary.txt").write_bytes(b"\0\1\2")
     (in_folder / "short.txt").write_text("x = 1\n")
     (in_folder / "latin1.txt").write_bytes(b"caf\xe9")
+    (in_folder / "nothing.json").write_text("[]")
     before = {path: path.read_bytes() for path in in_folder.iterdir()}
     assert main(words) == 2
     *_, line = capsys.readouterr().err.splitlines()
@@ -166,6 +173,48 @@ def test_bad_flags_are_refused_by_the_parser(words: list[str], capsys) -> None:
     assert "error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate", "--top_k", "abc"],
+        ["generate", "--temperature", "warm"],
+        ["generate", "--seed", "1.5"],
+        ["play", "--eagerness", "big"],
+        ["serve", "--tcp", "abc"],
+        ["train", "--epochs", "many"],
+    ],
+)
+def test_a_word_that_is_no_number_is_told_what_it_must_be(words: list[str], capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    *_, line = capsys.readouterr().err.splitlines()
+    assert re.search(r"must be a (whole )?(number|port)", line)
+
+
+def test_a_letter_that_the_terminal_has_not_costs_no_answer(
+    in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_folder / "\N{LATIN SMALL LETTER U WITH DIAERESIS}.py").write_text("def f(x):\n    return x\n" * 9)
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    assert main(["eval", ".", "--max_chars", "20", "--model_path", str(pair.model)]) == 0
+    assert b"/?.py" in out.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+def test_without_standard_input_a_conversation_is_over_and_a_server_says_why(
+    pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`generate <&-` in a shell."""
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["generate", "--model_path", str(pair.model)]) == 0
+    assert main(["serve"]) == main(["play"]) == 2
+    assert main(["train", "--end_with_stdin"]) == 130
+    closed, needs_a_terminal, _, stopped = capsys.readouterr().err.splitlines()
+    assert "standard input or output is closed" in closed
+    assert "needs a terminal" in needs_a_terminal
+    assert stopped == "tinycopilot: stopped"
+
+
 def test_a_device_that_is_not_there(capsys, pair: ModelPaths) -> None:
     import torch
 
@@ -189,3 +238,29 @@ def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: p
     assert main(["train", "--corpus", corpus]) == 130
     assert "nothing is lost; go on with: tinycopilot train --resume\n" in capsys.readouterr().err
     assert not user_models().joinpath("tiny_gpt.pth").exists()
+
+
+def test_ctrl_c_in_compiled_code_and_again_while_it_is_said_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There Python makes a SystemError of it."""
+
+    def interrupted(_: object) -> None:
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    class Pressing(io.StringIO):
+        def write(self, text: str) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return super().write(text)
+
+    monkeypatch.setattr(cli, "_bench", interrupted)
+    monkeypatch.setattr("sys.stderr", said := Pressing())
+    assert main(["bench"]) == 130
+    assert said.getvalue() == "\ntinycopilot: stopped\n"
+
+
+def test_another_system_error_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise SystemError("bad internal call")
+
+    monkeypatch.setattr(cli, "_bench", broken)
+    with pytest.raises(SystemError):
+        main(["bench"])

@@ -69,13 +69,14 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
     """Its code, as training reads it. Raises UserError, one line, where there is too little."""
     patterns, excluded = _patterns(exclude), set[str]()
     roots, texts = [places.user_path(folder).resolve() for folder in folders], dict[str, str]()
+    left_out = LeftOut()  # where all goes well, training says it
     names = dict[str, str]()  # of each path, that in the workspace, which is the same on every machine
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: no folder; name the folders of your project")
         if is_secret_place(root):
             raise UserError(f"{root}: a place for keys and passwords, which is never read; name another folder")
-        found = texts_in(root, suffixes, LeftOut())  # what is left out, training says
+        found = texts_in(root, suffixes, left_out)
         excluded |= {path for path in found if patterns.match(path, [str(root)])}
         found = {path: text for path, text in found.items() if path not in excluded}
         texts |= found
@@ -89,7 +90,7 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
     if n_chars < LEAST_CHARS or not workspace.to_learn_from:
         raise UserError(
             f"{n_chars:,} characters of code ({' '.join(suffixes)}) here, too little to learn from: "
-            f"it takes {LEAST_CHARS:,}, in two different files or more"
+            f"it takes {LEAST_CHARS:,}, in two different files or more{left_out.in_brackets()}"
         )
     return workspace
 
@@ -118,13 +119,9 @@ def run_adaptation(
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
     own = places.workspace_model(str(workspace.folders[0]))
     room = run_folder(own)
-    try:
-        with held(room, has_a_choice=False), ended_as_interrupted():
-            request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
-            comparison = adapt(workspace, own, room, request, lines)
-    finally:
-        with contextlib.suppress(OSError):
-            own.model.parent.rmdir()  # if nothing is in it
+    with held(room, has_a_choice=False), ended_as_interrupted():
+        request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
+        comparison = adapt(workspace, own, room, request, lines)
     message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better, the model before stays'}"
     if lines:
         lines.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())

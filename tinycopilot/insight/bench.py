@@ -52,7 +52,7 @@ def run_bench(
     answer: Callable[[str], None],
 ) -> None:
     """The whole command. Raises UserError."""
-    texts = texts_to_type(places.user_path(folder).resolve() if folder else None)
+    texts = texts_to_type(places.user_path(folder).resolve() if folder is not None else None)
     paths = places.to_load(model_path, tokenizer_path)
     with tempfile.TemporaryDirectory() as folder_of_its_own:
         if size:

@@ -36,7 +36,8 @@ def run_evaluation(
 ) -> None:
     """The whole command; `command` is what was typed. Raises UserError.
 
-    It says on the way where it is, and answers once: a page that cannot be written in the end costs no figure.
+    It says on the way where it is, and answers once: a page that cannot be written in the end costs no figure, and
+    figures that cannot be printed cost no page.
     """
     page = Path(os.path.realpath(places.user_path(report))) if report is not None else None
     if page:
@@ -59,10 +60,12 @@ def run_evaluation(
     completer = Completer.load(model, CompleterSettings())
     facts = _facts(model.model, completer.settings)
     evaluation = evaluate(completer, excerpts, suffixes, say)
-    answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
-    if page:
-        write_report(page, evaluation, command=command, facts=facts)
-        say(f"where network and memory disagree, and all that was suggested: {page}")
+    try:
+        answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
+    finally:
+        if page:
+            write_report(page, evaluation, command=command, facts=facts)
+            say(f"where network and memory disagree, and all that was suggested: {page}")
 
 
 def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:

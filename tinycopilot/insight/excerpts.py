@@ -26,7 +26,9 @@ def from_paths(
         texts |= {name: text for name, text in found.items() if text}
         folders |= dict.fromkeys(found, workspace or (path if path.is_dir() else path.parent))
     if not texts:
-        raise UserError(f"nothing to replay: no text with {' '.join(suffixes)} there; name files, or other --ext")
+        empty = [f"{path.name} is empty" for path in paths if not path.is_dir()]
+        why = " and ".join(empty) or f"no text with {' '.join(suffixes)} there"
+        raise UserError(f"nothing to replay: {why}{left_out.in_brackets()}; name files, or other --ext")
     excerpts = []
     for (name, text), n in zip(texts.items(), shares(texts, n_chars), strict=True):
         first = (len(text) - n) // 2
@@ -54,17 +56,19 @@ def from_list(path: Path, folder: Path, workspace: Path | None) -> list[Excerpt]
     """The parts of files below `folder` that a list names: `file`, `first`, `last` and `sha256` of each.
 
     The workspace is the file's topmost folder below `folder`, its package, if none is given. Raises UserError where the
-    list is none, or a file is not the one that was listed.
+    list is none or empty, or a file is not the one that was listed.
     """
     try:
-        entries = json.loads(path.read_text("utf-8"))
-        return [_listed(entry, folder, workspace) for entry in entries]
+        excerpts = [_listed(entry, folder, workspace) for entry in json.loads(path.read_text("utf-8"))]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the path") from None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{path}: not a list of files with first, last and sha256 ({error}); see heldout.json"
         ) from None
+    if not excerpts:
+        raise UserError(f"{path}: a list of nothing; name parts of files in it, as heldout.json does")
+    return excerpts
 
 
 def _listed(entry: dict[str, Any], folder: Path, workspace: Path | None) -> Excerpt:

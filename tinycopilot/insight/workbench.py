@@ -33,7 +33,11 @@ def texts_to_type(folder: Path | None) -> dict[str, str]:
         if spec is None or spec.origin is None:
             raise UserError(f"{TYPED_PACKAGE} is not installed; name a folder of code to type")
         folder = Path(spec.origin).parent
-    texts = {name: text for name, text in texts_in(folder, [".py"], LeftOut()).items() if len(text) >= LEAST_CHARS}
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no folder; name one of code to type")
+    left_out = LeftOut()
+    texts = {name: text for name, text in texts_in(folder, [".py"], left_out).items() if len(text) >= LEAST_CHARS}
     if not texts:
-        raise UserError(f"{folder}: no Python file of {LEAST_CHARS:,} characters there; name another folder")
+        nothing = f"no Python file of {LEAST_CHARS:,} characters there{left_out.in_brackets()}"
+        raise UserError(f"{folder}: {nothing}; name another folder")
     return texts

@@ -25,7 +25,7 @@ def run_play(
     say: Callable[[str], None],
 ) -> None:
     """The whole command; it says one line in the end. Raises UserError."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if any(stream is None or not stream.isatty() for stream in (sys.stdin, sys.stdout)):  # None: it was closed
         raise UserError("play is an editor and needs a terminal; `tinycopilot generate` can be used without one")
     text_file = TextFile(places.user_path(file)) if file is not None else None
     folder = places.user_path(workspace) if workspace is not None else None

@@ -10,7 +10,16 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, has_selection
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.layout import FormattedTextControl, HSplit, Layout, ScrollOffsets, VSplit, Window, WindowAlign
+from prompt_toolkit.layout import (
+    ConditionalContainer,
+    FormattedTextControl,
+    HSplit,
+    Layout,
+    ScrollOffsets,
+    VSplit,
+    Window,
+    WindowAlign,
+)
 
 from tinycopilot import UserError
 from tinycopilot.play.engine import Answer, Engine, State
@@ -24,6 +33,8 @@ ESCAPE_WAIT_S = 0.05
 
 KEYS = " Tab take  Alt-F word{}  Alt-N other  Esc dismiss  ^S save  ^Q quit"  # 80 columns must do
 KEY_OF_LINE = "  Alt-Down line"
+MAX_NAME_CHARS, MAX_PATH_CHARS = 24, 70
+"""A longer name has no room beside what else is said in 80 columns, a longer path none behind "Saved"."""
 MAX_ROOM_LINES = 8
 """So many lines are seen below the cursor, for a suggestion of many."""
 
@@ -111,8 +122,9 @@ class Terminal:
         state = Window(FormattedTextControl(self._state_line), height=1, style="class:status")
         place = Window(FormattedTextControl(self._place), height=1, style="class:status", align=WindowAlign.RIGHT)
         keys = KEYS.format(KEY_OF_LINE if max_lines > 1 else "")
+        beside = ConditionalContainer(place, Condition(lambda: not self._note))  # a note has the whole row
         help_line = Window(FormattedTextControl(keys), height=1, style="class:keys")
-        return Layout(HSplit([text, VSplit([state, place]), help_line]), focused_element=text)
+        return Layout(HSplit([text, VSplit([state, beside]), help_line]), focused_element=text)
 
     def _state_line(self) -> StyleAndTextTuples:
         """The engine's state, how long its last answer took, how sure it is of what is shown; or what the user did."""
@@ -128,7 +140,7 @@ class Terminal:
 
     def _place(self) -> StyleAndTextTuples:
         """What was saved, the file, and where the cursor is in it."""
-        name = self._file.path.name if self._file else "no file"
+        name = shortened(self._file.path.name, MAX_NAME_CHARS) if self._file else "no file"
         document = self.buffer.document
         place = f"{document.cursor_position_row + 1}:{document.cursor_position_col + 1}"
         return [("", f"{self.ghost.n_keys_saved} keys saved   {name}{' *' * self.is_changed}   {place} ")]
@@ -193,7 +205,7 @@ class Terminal:
             return
         try:
             self._file.save(self.buffer.text)
-            self._note = f"Saved {self._file.path}"
+            self._note = f"Saved {shortened(str(self._file.path), MAX_PATH_CHARS)}"
         except UserError as error:
             self._note = str(error)
 
@@ -202,3 +214,8 @@ class Terminal:
             self._note, self._may_quit = "Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same", True
         elif not self.application.is_done:
             self.application.exit()
+
+
+def shortened(name: str, n_chars: int) -> str:
+    """A name, or the end of it, in so many characters: in a path and in a name the end says more."""
+    return name if len(name) <= n_chars else "\N{HORIZONTAL ELLIPSIS}" + name[1 - n_chars :]

@@ -90,8 +90,9 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
 
     `has_a_choice`: whether its user could have named another one.
 
-    Of a run that was not begun in the end, nothing stays behind.
+    Of a run that was not begun in the end, nothing stays behind, the folders neither that were made for it.
     """
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private
         lock = FileLock(folder / "lock", timeout=0)
@@ -107,6 +108,9 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
     finally:
         if not can_go_on(folder):
             shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # there is something else in one, such as the model
+                for parent in made:
+                    parent.rmdir()
         lock.release()
 
 

@@ -78,8 +78,7 @@ def prepare_corpus(
         with TextWriter(folder / HELD_OUT_NAME, digest) as held_out:
             for document in held_out_documents:
                 held_out.add(document)
-        if not held_out_documents:
-            _move_tail(folder)  # from the end of one file to the other: the digest of both stays what it is
+        _hold_out_tail(folder)
         return _finish(folder, corpus_label(names), digest.hexdigest(), split.n_documents, left_out.lines())
 
 
@@ -207,14 +206,20 @@ class _Split:
         return held_out
 
 
-def _move_tail(folder: Path) -> None:
-    """Where no document fits, as in a corpus of one, hold out the end of the text, from a line's start on."""
-    train = Text(folder / TRAIN_NAME)
-    share = max(1, int(min(HELD_OUT_SHARE * len(train), HELD_OUT_CHARS)))
-    tail = train.read(len(train) - share)
+def _hold_out_tail(folder: Path) -> None:
+    """Where the documents held out are less than half of what there should be, as in a corpus of one, or of a few that
+    are long, hold out the end of the text that is learned from as well, from a line's start on.
+
+    It comes before them, and so the digest of both files stays what it is.
+    """
+    train, held_out = Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME)
+    share = max(1, int(min(HELD_OUT_SHARE * (len(train) + len(held_out)), HELD_OUT_CHARS)))
+    if 2 * len(held_out) >= share:
+        return
+    tail = train.read(len(train) - (share - len(held_out)))
     line_ends = (tail[:-1] == ord(DOCUMENT_START)).nonzero()[0]
     tail = tail[line_ends[0] :] if len(line_ends) else tail  # the line's end before it serves as a DOCUMENT_START
-    (folder / HELD_OUT_NAME).write_bytes(tail.astype("<u2").tobytes())
+    held_out.path.write_bytes(np.concatenate([tail, held_out.read()]).astype("<u2").tobytes())
     os.truncate(train.path, (len(train) - len(tail)) * 2)
 
 

@@ -46,6 +46,8 @@ def end_with_stdin() -> None:
     Whoever started it holds the other end: it is closed when nobody wants the result any more, and the system closes it
     when they are gone, however they went, on every system.
     """
+    if sys.stdin is None:  # it was closed from the first
+        raise KeyboardInterrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     threading.Thread(target=_interrupt_after, args=(sys.stdin.fileno(),), daemon=True).start()
 

@@ -110,7 +110,7 @@ def _named_file(path: Path) -> Iterator[Document]:
 
 def _why_nothing(suffixes: Sequence[str], left_out: LeftOut) -> str:
     """What to say of a folder that gave no document."""
-    note = f" to learn from ({'; '.join(left_out.lines())})" if left_out.lines() else ""
+    note = f" to learn from{left_out.in_brackets()}" if left_out.lines() else ""
     nothing = f"no {_spoken(suffixes, 'or')} files there{note}"
     others = [(suffix, n) for suffix, n in left_out.other_suffixes.most_common() if _is_text(left_out.examples[suffix])]
     if not others:
@@ -156,8 +156,7 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     found = walk(root, takes, enters, left_out) if os.path.isdir(root) else iter(())  # noqa: PTH112
     first = next(found, None)
     if first is None:
-        note = "; ".join(left_out.lines())
-        raise UserError(f"{pattern}: no file matches{note and f' ({note})'}; check the pattern, or name a folder")
+        raise UserError(f"{pattern}: no file matches{left_out.in_brackets()}; check the pattern, or name a folder")
     yield from read_written(itertools.chain([first], found), root, left_out)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tinycopilot import UserError
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decode import Decoded, decode
 from tinycopilot.completion.memory import WorkspaceMemory
@@ -87,6 +88,16 @@ def test_other_text_would_be_noticed(
 
     monkeypatch.setattr(speed, "decode", wrong)
     assert measure_speed(model, tokenizer, Workspace(tokenizer.alphabet), looks).n_unequal == 2
+
+
+def test_where_nothing_can_be_typed_it_says_why(tmp_path: Path) -> None:
+    (tmp_path / "binary.py").write_bytes(b"\0\1")
+    with pytest.raises(
+        UserError, match=r"no Python file of 6,000 characters there \(left out: 1 binary file \(binary\.py\)\)"
+    ):
+        run(folder=str(tmp_path))
+    with pytest.raises(UserError, match="nowhere: no folder"):
+        run(folder=str(tmp_path / "nowhere"))
 
 
 TEXT = "".join(f"line {i} is here\n\n" for i in range(300))

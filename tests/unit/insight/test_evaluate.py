@@ -1,6 +1,7 @@
 """The command `eval` as a user gives it."""
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -84,7 +85,13 @@ def test_a_wrong_list_is_one_line(
 
 def test_nothing_to_replay_is_one_line(tmp_path: Path, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(tmp_path), *files]) == 2
-    assert "nothing to replay" in capsys.readouterr().err
+    assert "nothing to replay: no text with .py there; name files" in capsys.readouterr().err
+    (tmp_path / "empty.py").write_text("")
+    assert main(["eval", str(tmp_path / "empty.py"), *files]) == 2
+    assert "nothing to replay: empty.py is empty; name files" in capsys.readouterr().err
+    (tmp_path / "binary.py").write_bytes(b"\0\1")
+    assert main(["eval", str(tmp_path), *files]) == 2
+    assert "no text with .py there (left out: 1 binary file (binary.py)); name files" in capsys.readouterr().err
 
 
 def test_short_files_leave_their_share_to_longer_ones(tmp_path: Path) -> None:
@@ -136,6 +143,23 @@ def test_a_report_beside_json(files: list[str], in_folder: Path, capsys: pytest.
     assert "<h1>a.py</h1>" in page
 
 
+@pytest.mark.parametrize(("error", "code"), [(BrokenPipeError(), 0), (OSError(28, "No space left on device"), 2)])
+def test_figures_that_cannot_be_printed_cost_no_page(
+    error: OSError, code: int, files: list[str], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`eval ... | true`, or a full disk."""
+
+    class Broken(io.TextIOWrapper):
+        def write(self, text: str) -> int:
+            raise error
+
+    (in_folder / "a.py").write_text(CODE)
+    with (in_folder / "out").open("wb") as file:
+        monkeypatch.setattr("sys.stdout", Broken(file))
+        assert main(["eval", "a.py", "--max_chars", "20", "--report", "page.html", *files]) == code
+    assert "<h1>a.py</h1>" in (in_folder / "page.html").read_text("utf-8")
+
+
 def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> None:
     (in_folder / "a.py").write_text(CODE)
     before = {path.name for path in in_folder.iterdir()}
@@ -150,7 +174,7 @@ def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> 
         ("folder.html", "folder.html: no report can be written there (that is no file)"),
         ("a.py", "a.py: no report can be written there (its name does not end in .html)"),
         ("a.py/page.html", "a.py/page.html: no report can be written there (Not a directory)"),
-        ("", "no report can be written there (its name does not end in .html)"),
+        ("", "an empty name is no path"),
         ("typed.html", "typed.html: would be typed, and then be the report"),
         ("link.html", "typed.html: would be typed, and then be the report"),
     ],

@@ -271,6 +271,22 @@ async def test_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
         await user.told("no file to save")
 
 
+async def test_what_would_be_lost_is_said_to_its_end_however_the_file_is_called(tmp_path: Path) -> None:
+    path = tmp_path / ("a_file_with_a_long_name_" * 5 + "and_an_end.py")
+    path.write_text("x = 1\n")
+    async with using(Promised(y="es"), TextFile(path)) as user:
+        await user.press("y")
+        await user.told("% sure")
+        await user.told(" 0 keys saved   …long_name_and_an_end.py *   2:2")
+        await user.press("Ctrl-Q")
+        await user.told(" Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same")
+        path.write_text("another = 1\n")
+        await user.press("Ctrl-S")
+        await user.told(" not saved: another program has changed the file; save again to replace that")
+        await user.press("Ctrl-S")
+        await user.told("Saved …")
+
+
 class Broken(Promised):
     def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
         """Nothing follows."""

@@ -1,5 +1,6 @@
 """What the doctor makes of a machine: homes, settings and programs are made up, and nothing is started but scripts."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,14 @@ from typing import Any
 
 import pytest
 from tinycopilot_server import doctor, findings
-from tinycopilot_server.doctor import look_at_device, look_at_model, look_at_program, looked, wrong_version
+from tinycopilot_server.doctor import (
+    look_at_device,
+    look_at_folders,
+    look_at_model,
+    look_at_program,
+    looked,
+    wrong_version,
+)
 from tinycopilot_server.editors import Machine, look_at_editors, own_settings, parse_jsonc
 from tinycopilot_server.findings import Finding, Level
 
@@ -317,6 +325,37 @@ def test_which_model_and_why(tmp_path: Path) -> None:
     given, *others = look_at_model("paras/tiny_gpt.pth", None, sound, {})
     assert given.text == "the one that was named: paras/tiny_gpt.pth"
     assert levels(others) == [Level.OK, Level.OK]
+
+
+def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a clone that is installed to be edited, where training saves in its paras/."""
+    monkeypatch.setattr(places, "shipped", lambda name: tmp_path / "my clone" / name)
+    model = write(tmp_path / "my clone" / "paras" / "tiny_gpt.pth", "as it ships")
+    manifest = {"files": {model.name: hashlib.sha256(model.read_bytes()).hexdigest()}}
+    sound = asked({"parameters": 815_872, "digest": "abcdef" * 10})
+    assert next(iter(look_at_model(None, None, sound, {}))).text == f"the one that ships: {model}"  # nobody can tell
+    write(model.with_name("manifest.json"), json.dumps(manifest))
+    assert next(iter(look_at_model(None, None, sound, {}))).text == f"the one that ships: {model}"
+    model.write_text("trained anew")
+    which = next(iter(look_at_model(None, None, sound, {})))
+    assert which.level is Level.NOTE
+    assert which.text == f"in the place of the one that ships, trained anew here: {model}"
+    assert which.todo == f"to go back: git -C '{model.parent}' checkout -- tiny_gpt.pth tokenizer.pth"
+    assert which.facts["origin"] == "SHIPPED"
+
+
+def test_a_folder_that_cannot_be_written_is_one_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home_of_its_own: Path
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert levels(look_at_folders()) == [Level.OK] * 3  # those that are still to be made, too
+    assert not [*home_of_its_own.iterdir()]
+    in_the_way = write(tmp_path / "file", "where a folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
+    data, cache, log = look_at_folders()
+    assert [data.level, cache.level, log.level] == [Level.OK, Level.PROBLEM, Level.OK]
+    assert cache.text.startswith(f"{in_the_way}/tinycopilot/memory cannot be written (Not a directory)")
+    assert cache.todo == f"make {in_the_way} a folder that you may write to, with room"
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -290,6 +290,16 @@ def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.Monk
     assert path.exists()
 
 
+def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(begin, "prepare_corpus", _press_ctrl_c)
+    for model in (tmp_path / "new" / "deep" / "m.pth", tmp_path / "m.pth"):
+        with pytest.raises(KeyboardInterrupt):
+            run_training(request(corpus, model))
+        assert list(tmp_path.iterdir()) == [corpus]
+
+
 def test_two_runs_at_once_do_not_meet(stopped: Path, corpus: Path, tmp_path: Path) -> None:
     """Neither a new one nor a resumed one enters a folder where a run goes on; and it loses nothing by the attempt."""
     folder = tmp_path / ".other.pth.run"

@@ -108,6 +108,22 @@ def test_one_document_gives_its_last_lines(tmp_path: Path) -> None:
     assert 0.04 * len(text) < corpus.held_out_chars <= HELD_OUT_SHARE * (len(text) + 1)
 
 
+def test_a_few_long_documents_and_a_short_one_give_the_end_of_the_text_too(tmp_path: Path) -> None:
+    """A package of seven modules and an __init__.py of a line: that line would be all that is measured."""
+    for i in range(7):
+        (tmp_path / f"{i}.py").write_text("".join(f"value_{i}_{j} = {j}\n" for j in range(500)))
+    (tmp_path / "__init__.py").write_text('"""A package."""\n')
+    corpus = prepare_corpus([str(tmp_path)], tmp_path / "out")
+    share = HELD_OUT_SHARE * (corpus.train_chars + corpus.held_out_chars)
+    assert 0.95 * share < corpus.held_out_chars <= share
+    held_out = string(corpus.held_out)
+    assert held_out.startswith("\nvalue_")
+    assert held_out.endswith('\n"""A package."""\n')
+    stored = corpus.train.path.read_bytes() + corpus.held_out.path.read_bytes()
+    assert corpus.digest == hashlib.sha256(stored).hexdigest()
+    assert string(open_corpus(tmp_path / "out").held_out) == held_out
+
+
 LINES = st.lists(st.text("abc", min_size=1, max_size=300).map(lambda line: line + "\n"), min_size=1, max_size=30)
 
 
@@ -157,9 +173,11 @@ def test_what_is_held_out_is_decided_by_the_texts_alone(
         expected = {text.strip("\n") for text in plain_held_out(set(texts), held_out_chars)}
         for i in range(2):
             _, train, held_out = prepared(texts, Path(folder, str(i)))
-            if expected:
+            share = int(min(HELD_OUT_SHARE * sum(len(text) + 1 for text in set(texts)), held_out_chars))
+            if expected and 2 * sum(len(text) + 2 for text in expected) >= share:
                 assert set(held_out) == expected
                 assert sorted(train + held_out) == sorted(text.strip("\n") for text in set(texts))
+            assert set(held_out) >= expected  # and the end of the text
             dice.shuffle(texts)
 
 
