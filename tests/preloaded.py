@@ -83,8 +83,8 @@ def begin(connection: socket.socket) -> None:
         os.dup2(stream, standard)
         os.close(stream)
     # What Python has made of the streams before knows only of those: whether they can be searched, for instance.
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
