@@ -46,6 +46,16 @@ class CompleterThread:
             self.n_told += 1
             self.ask(function)
 
+    def tell_if(self, changes: "Callable[[Completer], bool]") -> None:
+        """The same, for what says itself whether it has changed anything: if not, answers from before count."""
+
+        def count(completer: "Completer") -> None:
+            if changes(completer):
+                self.n_told += 1
+
+        if self.is_ready:
+            self.ask(count)
+
     def tell_and_wait(self, function: "Callable[[Completer], T]") -> T:
         """The same, from a thread that waits for what it says. Raises CancelledError or RuntimeError when closed."""
         said = self.ask(function).result()

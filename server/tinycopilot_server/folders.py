@@ -130,7 +130,7 @@ class Folders:
         """Whether the user wants this file left alone; `link` is the path that it was opened by."""
         if name in self.forgotten or self.excluded.match(name, self.roots):
             return True
-        return bool(link) and self.excluded.match(link, (*self.roots, *self._roots_as_opened))
+        return link not in ("", name) and self.excluded.match(link, (*self.roots, *self._roots_as_opened))
 
     def changes(
         self,

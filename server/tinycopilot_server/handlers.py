@@ -96,9 +96,9 @@ def shutdown(server: TinyCopilotServer, _: None) -> None:
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
     """A document's text, from here on the client's."""
     opened = params.text_document
-    names = {"name": document_name(opened.uri), "opened_as": opened_as(opened.uri)}
-    document = Document(opened.text, opened.version, server.encoding, language=opened.language_id, **names)
-    server.documents.open(opened.uri, document)
+    uri, encoding = opened.uri, server.encoding
+    names = document_name(uri), opened.language_id, opened_as(uri)
+    server.documents.open(uri, Document(opened.text, opened.version, encoding, *names))
 
 
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:

@@ -64,14 +64,8 @@ class Memory:
         self._thread.tell(lambda completer: completer.workspace.memory.drop(name))
 
     def keep_out(self, name: str) -> None:
-        """An open document must not be held. (An earlier session may have left it; else old answers still count.)"""
-
-        def drop(completer: "Completer") -> None:
-            if completer.workspace.memory.drop(name):
-                self._thread.n_told += 1
-
-        if self._thread.is_ready:
-            self._thread.ask(drop)
+        """An open document must not be held. (It seldom is: an earlier session may have left it.)"""
+        self._thread.tell_if(lambda completer: completer.workspace.memory.drop(name))
 
     def look(self, uris: Iterable[str] | None) -> None:
         """Look at these files and folders, or, if it is None, at all that has changed on disk."""

@@ -1,5 +1,7 @@
 """THE next-character distribution: what the network, the workspace and the file at hand say, mixed.
 
+The workspace is all that is held, the file at hand as well, which so has two voices.
+
 log p(c) = w_net log p_net(c) + w_mem log p_mem(c) + w_file log p_file(c) - log Z. The weights are those for the length
 of the longest context that the workspace's memory has seen (the longer it is, the more the memories are worth), and to
 them is added what the kind of the last character makes of them (after a dot, or at a line's beginning, the network is
