@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
-from tinycopilot.model.storage import ModelFileError, save_atomically
+from tinycopilot.model.storage import ModelFileError
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.writing import save_atomically
 from tinycopilot.places import ModelPaths
 
 
