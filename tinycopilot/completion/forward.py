@@ -17,6 +17,8 @@ EPSILON = 1e-5
 """PyTorch's LayerNorm adds this to the variance."""
 FAR = -1e30
 """The score of what a query may not see."""
+ROWS = 32
+"""Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
 
 compiled = njit(cache=True, nogil=True, fastmath=FASTMATH)
 
@@ -43,8 +45,11 @@ def forward(
         if not 0 <= ids[t] < len(embedding):
             return False
         x[t] = embedding[ids[t]]
-    angles = (position + np.arange(T)).reshape(T, 1) * rates  # (T, D/2), in float64: exact at any position
-    cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    cos, sin = np.empty((T, len(rates)), np.float32), np.empty((T, len(rates)), np.float32)
+    for t in range(T):
+        for i in range(len(rates)):
+            angle = (position + t) * rates[i]  # in float64: exact at any position
+            cos[t, i], sin[t, i] = math.cos(angle), math.sin(angle)
     h = np.empty((T, C), np.float32)
     heads = np.empty((T, 3 * C), np.float32)  # queries, keys, values; of each, the H heads side by side
     y = np.empty((T, C), np.float32)
@@ -127,68 +132,172 @@ def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
 
 @compiled
 def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
-    """y = softmax(q k / sqrt(D)) v over the last W positions, (T, D). k and v are (D, capacity)."""
+    """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions: q and y (T, D), k and v (D, capacity).
+
+    Two queries at a time share the loads of keys and values; a query at the end may be alone.
+    """
     T, D = q.shape
     scale = np.float32(1 / math.sqrt(D))
-    scores = np.empty(n_kept + T, np.float32)
-    for t in range(T):
-        end = n_kept + t + 1
-        first = max(0, end - window)
-        z = scores[first:end]
+    scores = np.empty((2, n_kept + T), np.float32)
+    for t in range(0, T - 1, 2):
+        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 2  # what one of the two sees, or both
+        z0, z1 = scores[0, first:end], scores[1, first:end]
+        z0[:] = np.float32(0)
+        z1[:] = np.float32(0)
+        for i in range(0, D, 2):
+            k0, k1 = k[i, first:end], k[i + 1, first:end]
+            a0, a1, b0, b1 = q[t, i] * scale, q[t, i + 1] * scale, q[t + 1, i] * scale, q[t + 1, i + 1] * scale
+            for s in range(end - first):
+                z0[s] += a0 * k0[s] + a1 * k1[s]
+                z1[s] += b0 * k0[s] + b1 * k1[s]
+        z0[-1] = np.float32(FAR)  # the second query's own position comes after the first query
+        if first < n_kept + t + 2 - window:
+            z1[0] = np.float32(FAR)
+        softmax(z0)
+        softmax(z1)
+        for i in range(0, D, 2):
+            v0, v1 = v[i, first:end], v[i + 1, first:end]
+            y00 = y01 = y10 = y11 = np.float32(0)
+            for s in range(end - first):
+                y00 += z0[s] * v0[s]
+                y01 += z0[s] * v1[s]
+                y10 += z1[s] * v0[s]
+                y11 += z1[s] * v1[s]
+            y[t, i], y[t, i + 1], y[t + 1, i], y[t + 1, i + 1] = y00, y01, y10, y11
+    if T % 2:
+        t = T - 1
+        first, end = max(0, n_kept + T - window), n_kept + T
+        z = scores[0, first:end]
         z[:] = np.float32(0)
-        for i in range(D):
-            add_scaled(q[t, i] * scale, k[i, first:end], z)
-        total = exponentials(z)
-        for i in range(D):
-            y[t, i] = dot(z, v[i, first:end]) / total
-    return
+        for i in range(0, D - D % 4, 4):
+            k0, k1, k2, k3 = k[i, first:end], k[i + 1, first:end], k[i + 2, first:end], k[i + 3, first:end]
+            a0, a1, a2, a3 = q[t, i] * scale, q[t, i + 1] * scale, q[t, i + 2] * scale, q[t, i + 3] * scale
+            for s in range(end - first):
+                z[s] += a0 * k0[s] + a1 * k1[s] + a2 * k2[s] + a3 * k3[s]
+        for i in range(D - D % 4, D):
+            k0, a0 = k[i, first:end], q[t, i] * scale
+            for s in range(end - first):
+                z[s] += a0 * k0[s]
+        softmax(z)
+        for i in range(0, D, 2):
+            v0, v1 = v[i, first:end], v[i + 1, first:end]
+            y0 = y1 = np.float32(0)
+            for s in range(end - first):
+                y0 += z[s] * v0[s]
+                y1 += z[s] * v1[s]
+            y[t, i], y[t, i + 1] = y0, y1
 
 
 @compiled
-def add_scaled(a, x, y):  # type: ignore[no-untyped-def]
-    """y += a * x, a number times a row."""
-    for i in range(len(y)):
-        y[i] += a * x[i]
-
-
-@compiled
-def dot(a, b):  # type: ignore[no-untyped-def]
-    """The sum of a * b."""
+def softmax(z):  # type: ignore[no-untyped-def]
+    """z = exp(z) / sum of exp(z), in place; the highest is subtracted first, so that nothing overflows."""
+    top = highest(z)
     total = np.float32(0)
-    for i in range(len(a)):
-        total += a[i] * b[i]
-    return total
+    for s in range(len(z)):
+        z[s] = exp_of_negative(z[s] - top)
+        total += z[s]
+    share = np.float32(1) / total
+    for s in range(len(z)):
+        z[s] *= share
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # without NaN, eight are compared at a time
+def highest(z):  # type: ignore[no-untyped-def]
+    """The largest of z."""
+    top = z[0]
+    for s in range(len(z)):
+        top = max(top, z[s])
+    return top
 
 
 @compiled
-def exponentials(z):  # type: ignore[no-untyped-def]
-    """z = exp(z - max(z)), in place; returns the sum."""
-    highest = np.float32(FAR)
-    for i in range(len(z)):
-        highest = max(highest, z[i])
-    total = np.float32(0)
-    for i in range(len(z)):
-        z[i] = math.exp(z[i] - highest)
-        total += z[i]
-    return total
+def exp_of_negative(x):  # type: ignore[no-untyped-def]
+    """exp(x) for x <= 0, to 2e-7 of itself: 2^n times 2^f = exp(f ln 2), by its Taylor series, |f| <= 1/2.
+
+    Plain arithmetic, which eight numbers share an instruction for; the exponent n is put into the float's bits.
+    """
+    x = max(x * np.float32(1.442695041), np.float32(-126))  # log2(e)
+    n = np.int32(x - np.float32(0.5))  # the nearest whole number: this cuts towards zero
+    f = (x - np.float32(n)) * np.float32(0.6931471806)  # ln(2)
+    p = np.float32(1 / 720) * f + np.float32(1 / 120)
+    p = ((((p * f + np.float32(1 / 24)) * f + np.float32(1 / 6)) * f + np.float32(0.5)) * f + np.float32(1)) * f
+    return (p + np.float32(1)) * np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 @compiled
 def gelu(f):  # type: ignore[no-untyped-def]
-    """f = f * Phi(f), in place, where Phi is the normal distribution's (Hendrycks and Gimpel 2016)."""
+    """f = f * Phi(f), in place, where Phi is the normal distribution's (Hendrycks and Gimpel 2016).
+
+    1 - Phi(|f|) to 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26, which gives erf(z); Phi(f) = (1 + erf(f / sqrt 2)) / 2).
+    """
     for i in range(len(f)):
-        f[i] = f[i] * np.float32(0.5) * (np.float32(1) + np.float32(math.erf(f[i] * np.float32(math.sqrt(0.5)))))
+        z = abs(f[i]) * np.float32(0.7071067812)
+        t = np.float32(1) / (np.float32(1) + np.float32(0.3275911) * z)
+        p = (np.float32(1.061405429) * t - np.float32(1.453152027)) * t + np.float32(1.421413741)
+        p = ((p * t - np.float32(0.284496736)) * t + np.float32(0.254829592)) * t
+        tail = np.float32(0.5) * p * exp_of_negative(-z * z)
+        f[i] *= tail if f[i] < np.float32(0) else np.float32(1) - tail
 
 
 @compiled
 def linear(x, w, scale, y, add):  # type: ignore[no-untyped-def]
-    """y = x w^T * scale, or y += with `add`: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs)."""
-    for t in range(len(x)):
-        for o in range(len(w)):
-            total = np.float32(0)
-            for i in range(w.shape[1]):
-                total += np.float32(w[o, i]) * x[t, i]
-            if add:
-                y[t, o] += total * scale[o]
-            else:
-                y[t, o] = total * scale[o]
+    """y = x w^T * scale, or y += with `add`: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
+
+    That is a dot product for each position and output, as in the last loop; the loops above it are the same for blocks
+    of 4 positions x 2 outputs, or 1 x 4, which share loads. ROWS outputs at a time stay in the processor's cache.
+    """
+    T, n_in, n_out = len(x), w.shape[1], len(w)
+    in_fours = T - T % 4
+    for rows in range(0, n_out, ROWS):
+        end = min(n_out, rows + ROWS)
+        for t in range(0, in_fours, 4):
+            x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
+            for o in range(rows, end - 1, 2):
+                w0, w1 = w[o], w[o + 1]
+                a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = np.float32(0)
+                for i in range(n_in):
+                    u, v = np.float32(w0[i]), np.float32(w1[i])
+                    a0 += u * x0[i]
+                    a1 += u * x1[i]
+                    a2 += u * x2[i]
+                    a3 += u * x3[i]
+                    b0 += v * x0[i]
+                    b1 += v * x1[i]
+                    b2 += v * x2[i]
+                    b3 += v * x3[i]
+                put(y, t, o, a0 * scale[o], add)
+                put(y, t + 1, o, a1 * scale[o], add)
+                put(y, t + 2, o, a2 * scale[o], add)
+                put(y, t + 3, o, a3 * scale[o], add)
+                put(y, t, o + 1, b0 * scale[o + 1], add)
+                put(y, t + 1, o + 1, b1 * scale[o + 1], add)
+                put(y, t + 2, o + 1, b2 * scale[o + 1], add)
+                put(y, t + 3, o + 1, b3 * scale[o + 1], add)
+        for t in range(in_fours, T):
+            x0 = x[t]
+            for o in range(rows, end - 3, 4):
+                w0, w1, w2, w3 = w[o], w[o + 1], w[o + 2], w[o + 3]
+                a0 = a1 = a2 = a3 = np.float32(0)
+                for i in range(n_in):
+                    u = x0[i]
+                    a0 += np.float32(w0[i]) * u
+                    a1 += np.float32(w1[i]) * u
+                    a2 += np.float32(w2[i]) * u
+                    a3 += np.float32(w3[i]) * u
+                put(y, t, o, a0 * scale[o], add)
+                put(y, t, o + 1, a1 * scale[o + 1], add)
+                put(y, t, o + 2, a2 * scale[o + 2], add)
+                put(y, t, o + 3, a3 * scale[o + 3], add)
+    for t in range(T):
+        for o in range(n_out - n_out % (2 if t < in_fours else 4), n_out):
+            x0, w0 = x[t], w[o]
+            a0 = np.float32(0)
+            for i in range(n_in):
+                a0 += np.float32(w0[i]) * x0[i]
+            put(y, t, o, a0 * scale[o], add)
+
+
+@compiled
+def put(y, t, o, value, add):  # type: ignore[no-untyped-def]
+    """y[t, o] = value, or += with `add`."""
+    y[t, o] = y[t, o] + value if add else value

@@ -16,7 +16,9 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
 
 
-def read_weights(path: Path, tokenizer: SimpleTokenizer | None = None) -> tuple[GPTConfig, dict[str, NDArray[np.float32]]]:
+def read_weights(
+    path: Path, tokenizer: SimpleTokenizer | None = None
+) -> tuple[GPTConfig, dict[str, NDArray[np.float32]]]:
     """Return the config, and the weights by the names of `GPTConfig.weight_shapes`, all finite.
 
     Raises ModelFileError, also if the model was not trained with `tokenizer`, where one is given.
@@ -33,7 +35,9 @@ def read_weights(path: Path, tokenizer: SimpleTokenizer | None = None) -> tuple[
     _check_shapes(path, data["weights"], config)
     stored = [weight for weight in data["weights"].values() if weight.is_contiguous]
     if len(stored) < len(data["weights"]) or sum(weight.n_bytes for weight in stored) > path.stat().st_size:
-        raise ModelFileError(f"{path}: damaged: too short for {config.n_parameters:,} weights")  # some share their numbers
+        raise ModelFileError(
+            f"{path}: damaged: too short for {config.n_parameters:,} weights"
+        )  # some share their numbers
     weights = _load_model_data(path, tokenizer, shapes_only=False)["weights"]
     _check_shapes(path, weights, config)  # it may be another file by now
     for name, weight in weights.items():
