@@ -20,16 +20,16 @@ FAR = -1e30
 ROWS = 32
 """Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
 
-compiled = njit(cache=True, nogil=True, fastmath=FASTMATH)
+compiled = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 
 
 @compiled
-def forward(
+def forward(  # type: ignore[no-untyped-def]
     ids, position, n_kept, window,
     embedding, vectors, last_norm,
     qkv, qkv_scale, o_proj, o_proj_scale, up, up_scale, down, down_scale, head, head_scale, rates,
     keys, values, conv_inputs, logits,
-):  # fmt: skip  # type: ignore[no-untyped-def]
+):  # fmt: skip
     """Read `ids`, (T,), the first of them at `position`; fill `logits`, (N, V), of the last N positions.
 
     The cache (see network.Cache) holds `n_kept` positions; the new ones are written behind them. Weights are as
@@ -59,13 +59,13 @@ def forward(
         norm_and_convolve(x, vectors[layer, 0], conv_inputs[layer, 0], n_kept, h)
         linear(h, qkv[layer], qkv_scale[layer], heads, False)
         rotate(heads, cos, sin)
-        for head_ in range(H):
-            at = head_ * D
+        for i in range(H):
+            first, end = i * D, (i + 1) * D  # the head's channels
+            k, v = keys[layer, i], values[layer, i]  # (D, capacity)
             for t in range(T):
-                for i in range(D):
-                    keys[layer, head_, i, n_kept + t] = heads[t, C + at + i]
-                    values[layer, head_, i, n_kept + t] = heads[t, 2 * C + at + i]
-            attend(heads[:, at : at + D], keys[layer, head_], values[layer, head_], n_kept, window, y[:, at : at + D])
+                k[:, n_kept + t] = heads[t, C + first : C + end]
+                v[:, n_kept + t] = heads[t, 2 * C + first : 2 * C + end]
+            attend(heads[:, first:end], k, v, n_kept, window, y[:, first:end])
         linear(y, o_proj[layer], o_proj_scale[layer], x, True)
         # Feed-forward: think, each position by itself.
         norm_and_convolve(x, vectors[layer, 1], conv_inputs[layer, 1], n_kept, h)
