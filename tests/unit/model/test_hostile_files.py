@@ -438,7 +438,8 @@ def test_one_line_soon_and_in_little_memory(name: str, verdicts: dict[str, Any])
         ("a_zip_bomb", "damaged"), ("infinite_weights", "ln.bias holds values that are not numbers"),
         ("infinite_weights_in_bfloat16", "ln.bias holds values that are not numbers"),
         ("layers_in_bfloat16_that_share_their_weights", "too short"), ("weights_in_float16", "not float32"),
-        ("weights_of_complex_numbers", "more than data"), ("weights_in_float64", "not float32"), ("config {'window': 1000000000}", "window must be a whole number"),
+        ("weights_of_complex_numbers", "more than data"), ("weights_in_float64", "not float32"),
+        ("config {'window': 1000000000}", "window must be a whole number"),
     ],
 )  # fmt: skip
 def test_it_says_what_is_wrong(name: str, says: str, verdicts: dict[str, Any]) -> None:
