@@ -44,7 +44,8 @@ def forward(  # type: ignore[no-untyped-def]
     for t in range(T):
         if not 0 <= ids[t] < len(embedding):
             return False
-        x[t] = embedding[ids[t]]
+        for i in range(C):
+            x[t, i] = embedding[ids[t], i]
     cos, sin = np.empty((T, len(rates)), np.float32), np.empty((T, len(rates)), np.float32)
     for t in range(T):
         for i in range(len(rates)):
@@ -59,12 +60,13 @@ def forward(  # type: ignore[no-untyped-def]
         norm_and_convolve(x, vectors[layer, 0], conv_inputs[layer, 0], n_kept, h)
         linear(h, qkv[layer], qkv_scale[layer], heads, False)
         rotate(heads, cos, sin)
-        for i in range(H):
-            first, end = i * D, (i + 1) * D  # the head's channels
-            k, v = keys[layer, i], values[layer, i]  # (D, capacity)
+        for number in range(H):
+            first, end = number * D, (number + 1) * D  # the head's channels
+            k, v = keys[layer, number], values[layer, number]  # (D, capacity)
             for t in range(T):
-                k[:, n_kept + t] = heads[t, C + first : C + end]
-                v[:, n_kept + t] = heads[t, 2 * C + first : 2 * C + end]
+                for i in range(D):
+                    k[i, n_kept + t] = heads[t, C + first + i]
+                    v[i, n_kept + t] = heads[t, 2 * C + first + i]
             attend(heads[:, first:end], k, v, n_kept, window, y[:, first:end])
         linear(y, o_proj[layer], o_proj_scale[layer], x, True)
         # Feed-forward: think, each position by itself.
@@ -90,7 +92,8 @@ def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-d
         layer_norm(x[t], vectors[0], vectors[1], h[t])
         if K > 1:
             here = n_kept + K - 1 + t
-            rows[here] = h[t]
+            for i in range(x.shape[1]):
+                rows[here, i] = h[t, i]
             for distance in range(1, K):
                 multiply_add(vectors[1 + distance], rows[here - distance], h[t])
 
@@ -161,8 +164,8 @@ def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
     """z0 = q0 k / sqrt(D), z1 = q1 k / sqrt(D), of the keys from `first` on; four channels in one loop over them."""
     D, n = len(q0), len(z0)
     scale = np.float32(1 / math.sqrt(D))
-    z0[:] = np.float32(0)
-    z1[:] = np.float32(0)
+    for s in range(n):
+        z0[s] = z1[s] = np.float32(0)
     for i in range(0, D - D % 4, 4):
         k0, k1, k2, k3 = k[i, first:], k[i + 1, first:], k[i + 2, first:], k[i + 3, first:]
         a0, a1, a2, a3 = q0[i] * scale, q0[i + 1] * scale, q0[i + 2] * scale, q0[i + 3] * scale
@@ -182,7 +185,8 @@ def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
     """z = q k / sqrt(D), of the keys from `first` on."""
     D, n = len(q), len(z)
     scale = np.float32(1 / math.sqrt(D))
-    z[:] = np.float32(0)
+    for s in range(n):
+        z[s] = np.float32(0)
     for i in range(0, D - D % 4, 4):
         k0, k1, k2, k3 = k[i, first:], k[i + 1, first:], k[i + 2, first:], k[i + 3, first:]
         a0, a1, a2, a3 = q[i] * scale, q[i + 1] * scale, q[i + 2] * scale, q[i + 3] * scale
