@@ -7,6 +7,7 @@ invalidated by a change of this file, not of others.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -20,7 +21,7 @@ FAR = -1e30
 ROWS = 32
 """Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
 
-compiled = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+compiled: Any = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 
 
 @compiled
