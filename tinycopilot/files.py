@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from pathspec import GitIgnoreSpec
 
@@ -21,6 +22,12 @@ MAX_BYTES = 1_000_000
 
 PIECE_BYTES = 2_000_000
 """A file is read in pieces of about this size, and so one of many gigabytes takes no more memory than that."""
+
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""A text that begins with one of these byte order marks is UTF-16."""
+
+RUN_FOLDER = re.compile(r"\..+\.run")
+"""Where training keeps its own copy of a text: .tiny_gpt.pth.run. Nothing is said of it."""
 
 NEVER_ENTERED = frozenset(
     (
@@ -83,8 +90,17 @@ class Reason(Enum):
     HUGE = (f"file over {MAX_BYTES // 1_000_000} MB", f"files over {MAX_BYTES // 1_000_000} MB")
     BINARY = ("binary file", "binary files")
     NOT_UTF8 = ("file that is not UTF-8", "files that are not UTF-8")
+    NOT_UTF16 = ("file of damaged UTF-16", "files of damaged UTF-16")
     UNREADABLE = ("file that cannot be read", "files that cannot be read")
+    IGNORED = ("name that git ignores", "names that git ignores")
+    LINK = ("link, which is not followed", "links, which are not followed")
+    SPECIAL = ("pipe, socket or device", "pipes, sockets or devices")
+    BLANK = ("text with nothing but white space", "texts with nothing but white space")
     DUPLICATE = ("duplicate", "duplicates")
+
+
+EXPECTED = frozenset((Reason.IGNORED, Reason.LINK, Reason.SPECIAL))
+"""Left out by the user's own doing: said of a corpus, and not each time that a workspace is indexed."""
 
 
 class NotTextError(UserError):
@@ -126,18 +142,36 @@ class LeftOut:
         self._counts += other._counts
         for reason, names in other._names.items():
             self._names[reason] = (self._names.get(reason, []) + names)[: self.N_NAMES]
+        self.other_suffixes += other.other_suffixes
 
     def lines(self) -> tuple[str, ...]:
-        """One for each reason: `left out: 5 duplicates (a.py, b.py, c.py and 2 more)`."""
+        """One for each reason: `left out: 5 duplicates (a.py, b.py, c.py and 2 more)`; not for those in EXPECTED."""
+        return self._lines_for(reason for reason in Reason if reason not in EXPECTED)
+
+    def all_lines(self) -> tuple[str, ...]:
+        """The same for every reason, and a line for the files of other suffixes."""
+        return (*self._lines_for(Reason), *self._other_kinds())
+
+    def _lines_for(self, reasons: Iterable[Reason]) -> tuple[str, ...]:
         return tuple(
             f"left out: {self._counts[reason]:,} {reason.value[self._counts[reason] > 1]} ({self._some(reason)})"
-            for reason in Reason
+            for reason in reasons
             if self._counts[reason]
         )
 
+    def _other_kinds(self) -> tuple[str, ...]:
+        """`left out: 3 files of other kinds (.md 2, .c 1); --ext takes them`."""
+        if not (n_files := self.other_suffixes.total()):
+            return ()
+        kinds = self.other_suffixes.most_common()
+        some = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in kinds[: self.N_NAMES])
+        n_more = len(kinds) - self.N_NAMES
+        more = f" and {n_more:,} more kind{'s' * (n_more > 1)}" if n_more > 0 else ""
+        return (f"left out: {n_files:,} file{'s' * (n_files > 1)} of other kinds ({some}{more}); --ext takes them",)
+
     def in_brackets(self) -> str:
         """The same at the end of a sentence, with a space before it; empty where nothing was left out."""
-        return f" ({'; '.join(self.lines())})" if self._counts else ""
+        return f" ({'; '.join(lines)})" if (lines := self.lines()) else ""
 
     def _some(self, reason: Reason) -> str:
         n_more = self._counts[reason] - len(self._names[reason])
@@ -199,7 +233,9 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_source(path: Path, keep_line_ends: bool = False) -> str:
-    """The text of a UTF-8 file, its line ends as `\\n` unless they are to be kept.
+    """The text of a file, its line ends as `\\n` unless they are to be kept.
+
+    UTF-8 with or without a byte order mark, or UTF-16 with one, as Windows PowerShell writes it.
 
     Raises NotTextError, one line that says what is wrong.
     """
@@ -214,21 +250,34 @@ def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
             f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not",
             Reason.SECRET,
         )
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=not keep_line_ends)
-    n_bytes_before = 0
+    decoder: io.IncrementalNewlineDecoder | None = None
+    n_bytes_before, is_utf16, rest = 0, False, ""
     for data in _chunks(path):
-        if n_bytes_before == 0 and b"\0" in data[:8192]:
-            raise NotTextError(
-                f"{path}: a binary file, not text; name a text file or a folder of source code", Reason.BINARY
-            )
+        if decoder is None:
+            is_utf16 = data.startswith(UTF16_MARKS) and _may_be_utf16(data[:8192])
+            codec = codecs.getincrementaldecoder("utf-16" if is_utf16 else "utf-8-sig")()
+            decoder = io.IncrementalNewlineDecoder(codec, translate=not keep_line_ends)
+            if not is_utf16 and b"\0" in data[:8192]:
+                raise NotTextError(
+                    f"{path}: a binary file, not text; name a text file or a folder of source code", Reason.BINARY
+                )
         try:
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
             first = n_bytes_before + len(data) - len(error.object) + error.start
+            if is_utf16:
+                raise NotTextError(
+                    f"{path}: damaged UTF-16 (byte {first}: {error.reason}); save it again, as UTF-8 if you can",
+                    Reason.NOT_UTF16,
+                ) from None
             raise NotTextError(
                 f"{path}: not UTF-8 text (byte {first}); convert it, for instance with `iconv -f latin1 -t utf-8`",
                 Reason.NOT_UTF8,
             ) from None
+        if is_utf16:
+            # In UTF-16 a byte 10 does not always end a line, so a chunk may end inside of one: the next piece has it.
+            n_whole = (text.rfind("\n") + 1 if data else 0) or len(text)
+            text, rest = rest + text[:n_whole], text[n_whole:]
         if has_private_key(text):
             raise NotTextError(
                 f"{path}: there is a private key in it, which is never read; take it out, or name other files",
@@ -237,6 +286,11 @@ def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
         n_bytes_before += len(data)
         if text:
             yield text
+
+
+def _may_be_utf16(data: bytes) -> bool:
+    """Whether a file that begins so may be UTF-16: its characters are all assigned ones, and none is NUL."""
+    return all(character != "\0" and category(character) != "Cn" for character in data.decode("utf-16", "ignore"))
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -329,9 +383,15 @@ def walk(
         folders = []
         for entry in entries:
             is_folder = entry.is_dir(follow_symlinks=False)
-            if not (is_folder or entry.is_file(follow_symlinks=False)) or _ignored(entry.path, is_folder, ignores):
+            if is_folder and (entry.name in NEVER_ENTERED or RUN_FOLDER.fullmatch(entry.name)):
                 continue
             relative = _below(entry.path, top)
+            if _ignored(entry.path, is_folder, ignores):
+                left_out.add(Reason.IGNORED, relative + "/" * is_folder)
+                continue
+            if not (is_folder or entry.is_file(follow_symlinks=False)):
+                left_out.add(Reason.LINK if entry.is_symlink() else Reason.SPECIAL, relative)
+                continue
             if is_folder:
                 if enters(relative) and _may_be_entered(entry.name, relative, left_out):
                     folders.append((entry.path, ignores))
@@ -353,7 +413,7 @@ def _may_be_entered(name: str, relative: str, left_out: LeftOut) -> bool:
     elif VENDORED.fullmatch(name.lower()):
         left_out.add(Reason.VENDORED, relative)
     else:
-        return name not in NEVER_ENTERED
+        return True
     return False
 
 

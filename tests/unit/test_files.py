@@ -1,7 +1,10 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinycopilot import UserError
 from tinycopilot.files import (
@@ -185,7 +188,13 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     [
         (b"\x7fELF\0\0", "binary"),
         ("caf\xe9\n".encode("latin1"), "not UTF-8 text (byte 3)"),
-        ("abc".encode("utf-16"), "binary"),
+        ("abc".encode("utf-16-le"), "binary"),  # without a mark nothing says that it is text
+        ("abc".encode("utf-32"), "binary"),
+        (b"\xff\xfea\0\0\0", "binary"),
+        (b"\xff\xfe\xfa" * 10, "not UTF-8 text (byte 0)"),  # no such characters
+        ("abc".encode("utf-16") + b"d", "damaged UTF-16 (byte 8: truncated data)"),
+        (b"\xff\xfea\0\x00\xd8b\0", "damaged UTF-16 (byte 4: illegal UTF-16 surrogate)"),
+        (b"\xfe\xff\0a\xd8\0", "damaged UTF-16 (byte 4: unexpected end of data)"),
         (None, "no such file"),
     ],
 )
@@ -266,6 +275,42 @@ def test_pieces_are_the_whole_and_whole_lines(
     path.write_bytes(b"\xef\xbb\xbfone\ntwo\n\xff\n")
     with pytest.raises(NotTextError, match="byte 11"):
         read_source(path)
+
+
+@given(
+    st.text(st.sampled_from("a\u00e9\u0a0a\u0a15\u0d0a\N{SNAKE}\r\n"), max_size=60),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"]),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_every_encoding_gives_the_same_text_in_whole_lines(
+    text: str, encoding: str, piece_bytes: int, keep_line_ends: bool
+) -> None:
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    expected = text if keep_line_ends else text.replace("\r\n", "\n").replace("\r", "\n")
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+        path = Path(folder, "f.py")
+        path.write_bytes((mark + text).encode(encoding))
+        pieces = list(read_pieces(path, keep_line_ends))
+        patch.setattr("tinycopilot.files.PIECE_BYTES", 1_000)
+        whole = list(read_pieces(path, keep_line_ends))
+    assert "".join(pieces) == "".join(whole) == expected
+    assert all(pieces) and len(whole) <= 2
+
+
+def test_a_line_of_utf16_is_in_one_piece_wherever_the_file_is_read_in_two(tmp_path: Path) -> None:
+    """U+0A0A is two bytes 10, neither of which ends a line."""
+    path = tmp_path / "f.txt"
+    line = "\u0a0a" * 40 + "\n"
+    for encoding in ("utf-16-le", "utf-16-be"):
+        path.write_bytes(("\ufeff" + line * 30).encode(encoding))
+        for piece_bytes in range(200, 216):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+                pieces = list(read_pieces(path))
+            assert len(pieces) > 10
+            assert all(piece.endswith("\n") for piece in pieces)
 
 
 def test_a_folder_cannot_be_read_as_a_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,13 +128,17 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     own = corpus if crew.leads or crew.local_rank else _own_copy(corpus, asked, folder, request.without)
     if not crew.agrees(own.digest):
         raise UserError("the processes of this run do not have the same text; give all machines the same corpus")
-    tokenizer = init[1] if init else SimpleTokenizer.of_common(corpus.train.counts())
+    counts = corpus.train.counts()
+    tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
     shape = init[0].config if init else _shape(asked["size"], tokenizer)
     if len(corpus.train) <= shape.window:
+        characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
         raise CorpusError(
-            f"the corpus leaves {len(corpus.train)} characters to learn from, and must leave more than "
-            f"one window of {shape.window}; add more text"
+            f"the corpus leaves {characters} to learn from, and must leave more than one "
+            f"window of {shape.window}; add more text"
         )
+    if line := unknown_characters(counts, len(corpus.train), tokenizer):
+        say(line)
     bfloat16 = asked["precision"] == "auto" and crew.answer(lambda: has_fast_bfloat16(device))
     recipe = Recipe.for_run(adapting=bool(init), bfloat16=bfloat16, seed=asked["seed"])
     stages = stages_for(shape.window, adapting=bool(init))
@@ -154,6 +159,27 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         f"{'about ' * bool(plan.settled_after)}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
     )
     return run
+
+
+def unknown_characters(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
+    """A line about what of a text of `n_chars` the vocabulary lacks; empty if it lacks nothing.
+
+    `counts` are those of Text.counts. Raises CorpusError where nothing but white space would be learned.
+    """
+    known = set(tokenizer.alphabet)
+    unknown = Counter({character: n for character, n in counts.items() if character not in known})
+    n_unknown = n_chars - counts.total() + unknown.total()
+    some = ", ".join(repr(character) for character, _ in unknown.most_common(3))
+    if n_chars > counts.total():
+        some += f"{', ' * bool(some)}emoji and others beyond U+FFFE"
+    if not any(character in known and not character.isspace() for character in counts):
+        raise CorpusError(
+            f"no character of the corpus can be learned: the vocabulary has none of them ({some}); add text in which "
+            f"each character occurs more than once, or leave --init out"
+        )
+    if not n_unknown:
+        return ""
+    return f"left out: {n_unknown:,} of {n_chars:,} characters, rare or not in the vocabulary ({some}): read as unknown"
 
 
 def _prepare(asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:

@@ -14,6 +14,7 @@ from tinycopilot import UserError
 from tinycopilot.files import (
     LeftOut,
     NotTextError,
+    Reason,
     read_pieces,
     read_written,
     source_files,
@@ -54,8 +55,11 @@ def documents(
         if document[1].strip():
             n_documents += 1
             yield document
+        else:
+            left_out.add(Reason.BLANK, document[0])
     if not n_documents and os.path.isfile(path):  # noqa: PTH113
-        raise UserError(f"{name}: nothing to learn from, the file is empty; name a text file that is not")
+        what = "there is nothing but white space in the file" if os.path.getsize(path) else "the file is empty"  # noqa: PTH202
+        raise UserError(f"{name}: nothing to learn from, {what}; name a text file that has something in it")
     if not n_documents:
         raise UserError(f"{name}: {_why_nothing(suffixes, left_out)}")
 
@@ -78,7 +82,7 @@ def _candidates(
 
 
 def split_blocks(lines: Iterable[str]) -> Iterator[str]:
-    """The blocks of a .txt corpus; what stands above the first separator is a note to the reader, not text to learn.
+    """The blocks of a .txt corpus. What precedes the first separator is a block, too, unless it is white space.
 
     A text without separators is one document.
     """
@@ -86,8 +90,9 @@ def split_blocks(lines: Iterable[str]) -> Iterator[str]:
     n_chars, has_separator = 0, False
     for line in lines:
         if line.startswith(BLOCK_SEPARATOR):
-            if has_separator:
-                yield "".join(block).strip("\n") + "\n"
+            text = "".join(block)
+            if has_separator or text.strip():
+                yield text.strip("\n") + "\n"
             block, n_chars, has_separator = [], 0, True
         else:
             block.append(line)
