@@ -70,7 +70,7 @@ settings: .venv/made
 
 # Replaces paras/; the old model stays beside it, numbered.
 model: .venv/made
-	@$(BIN)/tinycopilot train --corpus corpus.txt stdlib --epochs 3
+	@$(BIN)/tinycopilot train --corpus corpus.txt stdlib --epochs 3 --model_path paras/tiny_gpt.pth --use-anyway
 	@$(BIN)/python benchmarks/manifest.py "tinycopilot train --corpus corpus.txt stdlib --epochs 3"
 
 clean:

@@ -57,7 +57,7 @@ def base(unsure: ModelPaths) -> ModelPaths:
     own.mkdir(parents=True)
     for path in (unsure.model, unsure.tokenizer):
         shutil.copy(path, own / path.name)
-    return places.to_load(trust_working_folder=False)
+    return places.to_load()
 
 
 @pytest.fixture

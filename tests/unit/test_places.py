@@ -31,9 +31,9 @@ def test_the_order_of_looking() -> None:
 @pytest.mark.usefixtures("in_folder")
 def test_the_server_does_not_trust_the_folder_it_is_started_in() -> None:
     make(Path("paras"))
-    assert places.to_load(trust_working_folder=False).model == places.shipped("paras") / "tiny_gpt.pth"
+    assert places.to_load().model == places.shipped("paras") / "tiny_gpt.pth"
     users = make(places.user_models())
-    assert places.to_load(trust_working_folder=False) == users
+    assert places.to_load() == users
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -4,13 +4,14 @@
 cannot be loaded for instance, does not break whoever asks.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from tinycopilot import UserError
+from tinycopilot import UserError, places
 from tinycopilot.places import ModelPaths
 
 LIMIT_S = 120
@@ -32,7 +33,8 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _describe(paths: ModelPaths) -> dict[str, Any]:
-    """PyTorch's version and build, its devices, and of the model its parameters and digest, or its `problem`."""
+    """PyTorch's version and build, its devices, and of the model its parameters, digest and bits
+    per character on the reference text, beside those of the model that ships, or its `problem`."""
     import torch  # noqa: PLC0415 (the process that asks does without)
 
     from tinycopilot.training.device import has_fast_bfloat16  # noqa: PLC0415
@@ -51,12 +53,19 @@ def _describe(paths: ModelPaths) -> dict[str, Any]:
 
 def _describe_model(paths: ModelPaths) -> dict[str, Any]:
     from tinycopilot.model.gpt import load_pair  # noqa: PLC0415
+    from tinycopilot.training.takeover import reference_bits, reference_text  # noqa: PLC0415
 
     try:
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError as error:
         return {"problem": str(error)}
-    return {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
+    described: dict[str, Any] = {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
+    with contextlib.suppress(UserError):  # without the text, or the model that ships, there is nothing to compare with
+        described["reference_bits"] = reference_bits(model, tokenizer)
+        described["reference_chars"] = len(reference_text())
+        ships = places.shipped_model()
+        described["shipped_bits"] = reference_bits(*load_pair(ships.model, ships.tokenizer))
+    return described
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ LINE_END = re.compile(r"(\r\n|\r|\n)")
 
 
 class TextFile:
-    """A text with its line ends as `\\n`, and a place for it; its own line ends and encoding come back when it is saved."""
+    """A text with its line ends as `\\n`, and its place; its own line ends and encoding come back when it is saved."""
 
     def __init__(self, path: Path) -> None:
         """The file may be a new one. Raises UserError, one line, where it is none that can be edited."""
