@@ -292,8 +292,8 @@ def _generate(arguments: argparse.Namespace) -> None:
 
     device = choose_device(arguments.device)
     paths, origin = places.found(arguments.model_path, arguments.tokenizer_path)
-    print(places.named(paths, origin), file=sys.stderr, flush=True)
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
+    print(places.named(paths, origin), file=sys.stderr, flush=True)
     dice = torch.Generator()
     dice.manual_seed(dice.seed() if arguments.seed is None else arguments.seed)
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:

@@ -206,8 +206,17 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def free_pair(paths: ModelPaths) -> ModelPaths:
-    """The first numbered pair beside `paths` of which neither file exists: tiny_gpt.1.pth and tokenizer.1.pth."""
-    numbered = (ModelPaths(_numbered(paths.model, n), _numbered(paths.tokenizer, n)) for n in itertools.count(1))
+    """The first numbered pair beside `paths` of which neither file exists: tiny_gpt.1.pth and tokenizer.1.pth.
+
+    Each finds the other by its name, if the two files of `paths` do.
+    """
+    is_usual = paths.tokenizer == _tokenizer_beside(paths.model)
+
+    def numbered_pair(n: int) -> ModelPaths:
+        model = _numbered(paths.model, n)
+        return ModelPaths(model, _tokenizer_beside(model) if is_usual else _numbered(paths.tokenizer, n))
+
+    numbered = map(numbered_pair, itertools.count(1))
     return next(pair for pair in numbered if not any(map(os.path.lexists, (pair.model, pair.tokenizer))))
 
 

@@ -12,7 +12,6 @@ from tinycopilot import UserError
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report.page import page
 
-
 MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
 """One of these is at the beginning of every page of ours; the second, of those that version 0.1 wrote."""
 
