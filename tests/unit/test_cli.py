@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 
 from tinycopilot import cli, places
 from tinycopilot.cli import main
+from tinycopilot.model.gpt import GPTConfig
 from tinycopilot.places import ModelPaths
+from tinycopilot.training import begin
 
 SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
 
@@ -79,12 +82,13 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     assert "(ships with tinycopilot)" in generate_said(capsys)
 
     subprocess.run(line.split("or: ")[1], shell=True, check=True)  # the user takes it
-    first = users.model.read_bytes()
     assert not beside.exists()
     assert f"model: {users.model} (your own)" in generate_said(capsys)
+    shutil.copy(places.shipped_model().model, users.model)  # a better one
+    shutil.copy(places.shipped_model().tokenizer, users.tokenizer)
+    first = users.model.read_bytes()
 
-    Path("other.py").write_text("".join(f"class Thing{i * 7919}:\n    size = {i % 7}\n" for i in range(500)))
-    assert main(["train", "--corpus", "other.py", "--epochs", "0.02", "--device", "cpu"]) == 0  # worse than that
+    assert main(words) == 0
     said = capsys.readouterr().err
     assert users.model.read_bytes() == first
     [line] = [line for line in said.splitlines() if line.startswith("NOT IN USE")]
@@ -109,10 +113,16 @@ def test_training_on_too_little_says_so_before_it_starts(in_folder: Path, capsys
     (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     assert f"for this project alone: tinycopilot adapt {in_folder}" in capsys.readouterr().err
-    init = ["--init", "m.pth", "--model_path", "n.pth"]
-    (in_folder / "code.py").write_text(SOURCE)
-    assert main(["train", "--corpus", "code.py", "--epochs", "0.1", "--device", "cpu", *init]) == 0
-    assert "too little text: from " in capsys.readouterr().err
+
+
+def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_adapted_with() -> None:
+    shape = GPTConfig(98, n_layers=1, n_heads=1, d_model=16, window=32)
+    asked = {"corpus": ["stdlib"], "init": None}
+    assert begin.too_little(shape.n_parameters, shape, asked, None) == ""
+    assert "--corpus stdlib" in begin.too_little(shape.n_parameters - 1, shape, asked, None)
+    asked["init"] = "m.pth"
+    assert begin.too_little(20_000, shape, asked, None) == ""
+    assert begin.too_little(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
 
 
 @pytest.mark.parametrize("flag", ["--model_path", "--tokenizer_path"])

@@ -52,6 +52,8 @@ def _describe(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _describe_model(paths: ModelPaths) -> dict[str, Any]:
+    import torch  # noqa: PLC0415
+
     from tinycopilot.model.gpt import load_pair  # noqa: PLC0415
     from tinycopilot.training.takeover import reference_bits, reference_text  # noqa: PLC0415
 
@@ -61,10 +63,10 @@ def _describe_model(paths: ModelPaths) -> dict[str, Any]:
         return {"problem": str(error)}
     described: dict[str, Any] = {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
     with contextlib.suppress(UserError):  # without the text, or the model that ships, there is nothing to compare with
-        described["reference_bits"] = reference_bits(model, tokenizer)
-        described["reference_chars"] = len(reference_text())
-        ships = places.shipped_model()
-        described["shipped_bits"] = reference_bits(*load_pair(ships.model, ships.tokenizer))
+        torch.set_num_threads(1)  # beside other work, several threads wait for each other and are slower
+        bits, ships = reference_bits(model, tokenizer), places.shipped_model()
+        shipped_bits = bits if paths == ships else reference_bits(*load_pair(ships.model, ships.tokenizer))
+        described |= {"reference_bits": bits, "shipped_bits": shipped_bits, "reference_chars": len(reference_text())}
     return described
 
 
