@@ -21,7 +21,7 @@ from tinycopilot.training.log import TrainLog
 from tinycopilot.training.measure import bits_of_each, bits_per_char, hardest_characters
 from tinycopilot.training.report import check_replaceable, write_report
 from tinycopilot.training.saving import save_pair
-from tinycopilot.training.takeover import figures, find_rival, measure, measure_rival
+from tinycopilot.training.takeover import Bits, comparable, figures, find_rival, measure_rival, reference_if_there
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def hand_over(
     facts |= provenance(run, log, model.device, world)
     found, for_all = find_rival(paths), paths == places.user_model()
     rival = measure_rival(*found, run.corpus.held_out, with_reference=for_all) if found else None
-    new = measure(model, run.tokenizer, run.corpus.held_out, with_reference=for_all)
+    new = Bits(comparable(targets, bits, run.tokenizer), reference_if_there(model, run.tokenizer) if for_all else None)
     is_worse = rival is not None and rival.is_better_than(new)
     saved = Saved(places.free_pair(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
     kept = save_pair(saved.paths, model, run.tokenizer, facts)

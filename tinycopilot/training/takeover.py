@@ -5,6 +5,7 @@ are also measured on the reference text, everyday Python that ships and that no 
 knows one project by heart can be better there and useless everywhere else. The two figures count the same.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Rival:
 
     def is_better_than(self, new: Bits) -> bool:
         """Whether it should stay in use."""
-        return self.bits is not None and self.bits.mean() < new.mean()
+        return self.bits is not None and not new.mean() <= self.bits.mean()  # one that is no number is worse
 
 
 def find_rival(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
@@ -62,19 +63,14 @@ def find_rival(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
     return (paths, origin) if paths.exist() else None
 
 
-def measure(model: TinyGPT, tokenizer: SimpleTokenizer, held_out: Text, *, with_reference: bool) -> Bits:
-    """Bits per character of the network alone."""
-    here = comparable_bits(model, tokenizer, ids_of(held_out, tokenizer))
-    return Bits(here, reference_bits(model, tokenizer) if with_reference else None)
-
-
 def measure_rival(paths: ModelPaths, origin: Origin, held_out: Text, *, with_reference: bool) -> Rival:
-    """The same of the model in use."""
+    """The model in use, and its bits per character: the network alone, on the held-out text of the new model."""
     try:
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError:
         return Rival(paths, origin, None)
-    return Rival(paths, origin, measure(model, tokenizer, held_out, with_reference=with_reference))
+    here = comparable(*bits_of_each(model, ids_of(held_out, tokenizer)), tokenizer)
+    return Rival(paths, origin, Bits(here, reference_if_there(model, tokenizer) if with_reference else None))
 
 
 def reference_text() -> str:
@@ -88,12 +84,19 @@ def reference_text() -> str:
 
 def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float:
     """Bits per character of the network alone on the reference text. Raises UserError where that is missing."""
-    return comparable_bits(model, tokenizer, torch.tensor(tokenizer.encode(DOCUMENT_START + reference_text())))
+    ids = torch.tensor(tokenizer.encode(DOCUMENT_START + reference_text()))
+    return comparable(*bits_of_each(model, ids), tokenizer)
 
 
-def comparable_bits(model: TinyGPT, tokenizer: SimpleTokenizer, ids: Tensor) -> float:
-    """Bits per character of `ids`, (N,), comparable between models of different vocabularies."""
-    targets, bits = bits_of_each(model, ids)
+def reference_if_there(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
+    """The same; None where the text is missing, which is no reason to lose a training run."""
+    with contextlib.suppress(UserError):
+        return reference_bits(model, tokenizer)
+    return None
+
+
+def comparable(targets: Tensor, bits: Tensor, tokenizer: SimpleTokenizer) -> float:
+    """The mean of what `bits_of_each` gave, (N,) each, comparable between models of different vocabularies."""
     return (bits + UNKNOWN_BITS * (targets == tokenizer.unknown_id)).mean().item()
 
 

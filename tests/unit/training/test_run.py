@@ -9,7 +9,7 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training import begin, outcome
+from tinycopilot.training import begin, outcome, takeover
 from tinycopilot.training.begin import DEFAULTS, Request
 from tinycopilot.training.device import choose_device, operations, share_of_peak
 from tinycopilot.training.recipe import SIZES, Plan, Size, Stage
@@ -137,7 +137,7 @@ def test_what_is_compared_is_measured_on_the_same_text(tmp_path: Path, monkeypat
     """A short run over a long text: the new model and the one before are measured on one and the same."""
     (tmp_path / "long.py").write_text("".join(f"value_{i} = {i * 7919}\n" for i in range(40_000)))
     measured: list[int] = []
-    for module, name in ((outcome, "bits_of_each"), (outcome, "bits_per_char")):
+    for module, name in ((outcome, "bits_of_each"), (takeover, "bits_of_each")):
         original = getattr(module, name)
         noted = lambda model, ids, original=original: measured.append(len(ids)) or original(model, ids)  # noqa: E731
         monkeypatch.setattr(module, name, noted)
