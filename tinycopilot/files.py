@@ -1,23 +1,29 @@
 """Which files may be read at all: text that a person wrote, in a folder what git would keep, and no secrets, ever."""
 
 import codecs
-import contextlib
+import errno
 import fnmatch
 import io
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any
-
-from pathspec import GitIgnoreSpec
+from typing import BinaryIO
 
 from tinycopilot import UserError
+from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
 
 MAX_BYTES = 1_000_000
 """Larger files in a folder are data or generated code, not what a person writes."""
+
+MAX_WHOLE_BYTES = 100_000_000
+"""A longer file is not read as a whole, even if a user names it."""
+
+MAX_DEPTH = 200
+"""Folders that lie deeper below the one that is searched are not entered."""
 
 PIECE_BYTES = 2_000_000
 """A file is read in pieces of about this size, and so one of many gigabytes takes no more memory than that."""
@@ -83,6 +89,11 @@ class Reason(Enum):
     HUGE = (f"file over {MAX_BYTES // 1_000_000} MB", f"files over {MAX_BYTES // 1_000_000} MB")
     BINARY = ("binary file", "binary files")
     NOT_UTF8 = ("file that is not UTF-8", "files that are not UTF-8")
+    TOO_DEEP = (f"folder over {MAX_DEPTH} levels deep", f"folders over {MAX_DEPTH} levels deep")
+    GITIGNORE = (
+        ".gitignore with too many patterns, and its folder",
+        ".gitignore files with too many patterns, and their folders",
+    )
     UNREADABLE = ("file that cannot be read", "files that cannot be read")
     DUPLICATE = ("duplicate", "duplicates")
 
@@ -164,23 +175,29 @@ class Patterns:
     """Patterns as in a .gitignore, of files that a user wants left alone."""
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
-        """Raises UserError, which goes on after "must be", for a line that is no pattern."""
+        """Raises UserError, which continues after "must be", for a line that is no pattern, and for too many."""
+        patterns = []
         for line in lines:
             try:
-                GitIgnoreSpec.from_lines([line])
-            except (ValueError, re.error):
+                patterns.append(parse_line(line.encode("utf-8", "surrogatepass")))
+            except PatternError:
                 raise UserError(f"a list of patterns, and {line!r} is none") from None
-        self._spec = GitIgnoreSpec.from_lines(lines)
+        try:
+            self._rules = Rules(filter(None, patterns))
+        except TooManyError:
+            raise UserError(f"a shorter list of patterns: {len(lines):,} are too many, or too long") from None
 
     def __bool__(self) -> bool:
-        return len(self._spec) > 0
+        return len(self._rules) > 0
 
     def match(self, name: str, folders: Iterable[str] = ()) -> bool:
-        """Whether a file matches: its path below one of `folders` that it lies in, or all of its path."""
+        """Whether a file matches, or a folder above it: by its path below one of `folders`, or by all of its path."""
         if not self:
             return False
         below = (_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, "")))  # noqa: PTH118
-        return any(self._spec.match_file(path) for path in (*below, _below(name, "")))
+        return any(
+            self._rules.check_with_parents(path.encode("utf-8", "surrogatepass")) for path in (*below, _below(name, ""))
+        )
 
 
 def as_pattern(path: str) -> str:
@@ -198,15 +215,19 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(suffixes))
 
 
-def read_source(path: Path, keep_line_ends: bool = False) -> str:
+def read_source(
+    path: Path, keep_line_ends: bool = False, *, max_bytes: int = MAX_WHOLE_BYTES, follow_link: bool = True
+) -> str:
     """The text of a UTF-8 file, its line ends as `\\n` unless they are to be kept.
 
     Raises NotTextError, one line that says what is wrong.
     """
-    return "".join(read_pieces(path, keep_line_ends))
+    return "".join(read_pieces(path, keep_line_ends, max_bytes=max_bytes, follow_link=follow_link))
 
 
-def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
+def read_pieces(
+    path: Path, keep_line_ends: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
+) -> Iterator[str]:
     """The same, a piece of about PIECE_BYTES at a time, each a number of whole lines (if they are not as long)."""
     # A link is another name for a file: its own name must not be a secret's either.
     if is_secret(path.name) or is_secret(Path(os.path.realpath(path)).name):
@@ -216,8 +237,8 @@ def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
         )
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=not keep_line_ends)
     n_bytes_before = 0
-    for data in _chunks(path):
-        if n_bytes_before == 0 and b"\0" in data[:8192]:
+    for data in _chunks(path, max_bytes, follow_link):
+        if b"\0" in data:
             raise NotTextError(
                 f"{path}: a binary file, not text; name a text file or a folder of source code", Reason.BINARY
             )
@@ -239,19 +260,59 @@ def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
             yield text
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, the last chunk being empty."""
+def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[bytes]:
+    """The bytes of a file, the last chunk being empty. It may grow meanwhile."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, follow_link=follow_link) as file:
+            n_bytes = 0
             while data := file.read(PIECE_BYTES):
-                yield data if len(data) < PIECE_BYTES else data + file.readline(PIECE_BYTES)
+                data += file.readline(PIECE_BYTES) if len(data) == PIECE_BYTES else b""
+                n_bytes += len(data)
+                if max_bytes is not None and n_bytes > max_bytes:
+                    raise NotTextError(
+                        f"{path}: over {max_bytes // 1_000_000} MB, too large to be read; name a smaller file",
+                        Reason.HUGE,
+                    )
+                yield data
             yield b""
     except FileNotFoundError:
         raise NotTextError(f"{path}: there is no such file; check the path", Reason.UNREADABLE) from None
+    except NotRegularError:
+        raise NotTextError(f"{path}: not a regular file; name a file on disk", Reason.UNREADABLE) from None
     except OSError as error:
         raise NotTextError(
             f"{path}: cannot be read ({error.strerror}); check its permissions", Reason.UNREADABLE
         ) from None
+
+
+class NotRegularError(OSError):
+    """A link, pipe, socket or device, where a regular file is wanted."""
+
+
+def open_regular(path: Path | str, *, follow_link: bool = False) -> BinaryIO:
+    """Open a regular file for reading, without waiting for anything. Raises OSError.
+
+    A pipe or device is not even opened: that alone can wait, or have an effect. If the file has become something else
+    meanwhile, it is closed again.
+    """
+    _check_regular(os.stat(path, follow_symlinks=follow_link))  # noqa: PTH116
+    flags = os.O_RDONLY
+    for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY", *(() if follow_link else ("O_NOFOLLOW",))):
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(path, flags)
+    try:
+        _check_regular(os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(errno.EINVAL, "not a regular file")
 
 
 def why_not_written(name: str, text: str) -> Reason | None:
@@ -267,12 +328,19 @@ def why_not_written(name: str, text: str) -> Reason | None:
 
 
 def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterator[tuple[str, str]]:
-    """Name below `root` and text of those files in a folder that a person wrote; of the others `left_out` says why."""
+    """Name below `root` and text of those files in a folder that a person wrote; of the others `left_out` says why.
+
+    What has become a link since it was found, or lies in a folder that has, is not read.
+    """
     root = root.absolute()
+    real_root = os.path.realpath(root)
     for path in paths:
-        name = path.relative_to(root).as_posix()
+        relative = path.relative_to(root)
+        name = relative.as_posix()
         try:
-            text = read_source(path)
+            if os.path.realpath(path) != os.path.join(real_root, relative):  # noqa: PTH118
+                raise NotTextError(f"{path}: a link", Reason.UNREADABLE)
+            text = read_source(path, max_bytes=MAX_BYTES, follow_link=False)
         except NotTextError as error:
             left_out.add(error.reason, name)
             continue
@@ -283,7 +351,7 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
             yield name, text
 
 
-Ignores = tuple[tuple[str, GitIgnoreSpec], ...]
+Ignores = tuple[tuple[str, Rules], ...]
 """Folders from the top down, and what the .gitignore in each says."""
 
 
@@ -292,8 +360,8 @@ def source_files(
 ) -> Iterator[Path]:
     """The files below `folder` with one of `suffixes` (in lower case) that git would keep, in a fixed order.
 
-    Every .gitignore from the top of the repository down is respected (`pathspec` knows git's rules). Links are not
-    followed, folders that are called as in `never` not entered. What else is left out is counted in `left_out`.
+    Every .gitignore from the top of the repository down is respected. Links are not followed, and folders with a name
+    in `never` are not entered. What else is left out is counted in `left_out`.
     """
     endings, unwanted, counted = tuple(suffixes), frozenset(never), left_out or LeftOut()
 
@@ -314,32 +382,71 @@ def walk(
     A folder's own files come first, each in the order of names, and then what is in its folders.
     """
     top = str(folder.absolute())
-    pending = [(top, _ignores_above(Path(top)))]
+    try:
+        pending = [(top, 0, _ignores_above(Path(top)))]
+    except TooManyError:
+        left_out.add(Reason.GITIGNORE, "a folder above")
+        return
     while pending:
-        here, ignores = pending.pop()
+        here, depth, ignores = pending.pop()
+        relative_here = _below(here, top)
         try:
-            with os.scandir(here) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError:
-            left_out.add(Reason.UNREADABLE, (_below(here, top) or ".") + "/")
+            entries = _entries(here, follow_link=here == top)
+            if here != top and ("pyvenv.cfg", False) in entries:
+                continue  # an environment, whatever it is called
+            ignores = _with_gitignore(here, ignores)
+        except TooManyError:
+            left_out.add(Reason.GITIGNORE, f"{relative_here}/.gitignore".lstrip("/"))
             continue
-        if here != top and any(entry.name == "pyvenv.cfg" for entry in entries):
-            continue  # an environment, whatever it is called
-        ignores = _with_gitignore(here, ignores)
+        except OSError:
+            left_out.add(Reason.UNREADABLE, (relative_here or ".") + "/")
+            continue
         folders = []
-        for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if not (is_folder or entry.is_file(follow_symlinks=False)) or _ignored(entry.path, is_folder, ignores):
+        for name, is_folder in entries:
+            path = os.path.join(here, name)  # noqa: PTH118 (of a million files)
+            if _ignored(path, is_folder, ignores):
                 continue
-            relative = _below(entry.path, top)
+            relative = f"{relative_here}/{name}" if relative_here else name
             if is_folder:
-                if enters(relative) and _may_be_entered(entry.name, relative, left_out):
-                    folders.append((entry.path, ignores))
-            elif is_secret(entry.name):
+                if enters(relative) and _may_be_entered(name, relative, left_out):
+                    if depth == MAX_DEPTH:
+                        left_out.add(Reason.TOO_DEEP, relative + "/")
+                    else:
+                        folders.append((path, depth + 1, ignores))
+            elif is_secret(name):
                 left_out.add(Reason.SECRET, relative)
-            elif takes(relative) and _is_small(entry, relative, left_out):
-                yield Path(entry.path)
+            elif takes(relative) and _is_small(path, relative, left_out):
+                yield Path(path)
         pending += reversed(folders)
+
+
+def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool]]:
+    """The names of the regular files and folders in a folder, sorted, and whether each is a folder. Raises OSError."""
+    if os.scandir not in os.supports_fd:  # Windows
+        return _sorted(os.scandir(folder))
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(folder, flags if follow_link else flags | os.O_NOFOLLOW)
+    try:
+        return _sorted(os.scandir(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _sorted(found: "os._ScandirIterator[str]") -> list[tuple[str, bool]]:
+    with found:
+        kinds = ((entry.name, _kind(entry)) for entry in found)
+        return sorted((name, is_folder) for name, is_folder in kinds if is_folder is not None)
+
+
+def _kind(entry: "os.DirEntry[str]") -> bool | None:
+    """Whether it is a folder; None: neither that nor a regular file."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
+            return None if is_junction() else True
+        return False if entry.is_file(follow_symlinks=False) else None
+    except OSError:  # it has vanished
+        return None
 
 
 def _below(path: str, top: str) -> str:
@@ -357,9 +464,9 @@ def _may_be_entered(name: str, relative: str, left_out: LeftOut) -> bool:
     return False
 
 
-def _is_small(entry: "os.DirEntry[str]", relative: str, left_out: LeftOut) -> bool:
+def _is_small(path: str, relative: str, left_out: LeftOut) -> bool:
     try:
-        small = entry.stat().st_size <= MAX_BYTES
+        small = os.lstat(path).st_size <= MAX_BYTES
     except OSError:
         left_out.add(Reason.UNREADABLE, relative)
         return False
@@ -369,7 +476,7 @@ def _is_small(entry: "os.DirEntry[str]", relative: str, left_out: LeftOut) -> bo
 
 
 def _ignores_above(folder: Path) -> Ignores:
-    """What the .gitignore files above `folder` say, up to the top of its repository."""
+    """What the .gitignore files above `folder` say, up to the top of its repository. Raises TooManyError."""
     above = [folder, *folder.parents]
     top = next((i for i, parent in enumerate(above) if os.path.lexists(parent / ".git")), 0)
     ignores: Ignores = ()
@@ -379,22 +486,25 @@ def _ignores_above(folder: Path) -> Ignores:
 
 
 def _with_gitignore(folder: str, ignores: Ignores) -> Ignores:
-    """`ignores`, and what the .gitignore in `folder` adds; as git does, it passes over a line that is no pattern."""
+    """`ignores`, and what the .gitignore in `folder` adds. Raises TooManyError.
+
+    As git does, it passes over one that is a link or cannot be read.
+    """
     try:
-        lines = Path(folder, ".gitignore").read_text("utf-8", "replace").splitlines()
+        with open_regular(os.path.join(folder, ".gitignore")) as file:  # noqa: PTH118
+            text = file.read(MAX_BYTES + 1)
     except OSError:
         return ignores
-    patterns: list[Any] = []
-    for line in lines:
-        with contextlib.suppress(ValueError, re.error):
-            patterns += GitIgnoreSpec.from_lines([line]).patterns
-    return (*ignores, (folder, GitIgnoreSpec(patterns)))
+    if len(text) > MAX_BYTES:
+        raise TooManyError
+    rules = Rules(parse(text), ignores[-1][1] if ignores else None)
+    return (*ignores, (folder, rules)) if rules else ignores
 
 
 def _ignored(path: str, is_folder: bool, ignores: Ignores) -> bool:
     """What the nearest .gitignore that has an opinion says: deeper files override those above them."""
-    for base, spec in reversed(ignores):
-        verdict = spec.check_file(_below(path, base) + ("/" if is_folder else "")).include
+    for base, rules in reversed(ignores):
+        verdict = rules.check(os.fsencode(_below(path, base)), is_folder)
         if verdict is not None:
             return verdict
     return False
