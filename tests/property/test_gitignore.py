@@ -1,30 +1,29 @@
-"""The matcher against git's own answer, on random patterns and paths; and against time."""
+"""The matcher against git's own answer, on random patterns and paths."""
 
 import os
-import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinycopilot import gitignore
-from tinycopilot.gitignore import Rules, TooManyError, parse
+from tinycopilot.gitignore import Rules, parse
 
 GIT = shutil.which("git")
 ENVIRONMENT = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 PIECES = [
-    *("a", "b", "ab", ".", "é", "\udcff", " ", "-", "]", "!", "#", "^", "\\", "[", "[ab]", "[!a]", "[^a-c]", "[a-", "[]-a]"),
+    *("a", "b", "ab", ".", "é", "\udcff", " ", "-", "]", "!", "#", "^", "\\", "["),
+    *("[ab]", "[!a]", "[^a-c]", "[a-", "[]-a]"),
     *("[[:alpha:]]", "[![:digit:].]", "[[:nope:]]", "[[:alpha]", "[\\]a]", "[a\\-z]", "[z-a]", "[--0]", "[a-c-e]"),
     *("*", "**", "***", "?", "/", "/**/", "**/", "/**", "\\*", "\\?", "\\ ", "\\/"),
 ]  # fmt: skip
 LINES = st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join)
-NAMES = st.lists(st.sampled_from(["a", "b", "c", "ab", ".", "é", "\udcff", " ", "-", "]", "*", "!", "^", "z"]), min_size=1, max_size=4)  # fmt: skip
-PATHS = st.lists(NAMES.map("".join).filter(lambda name: name.strip(".")), min_size=1, max_size=4).map("/".join)
+CHARACTERS = ["a", "b", "c", "ab", ".", "é", "\udcff", " ", "-", "]", "*", "!", "^", "z"]
+NAMES = st.lists(st.sampled_from(CHARACTERS), min_size=1, max_size=4).map("".join).filter(lambda name: name.strip("."))
+PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +39,8 @@ def ignored_by_git(repository: Path, lines: list[str], paths: list[str]) -> dict
     """The paths for which a pattern decides, and how: `git check-ignore`, for paths that need not exist."""
     (repository / ".gitignore").write_bytes(os.fsencode("\n".join(lines) + "\n"))
     words = [str(GIT), "check-ignore", "--no-index", "-z", "-v", "--stdin"]
-    answer = subprocess.run(
-        words, input=b"".join(os.fsencode(path) + b"\0" for path in paths), cwd=repository, capture_output=True, env=ENVIRONMENT
-    )  # fmt: skip
+    data = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    answer = subprocess.run(words, input=data, cwd=repository, capture_output=True, env=ENVIRONMENT)
     assert answer.returncode in (0, 1), answer.stderr
     fields = answer.stdout.split(b"\0")
     return {

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # From top to bottom: a wing, and all that it may import besides the standard library and itself (CONTRIBUTING.md).
 HOUSE = {
     "tinycopilot.__init__": set(),
-    "tinycopilot.files": {"tinycopilot.__init__", "pathspec"},
+    "tinycopilot.gitignore": set(),
+    "tinycopilot.files": {"tinycopilot.__init__", "tinycopilot.gitignore"},
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.private": set(),
     "tinycopilot.process": set(),
