@@ -119,7 +119,7 @@ _ASSIGNMENT = re.compile(
     (?P<between>
         (?: : [ \t]{0,4} [A-Za-z_&*] [\w.\[\]|,&*<> \t]{0,60}? )? [:!?]?={1,3}>?   # =  :=  =>  ==  : str =
       | : (?!:)
-      | , | [({] | > | " [ \t]+ value [ \t]? = | [ \t]+ value [ \t]? = | (?<=[ \t])
+      | , | [({] | > | (?<=[ \t]) value [ \t]? = | (?<=[ \t])
     )
     [ \t]{0,40}+
     (?P<call> (?:[A-Za-z_][\w.:!]{0,40}+)?+ \( )?+ [ \t]{0,40}+            # SecretStr(
@@ -129,14 +129,15 @@ _ASSIGNMENT = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-_BARE = re.compile(r"[^\s\"'`,;<>(){}\[\]&|\\]{8,512}+")
+_BARE = re.compile(r"[^\s\"'`,;:=<>(){}\[\]&|\\]{8,200}+={0,2}+")
+"""A literal without quotes."""
 _EXPRESSION = re.compile(r"[A-Za-z_$][\w.$]*+", re.ASCII)
 _ATTRIBUTE = re.compile(r"[A-Za-z_$]\w*+(?:(?:\.|::|->|\?\.)[A-Za-z_]\w*+)++[.:]?", re.ASCII)
 _AFTER_EXPRESSION: Final = ("(", "[", "{", "`")
 """What follows code that is no literal: a call, an element, a template."""
 MAX_LITERAL_CHARS: Final = 1_000
 
-_REFERENCE = re.compile(r"[\s{}<>\\]|\$\(|\$[A-Za-z_]|%[(sd]|\*\*\*|\.\.\.|://|^[./~%$@#]|\(\)|^\w+\(")
+_REFERENCE = re.compile(r"[\s{}<>\\]|\$\(|%\(|^%[sd]|\*\*\*|\.\.\.|://|^[./~$]|\(\)|^\w+\(")
 """What a literal contains that stands for something else: a template, a path, a URL, a sentence."""
 _WORDS = re.compile(r"_*[A-Za-z]+(?:[_.:/ -]+[A-Za-z]+)*[_.:/-]*\d{0,4}[_.:/-]*")
 """Words, a number after them at most."""
@@ -194,8 +195,8 @@ def _tokens(text: str) -> Iterator[Span]:
         at = text.find(needle)
         while at >= 0:
             if n_before:
-                found = pattern.search(text, max(0, at - n_before), at + REACH_CHARS)
-                found = found if found and found.start() <= at < found.end() else None
+                starts = range(max(0, at - n_before), at + 1)
+                found = next((match for start in starts if (match := pattern.match(text, start))), None)
             else:
                 found = pattern.match(text, at)
             if found:
