@@ -14,7 +14,7 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from tinycopilot import UserError
-from tinycopilot.masking import mask, n_secrets
+from tinycopilot.masking import has_private_key, mask, n_secrets
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
@@ -60,6 +60,7 @@ class Reason(Enum):
     """Why a file is left out: how one is called, and how several are."""
 
     SECRET = ("secret by its name", "secrets by their names")
+    PRIVATE_KEY = ("file with a private key", "files with a private key")
     MASKED = ("secret masked in a file that is read otherwise", "secrets masked in files that are read otherwise")
     VENDORED = ("vendored folder", "vendored folders")
     GENERATED = ("generated file", "generated files")
@@ -198,6 +199,11 @@ def read_pieces(path: Path, as_it_is: bool = False) -> Iterator[str]:
             ) from None
         if n_bytes_before == 0 and any(is_secret_source(name, text) for name in names):
             raise _secret(path)
+        if has_private_key(text):
+            raise NotTextError(
+                f"{path}: there is a private key in it, which is never read; take it out, or name other files",
+                Reason.PRIVATE_KEY,
+            )
         n_bytes_before += len(data)
         if text:
             yield text if as_it_is else mask(text)

@@ -131,6 +131,7 @@ _ASSIGNMENT = re.compile(
 )
 _BARE = re.compile(r"[^\s\"'`,;:=<>(){}\[\]&|\\]{8,200}+={0,2}+")
 """A literal without quotes."""
+_ELEMENT = re.compile(r"[^\s<>]{8,200}+(?=</)")
 _EXPRESSION = re.compile(r"[A-Za-z_$][\w.$]*+", re.ASCII)
 _ATTRIBUTE = re.compile(r"[A-Za-z_$]\w*+(?:(?:\.|::|->|\?\.)[A-Za-z_]\w*+)++[.:]?", re.ASCII)
 _AFTER_EXPRESSION: Final = ("(", "[", "{", "`")
@@ -155,7 +156,7 @@ _PEM_BODY = re.compile(
     r"(?:[A-Za-z0-9+/=]{4,}+(?=\\|[\s\"'`]*$|[\"'`]|[ \t]*[\r\n]|-)|[A-Z][\w-]{2,30}: )"
 )
 """What follows the first line of a key, and not of a constant that parses one: base64 to the end of the line."""
-_PEM_LINES = re.compile(r"(?:[ \t]*[\"'`]?[A-Za-z0-9+/=]{4,}+(?:\\[nr])*[\"'`+,\\]*[ \t]*(?:\r?\n|$))*+")
+_PEM_LINES = re.compile(r"[^\n]{0,80}+\n?(?:[ \t]*[\"'`]?[A-Za-z0-9+/=]{4,}+(?:\\[nr])*[\"'`+,\\]*[ \t]*(?:\r?\n|$))*+")
 """The lines of a key that has no end."""
 MAX_PEM_CHARS: Final = 100_000
 
@@ -168,6 +169,11 @@ def mask(text: str) -> str:
 def holds_secret(text: str) -> bool:
     """Whether `mask` would change it."""
     return mask(text) != text
+
+
+def has_private_key(text: str) -> bool:
+    """Whether a private key begins in it."""
+    return _PEM_BEGIN.search(text) is not None
 
 
 def n_secrets(masked: str) -> int:
@@ -251,6 +257,11 @@ def _literal(text: str, found: re.Match[str], strictness: int | None) -> Span | 
         end = end if end >= 0 else stop
         if between == "," and not found["close"]:
             return None  # two arguments that have nothing to do with each other
+    elif between == ">":  # an element of XML
+        element = _ELEMENT.match(text, start)
+        if element is None:
+            return None
+        end = element.end()
     else:
         bare = _BARE.match(text, start)
         if bare is None or between in (",", "(", "{") or found["call"]:
@@ -258,7 +269,7 @@ def _literal(text: str, found: re.Match[str], strictness: int | None) -> Span | 
         end = bare.end()
         if text[end : end + 1] in _AFTER_EXPRESSION or _ATTRIBUTE.fullmatch(bare[0]):
             return None
-        if _EXPRESSION.fullmatch(bare[0]) or between not in ("=", ":", ">"):
+        if _EXPRESSION.fullmatch(bare[0]) or between not in ("=", ":"):
             strictness = 1
     return (start, end) if looks_random(text[start:end], strict=strictness > 0) else None
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from lsprotocol import types
 
 from tinycopilot.files import Reason, why_not_written
+from tinycopilot.masking import has_private_key
 from tinycopilot.secret_files import is_secret_place, is_secret_source
 from tinycopilot_server.positions import to_offset, to_units
 
@@ -48,9 +49,9 @@ class Document:
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
 
     def is_secret(self, text: str) -> bool:
-        """Whether this, its text, must be neither held nor completed: by its name, or as a source file of values."""
+        """Whether this, its text, must be neither held nor completed: by its name, or by a private key."""
         names = {PurePath(self.name).name, PurePath(self.opened_as).name}
-        return self._is_secret_place or any(is_secret_source(name, text) for name in names)
+        return self._is_secret_place or has_private_key(text) or any(is_secret_source(name, text) for name in names)
 
     def why_not_held(self, text: str) -> str:
         """Why this, its text, is not held though it is no secret; empty if it is. Lines count as it was opened."""

@@ -212,6 +212,14 @@ def test_a_link_to_a_secret_is_a_secret(tmp_path: Path) -> None:
         read_source(tmp_path / "settings.py")
 
 
+def test_a_private_key_in_a_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "deploy.py"
+    path.write_text('KEY = """-----BEGIN RSA PRIVATE' + ' KEY-----\nMIIE\n"""\n')
+    with pytest.raises(NotTextError, match="private key") as caught:
+        read_source(path)
+    assert caught.value.reason is Reason.PRIVATE_KEY
+
+
 def test_a_secret_in_a_file_is_masked_and_counted_unless_the_file_is_edited(tmp_path: Path) -> None:
     path = tmp_path / "deploy.py"
     path.write_text('a = 1\npassword = "x8Kq2LmZp0Rt"\nb = 2\n')

@@ -47,7 +47,7 @@ HOUSE = {
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
-        *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.secret_files"),
+        *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
         *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
