@@ -10,7 +10,7 @@ linear in the size of the text, whatever the text is. Apart from PEM blocks, a s
 on the next one, so an edited document is masked again by looking at the lines that changed (completion/masker.py).
 
 The formats are those that the providers document, and that scanners such as gitleaks, detect-secrets and trufflehog
-look for. Names and thresholds were set by hand and measured (benchmarks/LOG.md).
+look for.
 """
 
 import re

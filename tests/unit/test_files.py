@@ -62,7 +62,7 @@ def test_lines_that_are_no_patterns_and_entries_that_are_no_files(tmp_path: Path
 
 
 def test_secrets_large_files_and_links_are_left_out(tmp_path: Path) -> None:
-    tree(tmp_path, credentials_py="KEY = 1", ok_py="1")
+    tree(tmp_path, dot_env="KEY = 1", ok_py="1")
     (tmp_path / "big.py").write_text("x" * (MAX_BYTES + 1))
     (tmp_path / "link.py").symlink_to(tmp_path / "ok.py")
     (tmp_path / "loop").symlink_to(tmp_path)
