@@ -1,9 +1,9 @@
 """Files and folders that hold keys or passwords, judged by their names: they are never read, held or completed.
 
 The list is reviewed by hand and grouped by kind. A name decides alone, with one exception: a source file such as
-`secrets.py` or `credentials.py` may just as well be code that handles secrets (Python's own library has a
-`secrets.py`), so it is left out only as long as it computes nothing, and consists of values. What a
-name does not give away is left to masking.py, which looks into the text. Names are compared in lower case.
+`passwords.py` or `api_keys.py` may just as well be code that handles secrets, so it is left out only while it defines
+no function and consists of values. What a name does not give away is left to masking.py, which looks into the text.
+Names are compared in lower case.
 """
 
 import contextlib
@@ -23,6 +23,8 @@ _DATA_FOLDERS = frozenset(("secret", "secrets", "credential", "credentials", "pa
 """Folders that are left out unless source files lie in them directly, as in a package."""
 
 _PATTERNS = (
+    # Whatever says so first. (Python's own secrets.py is left out with them.)
+    *("secret.*", "secrets.*", "credentials*"),
     # Environment files: assignments for a shell or a container.
     *(".env*", ".*env", "*.env", "*.env.local", "*.env.json", "*.env.y*ml", "local.settings.json"),
     # Private keys and key stores, by their endings.

@@ -178,7 +178,7 @@ async def test_of_two_documents_that_are_one_file_one_may_be_closed(begin: Open,
     assert await session.knows(OTHER)
 
 
-SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret.py", "id_rsa.py", ".env.local")
+SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret.py", "credentials.py", ".env.local")
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -187,7 +187,7 @@ async def test_secrets_are_silent_and_not_known(begin: Open, folder: Path, name:
     (folder / ".env").write_text(naming(OTHER))
     (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
     (folder.parent / "outside.py").write_text(naming(OTHER))
-    (folder / "id_rsa.py").symlink_to(folder.parent / "outside.py")
+    (folder / "credentials.py").symlink_to(folder.parent / "outside.py")
     (folder / ".env.local").symlink_to("development")
     (folder / "development").write_text(naming(OTHER))
     session = await begin()

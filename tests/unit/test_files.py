@@ -62,7 +62,7 @@ def test_lines_that_are_no_patterns_and_entries_that_are_no_files(tmp_path: Path
 
 
 def test_secrets_large_files_and_links_are_left_out(tmp_path: Path) -> None:
-    tree(tmp_path, dot_env="KEY = 1", ok_py="1")
+    tree(tmp_path, credentials_py="KEY = 1", ok_py="1")
     (tmp_path / "big.py").write_text("x" * (MAX_BYTES + 1))
     (tmp_path / "link.py").symlink_to(tmp_path / "ok.py")
     (tmp_path / "loop").symlink_to(tmp_path)
@@ -212,12 +212,15 @@ def test_a_link_to_a_secret_is_a_secret(tmp_path: Path) -> None:
         read_source(tmp_path / "settings.py")
 
 
-def test_a_private_key_in_a_file_is_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["", "RSA ", "OPENSSH ", "ENCRYPTED "])
+def test_a_private_key_in_a_file_is_not_read(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "deploy.py"
-    path.write_text('KEY = """-----BEGIN RSA PRIVATE' + ' KEY-----\nMIIE\n"""\n')
+    path.write_text(f'KEY = """-----BEGIN {kind}PRIVATE' + ' KEY-----\nMIIE\n"""\n')
     with pytest.raises(NotTextError, match="private key") as caught:
         read_source(path)
     assert caught.value.reason is Reason.PRIVATE_KEY
+    path.write_text(path.read_text().replace("PRIVATE", "PUBLIC"))
+    assert "MIIE" in read_source(path)
 
 
 def test_a_secret_in_a_file_is_masked_and_counted_unless_the_file_is_edited(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tinycopilot.masking import MASK, holds_secret, mask, n_secrets
+from tinycopilot.masking import MASK, has_private_key, holds_secret, mask, n_secrets
 
 ALNUM = string.ascii_letters + string.digits
 URL_SAFE = ALNUM + "-_"
@@ -187,3 +187,10 @@ def test_the_time_is_linear_in_the_size_of_any_text(piece: str) -> None:
 
     few, many = min(seconds(4_000) for _ in range(3)), min(seconds(64_000) for _ in range(3))
     assert many < 16 * 4 * few + 0.05  # were it quadratic, it would be 256 times
+
+
+def test_private_keys_in_a_text() -> None:
+    for kind in ("", "RSA ", "OPENSSH "):
+        assert has_private_key(f"x\n-----BEGIN {kind}PRIVATE" + " KEY-----\nMII")
+    assert has_private_key("-----BEGIN PGP PRIVATE" + " KEY BLOCK-----")
+    assert not has_private_key("-----BEGIN PUBLIC KEY-----\n-----BEGIN CERTIFICATE-----")
