@@ -2,7 +2,6 @@
 
 import codecs
 import errno
-import fnmatch
 import io
 import os
 import re
@@ -15,6 +14,8 @@ from typing import BinaryIO
 
 from tinycopilot import UserError
 from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
+from tinycopilot.masking import has_private_key, mask, n_secrets
+from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
 """Larger files in a folder are data or generated code, not what a person writes."""
@@ -41,23 +42,6 @@ VENDORED = re.compile(
 )
 """Folders of other people's code, in lower case; the names are those that GitHub's Linguist takes for vendored."""
 
-SECRET_FOLDERS = frozenset((".ssh", ".gnupg", ".aws", ".azure", ".kube", ".password-store"))
-
-_SECRETS = re.compile(
-    "|".join(
-        fnmatch.translate(pattern)
-        for pattern in (
-            *(".env", ".env.*", "*.env", ".envrc", "secret.*", "secrets.*", "credentials*", ".vault-token"),
-            *("*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore", "*.kdb", "*.kdbx", "*.gpg"),
-            *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.ovpn", "*.tfvars", "*.tfstate"),
-            *(".netrc", "_netrc", ".pypirc", ".npmrc", ".yarnrc.yml", ".pgpass", ".my.cnf", ".htpasswd", ".dockercfg"),
-            *("token", "token.txt", "*[-_]token", "*[-_]token.txt", "*.token", "*.secret"),
-            *(".git-credentials", "*token*.json", "service[-_]account*.json", "client_secret*.json"),
-        )
-    )
-)
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
-
 _GENERATED_NAMES = re.compile(
     r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|h|cc)|\.min\.\w+|[-.]bundle\.js|\.designer\.(cs|vb)|[._]generated\.\w+|\.g\.dart)"
 )
@@ -83,6 +67,7 @@ class Reason(Enum):
 
     SECRET = ("secret by its name", "secrets by their names")
     PRIVATE_KEY = ("file with a private key", "files with a private key")
+    MASKED = ("secret masked in a file that is read otherwise", "secrets masked in files that are read otherwise")
     VENDORED = ("vendored folder", "vendored folders")
     GENERATED = ("generated file", "generated files")
     LONG_LINES = ("minified file or table of data", "minified files or tables of data")
@@ -119,9 +104,9 @@ class LeftOut:
         self.examples: dict[str, Path] = {}
         """One file of each such suffix."""
 
-    def add(self, reason: Reason, name: str) -> None:
-        """Count one more; a name that would not print on one line is made to."""
-        self._counts[reason] += 1
+    def add(self, reason: Reason, name: str, n: int = 1) -> None:
+        """Count one more, or `n` in one file; a name that would not print on one line is made to."""
+        self._counts[reason] += n
         names = self._names.setdefault(reason, [])
         if len(names) < self.N_NAMES:
             names.append("".join(character if character.isprintable() else "?" for character in name))
@@ -153,22 +138,6 @@ class LeftOut:
     def _some(self, reason: Reason) -> str:
         n_more = self._counts[reason] - len(self._names[reason])
         return ", ".join(self._names[reason]) + (f" and {n_more:,} more" if n_more else "")
-
-
-def is_secret(name: str) -> bool:
-    """Whether a file of this name (no folder before it) holds keys or passwords, as far as a name can say."""
-    return _SECRETS.match(name.lower()) is not None
-
-
-def is_secret_place(path: Path) -> bool:
-    """Whether its name, or that of a folder it lies in, says so; a link is asked for what it leads to, too."""
-    real = Path(os.path.realpath(path))
-    return is_secret(path.name) or is_secret(real.name) or not SECRET_FOLDERS.isdisjoint((*path.parts, *real.parts))
-
-
-def has_private_key(text: str) -> bool:
-    """Whether there is a private key in it."""
-    return _PRIVATE_KEY.search(text) is not None
 
 
 class Patterns:
@@ -216,26 +185,25 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_source(
-    path: Path, keep_line_ends: bool = False, *, max_bytes: int = MAX_WHOLE_BYTES, follow_link: bool = True
+    path: Path, as_it_is: bool = False, *, max_bytes: int = MAX_WHOLE_BYTES, follow_link: bool = True
 ) -> str:
-    """The text of a UTF-8 file, its line ends as `\\n` unless they are to be kept.
+    """The text of a UTF-8 file, its line ends as `\\n` and secrets in it masked (masking.py).
 
-    Raises NotTextError, one line that says what is wrong.
+    `as_it_is` leaves both alone, for an editor that saves the text again. Raises NotTextError, one line that says what
+    is wrong.
     """
-    return "".join(read_pieces(path, keep_line_ends, max_bytes=max_bytes, follow_link=follow_link))
+    return "".join(read_pieces(path, as_it_is, max_bytes=max_bytes, follow_link=follow_link))
 
 
 def read_pieces(
-    path: Path, keep_line_ends: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
+    path: Path, as_it_is: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
 ) -> Iterator[str]:
     """The same, a piece of about PIECE_BYTES at a time, each a number of whole lines (if they are not as long)."""
     # A link is another name for a file: its own name must not be a secret's either.
-    if is_secret(path.name) or is_secret(Path(os.path.realpath(path)).name):
-        raise NotTextError(
-            f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not",
-            Reason.SECRET,
-        )
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=not keep_line_ends)
+    names = {path.name, Path(os.path.realpath(path)).name}
+    if any(map(is_secret, names)):
+        raise _secret(path)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=not as_it_is)
     n_bytes_before = 0
     for data in _chunks(path, max_bytes, follow_link):
         if b"\0" in data:
@@ -250,6 +218,8 @@ def read_pieces(
                 f"{path}: not UTF-8 text (byte {first}); convert it, for instance with `iconv -f latin1 -t utf-8`",
                 Reason.NOT_UTF8,
             ) from None
+        if n_bytes_before == 0 and any(is_secret_source(name, text) for name in names):
+            raise _secret(path)
         if has_private_key(text):
             raise NotTextError(
                 f"{path}: there is a private key in it, which is never read; take it out, or name other files",
@@ -257,7 +227,13 @@ def read_pieces(
             )
         n_bytes_before += len(data)
         if text:
-            yield text
+            yield text if as_it_is else mask(text)
+
+
+def _secret(path: Path) -> NotTextError:
+    return NotTextError(
+        f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not", Reason.SECRET
+    )
 
 
 def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[bytes]:
@@ -348,6 +324,8 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
         if reason:
             left_out.add(reason, name)
         else:
+            if n_masked := n_secrets(text):
+                left_out.add(Reason.MASKED, name, n_masked)
             yield name, text
 
 
@@ -400,6 +378,9 @@ def walk(
             continue
         except OSError:
             left_out.add(Reason.UNREADABLE, (relative_here or ".") + "/")
+            continue
+        if here != top and is_secret_folder(os.path.basename(here), {name for name, _ in entries}):  # noqa: PTH119
+            left_out.add(Reason.SECRET, relative_here + "/")
             continue
         folders = []
         for name, is_folder in entries:
@@ -455,7 +436,7 @@ def _below(path: str, top: str) -> str:
 
 
 def _may_be_entered(name: str, relative: str, left_out: LeftOut) -> bool:
-    if name in SECRET_FOLDERS:
+    if is_secret_folder(name):
         left_out.add(Reason.SECRET, relative + "/")
     elif VENDORED.fullmatch(name.lower()):
         left_out.add(Reason.VENDORED, relative)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pygls.uris import to_fs_path
 
-from tinycopilot.files import LeftOut, Patterns, is_secret_place, read_written, walk
+from tinycopilot.files import LeftOut, Patterns, read_written, walk
+from tinycopilot.secret_files import is_secret_place
 
 PYTHON = (".py", ".pyi")
 MAX_FOLDERS = 100_000
