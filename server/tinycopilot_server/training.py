@@ -27,7 +27,7 @@ TRAINING = "tinycopilot/training"
 
 PROGRAM = "tinycopilot"
 """The module that is run."""
-CLOSE_S = 2.0
+CLOSE_S = 0.5
 TOO_LATE = "it had ended before it could be cancelled: the new model is in use"
 SUFFIX = re.compile(r"\.[\w+#-]+")
 

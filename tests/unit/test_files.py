@@ -13,15 +13,14 @@ from tinycopilot.files import (
     NotTextError,
     Patterns,
     Reason,
-    has_private_key,
-    is_secret,
-    is_secret_place,
     normalise_suffixes,
     read_pieces,
     read_source,
+    read_written,
     source_files,
     why_not_written,
 )
+from tinycopilot.masking import MASK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -215,34 +214,6 @@ def test_secrets_are_not_read_even_by_name(tmp_path: Path, name: str) -> None:
         read_source(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("name", "secret"),
-    [
-        *((name, True) for name in (".env", "prod.env", "ID_RSA", "id_ecdsa.pub", "vault.kdbx", ".git-credentials")),
-        *((name, True) for name in ("service-account.prod.json", "my_token.json", "key.p8", ".npmrc", "Secrets.toml")),
-        *(
-            (name, True)
-            for name in ("token", ".github_token", "npm-token.txt", "ci.token", "app.secret", ".pypirc", "_netrc")
-        ),
-        *(
-            (name, False)
-            for name in (
-                "tokens.py",
-                "tokenizer.txt",
-                "environment.py",
-                "id_generator.py",
-                "token.py",
-                "keys.py",
-                "key.py",
-                "pem.py",
-            )
-        ),
-    ],
-)
-def test_names_of_secrets(name: str, secret: bool) -> None:
-    assert is_secret(name) is secret
-
-
 def test_a_link_to_a_secret_is_a_secret(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PASSWORD = 'x'\n")
     (tmp_path / "settings.py").symlink_to(tmp_path / ".env")
@@ -259,6 +230,16 @@ def test_a_private_key_in_a_file_is_not_read(tmp_path: Path, kind: str) -> None:
     assert caught.value.reason is Reason.PRIVATE_KEY
     path.write_text(path.read_text().replace("PRIVATE", "PUBLIC"))
     assert "MIIE" in read_source(path)
+
+
+def test_a_secret_in_a_file_is_masked_and_counted_unless_the_file_is_edited(tmp_path: Path) -> None:
+    path = tmp_path / "deploy.py"
+    path.write_text('a = 1\npassword = "x8Kq2LmZp0Rt"\nb = 2\n')
+    assert read_source(path) == f'a = 1\npassword = "{MASK * 12}"\nb = 2\n'
+    assert read_source(path, as_it_is=True) == path.read_text()
+    left_out = LeftOut()
+    assert [name for name, _ in read_written([path], tmp_path, left_out)] == ["deploy.py"]
+    assert left_out.lines() == ("left out: 1 secret masked in a file that is read otherwise (deploy.py)",)
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 100])
@@ -316,22 +297,6 @@ def test_a_line_of_utf16_is_in_one_piece_wherever_the_file_is_read_in_two(tmp_pa
 def test_a_folder_cannot_be_read_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(NotTextError, match="cannot be read"):
         read_source(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("path", "secret"),
-    [(".env", True), (".ssh/config.py", True), ("a/.aws/b/c.py", True), ("link.py", True), ("a/env.py", False)],
-)
-def test_secret_places(tmp_path: Path, path: str, secret: bool) -> None:
-    (tmp_path / "link.py").symlink_to(tmp_path / ".env")
-    assert is_secret_place(tmp_path / path) is secret
-
-
-def test_private_keys_in_a_text() -> None:
-    for kind in ("", "RSA ", "OPENSSH "):
-        assert has_private_key(f"x\n-----BEGIN {kind}PRIVATE" + " KEY-----\nMII")
-    assert has_private_key("-----BEGIN PGP PRIVATE" + " KEY BLOCK-----")
-    assert not has_private_key("-----BEGIN PUBLIC KEY-----\n-----BEGIN CERTIFICATE-----")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from tinycopilot import UserError, places
-from tinycopilot.files import LeftOut, Patterns, is_secret_place, normalise_suffixes
+from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
 from tinycopilot.insight.comparison import Bits, Comparison, bits_of
 from tinycopilot.insight.excerpts import shares, texts_in
 from tinycopilot.insight.holdout import copies, held_out
@@ -24,6 +24,7 @@ from tinycopilot.insight.replay import Excerpt
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths, Origin
+from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.begin import ADAPTED_CHARS, Request
 from tinycopilot.training.checkpoint import held, run_folder
 from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed

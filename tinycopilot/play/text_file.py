@@ -11,7 +11,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.files import MAX_BYTES, is_secret_place, read_source
+from tinycopilot.files import MAX_BYTES, read_source
+from tinycopilot.secret_files import is_secret_place, is_secret_source
 
 ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 """What a file is written in that begins with one of these byte order marks; one without is UTF-8."""
@@ -23,7 +24,7 @@ class TextFile:
 
     def __init__(self, path: Path) -> None:
         """The file may be a new one. Raises UserError, one line, where it is none that can be edited."""
-        if is_secret_place(path):
+        if is_secret_place(path) or (not path.exists() and is_secret_source(path.name, "")):
             raise UserError(f"{path}: by its name or folder a file of keys or passwords, which is never read")
         self.path = path
         self._target = Path(os.path.realpath(path))  # a link stays a link
@@ -73,7 +74,7 @@ def _read(path: Path) -> str:
         raise UserError(f"{path}: no file that can be edited; name a text file")
     if status.st_size > MAX_BYTES:
         raise UserError(f"{path}: over {MAX_BYTES // 1_000_000} MB, too large to be edited here; name a smaller file")
-    return read_source(path, keep_line_ends=True)
+    return read_source(path, as_it_is=True)
 
 
 def _nothing_yet(path: Path) -> str:
