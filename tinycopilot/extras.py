@@ -33,4 +33,6 @@ def require_torch(purpose: str) -> None:
     except (ImportError, OSError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         reinstall = f'{sys.executable} -m pip install --force-reinstall "{TORCH}"'
-        raise UserError(f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: {reinstall}") from None
+        raise UserError(
+            f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: {reinstall}"
+        ) from None

@@ -159,9 +159,7 @@ def test_a_full_disk_or_a_vanished_folder_does_no_harm(
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owners here")
-def test_a_users_cache_folder_of_somebody_else_is_not_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_users_cache_folder_of_somebody_else_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     locator = module._UserCacheLocator(again, __file__)
     monkeypatch.setattr(locator, "_cache_path", str(tmp_path))
     locator.ensure_cache_path()
