@@ -25,7 +25,7 @@ def has_torch() -> bool:
 
 
 def require_torch(purpose: str) -> None:
-    """Import PyTorch, or raise UserError with one line: `purpose` needs it. (It is imported so that a broken one is seen.)"""
+    """Import PyTorch; raise UserError, one line, where it is missing or does not load. `purpose` is what needs it."""
     if not has_torch():
         raise MissingTorchError(purpose)
     try:

@@ -109,13 +109,13 @@ def again(function: Any) -> tuple[float, int]:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda data: b"",
+        lambda _: b"",
         lambda data: data[:10],
         lambda data: data[: len(data) // 2],
         lambda data: data[:-100] + bytes(100),
         lambda data: b"\0" * len(data),
-        lambda data: b"\0" * 32 + pickle.dumps(Bomb()),
-        lambda data: hashlib.sha256(b"\x80").digest() + b"\x80",
+        lambda _: b"\0" * 32 + pickle.dumps(Bomb()),
+        lambda _: hashlib.sha256(b"\x80").digest() + b"\x80",
     ],
 )
 def test_a_damaged_file_is_compiled_anew(
