@@ -255,6 +255,9 @@ _port = _number(int, "a port, 1 to 65535", lambda number: 1 <= number <= 65535)
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from tinycopilot.extras import require_torch
+
+    require_torch("training")
     from tinycopilot.training.begin import Request
     from tinycopilot.training.interrupts import end_with_stdin
     from tinycopilot.training.run import run_training
@@ -267,6 +270,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
+    from tinycopilot.extras import require_torch
+
+    require_torch("training")
     from tinycopilot.insight.adapt import run_adaptation
     from tinycopilot.training.interrupts import end_with_stdin
 

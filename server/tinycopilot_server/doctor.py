@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError, __version__
+from tinycopilot.extras import TORCH, TORCH_SIZE
 from tinycopilot_server.editors import Machine, look_at_editors
 from tinycopilot_server.findings import Finding, Level, Sections, as_json, is_well, print_lines, problem_of
 
@@ -279,16 +280,22 @@ def look_at_folders() -> Iterator[Finding]:
 
 
 def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
-    """What there is to compute on, as the engine has `told`."""
-    if "build" not in told:
-        yield Finding("torch", "did not say what it can use", Level.NOTE, "see the problem above")
-        return
-    yield Finding("torch", f"{told['torch']}, built for {told['build']}", facts={"build": told["build"]})
+    """The processor, and what training has: PyTorch and its devices, as the engine has `told`."""
     n_cores = usable_cores()
-    quick = "quicker" if told["fast_bfloat16"] else "no quicker"
     cores = f"{n_cores} core{'s' * (n_cores > 1)} ({platform.machine()})"
-    text = f"{cores}; bfloat16, for training: {quick} than float32 in a trial"
+    if "torch" not in told:
+        yield Finding("cpu", cores, facts={"cores": n_cores})
+        yield Finding("torch", "did not report its devices", Level.NOTE, "see the problem above")
+        return
+    if told["torch"] is None:
+        yield Finding("cpu", cores, facts={"cores": n_cores})
+        todo = f'to train: {sys.executable} -m pip install "{TORCH}" ({TORCH_SIZE})'
+        yield Finding("torch", "not installed: completion works without it, training needs it", Level.NOTE, todo)
+        return
+    speed = "faster" if told["fast_bfloat16"] else "not faster"
+    text = f"{cores}; bfloat16, for training: {speed} than float32 in a trial"
     yield Finding("cpu", text, facts={"cores": n_cores, "fast_bfloat16": told["fast_bfloat16"]})
+    yield Finding("torch", f"{told['torch']}, built for {told['build']}", facts={"build": told["build"]})
     gpus = told["gpus"]
     text = f"{', '.join(gpus)} for training; the server uses the CPU" if gpus else "none, and none is needed"
     yield Finding("gpu", text, facts={"gpus": gpus})

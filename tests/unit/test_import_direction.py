@@ -22,6 +22,7 @@ HOUSE = {
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.private": set(),
     "tinycopilot.process": set(),
+    "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch"},
     "tinycopilot.training": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
@@ -34,7 +35,7 @@ HOUSE = {
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
-        *("tinycopilot.process", "tinycopilot.secret_files"),
+        *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "torch"),  # bench asks the network itself
         "rich",  # adapt trains, on a console
     },
@@ -44,13 +45,14 @@ HOUSE = {
     },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
-        *("tinycopilot.insight", "tinycopilot.play"),
+        *("tinycopilot.insight", "tinycopilot.play", "tinycopilot.extras"),
         *("tinycopilot_server", "torch"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
+        "tinycopilot.extras",
         *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinycopilot import UserError, places
+from tinycopilot.extras import has_torch
 from tinycopilot.places import ModelPaths
 
 LIMIT_S = 120
@@ -33,8 +34,13 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _describe(paths: ModelPaths) -> dict[str, Any]:
-    """PyTorch's version and build, its devices, and of the model its parameters, digest and bits
-    per character on the reference text, beside those of the model that ships, or its `problem`."""
+    """The model's parameters, digest and bits, or its `problem`; and `torch` (None: not installed), its build and devices."""
+    return {**_describe_torch(), "model": _describe_model(paths)}
+
+
+def _describe_torch() -> dict[str, Any]:
+    if not has_torch():
+        return {"torch": None}
     import torch  # noqa: PLC0415 (the process that asks does without)
 
     from tinycopilot.training.device import has_fast_bfloat16  # noqa: PLC0415
@@ -47,7 +53,6 @@ def _describe(paths: ModelPaths) -> dict[str, Any]:
         "build": build,
         "fast_bfloat16": has_fast_bfloat16(torch.device("cpu")),
         "gpus": [kind for kind, is_there in there.items() if is_there],
-        "model": _describe_model(paths),
     }
 
 

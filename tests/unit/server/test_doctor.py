@@ -401,11 +401,19 @@ def test_a_model_that_cannot_be_read_is_one_problem() -> None:
 
 
 def test_devices() -> None:
-    assert levels(look_at_device({})) == [Level.NOTE]
-    torch, cpu, gpu = look_at_device(ENGINE)
+    assert levels(look_at_device({})) == [Level.OK, Level.NOTE]
+    cpu, torch, gpu = look_at_device(ENGINE)
     assert "CPU" in torch.text
     assert "core" in cpu.text
     assert "cuda for training; the server uses the CPU" in gpu.text
+
+
+def test_without_torch_the_doctor_says_how_to_train() -> None:
+    cpu, torch = look_at_device({"torch": None})
+    assert levels([cpu, torch]) == [Level.OK, Level.NOTE]
+    assert "completion works without it" in torch.text
+    assert "pip install" in torch.todo
+    assert "200 MB" in torch.todo
 
 
 def failing(error: Exception) -> Iterator[Finding]:
