@@ -33,7 +33,7 @@ HOUSE = {
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.private", "tinycopilot.model"),
         "tinycopilot.masking",
-        *("torch", "numpy", "numba"),
+        *("torch", "numpy", "numba", "llvmlite"),
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
