@@ -53,7 +53,7 @@ def run_doctor(
     """Look, and print; returns the exit code: 0, or 1 where there is a problem."""
     told: dict[str, Any] = {}
     server = _server_program()
-    machine = Machine(sys.platform, os.environ, Path.home())
+    machine = Machine(sys.platform, os.environ, _home())
     looks: dict[str, Callable[[], Iterable[Finding]]] = {
         "installed": look_at_packages,
         "model": lambda: look_at_model(model_path, tokenizer_path, ask_engine, told),
@@ -68,6 +68,12 @@ def run_doctor(
     else:
         print_lines(sections, _verdict(sections))
     return 0 if is_well(sections) else 1
+
+
+def _home() -> Path:
+    from tinycopilot import places  # noqa: PLC0415
+
+    return places.home()
 
 
 def _verdict(sections: Sections) -> list[tuple[str, str]]:
@@ -231,6 +237,10 @@ def look_at_folders() -> Iterator[Finding]:
     from tinycopilot import places  # noqa: PLC0415
 
     for name, (folder, kept) in places.user_folders().items():
+        if places.NO_HOME in folder.parents:
+            text = f"{places.NO_HOME_KNOWN}: {kept} is not kept"
+            yield Finding(name, text, Level.PROBLEM, places.HOW_TO_HAVE_A_HOME)
+            continue
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         facts = {"path": str(folder)}
         try:
@@ -285,13 +295,12 @@ async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int,
 
     async with running_server(options) as server:
         n_shown = 0
-        with tempfile.TemporaryDirectory() as folder:
-            editor = Editor(server.client, (Path(folder) / "doctor.py").as_uri(), OPENED)
-            editor.open()
-            async with asyncio.timeout(ANSWERS_LIMIT_S):
-                for character in TYPED[:N_ANSWERS]:
-                    n_shown += await editor.suggestion() != ""
-                    editor.type(character)
+        editor = Editor.on_no_disk(server.client, "doctor.py", OPENED)
+        editor.open()
+        async with asyncio.timeout(ANSWERS_LIMIT_S):
+            for character in TYPED[:N_ANSWERS]:
+                n_shown += await editor.suggestion() != ""
+                editor.type(character)
         return server.start_s, editor.answer_ms, n_shown, resident_mb(server.pid)
 
 

@@ -1,22 +1,29 @@
 """Loops over numbers, compiled to machine code when they are first called (by Numba); other threads run meanwhile.
 
-What was compiled is kept on disk, beside the source or in the user's cache folder. A constant of another file is no
-part of what it is kept under: give a compiled function such a value as an argument.
+What was compiled is kept on disk: in NUMBA_CACHE_DIR, else beside the source, else in the user's cache folder
+(`places.compiled_code`). A constant of another file is no part of what it is kept under: give a compiled function such
+a value as an argument.
 """
 
-import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba.core import config
 from numba.extending import intrinsic, register_jitable
+
+from tinycopilot import places
+
+_given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # Numba's own setting
+CACHE = places.compiled_code(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
+"""Where it is kept; None: nowhere. (Numba itself would take ~/.cache as it stands for a user without a home.)"""
+config.CACHE_DIR = str(CACHE or "") if Path(__file__).with_name("__pycache__") != CACHE else ""  # type: ignore[attr-defined]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, which takes and returns arrays and numbers, compiled."""
-    with contextlib.suppress(RuntimeError):  # there may be no place on disk that can be written
-        return njit(cache=True, nogil=True)(function)
-    return njit(nogil=True)(function)
+    return njit(cache=CACHE is not None, nogil=True)(function)
 
 
 @intrinsic

@@ -41,6 +41,7 @@ def run_training(request: Request) -> ModelPaths:
     """Train, or go on training; save, compare, and say so; returns where the model is. Raises UserError."""
     device = choose_device(request.device)
     paths = places.to_save(request.model_path, request.tokenizer_path)
+    places.check_home(paths.model, "name the model's file with --model_path")
     in_use = places.to_load()  # what an editor or `generate` would take, were it not for this run
     folder = run_folder(paths)
     with contextlib.ExitStack() as stack:
