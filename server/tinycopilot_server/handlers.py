@@ -46,6 +46,7 @@ def register(server: TinyCopilotServer) -> None:
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
     """Answered at once: the model is loaded afterwards."""
     server.knows_folders = params.workspace_folders is not None
+    server.stop_with_client(params.process_id)
     configuration.begin(server, params.initialization_options)
 
 
