@@ -72,12 +72,12 @@ def check_home(path: Path, otherwise: str = "") -> None:
 
 
 def _user_folder(find: Callable[..., str]) -> Path:
-    """The folder that a function of platformdirs names; NO_HOME where that is no full path, such as ~/.cache."""
+    """The folder that a function of platformdirs names; one in NO_HOME where that is no full path, such as ~/.cache."""
     try:
         path = Path(find("tinycopilot", appauthor=False)).expanduser()
     except RuntimeError:
-        return NO_HOME
-    return path if path.is_absolute() else NO_HOME
+        path = Path()
+    return path if path.is_absolute() else NO_HOME / "tinycopilot"
 
 
 def _user_data() -> Path:
