@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion.lexical import LOOK_BACK_CHARS, Where, lexical_context
+from tinycopilot.completion.lexical import LOOK_BACK_CHARS, Context, lexical_context
 
 INNER = st.text("ab #'\"\\\n\N{SNOWMAN}", max_size=6)
 
@@ -24,9 +24,9 @@ def strings(draw: st.DrawFn) -> str:
 LINES = st.lists(st.one_of(strings(), st.sampled_from(["x = ", "(", ")", "\\\n", "\n", " + y", '# it\'s "so"\n'])))
 
 
-def plain_wheres(text: str) -> list[Where] | None:
+def plain_wheres(text: str) -> list[Context] | None:
     """The definition, for each place of a program; None if it is none."""
-    wheres: list[Where] = ["code"] * (len(text) + 1)
+    wheres: list[Context] = ["code"] * (len(text) + 1)
     starts = [0]
     for line in io.StringIO(text, newline=""):
         starts.append(starts[-1] + len(line))
@@ -68,7 +68,8 @@ def test_the_programs_above_are_programs() -> None:
     ("before", "where"),
     [
         ("", "code"),
-        ("x = f'{a", "string"),
+        ("x = f'{a", "code"),
+        ("x = f'{a}b", "string"),
         ("x = f'{a}'", "code"),
         ('def f():\n    """It', "string"),
         ("x = 'unfinished\ny = ", "code"),
@@ -81,7 +82,7 @@ def test_the_programs_above_are_programs() -> None:
         ('"""a""" + "', "string"),
     ],
 )
-def test_python_by_example(before: str, where: Where) -> None:
+def test_python_by_example(before: str, where: Context) -> None:
     assert lexical_context(before) == where
 
 
@@ -94,14 +95,14 @@ def test_python_by_example(before: str, where: Where) -> None:
         ("typescript", "a = `b", "string"),
         ("lua", "-- it's", "comment"),
         ("lua", "-- it\na = ", "code"),
-        ("shellscript", "a='b\\'", "string"),
+        ("shellscript", "a='b\\'", "code"),
         ("rust", "fn f<'a>(", "code"),
         ("rust", 'let s = "', "string"),
         ("plaintext", "# a", "code"),
         ("plaintext", 'a "b', "string"),
     ],
 )
-def test_other_languages_by_their_line(language: str, before: str, where: Where) -> None:
+def test_other_languages_by_their_line(language: str, before: str, where: Context) -> None:
     assert lexical_context(before, language) == where
 
 

@@ -10,6 +10,7 @@ import torch
 from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
 from tinycopilot.completion.workspace import Thought, Workspace
 from tinycopilot.model.gpt import TinyGPT, load_pair
@@ -188,10 +189,11 @@ class Completer:
 
     def _taken(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
         """What is shown of that."""
-        suggestion = truncate(decoded, self.settings, place.before)
+        language = language_of(place.document)
+        suggestion = truncate(decoded, self.settings, place.before, place.after, language)
         if suggestion is None:
             return None
-        text = postprocess(suggestion.text, place.before, place.after)
+        text = postprocess(suggestion.text, place.before, place.after, language)
         return Suggestion(text, suggestion.confidence) if is_worth_showing(text) else None
 
     def alternatives(self, n: int, cancelled: Callable[[], bool] = never) -> list[Suggestion]:
