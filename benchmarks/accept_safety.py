@@ -29,9 +29,16 @@ from typing import NamedTuple
 
 from heldout_bits import LISTING, PACKAGES, fetch
 
+from tinycopilot import places
+from tinycopilot.completion.completer import Completer, Place
+from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
+
 MAX_PAIRS = 3
 """Closers of so many frames are combined: at most eight combinations."""
 MAX_JUMP_CHARS = 12
+SHARE_WITHOUT_PAIRS = 0.2
+"""So many of the cursors are drawn before which the line has opened nothing."""
 N_WORD_CHECKS = 4
 """Words are counted for one suggestion of so many."""
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
@@ -174,7 +181,8 @@ def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
             row = begun.count("\n")
             here = [frame for frame in frames if frame.line == row][-MAX_PAIRS:]
             above = frames[: len(frames) - len(here)]
-            if not (above and above[-1].closer in "'\"") and (begun.strip() or depth == 0):
+            is_drawn = here or dice.random() < SHARE_WITHOUT_PAIRS
+            if is_drawn and not (above and above[-1].closer[0] in "'\"") and (begun.strip() or depth == 0):
                 below = "".join("\n" + frame.closer for frame in reversed(above)) + "\n"
                 yield Cursor(text[:at], headers + begun, tuple(frame.closer for frame in reversed(here)), below)
             at += dice.randint(1, MAX_JUMP_CHARS)
@@ -210,7 +218,8 @@ def parts_by_word(text: str) -> list[str]:
 def judge(cursor: Cursor, text: str, pairs: str, *, is_full: bool, by_word: bool) -> Counter[str]:
     """The faults of accepting `text` whole, by line and by word, as "how: which"."""
     found = Counter(f"whole: {kind}" for kind in introduced(cursor, text, pairs, counts_open=is_full and bool(pairs)))
-    lines = {f"line: {kind}" for part in parts_by_line(text) for kind in introduced(cursor, part, pairs, counts_open=False)}
+    by_line = (introduced(cursor, part, pairs, counts_open=False) for part in parts_by_line(text))
+    lines = {f"line: {kind}" for kinds in by_line for kind in kinds}
     words = set[str]()
     n_open = len(open_frames(cursor.statement))
     for part in parts_by_word(text) if by_word else ():
@@ -222,18 +231,25 @@ def judge(cursor: Cursor, text: str, pairs: str, *, is_full: bool, by_word: bool
     return found
 
 
-def main() -> None:
-    """Draw, judge, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packages", type=Path, default=PACKAGES)
-    parser.add_argument("--suggestions", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the JSON line here as well, every 1,000 suggestions")
-    arguments = parser.parse_args()
-    entries = json.loads(LISTING.read_text("utf-8"))
-    fetch(entries, arguments.packages)
-    paths = [path for name in sorted({e["package"] for e in entries}) for path in (arguments.packages / name).rglob("*.py")]
-    Run(arguments.suggestions, arguments.seed, arguments.json).over(sorted(paths))
+def suggestions(completer: Completer, name: str, cursor: Cursor) -> Iterator[tuple[str, bool, str]]:
+    """The pairs after the cursor, whether that is all of them, and the suggestion, where there is one."""
+    here = Place(name, cursor.before, "")
+    completer._look(here)
+    stream = completer._decoded(here, lambda: False)
+    decoded = list[tuple[str, float]]()
+
+    def again() -> Iterator[tuple[str, float]]:
+        yield from decoded
+        for one in stream:
+            decoded.append(one)
+            yield one
+
+    for pairs, is_full in combinations(cursor.closers):
+        after = pairs + cursor.below
+        if has_room(after) and (found := truncate(again(), completer.settings, cursor.before, after)):
+            text = postprocess(found.text, cursor.before, after)
+            if is_worth_showing(text):
+                yield pairs, is_full, text
 
 
 class Run:
@@ -249,10 +265,6 @@ class Run:
 
     def over(self, paths: list[Path]) -> None:
         """Each file once, in random order, until there are enough suggestions."""
-        from tinycopilot import places  # noqa: PLC0415 (the judge alone needs none of it)
-        from tinycopilot.completion.completer import Completer  # noqa: PLC0415
-        from tinycopilot.completion.truncation import CompleterSettings  # noqa: PLC0415
-
         settings = CompleterSettings(eagerness=1)
         completer = Completer.load(places.to_load(None, None), settings)
         self.dice.shuffle(paths)
@@ -267,7 +279,7 @@ class Run:
                 break
         self._tell()
 
-    def _draw(self, completer: "Completer", name: str, drawn: Iterator[Cursor]) -> None:  # type: ignore[name-defined]  # noqa: F821
+    def _draw(self, completer: Completer, name: str, drawn: Iterator[Cursor]) -> None:
         for cursor in drawn:
             if self.n["suggestions"] >= self.n_wanted:
                 return
@@ -284,7 +296,7 @@ class Run:
                 for kind in found:
                     line = cursor.before.rpartition("\n")[2]
                     self.examples.setdefault(kind, []).append(f"{line!r} [{text!r}] {pairs + cursor.below!r}")
-                if self.report and self.n["suggestions"] % 1_000 == 0:
+                if self.report and self.n["suggestions"] % 500 == 0:
                     self.report.write_text(json.dumps(self._figures(), indent=1), "utf-8")
         completer.workspace.memory.drop(name)
 
@@ -311,30 +323,19 @@ class Run:
         sys.stdout.flush()
 
 
-def suggestions(completer: "Completer", name: str, cursor: Cursor) -> Iterator[tuple[str, bool, str]]:  # type: ignore[name-defined]  # noqa: F821
-    """The pairs after the cursor, whether that is all of them, and the suggestion, where there is one."""
-    from tinycopilot.completion.completer import Place  # noqa: PLC0415
-    from tinycopilot.completion.postprocess import has_room, postprocess  # noqa: PLC0415
-    from tinycopilot.completion.truncation import is_worth_showing, truncate  # noqa: PLC0415
-
-    here = Place(name, cursor.before, "")
-    completer._look(here)  # noqa: SLF001
-    stream = completer._decoded(here, lambda: False)  # noqa: SLF001
-    decoded, seen = [], itertools.count()
-    del seen
-
-    def again() -> Iterator[tuple[str, float]]:
-        yield from decoded
-        for one in stream:
-            decoded.append(one)
-            yield one
-
-    for pairs, is_full in combinations(cursor.closers):
-        after = pairs + cursor.below
-        if has_room(after) and (found := truncate(again(), completer.settings, cursor.before, after)):
-            text = postprocess(found.text, cursor.before, after)
-            if is_worth_showing(text):
-                yield pairs, is_full, text
+def main() -> None:
+    """Draw, judge, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", type=Path, default=PACKAGES)
+    parser.add_argument("--suggestions", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the JSON line here as well, every 500 suggestions")
+    arguments = parser.parse_args()
+    entries = json.loads(LISTING.read_text("utf-8"))
+    fetch(entries, arguments.packages)
+    packages = sorted({entry["package"] for entry in entries})
+    paths = [path for name in packages for path in (arguments.packages / name).rglob("*.py")]
+    Run(arguments.suggestions, arguments.seed, arguments.json).over(sorted(paths))
 
 
 if __name__ == "__main__":
