@@ -63,6 +63,7 @@ class Frame(NamedTuple):
 
     closer: str
     line: int
+    is_bracket: bool = False
 
 
 def faults(code: str) -> Counter[str]:
@@ -106,8 +107,8 @@ def _kind(message: str) -> str:
 def _parses(string: str) -> bool:
     try:
         ast.parse(string, mode="eval")
-    except (SyntaxError, ValueError):
-        return False
+    except (SyntaxError, ValueError) as error:
+        return "invalid syntax" in str(error)  # no program, but its fields are whole
     return True
 
 
@@ -144,7 +145,7 @@ def open_frames(code: str, first_line: int = 0) -> list[Frame]:
             end = code.find("\n", i)
             i = (len(code) if end < 0 else end) - 1
         elif not in_string and character in CLOSERS:
-            frames.append(Frame(CLOSERS[character], line))
+            frames.append(Frame(CLOSERS[character], line, is_bracket=True))
             fields.append(False)
         elif not in_string and character in ")]}" and frames:
             frames.pop()
@@ -194,12 +195,30 @@ def combinations(closers: Sequence[str]) -> Iterator[tuple[str, bool]]:
         yield "".join(itertools.compress(closers, is_there)), all(is_there)
 
 
-def introduced(cursor: Cursor, text: str, pairs: str, *, own: str = "", counts_open: bool) -> list[str]:
-    """Which faults there are after accepting `text`, that were not before it; `own` closes what it has opened."""
+def introduced(cursor: Cursor, text: str, pairs: str, *, is_part: bool, counts_open: bool) -> list[str]:
+    """Which faults there are after accepting `text`, that were not before it.
+
+    What is unfinished before the cursor, and closed by nothing after it, is closed first: a string that the user is
+    writing is no fault. So is what a part of a suggestion has opened (`is_part`), for its rest is visible.
+    """
+    was, now = open_frames(cursor.statement), open_frames(cursor.statement + text)
+    n_after = n_closers(pairs) + len(cursor.below.split())
+    n_same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(was, now, strict=False)))
+    if is_part and len(now) > n_after and text.endswith("\\"):
+        return []  # in a string that nothing closes yet
+    own = [frame for i, frame in enumerate(now) if is_part or i < n_same or frame.is_bracket]
+    closed = "".join(frame.closer for frame in reversed(was[n_after:]))
+    closed_now = "".join(frame.closer for frame in reversed(own[n_after:])) if not counts_open else ""
     after = pairs + cursor.below
-    base, now = faults(cursor.statement + after), faults(cursor.statement + text + own + after)
-    kinds = FAULTS if counts_open else FAULTS[:-1]
-    return [kind for kind in kinds if now[kind] > base[kind]]
+    base, found = faults(cursor.statement + closed + after), faults(cursor.statement + text + closed_now + after)
+    kinds = [kind for kind in FAULTS if found[kind] > base[kind] and (counts_open or kind != "left open")]
+    is_own_field = is_part and any(frame.closer == "}" and not frame.is_bracket for frame in now[n_same:])
+    return [kind for kind in kinds if not (is_own_field and kind == "broken f-string")]
+
+
+def n_closers(pairs: str) -> int:
+    """How many frames they close; three quotes are one."""
+    return len(re.findall(r"\"{3}|'{3}|.", pairs))
 
 
 def parts_by_line(text: str) -> list[str]:
@@ -217,17 +236,16 @@ def parts_by_word(text: str) -> list[str]:
 
 def judge(cursor: Cursor, text: str, pairs: str, *, is_full: bool, by_word: bool) -> Counter[str]:
     """The faults of accepting `text` whole, by line and by word, as "how: which"."""
-    found = Counter(f"whole: {kind}" for kind in introduced(cursor, text, pairs, counts_open=is_full and bool(pairs)))
-    by_line = (introduced(cursor, part, pairs, counts_open=False) for part in parts_by_line(text))
-    lines = {f"line: {kind}" for kinds in by_line for kind in kinds}
-    words = set[str]()
-    n_open = len(open_frames(cursor.statement))
-    for part in parts_by_word(text) if by_word else ():
-        frames = open_frames(cursor.statement + part)
-        own = "".join(frame.closer for frame in reversed(frames[n_open:]))
-        words |= {f"word: {kind}" for kind in introduced(cursor, part, pairs, own=own, counts_open=False)}
-    found.update(lines)
-    found.update(words)
+    is_closed = is_full and bool(pairs or cursor.below.strip())
+
+    def of(how: str, part: str) -> set[str]:
+        found = introduced(cursor, part, pairs, is_part=how == "word", counts_open=how == "whole" and is_closed)
+        return {f"{how}: {kind}" for kind in found}
+
+    found = Counter(of("whole", text))
+    found.update(set[str]().union(*(of("line", part) for part in parts_by_line(text))))
+    if by_word:
+        found.update(set[str]().union(*(of("word", part) for part in parts_by_word(text))))
     return found
 
 

@@ -88,9 +88,16 @@ class Insertion:
             return False
         return self._fits()
 
+    @property
+    def is_in_token(self) -> bool:
+        """Whether it depends on the next character what the last ones are: they may begin a comment, or be quotes."""
+        return self._state.tail[:1] not in ("", "\n", "\r")
+
     def _joins_quotes(self) -> bool:
         last = self._state.tail[-1:]
-        return last in ("'", '"', "`") and self._line.startswith(last)
+        top = self._state.frames[-1] if self._state.frames else None
+        is_begun = top is not None and top.kind == "string" and top.closer.startswith(last)
+        return last in ("'", '"', "`") and (is_begun or self._line.startswith(last))
 
     def _may_be_open(self, depth: int) -> bool:
         claimed = self._claim

@@ -17,7 +17,8 @@ Context = Literal["code", "comment", "string"]
 Kind = Literal["bracket", "string", "field", "spec", "comment"]
 
 LOOK_BACK_CHARS: Final = 20_000
-"""A longer text is read from a line at Python's top level within this distance of the cursor, or else from there.
+"""A longer text is read from a line at Python's top level within this distance of the cursor, or else from the first
+line there that begins a function or class.
 
 That is wrong where such a line is part of a longer string, or where a string is longer than this.
 """
@@ -29,6 +30,7 @@ N_RECENT: Final = 3
 """Characters of look-behind: a string's prefix, and what stands before that."""
 
 _TOP_LEVEL = re.compile(r"^(?:def|class|async def|import|from|@\w+|if __name__)\b", re.MULTILINE)
+_BLOCK = re.compile(r"^[ \t]+(?:async def|def|class|@\w+)\b", re.MULTILINE)
 _STATEMENT = re.compile(
     r"[ \t]*(?:assert|async[ ]def|break|class|continue|def|del|elif|except|finally|global|import|nonlocal|pass|raise"
     r"|return|try|while|with)\b"
@@ -97,7 +99,7 @@ def lexical_context(before: str, language: str = "python") -> Context:
 def state_after(before: str, syntax: Syntax) -> State:
     """The state after `before`, of which no more than LOOK_BACK_CHARS and a chunk are read."""
     start = max(0, len(before) - LOOK_BACK_CHARS) // CHUNK_CHARS * CHUNK_CHARS
-    if start and syntax.is_python and (line := _TOP_LEVEL.search(before, start)):
+    if start and syntax.is_python and (line := _TOP_LEVEL.search(before, start) or _BLOCK.search(before, start)):
         start = line.start()
     elif start:
         start = before.find("\n", start) + 1 or start

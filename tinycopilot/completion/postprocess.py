@@ -33,7 +33,11 @@ def _safe(text: str, before: str, after: str, language: str) -> str:
         if insertion.is_broken:
             break
         following = text[n : n + 1]
-        continues = (_in_word(character) and _in_word(following)) or (character in QUOTES and character == following)
+        continues = (
+            (_in_word(character) and _in_word(following))
+            or (character in QUOTES and character == following)
+            or (insertion.is_in_token and character not in QUOTES and following)
+        )
         if not (continues or character.isspace()) and insertion.may_end:
             n_safe = n
     return text[:n_safe]
