@@ -12,7 +12,8 @@ closed automatically:
    field of T's own, nor in a line continuation.
 3. By word: the rest of T stays visible after a partial accept, and ends what the part has begun. So of each beginning
    of T it is asked that it does not close, escape or comment out what stands after the cursor. Editors cut between
-   words and signs: in a string that `after` closes, no backslash stands before a letter, digit or blank.
+   words and signs: in a string that `after` closes, no backslash stands before a letter, digit or blank, and no quote
+   like those of three that stand right behind the cursor.
 
 What cannot be repaired is not blamed on T: where `before` and `after` are broken together, they may stay so.
 """
@@ -66,6 +67,7 @@ class Insertion:
             or (is_escaped and not self._is_escape and self._parts_escape(character))
             or (character == "\n" and (self._has_rest or self._is_in_own_string(was)))
             or self._closes_too_much()
+            or self._lengthens_quotes(character)
             or self._closes_in_text(character)
         )
         self._is_escape = False
@@ -143,6 +145,12 @@ class Insertion:
             return False
         frames = self._state.frames
         return bool(frames) and len(frames) <= self._claim.n_base and frames[-1].kind == "string"
+
+    def _lengthens_quotes(self, character: str) -> bool:
+        """Whether a word may end at a quote right before the three that close the string."""
+        top = self._state.frames[-1] if self._state.frames else None
+        is_closed = top is not None and top.kind == "string" and len(self._state.frames) <= self._claim.n_base
+        return is_closed and top is not None and top.closer == 3 * character and self._line.startswith(top.closer)
 
     def _closes_in_text(self, character: str) -> bool:
         """In a string or a comment brackets are no more than text, but editors close them there as well."""

@@ -40,6 +40,7 @@ from tinycopilot.completion.syntaxes import language_of
         ('def f():\n    """', '"""', 'Return it."""', "Return it."),
         ('def f():\n    """', '\n    """\n    x\n\ndef g():\n    """Say."""', 'Return it."""', "Return it."),
         ('def f():\n    """', '\n    x\n\ndef g():\n    """Say."""', 'Return it."""', 'Return it."""'),
+        ('def f():\n    """', '"""', 'Say "so" again.', "Say"),  # by word, `Say "` would make four quotes
         ("# foo(", ")", "bar) baz", "bar"),
         ('x = "a', "", "b\ny = 1", "b"),
     ],
