@@ -1,7 +1,6 @@
 """The server object: pygls's, with documents of our own, a model, and an answer to every request."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -116,12 +115,12 @@ class TinyCopilotServer(LanguageServer):
 
     def stop(self) -> None:
         """Stop computing and training; what was learned and counted is kept. A second time does nothing."""
-        self.training.close()
         self.questions.cancel()
-        self.memory.close()
-        self.completer_thread.close()
         self.statistics.judge(self.documents.text_of, at_once=True)
         self.statistics.save()
+        self.memory.close()
+        self.completer_thread.close()
+        self.training.close()
 
     def stop_at_sigterm(self) -> None:
         """An editor that is in a hurry, or a system that shuts down: what was learned and counted is kept."""
@@ -130,8 +129,10 @@ class TinyCopilotServer(LanguageServer):
             self.stop()
             os._exit(128 + signal.SIGTERM)  # a thread waits for the client's next word, and cannot be interrupted
 
-        with contextlib.suppress(NotImplementedError):  # Windows has no such thing
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+        if sys.platform != "win32":  # which has no such thing
+            # Not the loop's own handler, which would take the place of the watchdog's pipe.
+            loop = asyncio.get_running_loop()
+            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
 
     def shutdown(self) -> None:
         """Whatever the reason."""
@@ -150,17 +151,19 @@ def serve(*, tcp_port: int | None = None) -> int:
 
     Returns the exit code: 1 if the client has not said `shutdown` before.
     """
-    from tinycopilot_server import commands, handlers  # noqa: PLC0415 (they need the server's class)
+    from tinycopilot_server import commands, handlers, watchdog  # noqa: PLC0415 (they need the server's class)
 
     if tcp_port is None and (sys.stdin is None or sys.stdout is None):
         raise UserError("standard input or output is closed: no client can speak there; let an editor start it")
     begin_log()
+    watchdog.start(watches_input=tcp_port is None)
     server = TinyCopilotServer()
     handlers.register(server)
     commands.register(server)
     if tcp_port is None:
         server.start_io(cast(BinaryIO, Framed(sys.stdin.buffer)), cast(BinaryIO, Heard(sys.stdout.buffer)))
-        return server.exit_code
+        logging.shutdown()
+        os._exit(server.exit_code)  # all is saved; a thread that still computes is not waited for
     try:
         server.start_tcp(LOOPBACK, tcp_port)
         return server.exit_code

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from tinycopilot import places
 from tinycopilot_server.client import Editor, running_server
 
 OPENED = '''\
@@ -96,6 +97,7 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     """Run it; returns the exit code. Raises UserError where the server has no model."""
     console = Console(highlight=False, soft_wrap=True)
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
+    console.print(places.named(*places.found(model_path, tokenizer_path)), markup=False)
     console.print(
         "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
     )

@@ -6,11 +6,13 @@ mirror kept with it is silently corrupted by the next edit below such a characte
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lsprotocol import types
 
-from tinycopilot.files import Reason, has_private_key, is_secret_place, why_not_written
+from tinycopilot.files import Reason, why_not_written
+from tinycopilot.masking import has_private_key
+from tinycopilot.secret_files import is_secret_place, is_secret_source
 from tinycopilot_server.positions import to_offset, to_units
 
 MAX_HELD_CHARS = 2_000_000
@@ -47,8 +49,9 @@ class Document:
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
 
     def is_secret(self, text: str) -> bool:
-        """Whether this, its text, must be neither held nor completed."""
-        return self._is_secret_place or has_private_key(text)
+        """Whether this, its text, must be neither held nor completed: by its name, or by a private key."""
+        names = {PurePath(self.name).name, PurePath(self.opened_as).name}
+        return self._is_secret_place or has_private_key(text) or any(is_secret_source(name, text) for name in names)
 
     def why_not_held(self, text: str) -> str:
         """Why this, its text, is not held though it is no secret; empty if it is. Lines count as it was opened."""

@@ -13,10 +13,16 @@ ROOT = Path(__file__).resolve().parents[2]
 # From top to bottom: a wing, and all that it may import besides the standard library and itself (CONTRIBUTING.md).
 HOUSE = {
     "tinycopilot.__init__": set(),
-    "tinycopilot.files": {"tinycopilot.__init__", "pathspec"},
+    "tinycopilot.gitignore": set(),
+    "tinycopilot.masking": set(),
+    "tinycopilot.secret_files": set(),
+    "tinycopilot.files": {
+        *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
+    },
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.private": set(),
     "tinycopilot.process": set(),
+    "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch"},
     "tinycopilot.training": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
@@ -24,27 +30,29 @@ HOUSE = {
     },
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.private", "tinycopilot.model"),
+        "tinycopilot.masking",
         *("torch", "numpy", "numba"),
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
-        "tinycopilot.process",
+        *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "torch"),  # bench asks the network itself
         "rich",  # adapt trains, on a console
     },
     "tinycopilot.play": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
-        "prompt_toolkit",
+        *("tinycopilot.secret_files", "prompt_toolkit"),
     },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
-        *("tinycopilot.insight", "tinycopilot.play"),
+        *("tinycopilot.insight", "tinycopilot.play", "tinycopilot.extras"),
         *("tinycopilot_server", "torch"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
-        *("tinycopilot.process", "tinycopilot.completion"),
+        *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
+        "tinycopilot.extras",
         *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},

@@ -9,10 +9,12 @@ import torch
 
 from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
+from tinycopilot.completion.masker import Maskers, adds_secret
 from tinycopilot.completion.postprocess import has_room, postprocess
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
 from tinycopilot.completion.workspace import Thought, Workspace
+from tinycopilot.masking import MASK, mask
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -29,6 +31,7 @@ class Place(NamedTuple):
     document: str | None
     before: str
     after: str
+    """Secrets are masked in both, so neither the n-gram models nor the network ever read one."""
 
 
 class Shown(NamedTuple):
@@ -67,6 +70,7 @@ class Completer:
         self.workspace = Workspace(tokenizer.alphabet, max_chars=max_workspace_chars)
         self._readers = Readers(model, tokenizer)
         self._keys = Keys()
+        self._maskers = Maskers()
         self._shown: Shown | None = None  # last
         self._current: tuple[Place, Suggestion] | None = None  # what is left of it here
         self._found_ahead = FoundAhead()
@@ -87,6 +91,7 @@ class Completer:
         """Nothing is known any more but the network, as in the beginning."""
         self.workspace = Workspace(self.tokenizer.alphabet, max_chars=self.workspace.memory.max_chars)
         self._readers.forget()
+        self._maskers = Maskers()
         self._keys, self._shown, self._current, self._found_ahead = Keys(), None, None, FoundAhead()
 
     def take_over(self, other: "Completer") -> bool:
@@ -111,11 +116,11 @@ class Completer:
 
     def hold(self, document: str, text: str) -> None:
         """Another document of the workspace is this now."""
-        self.workspace.memory.hold(document, _plain_line_ends(text))
+        self.workspace.memory.hold(document, mask(_plain_line_ends(text)))
 
     def prepare(self, document: str, text: str) -> Callable[[], None]:
         """What takes time before a long document can be looked at. For any thread; call the answer in this one."""
-        text = _plain_line_ends(text)
+        text = mask(_plain_line_ends(text))
         memory = self.workspace.memory  # there may be another by then, with other numbers
         page = memory.prepare(document, text)
         return lambda: memory.offer(document, text, page)
@@ -128,8 +133,11 @@ class Completer:
         """
         before, after = _plain_line_ends(before), _plain_line_ends(after)
         character = self._keys.typed(document, before, after)
-        rest = self._rest_of_shown(Place(document, before[:-1], after)) if character else None
-        if not character or (rest is not None and rest.text == character):
+        if not character:
+            return False
+        before, after = self._maskers.mask(document, before, after)
+        rest = self._rest_of_shown(Place(document, before[:-1], after))
+        if rest is not None and rest.text == character:
             return False
         return self.workspace.learn(document, before[:-1], after, character)
 
@@ -144,7 +152,7 @@ class Completer:
         self._current = None
         if not has_room(after):
             return None
-        place = Place(document, _plain_line_ends(before), _plain_line_ends(after))
+        place = self._place(document, before, after)
         suggestion = self._rest_of_shown(place)
         if suggestion is None:
             if self._is_ahead(place):
@@ -165,13 +173,16 @@ class Completer:
         entry is selected, and would stand there if it were accepted.)
         """
         self._current = None
-        then = Place(place.document, *map(_plain_line_ends, as_if))
+        then = self._place(place.document, *as_if)
         if not has_room(then.after):
             return None
-        here = Place(place.document, _plain_line_ends(place.before), _plain_line_ends(place.after))
+        here = self._place(*place)
         if not self.workspace.is_at(*here):
             self._look(here)
         return self._taken(self._decoded(then, cancelled), then)
+
+    def _place(self, document: str | None, before: str, after: str) -> Place:
+        return Place(document, *self._maskers.mask(document, _plain_line_ends(before), _plain_line_ends(after)))
 
     def _look(self, place: Place) -> None:
         if place.document is None:
@@ -188,13 +199,16 @@ class Completer:
         return decode(reader, self.workspace.likeliest, place.before, cancelled, self.workspace.draft)
 
     def _taken(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
-        """What is shown of that."""
+        """What is shown of that; nothing that would be, or go on with, a secret."""
+        if place.before.endswith(MASK):
+            return None
         language = language_of(place.document)
         suggestion = truncate(decoded, self.settings, place.before, place.after, language)
         if suggestion is None:
             return None
         text = postprocess(suggestion.text, place.before, place.after, language)
-        return Suggestion(text, suggestion.confidence) if is_worth_showing(text) else None
+        is_shown = is_worth_showing(text) and not adds_secret(text, place.before, place.after)
+        return Suggestion(text, suggestion.confidence) if is_shown else None
 
     def alternatives(self, n: int, cancelled: Callable[[], bool] = never) -> list[Suggestion]:
         """Up to `n` more suggestions in the place of the last one, each different. Raises Cancelled.
@@ -250,7 +264,7 @@ class Completer:
 
     def typed(self, character: str, before: str, after: str = "", document: str = "") -> dict[str, float]:
         """`character` was typed after `before`: learn from it, and say what it cost, -log2 p, by whose prediction."""
-        before, after = _plain_line_ends(before), _plain_line_ends(after)
+        _, before, after = self._place(document, before, after)
         self.workspace.look_at(document, before, after)
         return self.workspace.bits_of(self._readers.of(document).read(before), before, character)
 

@@ -18,9 +18,10 @@ import numpy as np
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.contexts import ContextIndex
 from tinycopilot.completion.shelves import Shelf
+from tinycopilot.masking import RULES_VERSION
 from tinycopilot.private import replacing
 
-KIND = "tinycopilot memory, 1"
+KIND = f"tinycopilot memory, 2, masked by rules {RULES_VERSION}"
 MAX_HEADER_BYTES = 100_000_000
 
 Stamp = tuple[int, int]

@@ -20,6 +20,7 @@ from tinycopilot.completion.compiled import compiled
 from tinycopilot.completion.contexts import DEPTH, ORDERS, Symbols, count_all
 from tinycopilot.completion.settling import Settling
 from tinycopilot.completion.shelves import Page, Shelf, symbols_of
+from tinycopilot.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 DISCOUNTS = (0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.25, 0.2)
@@ -283,8 +284,8 @@ class WorkspaceMemory:
 
 
 def context_of(alphabet: Alphabet, before: str) -> Symbols:
-    """The last DEPTH symbols of a text up to the cursor."""
-    return alphabet.symbols_of((DOCUMENT_START + before[-DEPTH:])[-DEPTH:])
+    """The last DEPTH symbols of a text up to the cursor, or those after the last masked secret."""
+    return alphabet.symbols_of((DOCUMENT_START + before[-DEPTH:])[-DEPTH:].rpartition(MASK)[2])
 
 
 @compiled

@@ -53,7 +53,8 @@ def run_bench(
 ) -> None:
     """The whole command. Raises UserError."""
     texts = texts_to_type(places.user_path(folder).resolve() if folder is not None else None)
-    paths = places.to_load(model_path, tokenizer_path)
+    paths, origin = places.found(model_path, tokenizer_path)
+    say(places.named(paths, origin))
     with tempfile.TemporaryDirectory() as folder_of_its_own:
         if size:
             paths = _widened_files(paths, SIZES[size], Path(folder_of_its_own))

@@ -4,13 +4,15 @@
 cannot be loaded for instance, does not break whoever asks.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from tinycopilot import UserError
+from tinycopilot import UserError, places
+from tinycopilot.extras import has_torch
 from tinycopilot.places import ModelPaths
 
 LIMIT_S = 120
@@ -32,7 +34,13 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _describe(paths: ModelPaths) -> dict[str, Any]:
-    """PyTorch's version and build, its devices, and of the model its parameters and digest, or its `problem`."""
+    """The model's parameters, digest and bits, or its `problem`; and `torch` (None: not installed), its build and devices."""
+    return {**_describe_torch(), "model": _describe_model(paths)}
+
+
+def _describe_torch() -> dict[str, Any]:
+    if not has_torch():
+        return {"torch": None}
     import torch  # noqa: PLC0415 (the process that asks does without)
 
     from tinycopilot.training.device import has_fast_bfloat16  # noqa: PLC0415
@@ -45,18 +53,26 @@ def _describe(paths: ModelPaths) -> dict[str, Any]:
         "build": build,
         "fast_bfloat16": has_fast_bfloat16(torch.device("cpu")),
         "gpus": [kind for kind, is_there in there.items() if is_there],
-        "model": _describe_model(paths),
     }
 
 
 def _describe_model(paths: ModelPaths) -> dict[str, Any]:
+    import torch  # noqa: PLC0415
+
     from tinycopilot.model.gpt import load_pair  # noqa: PLC0415
+    from tinycopilot.training.takeover import reference_bits, reference_text  # noqa: PLC0415
 
     try:
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError as error:
         return {"problem": str(error)}
-    return {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
+    described: dict[str, Any] = {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
+    with contextlib.suppress(UserError):  # without the text, or the model that ships, there is nothing to compare with
+        torch.set_num_threads(1)  # beside other work, several threads wait for each other and are slower
+        bits, ships = reference_bits(model, tokenizer), places.shipped_model()
+        shipped_bits = bits if paths == ships else reference_bits(*load_pair(ships.model, ships.tokenizer))
+        described |= {"reference_bits": bits, "shipped_bits": shipped_bits, "reference_chars": len(reference_text())}
+    return described
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ export interface Host {
   readonly training: TrainingBar;
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
   install(): Promise<void>;
+  /** Adds PyTorch to the extension's own environment, if the user agrees; whether training can start. */
+  installTorch(): Promise<boolean>;
   restart(): void;
 }
 
@@ -124,6 +126,9 @@ async function showStatistics(host: Host): Promise<void> {
 
 async function train(host: Host): Promise<void> {
   const { last } = host.training;
+  const { canTrain } = await host.ask<{ canTrain: boolean }>('tinycopilot.status');
+  // An environment that the user made is theirs: there, the server's own message names the command.
+  if (!canTrain && host.canInstall && !await host.installTorch()) return;
   const choice = await window.showQuickPick([2, 5, 15].map(minutes => ({ label: `${minutes} minutes`, minutes })), {
     title: 'Train on this workspace',
     placeHolder: last ? `The last time: ${last}` : 'How long? The result is used only if it is better here.',

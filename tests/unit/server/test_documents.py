@@ -44,6 +44,9 @@ def test_what_is_a_secret_and_what_is_not_held() -> None:
     document = Document("x", 0, Kind.Utf16, "/project/a.py")
     assert not document.is_secret("x")
     assert document.is_secret("x" + key)
+    passwords = Document("x", 0, Kind.Utf16, "/project/passwords.py")
+    assert passwords.is_secret('db = "x"')
+    assert not passwords.is_secret("def check(password):\n    return password")
     assert document.why_not_held("x" * MAX_HELD_CHARS) == ""
     assert "2,000,000 characters" in document.why_not_held("x" * (MAX_HELD_CHARS + 1))
     assert "lines" in Document("x" * 3_000, 0, Kind.Utf16, "/project/a.py").why_not_held("x")
