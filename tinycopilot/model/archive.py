@@ -1,8 +1,8 @@
-"""What `torch.save` wrote, read as data alone: a zip archive of one pickle and of the bytes of each tensor.
+"""Read what `torch.save` wrote, without PyTorch: a zip archive of one pickle and of the bytes of each tensor.
 
-Nothing that a file names is called, and nothing that it claims is believed before it is held against the file's own
-size. `torch.load(weights_only=True)` runs no foreign code either, but some lines of it can still take gigabytes
-(`bytearray(10**10)`), or hours (a tuple of tuples of tuples as the key of a dictionary).
+Tensors become NumPy arrays. Nothing that a file names is called, and every size that it claims is checked against the
+file's own size first. `torch.load(weights_only=True)` runs no foreign code either, but a few bytes of pickle can still
+make it take gigabytes (`bytearray(10**10)`) or hours (a tuple of tuples of tuples as the key of a dictionary).
 """
 
 import math
@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 MAX_PICKLE_BYTES = 1_000_000
-"""A model's takes some thousands, about 100 for each tensor; as Python's objects, it can come to 64 times as much."""
+"""A model's pickle has some thousand bytes, about 100 per tensor; as Python objects it can take 64 times as much."""
 MAX_DIRECTORY_BYTES = 4_000_000
-"""Of the list of what is in the archive, about 100 for each tensor."""
+"""Limit of the archive's directory, which takes about 100 bytes per tensor."""
 MAX_DIMENSIONS = 8
 
 _DTYPES = {
-    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
+    "DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "u2", "LongStorage": "i8",
+    "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
 }  # fmt: skip
+"""PyTorch's storage class -> how its numbers lie in the file; NumPy has no bfloat16, so its bits are read."""
 _REBUILD_TENSOR, _ORDERED_DICT = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -37,25 +37,42 @@ _PLAIN = (str, int, float, bool, type(None))
 
 @dataclass(frozen=True)
 class _Name:
-    """A global that a pickle names: no more than its name."""
+    """A global that a pickle refers to: only its name."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class _Storage:
-    """The numbers that tensors are views of, (n,)."""
+class StoredTensor:
+    """What a tensor's entry in the pickle says: all that `shapes_only` reads of it."""
 
-    numbers: Tensor
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    n_bytes: int
+    """How many bytes of the file its numbers would take."""
+    is_contiguous: bool
+    """Whether each of its numbers is stored, in row-major order; a view can claim any number of them."""
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """The numbers that tensors are views of."""
+
+    n: int
+    n_bytes: int
+    dtype: np.dtype[Any]
+    numbers: NDArray[Any] | None
+    """(n,), or None if only shapes are read."""
 
 
 def read_archive(
     path: Path, max_bytes: int, *, max_pickle_bytes: int = MAX_PICKLE_BYTES, shapes_only: bool = False
 ) -> Any:
-    """The value in the file at `path`; `shapes_only` leaves its tensors on the device `meta`, without their numbers.
+    """Return the value in the file at `path`, its tensors as NumPy arrays (bfloat16 as float32).
 
-    Raises UnpicklingError where it holds anything but dictionaries, lists, tuples, plain values and tensors; OSError;
-    ValueError, zipfile.BadZipFile and others where it is damaged.
+    With `shapes_only`, tensors are StoredTensor, and their numbers are not read. Raises UnpicklingError if the file
+    holds anything but dictionaries, lists, tuples, plain values and tensors; OSError; ValueError, zipfile.BadZipFile
+    and others if it is damaged.
     """
     n_bytes = path.stat().st_size
     if n_bytes > max_bytes:
@@ -104,7 +121,7 @@ class _Interpreter:
         self._max_pickle_bytes = max_pickle_bytes
         self._shapes_only = shapes_only
         [self._top] = {info.filename.partition("/")[0] for info in archive.infolist()}
-        self._storages: dict[tuple[str, torch.dtype], _Storage] = {}
+        self._storages: dict[tuple[str, str], _Storage] = {}
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # the stacks below each mark
         self._memo: dict[int, Any] = {}
@@ -195,17 +212,17 @@ class _Interpreter:
         module, _, name = storage_type.name.partition(" ")
         if kind != "storage" or module != "torch" or name not in _DTYPES:
             raise pickle.UnpicklingError("it refers to something else than a tensor's numbers")
-        dtype = _DTYPES[name]
+        dtype = np.dtype(_DTYPES[name])
         info = self._archive.getinfo(f"{self._top}/data/{key}")
         if info.file_size != n * dtype.itemsize:
             raise ValueError("a tensor claims other bytes than it has")
-        if (key, dtype) not in self._storages:
-            if self._shapes_only or n == 0:
-                numbers = torch.empty(n, dtype=dtype, device="meta" if self._shapes_only else "cpu")
-            else:  # a copy lies where PyTorch wants it, at a multiple of 64 bytes
-                numbers = torch.frombuffer(bytearray(self._archive.read(info)), dtype=dtype).clone()
-            self._storages[key, dtype] = _Storage(numbers)
-        return self._storages[key, dtype]
+        if (key, name) not in self._storages:
+            numbers = None if self._shapes_only else np.frombuffer(self._archive.read(info), dtype)
+            is_bfloat16 = name == "BFloat16Storage"
+            if numbers is not None:  # bfloat16 is the upper half of float32; a copy is aligned, and writable
+                numbers = (numbers.astype("u4") << 16).view("f4") if is_bfloat16 else numbers.copy()
+            self._storages[key, name] = _Storage(n, info.file_size, np.dtype("f4") if is_bfloat16 else dtype, numbers)
+        return self._storages[key, name]
 
 
 def _to_be_said_again(value: Any) -> Any:
@@ -217,13 +234,21 @@ def _to_be_said_again(value: Any) -> Any:
 
 
 def _tensor(
-    storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], requires_grad: bool, *_: Any
-) -> Tensor:
-    """A view of the numbers, if it is one."""
-    numbers = [offset, *size, *stride]
-    if len(size) != len(stride) or len(size) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in numbers):
+    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+) -> NDArray[Any] | StoredTensor:
+    """A view of the numbers; strides are in numbers. Raises ValueError if it would reach outside them."""
+    numbers = [offset, *shape, *strides]
+    if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in numbers):
         raise ValueError("a tensor of an impossible shape")
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if math.prod(size) and last >= storage.numbers.numel():
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if math.prod(shape) and last >= storage.n:
         raise ValueError("a tensor that is larger than its numbers")
-    return storage.numbers.as_strided(size, stride, offset).requires_grad_(requires_grad)
+    if storage.numbers is None:
+        row_major = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+        is_contiguous = all(n == 1 or a == b for n, a, b in zip(shape, strides, row_major, strict=True))
+        n_bytes = storage.n_bytes // max(storage.n, 1) * math.prod(shape)
+        return StoredTensor(shape, storage.dtype, n_bytes, is_contiguous)
+    if not math.prod(shape):
+        return np.empty(shape, storage.dtype)
+    itemsize = storage.dtype.itemsize
+    return np.lib.stride_tricks.as_strided(storage.numbers[offset:], shape, [n * itemsize for n in strides])

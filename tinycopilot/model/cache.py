@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-SPARE = 64
-"""So many characters can always be taken back."""
+from tinycopilot.model.config import SPARE
 
 
 class ConvCache:

@@ -2,9 +2,7 @@
 
 import dataclasses
 import math
-import reprlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,70 +11,13 @@ from torch import Tensor, nn
 
 from tinycopilot.model.attention import band_mask, rotary_phases
 from tinycopilot.model.block import DecoderBlock
-from tinycopilot.model.cache import SPARE, KVCache
-from tinycopilot.model.storage import ModelFileError, load_data, require_file, save_atomically
+from tinycopilot.model.cache import KVCache
+from tinycopilot.model.config import COLD
+from tinycopilot.model.config import GPTConfig as GPTConfig  # and so it can be imported from here
+from tinycopilot.model.storage import require_file
 from tinycopilot.model.tokenizer import SimpleTokenizer
-
-MAX_PARAMETERS = 100_000_000
-"""Ten times the largest size that is trained here; a file can claim any number."""
-MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
-MAX_OF = {"n_layers": 1_000, "window": 4_096}
-"""Of what takes memory or time beyond the parameters: the cache and the mask of attention grow with the window."""
-COLD = 1e-4
-"""Below this temperature the likeliest is taken: what is drawn would be that, and nothing can be divided by 0."""
-
-
-@dataclass(frozen=True)
-class GPTConfig:
-    """The shape of a TinyGPT; stored in its file, never guessed from weights. Raises ValueError where it cannot be."""
-
-    vocab_size: int
-    """V: the characters and the unknown id, which is the last."""
-    n_layers: int = 4
-    n_heads: int = 4
-    """H; each head is d_model / n_heads wide, an even number."""
-    d_model: int = 128
-    """C: the width of the residual stream."""
-    window: int = 256
-    """W: how many positions one position sees, itself included."""
-    conv_width: int = 1
-    """K: over how many positions, the own one included, each ShortConvolution goes; 1 means that there are none."""
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            most = MAX_OF.get(field.name, 1_000_000)
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(f"{field.name} must be a whole number from 1 to {most:,}, not {reprlib.repr(value)}")
-        if self.d_model % (2 * self.n_heads):
-            raise ValueError(f"d_model ({self.d_model}) must be a multiple of twice n_heads ({self.n_heads})")
-        if self.n_parameters > MAX_PARAMETERS:
-            raise ValueError(f"{self.n_parameters:,} parameters are too many")
-        if self.n_cached > MAX_PARAMETERS:
-            raise ValueError(f"{self.n_cached:,} numbers in its cache are too many")
-
-    @property
-    def d_head(self) -> int:
-        """D: the width of one head."""
-        return self.d_model // self.n_heads
-
-    @property
-    def n_parameters(self) -> int:
-        """How many numbers the network consists of."""
-        block = 12 * self.d_model**2  # qkv 3, o_proj 1, up 4, down 4
-        block += 2 * self.d_model * (2 + self.conv_width - 1)  # two LayerNorms, two convolutions
-        return self.n_layers * block + 2 * self.vocab_size * self.d_model + 2 * self.d_model
-
-    @property
-    def n_cached(self) -> int:
-        """How many numbers a KVCache of it holds, about: keys, values, and what goes into the convolutions."""
-        n_rows = 2 * self.window + SPARE
-        return self.n_layers * self.d_model * n_rows * (4 if self.conv_width > 1 else 2)
-
-    @property
-    def reach(self) -> int:
-        """How many characters one prediction can depend on: each layer looks so many positions further back."""
-        return self.n_layers * (self.window - 1 + 2 * (self.conv_width - 1)) + 1
+from tinycopilot.model.weights import read_weights
+from tinycopilot.model.writing import as_tensors, save_atomically
 
 
 class TinyGPT(nn.Module):
@@ -193,42 +134,10 @@ class TinyGPT(nn.Module):
     @classmethod
     def load(cls, path: Path | str, tokenizer: SimpleTokenizer) -> "TinyGPT":
         """Read what `save` wrote, ready to use. Checked before any memory is taken for it. Raises ModelFileError."""
-        path = Path(path)
-        data = _load_model_data(path, tokenizer, shapes_only=True)
-        try:
-            config = GPTConfig(**data["config"])
-        except TypeError:
-            raise ModelFileError(f"{path}: not a model that can be built: it has another config") from None
-        except ValueError as error:
-            raise ModelFileError(f"{path}: not a model that can be built: {error}") from None
-        if config.vocab_size != tokenizer.vocab_size:
-            raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
-        weights = data["weights"].values()
-        n_stored = sum(w.numel() for w in weights if isinstance(w, Tensor) and _takes_its_own_memory(w))
-        if n_stored != config.n_parameters:
-            raise ModelFileError(f"{path}: damaged: {n_stored:,} weights, where its shape has {config.n_parameters:,}")
-        if 4 * config.n_parameters > path.stat().st_size:  # tensors can share what is stored
-            raise ModelFileError(f"{path}: damaged: too short for {config.n_parameters:,} weights")
-        model = cls(config)  # takes no more memory than there is file
-        expected = model.state_dict()
-        _check_shapes(path, data["weights"], expected)
-        weights = _load_model_data(path, tokenizer)["weights"]
-        _check_shapes(path, weights, expected)  # it may be another file by now
-        _check_numbers(path, weights)
-        model.load_state_dict(weights, assign=True)
+        config, weights = read_weights(Path(path), tokenizer)
+        model = cls(config)
+        model.load_state_dict(as_tensors(weights))
         return model.requires_grad_(False).eval()
-
-
-def _load_model_data(path: Path, tokenizer: SimpleTokenizer, *, shapes_only: bool = False) -> dict[str, Any]:
-    """What the file holds, if it is of this tokenizer. Raises ModelFileError."""
-    required = {"config": dict, "tokenizer_digest": str, "weights": dict}
-    data = load_data(path, "model", required, max_bytes=MAX_MODEL_BYTES, shapes_only=shapes_only)
-    if data["tokenizer_digest"] != tokenizer.digest:
-        raise ModelFileError(
-            f"{path}: the tokenizer does not match this model; give both files of one training run "
-            "(--model_path and --tokenizer_path)"
-        )
-    return data
 
 
 def load_pair(model_path: Path, tokenizer_path: Path) -> tuple[TinyGPT, SimpleTokenizer]:
@@ -245,26 +154,3 @@ def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: to
     if top_k is not None and top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -math.inf)
     return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
-
-
-def _takes_its_own_memory(weight: Tensor) -> bool:
-    """Whether each of its numbers is stored: a view can claim any number of them, a sparse tensor too."""
-    return weight.layout == torch.strided and weight.is_contiguous()
-
-
-def _check_shapes(path: Path, weights: dict[str, Any], expected: dict[str, Tensor]) -> None:
-    """That `weights` are those that `expected` states, in float32. Raises ModelFileError."""
-    if missing := expected.keys() ^ weights.keys():
-        some = ", ".join(sorted(reprlib.repr(name).strip("'") for name in missing)[:3])
-        raise ModelFileError(f"{path}: damaged: these weights are missing or foreign: {some}")
-    for name, like in expected.items():
-        weight = weights[name]
-        if not isinstance(weight, Tensor) or weight.shape != like.shape or weight.dtype != torch.float32:
-            raise ModelFileError(f"{path}: damaged: {name} is not float32 of shape {tuple(like.shape)}")
-
-
-def _check_numbers(path: Path, weights: dict[str, Tensor]) -> None:
-    """That all are finite. Raises ModelFileError."""
-    for name, weight in weights.items():
-        if not weight.isfinite().all():
-            raise ModelFileError(f"{path}: damaged: {name} holds values that are not numbers; train again")

@@ -1,14 +1,9 @@
-"""How the two files of a model are written and read: atomically, and as data alone."""
+"""Read the two files of a model as data, with one line for everything that can be wrong. Imports no PyTorch."""
 
-import contextlib
-import io
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from tinycopilot import UserError
 from tinycopilot.model.archive import MAX_PICKLE_BYTES, read_archive
@@ -26,30 +21,8 @@ class ModelFileError(UserError):
         super().__init__("".join(character if character.isprintable() else "?" for character in message))
 
 
-def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
-    """Write `contents` to `path` so that a reader, or a crash, sees the old file or the new one and nothing between.
-
-    Serialised in memory first: `torch.save` straight to a full disk raises a RuntimeError that does not say so.
-    Raises OSError where the file cannot be written; then the old file is as it was.
-    """
-    buffer = io.BytesIO()
-    torch.save(dict(contents), buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
 def require_file(path: Path, kind: str) -> None:
-    """Raises ModelFileError where `path` is no file."""
+    """Raise ModelFileError if `path` is not a file."""
     if not path.is_file():
         raise ModelFileError(f"{path}: there is no {kind} file here; {RETRAIN}")
 
@@ -63,10 +36,10 @@ def load_data(
     max_pickle_bytes: int = MAX_PICKLE_BYTES,
     shapes_only: bool = False,
 ) -> dict[str, Any]:
-    """What `save_atomically` wrote, checked to hold `required` (name -> type) and to say that it is a `kind`.
+    """Return what `save_atomically` wrote, checked to be of this `kind` and to hold `required` (name -> type).
 
-    Tensors and plain values alone; with `shapes_only`, tensors on the device `meta`, which take no memory. A pickle
-    that calls anything is refused before it runs. Raises ModelFileError, one line that says what is wrong.
+    Tensors are NumPy arrays; with `shapes_only`, StoredTensor, which takes no memory. A pickle that calls anything is
+    refused before it runs. Raises ModelFileError, one line that says what is wrong.
     """
     require_file(path, kind)
     n_bytes = path.stat().st_size

@@ -1,4 +1,4 @@
-"""SimpleTokenizer: text <-> ids, one id for each character, and one for all characters that it never saw."""
+"""SimpleTokenizer: text <-> ids, one id per character, and one for all unknown characters. Imports no PyTorch."""
 
 import hashlib
 from collections import Counter
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from tinycopilot.model.storage import ModelFileError, load_data, save_atomically
+from tinycopilot.model.storage import ModelFileError, load_data
 
 # Always known, whatever the corpus: a model that is adapted later should not lack a bracket.
 BASIC_CHARACTERS = "\t\n" + "".join(map(chr, range(32, 127)))
@@ -53,9 +53,9 @@ class SimpleTokenizer:
         return [self._id_of.get(character, unknown_id) for character in text]
 
     @cached_property
-    def id_table(self) -> Tensor:
-        """The id of each code point below 65,536, (65536,), int16: `encode` for text by the million characters."""
-        table = torch.full((1 << 16,), self.unknown_id, dtype=torch.int16)
+    def id_table(self) -> NDArray[np.int16]:
+        """The id of each code point below 65,536, (65536,): `encode` for text by the million characters."""
+        table = np.full(1 << 16, self.unknown_id, np.int16)
         for character, i in self._id_of.items():
             if ord(character) < len(table):
                 table[ord(character)] = i
@@ -72,12 +72,14 @@ class SimpleTokenizer:
         return hashlib.sha256(self.alphabet.encode("utf-8", "surrogatepass")).hexdigest()
 
     def save(self, path: Path | str) -> None:
-        """Write the tokenizer, atomically. Raises OSError."""
+        """Write the tokenizer, atomically. Raises OSError. Imports PyTorch, which reading does without."""
+        from tinycopilot.model.writing import save_atomically  # noqa: PLC0415
+
         save_atomically({"kind": "tokenizer", "alphabet": self.alphabet}, Path(path))
 
     @classmethod
     def load(cls, path: Path | str) -> "SimpleTokenizer":
-        """Read what `save` wrote. Raises ModelFileError."""
+        """Read the file at `path` that `save` wrote. Raises ModelFileError."""
         alphabet = load_data(Path(path), "tokenizer", {"alphabet": str}, max_bytes=MAX_FILE_BYTES)["alphabet"]
         if len(alphabet) >= MAX_VOCAB:
             raise ModelFileError(

@@ -69,7 +69,7 @@ def ids_of(text: Text, tokenizer: SimpleTokenizer, n_chars: int | None = None) -
 
 
 def _as_ids(units: NDArray[np.uint16], tokenizer: SimpleTokenizer) -> Tensor:
-    return tokenizer.id_table[torch.from_numpy(units.astype(np.int32))]
+    return torch.from_numpy(tokenizer.id_table[units])
 
 
 class Reader:

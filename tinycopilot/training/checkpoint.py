@@ -13,9 +13,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tinycopilot import UserError, places
-from tinycopilot.model.gpt import GPTConfig
-from tinycopilot.model.storage import load_data, save_atomically
+from tinycopilot.model.config import GPTConfig
+from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.writing import as_tensors, save_atomically
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.corpus import Corpus, open_corpus
 from tinycopilot.training.log import TrainLog
@@ -137,7 +138,7 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
         asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
         shape=GPTConfig(**data["shape"]), recipe=Recipe(**data["recipe"]), plan=plan, facts=data["facts"],
     )  # fmt: skip
-    return run, data["learner"] | {"log": TrainLog.from_data(data["learner"].get("log"))}
+    return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
 
 
 def _stored(plan: Plan) -> dict[str, Any]:

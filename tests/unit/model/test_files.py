@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
-from tinycopilot.model.storage import ModelFileError, save_atomically
+from tinycopilot.model.storage import ModelFileError
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.writing import save_atomically
 from tinycopilot.places import ModelPaths
 
 
@@ -25,6 +26,14 @@ def test_save_load_same_logits(pair: ModelPaths, tokenizer: SimpleTokenizer, tmp
     ids = torch.randint(tokenizer.vocab_size, (1, 30))
     assert torch.equal(model(ids), again(ids))
     assert not any(p.requires_grad for p in again.parameters())
+
+
+def test_weights_in_bfloat16_are_read(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
+    data = torch.load(pair.model, weights_only=True)
+    halves = {name: weight.bfloat16() for name, weight in data["weights"].items()}
+    rewritten(pair.model, weights=halves)
+    loaded = TinyGPT.load(pair.model, tokenizer).state_dict()
+    assert all(torch.equal(loaded[name], weight.float()) for name, weight in halves.items())
 
 
 class Bomb:

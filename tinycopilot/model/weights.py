@@ -1,0 +1,70 @@
+"""Read a network's shape and weights from its file, checked before any memory is taken. Imports no PyTorch."""
+
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycopilot.model.archive import StoredTensor
+from tinycopilot.model.config import MAX_PARAMETERS, GPTConfig
+from tinycopilot.model.storage import ModelFileError, load_data
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
+
+
+def read_weights(
+    path: Path, tokenizer: SimpleTokenizer | None = None
+) -> tuple[GPTConfig, dict[str, NDArray[np.float32]]]:
+    """Return the config, and the weights by the names of `GPTConfig.weight_shapes`, all finite.
+
+    Raises ModelFileError, also if the model was not trained with `tokenizer`, where one is given.
+    """
+    data = _load_model_data(path, tokenizer, shapes_only=True)
+    try:
+        config = GPTConfig(**data["config"])
+    except TypeError:
+        raise ModelFileError(f"{path}: not a model that can be built: it has another config") from None
+    except ValueError as error:
+        raise ModelFileError(f"{path}: not a model that can be built: {error}") from None
+    if tokenizer is not None and config.vocab_size != tokenizer.vocab_size:
+        raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
+    _check_shapes(path, data["weights"], config)
+    stored = [weight for weight in data["weights"].values() if weight.is_contiguous]
+    if len(stored) < len(data["weights"]) or sum(weight.n_bytes for weight in stored) > path.stat().st_size:
+        raise ModelFileError(
+            f"{path}: damaged: too short for {config.n_parameters:,} weights"
+        )  # some share their numbers
+    weights = _load_model_data(path, tokenizer, shapes_only=False)["weights"]
+    _check_shapes(path, weights, config)  # it may be another file by now
+    for name, weight in weights.items():
+        if not np.isfinite(weight).all():
+            raise ModelFileError(f"{path}: damaged: {name} holds values that are not numbers; train again")
+    return config, weights
+
+
+def _load_model_data(path: Path, tokenizer: SimpleTokenizer | None, *, shapes_only: bool) -> dict[str, Any]:
+    required = {"config": dict, "tokenizer_digest": str, "weights": dict}
+    data = load_data(path, "model", required, max_bytes=MAX_MODEL_BYTES, shapes_only=shapes_only)
+    if tokenizer is not None and data["tokenizer_digest"] != tokenizer.digest:
+        raise ModelFileError(
+            f"{path}: the tokenizer does not match this model; give both files of one training run "
+            "(--model_path and --tokenizer_path)"
+        )
+    return data
+
+
+def _check_shapes(path: Path, weights: Mapping[str, Any], config: GPTConfig) -> None:
+    """Raise ModelFileError unless `weights` are the arrays, or their descriptions, that `config` asks for."""
+    expected = config.weight_shapes()
+    if foreign := expected.keys() ^ weights.keys():
+        some = ", ".join(sorted(reprlib.repr(name).strip("'") for name in foreign)[:3])
+        raise ModelFileError(f"{path}: damaged: these weights are missing or foreign: {some}")
+    for name, shape in expected.items():
+        weight = weights[name]
+        is_tensor = isinstance(weight, np.ndarray | StoredTensor)
+        if not is_tensor or weight.shape != shape or weight.dtype != np.float32:
+            raise ModelFileError(f"{path}: damaged: {name} is not float32 of shape {shape}")
