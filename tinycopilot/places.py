@@ -1,10 +1,12 @@
 """Where models are looked for, where they are saved, and where what ships with this package lies."""
 
+import contextlib
 import hashlib
 import itertools
 import os
 import shlex
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -49,8 +51,41 @@ def _pair(folder: Path) -> ModelPaths:
     return ModelPaths(folder / MODEL_NAME, folder / TOKENIZER_NAME)
 
 
+NO_HOME = Path(os.devnull, "no-home-folder")
+"""Stands for the folders of a user without a home: nothing is ever found in it, and writing there is an OSError."""
+NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a folder that you may write to"
+
+
+def home() -> Path:
+    """The user's home folder; NO_HOME if neither HOME nor the system names one."""
+    try:
+        path = Path.home()
+    except RuntimeError:
+        return NO_HOME
+    return path if path.is_absolute() else NO_HOME
+
+
+def check_home(path: Path, otherwise: str = "") -> None:
+    """Raise UserError, one line, if `path` would lie in the folders of a user who has no home; `otherwise`: or what."""
+    if NO_HOME in path.parents:
+        raise UserError(f"{NO_HOME_KNOWN} to save a model in; {HOW_TO_HAVE_A_HOME}{otherwise and ', or ' + otherwise}")
+
+
+def _user_folder(find: Callable[..., str]) -> Path:
+    """The folder that a function of platformdirs names; one in NO_HOME where that is no full path, such as ~/.cache."""
+    try:
+        path = Path(find("tinycopilot", appauthor=False)).expanduser()
+    except RuntimeError:
+        path = Path()
+    return path if path.is_absolute() else NO_HOME / "tinycopilot"
+
+
 def _user_data() -> Path:
-    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False))
+    return _user_folder(platformdirs.user_data_dir)
+
+
+def _user_cache() -> Path:
+    return _user_folder(platformdirs.user_cache_dir)
 
 
 def user_models() -> Path:
@@ -100,12 +135,42 @@ def _weights_folder() -> Path:
 
 
 def _memory_folder() -> Path:
-    return Path(platformdirs.user_cache_dir("tinycopilot", appauthor=False)) / "memory"
+    return _user_cache() / "memory"
 
 
 def user_log() -> Path:
     """The language server's log, in the folder that the system has for such."""
-    return Path(platformdirs.user_log_dir("tinycopilot", appauthor=False)) / "server.log"
+    return _user_folder(platformdirs.user_log_dir) / "server.log"
+
+
+def compiled_code(beside: Path) -> Path | None:
+    """The folder to keep compiled code in; None: there is none, and it is compiled anew at each start.
+
+    `beside` is the first choice, then one in the user's cache folder, then a private one in the folder for temporary
+    files. What is in it is run, so it is never a folder that another user owns or that everybody may write to.
+    """
+    wanted = [beside, _user_cache() / "compiled"]
+    with contextlib.suppress(OSError, AttributeError):  # no such folder; no user ids on Windows
+        wanted.append(Path(tempfile.gettempdir(), f"tinycopilot-{os.geteuid()}", "compiled"))
+    return next(filter(is_private_and_writable, wanted), None)
+
+
+def is_private_and_writable(folder: Path) -> bool:
+    """Whether files can be written to `folder`, which is made if need be, and no user but root can put others there.
+
+    The folder's group is taken for the user's own. On Windows, whether it can be written is all that is tried.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name == "posix":
+            here, above, user = folder.stat(), folder.parent.stat(), os.geteuid()
+            can_be_replaced = above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002  # not with a sticky bit
+            if here.st_uid != user or here.st_mode & 0o002 or can_be_replaced:
+                return False
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def user_folders() -> dict[str, tuple[Path, str]]:

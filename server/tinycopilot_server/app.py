@@ -1,10 +1,12 @@
 """The server object: pygls's, with documents of our own, a model, and an answer to every request."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
+import time
 from typing import Any, BinaryIO, cast
 
 import cattrs
@@ -14,6 +16,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from tinycopilot import UserError, __version__, places
+from tinycopilot_server import client_process
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.folders import Folders
@@ -30,6 +33,8 @@ from tinycopilot_server.status import DISABLED, PAUSED, Status
 from tinycopilot_server.training import Training
 
 LOOPBACK = "127.0.0.1"
+END_LIMIT_S = 10.0
+"""After the client's process has ended: so long it may take to keep what was learned."""
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +138,22 @@ class TinyCopilotServer(LanguageServer):
             # Not the loop's own handler, which would take the place of the watchdog's pipe.
             loop = asyncio.get_running_loop()
             signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
+
+    def stop_with_client(self, pid: int | None) -> None:
+        """End when the client's process has ended, whatever keeps the pipe open; what was learned is kept."""
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            self.stop()
+            os._exit(self.exit_code)  # a thread waits for the client's next word, and cannot be interrupted
+
+        def on_end() -> None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(end)
+            time.sleep(END_LIMIT_S)
+            os._exit(self.exit_code)  # the loop is busy, or stuck
+
+        client_process.watch(pid, on_end)
 
     def shutdown(self) -> None:
         """Whatever the reason."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from filelock import Timeout
 from lsprotocol import types
 from pygls.capabilities import get_capability
 
@@ -62,7 +63,10 @@ def tell_statistics(server: TinyCopilotServer) -> dict[str, Any]:
 
 def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
     """Delete them."""
-    server.statistics.forget()
+    try:
+        server.statistics.forget()
+    except (OSError, Timeout) as error:
+        status.warn(server, [f"the statistics could not be deleted: {error}"])
     return tell_statistics(server)
 
 

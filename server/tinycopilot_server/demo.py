@@ -3,7 +3,6 @@
 import asyncio
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -81,10 +80,9 @@ async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
 
 async def _session(console: Console, options: dict[str, str]) -> None:
     async with running_server(options) as server:
-        with tempfile.TemporaryDirectory() as folder:
-            editor = Editor(server.client, (Path(folder) / "thermometer.py").as_uri(), OPENED)
-            editor.open()
-            n_keys, n_accepted = await _type_it_all(editor, console)
+        editor = Editor.on_no_disk(server.client, "thermometer.py", OPENED)
+        editor.open()
+        n_keys, n_accepted = await _type_it_all(editor, console)
     times = sorted(editor.answer_ms)
     console.print(
         f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "

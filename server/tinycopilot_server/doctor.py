@@ -75,10 +75,11 @@ def run_doctor(
 
 def _home() -> Path:
     """The user's home. Raises UserError where the system names none."""
-    try:
-        return Path.home()
-    except RuntimeError as error:
-        raise UserError(f"no home, where an editor would have its settings ({error}); set HOME") from None
+    from tinycopilot import places  # noqa: PLC0415
+
+    if (home := places.home()) == places.NO_HOME:
+        raise UserError(f"{places.NO_HOME_KNOWN}, where an editor would have its settings; {places.HOW_TO_HAVE_A_HOME}")
+    return home
 
 
 def _verdict(sections: Sections) -> list[tuple[str, str]]:
@@ -268,6 +269,10 @@ def look_at_folders() -> Iterator[Finding]:
     from tinycopilot import places  # noqa: PLC0415
 
     for name, (folder, kept) in places.user_folders().items():
+        if places.NO_HOME in folder.parents:
+            text = f"{places.NO_HOME_KNOWN}: {kept} is not kept"
+            yield Finding(name, text, Level.PROBLEM, places.HOW_TO_HAVE_A_HOME)
+            continue
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         facts = {"path": str(folder)}
         try:
@@ -328,13 +333,12 @@ async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int,
 
     async with running_server(options) as server:
         n_shown = 0
-        with tempfile.TemporaryDirectory() as folder:
-            editor = Editor(server.client, (Path(folder) / "doctor.py").as_uri(), OPENED)
-            editor.open()
-            async with asyncio.timeout(ANSWERS_LIMIT_S):
-                for character in TYPED[:N_ANSWERS]:
-                    n_shown += await editor.suggestion() != ""
-                    editor.type(character)
+        editor = Editor.on_no_disk(server.client, "doctor.py", OPENED)
+        editor.open()
+        async with asyncio.timeout(ANSWERS_LIMIT_S):
+            for character in TYPED[:N_ANSWERS]:
+                n_shown += await editor.suggestion() != ""
+                editor.type(character)
         return server.start_s, editor.answer_ms, n_shown, resident_mb(server.pid)
 
 

@@ -1,8 +1,7 @@
 """Loops over arrays, compiled to machine code by Numba when they are first called. Other threads run meanwhile.
 
-Machine code is cached on disk, since compiling all loops takes some seconds: in the package's own `__pycache__`, or in
-the user's cache folder where that is not writable; NUMBA_CACHE_DIR wins over both. Where no folder is writable, each
-process compiles for itself.
+Machine code is cached on disk, since compiling all loops takes some seconds: in NUMBA_CACHE_DIR, else beside the
+sources, else in the user's cache folder (`places.compiled_code`). Without a writable folder each process compiles.
 
 Numba's own cache has an index file for each function, which two processes can overwrite, and notices a change only in
 the function's own file, although functions of other files are inlined. So each function, signature and processor has a
@@ -20,17 +19,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import llvmlite
+import llvmlite  # type: ignore[import-untyped]
 import numba
 from numba import carray, njit, types  # type: ignore[attr-defined]
-from numba.core.caching import (
-    CompileResultCacheImpl,
-    FunctionCache,
-    InTreeCacheLocator,
-    UserProvidedCacheLocator,
-    UserWideCacheLocator,
-)
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.extending import intrinsic, register_jitable
+
+from tinycopilot import places
+
+_given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # the variable NUMBA_CACHE_DIR
+CACHE = places.compiled_code(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
+"""The folder of machine code; None: no folder is writable and the user's own."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
 """LLVM's fast-math flags but `nnan` and `ninf`: sums may be taken in any order, eight terms at a time."""
@@ -48,22 +48,30 @@ def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _cached(dispatcher: Any) -> Any:
-    with contextlib.suppress(RuntimeError):  # no folder is writable
+    if CACHE is not None:
         dispatcher._cache = _Cache(dispatcher.py_func)  # what `cache=True` does with Numba's own class
     return dispatcher
 
 
-class _UserCacheLocator(UserWideCacheLocator):
-    """The user's cache folder; not where it belongs to somebody else, who could have put any code into it."""
+class _Locator(_CacheLocator):
+    """One folder for all functions."""
 
-    def ensure_cache_path(self) -> None:
-        super().ensure_cache_path()
-        if hasattr(os, "getuid") and Path(self.get_cache_path()).stat().st_uid != os.getuid():
-            raise PermissionError(f"{self.get_cache_path()} belongs to another user")
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> "_Locator":  # noqa: ARG003 (Numba's interface)
+        return cls()
+
+    def get_cache_path(self) -> str:
+        return str(CACHE)
+
+    def get_source_stamp(self) -> str:
+        return _sources_digest()
+
+    def get_disambiguator(self) -> str:
+        return ""
 
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes = [UserProvidedCacheLocator, InTreeCacheLocator, _UserCacheLocator]  # noqa: RUF012 (Numba's name)
+    _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012 (Numba's name)
 
 
 class _Cache(FunctionCache):

@@ -10,8 +10,9 @@ import torch
 from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
 from tinycopilot.completion.masker import Maskers, adds_secret
-from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
-from tinycopilot.completion.tidy import has_room, tidied
+from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.syntaxes import language_of
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
 from tinycopilot.completion.workspace import Thought, Workspace
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.gpt import TinyGPT, load_pair
@@ -201,10 +202,11 @@ class Completer:
         """What is shown of that; nothing that would be, or go on with, a secret."""
         if place.before.endswith(MASK):
             return None
-        suggestion = take(decoded, self.settings, place.before)
+        language = language_of(place.document)
+        suggestion = truncate(decoded, self.settings, place.before, place.after, language)
         if suggestion is None:
             return None
-        text = tidied(suggestion.text, place.before, place.after)
+        text = postprocess(suggestion.text, place.before, place.after, language)
         is_shown = is_worth_showing(text) and not adds_secret(text, place.before, place.after)
         return Suggestion(text, suggestion.confidence) if is_shown else None
 

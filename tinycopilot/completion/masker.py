@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tinycopilot.completion.alike import n_same_at_end, n_same_at_start
+from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len
 from tinycopilot.masking import MASK, REACH_CHARS, mask, mask_lines, with_pem_masked
 
 N_MASKERS: Final = 4
@@ -25,8 +25,8 @@ class Masker:
 
     def _after_edit(self, text: str) -> str:
         """`mask_lines(text)`: the changed lines and the one after them are masked again."""
-        head = n_same_at_start(self._text, text)
-        tail = n_same_at_end(self._text[head:], text[head:])
+        head = common_prefix_len(self._text, text)
+        tail = common_suffix_len(self._text[head:], text[head:])
         start = _start_of_line(text, head)
         end = _end_of_line(text, _end_of_line(text, len(text) - tail))
         before, after = _start_of_line(text, max(0, start - 1)), _end_of_line(text, end)

@@ -119,6 +119,7 @@ def run_adaptation(
         lines.say("reading", 0.0)
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
     own = places.workspace_model(str(workspace.folders[0]))
+    places.check_home(own.model)
     room = run_folder(own)
     with held(room, has_a_choice=False), ended_as_interrupted():
         request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)

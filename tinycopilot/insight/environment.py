@@ -34,7 +34,7 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _describe(paths: ModelPaths) -> dict[str, Any]:
-    """The model's parameters, digest and bits, or its `problem`; and `torch` (None: not installed), its build and devices."""
+    """The model (parameters, digest, bits; or its `problem`), and `torch` (None: not installed), build and devices."""
     return {**_describe_torch(), "model": _describe_model(paths)}
 
 

@@ -42,6 +42,7 @@ def run_training(request: Request) -> ModelPaths:
     """Train, or go on training; compare, save, and say so; returns where the new model is. Raises UserError."""
     device = choose_device(request.device)
     paths = places.to_save(request.model_path, request.tokenizer_path)
+    places.check_home(paths.model, "name the model's file with --model_path")
     folder = run_folder(paths)
     with contextlib.ExitStack() as stack:
         crew = stack.enter_context(team(device.type))

@@ -90,7 +90,7 @@ class Bomb:
 @pytest.fixture
 def in_process(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function, compiled once, with its cache; called again as if this were another process."""
-    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(cache))
+    monkeypatch.setattr(module, "CACHE", cache)
 
     @compiled
     def twice(x):  # type: ignore[no-untyped-def]
@@ -156,16 +156,6 @@ def test_a_full_disk_or_a_vanished_folder_does_no_harm(
     monkeypatch.setattr("os.replace", full)
     assert again(in_process) == (8, 0)
     assert not list(cache.rglob("*twice*"))
-
-
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owners here")
-def test_a_users_cache_folder_of_somebody_else_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    locator = module._UserCacheLocator(again, __file__)
-    monkeypatch.setattr(locator, "_cache_path", str(tmp_path))
-    locator.ensure_cache_path()
-    monkeypatch.setattr("os.getuid", lambda: 12345)
-    with pytest.raises(PermissionError, match="belongs to another user"):
-        locator.ensure_cache_path()
 
 
 def test_the_cache_is_keyed_on_the_processor() -> None:

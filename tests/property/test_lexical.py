@@ -1,0 +1,215 @@
+"""The lexer against Python's own tokens, at every offset of random programs and of the standard library."""
+
+import io
+import random
+import re
+import sys
+import sysconfig
+import tokenize
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycopilot.completion.lexical import (
+    CHUNK_CHARS,
+    LOOK_BACK_CHARS,
+    Context,
+    State,
+    advance,
+    lexical_context,
+    resolve,
+    state_after,
+)
+from tinycopilot.completion.syntaxes import PYTHON, syntax_of
+
+INNER = st.text("ab #'\"\\\n\N{SNOWMAN}", max_size=6)
+
+
+@st.composite
+def strings(draw: st.DrawFn) -> str:
+    """A string of any kind but f-strings, whose tokens are another matter since Python 3.12."""
+    prefix = draw(st.sampled_from(["", "r", "b", "Rb", "u"]))
+    quotes = draw(st.sampled_from(['"', "'", '"""', "'''"]))
+    return prefix + quotes + draw(INNER) + quotes
+
+
+FSTRING_START, FSTRING_MIDDLE, FSTRING_END = (
+    getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END")
+)
+"""From Python 3.12 on; before that an f-string is one string."""
+
+LINES = st.lists(st.one_of(strings(), st.sampled_from(["x = ", "(", ")", "\\\n", "\n", " + y", '# it\'s "so"\n'])))
+
+
+def plain_wheres(text: str) -> list[Context] | None:
+    """The definition, for each place of a program; None if it is none."""
+    wheres: list[Context] = ["code"] * (len(text) + 1)
+    starts = [0]
+    for line in io.StringIO(text, newline=""):
+        starts.append(starts[-1] + len(line))
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
+            start, end = (starts[row - 1] + column for row, column in (token.start, token.end))
+            if token.type == tokenize.ERRORTOKEN:
+                return None
+            if token.type == tokenize.COMMENT:
+                wheres[start + 1 : end + 1] = ["comment"] * (end - start)
+            if token.type == FSTRING_START:
+                opening = re.search(r"""("{3}|'{3}|["'])""", token.string)
+                assert opening
+                start += opening.start()
+                wheres[start + 1 : end + 1] = ["string"] * (end - start)
+                if len(opening[1]) == 3:
+                    wheres[start + 2] = "code"
+            if token.type == FSTRING_MIDDLE:
+                wheres[start : end + 1] = ["string"] * (end - start + 1)
+            if token.type == FSTRING_END:
+                wheres[start:end] = ["string"] * (end - start)
+            if token.type == tokenize.STRING:
+                opening = re.match(r"""\w*("{3}|'{3}|["'])""", token.string)
+                assert opening
+                start += opening.start(1)
+                wheres[start + 1 : end] = ["string"] * (end - start - 1)
+                if len(opening[1]) == 3:
+                    wheres[start + 2] = "code"  # "" is a whole string, for who cannot see what comes next
+    except (tokenize.TokenError, SyntaxError):
+        return None
+    return wheres
+
+
+@given(LINES)
+def test_at_every_place_of_a_program_it_is_as_python_has_it(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    wheres = plain_wheres(text)
+    if wheres is not None:
+        assert [lexical_context(text[:i]) for i in range(len(text) + 1)] == wheres
+
+
+def test_the_programs_above_are_programs() -> None:
+    """Or the test above would say nothing."""
+    wheres = plain_wheres('x = r\'a\' + """\n#""" # it\'s\n')
+    assert wheres is not None
+    assert set(wheres) == {"code", "comment", "string"}
+
+
+@pytest.mark.parametrize(
+    ("before", "where"),
+    [
+        ("", "code"),
+        ("x = f'{a", "code"),
+        ("x = f'{a}b", "string"),
+        ("x = f'{a}'", "code"),
+        ('def f():\n    """It', "string"),
+        ("x = 'unfinished\ny = ", "code"),
+        ("x = 'it\\'", "string"),
+        ("x = r'it\\", "string"),
+        ("# it's\nx", "code"),
+        ("x = 1  # it", "comment"),
+        ('"#"', "code"),
+        ("'''a\r\n'b' # c", "string"),
+        ('"""a""" + "', "string"),
+    ],
+)
+def test_python_by_example(before: str, where: Context) -> None:
+    assert lexical_context(before) == where
+
+
+@pytest.mark.parametrize(
+    ("language", "before", "where"),
+    [
+        ("javascript", "a = 1 // it", "comment"),
+        ("javascript", 'a = "http://', "string"),
+        ("javascript", 'a = "http://" + b', "code"),
+        ("typescript", "a = `b", "string"),
+        ("lua", "-- it's", "comment"),
+        ("lua", "-- it\na = ", "code"),
+        ("shellscript", "a='b\\'", "code"),
+        ("rust", "fn f<'a>(", "code"),
+        ("rust", 'let s = "', "string"),
+        ("plaintext", "# a", "code"),
+        ("plaintext", 'a "b', "string"),
+    ],
+)
+def test_other_languages_by_their_line(language: str, before: str, where: Context) -> None:
+    assert lexical_context(before, language) == where
+
+
+@pytest.mark.parametrize("piece", ["x = 'a'  # b\n", '"""', "'\\", '"', "\\", "#", "'a"])
+def test_ten_million_characters_take_no_time_to_speak_of(piece: str) -> None:
+    """A pattern that goes back and forth would take longer than a test may."""
+    before = piece * (10_000_000 // len(piece))
+    assert lexical_context(before) in ("code", "comment", "string")
+
+
+def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
+    quarter = "x = 1\n" * (LOOK_BACK_CHARS // 12)
+    text = quarter * 3 + '"""It is\n' + quarter[: LOOK_BACK_CHARS // 4] + '"""\n\ndef f():\n    return "'
+    assert lexical_context(text) == "string"
+    assert lexical_context(text + 'a"') == "code"
+
+
+STDLIB = Path(sysconfig.get_paths()["stdlib"])
+CODE = st.text("ab rf'\"\\\n#{}()[]:!`$/*-", max_size=40)
+LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go", "haskell", "plaintext")
+
+
+@given(st.lists(CODE, max_size=4), st.sampled_from(LANGUAGES))
+def test_a_text_in_pieces_is_the_text(pieces: list[str], language: str) -> None:
+    syntax, state = syntax_of(language), State()
+    for piece in pieces:
+        state = advance(state, piece, syntax)
+    assert state == advance(State(), "".join(pieces), syntax)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_files_of_the_standard_library(seed: int) -> None:
+    """The context at each of 4,000 offsets; and at the end nothing is open, and nothing was wrong."""
+    paths = sorted(path for path in STDLIB.glob("*.py") if 2_000 < path.stat().st_size < 60_000)
+    text = random.Random(seed).choice(paths).read_text("utf-8")
+    wheres = plain_wheres(text)
+    assert wheres is not None
+    end = advance(State(), text, PYTHON)
+    assert (end.frames, bool(end.faults)) == ((), False)
+    if sys.version_info < (3, 12) and re.search(r"""\b[rR]?[fF][rR]?["']""", text):
+        return  # Python 3.11 does not say where the replacement fields are, which are code
+    state = State()
+    for offset, character in enumerate(text[:4_000]):
+        assert resolve(state, PYTHON).context == wheres[offset], text[max(0, offset - 50) : offset]
+        state = advance(state, character, PYTHON)
+
+
+@pytest.mark.parametrize(
+    ("text", "closers", "context"),
+    [
+        ("f'{a", "'}", "code"),
+        ("f'{a[", "'}]", "code"),
+        ("f'{a:", "'}", "string"),
+        ("f'{a:>{w", "'}}", "code"),
+        ("f'{{a}}", "'", "string"),
+        ("f'{a!r}", "'", "string"),
+        ("f'{d[\"k", "'}]\"", "string"),
+        ("f'{f\"{b", "'}\"}", "code"),
+        ("f'{f'{b", "'}'}", "code"),  # since 3.12
+        ("rf'\\{a", "'}", "code"),
+        ("f'\\N{DASH} {a", "'}", "code"),
+        ('t"{a', '"}', "code"),
+        ("'{a", "'", "string"),
+        ("b'''a''", "'''", "string"),
+        ("f(a, [b, {", ")]}", "code"),
+        ("f(\ndef g(", ")", "code"),  # the first one was forgotten
+        ("f(a  # it's (\n", ")", "code"),
+    ],
+)
+def test_what_is_open(text: str, closers: str, context: Context) -> None:
+    state = resolve(advance(State(), text, PYTHON), PYTHON)
+    assert "".join(frame.closer for frame in state.frames) == closers
+    assert state.context == context
+
+
+@given(st.text("x(\"'\n", max_size=30))
+def test_chunks_change_nothing(text: str) -> None:
+    text = "y\n" * CHUNK_CHARS + text
+    whole, chunked = advance(State(), text, PYTHON), state_after(text, PYTHON)
+    assert (whole.frames, whole.tail) == (chunked.frames, chunked.tail)

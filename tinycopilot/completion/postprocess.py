@@ -1,0 +1,74 @@
+"""What is cut from a suggestion before it is shown: whatever would break the code around it, or repeat it."""
+
+import re
+
+from tinycopilot.completion.insertion import Insertion
+
+QUOTES = ("'", '"')
+
+
+def has_room(after: str) -> bool:
+    """Whether a suggestion may be shown here: at a line's end, or before nothing but closing brackets and the like."""
+    rest_of_line = re.split(r"[\r\n]", after, maxsplit=1)[0]
+    return re.fullmatch(r"\W*", rest_of_line) is not None
+
+
+def postprocess(text: str, before: str, after: str, language: str = "python") -> str:
+    """The longest beginning of `text` that adds to what stands between `before` and `after`, and breaks nothing there.
+
+    It ends before a line that is the next line already, before one that is indented with the other kind of blank, with
+    the first line where more follows on the cursor's line, and where `Insertion` lets it end, at a word's end.
+    """
+    text = _without_next_line(text, before, after)
+    if after.split("\n", maxsplit=1)[0].strip():
+        text = text.split("\n", maxsplit=1)[0]
+    return _safe(_without_other_indentation(text, before), before, after, language)
+
+
+def _safe(text: str, before: str, after: str, language: str) -> str:
+    """Cut at the last place, neither in a word nor after a blank, where it may be inserted."""
+    insertion, n_safe = Insertion(before, after, language), 0
+    for n, character in enumerate(text, 1):
+        insertion.push(character)
+        if insertion.is_broken:
+            break
+        following = text[n : n + 1]
+        continues = (
+            (_in_word(character) and _in_word(following))
+            or (character in QUOTES and character == following)
+            or (insertion.is_in_token and character not in QUOTES and following)
+        )
+        if not (continues or character.isspace()) and insertion.may_end:
+            n_safe = n
+    return text[:n_safe]
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _without_next_line(text: str, before: str, after: str) -> str:
+    """Cut before a line that is the next line of the file already."""
+    following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
+    if following is None:
+        return text
+    lines = text.split("\n")
+    begun = before[before.rfind("\n") + 1 :]  # the part of the first line that is written already
+    for i, line in enumerate(lines):
+        whole = begun + line if i == 0 else line
+        if whole.strip() == following:
+            return "\n".join(lines[:i])
+    return text
+
+
+def _without_other_indentation(text: str, before: str) -> str:
+    """Cut before a line that is indented with spaces where the last indented line has a tab, or the reverse.
+
+    The n-gram models know other files, too: their continuation would mix both kinds in one file.
+    """
+    if "\n " not in text and "\n\t" not in text:
+        return text
+    tab, space = (f"\n{before}".rfind(begin) for begin in ("\n\t", "\n "))
+    if tab == space:  # neither
+        return text
+    return text.split("\n " if tab > space else "\n\t", maxsplit=1)[0]
