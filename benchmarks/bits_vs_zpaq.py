@@ -34,7 +34,7 @@ from tinycopilot import UserError, places
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.memory import WorkspaceMemory
 from tinycopilot.completion.mixture import Mixture
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import from_list, texts_in
 from tinycopilot.insight.replay import Excerpt

@@ -16,7 +16,7 @@ import torch
 
 from tinycopilot import places
 from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import from_paths, texts_in
 from tinycopilot.insight.score import Score

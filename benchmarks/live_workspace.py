@@ -28,7 +28,7 @@ from tinycopilot_server.status import STATUS
 
 from tinycopilot import places
 from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.insight.score import percentile
 
 SIZES_CHARS = (5_000, 50_000, 500_000)

@@ -2,7 +2,7 @@
 
 import torch
 
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import TinyGPT
 
 EVERYTHING = CompleterSettings(eagerness=1, min_confidence=0, max_chars=12, max_lines=12)

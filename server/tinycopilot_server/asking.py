@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
-from tinycopilot.completion.stopping import Suggestion
-from tinycopilot.completion.where_in_code import where_in_code
+from tinycopilot.completion.lexical import lexical_context
+from tinycopilot.completion.truncation import Suggestion
 from tinycopilot_server.documents import Document, split_lines
 from tinycopilot_server.positions import to_units
 from tinycopilot_server.settings import Settings
@@ -75,7 +75,7 @@ def _is_wanted_here(settings: Settings, document: Document, before: str) -> bool
     """Whether the settings let it be suggested after `before`."""
     if settings.in_comments and settings.in_strings:
         return True
-    where = where_in_code(before, document.language)
+    where = lexical_context(before, document.language)
     return {"code": True, "comment": settings.in_comments, "string": settings.in_strings}[where]
 
 

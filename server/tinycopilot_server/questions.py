@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.truncation import Suggestion
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.memory import Memory
 

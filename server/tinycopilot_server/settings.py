@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from tinycopilot import UserError
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import Patterns
 
 

@@ -13,8 +13,8 @@ from networks import sure
 from tinycopilot.completion import completer as completer_module
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.decode import Cancelled
-from tinycopilot.completion.stopping import Suggestion
-from tinycopilot.completion.tidy import has_room
+from tinycopilot.completion.postprocess import has_room
+from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 

@@ -21,7 +21,7 @@ from tinycopilot.completion.decode import (
     no_draft,
     plain_decode,
 )
-from tinycopilot.completion.stopping import take
+from tinycopilot.completion.truncation import truncate
 from tinycopilot.completion.workspace import Workspace
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
@@ -143,7 +143,7 @@ def test_completion_equals_plain_greedy_decoding(
     workspace = Workspace(tokenizer.alphabet)
     workspace.look_at("", before, "")
     decoded = plain_decode(network_log_probs(model, tokenizer), workspace.likeliest, before)
-    wanted = take(itertools.islice(decoded, N + 1), ALL)
+    wanted = truncate(itertools.islice(decoded, N + 1), ALL)
     asked_at_once = Completer(model, tokenizer, ALL).suggest(before)
     assert (asked_at_once and asked_at_once.text) == (wanted and wanted.text)
     completer = Completer(model, tokenizer, ALL)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.play.ghost import Ghost, Question
 
 TEXTS = st.text("ab \n", min_size=1, max_size=4)

@@ -15,7 +15,7 @@ from preloaded import preloading
 from pytest_lsp import ClientServerConfig, LanguageClient
 from tinycopilot_server.settings import camel_case
 
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS, SimpleTokenizer
 from tinycopilot.places import ModelPaths

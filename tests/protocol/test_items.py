@@ -12,7 +12,7 @@ from lsprotocol.types import PositionEncodingKind as Kind
 from networks import EVERYTHING
 
 from tinycopilot.completion.completer import Completer, Place
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.places import ModelPaths
 
 EMOJI = "\N{GRINNING FACE}"

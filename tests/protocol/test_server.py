@@ -8,7 +8,7 @@ from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from pygls.exceptions import JsonRpcException
 
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.places import ModelPaths, shipped
 
 
@@ -160,9 +160,9 @@ async def test_lines_that_only_python_would_split(start: Start, saved: ModelPath
 BUSY = CompleterSettings(min_confidence=0, max_chars=100_000, max_lines=100_000)
 # Goes on even where nobody can be sure of so many lines.
 BOLD = """
-from tinycopilot.completion import stopping
+from tinycopilot.completion import truncation
 from tinycopilot_server.__main__ import main
-stopping.SURE = 0
+truncation.SURE = 0
 main()
 """
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.places import ModelPaths
 

@@ -9,8 +9,8 @@ import torch
 
 from tinycopilot.completion.decode import Decoded, Readers, decode, never
 from tinycopilot.completion.keys import Keys
-from tinycopilot.completion.stopping import CompleterSettings, Suggestion, is_worth_showing, take
-from tinycopilot.completion.tidy import has_room, tidied
+from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
 from tinycopilot.completion.workspace import Thought, Workspace
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -188,10 +188,10 @@ class Completer:
 
     def _taken(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
         """What is shown of that."""
-        suggestion = take(decoded, self.settings, place.before)
+        suggestion = truncate(decoded, self.settings, place.before)
         if suggestion is None:
             return None
-        text = tidied(suggestion.text, place.before, place.after)
+        text = postprocess(suggestion.text, place.before, place.after)
         return Suggestion(text, suggestion.confidence) if is_worth_showing(text) else None
 
     def alternatives(self, n: int, cancelled: Callable[[], bool] = never) -> list[Suggestion]:

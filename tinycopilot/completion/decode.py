@@ -6,7 +6,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-from tinycopilot.completion.alike import n_same_at_start
+from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
@@ -156,7 +156,7 @@ class Reader:
     def _kept(self, text: str) -> int | None:
         """With how many of the seen characters `text` begins, its last one excepted; None: it must be read afresh."""
         new = text[self._base :]
-        same = n_same_at_start(self._seen, new)
+        same = common_prefix_len(self._seen, new)
         kept = min(same, len(new) - 1)  # the last character is read again: its distribution is wanted
         enough = self._base == 0 or len(new) >= self._model.config.reach
         return kept if kept > 0 and enough and self._cache.can_truncate(kept) else None

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from tinycopilot.completion.alike import n_same_at_end, n_same_at_start
 from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len
 from tinycopilot.completion.contexts import BREAK, ContextIndex, Header, Symbols
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
@@ -65,8 +65,8 @@ class Page:
 
     def edited(self, alphabet: Alphabet, old: str, new: str) -> "Page":
         """The page of the text `new`, where this one is that of `old`: what both begin and end with costs little."""
-        head = n_same_at_start(old, new)
-        tail = n_same_at_end(old[head:], new[head:])
+        head = common_prefix_len(old, new)
+        tail = common_suffix_len(old[head:], new[head:])
         start, end = head + len(DOCUMENT_START), len(old) - tail + len(DOCUMENT_START)
         index = self.index.replaced(start, end, alphabet.symbols_of(new[head : len(new) - tail]))
         return Page(index.symbols, index)

@@ -19,7 +19,7 @@ import torch
 from tinycopilot import places
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.memory import WorkspaceMemory
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.insight.footprint import measure_footprint
 from tinycopilot.insight.score import percentile
 from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on

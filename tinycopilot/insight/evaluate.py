@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinycopilot import UserError, __version__, places
 from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.insight.evaluation import Evaluation, evaluate
 from tinycopilot.insight.excerpts import from_list, from_paths

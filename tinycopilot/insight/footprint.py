@@ -43,7 +43,7 @@ def _tell(n_chars: int, paths: ModelPaths) -> dict[str, float | None]:
 
     torch_mb = _resident_mb()
     from tinycopilot.completion.completer import Completer  # noqa: PLC0415
-    from tinycopilot.completion.stopping import CompleterSettings  # noqa: PLC0415
+    from tinycopilot.completion.truncation import CompleterSettings  # noqa: PLC0415
     from tinycopilot.insight.workbench import hold_workspace  # noqa: PLC0415
 
     completer = Completer.load(paths, CompleterSettings())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from tinycopilot.completion.alike import n_same_at_start
+from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.decode import Decoded, Reader, decode, network_log_probs, plain_decode
 from tinycopilot.completion.workspace import Workspace
 from tinycopilot.insight.situations import Look
@@ -65,5 +65,5 @@ def measure_speed(model: TinyGPT, tokenizer: SimpleTokenizer, workspace: Workspa
         for n_chars, guess in drafts:
             came = texts["drafted"][n_chars - len(look.before) :]
             speed.n_drafted += min(len(guess), len(came))  # what was not asked for is not known
-            speed.n_right += n_same_at_start(guess, came)
+            speed.n_right += common_prefix_len(guess, came)
     return speed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinycopilot.completion.stopping import CompleterSettings, Suggestion
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.files import LeftOut, read_written, source_files
 from tinycopilot.places import ModelPaths
 from tinycopilot.play.ghost import Question

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.truncation import Suggestion
 
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 LINE = re.compile(r"\n?[^\n]*")

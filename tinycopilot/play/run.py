@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinycopilot import UserError, places
-from tinycopilot.completion.stopping import CompleterSettings
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.play.engine import Engine, Surroundings, loader
 from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.terminal import Terminal

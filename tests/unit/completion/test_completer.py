@@ -14,7 +14,7 @@ from tinycopilot.completion import completer as completer_module
 from tinycopilot.completion.completer import Completer, Place
 from tinycopilot.completion.decode import N_READERS, Cancelled, Reader
 from tinycopilot.completion.mixture import Mixture
-from tinycopilot.completion.stopping import CompleterSettings, Suggestion
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.completion.weights import weights_of
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer

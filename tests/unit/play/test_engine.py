@@ -10,7 +10,7 @@ import pytest
 
 from tinycopilot.completion.completer import Completer
 from tinycopilot.completion.decode import Cancelled
-from tinycopilot.completion.stopping import CompleterSettings, Suggestion
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.places import ModelPaths
 from tinycopilot.play import engine
 from tinycopilot.play.engine import Answer, Engine, State, Surroundings, loader

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.play.ghost import Ghost
 
 

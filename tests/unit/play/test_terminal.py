@@ -14,7 +14,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from tinycopilot import UserError
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.play.engine import Engine, Surroundings
 from tinycopilot.play.terminal import Terminal
 from tinycopilot.play.text_file import TextFile

@@ -13,7 +13,7 @@ from tinycopilot_server.documents import Document
 from tinycopilot_server.questions import Questions
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.completion.stopping import Suggestion
+from tinycopilot.completion.truncation import Suggestion
 
 URI = "file:///a.py"
 

@@ -15,7 +15,7 @@ from tinycopilot_server.questions import LONG_CHARS, Questions
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.completion.decode import Cancelled
-from tinycopilot.completion.stopping import CompleterSettings, Suggestion
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 
 
 class Endless:

@@ -1,7 +1,7 @@
 """How much two texts have in common, at either end."""
 
 
-def n_same_at_start(some: str, other: str) -> int:
+def common_prefix_len(some: str, other: str) -> int:
     """With how many characters both begin; by bisection, each step of which compares at C's speed."""
     low, high = 0, min(len(some), len(other))
     while low < high:
@@ -13,7 +13,7 @@ def n_same_at_start(some: str, other: str) -> int:
     return low
 
 
-def n_same_at_end(some: str, other: str) -> int:
+def common_suffix_len(some: str, other: str) -> int:
     """With how many both end."""
     low, high = 0, min(len(some), len(other))
     while low < high:

@@ -12,7 +12,7 @@ def has_room(after: str) -> bool:
     return re.fullmatch(r"\W*", rest_of_line) is not None
 
 
-def tidied(text: str, before: str, after: str) -> str:
+def postprocess(text: str, before: str, after: str) -> str:
     """`text` as far as it says something that does not stand after the cursor yet, indented as what stands before.
 
     Where more follows on the cursor's line, it is one line: others would come between brackets.

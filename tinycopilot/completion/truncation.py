@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from tinycopilot.completion.where_in_code import where_in_code
+from tinycopilot.completion.lexical import lexical_context
 
 MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
@@ -65,7 +65,7 @@ class Suggestion:
     """The product of its characters' probabilities as decoded; what was cut off or typed since only adds to it."""
 
 
-def take(decoded: Iterable[tuple[str, float]], settings: CompleterSettings, before: str = "") -> Suggestion | None:
+def truncate(decoded: Iterable[tuple[str, float]], settings: CompleterSettings, before: str = "") -> Suggestion | None:
     """Of `decoded`, (character, log-probability) pairs, the beginning that is worth most; None to stay silent.
 
     With probability p all n characters are what comes next: then one key stands for n. Else the suggestion is in the
@@ -118,11 +118,11 @@ class Ending:
         last = text[-1:]
         goes_on = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
         says_again = _words(self._begun + text) in self._above
-        return not (last.isspace() or goes_on or says_again or (where_in_code(text) == "string" and self._in_code))
+        return not (last.isspace() or goes_on or says_again or (lexical_context(text) == "string" and self._in_code))
 
     @cached_property
     def _in_code(self) -> bool:
-        return where_in_code(self._before) == "code"
+        return lexical_context(self._before) == "code"
 
 
 def _words(line: str) -> str:

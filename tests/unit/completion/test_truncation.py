@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from tinycopilot.completion.stopping import CompleterSettings, take
-from tinycopilot.completion.tidy import has_room, tidied
+from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.truncation import CompleterSettings, truncate
 
 
 def certain(text: str) -> list[tuple[str, float]]:
@@ -44,13 +44,13 @@ def certain(text: str) -> list[tuple[str, float]]:
     ],
 )
 def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected: str | None) -> None:
-    suggestion = take(decoded, settings)
+    suggestion = truncate(decoded, settings)
     assert (suggestion.text if suggestion else None) == expected
 
 
 def test_in_a_string_it_may_end_in_a_string() -> None:
     for text in ("usage: ", "a'", "doesn't"):
-        suggestion = take(certain(text + " more"), CompleterSettings(max_chars=len(text)), 'x = "')
+        suggestion = truncate(certain(text + " more"), CompleterSettings(max_chars=len(text)), 'x = "')
         assert suggestion is not None
         assert suggestion.text == text.rstrip()
 
@@ -66,13 +66,13 @@ def test_in_a_string_it_may_end_in_a_string() -> None:
     ],
 )
 def test_no_line_is_said_again(before: str, decoded: str, expected: str | None) -> None:
-    suggestion = take(certain(decoded), CompleterSettings(eagerness=1), before)
+    suggestion = truncate(certain(decoded), CompleterSettings(eagerness=1), before)
     assert (suggestion.text if suggestion else None) == expected
 
 
 def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
     decoded = [("a", -0.1), ("b", -0.2), (" ", -0.3), ("c", -5.0)]
-    suggestion = take(decoded, CompleterSettings(eagerness=1, min_confidence=0.3))
+    suggestion = truncate(decoded, CompleterSettings(eagerness=1, min_confidence=0.3))
     assert suggestion is not None
     assert suggestion.text == "ab"
     assert suggestion.confidence == pytest.approx(2.718281828**-0.3)
@@ -85,7 +85,7 @@ def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float
     settings = CompleterSettings(eagerness=eagerness)
 
     def shown(p: float) -> bool:
-        return take([("t", math.log(p)), *certain("otal_width(")], settings) is not None
+        return truncate([("t", math.log(p)), *certain("otal_width(")], settings) is not None
 
     assert [p for p in (0.55, 0.45, 0.25, 0.15, 0.1, 0.05) if shown(p)] == sureness
 
@@ -115,7 +115,7 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
     ],
 )
 def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
-    assert tidied(text, before, after) == expected
+    assert postprocess(text, before, after) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_nothing_is_said_that_stands_there_already(text: str, before: str, after
     ],
 )
 def test_a_suggestion_does_not_mix_tabs_and_spaces(before: str, text: str, expected: str) -> None:
-    assert tidied(text, before, "") == expected
+    assert postprocess(text, before, "") == expected

@@ -41,7 +41,7 @@ _APOSTROPHES = frozenset(("ada", "elm", "fsharp", "haskell", "rust", "scala", "v
 """Here a single quote is no string's: it is a lifetime's, or a part of a name."""
 
 
-def where_in_code(before: str, language: str = "python") -> Where:
+def lexical_context(before: str, language: str = "python") -> Where:
     """Where a cursor stands that has `before` before it; a string's prefix, and its first quote's left, are code.
 
     Python's tokens are known, f-strings being strings like any other. Of other languages it is known what begins a

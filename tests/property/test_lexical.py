@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion.where_in_code import LOOK_BACK_CHARS, Where, where_in_code
+from tinycopilot.completion.lexical import LOOK_BACK_CHARS, Where, lexical_context
 
 INNER = st.text("ab #'\"\\\n\N{SNOWMAN}", max_size=6)
 
@@ -54,7 +54,7 @@ def test_at_every_place_of_a_program_it_is_as_python_has_it(pieces: list[str]) -
     text = "".join(pieces)
     wheres = plain_wheres(text)
     if wheres is not None:
-        assert [where_in_code(text[:i]) for i in range(len(text) + 1)] == wheres
+        assert [lexical_context(text[:i]) for i in range(len(text) + 1)] == wheres
 
 
 def test_the_programs_above_are_programs() -> None:
@@ -82,7 +82,7 @@ def test_the_programs_above_are_programs() -> None:
     ],
 )
 def test_python_by_example(before: str, where: Where) -> None:
-    assert where_in_code(before) == where
+    assert lexical_context(before) == where
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,18 @@ def test_python_by_example(before: str, where: Where) -> None:
     ],
 )
 def test_other_languages_by_their_line(language: str, before: str, where: Where) -> None:
-    assert where_in_code(before, language) == where
+    assert lexical_context(before, language) == where
 
 
 @pytest.mark.parametrize("piece", ["x = 'a'  # b\n", '"""', "'\\", '"', "\\", "#", "'a"])
 def test_ten_million_characters_take_no_time_to_speak_of(piece: str) -> None:
     """A pattern that goes back and forth would take longer than a test may."""
     before = piece * (10_000_000 // len(piece))
-    assert where_in_code(before) in ("code", "comment", "string")
+    assert lexical_context(before) in ("code", "comment", "string")
 
 
 def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
     quarter = "x = 1\n" * (LOOK_BACK_CHARS // 12)
     text = quarter * 3 + '"""It is\n' + quarter[: LOOK_BACK_CHARS // 4] + '"""\n\ndef f():\n    return "'
-    assert where_in_code(text) == "string"
-    assert where_in_code(text + 'a"') == "code"
+    assert lexical_context(text) == "string"
+    assert lexical_context(text + 'a"') == "code"
