@@ -31,9 +31,9 @@ from heldout_bits import LISTING, PACKAGES, excerpts
 from zpaq_bits import STANDARD_ERROR_BITS, cost_after, need_zpaq, plain_model
 
 from tinycopilot import UserError, places
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.memory import WorkspaceMemory
-from tinycopilot.completion.mixture import Mixture
+from tinycopilot.completion.engine import Completer
+from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import from_list, texts_in
@@ -62,7 +62,7 @@ class Learned(NamedTuple):
     """As a model's file gives it."""
 
 
-class TextsHeld(WorkspaceMemory):
+class TextsHeld(NGramModel):
     """Takes a memory's place, and keeps the texts that it would hold."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class TextsHeld(WorkspaceMemory):
         """Keep it no longer; whether it was kept."""
         return self.texts.pop(name, None) is not None
 
-    def settle(self) -> None:
+    def compact(self) -> None:
         """There is nothing to sort."""
 
 
@@ -88,7 +88,7 @@ def learned_text(names: Sequence[str]) -> Learned:
     return Learned(units.decode("utf-16-le", "surrogatepass"), corpus.digest)
 
 
-def with_surroundings(listed: Sequence[Excerpt], memory: WorkspaceMemory) -> Iterator[Excerpt]:
+def with_surroundings(listed: Sequence[Excerpt], memory: NGramModel) -> Iterator[Excerpt]:
     """Each excerpt, while `memory` holds the rest of its package, and nothing else."""
     surroundings, folder = Surroundings(memory), None
     try:

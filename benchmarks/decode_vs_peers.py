@@ -31,8 +31,8 @@ from typing import Any
 import torch
 
 from tinycopilot import places
-from tinycopilot.completion.decode import Reader, decode, network_alone
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.decoding import Reader, decode, network_alone
+from tinycopilot.completion.predictor import Workspace
 from tinycopilot.insight.workbench import hold_workspace, texts_to_type
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
@@ -97,7 +97,7 @@ class Race:
         hold_workspace(self.workspace.memory, WORKSPACE_CHARS)
         for name, text in texts.items():
             self.workspace.memory.hold(name, text)
-        self.workspace.memory.settle()
+        self.workspace.memory.compact()
         self.ways: dict[str, Callable[[str], str]] = {
             "transformers": self.transformers, "cached": self.cached, "window": self.window, "drafted": self.drafted
         }  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from tinycopilot import places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import from_paths, texts_in

@@ -27,7 +27,7 @@ from tinycopilot_server.demo import OPENED, TYPED
 from tinycopilot_server.status import STATUS
 
 from tinycopilot import places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.insight.score import percentile
 

@@ -3,7 +3,7 @@
 import gc
 from pathlib import Path
 
-from tinycopilot.completion.settling import give_back
+from tinycopilot.completion.segments import give_back
 from tinycopilot.process import memory_bytes
 
 CLEAR_REFS = Path("/proc/self/clear_refs")

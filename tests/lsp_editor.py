@@ -10,7 +10,7 @@ from lsprotocol import types
 from networks import EVERYTHING
 from pytest_lsp import LanguageClient
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.places import ModelPaths
 
 

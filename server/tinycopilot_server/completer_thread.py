@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
-    from tinycopilot.completion.memory import WorkspaceMemory
+    from tinycopilot.completion.engine import Completer
+    from tinycopilot.completion.ngram import NGramModel
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class CompleterThread:
         self.n_told += 1  # not before: a question that comes first would be answered as if it had come last
         return said
 
-    def ask_memory(self, function: "Callable[[WorkspaceMemory], T]") -> T:
+    def ask_memory(self, function: "Callable[[NGramModel], T]") -> T:
         """The same for its memory: the indexer's AskMemory."""
         return self.tell_and_wait(lambda completer: function(completer.workspace.memory))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinycopilot import places
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.workspace import Workspace
+    from tinycopilot.completion.predictor import Workspace
 
 SAVE_S = 60.0
 """It is written at most so often, and at the end."""

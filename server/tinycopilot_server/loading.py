@@ -13,7 +13,7 @@ from tinycopilot_server.memory import Memory
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Completer
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def load(
 
 def _load(memory: Memory, settings: Settings, folder: str | None, *, may_be_another: bool) -> Loaded:
     """The workspace's own model is no more than a help: if it is not sound, at first another one is taken."""
-    from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (brings PyTorch: not on the loop)
+    from tinycopilot.completion.engine import Completer  # noqa: PLC0415 (brings PyTorch: not on the loop)
 
     paths, others = model_files.to_use(settings, folder), model_files.to_use(settings, None)
     try:

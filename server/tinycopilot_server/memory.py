@@ -14,7 +14,7 @@ from tinycopilot_server.learned import Learned
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Completer
 
 CLOSE_S = 2.0
 
@@ -79,7 +79,7 @@ class Memory:
 
     def see_to_the_rest(self, completer: "Completer") -> None:
         """What others do in their threads, now and then. In the Completer's thread."""
-        if completer.workspace.memory.is_untidy:
+        if completer.workspace.memory.needs_compaction:
             self.indexer.look()
         if self.learned.is_due:
             self.indexer.do(self.learned.saving(completer.workspace))

@@ -13,7 +13,7 @@ from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.memory import Memory
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Completer
 
 LONG_CHARS = 50_000
 """To sort so many takes longer than a frame: it is done as soon as the document is opened, and not in this thread."""
@@ -106,8 +106,8 @@ class Questions:
         completer: "Completer",
     ) -> Suggestion | None:
         """In the thread."""
-        from tinycopilot.completion.completer import Place  # noqa: PLC0415 (brings PyTorch: not on the loop)
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415
+        from tinycopilot.completion.engine import Place  # noqa: PLC0415 (brings PyTorch: not on the loop)
+        from tinycopilot.completion.decoding import Cancelled  # noqa: PLC0415
 
         with self._memory.indexer.giving_way():
             if name is not None:
@@ -126,7 +126,7 @@ class Questions:
 
     def _work_ahead(self, job: Job, completer: "Completer") -> None:
         """In the thread, until there is another question; not if the memory was told anything since: to drop it?"""
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _compute)
+        from tinycopilot.completion.decoding import Cancelled  # noqa: PLC0415 (see _compute)
 
         _, n_told = job.key
         if n_told == self._thread.n_told and not job.cancelled.is_set():
@@ -136,7 +136,7 @@ class Questions:
 
 def _others(job: Job, completer: "Completer") -> list[Suggestion]:
     """In the thread."""
-    from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see Questions._compute)
+    from tinycopilot.completion.decoding import Cancelled  # noqa: PLC0415 (see Questions._compute)
 
     with contextlib.suppress(Cancelled):
         if not job.cancelled.is_set():

@@ -11,8 +11,8 @@ from networks import EVERYTHING as ALL
 from networks import sure
 
 from tinycopilot.completion import completer as completer_module
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.engine import Completer
+from tinycopilot.completion.decoding import Cancelled
 from tinycopilot.completion.postprocess import has_room
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.model.gpt import TinyGPT

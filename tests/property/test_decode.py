@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import EVERYTHING as ALL
 
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.decode import (
+from tinycopilot.completion.engine import Completer
+from tinycopilot.completion.decoding import (
     Reader,
     decode,
     network_alone,
@@ -22,7 +22,7 @@ from tinycopilot.completion.decode import (
     plain_decode,
 )
 from tinycopilot.completion.truncation import truncate
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.predictor import Workspace
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 

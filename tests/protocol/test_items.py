@@ -11,7 +11,7 @@ from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from networks import EVERYTHING
 
-from tinycopilot.completion.completer import Completer, Place
+from tinycopilot.completion.engine import Completer, Place
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.places import ModelPaths
 

@@ -21,8 +21,8 @@ from stdio_client import StdioClient
 
 from tinycopilot import places
 from tinycopilot.completion import weights
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.mixture import INITIAL
+from tinycopilot.completion.engine import Completer
+from tinycopilot.completion.predictor import INITIAL
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 

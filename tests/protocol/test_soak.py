@@ -21,7 +21,7 @@ from random_editor import CODECS, Plain, RandomEditor
 from stdio_client import Answer, StdioClient
 from tinycopilot_server.settings import camel_case
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.places import ModelPaths
 
 N_MESSAGES = 3_000

@@ -112,10 +112,10 @@ def test_every_arrow_points_up() -> None:
     ("name", "source"),
     [
         ("tinycopilot.model.gpt", "from tinycopilot.training.corpus import Corpus"),
-        ("tinycopilot.model.gpt", "def f():\n    import tinycopilot.completion.decode"),
+        ("tinycopilot.model.gpt", "def f():\n    import tinycopilot.completion.decoding"),
         ("tinycopilot.places", "import torch"),
-        ("tinycopilot.completion.completer", "from lsprotocol import types"),
-        ("tinycopilot.completion.decode", "from tinycopilot.training.batches import join_documents"),
+        ("tinycopilot.completion.engine", "from lsprotocol import types"),
+        ("tinycopilot.completion.decoding", "from tinycopilot.training.batches import join_documents"),
         ("tinycopilot.play.engine", "def f():\n    import torch"),
         ("tinycopilot_server.questions", "def f():\n    import torch"),
         ("tinycopilot_server.loading", "from tinycopilot.model.gpt import TinyGPT"),
@@ -134,7 +134,7 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     do_something_with_it = {f"tinycopilot_server.{name}" for name in ("questions", "memory", "loading")}
     hand_its_thread_on = {f"tinycopilot_server.{name}" for name in ("app", "model")}
     home = "tinycopilot_server.completer_thread"
-    assert {n for n, s in sources.items() if "completion.completer" in s} == {home} | do_something_with_it
+    assert {n for n, s in sources.items() if "completion.engine" in s} == {home} | do_something_with_it
     assert {n for n, s in sources.items() if "completer_thread" in s} == do_something_with_it | hand_its_thread_on
     assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.positions"}
     names_methods = {

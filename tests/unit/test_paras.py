@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.places import ModelPaths

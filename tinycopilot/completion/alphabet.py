@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from tinycopilot.completion.contexts import BREAK, Symbols
+from tinycopilot.completion.suffix_array import BREAK, Symbols
 
 N_CODE_POINTS = 0x110000
 MAX_CHARACTERS = 2**16 - 2

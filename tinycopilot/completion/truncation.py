@@ -26,7 +26,7 @@ N_LINES_ABOVE: Final = 3
 LOOK_BACK_CHARS: Final = 2_000
 """They are looked for in so many characters."""
 WAITING_KEYS: Final = 0.3
-"""Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
+"""KeystrokeTracker saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Suggestion:
     text: str
     confidence: float
     """The product of its characters' probabilities as decoded; what was cut off or typed since only adds to it."""
+    gain: float = 0.0
+    """Expected number of keystrokes saved when it was decoded, minus the cost of reading it."""
 
 
 def truncate(decoded: Iterable[tuple[str, float]], settings: CompleterSettings, before: str = "") -> Suggestion | None:
@@ -83,7 +85,7 @@ def truncate(decoded: Iterable[tuple[str, float]], settings: CompleterSettings, 
     for character, log_prob in decoded:
         keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
         if keys > most_keys and is_worth_showing(text) and ending.is_good(text, character):
-            best, most_keys = Suggestion(text, p), keys
+            best, most_keys = Suggestion(text, p, keys), keys
         n_lines += character == "\n"
         if n_lines > settings.max_lines or len(text) == settings.max_chars:
             break

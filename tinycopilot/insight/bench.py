@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from tinycopilot import places
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.engine import Completer
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.insight.footprint import measure_footprint
 from tinycopilot.insight.score import percentile
@@ -155,8 +155,8 @@ def ask_all(completer: Completer, looks: Iterable[Look]) -> Asked:
             (asked.along_ms if is_along else asked.ms).append(1e3 * (time.perf_counter() - wall_s))
             asked.cpu_s += time.process_time() - cpu_s
         expected = suggestion.text[1:] if suggestion else ""
-        if completer.workspace.memory.is_untidy:
-            completer.workspace.memory.settle()  # as the server does, in the background
+        if completer.workspace.memory.needs_compaction:
+            completer.workspace.memory.compact()  # as the server does, in the background
     return asked
 
 
@@ -173,15 +173,15 @@ def ask_after_accepting(completer: Completer, looks: Iterable[Look]) -> Asked:
 
 
 @contextmanager
-def sorting(memory: WorkspaceMemory) -> Iterator[None]:
+def sorting(memory: NGramModel) -> Iterator[None]:
     """Meanwhile another thread sorts all that is held, again and again."""
     is_over = threading.Event()
 
     def sort() -> None:
         while not is_over.is_set():
-            settling.sort(anew=True)
+            compaction.sort(anew=True)
 
-    settling = memory.begin()
+    compaction = memory.begin_compaction()
     thread = threading.Thread(target=sort)
     thread.start()
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.predictor import Workspace
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.insight.surroundings import Surroundings
 from tinycopilot.model.gpt import TinyGPT

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError, __version__, places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.insight.evaluation import Evaluation, evaluate

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import texts_in
 from tinycopilot.insight.replay import Excerpt, Replayed, Shown, replay

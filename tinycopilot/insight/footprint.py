@@ -42,7 +42,7 @@ def _tell(n_chars: int, paths: ModelPaths) -> dict[str, float | None]:
     import torch  # noqa: F401, PLC0415 (its memory is measured alone)
 
     torch_mb = _resident_mb()
-    from tinycopilot.completion.completer import Completer  # noqa: PLC0415
+    from tinycopilot.completion.engine import Completer  # noqa: PLC0415
     from tinycopilot.completion.truncation import CompleterSettings  # noqa: PLC0415
     from tinycopilot.insight.workbench import hold_workspace  # noqa: PLC0415
 

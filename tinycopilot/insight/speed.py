@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 from tinycopilot.completion.common_prefix import common_prefix_len
-from tinycopilot.completion.decode import Decoded, Reader, decode, network_log_probs, plain_decode
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.decoding import Decoded, Reader, decode, network_log_probs, plain_decode
+from tinycopilot.completion.predictor import Workspace
 from tinycopilot.insight.situations import Look
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer

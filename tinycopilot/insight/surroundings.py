@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.insight.replay import Excerpt
 
 MAX_CHARS = 10_000_000
@@ -14,7 +14,7 @@ SHINGLE_CHARS = 50
 class Surroundings:
     """The texts of one workspace after another, in a memory."""
 
-    def __init__(self, memory: WorkspaceMemory) -> None:
+    def __init__(self, memory: NGramModel) -> None:
         self._memory = memory
         self._texts: dict[str, str] = {}
         self._shingles: dict[str, set[str]] = {}
@@ -29,7 +29,7 @@ class Surroundings:
                 self._memory.hold(name, text)
                 self._texts[name] = text
                 n_chars += len(text)
-        self._memory.settle()
+        self._memory.compact()
         self._shingles = {name: shingles(text) for name, text in self._texts.items()}
 
     @contextlib.contextmanager

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import texts_in
 from tinycopilot.training.sources import documents
@@ -15,15 +15,15 @@ LEAST_CHARS = 6_000
 """A file that is shorter is not typed."""
 
 
-def hold_workspace(memory: WorkspaceMemory, most_chars: int) -> None:
+def hold_workspace(memory: NGramModel, most_chars: int) -> None:
     """Hold Python's standard library, as training reads it, up to so many characters."""
-    settling, n_chars = memory.begin(), 0
+    compaction, n_chars = memory.begin_compaction(), 0
     for name, text in documents("stdlib", (".py",), LeftOut()):
         if n_chars + len(text) <= most_chars:
-            settling.put(name, text, useful_s=0)
+            compaction.put(name, text, useful_s=0)
             n_chars += len(text)
-    settling.sort()
-    memory.finish(settling)
+    compaction.sort()
+    memory.finish_compaction(compaction)
 
 
 def texts_to_type(folder: Path | None) -> dict[str, str]:

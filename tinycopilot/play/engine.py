@@ -15,7 +15,7 @@ from tinycopilot.places import ModelPaths
 from tinycopilot.play.ghost import Question
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Completer
 
 CLOSING_LIMIT_S = 0.5
 MAX_WORKSPACE_CHARS = 10_000_000
@@ -64,18 +64,18 @@ class Surroundings:
         if self.folder is None:
             return
         memory, n_chars, next_chars = completer.workspace.memory, 0, FIRST_CHARS
-        settling = memory.begin()
+        compaction = memory.begin_compaction()
         for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
             if name != self.document and n_chars + len(text) <= MAX_WORKSPACE_CHARS:
-                settling.put(name, text, useful_s=0)  # nothing is ever forgotten here for lack of room
+                compaction.put(name, text, useful_s=0)  # nothing is ever forgotten here for lack of room
                 n_chars += len(text)
             yield
             if n_chars >= next_chars:
-                yield from _elsewhere(settling.sort)
-                memory.finish(settling)
-                settling, next_chars = memory.begin(), 4 * n_chars
-        yield from _elsewhere(settling.sort)
-        memory.finish(settling)
+                yield from _elsewhere(compaction.sort)
+                memory.finish_compaction(compaction)
+                compaction, next_chars = memory.begin_compaction(), 4 * n_chars
+        yield from _elsewhere(compaction.sort)
+        memory.finish_compaction(compaction)
 
 
 def _elsewhere(work: Callable[[], None]) -> Iterator[None]:
@@ -149,7 +149,7 @@ class Engine:
         tell(State("ready"))
 
     def _answer(self, completer: "Completer", question: Question, tell: Tell) -> None:
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (brings PyTorch, which is here by now)
+        from tinycopilot.completion.decoding import Cancelled  # noqa: PLC0415 (brings PyTorch, which is here by now)
 
         started_s, document = time.perf_counter(), self._surroundings.document
         completer.learn_from_key(question.before, question.after, document)
@@ -168,7 +168,7 @@ def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Comp
     """How to load a model; PyTorch comes with it, which takes a second or more."""
 
     def load() -> "Completer":
-        from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (see above)
+        from tinycopilot.completion.engine import Completer  # noqa: PLC0415 (see above)
 
         completer = Completer.load(paths, settings)
         completer.warm_up()

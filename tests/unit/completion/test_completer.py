@@ -11,11 +11,11 @@ from networks import sure
 from torch import Tensor
 
 from tinycopilot.completion import completer as completer_module
-from tinycopilot.completion.completer import Completer, Place
-from tinycopilot.completion.decode import N_READERS, Cancelled, Reader
-from tinycopilot.completion.mixture import Mixture
+from tinycopilot.completion.engine import Completer, Place
+from tinycopilot.completion.decoding import N_READERS, Cancelled, Reader
+from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
-from tinycopilot.completion.weights import weights_of
+from tinycopilot.completion.persistence import weights_of
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 

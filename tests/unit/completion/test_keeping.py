@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tinycopilot.completion import contexts, keeping
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.keeping import Kept
-from tinycopilot.completion.memory import WorkspaceMemory, context_of, plain_prediction
+from tinycopilot.completion.persistence import Kept
+from tinycopilot.completion.ngram import NGramModel, context_of, plain_prediction
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN, TOKENIZER = "\nab(", "0" * 64
@@ -21,20 +21,20 @@ TEXTS = {"x": "ab(ab(\n" * 9, "y": "ba\u00e9b(" * 5, "z": "aaa\U0001f600" * 7, "
 STAMPS = {"x": (1_700_000_000_000_000_000, 63), "y": (2, 25), "z": (3, 28)}
 
 
-def settled(alphabet: Alphabet, texts: dict[str, str]) -> WorkspaceMemory:
-    memory = WorkspaceMemory(alphabet)
+def settled(alphabet: Alphabet, texts: dict[str, str]) -> NGramModel:
+    memory = NGramModel(alphabet)
     for second, (name, text) in enumerate(texts.items()):
         memory.hold(name, text, useful_s=second)
-    memory.settle()
+    memory.compact()
     return memory
 
 
-def save(path: Path, memory: WorkspaceMemory, stamps: dict[str, tuple[int, int]] | None = None) -> None:
-    shelf, useful_s = memory.at_rest()
-    keeping.save(path, Kept(shelf, useful_s, STAMPS if stamps is None else stamps), memory.alphabet, TOKENIZER)
+def save(path: Path, memory: NGramModel, stamps: dict[str, tuple[int, int]] | None = None) -> None:
+    merged, useful_s = memory.at_rest()
+    keeping.save(path, Kept(merged, useful_s, STAMPS if stamps is None else stamps), memory.alphabet, TOKENIZER)
 
 
-def predicts_as(memory: WorkspaceMemory, texts: dict[str, str], before: str) -> bool:
+def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:
     """Whether it is what the definition says of these texts."""
     alphabet = memory.alphabet
     p, order = memory.predict(context_of(alphabet, before), memory.possible())
@@ -59,7 +59,7 @@ def test_what_was_kept_is_what_was_sorted_and_for_its_users_eyes_alone(
     assert kept is not None
     assert kept.stamps == STAMPS  # and so the unsaved text is not there
     assert kept.useful_s == {"x": 0, "y": 1, "z": 2}
-    for one, other in zip(kept.shelf.index.arrays, fresh.index.arrays, strict=True):
+    for one, other in zip(kept.merged.index.arrays, fresh.index.arrays, strict=True):
         assert np.array_equal(one, other)
         assert one.dtype == other.dtype
         assert one.flags.writeable  # else everything would be compiled anew
@@ -75,12 +75,12 @@ def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
     path = tmp_path_factory.mktemp("kept") / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     alphabet = Alphabet(KNOWN)
-    memory = WorkspaceMemory(alphabet)
+    memory = NGramModel(alphabet)
     memory.hold("open", met * 8)
     memory.hold("x", "bbb", met)  # is at hand in the editor, and not as it was
     kept = keeping.load(path, alphabet, TOKENIZER)
     assert kept is not None
-    memory.adopt(kept.shelf, kept.useful_s)
+    memory.adopt(kept.merged, kept.useful_s)
     texts = {"y": TEXTS["y"], "z": TEXTS["z"], "open": met * 8}
     whole = "".join(TEXTS.values())[:n]
     if not met:
@@ -88,9 +88,9 @@ def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
     else:
         memory.drop("x")
         assert predicts_as(memory, texts, whole)
-    memory.settle()
+    memory.compact()
     with pytest.raises(ValueError, match="settled"):
-        memory.adopt(kept.shelf, {})
+        memory.adopt(kept.merged, {})
 
 
 def test_what_has_changed_since_it_was_settled_is_not_at_rest() -> None:
@@ -102,11 +102,11 @@ def test_what_has_changed_since_it_was_settled_is_not_at_rest() -> None:
 
 def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "one.memory"
-    for memory, stamps in ((WorkspaceMemory(Alphabet(KNOWN)), None), (settled(Alphabet(KNOWN), TEXTS), {})):
+    for memory, stamps in ((NGramModel(Alphabet(KNOWN)), None), (settled(Alphabet(KNOWN), TEXTS), {})):
         save(path, memory, stamps)
         kept = keeping.load(path, Alphabet(KNOWN), TOKENIZER)
         assert kept is not None
-        assert (len(kept.shelf), kept.stamps) == (0, {})
+        assert (len(kept.merged), kept.stamps) == (0, {})
 
 
 def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.contexts import ORDERS
-from tinycopilot.completion.memory import WorkspaceMemory, context_of
-from tinycopilot.completion.mixture import INITIAL, KINDS, MAX_WEIGHT, Mixture, kind_of, recall, spread
+from tinycopilot.completion.suffix_array import ORDERS
+from tinycopilot.completion.ngram import NGramModel, context_of
+from tinycopilot.completion.predictor import INITIAL, KINDS, MAX_WEIGHT, Mixture, kind_of, recall, spread
 
 KNOWN = "\nab("
 NETWORK = np.log(np.array([0.1, 0.4, 0.2, 0.1, 0.2]))  # its unknown last
 
 
-def memories(text: str, own: str = "") -> tuple[WorkspaceMemory, WorkspaceMemory]:
+def memories(text: str, own: str = "") -> tuple[NGramModel, NGramModel]:
     alphabet = Alphabet(KNOWN)
-    memory, file = WorkspaceMemory(alphabet), WorkspaceMemory(alphabet)
+    memory, file = NGramModel(alphabet), NGramModel(alphabet)
     memory.hold("other", text)
     memory.hold("own", own)
     file.hold("own", own)

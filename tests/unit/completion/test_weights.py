@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tinycopilot.completion.contexts import ORDERS
-from tinycopilot.completion.mixture import INITIAL, KINDS, Mixture
-from tinycopilot.completion.weights import KIND, load, save, weights_of
+from tinycopilot.completion.suffix_array import ORDERS
+from tinycopilot.completion.predictor import INITIAL, KINDS, Mixture
+from tinycopilot.completion.persistence import KIND, load, save, weights_of
 
 DIGEST = "of the tokenizer"
 LEARNED = {order: (0.5, 2.0, 1 / (order + 3)) for order in ORDERS} | {

@@ -10,9 +10,9 @@ import pytest
 
 from tinycopilot import UserError
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.decode import Decoded, decode
-from tinycopilot.completion.memory import WorkspaceMemory
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.decoding import Decoded, decode
+from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.predictor import Workspace
 from tinycopilot.insight import bench, speed
 from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.insight.speed import measure_speed
@@ -130,6 +130,6 @@ def test_a_long_text_is_as_long_as_it_can_be() -> None:
 
 
 def test_a_workspace_is_filled_up_to_what_is_wanted() -> None:
-    memory = WorkspaceMemory(Alphabet("\n"))
+    memory = NGramModel(Alphabet("\n"))
     bench.hold_workspace(memory, 40_000)
     assert 20_000 < memory.n_chars < 41_000

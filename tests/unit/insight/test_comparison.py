@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.insight.comparison import Bits, Comparison, bits_of
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.model.gpt import TinyGPT

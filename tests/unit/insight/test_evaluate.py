@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinycopilot.cli import main
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.insight.excerpts import from_paths
 from tinycopilot.places import ModelPaths
 

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.insight.replay import Excerpt, Shown, is_indentation, replay
 from tinycopilot.insight.score import SHOWN_COST_KEYS, Score, calibration, calibration_error, percentile

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.engine import Completer
+from tinycopilot.completion.decoding import Cancelled
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.places import ModelPaths
 from tinycopilot.play import engine

@@ -19,7 +19,7 @@ from tinycopilot_server.questions import Questions
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Completer
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths

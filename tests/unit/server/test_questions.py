@@ -14,7 +14,7 @@ from tinycopilot_server.memory import Memory
 from tinycopilot_server.questions import LONG_CHARS, Questions
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.decoding import Cancelled
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 
 
