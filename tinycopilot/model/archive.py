@@ -221,9 +221,7 @@ class _Interpreter:
             is_bfloat16 = name == "BFloat16Storage"
             if numbers is not None:  # bfloat16 is the upper half of float32; a copy is aligned, and writable
                 numbers = (numbers.astype("u4") << 16).view("f4") if is_bfloat16 else numbers.copy()
-            self._storages[key, name] = _Storage(
-                n, info.file_size, np.dtype("f4") if is_bfloat16 else dtype, numbers
-            )
+            self._storages[key, name] = _Storage(n, info.file_size, np.dtype("f4") if is_bfloat16 else dtype, numbers)
         return self._storages[key, name]
 
 

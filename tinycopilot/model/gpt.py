@@ -156,4 +156,3 @@ def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: to
     if top_k is not None and top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -math.inf)
     return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
-

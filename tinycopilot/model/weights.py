@@ -16,10 +16,12 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
 
 
-def read_weights(path: Path, tokenizer: SimpleTokenizer) -> tuple[GPTConfig, dict[str, NDArray[np.float32]]]:
+def read_weights(
+    path: Path, tokenizer: SimpleTokenizer | None = None
+) -> tuple[GPTConfig, dict[str, NDArray[np.float32]]]:
     """Return the config, and the weights by the names of `GPTConfig.weight_shapes`, all finite.
 
-    Raises ModelFileError, also if the model was not trained with `tokenizer`.
+    Raises ModelFileError, also if the model was not trained with `tokenizer`, where one is given.
     """
     data = _load_model_data(path, tokenizer, shapes_only=True)
     try:
@@ -28,12 +30,14 @@ def read_weights(path: Path, tokenizer: SimpleTokenizer) -> tuple[GPTConfig, dic
         raise ModelFileError(f"{path}: not a model that can be built: it has another config") from None
     except ValueError as error:
         raise ModelFileError(f"{path}: not a model that can be built: {error}") from None
-    if config.vocab_size != tokenizer.vocab_size:
+    if tokenizer is not None and config.vocab_size != tokenizer.vocab_size:
         raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
     _check_shapes(path, data["weights"], config)
     stored = [weight for weight in data["weights"].values() if weight.is_contiguous]
     if len(stored) < len(data["weights"]) or sum(weight.n_bytes for weight in stored) > path.stat().st_size:
-        raise ModelFileError(f"{path}: damaged: too short for {config.n_parameters:,} weights")  # some share their numbers
+        raise ModelFileError(
+            f"{path}: damaged: too short for {config.n_parameters:,} weights"
+        )  # some share their numbers
     weights = _load_model_data(path, tokenizer, shapes_only=False)["weights"]
     _check_shapes(path, weights, config)  # it may be another file by now
     for name, weight in weights.items():
@@ -42,10 +46,10 @@ def read_weights(path: Path, tokenizer: SimpleTokenizer) -> tuple[GPTConfig, dic
     return config, weights
 
 
-def _load_model_data(path: Path, tokenizer: SimpleTokenizer, *, shapes_only: bool) -> dict[str, Any]:
+def _load_model_data(path: Path, tokenizer: SimpleTokenizer | None, *, shapes_only: bool) -> dict[str, Any]:
     required = {"config": dict, "tokenizer_digest": str, "weights": dict}
     data = load_data(path, "model", required, max_bytes=MAX_MODEL_BYTES, shapes_only=shapes_only)
-    if data["tokenizer_digest"] != tokenizer.digest:
+    if tokenizer is not None and data["tokenizer_digest"] != tokenizer.digest:
         raise ModelFileError(
             f"{path}: the tokenizer does not match this model; give both files of one training run "
             "(--model_path and --tokenizer_path)"

@@ -1,0 +1,172 @@
+"""The compiled network against its definition, TinyGPT: the same logits for every shape, piece, and history."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import randomise
+
+from tinycopilot.completion.network import PIECE_LEN, Cache, Network, load_pair
+from tinycopilot.model.config import SPARE, GPTConfig
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.storage import ModelFileError
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+TINY = GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> GPTConfig:
+    """Every shape, widths that are no multiple of any block included."""
+    n_heads = draw(st.integers(1, 5))
+    return GPTConfig(
+        vocab_size=draw(st.integers(1, 40)),
+        n_layers=draw(st.integers(1, 3)),
+        n_heads=n_heads,
+        d_model=2 * n_heads * draw(st.integers(1, 21)),
+        window=draw(st.one_of(st.integers(1, 9), st.sampled_from([31, 128, 200]))),
+        conv_width=draw(st.integers(1, 4)),
+    )
+
+
+def networks(config: GPTConfig, seed: int = 0) -> tuple[TinyGPT, Network]:
+    """A random network, and the same one compiled, in float32."""
+    model = randomise(TinyGPT(config), seed, std=0.7 / config.d_model**0.5)
+    with torch.no_grad():
+        model.embedding.weight *= config.d_model**0.5
+        model.head.weight *= 3
+    weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
+    return model, Network.from_weights(config, weights, int8=False)
+
+
+def random_ids(config: GPTConfig, n: int, seed: int) -> list[int]:
+    return np.random.default_rng(seed).integers(config.vocab_size, size=n).tolist()
+
+
+def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
+    """The definition's: everything at once, without a cache."""
+    with torch.inference_mode():
+        return model(torch.tensor([ids]))[0].numpy()
+
+
+@settings(max_examples=60)
+@given(config=configs(), pieces=st.lists(st.integers(1, 140), min_size=1, max_size=6), seed=st.integers(0, 1000))
+def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: int) -> None:
+    model, network = networks(config, seed)
+    ids, cache, got, last = random_ids(config, sum(pieces), seed), network.new_cache(), [], network.new_cache()
+    for end, n in zip(itertools.accumulate(pieces), pieces, strict=True):
+        got.append(network.forward(ids[end - n : end], cache))
+        only = network.forward(ids[end - n : end], last, last_only=True)
+        assert only.shape == (1, config.vocab_size)
+        np.testing.assert_allclose(only[0], got[-1][-1], atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(got), logits_of(model, ids), atol=1e-4)
+    assert cache.length == len(ids)
+
+
+@settings(max_examples=40)
+@given(
+    config=configs(),
+    steps=st.lists(st.tuples(st.integers(1, 150), st.integers(0, 90)), min_size=1, max_size=6),
+    seed=st.integers(0, 99),
+)
+def test_after_truncation_it_is_as_if_it_had_not_been_read(
+    config: GPTConfig, steps: list[tuple[int, int]], seed: int
+) -> None:
+    model, network = networks(config, seed)
+    cache, ids, furthest = network.new_cache(), list[int](), 0
+    for i, (n_read, n_back) in enumerate(steps):
+        new = random_ids(config, n_read, seed + i)
+        ids += new
+        np.testing.assert_allclose(network.forward(new, cache), logits_of(model, ids)[-n_read:], atol=1e-4)
+        furthest = max(furthest, len(ids))
+        left = max(0, len(ids) - n_back)
+        assert cache.can_truncate(left) or left < furthest - SPARE
+        if not cache.can_truncate(left):
+            with pytest.raises(ValueError, match="cannot go back"):
+                cache.truncate(left)
+            return
+        cache.truncate(left)
+        assert cache.length == left
+        ids = ids[:left]
+
+
+def test_memory_is_bounded_by_the_window_and_a_cleared_cache_is_as_good_as_new() -> None:
+    model, network = networks(TINY)
+    cache = network.new_cache()
+    assert cache.keys.shape[-1] == TINY.window + PIECE_LEN + SPARE
+    for seed in range(20):
+        network.forward(random_ids(TINY, 100, seed), cache)
+    assert cache.length == 2_000
+    with pytest.raises(ValueError, match="cannot go back to 100 positions: 2000 were read"):
+        cache.truncate(100)
+    with pytest.raises(ValueError, match="cannot go back to 2001"):
+        cache.truncate(2_001)
+    cache.clear()
+    assert cache.length == 0
+    np.testing.assert_allclose(network.forward([3, 1, 4], cache), logits_of(model, [3, 1, 4]), atol=1e-4)
+
+
+def test_it_can_go_back_as_far_as_the_definitions_cache() -> None:
+    model, network = networks(dataclasses.replace(TINY, window=128))
+    old, new = model.new_cache(), network.new_cache()
+    for seed in range(12):
+        ids = random_ids(TINY, 60, seed)
+        model.prefill(ids, old)
+        network.forward(ids, new)
+        assert [old.can_truncate(n) for n in range(800)] == [new.can_truncate(n) for n in range(800)]
+
+
+@pytest.mark.parametrize("window", [1, 4_096])
+def test_the_smallest_and_the_largest_window(window: int) -> None:
+    config = dataclasses.replace(TINY, n_layers=1, n_heads=1, window=window)
+    model, network = networks(config)
+    ids, cache = random_ids(config, 5_000, 0), network.new_cache()
+    with torch.inference_mode():
+        torch_cache = model.new_cache()
+        expected = torch.cat([model(piece, torch_cache)[0] for piece in torch.tensor([ids]).split(min(500, window), 1)])
+    np.testing.assert_allclose(network.forward(ids, cache), expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [[50], [-1], [3, 50], [2**40]])
+def test_an_id_outside_the_vocabulary_is_refused_and_changes_nothing(wrong: list[int]) -> None:
+    model, network = networks(TINY)
+    cache = network.new_cache()
+    network.forward([1, 2], cache)
+    with pytest.raises(IndexError, match="vocabulary of 50"):
+        network.forward(wrong, cache)
+    with pytest.raises(ValueError, match="at least one"):
+        network.forward([], cache)
+    assert cache.length == 2
+    np.testing.assert_allclose(network.forward([3], cache)[0], logits_of(model, [1, 2, 3])[-1], atol=1e-4)
+
+
+@settings(max_examples=30)
+@given(config=configs(), seed=st.integers(0, 1000))
+def test_int8_is_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:
+    """Each matrix rounded to 255 steps in a row, by PyTorch: the rest of the arithmetic is the same."""
+    model, _ = networks(config, seed)
+    weights = {name: weight.numpy().copy() for name, weight in model.state_dict().items()}
+    network = Network.from_weights(config, weights, int8=True)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2 and "taps" not in name and "embedding" not in name:
+                step = weight.abs().amax(1, keepdim=True) / 127
+                weight.copy_((weight / step).round() * step)
+    ids = random_ids(config, 30, seed)
+    expected = logits_of(model, ids)
+    np.testing.assert_allclose(network.forward(ids, network.new_cache()), expected, atol=2e-2)
+
+
+def test_a_saved_pair_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
+    network, loaded = load_pair(pair.model, pair.tokenizer, int8=False)
+    assert loaded.alphabet == tokenizer.alphabet
+    ids = random_ids(network.config, 20, 0)
+    expected = logits_of(TinyGPT.load(pair.model, tokenizer), ids)
+    np.testing.assert_allclose(network.forward(ids, Cache(network.config)), expected, rtol=1e-3, atol=1e-3)
+    with pytest.raises(ModelFileError, match="does not match"):
+        Network.load(pair.model, SimpleTokenizer("abc"))

@@ -1,0 +1,303 @@
+"""The whole GPT, loop by loop: one forward pass over a cache, compiled to machine code by Numba.
+
+The letters in shapes: T new positions, S positions that they see (cached + T), L layers, H heads, D a head's width,
+C = H * D the model's width, F = 4 * C the width of the feed-forward part, V vocabulary, W window, K convolution width.
+Read `forward` first; the functions below it are its verbs. All of it is one file: what Numba keeps on disk is
+invalidated by a change of this file, not of others.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+# Sums may be taken in any order, eight terms at a time; infinities and NaN keep their meaning.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
+EPSILON = 1e-5
+"""PyTorch's LayerNorm adds this to the variance."""
+FAR = -1e30
+"""The score of what a query may not see."""
+ROWS = 32
+"""Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
+
+compiled = njit(cache=True, nogil=True, fastmath=FASTMATH)
+
+
+@compiled
+def forward(
+    ids, position, n_kept, window,
+    embedding, vectors, last_norm,
+    qkv, qkv_scale, o_proj, o_proj_scale, up, up_scale, down, down_scale, head, head_scale, rates,
+    keys, values, conv_inputs, logits,
+):  # fmt: skip  # type: ignore[no-untyped-def]
+    """Read `ids`, (T,), the first of them at `position`; fill `logits`, (N, V), of the last N positions.
+
+    The cache (see network.Cache) holds `n_kept` positions; the new ones are written behind them. Weights are as
+    network.Network packs them; each matrix is (L, outputs, inputs), float32 or int8, with a scale for each output.
+    Returns False, and changes nothing, if an id is outside the vocabulary.
+    """
+    T, N = len(ids), len(logits)
+    L, C, F = len(qkv), embedding.shape[1], up.shape[1]
+    D = 2 * len(rates)
+    H = C // D
+    x = np.empty((T, C), np.float32)  # the residual stream
+    for t in range(T):
+        if not 0 <= ids[t] < len(embedding):
+            return False
+        x[t] = embedding[ids[t]]
+    cos, sin = np.empty((T, len(rates)), np.float32), np.empty((T, len(rates)), np.float32)
+    for t in range(T):
+        for i in range(len(rates)):
+            angle = (position + t) * rates[i]  # in float64: exact at any position
+            cos[t, i], sin[t, i] = math.cos(angle), math.sin(angle)
+    h = np.empty((T, C), np.float32)
+    heads = np.empty((T, 3 * C), np.float32)  # queries, keys, values; of each, the H heads side by side
+    y = np.empty((T, C), np.float32)
+    f = np.empty((T, F), np.float32)
+    for layer in range(L):
+        # Attention: look around.
+        norm_and_convolve(x, vectors[layer, 0], conv_inputs[layer, 0], n_kept, h)
+        linear(h, qkv[layer], qkv_scale[layer], heads, False)
+        rotate(heads, cos, sin)
+        for head_ in range(H):
+            at = head_ * D
+            for t in range(T):
+                for i in range(D):
+                    keys[layer, head_, i, n_kept + t] = heads[t, C + at + i]
+                    values[layer, head_, i, n_kept + t] = heads[t, 2 * C + at + i]
+            attend(heads[:, at : at + D], keys[layer, head_], values[layer, head_], n_kept, window, y[:, at : at + D])
+        linear(y, o_proj[layer], o_proj_scale[layer], x, True)
+        # Feed-forward: think, each position by itself.
+        norm_and_convolve(x, vectors[layer, 1], conv_inputs[layer, 1], n_kept, h)
+        linear(h, up[layer], up_scale[layer], f, False)
+        for t in range(T):
+            gelu(f[t])
+        linear(f, down[layer], down_scale[layer], x, True)
+    for t in range(T - N, T):
+        layer_norm(x[t], last_norm[0], last_norm[1], h[t])
+    linear(h[T - N :], head, head_scale, logits, False)
+    return True
+
+
+@compiled
+def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-def]
+    """h = ShortConvolution(LayerNorm(x)), (T, C): to each channel, add that of the K - 1 positions before, weighted.
+
+    `vectors`, (2 + K - 1, C): gain, bias, taps. The normed rows are written to `rows` of the cache.
+    """
+    T, K = len(x), len(vectors) - 1
+    for t in range(T):
+        layer_norm(x[t], vectors[0], vectors[1], h[t])
+        if K > 1:
+            here = n_kept + K - 1 + t
+            rows[here] = h[t]
+            for distance in range(1, K):
+                multiply_add(vectors[1 + distance], rows[here - distance], h[t])
+
+
+@compiled
+def multiply_add(a, b, y):  # type: ignore[no-untyped-def]
+    """y += a * b."""
+    for i in range(len(y)):
+        y[i] += a[i] * b[i]
+
+
+@compiled
+def layer_norm(x, gain, bias, y):  # type: ignore[no-untyped-def]
+    """y = (x - mean) / standard deviation * gain + bias, (C,)."""
+    C = len(x)
+    mean = np.float32(0)
+    for i in range(C):
+        mean += x[i]
+    mean /= np.float32(C)
+    variance = np.float32(0)
+    for i in range(C):
+        variance += (x[i] - mean) * (x[i] - mean)
+    scale = np.float32(1) / np.sqrt(variance / np.float32(C) + np.float32(EPSILON))
+    for i in range(C):
+        y[i] = (x[i] - mean) * scale * gain[i] + bias[i]
+
+
+@compiled
+def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
+    """Turn each pair (i, i + D/2) of each query and key by its position's angle. `heads` is (T, 3C)."""
+    T, half = cos.shape
+    for t in range(T):
+        for at in range(0, heads.shape[1] // 3 * 2, 2 * half):
+            for i in range(at, at + half):
+                a, b = heads[t, i], heads[t, i + half]
+                heads[t, i] = a * cos[t, i - at] - b * sin[t, i - at]
+                heads[t, i + half] = b * cos[t, i - at] + a * sin[t, i - at]
+
+
+@compiled
+def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
+    """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions: q and y (T, D), k and v (D, capacity).
+
+    Two queries at a time share the loads of keys and values; a query at the end may be alone.
+    """
+    T, D = q.shape
+    scale = np.float32(1 / math.sqrt(D))
+    scores = np.empty((2, n_kept + T), np.float32)
+    for t in range(0, T - 1, 2):
+        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 2  # what one of the two sees, or both
+        z0, z1 = scores[0, first:end], scores[1, first:end]
+        z0[:] = np.float32(0)
+        z1[:] = np.float32(0)
+        for i in range(0, D, 2):
+            k0, k1 = k[i, first:end], k[i + 1, first:end]
+            a0, a1, b0, b1 = q[t, i] * scale, q[t, i + 1] * scale, q[t + 1, i] * scale, q[t + 1, i + 1] * scale
+            for s in range(end - first):
+                z0[s] += a0 * k0[s] + a1 * k1[s]
+                z1[s] += b0 * k0[s] + b1 * k1[s]
+        z0[-1] = np.float32(FAR)  # the second query's own position comes after the first query
+        if first < n_kept + t + 2 - window:
+            z1[0] = np.float32(FAR)
+        softmax(z0)
+        softmax(z1)
+        for i in range(0, D, 2):
+            v0, v1 = v[i, first:end], v[i + 1, first:end]
+            y00 = y01 = y10 = y11 = np.float32(0)
+            for s in range(end - first):
+                y00 += z0[s] * v0[s]
+                y01 += z0[s] * v1[s]
+                y10 += z1[s] * v0[s]
+                y11 += z1[s] * v1[s]
+            y[t, i], y[t, i + 1], y[t + 1, i], y[t + 1, i + 1] = y00, y01, y10, y11
+    if T % 2:
+        t = T - 1
+        first, end = max(0, n_kept + T - window), n_kept + T
+        z = scores[0, first:end]
+        z[:] = np.float32(0)
+        for i in range(0, D - D % 4, 4):
+            k0, k1, k2, k3 = k[i, first:end], k[i + 1, first:end], k[i + 2, first:end], k[i + 3, first:end]
+            a0, a1, a2, a3 = q[t, i] * scale, q[t, i + 1] * scale, q[t, i + 2] * scale, q[t, i + 3] * scale
+            for s in range(end - first):
+                z[s] += a0 * k0[s] + a1 * k1[s] + a2 * k2[s] + a3 * k3[s]
+        for i in range(D - D % 4, D):
+            k0, a0 = k[i, first:end], q[t, i] * scale
+            for s in range(end - first):
+                z[s] += a0 * k0[s]
+        softmax(z)
+        for i in range(0, D, 2):
+            v0, v1 = v[i, first:end], v[i + 1, first:end]
+            y0 = y1 = np.float32(0)
+            for s in range(end - first):
+                y0 += z[s] * v0[s]
+                y1 += z[s] * v1[s]
+            y[t, i], y[t, i + 1] = y0, y1
+
+
+@compiled
+def softmax(z):  # type: ignore[no-untyped-def]
+    """z = exp(z) / sum of exp(z), in place; the highest is subtracted first, so that nothing overflows."""
+    top = highest(z)
+    total = np.float32(0)
+    for s in range(len(z)):
+        z[s] = exp_of_negative(z[s] - top)
+        total += z[s]
+    share = np.float32(1) / total
+    for s in range(len(z)):
+        z[s] *= share
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # without NaN, eight are compared at a time
+def highest(z):  # type: ignore[no-untyped-def]
+    """The largest of z."""
+    top = z[0]
+    for s in range(len(z)):
+        top = max(top, z[s])
+    return top
+
+
+@compiled
+def exp_of_negative(x):  # type: ignore[no-untyped-def]
+    """exp(x) for x <= 0, to 2e-7 of itself: 2^n times 2^f = exp(f ln 2), by its Taylor series, |f| <= 1/2.
+
+    Plain arithmetic, which eight numbers share an instruction for; the exponent n is put into the float's bits.
+    """
+    x = max(x * np.float32(1.442695041), np.float32(-126))  # log2(e)
+    n = np.int32(x - np.float32(0.5))  # the nearest whole number: this cuts towards zero
+    f = (x - np.float32(n)) * np.float32(0.6931471806)  # ln(2)
+    p = np.float32(1 / 720) * f + np.float32(1 / 120)
+    p = ((((p * f + np.float32(1 / 24)) * f + np.float32(1 / 6)) * f + np.float32(0.5)) * f + np.float32(1)) * f
+    return (p + np.float32(1)) * np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@compiled
+def gelu(f):  # type: ignore[no-untyped-def]
+    """f = f * Phi(f), in place, where Phi is the normal distribution's (Hendrycks and Gimpel 2016).
+
+    1 - Phi(|f|) to 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26, which gives erf(z); Phi(f) = (1 + erf(f / sqrt 2)) / 2).
+    """
+    for i in range(len(f)):
+        z = abs(f[i]) * np.float32(0.7071067812)
+        t = np.float32(1) / (np.float32(1) + np.float32(0.3275911) * z)
+        p = (np.float32(1.061405429) * t - np.float32(1.453152027)) * t + np.float32(1.421413741)
+        p = ((p * t - np.float32(0.284496736)) * t + np.float32(0.254829592)) * t
+        tail = np.float32(0.5) * p * exp_of_negative(-z * z)
+        f[i] *= tail if f[i] < np.float32(0) else np.float32(1) - tail
+
+
+@compiled
+def linear(x, w, scale, y, add):  # type: ignore[no-untyped-def]
+    """y = x w^T * scale, or y += with `add`: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
+
+    That is a dot product for each position and output, as in the last loop; the loops above it are the same for blocks
+    of 4 positions x 2 outputs, or 1 x 4, which share loads. ROWS outputs at a time stay in the processor's cache.
+    """
+    T, n_in, n_out = len(x), w.shape[1], len(w)
+    in_fours = T - T % 4
+    for rows in range(0, n_out, ROWS):
+        end = min(n_out, rows + ROWS)
+        for t in range(0, in_fours, 4):
+            x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
+            for o in range(rows, end - 1, 2):
+                w0, w1 = w[o], w[o + 1]
+                a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = np.float32(0)
+                for i in range(n_in):
+                    u, v = np.float32(w0[i]), np.float32(w1[i])
+                    a0 += u * x0[i]
+                    a1 += u * x1[i]
+                    a2 += u * x2[i]
+                    a3 += u * x3[i]
+                    b0 += v * x0[i]
+                    b1 += v * x1[i]
+                    b2 += v * x2[i]
+                    b3 += v * x3[i]
+                put(y, t, o, a0 * scale[o], add)
+                put(y, t + 1, o, a1 * scale[o], add)
+                put(y, t + 2, o, a2 * scale[o], add)
+                put(y, t + 3, o, a3 * scale[o], add)
+                put(y, t, o + 1, b0 * scale[o + 1], add)
+                put(y, t + 1, o + 1, b1 * scale[o + 1], add)
+                put(y, t + 2, o + 1, b2 * scale[o + 1], add)
+                put(y, t + 3, o + 1, b3 * scale[o + 1], add)
+        for t in range(in_fours, T):
+            x0 = x[t]
+            for o in range(rows, end - 3, 4):
+                w0, w1, w2, w3 = w[o], w[o + 1], w[o + 2], w[o + 3]
+                a0 = a1 = a2 = a3 = np.float32(0)
+                for i in range(n_in):
+                    u = x0[i]
+                    a0 += np.float32(w0[i]) * u
+                    a1 += np.float32(w1[i]) * u
+                    a2 += np.float32(w2[i]) * u
+                    a3 += np.float32(w3[i]) * u
+                put(y, t, o, a0 * scale[o], add)
+                put(y, t, o + 1, a1 * scale[o + 1], add)
+                put(y, t, o + 2, a2 * scale[o + 2], add)
+                put(y, t, o + 3, a3 * scale[o + 3], add)
+    for t in range(T):
+        for o in range(n_out - n_out % (2 if t < in_fours else 4), n_out):
+            x0, w0 = x[t], w[o]
+            a0 = np.float32(0)
+            for i in range(n_in):
+                a0 += np.float32(w0[i]) * x0[i]
+            put(y, t, o, a0 * scale[o], add)
+
+
+@compiled
+def put(y, t, o, value, add):  # type: ignore[no-untyped-def]
+    """y[t, o] = value, or += with `add`."""
+    y[t, o] = y[t, o] + value if add else value

@@ -1,0 +1,175 @@
+"""Network: TinyGPT for completing, without PyTorch. Its weights, and a cache of what it has read.
+
+The arithmetic is in forward.py; TinyGPT in model/ is what is trained, and the definition. float32 gives its logits up to
+rounding. int8 stores each row of each matrix as whole numbers from -127 to 127 times one scale: a quarter of the memory
+to read for each new position, and so faster.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinycopilot.completion.forward import forward
+from tinycopilot.model.config import SPARE, GPTConfig
+from tinycopilot.model.storage import require_file
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.weights import read_weights
+
+Floats = NDArray[np.float32]
+
+PIECE_LEN = 128
+"""Longer inputs are read in pieces of this length; a caller that may be cancelled passes one piece at a time."""
+ROTARY_BASE = 10_000.0
+MATRICES = ("attn.qkv", "attn.o_proj", "ffn.up", "ffn.down")
+
+
+class Cache:
+    """What the network keeps of the positions it has read, so that one more character costs one position.
+
+    A position sees the last W positions only, so older ones are dropped when the memory is full, about W at a time.
+    What the window needs after taking back up to `SPARE` positions is always kept. Memory is O(W).
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        c = config
+        self._window, self._n_before = c.window, c.conv_width - 1
+        self._capacity = c.window + max(c.window, PIECE_LEN) + SPARE
+        self._length = 0
+        self._dropped = 0
+        self.keys: Floats = np.zeros((c.n_layers, c.n_heads, c.d_head, self._capacity), np.float32)
+        """(L, H, D, capacity): positions are last, so that one query meets eight of them in one instruction."""
+        self.values: Floats = np.zeros_like(self.keys)
+        """(L, H, D, capacity)."""
+        n_rows = self._n_before + self._capacity if self._n_before else 0
+        self.conv_inputs: Floats = np.zeros((c.n_layers, 2, n_rows, c.d_model), np.float32)
+        """(L, 2, K - 1 + capacity, C), of the convolutions before attention and before the feed-forward part. K - 1
+        rows of zeros come before the first position."""
+
+    @property
+    def length(self) -> int:
+        """Number of positions read so far, whether or not they are still kept."""
+        return self._length
+
+    @property
+    def n_kept(self) -> int:
+        """Number of positions that are kept: the first free column of keys and values."""
+        return self._length - self._dropped
+
+    def make_room(self, n_new: int) -> None:
+        """Drop old positions if `n_new`, at most PIECE_LEN, would not fit."""
+        if self.n_kept + n_new <= self._capacity:
+            return
+        n_kept = self._window + SPARE - 1
+        n = self.n_kept - n_kept
+        for keys, values, conv_inputs in zip(self.keys, self.values, self.conv_inputs, strict=True):
+            keys[:, :, :n_kept] = keys[:, :, n : n + n_kept]
+            values[:, :, :n_kept] = values[:, :, n : n + n_kept]
+            if self._n_before:
+                n_rows = self._n_before + n_kept
+                conv_inputs[:, :n_rows] = conv_inputs[:, n : n + n_rows]
+        self._dropped += n
+
+    def advance(self, n_new: int) -> None:
+        """Count `n_new` positions that were written."""
+        self._length += n_new
+
+    def can_truncate(self, length: int) -> bool:
+        """Whether the window that ends at `length` positions is still kept."""
+        return 0 <= length <= self._length and (self._dropped == 0 or length - (self._window - 1) >= self._dropped)
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions from `length` on. Raises ValueError if the window before them is no longer kept."""
+        if not self.can_truncate(length):
+            raise ValueError(f"cannot go back to {length} positions: {self._length} were read, {self._dropped} dropped")
+        self._length = length
+
+    def clear(self) -> None:
+        """Forget everything. Cheaper than a new cache, which is megabytes of zeros."""
+        self._length = self._dropped = 0
+        self.conv_inputs[:, :, : self._n_before] = 0
+
+
+class Network:
+    """A trained TinyGPT in NumPy arrays: `forward` reads ids and returns the logits of the character after each."""
+
+    def __init__(self, config: GPTConfig, weights: Mapping[str, Floats], *, int8: bool = True) -> None:
+        self.config = config
+        self.int8 = int8
+        layers = [f"blocks.{i}." for i in range(config.n_layers)]
+
+        def block_vectors(layer: str, i: int) -> Floats:
+            vectors = [weights[f"{layer}ln{i}.weight"][None], weights[f"{layer}ln{i}.bias"][None]]
+            if config.conv_width > 1:
+                vectors.append(weights[f"{layer}conv{i}.taps"])
+            return np.concatenate(vectors)
+
+        embedding = np.array(weights["embedding.weight"], np.float32, order="C")  # (V, C)
+        vectors = np.stack([[block_vectors(layer, i) for i in (1, 2)] for layer in layers])  # (L, 2, 2 + K - 1, C)
+        last_norm = np.stack([weights["ln.weight"], weights["ln.bias"]])  # (2, C)
+        matrices = [np.stack([weights[f"{layer}{name}.weight"] for layer in layers]) for name in MATRICES]
+        rates = ROTARY_BASE ** (-np.arange(0, config.d_head, 2) / config.d_head)  # (D / 2,)
+        pairs = [_quantised(matrix, int8=int8) for matrix in (*matrices, weights["head.weight"])]
+        self._weights = (embedding, vectors, last_norm, *(array for pair in pairs for array in pair), rates)
+
+    @classmethod
+    def from_weights(cls, config: GPTConfig, weights: Mapping[str, Floats], int8: bool = True) -> "Network":
+        """Build it from arrays by the names and shapes of `GPTConfig.weight_shapes`; they are copied."""
+        return cls(config, weights, int8=int8)
+
+    @classmethod
+    def load(cls, path: Path, tokenizer: SimpleTokenizer | None = None, int8: bool = True) -> "Network":
+        """Read the model file at `path`. Raises ModelFileError, also if it does not belong to `tokenizer`."""
+        return cls(*read_weights(path, tokenizer), int8=int8)
+
+    def new_cache(self) -> Cache:
+        """Return an empty cache for this network."""
+        return Cache(self.config)
+
+    def forward(self, ids: ArrayLike, cache: Cache, *, last_only: bool = False) -> Floats:
+        """Read `ids`, (T,), after what `cache` holds; return the logits of the character after each, (T, V), fresh.
+
+        With `last_only`, (1, V): those after the last id, for less work. Raises IndexError if an id is outside the
+        vocabulary; then the ids before its piece were read. Raises ValueError for no ids.
+        """
+        ids = np.array(ids, np.int64, ndmin=1)  # a copy: contiguous and writable, as the compiled function expects
+        n = len(ids)
+        if not n:
+            raise ValueError("forward needs at least one id")
+        logits = np.empty((1 if last_only else n, self.config.vocab_size), np.float32)
+        for first in range(0, n, PIECE_LEN):
+            piece = ids[first : first + PIECE_LEN]
+            wanted = logits[first : first + PIECE_LEN] if not last_only else logits[: first + PIECE_LEN >= n]
+            self._read(piece, cache, wanted)
+        return logits
+
+    def _read(self, piece: NDArray[np.int64], cache: Cache, logits: Floats) -> None:
+        """Read one piece; fill `logits`, of its last len(logits) positions."""
+        cache.make_room(len(piece))
+        are_ids = forward(
+            piece, cache.length, cache.n_kept, self.config.window, *self._weights,
+            cache.keys, cache.values, cache.conv_inputs, logits,
+        )  # fmt: skip
+        if not are_ids:
+            raise IndexError(f"an id is not in the vocabulary of {self.config.vocab_size}")
+        cache.advance(len(piece))
+
+
+def load_pair(model_path: Path, tokenizer_path: Path, *, int8: bool = True) -> tuple[Network, SimpleTokenizer]:
+    """Return a network and its tokenizer, ready to use. Raises ModelFileError; if both are missing, for the model."""
+    require_file(model_path, "model")
+    tokenizer = SimpleTokenizer.load(tokenizer_path)
+    return Network.load(model_path, tokenizer, int8), tokenizer
+
+
+def _quantised(matrix: Floats, *, int8: bool) -> tuple[NDArray[np.int8] | Floats, Floats]:
+    """Return `matrix`, (..., O, I), as int8, and the scale of each row, (..., O): matrix ~ int8 * scale.
+
+    Without `int8`, a copy and ones.
+    """
+    if not int8:
+        return np.array(matrix, np.float32, order="C"), np.ones(matrix.shape[:-1], np.float32)
+    scale = np.abs(matrix).max(-1) / 127
+    scale[scale == 0] = 1
+    return np.rint(matrix / scale[..., None]).astype(np.int8), scale.astype(np.float32)
