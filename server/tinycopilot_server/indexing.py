@@ -182,11 +182,11 @@ class Indexer:
                 (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
                 percentage = now
         if compaction.changes or needs_compaction:
-            self._settle(compaction, max_chars, anew=needs_compaction)
+            self._settle(compaction, max_chars, everything=needs_compaction)
 
-    def _settle(self, compaction: "Compaction", max_chars: float, *, anew: bool = False) -> None:
+    def _settle(self, compaction: "Compaction", max_chars: float, *, everything: bool = False) -> None:
         self._pause()
-        compaction.sort(max_chars, anew=anew)
+        compaction.sort(max_chars, everything=everything)
         self._ask(lambda memory: memory.finish_compaction(compaction))
 
     def _say(self, within: set[str] | None, found: Found, n_remembered: int, seconds: float) -> None:

@@ -34,15 +34,15 @@ class KeptMemory:
 
     def recall(self, ask: "AskMemory", folders: Folders) -> int:
         """Hold what is in the file, and know which files it was read from. Returns how many; 0: there is nothing."""
-        from tinycopilot.completion import keeping  # noqa: PLC0415 (brings Numba; here it has been loaded)
+        from tinycopilot.completion import persistence  # noqa: PLC0415 (brings Numba, loaded by now)
 
-        kept = keeping.load(self._path, ask(lambda memory: memory.alphabet), self._digest)
+        kept = persistence.load_index(self._path, ask(lambda memory: memory.alphabet), self._digest)
         if kept is None:
             return 0
         if unwanted := [name for name in kept.stamps if not folders.wants(name)]:  # by what is set now
             kept = kept.without(unwanted)
         try:
-            ask(lambda memory: memory.adopt(kept.merged, kept.useful_s))
+            ask(lambda memory: memory.adopt(kept.merged, kept.last_used_s))
         except ValueError:  # something else is settled by now
             return 0
         self._merged = kept.merged
@@ -51,17 +51,17 @@ class KeptMemory:
 
     def keep(self, ask: "AskMemory", folders: Folders) -> None:
         """Write what is at rest in the memory, if that is another merged than the file has, and if it is time."""
-        from tinycopilot.completion import keeping  # noqa: PLC0415 (see recall)
+        from tinycopilot.completion import persistence  # noqa: PLC0415 (see recall)
 
         n_forgotten = self._n_forgotten
-        (merged, useful_s), alphabet = ask(lambda memory: (memory.at_rest(), memory.alphabet))
+        (merged, useful_s), alphabet = ask(lambda memory: (memory.merged(), memory.alphabet))
         if merged is self._merged or time.monotonic() - self._kept_s < KEEP_S:
             return
         self._merged, self._kept_s = merged, time.monotonic()
         known = folders.known
         names = [name for name in useful_s if name in known and folders.wants(name) and not self._was_open(name)]
         stamps = {name: known[name] for name in names}
-        keeping.save(self._path, keeping.Kept(merged, useful_s, stamps), alphabet, self._digest)
+        persistence.save_index(self._path, persistence.SavedIndex(merged, useful_s, stamps), alphabet, self._digest)
         if self._n_forgotten != n_forgotten:  # meanwhile
             self.forget()
         _delete_old(self._path.parent)

@@ -27,7 +27,9 @@ STRENGTH = 0.1
 
 
 @compiled
-def draft(headers, n_workspace, orders, discounts, possible, weights, kind_of, context, max_chars, min_log_p, looked_up):  # type: ignore[no-untyped-def]
+def draft(
+    headers, n_workspace, orders, discounts, possible, weights, kind_of, context, max_chars, min_log_p, looked_up
+):  # type: ignore[no-untyped-def]
     """Continue `context` greedily by the n-gram models alone, as long as the whole of it has at least `min_log_p`.
 
     `headers`, (n, len(Header)): the segments of the workspace, `n_workspace` of them, then those of the file.
@@ -85,7 +87,7 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
 
 @compiled
 def spread(logits, possible, row):  # type: ignore[no-untyped-def]
-    """The network's log p in `row`, (A + 1,): its unknown, the last of (V,), in equal parts to what it does not know."""
+    """The network's log p in `row`, (A + 1,): its unknown, the last of (V,), shared by what it does not know."""
     n_known = len(logits) - 1
     highest = -np.inf
     for i in range(n_known + 1):

@@ -119,6 +119,11 @@ class Engine:
         return self._settings
 
     @property
+    def predictor(self) -> Predictor:
+        """What is known besides the network."""
+        return self._predictor
+
+    @property
     def ngrams(self) -> NGramModel:
         """What is known of the workspace."""
         return self._predictor.ngrams
@@ -209,9 +214,7 @@ class Engine:
             return False
         return self._predictor.learn(predictions, typed_at, character)
 
-    def _suggestions(
-        self, request: Request, place: Place, cancelled: Callable[[], bool]
-    ) -> list[Suggestion] | None:
+    def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion] | None:
         """None where there is no room. Raises Cancelled."""
         then = place if request.selected is None else Place(place.document, *map(_plain_line_ends, request.selected))
         if not has_room(then.after):

@@ -1,7 +1,7 @@
 """Persistence: the index of a workspace and the weights of the mixture, on disk between sessions.
 
-The index, in the user's cache folder: a line with the digest of all that follows (BLAKE2, RFC 7693); a line of JSON; the
-symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of the
+The index, in the user's cache folder: a line with the digest of all that follows (BLAKE2, RFC 7693); a line of JSON;
+the symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of the
 time of sorting. The weights are JSON. Both are private (mode 0600), and a file that does not match is not used.
 """
 
@@ -134,7 +134,7 @@ def _digest(header: bytes, *arrays: "np.ndarray[Any, Any]") -> str:
 
 
 def load_weights(path: Path, tokenizer_digest: str) -> Mixture:
-    """The mixture that `save_weights` wrote; a new one if there is no file, or if it is damaged, foreign or impossible."""
+    """The mixture that `save_weights` wrote; a new one if there is no file, or if it cannot be used."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_WEIGHTS_BYTES + 1)

@@ -138,7 +138,7 @@ class Predictor:
         return self._kind_of
 
     def continuation(self, cache: PredictionCache, before: str) -> "Continuation":
-        """Predict what follows `before`, character by character; the document of `cache` must be held as it is there."""
+        """Predict what follows `before`. The document of `cache` must be held as it is there."""
         return Continuation(self, cache, before)
 
     def predict(self, cache: PredictionCache, logits: Floats, before: str) -> Prediction:
@@ -164,7 +164,7 @@ class Predictor:
         return True
 
     def bits(self, cache: PredictionCache, before: str, character: str) -> dict[str, float]:
-        """Cost of `character` after `before`, which was predicted: -log2 p by network, workspace ("memory") and mixture."""
+        """Cost of `character` after `before`, which was predicted: -log2 p by each predictor."""
         prediction = cache.by_end[_end_of(before)]
         index = self._index(prediction, character)
         log_probs = {"network": prediction.rows[0], "memory": prediction.rows[1], "mixed": prediction.log_probs}
@@ -178,7 +178,7 @@ class Predictor:
 
 
 class Continuation:
-    """A text, and what is predicted to follow it: `draft` and `verify` alternately, each time from where the last ended."""
+    """What is predicted to follow a text: `draft` and `verify` alternate, each from where the last one ended."""
 
     def __init__(self, predictor: Predictor, cache: PredictionCache, text: str) -> None:
         self._predictor, self._cache = predictor, cache
@@ -203,7 +203,7 @@ class Continuation:
         return self._characters(self._drafted)
 
     def verify(self, logits: Floats) -> list[Decoded]:
-        """The drafted characters that are right, and one more: logits, (1 + drafted, V), are those after each prefix."""
+        """The drafted characters that are right, and one more, by logits (1 + n, V): after the text and each of n drafted."""
         mixture, n = self._predictor.mixture, len(logits)
         rows, log_probs = np.empty((n, 3, len(self._possible))), np.empty((n, len(self._possible)))
         n_right, likeliest = verify(

@@ -20,7 +20,7 @@ from tinycopilot.completion.suffix_array import BREAK, Header, SuffixArray, Symb
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 MAX_SEPARATE = 8
-"""Up to this many changed documents, with at most one character in as many of the merged ones, are sorted separately."""
+"""Up to this many changed documents, together at most 1/8 of the merged ones, are sorted separately."""
 
 NOTHING = np.zeros(0, np.uint16)
 
@@ -170,7 +170,7 @@ class Compaction:
         self.changes[name] = None
 
     def sort(self, max_chars: float = math.inf, *, everything: bool = False) -> None:
-        """Sort everything, the most recently used `max_chars` characters; or, if little has changed, the changes alone."""
+        """Sort everything, the most recently used `max_chars` characters; or the changes alone if they are few."""
         n_changed = sum(len(segment) for segment in self.changes.values() if segment is not None)
         if everything or len(self.changes) > MAX_SEPARATE or n_changed * MAX_SEPARATE > len(self.before):
             sizes, symbols = self._most_recent(max_chars)

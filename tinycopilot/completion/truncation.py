@@ -26,7 +26,7 @@ N_LINES_ABOVE: Final = 3
 LOOK_BACK_CHARS: Final = 2_000
 """They are looked for in so many characters."""
 WAITING_KEYS: Final = 0.3
-"""KeystrokeTracker saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
+"""Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError, __version__, places
-from tinycopilot.completion.engine import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.insight.evaluation import Evaluation, evaluate
@@ -57,9 +57,9 @@ def run_evaluation(
     if page and str(page) in {excerpt.name for excerpt in excerpts}:
         raise UserError(f"{page}: would be typed, and then be the report; give another --report")
     model = places.to_load(model_path, tokenizer_path)
-    completer = Completer.load(model, CompleterSettings())
-    facts = _facts(model.model, completer.settings)
-    evaluation = evaluate(completer, excerpts, suffixes, say)
+    engine = Engine.load(model, CompleterSettings())
+    facts = _facts(model.model, engine.settings)
+    evaluation = evaluate(engine, excerpts, suffixes, say)
     try:
         answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
     finally:
