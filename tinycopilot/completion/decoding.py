@@ -108,7 +108,7 @@ class Reader:
     """
 
     def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
-        self._network, self._tokenizer = network, tokenizer
+        self._network, self.tokenizer = network, tokenizer
         self._cache = network.new_cache()
         self._start(0)
 
@@ -137,7 +137,7 @@ class Reader:
 
     def extend(self, characters: str) -> Floats:
         """Read on: logits, (len(characters), V), after each of at least one more character."""
-        logits = self._network.forward(self._tokenizer.encode(characters), self._cache)
+        logits = self._network.forward(self.tokenizer.encode(characters), self._cache)
         self._read += characters
         return logits
 

@@ -27,9 +27,9 @@ STRENGTH = 0.1
 
 
 @compiled
-def draft(
+def draft(  # type: ignore[no-untyped-def]
     headers, n_workspace, orders, discounts, possible, weights, kind_of, context, max_chars, min_log_p, looked_up
-):  # type: ignore[no-untyped-def]
+):  # fmt: skip
     """Continue `context` greedily by the n-gram models alone, as long as the whole of it has at least `min_log_p`.
 
     `headers`, (n, len(Header)): the segments of the workspace, `n_workspace` of them, then those of the file.

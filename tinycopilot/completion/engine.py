@@ -32,7 +32,7 @@ class Why(Enum):
     TYPED = "typed"
     """The text may have changed by one keystroke, which is learned from."""
     INVOKED = "invoked"
-    """The user asks: alternatives are wanted, too."""
+    """The user asks to see alternatives, too. Nothing is learned."""
     AHEAD = "ahead"
     """This may be requested soon, in the same document. The answer is kept; nothing is shown, held or learned."""
     REPLAYED = "replayed"
@@ -177,7 +177,7 @@ class Engine:
     def complete(self, request: Request, cancelled: Callable[[], bool] = never) -> Result:
         """Answer a request; `cancelled` is checked before each forward pass."""
         place = request.place
-        has_learned = self._learn_from_key(place) if request.why in (Why.TYPED, Why.INVOKED) else False
+        has_learned = self._learn_from_key(place) if request.why is Why.TYPED else False
         try:
             suggestions = self._suggestions(request, place, cancelled)
         except Cancelled:

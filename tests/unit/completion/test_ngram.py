@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinycopilot.completion import memory as memory_module
+from tinycopilot.completion import ngram as ngram_module
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, SuffixArray
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction
 from tinycopilot.completion.segments import Compaction
 from tinycopilot.model.tokenizer import DOCUMENT_START
@@ -39,7 +39,7 @@ class Model:
 
     def hold(self, name: str, when_s: float, *document: str) -> None:
         if len(document) > 1:
-            self.at_hand = [*(n for n in self.at_hand if n != name), name][-memory_module.N_AT_HAND :]
+            self.at_hand = [*(n for n in self.at_hand if n != name), name][-ngram_module.MAX_RECENT :]
         self.documents[name], self.useful_s[name] = document, when_s
         self.meanwhile.add(name)
 
@@ -87,10 +87,10 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
     """In the memory and in its model; returns the compaction that goes on."""
     what, name, text, after = step
     if what == "hold":
-        memory.hold(name, text, useful_s=when_s)
+        memory.hold(name, text, last_used_s=when_s)
         model.hold(name, when_s, text)
     elif what == "look at":
-        memory.hold(name, text, after, useful_s=when_s)
+        memory.hold(name, text, after, last_used_s=when_s)
         model.hold(name, when_s, text, after)
     elif what == "drop":
         edition, was_there = memory.edition, name in memory
@@ -103,13 +103,13 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
         compaction.drop(name)
         model.changes[name] = None
     elif what == "sort" and compaction.merged is None:
-        compaction.sort(memory.max_chars, anew=name == "x")
+        compaction.sort(memory.max_chars, everything=name == "x")
     elif what in ("begin", "settle", "finish"):
         if what == "settle":
             memory.compact()
         elif what == "finish":
             if compaction.merged is None:
-                compaction.sort(memory.max_chars, anew=name == "x")
+                compaction.sort(memory.max_chars, everything=name == "x")
             memory.finish_compaction(compaction)
             model.finish()
         model.begin()
@@ -122,7 +122,7 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
 def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n_at_hand: int, before: str) -> None:
     """Whatever was held, dropped, looked at, and settled while that went on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory_module, "N_AT_HAND", n_at_hand)
+        patch.setattr(ngram_module, "MAX_RECENT", n_at_hand)
         memory, model = NGramModel(Alphabet(KNOWN)), Model()
         compaction = memory.begin_compaction()
         for when_s, step in enumerate(steps):
@@ -168,7 +168,7 @@ def test_contexts_that_were_seen_very_often(n: int) -> None:
 
 
 def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
-    fresh = SuffixArray([np.array(symbols, np.uint16)])
+    fresh = SuffixArray(padded([np.array(symbols, np.uint16)]))
     assert index.symbols.tolist() == symbols
     assert index._positions.tolist() == fresh._positions.tolist()
     assert index._next.tolist() == fresh._next.tolist()
@@ -181,7 +181,7 @@ def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
 def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, data: st.DataObject) -> None:
     """Repeated, the text is so long that an edit does not sort all of it; and it has a new symbol now and then."""
     symbols = some * n_times
-    index = SuffixArray([np.array(symbols, np.uint16)])
+    index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     for _ in range(4):
         start = data.draw(st.integers(0, len(symbols)))
         end = data.draw(st.integers(start, min(start + 60, len(symbols))))
@@ -197,13 +197,13 @@ def test_a_long_edit_of_a_long_text() -> None:
     dice = np.random.default_rng(0)
     symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
     new = dice.integers(0, 9, 2_000).astype(np.uint16)
-    index = SuffixArray([symbols]).replaced(20_000, 21_000, new)
+    index = SuffixArray(padded([symbols])).replaced(20_000, 21_000, new)
     assert_same_index(index, [*symbols[:20_000].tolist(), *new.tolist(), *symbols[21_000:].tolist()])
 
 
 def test_a_new_character_makes_the_table_anew_and_not_wider() -> None:
     symbols, late = np.arange(90_000, dtype=np.uint16) % 50 + 1, 20_000
-    edited = SuffixArray([symbols]).replaced(500, 501, np.array([late], np.uint16))
+    edited = SuffixArray(padded([symbols])).replaced(500, 501, np.array([late], np.uint16))
     assert_same_index(edited, [*symbols[:500].tolist(), late, *symbols[501:].tolist()])
     assert edited.n_bytes < 12 * len(symbols)
 
@@ -219,10 +219,10 @@ def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
 
 @given(st.lists(st.integers(0, 2), max_size=300))
 def test_positions_are_sorted_by_what_stands_before_them(symbols: list[int]) -> None:
-    index = SuffixArray([np.array(symbols, np.uint16)])
-    padded = [BREAK] * DEPTH + symbols
-    where = [i for i in range(DEPTH, len(padded)) if padded[i] != BREAK]
-    assert index._positions.tolist() == sorted(where, key=lambda i: (padded[i - DEPTH : i][::-1], i))
+    index = SuffixArray(padded([np.array(symbols, np.uint16)]))
+    text = [BREAK] * DEPTH + symbols
+    where = [i for i in range(DEPTH, len(text)) if text[i] != BREAK]
+    assert index._positions.tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
 
 
 def test_no_context_reaches_over_the_cursor() -> None:
@@ -259,24 +259,24 @@ def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
 
 def test_the_document_at_hand_is_never_forgotten_and_others_come_back() -> None:
     memory = NGramModel(Alphabet(KNOWN), max_chars=100)
-    memory.hold("old", "a" * 40, useful_s=1)
-    memory.hold("new", "b" * 40, useful_s=2)
-    memory.hold("here", "(" * 30, "", useful_s=0)
+    memory.hold("old", "a" * 40, last_used_s=1)
+    memory.hold("new", "b" * 40, last_used_s=2)
+    memory.hold("here", "(" * 30, "", last_used_s=0)
     assert [name for name in ("old", "new", "here") if name in memory] == ["new", "here"]
     memory.hold("here", "(" * 300, "")
     assert [name for name in ("old", "new", "here") if name in memory] == ["here"]
     memory.hold("here", "(", "")
-    memory.hold("old", "a" * 40, useful_s=1)
+    memory.hold("old", "a" * 40, last_used_s=1)
     assert "old" in memory
 
 
 def test_of_what_is_settled_the_most_useful_is_kept() -> None:
     memory = NGramModel(Alphabet(KNOWN), max_chars=130)
-    memory.hold("held", "a" * 40, useful_s=2)
+    memory.hold("held", "a" * 40, last_used_s=2)
     compaction = memory.begin_compaction()
     for name, useful_s in (("late", 3), ("early", 1), ("later", 4)):
         compaction.put(name, "b" * 40, useful_s)
-    compaction.sort(memory.max_chars, anew=True)
+    compaction.sort(memory.max_chars, everything=True)
     memory.finish_compaction(compaction)
     assert [name for name in ("held", "early", "late", "later") if name in memory] == ["held", "late", "later"]
     assert not memory._gone  # it was not even put on the merged
@@ -284,7 +284,7 @@ def test_of_what_is_settled_the_most_useful_is_kept() -> None:
 
 def test_many_pages_are_untidy_until_it_settles() -> None:
     memory = NGramModel(Alphabet(KNOWN))
-    for i in range(memory_module.MAX_LOOSE + 1):
+    for i in range(ngram_module.MAX_SEPARATE + 1):
         assert not memory.needs_compaction
         memory.hold(str(i), "ab")
     assert memory.needs_compaction
@@ -335,7 +335,7 @@ def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
 def test_a_lower_limit_forgets_at_once() -> None:
     memory = NGramModel(Alphabet("ab"))
     for name in "xyz":
-        memory.hold(name, "ab" * 9, useful_s=ord(name))
+        memory.hold(name, "ab" * 9, last_used_s=ord(name))
     memory.limit(45)
     assert [name in memory for name in "xyz"] == [False, True, True]
     memory.limit(0)
