@@ -13,8 +13,8 @@ from resident import Resident
 from tinycopilot_server.indexing import FIRST_CHARS
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.suffix_array import DEPTH
 from tinycopilot.completion.ngram import Document, NGramModel, context_of
+from tinycopilot.completion.suffix_array import DEPTH
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS
 
 TYPED = "zq = [vx for vx in wq9(zq, 7) if vx]  # qz\n"
@@ -43,7 +43,7 @@ def index(memory: NGramModel, texts: Mapping[str, str]) -> float:
     since, n_chars, next_chars = time.thread_time(), 0, FIRST_CHARS
     compaction = memory.begin_compaction()
     for name, text in texts.items():
-        compaction.put(name, text, useful_s=0)
+        compaction.put(name, text, last_used_s=0)
         n_chars += len(text)
         if n_chars >= next_chars:
             compaction.sort()

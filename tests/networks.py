@@ -21,7 +21,9 @@ def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
 
 def compiled(model: TinyGPT) -> Network:
     """The same network, compiled, in float32."""
-    return Network.from_weights(model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, False)
+    return Network.from_weights(
+        model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, False
+    )
 
 
 def sure(model: TinyGPT) -> TinyGPT:

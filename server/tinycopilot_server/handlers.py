@@ -141,7 +141,7 @@ async def inline_completion(
 ) -> types.InlineCompletionList:
     """Ghost text: the suggestion; and others, if the user asked for them.
 
-    It is inserted at the cursor and replaces nothing, also before closing brackets: it ends before them (postprocess.py).
+    It is inserted at the cursor and replaces nothing, also before closing brackets (postprocess.py).
     Where an entry of a menu is selected, it is that entry, in its place, and what would follow.
     """
     is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked

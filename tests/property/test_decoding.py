@@ -148,9 +148,7 @@ def test_no_more_is_read_than_can_matter(
     assert sum(n_read) <= network.config.reach + SPARE
 
 
-def test_the_trained_network_generates_the_same(
-    model: TinyGPT, network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_the_trained_network_generates_the_same(model: TinyGPT, network: Network, tokenizer: SimpleTokenizer) -> None:
     ids = itertools.islice(model.generate(tokenizer.encode(DOCUMENT_START + "abc = (")), N)
     assert tokenizer.decode(ids) == "".join(c for c, _ in plain(network, tokenizer, "abc = ("))
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
+from asking import alternatives, suggest, work_ahead
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from asking import alternatives, suggest, work_ahead
 from networks import EVERYTHING as ALL
 from networks import compiled, sure
 

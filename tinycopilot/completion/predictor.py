@@ -203,7 +203,7 @@ class Continuation:
         return self._characters(self._drafted)
 
     def verify(self, logits: Floats) -> list[Decoded]:
-        """The drafted characters that are right, and one more, by logits (1 + n, V): after the text and each of n drafted."""
+        """The drafted characters that are right, and one more; logits, (1 + n, V), follow the text and each drafted."""
         mixture, n = self._predictor.mixture, len(logits)
         rows, log_probs = np.empty((n, 3, len(self._possible))), np.empty((n, len(self._possible)))
         n_right, likeliest = verify(

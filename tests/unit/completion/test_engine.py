@@ -65,7 +65,9 @@ def test_what_is_hardly_likely_is_no_alternative(network: Network, tokenizer: Si
 
 
 @pytest.mark.usefixtures("anything")
-def test_alternatives_are_different_and_go_on_with_what_was_second(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_alternatives_are_different_and_go_on_with_what_was_second(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
     before, first = a_place(network, tokenizer)
     engine = Engine(network, tokenizer, ALL)
     others = alternatives(engine, before)  # whether or not it was suggested before
@@ -128,7 +130,9 @@ def test_what_was_found_ahead_is_forgotten_when_the_workspace_changes(
     assert found == suggest(fresh, before + first.text)
 
 
-def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
     before, first = a_place(network, tokenizer)
     key = "a" if first.text[0] != "a" else "b"
     learned = []
@@ -298,7 +302,9 @@ def test_line_ends_are_plain_in_all_that_is_held(network: Network, tokenizer: Si
     assert held[0] == held[1] == held[2]
 
 
-def test_other_settings_hold_at_once_even_for_what_was_found_before(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_other_settings_hold_at_once_even_for_what_was_found_before(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
     before, first = a_place(network, tokenizer, least_chars=4)
     shorter = dataclasses.replace(ALL, max_chars=2)
     engine = Engine(network, tokenizer, ALL)

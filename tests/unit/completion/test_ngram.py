@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tinycopilot.completion import ngram as ngram_module
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction
 from tinycopilot.completion.segments import Compaction
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN = "\nab("

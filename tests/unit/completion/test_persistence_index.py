@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tinycopilot.completion import persistence, suffix_array
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.persistence import SavedIndex
 from tinycopilot.completion.ngram import NGramModel, context_of, plain_prediction
+from tinycopilot.completion.persistence import SavedIndex
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN, TOKENIZER = "\nab(", "0" * 64
@@ -31,7 +31,9 @@ def settled(alphabet: Alphabet, texts: dict[str, str]) -> NGramModel:
 
 def save(path: Path, memory: NGramModel, stamps: dict[str, tuple[int, int]] | None = None) -> None:
     merged, last_used_s = memory.merged()
-    persistence.save_index(path, SavedIndex(merged, last_used_s, STAMPS if stamps is None else stamps), memory.alphabet, TOKENIZER)
+    persistence.save_index(
+        path, SavedIndex(merged, last_used_s, STAMPS if stamps is None else stamps), memory.alphabet, TOKENIZER
+    )
 
 
 def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.completion.predictor import INITIAL, KINDS, Mixture
 from tinycopilot.completion.persistence import WEIGHTS_KIND, load_weights, save_weights
+from tinycopilot.completion.predictor import INITIAL, KINDS, Mixture
+from tinycopilot.completion.suffix_array import ORDERS
 
 DIGEST = "of the tokenizer"
 LEARNED = {order: (0.5, 2.0, 1 / (order + 3)) for order in ORDERS} | {
