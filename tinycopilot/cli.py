@@ -8,16 +8,17 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tinycopilot import UserError, __version__
 
 if TYPE_CHECKING:
-    import torch
-
-    from tinycopilot.model.gpt import TinyGPT
     from tinycopilot.model.tokenizer import SimpleTokenizer
+    from tinycopilot.places import ModelPaths
+
+    Generator = Callable[[list[int]], Iterator[int]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -131,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
     _add_files(generate, "the one in paras/ here, else your own, else the one that ships")
     generate.add_argument("prompt", nargs="?", help="the text to continue; without it, a conversation")
-    _add(generate, "--device", default="auto", choices=DEVICES, help="where the model runs")
+    _add(generate, "--device", default="auto", choices=DEVICES, help="where the model runs (default: the CPU)")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
     _add(generate, "--temperature", type=_not_negative, default=0.5, help="0 is always the likeliest (default: 0.5)")
     _add(generate, "--top_k", type=_positive, help="draw from the k likeliest characters only")
@@ -263,19 +264,41 @@ def _adapt(arguments: argparse.Namespace) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> None:
+    from tinycopilot import places
+
+    paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
+    generator, tokenizer = (_generator_on_cpu if arguments.device in ("auto", "cpu") else _generator_in_torch)(
+        paths, arguments
+    )
+    for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
+        _continue(prompt, generator, tokenizer, arguments.max_new_chars)
+
+
+def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tuple["Generator", "SimpleTokenizer"]:
+    """Ids -> the ids that follow, by the compiled network, which needs no PyTorch."""
+    import numpy as np
+
+    from tinycopilot.completion.generation import generate
+    from tinycopilot.completion.network import load_pair
+
+    network, tokenizer = load_pair(paths.model, paths.tokenizer, int8=False)
+    sampling = {"temperature": arguments.temperature, "top_k": arguments.top_k}
+    return partial(generate, network, **sampling, rng=np.random.default_rng(arguments.seed)), tokenizer
+
+
+def _generator_in_torch(paths: "ModelPaths", arguments: argparse.Namespace) -> tuple["Generator", "SimpleTokenizer"]:
+    """The same on another device, by PyTorch."""
     import torch
 
-    from tinycopilot import places
     from tinycopilot.model.gpt import load_pair
     from tinycopilot.training.device import choose_device
 
     device = choose_device(arguments.device)
-    paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     dice = torch.Generator()
     dice.manual_seed(dice.seed() if arguments.seed is None else arguments.seed)
-    for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
-        _continue(prompt, model.to(device), tokenizer, arguments, dice)
+    sampling = {"temperature": arguments.temperature, "top_k": arguments.top_k}
+    return partial(model.to(device).generate, **sampling, generator=dice), tokenizer
 
 
 def _prompts() -> Iterable[str]:
@@ -293,19 +316,11 @@ def _prompts() -> Iterable[str]:
         yield line
 
 
-def _continue(
-    prompt: str, model: "TinyGPT", tokenizer: "SimpleTokenizer", arguments: argparse.Namespace, dice: "torch.Generator"
-) -> None:
+def _continue(prompt: str, generator: "Generator", tokenizer: "SimpleTokenizer", max_new_chars: int) -> None:
     from tinycopilot.model.tokenizer import DOCUMENT_START
 
-    generated = model.generate(
-        tokenizer.encode(DOCUMENT_START + prompt),
-        temperature=arguments.temperature,
-        top_k=arguments.top_k,
-        generator=dice,
-    )
     print(prompt, end="")
-    for _, character in zip(range(arguments.max_new_chars), generated, strict=False):
+    for _, character in zip(range(max_new_chars), generator(tokenizer.encode(DOCUMENT_START + prompt)), strict=False):
         print(tokenizer.decode([character]), end="", flush=True)
     print()
 

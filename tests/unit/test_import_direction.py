@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tinycopilot.places import ModelPaths
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # From top to bottom: a wing, and all that it may import besides the standard library and itself (CONTRIBUTING.md).
@@ -17,7 +19,7 @@ HOUSE = {
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.private": set(),
     "tinycopilot.process": set(),
-    "tinycopilot.model": {"tinycopilot.__init__", "torch"},
+    "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
         *("torch", "numpy", "rich", "filelock"),
@@ -38,8 +40,8 @@ HOUSE = {
     },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
-        *("tinycopilot.insight", "tinycopilot.play"),
-        *("tinycopilot_server", "torch"),  # in the bodies of the commands that need them
+        *("tinycopilot.insight", "tinycopilot.play", "tinycopilot.completion"),
+        *("tinycopilot_server", "torch", "numpy"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
@@ -154,6 +156,8 @@ def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
         "import tinycopilot",
         "import tinycopilot.cli",
         "import tinycopilot.play.run",
+        "import tinycopilot.completion.generation",
+        "import tinycopilot.model.weights",
         "import tinycopilot_server.handlers",
     ],
 )
@@ -161,6 +165,13 @@ def test_light_imports_stay_light(statement: str) -> None:
     code = f"{statement}; import sys; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_a_text_is_generated_on_the_cpu_without_torch(pair: ModelPaths) -> None:
+    words = ["generate", "a = ", "--model_path", str(pair.model), "--seed", "1", "--max_new_chars", "5"]
+    code = f"import sys; from tinycopilot.cli import main; print(main({words!r}), 'torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.endswith("0 False\n")
 
 
 def test_help_does_not_import_torch() -> None:

@@ -20,16 +20,16 @@ FAR = -1e30
 ROWS = 32
 """Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
 
-compiled = njit(cache=True, nogil=True, fastmath=FASTMATH)
+compiled = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 
 
 @compiled
-def forward(
+def forward(  # type: ignore[no-untyped-def]
     ids, position, n_kept, window,
     embedding, vectors, last_norm,
     qkv, qkv_scale, o_proj, o_proj_scale, up, up_scale, down, down_scale, head, head_scale, rates,
     keys, values, conv_inputs, logits,
-):  # fmt: skip  # type: ignore[no-untyped-def]
+):  # fmt: skip
     """Read `ids`, (T,), the first of them at `position`; fill `logits`, (N, V), of the last N positions.
 
     The cache (see network.Cache) holds `n_kept` positions; the new ones are written behind them. Weights are as
@@ -44,7 +44,8 @@ def forward(
     for t in range(T):
         if not 0 <= ids[t] < len(embedding):
             return False
-        x[t] = embedding[ids[t]]
+        for i in range(C):
+            x[t, i] = embedding[ids[t], i]
     cos, sin = np.empty((T, len(rates)), np.float32), np.empty((T, len(rates)), np.float32)
     for t in range(T):
         for i in range(len(rates)):
@@ -59,13 +60,14 @@ def forward(
         norm_and_convolve(x, vectors[layer, 0], conv_inputs[layer, 0], n_kept, h)
         linear(h, qkv[layer], qkv_scale[layer], heads, False)
         rotate(heads, cos, sin)
-        for head_ in range(H):
-            at = head_ * D
+        for number in range(H):
+            first, end = number * D, (number + 1) * D  # the head's channels
+            k, v = keys[layer, number], values[layer, number]  # (D, capacity)
             for t in range(T):
                 for i in range(D):
-                    keys[layer, head_, i, n_kept + t] = heads[t, C + at + i]
-                    values[layer, head_, i, n_kept + t] = heads[t, 2 * C + at + i]
-            attend(heads[:, at : at + D], keys[layer, head_], values[layer, head_], n_kept, window, y[:, at : at + D])
+                    k[i, n_kept + t] = heads[t, C + first + i]
+                    v[i, n_kept + t] = heads[t, 2 * C + first + i]
+            attend(heads[:, first:end], k, v, n_kept, window, y[:, first:end])
         linear(y, o_proj[layer], o_proj_scale[layer], x, True)
         # Feed-forward: think, each position by itself.
         norm_and_convolve(x, vectors[layer, 1], conv_inputs[layer, 1], n_kept, h)
@@ -90,7 +92,8 @@ def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-d
         layer_norm(x[t], vectors[0], vectors[1], h[t])
         if K > 1:
             here = n_kept + K - 1 + t
-            rows[here] = h[t]
+            for i in range(x.shape[1]):
+                rows[here, i] = h[t, i]
             for distance in range(1, K):
                 multiply_add(vectors[1 + distance], rows[here - distance], h[t])
 
@@ -134,58 +137,93 @@ def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
 def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
     """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions: q and y (T, D), k and v (D, capacity).
 
-    Two queries at a time share the loads of keys and values; a query at the end may be alone.
+    In twos: two queries share the loads of keys and values; one at the end may be alone.
     """
-    T, D = q.shape
-    scale = np.float32(1 / math.sqrt(D))
+    T = len(q)
     scores = np.empty((2, n_kept + T), np.float32)
     for t in range(0, T - 1, 2):
         first, end = max(0, n_kept + t + 1 - window), n_kept + t + 2  # what one of the two sees, or both
         z0, z1 = scores[0, first:end], scores[1, first:end]
-        z0[:] = np.float32(0)
-        z1[:] = np.float32(0)
-        for i in range(0, D, 2):
-            k0, k1 = k[i, first:end], k[i + 1, first:end]
-            a0, a1, b0, b1 = q[t, i] * scale, q[t, i + 1] * scale, q[t + 1, i] * scale, q[t + 1, i + 1] * scale
-            for s in range(end - first):
-                z0[s] += a0 * k0[s] + a1 * k1[s]
-                z1[s] += b0 * k0[s] + b1 * k1[s]
+        score_two(q[t], q[t + 1], k, first, z0, z1)
         z0[-1] = np.float32(FAR)  # the second query's own position comes after the first query
         if first < n_kept + t + 2 - window:
             z1[0] = np.float32(FAR)
         softmax(z0)
         softmax(z1)
-        for i in range(0, D, 2):
-            v0, v1 = v[i, first:end], v[i + 1, first:end]
-            y00 = y01 = y10 = y11 = np.float32(0)
-            for s in range(end - first):
-                y00 += z0[s] * v0[s]
-                y01 += z0[s] * v1[s]
-                y10 += z1[s] * v0[s]
-                y11 += z1[s] * v1[s]
-            y[t, i], y[t, i + 1], y[t + 1, i], y[t + 1, i + 1] = y00, y01, y10, y11
+        average_two(z0, z1, v, first, y[t], y[t + 1])
     if T % 2:
-        t = T - 1
-        first, end = max(0, n_kept + T - window), n_kept + T
-        z = scores[0, first:end]
-        z[:] = np.float32(0)
-        for i in range(0, D - D % 4, 4):
-            k0, k1, k2, k3 = k[i, first:end], k[i + 1, first:end], k[i + 2, first:end], k[i + 3, first:end]
-            a0, a1, a2, a3 = q[t, i] * scale, q[t, i + 1] * scale, q[t, i + 2] * scale, q[t, i + 3] * scale
-            for s in range(end - first):
-                z[s] += a0 * k0[s] + a1 * k1[s] + a2 * k2[s] + a3 * k3[s]
-        for i in range(D - D % 4, D):
-            k0, a0 = k[i, first:end], q[t, i] * scale
-            for s in range(end - first):
-                z[s] += a0 * k0[s]
+        first = max(0, n_kept + T - window)
+        z = scores[0, first:]
+        score_one(q[T - 1], k, first, z)
         softmax(z)
-        for i in range(0, D, 2):
-            v0, v1 = v[i, first:end], v[i + 1, first:end]
-            y0 = y1 = np.float32(0)
-            for s in range(end - first):
-                y0 += z[s] * v0[s]
-                y1 += z[s] * v1[s]
-            y[t, i], y[t, i + 1] = y0, y1
+        average_one(z, v, first, y[T - 1])
+
+
+@compiled
+def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
+    """z0 = q0 k / sqrt(D), z1 = q1 k / sqrt(D), of the keys from `first` on; four channels in one loop over them."""
+    D, n = len(q0), len(z0)
+    scale = np.float32(1 / math.sqrt(D))
+    for s in range(n):
+        z0[s] = z1[s] = np.float32(0)
+    for i in range(0, D - D % 4, 4):
+        k0, k1, k2, k3 = k[i, first:], k[i + 1, first:], k[i + 2, first:], k[i + 3, first:]
+        a0, a1, a2, a3 = q0[i] * scale, q0[i + 1] * scale, q0[i + 2] * scale, q0[i + 3] * scale
+        b0, b1, b2, b3 = q1[i] * scale, q1[i + 1] * scale, q1[i + 2] * scale, q1[i + 3] * scale
+        for s in range(n):
+            z0[s] += a0 * k0[s] + a1 * k1[s] + a2 * k2[s] + a3 * k3[s]
+            z1[s] += b0 * k0[s] + b1 * k1[s] + b2 * k2[s] + b3 * k3[s]
+    for i in range(D - D % 4, D):
+        k0, a0, b0 = k[i, first:], q0[i] * scale, q1[i] * scale
+        for s in range(n):
+            z0[s] += a0 * k0[s]
+            z1[s] += b0 * k0[s]
+
+
+@compiled
+def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
+    """z = q k / sqrt(D), of the keys from `first` on."""
+    D, n = len(q), len(z)
+    scale = np.float32(1 / math.sqrt(D))
+    for s in range(n):
+        z[s] = np.float32(0)
+    for i in range(0, D - D % 4, 4):
+        k0, k1, k2, k3 = k[i, first:], k[i + 1, first:], k[i + 2, first:], k[i + 3, first:]
+        a0, a1, a2, a3 = q[i] * scale, q[i + 1] * scale, q[i + 2] * scale, q[i + 3] * scale
+        for s in range(n):
+            z[s] += a0 * k0[s] + a1 * k1[s] + a2 * k2[s] + a3 * k3[s]
+    for i in range(D - D % 4, D):
+        k0, a0 = k[i, first:], q[i] * scale
+        for s in range(n):
+            z[s] += a0 * k0[s]
+
+
+@compiled
+def average_two(z0, z1, v, first, y0, y1):  # type: ignore[no-untyped-def]
+    """y0 = z0 v, y1 = z1 v: for each channel, the values from `first` on, weighted. D is even."""
+    n = len(z0)
+    for i in range(0, len(y0), 2):
+        v0, v1 = v[i, first:], v[i + 1, first:]
+        a0 = a1 = b0 = b1 = np.float32(0)
+        for s in range(n):
+            a0 += z0[s] * v0[s]
+            a1 += z0[s] * v1[s]
+            b0 += z1[s] * v0[s]
+            b1 += z1[s] * v1[s]
+        y0[i], y0[i + 1], y1[i], y1[i + 1] = a0, a1, b0, b1
+
+
+@compiled
+def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
+    """y = z v: for each channel, the values from `first` on, weighted."""
+    n = len(z)
+    for i in range(0, len(y), 2):
+        v0, v1 = v[i, first:], v[i + 1, first:]
+        a0 = a1 = np.float32(0)
+        for s in range(n):
+            a0 += z[s] * v0[s]
+            a1 += z[s] * v1[s]
+        y[i], y[i + 1] = a0, a1
 
 
 @compiled

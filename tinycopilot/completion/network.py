@@ -1,8 +1,8 @@
 """Network: TinyGPT for completing, without PyTorch. Its weights, and a cache of what it has read.
 
-The arithmetic is in forward.py; TinyGPT in model/ is what is trained, and the definition. float32 gives its logits up to
-rounding. int8 stores each row of each matrix as whole numbers from -127 to 127 times one scale: a quarter of the memory
-to read for each new position, and so faster.
+The arithmetic is in forward.py; TinyGPT in model/ is what is trained, and the definition. float32 gives its logits up
+to rounding. int8 stores each row of each matrix as whole numbers from -127 to 127 and one scale: a quarter of the
+memory to read for each pass, and so faster.
 """
 
 from collections.abc import Mapping

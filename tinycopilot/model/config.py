@@ -10,6 +10,8 @@ MAX_OF = {"n_layers": 1_000, "window": 4_096}
 """Limits of what takes memory or time beyond the parameters: cache and attention grow with the window."""
 SPARE = 64
 """Up to this many positions can always be taken back from a cache."""
+COLD = 1e-4
+"""Below this temperature the likeliest character is taken: sampling would give the same, but divide by almost 0."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ from torch import Tensor, nn
 from tinycopilot.model.attention import band_mask, rotary_phases
 from tinycopilot.model.block import DecoderBlock
 from tinycopilot.model.cache import KVCache
-from tinycopilot.model.config import GPTConfig as GPTConfig
+from tinycopilot.model.config import COLD
+from tinycopilot.model.config import GPTConfig as GPTConfig  # and so it can be imported from here
 from tinycopilot.model.storage import require_file
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.model.weights import read_weights
 from tinycopilot.model.writing import as_tensors, save_atomically
-
-COLD = 1e-4
-"""Below this temperature the likeliest is taken: what is drawn would be that, and nothing can be divided by 0."""
 
 
 class TinyGPT(nn.Module):

@@ -28,6 +28,14 @@ def test_save_load_same_logits(pair: ModelPaths, tokenizer: SimpleTokenizer, tmp
     assert not any(p.requires_grad for p in again.parameters())
 
 
+def test_weights_in_bfloat16_are_read(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
+    data = torch.load(pair.model, weights_only=True)
+    halves = {name: weight.bfloat16() for name, weight in data["weights"].items()}
+    rewritten(pair.model, weights=halves)
+    loaded = TinyGPT.load(pair.model, tokenizer).state_dict()
+    assert all(torch.equal(loaded[name], weight.float()) for name, weight in halves.items())
+
+
 class Bomb:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch EXPLODED",)

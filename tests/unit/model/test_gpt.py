@@ -124,6 +124,7 @@ def test_generate_never_emits_the_unknown_and_depends_on_the_seed_alone(tokenize
 def test_n_parameters_counts_them(conv_width: int) -> None:
     model = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=conv_width))
     assert model.config.n_parameters == sum(p.numel() for p in model.parameters())
+    assert model.config.weight_shapes() == {name: tuple(w.shape) for name, w in model.state_dict().items()}
 
 
 @pytest.mark.parametrize("conv_width", [1, 3])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import pickle
 import struct
@@ -27,7 +28,7 @@ from tinycopilot.training.checkpoint import MAX_PICKLE_BYTES
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
 
 MORE_MB = 120
-"""So much more address space than it had with PyTorch loaded is what the child process may take."""
+"""How much more address space the child process may take than it had after its imports."""
 LIMIT_S = 60
 """A bound for a loop that would not end; the honest ones take milliseconds."""
 
@@ -279,6 +280,48 @@ def weights_in_float64(p: ModelPaths) -> None:
 
 
 @damage
+def weights_in_float16(p: ModelPaths) -> None:
+    weigh(p.model, ln__bias=torch.zeros(32, dtype=torch.float16))
+
+
+@damage
+def weights_of_complex_numbers(p: ModelPaths) -> None:
+    weigh(p.model, ln__bias=torch.zeros(32, dtype=torch.complex64))
+
+
+@damage
+def weights_in_a_type_that_numpy_lacks(p: ModelPaths) -> None:
+    weigh(p.model, ln__bias=torch.zeros(32).to(torch.float8_e4m3fn))
+
+
+@damage
+def one_bfloat16_a_billion_times(p: ModelPaths) -> None:
+    weigh(p.model, head__weight=torch.zeros(1, dtype=torch.bfloat16).expand(1_000_000_000))
+
+
+@damage
+def layers_in_bfloat16_that_share_their_weights(p: ModelPaths) -> None:
+    shape = {"n_layers": 20, "n_heads": 2, "d_model": 512, "window": 8, "conv_width": 1}
+    config = torch.load(p.model, weights_only=True)["config"] | shape
+    stored = torch.zeros(4 * 512 * 512, dtype=torch.bfloat16)
+    weights = {name: stored[: math.prod(s)].view(s) for name, s in GPTConfig(**config).weight_shapes().items()}
+    change(p.model, config=config, weights=weights)
+
+
+@damage
+def an_empty_tensor_of_a_shape_beyond_all_numbers(p: ModelPaths) -> None:
+    weigh(p.model, head__weight=torch.zeros(0, 10))
+    changed = pickle_of(p.model).replace(b"K\x00K\x0a\x86", b"K\x00" + b"\x8a\x0a" + b"\xff" * 9 + b"\x7f\x86")
+    assert changed != pickle_of(p.model)
+    rewrite(p.model, data_pkl=changed)
+
+
+@damage
+def infinite_weights_in_bfloat16(p: ModelPaths) -> None:
+    weigh(p.model, ln__bias=torch.full((32,), float("inf"), dtype=torch.bfloat16))
+
+
+@damage
 def infinite_weights(p: ModelPaths) -> None:
     weigh(p.model, ln__bias=torch.full((32,), float("inf")))
 
@@ -332,9 +375,12 @@ def configured(changes: dict[str, Any]) -> Damage:
 CASES = DAMAGES | {f"config {changes}": configured(changes) for changes in CONFIGS}
 
 
-@pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What one child process, whose memory is bounded, says of all of them, each in a folder of its own."""
+@pytest.fixture(scope="module", params=["tinycopilot.model.gpt", "tinycopilot.completion.network"])
+def verdicts(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What one child process with limited memory says of all of them, each in a folder of its own.
+
+    Once with TinyGPT, once with the compiled network, in a process without PyTorch.
+    """
     top = tmp_path_factory.mktemp("hostile")
     tokenizer = SimpleTokenizer("\n abcdefghijklmnopqrstuvwxyz")
     model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 2, 2, 32, 8, 3)))
@@ -346,7 +392,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         model.save(pair.model, tokenizer)
         spoil(pair)
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(top), str(len(CASES)), str(MORE_MB)],
+        [sys.executable, "-c", CHILD, str(top), str(len(CASES)), str(MORE_MB), request.param],
         cwd=top, capture_output=True, text=True, timeout=LIMIT_S, check=True,
     )  # fmt: skip
     assert not (top / "EXPLODED").exists()
@@ -354,11 +400,10 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 CHILD = """
-import json, resource, sys
+import importlib, json, resource, sys
 from pathlib import Path
-import torch
-from tinycopilot.model.gpt import load_pair
-torch.set_num_threads(1)
+load_pair = importlib.import_module(sys.argv[4]).load_pair
+assert ("torch" in sys.modules) == (sys.argv[4] == "tinycopilot.model.gpt")
 top, n, more_mb = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if sys.platform == "linux":
     virtual = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -391,7 +436,10 @@ def test_one_line_soon_and_in_little_memory(name: str, verdicts: dict[str, Any])
         ("calls_the_system", "more than data"), ("calls_bytearray", "more than data"),
         ("tuples_of_tuples_as_a_key", "more than data"), ("ten_gigabytes_of_holes", "too many for a model file"),
         ("a_zip_bomb", "damaged"), ("infinite_weights", "ln.bias holds values that are not numbers"),
-        ("weights_in_float64", "not float32"), ("config {'window': 1000000000}", "window must be a whole number"),
+        ("infinite_weights_in_bfloat16", "ln.bias holds values that are not numbers"),
+        ("layers_in_bfloat16_that_share_their_weights", "too short"), ("weights_in_float16", "not float32"),
+        ("weights_of_complex_numbers", "more than data"), ("weights_in_float64", "not float32"),
+        ("config {'window': 1000000000}", "window must be a whole number"),
     ],
 )  # fmt: skip
 def test_it_says_what_is_wrong(name: str, says: str, verdicts: dict[str, Any]) -> None:
