@@ -50,12 +50,12 @@ class Slow:
             self.file.flush()
             if pause_s:
                 time.sleep(pause_s)
-replacing = weights.replacing
+replacing = persistence.replacing
 @contextlib.contextmanager
 def replacing_slowly(path):
     with replacing(path) as file:
         yield Slow(file)
-weights.replacing = replacing_slowly
+persistence.replacing = replacing_slowly
 from tinycopilot_server.__main__ import main
 main()
 """

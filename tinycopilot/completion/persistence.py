@@ -1,8 +1,8 @@
 """Persistence: the index of a workspace and the weights of the mixture, on disk between sessions.
 
 The index, in the user's cache folder: a line with the digest of all that follows (BLAKE2, RFC 7693); a line of JSON;
-the symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading takes a tenth of the time of
-sorting. The weights are JSON. Both are private (mode 0600), and a file that does not match is not used.
+the symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of
+the time of sorting. The weights are JSON. Both are private (mode 0600), and a file that does not match is not used.
 """
 
 import hashlib
