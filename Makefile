@@ -3,7 +3,7 @@
 # make help    this                make vsix   the VS Code extension, with the package in it
 # make editors, make test-editors    install real editors, type in them
 PYTHON ?= python3
-# Where pip finds PyTorch for the CPU alone, for instance: make demo PIP_FLAGS="--extra-index-url ..." (see README)
+# Where pip finds PyTorch for the CPU alone, for instance: make test PIP_FLAGS="--extra-index-url ..." (see README)
 PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
@@ -20,7 +20,12 @@ help:
 	@$(PIP) --editable .
 	@touch $@
 
-.venv/made-for-tests: .venv/made
+.venv/made-for-training: .venv/made
+	@echo "Installing PyTorch ..."
+	@$(PIP) --editable '.[train]'
+	@touch $@
+
+.venv/made-for-tests: .venv/made-for-training
 	@echo "Installing what the tests need ..."
 	@$(PIP) pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
 	@touch $@
@@ -69,8 +74,8 @@ settings: .venv/made
 	@$(BIN)/python tests/settings_table.py
 
 # Replaces paras/; the old model stays beside it, numbered.
-model: .venv/made
-	@$(BIN)/tinycopilot train --corpus corpus.txt stdlib --epochs 3
+model: .venv/made-for-training
+	@$(BIN)/tinycopilot train --corpus corpus.txt stdlib --epochs 3 --model_path paras/tiny_gpt.pth --use-anyway
 	@$(BIN)/python benchmarks/manifest.py "tinycopilot train --corpus corpus.txt stdlib --epochs 3"
 
 clean:

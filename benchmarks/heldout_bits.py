@@ -121,11 +121,11 @@ def main() -> None:
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     torch.set_num_threads(1)
     started = time.perf_counter()
-    bits = partial(bits_of, model, tokenizer)
+    bits_of_text: Callable[[str, int, int], float] = partial(bits_of, model, tokenizer)
     if arguments.network != "torch":
         network = Network.load(paths.model, tokenizer, int8=arguments.network == "int8")
-        bits = partial(bits_of_network, network, tokenizer)
-    totals = bits_by_package(bits, listed)
+        bits_of_text = partial(bits_of_network, network, tokenizer)
+    totals = bits_by_package(bits_of_text, listed)
     print(f"{'package':12} {'characters':>10} {'bits/char':>10}")
     for package, (bits, n_chars) in sorted(totals.items(), key=lambda item: (item[0] == "all", item[0])):
         print(f"{package:12} {n_chars:10} {bits / n_chars:10.3f}")

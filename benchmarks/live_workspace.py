@@ -51,7 +51,7 @@ def percentiles_ms(seconds: list[float]) -> dict[str, float | None]:
 
 def keys_in(code: str) -> dict[str, Any]:
     """Type KEYS in the middle of a document."""
-    engine = Engine.load(places.to_load(trust_working_folder=False), CompleterSettings())
+    engine = Engine.load(places.to_load(), CompleterSettings())
     engine.warm_up()
     middle = code.index("\n", len(code) // 2) + 1
     before, after = code[:middle], "\n" + code[middle:]

@@ -136,7 +136,7 @@ async def start_server() -> StdioClient:
 
 def options() -> dict[str, Any]:
     """The model that ships, or the user's own."""
-    paths = places.to_load(trust_working_folder=False)
+    paths = places.to_load()
     return {"initializationOptions": {"modelPath": str(paths.model), "tokenizerPath": str(paths.tokenizer)}}
 
 

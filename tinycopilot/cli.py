@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError, __version__
 
@@ -56,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return _stopped()
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or package.startswith("tinycopilot"):
+            raise  # a bug of ours
+        print(f"tinycopilot: {package} cannot be imported ({error}); see `tinycopilot doctor`", file=sys.stderr)
+        return 2
     except SystemError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # in compiled code, which does not say it itself
             return _stopped()
@@ -75,14 +81,23 @@ def _stopped() -> int:
     return 130
 
 
+PARAS = os.path.join("paras", "tiny_gpt.pth")  # noqa: PTH118 (light imports)
+
+
 def _modern(argv: Iterable[str]) -> list[str]:
-    """`--train` and `--generate`, anywhere among flags, are the commands of these names."""
+    """`--train` and `--generate`, anywhere among flags, are the commands of these names.
+
+    And their model is paras/tiny_gpt.pth, as in the original project, where the working folder has paras/ (to train) or
+    that file (to generate), unless a path is given.
+    """
     words = list(argv)
     if words and words[0].startswith("-"):
-        for command in ("train", "generate"):
+        for command, place in (("train", "paras"), ("generate", PARAS)):
             if f"--{command}" in words:
                 words.remove(f"--{command}")
-                return [command, *words]
+                names_a_model = any(word.replace("-", "_").startswith(("__model", "__tok")) for word in words)
+                there = [] if names_a_model or not os.path.exists(place) else ["--model_path", PARAS]  # noqa: PTH110
+                return [command, *there, *words]
     return words
 
 
@@ -101,8 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinycopilot {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    train = _command(commands, "train", _train, "train a model on text", "Train a model; the one it replaces is kept.")
-    _add_files(train, "paras/ here where there is one, else your own models' folder")
+    training = (
+        "Train a model. It is used from then on, and the one before is kept; unless it is worse than the one in use: "
+        "then it is saved beside that."
+    )
+    train = _command(commands, "train", _train, "train a model on text", training)
+    _add_files(train, "your own, in your user's data folder")
     _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
     _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help="in folders, files that end so (default: py)")
     _add(train, "--size", choices=("nano", "small", "base"), help="0.8, 3 or 11 million parameters (default: nano)")
@@ -110,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--minutes", type=_amount, help="how long to train, instead of --epochs")
     _add(train, "--init", metavar="FILE", help="adapt this model, instead of beginning with random weights")
     _add(train, "--resume", action="store_true", help="go on with the run that was stopped")
+    _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 where the processor is good at it")
     _add(train, "--seed", type=_seed, help="of weights and order (default: 0)")
@@ -130,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 
     conversation = "Continue a prompt, or one prompt after another from standard input, until `quit` or its end."
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
-    _add_files(generate, "the one in paras/ here, else your own, else the one that ships")
+    _add_files(generate, "your own, else the one that ships")
     generate.add_argument("prompt", nargs="?", help="the text to continue; without it, a conversation")
     _add(generate, "--device", default="auto", choices=DEVICES, help="where the model runs (default: the CPU)")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
@@ -150,14 +170,14 @@ def _parser() -> argparse.ArgumentParser:
     _add(evaluate, "--max_chars", type=_positive, default=20_000, help="type this many at most (default: 20000)")
     _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
     _add(evaluate, "--report", metavar="FILE.html", help="write a page that shows your code, coloured by what it cost")
-    _add_files(evaluate, "the one in paras/ here, else your own, else the one that ships")
+    _add_files(evaluate, "your own, else the one that ships")
 
     racing = "Type code, and measure how soon suggestions come, what they cost, and how quickly text is decoded."
     bench = _command(commands, "bench", _bench, "how quick is it here?", racing)
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to type (default: an installed package)")
     _add(bench, "--size", choices=("nano", "small", "base"), help="as quick as a model of that size would be")
     _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
-    _add_files(bench, "the one in paras/ here, else your own, else the one that ships")
+    _add_files(bench, "your own, else the one that ships")
 
     tasting = "An editor in this terminal, with suggestions as you type. FILE changes only when you save it."
     play = _command(commands, "play", _play, "type in this terminal, with ghost text", tasting)
@@ -165,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(play, "--workspace", metavar="DIR", help="its other files are known (default: none)")
     _add(play, "--eagerness", type=_share, default=0.5, help="from 0, quiet, to 1, talkative (default: 0.5)")
     _add(play, "--max_lines", type=_positive, default=3, help="the most lines in a suggestion (default: 3)")
-    _add_files(play, "the one in paras/ here, else your own, else the one that ships")
+    _add_files(play, "your own, else the one that ships")
 
     settings = (
         "The language server, over stdio unless --tcp is given. Its settings are the client's initializationOptions."
@@ -235,6 +255,9 @@ _port = _number(int, "a port, 1 to 65535", lambda number: 1 <= number <= 65535)
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from tinycopilot.extras import require_torch
+
+    require_torch("training")
     from tinycopilot.training.begin import Request
     from tinycopilot.training.interrupts import end_with_stdin
     from tinycopilot.training.run import run_training
@@ -247,6 +270,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
+    from tinycopilot.extras import require_torch
+
+    require_torch("training")
     from tinycopilot.insight.adapt import run_adaptation
     from tinycopilot.training.interrupts import end_with_stdin
 
@@ -266,10 +292,11 @@ def _adapt(arguments: argparse.Namespace) -> None:
 def _generate(arguments: argparse.Namespace) -> None:
     from tinycopilot import places
 
-    paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
+    paths, origin = places.found(arguments.model_path, arguments.tokenizer_path)
     generator, tokenizer = (_generator_on_cpu if arguments.device in ("auto", "cpu") else _generator_in_torch)(
         paths, arguments
     )
+    print(places.named(paths, origin), file=sys.stderr, flush=True)
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, generator, tokenizer, arguments.max_new_chars)
 
@@ -288,6 +315,9 @@ def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tup
 
 def _generator_in_torch(paths: "ModelPaths", arguments: argparse.Namespace) -> tuple["Generator", "SimpleTokenizer"]:
     """The same on another device, by PyTorch."""
+    from tinycopilot.extras import require_torch
+
+    require_torch(f"--device {arguments.device}")
     import torch
 
     from tinycopilot.model.gpt import load_pair
@@ -387,8 +417,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from tinycopilot_server.doctor import run_doctor
 
-    from tinycopilot.insight.environment import ask_environment
+    def ask_engine(paths: "ModelPaths") -> dict[str, Any]:
+        from tinycopilot.insight.environment import ask_environment  # whose own imports may be what is missing
 
-    return run_doctor(
-        arguments.model_path, arguments.tokenizer_path, to_json=arguments.json, ask_engine=ask_environment
-    )
+        return ask_environment(paths)
+
+    return run_doctor(arguments.model_path, arguments.tokenizer_path, to_json=arguments.json, ask_engine=ask_engine)

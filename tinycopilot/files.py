@@ -1,26 +1,41 @@
 """Which files may be read at all: text that a person wrote, in a folder what git would keep, and no secrets, ever."""
 
 import codecs
-import contextlib
-import fnmatch
+import errno
 import io
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
-
-from pathspec import GitIgnoreSpec
+from typing import BinaryIO
+from unicodedata import category
 
 from tinycopilot import UserError
+from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
+from tinycopilot.masking import has_private_key, mask, n_secrets
+from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
 """Larger files in a folder are data or generated code, not what a person writes."""
 
+MAX_WHOLE_BYTES = 100_000_000
+"""A longer file is not read as a whole, even if a user names it."""
+
+MAX_DEPTH = 200
+"""Folders that lie deeper below the one that is searched are not entered."""
+
 PIECE_BYTES = 2_000_000
 """A file is read in pieces of about this size, and so one of many gigabytes takes no more memory than that."""
+
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""A text that begins with one of these byte order marks is UTF-16."""
+
+RUN_FOLDER = re.compile(r"\..+\.run")
+"""Where training keeps its own copy of a text: .tiny_gpt.pth.run. Nothing is said of it."""
 
 NEVER_ENTERED = frozenset(
     (
@@ -34,23 +49,6 @@ VENDORED = re.compile(
     r"_?vendor(s|ed)?|(3rd|third)[-_]?party|extern(als?)?|(node|jspm)_modules|bower_components|(site|dist)-packages"
 )
 """Folders of other people's code, in lower case; the names are those that GitHub's Linguist takes for vendored."""
-
-SECRET_FOLDERS = frozenset((".ssh", ".gnupg", ".aws", ".azure", ".kube", ".password-store"))
-
-_SECRETS = re.compile(
-    "|".join(
-        fnmatch.translate(pattern)
-        for pattern in (
-            *(".env", ".env.*", "*.env", ".envrc", "secret.*", "secrets.*", "credentials*", ".vault-token"),
-            *("*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore", "*.kdb", "*.kdbx", "*.gpg"),
-            *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.ovpn", "*.tfvars", "*.tfstate"),
-            *(".netrc", "_netrc", ".pypirc", ".npmrc", ".yarnrc.yml", ".pgpass", ".my.cnf", ".htpasswd", ".dockercfg"),
-            *("token", "token.txt", "*[-_]token", "*[-_]token.txt", "*.token", "*.secret"),
-            *(".git-credentials", "*token*.json", "service[-_]account*.json", "client_secret*.json"),
-        )
-    )
-)
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
 
 _GENERATED_NAMES = re.compile(
     r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|h|cc)|\.min\.\w+|[-.]bundle\.js|\.designer\.(cs|vb)|[._]generated\.\w+|\.g\.dart)"
@@ -77,14 +75,29 @@ class Reason(Enum):
 
     SECRET = ("secret by its name", "secrets by their names")
     PRIVATE_KEY = ("file with a private key", "files with a private key")
+    MASKED = ("secret masked in a file that is read otherwise", "secrets masked in files that are read otherwise")
     VENDORED = ("vendored folder", "vendored folders")
     GENERATED = ("generated file", "generated files")
     LONG_LINES = ("minified file or table of data", "minified files or tables of data")
     HUGE = (f"file over {MAX_BYTES // 1_000_000} MB", f"files over {MAX_BYTES // 1_000_000} MB")
     BINARY = ("binary file", "binary files")
     NOT_UTF8 = ("file that is not UTF-8", "files that are not UTF-8")
+    NOT_UTF16 = ("file of damaged UTF-16", "files of damaged UTF-16")
+    TOO_DEEP = (f"folder over {MAX_DEPTH} levels deep", f"folders over {MAX_DEPTH} levels deep")
+    GITIGNORE = (
+        ".gitignore with too many patterns, and its folder",
+        ".gitignore files with too many patterns, and their folders",
+    )
     UNREADABLE = ("file that cannot be read", "files that cannot be read")
+    IGNORED = ("name that git ignores", "names that git ignores")
+    LINK = ("link, which is not followed", "links, which are not followed")
+    SPECIAL = ("pipe, socket or device", "pipes, sockets or devices")
+    BLANK = ("text with nothing but white space", "texts with nothing but white space")
     DUPLICATE = ("duplicate", "duplicates")
+
+
+EXPECTED = frozenset((Reason.IGNORED, Reason.LINK, Reason.SPECIAL))
+"""Left out by the user's own doing: said of a corpus, and not each time that a workspace is indexed."""
 
 
 class NotTextError(UserError):
@@ -108,9 +121,9 @@ class LeftOut:
         self.examples: dict[str, Path] = {}
         """One file of each such suffix."""
 
-    def add(self, reason: Reason, name: str) -> None:
-        """Count one more; a name that would not print on one line is made to."""
-        self._counts[reason] += 1
+    def add(self, reason: Reason, name: str, n: int = 1) -> None:
+        """Count one more, or `n` in one file; a name that would not print on one line is made to."""
+        self._counts[reason] += n
         names = self._names.setdefault(reason, [])
         if len(names) < self.N_NAMES:
             names.append("".join(character if character.isprintable() else "?" for character in name))
@@ -126,61 +139,69 @@ class LeftOut:
         self._counts += other._counts
         for reason, names in other._names.items():
             self._names[reason] = (self._names.get(reason, []) + names)[: self.N_NAMES]
+        self.other_suffixes += other.other_suffixes
 
     def lines(self) -> tuple[str, ...]:
-        """One for each reason: `left out: 5 duplicates (a.py, b.py, c.py and 2 more)`."""
+        """One for each reason: `left out: 5 duplicates (a.py, b.py, c.py and 2 more)`; not for those in EXPECTED."""
+        return self._lines_for(reason for reason in Reason if reason not in EXPECTED)
+
+    def all_lines(self) -> tuple[str, ...]:
+        """The same for every reason, and a line for the files of other suffixes."""
+        return (*self._lines_for(Reason), *self._other_kinds())
+
+    def _lines_for(self, reasons: Iterable[Reason]) -> tuple[str, ...]:
         return tuple(
             f"left out: {self._counts[reason]:,} {reason.value[self._counts[reason] > 1]} ({self._some(reason)})"
-            for reason in Reason
+            for reason in reasons
             if self._counts[reason]
         )
 
+    def _other_kinds(self) -> tuple[str, ...]:
+        """`left out: 3 files of other kinds (.md 2, .c 1); --ext takes them`."""
+        if not (n_files := self.other_suffixes.total()):
+            return ()
+        kinds = self.other_suffixes.most_common()
+        some = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in kinds[: self.N_NAMES])
+        n_more = len(kinds) - self.N_NAMES
+        more = f" and {n_more:,} more kind{'s' * (n_more > 1)}" if n_more > 0 else ""
+        return (f"left out: {n_files:,} file{'s' * (n_files > 1)} of other kinds ({some}{more}); --ext takes them",)
+
     def in_brackets(self) -> str:
         """The same at the end of a sentence, with a space before it; empty where nothing was left out."""
-        return f" ({'; '.join(self.lines())})" if self._counts else ""
+        return f" ({'; '.join(lines)})" if (lines := self.lines()) else ""
 
     def _some(self, reason: Reason) -> str:
         n_more = self._counts[reason] - len(self._names[reason])
         return ", ".join(self._names[reason]) + (f" and {n_more:,} more" if n_more else "")
 
 
-def is_secret(name: str) -> bool:
-    """Whether a file of this name (no folder before it) holds keys or passwords, as far as a name can say."""
-    return _SECRETS.match(name.lower()) is not None
-
-
-def is_secret_place(path: Path) -> bool:
-    """Whether its name, or that of a folder it lies in, says so; a link is asked for what it leads to, too."""
-    real = Path(os.path.realpath(path))
-    return is_secret(path.name) or is_secret(real.name) or not SECRET_FOLDERS.isdisjoint((*path.parts, *real.parts))
-
-
-def has_private_key(text: str) -> bool:
-    """Whether there is a private key in it."""
-    return _PRIVATE_KEY.search(text) is not None
-
-
 class Patterns:
     """Patterns as in a .gitignore, of files that a user wants left alone."""
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
-        """Raises UserError, which goes on after "must be", for a line that is no pattern."""
+        """Raises UserError, which continues after "must be", for a line that is no pattern, and for too many."""
+        patterns = []
         for line in lines:
             try:
-                GitIgnoreSpec.from_lines([line])
-            except (ValueError, re.error):
+                patterns.append(parse_line(line.encode("utf-8", "surrogatepass")))
+            except PatternError:
                 raise UserError(f"a list of patterns, and {line!r} is none") from None
-        self._spec = GitIgnoreSpec.from_lines(lines)
+        try:
+            self._rules = Rules(filter(None, patterns))
+        except TooManyError:
+            raise UserError(f"a shorter list of patterns: {len(lines):,} are too many, or too long") from None
 
     def __bool__(self) -> bool:
-        return len(self._spec) > 0
+        return len(self._rules) > 0
 
     def match(self, name: str, folders: Iterable[str] = ()) -> bool:
-        """Whether a file matches: its path below one of `folders` that it lies in, or all of its path."""
+        """Whether a file matches, or a folder above it: by its path below one of `folders`, or by all of its path."""
         if not self:
             return False
         below = (_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, "")))  # noqa: PTH118
-        return any(self._spec.match_file(path) for path in (*below, _below(name, "")))
+        return any(
+            self._rules.check_with_parents(path.encode("utf-8", "surrogatepass")) for path in (*below, _below(name, ""))
+        )
 
 
 def as_pattern(path: str) -> str:
@@ -198,26 +219,35 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(suffixes))
 
 
-def read_source(path: Path, keep_line_ends: bool = False) -> str:
-    """The text of a UTF-8 file, its line ends as `\\n` unless they are to be kept.
+def read_source(
+    path: Path, as_it_is: bool = False, *, max_bytes: int = MAX_WHOLE_BYTES, follow_link: bool = True
+) -> str:
+    """The text of a file, its line ends as `\\n` and secrets in it masked (masking.py).
 
-    Raises NotTextError, one line that says what is wrong.
+    UTF-8 with or without a byte order mark, or UTF-16 with one, as Windows PowerShell writes it.
+
+    `as_it_is` leaves both alone, for an editor that saves the text again. Raises NotTextError, one line that says what
+    is wrong.
     """
-    return "".join(read_pieces(path, keep_line_ends))
+    return "".join(read_pieces(path, as_it_is, max_bytes=max_bytes, follow_link=follow_link))
 
 
-def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
+def read_pieces(
+    path: Path, as_it_is: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
+) -> Iterator[str]:
     """The same, a piece of about PIECE_BYTES at a time, each a number of whole lines (if they are not as long)."""
     # A link is another name for a file: its own name must not be a secret's either.
-    if is_secret(path.name) or is_secret(Path(os.path.realpath(path)).name):
-        raise NotTextError(
-            f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not",
-            Reason.SECRET,
-        )
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=not keep_line_ends)
-    n_bytes_before = 0
-    for data in _chunks(path):
-        if n_bytes_before == 0 and b"\0" in data[:8192]:
+    names = {path.name, Path(os.path.realpath(path)).name}
+    if any(map(is_secret, names)):
+        raise _secret(path)
+    decoder: io.IncrementalNewlineDecoder | None = None
+    n_bytes_before, is_utf16, rest = 0, False, ""
+    for data in _chunks(path, max_bytes, follow_link):
+        if decoder is None:
+            is_utf16 = data.startswith(UTF16_MARKS) and _may_be_utf16(data[:8192])
+            codec = codecs.getincrementaldecoder("utf-16" if is_utf16 else "utf-8-sig")()
+            decoder = io.IncrementalNewlineDecoder(codec, translate=not as_it_is)
+        if not is_utf16 and b"\0" in data:
             raise NotTextError(
                 f"{path}: a binary file, not text; name a text file or a folder of source code", Reason.BINARY
             )
@@ -225,10 +255,21 @@ def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
             first = n_bytes_before + len(data) - len(error.object) + error.start
+            if is_utf16:
+                raise NotTextError(
+                    f"{path}: damaged UTF-16 (byte {first}: {error.reason}); save it again, as UTF-8 if you can",
+                    Reason.NOT_UTF16,
+                ) from None
             raise NotTextError(
                 f"{path}: not UTF-8 text (byte {first}); convert it, for instance with `iconv -f latin1 -t utf-8`",
                 Reason.NOT_UTF8,
             ) from None
+        if is_utf16:
+            # In UTF-16 a byte 10 does not always end a line, so a chunk may end inside of one: the next piece has it.
+            n_whole = (text.rfind("\n") + 1 if data else 0) or len(text)
+            text, rest = rest + text[:n_whole], text[n_whole:]
+        if n_bytes_before == 0 and any(is_secret_source(name, text) for name in names):
+            raise _secret(path)
         if has_private_key(text):
             raise NotTextError(
                 f"{path}: there is a private key in it, which is never read; take it out, or name other files",
@@ -236,22 +277,73 @@ def read_pieces(path: Path, keep_line_ends: bool = False) -> Iterator[str]:
             )
         n_bytes_before += len(data)
         if text:
-            yield text
+            yield text if as_it_is else mask(text)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, the last chunk being empty."""
+def _may_be_utf16(data: bytes) -> bool:
+    """Whether a file that begins so may be UTF-16: its characters are all assigned ones, and none is NUL."""
+    return all(character != "\0" and category(character) != "Cn" for character in data.decode("utf-16", "ignore"))
+
+
+def _secret(path: Path) -> NotTextError:
+    return NotTextError(
+        f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not", Reason.SECRET
+    )
+
+
+def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[bytes]:
+    """The bytes of a file, the last chunk being empty. It may grow meanwhile."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, follow_link=follow_link) as file:
+            n_bytes = 0
             while data := file.read(PIECE_BYTES):
-                yield data if len(data) < PIECE_BYTES else data + file.readline(PIECE_BYTES)
+                data += file.readline(PIECE_BYTES) if len(data) == PIECE_BYTES else b""
+                n_bytes += len(data)
+                if max_bytes is not None and n_bytes > max_bytes:
+                    raise NotTextError(
+                        f"{path}: over {max_bytes // 1_000_000} MB, too large to be read; name a smaller file",
+                        Reason.HUGE,
+                    )
+                yield data
             yield b""
     except FileNotFoundError:
         raise NotTextError(f"{path}: there is no such file; check the path", Reason.UNREADABLE) from None
+    except NotRegularError:
+        raise NotTextError(f"{path}: not a regular file; name a file on disk", Reason.UNREADABLE) from None
     except OSError as error:
         raise NotTextError(
             f"{path}: cannot be read ({error.strerror}); check its permissions", Reason.UNREADABLE
         ) from None
+
+
+class NotRegularError(OSError):
+    """A link, pipe, socket or device, where a regular file is wanted."""
+
+
+def open_regular(path: Path | str, *, follow_link: bool = False) -> BinaryIO:
+    """Open a regular file for reading, without waiting for anything. Raises OSError.
+
+    A pipe or device is not even opened: that alone can wait, or have an effect. If the file has become something else
+    meanwhile, it is closed again.
+    """
+    _check_regular(os.stat(path, follow_symlinks=follow_link))  # noqa: PTH116
+    flags = os.O_RDONLY
+    for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY", *(() if follow_link else ("O_NOFOLLOW",))):
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(path, flags)
+    try:
+        _check_regular(os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(errno.EINVAL, "not a regular file")
 
 
 def why_not_written(name: str, text: str) -> Reason | None:
@@ -267,12 +359,19 @@ def why_not_written(name: str, text: str) -> Reason | None:
 
 
 def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterator[tuple[str, str]]:
-    """Name below `root` and text of those files in a folder that a person wrote; of the others `left_out` says why."""
+    """Name below `root` and text of those files in a folder that a person wrote; of the others `left_out` says why.
+
+    What has become a link since it was found, or lies in a folder that has, is not read.
+    """
     root = root.absolute()
+    real_root = os.path.realpath(root)
     for path in paths:
-        name = path.relative_to(root).as_posix()
+        relative = path.relative_to(root)
+        name = relative.as_posix()
         try:
-            text = read_source(path)
+            if os.path.realpath(path) != os.path.join(real_root, relative):  # noqa: PTH118
+                raise NotTextError(f"{path}: a link", Reason.UNREADABLE)
+            text = read_source(path, max_bytes=MAX_BYTES, follow_link=False)
         except NotTextError as error:
             left_out.add(error.reason, name)
             continue
@@ -280,10 +379,12 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
         if reason:
             left_out.add(reason, name)
         else:
+            if n_masked := n_secrets(text):
+                left_out.add(Reason.MASKED, name, n_masked)
             yield name, text
 
 
-Ignores = tuple[tuple[str, GitIgnoreSpec], ...]
+Ignores = tuple[tuple[str, Rules], ...]
 """Folders from the top down, and what the .gitignore in each says."""
 
 
@@ -292,8 +393,8 @@ def source_files(
 ) -> Iterator[Path]:
     """The files below `folder` with one of `suffixes` (in lower case) that git would keep, in a fixed order.
 
-    Every .gitignore from the top of the repository down is respected (`pathspec` knows git's rules). Links are not
-    followed, folders that are called as in `never` not entered. What else is left out is counted in `left_out`.
+    Every .gitignore from the top of the repository down is respected. Links are not followed, and folders with a name
+    in `never` are not entered. What else is left out is counted in `left_out`.
     """
     endings, unwanted, counted = tuple(suffixes), frozenset(never), left_out or LeftOut()
 
@@ -314,32 +415,83 @@ def walk(
     A folder's own files come first, each in the order of names, and then what is in its folders.
     """
     top = str(folder.absolute())
-    pending = [(top, _ignores_above(Path(top)))]
+    try:
+        pending = [(top, 0, _ignores_above(Path(top)))]
+    except TooManyError:
+        left_out.add(Reason.GITIGNORE, "a folder above")
+        return
     while pending:
-        here, ignores = pending.pop()
+        here, depth, ignores = pending.pop()
+        relative_here = _below(here, top)
         try:
-            with os.scandir(here) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError:
-            left_out.add(Reason.UNREADABLE, (_below(here, top) or ".") + "/")
+            entries = _entries(here, follow_link=here == top)
+            if here != top and ("pyvenv.cfg", False) in entries:
+                continue  # an environment, whatever it is called
+            ignores = _with_gitignore(here, ignores)
+        except TooManyError:
+            left_out.add(Reason.GITIGNORE, f"{relative_here}/.gitignore".lstrip("/"))
             continue
-        if here != top and any(entry.name == "pyvenv.cfg" for entry in entries):
-            continue  # an environment, whatever it is called
-        ignores = _with_gitignore(here, ignores)
+        except OSError:
+            left_out.add(Reason.UNREADABLE, (relative_here or ".") + "/")
+            continue
+        names = {name for name, is_folder in entries if is_folder is not None}
+        if here != top and is_secret_folder(os.path.basename(here), names):  # noqa: PTH119
+            left_out.add(Reason.SECRET, relative_here + "/")
+            continue
         folders = []
-        for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if not (is_folder or entry.is_file(follow_symlinks=False)) or _ignored(entry.path, is_folder, ignores):
+        for name, is_folder in entries:
+            if is_folder and (name in NEVER_ENTERED or RUN_FOLDER.fullmatch(name)):
                 continue
-            relative = _below(entry.path, top)
+            path = os.path.join(here, name)  # noqa: PTH118 (of a million files)
+            relative = f"{relative_here}/{name}" if relative_here else name
+            if _ignored(path, bool(is_folder), ignores):
+                left_out.add(Reason.IGNORED, relative + "/" * bool(is_folder))
+                continue
+            if is_folder is None:
+                left_out.add(Reason.LINK if os.path.islink(path) else Reason.SPECIAL, relative)  # noqa: PTH114
+                continue
             if is_folder:
-                if enters(relative) and _may_be_entered(entry.name, relative, left_out):
-                    folders.append((entry.path, ignores))
-            elif is_secret(entry.name):
+                if enters(relative) and _may_be_entered(name, relative, left_out):
+                    if depth == MAX_DEPTH:
+                        left_out.add(Reason.TOO_DEEP, relative + "/")
+                    else:
+                        folders.append((path, depth + 1, ignores))
+            elif is_secret(name):
                 left_out.add(Reason.SECRET, relative)
-            elif takes(relative) and _is_small(entry, relative, left_out):
-                yield Path(entry.path)
+            elif takes(relative) and _is_small(path, relative, left_out):
+                yield Path(path)
         pending += reversed(folders)
+
+
+def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool | None]]:
+    """The names in a folder, sorted, and whether each is a folder; None: neither that nor a regular file.
+
+    Raises OSError.
+    """
+    if os.scandir not in os.supports_fd:  # Windows
+        return _sorted(os.scandir(folder))
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(folder, flags if follow_link else flags | os.O_NOFOLLOW)
+    try:
+        return _sorted(os.scandir(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _sorted(found: "os._ScandirIterator[str]") -> list[tuple[str, bool | None]]:
+    with found:
+        return sorted(((entry.name, _kind(entry)) for entry in found), key=itemgetter(0))
+
+
+def _kind(entry: "os.DirEntry[str]") -> bool | None:
+    """Whether it is a folder; None: neither that nor a regular file."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
+            return None if is_junction() else True
+        return False if entry.is_file(follow_symlinks=False) else None
+    except OSError:  # it has vanished
+        return None
 
 
 def _below(path: str, top: str) -> str:
@@ -348,18 +500,18 @@ def _below(path: str, top: str) -> str:
 
 
 def _may_be_entered(name: str, relative: str, left_out: LeftOut) -> bool:
-    if name in SECRET_FOLDERS:
+    if is_secret_folder(name):
         left_out.add(Reason.SECRET, relative + "/")
     elif VENDORED.fullmatch(name.lower()):
         left_out.add(Reason.VENDORED, relative)
     else:
-        return name not in NEVER_ENTERED
+        return True
     return False
 
 
-def _is_small(entry: "os.DirEntry[str]", relative: str, left_out: LeftOut) -> bool:
+def _is_small(path: str, relative: str, left_out: LeftOut) -> bool:
     try:
-        small = entry.stat().st_size <= MAX_BYTES
+        small = os.lstat(path).st_size <= MAX_BYTES
     except OSError:
         left_out.add(Reason.UNREADABLE, relative)
         return False
@@ -369,7 +521,7 @@ def _is_small(entry: "os.DirEntry[str]", relative: str, left_out: LeftOut) -> bo
 
 
 def _ignores_above(folder: Path) -> Ignores:
-    """What the .gitignore files above `folder` say, up to the top of its repository."""
+    """What the .gitignore files above `folder` say, up to the top of its repository. Raises TooManyError."""
     above = [folder, *folder.parents]
     top = next((i for i, parent in enumerate(above) if os.path.lexists(parent / ".git")), 0)
     ignores: Ignores = ()
@@ -379,22 +531,25 @@ def _ignores_above(folder: Path) -> Ignores:
 
 
 def _with_gitignore(folder: str, ignores: Ignores) -> Ignores:
-    """`ignores`, and what the .gitignore in `folder` adds; as git does, it passes over a line that is no pattern."""
+    """`ignores`, and what the .gitignore in `folder` adds. Raises TooManyError.
+
+    As git does, it passes over one that is a link or cannot be read.
+    """
     try:
-        lines = Path(folder, ".gitignore").read_text("utf-8", "replace").splitlines()
+        with open_regular(os.path.join(folder, ".gitignore")) as file:  # noqa: PTH118
+            text = file.read(MAX_BYTES + 1)
     except OSError:
         return ignores
-    patterns: list[Any] = []
-    for line in lines:
-        with contextlib.suppress(ValueError, re.error):
-            patterns += GitIgnoreSpec.from_lines([line]).patterns
-    return (*ignores, (folder, GitIgnoreSpec(patterns)))
+    if len(text) > MAX_BYTES:
+        raise TooManyError
+    rules = Rules(parse(text), ignores[-1][1] if ignores else None)
+    return (*ignores, (folder, rules)) if rules else ignores
 
 
 def _ignored(path: str, is_folder: bool, ignores: Ignores) -> bool:
     """What the nearest .gitignore that has an opinion says: deeper files override those above them."""
-    for base, spec in reversed(ignores):
-        verdict = spec.check_file(_below(path, base) + ("/" if is_folder else "")).include
+    for base, rules in reversed(ignores):
+        verdict = rules.check(os.fsencode(_below(path, base)), is_folder)
         if verdict is not None:
             return verdict
     return False

@@ -1,9 +1,12 @@
 """Where models are looked for, where they are saved, and where what ships with this package lies."""
 
+import contextlib
 import hashlib
 import itertools
 import os
+import shlex
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -31,11 +34,10 @@ class ModelPaths:
 class Origin(Enum):
     """Why it is this model that is used, in the user's words."""
 
-    GIVEN = "the one that was named"
-    WORKSPACE = "the one that was adapted to this workspace"
-    WORKING_FOLDER = "the one in paras/ of this folder"
+    GIVEN = "named by you"
+    WORKSPACE = "adapted to this workspace"
     USER = "your own"
-    SHIPPED = "the one that ships"
+    SHIPPED = "ships with tinycopilot"
 
 
 def shipped(name: str) -> Path:
@@ -49,13 +51,56 @@ def _pair(folder: Path) -> ModelPaths:
     return ModelPaths(folder / MODEL_NAME, folder / TOKENIZER_NAME)
 
 
+NO_HOME = Path(os.devnull, "no-home-folder")
+"""Stands for the folders of a user without a home: nothing is ever found in it, and writing there is an OSError."""
+NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a folder that you may write to"
+
+
+def home() -> Path:
+    """The user's home folder; NO_HOME if neither HOME nor the system names one."""
+    try:
+        path = Path.home()
+    except RuntimeError:
+        return NO_HOME
+    return path if path.is_absolute() else NO_HOME
+
+
+def check_home(path: Path, otherwise: str = "") -> None:
+    """Raise UserError, one line, if `path` would lie in the folders of a user who has no home; `otherwise`: or what."""
+    if NO_HOME in path.parents:
+        raise UserError(f"{NO_HOME_KNOWN} to save a model in; {HOW_TO_HAVE_A_HOME}{otherwise and ', or ' + otherwise}")
+
+
+def _user_folder(find: Callable[..., str]) -> Path:
+    """The folder that a function of platformdirs names; one in NO_HOME where that is no full path, such as ~/.cache."""
+    try:
+        path = Path(find("tinycopilot", appauthor=False)).expanduser()
+    except RuntimeError:
+        path = Path()
+    return path if path.is_absolute() else NO_HOME / "tinycopilot"
+
+
 def _user_data() -> Path:
-    return Path(platformdirs.user_data_dir("tinycopilot", appauthor=False))
+    return _user_folder(platformdirs.user_data_dir)
+
+
+def _user_cache() -> Path:
+    return _user_folder(platformdirs.user_cache_dir)
 
 
 def user_models() -> Path:
     """The user's own data folder, as the system has it."""
     return _user_data() / "paras"
+
+
+def user_model() -> ModelPaths:
+    """The user's own model: where training saves, and the first place where every command looks."""
+    return _pair(user_models())
+
+
+def shipped_model() -> ModelPaths:
+    """The model that ships with this package."""
+    return _pair(shipped("paras"))
 
 
 def workspace_model(folder: str) -> ModelPaths:
@@ -90,12 +135,42 @@ def _weights_folder() -> Path:
 
 
 def _memory_folder() -> Path:
-    return Path(platformdirs.user_cache_dir("tinycopilot", appauthor=False)) / "memory"
+    return _user_cache() / "memory"
 
 
 def user_log() -> Path:
     """The language server's log, in the folder that the system has for such."""
-    return Path(platformdirs.user_log_dir("tinycopilot", appauthor=False)) / "server.log"
+    return _user_folder(platformdirs.user_log_dir) / "server.log"
+
+
+def compiled_code(beside: Path) -> Path | None:
+    """The folder to keep compiled code in; None: there is none, and it is compiled anew at each start.
+
+    `beside` is the first choice, then one in the user's cache folder, then a private one in the folder for temporary
+    files. What is in it is run, so it is never a folder that another user owns or that everybody may write to.
+    """
+    wanted = [beside, _user_cache() / "compiled"]
+    with contextlib.suppress(OSError, AttributeError):  # no such folder; no user ids on Windows
+        wanted.append(Path(tempfile.gettempdir(), f"tinycopilot-{os.geteuid()}", "compiled"))
+    return next(filter(is_private_and_writable, wanted), None)
+
+
+def is_private_and_writable(folder: Path) -> bool:
+    """Whether files can be written to `folder`, which is made if need be, and no user but root can put others there.
+
+    The folder's group is taken for the user's own. On Windows, whether it can be written is all that is tried.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name == "posix":
+            here, above, user = folder.stat(), folder.parent.stat(), os.geteuid()
+            can_be_replaced = above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002  # not with a sticky bit
+            if here.st_uid != user or here.st_mode & 0o002 or can_be_replaced:
+                return False
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def user_folders() -> dict[str, tuple[Path, str]]:
@@ -154,26 +229,18 @@ def _model_beside(tokenizer: Path) -> Path:
 
 
 def to_load(
-    model_path: str | None = None,
-    tokenizer_path: str | None = None,
-    *,
-    trust_working_folder: bool = True,
-    workspace: str | None = None,
+    model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> ModelPaths:
-    """The model to use: the one given, else the `workspace`'s own, if that is a folder with one, else paras/ of the
-    working folder, else the user's, else the one that ships.
+    """The model to use, by the one rule for every command and the server.
 
-    The language server is started in whatever folder was opened and does not trust it: `trust_working_folder=False`.
+    The one given, else the one adapted to the folder `workspace`, else the user's own, else the one that ships. The
+    working folder plays no part: an editor starts the server in whatever folder was opened, which may be anybody's.
     """
-    return found(model_path, tokenizer_path, trust_working_folder=trust_working_folder, workspace=workspace)[0]
+    return found(model_path, tokenizer_path, workspace=workspace)[0]
 
 
 def found(
-    model_path: str | None = None,
-    tokenizer_path: str | None = None,
-    *,
-    trust_working_folder: bool = True,
-    workspace: str | None = None,
+    model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> tuple[ModelPaths, Origin]:
     """The same, and why it is this one."""
     origin = Origin.GIVEN
@@ -181,24 +248,47 @@ def found(
     def choose() -> ModelPaths:
         nonlocal origin
         own = [(Origin.WORKSPACE, workspace_model(workspace))] if workspace else []
-        here = [(Origin.WORKING_FOLDER, _pair(Path("paras")))] if trust_working_folder else []
-        pairs = (*own, *here, (Origin.USER, _pair(user_models())))
-        shipping = (Origin.SHIPPED, _pair(shipped("paras")))
+        pairs = (*own, (Origin.USER, user_model()))
+        shipping = (Origin.SHIPPED, shipped_model())
         origin, pair = next(((why, pair) for why, pair in pairs if pair.exist()), shipping)
         return pair
 
     return _resolve(model_path, tokenizer_path, choose), origin
 
 
+def named(paths: ModelPaths, origin: Origin) -> str:
+    """How a command's first line names the model it uses: `model: /.../tiny_gpt.pth (your own)`."""
+    return f"model: {paths.model} ({origin.value})"
+
+
 def to_save(model_path: str | None = None, tokenizer_path: str | None = None) -> ModelPaths:
-    """Where training saves: the paths given, else paras/ of the working folder where there is one, else the user's."""
-    return _resolve(
-        model_path, tokenizer_path, lambda: _pair(Path("paras") if Path("paras").is_dir() else user_models())
-    )
+    """Where training saves: the paths given, else the user's own model."""
+    return _resolve(model_path, tokenizer_path, user_model)
 
 
 def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def free_pair(paths: ModelPaths) -> ModelPaths:
+    """The first numbered pair beside `paths` of which neither file exists: tiny_gpt.1.pth and tokenizer.1.pth.
+
+    Each finds the other by its name, if the two files of `paths` do.
+    """
+    is_usual = paths.tokenizer == _tokenizer_beside(paths.model)
+
+    def numbered_pair(n: int) -> ModelPaths:
+        model = _numbered(paths.model, n)
+        return ModelPaths(model, _tokenizer_beside(model) if is_usual else _numbered(paths.tokenizer, n))
+
+    numbered = map(numbered_pair, itertools.count(1))
+    return next(pair for pair in numbered if not any(map(os.path.lexists, (pair.model, pair.tokenizer))))
+
+
+def moving(*moves: tuple[ModelPaths, ModelPaths]) -> str:
+    """The shell command that moves each pair's files, as far as they exist now, to those of the other pair."""
+    files = [move for now, then in moves for move in ((now.model, then.model), (now.tokenizer, then.tokenizer))]
+    return " && ".join(shlex.join(["mv", str(now), str(then)]) for now, then in files if now.exists())
 
 
 def keep_old(paths: ModelPaths) -> ModelPaths | None:
@@ -209,8 +299,7 @@ def keep_old(paths: ModelPaths) -> ModelPaths | None:
     """
     if not paths.exist():
         return None
-    numbered = (ModelPaths(_numbered(paths.model, n), _numbered(paths.tokenizer, n)) for n in itertools.count(1))
-    kept = next(pair for pair in numbered if not pair.exist())
+    kept = free_pair(paths)
     try:
         for now, then in ((paths.model, kept.model), (paths.tokenizer, kept.tokenizer)):
             if now.exists():

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import Any, BinaryIO, cast
 
 import cattrs
@@ -15,6 +16,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from tinycopilot import UserError, __version__, places
+from tinycopilot_server import client_process
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.debounce import Debounce
 from tinycopilot_server.folders import Folders
@@ -31,6 +33,8 @@ from tinycopilot_server.status import DISABLED, PAUSED, Status
 from tinycopilot_server.training import Training
 
 LOOPBACK = "127.0.0.1"
+END_LIMIT_S = 10.0
+"""After the client's process has ended: so long it may take to keep what was learned."""
 
 log = logging.getLogger(__name__)
 
@@ -116,12 +120,12 @@ class TinyCopilotServer(LanguageServer):
 
     def stop(self) -> None:
         """Stop computing and training; what was learned and counted is kept. A second time does nothing."""
-        self.training.close()
         self.questions.cancel()
-        self.memory.close()
-        self.completer_thread.close()
         self.statistics.judge(self.documents.text_of, at_once=True)
         self.statistics.save()
+        self.memory.close()
+        self.completer_thread.close()
+        self.training.close()
 
     def stop_at_sigterm(self) -> None:
         """An editor that is in a hurry, or a system that shuts down: what was learned and counted is kept."""
@@ -130,8 +134,26 @@ class TinyCopilotServer(LanguageServer):
             self.stop()
             os._exit(128 + signal.SIGTERM)  # a thread waits for the client's next word, and cannot be interrupted
 
-        with contextlib.suppress(NotImplementedError):  # Windows has no such thing
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+        if sys.platform != "win32":  # which has no such thing
+            # Not the loop's own handler, which would take the place of the watchdog's pipe.
+            loop = asyncio.get_running_loop()
+            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
+
+    def stop_with_client(self, pid: int | None) -> None:
+        """End when the client's process has ended, whatever keeps the pipe open; what was learned is kept."""
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            self.stop()
+            os._exit(self.exit_code)  # a thread waits for the client's next word, and cannot be interrupted
+
+        def on_end() -> None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(end)
+            time.sleep(END_LIMIT_S)
+            os._exit(self.exit_code)  # the loop is busy, or stuck
+
+        client_process.watch(pid, on_end)
 
     def shutdown(self) -> None:
         """Whatever the reason."""
@@ -150,17 +172,19 @@ def serve(*, tcp_port: int | None = None) -> int:
 
     Returns the exit code: 1 if the client has not said `shutdown` before.
     """
-    from tinycopilot_server import commands, handlers  # noqa: PLC0415 (they need the server's class)
+    from tinycopilot_server import commands, handlers, watchdog  # noqa: PLC0415 (they need the server's class)
 
     if tcp_port is None and (sys.stdin is None or sys.stdout is None):
         raise UserError("standard input or output is closed: no client can speak there; let an editor start it")
     begin_log()
+    watchdog.start(watches_input=tcp_port is None)
     server = TinyCopilotServer()
     handlers.register(server)
     commands.register(server)
     if tcp_port is None:
         server.start_io(cast(BinaryIO, Framed(sys.stdin.buffer)), cast(BinaryIO, Heard(sys.stdout.buffer)))
-        return server.exit_code
+        logging.shutdown()
+        os._exit(server.exit_code)  # all is saved; a thread that still computes is not waited for
     try:
         server.start_tcp(LOOPBACK, tcp_port)
         return server.exit_code

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ from lsprotocol import types
 
 from tinycopilot.completion.lexical import lexical_context
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot_server.documents import Document, split_lines
+from tinycopilot_server.documents import Document
+from tinycopilot_server.lines import split_lines
 from tinycopilot_server.positions import to_units
 from tinycopilot_server.settings import Settings
 
@@ -53,15 +54,16 @@ async def ask(
     if document is None or server.is_silent or not server.documents.wants(document):
         return None
     version = document.version
-    before, after = document.split(cursor)
+    name = server.documents.name_to_hold(document)
+    if name is None and document.is_secret:
+        return None
+    split = document.split if name is not None else document.split_near
+    before, after = split(cursor)
     if not _is_wanted_here(server.settings, document, before):
         return None
-    name = server.documents.name_to_hold(document, before + after)
-    if name is None and document.is_secret(before + after):
-        return None
     server.documents.show_others(document)
-    as_if = _with_selected(document, selected)
-    key = (document, version, len(before), as_if)
+    as_if = _with_selected(split, selected)
+    key = (document, version, cursor.line, cursor.character, as_if)
     suggestion = await server.questions.suggest(key, name, before, after, as_if)
     latency_ms = 1000 * (time.perf_counter() - since)
     others = await server.questions.others(key) if suggestion is not None and with_others and as_if is None else []
@@ -79,12 +81,14 @@ def _is_wanted_here(settings: Settings, document: Document, before: str) -> bool
     return {"code": True, "comment": settings.in_comments, "string": settings.in_strings}[where]
 
 
-def _with_selected(document: Document, selected: types.SelectedCompletionInfo | None) -> tuple[str, str] | None:
+def _with_selected(
+    split: Callable[[types.Position], tuple[str, str]], selected: types.SelectedCompletionInfo | None
+) -> tuple[str, str] | None:
     """The texts on both sides of the cursor as they would be if the menu's selected entry were accepted."""
     if selected is None:
         return None
-    before, _ = document.split(selected.range.start)
-    _, after = document.split(selected.range.end)
+    before, _ = split(selected.range.start)
+    _, after = split(selected.range.end)
     return before + selected.text, after
 
 

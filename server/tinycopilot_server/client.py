@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
@@ -40,6 +42,11 @@ class Editor:
     text: str
     version: int = 1
     answer_ms: list[float] = field(default_factory=list)
+
+    @classmethod
+    def on_no_disk(cls, client: LanguageClient, name: str, text: str) -> "Editor":
+        """One with a document that was never saved: a URI is all that the server needs."""
+        return cls(client, Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri(), text)  # noqa: PTH100
 
     def _cursor(self) -> types.Position:
         lines = self.text.split("\n")

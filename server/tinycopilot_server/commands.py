@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from filelock import Timeout
 from lsprotocol import types
 from pygls.capabilities import get_capability
 
 from tinycopilot import UserError, places
+from tinycopilot.extras import has_torch
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.days import in_words
@@ -24,25 +26,25 @@ def register(server: TinyCopilotServer) -> None:
         server.command(name)(command)
 
 
-def pause(server: TinyCopilotServer) -> dict[str, str]:
+def pause(server: TinyCopilotServer) -> dict[str, str | bool]:
     """Suggest nothing, until `resume`; what is typed meanwhile is followed."""
     return _set_paused(server, is_paused=True)
 
 
-def resume(server: TinyCopilotServer) -> dict[str, str]:
+def resume(server: TinyCopilotServer) -> dict[str, str | bool]:
     """Suggest again."""
     return _set_paused(server, is_paused=False)
 
 
-def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str]:
+def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str | bool]:
     server.is_paused = is_paused
     status.show(server)
     return tell_status(server)
 
 
-def tell_status(server: TinyCopilotServer) -> dict[str, str]:
-    """How it is: what was sent last as `tinycopilot/status`."""
-    return server.status.as_json()
+def tell_status(server: TinyCopilotServer) -> dict[str, str | bool]:
+    """What was sent last as `tinycopilot/status`, and whether PyTorch is installed, which training needs."""
+    return {**server.status.as_json(), "canTrain": has_torch()}
 
 
 def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
@@ -61,7 +63,10 @@ def tell_statistics(server: TinyCopilotServer) -> dict[str, Any]:
 
 def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
     """Delete them."""
-    server.statistics.forget()
+    try:
+        server.statistics.forget()
+    except (OSError, Timeout) as error:
+        status.warn(server, [f"the statistics could not be deleted: {error}"])
     return tell_statistics(server)
 
 

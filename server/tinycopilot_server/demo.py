@@ -3,12 +3,12 @@
 import asyncio
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from tinycopilot import places
 from tinycopilot_server.client import Editor, running_server
 
 OPENED = '''\
@@ -80,10 +80,9 @@ async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
 
 async def _session(console: Console, options: dict[str, str]) -> None:
     async with running_server(options) as server:
-        with tempfile.TemporaryDirectory() as folder:
-            editor = Editor(server.client, (Path(folder) / "thermometer.py").as_uri(), OPENED)
-            editor.open()
-            n_keys, n_accepted = await _type_it_all(editor, console)
+        editor = Editor.on_no_disk(server.client, "thermometer.py", OPENED)
+        editor.open()
+        n_keys, n_accepted = await _type_it_all(editor, console)
     times = sorted(editor.answer_ms)
     console.print(
         f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "
@@ -96,6 +95,7 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     """Run it; returns the exit code. Raises UserError where the server has no model."""
     console = Console(highlight=False, soft_wrap=True)
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
+    console.print(places.named(*places.found(model_path, tokenizer_path)), markup=False)
     console.print(
         "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
     )

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError, __version__
+from tinycopilot.extras import TORCH, TORCH_SIZE
 from tinycopilot_server.editors import Machine, look_at_editors
 from tinycopilot_server.findings import Finding, Level, Sections, as_json, is_well, print_lines, problem_of
 
@@ -39,6 +40,9 @@ ANSWERS_LIMIT_S = 60.0
 SLOW_MS = 100.0
 """Whoever types notices more than this."""
 
+WORSE = 1.1
+"""A model that needs so many times the bits of the one that ships is reported as worse."""
+
 AskEngine = Callable[["ModelPaths"], dict[str, Any]]
 """What tinycopilot.insight.environment says of PyTorch and a model."""
 
@@ -53,13 +57,12 @@ def run_doctor(
     """Look, and print; returns the exit code: 0, or 1 where there is a problem."""
     told: dict[str, Any] = {}
     server = _server_program()
-    machine = Machine(sys.platform, os.environ, Path.home())
     looks: dict[str, Callable[[], Iterable[Finding]]] = {
         "installed": look_at_packages,
         "model": lambda: look_at_model(model_path, tokenizer_path, ask_engine, told),
         "device": lambda: look_at_device(told),
         "folders": look_at_folders,
-        "editors": lambda: look_at_editors(machine, server),
+        "editors": lambda: look_at_editors(Machine(sys.platform, os.environ, _home()), server),
         "server": lambda: look_at_server(model_path, tokenizer_path, has_model="parameters" in told.get("model", {})),
     }
     sections = {title: looked(title, look) for title, look in looks.items()}
@@ -68,6 +71,15 @@ def run_doctor(
     else:
         print_lines(sections, _verdict(sections))
     return 0 if is_well(sections) else 1
+
+
+def _home() -> Path:
+    """The user's home. Raises UserError where the system names none."""
+    from tinycopilot import places  # noqa: PLC0415
+
+    if (home := places.home()) == places.NO_HOME:
+        raise UserError(f"{places.NO_HOME_KNOWN}, where an editor would have its settings; {places.HOW_TO_HAVE_A_HOME}")
+    return home
 
 
 def _verdict(sections: Sections) -> list[tuple[str, str]]:
@@ -177,7 +189,7 @@ def look_at_model(
     """Which model the server takes, why, and whether it can be read. What the engine says is put in `told`."""
     from tinycopilot import places  # noqa: PLC0415
 
-    paths, origin = places.found(model_path, tokenizer_path, trust_working_folder=False)
+    paths, origin = places.found(model_path, tokenizer_path)
     facts = {"path": str(paths.model), "origin": origin.name}
     if origin is places.Origin.SHIPPED and not is_as_shipped(paths.model):
         text = f"in the place of the one that ships, trained anew here: {paths.model}"
@@ -185,11 +197,15 @@ def look_at_model(
         yield Finding("which", text, Level.NOTE, todo, facts)
     else:
         yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)
-    elsewhere, why = places.found(model_path, tokenizer_path)
-    if why is places.Origin.WORKING_FOLDER and os.path.realpath(elsewhere.model) != os.path.realpath(paths.model):
-        text = "paras/ of this folder has a model, which the server passes over: it trusts no folder that is opened"
-        todo = f"to use it: tinycopilot doctor --model_path {Path('paras', places.MODEL_NAME)}, and modelPath likewise"
-        yield Finding("which", text, Level.NOTE, todo)
+    here = os.getcwd()  # noqa: PTH109
+    elsewhere, why = places.found(model_path, tokenizer_path, workspace=here)
+    if why is places.Origin.WORKSPACE:
+        text = f"where an editor has this folder open, the one adapted to it: {elsewhere.model}"
+        yield Finding("which", text, facts={"path": str(elsewhere.model), "origin": why.name})
+    in_paras = Path("paras", places.MODEL_NAME)
+    if in_paras.exists() and os.path.realpath(in_paras) != os.path.realpath(paths.model):
+        text = "paras/ of this folder has a model, which no command takes unless it is named"
+        yield Finding("which", text, Level.NOTE, f"to use it: --model_path {in_paras}, and modelPath likewise")
     told |= ask_engine(paths)
     model = told.get("model", {})
     if problem := model.get("problem"):
@@ -207,6 +223,28 @@ def look_at_model(
         "tokenizer", f"{paths.tokenizer.name}, which the model was trained with (digest {model['digest'][:12]})",
         facts={"path": str(paths.tokenizer), "digest": model["digest"]},
     )  # fmt: skip
+    yield from _quality(model, paths, is_users=origin is places.Origin.USER)
+
+
+def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> Iterator[Finding]:
+    """How the model compares with the one that ships, on a text that neither was trained on."""
+    from tinycopilot import places  # noqa: PLC0415
+
+    bits, ships = model.get("reference_bits"), model.get("shipped_bits")
+    if bits is None or ships is None:
+        return
+    text = (
+        f"{bits:.2f} bits per character, the network alone, on {model['reference_chars']:,} characters of everyday "
+        f"Python that no model was trained on; the one that ships: {ships:.2f}"
+    )
+    level, todo = Level.OK, ""
+    if bits > WORSE * ships:
+        level = Level.PROBLEM if is_users else Level.NOTE
+        todo = "keep it if it is for another language than Python"
+        if is_users:
+            todo = f"to go back to the one that ships: {places.moving((paths, places.free_pair(paths)))}; or {todo}"
+    facts = {"reference_bits": round(bits, 4), "shipped_bits": round(ships, 4)}
+    yield Finding("quality", text, level, todo, facts)
 
 
 def is_as_shipped(model: Path) -> bool:
@@ -231,6 +269,10 @@ def look_at_folders() -> Iterator[Finding]:
     from tinycopilot import places  # noqa: PLC0415
 
     for name, (folder, kept) in places.user_folders().items():
+        if places.NO_HOME in folder.parents:
+            text = f"{places.NO_HOME_KNOWN}: {kept} is not kept"
+            yield Finding(name, text, Level.PROBLEM, places.HOW_TO_HAVE_A_HOME)
+            continue
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         facts = {"path": str(folder)}
         try:
@@ -243,16 +285,22 @@ def look_at_folders() -> Iterator[Finding]:
 
 
 def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
-    """What there is to compute on, as the engine has `told`."""
-    if "build" not in told:
-        yield Finding("torch", "did not say what it can use", Level.NOTE, "see the problem above")
-        return
-    yield Finding("torch", f"{told['torch']}, built for {told['build']}", facts={"build": told["build"]})
+    """The processor, and what training has: PyTorch and its devices, as the engine has `told`."""
     n_cores = usable_cores()
-    quick = "quicker" if told["fast_bfloat16"] else "no quicker"
     cores = f"{n_cores} core{'s' * (n_cores > 1)} ({platform.machine()})"
-    text = f"{cores}; bfloat16, for training: {quick} than float32 in a trial"
+    if "torch" not in told:
+        yield Finding("cpu", cores, facts={"cores": n_cores})
+        yield Finding("torch", "did not report its devices", Level.NOTE, "see the problem above")
+        return
+    if told["torch"] is None:
+        yield Finding("cpu", cores, facts={"cores": n_cores})
+        todo = f'to train: {sys.executable} -m pip install "{TORCH}" ({TORCH_SIZE})'
+        yield Finding("torch", "not installed: completion works without it, training needs it", Level.NOTE, todo)
+        return
+    speed = "faster" if told["fast_bfloat16"] else "not faster"
+    text = f"{cores}; bfloat16, for training: {speed} than float32 in a trial"
     yield Finding("cpu", text, facts={"cores": n_cores, "fast_bfloat16": told["fast_bfloat16"]})
+    yield Finding("torch", f"{told['torch']}, built for {told['build']}", facts={"build": told["build"]})
     gpus = told["gpus"]
     text = f"{', '.join(gpus)} for training; the server uses the CPU" if gpus else "none, and none is needed"
     yield Finding("gpu", text, facts={"gpus": gpus})
@@ -285,13 +333,12 @@ async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int,
 
     async with running_server(options) as server:
         n_shown = 0
-        with tempfile.TemporaryDirectory() as folder:
-            editor = Editor(server.client, (Path(folder) / "doctor.py").as_uri(), OPENED)
-            editor.open()
-            async with asyncio.timeout(ANSWERS_LIMIT_S):
-                for character in TYPED[:N_ANSWERS]:
-                    n_shown += await editor.suggestion() != ""
-                    editor.type(character)
+        editor = Editor.on_no_disk(server.client, "doctor.py", OPENED)
+        editor.open()
+        async with asyncio.timeout(ANSWERS_LIMIT_S):
+            for character in TYPED[:N_ANSWERS]:
+                n_shown += await editor.suggestion() != ""
+                editor.type(character)
         return server.start_s, editor.answer_ms, n_shown, resident_mb(server.pid)
 
 

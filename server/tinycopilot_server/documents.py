@@ -1,34 +1,30 @@
-"""The open documents as the client has them, line by line, and nothing else.
+"""The open documents as the client has them, line by line, and nothing else."""
 
-Lines end in \\n, \\r\\n or \\r, as LSP has it. (`str.splitlines` also ends them at a form feed, U+2028 and others; a
-mirror kept with it is silently corrupted by the next edit below such a character.)
-"""
-
-import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lsprotocol import types
 
-from tinycopilot.files import Reason, has_private_key, is_secret_place, why_not_written
+from tinycopilot.files import Reason, why_not_written
+from tinycopilot.masking import has_private_key
+from tinycopilot.secret_files import is_secret_place, is_secret_source
+from tinycopilot_server.lines import PIECE_CHARS, Line, LongLine, as_line, line_end, split_lines
 from tinycopilot_server.positions import to_offset, to_units
 
 MAX_HELD_CHARS = 2_000_000
 """A longer document is completed, but not held: each key would cost too much."""
-
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
-
-
-def split_lines(text: str) -> list[str]:
-    """The lines of `text`, each with its end; the last has none, and is empty where the text ends with a line's end."""
-    lines = LINE.findall(text)
-    if not lines or lines[-1].endswith(("\r", "\n")):
-        lines.append("")
-    return lines
+MAX_HELD_LINE_CHARS = 100_000
+"""The same for a document with a longer line."""
+WINDOW_CHARS = 32_768
+"""Of a document that is not held, this much text on either side of the cursor is enough to complete it."""
+BLOCK_LINES = 64
+"""Such a window begins at a multiple of this many lines, so that it begins at the same place for many keys."""
+KEY_MARK_CHARS = 200
+"""The line that a private key begins with is shorter: after an edit in a long line, this much around it is searched."""
 
 
 class Document:
-    """One open document. An edit costs the lines that it touches; `split` joins the rest once, when it is asked."""
+    """One open document. An edit costs the lines that it touches, and of a long line a piece."""
 
     def __init__(
         self, text: str, version: int, encoding: str, name: str = "", language: str = "", opened_as: str = ""
@@ -42,30 +38,50 @@ class Document:
         self.seen_version: int | None = None
         """Which version the memory was shown while another document was at hand."""
         self._encoding = encoding
-        self._lines = split_lines(text)
+        self._set(text)
         self._is_secret_place = is_secret_place(Path(self.opened_as))
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
 
-    def is_secret(self, text: str) -> bool:
-        """Whether this, its text, must be neither held nor completed."""
-        return self._is_secret_place or has_private_key(text)
+    def _set(self, text: str) -> None:
+        self._lines: list[Line] = [as_line(line, self._encoding) for line in split_lines(text)]
+        self._n_chars = len(text)
+        self._may_have_key = has_private_key(text)
 
-    def why_not_held(self, text: str) -> str:
-        """Why this, its text, is not held though it is no secret; empty if it is. Lines count as it was opened."""
-        if len(text) > MAX_HELD_CHARS:
+    @property
+    def is_secret(self) -> bool:
+        """Whether it must be neither held nor completed: by its name or folder, or for a private key in it."""
+        if self._may_have_key:
+            self._may_have_key = has_private_key(self.text)
+        return self._is_secret_place or self._may_have_key or self._is_secret_source()
+
+    def _is_secret_source(self) -> bool:
+        names = {PurePath(self.name).name, PurePath(self.opened_as).name}
+        called_so = [name for name in names if is_secret_source(name, "")]
+        return bool(called_so) and is_secret_source(called_so[0], self.text)
+
+    @property
+    def why_not_held(self) -> str:
+        """Why it is not held though it is no secret; empty if it is.
+
+        Whether a person wrote it is judged by the text that was opened.
+        """
+        if self._n_chars > MAX_HELD_CHARS:
             return f"it has more than {MAX_HELD_CHARS:,} characters"
-        return "" if self._is_written else "its lines are too long for a person to have written it"
+        if not self._is_written:
+            return "its lines are too long for a person to have written it"
+        if any(isinstance(line, LongLine) and len(line) > MAX_HELD_LINE_CHARS for line in self._lines):
+            return f"a line has more than {MAX_HELD_LINE_CHARS:,} characters"
+        return ""
 
     @property
     def text(self) -> str:
         """All of it."""
-        return "".join(self._lines)
+        return "".join(map(str, self._lines))
 
     @property
     def line_end(self) -> str:
         """What ends its first line, or \\n."""
-        first = self._lines[0]
-        return first[len(first.rstrip("\r\n")) :] or "\n"
+        return line_end(self._lines[0][-2:]) or "\n"
 
     def apply(self, changes: Sequence[types.TextDocumentContentChangeEvent], version: int) -> None:
         """The edits of one didChange, in their order: each is stated in terms of the text that the last one left."""
@@ -73,34 +89,87 @@ class Document:
             if isinstance(change, types.TextDocumentContentChangePartial):
                 self._replace(change.range, change.text)
             else:
-                self._lines = split_lines(change.text)
+                self._set(change.text)
         self.version = version
 
     def _replace(self, where: types.Range, text: str) -> None:
         (first, first_offset), (last, last_offset) = sorted((self._locate(where.start), self._locate(where.end)))
-        # One line more on either side: an edit can join a \r before it with a \n after it, or part them.
-        low, high = max(0, first - 1), min(len(self._lines), last + 2)
-        head = "".join(self._lines[low:first]) + self._lines[first][:first_offset]
-        tail = self._lines[last][last_offset:] + "".join(self._lines[last + 1 : high])
-        lines = split_lines(head + text + tail)
-        if high < len(self._lines) and lines[-1] == "":
-            lines.pop()  # what follows begins a line of its own
-        self._lines[low:high] = lines
+        line = self._lines[first]
+        if first == last and isinstance(line, LongLine) and not ("\n" in text or "\r" in text):
+            n_added = len(text) - (last_offset - first_offset)
+            if len(line) + n_added > PIECE_CHARS:
+                line.replace(first_offset, last_offset, text)
+                self._n_chars += n_added
+                around = line[max(0, first_offset - KEY_MARK_CHARS) : first_offset + len(text) + KEY_MARK_CHARS]
+                self._may_have_key = self._may_have_key or has_private_key(around)
+                return
+        self._replace_lines(first, first_offset, last, last_offset, text)
+
+    def _replace_lines(self, first: int, first_offset: int, last: int, last_offset: int, text: str) -> None:
+        lines, low, high = self._lines, first, last + 1
+        joined = lines[first][:first_offset] + text + lines[last][last_offset:]
+        # An edit can join a \r before it with a \n after it.
+        if low and joined.startswith("\n") and lines[low - 1][-1:] == "\r":
+            low -= 1
+            joined = str(lines[low]) + joined
+        if high < len(lines) and joined.endswith("\r") and lines[high][:1] == "\n":
+            joined += str(lines[high])
+            high += 1
+        new = split_lines(joined)
+        if high < len(lines) and new[-1] == "":
+            new.pop()  # what follows begins a line of its own
+        self._n_chars += len(joined) - sum(map(len, lines[low:high]))
+        lines[low:high] = [as_line(line, self._encoding) for line in new]
+        self._may_have_key = self._may_have_key or has_private_key(joined)  # the mark of a key lies in one line
 
     def _locate(self, position: types.Position) -> tuple[int, int]:
         """Line and offset of a position; what lies outside of the text is its end, or the line's."""
         if position.line >= len(self._lines):
             return len(self._lines) - 1, len(self._lines[-1])
-        content = self._lines[position.line].rstrip("\r\n")
-        return position.line, to_offset(content, position.character, self._encoding)
+        line = self._lines[position.line]
+        if isinstance(line, LongLine):
+            return position.line, line.to_offset(position.character)
+        return position.line, to_offset(line.rstrip("\r\n"), position.character, self._encoding)
 
     def clamp(self, position: types.Position) -> types.Position:
         """The nearest position that the text has."""
-        line, offset = self._locate(position)
-        return types.Position(line, to_units(self._lines[line], offset, self._encoding))
+        at, offset = self._locate(position)
+        line = self._lines[at]
+        n_units = line.to_units(offset) if isinstance(line, LongLine) else to_units(line, offset, self._encoding)
+        return types.Position(at, n_units)
 
     def split(self, position: types.Position) -> tuple[str, str]:
         """The text before and after a position."""
-        line, offset = self._locate(position)
-        here = self._lines[line]
-        return "".join(self._lines[:line]) + here[:offset], here[offset:] + "".join(self._lines[line + 1 :])
+        at, offset = self._locate(position)
+        here, lines = self._lines[at], self._lines
+        return "".join(map(str, lines[:at])) + here[:offset], here[offset:] + "".join(map(str, lines[at + 1 :]))
+
+    def split_near(self, position: types.Position) -> tuple[str, str]:
+        """The same, but only about WINDOW_CHARS on either side: the cost does not grow with the text.
+
+        While one types in a line, the text before the cursor begins at the same place for at least WINDOW_CHARS keys.
+        """
+        at, offset = self._locate(position)
+        lines, here = self._lines, self._lines[at]
+        if offset > 2 * WINDOW_CHARS:
+            start = (offset // WINDOW_CHARS - 1) * WINDOW_CHARS
+            before = here[start:offset]
+        else:
+            before = "".join((*self._above(at, WINDOW_CHARS - offset), here[:offset]))
+        below, n_missing = [here[offset : offset + WINDOW_CHARS]], WINDOW_CHARS - (len(here) - offset)
+        while n_missing > 0 and (at := at + 1) < len(lines):
+            below.append(lines[at][:WINDOW_CHARS])
+            n_missing -= len(lines[at])
+        return before, "".join(below)
+
+    def _above(self, at: int, n_missing: int) -> list[str]:
+        """The lines above line `at`, so many characters of them or more, up to the start of a block of lines."""
+        above = list[str]()
+        while at and (n_missing > 0 or at % BLOCK_LINES):
+            at -= 1
+            line = self._lines[at]
+            above.insert(0, line[-WINDOW_CHARS:])
+            n_missing -= len(line)
+            if len(line) > WINDOW_CHARS:
+                break
+        return above

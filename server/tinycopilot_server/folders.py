@@ -1,6 +1,7 @@
 """The workspace's folders on disk: what of them may be held, and what has changed there. Nothing outside is read."""
 
 import os
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from pathlib import Path
 
 from pygls.uris import to_fs_path
 
-from tinycopilot.files import LeftOut, Patterns, is_secret_place, read_written, walk
+from tinycopilot.files import LeftOut, Patterns, read_written, walk
+from tinycopilot.secret_files import is_secret_place
 
 PYTHON = (".py", ".pyi")
 MAX_FOLDERS = 100_000
 """In a folder that holds more, the others are not looked at: it is no project, but somebody's home."""
+MAX_FILES = 100_000
+"""The same for the files that are looked for: what is noted of each takes memory."""
 
 
 def document_name(uri: str) -> str:
@@ -186,13 +190,17 @@ class Folders:
         self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
     ) -> dict[str, tuple[int, int, str]]:
         """Of each file that there is: when it was changed, its size, and the folder that it is of."""
-        stamps = {}
+        stamps = dict[str, tuple[int, int, str]]()
         for root in self.roots:
             for path in self._files(root, within, left_out, pause):
                 name = os.path.normcase(path)
+                if len(stamps) >= MAX_FILES:
+                    return stamps
                 try:
-                    status = path.stat()
+                    status = path.lstat()
                 except OSError:  # it has vanished
+                    continue
+                if not stat.S_ISREG(status.st_mode):  # it has become something else
                     continue
                 stamps[name] = (status.st_mtime_ns, status.st_size, root)
         return stamps
@@ -223,4 +231,4 @@ class Folders:
 
 def _is_within(name: str, places: Collection[str] | None) -> bool:
     """Whether it is one of these files and folders, or lies in one; None: everywhere."""
-    return places is None or name in places or any(str(parent) in places for parent in Path(name).parents)
+    return places is None or name in places or any(name.startswith(os.path.join(place, "")) for place in places)  # noqa: PTH118

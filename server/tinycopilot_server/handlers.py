@@ -46,6 +46,7 @@ def register(server: TinyCopilotServer) -> None:
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
     """Answered at once: the model is loaded afterwards."""
     server.knows_folders = params.workspace_folders is not None
+    server.stop_with_client(params.process_id)
     configuration.begin(server, params.initialization_options)
 
 
@@ -141,7 +142,7 @@ async def inline_completion(
 ) -> types.InlineCompletionList:
     """Ghost text: the suggestion; and others, if the user asked for them.
 
-    It is inserted at the cursor and replaces nothing, also before closing brackets (postprocess.py).
+    It is inserted at the cursor and replaces nothing: what closes after the cursor still does (insertion.py).
     Where an entry of a menu is selected, it is that entry, in its place, and what would follow.
     """
     is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinycopilot import UserError
+from tinycopilot import UserError, places
 from tinycopilot_server import model_files
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.learned import Learned
@@ -52,7 +52,7 @@ def _load(memory: Memory, settings: Settings, folder: str | None, *, may_be_anot
             raise
         log.warning("%s: the workspace's own model is not used", error)
         paths, engine = others, Engine.load(others, settings.completer, memory.max_chars)
-    log.info("loaded: %s", paths.model)
+    log.info("%s", places.named(paths, model_files.origin_of(paths, settings, folder)))
     engine.warm_up()
     digest = engine.tokenizer.digest
     learned = Learned.of(folder, digest)

@@ -16,7 +16,8 @@ from tinycopilot_server.settings import Settings
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
-CLOSE_S = 2.0
+CLOSE_S = 0.8
+"""So long the end waits until what was learned is saved: with training.CLOSE_S less than watchdog.GRACE_S."""
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,13 @@ Stamp = tuple[object, ...]
 
 def to_use(settings: Settings, folder: str | None) -> ModelPaths:
     """The model that the settings name, else the workspace's own, the user's, the one that ships. Raises UserError."""
-    return places.to_load(settings.model_path, settings.tokenizer_path, trust_working_folder=False, workspace=folder)
+    return places.to_load(settings.model_path, settings.tokenizer_path, workspace=folder)
+
+
+def origin_of(paths: ModelPaths, settings: Settings, folder: str | None) -> places.Origin:
+    """Why it is `paths` that is used, for the workspace `folder` or, where its own is not sound, without it."""
+    found = (places.found(settings.model_path, settings.tokenizer_path, workspace=place) for place in (folder, None))
+    return next((origin for pair, origin in found if pair == paths), places.Origin.GIVEN)
 
 
 def forget_own(folder: str) -> None:

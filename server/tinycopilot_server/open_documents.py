@@ -49,30 +49,28 @@ class OpenDocuments(dict[str, Document]):
 
     def _take_in(self, document: Document) -> None:
         """What is done about it before anybody asks."""
-        text = document.text
         if not self.wants(document):
             log.info("%s is left alone: its language, or its path, is not to be completed", document.name)
-        elif document.is_secret(text):
+        elif document.is_secret:
             log.info("%s is a secret: it is not completed", document.name)
-        elif why := document.why_not_held(text):
+        elif why := document.why_not_held:
             log.info("%s is not held: %s", document.name, why)
         elif self._server.folders.want(document.name):
             self._server.memory.look(None)
 
     def _prepare(self, document: Document) -> None:
         """See to it that the first question does not take long."""
-        text = document.text
-        if name := self.name_to_hold(document, text):
-            self._server.questions.prepare(name, text)
+        if name := self.name_to_hold(document):
+            self._server.questions.prepare(name, document.text)
 
     def wants(self, document: Document) -> bool:
         """Whether the settings let it be completed and held."""
         is_excluded = self._server.folders.excludes(document.name, document.opened_as)
         return self._server.settings.has_language(document.language) and not is_excluded
 
-    def name_to_hold(self, document: Document, text: str) -> str | None:
+    def name_to_hold(self, document: Document) -> str | None:
         """Under which name the memory may hold it as it is now; if it must not, None, and it is kept out of there."""
-        if not self.wants(document) or document.is_secret(text) or document.why_not_held(text):
+        if not self.wants(document) or document.is_secret or document.why_not_held:
             self._server.memory.keep_out(document.name)
             return None
         return document.name
@@ -96,6 +94,6 @@ class OpenDocuments(dict[str, Document]):
         """Show the memory what has changed in the other documents since it saw them."""
         for document in self.values():
             if document is not here and document.version != document.seen_version:
-                document.seen_version, text = document.version, document.text
-                if name := self.name_to_hold(document, text):
-                    self._server.memory.hold(name, text)
+                document.seen_version = document.version
+                if name := self.name_to_hold(document):
+                    self._server.memory.hold(name, document.text)

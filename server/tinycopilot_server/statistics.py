@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import os
 import threading
 import time
 import uuid
@@ -203,13 +204,14 @@ class Statistics:
         return added(read(self._path), new)
 
     def forget(self) -> None:
-        """Delete the file, and what is not in it yet."""
+        """Delete the file, and what is not in it yet. Raises OSError, or Timeout while another server writes."""
         with self._lock:
             self._new = {}
         self._offers.clear()
         self._accepted.clear()
-        with contextlib.suppress(FileNotFoundError), self._locked():
-            self._path.unlink()
+        if os.path.lexists(self._path):
+            with contextlib.suppress(FileNotFoundError), self._locked():
+                self._path.unlink()
 
     def _locked(self) -> FileLock:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lsprotocol import types
 
 from tinycopilot import UserError, places
+from tinycopilot.extras import MissingTorchError, has_torch
 from tinycopilot.files import as_pattern
 from tinycopilot_server import status
 from tinycopilot_server.child import Child
@@ -27,7 +28,7 @@ TRAINING = "tinycopilot/training"
 
 PROGRAM = "tinycopilot"
 """The module that is run."""
-CLOSE_S = 2.0
+CLOSE_S = 0.5
 TOO_LATE = "it had ended before it could be cancelled: the new model is in use"
 SUFFIX = re.compile(r"\.[\w+#-]+")
 
@@ -79,6 +80,8 @@ class Training:
         settings, folders = self._server.settings, self._server.folders.roots
         if self.is_running:
             raise UserError("training goes on already; cancel it first, or wait for it")
+        if not has_torch():
+            raise MissingTorchError("training")
         if settings.model_path or settings.tokenizer_path:
             raise UserError("the setting modelPath or tokenizerPath names the model to use, and wins; clear it first")
         if settings.max_workspace_chars == 0:

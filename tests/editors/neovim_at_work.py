@@ -120,6 +120,24 @@ def statistics(user: User) -> None:
 
 
 @check
+def enter_deletes_nothing(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    for command, question in (
+        ("forget-stats", "Delete what was counted?"),
+        ("forget-workspace", "Delete what was indexed, learned and trained in this workspace?"),
+    ):
+        user.editor.nvim.command("messages clear")
+        user.editor.terminal.type(f":TinyCopilot {command}")
+        user.press("Enter")
+        until("the question", 5, lambda question=question: question in user.editor.screen())
+        user.press("Enter")
+        until("the question gone", 5, lambda question=question: question not in user.editor.screen())
+        time.sleep(UNASKED_S)  # an answer of the server's would be said
+        equal(f"what was said after Enter at {command}", "", user.editor.said("messages"))
+
+
+@check
 def commands_complete(user: User) -> None:
     completed = user.editor.lua("return vim.fn.getcompletion('TinyCopilot re', 'cmdline')")
     equal("completion", ["reload", "restart", "resume"], completed)

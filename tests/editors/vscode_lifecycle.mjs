@@ -57,6 +57,7 @@ function python() {
     'case "$*" in',
     '  *"import sys"*) echo 3.12;;',
     '  *"-m venv "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python";;',
+    `  *"pip install"*"torch>"*) test ! -e '${folder}/offline' && touch '${folder}/torch';;`,
     `  *"pip install"*) printf '#!/bin/sh\\nexec %s %s %s' '${process.execPath}' '${stub}' '${folder}' > "\${0%/*}/tinycopilot-server"`,
     '    chmod +x "${0%/*}/tinycopilot-server";;',
     'esac');
@@ -172,6 +173,54 @@ test('the server is installed once, however often that is asked for', async () =
   await until('ready', isReady);
   assert.equal(asks().length, 1);
   assert.ok(!existsSync(join(folder, 'server.lock')));
+});
+
+test('training offers PyTorch with its size, and starts once that is installed', async () => {
+  editor.open('python');
+  python();
+  begin({});
+  void install();
+  await agree();
+  await until('ready', isReady);
+  editor.vscode.window.showQuickPick = async items => items[0];
+  const train = () => editor.commands['tinycopilot.trainHere']();
+  const offer = async () => (await editor.message('Training needs PyTorch.'));
+  const hasTrained = () => existsSync(join(folder, 'trained'));
+
+  const refused = train();
+  assert.match((await offer()).detail, /200 MB/);
+  (await offer()).choose(undefined);
+  await refused;
+  assert.ok(!hasTrained());
+
+  editor.messages.length = 0;
+  tell('offline');
+  const failed = train();
+  (await offer()).choose((await offer()).buttons.at(-1));
+  (await editor.message('PyTorch was not installed')).choose(undefined);
+  await failed;
+  assert.ok(!hasTrained());
+
+  editor.messages.length = 0;
+  untell('offline');
+  const trained = train();
+  (await offer()).choose((await offer()).buttons.at(-1));
+  await trained;
+  assert.ok(existsSync(join(folder, 'torch')) && hasTrained());
+
+  editor.messages.length = 0;
+  await train();
+  assert.deepEqual(editor.messages, []);
+});
+
+test('in an environment of the user\'s own nothing is added for training: the server says what is missing', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  editor.vscode.window.showQuickPick = async items => items[0];
+  await editor.commands['tinycopilot.trainHere']();
+  assert.deepEqual(editor.messages, []);
+  assert.ok(existsSync(join(folder, 'trained')));
 });
 
 test('while another window installs nothing is touched; one that has died holds nobody up', async () => {

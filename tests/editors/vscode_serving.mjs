@@ -17,7 +17,61 @@ async function isSilent(example) {
   return await example.editor.ghostText() === '';
 }
 
+/** The dialogue that is open: what it says, and the button that Enter takes. */
+async function dialogue({ editor }, part) {
+  const box = editor.page.locator('.monaco-dialog-box');
+  await editor.until(`a dialogue with "${part}"`, 10, async () => await box.count() > 0 && (await box.textContent()).includes(part));
+  const button = editor.page.locator('.monaco-dialog-box .monaco-button:focus');
+  await editor.until('a button with the focus', 5, async () => await button.count() === 1);
+  return { text: await box.textContent(), focused: (await button.textContent()).trim() };
+}
+
+/** Answers it with Enter, or by a click on a button. */
+async function answer({ editor }, button) {
+  const box = editor.page.locator('.monaco-dialog-box');
+  if (button) await box.locator('.monaco-button', { hasText: button }).click();
+  else await editor.press('Enter');
+}
+
+async function noDialogue({ editor }) {
+  await editor.until('the dialogue closed', 10, async () => await editor.page.locator('.monaco-dialog-box').count() === 0);
+}
+
+/** What the statistics' dialogue says, which Enter closes. */
+async function statistics(example) {
+  await example.editor.command('tinycopilot: Statistics');
+  const { text, focused } = await dialogue(example, 'tinycopilot: statistics');
+  same('the focused button', focused, 'Close');
+  await answer(example);
+  await noDialogue(example);
+  return text;
+}
+
 export const SERVING = {
+  async dialogues(example) {
+    await example.suggested('dialogues');
+    const counted = /suggestions,/;
+    if (!counted.test(await statistics(example))) throw new Error('nothing was counted');
+    if (!counted.test(await statistics(example))) throw new Error('Enter deleted the statistics');
+    for (const last of [undefined, 'Delete them']) {  // Enter first, which keeps them
+      await example.editor.command('tinycopilot: Statistics');
+      await dialogue(example, 'tinycopilot: statistics');
+      await answer(example, 'Delete…');
+      same('the focused button', (await dialogue(example, 'Delete the statistics?')).focused, 'Keep');
+      await answer(example, last);
+      await noDialogue(example);
+      same('whether statistics are left', counted.test(await statistics(example)), !last);
+    }
+    await example.editor.command('tinycopilot: Forget this workspace');
+    same('the focused button', (await dialogue(example, 'Forget this workspace?')).focused, 'Keep');
+    await answer(example);
+    await noDialogue(example);
+    await example.editor.page.waitForTimeout(1000);
+    const messages = await example.editor.page.locator('.notification-list-item').allTextContents();
+    if (messages.some(text => text.includes('forgotten'))) throw new Error(`Enter forgot the workspace: ${messages}`);
+    return 'Enter deletes nothing in any of them, and what is deleted is asked for twice';
+  },
+
   async menu(example) {
     const { editor } = example;
     const rows = editor.page.locator('.quick-input-list .monaco-list-row');

@@ -3,10 +3,12 @@
 //   node vscode_stub_server.mjs FOLDER
 //
 // In FOLDER it leaves a file with its process id, for as long as it runs. Where there is a file FOLDER/fails it ends at
-// once; where there is FOLDER/waits it answers `initialize` only when that is gone, and heeds no signal.
+// once; where there is FOLDER/waits it answers `initialize` only when that is gone, and heeds no signal. It can train where
+// there is FOLDER/torch, and leaves FOLDER/trained when it is asked to.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+const COMMANDS = ['pause', 'resume', 'status', 'trainWorkspace'];
 const folder = process.argv[2];
 if (existsSync(join(folder, 'fails'))) process.exit(3);
 const running = join(folder, 'running', String(process.pid));
@@ -24,12 +26,14 @@ async function answer({ id, method, params }) {
   if (method === 'exit') process.exit(0);
   if (method === 'initialize') {
     while (existsSync(join(folder, 'waits'))) await new Promise(resolve => setTimeout(resolve, 10));
-    send({ id, result: { capabilities: { executeCommandProvider: { commands: ['tinycopilot.pause', 'tinycopilot.resume'] } } } });
+    send({ id, result: { capabilities: { executeCommandProvider: { commands: COMMANDS.map(name => `tinycopilot.${name}`) } } } });
   } else if (method === 'initialized') {
     send({ method: 'tinycopilot/status', params: { state: 'ready' } });
   } else if (method === 'workspace/executeCommand' || method === 'shutdown') {
     if (params?.command) send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });
-    send({ id, result: null });
+    const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')) } : null;
+    if (params?.command === 'tinycopilot.trainWorkspace') writeFileSync(join(folder, 'trained'), '');
+    send({ id, result });
   }
 }
 

@@ -1,21 +1,40 @@
 """The server's documents against plain strings, in every position encoding."""
 
+import itertools
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
-from tinycopilot_server.documents import Document, split_lines
+from tinycopilot_server import documents, lines
+from tinycopilot_server.documents import Document
+from tinycopilot_server.lines import LongLine, split_lines
 from tinycopilot_server.positions import to_offset, to_units
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_pieces() -> Iterator[None]:
+    """Lines of more than three characters are long, and a window is five: what is written below is all edges."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (lines, documents):
+            patch.setattr(module, "PIECE_CHARS", 3)
+        patch.setattr(documents, "WINDOW_CHARS", 5)
+        patch.setattr(documents, "BLOCK_LINES", 2)
+        yield
+
 
 ENCODINGS = [Kind.Utf8, Kind.Utf16, Kind.Utf32]
 CODECS = {Kind.Utf8: ("utf-8", 1), Kind.Utf16: ("utf-16-le", 2), Kind.Utf32: ("utf-32-le", 4)}
 # what splits a line, what only Python's splitlines thinks does, and one character of each width
 CHARACTERS = "ab\n\r\x0c\u2028\x85\N{LATIN SMALL LETTER E WITH ACUTE}\N{SNOWMAN}\N{GRINNING FACE}"
+WIDE = "ab\N{LATIN SMALL LETTER E WITH ACUTE}\N{SNOWMAN}\N{GRINNING FACE}\ud800"
 
 
 def units(text: str, encoding: str) -> int:
     codec, size = CODECS[Kind(encoding)]
-    return len(text.encode(codec)) // size
+    return len(text.encode(codec, "surrogatepass")) // size
 
 
 def plain_lines(text: str) -> list[str]:
@@ -51,7 +70,12 @@ def test_random_edits_against_a_plain_string(text: str, data: st.DataObject, enc
         document.apply([types.TextDocumentContentChangePartial(range=where, text=new)], version)
         text = text[:start] + new + text[end:]
         assert document.text == text
-        assert document._lines == plain_lines(text)
+        assert list(map(str, document._lines)) == plain_lines(text)
+        assert document._n_chars == len(text)
+        here = data.draw(st.sampled_from([i for i in range(len(text) + 1) if text[i - 1 : i + 1] != "\r\n"]))
+        at = position(text, here, encoding)
+        assert document.split(at) == (text[:here], text[here:])
+        assert document.clamp(at) == at
         assert document.version == version
 
 
@@ -60,6 +84,63 @@ def test_split_is_at_the_cursor(text: str, data: st.DataObject, encoding: Kind) 
     offsets = [i for i in range(len(text) + 1) if not (text[i - 1 : i] == "\r" and text[i : i + 1] == "\n")]
     offset = data.draw(st.sampled_from(offsets))
     assert Document(text, 0, encoding).split(position(text, offset, encoding)) == (text[:offset], text[offset:])
+
+
+@given(st.text(CHARACTERS), st.data(), st.sampled_from(ENCODINGS))
+def test_a_window_is_the_text_near_the_cursor(text: str, data: st.DataObject, encoding: Kind) -> None:
+    offset = data.draw(st.sampled_from([i for i in range(len(text) + 1) if text[i - 1 : i + 1] != "\r\n"]))
+    before, after = Document(text, 0, encoding).split_near(position(text, offset, encoding))
+    assert text[:offset].endswith(before)
+    assert text[offset:].startswith(after)
+    assert len(before) >= min(offset, 5)
+    assert len(after) >= min(len(text) - offset, 5)
+
+
+@given(st.text("ab\N{SNOWMAN}\N{GRINNING FACE}", min_size=20), st.integers(0, 9), st.sampled_from(ENCODINGS))
+def test_while_one_types_a_window_begins_at_the_same_place_and_ends_there(text: str, n: int, encoding: Kind) -> None:
+    document, offset = Document(text, 0, encoding), n
+    windows = []
+    for _ in range(5):
+        at = position(text, offset, encoding)
+        document.apply([types.TextDocumentContentChangePartial(range=types.Range(at, at), text="x")], 1)
+        text, offset = text[:offset] + "x" + text[offset:], offset + 1
+        windows.append(document.split_near(position(text, offset, encoding)))
+    assert len({after for _, after in windows}) == 1
+    grown = [new == old + "x" for (old, _), (new, _) in itertools.pairwise(windows)]
+    assert grown.count(False) <= 1
+
+
+@given(st.text(WIDE), st.data(), st.sampled_from(ENCODINGS))
+def test_a_long_line_is_a_string(text: str, data: st.DataObject, encoding: Kind) -> None:
+    line = LongLine(text + "c", encoding)
+    text += "c"
+    for _ in range(data.draw(st.integers(1, 8))):
+        start, stop = sorted((data.draw(st.integers(0, len(text) - 1)), data.draw(st.integers(0, len(text) - 1))))
+        new = data.draw(st.text(WIDE, max_size=9))
+        line.replace(start, stop, new)
+        text = text[:start] + new + text[stop:]
+        assert (str(line), len(line), line[start:], line[:-2], line[-1:]) == (
+            text, len(text), text[start:], text[:-2], text[-1:],
+        )  # fmt: skip
+        assert all(line._pieces)
+        for offset in range(len(text) + 1):
+            assert line.to_units(offset) == units(text[:offset], encoding)
+        for n_units in range(units(text, encoding) + 2):
+            assert line.to_offset(n_units) == plain_offset(text, n_units, encoding)
+
+
+def plain_offset(line: str, n_units: int, encoding: Kind) -> int:
+    """The definition, character by character."""
+    for offset, character in enumerate(line):
+        n_units -= units(character, encoding)
+        if n_units < 0:
+            return offset
+    return len(line)
+
+
+@given(st.text(WIDE), st.integers(0, 99), st.sampled_from(ENCODINGS))
+def test_an_offset_is_what_the_plain_count_says(line: str, n_units: int, encoding: Kind) -> None:
+    assert to_offset(line, n_units, encoding) == plain_offset(line, n_units, encoding)
 
 
 @given(st.text("a\N{SNOWMAN}\N{GRINNING FACE}"), st.sampled_from(ENCODINGS))

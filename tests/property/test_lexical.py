@@ -1,14 +1,28 @@
-"""Where a cursor stands in Python: what we say against Python's own tokens, at every place of random programs."""
+"""The lexer against Python's own tokens, at every offset of random programs and of the standard library."""
 
 import io
+import random
 import re
+import sys
+import sysconfig
 import tokenize
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion.lexical import LOOK_BACK_CHARS, Where, lexical_context
+from tinycopilot.completion.lexical import (
+    CHUNK_CHARS,
+    LOOK_BACK_CHARS,
+    Context,
+    State,
+    advance,
+    lexical_context,
+    resolve,
+    state_after,
+)
+from tinycopilot.completion.syntaxes import PYTHON, syntax_of
 
 INNER = st.text("ab #'\"\\\n\N{SNOWMAN}", max_size=6)
 
@@ -21,12 +35,17 @@ def strings(draw: st.DrawFn) -> str:
     return prefix + quotes + draw(INNER) + quotes
 
 
+FSTRING_START, FSTRING_MIDDLE, FSTRING_END = (
+    getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END")
+)
+"""From Python 3.12 on; before that an f-string is one string."""
+
 LINES = st.lists(st.one_of(strings(), st.sampled_from(["x = ", "(", ")", "\\\n", "\n", " + y", '# it\'s "so"\n'])))
 
 
-def plain_wheres(text: str) -> list[Where] | None:
+def plain_wheres(text: str) -> list[Context] | None:
     """The definition, for each place of a program; None if it is none."""
-    wheres: list[Where] = ["code"] * (len(text) + 1)
+    wheres: list[Context] = ["code"] * (len(text) + 1)
     starts = [0]
     for line in io.StringIO(text, newline=""):
         starts.append(starts[-1] + len(line))
@@ -37,6 +56,17 @@ def plain_wheres(text: str) -> list[Where] | None:
                 return None
             if token.type == tokenize.COMMENT:
                 wheres[start + 1 : end + 1] = ["comment"] * (end - start)
+            if token.type == FSTRING_START:
+                opening = re.search(r"""("{3}|'{3}|["'])""", token.string)
+                assert opening
+                start += opening.start()
+                wheres[start + 1 : end + 1] = ["string"] * (end - start)
+                if len(opening[1]) == 3:
+                    wheres[start + 2] = "code"
+            if token.type == FSTRING_MIDDLE:
+                wheres[start : end + 1] = ["string"] * (end - start + 1)
+            if token.type == FSTRING_END:
+                wheres[start:end] = ["string"] * (end - start)
             if token.type == tokenize.STRING:
                 opening = re.match(r"""\w*("{3}|'{3}|["'])""", token.string)
                 assert opening
@@ -68,7 +98,8 @@ def test_the_programs_above_are_programs() -> None:
     ("before", "where"),
     [
         ("", "code"),
-        ("x = f'{a", "string"),
+        ("x = f'{a", "code"),
+        ("x = f'{a}b", "string"),
         ("x = f'{a}'", "code"),
         ('def f():\n    """It', "string"),
         ("x = 'unfinished\ny = ", "code"),
@@ -81,7 +112,7 @@ def test_the_programs_above_are_programs() -> None:
         ('"""a""" + "', "string"),
     ],
 )
-def test_python_by_example(before: str, where: Where) -> None:
+def test_python_by_example(before: str, where: Context) -> None:
     assert lexical_context(before) == where
 
 
@@ -94,14 +125,14 @@ def test_python_by_example(before: str, where: Where) -> None:
         ("typescript", "a = `b", "string"),
         ("lua", "-- it's", "comment"),
         ("lua", "-- it\na = ", "code"),
-        ("shellscript", "a='b\\'", "string"),
+        ("shellscript", "a='b\\'", "code"),
         ("rust", "fn f<'a>(", "code"),
         ("rust", 'let s = "', "string"),
         ("plaintext", "# a", "code"),
         ("plaintext", 'a "b', "string"),
     ],
 )
-def test_other_languages_by_their_line(language: str, before: str, where: Where) -> None:
+def test_other_languages_by_their_line(language: str, before: str, where: Context) -> None:
     assert lexical_context(before, language) == where
 
 
@@ -117,3 +148,68 @@ def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
     text = quarter * 3 + '"""It is\n' + quarter[: LOOK_BACK_CHARS // 4] + '"""\n\ndef f():\n    return "'
     assert lexical_context(text) == "string"
     assert lexical_context(text + 'a"') == "code"
+
+
+STDLIB = Path(sysconfig.get_paths()["stdlib"])
+CODE = st.text("ab rf'\"\\\n#{}()[]:!`$/*-", max_size=40)
+LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go", "haskell", "plaintext")
+
+
+@given(st.lists(CODE, max_size=4), st.sampled_from(LANGUAGES))
+def test_a_text_in_pieces_is_the_text(pieces: list[str], language: str) -> None:
+    syntax, state = syntax_of(language), State()
+    for piece in pieces:
+        state = advance(state, piece, syntax)
+    assert state == advance(State(), "".join(pieces), syntax)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_files_of_the_standard_library(seed: int) -> None:
+    """The context at each of 4,000 offsets; and at the end nothing is open, and nothing was wrong."""
+    paths = sorted(path for path in STDLIB.glob("*.py") if 2_000 < path.stat().st_size < 60_000)
+    text = random.Random(seed).choice(paths).read_text("utf-8")
+    wheres = plain_wheres(text)
+    assert wheres is not None
+    end = advance(State(), text, PYTHON)
+    assert (end.frames, bool(end.faults)) == ((), False)
+    if sys.version_info < (3, 12) and re.search(r"""\b[rR]?[fF][rR]?["']""", text):
+        return  # Python 3.11 does not say where the replacement fields are, which are code
+    state = State()
+    for offset, character in enumerate(text[:4_000]):
+        assert resolve(state, PYTHON).context == wheres[offset], text[max(0, offset - 50) : offset]
+        state = advance(state, character, PYTHON)
+
+
+@pytest.mark.parametrize(
+    ("text", "closers", "context"),
+    [
+        ("f'{a", "'}", "code"),
+        ("f'{a[", "'}]", "code"),
+        ("f'{a:", "'}", "string"),
+        ("f'{a:>{w", "'}}", "code"),
+        ("f'{{a}}", "'", "string"),
+        ("f'{a!r}", "'", "string"),
+        ("f'{d[\"k", "'}]\"", "string"),
+        ("f'{f\"{b", "'}\"}", "code"),
+        ("f'{f'{b", "'}'}", "code"),  # since 3.12
+        ("rf'\\{a", "'}", "code"),
+        ("f'\\N{DASH} {a", "'}", "code"),
+        ('t"{a', '"}', "code"),
+        ("'{a", "'", "string"),
+        ("b'''a''", "'''", "string"),
+        ("f(a, [b, {", ")]}", "code"),
+        ("f(\ndef g(", ")", "code"),  # the first one was forgotten
+        ("f(a  # it's (\n", ")", "code"),
+    ],
+)
+def test_what_is_open(text: str, closers: str, context: Context) -> None:
+    state = resolve(advance(State(), text, PYTHON), PYTHON)
+    assert "".join(frame.closer for frame in state.frames) == closers
+    assert state.context == context
+
+
+@given(st.text("x(\"'\n", max_size=30))
+def test_chunks_change_nothing(text: str) -> None:
+    text = "y\n" * CHUNK_CHARS + text
+    whole, chunked = advance(State(), text, PYTHON), state_after(text, PYTHON)
+    assert (whole.frames, whole.tail) == (chunked.frames, chunked.tail)

@@ -51,8 +51,8 @@ class Raw:
         length = next(int(line.split(b":")[1]) for line in header.split(b"\r\n") if line.startswith(b"Content-Length"))
         return json.loads(await self.process.stdout.readexactly(length))  # type: ignore[no-any-return]
 
-    async def initialize(self, options: dict[str, Any]) -> None:
-        params = {"processId": None, "rootUri": None, "capabilities": {}, "initializationOptions": options}
+    async def initialize(self, options: dict[str, Any], client_pid: int | None = None) -> None:
+        params = {"processId": client_pid, "rootUri": None, "capabilities": {}, "initializationOptions": options}
         assert "result" in await self.ask("initialize", params)
         self.tell("initialized", {})
 
@@ -195,3 +195,32 @@ async def test_at_sigterm_what_was_counted_is_kept(begin: Begin, options: dict[s
     raw.process.send_signal(signal.SIGTERM)
     assert await raw.exit_code() == 128 + signal.SIGTERM
     assert places.user_statistics().exists()
+
+
+async def test_when_the_clients_process_has_ended_it_ends_though_the_pipe_is_open(
+    begin: Begin, options: dict[str, Any]
+) -> None:
+    client = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
+    raw = await begin()
+    await raw.initialize(options, client.pid)
+    await raw.ready()
+    raw.open("x = [")
+    assert (await raw.ask("textDocument/inlineCompletion", INLINE))["result"]["items"]
+    assert raw.process.returncode is None
+    client.kill()
+    assert await raw.exit_code() == 1
+    assert places.user_statistics().exists()  # what was counted is kept
+    await client.wait()
+
+
+async def test_a_client_that_is_not_visible_from_here_is_not_waited_for(begin: Begin, options: dict[str, Any]) -> None:
+    client = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await client.wait()
+    raw = await begin()
+    await raw.initialize(options, client.pid)
+    await raw.ready()
+    raw.open("x = [")
+    assert (await raw.ask("textDocument/inlineCompletion", INLINE))["result"]["items"]
+    assert (await raw.ask("shutdown"))["result"] is None
+    raw.tell("exit")
+    assert await raw.exit_code() == 0

@@ -279,5 +279,5 @@ async def test_who_pauses_it_is_shown_nothing_until_it_resumes(start: Start) -> 
     assert (await editor.state("off")).message == "paused"
     assert await editor.inline(1, 11) == []
     assert not (await editor.popup(1, 11)).items
-    assert await editor.command("tinycopilot.resume") == {"state": "ready", "message": ""}
+    assert await editor.command("tinycopilot.resume") == {"state": "ready", "message": "", "canTrain": True}
     assert await editor.ghost(1, 11)

@@ -57,7 +57,7 @@ def base(unsure: ModelPaths) -> ModelPaths:
     own.mkdir(parents=True)
     for path in (unsure.model, unsure.tokenizer):
         shutil.copy(path, own / path.name)
-    return places.to_load(trust_working_folder=False)
+    return places.to_load()
 
 
 @pytest.fixture
@@ -317,3 +317,22 @@ async def test_a_workspaces_own_model_that_is_damaged_is_passed_over(
     trainee = await begin()
     trainee.open(folder, STRANGE)
     assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE)
+
+
+# The server, where PyTorch is not installed.
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from tinycopilot_server.__main__ import main
+main()
+"""
+
+
+async def test_without_torch_training_says_what_to_install(start: Start, folder: Path) -> None:
+    trainee = Trainee(await start(folders=[folder], program=["-c", WITHOUT_TORCH]))
+    assert not (await trainee.editor.command("tinycopilot.status"))["canTrain"]
+    answer = await trainee.train()
+    assert not answer["started"]
+    assert "training needs PyTorch" in answer["message"]
+    assert "pip install" in await trainee.shown("")
+    assert trainee.told == []

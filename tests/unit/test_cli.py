@@ -2,15 +2,19 @@
 
 import io
 import re
+import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tinycopilot import cli
+from tinycopilot import cli, places
 from tinycopilot.cli import main
-from tinycopilot.places import ModelPaths, user_models
+from tinycopilot.model.gpt import GPTConfig
+from tinycopilot.places import ModelPaths
+from tinycopilot.training import begin
 
 SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
 
@@ -22,33 +26,126 @@ def corpus(in_folder: Path) -> str:
 
 
 def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: str, capsys) -> None:
-    Path("paras").mkdir()
-    assert main(["train", "--corpus", corpus, "--epochs", "1", "--device", "cpu"]) == 0
-    first = Path("paras/tiny_gpt.pth").read_bytes()
+    assert main(["train", "--corpus", corpus, "--epochs", "1", "--device", "cpu", "--model_path", "m.pth"]) == 0
+    first = Path("m.pth").read_bytes()
     said = capsys.readouterr().err
     assert re.search(r"bits per character on held-out text", said)
-    assert "saved: paras/tiny_gpt.pth" in said
+    assert "saved: m.pth" in said
     assert "is kept" not in said
-    # the original project's spelling
-    assert main(["--train", "--corpus", corpus, "--epochs", "2", "--device", "cpu"]) == 0
+    assert main(["train", "--corpus", corpus, "--epochs", "2", "--device", "cpu", "--model_path", "m.pth"]) == 0
     said = capsys.readouterr().err
-    assert Path("paras/tiny_gpt.1.pth").read_bytes() == first != Path("paras/tiny_gpt.pth").read_bytes()
-    assert re.search(
-        r"the model before has \d\.\d+ on the same text and is kept; to go back: mv paras/tiny_gpt.1.pth", said
-    )
+    assert Path("m.1.pth").read_bytes() == first != Path("m.pth").read_bytes()
+    assert re.search(r"compared with m.pth \(named by you\): held-out text \d\.\d+, before \d\.\d+ bits", said)
+    assert "in use now; the model before is kept; to go back: mv m.1.pth m.pth && mv m.1.tokenizer.pth" in said
     [line] = [line for line in said.splitlines() if "to go back: " in line]
     subprocess.run(line.split("to go back: ")[1], shell=True, check=True)
-    assert Path("paras/tiny_gpt.pth").read_bytes() == first
+    assert Path("m.pth").read_bytes() == first
 
 
-def test_without_paras_the_model_is_the_users_own(corpus: str, capsys) -> None:
-    assert main(["train", "--corpus", corpus, "--epochs", "1"]) == 0
-    assert (user_models() / "tiny_gpt.pth").is_file()
+def test_the_original_flags_have_the_original_place(corpus: str, capsys) -> None:
+    """paras/ of the working folder, where there is one, for the two flags alone."""
+    words = ["--corpus", corpus, "--epochs", "1", "--device", "cpu"]
+    Path("paras").mkdir()
+    assert main(["--generate", "--device", "cpu", "--max_new_chars", "3", "x"]) == 0  # nothing there yet
+    assert "(ships with tinycopilot)" in capsys.readouterr().err.splitlines()[0]
+    assert main([*words, "--train"]) == 0
+    assert "saved: paras/tiny_gpt.pth" in capsys.readouterr().err
+    assert main(["--device", "cpu", "--generate", "--max_new_chars", "3", "x"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["model: paras/tiny_gpt.pth (named by you)"]
+    assert main(["--train", *words, "--model-path", "m.pth"]) == 0
+    assert Path("m.pth").is_file()
+    assert main(["--generate", "--model_path=m.pth", "--max_new_chars", "3", "x"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "model: m.pth (named by you)"
+    assert not places.user_model().exist()
+
+
+def generate_said(capsys) -> str:
+    capsys.readouterr()
+    assert main(["generate", "x", "--device", "cpu", "--max_new_chars", "3"]) == 0
+    return capsys.readouterr().err
+
+
+def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus: str, capsys) -> None:
+    """Against the one that ships, with which nothing trained for a second can compete; then against the user's own."""
+    words = ["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu"]
+    users, beside = places.user_model(), places.user_model().model.with_name("tiny_gpt.1.pth")
+    assert main(words) == 0
     said = capsys.readouterr().err
-    assert re.search(
-        r"until now .*paras/tiny_gpt.pth was used, which has \d\.\d+ on the same text; to go back, delete", said
+    assert said.splitlines()[0].endswith("(ships with tinycopilot)")
+    assert not users.exist()
+    assert beside.is_file()
+    assert beside.with_name("tokenizer.1.pth").is_file()
+    assert f"saved: {beside}" in said
+    assert re.search(r"compared with .*\(ships with tinycopilot\): held-out text [\d.]+, before [\d.]+; everyday", said)
+    [line] = [line for line in said.splitlines() if line.startswith("NOT IN USE: it is worse than the model in use")]
+    assert "--use-anyway" in line
+    assert "(ships with tinycopilot)" in generate_said(capsys)
+
+    subprocess.run(line.split("or: ")[1], shell=True, check=True)  # the user takes it
+    assert not beside.exists()
+    assert f"model: {users.model} (your own)" in generate_said(capsys)
+    shutil.copy(places.shipped_model().model, users.model)  # a better one
+    shutil.copy(places.shipped_model().tokenizer, users.tokenizer)
+    first = users.model.read_bytes()
+
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert users.model.read_bytes() == first
+    [line] = [line for line in said.splitlines() if line.startswith("NOT IN USE")]
+    subprocess.run(line.split("or: ")[1], shell=True, check=True)
+    assert users.model.read_bytes() != first
+    assert users.model.with_name("tiny_gpt.2.pth").read_bytes() == first  # the one before is moved aside, not lost
+
+    assert main([*words, "--epochs", "0.01", "--use-anyway"]) == 0
+    said = capsys.readouterr().err
+    assert "in use now" in said
+    assert f"saved: {users.model}" in said
+
+
+@pytest.mark.usefixtures("corpus")
+def test_training_on_too_little_says_so_before_it_starts(in_folder: Path, capsys) -> None:
+    assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))
+    assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
+    command = f"tinycopilot train --init {places.shipped_model().model} --corpus {in_folder} --model_path m.pth"
+    assert lines[at].endswith(f"Begin with that instead: {command}")
+    (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to
+    assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
+    assert f"for this project alone: tinycopilot adapt {in_folder}" in capsys.readouterr().err
+
+
+def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_adapted_with() -> None:
+    shape = GPTConfig(98, n_layers=1, n_heads=1, d_model=16, window=32)
+    asked = {"corpus": ["stdlib"], "init": None}
+    assert begin.too_little(shape.n_parameters, shape, asked, None) == ""
+    assert "--corpus stdlib" in begin.too_little(shape.n_parameters - 1, shape, asked, None)
+    asked["init"] = "m.pth"
+    assert begin.too_little(20_000, shape, asked, None) == ""
+    assert begin.too_little(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
+
+
+@pytest.mark.parametrize("flag", ["--model_path", "--tokenizer_path"])
+def test_a_file_that_is_no_model_is_not_replaced(flag: str, corpus: str, in_folder: Path, capsys) -> None:
+    (in_folder / "notes.txt").write_text("dear diary")
+    assert main(["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu", flag, "notes.txt"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"tinycopilot: notes.txt: not a (model|tokenizer) file of tinycopilot; it is left alone: .*", error
     )
-    assert not Path("paras").exists()
+    assert sorted(path.name for path in in_folder.iterdir()) == ["code.py", "notes.txt"]
+    assert (in_folder / "notes.txt").read_text() == "dear diary"
+
+
+def test_a_package_that_is_missing_is_one_line(pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tinycopilot.play.run", None)
+    with pytest.raises(ImportError):  # of ours: not the user's to mend
+        main(["play"])
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["generate", "x", "--model_path", str(pair.model)]) == 2
+    assert re.fullmatch(
+        r"tinycopilot: torch cannot be imported .*; see `tinycopilot doctor`\n", capsys.readouterr().err
+    )
 
 
 def generate(*words: str) -> list[str]:
@@ -209,7 +306,7 @@ def test_without_standard_input_a_conversation_is_over_and_a_server_says_why(
     assert main(["generate", "--model_path", str(pair.model)]) == 0
     assert main(["serve"]) == main(["play"]) == 2
     assert main(["train", "--end_with_stdin"]) == 130
-    closed, needs_a_terminal, _, stopped = capsys.readouterr().err.splitlines()
+    _, closed, needs_a_terminal, *_, stopped = capsys.readouterr().err.splitlines()
     assert "standard input or output is closed" in closed
     assert "needs a terminal" in needs_a_terminal
     assert stopped == "tinycopilot: stopped"
@@ -237,7 +334,7 @@ def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: p
     monkeypatch.setattr(run, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
     assert "nothing is lost; go on with: tinycopilot train --resume\n" in capsys.readouterr().err
-    assert not user_models().joinpath("tiny_gpt.pth").exists()
+    assert not places.user_model().exist()
 
 
 def test_ctrl_c_in_compiled_code_and_again_while_it_is_said_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinycopilot import UserError
 from tinycopilot.files import (
@@ -10,15 +13,14 @@ from tinycopilot.files import (
     NotTextError,
     Patterns,
     Reason,
-    has_private_key,
-    is_secret,
-    is_secret_place,
     normalise_suffixes,
     read_pieces,
     read_source,
+    read_written,
     source_files,
     why_not_written,
 )
+from tinycopilot.masking import MASK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -185,7 +187,13 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     [
         (b"\x7fELF\0\0", "binary"),
         ("caf\xe9\n".encode("latin1"), "not UTF-8 text (byte 3)"),
-        ("abc".encode("utf-16"), "binary"),
+        ("abc".encode("utf-16-le"), "binary"),  # without a mark nothing says that it is text
+        ("abc".encode("utf-32"), "binary"),
+        (b"\xff\xfea\0\0\0", "binary"),
+        (b"\xff\xfe\xfa" * 10, "not UTF-8 text (byte 0)"),  # no such characters
+        ("abc".encode("utf-16") + b"d", "damaged UTF-16 (byte 8: truncated data)"),
+        (b"\xff\xfea\0\x00\xd8b\0", "damaged UTF-16 (byte 4: illegal UTF-16 surrogate)"),
+        (b"\xfe\xff\0a\xd8\0", "damaged UTF-16 (byte 4: unexpected end of data)"),
         (None, "no such file"),
     ],
 )
@@ -206,34 +214,6 @@ def test_secrets_are_not_read_even_by_name(tmp_path: Path, name: str) -> None:
         read_source(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("name", "secret"),
-    [
-        *((name, True) for name in (".env", "prod.env", "ID_RSA", "id_ecdsa.pub", "vault.kdbx", ".git-credentials")),
-        *((name, True) for name in ("service-account.prod.json", "my_token.json", "key.p8", ".npmrc", "Secrets.toml")),
-        *(
-            (name, True)
-            for name in ("token", ".github_token", "npm-token.txt", "ci.token", "app.secret", ".pypirc", "_netrc")
-        ),
-        *(
-            (name, False)
-            for name in (
-                "tokens.py",
-                "tokenizer.txt",
-                "environment.py",
-                "id_generator.py",
-                "token.py",
-                "keys.py",
-                "key.py",
-                "pem.py",
-            )
-        ),
-    ],
-)
-def test_names_of_secrets(name: str, secret: bool) -> None:
-    assert is_secret(name) is secret
-
-
 def test_a_link_to_a_secret_is_a_secret(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PASSWORD = 'x'\n")
     (tmp_path / "settings.py").symlink_to(tmp_path / ".env")
@@ -252,6 +232,16 @@ def test_a_private_key_in_a_file_is_not_read(tmp_path: Path, kind: str) -> None:
     assert "MIIE" in read_source(path)
 
 
+def test_a_secret_in_a_file_is_masked_and_counted_unless_the_file_is_edited(tmp_path: Path) -> None:
+    path = tmp_path / "deploy.py"
+    path.write_text('a = 1\npassword = "x8Kq2LmZp0Rt"\nb = 2\n')
+    assert read_source(path) == f'a = 1\npassword = "{MASK * 12}"\nb = 2\n'
+    assert read_source(path, as_it_is=True) == path.read_text()
+    left_out = LeftOut()
+    assert [name for name, _ in read_written([path], tmp_path, left_out)] == ["deploy.py"]
+    assert left_out.lines() == ("left out: 1 secret masked in a file that is read otherwise (deploy.py)",)
+
+
 @pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 100])
 def test_pieces_are_the_whole_and_whole_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
@@ -268,25 +258,45 @@ def test_pieces_are_the_whole_and_whole_lines(
         read_source(path)
 
 
+@given(
+    st.text(st.sampled_from("a\u00e9\u0a0a\u0a15\u0d0a\N{SNAKE}\r\n"), max_size=60),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"]),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_every_encoding_gives_the_same_text_in_whole_lines(
+    text: str, encoding: str, piece_bytes: int, keep_line_ends: bool
+) -> None:
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    expected = text if keep_line_ends else text.replace("\r\n", "\n").replace("\r", "\n")
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+        path = Path(folder, "f.py")
+        path.write_bytes((mark + text).encode(encoding))
+        pieces = list(read_pieces(path, keep_line_ends))
+        patch.setattr("tinycopilot.files.PIECE_BYTES", 1_000)
+        whole = list(read_pieces(path, keep_line_ends))
+    assert "".join(pieces) == "".join(whole) == expected
+    assert all(pieces) and len(whole) <= 2
+
+
+def test_a_line_of_utf16_is_in_one_piece_wherever_the_file_is_read_in_two(tmp_path: Path) -> None:
+    """U+0A0A is two bytes 10, neither of which ends a line."""
+    path = tmp_path / "f.txt"
+    line = "\u0a0a" * 40 + "\n"
+    for encoding in ("utf-16-le", "utf-16-be"):
+        path.write_bytes(("\ufeff" + line * 30).encode(encoding))
+        for piece_bytes in range(200, 216):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+                pieces = list(read_pieces(path))
+            assert len(pieces) > 10
+            assert all(piece.endswith("\n") for piece in pieces)
+
+
 def test_a_folder_cannot_be_read_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(NotTextError, match="cannot be read"):
         read_source(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("path", "secret"),
-    [(".env", True), (".ssh/config.py", True), ("a/.aws/b/c.py", True), ("link.py", True), ("a/env.py", False)],
-)
-def test_secret_places(tmp_path: Path, path: str, secret: bool) -> None:
-    (tmp_path / "link.py").symlink_to(tmp_path / ".env")
-    assert is_secret_place(tmp_path / path) is secret
-
-
-def test_private_keys_in_a_text() -> None:
-    for kind in ("", "RSA ", "OPENSSH "):
-        assert has_private_key(f"x\n-----BEGIN {kind}PRIVATE" + " KEY-----\nMII")
-    assert has_private_key("-----BEGIN PGP PRIVATE" + " KEY BLOCK-----")
-    assert not has_private_key("-----BEGIN PUBLIC KEY-----\n-----BEGIN CERTIFICATE-----")
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 # From top to bottom: a wing, and all that it may import besides the standard library and itself (CONTRIBUTING.md).
 HOUSE = {
     "tinycopilot.__init__": set(),
-    "tinycopilot.files": {"tinycopilot.__init__", "pathspec"},
+    "tinycopilot.gitignore": set(),
+    "tinycopilot.masking": set(),
+    "tinycopilot.secret_files": set(),
+    "tinycopilot.files": {
+        *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
+    },
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.private": set(),
     "tinycopilot.process": set(),
+    "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
@@ -26,27 +32,29 @@ HOUSE = {
     },
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.private", "tinycopilot.model"),
-        *("torch", "numpy", "numba"),
+        "tinycopilot.masking",
+        *("numpy", "numba"),
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
-        "tinycopilot.process",
+        *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "torch"),  # bench asks the network itself
         "rich",  # adapt trains, on a console
     },
     "tinycopilot.play": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
-        "prompt_toolkit",
+        *("tinycopilot.secret_files", "prompt_toolkit"),
     },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
-        *("tinycopilot.insight", "tinycopilot.play", "tinycopilot.completion"),
+        *("tinycopilot.insight", "tinycopilot.play", "tinycopilot.completion", "tinycopilot.extras"),
         *("tinycopilot_server", "torch", "numpy"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
-        *("tinycopilot.process", "tinycopilot.completion"),
+        *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
+        "tinycopilot.extras",
         *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
@@ -136,7 +144,8 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     do_something_with_it = {f"tinycopilot_server.{name}" for name in ("questions", "memory", "loading")}
     hand_its_thread_on = {f"tinycopilot_server.{name}" for name in ("app", "model")}
     home = "tinycopilot_server.completer_thread"
-    assert {n for n, s in sources.items() if "completion.engine" in s} == {home} | do_something_with_it
+    learns_by_it = "tinycopilot_server.learned"
+    assert {n for n, s in sources.items() if "completion.engine" in s} == {home, learns_by_it} | do_something_with_it
     assert {n for n, s in sources.items() if "completer_thread" in s} == do_something_with_it | hand_its_thread_on
     assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.positions"}
     names_methods = {

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import UserError, places
-from tinycopilot.places import ModelPaths
+from tinycopilot.places import ModelPaths, Origin
 
 
 def make(folder: Path) -> ModelPaths:
@@ -16,40 +16,44 @@ def make(folder: Path) -> ModelPaths:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_the_order_of_looking() -> None:
-    shipped = places.to_load()
+def test_the_order_of_looking_and_why() -> None:
+    shipped = places.shipped_model()
+    assert places.found() == (shipped, Origin.SHIPPED)
     assert shipped.model.is_file()
     assert shipped.tokenizer.is_file()
     users = make(places.user_models())
-    assert places.to_load() == users
-    make(Path("paras"))
-    assert places.to_load().model == Path("paras/tiny_gpt.pth")
-    given = places.to_load("x/m.pth", "y/t.pth")
-    assert given == ModelPaths(Path("x/m.pth"), Path("y/t.pth"))
-
-
-@pytest.mark.usefixtures("in_folder")
-def test_the_server_does_not_trust_the_folder_it_is_started_in() -> None:
-    make(Path("paras"))
-    assert places.to_load(trust_working_folder=False).model == places.shipped("paras") / "tiny_gpt.pth"
-    users = make(places.user_models())
-    assert places.to_load(trust_working_folder=False) == users
+    assert places.found() == (users, Origin.USER)
+    make(Path("paras"))  # of the working folder, which may be anybody's
+    assert places.found() == (users, Origin.USER)
+    given = places.found("x/m.pth", "y/t.pth")
+    assert given == (ModelPaths(Path("x/m.pth"), Path("y/t.pth")), Origin.GIVEN)
+    assert places.named(*given) == f"model: {Path('x/m.pth')} (named by you)"
+    assert places.named(*places.found()) == f"model: {users.model} (your own)"
 
 
 @pytest.mark.usefixtures("in_folder")
 def test_where_it_is_saved() -> None:
-    assert places.to_save().model == places.user_models() / "tiny_gpt.pth"
+    assert places.to_save() == places.user_model()
     Path("paras").mkdir()
-    assert places.to_save().model == Path("paras/tiny_gpt.pth")
+    assert places.to_save() == places.user_model()
     assert places.to_save("m.pth").tokenizer == Path("m.tokenizer.pth")
     assert places.to_save(None, "a/t.pth").model == Path("a/tiny_gpt.pth")
 
 
-@pytest.mark.usefixtures("in_folder")
 def test_half_a_model_is_not_passed_over() -> None:
-    pair = make(Path("paras"))
+    pair = make(places.user_models())
     pair.tokenizer.unlink()
-    assert places.to_load().model == pair.model
+    assert places.to_load() == pair
+
+
+def test_the_first_number_that_is_free_for_both_files(tmp_path: Path) -> None:
+    pair = make(tmp_path / "p")
+    (tmp_path / "p" / "tokenizer.1.pth").symlink_to("nothing")
+    (tmp_path / "p" / "tiny_gpt.2.pth").write_text("x")
+    free = places.free_pair(pair)
+    assert (free.model.name, free.tokenizer.name) == ("tiny_gpt.3.pth", "tokenizer.3.pth")
+    swap = places.moving((pair, free), (ModelPaths(tmp_path / "no", tmp_path / "none"), pair))
+    assert swap == f"mv {pair.model} {free.model} && mv {pair.tokenizer} {free.tokenizer}"
 
 
 def test_old_models_are_kept_numbered(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 
 from tinycopilot.completion.suffix_array import BREAK, Symbols
+from tinycopilot.masking import MASK
 
 N_CODE_POINTS = 0x110000
 MAX_CHARACTERS = 2**16 - 2
@@ -12,7 +13,9 @@ MAX_CHARACTERS = 2**16 - 2
 
 
 class Alphabet:
-    """Characters to symbols, from 1 on, and back. A character that is met for the first time gets the next number.
+    """Characters to symbols, from 1 on, and back; MASK is BREAK: no context crosses it.
+
+    Any other character that is met for the first time gets the next number.
 
     For any thread: a number never changes, and is given out only once.
     """
@@ -36,9 +39,9 @@ class Alphabet:
         """The text as numbers; any str has some, lone surrogates too."""
         points = _code_points(text)
         symbols = self._symbol_of[points]
-        if (new := symbols == BREAK).any():
+        if (new := symbols == BREAK).any() and (unknown := np.setdiff1d(points[new], _MASK_POINT)).size:
             with self._growing:
-                for point in np.unique(points[new]):
+                for point in unknown:
                     self._add(point)
             symbols = self._symbol_of[points]
         return symbols
@@ -56,6 +59,9 @@ class Alphabet:
     def character_of(self, symbol: int) -> str:
         """And back."""
         return self._characters[symbol - 1]
+
+
+_MASK_POINT = ord(MASK)
 
 
 def _code_points(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":

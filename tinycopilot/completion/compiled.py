@@ -1,22 +1,134 @@
-"""Loops over numbers, compiled to machine code when they are first called (by Numba); other threads run meanwhile.
+"""Loops over arrays, compiled to machine code by Numba when they are first called. Other threads run meanwhile.
 
-What was compiled is kept on disk, beside the source or in the user's cache folder. A constant of another file is no
-part of what it is kept under: give a compiled function such a value as an argument.
+Machine code is cached on disk, since compiling all loops takes some seconds: in NUMBA_CACHE_DIR, else beside the
+sources, else in the user's cache folder (`places.compiled_code`). Without a writable folder each process compiles.
+
+Numba's own cache has an index file for each function, which two processes can overwrite, and notices a change only in
+the function's own file, although functions of other files are inlined. So each function, signature and processor has a
+file of its own here, whose name depends on all sources of this package. A file that is damaged is never loaded.
 """
 
 import contextlib
+import functools
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import llvmlite  # type: ignore[import-untyped]
+import numba
 from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.extending import intrinsic, register_jitable
+
+from tinycopilot import places
+
+_given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # the variable NUMBA_CACHE_DIR
+CACHE = places.compiled_code(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
+"""The folder of machine code; None: no folder is writable and the user's own."""
+
+REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
+"""LLVM's fast-math flags but `nnan` and `ninf`: sums may be taken in any order, eight terms at a time."""
+_DIGEST_BYTES = 32
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which takes and returns arrays and numbers, compiled."""
-    with contextlib.suppress(RuntimeError):  # there may be no place on disk that can be written
-        return njit(cache=True, nogil=True)(function)
-    return njit(nogil=True)(function)
+    """Compile `function`, which takes and returns arrays and numbers, when it is first called."""
+    return _cached(njit(nogil=True)(function))
+
+
+def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, with sums in any order (REORDERED_SUMS)."""
+    return _cached(njit(nogil=True, fastmath=set(REORDERED_SUMS))(function))
+
+
+def _cached(dispatcher: Any) -> Any:
+    if CACHE is not None:
+        dispatcher._cache = _Cache(dispatcher.py_func)  # what `cache=True` does with Numba's own class
+    return dispatcher
+
+
+class _Locator(_CacheLocator):
+    """One folder for all functions."""
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> "_Locator":  # noqa: ARG003 (Numba's interface)
+        return cls()
+
+    def get_cache_path(self) -> str:
+        return str(CACHE)
+
+    def get_source_stamp(self) -> str:
+        return _sources_digest()
+
+    def get_disambiguator(self) -> str:
+        return ""
+
+
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012 (Numba's name)
+
+
+class _Cache(FunctionCache):
+    """Machine code on disk: one file for each function, signature and processor."""
+
+    _impl_class = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled function, or None where it has to be compiled."""
+        target_context.refresh()
+        try:
+            content = self._path(sig, target_context.codegen()).read_bytes()
+            digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+            if hashlib.sha256(data).digest() != digest:
+                return None
+            return self._impl.rebuild(target_context, pickle.loads(data))
+        except Exception:  # whatever is wrong with the file, the function can be compiled
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Write it, atomically; a disk that is full or read-only keeps nobody from using what was compiled."""
+        if not self._impl.check_cachable(data):
+            return
+        path = self._path(sig, data.codegen)
+        pickled = pickle.dumps(self._impl.reduce(data), protocol=pickle.HIGHEST_PROTOCOL)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for outdated in path.parent.glob(f"{self._function_name}.*.compiled"):
+                if not outdated.name.startswith(f"{self._function_name}.{_sources_digest()}."):
+                    outdated.unlink(missing_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(pickled).digest() + pickled)
+                os.replace(temporary, path)  # noqa: PTH105
+            except OSError:
+                Path(temporary).unlink()
+
+    @property
+    def _function_name(self) -> str:
+        return f"{self._py_func.__module__}.{self._py_func.__qualname__}"
+
+    def _path(self, signature: Any, codegen: Any) -> Path:
+        """The file's name has the function, the sources, and a digest of the rest that machine code depends on."""
+        python = sys.version_info[:2]
+        depends_on = (self._index_key(signature, codegen), numba.__version__, llvmlite.__version__, python)
+        digest = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
+        return Path(self.cache_path, f"{self._function_name}.{_sources_digest()}.{digest}.compiled")
+
+
+@functools.cache
+def _sources_digest() -> str:
+    """A digest of this package's sources, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @intrinsic

@@ -49,7 +49,7 @@ def draft(  # type: ignore[no-untyped-def]
         seen = look_up(
             headers, n_workspace, orders, discounts, possible, symbols[max(0, end - DEPTH) : end], looked_up[n]
         )
-        kind = kind_of[symbols[end - 1]]
+        kind = kind_of[symbols[end - 1] if end > 0 else BREAK]  # nothing is left after a masked secret
         contexts[0, n], contexts[1, n] = seen, kind
         if n == max_chars or seen == 0:
             break

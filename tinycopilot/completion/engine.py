@@ -9,12 +9,15 @@ from enum import Enum
 from typing import Final, Self
 
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
+from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import has_room, postprocess
 from tinycopilot.completion.predictor import Mixture, Place, PredictionCache, Predictor
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
+from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
+from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
@@ -51,11 +54,6 @@ class Request:
     selected: tuple[str, str] | None = None
     """The texts on both sides of the cursor as they would be if the selected entry of a menu were accepted: that is
     what to complete. It may never come true, and so nothing of it is held, shown or learned."""
-
-    @property
-    def place(self) -> Place:
-        """The cursor, with line ends `\\n`."""
-        return Place(self.document, _plain_line_ends(self.before), _plain_line_ends(self.after))
 
     def after_accepting(self, suggestion: Suggestion) -> "Request":
         """The request that follows if `suggestion` is accepted, to be answered ahead."""
@@ -155,7 +153,7 @@ class Engine:
         if self.tokenizer.alphabet != other.tokenizer.alphabet:
             return None
         engine = Engine(other._network, other.tokenizer, other._settings, predictor=self._predictor)
-        engine._state.keystrokes, engine._state.shown = self._state.keystrokes, self._state.shown
+        engine._state = dataclasses.replace(self._state, readers=engine._state.readers, predictions=None, ahead=None)
         return engine
 
     def warm_up(self) -> None:
@@ -166,18 +164,18 @@ class Engine:
 
     def hold(self, document: str, text: str) -> None:
         """Another document of the workspace is `text` now."""
-        self.ngrams.hold(document, _plain_line_ends(text))
+        self.ngrams.hold(document, mask(_plain_line_ends(text)))
 
     def prepare(self, document: str, text: str) -> Callable[[], None]:
         """Sort a long document before its first request. For any thread; call the result in the engine's own."""
-        text, ngrams = _plain_line_ends(text), self.ngrams  # there may be another by then, with other symbols
+        text, ngrams = mask(_plain_line_ends(text)), self.ngrams  # there may be another by then, with other symbols
         segment = ngrams.prepare(document, text)
         return lambda: ngrams.offer(document, text, segment)
 
     def complete(self, request: Request, cancelled: Callable[[], bool] = never) -> Result:
         """Answer a request; `cancelled` is checked before each forward pass."""
-        place = request.place
-        has_learned = self._learn_from_key(place) if request.why is Why.TYPED else False
+        place = self._place(request.document, request.before, request.after)
+        has_learned = self._learn_from_key(request, place) if request.why is Why.TYPED else False
         try:
             suggestions = self._suggestions(request, place, cancelled)
         except Cancelled:
@@ -188,7 +186,7 @@ class Engine:
 
     def observe(self, request: Request, character: str) -> dict[str, float]:
         """`character` is typed at the request's place: learn from it; return its cost in bits by each predictor."""
-        place = request.place
+        place = self._place(request.document, request.before, request.after)
         predictions = self._predictions_at(place)
         if place.before not in predictions:
             logits = self._state.readers.of(place.document).read(place.before)
@@ -197,7 +195,11 @@ class Engine:
         self._predictor.learn(predictions, place, character)
         return bits
 
-    def _learn_from_key(self, place: Place) -> bool:
+    def _place(self, document: str | None, before: str, after: str) -> Place:
+        before, after = _plain_line_ends(before), _plain_line_ends(after)
+        return Place(document, *self._state.maskers.mask(document, before, after))
+
+    def _learn_from_key(self, request: Request, place: Place) -> bool:
         """If one keystroke led here from the last request, learn from it once.
 
         A character that may have been the last of an accepted suggestion teaches nothing.
@@ -205,7 +207,8 @@ class Engine:
         predictions = self._state.predictions
         if place.document is None or self.ngrams.max_chars == 0:
             return False
-        character = self._state.keystrokes.typed(place)
+        before, after = _plain_line_ends(request.before), _plain_line_ends(request.after)
+        character = self._state.keystrokes.typed(Place(place.document, before, after))
         if not character or predictions is None:
             return False
         typed_at = place._replace(before=place.before[:-1])
@@ -216,7 +219,7 @@ class Engine:
 
     def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion] | None:
         """None where there is no room. Raises Cancelled."""
-        then = place if request.selected is None else Place(place.document, *map(_plain_line_ends, request.selected))
+        then = place if request.selected is None else self._place(place.document, *request.selected)
         if not has_room(then.after):
             return None
         if request.selected is not None:
@@ -297,12 +300,16 @@ class Engine:
         return decode(reader, self._predictor.continuation(predictions, place.before), place.before, cancelled)
 
     def _best_of(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
-        """What is shown of decoded characters."""
-        suggestion = truncate(decoded, self._settings, place.before)
+        """What is shown of decoded characters; nothing that would be a secret, or would continue one."""
+        if place.before.endswith(MASK):
+            return None
+        language = language_of(place.document)
+        suggestion = truncate(decoded, self._settings, place.before, place.after, language)
         if suggestion is None:
             return None
-        text = postprocess(suggestion.text, place.before, place.after)
-        return dataclasses.replace(suggestion, text=text) if is_worth_showing(text) else None
+        text = postprocess(suggestion.text, place.before, place.after, language)
+        is_shown = is_worth_showing(text) and not adds_secret(text, place.before, place.after)
+        return dataclasses.replace(suggestion, text=text) if is_shown else None
 
     def _predictions_at(self, place: Place) -> PredictionCache:
         """Those of the last request if it was for this place, or else new ones."""

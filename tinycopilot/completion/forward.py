@@ -7,6 +7,7 @@ invalidated by a change of this file, not of others.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -20,7 +21,7 @@ FAR = -1e30
 ROWS = 32
 """Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
 
-compiled = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+compiled: Any = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 
 
 @compiled
@@ -58,7 +59,7 @@ def forward(  # type: ignore[no-untyped-def]
     for layer in range(L):
         # Attention: look around.
         norm_and_convolve(x, vectors[layer, 0], conv_inputs[layer, 0], n_kept, h)
-        linear(h, qkv[layer], qkv_scale[layer], heads, False)
+        linear(h, qkv[layer], qkv_scale[layer], heads)
         rotate(heads, cos, sin)
         for number in range(H):
             first, end = number * D, (number + 1) * D  # the head's channels
@@ -68,16 +69,18 @@ def forward(  # type: ignore[no-untyped-def]
                     k[i, n_kept + t] = heads[t, C + first + i]
                     v[i, n_kept + t] = heads[t, 2 * C + first + i]
             attend(heads[:, first:end], k, v, n_kept, window, y[:, first:end])
-        linear(y, o_proj[layer], o_proj_scale[layer], x, True)
+        linear(y, o_proj[layer], o_proj_scale[layer], h)
+        add(h, x)
         # Feed-forward: think, each position by itself.
         norm_and_convolve(x, vectors[layer, 1], conv_inputs[layer, 1], n_kept, h)
-        linear(h, up[layer], up_scale[layer], f, False)
+        linear(h, up[layer], up_scale[layer], f)
         for t in range(T):
             gelu(f[t])
-        linear(f, down[layer], down_scale[layer], x, True)
+        linear(f, down[layer], down_scale[layer], h)
+        add(h, x)
     for t in range(T - N, T):
         layer_norm(x[t], last_norm[0], last_norm[1], h[t])
-    linear(h[T - N :], head, head_scale, logits, False)
+    linear(h[T - N :], head, head_scale, logits)
     return True
 
 
@@ -96,6 +99,14 @@ def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-d
                 rows[here, i] = h[t, i]
             for distance in range(1, K):
                 multiply_add(vectors[1 + distance], rows[here - distance], h[t])
+
+
+@compiled
+def add(a, y):  # type: ignore[no-untyped-def]
+    """y += a, (T, C): a block adds to the residual stream."""
+    for t in range(len(y)):
+        for i in range(y.shape[1]):
+            y[t, i] += a[t, i]
 
 
 @compiled
@@ -278,8 +289,8 @@ def gelu(f):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def linear(x, w, scale, y, add):  # type: ignore[no-untyped-def]
-    """y = x w^T * scale, or y += with `add`: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
+def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
+    """y = x w^T * scale: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
 
     That is a dot product for each position and output, as in the last loop; the loops above it are the same for blocks
     of 4 positions x 2 outputs, or 1 x 4, which share loads. ROWS outputs at a time stay in the processor's cache.
@@ -303,14 +314,14 @@ def linear(x, w, scale, y, add):  # type: ignore[no-untyped-def]
                     b1 += v * x1[i]
                     b2 += v * x2[i]
                     b3 += v * x3[i]
-                put(y, t, o, a0 * scale[o], add)
-                put(y, t + 1, o, a1 * scale[o], add)
-                put(y, t + 2, o, a2 * scale[o], add)
-                put(y, t + 3, o, a3 * scale[o], add)
-                put(y, t, o + 1, b0 * scale[o + 1], add)
-                put(y, t + 1, o + 1, b1 * scale[o + 1], add)
-                put(y, t + 2, o + 1, b2 * scale[o + 1], add)
-                put(y, t + 3, o + 1, b3 * scale[o + 1], add)
+                y[t, o] = a0 * scale[o]
+                y[t + 1, o] = a1 * scale[o]
+                y[t + 2, o] = a2 * scale[o]
+                y[t + 3, o] = a3 * scale[o]
+                y[t, o + 1] = b0 * scale[o + 1]
+                y[t + 1, o + 1] = b1 * scale[o + 1]
+                y[t + 2, o + 1] = b2 * scale[o + 1]
+                y[t + 3, o + 1] = b3 * scale[o + 1]
         for t in range(in_fours, T):
             x0 = x[t]
             for o in range(rows, end - 3, 4):
@@ -322,20 +333,14 @@ def linear(x, w, scale, y, add):  # type: ignore[no-untyped-def]
                     a1 += np.float32(w1[i]) * u
                     a2 += np.float32(w2[i]) * u
                     a3 += np.float32(w3[i]) * u
-                put(y, t, o, a0 * scale[o], add)
-                put(y, t, o + 1, a1 * scale[o + 1], add)
-                put(y, t, o + 2, a2 * scale[o + 2], add)
-                put(y, t, o + 3, a3 * scale[o + 3], add)
+                y[t, o] = a0 * scale[o]
+                y[t, o + 1] = a1 * scale[o + 1]
+                y[t, o + 2] = a2 * scale[o + 2]
+                y[t, o + 3] = a3 * scale[o + 3]
     for t in range(T):
         for o in range(n_out - n_out % (2 if t < in_fours else 4), n_out):
             x0, w0 = x[t], w[o]
             a0 = np.float32(0)
             for i in range(n_in):
                 a0 += np.float32(w0[i]) * x0[i]
-            put(y, t, o, a0 * scale[o], add)
-
-
-@compiled
-def put(y, t, o, value, add):  # type: ignore[no-untyped-def]
-    """y[t, o] = value, or += with `add`."""
-    y[t, o] = y[t, o] + value if add else value
+            y[t, o] = a0 * scale[o]

@@ -1,78 +1,335 @@
-"""Whether a cursor stands in code, in a comment or in a string, told from the text before it."""
+"""The one lexer: strings, comments and open brackets after a text, for Python in full and by table for others.
 
-import re
-from collections import deque
-from typing import Literal
-
-Where = Literal["code", "comment", "string"]
-
-LOOK_BACK_CHARS = 20_000
-"""In a longer text no more than this is looked at, from a line on that looks like Python at its top level.
-
-That is wrong where such a line stands in a longer string, or where a string is longer than this.
+It is incremental: `advance(advance(state, a), b)` is `advance(state, a + b)`, so the state after a document is kept in
+chunks, and a keystroke costs the last chunk alone. Of Python it knows prefixes, escapes, triple quotes, f-strings and
+t-strings nested as in Python 3.12 (PEP 701), comments and line continuation. What it does not know: heredocs, and
+regular expressions outside of JavaScript.
 """
 
+import re
+from enum import Flag
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
+
+from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, python_form, syntax_of
+
+Context = Literal["code", "comment", "string"]
+Kind = Literal["bracket", "string", "field", "spec", "comment"]
+
+LOOK_BACK_CHARS: Final = 20_000
+"""A longer text is read from a line at Python's top level within this distance of the cursor, or else from the first
+line there that begins a function or class.
+
+That is wrong where such a line is part of a longer string, or where a string is longer than this.
+"""
+CHUNK_CHARS: Final = 1_024
+"""The state is kept at each multiple of this offset."""
+MAX_DEPTH: Final = 200
+"""At most this many frames are kept from one chunk to the next: the innermost."""
+N_RECENT: Final = 3
+"""Characters of look-behind: a string's prefix, and what stands before that."""
+
 _TOP_LEVEL = re.compile(r"^(?:def|class|async def|import|from|@\w+|if __name__)\b", re.MULTILINE)
+_BLOCK = re.compile(r"^[ \t]+(?:async def|def|class|@\w+)\b", re.MULTILINE)
+_STATEMENT = re.compile(
+    r"[ \t]*(?:assert|async[ ]def|break|class|continue|def|del|elif|except|finally|global|import|nonlocal|pass|raise"
+    r"|return|try|while|with)\b"
+)
+_LINE_BEGUN = re.compile(r"[ \t]{0,100}[a-z]{0,8} ?[a-z]{0,3}")
+_ENDS_LINE = "\r\n"
+_LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n']*|[^\\\r\n'])'")
+_MAX_CHAR_LITERAL = 12
 
 
-def _string(quotes: str) -> str:
-    """A string from its opening quotes on; the group is its closing ones, which it lacks where it goes on."""
-    plain = rf"[^\\{quotes[0]}]" if len(quotes) == 3 else rf"[^\\{quotes}\r\n]"
-    escaped = r"\\(?:\r\n|.)"
-    no_end = rf"|{quotes[0]}(?!{quotes[1:]})" if len(quotes) == 3 else ""
-    return rf"{quotes}{plain}*+(?:(?:{escaped}{no_end}){plain}*+)*+\\?({quotes})?"
+class Fault(Flag):
+    """What was wrong in a text."""
+
+    NONE = 0
+    UNMATCHED_CLOSER = 1
+    UNTERMINATED_STRING = 2
+    """A string of one line whose line ended."""
+    STRAY_BACKSLASH = 4
+    """In code, before anything but the end of its line; or at the end of the text."""
+    BROKEN_FSTRING = 8
+    """A single closing brace, an empty replacement field, or one that its string's end leaves open."""
+    UNCLOSED_BRACKET = 16
+    """A statement began inside of brackets; they are taken as closed."""
 
 
-_TOKEN = re.compile("|".join((r"(#[^\r\n]*+)", *map(_string, ('"""', "'''", '"', "'")))), re.DOTALL)
-_COMMENT = 1
-"""The first group is a comment's; the others close a string."""
+class Frame(NamedTuple):
+    """Something that is open."""
 
-HASH, SLASHES, DASHES = "#", "//", "--"
-_COMMENTS = {
-    **dict.fromkeys(("c", "cpp", "csharp", "dart", "fsharp", "go", "groovy", "java", "javascript"), SLASHES),
-    **dict.fromkeys(("javascriptreact", "jsonc", "kotlin", "less", "objective-c", "php", "rust", "scala"), SLASHES),
-    **dict.fromkeys(("scss", "swift", "typescript", "typescriptreact", "zig"), SLASHES),
-    **dict.fromkeys(("ada", "elm", "haskell", "lua", "sql", "vhdl"), DASHES),
-    **dict.fromkeys(("bash", "cmake", "coffeescript", "dockerfile", "elixir", "julia", "make", "makefile"), HASH),
-    **dict.fromkeys(("nim", "perl", "powershell", "r", "ruby", "sh", "shellscript", "toml", "yaml", "zsh"), HASH),
-}
-"""Of the languages, by the editors' names, what begins a comment that ends with its line."""
-_APOSTROPHES = frozenset(("ada", "elm", "fsharp", "haskell", "rust", "scala", "vhdl"))
-"""Here a single quote is no string's: it is a lifetime's, or a part of a name."""
+    kind: Kind
+    closer: str
+    form: StringForm | None = None
+    """Of a string; or of the string that a replacement field, or its format specification, belongs to."""
 
 
-def lexical_context(before: str, language: str = "python") -> Where:
-    """Where a cursor stands that has `before` before it; a string's prefix, and its first quote's left, are code.
+class State(NamedTuple):
+    """Where a text ends, lexically."""
 
-    Python's tokens are known, f-strings being strings like any other. Of other languages it is known what begins a
-    comment that ends with the line, and quotes are looked for on the cursor's line alone.
-    """
-    return _where_in_python(before) if language == "python" else _where_in_line(before, language)
+    frames: tuple[Frame, ...] = ()
+    """What is open, the innermost last."""
+    tail: str = ""
+    """The last characters, where their meaning depends on the next one: a backslash, quotes that may be three."""
+    recent: str = "\n"
+    """At most N_RECENT characters before `tail`."""
+    n_kept: int = 0
+    """The least number of frames since `marked`: those below were open all the time."""
+    faults: Fault = Fault.NONE
+    """Since `marked`."""
+
+    def marked(self) -> "State":
+        """The same, counting from here."""
+        return self._replace(n_kept=len(self.frames), faults=Fault.NONE)
+
+    @property
+    def context(self) -> Context:
+        """What the innermost frame is; a replacement field is code. Of a state without a tail."""
+        kind = self.frames[-1].kind if self.frames else "bracket"
+        return "comment" if kind == "comment" else "string" if kind in ("string", "spec") else "code"
 
 
-def _where_in_python(before: str) -> Where:
-    start = max(0, len(before) - LOOK_BACK_CHARS)
-    if start and (line := _TOP_LEVEL.search(before, start)):
+def lexical_context(before: str, language: str = "python") -> Context:
+    """Whether a cursor after `before` is in code, a comment or a string; a string's prefix and first quote are code."""
+    syntax = syntax_of(language)
+    return resolve(state_after(before, syntax), syntax).context
+
+
+def state_after(before: str, syntax: Syntax) -> State:
+    """The state after `before`, of which no more than LOOK_BACK_CHARS and a chunk are read."""
+    start = max(0, len(before) - LOOK_BACK_CHARS) // CHUNK_CHARS * CHUNK_CHARS
+    if start and syntax.is_python and (line := _TOP_LEVEL.search(before, start) or _BLOCK.search(before, start)):
         start = line.start()
-    last = next(iter(deque(_TOKEN.finditer(before, start), maxlen=1)), None)
-    if last is None or last.end() < len(before):
-        return "code"
-    if last.lastindex is None:
-        return "string"
-    return "comment" if last.lastindex == _COMMENT else "code"
+    elif start:
+        start = before.find("\n", start) + 1 or start
+    state = State()
+    while start < len(before):
+        end = (start // CHUNK_CHARS + 1) * CHUNK_CHARS
+        if end > len(before):
+            return advance(state, before[start:], syntax)
+        state, start = _after_chunk(state, before[start:end], syntax), end
+    return state
 
 
-def _where_in_line(before: str, language: str) -> Where:
-    line = re.split(r"[\r\n]", before[-LOOK_BACK_CHARS:])[-1]
-    quotes = r'["`]' if language in _APOSTROPHES else r"""["'`]"""
-    comment = re.escape(_COMMENTS[language]) if language in _COMMENTS else "(?!)"  # which nothing matches
-    beginning = re.compile(rf"({comment})|{quotes}")
-    at = 0
-    while found := beginning.search(line, at):
-        if found[1]:
-            return "comment"
-        closing = re.compile(rf"(?:\\.|[^\\{found[0]}])*+{found[0]}").match(line, found.end())
-        if closing is None:
-            return "string"
-        at = closing.end()
-    return "code"
+@lru_cache(maxsize=512)
+def _after_chunk(state: State, chunk: str, syntax: Syntax) -> State:
+    after = advance(state, chunk, syntax)
+    return after._replace(frames=after.frames[-MAX_DEPTH:]).marked()
+
+
+def advance(state: State, text: str, syntax: Syntax) -> State:
+    """The state after `text`, which comes after `state`. Linear in the text."""
+    return _Scanner(state, text, syntax, is_final=False).run()
+
+
+def resolve(state: State, syntax: Syntax) -> State:
+    """The state if the text ends here: what its tail means then. A pending backslash is a fault."""
+    return _Scanner(state, "", syntax, is_final=True).run() if state.tail else state
+
+
+class _Scanner:
+    """Reads a text from one state to the next. Each `_in_...` reads on from an offset, and returns the next one.
+
+    Where more of the text must be known, that is `~at`: from `at` on, the text is the tail.
+    """
+
+    def __init__(self, state: State, text: str, syntax: Syntax, *, is_final: bool) -> None:
+        self.text = state.tail + text
+        self.syntax, self.is_final = syntax, is_final
+        self.frames = list(state.frames)
+        self.recent, self.n_kept, self.faults = state.recent, state.n_kept, state.faults
+
+    def run(self) -> State:
+        at, n = 0, len(self.text)
+        while at < n:
+            kind = self.frames[-1].kind if self.frames else "bracket"
+            if kind == "string":
+                after = self._in_string(at)
+            elif kind == "comment":
+                after = self._in_comment(at)
+            elif kind == "spec":
+                after = self._in_spec(at)
+            else:
+                after = self._in_code(at)
+            if after < 0:
+                at = ~after
+                break
+            at = after
+        recent = (self.recent + self.text[max(0, at - N_RECENT) : at])[-N_RECENT:]
+        return State(tuple(self.frames), self.text[at:], recent, self.n_kept, self.faults)
+
+    def _pop(self) -> Frame:
+        frame = self.frames.pop()
+        self.n_kept = min(self.n_kept, len(self.frames))
+        return frame
+
+    def _before(self, at: int) -> str:
+        """The last characters before an offset."""
+        return (self.recent + self.text[max(0, at - N_RECENT) : at])[-N_RECENT:]
+
+    def _nothing_more(self, at: int, partial: frozenset[str]) -> int:
+        """The end of the text; its last characters are the tail if they may begin a token."""
+        if not self.is_final:
+            n = len(self.text)
+            for first in range(max(at, n - self.syntax.longest + 1), n):
+                if self.text[first:] in partial:
+                    return ~first
+        return len(self.text)
+
+    def _in_code(self, at: int) -> int:
+        text, syntax, top = self.text, self.syntax, self.frames[-1] if self.frames else None
+        is_field = top is not None and top.kind == "field"
+        found = (syntax.field_code if is_field else syntax.code).search(text, at)
+        if found is None:
+            return self._nothing_more(at, syntax.partial)
+        start, end, token = found.start(), found.end(), found[0]
+        if not self.is_final and len(text) - start < syntax.longest and text[start:] in syntax.partial:
+            return ~start
+        if token in BRACKETS:
+            self.frames.append(Frame("bracket", BRACKETS[token]))
+        elif token in ")]}":
+            self._close(token, start)
+        elif token in _ENDS_LINE:
+            return self._end_line(start, end)
+        elif token == "\\":
+            return self._continue_line(start)
+        elif token == ":":
+            assert top is not None
+            self.frames[-1] = Frame("spec", "}", top.form)
+        elif token in syntax.comments:
+            if token != "#" or not syntax.hash_begins_word or self._before(start)[-1:] in tuple(" \t\r\n;&|("):
+                self.frames.append(Frame("comment", syntax.comments[token]))
+        elif token == "/":
+            if self._before(start).rstrip(" \t")[-1:] in tuple("(,=:[!&|?{};\n"):
+                self.frames.append(Frame("string", "/", syntax.regex_form))
+        elif token == "'" and syntax.has_lifetimes:
+            return self._lifetime_or_char(start)
+        else:
+            form = python_form(token, self._before(start)) if syntax.is_python else syntax.strings[token]
+            self.frames.append(Frame("string", form.closer, form))
+        return end
+
+    def _close(self, bracket: str, at: int) -> None:
+        """Close what is open with `bracket`, or the nearest bracket that it can be of."""
+        if self.frames and self.frames[-1].closer == bracket:
+            frame = self._pop()
+            is_empty = self._before(at).rstrip().endswith("{")
+            if frame.kind == "field" and self.syntax.is_python and is_empty:
+                self.faults |= Fault.BROKEN_FSTRING
+            return
+        i = len(self.frames) - 1
+        while i >= 0 and self.frames[i].kind == "bracket" and self.frames[i].closer != bracket:
+            i -= 1
+        is_open = i >= 0 and self.frames[i].closer == bracket
+        if not self.syntax.is_lenient or is_open:
+            self.faults |= Fault.UNMATCHED_CLOSER
+        if is_open:
+            while len(self.frames) > i:
+                self._pop()
+
+    def _end_line(self, at: int, end: int) -> int:
+        """In code. Where a statement begins inside of brackets, they were forgotten: else all below would be inside."""
+        top = self.frames[-1] if self.frames else None
+        if top is None or not self.syntax.is_python:
+            return end
+        if not self.is_final and _LINE_BEGUN.fullmatch(self.text, end):
+            return ~at
+        if _STATEMENT.match(self.text, end):
+            while self.frames and not (self.frames[-1].form and self.frames[-1].form.is_multiline):
+                self._pop()
+                self.faults |= Fault.UNCLOSED_BRACKET
+        return end
+
+    def _continue_line(self, at: int) -> int:
+        following = self.text[at + 1 : at + 3]
+        if following in ("", "\r") and not self.is_final:
+            return ~at
+        if following[:1] and following[0] in _ENDS_LINE:
+            return at + 1 + len(following if following == "\r\n" else following[0])
+        self.faults |= Fault.STRAY_BACKSLASH
+        return at + 1
+
+    def _lifetime_or_char(self, at: int) -> int:
+        if literal := _LIFETIME_OR_CHAR.match(self.text, at):
+            return literal.end()
+        rest = self.text[at : at + _MAX_CHAR_LITERAL]
+        is_begun = len(rest) < (_MAX_CHAR_LITERAL if rest[1:2] == "\\" else 3) and not set(rest) & set(_ENDS_LINE)
+        return ~at if is_begun and not self.is_final else at + 1
+
+    def _in_string(self, at: int) -> int:
+        text, form = self.text, self.frames[-1].form
+        assert form is not None
+        found = form.inside.search(text, at)
+        if found is None:
+            return self._nothing_more(at, form.partial)
+        start, end, token = found.start(), found.end(), found[0]
+        if not self.is_final and len(text) - start < self.syntax.longest and text[start:] in form.partial:
+            return ~start
+        if token == form.closer:
+            self._pop()
+        elif token == "\\":
+            return self._escape(start, form)
+        elif token in _ENDS_LINE:
+            self.faults |= Fault.UNTERMINATED_STRING
+            self._pop()
+            return start
+        elif token in form.fields:
+            self.frames.append(Frame("field", form.fields[token], form))
+        elif token == "}":
+            self.faults |= Fault.BROKEN_FSTRING
+        return end  # else braces that are doubled
+
+    def _escape(self, at: int, form: StringForm) -> int:
+        following = self.text[at + 1 : at + 3]
+        needs_more = following in ("", "\r") or (following == "N" and form.has_names)
+        if needs_more and not self.is_final:
+            return ~at
+        if not following:
+            self.faults |= Fault.STRAY_BACKSLASH
+            return at + 1
+        if following == "\r\n":
+            return at + 3
+        if form.fields and form.is_python and following[0] in "{}":
+            return at + 1
+        if following == "N{" and form.has_names:
+            end = self.text.find("}", at, at + 100)
+            if end < 0 and len(self.text) < at + 100 and not self.is_final:
+                return ~at
+            return end + 1 if end >= 0 else at + 3
+        return at + 2
+
+    def _in_spec(self, at: int) -> int:
+        form = self.frames[-1].form
+        assert form is not None
+        found = form.in_spec.search(self.text, at)
+        if found is None:
+            return self._nothing_more(at, form.partial_closers)
+        start, end, token = found.start(), found.end(), found[0]
+        if token == "{":
+            self.frames.append(Frame("field", "}", form))
+        elif token == "}":
+            self._pop()
+        else:
+            self.faults |= Fault.BROKEN_FSTRING
+            self._pop()
+            self._pop()
+            return end if token == form.closer else start
+        return end
+
+    def _in_comment(self, at: int) -> int:
+        closer = self.frames[-1].closer
+        if closer == "\n":
+            found = _LINE_END.search(self.text, at)
+            if found is None:
+                return len(self.text)
+            self._pop()
+            return found.start()
+        end = self.text.find(closer, at)
+        if end < 0:
+            return self._nothing_more(at, frozenset(closer[:n] for n in range(1, len(closer))))
+        self._pop()
+        return end + len(closer)
+
+
+_LINE_END = re.compile(r"[\r\n]")

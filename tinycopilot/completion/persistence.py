@@ -20,9 +20,10 @@ from tinycopilot.completion.distribution import MAX_WEIGHT
 from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
 from tinycopilot.completion.segments import MergedSegment
 from tinycopilot.completion.suffix_array import SuffixArray
+from tinycopilot.masking import RULES_VERSION
 from tinycopilot.private import replacing
 
-INDEX_KIND = "tinycopilot memory, 1"
+INDEX_KIND = f"tinycopilot memory, 2, masked by rules {RULES_VERSION}"
 MAX_HEADER_BYTES = 100_000_000
 WEIGHTS_KIND = "tinycopilot weights"
 N_ROWS = 3

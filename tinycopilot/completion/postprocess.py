@@ -1,46 +1,50 @@
-"""What is cut from a suggestion before it is shown: what follows already, and what is indented otherwise."""
+"""What is cut from a suggestion before it is shown: whatever would break the code around it, or repeat it."""
 
 import re
 
-CLOSERS = {")": "(", "]": "[", "}": "{"}
-QUOTES = "'\""
+from tinycopilot.completion.insertion import Insertion
+
+QUOTES = ("'", '"')
 
 
 def has_room(after: str) -> bool:
-    """Whether a suggestion may stand here: at a line's end, or before nothing but closing brackets and the like."""
+    """Whether a suggestion may be shown here: at a line's end, or before nothing but closing brackets and the like."""
     rest_of_line = re.split(r"[\r\n]", after, maxsplit=1)[0]
     return re.fullmatch(r"\W*", rest_of_line) is not None
 
 
-def postprocess(text: str, before: str, after: str) -> str:
-    """`text` as far as it says something that does not stand after the cursor yet, indented as what stands before.
+def postprocess(text: str, before: str, after: str, language: str = "python") -> str:
+    """The longest beginning of `text` that adds to what stands between `before` and `after`, and breaks nothing there.
 
-    Where more follows on the cursor's line, it is one line: others would come between brackets.
+    It ends before a line that is the next line already, before one that is indented with the other kind of blank, with
+    the first line where more follows on the cursor's line, and where `Insertion` lets it end, at a word's end.
     """
-    text = _without_next_line(_without_closer(text, after), before, after)
+    text = _without_next_line(text, before, after)
     if after.split("\n", maxsplit=1)[0].strip():
         text = text.split("\n", maxsplit=1)[0]
-    return _without_other_indentation(text, before).rstrip()
+    return _safe(_without_other_indentation(text, before), before, after, language)
 
 
-def _without_closer(text: str, after: str) -> str:
-    """Cut before the bracket or quote that closes what was opened before the cursor, if that is what comes next anyway.
+def _safe(text: str, before: str, after: str, language: str) -> str:
+    """Cut at the last place, neither in a word nor after a blank, where it may be inserted."""
+    insertion, n_safe = Insertion(before, after, language), 0
+    for n, character in enumerate(text, 1):
+        insertion.push(character)
+        if insertion.is_broken:
+            break
+        following = text[n : n + 1]
+        continues = (
+            (_in_word(character) and _in_word(following))
+            or (character in QUOTES and character == following)
+            or (insertion.is_in_token and character not in QUOTES and following)
+        )
+        if not (continues or character.isspace()) and insertion.may_end:
+            n_safe = n
+    return text[:n_safe]
 
-    Editors write the closing one with the opening one: `print(|)` must not become `print(x))`.
-    """
-    following = after[:1]
-    if following in QUOTES and following:
-        return text.split(following, maxsplit=1)[0]
-    open_brackets: list[str] = []
-    for i, character in enumerate(text):
-        if character in CLOSERS.values():
-            open_brackets.append(character)
-        elif character in CLOSERS:
-            if not open_brackets and character == following:
-                return text[:i]
-            if open_brackets and open_brackets[-1] == CLOSERS[character]:
-                open_brackets.pop()
-    return text
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def _without_next_line(text: str, before: str, after: str) -> str:
@@ -58,9 +62,9 @@ def _without_next_line(text: str, before: str, after: str) -> str:
 
 
 def _without_other_indentation(text: str, before: str) -> str:
-    """Cut before a line that is indented with spaces where the last that is indented has a tab, or the reverse.
+    """Cut before a line that is indented with spaces where the last indented line has a tab, or the reverse.
 
-    The memory knows other files, too: what goes on as one of those does would mix both in a file.
+    The n-gram models know other files, too: their continuation would mix both kinds in one file.
     """
     if "\n " not in text and "\n\t" not in text:
         return text

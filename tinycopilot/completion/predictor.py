@@ -81,7 +81,10 @@ class Prediction(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A cursor: the document, and the text on both sides of it, with line ends `\\n`."""
+    """A cursor: the document, and the text on both sides of it, with line ends `\\n`.
+
+    Secrets are masked in both, so neither the n-gram models nor the network ever read one.
+    """
 
     document: str | None
     """Its name in the n-gram model; None: the text is not held there."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tinycopilot.completion.decoding import Readers
+from tinycopilot.completion.masker import Maskers
 from tinycopilot.completion.predictor import Place, PredictionCache
 from tinycopilot.completion.truncation import Suggestion
 
@@ -67,6 +68,8 @@ class SessionState:
 
     readers: Readers
     """What the network has read."""
+    maskers: Maskers = field(default_factory=Maskers)
+    """What was masked in each document, so that only what changes is masked again."""
     keystrokes: KeystrokeTracker = field(default_factory=KeystrokeTracker)
     predictions: PredictionCache | None = None
     """Made for the last request: what can be learned from the next keystroke."""

@@ -4,11 +4,10 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from tinycopilot.completion.lexical import lexical_context
+from tinycopilot.completion.insertion import Insertion
 
 MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
@@ -67,34 +66,42 @@ class Suggestion:
     """Expected number of keystrokes saved when it was decoded, minus the cost of reading it."""
 
 
-def truncate(decoded: Iterable[tuple[str, float]], settings: CompleterSettings, before: str = "") -> Suggestion | None:
-    """Of `decoded`, (character, log-probability) pairs, the beginning that is worth most; None to stay silent.
+def truncate(
+    decoded: Iterable[tuple[str, float]],
+    settings: CompleterSettings,
+    before: str = "",
+    after: str = "",
+    language: str = "python",
+) -> Suggestion | None:
+    """The prefix of `decoded`, (character, log-probability) pairs, with the highest expected gain; None to stay silent.
 
-    With probability p all n characters are what comes next: then one key stands for n. Else the suggestion is in the
-    way for as long as it is typed along. So its worth in keys is
+    With probability p all n characters are what comes next: then one key stands for n. Otherwise the suggestion is in
+    the way for as long as it is typed along. So its expected gain in keys is
 
-        p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (how many characters are passed, on average, beyond the first)
+        p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (expected number of characters typed along, beyond the first)
 
-    which makes few long suggestions of many scraps, and is silent where nothing is worth more than nothing. It ends
-    well after `before`, as Ending has it. Indentation, which editors write, is worth nothing.
+    which favours few long suggestions over many short ones; if no prefix has a positive gain, nothing is shown. It ends
+    where `End` allows it after `before`, and where accepting it breaks nothing between `before` and `after`
+    (`Insertion`). Indentation, which editors write, is worth nothing.
     """
-    ending = Ending(before)
+    end, insertion = End(before), Insertion(before, after, language)
     best, most_keys = None, 0.0
     text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
-    n_passed = 0.0  # the sum of p over all beginnings: how many characters are passed until it is wrong or accepted
+    n_passed = 0.0  # the sum of p over all prefixes: how many characters are typed along until it is wrong or accepted
     for character, log_prob in decoded:
         keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
-        if keys > most_keys and is_worth_showing(text) and ending.is_good(text, character):
+        if keys > most_keys and is_worth_showing(text) and end.is_good(text, character) and insertion.may_end:
             best, most_keys = Suggestion(text, p, keys), keys
         n_lines += character == "\n"
         if n_lines > settings.max_lines or len(text) == settings.max_chars:
             break
         text += character
+        insertion.push(character)
         n_passed += p
         n_keys += not _is_indentation(text)
         log_p += log_prob
         p = math.exp(log_p)
-        if p < settings.least_likely(n_lines):
+        if p < settings.least_likely(n_lines) or insertion.is_broken:
             break
     return best
 
@@ -104,27 +111,22 @@ def is_worth_showing(text: str) -> bool:
     return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
 
 
-class Ending:
-    """Where a suggestion that follows upon `before` may end."""
+class End:
+    """Where a suggestion after `before` may end, as far as words and lines are concerned."""
 
     def __init__(self, before: str) -> None:
-        self._before = before
         *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
         self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
 
     def is_good(self, text: str, following: str) -> bool:
-        """Not in a blank, nor in the middle of a word or of quotes that `following` goes on with.
+        """Not after a blank, nor within a word or a run of quotes that `following` continues.
 
-        Nor where the line is one of those right above it again, nor in a string that it has opened in code.
+        Nor where its last line repeats one of those right above it.
         """
         last = text[-1:]
-        goes_on = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
-        says_again = _words(self._begun + text) in self._above
-        return not (last.isspace() or goes_on or says_again or (lexical_context(text) == "string" and self._in_code))
-
-    @cached_property
-    def _in_code(self) -> bool:
-        return lexical_context(self._before) == "code"
+        continues = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
+        repeats = _words(self._begun + text) in self._above
+        return not (last.isspace() or continues or repeats)
 
 
 def _words(line: str) -> str:

@@ -17,22 +17,23 @@ from rich.console import Console
 
 from tinycopilot import UserError, places
 from tinycopilot.completion.network import Network, load_pair
-from tinycopilot.files import LeftOut, Patterns, is_secret_place, normalise_suffixes
+from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
 from tinycopilot.insight.comparison import Bits, Comparison, bits_of
 from tinycopilot.insight.excerpts import shares, texts_in
 from tinycopilot.insight.holdout import copies, held_out
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
-from tinycopilot.training.begin import Request
+from tinycopilot.places import ModelPaths, Origin
+from tinycopilot.secret_files import is_secret_place
+from tinycopilot.training.begin import ADAPTED_CHARS, Request
 from tinycopilot.training.checkpoint import held, run_folder
 from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
 from tinycopilot.training.progress_lines import ProgressLines
 from tinycopilot.training.run import train_apart
 from tinycopilot.training.saving import replace_pair
 
-LEAST_CHARS = 20_000
+LEAST_CHARS = ADAPTED_CHARS
 """From less code nothing is learned that the memory does not know."""
 MEASURED_CHARS = 20_000
 """So much of the held-out files is measured."""
@@ -119,6 +120,7 @@ def run_adaptation(
         lines.say("reading", 0.0)
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
     own = places.workspace_model(str(workspace.folders[0]))
+    places.check_home(own.model)
     room = run_folder(own)
     with held(room, has_a_choice=False), ended_as_interrupted():
         request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
@@ -139,12 +141,13 @@ def adapt(
 
     Raises UserError.
     """
-    base = places.to_load(trust_working_folder=False)
-    before = _load_first(own, base)
+    base, origin = places.found()
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    before, is_own = _load_first(own, base)
+    console.print(places.named(own, Origin.WORKSPACE) if is_own else places.named(base, origin))
     request = dataclasses.replace(
         request, corpus=workspace.to_learn_from, without=workspace.without, init=str(base.model)
     )
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     model, tokenizer, facts = train_apart(request, room, lines, console)
     excerpts = workspace.excerpts()
 
@@ -164,11 +167,14 @@ def adapt(
     return comparison
 
 
-def _load_first(own: ModelPaths, base: ModelPaths) -> tuple[Network, SimpleTokenizer]:
-    """The model that the workspace uses now; its own, if that is sound. Raises UserError."""
+def _load_first(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, SimpleTokenizer], bool]:
+    """The model that the workspace uses now, and whether it is its own, which is passed over if it is not sound.
+
+    Raises UserError.
+    """
     with contextlib.suppress(UserError):
-        return load_pair(own.model, own.tokenizer)
-    return load_pair(base.model, base.tokenizer)
+        return load_pair(own.model, own.tokenizer), True
+    return load_pair(base.model, base.tokenizer), False
 
 
 def _compiled(model: TinyGPT) -> Network:

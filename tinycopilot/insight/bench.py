@@ -45,7 +45,8 @@ def run_bench(
 ) -> None:
     """The whole command. Raises UserError."""
     texts = texts_to_type(places.user_path(folder).resolve() if folder is not None else None)
-    paths = places.to_load(model_path, tokenizer_path)
+    paths, origin = places.found(model_path, tokenizer_path)
+    say(places.named(paths, origin))
     measured = measure(paths, size, texts, say)
     answer(json.dumps(measured) if as_json else table(measured))
 

@@ -4,14 +4,20 @@
 cannot be loaded for instance, does not break whoever asks.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinycopilot import UserError
+from tinycopilot import UserError, places
+from tinycopilot.extras import has_torch
 from tinycopilot.places import ModelPaths
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.network import Network
+    from tinycopilot.model.tokenizer import SimpleTokenizer
 
 LIMIT_S = 120
 """The first import after an installation compiles PyTorch's modules."""
@@ -32,7 +38,13 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _describe(paths: ModelPaths) -> dict[str, Any]:
-    """PyTorch's version and build, its devices, and of the model its parameters and digest, or its `problem`."""
+    """The model (parameters, digest, bits; or its `problem`), and `torch` (None: not installed), build and devices."""
+    return {**_describe_torch(), "model": _describe_model(paths)}
+
+
+def _describe_torch() -> dict[str, Any]:
+    if not has_torch():
+        return {"torch": None}
     import torch  # noqa: PLC0415 (the process that asks does without)
 
     from tinycopilot.training.device import has_fast_bfloat16  # noqa: PLC0415
@@ -45,18 +57,40 @@ def _describe(paths: ModelPaths) -> dict[str, Any]:
         "build": build,
         "fast_bfloat16": has_fast_bfloat16(torch.device("cpu")),
         "gpus": [kind for kind, is_there in there.items() if is_there],
-        "model": _describe_model(paths),
     }
 
 
 def _describe_model(paths: ModelPaths) -> dict[str, Any]:
-    from tinycopilot.model.gpt import load_pair  # noqa: PLC0415
+    from tinycopilot.completion.network import load_pair  # noqa: PLC0415 (the process that asks does without)
+    from tinycopilot.training.reference import reference_text  # noqa: PLC0415
 
     try:
-        model, tokenizer = load_pair(paths.model, paths.tokenizer)
+        network, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError as error:
         return {"problem": str(error)}
-    return {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
+    described: dict[str, Any] = {"parameters": network.config.n_parameters, "digest": tokenizer.digest}
+    with contextlib.suppress(UserError):  # without the text, or the model that ships, there is nothing to compare with
+        text, ships = reference_text(), places.shipped_model()
+        bits = _reference_bits(network, tokenizer, text)
+        shipped_bits = bits
+        if paths != ships:
+            shipped_bits = _reference_bits(*load_pair(ships.model, ships.tokenizer), text)
+        described |= {"reference_bits": bits, "shipped_bits": shipped_bits, "reference_chars": len(text)}
+    return described
+
+
+def _reference_bits(network: "Network", tokenizer: "SimpleTokenizer", text: str) -> float:
+    """Bits per character of the network alone, comparable between vocabularies."""
+    import numpy as np  # noqa: PLC0415
+
+    from tinycopilot.completion.decoding import log_softmax  # noqa: PLC0415
+    from tinycopilot.model.tokenizer import DOCUMENT_START  # noqa: PLC0415
+    from tinycopilot.training.reference import UNKNOWN_BITS  # noqa: PLC0415
+
+    ids = np.array(tokenizer.encode(DOCUMENT_START + text))
+    log_probs = log_softmax(network.forward(ids[:-1], network.new_cache()))
+    bits = -log_probs[np.arange(len(ids) - 1), ids[1:]] / np.log(2)
+    return float((bits + UNKNOWN_BITS * (ids[1:] == tokenizer.unknown_id)).mean())
 
 
 if __name__ == "__main__":

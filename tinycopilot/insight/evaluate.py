@@ -12,7 +12,7 @@ from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.insight.evaluation import Evaluation, evaluate
 from tinycopilot.insight.excerpts import from_list, from_paths
-from tinycopilot.insight.replay import Shown
+from tinycopilot.insight.replay import Excerpt, Shown
 from tinycopilot.insight.report import check_report, write_report
 from tinycopilot.insight.score import Bin, calibration_error
 
@@ -46,17 +46,21 @@ def run_evaluation(
     if root and not root.is_dir():
         raise UserError(f"{root}: no folder; --workspace names the one whose other files are known")
     suffixes = normalise_suffixes(suffixes)
+    left_out: tuple[str, ...] = ()
     if listing:
         if len(paths) != 1:
             raise UserError("--list names files below one folder; give that folder alone")
         excerpts = from_list(places.user_path(listing), places.user_path(paths[0]).resolve(), root)
     else:
         excerpts, left_out = from_paths([places.user_path(path).resolve() for path in paths], suffixes, max_chars, root)
-        for line in left_out:
-            say(line)
     if page and str(page) in {excerpt.name for excerpt in excerpts}:
         raise UserError(f"{page}: would be typed, and then be the report; give another --report")
-    model = places.to_load(model_path, tokenizer_path)
+    model, origin = places.found(model_path, tokenizer_path, workspace=_only_workspace(excerpts))
+    say(places.named(model, origin))
+    if origin is places.Origin.WORKSPACE:
+        say("it was trained on files of this folder: on code that it has not seen, it saves less")
+    for line in left_out:
+        say(line)
     engine = Engine.load(model, CompleterSettings())
     facts = _facts(model.model, engine.settings)
     evaluation = evaluate(engine, excerpts, suffixes, say)
@@ -66,6 +70,12 @@ def run_evaluation(
         if page:
             write_report(page, evaluation, command=command, facts=facts)
             say(f"where network and memory disagree, and all that was suggested: {page}")
+
+
+def _only_workspace(excerpts: Sequence[Excerpt]) -> str | None:
+    """The folder that an editor would have open for all excerpts, whose adapted model it would use; None if several."""
+    folders = {excerpt.workspace for excerpt in excerpts}
+    return str(folders.pop()) if len(folders) == 1 else None
 
 
 def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:

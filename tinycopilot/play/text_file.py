@@ -11,23 +11,26 @@ from itertools import takewhile
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.files import MAX_BYTES, is_secret_place, read_source
+from tinycopilot.files import MAX_BYTES, read_source
+from tinycopilot.secret_files import is_secret_place, is_secret_source
 
+ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""What a file is written in that begins with one of these byte order marks; one without is UTF-8."""
 LINE_END = re.compile(r"(\r\n|\r|\n)")
 
 
 class TextFile:
-    """A text with its line ends as `\\n`, and a place for it; what the file had instead comes back when it is saved."""
+    """A text with its line ends as `\\n`, and its place; its own line ends and encoding come back when it is saved."""
 
     def __init__(self, path: Path) -> None:
         """The file may be a new one. Raises UserError, one line, where it is none that can be edited."""
-        if is_secret_place(path):
+        if is_secret_place(path) or (not path.exists() and is_secret_source(path.name, "")):
             raise UserError(f"{path}: by its name or folder a file of keys or passwords, which is never read")
         self.path = path
         self._target = Path(os.path.realpath(path))  # a link stays a link
         self._stamp = _stamp(self._target)
         pieces = LINE_END.split(_read(path) if self._stamp else _nothing_yet(path))
-        self._has_mark = self._stamp is not None and _begins_with_mark(path)
+        self._mark = _mark_of(path) if self._stamp else b""
         self._lines, self._ends = pieces[::2], [*pieces[1::2], ""]
 
     @property
@@ -41,12 +44,12 @@ class TextFile:
         Where somebody else has changed the file, that is said first; saving once more then replaces it.
         """
         lines, ends = text.split("\n"), self._ends_for(text.split("\n"))
-        data = _encoded("".join(line + end for line, end in zip(lines, ends, strict=True)))
+        data = _encoded("".join(line + end for line, end in zip(lines, ends, strict=True)), self._mark)
         try:
             stamp, self._stamp = self._stamp, _stamp(self._target)
             if stamp != self._stamp:
                 raise UserError("not saved: another program has changed the file; save again to replace that")
-            _write_atomically(self._target, codecs.BOM_UTF8 * self._has_mark + data)
+            _write_atomically(self._target, data)
             self._stamp = _stamp(self._target)
         except OSError as error:
             raise UserError(f"not saved: {error.strerror}") from None
@@ -71,7 +74,7 @@ def _read(path: Path) -> str:
         raise UserError(f"{path}: no file that can be edited; name a text file")
     if status.st_size > MAX_BYTES:
         raise UserError(f"{path}: over {MAX_BYTES // 1_000_000} MB, too large to be edited here; name a smaller file")
-    return read_source(path, keep_line_ends=True)
+    return read_source(path, as_it_is=True)
 
 
 def _nothing_yet(path: Path) -> str:
@@ -81,16 +84,17 @@ def _nothing_yet(path: Path) -> str:
     return ""
 
 
-def _begins_with_mark(path: Path) -> bool:
-    """Whether a file has a byte order mark, which some Windows programs write."""
+def _mark_of(path: Path) -> bytes:
+    """The byte order mark that a file begins with, as some Windows programs write one; empty if there is none."""
     with path.open("rb") as file:
-        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+        start = file.read(max(map(len, ENCODINGS)))
+    return next(filter(start.startswith, ENCODINGS), b"")
 
 
-def _encoded(text: str) -> bytes:
-    """The text in UTF-8. Raises UserError for a broken character, as a terminal may send it."""
+def _encoded(text: str, mark: bytes) -> bytes:
+    """The mark, and the text in its encoding. Raises UserError for a broken character, as a terminal may send it."""
     try:
-        return text.encode()
+        return mark + text.encode(ENCODINGS.get(mark, "utf-8"))
     except UnicodeEncodeError as error:
         line = len(LINE_END.findall(text[: error.start])) + 1
         raise UserError(f"not saved: a broken character in line {line}; delete it") from None

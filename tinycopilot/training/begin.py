@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import os
+import shlex
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,10 @@ from tinycopilot.training.learner import Learner
 from tinycopilot.training.measure import bits_per_char
 from tinycopilot.training.pace import SETTLED_AFTER, chars_in
 from tinycopilot.training.recipe import CONV_WIDTH, SIZES, WINDOW, Plan, Recipe, stages_for
-from tinycopilot.training.saving import check_writable
+from tinycopilot.training.saving import check_replaceable, check_writable
+
+ADAPTED_CHARS = 20_000
+"""A model that is trained on is given at least so many characters."""
 
 DEFAULTS: dict[str, Any] = {
     "corpus": None, "ext": [".py"], "size": "nano", "init": None, "epochs": 20.0, "minutes": None,
@@ -51,6 +56,8 @@ class Request:
     model_path: str | None = None
     tokenizer_path: str | None = None
     resume: bool = False
+    use_anyway: bool = False
+    """Take the new model into use even if it is worse than the one in use."""
     tensorboard: str | None = None
     """A folder for event files."""
     progress: str | None = None
@@ -97,6 +104,7 @@ def make_room(request: Request, paths: ModelPaths, folder: Path, held_by: contex
     """
     request.asked()
     check_writable(paths)
+    check_replaceable(paths)
     if can_go_on(folder):
         raise UserError(
             f"{folder}: a run is not finished here; go on with it: {way_on(paths)}, or give it up: {way_out(folder)}"
@@ -127,19 +135,25 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     own = corpus if crew.leads or crew.local_rank else _own_copy(corpus, asked, folder, request.without)
     if not crew.agrees(own.digest):
         raise UserError("the processes of this run do not have the same text; give all machines the same corpus")
-    tokenizer = init[1] if init else SimpleTokenizer.of_common(corpus.train.counts())
+    counts = corpus.train.counts()
+    tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
     shape = init[0].config if init else _shape(asked["size"], tokenizer)
     if len(corpus.train) <= shape.window:
+        characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
         raise CorpusError(
-            f"the corpus leaves {len(corpus.train)} characters to learn from, and must leave more than "
-            f"one window of {shape.window}; add more text"
+            f"the corpus leaves {characters} to learn from, and must leave more than one "
+            f"window of {shape.window}; add more text"
         )
+    if line := unknown_characters(counts, len(corpus.train), tokenizer):
+        say(line)
     bfloat16 = asked["precision"] == "auto" and crew.answer(lambda: has_fast_bfloat16(device))
     recipe = Recipe.for_run(adapting=bool(init), bfloat16=bfloat16, seed=asked["seed"])
     stages = stages_for(shape.window, adapting=bool(init))
     if any(stage.batch % crew.world for stage in stages):
         smallest = min(stage.batch for stage in stages)
         raise UserError(f"{crew.world} processes cannot share {smallest} windows; take a number that divides those")
+    if line := too_little(len(corpus.train), shape, asked, request.model_path):
+        say(line)
     plan = Plan.over((asked["epochs"] or 0) * len(corpus.train), stages)
     facts = crew.answer(lambda: _before(init, corpus, folder, looks_elsewhere=_looks_elsewhere(request, asked)))
     run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)
@@ -154,6 +168,52 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         f"{'about ' * bool(plan.settled_after)}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
     )
     return run
+
+
+def too_little(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path: str | None) -> str:
+    """A line, before training starts, that a corpus is too small for what is asked; empty if it is not.
+
+    From random weights: fewer characters than the network has parameters. Beginning with a model: ADAPTED_CHARS.
+    """
+    if asked["init"]:
+        if n_chars >= ADAPTED_CHARS:
+            return ""
+        return (
+            f"too little text: from {n_chars:,} characters a network learns nothing that the index of a workspace does "
+            f"not know; give more than {ADAPTED_CHARS:,}"
+        )
+    if n_chars >= shape.n_parameters:
+        return ""
+    words = ["tinycopilot", "train", "--init", str(places.to_load().model), "--corpus", *asked["corpus"]]
+    words += ["--model_path", model_path] if model_path else []
+    folders = [name for name in asked["corpus"] if os.path.isdir(name)]  # noqa: PTH112
+    alone = f", or, for this project alone: {shlex.join(['tinycopilot', 'adapt', *folders])}" if folders else ""
+    return (
+        f"too little text: {n_chars:,} characters for {shape.n_parameters:,} random weights; a model trained from "
+        f"nothing on so little is most likely worse than the one in use. Begin with that instead: {shlex.join(words)}"
+        f"{alone if n_chars >= ADAPTED_CHARS else ''}"
+    )
+
+
+def unknown_characters(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
+    """A line about what of a text of `n_chars` the vocabulary lacks; empty if it lacks nothing.
+
+    `counts` are those of Text.counts. Raises CorpusError where nothing but white space would be learned.
+    """
+    known = set(tokenizer.alphabet)
+    unknown = Counter({character: n for character, n in counts.items() if character not in known})
+    n_unknown = n_chars - counts.total() + unknown.total()
+    some = ", ".join(repr(character) for character, _ in unknown.most_common(3))
+    if n_chars > counts.total():
+        some += f"{', ' * bool(some)}emoji and others beyond U+FFFE"
+    if not any(character in known and not character.isspace() for character in counts):
+        raise CorpusError(
+            f"no character of the corpus can be learned: the vocabulary has none of them ({some}); add text in which "
+            f"each character occurs more than once, or leave --init out"
+        )
+    if not n_unknown:
+        return ""
+    return f"left out: {n_unknown:,} of {n_chars:,} characters, rare or not in the vocabulary ({some}): read as unknown"
 
 
 def _prepare(asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:

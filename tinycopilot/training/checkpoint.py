@@ -60,14 +60,14 @@ def _said(value: Any) -> str:
     return "not given" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def way_on(paths: ModelPaths) -> str:
+def way_on(paths: ModelPaths, *, use_anyway: bool = False) -> str:
     """The command that goes on with a run that was stopped."""
     words = ["tinycopilot", "train", "--resume"]
     if paths != places.to_save():
         words += ["--model_path", str(paths.model)]
         if paths != places.to_save(str(paths.model)):
             words += ["--tokenizer_path", str(paths.tokenizer)]
-    return shlex.join(words)
+    return shlex.join([*words, *["--use-anyway"] * use_anyway])
 
 
 def run_folder(paths: ModelPaths) -> Path:

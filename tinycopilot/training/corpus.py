@@ -79,7 +79,7 @@ def prepare_corpus(
             for document in held_out_documents:
                 held_out.add(document)
         _hold_out_tail(folder)
-        return _finish(folder, corpus_label(names), digest.hexdigest(), split.n_documents, left_out.lines())
+        return _finish(folder, corpus_label(names), digest.hexdigest(), split.n_documents, left_out.all_lines())
 
 
 def write_corpus(train: Iterable[str], held_out: Iterable[str], folder: Path, label: str = "text") -> Corpus:

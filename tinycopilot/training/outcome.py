@@ -2,7 +2,6 @@
 
 import contextlib
 import platform
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from tinycopilot import UserError, __version__, places
-from tinycopilot.model.gpt import TinyGPT, load_pair
+from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
@@ -20,27 +19,17 @@ from tinycopilot.training.device import share_of_peak
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.measure import bits_of_each, bits_per_char, hardest_characters
-from tinycopilot.training.report import write_report
+from tinycopilot.training.report import check_replaceable, write_report
 from tinycopilot.training.saving import save_pair
-from tinycopilot.training.text import Text
+from tinycopilot.training.takeover import Bits, comparable, figures, find_rival, measure_rival, reference_if_there
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """A model that the new one takes the place of: where it is, and its bits per character on the new held-out text."""
+class Saved:
+    """Where the new model is, and whether it is in use."""
 
     paths: ModelPaths
-    held_out_bits: float | None
-    """None where it could not be loaded."""
-
-
-def compare(paths: ModelPaths, held_out: Text) -> Replaced:
-    """How another model does on the held-out text of the new one."""
-    bits = None
-    with contextlib.suppress(UserError):
-        model, tokenizer = load_pair(paths.model, paths.tokenizer)
-        bits = bits_per_char(model, ids_of(held_out, tokenizer))
-    return Replaced(paths, bits)
+    is_in_use: bool
 
 
 def hand_over(
@@ -48,30 +37,54 @@ def hand_over(
     run: Run,
     command: str,
     paths: ModelPaths,
-    in_use: ModelPaths,
     world: int,
     say: Callable[[str], None],
     finish: Callable[[], None],
-) -> None:
-    """Measure, save, `finish` the run, compare with what there was before, draw the report, and say all that."""
+    *,
+    use_anyway: bool = False,
+) -> Saved:
+    """Measure, compare with the model in use, save, `finish` the run, draw the report, and say all that.
+
+    The new model takes the place `paths` unless it is worse than the model it would displace (takeover.py). Then it is
+    saved beside it, under the first free number, unless `use_anyway`.
+    """
     model, log = learner.result(), learner.log
     targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer))
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)
     facts |= provenance(run, log, model.device, world)
-    kept = save_pair(paths, model, run.tokenizer, facts)
+    found, for_all = find_rival(paths), paths == places.user_model()
+    rival = measure_rival(*found, run.corpus.held_out, with_reference=for_all) if found else None
+    new = Bits(comparable(targets, bits, run.tokenizer), reference_if_there(model, run.tokenizer) if for_all else None)
+    is_worse = rival is not None and rival.is_better_than(new)
+    saved = Saved(places.free_pair(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
+    kept = save_pair(saved.paths, model, run.tokenizer, facts)
     finish()
-    for line in _closing(paths, log, facts):
+    for line in _closing(saved.paths, log, facts):
         say(line)
-    if kept:
-        say(_way_back(paths, compare(kept, run.corpus.held_out)))
-    elif places.to_load() != in_use and in_use.exist():
-        say(_way_out(paths, compare(in_use, run.corpus.held_out)))
+    if rival:
+        say(figures(new, rival))
+        say(_verdict(paths, saved, kept, is_worse=is_worse))
     try:
-        say(f"the whole run in pictures: {_draw(paths, kept, log, facts, command)}")
+        say(f"the whole run in pictures: {_draw(saved.paths, kept, log, facts, command)}")
     except UserError as error:
         say(f"no pictures of the run: {error}")  # the model is saved: that is what counts
+    return saved
+
+
+def _verdict(paths: ModelPaths, saved: Saved, kept: ModelPaths | None, *, is_worse: bool) -> str:
+    """Which model is in use now, and the command that makes it the other one."""
+    if not saved.is_in_use:
+        moves = [(paths, places.free_pair(paths)), (saved.paths, paths)]
+        return (
+            f"NOT IN USE: it is worse than the model in use, which stays. To use it anyway, train with --use-anyway, "
+            f"or: {places.moving(*moves)}"
+        )
+    anyway = ", though it is worse" * is_worse
+    if kept:
+        return f"in use now{anyway}; the model before is kept; to go back: {places.moving((kept, paths))}"
+    return f"in use now{anyway}; to go back: {places.moving((paths, places.free_pair(paths)))}"
 
 
 def _after(model: TinyGPT, run: Run) -> dict[str, float]:
@@ -133,25 +146,6 @@ def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[st
     return [*lines, f"saved: {paths.model} and {paths.tokenizer}"]
 
 
-def _way_back(paths: ModelPaths, replaced: Replaced) -> str:
-    """The closing line: how the model that was replaced compares, and the command that brings it back."""
-    bits, kept = replaced.held_out_bits, replaced.paths
-    before = "could not be read" if bits is None else f"has {bits:.3f} on the same text"
-    moves = [
-        (then, now) for then, now in ((kept.model, paths.model), (kept.tokenizer, paths.tokenizer)) if then.exists()
-    ]
-    commands = " && ".join(shlex.join(["mv", str(then), str(now)]) for then, now in moves)
-    return f"the model before {before} and is kept; to go back: {commands}"
-
-
-def _way_out(paths: ModelPaths, other: Replaced) -> str:
-    """The closing line where nothing was replaced, but another model, such as the one that ships, served until now."""
-    bits = "could not be read" if other.held_out_bits is None else f"has {other.held_out_bits:.3f} on the same text"
-    return (
-        f"until now {other.paths.model} was used, which {bits}; to go back, delete {paths.model} and {paths.tokenizer}"
-    )
-
-
 def _as_shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -164,7 +158,8 @@ def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict
     """The report beside the model; that of the model before goes with it."""
     report = _report_of(paths)
     if kept and report.exists():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UserError):
+            check_replaceable(report)
             report.replace(_report_of(kept))
     shown = [(name.replace("_", " "), _as_shown(value)) for name, value in facts.items() if value is not None]
     write_report(report, log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown)

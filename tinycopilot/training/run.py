@@ -25,11 +25,12 @@ from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
-from tinycopilot.training.outcome import hand_over, provenance
+from tinycopilot.training.outcome import Saved, hand_over, provenance
 from tinycopilot.training.pace import settled
 from tinycopilot.training.progress import TerminalProgress
 from tinycopilot.training.progress_lines import ProgressLines
 from tinycopilot.training.recipe import Plan
+from tinycopilot.training.takeover import find_rival
 from tinycopilot.training.tensorboard import TensorBoardObserver
 from tinycopilot.training.trainer import DivergedError, train
 
@@ -38,15 +39,16 @@ LOOK_CHARS = 20_000
 
 
 def run_training(request: Request) -> ModelPaths:
-    """Train, or go on training; save, compare, and say so; returns where the model is. Raises UserError."""
+    """Train, or go on training; compare, save, and say so; returns where the new model is. Raises UserError."""
     device = choose_device(request.device)
     paths = places.to_save(request.model_path, request.tokenizer_path)
-    in_use = places.to_load()  # what an editor or `generate` would take, were it not for this run
+    places.check_home(paths.model, "name the model's file with --model_path")
     folder = run_folder(paths)
     with contextlib.ExitStack() as stack:
         crew = stack.enter_context(team(device.type))
         stack.enter_context(ended_as_interrupted())
         console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not crew.leads)
+        console.print(places.named(*(find_rival(paths) or places.found())))
         observers: list[Observer] = []
         lines = ProgressLines() if crew.leads and request.progress else None
         if lines:
@@ -64,15 +66,20 @@ def run_training(request: Request) -> ModelPaths:
         checkpoints = Checkpoints(folder, run, learner.snapshot(), console.print)
         if lines:
             lines.begins(run.plan, learner.log.n_chars)
-        with stoppable(checkpoints, paths, console, crew):
+        saved = Saved(paths, is_in_use=True)
+        with stoppable(checkpoints, paths, console, crew, use_anyway=request.use_anyway):
             run = learn(learner, run, device, crew, console, [*observers, checkpoints])
             if crew.leads:
-                hand_over(learner, run, request.command, paths, in_use, crew.world, console.print, checkpoints.finish)
+                saved = hand_over(
+                    learner, run, request.command, paths, crew.world, console.print, checkpoints.finish,
+                    use_anyway=request.use_anyway,
+                )  # fmt: skip
         if crew.agrees("done") and crew.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
         if lines:
-            lines.say("done", 1.0, bits=learner.log.held_out_bits, model=str(paths.model))
-    return paths
+            bits = learner.log.held_out_bits
+            lines.say("done", 1.0, bits=bits, model=str(saved.paths.model), in_use=saved.is_in_use)
+    return saved.paths
 
 
 def train_apart(
@@ -122,7 +129,9 @@ def learn(
 
 
 @contextlib.contextmanager
-def stoppable(checkpoints: Checkpoints, paths: ModelPaths, console: Console, crew: Team) -> Iterator[None]:
+def stoppable(
+    checkpoints: Checkpoints, paths: ModelPaths, console: Console, crew: Team, *, use_anyway: bool
+) -> Iterator[None]:
     """However the block is left before its end, the run is written down, and the user is told how to go on."""
     if crew.leads:
         checkpoints.write()  # from here on there is something to go on with, whatever kills this process
@@ -136,5 +145,7 @@ def stoppable(checkpoints: Checkpoints, paths: ModelPaths, console: Console, cre
                 console.print(f"this run cannot go on; give it up: {way_out(run_folder(paths))}")
             elif can_go_on(run_folder(paths)):
                 step = checkpoints.written_step
-                console.print(f"stopped after step {step:,}: nothing is lost; go on with: {way_on(paths)}")
+                console.print(
+                    f"stopped after step {step:,}: nothing is lost; go on with: {way_on(paths, use_anyway=use_anyway)}"
+                )
         raise

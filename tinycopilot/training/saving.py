@@ -9,6 +9,7 @@ from typing import Any
 
 from tinycopilot import UserError, places
 from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.storage import ModelFileError, load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
@@ -25,6 +26,22 @@ def check_writable(paths: ModelPaths) -> None:
         except OSError as error:
             problem = f"{path}: a model cannot be saved there ({error.strerror})"
             raise UserError(f"{problem}; give another --model_path") from None
+
+
+def check_replaceable(paths: ModelPaths) -> None:
+    """Before minutes of training: that what a user's own path names, if it exists, is a model. Raises UserError.
+
+    `--model_path notes.txt` is a slip, not a wish to have the notes renamed. An empty file may be replaced.
+    """
+    if paths == places.user_model():
+        return
+    for path, kind in ((paths.model, "model"), (paths.tokenizer, "tokenizer")):
+        if path.is_file() and path.stat().st_size:
+            try:
+                load_data(path, kind, {}, shapes_only=True)
+            except ModelFileError as error:
+                what = str(error).rpartition("; ")[0] or str(error)
+                raise UserError(f"{what}; it is left alone: give another --model_path, or move it away") from None
 
 
 def save_pair(

@@ -14,6 +14,7 @@ from tinycopilot import UserError
 from tinycopilot.files import (
     LeftOut,
     NotTextError,
+    Reason,
     read_pieces,
     read_written,
     source_files,
@@ -54,8 +55,11 @@ def documents(
         if document[1].strip():
             n_documents += 1
             yield document
+        else:
+            left_out.add(Reason.BLANK, document[0])
     if not n_documents and os.path.isfile(path):  # noqa: PTH113
-        raise UserError(f"{name}: nothing to learn from, the file is empty; name a text file that is not")
+        what = "there is nothing but white space in the file" if os.path.getsize(path) else "the file is empty"  # noqa: PTH202
+        raise UserError(f"{name}: nothing to learn from, {what}; name a text file that has something in it")
     if not n_documents:
         raise UserError(f"{name}: {_why_nothing(suffixes, left_out)}")
 
@@ -78,7 +82,7 @@ def _candidates(
 
 
 def split_blocks(lines: Iterable[str]) -> Iterator[str]:
-    """The blocks of a .txt corpus; what stands above the first separator is a note to the reader, not text to learn.
+    """The blocks of a .txt corpus. What precedes the first separator is a block, too, unless it is white space.
 
     A text without separators is one document.
     """
@@ -86,8 +90,9 @@ def split_blocks(lines: Iterable[str]) -> Iterator[str]:
     n_chars, has_separator = 0, False
     for line in lines:
         if line.startswith(BLOCK_SEPARATOR):
-            if has_separator:
-                yield "".join(block).strip("\n") + "\n"
+            text = "".join(block)
+            if has_separator or text.strip():
+                yield text.strip("\n") + "\n"
             block, n_chars, has_separator = [], 0, True
         else:
             block.append(line)
@@ -144,11 +149,8 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     wanted = pattern.parts[n_fixed:]
 
     def takes(relative: str) -> bool:
-        parts = tuple(relative.split("/"))
-        if _matches(parts, wanted):
-            return True
-        in_folder = any(_matches(parts[:n], wanted) for n in range(1, len(parts)))
-        return in_folder and relative.lower().endswith(tuple(suffixes))
+        itself, in_folder = _matches(relative.split("/"), wanted)
+        return itself or (in_folder and relative.lower().endswith(tuple(suffixes)))
 
     def enters(relative: str) -> bool:
         return _may_lead_to(relative.split("/"), wanted)
@@ -160,14 +162,30 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     yield from read_written(itertools.chain([first], found), root, left_out)
 
 
-def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether the parts of a path are what the parts of a pattern say."""
-    if not wanted:
-        return not parts
-    if wanted[0] == "**":
-        deeper = bool(parts) and not parts[0].startswith(".") and _matches(parts[1:], wanted)
-        return deeper or _matches(parts, wanted[1:])
-    return bool(parts) and _fits(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
+def _matches(parts: Sequence[str], wanted: Sequence[str]) -> tuple[bool, bool]:
+    """Whether the parts of a path are what the parts of a pattern say, and whether those of a folder above it are.
+
+    All ways to match are followed at once, in O(parts * wanted).
+    """
+    reached, in_folder = _with_no_folders({0}, wanted), False
+    for n_above, part in enumerate(parts):
+        in_folder |= n_above > 0 and len(wanted) in reached
+        following = set()
+        for i in reached - {len(wanted)}:
+            if wanted[i] == "**":
+                following |= set() if part.startswith(".") else {i}
+            elif _fits(part, wanted[i]):
+                following.add(i + 1)
+        reached = _with_no_folders(following, wanted)
+    return len(wanted) in reached, in_folder
+
+
+def _with_no_folders(reached: set[int], wanted: Sequence[str]) -> set[int]:
+    """The places in a pattern that are reached, with those behind each `**`, which may be no folder at all."""
+    for i, part in enumerate(wanted):
+        if part == "**" and i in reached:
+            reached = reached | {i + 1}
+    return reached
 
 
 def _may_lead_to(parts: Sequence[str], wanted: Sequence[str]) -> bool:
@@ -193,7 +211,8 @@ def _package(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[
         if root.is_dir():
             yield from read_written(source_files(root, suffixes, left_out), root, left_out)
         elif root.suffix in (".py", ".pyi"):
-            yield from read_written([root], root.parent, left_out)
+            file = root.resolve()  # its name may be a link, as in a package manager's folders
+            yield from read_written([file], file.parent, left_out)
 
 
 def _import_roots(name: str) -> list[Path]:

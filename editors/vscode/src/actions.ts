@@ -17,6 +17,8 @@ export interface Host {
   readonly training: TrainingBar;
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
   install(): Promise<void>;
+  /** Adds PyTorch to the extension's own environment, if the user agrees; whether training can start. */
+  installTorch(): Promise<boolean>;
   restart(): void;
 }
 
@@ -116,14 +118,23 @@ async function toggleLanguage(language: string): Promise<void> {
 
 async function showStatistics(host: Host): Promise<void> {
   const { text, days } = await host.ask<{ text: string; days: object }>('tinycopilot.statistics');
-  const close = { title: 'Close', isCloseAffordance: true };  // the first is the one that Enter takes
-  const choices = Object.keys(days).length > 0 ? [close, { title: 'Delete them' }] : [close];
+  const choices = Object.keys(days).length > 0 ? ['Close', 'Delete…'] : ['Close'];  // Enter takes the first
   const choice = await window.showInformationMessage('tinycopilot: statistics', { modal: true, detail: text }, ...choices);
-  if (choice && choice !== close) await host.ask('tinycopilot.forgetStatistics');
+  if (choice !== 'Delete…') return;
+  const detail = 'What was counted on all days is deleted from this machine.';
+  if (await isSure('Delete the statistics?', detail, 'Delete them')) await host.ask('tinycopilot.forgetStatistics');
+}
+
+/** Asks before something is deleted. The first button is the one that Enter takes: it keeps everything. */
+async function isSure(question: string, detail: string, deletion: string): Promise<boolean> {
+  return await window.showWarningMessage(question, { modal: true, detail }, 'Keep', deletion) === deletion;
 }
 
 async function train(host: Host): Promise<void> {
   const { last } = host.training;
+  const { canTrain } = await host.ask<{ canTrain: boolean }>('tinycopilot.status');
+  // An environment that the user made is theirs: there, the server's own message names the command.
+  if (!canTrain && host.canInstall && !await host.installTorch()) return;
   const choice = await window.showQuickPick([2, 5, 15].map(minutes => ({ label: `${minutes} minutes`, minutes })), {
     title: 'Train on this workspace',
     placeHolder: last ? `The last time: ${last}` : 'How long? The result is used only if it is better here.',
@@ -145,12 +156,9 @@ async function forgetThisFile(host: Host): Promise<void> {
 }
 
 async function forgetThisWorkspace(host: Host): Promise<void> {
-  const choice = await window.showWarningMessage('Forget this workspace?', {
-    modal: true,
-    detail: 'What was indexed of it, what was learned from your typing in it, and the model that was trained on it are '
-      + 'deleted from this machine. Your own files and your own model stay. Until the server starts again, nothing is remembered.',
-  }, 'Forget it');
-  if (!choice) return;
+  const detail = 'What was indexed of it, what was learned from your typing in it, and the model that was trained on it are '
+    + 'deleted from this machine. Your own files and your own model stay. Until the server starts again, nothing is remembered.';
+  if (!await isSure('Forget this workspace?', detail, 'Forget it')) return;
   const { forgotten } = await host.ask<{ forgotten: string[] }>('tinycopilot.forgetWorkspace');
   const names = forgotten.map(folder => basename(Uri.file(folder).path)).join(', ');
   void window.showInformationMessage(`tinycopilot: forgotten: ${names}`);

@@ -4,7 +4,7 @@ import { actionsOf, type Host } from './actions';
 import { Client, type ServerStatus } from './client';
 import { findServer, programIn } from './command';
 import { complain, type Remedy } from './failure';
-import { install } from './install';
+import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
 import { Pause } from './pause';
 import { DEFAULT_LANGUAGES, hasLanguage, readSettings, restarting } from './settings';
@@ -79,9 +79,14 @@ export function activate(context: ExtensionContext): void {
     return installing ??= installOnce().finally(() => { installing = undefined; });
   }
 
+  function places(): Places {
+    const { installFrom, torchIndex } = readSettings();
+    return { environment, wheels: context.asAbsolutePath('wheel'), installFrom, torchIndex };
+  }
+
   async function installOnce(): Promise<void> {
-    const { installFrom, torchIndex, languages } = readSettings();
-    if (!await install({ environment, wheels: context.asAbsolutePath('wheel'), installFrom, torchIndex }, log)) return;
+    const { languages } = readSettings();
+    if (!await install(places(), log)) return;
     restart();
     if (!waits) return;
     void window.showInformationMessage(`tinycopilot: the server is installed. It starts once a file is open in: ${languages.join(', ') || 'no language'}.`);
@@ -132,7 +137,7 @@ export function activate(context: ExtensionContext): void {
     get status() { return status; },
     get runs() { return client?.isRunning() === true; },
     get canInstall() { return canInstall; },
-    log, pause, training, ask, restart, install: installServer,
+    log, pause, training, ask, restart, install: installServer, installTorch: () => installTorch(places(), log),
   };
   const actions = actionsOf(host);
 

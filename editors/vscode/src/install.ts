@@ -7,6 +7,8 @@ import { locate, programIn, runs } from './command';
 import { alone } from './lock';
 
 const NEEDED = [3, 11] as const;
+/** As pyproject.toml's extra `train` has it. */
+const TORCH = 'torch>=2.9';
 const PYTHONS = ['python3', 'python'];
 /** So many lines of what pip said last are looked at for what went wrong. */
 const LAST_LINES = 50;
@@ -24,26 +26,57 @@ export interface Places {
 }
 
 /** Installs the server into an environment of its own, if the user agrees; whether it is there now. */
-export async function install(places: Places, log: LogOutputChannel): Promise<boolean> {
-  try {
-    if (!workspace.isTrusted) throw new Error('nothing is installed from a workspace that is not trusted');
+export function install(places: Places, log: LogOutputChannel): Promise<boolean> {
+  return reported('The server was not installed', log, async () => {
     const python = await findPython(log);
     const source = sourceOf(places);
-    const index = await agree(places, source.words);
-    if (!index) return false;
-    return await window.withProgress(
-      { location: ProgressLocation.Notification, title: 'Installing tinycopilot', cancellable: true },
-      (progress, token) => {
-        mkdirSync(dirname(places.environment), { recursive: true });
-        return alone(`${places.environment}.lock`, () => make(python, places.environment, [...index, ...source.pip], log, progress, token));
-      },
-    );
+    if (!await agree(places, source.words)) return false;
+    return withProgress('Installing tinycopilot', places, (progress, token) => make(python, places.environment, source.pip, log, progress, token));
+  });
+}
+
+/** Adds PyTorch to that environment, if the user agrees; whether it is there now. */
+export function installTorch(places: Places, log: LogOutputChannel): Promise<boolean> {
+  return reported('PyTorch was not installed', log, async () => {
+    const python = programIn(places.environment, 'python');
+    if (!python) throw new Error(`${places.environment} has no Python.`);
+    const options = await agreeToTorch(places);
+    if (!options) return false;
+    return withProgress('Installing PyTorch', places, async (progress, token) => {
+      try {
+        await pip(python, [...options, TORCH], log, progress, token);
+        return true;
+      } catch (error) {
+        if (token.isCancellationRequested) return false;
+        throw error;
+      }
+    });
+  });
+}
+
+/** Does it in a trusted workspace; shows why it failed. */
+async function reported(failure: string, log: LogOutputChannel, work: () => Promise<boolean>): Promise<boolean> {
+  try {
+    if (!workspace.isTrusted) throw new Error('nothing is installed from a workspace that is not trusted');
+    return await work();
   } catch (error) {
-    const message = `The server was not installed: ${(error as Error).message}`;
+    const message = `${failure}: ${(error as Error).message}`;
     log.error(message);
     if (await window.showErrorMessage(`tinycopilot: ${message}`, 'Show the log')) log.show(true);
     return false;
   }
+}
+
+type Report = Progress<{ message: string }>;
+
+/** Shows progress, with a button that cancels; one window at a time changes the environment. */
+async function withProgress(
+  title: string, { environment }: Places, work: (progress: Report, token: CancellationToken) => Promise<boolean>,
+): Promise<boolean> {
+  return window.withProgress({ location: ProgressLocation.Notification, title, cancellable: true }, (progress, token) => {
+    mkdirSync(dirname(environment), { recursive: true });
+    return alone(`${environment}.lock`, () => work(progress, token));
+  });
 }
 
 /** The first Python that will do. Throws what is wrong with those that are there. */
@@ -93,30 +126,39 @@ function wheelIn(folder: string): string | undefined {
   }
 }
 
-/** Says what will be loaded, before it is. What pip is told besides; undefined: the user would rather not. */
-async function agree({ environment, torchIndex }: Places, words: string): Promise<string[] | undefined> {
-  const cpu = 'Install, for the processor alone';
-  const setting = 'Open the setting';
-  const isLinux = process.platform === 'linux';
-  const other = isLinux ? 'Install, with CUDA' : 'Install';
-  const small = torchIndex ? `about 200 MB, from ${torchIndex}` : 'about 200 MB: name its index in the setting tinycopilot.torchIndex first';
-  const size = isLinux
-    ? `For the processor alone, which is all that it needs, PyTorch is a download of ${small}. With CUDA, as PyPI has it for Linux, it is several GB.`
-    : 'PyTorch, which it needs, is a download of about 200 MB.';
-  const choices = isLinux ? [torchIndex ? cpu : setting, other] : [other];
+/** Asks before the server is downloaded. */
+async function agree({ environment }: Places, words: string): Promise<boolean> {
   const choice = await window.showInformationMessage('Install the tinycopilot server?', {
     modal: true,
-    detail: `${size} ${words}. It goes into an environment of its own, ${environment}; nothing else on this machine changes.`,
+    detail: `A download of about 85 MB, 350 MB on disk. ${words}. It goes into an environment of its own, ${environment}; `
+      + 'nothing else on this machine changes. Training needs PyTorch as well, which is offered when you train.',
+  }, 'Install');
+  return choice === 'Install';
+}
+
+/** Asks before PyTorch is downloaded. The options for pip; undefined: not now. */
+async function agreeToTorch({ environment, torchIndex }: Places): Promise<string[] | undefined> {
+  const cpu = 'Install for the CPU';
+  const setting = 'Open the setting';
+  const isLinux = process.platform === 'linux';
+  const other = isLinux ? 'Install with CUDA' : 'Install';
+  const small = torchIndex ? `about 200 MB, from ${torchIndex}` : 'about 200 MB: set its index in tinycopilot.torchIndex first';
+  const size = isLinux
+    ? `The build for the CPU is a download of ${small}. The build with CUDA, from PyPI, is several GB.`
+    : 'It is a download of about 200 MB.';
+  const choices = isLinux ? [torchIndex ? cpu : setting, other] : [other];
+  const choice = await window.showInformationMessage('Training needs PyTorch. Install it?', {
+    modal: true,
+    detail: `${size} It is added to the server's environment, ${environment}. Completion does not need it.`,
   }, ...choices);
   if (choice === setting) void commands.executeCommand('workbench.action.openSettings', 'tinycopilot.torchIndex');
   if (!choice || choice === setting) return undefined;
-  return choice === cpu ? ['--extra-index-url', torchIndex] : [];
+  return choice === cpu ? ['--index-url', torchIndex] : [];
 }
 
 /** Makes the environment, or brings what is in it up to date. What was begun and cannot be finished is deleted. */
 async function make(
-  python: string, environment: string, packages: string[], log: LogOutputChannel,
-  progress: Progress<{ message: string }>, token: CancellationToken,
+  python: string, environment: string, packages: string[], log: LogOutputChannel, progress: Report, token: CancellationToken,
 ): Promise<boolean> {
   const isNew = !await isWhole(environment);
   try {
@@ -125,12 +167,9 @@ async function make(
       progress.report({ message: 'making an environment' });
       await run(python, ['-I', '-m', 'venv', environment], log, token);
     }
-    const pip = programIn(environment, 'python');
-    if (!pip) throw new Error(`${environment} has no Python.`);
-    const options = ['--upgrade', '--no-input', '--disable-pip-version-check', '--progress-bar', 'off'];
-    await run(pip, ['-I', '-m', 'pip', 'install', ...options, ...packages], log, token, line => {
-      if (/^ *(Collecting|Downloading|Installing) /.test(line)) progress.report({ message: line.trim().slice(0, 80) });
-    });
+    const own = programIn(environment, 'python');
+    if (!own) throw new Error(`${environment} has no Python.`);
+    await pip(own, packages, log, progress, token);
     if (!programIn(environment)) throw new Error('the package that was installed has no program tinycopilot-server.');
     log.info(`installed into ${environment}`);
     return true;
@@ -139,6 +178,14 @@ async function make(
     if (token.isCancellationRequested) return false;
     throw error;
   }
+}
+
+/** Installs or upgrades packages with the pip of that Python. */
+async function pip(python: string, packages: string[], log: LogOutputChannel, progress: Report, token: CancellationToken): Promise<void> {
+  const options = ['--upgrade', '--no-input', '--disable-pip-version-check', '--progress-bar', 'off'];
+  await run(python, ['-I', '-m', 'pip', 'install', ...options, ...packages], log, token, line => {
+    if (/^ *(Collecting|Downloading|Installing) /.test(line)) progress.report({ message: line.trim().slice(0, 80) });
+  });
 }
 
 /** Whether something can be installed into it: its Python may have gone from this machine, or pip from it. */

@@ -21,9 +21,7 @@ def both() -> tuple[TinyGPT, Network]:
     return model, Network.from_weights(CONFIG, {n: w.numpy() for n, w in model.state_dict().items()}, int8=False)
 
 
-def write(
-    network: Network, n: int = 60, seed: int = 1, temperature: float = 0.0, top_k: int | None = None
-) -> list[int]:
+def write(network: Network, seed: int = 1, temperature: float = 0.0, top_k: int | None = None) -> list[int]:
     rng = np.random.default_rng(seed)
     return list(itertools.islice(generate(network, [1, 2], temperature=temperature, top_k=top_k, rng=rng), 60))
 

@@ -2,6 +2,11 @@
 
 import dataclasses
 import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +178,19 @@ def test_a_saved_pair_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) ->
     np.testing.assert_allclose(network.forward(ids, Cache(network.config)), expected, rtol=1e-3, atol=1e-3)
     with pytest.raises(ModelFileError, match="does not match"):
         Network.load(pair.model, SimpleTokenizer("abc"))
+
+
+def test_a_processor_without_avx2_gives_the_same_logits(pair: ModelPaths, tmp_path: Path) -> None:
+    """Compiled for the processor that every x86-64 is: four numbers in an instruction, no fused multiply-add."""
+    ids = random_ids(TINY, 20, 0)
+    code = (
+        "import json, sys; from pathlib import Path; from tinycopilot.completion.network import Network\n"
+        f"network = Network.load(Path({str(pair.model)!r}), int8=False)\n"
+        f"ids = [i % network.config.vocab_size for i in {ids}]\n"
+        "print(json.dumps([ids, network.forward(ids, network.new_cache()).tolist()]))"
+    )
+    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path / "compiled")}
+    child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    ids, logits = json.loads(child.stdout)
+    native = Network.load(pair.model, int8=False)
+    np.testing.assert_allclose(logits, native.forward(ids, native.new_cache()), rtol=1e-3, atol=1e-3)

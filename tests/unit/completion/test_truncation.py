@@ -62,7 +62,7 @@ def test_in_a_string_it_may_end_in_a_string() -> None:
         ("f(a)\nx\n\n)\n\ny\nf(", "a)\n", None),  # one of the last three that say anything
         ("f(a)\nx\ny\nz\nf(", "a)\n", "a)"),
         ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),\n    f(b),"),
-        ("        )\n    )\n", "))\n", "))"),  # brackets close again and again
+        ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # brackets close again and again
     ],
 )
 def test_no_line_is_said_again(before: str, decoded: str, expected: str | None) -> None:
@@ -104,7 +104,7 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
         ("x, y)", "f(", ")", "x, y"),  # never a second closing bracket
         ("g(x), y)", "f(", ")", "g(x), y"),
         ("x, y):", "def f(", "):", "x, y"),
-        ("x]", "f(", ")", "x]"),
+        ("x]", "f(", ")", "x"),
         ('key"]', 'd["', '"]', "key"),
         ("x,\n    y", "f(", ")\n", "x,"),  # one line, where more follows on it
         ("x,\n    y", "f(", "  \n)", "x,\n    y"),

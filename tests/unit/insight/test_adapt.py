@@ -26,7 +26,7 @@ def base(pair: ModelPaths) -> ModelPaths:
     places.user_models().mkdir(parents=True)
     for path in (pair.model, pair.tokenizer):
         shutil.move(path, places.user_models() / path.name)
-    return places.to_load(trust_working_folder=False)
+    return places.to_load()
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_a_better_model_is_kept_for_this_workspace_alone(
     before = base.model.read_bytes()
     assert run(str(folder)) == 0
     own = places.workspace_model(str(folder))
-    assert places.to_load(trust_working_folder=False, workspace=str(folder)) == own
-    assert places.to_load(trust_working_folder=False, workspace=str(folder.parent)) == base
+    assert places.to_load(workspace=str(folder)) == own
+    assert places.to_load(workspace=str(folder.parent)) == base
     assert kept() == sorted([own.model.parent, own.model, own.tokenizer])  # neither a text nor a run
     assert base.model.read_bytes() == before
     network, tokenizer = load_pair(own.model, own.tokenizer)

@@ -17,6 +17,9 @@ from tinycopilot.places import ModelPaths
 CODE = "def add(a, b):\n    return a + b\n\n\n" * 10
 
 
+PAGE = '<!DOCTYPE html>\n<meta name="generator" content="tinycopilot">\nthe one before'
+
+
 @pytest.fixture
 def files(pair: ModelPaths) -> list[str]:
     return ["--model_path", str(pair.model), "--tokenizer_path", str(pair.tokenizer)]
@@ -172,6 +175,7 @@ def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> 
     [
         ("gone/page.html", "gone/page.html: no report can be written there (No such file or directory)"),
         ("folder.html", "folder.html: no report can be written there (that is no file)"),
+        ("mine.html", "mine.html: exists, and is no report of tinycopilot"),
         ("a.py", "a.py: no report can be written there (its name does not end in .html)"),
         ("a.py/page.html", "a.py/page.html: no report can be written there (Not a directory)"),
         ("", "an empty name is no path"),
@@ -185,15 +189,17 @@ def test_a_bad_place_is_one_line_before_anything_is_typed(
     monkeypatch.setattr(Engine, "load", lambda *_: pytest.fail("it was going to type"))
     (in_folder / "folder.html").mkdir()
     (in_folder / "a.py").write_text(CODE)
-    (in_folder / "typed.html").write_text("<p>")
+    (in_folder / "typed.html").write_text(PAGE)
     (in_folder / "link.html").symlink_to("typed.html")
+    (in_folder / "mine.html").write_text("<p>mine")
     assert main(["eval", ".", "--ext", "py", "html", "--report", report]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
     assert (in_folder / "a.py").read_text() == CODE
-    assert (in_folder / "typed.html").read_text() == "<p>"
-    assert len([*in_folder.iterdir()]) == 4
+    assert (in_folder / "typed.html").read_text() == PAGE
+    assert (in_folder / "mine.html").read_text() == "<p>mine"
+    assert len([*in_folder.iterdir()]) == 5
 
 
 def test_a_page_that_cannot_be_written_in_the_end_costs_no_figure(
@@ -203,18 +209,18 @@ def test_a_page_that_cannot_be_written_in_the_end_costs_no_figure(
         raise OSError(28, "No space left on device")
 
     (in_folder / "a.py").write_text(CODE)
-    (in_folder / "page.html").write_text("the one before")
+    (in_folder / "page.html").write_text(PAGE)
     monkeypatch.setattr(os, "replace", full_disk)
     assert main(["eval", "a.py", "--max_chars", "5", "--json", "--report", "page.html", *files]) == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["chars"] == 5
     assert "page.html: the report cannot be written (No space left on device)" in said.err
-    assert (in_folder / "page.html").read_text() == "the one before"
+    assert (in_folder / "page.html").read_text() == PAGE
 
 
 def test_what_a_link_stands_for_is_written(files: list[str], in_folder: Path) -> None:
     (in_folder / "a.py").write_text(CODE)
-    (in_folder / "real.html").write_text("the one before")
+    (in_folder / "real.html").write_text(PAGE)
     (in_folder / "link.html").symlink_to("real.html")
     assert main(["eval", "a.py", "--max_chars", "5", "--report", "link.html", *files]) == 0
     assert (in_folder / "link.html").is_symlink()

@@ -28,6 +28,8 @@ def edited(path: Path, data: bytes, text: str) -> bytes:
         b"a\r\nb\nc\rd",
         b"\n\r\n\r",
         b"a\x0cb\xe2\x80\xa8c\n",
+        "\ufeffa\r\n\u0a0a\nc".encode("utf-16-le"),
+        "\ufeffa\r\n\u0a0a\nc".encode("utf-16-be"),
     ],
 )
 def test_saved_as_it_is_it_is_the_same_file(data: bytes, tmp_path: Path) -> None:
@@ -49,6 +51,7 @@ def test_saved_as_it_is_it_is_the_same_file(data: bytes, tmp_path: Path) -> None
         (b"a\nb\r\nc\nd\n", "b\nc\nd\n", b"b\r\nc\nd\n"),
         (b"", "a\nb\n", b"a\nb\n"),
         (b"\xef\xbb\xbfx\n", "y\n", b"\xef\xbb\xbfy\n"),
+        ("\ufeffx\r\n".encode("utf-16-be"), "\N{SNAKE}\n", "\ufeff\N{SNAKE}\r\n".encode("utf-16-be")),
     ],
 )
 def test_line_ends_are_kept_and_new_ones_are_like_most(data: bytes, text: str, saved: bytes, tmp_path: Path) -> None:

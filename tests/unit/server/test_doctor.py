@@ -308,7 +308,7 @@ def asked(model: dict[str, Any]) -> doctor.AskEngine:
 def test_which_model_and_why(tmp_path: Path) -> None:
     sound, told = asked({"parameters": 815_872, "digest": "abcdef" * 10}), dict[str, Any]()
     which, file, tokenizer = look_at_model(None, None, sound, told)
-    assert which.text.startswith("the one that ships: ")
+    assert which.text.startswith("ships with tinycopilot: ")
     assert "0.82 million parameters" in file.text
     assert "abcdefabcdef" in tokenizer.text
     assert told["gpus"] == ["cuda"]
@@ -323,8 +323,42 @@ def test_which_model_and_why(tmp_path: Path) -> None:
     assert passed_over.level is Level.NOTE
     assert "paras/" in passed_over.text
     given, *others = look_at_model("paras/tiny_gpt.pth", None, sound, {})
-    assert given.text == "the one that was named: paras/tiny_gpt.pth"
+    assert given.text == "named by you: paras/tiny_gpt.pth"
     assert levels(others) == [Level.OK, Level.OK]
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Path) -> None:
+    users = places.user_model()
+    write(users.model, "x")
+    write(users.tokenizer, "x")
+
+    def quality(bits: float, model_path: str | None = None) -> Finding:
+        model = {
+            "parameters": 1,
+            "digest": "a" * 64,
+            "reference_bits": bits,
+            "reference_chars": 5_517,
+            "shipped_bits": 1.2,
+        }
+        return list(look_at_model(model_path, None, asked(model), {}))[-1]
+
+    worse = quality(2.22)
+    assert worse.level is Level.PROBLEM
+    assert "2.22 bits per character" in worse.text
+    assert worse.text.endswith("the one that ships: 1.20")
+    aside = places.free_pair(users)
+    assert f"mv {users.model} {aside.model} && mv {users.tokenizer} {aside.tokenizer}" in worse.todo
+    assert worse.facts == {"reference_bits": 2.22, "shipped_bits": 1.2}
+    assert quality(1.3).level is Level.OK
+    assert quality(1.33).level is Level.PROBLEM
+    write(tmp_path / "rust.pth", "x")
+    assert quality(4.0, "rust.pth").level is Level.NOTE  # what a user names is what they want
+    own = places.workspace_model(str(tmp_path))
+    write(own.model, "x")
+    which, here, *_ = look_at_model(None, None, asked({"problem": "x"}), {})
+    assert which.facts["origin"] == "USER"
+    assert here.text == f"where an editor has this folder open, the one adapted to it: {own.model}"
 
 
 def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,9 +367,11 @@ def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monk
     model = write(tmp_path / "my clone" / "paras" / "tiny_gpt.pth", "as it ships")
     manifest = {"files": {model.name: hashlib.sha256(model.read_bytes()).hexdigest()}}
     sound = asked({"parameters": 815_872, "digest": "abcdef" * 10})
-    assert next(iter(look_at_model(None, None, sound, {}))).text == f"the one that ships: {model}"  # nobody can tell
+    assert (
+        next(iter(look_at_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
+    )  # nobody can tell
     write(model.with_name("manifest.json"), json.dumps(manifest))
-    assert next(iter(look_at_model(None, None, sound, {}))).text == f"the one that ships: {model}"
+    assert next(iter(look_at_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
     model.write_text("trained anew")
     which = next(iter(look_at_model(None, None, sound, {})))
     assert which.level is Level.NOTE
@@ -365,11 +401,19 @@ def test_a_model_that_cannot_be_read_is_one_problem() -> None:
 
 
 def test_devices() -> None:
-    assert levels(look_at_device({})) == [Level.NOTE]
-    torch, cpu, gpu = look_at_device(ENGINE)
+    assert levels(look_at_device({})) == [Level.OK, Level.NOTE]
+    cpu, torch, gpu = look_at_device(ENGINE)
     assert "CPU" in torch.text
     assert "core" in cpu.text
     assert "cuda for training; the server uses the CPU" in gpu.text
+
+
+def test_without_torch_the_doctor_says_how_to_train() -> None:
+    cpu, torch = look_at_device({"torch": None})
+    assert levels([cpu, torch]) == [Level.OK, Level.NOTE]
+    assert "completion works without it" in torch.text
+    assert "pip install" in torch.todo
+    assert "200 MB" in torch.todo
 
 
 def failing(error: Exception) -> Iterator[Finding]:

@@ -1,8 +1,11 @@
 import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
-from tinycopilot_server.documents import MAX_HELD_CHARS, Document
-from tinycopilot_server.positions import to_offset
+from tinycopilot_server import documents, lines, positions
+from tinycopilot_server.documents import MAX_HELD_CHARS, MAX_HELD_LINE_CHARS, Document
+from tinycopilot_server.positions import to_offset, to_units
+
+KEY = "-----BEGIN " + "PRIVATE KEY-----\n"
 
 
 def test_positions_outside_of_the_text_are_its_end_or_the_lines() -> None:
@@ -38,14 +41,60 @@ def test_line_end(text: str, end: str) -> None:
     assert Document(text, 0, Kind.Utf16).line_end == end
 
 
+def opened(text: str, name: str = "/project/a.py") -> Document:
+    return Document(text, 0, Kind.Utf16, name)
+
+
 def test_what_is_a_secret_and_what_is_not_held() -> None:
-    key = "-----BEGIN " + "PRIVATE KEY-----\n"
-    assert Document("x", 0, Kind.Utf16, "/project/.env").is_secret("x")
-    document = Document("x", 0, Kind.Utf16, "/project/a.py")
-    assert not document.is_secret("x")
-    assert document.is_secret("x" + key)
-    assert document.why_not_held("x" * MAX_HELD_CHARS) == ""
-    assert "2,000,000 characters" in document.why_not_held("x" * (MAX_HELD_CHARS + 1))
-    assert "lines" in Document("x" * 3_000, 0, Kind.Utf16, "/project/a.py").why_not_held("x")
-    assert Document("x" * 3_000, 0, Kind.Utf16, "/project/a.md").why_not_held("x") == ""
-    assert Document("# @generated\n", 0, Kind.Utf16, "/project/a.py").why_not_held("x") == ""  # somebody works on it
+    assert opened("x", "/project/.env").is_secret
+    assert not opened("x").is_secret
+    assert opened("x" + KEY).is_secret
+    assert opened('db = "x"', "/project/passwords.py").is_secret
+    assert not opened("def check(password):\n    return password", "/project/passwords.py").is_secret
+    assert opened("x\n" * (MAX_HELD_CHARS // 2)).why_not_held == ""
+    assert "2,000,000 characters" in opened("x\n" * (MAX_HELD_CHARS // 2 + 1)).why_not_held
+    assert "lines" in opened("x" * 3_000).why_not_held
+    assert opened("x" * 3_000, "/project/a.md").why_not_held == ""
+    assert "a line" in opened("x" * (MAX_HELD_LINE_CHARS + 1), "/project/a.md").why_not_held
+    assert opened("# @generated\n").why_not_held == ""  # somebody works on it
+
+
+@pytest.mark.parametrize("line", ["x", "x" * 50_000])
+def test_a_key_that_is_typed_is_a_secret_until_it_is_deleted(line: str) -> None:
+    document = opened(line + "\n" + line)
+    mark = KEY.rstrip("\n")
+    for i, character in enumerate(mark):
+        assert not document.is_secret
+        here = types.Position(1, 1 + i)
+        document.apply([types.TextDocumentContentChangePartial(range=types.Range(here, here), text=character)], i)
+    assert document.is_secret
+    document.apply([types.TextDocumentContentChangePartial(range=types.Range(here, types.Position(2, 0)), text="")], 99)
+    assert not document.is_secret
+
+
+@pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf16])
+@pytest.mark.parametrize("place", [0, 100_000, 200_000])
+def test_a_key_converts_no_more_on_a_line_of_a_megabyte(
+    encoding: Kind, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smile, counted = "\N{GRINNING FACE}", list[int]()
+    text = smile + "abc, " * 200_000
+    document, column = Document(text, 0, encoding, "/a.js"), to_units(text, place * 5, encoding)
+
+    def counting(line: str, offset: int, encoding: str) -> int:
+        counted.append(offset)
+        return to_units(line, offset, encoding)
+
+    for module in (lines, documents, positions):
+        monkeypatch.setattr(module, "to_units", counting)
+    for version in range(100):
+        here = types.Position(0, column)
+        document.apply([types.TextDocumentContentChangePartial(range=types.Range(here, here), text=smile)], version)
+        column += to_units(smile, 1, encoding)
+        before, after = document.split_near(types.Position(0, column))
+        assert before.endswith(smile)
+        assert max(len(before), len(after)) <= 2 * documents.WINDOW_CHARS
+        assert document.clamp(types.Position(0, column)).character == column
+    assert sum(counted) < 100 * 50 * lines.PIECE_CHARS
+    assert max(map(len, document._lines[0]._pieces)) <= 2 * lines.PIECE_CHARS  # type: ignore[union-attr]
+    assert document.text == text[: place * 5] + smile * 100 + text[place * 5 :]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.documents import Document
@@ -49,7 +50,7 @@ def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer,
     assert len(calls) == 2
     # Where one types is not shown in this way, but must be as soon as one types elsewhere: along a suggestion, or
     # before a word, the engine does not look at the text.
-    server_.documents.name_to_hold(a, a.text)
+    server_.documents.name_to_hold(a)
     server_.documents.show_others(b)
     assert calls[2:] == [("hold", "/a.py", "in a.py")]
     b.version = 2
@@ -62,9 +63,10 @@ def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer,
 def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, list[tuple[str, ...]]]) -> None:
     server_, calls = server
     a, _, env = server_.documents.values()
-    assert server_.documents.name_to_hold(a, "x") == "/a.py"
-    assert server_.documents.name_to_hold(a, "x" * 3_000_000) is None
-    assert server_.documents.name_to_hold(env, "x") is None
+    assert server_.documents.name_to_hold(a) == "/a.py"
+    a.apply([types.TextDocumentContentChangeWholeDocument("x" * 3_000_000)], 2)
+    assert server_.documents.name_to_hold(a) is None
+    assert server_.documents.name_to_hold(env) is None
     assert calls == [("keep out", "/a.py"), ("keep out", "/.env")]
 
 
@@ -79,10 +81,10 @@ def test_what_the_settings_leave_alone_is_not_held(server: tuple[TinyCopilotServ
     a, b, _ = server_.documents.values()
     b.language = "rust"
     server_.documents.choose(Patterns(["a.*"]))
-    assert server_.documents.name_to_hold(a, "x") is None
-    assert server_.documents.name_to_hold(b, "x") is None
+    assert server_.documents.name_to_hold(a) is None
+    assert server_.documents.name_to_hold(b) is None
     assert {("keep out", "/a.py"), ("keep out", "/b.py")} <= set(calls)
     server_.settings = Settings(languages=("*",))
     server_.documents.choose(Patterns())
-    assert server_.documents.name_to_hold(a, "x") == "/a.py"
-    assert server_.documents.name_to_hold(b, "x") == "/b.py"
+    assert server_.documents.name_to_hold(a) == "/a.py"
+    assert server_.documents.name_to_hold(b) == "/b.py"

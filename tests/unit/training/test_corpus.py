@@ -46,11 +46,14 @@ def test_a_folder_is_stored_and_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "b.py").write_text("beta = 2\n" * 50)
     (tmp_path / "bad.py").write_bytes(b"\xff\xfe\xfa" * 10)
     (tmp_path / "notes.md").write_text("not code")
-    corpus = prepare_corpus([str(tmp_path)], tmp_path / "out")
+    corpus = prepare_corpus([str(tmp_path)], tmp_path / ".out.run")
     text = string(corpus.train) + string(corpus.held_out)
     assert text.count("alpha") == text.count("beta") == 50
     assert "not code" not in text
-    assert corpus.left_out == ("left out: 1 file that is not UTF-8 (bad.py)",)
+    assert corpus.left_out == (
+        "left out: 1 file that is not UTF-8 (bad.py)",
+        "left out: 1 file of other kinds (.md 1); --ext takes them",
+    )
     assert (corpus.label, corpus.n_documents) == (tmp_path.name, 2)
     assert (corpus.train_chars, corpus.held_out_chars) == (len(corpus.train), len(corpus.held_out))
     assert prepare_corpus([str(tmp_path)], tmp_path / "out", (".md",)).n_documents == 1
@@ -198,7 +201,7 @@ def test_each_text_counts_once_whatever_its_name(tmp_path: Path) -> None:
         (tmp_path / f"{i}.py").write_text(f"value = {i}\n" * 30)
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / "0.py").write_bytes(b"value = 0\r\n" * 30)
-    corpus = prepare_corpus([str(tmp_path), str(tmp_path / "again")], tmp_path / "out")
+    corpus = prepare_corpus([str(tmp_path), str(tmp_path / "again")], tmp_path / ".out.run")
     assert corpus.n_documents == 40
     assert corpus.left_out == ("left out: 2 duplicates (again/0.py, 0.py)",)
     assert not set(string(corpus.train).split()) & set(string(corpus.held_out).split()) - {"value", "="}

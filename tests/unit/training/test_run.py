@@ -9,7 +9,7 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training import begin, outcome
+from tinycopilot.training import begin, outcome, takeover
 from tinycopilot.training.begin import DEFAULTS, Request
 from tinycopilot.training.device import choose_device, operations, share_of_peak
 from tinycopilot.training.recipe import SIZES, Plan, Size, Stage
@@ -137,7 +137,7 @@ def test_what_is_compared_is_measured_on_the_same_text(tmp_path: Path, monkeypat
     """A short run over a long text: the new model and the one before are measured on one and the same."""
     (tmp_path / "long.py").write_text("".join(f"value_{i} = {i * 7919}\n" for i in range(40_000)))
     measured: list[int] = []
-    for module, name in ((outcome, "bits_of_each"), (outcome, "bits_per_char")):
+    for module, name in ((outcome, "bits_of_each"), (takeover, "bits_of_each")):
         original = getattr(module, name)
         noted = lambda model, ids, original=original: measured.append(len(ids)) or original(model, ids)  # noqa: E731
         monkeypatch.setattr(module, name, noted)
@@ -186,3 +186,25 @@ def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 2) == pytest.approx(expected / 3 / (2 * 989e12))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA L40S")
     assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 1) == pytest.approx(expected / 3 / 362e12)
+
+
+def test_characters_that_cannot_be_learned_are_counted_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two that are rare, an emoji, and none of the DOCUMENT_START."""
+    (tmp_path / "a.py").write_text("é = 'é'  # ж щ 🐍\n" + "x = 1  # é\n" * 100)
+    run_training(Request([str(tmp_path / "a.py")], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "read as unknown" in line]
+    assert re.fullmatch(
+        r"left out: 3 of 1,\d+ characters, rare or not in the vocabulary "
+        r"\('ж', 'щ', emoji and others beyond U\+FFFE\): read as unknown",
+        line,
+    )
+
+
+@pytest.mark.parametrize("text", ["🐍🐍 🐍\n" * 200, "".join(map(chr, range(0x4E00, 0x4F00)))])
+def test_a_corpus_of_which_no_character_can_be_learned_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(UserError, match=r"^no character of the corpus can be learned: .*U\+FFFE|'一'"):
+        run_training(Request([str(tmp_path / "a.txt")], model_path=str(tmp_path / "m.pth"), device="cpu"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -36,13 +36,52 @@ def blocks(text: str) -> list[str]:
 
 
 def test_a_text_file_is_blocks(tmp_path: Path) -> None:
-    text = "A note.\n\n# %% one.py\n\nx = 1\n\n# %% two.py\ny = 2\n# %% \nz = 3"
-    assert blocks(text) == ["x = 1\n", "y = 2\n", "z = 3\n"]
+    text = "a note\n\n# %% one.py\n\nx = 1\n\n# %% two.py\ny = 2\n# %% \nz = 3"
+    assert blocks(text) == ["a note\n", "x = 1\n", "y = 2\n", "z = 3\n"]
+    assert blocks("\n \n# %% one\nx\n") == ["x\n"]  # white space above the first is no block
     assert blocks("just text\n") == ["just text\n"]
     (tmp_path / "c.txt").write_text(text)
-    assert list(documents(str(tmp_path / "c.txt"), (), LeftOut())) == [
-        ("c.txt", f"{c} = {i}\n") for i, c in enumerate("xyz", 1)
-    ]
+    expected = [("c.txt", "a note\n"), *(("c.txt", f"{c} = {i}\n") for i, c in enumerate("xyz", 1))]
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "c.txt").write_text(text, encoding)
+        assert list(documents(str(tmp_path / "c.txt"), (), LeftOut())) == expected
+
+
+@given(st.lists(st.sampled_from(["# %% name\n", "# %%\n", "x = 1\n", "\n", "\t \n", "# %% "]), max_size=12))
+def test_no_block_loses_a_line(lines: list[str]) -> None:
+    """All lines but the separators and blank ones at a block's ends are in the blocks, in their order."""
+    kept = [line for block in split_blocks(lines) for line in block.splitlines() if line.strip()]
+    assert kept == [line.strip("\n") for line in lines if line.strip() and not line.startswith("# %% ")]
+
+
+def test_texts_of_white_space_are_counted_and_a_file_of_them_is_not_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("# %% a\nx = 1\n# %% b\n\n\n# %% c\n \n")
+    left_out = LeftOut()
+    assert [text for _, text in documents(str(tmp_path / "c.txt"), (), left_out)] == ["x = 1\n"]
+    assert left_out.all_lines() == ("left out: 2 texts with nothing but white space (c.txt, c.txt)",)
+    (tmp_path / "blank.txt").write_text("\n\n\n")
+    assert "there is nothing but white space in the file" in complaint(tmp_path / "blank.txt")
+    (tmp_path / "empty.txt").write_text("")
+    assert "the file is empty" in complaint(tmp_path / "empty.txt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_all_that_a_folder_has_besides_is_counted_and_named(tmp_path: Path) -> None:
+    tree(tmp_path, "ok.py", "build/a.py", "__pycache__/b.py", ".m.pth.run/c.py", "a.md", "b.md", "c.rs", "d.js", "Make")
+    (tmp_path / ".gitignore").write_text("build/\n")
+    (tmp_path / "link.py").symlink_to(tmp_path / "ok.py")
+    (tmp_path / "empty.py").write_text("")
+    os.mkfifo(tmp_path / "pipe.py")
+    left_out = LeftOut()
+    assert [name for name, _ in documents(str(tmp_path), (".py",), left_out)] == ["ok.py"]
+    assert left_out.all_lines() == (
+        "left out: 1 name that git ignores (build/)",
+        "left out: 1 link, which is not followed (link.py)",
+        "left out: 1 pipe, socket or device (pipe.py)",
+        "left out: 1 text with nothing but white space (empty.py)",
+        "left out: 6 files of other kinds (no suffix 2, .md 2, .rs 1 and 1 more kind); --ext takes them",
+    )
+    assert left_out.lines() == ("left out: 1 text with nothing but white space (empty.py)",)
 
 
 @given(st.text("ab\n", max_size=200))

@@ -13,7 +13,7 @@ from pathlib import Path
 from tinycopilot import UserError
 from tinycopilot.insight.evaluation import Evaluation
 from tinycopilot.insight.report.page import page
-from tinycopilot.training.report import write_page
+from tinycopilot.training.report import check_replaceable, write_page
 
 SUFFIXES = (".html", ".htm")
 
@@ -27,6 +27,7 @@ def check_report(path: Path) -> None:
             raise OSError(errno.EINVAL, "that is no file")
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        check_replaceable(path)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:

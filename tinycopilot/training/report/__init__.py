@@ -12,6 +12,19 @@ from tinycopilot import UserError
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report.page import page
 
+MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
+"""One of these is at the beginning of every page of ours; the second, of those that version 0.1 wrote."""
+
+
+def check_replaceable(path: Path) -> None:
+    """That a page takes the place of another page of ours, or of nothing. Raises UserError; OSError if unreadable."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(1_000)
+    if start and not any(mark in start for mark in MARKS):
+        raise UserError(f"{path}: exists, and is no report of tinycopilot; give another name, or move it away")
+
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:
     """Write the page to `path`, atomically. `command` is what was typed; `facts` are names and values for a table.
@@ -20,6 +33,7 @@ def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: 
     """
     html = page(log, title=title, command=command, facts=facts)
     try:
+        check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_page(path, html)
     except OSError as error:

@@ -13,6 +13,7 @@ FRAME = """\
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="tinycopilot">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">

@@ -1,0 +1,362 @@
+"""How many suggestions break the code they are accepted into: real suggestions, with the pairs that editors insert.
+
+    python benchmarks/accept_safety.py [--packages FOLDER] [--suggestions N] [--seed N] [--json FILE]
+
+Cursors are drawn along files of the packages in heldout.json (fetched once by pip, never trained on). At each, the
+rest of its line is taken away, and what an editor would have closed automatically stands there instead: every
+combination of the closers of the innermost strings and brackets that the line has opened. What is open from lines above
+is closed below. The engine decodes once for each cursor, without the text below; where the suggestion ends is decided
+for each combination. Each suggestion is accepted whole, in part by line, and in part by word, and the statement is read
+by Python's own `tokenize`: a fault counts if it was not there before the suggestion. After a word the rest stays
+visible, so what the part itself has opened may be open. Prints a table and one JSON line.
+"""
+
+import argparse
+import ast
+import io
+import itertools
+import json
+import platform
+import random
+import re
+import sys
+import time
+import tokenize
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from heldout_bits import LISTING, PACKAGES, fetch
+
+from tinycopilot import places
+from tinycopilot.completion.decoding import never
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.predictor import Place, PredictionCache
+from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
+
+MAX_PAIRS = 3
+"""Closers of so many frames are combined: at most eight combinations."""
+MAX_JUMP_CHARS = 12
+SHARE_WITHOUT_PAIRS = 0.2
+"""So many of the cursors are drawn before which the line has opened nothing."""
+N_WORD_CHECKS = 4
+"""Words are counted for one suggestion of so many."""
+WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
+CLOSERS = {"(": ")", "[": "]", "{": "}"}
+FAULTS = ("unterminated string", "unmatched closer", "stray backslash", "broken f-string", "left open")
+
+
+class Cursor(NamedTuple):
+    """A place in a file, and how an editor would have it."""
+
+    before: str
+    statement: str
+    """The end of `before`, from its statement on, below headers that make its indentation right."""
+    closers: tuple[str, ...]
+    """What closes the innermost frames that the line has opened, the innermost first."""
+    below: str
+    """What closes the others, on lines of their own."""
+
+
+class Frame(NamedTuple):
+    """An open bracket, string or replacement field."""
+
+    closer: str
+    line: int
+    is_bracket: bool = False
+
+
+def faults(code: str) -> Counter[str]:
+    """What Python's own tokens say is wrong in `code`; "left open" if a bracket or a line is."""
+    found, brackets = Counter[str](), list[str]()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.ERRORTOKEN and token.string.strip():
+                is_backslash = token.string[0] == "\\"
+                found["stray backslash" if is_backslash else "unterminated string"] += token.string[0] in "\\'\""
+            elif token.type == tokenize.OP and token.string in CLOSERS:
+                brackets.append(CLOSERS[token.string])
+            elif token.type == tokenize.OP and token.string in CLOSERS.values():
+                if brackets and brackets[-1] == token.string:
+                    brackets.pop()
+                else:
+                    found["unmatched closer"] += 1
+            elif token.type == tokenize.STRING and "f" in token.string[:2].lower() and not _parses(token.string):
+                found["broken f-string"] += 1
+    except tokenize.TokenError as error:
+        found.update([_kind(error.args[0])])
+    except IndentationError:
+        pass
+    except SyntaxError as error:  # from Python 3.12 on
+        found.update([_kind(str(error))])
+    if brackets and not found:
+        found["left open"] += 1
+    return found
+
+
+def _kind(message: str) -> str:
+    if "f-string" in message or "t-string" in message:
+        return "broken f-string"
+    if "string" in message:
+        return "unterminated string"
+    if "continuation" in message:
+        return "stray backslash"
+    return "unmatched closer" if "unmatched" in message or "does not match" in message else "left open"
+
+
+def _parses(string: str) -> bool:
+    try:
+        ast.parse(string, mode="eval")
+    except (SyntaxError, ValueError) as error:
+        return "invalid syntax" in str(error)  # no program, but its fields are whole
+    return True
+
+
+def open_frames(code: str, first_line: int = 0) -> list[Frame]:
+    """What is open at the end of `code`, which begins with a statement; a plain reading, a character at a time."""
+    frames, i, line = list[Frame](), 0, first_line
+    prefix = re.compile(r"(?<!\w)(?:[fF][rR]?|[rR][fF])\Z")
+    fields = list[bool]()  # of each frame: whether it is a string with replacement fields
+    while i < len(code):
+        character, in_string = code[i], bool(frames) and frames[-1].closer[0] in "'\""
+        line += character == "\n"
+        if in_string and character == "\\":
+            line += code[i + 1 : i + 2] == "\n"
+            i += 2
+            continue
+        if in_string and code.startswith(frames[-1].closer, i):
+            i += len(frames.pop().closer) - 1
+            fields.pop()
+        elif in_string and character in "{}" and fields[-1]:
+            if code[i + 1 : i + 2] == character:
+                i += 1
+            elif character == "{":
+                frames.append(Frame("}", line))
+                fields.append(False)
+        elif in_string and character == "\n" and len(frames[-1].closer) == 1:
+            frames.pop()
+            fields.pop()
+        elif not in_string and character in "'\"":
+            quotes = code[i : i + 3] if code[i : i + 3] == 3 * character else character
+            frames.append(Frame(quotes, line))
+            fields.append(prefix.search(code[max(0, i - 3) : i]) is not None)
+            i += len(quotes) - 1
+        elif not in_string and character == "#":
+            end = code.find("\n", i)
+            i = (len(code) if end < 0 else end) - 1
+        elif not in_string and character in CLOSERS:
+            frames.append(Frame(CLOSERS[character], line, is_bracket=True))
+            fields.append(False)
+        elif not in_string and character in ")]}" and frames:
+            frames.pop()
+            fields.pop()
+        i += 1
+    return frames
+
+
+def statements(text: str) -> list[tuple[int, int]]:
+    """Where each logical line of a program begins, and how many blocks it is in. Raises SyntaxError, TokenError."""
+    starts, found, depth, is_first = [0], list[tuple[int, int]](), 0, True
+    for row in io.StringIO(text):
+        starts.append(starts[-1] + len(row))
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.INDENT, tokenize.DEDENT):
+            depth += 1 if token.type == tokenize.INDENT else -1
+        elif token.type not in (tokenize.NL, tokenize.COMMENT) and is_first:
+            found.append((starts[token.start[0] - 1], depth))
+            is_first = False
+        is_first = is_first or token.type == tokenize.NEWLINE
+    return found
+
+
+def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
+    """Along a program, a few characters apart."""
+    starts = statements(text)
+    for (start, depth), (end, _) in itertools.pairwise([*starts, (len(text), 0)]):
+        indentation = len(text[start:end]) - len(text[start:end].lstrip(" "))
+        headers = "".join(f"{' ' * (indentation * level // max(1, depth))}if 1:\n" for level in range(depth))
+        at = start + dice.randint(0, MAX_JUMP_CHARS)
+        while at < end:
+            begun = text[start:at]
+            frames = open_frames(begun)
+            row = begun.count("\n")
+            here = [frame for frame in frames if frame.line == row][-MAX_PAIRS:]
+            above = frames[: len(frames) - len(here)]
+            is_drawn = here or dice.random() < SHARE_WITHOUT_PAIRS
+            if is_drawn and not (above and above[-1].closer[0] in "'\"") and (begun.strip() or depth == 0):
+                below = "".join("\n" + frame.closer for frame in reversed(above)) + "\n"
+                yield Cursor(text[:at], headers + begun, tuple(frame.closer for frame in reversed(here)), below)
+            at += dice.randint(1, MAX_JUMP_CHARS)
+
+
+def combinations(closers: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Each way in which some of the closers stand after the cursor, and whether that is all of them."""
+    for is_there in itertools.product((True, False), repeat=len(closers)):
+        yield "".join(itertools.compress(closers, is_there)), all(is_there)
+
+
+def introduced(cursor: Cursor, text: str, pairs: str, *, is_part: bool, counts_open: bool) -> list[str]:
+    """Which faults there are after accepting `text`, that were not before it.
+
+    What is unfinished before the cursor, and closed by nothing after it, is closed first: a string that the user is
+    writing is no fault. So is what a part of a suggestion has opened (`is_part`), for its rest is visible.
+    """
+    was, now = open_frames(cursor.statement), open_frames(cursor.statement + text)
+    n_after = n_closers(pairs) + len(cursor.below.split())
+    n_same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(was, now, strict=False)))
+    if is_part and len(now) > n_after and text.endswith("\\"):
+        return []  # in a string that nothing closes yet
+    own = [frame for i, frame in enumerate(now) if is_part or i < n_same or frame.is_bracket]
+    closed = "".join(frame.closer for frame in reversed(was[n_after:]))
+    closed_now = "".join(frame.closer for frame in reversed(own[n_after:])) if not counts_open else ""
+    after = pairs + cursor.below
+    base, found = faults(cursor.statement + closed + after), faults(cursor.statement + text + closed_now + after)
+    kinds = [kind for kind in FAULTS if found[kind] > base[kind] and (counts_open or kind != "left open")]
+    is_own_field = is_part and any(frame.closer == "}" and not frame.is_bracket for frame in now[n_same:])
+    return [kind for kind in kinds if not (is_own_field and kind == "broken f-string")]
+
+
+def n_closers(pairs: str) -> int:
+    """How many frames they close; three quotes are one."""
+    return len(re.findall(r"\"{3}|'{3}|.", pairs))
+
+
+def parts_by_line(text: str) -> list[str]:
+    """What accepting a line gives, again and again, but for the whole."""
+    return [text[: found.start()] for found in re.finditer("\n", text)]
+
+
+def parts_by_word(text: str) -> list[str]:
+    """The same by word."""
+    ends, at = list[int](), 0
+    while (found := WORD.match(text, at)) and found.end() < len(text):
+        ends.append(at := found.end())
+    return [text[:end] for end in ends]
+
+
+def judge(cursor: Cursor, text: str, pairs: str, *, is_full: bool, by_word: bool) -> Counter[str]:
+    """The faults of accepting `text` whole, by line and by word, as "how: which"."""
+    is_closed = is_full and bool(pairs or cursor.below.strip())
+
+    def of(how: str, part: str) -> set[str]:
+        found = introduced(cursor, part, pairs, is_part=how == "word", counts_open=how == "whole" and is_closed)
+        return {f"{how}: {kind}" for kind in found}
+
+    found = Counter(of("whole", text))
+    found.update(set[str]().union(*(of("line", part) for part in parts_by_line(text))))
+    if by_word:
+        found.update(set[str]().union(*(of("word", part) for part in parts_by_word(text))))
+    return found
+
+
+def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[str, bool, str]]:
+    """The pairs after the cursor, whether that is all of them, and the suggestion, where there is one."""
+    here = Place(name, cursor.before, "")
+    engine.ngrams.hold(name, here.before, here.after)
+    stream = engine._decode(PredictionCache(here), here, never)
+    decoded = list[tuple[str, float]]()
+
+    def again() -> Iterator[tuple[str, float]]:
+        yield from decoded
+        for one in stream:
+            decoded.append(one)
+            yield one
+
+    for pairs, is_full in combinations(cursor.closers):
+        after = pairs + cursor.below
+        if has_room(after) and (found := truncate(again(), engine.settings, cursor.before, after)):
+            text = postprocess(found.text, cursor.before, after)
+            if is_worth_showing(text):
+                yield pairs, is_full, text
+
+
+class Run:
+    """Counts as it goes."""
+
+    def __init__(self, n_wanted: int, seed: int, report: Path | None) -> None:
+        self.n_wanted, self.report, self.seed = n_wanted, report, seed
+        self.dice = random.Random(seed)
+        self.n: Counter[str] = Counter()
+        self.found: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+        self.started_s = time.perf_counter()
+
+    def over(self, paths: list[Path]) -> None:
+        """Each file once, in random order, until there are enough suggestions."""
+        settings = CompleterSettings(eagerness=1)
+        engine = Engine.load(places.to_load(None, None), settings)
+        self.dice.shuffle(paths)
+        for path in paths:
+            try:
+                text = path.read_text("utf-8")
+                drawn = cursors(text, self.dice)
+                self._draw(engine, str(path), drawn)
+            except (SyntaxError, tokenize.TokenError, UnicodeDecodeError):
+                continue
+            if self.n["suggestions"] >= self.n_wanted:
+                break
+        self._tell()
+
+    def _draw(self, engine: Engine, name: str, drawn: Iterator[Cursor]) -> None:
+        for cursor in drawn:
+            if self.n["suggestions"] >= self.n_wanted:
+                return
+            self.n["cursors"] += 1
+            for pairs, is_full, text in suggestions(engine, name, cursor):
+                self.n["suggestions"] += 1
+                self.n["with pairs"] += bool(pairs)
+                by_word = self.n["suggestions"] % N_WORD_CHECKS == 0
+                self.n["by word"] += by_word
+                self.n["of several lines"] += "\n" in text
+                found = judge(cursor, text, pairs, is_full=is_full, by_word=by_word)
+                self.found.update(found.keys())
+                self.n["faulty"] += bool(found)
+                for kind in found:
+                    line = cursor.before.rpartition("\n")[2]
+                    self.examples.setdefault(kind, []).append(f"{line!r} [{text!r}] {pairs + cursor.below!r}")
+                if self.report and self.n["suggestions"] % 500 == 0:
+                    self.report.write_text(json.dumps(self._figures(), indent=1), "utf-8")
+        engine.ngrams.drop(name)
+
+    def _figures(self) -> dict[str, object]:
+        return {
+            **self.n,
+            "faults": dict(sorted(self.found.items())),
+            "seconds": round(time.perf_counter() - self.started_s, 1),
+            "seed": self.seed,
+            "python": platform.python_version(),
+            "examples": {kind: some[:5] for kind, some in self.examples.items()},
+        }
+
+    def _tell(self) -> None:
+        print(f"{'fault':40} {'suggestions':>11} {'per 10,000':>10}")
+        for how, kind in itertools.product(("whole", "line", "word"), FAULTS):
+            n_of = self.n["by word"] if how == "word" else self.n["suggestions"]
+            n = self.found[f"{how}: {kind}"]
+            print(f"{f'{how}: {kind}':40} {n:11,} {10_000 * n / max(1, n_of):10.2f}")
+        figures = self._figures()
+        if self.report:
+            self.report.write_text(json.dumps(figures, indent=1), "utf-8")
+        print(json.dumps({name: value for name, value in figures.items() if name != "examples"}))
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Draw, judge, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", type=Path, default=PACKAGES)
+    parser.add_argument("--suggestions", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the JSON line here as well, every 500 suggestions")
+    arguments = parser.parse_args()
+    entries = json.loads(LISTING.read_text("utf-8"))
+    fetch(entries, arguments.packages)
+    packages = sorted({entry["package"] for entry in entries})
+    paths = [path for name in packages for path in (arguments.packages / name).rglob("*.py")]
+    Run(arguments.suggestions, arguments.seed, arguments.json).over(sorted(paths))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Accepting a suggestion leaves code whole: random cursors in real files, with pairs, judged by Python's `tokenize`."""
+
+import random
+import sysconfig
+import tokenize
+from pathlib import Path
+
+import pytest
+from accept_safety import Cursor, combinations, cursors, faults, judge
+
+from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.truncation import CompleterSettings, truncate
+
+STDLIB = Path(sysconfig.get_paths()["stdlib"])
+FILES = ("argparse.py", "ast.py", "cgi.py", "configparser.py", "dataclasses.py", "json/decoder.py", "pprint.py",
+         "re/_parser.py", "shlex.py", "string.py", "textwrap.py", "turtle.py")  # fmt: skip
+N_CURSORS = 250
+"""Of each file; with every combination of pairs, and two texts at each."""
+SCRAPS = ('"', "'", '"""', "\\", "\\n", "{", "}", "(", ")", "[", "]", "# ", 'f"{x', "{x}", "}}", "\\\n", "x", ", ")
+
+
+def texts(cursor: Cursor, text: str, dice: random.Random) -> list[str]:
+    """What a model may decode there: what follows in the file, and something of another place with scraps in it."""
+    there = dice.randrange(len(text))
+    parts = [text[there : there + dice.randint(1, 15)] for _ in range(2)]
+    mixed = parts[0] + dice.choice(SCRAPS) + parts[1] + dice.choice(SCRAPS) + dice.choice(SCRAPS)
+    at = len(cursor.before)
+    return [text[at : at + dice.randint(4, 80)], mixed]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_accepted_breaks_nothing(name: str) -> None:
+    path, dice = STDLIB / name, random.Random(name)
+    if not path.is_file():
+        pytest.skip("not in this Python")
+    text = path.read_text("utf-8")
+    drawn = [cursor for cursor in cursors(text, dice) if cursor.closers or dice.random() < 0.3]
+    n_shown = 0
+    for cursor in dice.sample(drawn, min(N_CURSORS, len(drawn))):
+        for pairs, is_full in combinations(cursor.closers):
+            after = pairs + cursor.below
+            for decoded in texts(cursor, text, dice) if has_room(after) else ():
+                shown = postprocess(decoded, cursor.before, after)
+                found = judge(cursor, shown, pairs, is_full=is_full, by_word=True)
+                assert not found, (cursor.statement, shown, after, found)
+                n_shown += bool(shown)
+    assert n_shown > 50
+
+
+@pytest.mark.parametrize("name", FILES[:3])
+def test_truncation_needs_no_second_cut(name: str) -> None:
+    """What `truncate` ends where the text after the cursor is known, `postprocess` finds whole."""
+    path, dice = STDLIB / name, random.Random(name)
+    if not path.is_file():
+        pytest.skip("not in this Python")
+    text = path.read_text("utf-8")
+    for cursor in dice.sample(list(cursors(text, dice)), 100):
+        after = "".join(cursor.closers) + cursor.below
+        at = len(cursor.before)
+        stream = [(character, -0.001) for character in text[at : at + 100]]
+        found = truncate(stream, CompleterSettings(), cursor.before, after)
+        if found:
+            assert not judge(cursor, found.text.split("\n")[0], after, is_full=True, by_word=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ('x = "a\n', "unterminated string"),
+        ("x)\n", "unmatched closer"),
+        ("(x]\n", "unmatched closer"),
+        ("a \\ b\n", "stray backslash"),
+        ("f'{}'\n", "broken f-string"),
+        ("f(\n", "left open"),
+    ],
+)
+def test_the_judge_sees_each_fault(code: str, kind: str) -> None:
+    assert faults(code)[kind]
+
+
+def test_the_judge_knows_whole_code() -> None:
+    try:
+        assert not faults("x = f('a', \"b\", f'{c!r}') + \\\n    [1]\n")
+    except tokenize.TokenError:
+        pytest.fail("the judge does not raise")

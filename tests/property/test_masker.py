@@ -1,0 +1,48 @@
+"""An edited document is masked as if it had been masked from scratch."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinycopilot.completion.masker import Masker, Maskers
+from tinycopilot.masking import MASK, mask
+
+TOKEN = "gh" + "p_" + "a1B2c3D4e5F6" * 3
+PIECES = st.sampled_from(
+    [
+        *("\n", "\n", " ", '"', "'", "(", "=", ": ", "password", "api_key", "x8Kq2LmZp0Rt", "token = ", TOKEN, "x = 1"),
+        *(
+            "://",
+            "app:",
+            "qvx7-marmot@db",
+            "-----BEGIN PRIVATE" + " KEY-----",
+            "A" * 64,
+            "-----END PRIVATE" + " KEY-----",
+        ),
+        *("Password=", ";", "\u0130", "\U0001f600", "gh" + "p_"),
+    ]
+)
+TEXTS = st.lists(PIECES, max_size=30).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 60), TEXTS), max_size=6))
+def test_after_any_edits_it_is_as_masked_at_once(text: str, edits: list[tuple[int, int, str]]) -> None:
+    masker = Masker()
+    assert masker.mask(text) == mask(text)
+    for start, n_gone, new in edits:
+        text = text[:start] + new + text[start + n_gone :]
+        assert masker.mask(text) == mask(text)
+        assert len(mask(text)) == len(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS, TEXTS)
+def test_both_sides_of_the_cursor_are_masked_as_one_text(before: str, after: str) -> None:
+    assert "".join(Maskers().mask("a", before, after)) == mask(before + after)
+    assert "".join(Maskers().mask(None, before, after)) == mask(before + after)
+
+
+def test_a_secret_that_the_cursor_is_in_is_masked_on_both_sides() -> None:
+    before, after = Maskers().mask("a", 'x = "' + TOKEN[:9], TOKEN[9:] + '"\n')
+    assert before == 'x = "' + MASK * 9
+    assert after == MASK * (len(TOKEN) - 9) + '"\n'

@@ -1,0 +1,164 @@
+"""Machine code on disk: used again, never where it is damaged or of something else, and never needed."""
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numba.core.registry import cpu_target
+
+from tinycopilot.completion import compiled as module
+from tinycopilot.completion.compiled import compiled
+
+# Compiles one function in a process of its own; prints its answer and whether the machine code came from the disk.
+PROGRAM = """
+import json, sys, types
+import numpy as np
+from tinycopilot.completion.compiled import compiled
+@compiled
+def twice(x):
+    return 2 * x.sum()
+print(json.dumps([float(twice(np.ones(4))), sum(twice.stats.cache_hits.values())]))
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def start(program: Path, cache: Path, **environment: str) -> "subprocess.Popen[str]":
+    everything = {**os.environ, "NUMBA_CACHE_DIR": str(cache), **environment}
+    return subprocess.Popen([sys.executable, str(program)], env=everything, stdout=subprocess.PIPE, text=True)
+
+
+def run(program: Path, cache: Path, **environment: str) -> list[float]:
+    """The function's answer, which is 8, and how many times it was loaded instead of compiled."""
+    process = start(program, cache, **environment)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    told: list[float] = json.loads(output)
+    return told
+
+
+def files(cache: Path) -> list[Path]:
+    return sorted(cache.rglob("*.compiled"))
+
+
+def test_what_was_compiled_is_loaded_by_the_next_process_on_the_same_processor_alone(
+    program: Path, cache: Path
+) -> None:
+    assert run(program, cache) == [8, 0]
+    assert run(program, cache) == [8, 1]
+    assert run(program, cache, NUMBA_CPU_NAME="generic") == [8, 0]
+    assert len(files(cache)) == 2
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files(cache))
+
+
+def test_two_processes_that_compile_at_once_both_succeed(program: Path, cache: Path) -> None:
+    processes = [start(program, cache) for _ in range(2)]
+    assert [json.loads(process.communicate()[0])[0] for process in processes] == [8, 8]
+    assert len(files(cache)) == 1
+    assert run(program, cache) == [8, 1]
+
+
+def test_without_a_writable_folder_it_is_compiled_each_time(program: Path, cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    assert run(program, cache, HOME="/dev/null", XDG_CACHE_HOME="/dev/null/cache")[0] == 8
+
+
+class Bomb:
+    """Unpickling it would run code."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("exploded"),)
+
+
+@pytest.fixture
+def in_process(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function, compiled once, with its cache; called again as if this were another process."""
+    monkeypatch.setattr(module, "CACHE", cache)
+
+    @compiled
+    def twice(x):  # type: ignore[no-untyped-def]
+        return 2 * x.sum()
+
+    assert twice(np.ones(4)) == 8
+    return twice
+
+
+def again(function: Any) -> tuple[float, int]:
+    """The answer of the same function in a new dispatcher, and whether it was loaded from the disk."""
+    fresh = compiled(function.py_func)
+    return fresh(np.ones(4)), sum(fresh.stats.cache_hits.values())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda data: data[:10],
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-100] + bytes(100),
+        lambda data: b"\0" * len(data),
+        lambda _: b"\0" * 32 + pickle.dumps(Bomb()),
+        lambda _: hashlib.sha256(b"\x80").digest() + b"\x80",
+    ],
+)
+def test_a_damaged_file_is_compiled_anew(
+    in_process: Any, cache: Path, damage: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [path] = files(cache)
+    path.write_bytes(damage(path.read_bytes()))
+    assert again(in_process) == (8, 0)
+    assert again(in_process) == (8, 1)
+    assert not Path("exploded").exists()
+
+
+def test_a_change_in_any_source_of_the_package_compiles_anew_and_removes_the_outdated(
+    in_process: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [before] = files(cache)
+    monkeypatch.setattr(module, "_sources_digest", lambda: "of other sources")
+    assert again(in_process) == (8, 0)
+    [after] = files(cache)
+    assert after != before
+
+
+def test_signatures_have_files_of_their_own(in_process: Any, cache: Path) -> None:
+    assert in_process(np.ones(4, np.float32)) == 8
+    assert len(files(cache)) == 2
+    assert again(in_process) == (8, 1)
+
+
+def test_a_full_disk_or_a_vanished_folder_does_no_harm(
+    in_process: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for path in files(cache):
+        path.unlink()
+    monkeypatch.setattr("os.replace", full)
+    assert again(in_process) == (8, 0)
+    assert not list(cache.rglob("*twice*"))
+
+
+def test_the_cache_is_keyed_on_the_processor() -> None:
+    """Numba's own description of it, which every file's name depends on."""
+    triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    assert triple and name and isinstance(features, str)

@@ -1,0 +1,84 @@
+"""What is cut from a suggestion because of what stands before and after the cursor."""
+
+import time
+
+import pytest
+
+from tinycopilot.completion.insertion import Insertion
+from tinycopilot.completion.postprocess import postprocess
+from tinycopilot.completion.syntaxes import language_of
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text", "expected"),
+    [
+        ('greet("', '")', r"the \"red\" door, please", r"the \"red\" door, please"),
+        ('greet("', '")', "the \\", "the"),  # the quote is not escaped
+        ('greet("', '")', r"line\nmore", "line"),  # nor if `line\` is accepted as two words
+        ('greet("a\\', '")', "n b", "n b"),  # the backslash was there
+        ("note(", ")", '"list 1) apples 2) pears")', '"list 1) apples 2) pears"'),
+        ("note(", ")", '"list 1', ""),
+        ('note("', ")", 'list 1) a")', 'list 1) a"'),  # the string was begun, and is closed; the bracket is there
+        ('f"{', '}"', 'x + y}"', "x + y"),
+        ('f"', '"', '{x} is {y!r:>{w}}" + z', "{x} is {y!r:>{w}}"),
+        ('f"', '"', "is {x", "is"),
+        ('f"', '"', "a } b", "a"),
+        ('f"', '"', "a {} b", "a"),
+        ("foo(", ")", "bar(", "bar"),
+        ("foo(", ")", "bar[", "bar"),
+        ("foo(", ")", "x  # all", "x"),  # the bracket is not commented out
+        ("foo(", ")", "x) + bar(y", "x"),  # accepted by word, it would stand before `)` with nothing to close
+        ("foo([", "])", "1, 2], x", "1, 2"),
+        ("foo(\n    ", "\n)\n", "bar(x, y)\n    baz(x", "bar(x, y)\n    baz"),
+        ("foo(\n    bar(", "\n)\n", "x, y)", "x, y)"),  # one of two is closed below
+        ("a = [", "\n]\n", "1, 2]", "1, 2"),
+        ("x = foo", "\ny = 1\n", "(a))", "(a)"),
+        ("x = foo(", "\ny = bar(z)\n", "a)", "a)"),  # what follows closes nothing
+        ('x = "', '"', "a\\\\", "a\\\\"),
+        ("x = a + ", "", "\\\n    b", ""),
+        ("", "", 'x = """Doc\nmore"""\ny = 1', "x ="),  # accepted by line, it would open a string
+        ('def f():\n    """', '"""', 'Return it."""', "Return it."),
+        ('def f():\n    """', '\n    """\n    x\n\ndef g():\n    """Say."""', 'Return it."""', "Return it."),
+        ('def f():\n    """', '\n    x\n\ndef g():\n    """Say."""', 'Return it."""', 'Return it."""'),
+        ('def f():\n    """', '"""', 'Say "so" again.', "Say"),  # by word, `Say "` would make four quotes
+        ("# foo(", ")", "bar) baz", "bar"),
+        ('x = "a', "", "b\ny = 1", "b"),
+    ],
+)
+def test_python(before: str, after: str, text: str, expected: str) -> None:
+    assert postprocess(text, before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "text", "expected"),
+    [
+        ("a.js", "call(", ")", "`${a}) b`)", "`${a}) b`"),
+        ("a.js", "call(`", "`)", "${a", ""),
+        ("a.js", "call(", ")", "x // y", "x"),
+        ("a.ts", "x = /[", "]/", "a-z]", "a-z"),
+        ("a.rs", "fn f<'a>(", ")", "x: &'a str, c: char) -> T", "x: &'a str, c: char"),
+        ("a.rs", "f(", ")", "'(', x)", "'(', x"),
+        ("a.lua", "f(", ")", "x -- y", "x"),
+        ("a.sh", 'echo "', '"', "$(ls) it's", "$(ls) it's"),
+        ("a.sh", "case x in\n  ", "\n", "a) echo", "a) echo"),
+        ("a.rb", 'puts "', '"', "#{x} y", "#{x} y"),
+        ("a.c", "f(", ")", '"a)", b)', '"a)", b'),
+        ("a.html", "<p>it's (", ")", "a) b", "a"),
+        ("a.md", "it's (", ")", "a) b", "a"),
+        ("a.go", "f(", ")", "`a\\`, b)", "`a\\`, b"),
+    ],
+)
+def test_other_languages(name: str, before: str, after: str, text: str, expected: str) -> None:
+    assert postprocess(text, before, after, language_of(name)) == expected
+
+
+@pytest.mark.parametrize("line", ["x = f('a', b)  # c\n", "((((", '"""a', "f'{a", "x = 1, "])
+def test_a_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
+    before, best_s = line * (1_000_000 // len(line)), 1.0
+    Insertion(before, ")\n" + before)
+    for key in "abcdefgh":
+        before += key
+        since = time.perf_counter()
+        Insertion(before, ")\n" + before).push("x")
+        best_s = min(best_s, time.perf_counter() - since)
+    assert best_s < 0.02  # 1 ms, and a busy machine

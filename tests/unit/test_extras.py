@@ -1,0 +1,49 @@
+"""Without PyTorch everything but training works, and training says what to install."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tinycopilot import UserError, extras
+
+ROOT = Path(__file__).parents[2]
+HIDDEN = "import sys; sys.modules['torch'] = None; from tinycopilot.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def run_without_torch(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", HIDDEN, *words], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("words", [["train"], ["--train"], ["train", "--resume"], ["adapt", "."]])
+def test_training_without_torch_says_what_to_install_and_writes_nothing(words: list[str], tmp_path: Path) -> None:
+    done = run_without_torch(words, tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("tinycopilot: training needs PyTorch")
+    assert "about 200 MB" in line
+    assert f"{sys.executable} -m pip install" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torch_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libtorch.so: cannot open shared object file\\nsecond line')\n")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=r"^training needs PyTorch, which does not load \(libtorch") as caught:
+        extras.require_torch("training")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_extra_train_is_what_the_message_installs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["optional-dependencies"]["train"] == [extras.TORCH]
+    assert not any(requirement.startswith("torch") for requirement in project["dependencies"])
+
+
+def test_the_extension_installs_the_same_torch() -> None:
+    source = (ROOT / "editors" / "vscode" / "src" / "install.ts").read_text("utf-8")
+    assert f"const TORCH = '{extras.TORCH}';" in source

@@ -1,0 +1,85 @@
+"""What git cannot be asked: limits, and time."""
+
+import time
+
+import pytest
+
+from tinycopilot.gitignore import MAX_GLOBS, MAX_PATTERNS, PatternError, Rules, TooManyError, parse, parse_line
+
+LONG = "a" * 250 + ".py"
+DEEP = "b/" * 200 + "d"
+MAX_S = 0.05
+"""For one pattern and one path; each takes about 10 us, and with backtracking for ever."""
+
+
+def rules(*lines: str) -> Rules:
+    return Rules(parse("\n".join(lines).encode()))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 12 + "*b", LONG),
+        ("*a" * 100 + "*b", LONG),
+        ("*" + "a" * 120 + "b*c", LONG),
+        ("*a" + "?" * 100 + "*b", LONG),
+        ("*[!b]" * 60 + "*b", LONG),
+        ("**/b/" * 30 + "c", DEEP),
+        ("**/*b*/" * 30 + "c", DEEP),
+        ("/**" * 50 + "/c", DEEP),
+        ("**/" + "b/" * 100 + "c", DEEP),
+        ("*/" * 200 + "c", DEEP),
+        ("a**/" + "*/**/" * 50 + "c", "a" + DEEP),
+    ],
+)
+def test_no_pattern_takes_long(pattern: str, path: str) -> None:
+    tried = rules(pattern)
+    tried.check(path.encode(), False)  # compiled
+    since = time.perf_counter()
+    assert tried.check(path.encode(), False) is None
+    assert time.perf_counter() - since < MAX_S
+
+
+def test_many_patterns_cost_a_file_no_more_than_a_few() -> None:
+    tried = rules(*(f"/folder/{i}" for i in range(9_000)), *(f"name{i}" for i in range(9_000)))
+    since = time.perf_counter()
+    for i in range(1_000):
+        assert tried.check(b"other/%d" % i, False) is None
+    assert time.perf_counter() - since < 1
+    assert tried.check(b"folder/8999", False)
+    assert tried.check(b"deep/name8999", True)
+
+
+def test_there_may_be_so_many_in_all_files_of_one_path_together() -> None:
+    half = [f"a*{i}*b" for i in range(MAX_GLOBS // 2)]
+    above = Rules(parse("\n".join(half).encode()))
+    Rules(parse("\n".join(half).encode()), above)
+    with pytest.raises(TooManyError):
+        Rules(parse("\n".join([*half, "a*b*c"]).encode()), above)
+    with pytest.raises(TooManyError):
+        rules(*("a" for _ in range(MAX_PATTERNS + 1)))
+    with pytest.raises(TooManyError):
+        rules(*("*" + "?" * 200 for _ in range(101)))
+
+
+def test_the_last_of_all_kinds_decides() -> None:
+    assert rules("*.py", "!a.py").check(b"x/a.py", False) is False
+    assert rules("!a.py", "*.py").check(b"x/a.py", False) is True
+    assert rules("a*", "!*.py", "[a]*.p[y]").check(b"a.py", False) is True
+    assert rules("[a]*.p[y]", "!*.py").check(b"a.py", False) is False
+    assert rules("a", "!a/").check(b"a", False) is True
+    assert rules("a", "!a/").check(b"a", True) is False
+
+
+@pytest.mark.parametrize("line", ["!", "/", "!/", "a\\", "[", "[a", "[[:nope:]]", "[a\\"])
+def test_what_matches_nothing_is_no_pattern(line: str) -> None:
+    with pytest.raises(PatternError):
+        parse_line(line.encode())
+    assert len(rules(line)) == 0
+
+
+def test_comments_blanks_and_line_ends() -> None:
+    assert len(rules("", "  ", "# a", "\r")) == 0
+    tried = Rules(parse(b"\xef\xbb\xbfa\r\nb  \n\\#c\nd\\ \n\xff*x\n"))
+    for name in (b"a", b"b", b"#c", b"d ", b"\xff_x"):
+        assert tried.check(name, False), name

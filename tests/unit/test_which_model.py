@@ -1,0 +1,163 @@
+"""Every command and the server answer the question of which model they use alike, and say so first."""
+
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tinycopilot_server.model_files import origin_of, to_use
+from tinycopilot_server.settings import Settings
+
+from tinycopilot import UserError, places
+from tinycopilot.cli import main
+from tinycopilot.completion.engine import Engine
+from tinycopilot.insight import adapt, bench, environment
+from tinycopilot.model import gpt
+from tinycopilot.places import ModelPaths, Origin
+from tinycopilot.play import run as play
+
+CODE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(600))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class UsedError(UserError):
+    """Raised where a model would be loaded: no test here needs more of a command."""
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The models that are asked for."""
+    paths: list[Path] = []
+
+    def load_pair(model: Path, _tokenizer: Path) -> None:
+        paths.append(model)
+        raise UsedError("enough")
+
+    def load(pair: ModelPaths, *_: object) -> None:
+        load_pair(pair.model, pair.tokenizer)
+
+    for module in (gpt, bench, adapt):
+        monkeypatch.setattr(module, "load_pair", load_pair)
+    monkeypatch.setattr(Engine, "load", load)
+    monkeypatch.setattr(play, "loader", load)
+    monkeypatch.setattr(environment, "ask_environment", load)
+    monkeypatch.setattr("sys.stdin", Terminal())
+    return paths
+
+
+@pytest.fixture
+def project(in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: two files of code, and a paras/ that somebody has put there."""
+    folder = in_folder / "project"
+    for name in ("one.py", "two.py"):
+        (folder / "src").mkdir(parents=True, exist_ok=True)
+        (folder / "src" / name).write_text(CODE if name == "one.py" else CODE.upper())
+    (folder / "paras").mkdir()
+    shutil.copy(pair.model, folder / "paras" / "tiny_gpt.pth")
+    shutil.copy(pair.tokenizer, folder / "paras" / "tokenizer.pth")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def install(target: ModelPaths, pair: ModelPaths) -> ModelPaths:
+    target.model.parent.mkdir(parents=True)
+    shutil.copy(pair.model, target.model)
+    shutil.copy(pair.tokenizer, target.tokenizer)
+    return target
+
+
+COMMANDS = [
+    ["generate", "x"],
+    ["eval", "src", "--max_chars", "5"],
+    ["bench", "src"],
+    ["play", "--workspace", "src"],
+    ["adapt", "src"],
+    ["doctor"],
+]
+"""Each would load the model before it does anything else that takes long."""
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+@pytest.mark.usefixtures("project")
+def test_all_commands_use_the_same_model_and_name_it(
+    words: list[str], loaded: list[Path], pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def used(expected: ModelPaths, origin: Origin, *more: str) -> None:
+        loaded.clear()
+        monkeypatch.setattr("sys.stdout", Terminal())
+        code = main([*words, *more])
+        out, err = sys.stdout.getvalue(), capsys.readouterr().err  # type: ignore[attr-defined]
+        assert loaded[-1] == expected.model
+        assert code == (1 if words[0] == "doctor" else 2)
+        if words[0] == "doctor":
+            assert f"{origin.value}: {expected.model}" in out
+        elif words[0] == "generate":
+            assert err == "tinycopilot: enough\n"  # nothing is named that could not be loaded
+        elif words[0] != "adapt":  # which names it once it is loaded, since it may pass one over
+            assert (out if words[0] == "play" else err).splitlines()[0] == places.named(expected, origin)
+
+    used(places.shipped_model(), Origin.SHIPPED)
+    users = install(places.user_model(), pair)
+    used(users, Origin.USER)
+    if words[0] != "adapt":
+        used(ModelPaths(Path("paras/tiny_gpt.pth"), Path()), Origin.GIVEN, "--model_path", "paras/tiny_gpt.pth")
+
+
+def test_the_server_uses_the_same_and_a_workspaces_own_is_that_of_eval_and_play(
+    project: Path, loaded: list[Path], pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = str(project / "src")
+    settings = Settings()
+    assert to_use(settings, source) == places.to_load() == places.shipped_model()
+    users = install(places.user_model(), pair)
+    assert to_use(settings, source) == users
+    assert origin_of(users, settings, source) is Origin.USER
+    own = install(places.workspace_model(source), pair)
+    assert to_use(settings, source) == own
+    assert origin_of(own, settings, source) is Origin.WORKSPACE
+    assert origin_of(users, settings, source) is Origin.USER  # where its own was not sound
+    assert to_use(settings, str(project)) == users
+    for words, expected in (
+        (["eval", "src"], own),
+        (["eval", "src/one.py"], own),
+        (["eval", "src/one.py", "--workspace", "."], users),
+        (["eval", "src", "."], users),
+        (["play", "--workspace", "src"], own),
+        (["play"], users),
+        (["generate", "x"], users),
+    ):
+        loaded.clear()
+        monkeypatch.setattr("sys.stdout", Terminal())
+        assert main(words) == 2
+        assert loaded == [expected.model]
+    assert "it was trained on files of this folder" in capsys.readouterr().err
+
+
+NEEDED = (
+    *("torch", "numpy", "numba", "pygls", "lsprotocol"),
+    *("platformdirs", "pathspec", "rich", "prompt_toolkit", "filelock"),
+)
+WITHOUT = """
+import sys
+for name in sys.argv[1].split(","):
+    sys.modules[name] = None
+from tinycopilot.cli import main
+sys.exit(main(["doctor"]))
+"""
+
+
+@pytest.mark.parametrize("missing", ["platformdirs", ",".join(NEEDED)], ids=["platformdirs", "all"])
+def test_doctor_works_whatever_is_missing(missing: str, home_of_its_own: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT, missing]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=home_of_its_own)
+    assert "Traceback" not in done.stdout + done.stderr
+    sections = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert sections[:6] == ["installed", "model", "device", "folders", "editors", "server"]
+    assert done.returncode == 1
+    assert "platformdirs cannot be imported" in done.stdout

@@ -1,0 +1,205 @@
+"""Insertion: whether text between two others leaves their strings and brackets whole, character by character.
+
+The rule, for a text T that is inserted between `before` and `after`, where `after` may begin with what the editor has
+closed automatically:
+
+1. Whole: T opens no string, replacement field or comment that it does not end (a comment may end with the line). T
+   closes no bracket that is not open, ends no line within a string of one line, and has no backslash in code that is
+   not a line's continuation. All that `after` closes is as open after T as it was before, and nothing else is open on
+   top of it: the closing quotes and brackets close what they closed. Where `after` closes nothing, T may leave brackets
+   open, and close those that are.
+2. By line: each line's end in T is a place where T could end, but for open brackets. So no line ends in a string or
+   field of T's own, nor in a line continuation.
+3. By word: the rest of T stays visible after a partial accept, and ends what the part has begun. So of each beginning
+   of T it is asked that it does not close, escape or comment out what stands after the cursor. Editors cut between
+   words and signs: in a string that `after` closes, no backslash stands before a letter, digit or blank, and no quote
+   like those of three that stand right behind the cursor.
+
+What cannot be repaired is not blamed on T: where `before` and `after` are broken together, they may stay so.
+"""
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from tinycopilot.completion.lexical import Fault, Frame, State, advance, resolve, state_after
+from tinycopilot.completion.syntaxes import BRACKETS, Syntax, syntax_of
+
+LOOK_AHEAD_CHARS: Final = 10_000
+"""So far after the cursor it is looked for what closes a bracket that is open there."""
+BROKEN: Final = Fault.UNMATCHED_CLOSER | Fault.UNTERMINATED_STRING | Fault.STRAY_BACKSLASH | Fault.BROKEN_FSTRING
+"""What an insertion must not introduce."""
+
+
+class Claim(NamedTuple):
+    """Which of the frames open at the cursor are closed by what follows."""
+
+    n_base: int
+    """Those that are open where the text after the cursor begins; the rest are to be closed before it."""
+    n_closed: int
+    """It closes so many of them, the innermost."""
+    n_spare: int
+    """So many below those are closed by nothing that follows: they may be closed before it as well."""
+
+
+class Insertion:
+    """Grows by a character at a time. `before` and `after` have plain line ends."""
+
+    def __init__(self, before: str, after: str, language: str = "python") -> None:
+        self._syntax = syntax_of(language)
+        state = state_after(before, self._syntax)
+        self._frames = resolve(state, self._syntax).frames
+        self._state = state._replace(n_kept=len(self._frames), faults=Fault.NONE)
+        self._line = after.split("\n", maxsplit=1)[0]
+        self._has_rest = bool(self._line.strip())
+        self._claim = claim(self._frames, after[:LOOK_AHEAD_CHARS], len(after) > LOOK_AHEAD_CHARS, self._syntax)
+        self._is_escape = state.tail.endswith("\\")  # of `before`: it is for T to complete
+        self._text_brackets = dict.fromkeys(BRACKETS.values(), 0)
+        self.is_broken = False
+        """Nothing that begins with this text may be inserted."""
+
+    def push(self, character: str) -> None:
+        """One more character."""
+        was, is_escaped = self._state, self._state.tail.endswith("\\")
+        self._state = advance(was, character, self._syntax)
+        self.is_broken = (
+            self.is_broken
+            or bool(self._state.faults & BROKEN)
+            or (is_escaped and not self._is_escape and self._parts_escape(character))
+            or (character == "\n" and (self._has_rest or self._is_in_own_string(was)))
+            or self._closes_too_much()
+            or self._lengthens_quotes(character)
+            or self._closes_in_text(character)
+        )
+        self._is_escape = False
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the text so far may be inserted as it is."""
+        end, claimed = resolve(self._state, self._syntax), self._claim
+        if self.is_broken or end.faults & BROKEN or self._joins_quotes():
+            return False
+        own = {frame.kind for frame in self._own(end)}
+        if own & {"string", "field", "spec"} or ("comment" in own and self._has_rest):
+            return False
+        depth = len(end.frames)
+        if not claimed.n_closed and not self._has_rest:
+            return True
+        if depth == end.n_kept == len(self._frames) > claimed.n_base:  # what is unfinished stays so
+            return True
+        if claimed.n_closed and (own or not self._may_be_open(depth)):
+            return False
+        return self._fits()
+
+    @property
+    def is_in_token(self) -> bool:
+        """Whether it depends on the next character what the last ones are: they may begin a comment, or be quotes."""
+        return self._state.tail[:1] not in ("", "\n", "\r")
+
+    def _joins_quotes(self) -> bool:
+        last = self._state.tail[-1:]
+        top = self._state.frames[-1] if self._state.frames else None
+        is_begun = top is not None and top.kind == "string" and top.closer.startswith(last)
+        return last in ("'", '"', "`") and (is_begun or self._line.startswith(last))
+
+    def _may_be_open(self, depth: int) -> bool:
+        claimed = self._claim
+        if claimed.n_base - claimed.n_spare <= depth < claimed.n_base:  # do those that are left have the same closers?
+            first, last = claimed.n_base - claimed.n_closed, claimed.n_base
+            shift = claimed.n_base - depth
+            wanted, left = self._frames[first:last], self._frames[first - shift : last - shift]
+            return [frame.closer for frame in wanted] == [frame.closer for frame in left]
+        return depth == claimed.n_base
+
+    def _fits(self) -> bool:
+        """Whether the rest of the line says what it said: quotes and braces may join those before them."""
+        base = State(self._frames[: self._claim.n_base]).marked()
+        wanted, found = (advance(state, self._line + "\n", self._syntax) for state in (base, self._state.marked()))
+        if found.faults & BROKEN & ~wanted.faults:
+            return False
+        if not self._claim.n_closed:
+            return True
+        n_before = len(resolve(self._state, self._syntax).frames)
+        return len(base.frames) - len(wanted.frames) == n_before - len(found.frames)
+
+    def _is_in_own_string(self, state: State) -> bool:
+        is_in_string = any(frame.kind in ("string", "field", "spec") for frame in self._own(state))
+        return is_in_string or (state.tail.endswith("\\") and not self._is_escape)
+
+    def _own(self, state: State) -> list[Frame]:
+        """What the insertion itself has opened; a quote of `before` may have become one of three."""
+        known = self._frames[: state.n_kept]
+        pairs = enumerate(zip(known, state.frames, strict=False))
+        n_same = next((i for i, (own, other) in pairs if own.closer != other.closer), len(known))
+        return list(state.frames[n_same:])
+
+    def _closes_too_much(self) -> bool:
+        claimed = self._claim
+        if not claimed.n_closed:
+            return False
+        spare = 0 if self._has_rest else claimed.n_spare
+        return self._state.n_kept < claimed.n_base - spare
+
+    def _parts_escape(self, character: str) -> bool:
+        """Whether a word may end at a backslash that would escape what closes the string."""
+        if not self._claim.n_closed or character in "\\\"'{}":
+            return False
+        frames = self._state.frames
+        return bool(frames) and len(frames) <= self._claim.n_base and frames[-1].kind == "string"
+
+    def _lengthens_quotes(self, character: str) -> bool:
+        """Whether a word may end at a quote right before the three that close the string."""
+        top = self._state.frames[-1] if self._state.frames else None
+        is_closed = top is not None and top.kind == "string" and len(self._state.frames) <= self._claim.n_base
+        return is_closed and top is not None and top.closer == 3 * character and self._line.startswith(top.closer)
+
+    def _closes_in_text(self, character: str) -> bool:
+        """In a string or a comment brackets are no more than text, but editors close them there as well."""
+        end = self._state.frames[-1] if self._state.frames else None
+        if end is None or end.kind not in ("string", "comment") or len(self._state.frames) > self._claim.n_base:
+            return False
+        if character in BRACKETS:
+            self._text_brackets[BRACKETS[character]] += 1
+        elif character in self._text_brackets:
+            self._text_brackets[character] -= 1
+            return self._text_brackets[character] < 0 and self._line[:1] == character
+        return False
+
+
+@lru_cache(maxsize=64)
+def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> Claim:
+    """Which of `frames`, open at the cursor, the text after it closes; `is_cut`: it goes on.
+
+    Of what is open, the innermost may be unfinished: in `f("x|)` it is the string, and the bracket is closed after it.
+    So the line is read with as few of them left out as make it right.
+    """
+    line = after.split("\n", maxsplit=1)[0]
+    n_base = next((n for n in range(len(frames), -1, -1) if _is_right(frames[:n], line, after, syntax)), len(frames))
+    state, n_left = State(frames[:n_base]).marked(), n_base
+    for one in after.split("\n"):
+        ended = advance(state, one, syntax)
+        n_left = min(n_left, _n_open(ended, syntax))
+        state = advance(ended, "\n", syntax)
+        if not n_left or state.faults:
+            break
+    else:
+        if is_cut:
+            return Claim(n_base, n_base, 0)
+    return Claim(n_base, n_base - n_left, n_left)
+
+
+def _n_open(state: State, syntax: Syntax) -> int:
+    """How many of the first frames are open still; those that a statement's beginning has ended were not closed."""
+    end = resolve(state, syntax)
+    return end.n_kept + len(state.frames) if end.faults & Fault.UNCLOSED_BRACKET else end.n_kept
+
+
+def _is_right(frames: tuple[Frame, ...], line: str, after: str, syntax: Syntax) -> bool:
+    """Whether the text after the cursor can follow upon `frames`, as far as the line and its strings say."""
+    top = frames[-1] if frames else None
+    if top and top.kind == "string" and top.form and top.form.is_multiline:
+        return after.count(top.closer) % 2 == 1  # else they are those of other strings
+    ended = advance(State(frames).marked(), line + "\n", syntax)
+    if top and top.kind == "comment":
+        return True
+    is_closed = not top or top.kind == "bracket" or len(ended.frames) < len(frames) or not line.strip()
+    return not ended.faults & BROKEN and is_closed

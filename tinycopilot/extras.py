@@ -1,0 +1,38 @@
+"""Optional parts of the installation: training needs PyTorch, completion does not."""
+
+import importlib
+import importlib.util
+import sys
+
+from tinycopilot import UserError
+
+TORCH = "torch>=2.9"
+TORCH_SIZE = "about 200 MB; on Linux, PyPI's build with CUDA is several GB"
+"""The download, as of PyTorch 2.13. The pip option that avoids CUDA on Linux is in the README."""
+
+
+class MissingTorchError(UserError):
+    """Training was asked for, but PyTorch is not installed. One line, with the command that installs it."""
+
+    def __init__(self, purpose: str) -> None:
+        install = f'{sys.executable} -m pip install "{TORCH}"'
+        super().__init__(f"{purpose} needs PyTorch, which is not installed ({TORCH_SIZE}); install it: {install}")
+
+
+def has_torch() -> bool:
+    """Whether PyTorch is installed. It is not imported."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def require_torch(purpose: str) -> None:
+    """Import PyTorch; raise UserError, one line, where it is missing or does not load. `purpose` is what needs it."""
+    if not has_torch():
+        raise MissingTorchError(purpose)
+    try:
+        importlib.import_module("torch")
+    except (ImportError, OSError) as error:
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reinstall = f'{sys.executable} -m pip install --force-reinstall "{TORCH}"'
+        raise UserError(
+            f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: {reinstall}"
+        ) from None

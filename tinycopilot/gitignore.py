@@ -1,0 +1,275 @@
+"""Patterns as in a .gitignore, matched in bounded time: a hostile pattern cannot hold the interpreter.
+
+The rules are git's own (dir.c and wildmatch.c). They work on bytes, so a name in any encoding matches as it does in
+git; letter case always counts. A glob becomes a regular expression that cannot backtrack far: between two stars stands
+a part of fixed length, for which the first place that fits is as good as any later one, so each part is an atomic
+group. One pattern and one path cost O(length of the pattern * length of the path). Patterns without wildcards, `*TEXT`
+and `TEXT*`, which are nearly all that people write, are looked up in tables, whatever their number.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+
+MAX_PATTERNS = 20_000
+"""In all the .gitignore files that apply to a folder together."""
+MAX_GLOBS = 1_000
+"""Of those that need a regular expression each."""
+MAX_GLOB_BYTES = 20_000
+"""The length of these together."""
+_LIMITS = (MAX_PATTERNS, MAX_GLOBS, MAX_GLOB_BYTES)
+
+BOM = b"\xef\xbb\xbf"
+_SPECIAL = re.compile(rb"[*?\[\\]")
+_AFFIX = re.compile(rb"\*+([^*?\[\\]+)|([^*?\[\\]+)\*+")
+
+_NAMED_CLASSES = {
+    b"alnum": rb"[0-9A-Za-z]",
+    b"alpha": rb"[A-Za-z]",
+    b"blank": rb"[ \t]",
+    b"cntrl": rb"[\0-\x1f\x7f]",
+    b"digit": rb"[0-9]",
+    b"graph": rb"[!-~]",
+    b"lower": rb"[a-z]",
+    b"print": rb"[ -~]",
+    b"punct": rb"[!-/:-@\[-`{-~]",
+    b"space": rb"[ \t\r\n]",
+    b"upper": rb"[A-Z]",
+    b"xdigit": rb"[0-9A-Fa-f]",
+}
+_CLASS_BYTES = {name: b"".join(re.findall(set_of, bytes(range(128)))) for name, set_of in _NAMED_CLASSES.items()}
+
+
+class PatternError(ValueError):
+    """A line that git takes for a pattern, but for one that matches nothing."""
+
+
+class TooManyError(ValueError):
+    """More patterns than are matched in reasonable time."""
+
+
+class Pattern:
+    """One line of a .gitignore."""
+
+    def __init__(self, line: bytes) -> None:
+        """`line` is neither blank nor a comment. Raises PatternError."""
+        self.is_negated = line.startswith(b"!")
+        glob = line.removeprefix(b"!")
+        self.is_for_folders = glob.endswith(b"/")
+        glob = glob.removesuffix(b"/")
+        self.is_for_names = b"/" not in glob
+        """Whether it is compared with the last part of a path alone, since there is no slash in it."""
+        self.glob = glob.removeprefix(b"/")
+        if not self.glob:
+            raise PatternError
+        self.is_literal = _SPECIAL.search(self.glob) is None
+        affix = _AFFIX.fullmatch(self.glob) if self.is_for_names and not self.is_literal else None
+        self.suffix, self.prefix = affix.groups(b"") if affix else (b"", b"")
+        """Of `*TEXT` and of `TEXT*` the text, if that is all that a name must match."""
+        self._source = b"" if self.is_literal or affix else _translated(self.glob, is_path=not self.is_for_names)
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[bytes]:
+        return re.compile(self._source, re.DOTALL)
+
+    def matches(self, path: bytes, name: bytes) -> bool:
+        """Whether a pattern that is a glob matches the path below its folder; `name` is the last part of the path."""
+        return self._compiled.fullmatch(name if self.is_for_names else path) is not None
+
+
+def parse_line(line: bytes) -> Pattern | None:
+    """The pattern in a line; None for a blank line and a comment. Raises PatternError."""
+    line = line.partition(b"\0")[0].removesuffix(b"\r")
+    stripped = line.rstrip(b" ")
+    n_backslashes = len(stripped) - len(stripped.rstrip(b"\\"))
+    line = line[: len(stripped) + n_backslashes % 2]  # a space after a backslash stays
+    return Pattern(line) if line and not line.startswith(b"#") else None
+
+
+def parse(text: bytes) -> Iterator[Pattern]:
+    """The patterns of a .gitignore; as git does, it passes over a line that matches nothing."""
+    for line in text.removeprefix(BOM).split(b"\n"):
+        try:
+            if pattern := parse_line(line):
+                yield pattern
+        except PatternError:
+            pass
+
+
+class Rules:
+    """The patterns of one .gitignore, of which the last that matches decides."""
+
+    def __init__(self, patterns: Iterable[Pattern], above: "Rules | None" = None) -> None:
+        """`above` are those of the next .gitignore above, with which they share the limits. Raises TooManyError."""
+        self._verdicts: list[bool] = []
+        self._names, self._paths, self._prefixes, self._suffixes = _Table(), _Table(), _Table(), _Table()
+        self._globs: list[tuple[int, Pattern]] = []  # the last first
+        self._n_patterns, self._n_globs, self._n_glob_bytes = above._counts if above else (0, 0, 0)
+        for i, pattern in enumerate(patterns):
+            self._verdicts.append(not pattern.is_negated)
+            self._n_patterns += 1
+            if pattern.is_literal:
+                (self._names if pattern.is_for_names else self._paths).put(pattern.glob, i, pattern.is_for_folders)
+            elif pattern.suffix:
+                self._suffixes.put(pattern.suffix, i, pattern.is_for_folders)
+            elif pattern.prefix:
+                self._prefixes.put(pattern.prefix, i, pattern.is_for_folders)
+            else:
+                self._globs.append((i, pattern))
+                self._n_globs += 1
+                self._n_glob_bytes += len(pattern.glob)
+            if any(n > limit for n, limit in zip(self._counts, _LIMITS, strict=True)):
+                raise TooManyError
+        self._globs.reverse()
+
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        return self._n_patterns, self._n_globs, self._n_glob_bytes
+
+    def __len__(self) -> int:
+        return len(self._verdicts)
+
+    def check(self, path: bytes, is_folder: bool) -> bool | None:
+        """Whether the entry at `path`, below the folder of the .gitignore, is ignored; None: no pattern matches."""
+        name = path.rpartition(b"/")[2]
+        last = max(self._names.get(name, is_folder), self._paths.get(path, is_folder))
+        for n in self._prefixes.lengths:
+            last = max(last, self._prefixes.get(name[:n], is_folder))
+        for n in self._suffixes.lengths:
+            last = max(last, self._suffixes.get(name[-n:], is_folder))
+        for i, pattern in self._globs:
+            if i < last:
+                break
+            if (is_folder or not pattern.is_for_folders) and pattern.matches(path, name):
+                last = i
+                break
+        return self._verdicts[last] if last >= 0 else None
+
+    def check_with_parents(self, path: bytes) -> bool:
+        """Whether the file at `path` is ignored: it, or a folder that it lies in, as git has it."""
+        parts = path.split(b"/")
+        above = (b"/".join(parts[:n]) for n in range(1, len(parts)))
+        return any(self.check(folder, True) for folder in above) or bool(self.check(path, False))
+
+
+class _Table:
+    """For each text the last pattern that consists of it."""
+
+    def __init__(self) -> None:
+        self._last: dict[bytes, tuple[int, int]] = {}
+        self.lengths: set[int] = set()
+
+    def put(self, text: bytes, i: int, is_for_folders: bool) -> None:
+        """Pattern `i`, which comes after those that were put before."""
+        self._last[text] = (self._last.get(text, (-1, -1))[0] if is_for_folders else i, i)
+        self.lengths.add(len(text))
+
+    def get(self, text: bytes, is_folder: bool) -> int:
+        """The last pattern for this text, or -1."""
+        return self._last[text][is_folder] if text in self._last else -1
+
+
+def _translated(glob: bytes, *, is_path: bool) -> bytes:
+    """The source of a regular expression for all of a path, or of a name. Raises PatternError."""
+    groups = _groups(glob, is_path)
+    expressions = []
+    for i, group in enumerate(groups):
+        is_last = i == len(groups) - 1
+        if is_last and i > 0 and group == [[b""]]:
+            expressions.append(b".*")  # a trailing `**`
+            break
+        body = b"/".join(map(_segment, group))
+        folders = b"(?:[^/]*+/)*?" if i > 0 else b""
+        expressions.append(folders + body if is_last else b"(?>" + folders + body + b")")
+    return b"".join(expressions)
+
+
+Segment = list[bytes]
+"""Between two slashes: the sources of the parts between its stars."""
+
+
+def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
+    """The parts between two `**`, each of segments; what follows is part of a group's last segment, so mostly empty."""
+    groups: list[list[Segment]] = [[[b""]]]
+    first_special = _SPECIAL.search(glob)
+    i = 0
+    while i < len(glob):
+        byte = glob[i : i + 1]
+        segment = groups[-1][-1]
+        if byte == b"*":
+            end = len(glob) - len(glob[i:].lstrip(b"*"))
+            # As in git, what stands before the first wildcard is compared apart, so `a**/b` is `a` and `**/b`.
+            begins = segment == [b""] or (first_special is not None and first_special.start() == i)
+            if is_path and end - i > 1 and begins and glob[end : end + 1] in (b"", b"/"):
+                groups.append([[b""]])
+                end += 1
+            else:
+                segment.append(b"")
+            i = end
+        elif byte == b"/" or glob[i : i + 2] == b"\\/":
+            groups[-1].append([b""])
+            i += len(byte) if byte == b"/" else 2
+        else:
+            source, i = _one(glob, i)
+            segment[-1] += source
+    # `**/**` is `**`, since a group of nothing between two matches any number of folders once more
+    return [group for k, group in enumerate(groups) if group != [[b""]] or k in (0, len(groups) - 1)]
+
+
+def _segment(parts: Segment) -> bytes:
+    """The expression for one segment: what comes after a star is an atomic group, but for the end."""
+    first, *others = parts
+    if not others:
+        return first
+    middle = b"".join(b"(?>[^/]*?" + part + b")" for part in others[:-1] if part)
+    return first + middle + (b"[^/]*" + others[-1] if others[-1] else b"[^/]*+")
+
+
+def _one(glob: bytes, i: int) -> tuple[bytes, int]:
+    """The expression for the one byte that is matched from `i` on, and where what follows begins."""
+    byte = glob[i : i + 1]
+    if byte == b"?":
+        return b"[^/]", i + 1
+    if byte == b"[":
+        return _class(glob, i + 1)
+    if byte == b"\\":
+        i += 1
+        byte = glob[i : i + 1]
+        if not byte:
+            raise PatternError
+    return re.escape(byte), i + 1
+
+
+def _class(glob: bytes, i: int) -> tuple[bytes, int]:
+    """The same for `[...]`, from behind its bracket on; a bracket at its beginning is one of its bytes."""
+    is_negated = glob[i : i + 1] in (b"!", b"^")
+    i += is_negated
+    members, before, is_first = set[int](), -1, True
+    while is_first or glob[i : i + 1] != b"]":
+        is_first = False
+        if glob[i : i + 1] == b"-" and before >= 0 and glob[i + 1 : i + 2] not in (b"", b"]"):
+            last, i = _escaped(glob, i + 1)
+            members.update(range(before, last + 1))
+            before = -1
+        elif named := re.compile(rb"\[:([^\]]*):\]").match(glob, i):
+            members.update(_named_class(named[1]))
+            before, i = -1, named.end()
+        else:
+            before, i = _escaped(glob, i)
+            members.add(before)
+    members = (set(range(256)) - members if is_negated else members) - {ord("/")}
+    return (b"[" + b"".join(b"\\x%02x" % member for member in sorted(members)) + b"]" if members else b"(?!)"), i + 1
+
+
+def _named_class(name: bytes) -> Sequence[int]:
+    if name not in _CLASS_BYTES:
+        raise PatternError
+    return _CLASS_BYTES[name]
+
+
+def _escaped(glob: bytes, i: int) -> tuple[int, int]:
+    """The byte at `i`, or behind a backslash there, and where what follows begins. Raises PatternError at the end."""
+    i += glob[i : i + 1] == b"\\"
+    if i >= len(glob):
+        raise PatternError
+    return glob[i], i + 1

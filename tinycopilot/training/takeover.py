@@ -1,0 +1,99 @@
+"""Whether a new model is taken into use: not if it is worse than the one it would displace, unless that is asked for.
+
+Both are measured on the held-out text of the new model. Where the new one would serve every workspace of its user, both
+are also measured on the reference text, everyday Python that ships and that no model was trained on: a network that
+knows one project by heart can be better there and useless everywhere else. The two figures count the same.
+"""
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tinycopilot import UserError, places
+from tinycopilot.model.gpt import TinyGPT, load_pair
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.places import ModelPaths, Origin
+from tinycopilot.training.batches import ids_of
+from tinycopilot.training.measure import bits_of_each
+from tinycopilot.training.reference import UNKNOWN_BITS, reference_text
+from tinycopilot.training.text import Text
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits per character of one model; None for a text on which it was not measured."""
+
+    held_out: float
+    reference: float | None = None
+
+    def mean(self) -> float:
+        """Of the texts that it was measured on."""
+        texts = [self.held_out, *([] if self.reference is None else [self.reference])]
+        return math.fsum(texts) / len(texts)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The model in use, which a new one would displace."""
+
+    paths: ModelPaths
+    origin: Origin
+    bits: Bits | None
+    """None where it cannot be loaded."""
+
+    def is_better_than(self, new: Bits) -> bool:
+        """Whether it should stay in use."""
+        return self.bits is not None and not new.mean() <= self.bits.mean()  # one that is no number is worse
+
+
+def find_rival(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
+    """The model that is displaced if a new one is saved at `target`; None if there is none.
+
+    For a place that its user named, it is what is there; for the user's own model, what all commands use now.
+    """
+    if target != places.user_model():
+        return (target, Origin.GIVEN) if target.exist() else None
+    paths, origin = places.found()
+    return (paths, origin) if paths.exist() else None
+
+
+def measure_rival(paths: ModelPaths, origin: Origin, held_out: Text, *, with_reference: bool) -> Rival:
+    """The model in use, and its bits per character: the network alone, on the held-out text of the new model."""
+    try:
+        model, tokenizer = load_pair(paths.model, paths.tokenizer)
+    except UserError:
+        return Rival(paths, origin, None)
+    here = comparable(*bits_of_each(model, ids_of(held_out, tokenizer)), tokenizer)
+    return Rival(paths, origin, Bits(here, reference_if_there(model, tokenizer) if with_reference else None))
+
+
+def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float:
+    """Bits per character of the network alone on the reference text. Raises UserError where that is missing."""
+    ids = torch.tensor(tokenizer.encode(DOCUMENT_START + reference_text()))
+    return comparable(*bits_of_each(model, ids), tokenizer)
+
+
+def reference_if_there(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
+    """The same; None where the text is missing, which is no reason to lose a training run."""
+    with contextlib.suppress(UserError):
+        return reference_bits(model, tokenizer)
+    return None
+
+
+def comparable(targets: Tensor, bits: Tensor, tokenizer: SimpleTokenizer) -> float:
+    """The mean of what `bits_of_each` gave, (N,) each, comparable between models of different vocabularies."""
+    return (bits + UNKNOWN_BITS * (targets == tokenizer.unknown_id)).mean().item()
+
+
+def figures(new: Bits, rival: Rival) -> str:
+    """One line that compares the two models."""
+    named = f"{rival.paths.model} ({rival.origin.value})"
+    if rival.bits is None:
+        return f"{named} cannot be read: nothing to compare with"
+    line = f"compared with {named}: held-out text {new.held_out:.3f}, before {rival.bits.held_out:.3f}"
+    if new.reference is not None and rival.bits.reference is not None:
+        line += f"; everyday Python (the reference text) {new.reference:.3f}, before {rival.bits.reference:.3f}"
+    return f"{line} bits per character"
