@@ -33,12 +33,13 @@ HOUSE = {
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.private", "tinycopilot.model"),
         "tinycopilot.masking",
-        *("numpy", "numba"),
+        *("numpy", "numba", "llvmlite"),
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
-        *("tinycopilot.completion", "tinycopilot.model", "torch"),  # bench asks the network itself
+        *("tinycopilot.completion", "tinycopilot.model", "numpy"),
+        "torch",  # doctor asks it what it can use for training
         "rich",  # adapt trains, on a console
     },
     "tinycopilot.play": {

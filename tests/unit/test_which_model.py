@@ -12,6 +12,7 @@ from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places
 from tinycopilot.cli import main
+from tinycopilot.completion import network
 from tinycopilot.completion.engine import Engine
 from tinycopilot.insight import adapt, bench, environment
 from tinycopilot.model import gpt
@@ -42,8 +43,9 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     def load(pair: ModelPaths, *_: object) -> None:
         load_pair(pair.model, pair.tokenizer)
 
-    for module in (gpt, bench, adapt):
+    for module in (gpt, network, adapt):
         monkeypatch.setattr(module, "load_pair", load_pair)
+    monkeypatch.setattr(bench, "load_sized", load)
     monkeypatch.setattr(Engine, "load", load)
     monkeypatch.setattr(play, "loader", load)
     monkeypatch.setattr(environment, "ask_environment", load)

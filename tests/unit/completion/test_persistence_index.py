@@ -91,7 +91,7 @@ def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
         memory.drop("x")
         assert predicts_as(memory, texts, whole)
     memory.compact()
-    with pytest.raises(ValueError, match="settled"):
+    with pytest.raises(ValueError, match="merged"):
         memory.adopt(kept.merged, {})
 
 
@@ -172,4 +172,4 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pyt
     (tmp_path / "cache").write_text("a file")
     save(tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS))
     (record,) = caplog.records
-    assert "could not be kept" in record.getMessage()
+    assert "could not be saved" in record.getMessage()

@@ -285,13 +285,10 @@ async def test_what_would_be_lost_is_said_to_its_end_however_the_file_is_called(
 
 
 class Broken(Promised):
-    def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
-        """Nothing follows."""
-
-    def suggest(self, before: str, *_: object) -> Suggestion | None:
-        if before:
+    def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
+        if request.before:
             raise ValueError("it broke")
-        return None
+        return Result(silence=Silence.UNSURE)
 
 
 async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> None:

@@ -21,7 +21,7 @@ def test_it_is_the_completer_in_use_by_then() -> None:
     may_go_on.set()
     completer, name = asked.result()
     assert completer == "new"
-    assert name.startswith("completer")
+    assert name.startswith("engine")
     thread.close()
 
 

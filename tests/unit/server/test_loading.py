@@ -25,7 +25,7 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
-ALPHABET = "\nabcdefghijklmnop()=:"
+ALPHABET = "\nabcdefghijklmnop=:"
 BEFORE = "abc = d"
 
 
