@@ -2,18 +2,15 @@
 
 The letters in shapes: T new positions, S positions that they see (cached + T), L layers, H heads, D a head's width,
 C = H * D the model's width, F = 4 * C the width of the feed-forward part, V vocabulary, W window, K convolution width.
-Read `forward` first; the functions below it are its verbs. All of it is one file: what Numba keeps on disk is
-invalidated by a change of this file, not of others.
+Read `forward` first; the functions below it are its verbs.
 """
 
 import math
-from typing import Any
 
 import numpy as np
-from numba import njit
 
-# Sums may be taken in any order, eight terms at a time; infinities and NaN keep their meaning.
-FASTMATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
+from tinycopilot.completion.compiled import compiled_fast
+
 EPSILON = 1e-5
 """PyTorch's LayerNorm adds this to the variance."""
 FAR = -1e30
@@ -21,10 +18,8 @@ FAR = -1e30
 ROWS = 32
 """Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
 
-compiled: Any = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 
-
-@compiled
+@compiled_fast
 def forward(  # type: ignore[no-untyped-def]
     ids, position, n_kept, window,
     embedding, vectors, last_norm,
@@ -84,7 +79,7 @@ def forward(  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@compiled_fast
 def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-def]
     """h = ShortConvolution(LayerNorm(x)), (T, C): to each channel, add that of the K - 1 positions before, weighted.
 
@@ -101,7 +96,7 @@ def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-d
                 multiply_add(vectors[1 + distance], rows[here - distance], h[t])
 
 
-@compiled
+@compiled_fast
 def add(a, y):  # type: ignore[no-untyped-def]
     """y += a, (T, C): a block adds to the residual stream."""
     for t in range(len(y)):
@@ -109,14 +104,14 @@ def add(a, y):  # type: ignore[no-untyped-def]
             y[t, i] += a[t, i]
 
 
-@compiled
+@compiled_fast
 def multiply_add(a, b, y):  # type: ignore[no-untyped-def]
     """y += a * b."""
     for i in range(len(y)):
         y[i] += a[i] * b[i]
 
 
-@compiled
+@compiled_fast
 def layer_norm(x, gain, bias, y):  # type: ignore[no-untyped-def]
     """y = (x - mean) / standard deviation * gain + bias, (C,)."""
     C = len(x)
@@ -132,7 +127,7 @@ def layer_norm(x, gain, bias, y):  # type: ignore[no-untyped-def]
         y[i] = (x[i] - mean) * scale * gain[i] + bias[i]
 
 
-@compiled
+@compiled_fast
 def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
     """Turn each pair (i, i + D/2) of each query and key by its position's angle. `heads` is (T, 3C)."""
     T, half = cos.shape
@@ -144,7 +139,7 @@ def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
                 heads[t, i + half] = b * cos[t, i - at] + a * sin[t, i - at]
 
 
-@compiled
+@compiled_fast
 def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
     """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions: q and y (T, D), k and v (D, capacity).
 
@@ -170,7 +165,7 @@ def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
         average_one(z, v, first, y[T - 1])
 
 
-@compiled
+@compiled_fast
 def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
     """z0 = q0 k / sqrt(D), z1 = q1 k / sqrt(D), of the keys from `first` on; four channels in one loop over them."""
     D, n = len(q0), len(z0)
@@ -191,7 +186,7 @@ def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
             z1[s] += b0 * k0[s]
 
 
-@compiled
+@compiled_fast
 def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
     """z = q k / sqrt(D), of the keys from `first` on."""
     D, n = len(q), len(z)
@@ -209,7 +204,7 @@ def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
             z[s] += a0 * k0[s]
 
 
-@compiled
+@compiled_fast
 def average_two(z0, z1, v, first, y0, y1):  # type: ignore[no-untyped-def]
     """y0 = z0 v, y1 = z1 v: for each channel, the values from `first` on, weighted. D is even."""
     n = len(z0)
@@ -224,7 +219,7 @@ def average_two(z0, z1, v, first, y0, y1):  # type: ignore[no-untyped-def]
         y0[i], y0[i + 1], y1[i], y1[i + 1] = a0, a1, b0, b1
 
 
-@compiled
+@compiled_fast
 def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
     """y = z v: for each channel, the values from `first` on, weighted."""
     n = len(z)
@@ -237,7 +232,7 @@ def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
         y[i], y[i + 1] = a0, a1
 
 
-@compiled
+@compiled_fast
 def softmax(z):  # type: ignore[no-untyped-def]
     """z = exp(z) / sum of exp(z), in place; the highest is subtracted first, so that nothing overflows."""
     top = highest(z)
@@ -250,7 +245,7 @@ def softmax(z):  # type: ignore[no-untyped-def]
         z[s] *= share
 
 
-@njit(cache=True, nogil=True, fastmath=True)  # without NaN, eight are compared at a time
+@compiled_fast
 def highest(z):  # type: ignore[no-untyped-def]
     """The largest of z."""
     top = z[0]
@@ -259,7 +254,7 @@ def highest(z):  # type: ignore[no-untyped-def]
     return top
 
 
-@compiled
+@compiled_fast
 def exp_of_negative(x):  # type: ignore[no-untyped-def]
     """exp(x) for x <= 0, to 2e-7 of itself: 2^n times 2^f = exp(f ln 2), by its Taylor series, |f| <= 1/2.
 
@@ -273,7 +268,7 @@ def exp_of_negative(x):  # type: ignore[no-untyped-def]
     return (p + np.float32(1)) * np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@compiled
+@compiled_fast
 def gelu(f):  # type: ignore[no-untyped-def]
     """f = f * Phi(f), in place, where Phi is the normal distribution's (Hendrycks and Gimpel 2016).
 
@@ -288,7 +283,7 @@ def gelu(f):  # type: ignore[no-untyped-def]
         f[i] *= tail if f[i] < np.float32(0) else np.float32(1) - tail
 
 
-@compiled
+@compiled_fast
 def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
     """y = x w^T * scale: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
 

@@ -12,8 +12,8 @@ closed automatically:
    field of T's own, nor in a line continuation.
 3. By word: the rest of T stays visible after a partial accept, and ends what the part has begun. So of each beginning
    of T it is asked that it does not close, escape or comment out what stands after the cursor. Editors cut between
-   words and signs: in a string that `after` closes, no backslash stands before a letter, digit or blank, and no quote
-   like those of three that stand right behind the cursor.
+   words and signs: in a string that `after` closes, no backslash stands before a letter, digit or blank, no quote like
+   those of three that stand right behind the cursor, and in a replacement field no `!`.
 
 What cannot be repaired is not blamed on T: where `before` and `after` are broken together, they may stay so.
 """
@@ -49,7 +49,7 @@ class Insertion:
         state = state_after(before, self._syntax)
         self._frames = resolve(state, self._syntax).frames
         self._state = state._replace(n_kept=len(self._frames), faults=Fault.NONE)
-        self._line = after.split("\n", maxsplit=1)[0]
+        self._line = after[: after.find("\n")] if "\n" in after else after
         self._has_rest = bool(self._line.strip())
         self._claim = claim(self._frames, after[:LOOK_AHEAD_CHARS], len(after) > LOOK_AHEAD_CHARS, self._syntax)
         self._is_escape = state.tail.endswith("\\")  # of `before`: it is for T to complete
@@ -68,6 +68,7 @@ class Insertion:
             or (character == "\n" and (self._has_rest or self._is_in_own_string(was)))
             or self._closes_too_much()
             or self._lengthens_quotes(character)
+            or self._begins_conversion(character)
             or self._closes_in_text(character)
         )
         self._is_escape = False
@@ -151,6 +152,12 @@ class Insertion:
         top = self._state.frames[-1] if self._state.frames else None
         is_closed = top is not None and top.kind == "string" and len(self._state.frames) <= self._claim.n_base
         return is_closed and top is not None and top.closer == 3 * character and self._line.startswith(top.closer)
+
+    def _begins_conversion(self, character: str) -> bool:
+        """Whether a word may end before the letter of `{x!r}`, in a replacement field that `after` closes."""
+        frames, claimed = self._state.frames, self._claim
+        is_claimed = claimed.n_closed > 0 and 0 < len(frames) <= claimed.n_base
+        return character == "!" and is_claimed and frames[-1].kind == "field"
 
     def _closes_in_text(self, character: str) -> bool:
         """In a string or a comment brackets are no more than text, but editors close them there as well."""

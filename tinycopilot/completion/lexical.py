@@ -99,10 +99,9 @@ def lexical_context(before: str, language: str = "python") -> Context:
 def state_after(before: str, syntax: Syntax) -> State:
     """The state after `before`, of which no more than LOOK_BACK_CHARS and a chunk are read."""
     start = max(0, len(before) - LOOK_BACK_CHARS) // CHUNK_CHARS * CHUNK_CHARS
-    if start and syntax.is_python and (line := _TOP_LEVEL.search(before, start) or _BLOCK.search(before, start)):
-        start = line.start()
-    elif start:
-        start = before.find("\n", start) + 1 or start
+    if start:
+        line = syntax.is_python and (_TOP_LEVEL.search(before, start) or _BLOCK.search(before, start))
+        start = line.start() if line else before.find("\n", start) + 1 or start
     state = State()
     while start < len(before):
         end = (start // CHUNK_CHARS + 1) * CHUNK_CHARS

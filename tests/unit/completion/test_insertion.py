@@ -24,6 +24,7 @@ from tinycopilot.completion.syntaxes import language_of
         ('f"', '"', "is {x", "is"),
         ('f"', '"', "a } b", "a"),
         ('f"', '"', "a {} b", "a"),
+        ('f"{no', '}"', "de!r", "de"),  # by word, `{node!}` would be none
         ("foo(", ")", "bar(", "bar"),
         ("foo(", ")", "bar[", "bar"),
         ("foo(", ")", "x  # all", "x"),  # the bracket is not commented out
