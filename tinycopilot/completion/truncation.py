@@ -42,7 +42,7 @@ class CompleterSettings:
     max_lines: int = 3
     """A suggestion has at most this many lines; more than one only where it is sure."""
     threads: int = 1
-    """Processor threads for the network; a second one suffers as soon as the editor is busy."""
+    """Without effect: the network runs on one thread. Accepted for settings that have it."""
 
     @property
     def reading_keys(self) -> float:
