@@ -13,22 +13,22 @@ from tinycopilot_server.memory import Memory
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Engine
 
 log = logging.getLogger(__name__)
 
 
 class Loaded(NamedTuple):
-    """A Completer, and what the workspace has taught it."""
+    """An engine, and what the workspace has taught it."""
 
-    completer: "Completer"
+    engine: "Engine"
     learned: Learned
 
 
 async def load(
     thread: CompleterThread, memory: Memory, settings: Settings, folder: str | None = None, *, is_first: bool
 ) -> bool:
-    """Load model and tokenizer, and what was learned in the workspace `folder`: the first time in the Completer's
+    """Load model and tokenizer, and what was learned in the workspace `folder`: the first time in the engine's
     thread, and later in another one, while the old model answers.
 
     Returns whether it took over all that is known of the workspace: if there was nothing, or its alphabet is another
@@ -42,23 +42,23 @@ async def load(
 
 def _load(memory: Memory, settings: Settings, folder: str | None, *, may_be_another: bool) -> Loaded:
     """The workspace's own model is no more than a help: if it is not sound, at first another one is taken."""
-    from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (brings PyTorch: not on the loop)
+    from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
 
     paths, others = model_files.to_use(settings, folder), model_files.to_use(settings, None)
     try:
-        completer = Completer.load(paths, settings.completer, memory.max_chars)
+        engine = Engine.load(paths, settings.completer, memory.max_chars)
     except UserError as error:
         if paths == others or not may_be_another:
             raise
         log.warning("%s: the workspace's own model is not used", error)
-        paths, completer = others, Completer.load(others, settings.completer, memory.max_chars)
+        paths, engine = others, Engine.load(others, settings.completer, memory.max_chars)
     log.info("%s", places.named(paths, model_files.origin_of(paths, settings, folder)))
-    completer.warm_up()
-    digest = completer.tokenizer.digest
+    engine.warm_up()
+    digest = engine.tokenizer.digest
     learned = Learned.of(folder, digest)
     if memory.max_chars:
-        learned.recall(completer.workspace)
-    return Loaded(completer, learned)
+        learned.recall(engine)
+    return Loaded(engine, learned)
 
 
 def _replace(thread: CompleterThread, memory: Memory, new: Loaded) -> bool:
@@ -66,18 +66,18 @@ def _replace(thread: CompleterThread, memory: Memory, new: Loaded) -> bool:
     takes_over = thread.run(partial(_take_over, thread, memory, new)).result()
     if not takes_over:
         memory.indexer.forget()
-        memory.keep(new.completer)
+        memory.keep(new.engine)
     return takes_over
 
 
 def _take_over(thread: CompleterThread, memory: Memory, new: Loaded) -> bool:
-    """In the Completer's thread."""
-    old = thread.completer
-    takes_over = old is not None and new.completer.take_over(old)
-    if takes_over:
+    """In the engine's thread."""
+    old = thread.engine
+    continued = old.continued_by(new.engine) if old is not None else None
+    if continued is not None:
         new.learned.is_saved = memory.learned.is_saved
     elif old is not None and not memory.learned.is_saved:
-        memory.indexer.do(memory.learned.saving(old.workspace))
-    thread.completer, memory.learned = new
-    thread.n_told += 1  # answers of the old one do not count any more
-    return takes_over
+        memory.indexer.do(memory.learned.saving(old))
+    memory.learned = new.learned
+    thread.use(continued or new.engine)
+    return continued is not None

@@ -16,8 +16,8 @@ from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
 from lsprotocol import types
 
 from tinycopilot import places
-from tinycopilot.completion.mixture import INITIAL
-from tinycopilot.completion.weights import KIND
+from tinycopilot.completion.persistence import KIND
+from tinycopilot.completion.predictor import INITIAL
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
