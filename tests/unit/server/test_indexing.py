@@ -15,9 +15,8 @@ from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.kept_memory import KEEP_S, OLD_S, KeptMemory
 
 from tinycopilot.completion import persistence
-from tinycopilot.completion import memory as memory_module
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.ngram import NGramModel, context_of
+from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
 from tinycopilot.files import Patterns
 
 T = TypeVar("T")
@@ -143,7 +142,7 @@ def test_what_was_dropped_meanwhile_stays_dropped(desk: Desk) -> None:
 
 
 def test_it_tidies_up(desk: Desk) -> None:
-    for i in range(memory_module.MAX_LOOSE + 1):
+    for i in range(MAX_SEPARATE + 1):
         desk.memory.hold(str(i), "ab")
     assert desk.memory.needs_compaction
     desk.indexer.look()
