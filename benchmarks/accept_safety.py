@@ -219,6 +219,8 @@ def introduced(cursor: Cursor, text: str, pairs: Pairs, how: str) -> set[str]:
     counts_open = how == "whole" and pairs.is_full and bool(pairs.text or cursor.below.strip())
     own = [frame for i, frame in enumerate(now) if is_word or i < n_same or frame.is_bracket]
     closed_now = "" if counts_open else "".join(frame.closer for frame in reversed(own[n_closed:]))
+    if closed_now and all(frame.is_bracket for frame in now):
+        closed_now = "\n" + closed_now  # there may be a comment
     closed = "".join(frame.closer for frame in reversed(was[n_closed:]))
     after = pairs.text + cursor.below
     base, found = faults(cursor.statement + closed + after), faults(cursor.statement + text + closed_now + after)
