@@ -30,8 +30,10 @@ from typing import NamedTuple
 from heldout_bits import LISTING, PACKAGES, fetch
 
 from tinycopilot import places
-from tinycopilot.completion.completer import Completer, Place
+from tinycopilot.completion.decoding import never
+from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.predictor import Place, PredictionCache
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
 
 MAX_PAIRS = 3
@@ -251,11 +253,11 @@ def judge(cursor: Cursor, text: str, pairs: Pairs, *, by_word: bool) -> set[str]
     return set[str]().union(*(introduced(cursor, part, pairs, how) for how, part in parts))
 
 
-def suggestions(completer: Completer, name: str, cursor: Cursor) -> Iterator[tuple[Pairs, str]]:
+def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pairs, str]]:
     """The pairs after the cursor, and the suggestion, where there is one."""
     here = Place(name, cursor.before, "")
-    completer._look(here)
-    stream = completer._decoded(here, lambda: False)
+    engine.ngrams.hold(name, here.before, here.after)
+    stream = engine._decode(PredictionCache(here), here, never)
     decoded = list[tuple[str, float]]()
 
     def again() -> Iterator[tuple[str, float]]:
@@ -266,7 +268,7 @@ def suggestions(completer: Completer, name: str, cursor: Cursor) -> Iterator[tup
 
     for pairs in combinations(cursor.closers):
         after = pairs.text + cursor.below
-        if has_room(after) and (found := truncate(again(), completer.settings, cursor.before, after)):
+        if has_room(after) and (found := truncate(again(), engine.settings, cursor.before, after)):
             text = postprocess(found.text, cursor.before, after)
             if is_worth_showing(text):
                 yield pairs, text
@@ -286,25 +288,25 @@ class Run:
     def over(self, paths: list[Path]) -> None:
         """Each file once, in random order, until there are enough suggestions."""
         settings = CompleterSettings(eagerness=1)
-        completer = Completer.load(places.to_load(None, None), settings)
+        engine = Engine.load(places.to_load(None, None), settings)
         self.dice.shuffle(paths)
         for path in paths:
             try:
                 text = path.read_text("utf-8")
                 drawn = cursors(text, self.dice)
-                self._draw(completer, str(path), drawn)
+                self._draw(engine, str(path), drawn)
             except (SyntaxError, tokenize.TokenError, UnicodeDecodeError):
                 continue
             if self.n["suggestions"] >= self.n_wanted:
                 break
         self._tell()
 
-    def _draw(self, completer: Completer, name: str, drawn: Iterator[Cursor]) -> None:
+    def _draw(self, engine: Engine, name: str, drawn: Iterator[Cursor]) -> None:
         for cursor in drawn:
             if self.n["suggestions"] >= self.n_wanted:
                 return
             self.n["cursors"] += 1
-            for pairs, text in suggestions(completer, name, cursor):
+            for pairs, text in suggestions(engine, name, cursor):
                 self.n["suggestions"] += 1
                 self.n["with pairs"] += bool(pairs.text)
                 by_word = self.n["suggestions"] % N_WORD_CHECKS == 0
@@ -318,7 +320,7 @@ class Run:
                     self.examples.setdefault(kind, []).append(f"{line!r} [{text!r}] {pairs.text + cursor.below!r}")
                 if self.report and self.n["suggestions"] % 500 == 0:
                     self.report.write_text(json.dumps(self._figures(), indent=1), "utf-8")
-        completer.workspace.memory.drop(name)
+        engine.ngrams.drop(name)
 
     def _figures(self) -> dict[str, object]:
         return {
