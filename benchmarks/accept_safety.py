@@ -33,7 +33,6 @@ from tinycopilot import places
 from tinycopilot.completion.decoding import never
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.postprocess import has_room, postprocess
-from tinycopilot.completion.predictor import Place, PredictionCache
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
 
 MAX_PAIRS = 3
@@ -255,9 +254,8 @@ def judge(cursor: Cursor, text: str, pairs: Pairs, *, by_word: bool) -> set[str]
 
 def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pairs, str]]:
     """The pairs after the cursor, and the suggestion, where there is one."""
-    here = Place(name, cursor.before, "")
-    engine.ngrams.hold(name, here.before, here.after)
-    stream = engine._decode(PredictionCache(here), here, never)
+    here = engine._place(name, cursor.before, "")
+    stream = engine._decode(engine._new_predictions(here), here, never)
     decoded = list[tuple[str, float]]()
 
     def again() -> Iterator[tuple[str, float]]:
