@@ -33,7 +33,6 @@ from tinycopilot import places
 from tinycopilot.completion.decoding import never
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.postprocess import has_room, postprocess
-from tinycopilot.completion.predictor import Place, PredictionCache
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
 
 MAX_PAIRS = 3
@@ -221,6 +220,8 @@ def introduced(cursor: Cursor, text: str, pairs: Pairs, how: str) -> set[str]:
     counts_open = how == "whole" and pairs.is_full and bool(pairs.text or cursor.below.strip())
     own = [frame for i, frame in enumerate(now) if is_word or i < n_same or frame.is_bracket]
     closed_now = "" if counts_open else "".join(frame.closer for frame in reversed(own[n_closed:]))
+    if closed_now and all(frame.is_bracket for frame in now):
+        closed_now = "\n" + closed_now  # there may be a comment
     closed = "".join(frame.closer for frame in reversed(was[n_closed:]))
     after = pairs.text + cursor.below
     base, found = faults(cursor.statement + closed + after), faults(cursor.statement + text + closed_now + after)
@@ -253,9 +254,8 @@ def judge(cursor: Cursor, text: str, pairs: Pairs, *, by_word: bool) -> set[str]
 
 def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pairs, str]]:
     """The pairs after the cursor, and the suggestion, where there is one."""
-    here = Place(name, cursor.before, "")
-    engine.ngrams.hold(name, here.before, here.after)
-    stream = engine._decode(PredictionCache(here), here, never)
+    here = engine._place(name, cursor.before, "")
+    stream = engine._decode(engine._new_predictions(here), here, never)
     decoded = list[tuple[str, float]]()
 
     def again() -> Iterator[tuple[str, float]]:

@@ -78,7 +78,7 @@ class Insertion:
     def may_end(self) -> bool:
         """Whether the text so far may be inserted as it is."""
         end, claimed = resolve(self._state, self._syntax), self._claim
-        if self.is_broken or end.faults & BROKEN or self._joins_quotes():
+        if self.is_broken or end.faults & BROKEN or self._is_half_a_token():
             return False
         own = {frame.kind for frame in self._own(end)}
         if own & {"string", "field", "spec"} or ("comment" in own and self._has_rest):
@@ -97,9 +97,12 @@ class Insertion:
         """Whether it depends on the next character what the last ones are: they may begin a comment, or be quotes."""
         return self._state.tail[:1] not in ("", "\n", "\r")
 
-    def _joins_quotes(self) -> bool:
+    def _is_half_a_token(self) -> bool:
+        """Whether the last character belongs to one before the cursor or to come: quotes, a conversion."""
         last = self._state.tail[-1:]
         top = self._state.frames[-1] if self._state.frames else None
+        if top is not None and top.kind == "field" and self._state.recent.endswith("!"):
+            return True  # of `{x!r}`
         is_begun = top is not None and top.kind == "string" and top.closer.startswith(last)
         return last in ("'", '"', "`") and (is_begun or self._line.startswith(last))
 
@@ -200,8 +203,8 @@ def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -
     for n_base in range(len(frames), -1, -1):
         if _is_right(frames[:n_base], line, after, syntax):
             n_left, is_right = _n_left(frames[:n_base], after, is_cut, syntax)
-            found = Claim(n_base, n_base - n_left, n_left if n_left < n_base or is_right else 0)
-            if is_right or n_left < n_base:
+            found = Claim(n_base, n_base - n_left, n_left)
+            if is_right:
                 return found
             first = first or found
     return first or Claim(len(frames), 0, len(frames))
