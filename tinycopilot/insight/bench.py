@@ -1,6 +1,5 @@
 """The command `bench`: how quick it is on this machine, in each situation that people come into, and what it takes."""
 
-import dataclasses
 import json
 import platform
 import random
@@ -66,7 +65,7 @@ def _widened_files(paths: ModelPaths, size: Size, folder: Path) -> ModelPaths:
     """A model of that size which says the same, in `folder`. Raises UserError."""
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     wide = ModelPaths(folder / paths.model.name, paths.tokenizer)
-    widened(model, **dataclasses.asdict(size)).save(wide.model, tokenizer)
+    widened(model, size.n_layers, size.n_heads, size.d_model).save(wide.model, tokenizer)
     return wide
 
 
