@@ -34,7 +34,9 @@ CONV_WIDTH = 3
 
 
 LONG_DECAY_SHARE = 0.3
-
+"""The share of a long run over which its rates fall to zero."""
+ADAPTING_STEP_CHARS = 4096
+"""Characters in one step of fine-tuning, in at most 16 windows."""
 ADAPTING_RATE = 0.3
 """The rates of fine-tuning, as a share of those that begin with random weights."""
 
@@ -147,13 +149,13 @@ class Plan:
 
 
 def stages_for(window: int, *, adapting: bool, is_long: bool) -> tuple[Stage, ...]:
-    """Small batches first, for more steps from the same text; larger ones when what is left to learn is finer.
+    """Return the shapes of a run's batches: small ones first, for more steps from the same text, then larger ones.
 
     Windows are whole from the first step on: after shorter ones, later positions would have to be learned anew.
     benchmarks/LOG.md has the figures. A model that is adapted is past the beginning.
     """
     if adapting:
-        return (Stage(16, window),)
+        return (Stage(min(16, max(1, ADAPTING_STEP_CHARS // window)), window),)
     if is_long:
         return (Stage(4, window, 2_000_000), Stage(8, window, 30_000_000), Stage(16, window))
     return (Stage(4, window, 700_000), Stage(8, window))

@@ -43,6 +43,11 @@ def test_windows_are_whole_and_batches_grow(adapting: bool, is_long: bool) -> No
     assert stages[-1].n_chars == math.inf
 
 
+@pytest.mark.parametrize(("window", "batch"), [(32, 16), (256, 16), (512, 8), (8192, 1)])
+def test_a_step_of_fine_tuning_reads_as_much_with_any_window(window: int, batch: int) -> None:
+    assert stages_for(window, adapting=True, is_long=False) == (Stage(batch, window),)
+
+
 def test_a_short_run_has_small_batches_alone() -> None:
     assert Plan.over(500_000, stages_for(256, adapting=False, is_long=False)).steps == (488, 0)
     assert Plan.over(0, stages_for(256, adapting=False, is_long=False)).steps == (1, 0)
