@@ -8,6 +8,7 @@ folder for each source, and FOLDER/held_out documents of the same sources that a
 apart. Read as every folder is read (tinycopilot/files.py), and left out are tests, vendored copies, files under a
 licence that is not permissive, copies, and whatever shares a long passage with the packages of heldout.json.
 
+What apt-get cannot fetch (it needs Debian 12, and source packages for SQLite) can be put into FOLDER/downloads by hand.
 Exits with an error if the text is not the listed one; --write stores in model_data.json what was found instead.
 """
 
