@@ -31,9 +31,9 @@ from heldout_bits import LISTING, PACKAGES, excerpts
 from zpaq_bits import STANDARD_ERROR_BITS, cost_after, need_zpaq, plain_model
 
 from tinycopilot import UserError, places
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.memory import WorkspaceMemory
-from tinycopilot.completion.mixture import Mixture
+from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import from_list, texts_in
@@ -62,13 +62,13 @@ class Learned(NamedTuple):
     """As a model's file gives it."""
 
 
-class TextsHeld(WorkspaceMemory):
+class TextsHeld(NGramModel):
     """Takes a memory's place, and keeps the texts that it would hold."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
 
-    def hold(self, name: str, *document: str, useful_s: float | None = None) -> None:  # noqa: ARG002 (as it is there)
+    def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:  # noqa: ARG002 (as it is there)
         """Keep it."""
         self.texts[name] = "".join(document)
 
@@ -76,7 +76,7 @@ class TextsHeld(WorkspaceMemory):
         """Keep it no longer; whether it was kept."""
         return self.texts.pop(name, None) is not None
 
-    def settle(self) -> None:
+    def compact(self) -> None:
         """There is nothing to sort."""
 
 
@@ -88,7 +88,7 @@ def learned_text(names: Sequence[str]) -> Learned:
     return Learned(units.decode("utf-16-le", "surrogatepass"), corpus.digest)
 
 
-def with_surroundings(listed: Sequence[Excerpt], memory: WorkspaceMemory) -> Iterator[Excerpt]:
+def with_surroundings(listed: Sequence[Excerpt], memory: NGramModel) -> Iterator[Excerpt]:
     """Each excerpt, while `memory` holds the rest of its package, and nothing else."""
     surroundings, folder = Surroundings(memory), None
     try:
@@ -102,15 +102,15 @@ def with_surroundings(listed: Sequence[Excerpt], memory: WorkspaceMemory) -> Ite
         surroundings.change_to({})
 
 
-def our_bits(completer: Completer, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:
+def our_bits(engine: Engine, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:
     """What each excerpt costs, by whose prediction; with `afresh`, the mixture begins anew at each."""
-    completer.workspace.mixture = Mixture()
-    for excerpt in with_surroundings(listed, completer.workspace.memory):
+    engine.restore(Mixture())
+    for excerpt in with_surroundings(listed, engine.ngrams):
         if afresh:
-            completer.workspace.mixture = Mixture()
+            engine.restore(Mixture())
         bits = Counter[str]()
         for at in range(excerpt.first, excerpt.last):
-            bits.update(completer.typed(excerpt.text[at], excerpt.text[:at], document=excerpt.name))
+            bits.update(engine.observe(Request(excerpt.text[:at], document=excerpt.name), excerpt.text[at]))
         yield Counter({"afresh": bits["mixed"]}) if afresh else bits
 
 
@@ -235,9 +235,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         learned = learned_text(arguments.corpus)
         report["zpaq_read_what_the_network_learned"] = learned.digest == learned_by(paths.model)
     if "ours" in arguments.only:
-        completer = Completer.load(paths, CompleterSettings())
+        engine = Engine.load(paths, CompleterSettings())
         for name, afresh in (("ours", False), ("ours, weights afresh", True)):
-            seconds[name] = counted(name, listed, our_bits(completer, listed, afresh), totals)
+            seconds[name] = counted(name, listed, our_bits(engine, listed, afresh), totals)
     if "zpaq" in arguments.only:
         found = zpaq_bits(listed, learned.text, arguments.jobs, other_models := set[str]())
         seconds["zpaq"] = counted("zpaq", listed, found, totals)

@@ -31,8 +31,9 @@ from typing import Any
 import torch
 
 from tinycopilot import places
-from tinycopilot.completion.decode import Reader, decode, network_alone
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode
+from tinycopilot.completion.network import Network
+from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
 from tinycopilot.insight.workbench import hold_workspace, texts_to_type
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
@@ -93,11 +94,13 @@ class Race:
     def __init__(self, model: TinyGPT, tokenizer: SimpleTokenizer, texts: dict[str, str]) -> None:
         self.texts = texts
         self.model, self.tokenizer, self.peer = model, tokenizer, neox(model)
-        self.workspace = Workspace(tokenizer.alphabet)
-        hold_workspace(self.workspace.memory, WORKSPACE_CHARS)
+        weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
+        self.network = Network.from_weights(model.config, weights, int8=False)
+        self.alone, self.predictor = Predictor(tokenizer.alphabet), Predictor(tokenizer.alphabet)
+        hold_workspace(self.predictor.ngrams, WORKSPACE_CHARS)
         for name, text in texts.items():
-            self.workspace.memory.hold(name, text)
-        self.workspace.memory.settle()
+            self.predictor.ngrams.hold(name, text)
+        self.predictor.ngrams.compact()
         self.ways: dict[str, Callable[[str], str]] = {
             "transformers": self.transformers, "cached": self.cached, "window": self.window, "drafted": self.drafted
         }  # fmt: skip
@@ -114,23 +117,27 @@ class Race:
 
     def cached(self, text: str) -> str:
         """A cold cache, as theirs."""
-        decoded = decode(Reader(self.model, self.tokenizer), network_alone(self.tokenizer.alphabet), text)
-        return "".join(character for character, _ in islice(decoded, N_CHARS))
+        return self.continued(self.alone, Place(None, text, ""), 0)
 
     @torch.inference_mode()
     def window(self, text: str) -> str:
         """Everything that is visible, for each character."""
-        choose, start = network_alone(self.tokenizer.alphabet), len(text)
+        start = len(text)
         for _ in range(N_CHARS):
             ids = self.tokenizer.encode(DOCUMENT_START + text)[-self.model.config.window :]
-            text += choose(self.model(torch.tensor([ids]))[0, -1].log_softmax(-1), text)[0]
+            text += self.tokenizer.alphabet[int(self.model(torch.tensor([ids]))[0, -1, :-1].argmax())]
         return text[start:]
 
     def drafted(self, text: str) -> str:
-        """The document is shown to the memory first, as it is to the product."""
-        self.workspace.look_at("here", text, "")
-        reader, workspace = Reader(self.model, self.tokenizer), self.workspace
-        decoded = decode(reader, workspace.likeliest, text, draft=workspace.draft)
+        """The document is held first, as the engine does."""
+        self.predictor.ngrams.hold("here", text, "")
+        return self.continued(self.predictor, Place("here", text, ""), MAX_DRAFT_CHARS)
+
+    def continued(self, predictor: Predictor, place: Place, max_draft_chars: int) -> str:
+        """By a cold cache."""
+        continuation = predictor.continuation(PredictionCache(place), place.before)
+        reader = Reader(self.network, self.tokenizer)
+        decoded = decode(reader, continuation, place.before, max_draft_chars=max_draft_chars)
         return "".join(character for character, _ in islice(decoded, N_CHARS))
 
     def run(self, prompts: list[tuple[str, str]]) -> tuple[dict[str, float], int]:
@@ -139,13 +146,13 @@ class Race:
         for way in self.ways.values():
             way(prompts[0][1])  # what is slow the first time
         for of_file, prompt in prompts:
-            self.workspace.memory.drop(of_file)
+            self.predictor.ngrams.drop(of_file)
             said = {}
             for name, way in self.ways.items():
                 since = time.perf_counter()
                 said[name] = way(prompt)
                 seconds[name] += time.perf_counter() - since
-            self.workspace.memory.hold(of_file, self.texts[of_file])
+            self.predictor.ngrams.hold(of_file, self.texts[of_file])
             n_unequal += len({said[name] for name in ("transformers", "cached", "window")}) > 1
         return {name: len(prompts) * N_CHARS / s for name, s in seconds.items()}, n_unequal
 

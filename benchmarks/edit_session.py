@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from tinycopilot.completion.memory import Document
+from tinycopilot.completion.ngram import Document
 
 BURST = range(20, 200)
 """So many edits are made in one document, before another is gone to."""

@@ -3,7 +3,7 @@
     python benchmarks/fit_weights.py [--model_path FILE] [--max_chars 100000] [--packages rich pytest hypothesis pygls]
 
 Types parts of installed packages, each with the rest of its package known, and learns as it goes. Prints the weights
-for tinycopilot/completion/mixture.py, and one JSON line with bits per character.
+for tinycopilot/completion/predictor.py, and one JSON line with bits per character.
 """
 
 import argparse
@@ -12,10 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-import torch
-
 from tinycopilot import places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import from_paths, texts_in
@@ -33,15 +31,15 @@ def folder_of(package: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def type_along(completer: Completer, folder: Path, max_chars: int) -> Score:
+def type_along(engine: Engine, folder: Path, max_chars: int) -> Score:
     """Type parts of a package's files, and learn."""
-    score, surroundings = Score(), Surroundings(completer.workspace.memory)
+    score, surroundings = Score(), Surroundings(engine.ngrams)
     surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
     excerpts, _ = from_paths([folder], (".py",), max_chars, None)
     for excerpt in excerpts:
         with surroundings.without_copies_of(excerpt):
             for at in range(excerpt.first, excerpt.last):
-                score.count_bits(completer.typed(excerpt.text[at], excerpt.text[:at], document=excerpt.name))
+                score.count_bits(engine.observe(Request(excerpt.text[:at], document=excerpt.name), excerpt.text[at]))
     surroundings.change_to({})
     return score
 
@@ -53,12 +51,11 @@ def main() -> None:
     parser.add_argument("--max_chars", type=int, default=100_000)
     parser.add_argument("--packages", nargs="+", default=PACKAGES)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    completer = Completer.load(places.to_load(arguments.model_path), CompleterSettings())
+    engine = Engine.load(places.to_load(arguments.model_path), CompleterSettings())
     total = Score()
     for package in arguments.packages:
-        total += type_along(completer, folder_of(package), arguments.max_chars // len(arguments.packages))
-    for key, weights in completer.workspace.mixture.weights.items():
+        total += type_along(engine, folder_of(package), arguments.max_chars // len(arguments.packages))
+    for key, weights in engine.mixture.as_rows().items():
         print(f"    {key!r}: ({', '.join(f'{weight:.2f}' for weight in weights)}),")
     print(json.dumps(total.figures()["bits_per_char"] | {"chars": total.n_bits_chars}))
 

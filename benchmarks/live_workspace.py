@@ -2,7 +2,7 @@
 
     python benchmarks/live_workspace.py [--megabytes 10]
 
-The workspace is a copy of Python's standard library, as much of it as fits. The first part asks the Completer in this
+The workspace is a copy of Python's standard library, as much of it as fits. The first part asks the Engine in this
 process, after each key typed in the middle of a document; no suggestion is typed along. The second starts the real
 server twice, without the folder and with it, and types into a document, a key every 30 ms, while it indexes. One JSON
 line at the end.
@@ -27,7 +27,7 @@ from tinycopilot_server.demo import OPENED, TYPED
 from tinycopilot_server.status import STATUS
 
 from tinycopilot import places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.insight.score import percentile
 
@@ -51,19 +51,20 @@ def percentiles_ms(seconds: list[float]) -> dict[str, float | None]:
 
 def keys_in(code: str) -> dict[str, Any]:
     """Type KEYS in the middle of a document."""
-    completer = Completer.load(places.to_load(), CompleterSettings())
-    completer.warm_up()
+    engine = Engine.load(places.to_load(), CompleterSettings())
+    engine.warm_up()
     middle = code.index("\n", len(code) // 2) + 1
     before, after = code[:middle], "\n" + code[middle:]
     since = time.perf_counter()
-    completer.suggest(before, after, document="x")
+    engine.complete(Request(before, after, "x"))
     first_s, memory_s, suggest_s = time.perf_counter() - since, list[float](), list[float]()
     for key in KEYS:
-        before, completer._shown = before + key, None
+        before += key
+        engine.configure(CompleterSettings(max_chars=120 + len(before) % 2))  # so that no suggestion is typed along
         since = time.perf_counter()
-        completer.workspace.look_at("x", before, after)
+        engine.ngrams.hold("x", before, after)
         memory_s.append(time.perf_counter() - since)
-        completer.suggest(before, after, document="x")
+        engine.complete(Request(before, after, "x"))
         suggest_s.append(time.perf_counter() - since)
     return {
         "first_ms": round(1e3 * first_s, 1),

@@ -28,7 +28,7 @@ from memory_in_use import Live, compile_all, contexts, index, n_unequal, new_mem
 from resident import CLEAR_REFS, Resident
 
 from tinycopilot import UserError
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.score import percentile
 from tinycopilot.training.sources import documents
@@ -104,7 +104,7 @@ def measure(n_bytes: int, n_edits: int) -> dict[str, Any]:
     }
 
 
-def type_into_each(memory: WorkspaceMemory, code: str) -> tuple[dict[int, dict[str, float | None]], int]:
+def type_into_each(memory: NGramModel, code: str) -> tuple[dict[int, dict[str, float | None]], int]:
     """Into documents of EDITED_CHARS, as far as there is so much code: each one's milliseconds; unknown keys in all."""
     key_ms, n_unknown = {}, 0
     for n_chars in EDITED_CHARS:

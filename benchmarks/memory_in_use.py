@@ -13,8 +13,8 @@ from resident import Resident
 from tinycopilot_server.indexing import FIRST_CHARS
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.contexts import DEPTH
-from tinycopilot.completion.memory import Document, WorkspaceMemory, context_of
+from tinycopilot.completion.ngram import Document, NGramModel, context_of
+from tinycopilot.completion.suffix_array import DEPTH
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS
 
 TYPED = "zq = [vx for vx in wq9(zq, 7) if vx]  # qz\n"
@@ -22,9 +22,9 @@ TYPED = "zq = [vx for vx in wq9(zq, 7) if vx]  # qz\n"
 N_LOOKS = 10
 
 
-def new_memory() -> WorkspaceMemory:
+def new_memory() -> NGramModel:
     """An empty one."""
-    return WorkspaceMemory(Alphabet(BASIC_CHARACTERS))
+    return NGramModel(Alphabet(BASIC_CHARACTERS))
 
 
 def compile_all() -> None:
@@ -38,19 +38,19 @@ def compile_all() -> None:
         prediction_us(memory, ["import os\nimport "])
 
 
-def index(memory: WorkspaceMemory, texts: Mapping[str, str]) -> float:
+def index(memory: NGramModel, texts: Mapping[str, str]) -> float:
     """Hold them all, in the steps in which the server's indexer does; how many seconds that took."""
     since, n_chars, next_chars = time.thread_time(), 0, FIRST_CHARS
-    settling = memory.begin()
+    compaction = memory.begin_compaction()
     for name, text in texts.items():
-        settling.put(name, text, useful_s=0)
+        compaction.put(name, text, last_used_s=0)
         n_chars += len(text)
         if n_chars >= next_chars:
-            settling.sort()
-            memory.finish(settling)
-            settling, next_chars = memory.begin(), 4 * n_chars
-    settling.sort()
-    memory.finish(settling)
+            compaction.sort()
+            memory.finish_compaction(compaction)
+            compaction, next_chars = memory.begin_compaction(), 4 * n_chars
+    compaction.sort()
+    memory.finish_compaction(compaction)
     return time.thread_time() - since
 
 
@@ -63,7 +63,7 @@ def contexts(texts: Sequence[str], n: int, seed: int = 0) -> list[str]:
     return found
 
 
-def prediction_us(memory: WorkspaceMemory, befores: Sequence[str]) -> list[float]:
+def prediction_us(memory: NGramModel, befores: Sequence[str]) -> list[float]:
     """How long each takes."""
     microseconds = []
     for context in [context_of(memory.alphabet, before) for before in befores]:
@@ -85,7 +85,7 @@ class Typing:
     """How many keys the prediction did not know."""
 
 
-def type_into(memory: WorkspaceMemory, text: str) -> Typing:
+def type_into(memory: NGramModel, text: str) -> Typing:
     """In the middle of a document, which is opened for that, as the server opens a long one."""
     name, middle, key_ms, n_unknown = "typed into", len(text) // 2, list[float](), 0
     index(memory, {name: text})
@@ -105,7 +105,7 @@ def type_into(memory: WorkspaceMemory, text: str) -> Typing:
     return Typing(prepare_ms, key_ms, n_unknown)
 
 
-def likelihood(memory: WorkspaceMemory, before: str, character: str) -> float:
+def likelihood(memory: NGramModel, before: str, character: str) -> float:
     """Of `character` after `before`."""
     p, _ = memory.predict(context_of(memory.alphabet, before), memory.possible())
     return float(p[memory.alphabet.symbol_of(character) - 1])
@@ -115,11 +115,11 @@ def likelihood(memory: WorkspaceMemory, before: str, character: str) -> float:
 class Live:
     """A memory through a session of edits."""
 
-    memory: WorkspaceMemory
+    memory: NGramModel
     session: Session
     resident: Resident
     edit_ms: list[float] = field(default_factory=list)
-    """What each edit took, to a prediction that knows it; without settling."""
+    """What each edit took, to a prediction that knows it; without compaction."""
     settle_s: list[float] = field(default_factory=list)
     """What it took to settle, each time that the memory was untidy."""
     looks: list[dict[str, Any]] = field(default_factory=list)
@@ -141,16 +141,16 @@ class Live:
                 self.memory.hold(name, *document)
                 self.memory.predict(context_of(self.memory.alphabet, document[0]), self.memory.possible())
             self.edit_ms.append((time.thread_time_ns() - since) / 1e6)
-            if self.memory.is_untidy:
+            if self.memory.needs_compaction:
                 self.settle_s.append(self._settle())
 
     def _settle(self) -> float:
         since = time.thread_time()
-        self.memory.settle()
+        self.memory.compact()
         return time.thread_time() - since
 
     def _look(self, n_done: int, *, is_last: bool) -> None:
-        """After settling, so that looks compare. What is in use is asked at the last: to ask changes what follows."""
+        """After compaction, so that looks compare. What is in use is asked at the last: to ask changes what follows."""
         self._settle()
         gc.collect()
         n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
@@ -159,12 +159,12 @@ class Live:
         self.looks.append({"edits": n_done, "settled": len(self.settle_s), "chars": n_chars, **memory, **in_use})
 
 
-def n_unequal(memory: WorkspaceMemory, held: Mapping[str, Document], n_contexts: int) -> int:
+def n_unequal(memory: NGramModel, held: Mapping[str, Document], n_contexts: int) -> int:
     """In how many of so many places it predicts otherwise than a memory that has never held anything else."""
-    fresh = WorkspaceMemory(memory.alphabet)
+    fresh = NGramModel(memory.alphabet)
     for name, document in held.items():
         fresh.hold(name, *document)
-    fresh.settle()
+    fresh.compact()
     n = 0
     for before in contexts(["".join(document) for document in held.values()], n_contexts, seed=1):
         context = context_of(memory.alphabet, before)

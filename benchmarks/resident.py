@@ -3,7 +3,7 @@
 import gc
 from pathlib import Path
 
-from tinycopilot.completion.settling import give_back
+from tinycopilot.completion.segments import release_memory
 from tinycopilot.process import memory_bytes
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -43,4 +43,4 @@ class Resident:
 def collect() -> None:
     """What is free in this process goes back to the system."""
     gc.collect()
-    give_back()
+    release_memory()

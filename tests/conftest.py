@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from networks import randomise
+from networks import compiled, randomise
 
+from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -68,6 +69,12 @@ def model(tokenizer: SimpleTokenizer) -> TinyGPT:
     """Two layers of width 32, a window of 8, convolutions of 3, and so a reach of 23, in float64: small, and exact."""
     config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
     return randomise(TinyGPT(config).double())
+
+
+@pytest.fixture(scope="session")
+def network(model: TinyGPT) -> Network:
+    """The same, compiled, in float32."""
+    return compiled(model)
 
 
 @pytest.fixture

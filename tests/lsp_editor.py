@@ -6,17 +6,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from asking import suggest
 from lsprotocol import types
 from networks import EVERYTHING
 from pytest_lsp import LanguageClient
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.places import ModelPaths
 
 
 def oracle(saved: ModelPaths, before: str, after: str = "") -> str:
     """What the engine itself says there."""
-    suggestion = Completer.load(saved, EVERYTHING).suggest(before, after)
+    suggestion = suggest(Engine.load(saved, EVERYTHING), before, after)
     return suggestion.text if suggestion else ""
 
 

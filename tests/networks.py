@@ -2,6 +2,7 @@
 
 import torch
 
+from tinycopilot.completion.network import Network
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import TinyGPT
 
@@ -16,6 +17,13 @@ def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
         for parameter in model.parameters():
             parameter.normal_(std=std, generator=generator)
     return model.requires_grad_(False).eval()
+
+
+def compiled(model: TinyGPT) -> Network:
+    """The same network, compiled, in float32."""
+    return Network.from_weights(
+        model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, False
+    )
 
 
 def sure(model: TinyGPT) -> TinyGPT:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.insight.replay import Excerpt, Replayed, replay
 
@@ -16,12 +16,12 @@ class Written:
     ) -> None:
         self._script, self._bits, self._confidence = script, bits, confidence
 
-    def suggest(self, before: str, document: str) -> Suggestion | None:
-        text = self._script.get(before)
-        return Suggestion(text, self._confidence) if text else None
+    def complete(self, request: Request) -> Result:
+        text = self._script.get(request.before)
+        return Result((Suggestion(text, self._confidence),)) if text else Result(silence=Silence.UNSURE)
 
-    def typed(self, character: str, before: str, document: str) -> dict[str, float]:
-        return {"network": 1.0, "memory": 1.0, "mixed": 1.0, **self._bits(len(before))}
+    def observe(self, request: Request, _character: str) -> dict[str, float]:
+        return {"network": 1.0, "memory": 1.0, "mixed": 1.0, **self._bits(len(request.before))}
 
 
 def a_replay(
@@ -41,5 +41,5 @@ def a_replay(
         of_both = [(given or {}).get(at, 0.125) for given in (network, mixed)]
         return {"network": of_both[0], "memory": 2 * of_both[1], "mixed": of_both[1]}
 
-    engine = cast(Completer, Written(script or {}, bits, confidence))
+    engine = cast(Engine, Written(script or {}, bits, confidence))
     return replay(engine, Excerpt(name, text, first, len(text) if last is None else last))

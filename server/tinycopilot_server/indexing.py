@@ -14,8 +14,8 @@ from tinycopilot_server.folders import Folders, Found, place_of
 from tinycopilot_server.kept_memory import KeptMemory
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.memory import WorkspaceMemory
-    from tinycopilot.completion.settling import Settling
+    from tinycopilot.completion.ngram import NGramModel
+    from tinycopilot.completion.segments import Compaction
 
 FIRST_CHARS = 250_000
 """When so much is read it is sorted, so that something is known soon; and again at four times as much, and so on."""
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class AskMemory(Protocol):
     """Calls a function of the memory in the memory's own thread, and waits for what it says."""
 
-    def __call__(self, function: "Callable[[WorkspaceMemory], T]", /) -> T:
+    def __call__(self, function: "Callable[[NGramModel], T]", /) -> T:
         """Raises CancelledError or RuntimeError when it is closed."""
 
 
@@ -164,30 +164,30 @@ class Indexer:
         return kept.recall(self._ask, self.folders)
 
     def _take_changes(self, within: set[str] | None, found: Found, bar: Bar) -> None:
-        max_chars, is_untidy = self._ask(lambda memory: (memory.max_chars, memory.is_untidy))
-        settling, next_chars = self._ask(lambda memory: memory.begin()), FIRST_CHARS
+        max_chars, needs_compaction = self._ask(lambda memory: (memory.max_chars, memory.needs_compaction))
+        compaction, next_chars = self._ask(lambda memory: memory.begin_compaction()), FIRST_CHARS
         percentage = None
         for change in self.folders.changes(
             within, found, self._is_open, lambda: found.n_chars > max_chars, self._pause
         ):
             if change.text is None:
-                settling.drop(change.name)
+                compaction.drop(change.name)
             else:
-                settling.put(change.name, change.text, change.changed_s)
+                compaction.put(change.name, change.text, change.changed_s)
             if found.n_chars >= next_chars:
-                self._settle(settling, max_chars)
-                settling, next_chars = self._ask(lambda memory: memory.begin()), 4 * found.n_chars
+                self._settle(compaction, max_chars)
+                compaction, next_chars = self._ask(lambda memory: memory.begin_compaction()), 4 * found.n_chars
             now = 100 * found.n_looked_at // max(1, found.n_to_look_at)
             if percentage != now:
                 (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
                 percentage = now
-        if settling.changes or is_untidy:
-            self._settle(settling, max_chars, anew=is_untidy)
+        if compaction.changes or needs_compaction:
+            self._settle(compaction, max_chars, everything=needs_compaction)
 
-    def _settle(self, settling: "Settling", max_chars: float, *, anew: bool = False) -> None:
+    def _settle(self, compaction: "Compaction", max_chars: float, *, everything: bool = False) -> None:
         self._pause()
-        settling.sort(max_chars, anew=anew)
-        self._ask(lambda memory: memory.finish(settling))
+        compaction.sort(max_chars, everything=everything)
+        self._ask(lambda memory: memory.finish_compaction(compaction))
 
     def _say(self, within: set[str] | None, found: Found, n_remembered: int, seconds: float) -> None:
         left_out = [f"{n_remembered:,} files were known from before"] if n_remembered else []

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from tinycopilot import places
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.workspace import Workspace
+    from tinycopilot.completion.engine import Engine
 
 SAVE_S = 60.0
 """It is written at most so often, and at the end."""
 
 
 class Learned:
-    """One workspace's; without a path, nothing is kept. For the thread that owns the Completer."""
+    """One workspace's; without a path, nothing is kept. For the thread that owns the engine."""
 
     def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
         """With a model of that tokenizer."""
@@ -35,24 +35,24 @@ class Learned:
         """Whether there is something to write, and it is time."""
         return not self.is_saved and time.monotonic() - self._saved_s >= SAVE_S
 
-    def recall(self, workspace: "Workspace") -> None:
+    def recall(self, engine: "Engine") -> None:
         """Take up what was learned there before."""
-        from tinycopilot.completion import weights  # noqa: PLC0415 (brings PyTorch; here it has been loaded)
+        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (brings Numba, loaded by now)
 
         if self.path is not None:
-            workspace.mixture = weights.load(self.path, self._digest)
+            engine.restore(load_weights(self.path, self._digest))
 
-    def saving(self, workspace: "Workspace") -> Callable[[], None]:
+    def saving(self, engine: "Engine") -> Callable[[], None]:
         """Writes, in any thread, what has been learned until now."""
-        from tinycopilot.completion import weights  # noqa: PLC0415 (see recall)
+        from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see recall)
 
         self.is_saved, self._saved_s = True, time.monotonic()
-        learned = weights.weights_of(workspace.mixture)
+        learned = engine.mixture.as_rows()
 
         def save() -> None:
             with self._lock:
                 if self.path is not None:
-                    weights.save(self.path, learned, self._digest)
+                    save_weights(self.path, learned, self._digest)
 
         return save
 

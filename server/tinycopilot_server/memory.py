@@ -1,4 +1,4 @@
-"""What is remembered of the workspace: what the Completer is told of it, what of that is kept on disk, or forgotten."""
+"""What is remembered of the workspace: what the engine is told of it, what of that is kept on disk, or forgotten."""
 
 import contextlib
 import logging
@@ -14,7 +14,7 @@ from tinycopilot_server.learned import Learned
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Engine
 
 CLOSE_S = 0.8
 """So long the end waits until what was learned is saved: with training.CLOSE_S less than watchdog.GRACE_S."""
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Memory:
-    """The server's side of the Completer's memory. On the event loop, where nothing else is said."""
+    """The server's side of the engine's memory. On the event loop, where nothing else is said."""
 
     def __init__(
         self, thread: CompleterThread, indexer: Indexer, was_open: Callable[[str], bool] = lambda _name: False
@@ -31,7 +31,7 @@ class Memory:
         """`was_open`: whether the editor has ever had a document of that name."""
         self.indexer = indexer
         self.learned = Learned()
-        """What the workspace has taught; for the Completer's thread."""
+        """What the workspace has taught; for the engine's thread."""
         self.max_chars = Settings().max_workspace_chars
         """So much of the workspace may be known; 0: nothing but the document at hand."""
         self._thread, self._was_open = thread, was_open
@@ -41,16 +41,16 @@ class Memory:
     def configure(self, settings: Settings) -> None:
         """Complete and remember by these settings from now on."""
         max_chars = self.max_chars = 0 if self.is_forgotten else settings.max_workspace_chars
-        self._thread.tell(lambda completer: completer.configure(settings.completer))
-        self._thread.tell(lambda completer: self._limit(completer, max_chars))
+        self._thread.tell(lambda engine: engine.configure(settings.completer))
+        self._thread.tell(lambda engine: self._limit(engine, max_chars))
 
-    def _limit(self, completer: "Completer", max_chars: int) -> None:
-        """In the Completer's thread."""
-        memory = completer.workspace.memory
+    def _limit(self, engine: "Engine", max_chars: int) -> None:
+        """In the engine's thread."""
+        memory = engine.ngrams
         before = memory.max_chars
         memory.limit(max_chars)
         if before == 0 < max_chars:
-            self.learned.recall(completer.workspace)
+            self.learned.recall(engine)
         if before < max_chars:
             self.indexer.do(self.indexer.folders.forget)
             self.indexer.look(None)
@@ -58,53 +58,50 @@ class Memory:
     def hold(self, name: str, text: str) -> None:
         """An open document is this now."""
         if self.max_chars:
-            self._thread.tell(lambda completer: completer.hold(name, text))
+            self._thread.tell(lambda engine: engine.hold(name, text))
 
     def drop(self, name: str) -> None:
         """A document is not open any more, or is to be forgotten."""
-        self._thread.tell(lambda completer: completer.workspace.memory.drop(name))
+        self._thread.tell(lambda engine: engine.ngrams.drop(name))
 
     def keep_out(self, name: str) -> None:
         """An open document must not be held. (It seldom is: an earlier session may have left it.)"""
-        self._thread.tell_if(lambda completer: completer.workspace.memory.drop(name))
+        self._thread.tell_if(lambda engine: engine.ngrams.drop(name))
 
     def look(self, uris: Iterable[str] | None) -> None:
         """Look at these files and folders, or, if it is None, at all that has changed on disk."""
         if self.max_chars and self._thread.is_ready:
             self.indexer.look(uris)
 
-    def learn_from_key(self, completer: "Completer", before: str, after: str, name: str) -> None:
-        """If one key led here, learn from it. In the Completer's thread."""
-        if self.max_chars and completer.learn_from_key(before, after, name):
+    def after_request(self, engine: "Engine", *, has_learned: bool) -> None:
+        """What others do in their threads, now and then. In the engine's thread."""
+        if has_learned:
             self.learned.is_saved = False
-
-    def see_to_the_rest(self, completer: "Completer") -> None:
-        """What others do in their threads, now and then. In the Completer's thread."""
-        if completer.workspace.memory.is_untidy:
+        if engine.ngrams.needs_compaction:
             self.indexer.look()
         if self.learned.is_due:
-            self.indexer.do(self.learned.saving(completer.workspace))
+            self.indexer.do(self.learned.saving(engine))
 
     def change_folders(self) -> None:
         """What is indexed and learned from now on is kept for the folders that are open now."""
-        if (completer := self._thread.completer) is not None:
-            self.indexer.do(lambda: self.keep(completer))
+        if (engine := self._thread.engine) is not None:
+            self.indexer.do(lambda: self.keep(engine))
             self._thread.tell(self._learn_here)
 
-    def _learn_here(self, completer: "Completer") -> None:
-        """In the Completer's thread."""
-        new = Learned.of(self.indexer.folders.main, completer.tokenizer.digest)
+    def _learn_here(self, engine: "Engine") -> None:
+        """In the engine's thread."""
+        new = Learned.of(self.indexer.folders.main, engine.tokenizer.digest)
         if self.is_forgotten or new.path == self.learned.path:
             return
         if not self.learned.is_saved:
-            self.indexer.do(self.learned.saving(completer.workspace))
+            self.indexer.do(self.learned.saving(engine))
         self.learned = new
         if self.max_chars:
-            new.recall(completer.workspace)
+            new.recall(engine)
 
-    def keep(self, completer: "Completer") -> None:
+    def keep(self, engine: "Engine") -> None:
         """What is indexed is kept between sessions, for this workspace and this alphabet. In the indexer's thread."""
-        folders, digest = self.indexer.folders.roots, completer.tokenizer.digest
+        folders, digest = self.indexer.folders.roots, engine.tokenizer.digest
         path = places.user_memory(folders, digest)
         self.indexer.kept = KeptMemory(path, digest, self._was_open) if folders else None
         if self.is_forgotten:  # it was when nobody knew yet what there was to forget
@@ -125,7 +122,7 @@ class Memory:
     def forget_workspace(self) -> None:
         """All that is known or was learned is given up, here and on disk; nothing is remembered from now on."""
         self.is_forgotten, self.max_chars = True, 0
-        self._thread.tell(lambda completer: completer.workspace.memory.limit(0))
+        self._thread.tell(lambda engine: engine.ngrams.limit(0))
         self._forget_on_disk()
         # By way of the indexer's thread: what it has begun with one memory it does not finish with another.
         self.indexer.do(self._forget_all)
@@ -152,11 +149,11 @@ class Memory:
             with contextlib.suppress(NoAnswer):
                 self._thread.ask(self._save).result(CLOSE_S)
 
-    def _save(self, completer: "Completer") -> None:
+    def _save(self, engine: "Engine") -> None:
         if not self.learned.is_saved:
-            self.learned.saving(completer.workspace)()
+            self.learned.saving(engine)()
 
 
-def _forget(completer: "Completer") -> None:
-    completer.forget()
-    completer.workspace.memory.limit(0)
+def _forget(engine: "Engine") -> None:
+    engine.forget()
+    engine.ngrams.limit(0)

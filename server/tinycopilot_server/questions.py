@@ -1,10 +1,9 @@
-"""Questions to the Completer: the newest one wins, and those for the same place share one computation."""
+"""Questions to the engine: the newest one wins, and those for the same place share one computation."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,10 @@ from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.memory import Memory
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Engine, Request
 
 LONG_CHARS = 50_000
 """To sort so many takes longer than a frame: it is done as soon as the document is opened, and not in this thread."""
-N_OTHERS = 2
-"""So many suggestions besides the best one are found for who asks to see them."""
 
 
 @dataclass
@@ -26,14 +23,16 @@ class Job:
     """One question under way, and how many requests wait for its answer."""
 
     key: tuple[Hashable, int]
-    """What it is about, and how often the Completer had been told anything by then."""
+    """What it is about, and how often the engine had been told anything by then."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     n_waiting: int = 0
     answer: "asyncio.Future[Suggestion | None] | None" = None
+    request: "Request | None" = None
+    """When it is answered."""
 
 
 class Questions:
-    """Asked on the event loop, which is always free; answered in the Completer's thread."""
+    """Asked on the event loop, which is always free; answered in the engine's thread."""
 
     def __init__(self, thread: CompleterThread, memory: Memory) -> None:
         self._thread, self._memory = thread, memory
@@ -47,7 +46,7 @@ class Questions:
 
         `name` is the document's for the memory; None: it is not held there. `as_if` are the texts on both sides of the
         cursor that it is asked about if they are not those that stand there; `key` names them, too. Requests for the
-        same key share one computation, as long as the Completer is told nothing. Another key cancels it, and is
+        same key share one computation, as long as the engine is told nothing. Another key cancels it, and is
         answered next; it is cancelled, too, when all requests that wait for it are.
         """
         if not self._thread.is_ready:
@@ -78,13 +77,13 @@ class Questions:
 
     def prepare(self, name: str, text: str) -> None:
         """A document was opened: if it is long, questions about it wait until it is sorted, elsewhere."""
-        completer = self._thread.completer
-        if completer is None or len(text) < LONG_CHARS:
+        engine = self._thread.engine
+        if engine is None or len(text) < LONG_CHARS:
             return
 
         async def prepare() -> None:
             try:
-                offer = await asyncio.to_thread(completer.prepare, name, text)
+                offer = await asyncio.to_thread(engine.prepare, name, text)
                 self._thread.tell(lambda _: offer())
             finally:
                 self._preparing.pop(name, None)
@@ -103,42 +102,33 @@ class Questions:
         before: str,
         after: str,
         as_if: tuple[str, str] | None,
-        completer: "Completer",
+        engine: "Engine",
     ) -> Suggestion | None:
         """In the thread."""
-        from tinycopilot.completion.completer import Place  # noqa: PLC0415 (brings PyTorch: not on the loop)
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415
+        from tinycopilot.completion.engine import Request, Silence  # noqa: PLC0415 (brings Numba: not on the loop)
 
         with self._memory.indexer.giving_way():
-            if name is not None:
-                self._memory.learn_from_key(completer, before, after, name)
-            try:
-                if as_if is not None:
-                    return completer.suggest_as_if(Place(name, before, after), as_if, job.cancelled.is_set)
-                suggestion = completer.suggest(before, after, job.cancelled.is_set, document=name)
-                if suggestion is not None and self._thread.is_ready:
-                    self._thread.ask(partial(self._work_ahead, job))
-                return suggestion
-            except Cancelled:
+            request = Request(before, after, name, selected=as_if)
+            result = engine.complete(request, job.cancelled.is_set)
+            self._memory.after_request(engine, has_learned=result.has_learned)
+            if result.silence is Silence.CANCELLED:
                 return None
-            finally:
-                self._memory.see_to_the_rest(completer)
+            job.request = request
+            if result.suggestion is not None and as_if is None and self._thread.is_ready:
+                self._thread.ask(partial(self._work_ahead, job, request.after_accepting(result.suggestion)))
+            return result.suggestion
 
-    def _work_ahead(self, job: Job, completer: "Completer") -> None:
+    def _work_ahead(self, job: Job, request: "Request", engine: "Engine") -> None:
         """In the thread, until there is another question; not if the memory was told anything since: to drop it?"""
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see _compute)
-
         _, n_told = job.key
         if n_told == self._thread.n_told and not job.cancelled.is_set():
-            with contextlib.suppress(Cancelled):
-                completer.work_ahead(job.cancelled.is_set)
+            engine.complete(request, job.cancelled.is_set)
 
 
-def _others(job: Job, completer: "Completer") -> list[Suggestion]:
+def _others(job: Job, engine: "Engine") -> list[Suggestion]:
     """In the thread."""
-    from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (see Questions._compute)
+    from tinycopilot.completion.engine import Why  # noqa: PLC0415 (see Questions._compute)
 
-    with contextlib.suppress(Cancelled):
-        if not job.cancelled.is_set():
-            return completer.alternatives(N_OTHERS, job.cancelled.is_set)
-    return []
+    if job.request is None or job.request.selected is not None or job.cancelled.is_set():
+        return []
+    return list(engine.complete(replace(job.request, why=Why.INVOKED), job.cancelled.is_set).suggestions[1:])

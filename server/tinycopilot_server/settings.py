@@ -75,7 +75,7 @@ class Settings:
     in_strings: bool = _setting(True, "Suggest inside of strings, too.")
     threads: int = _setting(
         CompleterSettings.threads,
-        "Processor threads for the network. One answers within a frame; a second suffers when the editor is busy.",
+        "Without effect: the network runs on one thread. Accepted for settings that have it.",
         1, 64,
     )  # fmt: skip
     model_path: str = _setting("", "The model's file. Empty: your own, else the one that ships.")

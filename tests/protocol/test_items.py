@@ -11,7 +11,7 @@ from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from networks import EVERYTHING
 
-from tinycopilot.completion.completer import Completer, Place
+from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.places import ModelPaths
 
@@ -40,8 +40,8 @@ async def test_what_the_menu_has_selected_is_gone_on_with(start: Start, saved: M
     editor.open(f"a{prefix} = va)\nb = 1\n")
     where = at(0, n_units + 4, n_units + 6)
     [item] = await with_selected(editor, where, "value")
-    place = Place("", f"a{prefix} = va", ")\nb = 1\n")
-    wanted = Completer.load(saved, EVERYTHING).suggest_as_if(place, (f"a{prefix} = value", ")\nb = 1\n"))
+    request = Request(f"a{prefix} = va", ")\nb = 1\n", selected=(f"a{prefix} = value", ")\nb = 1\n"))
+    wanted = Engine.load(saved, EVERYTHING).complete(request).suggestion
     assert wanted is not None
     assert item.insert_text == "value" + wanted.text
     assert item.range == where
@@ -55,7 +55,8 @@ async def test_an_entry_may_replace_what_follows_the_cursor(start: Start, saved:
     params.context.selected_completion_info = types.SelectedCompletionInfo(at(0, 4, 8), "value")
     answer = await editor.client.text_document_inline_completion_async(params)
     assert isinstance(answer, types.InlineCompletionList)
-    wanted = Completer.load(saved, EVERYTHING).suggest_as_if(Place("", "a = va", "st\n"), ("a = value", "\n"))
+    request = Request("a = va", "st\n", selected=("a = value", "\n"))
+    wanted = Engine.load(saved, EVERYTHING).complete(request).suggestion
     assert wanted is not None
     assert [item.insert_text for item in answer.items] == ["value" + wanted.text]
 

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from asking import suggest
 from networks import EVERYTHING
 from stdio_client import StdioClient
 
 from tinycopilot import places
-from tinycopilot.completion import weights
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.mixture import INITIAL
+from tinycopilot.completion import persistence
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.predictor import INITIAL
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
@@ -39,7 +40,7 @@ import contextlib, sys, time
 pause_s = float(sys.argv.pop())
 from tinycopilot_server import learned
 learned.SAVE_S = 0.0
-from tinycopilot.completion import weights
+from tinycopilot.completion import persistence
 class Slow:
     def __init__(self, file):
         self.file = file
@@ -49,12 +50,12 @@ class Slow:
             self.file.flush()
             if pause_s:
                 time.sleep(pause_s)
-replacing = weights.replacing
+replacing = persistence.replacing
 @contextlib.contextmanager
 def replacing_slowly(path):
     with replacing(path) as file:
         yield Slow(file)
-weights.replacing = replacing_slowly
+persistence.replacing = replacing_slowly
 from tinycopilot_server.__main__ import main
 main()
 """
@@ -132,12 +133,12 @@ async def test_it_is_killed_while_it_writes(saved: ModelPaths, tmp_path: Path, p
         assert len(project.left_behind()) <= 1
     print(f"\n{n_kills} kills, {len(half_written)} of them in the middle of a write")
     assert half_written
-    engine = Completer.load(saved, EVERYTHING)
+    engine = Engine.load(saved, EVERYTHING)
     if project.kept.exists():
-        engine.workspace.mixture = weights.load(project.kept, digest)
+        engine.restore(persistence.load_weights(project.kept, digest))
         assert json.loads(project.kept.read_text())["weights"].keys() == set(map(str, INITIAL))
     client = await project.start("-m", "tinycopilot_server")
-    suggestion = engine.suggest(TEXT)
+    suggestion = suggest(engine, TEXT)
     assert suggestion is not None
     assert await project.ask(client, TEXT) == [suggestion.text]
     assert await client.end() == 0

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import suggest
 from networks import EVERYTHING
 from other_process import resident_mb
 from random_editor import CODECS, Plain, RandomEditor
 from stdio_client import Answer, StdioClient
 from tinycopilot_server.settings import camel_case
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.places import ModelPaths
 
 N_MESSAGES = 3_000
@@ -217,7 +218,7 @@ def new_oracle(saved: ModelPaths) -> Callable[[str, str], str]:
     """What the engine says of a text that it sees for the first time."""
 
     def ask(before: str, after: str) -> str:
-        suggestion = Completer.load(saved, EVERYTHING).suggest(before, after)
+        suggestion = suggest(Engine.load(saved, EVERYTHING), before, after)
         return suggestion.text if suggestion else ""
 
     return ask

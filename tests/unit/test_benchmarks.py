@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.network import Network
 from tinycopilot.insight.replay import Excerpt
-from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
@@ -276,12 +276,12 @@ def test_zpaq_is_given_what_the_network_learned(benchmark: Any, tmp_path: Path) 
 
 
 def test_afresh_no_file_is_any_help_to_the_next(
-    benchmark: Any, packages: list[Excerpt], model: TinyGPT, tokenizer: SimpleTokenizer
+    benchmark: Any, packages: list[Excerpt], network: Network, tokenizer: SimpleTokenizer
 ) -> None:
     our_bits = benchmark("bits_vs_zpaq").our_bits
 
     def last(listed: list[Excerpt], afresh: bool) -> float:
-        *_, bits = our_bits(Completer(model, tokenizer), listed, afresh)
+        *_, bits = our_bits(Engine(network, tokenizer), listed, afresh)
         return float(bits["afresh" if afresh else "mixed"])
 
     alone = last(packages[-1:], False)

@@ -33,12 +33,13 @@ HOUSE = {
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.private", "tinycopilot.model"),
         "tinycopilot.masking",
-        *("torch", "numpy", "numba", "llvmlite"),
+        *("numpy", "numba", "llvmlite"),
     },
     "tinycopilot.insight": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
-        *("tinycopilot.completion", "tinycopilot.model", "torch"),  # bench asks the network itself
+        *("tinycopilot.completion", "tinycopilot.model", "numpy"),
+        "torch",  # doctor asks it what it can use for training
         "rich",  # adapt trains, on a console
     },
     "tinycopilot.play": {
@@ -122,10 +123,10 @@ def test_every_arrow_points_up() -> None:
     ("name", "source"),
     [
         ("tinycopilot.model.gpt", "from tinycopilot.training.corpus import Corpus"),
-        ("tinycopilot.model.gpt", "def f():\n    import tinycopilot.completion.decode"),
+        ("tinycopilot.model.gpt", "def f():\n    import tinycopilot.completion.decoding"),
         ("tinycopilot.places", "import torch"),
-        ("tinycopilot.completion.completer", "from lsprotocol import types"),
-        ("tinycopilot.completion.decode", "from tinycopilot.training.batches import join_documents"),
+        ("tinycopilot.completion.engine", "from lsprotocol import types"),
+        ("tinycopilot.completion.decoding", "from tinycopilot.training.batches import join_documents"),
         ("tinycopilot.play.engine", "def f():\n    import torch"),
         ("tinycopilot_server.questions", "def f():\n    import torch"),
         ("tinycopilot_server.loading", "from tinycopilot.model.gpt import TinyGPT"),
@@ -144,7 +145,8 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     do_something_with_it = {f"tinycopilot_server.{name}" for name in ("questions", "memory", "loading")}
     hand_its_thread_on = {f"tinycopilot_server.{name}" for name in ("app", "model")}
     home = "tinycopilot_server.completer_thread"
-    assert {n for n, s in sources.items() if "completion.completer" in s} == {home} | do_something_with_it
+    learns_by_it = "tinycopilot_server.learned"
+    assert {n for n, s in sources.items() if "completion.engine" in s} == {home, learns_by_it} | do_something_with_it
     assert {n for n, s in sources.items() if "completer_thread" in s} == do_something_with_it | hand_its_thread_on
     assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.positions"}
     names_methods = {

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from asking import suggest
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.places import ModelPaths
@@ -50,7 +51,7 @@ def test_it_knows_python_better_than_chance() -> None:
     [('def main():\n    pass\n\n\nif __name__ == "', '__main__":'), ("import os\nfrom pathlib im", "port")],
 )
 def test_it_completes_what_everybody_writes(before: str, expected: str) -> None:
-    suggestion = Completer.load(SHIPPED, CompleterSettings()).suggest(before)
+    suggestion = suggest(Engine.load(SHIPPED, CompleterSettings()), before)
     assert suggestion is not None
     assert suggestion.text == expected
 

@@ -12,7 +12,8 @@ from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places
 from tinycopilot.cli import main
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion import network
+from tinycopilot.completion.engine import Engine
 from tinycopilot.insight import adapt, bench, environment
 from tinycopilot.model import gpt
 from tinycopilot.places import ModelPaths, Origin
@@ -42,9 +43,10 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     def load(pair: ModelPaths, *_: object) -> None:
         load_pair(pair.model, pair.tokenizer)
 
-    for module in (gpt, bench, adapt):
+    for module in (gpt, network, adapt):
         monkeypatch.setattr(module, "load_pair", load_pair)
-    monkeypatch.setattr(Completer, "load", load)
+    monkeypatch.setattr(bench, "load_sized", load)
+    monkeypatch.setattr(Engine, "load", load)
     monkeypatch.setattr(play, "loader", load)
     monkeypatch.setattr(environment, "ask_environment", load)
     monkeypatch.setattr("sys.stdin", Terminal())

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from tinycopilot.completion.contexts import BREAK, Symbols
+from tinycopilot.completion.suffix_array import BREAK, Symbols
 from tinycopilot.masking import MASK
 
 N_CODE_POINTS = 0x110000

@@ -22,6 +22,8 @@ Floats = NDArray[np.float32]
 PIECE_LEN = 128
 """Longer inputs are read in pieces of this length; a caller that may be cancelled passes one piece at a time."""
 ROTARY_BASE = 10_000.0
+MIN_INT8_PARAMETERS = 2_000_000
+"""Larger networks are stored as int8 by default. Smaller ones gain little, and suggest exactly what float32 would."""
 MATRICES = ("attn.qkv", "attn.o_proj", "ffn.up", "ffn.down")
 
 
@@ -94,9 +96,10 @@ class Cache:
 class Network:
     """A trained TinyGPT in NumPy arrays: `forward` reads ids and returns the logits of the character after each."""
 
-    def __init__(self, config: GPTConfig, weights: Mapping[str, Floats], *, int8: bool = True) -> None:
+    def __init__(self, config: GPTConfig, weights: Mapping[str, Floats], *, int8: bool | None = None) -> None:
+        """`int8`: by default, if it has more than MIN_INT8_PARAMETERS."""
         self.config = config
-        self.int8 = int8
+        self.int8 = config.n_parameters > MIN_INT8_PARAMETERS if int8 is None else int8
         layers = [f"blocks.{i}." for i in range(config.n_layers)]
 
         def block_vectors(layer: str, i: int) -> Floats:
@@ -110,18 +113,23 @@ class Network:
         last_norm = np.stack([weights["ln.weight"], weights["ln.bias"]])  # (2, C)
         matrices = [np.stack([weights[f"{layer}{name}.weight"] for layer in layers]) for name in MATRICES]
         rates = ROTARY_BASE ** (-np.arange(0, config.d_head, 2) / config.d_head)  # (D / 2,)
-        pairs = [_quantised(matrix, int8=int8) for matrix in (*matrices, weights["head.weight"])]
+        pairs = [_quantised(matrix, int8=self.int8) for matrix in (*matrices, weights["head.weight"])]
         self._weights = (embedding, vectors, last_norm, *(array for pair in pairs for array in pair), rates)
 
     @classmethod
-    def from_weights(cls, config: GPTConfig, weights: Mapping[str, Floats], int8: bool = True) -> "Network":
+    def from_weights(cls, config: GPTConfig, weights: Mapping[str, Floats], int8: bool | None = None) -> "Network":
         """Build it from arrays by the names and shapes of `GPTConfig.weight_shapes`; they are copied."""
         return cls(config, weights, int8=int8)
 
     @classmethod
-    def load(cls, path: Path, tokenizer: SimpleTokenizer | None = None, int8: bool = True) -> "Network":
+    def load(cls, path: Path, tokenizer: SimpleTokenizer | None = None, int8: bool | None = None) -> "Network":
         """Read the model file at `path`. Raises ModelFileError, also if it does not belong to `tokenizer`."""
         return cls(*read_weights(path, tokenizer), int8=int8)
+
+    @property
+    def variant(self) -> str:
+        """Names the types that `forward` is compiled for."""
+        return "int8" if self.int8 else "float32"
 
     def new_cache(self) -> Cache:
         """Return an empty cache for this network."""
@@ -156,7 +164,7 @@ class Network:
         cache.advance(len(piece))
 
 
-def load_pair(model_path: Path, tokenizer_path: Path, *, int8: bool = True) -> tuple[Network, SimpleTokenizer]:
+def load_pair(model_path: Path, tokenizer_path: Path, *, int8: bool | None = None) -> tuple[Network, SimpleTokenizer]:
     """Return a network and its tokenizer, ready to use. Raises ModelFileError; if both are missing, for the model."""
     require_file(model_path, "model")
     tokenizer = SimpleTokenizer.load(tokenizer_path)

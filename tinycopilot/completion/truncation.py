@@ -42,7 +42,7 @@ class CompleterSettings:
     max_lines: int = 3
     """A suggestion has at most this many lines; more than one only where it is sure."""
     threads: int = 1
-    """Processor threads for the network; a second one suffers as soon as the editor is busy."""
+    """Without effect: the network runs on one thread. Accepted for settings that have it."""
 
     @property
     def reading_keys(self) -> float:
@@ -62,6 +62,8 @@ class Suggestion:
     text: str
     confidence: float
     """The product of its characters' probabilities as decoded; what was cut off or typed since only adds to it."""
+    gain: float = 0.0
+    """Expected number of keystrokes saved when it was decoded, minus the cost of reading it."""
 
 
 def truncate(
@@ -89,7 +91,7 @@ def truncate(
     for character, log_prob in decoded:
         keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
         if keys > most_keys and is_worth_showing(text) and end.is_good(text, character) and insertion.may_end:
-            best, most_keys = Suggestion(text, p), keys
+            best, most_keys = Suggestion(text, p, keys), keys
         n_lines += character == "\n"
         if n_lines > settings.max_lines or len(text) == settings.max_chars:
             break

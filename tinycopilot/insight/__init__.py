@@ -1,1 +1,1 @@
-"""How good it is, and why: measured on code, with the very Completer that an editor asks."""
+"""How good it is, and why: measured on code, with the Engine that an editor uses."""

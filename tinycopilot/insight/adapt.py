@@ -16,12 +16,13 @@ from typing import Any
 from rich.console import Console
 
 from tinycopilot import UserError, places
+from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
 from tinycopilot.insight.comparison import Bits, Comparison, bits_of
 from tinycopilot.insight.excerpts import shares, texts_in
 from tinycopilot.insight.holdout import copies, held_out
 from tinycopilot.insight.replay import Excerpt
-from tinycopilot.model.gpt import TinyGPT, load_pair
+from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths, Origin
 from tinycopilot.secret_files import is_secret_place
@@ -150,23 +151,23 @@ def adapt(
     model, tokenizer, facts = train_apart(request, room, lines, console)
     excerpts = workspace.excerpts()
 
-    def measured(number: int, model: TinyGPT, tokenizer: SimpleTokenizer) -> Bits:
+    def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
         def done(share: float) -> None:
             if lines:
                 lines.say_now_and_then("measuring", (number + share) / 2)
 
-        return bits_of(model, tokenizer, workspace.texts, excerpts, done)
+        return bits_of(network, tokenizer, workspace.texts, excerpts, done)
 
     if lines:
         lines.say("measuring", 0.0)
-    comparison = Comparison(measured(0, *before), measured(1, model, tokenizer), len(excerpts))
+    comparison = Comparison(measured(0, *before), measured(1, _compiled(model), tokenizer), len(excerpts))
     if comparison.is_better:
         with undisturbed():
             _keep(own, model, tokenizer, facts | {"adapted": comparison.figures()})
     return comparison
 
 
-def _load_first(own: ModelPaths, base: ModelPaths) -> tuple[tuple[TinyGPT, SimpleTokenizer], bool]:
+def _load_first(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, SimpleTokenizer], bool]:
     """The model that the workspace uses now, and whether it is its own, which is passed over if it is not sound.
 
     Raises UserError.
@@ -174,6 +175,10 @@ def _load_first(own: ModelPaths, base: ModelPaths) -> tuple[tuple[TinyGPT, Simpl
     with contextlib.suppress(UserError):
         return load_pair(own.model, own.tokenizer), True
     return load_pair(base.model, base.tokenizer), False
+
+
+def _compiled(model: TinyGPT) -> Network:
+    return Network.from_weights(model.config, {name: w.float().numpy() for name, w in model.state_dict().items()})
 
 
 def _keep(own: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, facts: dict[str, Any]) -> None:

@@ -3,31 +3,23 @@
 import json
 import platform
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from tinycopilot import places
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.memory import WorkspaceMemory
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.engine import Engine, Request, Why
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.insight.footprint import measure_footprint
 from tinycopilot.insight.score import percentile
 from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.insight.speed import measure_speed
-from tinycopilot.insight.workbench import hold_workspace, texts_to_type
-from tinycopilot.model.gpt import load_pair
-from tinycopilot.model.widen import widened
+from tinycopilot.insight.workbench import hold_workspace, load_sized, texts_to_type
 from tinycopilot.places import ModelPaths
-from tinycopilot.training.recipe import SIZES, Size
 
 WORKSPACE_CHARS = 10_000_000
 N_PLACES = 40
@@ -54,41 +46,30 @@ def run_bench(
     texts = texts_to_type(places.user_path(folder).resolve() if folder is not None else None)
     paths, origin = places.found(model_path, tokenizer_path)
     say(places.named(paths, origin))
-    with tempfile.TemporaryDirectory() as folder_of_its_own:
-        if size:
-            paths = _widened_files(paths, SIZES[size], Path(folder_of_its_own))
-        measured = measure(paths, texts, say)
+    measured = measure(paths, size, texts, say)
     answer(json.dumps(measured) if as_json else table(measured))
 
 
-def _widened_files(paths: ModelPaths, size: Size, folder: Path) -> ModelPaths:
-    """A model of that size which says the same, in `folder`. Raises UserError."""
-    model, tokenizer = load_pair(paths.model, paths.tokenizer)
-    wide = ModelPaths(folder / paths.model.name, paths.tokenizer)
-    widened(model, size.n_layers, size.n_heads, size.d_model).save(wide.model, tokenizer)
-    return wide
-
-
-def measure(paths: ModelPaths, texts: Mapping[str, str], say: Callable[[str], None]) -> dict[str, Any]:
-    """All that is told. It sets the number of PyTorch's threads."""
-    model, tokenizer = load_pair(paths.model, paths.tokenizer)
-    settings = CompleterSettings()
-    torch.set_num_threads(settings.threads)
-    completer = Completer(model, tokenizer, settings)
-    completer.warm_up()
+def measure(
+    paths: ModelPaths, size: str | None, texts: Mapping[str, str], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """All figures. Raises UserError."""
+    network, tokenizer = load_sized(paths, size)
+    engine = Engine(network, tokenizer)
+    engine.warm_up()
     say("a workspace of ten megabytes is sorted")
-    hold_workspace(completer.workspace.memory, WORKSPACE_CHARS)
+    hold_workspace(engine.ngrams, WORKSPACE_CHARS)
     dice = random.Random(0)
     say(f"decoding at {N_PLACES} places")
-    speed = measure_speed(model, tokenizer, completer.workspace, list(_places(texts, dice)))
-    measured: dict[str, Any] = {"parameters": model.config.n_parameters, **speed.to_json()}
-    asked = _suggestions(completer, texts, dice, say)
+    speed = measure_speed(engine, network, list(_places(texts, dice)))
+    measured: dict[str, Any] = {"parameters": network.config.n_parameters, **speed.to_json()}
+    asked = _suggestions(engine, texts, dice, say)
     in_all = Asked([ms for situation in asked.values() for ms in situation.ms])
     measured["suggestion_ms"] = {name: some.percentiles() for name, some in ({"all": in_all} | asked).items()}
     typing = asked["typing_on"]
     measured["cpu_s_per_1000_keys"] = round(1000 * typing.cpu_s / (len(typing.ms) + len(typing.along_ms)), 2)
     say("a process of its own")
-    measured |= measure_footprint(paths, WORKSPACE_CHARS)
+    measured |= measure_footprint(paths, WORKSPACE_CHARS, size)
     return measured | {"machine": platform.processor() or platform.machine()}
 
 
@@ -100,7 +81,7 @@ def _places(texts: Mapping[str, str], dice: random.Random) -> Iterator[Look]:
 
 
 def _suggestions(
-    completer: Completer, texts: Mapping[str, str], dice: random.Random, say: Callable[[str], None]
+    engine: Engine, texts: Mapping[str, str], dice: random.Random, say: Callable[[str], None]
 ) -> dict[str, "Asked"]:
     """Each situation, and what it came to."""
     names = dice.sample(list(texts), min(len(texts), N_JUMPS))
@@ -117,12 +98,12 @@ def _suggestions(
     asked = {}
     for situation, looks in situations.items():
         say(situation.replace("_", " "))
-        asked[situation] = ask_all(completer, looks)
+        asked[situation] = ask_all(engine, looks)
     say("accepted")
-    asked["accepted"] = ask_after_accepting(completer, cursor_jumps(name, text, N_JUMPS, dice))
+    asked["accepted"] = ask_after_accepting(engine, cursor_jumps(name, text, N_JUMPS, dice))
     say("while indexing")
-    with sorting(completer.workspace.memory):
-        asked["while_indexing"] = ask_all(completer, chain.from_iterable(typing_on(*some, N_KEYS) for some in typed))
+    with sorting(engine.ngrams):
+        asked["while_indexing"] = ask_all(engine, chain.from_iterable(typing_on(*some, N_KEYS) for some in typed))
     return asked | {"typing_along": Asked([ms for some in asked.values() for ms in some.along_ms])}
 
 
@@ -142,46 +123,51 @@ class Asked:
         return {f"p{share}": percentile(self.ms, share / 100) for share in (50, 95, 99)}
 
 
-def ask_all(completer: Completer, looks: Iterable[Look]) -> Asked:
+def ask_all(engine: Engine, looks: Iterable[Look]) -> Asked:
     """Ask for a suggestion at each look."""
     asked, expected = Asked(), ""
     for look in looks:
-        if look.document not in completer.workspace.memory and len(look.before + look.after) >= PREPARED_CHARS:
-            completer.prepare(look.document, look.before + look.after)()
+        if look.document not in engine.ngrams and len(look.before + look.after) >= PREPARED_CHARS:
+            engine.prepare(look.document, look.before + look.after)()
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        suggestion = completer.suggest(look.before, look.after, document=look.document)
+        suggestion = engine.complete(_request(look)).suggestion
         if look.is_timed:
             is_along = suggestion is not None and suggestion.text == expected
             (asked.along_ms if is_along else asked.ms).append(1e3 * (time.perf_counter() - wall_s))
             asked.cpu_s += time.process_time() - cpu_s
         expected = suggestion.text[1:] if suggestion else ""
-        if completer.workspace.memory.is_untidy:
-            completer.workspace.memory.settle()  # as the server does, in the background
+        if engine.ngrams.needs_compaction:
+            engine.ngrams.compact()  # as the server does, in the background
     return asked
 
 
-def ask_after_accepting(completer: Completer, looks: Iterable[Look]) -> Asked:
+def ask_after_accepting(engine: Engine, looks: Iterable[Look]) -> Asked:
     """Accept what is suggested at each look, when nobody has waited for a moment, and ask what comes then."""
     asked = Asked()
     for look in looks:
-        if suggestion := completer.suggest(look.before, look.after, document=look.document):
-            completer.work_ahead()
+        if suggestion := engine.complete(_request(look)).suggestion:
+            ahead = _request(look).after_accepting(suggestion)
+            engine.complete(ahead)
             wall_s = time.perf_counter()
-            completer.suggest(look.before + suggestion.text, look.after, document=look.document)
+            engine.complete(dataclasses.replace(ahead, why=Why.REPLAYED))
             asked.ms.append(1e3 * (time.perf_counter() - wall_s))
     return asked
 
 
+def _request(look: Look) -> Request:
+    return Request(look.before, look.after, look.document, Why.REPLAYED)
+
+
 @contextmanager
-def sorting(memory: WorkspaceMemory) -> Iterator[None]:
+def sorting(memory: NGramModel) -> Iterator[None]:
     """Meanwhile another thread sorts all that is held, again and again."""
     is_over = threading.Event()
 
     def sort() -> None:
         while not is_over.is_set():
-            settling.sort(anew=True)
+            compaction.sort(everything=True)
 
-    settling = memory.begin()
+    compaction = memory.begin_compaction()
     thread = threading.Thread(target=sort)
     thread.start()
     try:
@@ -210,9 +196,7 @@ def table(measured: Mapping[str, Any]) -> str:
         lines.append(f"{situation.replace('_', ' '):16}{figures}")
     lines.append(f"{measured['cpu_s_per_1000_keys']:.1f} seconds of CPU for 1000 keys")
     if rss := measured["rss_mb"]:
-        lines.append(
-            f"{rss['torch']:.0f} MB for PyTorch, {rss['engine']:.0f} more for the engine and ten megabytes of code"
-        )
+        lines.append(f"{rss['engine']:.0f} MB of memory, {rss['workspace']:.0f} more for ten megabytes of code")
     lines.append(f"{measured['start_s']:.1f} s from the start of a process to its first suggestion")
     return "\n".join(lines)
 

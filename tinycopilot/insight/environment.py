@@ -9,11 +9,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError, places
 from tinycopilot.extras import has_torch
 from tinycopilot.places import ModelPaths
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.network import Network
+    from tinycopilot.model.tokenizer import SimpleTokenizer
 
 LIMIT_S = 120
 """The first import after an installation compiles PyTorch's modules."""
@@ -57,22 +61,36 @@ def _describe_torch() -> dict[str, Any]:
 
 
 def _describe_model(paths: ModelPaths) -> dict[str, Any]:
-    import torch  # noqa: PLC0415
-
-    from tinycopilot.model.gpt import load_pair  # noqa: PLC0415
-    from tinycopilot.training.takeover import reference_bits, reference_text  # noqa: PLC0415
+    from tinycopilot.completion.network import load_pair  # noqa: PLC0415 (the process that asks does without)
+    from tinycopilot.training.reference import reference_text  # noqa: PLC0415
 
     try:
-        model, tokenizer = load_pair(paths.model, paths.tokenizer)
+        network, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError as error:
         return {"problem": str(error)}
-    described: dict[str, Any] = {"parameters": model.config.n_parameters, "digest": tokenizer.digest}
+    described: dict[str, Any] = {"parameters": network.config.n_parameters, "digest": tokenizer.digest}
     with contextlib.suppress(UserError):  # without the text, or the model that ships, there is nothing to compare with
-        torch.set_num_threads(1)  # beside other work, several threads wait for each other and are slower
-        bits, ships = reference_bits(model, tokenizer), places.shipped_model()
-        shipped_bits = bits if paths == ships else reference_bits(*load_pair(ships.model, ships.tokenizer))
-        described |= {"reference_bits": bits, "shipped_bits": shipped_bits, "reference_chars": len(reference_text())}
+        text, ships = reference_text(), places.shipped_model()
+        bits = _reference_bits(network, tokenizer, text)
+        shipped_bits = bits
+        if paths != ships:
+            shipped_bits = _reference_bits(*load_pair(ships.model, ships.tokenizer), text)
+        described |= {"reference_bits": bits, "shipped_bits": shipped_bits, "reference_chars": len(text)}
     return described
+
+
+def _reference_bits(network: "Network", tokenizer: "SimpleTokenizer", text: str) -> float:
+    """Bits per character of the network alone, comparable between vocabularies."""
+    import numpy as np  # noqa: PLC0415
+
+    from tinycopilot.completion.decoding import log_softmax  # noqa: PLC0415
+    from tinycopilot.model.tokenizer import DOCUMENT_START  # noqa: PLC0415
+    from tinycopilot.training.reference import UNKNOWN_BITS  # noqa: PLC0415
+
+    ids = np.array(tokenizer.encode(DOCUMENT_START + text))
+    log_probs = log_softmax(network.forward(ids[:-1], network.new_cache()))
+    bits = -log_probs[np.arange(len(ids) - 1), ids[1:]] / np.log(2)
+    return float((bits + UNKNOWN_BITS * (ids[1:] == tokenizer.unknown_id)).mean())
 
 
 if __name__ == "__main__":

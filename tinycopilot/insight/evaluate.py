@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError, __version__, places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.insight.evaluation import Evaluation, evaluate
@@ -61,9 +61,9 @@ def run_evaluation(
         say("it was trained on files of this folder: on code that it has not seen, it saves less")
     for line in left_out:
         say(line)
-    completer = Completer.load(model, CompleterSettings())
-    facts = _facts(model.model, completer.settings)
-    evaluation = evaluate(completer, excerpts, suffixes, say)
+    engine = Engine.load(model, CompleterSettings())
+    facts = _facts(model.model, engine.settings)
+    evaluation = evaluate(engine, excerpts, suffixes, say)
     try:
         answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
     finally:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import texts_in
 from tinycopilot.insight.replay import Excerpt, Replayed, Shown, replay
@@ -49,16 +49,16 @@ class Evaluation:
 
 
 def evaluate(
-    completer: Completer, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
+    engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
 ) -> Evaluation:
     """Replay one after another, while the rest of its workspace is known, but for copies of what is replayed."""
     replays = list[Replayed]()
-    surroundings, folder = Surroundings(completer.workspace.memory), None
+    surroundings, folder = Surroundings(engine.ngrams), None
     for number, excerpt in enumerate(excerpts, start=1):
         say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
         if excerpt.workspace != folder:
             folder = excerpt.workspace
             surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
         with surroundings.without_copies_of(excerpt):
-            replays.append(replay(completer, excerpt))
+            replays.append(replay(engine, excerpt))
     return Evaluation(replays)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.insight.score import Score
 
@@ -61,7 +61,7 @@ class Replayed:
     """What each character of the excerpt cost, -log2 p, by whose prediction; the first is the one at excerpt.first."""
 
 
-def replay(completer: Completer, excerpt: Excerpt) -> Replayed:
+def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
     """Type `excerpt`."""
     score, shown = Score(), list[Shown]()
     bits: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
@@ -71,7 +71,7 @@ def replay(completer: Completer, excerpt: Excerpt) -> Replayed:
         if is_indentation(text, at):
             expected = ""  # editors type it; it counts for nothing, nor does what is shown there
         elif at >= accepted_end:
-            suggestion = _suggested(completer, before, excerpt.name, score)
+            suggestion = _suggested(engine, Request(before, document=excerpt.name, why=Why.REPLAYED), score)
             offered = suggestion.text if suggestion else ""
             score.n_typed_along += expected != ""
             score.n_flickers += expected not in ("", offered)
@@ -86,7 +86,7 @@ def replay(completer: Completer, excerpt: Excerpt) -> Replayed:
             else:
                 expected = offered[1:] if offered.startswith(typed) else ""
             score.n_chars += max(1, sum(not is_indentation(text, i) for i in range(at, at + n_accepted)))
-        cost = completer.typed(typed, before, document=excerpt.name)
+        cost = engine.observe(Request(before, document=excerpt.name, why=Why.REPLAYED), typed)
         score.count_bits(cost)
         for whose, cost_bits in cost.items():
             bits[whose].append(cost_bits)
@@ -98,9 +98,9 @@ def is_indentation(text: str, at: int) -> bool:
     return text[at] in " \t" and not text[text.rfind("\n", 0, at) + 1 : at].strip()
 
 
-def _suggested(completer: Completer, before: str, name: str, score: Score) -> Suggestion | None:
+def _suggested(engine: Engine, request: Request, score: Score) -> Suggestion | None:
     wall_s, cpu_s = time.perf_counter(), time.process_time()
-    suggestion = completer.suggest(before, document=name)
+    suggestion = engine.complete(request).suggestion
     score.latencies_ms.append(1e3 * (time.perf_counter() - wall_s))
     score.cpu_s += time.process_time() - cpu_s
     return suggestion

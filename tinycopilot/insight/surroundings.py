@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.insight.replay import Excerpt
 
 MAX_CHARS = 10_000_000
@@ -12,24 +12,24 @@ SHINGLE_CHARS = 50
 
 
 class Surroundings:
-    """The texts of one workspace after another, in a memory."""
+    """The texts of one workspace after another, in an n-gram model."""
 
-    def __init__(self, memory: WorkspaceMemory) -> None:
-        self._memory = memory
+    def __init__(self, ngrams: NGramModel) -> None:
+        self._ngrams = ngrams
         self._texts: dict[str, str] = {}
         self._shingles: dict[str, set[str]] = {}
 
     def change_to(self, texts: Mapping[str, str]) -> None:
         """Hold `texts`, by their names, MAX_CHARS at most, and nothing of the workspace before."""
         for name in self._texts:
-            self._memory.drop(name)
+            self._ngrams.drop(name)
         self._texts, n_chars = {}, 0
         for name, text in texts.items():
             if n_chars + len(text) <= MAX_CHARS:
-                self._memory.hold(name, text)
+                self._ngrams.hold(name, text)
                 self._texts[name] = text
                 n_chars += len(text)
-        self._memory.settle()
+        self._ngrams.compact()
         self._shingles = {name: shingles(text) for name, text in self._texts.items()}
 
     @contextlib.contextmanager
@@ -38,13 +38,13 @@ class Surroundings:
         own = shingles(excerpt.text)
         copies = [name for name in self._texts if name == excerpt.name or are_alike(own, self._shingles[name])]
         for name in copies:
-            self._memory.drop(name)
+            self._ngrams.drop(name)
         try:
             yield
         finally:
-            self._memory.drop(excerpt.name)
+            self._ngrams.drop(excerpt.name)
             for name in copies:
-                self._memory.hold(name, self._texts[name])
+                self._ngrams.hold(name, self._texts[name])
 
 
 def shingles(text: str) -> set[str]:

@@ -4,9 +4,16 @@ import importlib.util
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.network import Network
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import texts_in
+from tinycopilot.model.storage import require_file
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.weights import read_weights
+from tinycopilot.model.widen import widened
+from tinycopilot.places import ModelPaths
+from tinycopilot.training.recipe import SIZES
 from tinycopilot.training.sources import documents
 
 TYPED_PACKAGE = "prompt_toolkit"
@@ -15,15 +22,26 @@ LEAST_CHARS = 6_000
 """A file that is shorter is not typed."""
 
 
-def hold_workspace(memory: WorkspaceMemory, most_chars: int) -> None:
+def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
+    """The model, widened to a size of SIZES if one is given, and its tokenizer. Raises UserError."""
+    require_file(paths.model, "model")
+    tokenizer = SimpleTokenizer.load(paths.tokenizer)
+    config, weights = read_weights(paths.model, tokenizer)
+    if size is not None:
+        wanted = SIZES[size]
+        config, weights = widened(config, weights, wanted.n_layers, wanted.n_heads, wanted.d_model)
+    return Network.from_weights(config, weights), tokenizer
+
+
+def hold_workspace(ngrams: NGramModel, most_chars: int) -> None:
     """Hold Python's standard library, as training reads it, up to so many characters."""
-    settling, n_chars = memory.begin(), 0
+    compaction, n_chars = ngrams.begin_compaction(), 0
     for name, text in documents("stdlib", (".py",), LeftOut()):
         if n_chars + len(text) <= most_chars:
-            settling.put(name, text, useful_s=0)
+            compaction.put(name, text, last_used_s=0)
             n_chars += len(text)
-    settling.sort()
-    memory.finish(settling)
+    compaction.sort()
+    ngrams.finish_compaction(compaction)
 
 
 def texts_to_type(folder: Path | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Engine: the Completer in a thread of its own, where the newest question wins and the workspace is read in between."""
+"""EngineThread: the Engine in a thread of its own; the newest question wins, and the workspace is read in between."""
 
 import contextlib
 import threading
@@ -15,7 +15,7 @@ from tinycopilot.places import ModelPaths
 from tinycopilot.play.ghost import Question
 
 if TYPE_CHECKING:
-    from tinycopilot.completion.completer import Completer
+    from tinycopilot.completion.engine import Engine
 
 CLOSING_LIMIT_S = 0.5
 MAX_WORKSPACE_CHARS = 10_000_000
@@ -24,8 +24,6 @@ FIRST_CHARS = 250_000
 """When so much is read it is sorted, so that something is known soon; and again at four times as much, and so on."""
 A_MOMENT_S = 0.01
 """So long a question may have to wait for what is done in between."""
-N_OTHERS = 2
-"""So many suggestions besides the best one are found for who asks to see them."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +57,23 @@ class Surroundings:
     folder: Path | None = None
     suffixes: tuple[str, ...] = (".py",)
 
-    def hold(self, completer: "Completer") -> Iterator[None]:
-        """Bring the other files into the completer's memory, in steps that take a moment each."""
+    def hold(self, engine: "Engine") -> Iterator[None]:
+        """Index the other files, in steps that take a moment each."""
         if self.folder is None:
             return
-        memory, n_chars, next_chars = completer.workspace.memory, 0, FIRST_CHARS
-        settling = memory.begin()
+        ngrams, n_chars, next_chars = engine.ngrams, 0, FIRST_CHARS
+        compaction = ngrams.begin_compaction()
         for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
             if name != self.document and n_chars + len(text) <= MAX_WORKSPACE_CHARS:
-                settling.put(name, text, useful_s=0)  # nothing is ever forgotten here for lack of room
+                compaction.put(name, text, last_used_s=0)  # nothing is ever dropped here for lack of room
                 n_chars += len(text)
             yield
             if n_chars >= next_chars:
-                yield from _elsewhere(settling.sort)
-                memory.finish(settling)
-                settling, next_chars = memory.begin(), 4 * n_chars
-        yield from _elsewhere(settling.sort)
-        memory.finish(settling)
+                yield from _elsewhere(compaction.sort)
+                ngrams.finish_compaction(compaction)
+                compaction, next_chars = ngrams.begin_compaction(), 4 * n_chars
+        yield from _elsewhere(compaction.sort)
+        ngrams.finish_compaction(compaction)
 
 
 def _elsewhere(work: Callable[[], None]) -> Iterator[None]:
@@ -88,10 +86,10 @@ def _elsewhere(work: Callable[[], None]) -> Iterator[None]:
         future.result()  # what went wrong there goes wrong here
 
 
-class Engine:
+class EngineThread:
     """Answers the newest question; one that is superseded while it is computed is given up, and never answered."""
 
-    def __init__(self, load: Callable[[], "Completer"], surroundings: Surroundings) -> None:
+    def __init__(self, load: Callable[[], "Engine"], surroundings: Surroundings) -> None:
         """`load` is called in the thread."""
         self._load = load
         self._surroundings = surroundings
@@ -114,7 +112,7 @@ class Engine:
         self._news.set()
 
     def close(self) -> bool:
-        """End the thread; False where it cannot be ended soon, since PyTorch or a model is still being loaded."""
+        """End the thread; False where it cannot be ended soon, since a model is still being loaded."""
         self._is_closed = True
         self.ask(None)
         if self._thread is not None:
@@ -128,50 +126,53 @@ class Engine:
         except Exception as error:  # nobody waits for this thread: what it does not tell is never known
             tell(State(str(error) or type(error).__name__, has_failed=True))
 
-    def _answer_all(self, completer: "Completer", tell: Tell) -> None:
+    def _answer_all(self, engine: "Engine", tell: Tell) -> None:
         is_idle = False
-        with contextlib.closing(self._chores(completer, tell)) as chores:
+        with contextlib.closing(self._chores(engine, tell)) as chores:
             while not self._is_closed:
                 if is_idle or self._news.is_set():
                     self._news.wait()
                     self._news.clear()
                     if (question := self._question) is not None:
-                        self._answer(completer, question, tell)
+                        self._answer(engine, question, tell)
                 else:
                     is_idle = next(chores, True)
 
-    def _chores(self, completer: "Completer", tell: Tell) -> Generator[bool, None, None]:
+    def _chores(self, engine: "Engine", tell: Tell) -> Generator[bool, None, None]:
         """What there is to do besides answering, a step at a time."""
         if self._surroundings.folder is not None:
             tell(State("reading the workspace ..."))
-            for _ in self._surroundings.hold(completer):
+            for _ in self._surroundings.hold(engine):
                 yield False
         tell(State("ready"))
 
-    def _answer(self, completer: "Completer", question: Question, tell: Tell) -> None:
-        from tinycopilot.completion.decode import Cancelled  # noqa: PLC0415 (brings PyTorch, which is here by now)
+    def _answer(self, engine: "Engine", question: Question, tell: Tell) -> None:
+        from tinycopilot.completion.engine import Request, Silence, Why  # noqa: PLC0415 (brings Numba)
 
         started_s, document = time.perf_counter(), self._surroundings.document
-        completer.learn_from_key(question.before, question.after, document)
+        why = Why.INVOKED if question.wants_others else Why.TYPED
+        request = Request(question.before, question.after, document, why)
 
         def cancelled() -> bool:
             return self._question is not question
 
-        with contextlib.suppress(Cancelled):
-            suggestion = completer.suggest(question.before, question.after, cancelled, document)
-            others = tuple(completer.alternatives(N_OTHERS, cancelled)) if question.wants_others else ()
-            tell(Answer(question, suggestion, 1000 * (time.perf_counter() - started_s), others))
-            completer.work_ahead(cancelled)
+        result = engine.complete(request, cancelled)
+        if result.silence is Silence.CANCELLED:
+            return
+        took_ms = 1000 * (time.perf_counter() - started_s)
+        tell(Answer(question, result.suggestion, took_ms, result.suggestions[1:]))
+        if result.suggestion is not None:
+            engine.complete(request.after_accepting(result.suggestion), cancelled)
 
 
-def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Completer"]:
-    """How to load a model; PyTorch comes with it, which takes a second or more."""
+def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Engine"]:
+    """How to load a model; Numba is imported with it, which takes a moment."""
 
-    def load() -> "Completer":
-        from tinycopilot.completion.completer import Completer  # noqa: PLC0415 (see above)
+    def load() -> "Engine":
+        from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (see above)
 
-        completer = Completer.load(paths, settings)
-        completer.warm_up()
-        return completer
+        engine = Engine.load(paths, settings)
+        engine.warm_up()
+        return engine
 
     return load

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinycopilot import UserError, places
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.play.engine import Engine, Surroundings, loader
+from tinycopilot.play.engine import EngineThread, Surroundings, loader
 from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.terminal import Terminal
 from tinycopilot.play.text_file import TextFile
@@ -36,12 +36,12 @@ def run_play(
         raise UserError(f"{paths.model}: there is no model file here; give another --model_path")
     say(places.named(paths, origin))  # seen again when the editor leaves the screen
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
-    engine = Engine(loader(paths, settings), surroundings(text_file, folder))
+    engine = EngineThread(loader(paths, settings), surroundings(text_file, folder))
     terminal = Terminal(engine, text_file, max_lines)
     asyncio.run(terminal.run())
     say(summary(terminal.ghost))
     if not engine.close():
-        os._exit(0)  # who quits does not wait; and Python's own end would tear a thread apart that is inside PyTorch
+        os._exit(0)  # who quits does not wait; and Python's own end would tear a thread apart that is compiling
 
 
 def surroundings(file: TextFile | None, folder: Path | None) -> Surroundings:

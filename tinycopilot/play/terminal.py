@@ -22,7 +22,7 @@ from prompt_toolkit.layout import (
 )
 
 from tinycopilot import UserError
-from tinycopilot.play.engine import Answer, Engine, State
+from tinycopilot.play.engine import Answer, EngineThread, State
 from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.indenting import line_break, n_for_backspace, n_for_outdent, tab, unit_of
 from tinycopilot.play.screen import STYLE, GhostControl
@@ -42,7 +42,7 @@ MAX_ROOM_LINES = 8
 class Terminal:
     """An editor of one file, or of none."""
 
-    def __init__(self, engine: Engine, file: TextFile | None, max_lines: int = 1) -> None:
+    def __init__(self, engine: EngineThread, file: TextFile | None, max_lines: int = 1) -> None:
         self.ghost = Ghost()
         self._engine = engine
         self._file = file

@@ -18,11 +18,8 @@ from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.places import ModelPaths, Origin
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.measure import bits_of_each
+from tinycopilot.training.reference import UNKNOWN_BITS, reference_text
 from tinycopilot.training.text import Text
-
-UNKNOWN_BITS = 16.0
-"""What a character outside the vocabulary costs on top of the unknown id: one of 65,536. Otherwise the model with the
-smaller vocabulary would win."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +68,6 @@ def measure_rival(paths: ModelPaths, origin: Origin, held_out: Text, *, with_ref
         return Rival(paths, origin, None)
     here = comparable(*bits_of_each(model, ids_of(held_out, tokenizer)), tokenizer)
     return Rival(paths, origin, Bits(here, reference_if_there(model, tokenizer) if with_reference else None))
-
-
-def reference_text() -> str:
-    """Everyday Python of ours, which no model was trained on. Raises UserError where it is missing."""
-    path = places.shipped("paras") / "reference.txt"
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); install tinycopilot again") from None
 
 
 def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.contexts import BREAK
 from tinycopilot.completion.masker import adds_secret
-from tinycopilot.completion.memory import WorkspaceMemory, context_of
+from tinycopilot.completion.ngram import NGramModel, context_of
+from tinycopilot.completion.suffix_array import BREAK
 from tinycopilot.masking import MASK, mask
 
 TOKEN = "gh" + "p_" + "a1B2c3D4e5F6" * 3
@@ -20,9 +20,9 @@ def test_a_masked_character_is_a_break_and_gets_no_number() -> None:
 
 def test_what_stood_in_a_file_is_predicted_and_its_secret_is_not() -> None:
     alphabet = Alphabet("".join(map(chr, range(32, 127))) + "\n")
-    memory = WorkspaceMemory(alphabet)
+    memory = NGramModel(alphabet)
     memory.hold("a", mask(f'hidden = "{TOKEN}"\nplain_name = 1\n'))
-    memory.settle()
+    memory.compact()
     possible = memory.possible()
 
     def follows(before: str) -> tuple[str, int]:

@@ -10,13 +10,13 @@ import pytest
 
 from tinycopilot import UserError
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.decode import Decoded, decode
-from tinycopilot.completion.memory import WorkspaceMemory
-from tinycopilot.completion.workspace import Workspace
+from tinycopilot.completion.decoding import Decoded, decode
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.network import Network
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.insight import bench, speed
 from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.insight.speed import measure_speed
-from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,17 +77,17 @@ def test_a_larger_size_says_the_same_and_the_table_has_it(monkeypatch: pytest.Mo
 
 
 def test_other_text_would_be_noticed(
-    model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = [Look("a", "abc = (", ""), Look("a", "ab", "c")]
-    assert measure_speed(model, tokenizer, Workspace(tokenizer.alphabet), looks).n_unequal == 0
+    assert measure_speed(Engine(network, tokenizer), network, looks).n_unequal == 0
 
     def wrong(*args: object, **options: object) -> Iterator[Decoded]:
         decoded = decode(*args, **options)  # type: ignore[arg-type]
-        return itertools.chain([("?", 0.0)], decoded) if options else decoded
+        return itertools.chain([("?", 0.0)], decoded) if options["max_draft_chars"] else decoded
 
     monkeypatch.setattr(speed, "decode", wrong)
-    assert measure_speed(model, tokenizer, Workspace(tokenizer.alphabet), looks).n_unequal == 2
+    assert measure_speed(Engine(network, tokenizer), network, looks).n_unequal == 2
 
 
 def test_where_nothing_can_be_typed_it_says_why(tmp_path: Path) -> None:
@@ -130,6 +130,6 @@ def test_a_long_text_is_as_long_as_it_can_be() -> None:
 
 
 def test_a_workspace_is_filled_up_to_what_is_wanted() -> None:
-    memory = WorkspaceMemory(Alphabet("\n"))
+    memory = NGramModel(Alphabet("\n"))
     bench.hold_workspace(memory, 40_000)
     assert 20_000 < memory.n_chars < 41_000

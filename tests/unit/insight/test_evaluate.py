@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinycopilot.cli import main
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.insight.excerpts import from_paths
 from tinycopilot.places import ModelPaths
 
@@ -186,7 +186,7 @@ def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> 
 def test_a_bad_place_is_one_line_before_anything_is_typed(
     report: str, said: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Completer, "load", lambda *_: pytest.fail("it was going to type"))
+    monkeypatch.setattr(Engine, "load", lambda *_: pytest.fail("it was going to type"))
     (in_folder / "folder.html").mkdir()
     (in_folder / "a.py").write_text(CODE)
     (in_folder / "typed.html").write_text(PAGE)

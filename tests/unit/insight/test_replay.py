@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.insight.replay import Excerpt, Shown, is_indentation, replay
 from tinycopilot.insight.score import SHOWN_COST_KEYS, Score, calibration, calibration_error, percentile
@@ -17,18 +17,18 @@ class Scripted:
         self.script = script
         self.asked: list[str] = []
 
-    def suggest(self, before: str, document: str) -> Suggestion | None:
-        self.asked.append(before)
-        text = self.script.get(before)
-        return Suggestion(text, 0.5) if text else None
+    def complete(self, request: Request) -> Result:
+        self.asked.append(request.before)
+        text = self.script.get(request.before)
+        return Result((Suggestion(text, 0.5),)) if text else Result(silence=Silence.UNSURE)
 
-    def typed(self, character: str, before: str, document: str) -> dict[str, float]:
+    def observe(self, request: Request, character: str) -> dict[str, float]:
         assert len(character) == 1
         return {"network": 2.0}
 
 
 def replayed(text: str, script: dict[str, str]) -> tuple[Score, list[Shown]]:
-    result = replay(cast(Completer, Scripted(script)), Excerpt("a.py", text, 0, len(text)))
+    result = replay(cast(Engine, Scripted(script)), Excerpt("a.py", text, 0, len(text)))
     return result.score, result.shown
 
 
@@ -87,7 +87,7 @@ def test_indentation_counts_for_nothing() -> None:
 
 def test_what_stands_before_is_known_and_what_stands_after_is_not() -> None:
     engine = Scripted({})
-    replay(cast(Completer, engine), Excerpt("a.py", "0123456789", 4, 7))
+    replay(cast(Engine, engine), Excerpt("a.py", "0123456789", 4, 7))
     assert engine.asked == ["0123", "01234", "012345"]
 
 
@@ -95,10 +95,10 @@ def test_what_each_character_cost_is_kept() -> None:
     """Of those that were accepted and of indentation, too; the sum is the score's."""
 
     class Counting(Scripted):
-        def typed(self, character: str, before: str, document: str) -> dict[str, float]:
-            return {"network": len(before) / 4, "mixed": ord(character)}
+        def observe(self, request: Request, character: str) -> dict[str, float]:
+            return {"network": len(request.before) / 4, "mixed": ord(character)}
 
-    result = replay(cast(Completer, Counting({"x\n\tre": "turn"})), Excerpt("a.py", "x\n\treturn\n", 1, 10))
+    result = replay(cast(Engine, Counting({"x\n\tre": "turn"})), Excerpt("a.py", "x\n\treturn\n", 1, 10))
     assert result.score.accepted_chars == [4]
     assert list(result.bits["network"]) == [i / 4 for i in range(1, 10)]
     assert list(result.bits["mixed"]) == list(b"\n\treturn\n")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.memory import WorkspaceMemory
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.insight.surroundings import Surroundings, are_alike, shingles
 
@@ -15,12 +15,12 @@ TEXTS = {
 }
 
 
-def held(memory: WorkspaceMemory) -> set[str]:
+def held(memory: NGramModel) -> set[str]:
     return {name for name in TEXTS if name in memory}
 
 
 def test_neither_the_file_nor_a_copy_is_known() -> None:
-    memory = WorkspaceMemory(Alphabet("\nab"))
+    memory = NGramModel(Alphabet("\nab"))
     surroundings = Surroundings(memory)
     surroundings.change_to(TEXTS)
     assert held(memory) == set(TEXTS)

@@ -6,9 +6,13 @@ from networks import randomise
 
 from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
-from tinycopilot.model.widen import widened
+from tinycopilot.model.widen import Weights, widened
 
 SHAPE = GPTConfig(vocab_size=9, n_layers=2, n_heads=2, d_model=16, window=8, conv_width=3)
+
+
+def weights_of(model: TinyGPT) -> Weights:
+    return {name: weight.numpy() for name, weight in model.state_dict().items()}
 
 
 @pytest.mark.parametrize("conv_width", [1, 3])
@@ -16,7 +20,10 @@ SHAPE = GPTConfig(vocab_size=9, n_layers=2, n_heads=2, d_model=16, window=8, con
 def test_it_is_the_same_function(shape: tuple[int, int, int], conv_width: int) -> None:
     config = GPTConfig(vocab_size=9, n_layers=2, n_heads=2, d_model=16, window=8, conv_width=conv_width)
     model = randomise(TinyGPT(config))
-    wide = widened(model, *shape).double()
+    wide_config, weights = widened(config, weights_of(model), *shape)
+    wide = TinyGPT(wide_config)
+    wide.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
+    wide.double()
     model.double()
     ids = torch.randint(0, 9, (2, 20), generator=torch.Generator().manual_seed(0))
     assert wide.config.d_model == shape[2]
@@ -26,4 +33,4 @@ def test_it_is_the_same_function(shape: tuple[int, int, int], conv_width: int) -
 @pytest.mark.parametrize("shape", [(2, 2, 24), (1, 2, 32), (2, 1, 32), (2, 4, 16)])
 def test_what_cannot_be_is_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(UserError, match="cannot be made of one of 2, 2 and 16; train one of that size"):
-        widened(randomise(TinyGPT(SHAPE)), *shape)
+        widened(SHAPE, weights_of(randomise(TinyGPT(SHAPE))), *shape)

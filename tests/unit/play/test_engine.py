@@ -1,4 +1,4 @@
-"""The engine alone, first with a stand-in for the Completer that counts, then with a real one."""
+"""The engine's thread, first with a stand-in for the Engine that counts, then with a real one."""
 
 import queue
 import threading
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import suggest
 
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.engine import Engine, Request, Result, Silence, Why
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.places import ModelPaths
 from tinycopilot.play import engine
-from tinycopilot.play.engine import Answer, Engine, State, Surroundings, loader
+from tinycopilot.play.engine import Answer, EngineThread, State, Surroundings, loader
 from tinycopilot.play.ghost import Question
 
 
@@ -23,34 +23,26 @@ class Endless:
     def __init__(self) -> None:
         self.begun = threading.Event()
         self.asked: list[str] = []
-        self.learned: list[tuple[str, str, str]] = []
         self.n_cancelled = 0
 
-    def learn_from_key(self, before: str, after: str, document: str) -> bool:
-        self.learned.append((before, after, document))
-        return True
-
-    def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
-        """Nothing follows."""
-
-    def alternatives(self, n: int, _cancelled: Callable[[], bool]) -> list[Suggestion]:
-        return [Suggestion(f"other {i}", 0.1) for i in range(n)]
-
-    def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
-        self.asked.append(before)
+    def complete(self, request: Request, cancelled: Callable[[], bool]) -> Result:
+        if request.why is Why.AHEAD:
+            return Result(silence=Silence.UNSURE)
+        self.asked.append(request.before)
         self.begun.set()
-        while before != "quick":
+        while request.before != "quick":
             if cancelled():
                 self.n_cancelled += 1
-                raise Cancelled
-        return Suggestion(after + document, 1.0)
+                return Result(silence=Silence.CANCELLED)
+        others = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
+        return Result((Suggestion(f"{request.after}{request.document}", 1.0), *others))
 
 
 class Listener(queue.Queue[Answer | State]):
     """Hears what an engine tells, and asks it."""
 
-    def start(self, load: Callable[[], Any], surroundings: Surroundings) -> Engine:
-        self.engine = Engine(load, surroundings)
+    def start(self, load: Callable[[], Any], surroundings: Surroundings) -> EngineThread:
+        self.engine = EngineThread(load, surroundings)
         self.engine.start(self.put)
         return self.engine
 
@@ -111,7 +103,6 @@ def test_what_is_asked_while_the_model_is_loaded_is_answered_then_and_only_the_n
     may_load.set()
     listener.answer()
     assert endless.asked == ["quick"]
-    assert endless.learned == [("quick", "", "")]
 
 
 def test_a_question_that_is_taken_back_is_given_up(listener: Listener) -> None:
@@ -147,7 +138,7 @@ def test_a_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=9)
     asked = listener.start(loader(pair, settings), Surroundings())
     asked.ask(Question("x = [", "]\n"))
-    expected = loader(pair, settings)().suggest("x = [", "]\n")
+    expected = suggest(loader(pair, settings)(), "x = [", "]\n")
     assert listener.answer().suggestion == expected
 
 
@@ -164,14 +155,14 @@ def test_the_other_files_of_a_workspace_are_known_and_not_the_one_that_is_edited
     monkeypatch.setattr(engine, "FIRST_CHARS", first_chars)
     folder = folder_with(tmp_path, one="x = 1\n", two="y = 2\n", edited="z = 3\n")
     (folder / ".env").write_text("KEY = 4\n")
-    completer = loader(pair, CompleterSettings())()
-    for _ in Surroundings("edited.py", folder).hold(completer):
+    loaded = loader(pair, CompleterSettings())()
+    for _ in Surroundings("edited.py", folder).hold(loaded):
         pass
-    held = [name for name in ("one.py", "two.py", "edited.py", ".env") if name in completer.workspace.memory]
+    held = [name for name in ("one.py", "two.py", "edited.py", ".env") if name in loaded.ngrams]
     assert held == ["one.py", "two.py"]
-    for _ in Surroundings("edited.py", tmp_path / "nothing").hold(completer):
+    for _ in Surroundings("edited.py", tmp_path / "nothing").hold(loaded):
         pass
-    assert "one.py" in completer.workspace.memory
+    assert "one.py" in loaded.ngrams
 
 
 def test_what_is_done_elsewhere_is_waited_for_even_where_nobody_asks_on() -> None:
@@ -194,7 +185,7 @@ def test_questions_are_answered_while_the_workspace_is_read(
 ) -> None:
     is_answered = threading.Event()
 
-    def hold(_surroundings: Surroundings, _completer: Completer) -> Iterator[None]:
+    def hold(_surroundings: Surroundings, _engine: Engine) -> Iterator[None]:
         while not is_answered.is_set():
             yield
 

@@ -14,8 +14,9 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from tinycopilot import UserError
+from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.play.engine import Engine, Surroundings
+from tinycopilot.play.engine import EngineThread, Surroundings
 from tinycopilot.play.terminal import Terminal
 from tinycopilot.play.text_file import TextFile
 
@@ -40,21 +41,17 @@ class Promised:
         self.asked: list[str] = []
         self.answered: list[str] = []
 
-    def learn_from_key(self, before: str, after: str, document: str) -> bool:
-        return False
-
-    def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
-        """Nothing follows."""
-
-    def alternatives(self, n: int, _cancelled: Callable[[], bool]) -> list[Suggestion]:
-        return [Suggestion(f"other {i}", 0.1) for i in range(n)]
-
-    def suggest(self, before: str, after: str, cancelled: Callable[[], bool], document: str) -> Suggestion | None:
-        self.asked.append(before)
+    def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
+        if request.why is Why.AHEAD:
+            return Result(silence=Silence.UNSURE)
+        self.asked.append(request.before)
         assert self.may_answer.wait(60)
-        self.answered.append(before)
-        ends = [end for end in self.suggestions if before.endswith(end)]
-        return Suggestion(self.suggestions[ends[0]], 0.71) if ends else None
+        self.answered.append(request.before)
+        ends = [end for end in self.suggestions if request.before.endswith(end)]
+        if not ends:
+            return Result(silence=Silence.UNSURE)
+        others = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
+        return Result((Suggestion(self.suggestions[ends[0]], 0.71), *others))
 
 
 class Output(DummyOutput):
@@ -113,7 +110,7 @@ class User:
 @contextlib.asynccontextmanager
 async def using(completer: object, file: TextFile | None = None, max_lines: int = 1) -> AsyncIterator[User]:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        engine = Engine(lambda: completer, Surroundings())  # type: ignore[arg-type, return-value]
+        engine = EngineThread(lambda: completer, Surroundings())  # type: ignore[arg-type, return-value]
         terminal = Terminal(engine, file, max_lines)
         task = asyncio.create_task(terminal.run())
         user = User(terminal, task, keys.send_text)
@@ -288,13 +285,10 @@ async def test_what_would_be_lost_is_said_to_its_end_however_the_file_is_called(
 
 
 class Broken(Promised):
-    def work_ahead(self, _cancelled: Callable[[], bool]) -> None:
-        """Nothing follows."""
-
-    def suggest(self, before: str, *_: object) -> Suggestion | None:
-        if before:
+    def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
+        if request.before:
             raise ValueError("it broke")
-        return None
+        return Result(silence=Silence.UNSURE)
 
 
 async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> None:
@@ -309,12 +303,12 @@ async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> Non
 
     session = create_pipe_input()
     with session as keys, create_app_session(input=keys, output=Output()), pytest.raises(UserError, match="no model"):
-        await Terminal(Engine(load, Surroundings()), None).run()
+        await Terminal(EngineThread(load, Surroundings()), None).run()
 
 
 async def test_a_terminal_that_is_gone_ends_it() -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        task = asyncio.create_task(Terminal(Engine(Promised, Surroundings()), None).run())  # type: ignore[arg-type]
+        task = asyncio.create_task(Terminal(EngineThread(Promised, Surroundings()), None).run())  # type: ignore[arg-type]
         await asyncio.sleep(0)
         keys.close()
         await task

@@ -1,4 +1,4 @@
-"""The Completer's thread: what is done with which Completer, and what counts as told."""
+"""The engine's thread: what is done with which engine, and what counts as told."""
 
 import threading
 from concurrent.futures import CancelledError
@@ -9,19 +9,19 @@ from tinycopilot_server.completer_thread import CompleterThread
 
 def having(completer: str) -> CompleterThread:
     thread = CompleterThread()
-    thread.completer = completer  # type: ignore[assignment]
+    thread._engine = completer  # type: ignore[assignment]
     return thread
 
 
 def test_it_is_the_completer_in_use_by_then() -> None:
     thread, may_go_on = having("old"), threading.Event()
     thread.run(may_go_on.wait)
-    thread.run(lambda: setattr(thread, "completer", "new"))
+    thread.run(lambda: thread.use("new"))  # type: ignore[arg-type]
     asked = thread.ask(lambda completer: (completer, threading.current_thread().name))
     may_go_on.set()
     completer, name = asked.result()
     assert completer == "new"
-    assert name.startswith("completer")
+    assert name.startswith("engine")
     thread.close()
 
 
@@ -39,7 +39,7 @@ def test_what_it_is_told_counts_at_once_and_what_is_waited_for_when_it_is_done()
 def test_closed_or_without_a_completer_it_is_told_nothing() -> None:
     thread, told = CompleterThread(), list[object]()
     thread.tell(told.append)
-    thread.completer = "one"  # type: ignore[assignment]
+    thread._engine = "one"  # type: ignore[assignment]
     assert thread.is_ready
     may_go_on, begun = threading.Event(), threading.Event()
     under_way = thread.run(lambda: begun.set() or may_go_on.wait())

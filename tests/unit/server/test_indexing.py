@@ -14,10 +14,9 @@ from tinycopilot_server.folders import Folders, name_of
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.kept_memory import KEEP_S, OLD_S, KeptMemory
 
-from tinycopilot.completion import keeping
-from tinycopilot.completion import memory as memory_module
+from tinycopilot.completion import persistence
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.memory import WorkspaceMemory, context_of
+from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
 from tinycopilot.files import Patterns
 
 T = TypeVar("T")
@@ -28,7 +27,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.memory = WorkspaceMemory(Alphabet("\nab"))
+        self.memory = NGramModel(Alphabet("\nab"))
         self.open = set[str]()
         self.n_finished = 0
         self.before_each: Callable[[], None] = lambda: None
@@ -40,7 +39,7 @@ class Desk:
         """Between sessions, in that file."""
         self.indexer.kept = KeptMemory(path, "digest", self.ever_open.__contains__)
 
-    def ask(self, function: Callable[[WorkspaceMemory], T]) -> T:
+    def ask(self, function: Callable[[NGramModel], T]) -> T:
         self.before_each()
         return function(self.memory)
 
@@ -79,7 +78,7 @@ def test_what_is_found_is_held_and_one_line_says_so(desk: Desk, caplog: pytest.L
     with caplog.at_level(logging.INFO):
         desk.look()
     assert len(desk.held) == 20
-    assert len(desk.memory._settled.documents) == 20  # sorted in the other thread, on one shelf
+    assert len(desk.memory._merged.documents) == 20  # sorted in the other thread, on one merged
     [line] = [record.getMessage() for record in caplog.records]
     assert line.startswith("indexed 20 files, 130 characters, in ")
     assert line.endswith(" s; left out: 1 secret by its name (.env)")
@@ -89,17 +88,17 @@ def test_a_few_changes_do_not_sort_everything_anew(desk: Desk) -> None:
     for i in range(50):
         desk.write(f"{i}.py", f"a = {i}\n" * 9)
     desk.look()
-    shelf = desk.memory._settled
+    merged = desk.memory._merged
     desk.write("7.py", "changed = 1\n")
     (desk.folder / "8.py").unlink()
     desk.look("7.py", "8.py")
-    assert desk.memory._settled is shelf
+    assert desk.memory._merged is merged
     assert len(desk.held) == 49
     assert all(page._index is not None for page, _ in desk.memory._signed())  # sorted in the other thread
     for i in range(20, 40):
         desk.write(f"{i}.py", "changed = 1\n")
     desk.look()
-    assert desk.memory._settled is not shelf
+    assert desk.memory._merged is not merged
 
 
 def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,12 +142,12 @@ def test_what_was_dropped_meanwhile_stays_dropped(desk: Desk) -> None:
 
 
 def test_it_tidies_up(desk: Desk) -> None:
-    for i in range(memory_module.MAX_LOOSE + 1):
+    for i in range(MAX_SEPARATE + 1):
         desk.memory.hold(str(i), "ab")
-    assert desk.memory.is_untidy
+    assert desk.memory.needs_compaction
     desk.indexer.look()
     desk.wait()
-    assert not desk.memory.is_untidy
+    assert not desk.memory.needs_compaction
 
 
 def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
@@ -291,7 +290,7 @@ def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, saved = again(), list[int]()
-    monkeypatch.setattr(keeping, "save", lambda _path, kept, *_: saved.append(len(kept.stamps)))
+    monkeypatch.setattr(persistence, "save_index", lambda _path, kept, *_: saved.append(len(kept.stamps)))
     desk.look()
     assert saved == []  # it is what the file has, but for one
     for i in range(20):
@@ -339,14 +338,14 @@ def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = again()
-    kept, save = desk.indexer.kept, keeping.save
+    kept, save = desk.indexer.kept, persistence.save_index
     assert kept
 
     def forgotten_meanwhile(*arguments: Any) -> None:
         kept.forget()
         save(*arguments)
 
-    monkeypatch.setattr(keeping, "save", forgotten_meanwhile)
+    monkeypatch.setattr(persistence, "save_index", forgotten_meanwhile)
     for i in range(20):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()

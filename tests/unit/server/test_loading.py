@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from asking import suggest
 from networks import EVERYTHING, randomise, sure
 from tinycopilot_server.completer_thread import CompleterThread
 from tinycopilot_server.folders import Folders
@@ -19,12 +20,12 @@ from tinycopilot_server.questions import Questions
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places
-from tinycopilot.completion.completer import Completer
+from tinycopilot.completion.engine import Engine
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
-ALPHABET = "\nabcdefghijklmnop()=:"
+ALPHABET = "\nabcdefghijklmnop=:"
 BEFORE = "abc = d"
 
 
@@ -44,7 +45,7 @@ def take(paths: ModelPaths, other: ModelPaths) -> None:
 
 
 def alone(paths: ModelPaths, before: str = BEFORE) -> str:
-    suggestion = Completer.load(paths, EVERYTHING).suggest(before)
+    suggestion = suggest(Engine.load(paths, EVERYTHING), before)
     return suggestion.text if suggestion else ""
 
 
@@ -74,8 +75,8 @@ class Loading:
         self.thread.close()
 
     def knows(self, name: str) -> bool:
-        assert self.thread.completer is not None
-        return name in self.thread.completer.workspace.memory
+        assert self.thread.engine is not None
+        return name in self.thread.engine.ngrams
 
 
 @pytest.fixture
@@ -170,8 +171,8 @@ async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     loading.memory.indexer.do(busy.wait)
-    assert loading.thread.completer
-    saving = learned.saving(loading.thread.completer.workspace)
+    assert loading.thread.engine
+    saving = learned.saving(loading.thread.engine)
     loading.memory.forget_workspace()
     saving()  # it was under way
     assert not any(path.exists() for path in kept)
@@ -186,7 +187,7 @@ async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recalled = list[int]()
-    monkeypatch.setattr(Learned, "recall", lambda _self, workspace: recalled.append(workspace.memory.max_chars))
+    monkeypatch.setattr(Learned, "recall", lambda _self, engine: recalled.append(engine.ngrams.max_chars))
     loading = Loading()
     loading.memory.configure(dataclasses.replace(settings, max_workspace_chars=0))
     await loading.load(settings, is_first=True)
@@ -195,3 +196,28 @@ async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
     await says(loading)
     assert recalled == [1_000]
     loading.close()
+
+
+async def test_that_it_compiles_is_told_on_a_machine_that_has_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, is_compiled = list[str](), [False, True, True, True]
+    monkeypatch.setattr(Engine, "is_compiled", property(lambda _: is_compiled.pop(0)))
+    for n_told in (1, 1):
+        loading = Loading()
+        await load(
+            loading.thread, loading.memory, settings, is_first=True, on_compiling=lambda: told.append("compiling")
+        )
+        loading.close()
+        assert len(told) == n_told
+    assert is_compiled == []
+
+
+async def test_without_a_cache_for_machine_code_the_log_says_what_that_costs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
+    loading = Loading()
+    await loading.load(settings, is_first=True)
+    loading.close()
+    assert "each start takes some seconds" in caplog.text

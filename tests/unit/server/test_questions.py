@@ -1,10 +1,9 @@
-"""Questions, with a stand-in for the Completer that counts: what is cancelled, shared, superseded."""
+"""Questions, with a stand-in for the Engine that counts: what is cancelled, shared, superseded."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from tinycopilot_server.completer_thread import CompleterThread
@@ -14,7 +13,7 @@ from tinycopilot_server.memory import Memory
 from tinycopilot_server.questions import LONG_CHARS, Questions
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 
 
@@ -30,13 +29,12 @@ class Endless:
         self.told = list[tuple[str, str]]()
         self.held = set[str]()
         self.is_prepared = threading.Event()
-        memory = SimpleNamespace(
-            is_untidy=False,
+        self.ngrams = SimpleNamespace(
+            needs_compaction=False,
             max_chars=Settings().max_workspace_chars,
             drop=self._drop,
             limit=lambda max_chars: self.told.append(("limit", str(max_chars))),
         )
-        self.workspace = SimpleNamespace(memory=memory)
 
     def _drop(self, name: str) -> bool:
         self.told.append(("drop", name))
@@ -52,30 +50,26 @@ class Endless:
         self.is_prepared.wait()
         return lambda: self.told.append(("offer", document))
 
-    def learn_from_key(self, before: str, after: str, document: str) -> bool:
-        return False
+    def complete(self, request: Request, cancelled: Callable[[], bool]) -> Result:
+        if request.why is Why.AHEAD:
+            self.n_ahead += not cancelled()
+            return Result(silence=Silence.UNSURE)
+        if request.selected is not None:
+            text = "/".join((str(request.document), request.before, request.after, *request.selected))
+            return Result((Suggestion(text, 1.0),))
+        if request.why is Why.INVOKED:
+            return Result(tuple(Suggestion(text, 0.1) for text in ("this", "other 0", "other 1")))
+        return self.suggest(request, cancelled)
 
-    def suggest(
-        self, before: str, after: str, cancelled: Callable[[], bool], document: str | None
-    ) -> Suggestion | None:
-        self.documents.append(document)
+    def suggest(self, request: Request, cancelled: Callable[[], bool]) -> Result:
+        self.documents.append(request.document)
         self.n_calls += 1
         self.begun.set()
-        while before != "quick":
+        while request.before != "quick":
             if cancelled():
                 self.ended += 1
-                raise Cancelled
-        return Suggestion(after, 1.0)
-
-    def suggest_as_if(self, place: Any, as_if: tuple[str, str], _cancelled: Callable[[], bool]) -> Suggestion:
-        return Suggestion("/".join((*place, *as_if)), 1.0)
-
-    def work_ahead(self, cancelled: Callable[[], bool]) -> None:
-        if not cancelled():
-            self.n_ahead += 1
-
-    def alternatives(self, n: int, _cancelled: Callable[[], bool]) -> list[Suggestion]:
-        return [Suggestion(f"other {i}", 0.1) for i in range(n)]
+                return Result(silence=Silence.CANCELLED)
+        return Result((Suggestion(request.after, 1.0),))
 
 
 class Asked(Questions):
@@ -95,7 +89,7 @@ class Asked(Questions):
 @pytest.fixture
 async def asked() -> AsyncIterator[tuple[Asked, Endless]]:
     asked, endless = Asked(), Endless()
-    asked.thread.completer = endless  # type: ignore[assignment]
+    asked.thread.use(endless)  # type: ignore[arg-type]
     yield asked, endless
     asked.close()
 
@@ -242,9 +236,9 @@ async def test_no_document_that_was_dropped_meanwhile_is_looked_at_ahead(
     questions, endless = asked
     suggest = endless.suggest
 
-    def dropped_meanwhile(*arguments: Any, **options: Any) -> Suggestion | None:
+    def dropped_meanwhile(request: Request, cancelled: Callable[[], bool]) -> Result:
         questions.memory.drop("a.py")
-        return suggest(*arguments, **options)
+        return suggest(request, cancelled)
 
     monkeypatch.setattr(endless, "suggest", dropped_meanwhile)
     await questions.suggest(1, "a.py", "quick", "x")

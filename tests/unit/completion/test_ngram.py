@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinycopilot.completion import memory as memory_module
+from tinycopilot.completion import ngram as ngram_module
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.contexts import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, ContextIndex
-from tinycopilot.completion.memory import Document, WorkspaceMemory, context_of, plain_prediction
-from tinycopilot.completion.settling import Settling
+from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction
+from tinycopilot.completion.segments import Compaction
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN = "\nab("
@@ -28,7 +28,7 @@ STEPS = st.lists(
 
 
 class Model:
-    """What a memory holds, in plain words; and the settling that is under way."""
+    """What a memory holds, in plain words; and the compaction that is under way."""
 
     def __init__(self) -> None:
         self.documents: dict[str, Document] = {}
@@ -39,7 +39,7 @@ class Model:
 
     def hold(self, name: str, when_s: float, *document: str) -> None:
         if len(document) > 1:
-            self.at_hand = [*(n for n in self.at_hand if n != name), name][-memory_module.N_AT_HAND :]
+            self.at_hand = [*(n for n in self.at_hand if n != name), name][-ngram_module.MAX_RECENT :]
         self.documents[name], self.useful_s[name] = document, when_s
         self.meanwhile.add(name)
 
@@ -63,7 +63,7 @@ class Model:
         return [text for first, *others in self.documents.values() for text in (DOCUMENT_START + first, *others)]
 
 
-def predicted(memory: WorkspaceMemory, before: str) -> tuple[dict[str, float], int]:
+def predicted(memory: NGramModel, before: str) -> tuple[dict[str, float], int]:
     alphabet = memory.alphabet
     context = context_of(alphabet, before)
     possible = memory.possible()
@@ -73,7 +73,7 @@ def predicted(memory: WorkspaceMemory, before: str) -> tuple[dict[str, float], i
     return characters | {"": float(p[-1])}, order
 
 
-def assert_predicts(memory: WorkspaceMemory, pieces: list[str], before: str) -> None:
+def assert_predicts(memory: NGramModel, pieces: list[str], before: str) -> None:
     """As the definition does of these texts alone."""
     characters = sorted(set("".join(pieces)) | set(KNOWN))
     wanted, longest = plain_prediction(pieces, characters, DOCUMENT_START + before)
@@ -83,38 +83,38 @@ def assert_predicts(memory: WorkspaceMemory, pieces: list[str], before: str) -> 
     assert sum(p.values()) == pytest.approx(1)
 
 
-def take_step(memory: WorkspaceMemory, settling: Settling, model: Model, step: Step, when_s: int) -> Settling:
-    """In the memory and in its model; returns the settling that goes on."""
+def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: Step, when_s: int) -> Compaction:
+    """In the memory and in its model; returns the compaction that goes on."""
     what, name, text, after = step
     if what == "hold":
-        memory.hold(name, text, useful_s=when_s)
+        memory.hold(name, text, last_used_s=when_s)
         model.hold(name, when_s, text)
     elif what == "look at":
-        memory.hold(name, text, after, useful_s=when_s)
+        memory.hold(name, text, after, last_used_s=when_s)
         model.hold(name, when_s, text, after)
     elif what == "drop":
         edition, was_there = memory.edition, name in memory
         assert memory.drop(name) == was_there == (memory.edition > edition)
         model.drop(name)
-    elif what == "put" and settling.shelf is None:
-        settling.put(name, text, when_s)
+    elif what == "put" and compaction.merged is None:
+        compaction.put(name, text, when_s)
         model.changes[name] = text, when_s
-    elif what == "take away" and settling.shelf is None:
-        settling.drop(name)
+    elif what == "take away" and compaction.merged is None:
+        compaction.drop(name)
         model.changes[name] = None
-    elif what == "sort" and settling.shelf is None:
-        settling.sort(memory.max_chars, anew=name == "x")
+    elif what == "sort" and compaction.merged is None:
+        compaction.sort(memory.max_chars, everything=name == "x")
     elif what in ("begin", "settle", "finish"):
         if what == "settle":
-            memory.settle()
+            memory.compact()
         elif what == "finish":
-            if settling.shelf is None:
-                settling.sort(memory.max_chars, anew=name == "x")
-            memory.finish(settling)
+            if compaction.merged is None:
+                compaction.sort(memory.max_chars, everything=name == "x")
+            memory.finish_compaction(compaction)
             model.finish()
         model.begin()
-        return memory.begin()
-    return settling
+        return memory.begin_compaction()
+    return compaction
 
 
 @settings(max_examples=300)
@@ -122,11 +122,11 @@ def take_step(memory: WorkspaceMemory, settling: Settling, model: Model, step: S
 def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n_at_hand: int, before: str) -> None:
     """Whatever was held, dropped, looked at, and settled while that went on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory_module, "N_AT_HAND", n_at_hand)
-        memory, model = WorkspaceMemory(Alphabet(KNOWN)), Model()
-        settling = memory.begin()
+        patch.setattr(ngram_module, "MAX_RECENT", n_at_hand)
+        memory, model = NGramModel(Alphabet(KNOWN)), Model()
+        compaction = memory.begin_compaction()
         for when_s, step in enumerate(steps):
-            settling = take_step(memory, settling, model, step, when_s)
+            compaction = take_step(memory, compaction, model, step, when_s)
             assert {name for name in "xyz" if name in memory} == set(model.documents)
             assert_predicts(memory, model.pieces(), before)
 
@@ -136,11 +136,11 @@ def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n
 def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
     steps: list[Step], max_chars: int, before: str
 ) -> None:
-    memory, model = WorkspaceMemory(Alphabet(KNOWN), max_chars), Model()
-    settling = memory.begin()
+    memory, model = NGramModel(Alphabet(KNOWN), max_chars), Model()
+    compaction = memory.begin_compaction()
     for when_s, step in enumerate(steps):
         is_in_the_way = step[0] == "finish" and model.changes.keys() & model.meanwhile  # sorted for nothing
-        settling = take_step(memory, settling, model, step, when_s)
+        compaction = take_step(memory, compaction, model, step, when_s)
         kept = {name for name in model.documents if name in memory}
         forgotten, here = model.documents.keys() - kept, {*model.at_hand[-1:]}
         n_chars = sum(len(piece) for name in kept for piece in model.documents[name])
@@ -157,18 +157,18 @@ def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
 @pytest.mark.parametrize("n", [SHORT_STRIDE - 1, SHORT_STRIDE, 8 * SHORT_STRIDE + 17, LONG + 3])
 def test_contexts_that_were_seen_very_often(n: int) -> None:
     """Beyond a stride, counts come from the table: "aaa" is five eighths of all contexts."""
-    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory = NGramModel(Alphabet(KNOWN))
     text = "aaaaaaab" * (n // 8)
     memory.hold("x", text)
-    memory.settle()
+    memory.compact()
     for before in ("aaa", "aaaa", "aab", "baaaaaa"):
         assert predicted(memory, before)[0] == pytest.approx(
             plain_prediction([DOCUMENT_START + text], KNOWN, DOCUMENT_START + before)[0]
         )
 
 
-def assert_same_index(index: ContextIndex, symbols: list[int]) -> None:
-    fresh = ContextIndex([np.array(symbols, np.uint16)])
+def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
+    fresh = SuffixArray(padded([np.array(symbols, np.uint16)]))
     assert index.symbols.tolist() == symbols
     assert index._positions.tolist() == fresh._positions.tolist()
     assert index._next.tolist() == fresh._next.tolist()
@@ -181,7 +181,7 @@ def assert_same_index(index: ContextIndex, symbols: list[int]) -> None:
 def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, data: st.DataObject) -> None:
     """Repeated, the text is so long that an edit does not sort all of it; and it has a new symbol now and then."""
     symbols = some * n_times
-    index = ContextIndex([np.array(symbols, np.uint16)])
+    index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     for _ in range(4):
         start = data.draw(st.integers(0, len(symbols)))
         end = data.draw(st.integers(start, min(start + 60, len(symbols))))
@@ -197,57 +197,57 @@ def test_a_long_edit_of_a_long_text() -> None:
     dice = np.random.default_rng(0)
     symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
     new = dice.integers(0, 9, 2_000).astype(np.uint16)
-    index = ContextIndex([symbols]).replaced(20_000, 21_000, new)
+    index = SuffixArray(padded([symbols])).replaced(20_000, 21_000, new)
     assert_same_index(index, [*symbols[:20_000].tolist(), *new.tolist(), *symbols[21_000:].tolist()])
 
 
 def test_a_new_character_makes_the_table_anew_and_not_wider() -> None:
     symbols, late = np.arange(90_000, dtype=np.uint16) % 50 + 1, 20_000
-    edited = ContextIndex([symbols]).replaced(500, 501, np.array([late], np.uint16))
+    edited = SuffixArray(padded([symbols])).replaced(500, 501, np.array([late], np.uint16))
     assert_same_index(edited, [*symbols[:500].tolist(), late, *symbols[501:].tolist()])
     assert edited.n_bytes < 12 * len(symbols)
 
 
 def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
     text = "".join(map(chr, range(0x4E00, 0x9E00))) * 3
-    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", text)
-    memory.settle()
+    memory.compact()
     assert predicted(memory, text[:500])[0][text[500]] > 0.9
     assert memory.n_bytes < 13 * len(text)
 
 
 @given(st.lists(st.integers(0, 2), max_size=300))
 def test_positions_are_sorted_by_what_stands_before_them(symbols: list[int]) -> None:
-    index = ContextIndex([np.array(symbols, np.uint16)])
-    padded = [BREAK] * DEPTH + symbols
-    where = [i for i in range(DEPTH, len(padded)) if padded[i] != BREAK]
-    assert index._positions.tolist() == sorted(where, key=lambda i: (padded[i - DEPTH : i][::-1], i))
+    index = SuffixArray(padded([np.array(symbols, np.uint16)]))
+    text = [BREAK] * DEPTH + symbols
+    where = [i for i in range(DEPTH, len(text)) if text[i] != BREAK]
+    assert index._positions.tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
 
 
 def test_no_context_reaches_over_the_cursor() -> None:
-    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "abab", "(((")
     assert predicted(memory, "abab")[1] == 0
     assert predicted(memory, "aba")[1] == ORDERS[1]
 
 
 def test_nothing_that_was_dropped_is_left() -> None:
-    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "secret = 1\n" * 9)
-    memory.settle()
+    memory.compact()
     memory.drop("x")
     assert "x" not in memory
     assert predicted(memory, "secre")[1] == 0
-    memory.settle()
-    assert len(memory._settled) == 0
+    memory.compact()
+    assert len(memory._merged) == 0
 
 
 def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
     """An edit that is taken back, a file that comes back: nothing piles up."""
-    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "abab" * 20)
-    memory.settle()
+    memory.compact()
     n_bytes = memory.n_bytes
     for _ in range(3):
         memory.hold("x", "abab" * 20 + "(")
@@ -258,38 +258,38 @@ def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
 
 
 def test_the_document_at_hand_is_never_forgotten_and_others_come_back() -> None:
-    memory = WorkspaceMemory(Alphabet(KNOWN), max_chars=100)
-    memory.hold("old", "a" * 40, useful_s=1)
-    memory.hold("new", "b" * 40, useful_s=2)
-    memory.hold("here", "(" * 30, "", useful_s=0)
+    memory = NGramModel(Alphabet(KNOWN), max_chars=100)
+    memory.hold("old", "a" * 40, last_used_s=1)
+    memory.hold("new", "b" * 40, last_used_s=2)
+    memory.hold("here", "(" * 30, "", last_used_s=0)
     assert [name for name in ("old", "new", "here") if name in memory] == ["new", "here"]
     memory.hold("here", "(" * 300, "")
     assert [name for name in ("old", "new", "here") if name in memory] == ["here"]
     memory.hold("here", "(", "")
-    memory.hold("old", "a" * 40, useful_s=1)
+    memory.hold("old", "a" * 40, last_used_s=1)
     assert "old" in memory
 
 
 def test_of_what_is_settled_the_most_useful_is_kept() -> None:
-    memory = WorkspaceMemory(Alphabet(KNOWN), max_chars=130)
-    memory.hold("held", "a" * 40, useful_s=2)
-    settling = memory.begin()
+    memory = NGramModel(Alphabet(KNOWN), max_chars=130)
+    memory.hold("held", "a" * 40, last_used_s=2)
+    compaction = memory.begin_compaction()
     for name, useful_s in (("late", 3), ("early", 1), ("later", 4)):
-        settling.put(name, "b" * 40, useful_s)
-    settling.sort(memory.max_chars, anew=True)
-    memory.finish(settling)
+        compaction.put(name, "b" * 40, useful_s)
+    compaction.sort(memory.max_chars, everything=True)
+    memory.finish_compaction(compaction)
     assert [name for name in ("held", "early", "late", "later") if name in memory] == ["held", "late", "later"]
-    assert not memory._gone  # it was not even put on the shelf
+    assert not memory._gone  # it was not even put on the merged
 
 
 def test_many_pages_are_untidy_until_it_settles() -> None:
-    memory = WorkspaceMemory(Alphabet(KNOWN))
-    for i in range(memory_module.MAX_LOOSE + 1):
-        assert not memory.is_untidy
+    memory = NGramModel(Alphabet(KNOWN))
+    for i in range(ngram_module.MAX_SEPARATE + 1):
+        assert not memory.needs_compaction
         memory.hold(str(i), "ab")
-    assert memory.is_untidy
-    memory.settle()
-    assert not memory.is_untidy
+    assert memory.needs_compaction
+    memory.compact()
+    assert not memory.needs_compaction
 
 
 def test_two_threads_give_each_character_one_number() -> None:
@@ -304,38 +304,38 @@ def test_two_threads_give_each_character_one_number() -> None:
 
 def test_what_was_prepared_and_is_not_held_may_come_from_disk() -> None:
     """It was opened, and closed again before it was ready."""
-    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory = NGramModel(Alphabet(KNOWN))
     memory.drop("x")
     memory.offer("x", "abab" * 9, memory.prepare("x", "abab" * 9))
-    settling = memory.begin()
-    settling.put("x", "abab" * 9, 1.0)
-    settling.sort()
-    memory.finish(settling)
+    compaction = memory.begin_compaction()
+    compaction.put("x", "abab" * 9, 1.0)
+    compaction.sort()
+    memory.finish_compaction(compaction)
     assert "x" in memory
 
 
 @pytest.mark.parametrize("settled", ["", "ab" * 50, "(b" * 50])
 def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
-    memory = WorkspaceMemory(Alphabet(KNOWN))
+    memory = NGramModel(Alphabet(KNOWN))
     if settled:
         memory.hold("x", settled)
-        memory.settle()
+        memory.compact()
     with ThreadPoolExecutor(1) as thread:
-        page = thread.submit(memory.prepare, "x", "ab" * 50).result()
-    memory.offer("x", "ab" * 50, page)
+        segment = thread.submit(memory.prepare, "x", "ab" * 50).result()
+    memory.offer("x", "ab" * 50, segment)
     assert ("x" in memory) is bool(settled)  # it is not held yet
     memory.hold("x", "ab" * 50, "(")
-    assert all(page._index is not None for page, _ in memory._signed())
+    assert all(segment._index is not None for segment, _ in memory._signed())
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "("], "abab")
-    memory.offer("x", "ab" * 50, page)  # late: it was looked at by then
+    memory.offer("x", "ab" * 50, segment)  # late: it was looked at by then
     memory.hold("x", "ab" * 50, "(a")
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "(a"], "abab")
 
 
 def test_a_lower_limit_forgets_at_once() -> None:
-    memory = WorkspaceMemory(Alphabet("ab"))
+    memory = NGramModel(Alphabet("ab"))
     for name in "xyz":
-        memory.hold(name, "ab" * 9, useful_s=ord(name))
+        memory.hold(name, "ab" * 9, last_used_s=ord(name))
     memory.limit(45)
     assert [name in memory for name in "xyz"] == [False, True, True]
     memory.limit(0)

@@ -5,14 +5,15 @@ from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
+from asking import alternatives, suggest, work_ahead
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from networks import EVERYTHING as ALL
-from networks import sure
+from networks import compiled, sure
 
-from tinycopilot.completion import completer as completer_module
-from tinycopilot.completion.completer import Completer
-from tinycopilot.completion.decode import Cancelled
+from tinycopilot.completion import engine as engine_module
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.network import Network
 from tinycopilot.completion.postprocess import has_room
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.model.gpt import TinyGPT
@@ -25,14 +26,14 @@ KEY = st.sampled_from("ab c(\n)=e")
 
 
 class Person(RuleBasedStateMachine):
-    """Texts on both sides of the cursor, by document; and what the Completer should say of them."""
+    """Texts on both sides of the cursor, by document; and what the Engine should say of them."""
 
-    model: TinyGPT
+    network: Network
     tokenizer: SimpleTokenizer
 
     @initialize(before=TEXT, after=TEXT)
     def begin(self, before: str, after: str) -> None:
-        self.completer = Completer(self.model, self.tokenizer, ALL)
+        self.engine = Engine(self.network, self.tokenizer, ALL)
         self.texts = dict.fromkeys(NAMES, (before, after))
         self.held = dict[str | None, tuple[str, str]]()  # as they were looked at last
         self.undo = list[tuple[str | None, str, str]]()
@@ -43,7 +44,7 @@ class Person(RuleBasedStateMachine):
     def look(self) -> None:
         """Ask, and compare."""
         before, after = self.texts[self.name]
-        suggestion = self.completer.suggest(before, after, document=self.name)
+        suggestion = suggest(self.engine, before, after, self.name)
         text = suggestion.text if suggestion else ""
         assert text == self.expected(before, after)
         if not self.is_along(before, after):
@@ -55,11 +56,11 @@ class Person(RuleBasedStateMachine):
             return self.shown[3][len(before) - len(self.shown[1]) :]
         if self.name is not None and has_room(after):
             self.held[self.name] = (before, after)
-        fresh = Completer(self.model, self.tokenizer, ALL)
+        fresh = Engine(self.network, self.tokenizer, ALL)
         for name, pieces in self.held.items():
             if name not in (self.name, None):
-                fresh.workspace.memory.hold(str(name), *pieces)
-        suggestion = fresh.suggest(before, after, document=self.name)
+                fresh.ngrams.hold(str(name), *pieces)
+        suggestion = suggest(fresh, before, after, self.name)
         return suggestion.text if suggestion else ""
 
     def is_along(self, before: str, after: str) -> bool:
@@ -128,25 +129,24 @@ class Person(RuleBasedStateMachine):
         before, after = self.texts[self.name]
         calls = iter(range(n))
         cancelled: Callable[[], bool] = lambda: next(calls, None) is None  # noqa: E731
-        try:
-            if ahead:
-                self.completer.work_ahead(cancelled)
-            else:
-                self.completer.suggest(before, after, cancelled, document=self.name)
-        except Cancelled:
-            pass
+        if not ahead:
+            suggest(self.engine, before, after, self.name, cancelled)
+        elif suggestion := suggest(self.engine, before, after, self.name):
+            work_ahead(self.engine, before, suggestion, after, self.name, cancelled)
         self.look()
 
     @rule()
     def work_ahead(self) -> None:
-        self.completer.work_ahead()
-
-    @rule(n=st.integers(1, 3))
-    def see_alternatives(self, n: int) -> None:
         before, after = self.texts[self.name]
-        texts = [other.text for other in self.completer.alternatives(n)]
-        assert len(set(texts)) == len(texts) <= n
-        current = self.completer.suggest(before, after, document=self.name)
+        if suggestion := suggest(self.engine, before, after, self.name):
+            work_ahead(self.engine, before, suggestion, after, self.name)
+
+    @rule()
+    def see_alternatives(self) -> None:
+        before, after = self.texts[self.name]
+        texts = [other.text for other in alternatives(self.engine, before, after, self.name)]
+        assert len(set(texts)) == len(texts) <= engine_module.N_ALTERNATIVES
+        current = suggest(self.engine, before, after, self.name)
         assert not texts or isinstance(current, Suggestion)
         assert current is None or current.text not in texts
 
@@ -155,10 +155,10 @@ class Person(RuleBasedStateMachine):
 def test_whatever_a_person_does_the_suggestion_is_the_plain_one(
     model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completer_module, "LEAST_LIKELY", 0.0)
+    monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
     model = copy.deepcopy(model)
     model.ln.weight[:], model.ln.bias[:] = 1, 0  # what comes next depends on what is there
-    Person.model, Person.tokenizer = sure(model), tokenizer
+    Person.network, Person.tokenizer = compiled(sure(model)), tokenizer
     run_state_machine_as_test(
         Person, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)
     )

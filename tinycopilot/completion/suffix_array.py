@@ -1,9 +1,9 @@
-"""ContextIndex: every position of a text, sorted by what stands before it.
+"""SuffixArray: every position of a text, sorted by the characters before it.
 
-Equal contexts stand side by side, the longer ones inside the shorter ones, and so what has followed a context, of
-whatever length, is one slice of the sorted positions. (It is a suffix array of the text read backwards, Manber and
-Myers 1990; its column of next characters is the Burrows-Wheeler transform.) Nine bytes a character, no object each, and
-an edit sorts only the positions whose context it touches.
+Equal contexts are adjacent, longer ones inside shorter ones, so what has followed a context, of whatever length, is one
+slice of the sorted positions. (It is the suffix array of the reversed text, Manber and Myers 1990; its column of next
+characters is the Burrows-Wheeler transform.) Nine bytes a character, and an edit sorts only the positions whose context
+it changes.
 """
 
 import copy
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.compiled import array_at, compiled
+from tinycopilot.completion.compiled import compiled
 
 Symbols = NDArray[np.uint16]
 """A text as numbers: BREAK, or what an Alphabet calls its characters."""
@@ -29,22 +29,25 @@ STRIDE: Final = 1024
 SHORT_STRIDE: Final = 128
 """The same for a text of LONG symbols at most: each of those that are held adds to what a prediction takes."""
 LONG: Final = 100_000
-_ORDERS = np.array(ORDERS)
 _INSERTION: Final = 12  # as few positions are sorted by insertion
 _SEARCH_COST: Final = 8  # to find a position among the sorted ones costs so many times what sorting it costs
 
 
 Header = tuple[int, ...]
-"""Where an index is in memory, and how it is counted: for a loop over many that never comes back to Python."""
+"""Where a suffix array is in memory, and how it is counted, for compiled loops over many. HEADER_LEN numbers."""
+HEADER_LEN: Final = 11
 
 
-class ContextIndex:
+def padded(pieces: list[Symbols]) -> Symbols:
+    """The pieces joined, after DEPTH times BREAK: so every position has a context of full length."""
+    return np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))
+
+
+class SuffixArray:
     """What follows each context in a text. It never changes: an edit makes another one. For any thread."""
 
-    def __init__(self, pieces: list[Symbols]) -> None:
-        """Of one text after another; the list is emptied, so that they need not be held twice while they are sorted."""
-        symbols = np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))  # so that each has a context
-        pieces.clear()
+    def __init__(self, symbols: Symbols) -> None:
+        """Sort `symbols`, a text as `padded` returns it."""
         self._complete(symbols, _sorted(symbols, _where_symbols_are(symbols)))
 
     def _complete(self, symbols: Symbols, positions: NDArray[np.int32]) -> None:
@@ -56,7 +59,7 @@ class ContextIndex:
         self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
 
     @classmethod
-    def restored(cls, symbols: Symbols, positions: NDArray[np.int32]) -> "ContextIndex":
+    def restored(cls, symbols: Symbols, positions: NDArray[np.int32]) -> "SuffixArray":
         """The index that had these `arrays`. Raises ValueError where none had: it would read outside of them."""
         is_there = np.zeros(len(symbols), np.bool_)
         if len(positions) and DEPTH <= positions.min() <= positions.max() < len(symbols):
@@ -72,11 +75,11 @@ class ContextIndex:
         """All that it is made of: DEPTH times BREAK and the text; and the sorted positions in that."""
         return self._symbols, self._positions
 
-    def part(self, is_kept: NDArray[np.bool_]) -> "ContextIndex":
+    def part(self, is_kept: NDArray[np.bool_]) -> "SuffixArray":
         """The index of that part of the text, whole documents, without sorting it: sorted positions stay so."""
         is_kept = np.append(np.ones(DEPTH, np.bool_), is_kept)
         moved = np.cumsum(is_kept, dtype=np.int32) - np.int32(1)
-        return ContextIndex.restored(self._symbols[is_kept], moved[self._positions[is_kept[self._positions]]])
+        return SuffixArray.restored(self._symbols[is_kept], moved[self._positions[is_kept[self._positions]]])
 
     def __len__(self) -> int:
         return len(self._symbols) - DEPTH
@@ -96,13 +99,13 @@ class ContextIndex:
         """The memory that it takes."""
         return self._symbols.nbytes + self._positions.nbytes + self._next.nbytes + self._until.nbytes
 
-    def replaced(self, start: int, end: int, new: Symbols) -> "ContextIndex":
+    def replaced(self, start: int, end: int, new: Symbols) -> "SuffixArray":
         """The index of another text: with `new` in the place of the text from `start` to `end`."""
         start, end = start + DEPTH, end + DEPTH
         symbols = np.concatenate((self._symbols[:start], new, self._symbols[end:]))
         n_touched = end - start + len(new) + 2 * DEPTH
         if _SEARCH_COST * n_touched > len(symbols):
-            return ContextIndex([symbols[DEPTH:]])
+            return SuffixArray(symbols)
         gone = np.sort(_ranks(self._symbols, self._positions, start, end + DEPTH))
         come = np.arange(start, min(start + len(new) + DEPTH, len(symbols)), dtype=np.int32)
         come = _sorted(symbols, come[symbols[come] != BREAK])
@@ -117,25 +120,16 @@ class ContextIndex:
             edited._until = _counts_spliced(self._until, self._next, following, gone, places, self._stride)
         return edited
 
-    def header(self, sign: int, place: int | None) -> Header:
-        """One row for `count_all`; it is good for as long as this index is kept.
+    def header(self, sign: int, cursor: int | None) -> Header:
+        """One row for the compiled functions of distribution.py, valid as long as this object exists.
 
-        What is counted in it is added `sign` times. At `place` no context reaches over: as if there were a BREAK, but
-        one that can be moved at no cost.
+        What is counted is added `sign` times. No context extends over the cursor, an offset in the text: the effect of
+        a BREAK there, but it can be moved at no cost.
         """
         arrays = (self._symbols, self._positions, self._next, self._until)
         sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
-        return (sign, -1 if place is None else place, *(array.ctypes.data for array in arrays), *sizes)
-
-
-def count_all(headers: NDArray[np.int64], context: Symbols, counts: NDArray[np.int64]) -> None:
-    """In all indexes of these headers, (n, len(Header)): how often each symbol followed `context`.
-
-    It is added to row i of `counts`, (len(ORDERS), n_symbols), for the last ORDERS[i] symbols of `context`, which is at
-    most DEPTH symbols, none of them a BREAK. Where it is shorter than an order, or was never seen, nothing is added to
-    that row or the ones below.
-    """
-    _count_all(headers, context, _ORDERS, counts)
+        at = -1 if cursor is None else DEPTH + cursor
+        return (sign, at, *(array.ctypes.data for array in arrays), *sizes)
 
 
 @compiled
@@ -326,80 +320,3 @@ def _counts_spliced(until, following, new_following, gone, places, stride):  # t
         for i in range(n_come):
             new_until[row, new_following[places[i] + i]] += 1
     return new_until
-
-
-@compiled
-def _bound(symbols, positions, low, high, context, known, order, after):  # type: ignore[no-untyped-def]
-    """The first of positions[low:high] whose context is not before (`after`: is after) the last `order` of `context`.
-
-    Of all of them, the last `known` symbols are those of `context`.
-    """
-    n = len(context)
-    while low < high:
-        middle = (low + high) // 2
-        position, goes_on = positions[middle], after
-        for depth in range(known + 1, order + 1):
-            symbol, wanted = symbols[position - depth], context[n - depth]
-            if symbol != wanted:
-                goes_on = symbol < wanted
-                break
-        if goes_on:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@compiled
-def _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign):  # type: ignore[no-untyped-def]
-    """What `count_all` does in one index, as if it had no `place`."""
-    low, high, known = 0, len(positions), 0
-    for row, order in enumerate(orders):
-        if order > len(context):
-            return
-        low = _bound(symbols, positions, low, high, context, known, order, False)
-        high = _bound(symbols, positions, low, high, context, known, order, True)
-        if low == high:
-            return
-        known = order
-        first, last = -(-low // stride), high // stride  # whole strides between them
-        if first >= last:
-            for i in range(low, high):
-                counts[row, following[i]] += sign
-        else:
-            for i in range(low, first * stride):
-                counts[row, following[i]] += sign
-            for i in range(last * stride, high):
-                counts[row, following[i]] += sign
-            for symbol in range(until.shape[1]):
-                counts[row, symbol] += sign * (until[last, symbol] - until[first, symbol])
-
-
-@compiled
-def _subtract_across(symbols, place, context, orders, counts, sign):  # type: ignore[no-untyped-def]
-    """Take from `counts` what `_add_counts` finds in contexts that reach over `place` in the text `symbols`."""
-    n = len(context)
-    for position in range(place, min(place + n, len(symbols))):
-        if symbols[position] == BREAK:
-            continue
-        same = 0  # so many symbols before it are those of the context
-        while same < min(n, position) and symbols[position - 1 - same] == context[n - 1 - same]:
-            same += 1
-        for row, order in enumerate(orders):
-            if order > same:
-                break
-            if position - order < place:
-                counts[row, symbols[position]] -= sign
-
-
-@compiled
-def _count_all(headers, context, orders, counts):  # type: ignore[no-untyped-def]
-    """What `count_all` does."""
-    for i in range(len(headers)):
-        sign, place, symbols_at, positions_at, next_at, until_at, n_symbols, n, n_rows, n_columns, stride = headers[i]
-        symbols = array_at(symbols_at, n_symbols, np.uint16)
-        positions, following = array_at(positions_at, n, np.int32), array_at(next_at, n, np.uint16)
-        until = array_at(until_at, (n_rows, n_columns), np.int32)
-        _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign)
-        if place >= 0:
-            _subtract_across(symbols[DEPTH:], place, context, orders, counts, sign)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion import contexts, keeping
+from tinycopilot.completion import persistence, suffix_array
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.keeping import Kept
-from tinycopilot.completion.memory import WorkspaceMemory, context_of, plain_prediction
+from tinycopilot.completion.ngram import NGramModel, context_of, plain_prediction
+from tinycopilot.completion.persistence import SavedIndex
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN, TOKENIZER = "\nab(", "0" * 64
@@ -21,20 +21,22 @@ TEXTS = {"x": "ab(ab(\n" * 9, "y": "ba\u00e9b(" * 5, "z": "aaa\U0001f600" * 7, "
 STAMPS = {"x": (1_700_000_000_000_000_000, 63), "y": (2, 25), "z": (3, 28)}
 
 
-def settled(alphabet: Alphabet, texts: dict[str, str]) -> WorkspaceMemory:
-    memory = WorkspaceMemory(alphabet)
+def settled(alphabet: Alphabet, texts: dict[str, str]) -> NGramModel:
+    memory = NGramModel(alphabet)
     for second, (name, text) in enumerate(texts.items()):
-        memory.hold(name, text, useful_s=second)
-    memory.settle()
+        memory.hold(name, text, last_used_s=second)
+    memory.compact()
     return memory
 
 
-def save(path: Path, memory: WorkspaceMemory, stamps: dict[str, tuple[int, int]] | None = None) -> None:
-    shelf, useful_s = memory.at_rest()
-    keeping.save(path, Kept(shelf, useful_s, STAMPS if stamps is None else stamps), memory.alphabet, TOKENIZER)
+def save(path: Path, memory: NGramModel, stamps: dict[str, tuple[int, int]] | None = None) -> None:
+    merged, last_used_s = memory.merged()
+    persistence.save_index(
+        path, SavedIndex(merged, last_used_s, STAMPS if stamps is None else stamps), memory.alphabet, TOKENIZER
+    )
 
 
-def predicts_as(memory: WorkspaceMemory, texts: dict[str, str], before: str) -> bool:
+def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:
     """Whether it is what the definition says of these texts."""
     alphabet = memory.alphabet
     p, order = memory.predict(context_of(alphabet, before), memory.possible())
@@ -53,13 +55,13 @@ def test_what_was_kept_is_what_was_sorted_and_for_its_users_eyes_alone(
     save(path, memory)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert b"(" * 9 not in path.read_bytes()
-    fresh = settled(Alphabet(KNOWN), {name: TEXTS[name] for name in STAMPS}).at_rest()[0]
-    monkeypatch.delattr(contexts, "_sorted")
-    kept = keeping.load(path, Alphabet(KNOWN), TOKENIZER)
+    fresh = settled(Alphabet(KNOWN), {name: TEXTS[name] for name in STAMPS}).merged()[0]
+    monkeypatch.delattr(suffix_array, "_sorted")
+    kept = persistence.load_index(path, Alphabet(KNOWN), TOKENIZER)
     assert kept is not None
     assert kept.stamps == STAMPS  # and so the unsaved text is not there
-    assert kept.useful_s == {"x": 0, "y": 1, "z": 2}
-    for one, other in zip(kept.shelf.index.arrays, fresh.index.arrays, strict=True):
+    assert kept.last_used_s == {"x": 0, "y": 1, "z": 2}
+    for one, other in zip(kept.merged.index.arrays, fresh.index.arrays, strict=True):
         assert np.array_equal(one, other)
         assert one.dtype == other.dtype
         assert one.flags.writeable  # else everything would be compiled anew
@@ -75,12 +77,12 @@ def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
     path = tmp_path_factory.mktemp("kept") / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     alphabet = Alphabet(KNOWN)
-    memory = WorkspaceMemory(alphabet)
+    memory = NGramModel(alphabet)
     memory.hold("open", met * 8)
     memory.hold("x", "bbb", met)  # is at hand in the editor, and not as it was
-    kept = keeping.load(path, alphabet, TOKENIZER)
+    kept = persistence.load_index(path, alphabet, TOKENIZER)
     assert kept is not None
-    memory.adopt(kept.shelf, kept.useful_s)
+    memory.adopt(kept.merged, kept.last_used_s)
     texts = {"y": TEXTS["y"], "z": TEXTS["z"], "open": met * 8}
     whole = "".join(TEXTS.values())[:n]
     if not met:
@@ -88,29 +90,29 @@ def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
     else:
         memory.drop("x")
         assert predicts_as(memory, texts, whole)
-    memory.settle()
-    with pytest.raises(ValueError, match="settled"):
-        memory.adopt(kept.shelf, {})
+    memory.compact()
+    with pytest.raises(ValueError, match="merged"):
+        memory.adopt(kept.merged, {})
 
 
-def test_what_has_changed_since_it_was_settled_is_not_at_rest() -> None:
+def test_what_has_changed_since_it_was_settled_is_not_merged() -> None:
     memory = settled(Alphabet(KNOWN), TEXTS)
     memory.hold("x", "changed")
     memory.drop("y")
-    assert set(memory.at_rest()[1]) == {"z", "unsaved"}
+    assert set(memory.merged()[1]) == {"z", "unsaved"}
 
 
 def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "one.memory"
-    for memory, stamps in ((WorkspaceMemory(Alphabet(KNOWN)), None), (settled(Alphabet(KNOWN), TEXTS), {})):
+    for memory, stamps in ((NGramModel(Alphabet(KNOWN)), None), (settled(Alphabet(KNOWN), TEXTS), {})):
         save(path, memory, stamps)
-        kept = keeping.load(path, Alphabet(KNOWN), TOKENIZER)
+        kept = persistence.load_index(path, Alphabet(KNOWN), TOKENIZER)
         assert kept is not None
-        assert (len(kept.shelf), kept.stamps) == (0, {})
+        assert (len(kept.merged), kept.stamps) == (0, {})
 
 
 def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert keeping.load(tmp_path / "none", Alphabet(KNOWN), TOKENIZER) is None
+    assert persistence.load_index(tmp_path / "none", Alphabet(KNOWN), TOKENIZER) is None
     assert not caplog.records
 
 
@@ -123,7 +125,7 @@ def test_a_byte_that_is_another_is_noticed(n: int, tmp_path: Path, caplog: pytes
     for damaged in (content, content[:n], b"", path.read_bytes() + b"x"):
         path.write_bytes(damaged)
         with caplog.at_level(logging.WARNING):
-            assert keeping.load(path, Alphabet(KNOWN), TOKENIZER) is None
+            assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
         assert caplog.records.pop().getMessage().startswith(f"{path}: not used")
         caplog.clear()
 
@@ -140,14 +142,14 @@ def test_what_is_foreign_or_impossible_is_dropped(change: dict[str, object], tmp
     """Though its digest is right."""
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
-    assert keeping.load(path, Alphabet(KNOWN), TOKENIZER)
+    assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER)
     _, line, rest = path.read_bytes().split(b"\n", 2)
     header = json.loads(line)
     n = 2 * header["n_symbols"]
     line = json.dumps(header | change).encode() + b"\n"
     arrays = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32)
-    path.write_bytes(keeping._digest(line, *arrays).encode() + b"\n" + line + rest)
-    assert keeping.load(path, Alphabet(KNOWN), TOKENIZER) is None
+    path.write_bytes(persistence._digest(line, *arrays).encode() + b"\n" + line + rest)
+    assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
 
 
 @pytest.mark.parametrize("place", [0, -1])
@@ -161,13 +163,13 @@ def test_positions_outside_of_the_text_are_never_read(place: int, position: int,
     symbols, positions = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32).copy()
     positions[place] = position
     line += b"\n"
-    digest = keeping._digest(line, symbols, positions)
+    digest = persistence._digest(line, symbols, positions)
     path.write_bytes(digest.encode() + b"\n" + line + rest[:n] + positions.tobytes())
-    assert keeping.load(path, Alphabet(KNOWN), TOKENIZER) is None
+    assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "cache").write_text("a file")
     save(tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS))
     (record,) = caplog.records
-    assert "could not be kept" in record.getMessage()
+    assert "could not be saved" in record.getMessage()

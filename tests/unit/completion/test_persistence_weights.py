@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from tinycopilot.completion.contexts import ORDERS
-from tinycopilot.completion.mixture import INITIAL, KINDS, Mixture
-from tinycopilot.completion.weights import KIND, load, save, weights_of
+from tinycopilot.completion.persistence import WEIGHTS_KIND, load_weights, save_weights
+from tinycopilot.completion.predictor import INITIAL, KINDS, Mixture
+from tinycopilot.completion.suffix_array import ORDERS
 
 DIGEST = "of the tokenizer"
 LEARNED = {order: (0.5, 2.0, 1 / (order + 3)) for order in ORDERS} | {
     kind: (-0.5, 2.0, len(kind) / 7) for kind in KINDS
 }
-GOOD = {"kind": KIND, "tokenizer": DIGEST, "weights": {str(key): list(row) for key, row in LEARNED.items()}}
+GOOD = {"kind": WEIGHTS_KIND, "tokenizer": DIGEST, "weights": {str(key): list(row) for key, row in LEARNED.items()}}
 
 
 def test_what_was_learned_comes_back_and_is_for_its_users_eyes_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "w.json"
-    save(path, weights_of(Mixture(LEARNED)), DIGEST)
-    assert weights_of(load(path, DIGEST)) == {key: list(row) for key, row in LEARNED.items()}
+    save_weights(path, Mixture(LEARNED).as_rows(), DIGEST)
+    assert load_weights(path, DIGEST).as_rows() == {key: list(row) for key, row in LEARNED.items()}
     assert [p.name for p in path.parent.iterdir()] == ["w.json"]
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -31,13 +31,13 @@ def test_what_was_learned_comes_back_and_is_for_its_users_eyes_alone(tmp_path: P
 
 def test_whole_numbers_are_weights_like_others(tmp_path: Path) -> None:
     (tmp_path / "w.json").write_text(json.dumps(with_weights(_3=[0, 2, 1])))
-    mixture = load(tmp_path / "w.json", DIGEST)
-    assert mixture.weights[3].tolist() == [0, 2, 1]
-    assert mixture.weights[3].dtype == float
+    mixture = load_weights(tmp_path / "w.json", DIGEST)
+    assert mixture.as_rows()[3] == [0, 2, 1]
+    assert mixture.by_order.dtype == float
 
 
 def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert weights_of(load(tmp_path / "none.json", DIGEST)) == weights_of(Mixture())
+    assert load_weights(tmp_path / "none.json", DIGEST).as_rows() == Mixture().as_rows()
     assert caplog.records == []
 
 
@@ -83,25 +83,25 @@ def test_what_is_damaged_foreign_or_impossible_is_dropped_with_one_line(
 ) -> None:
     path = tmp_path / "w.json"
     path.write_bytes(content)
-    assert weights_of(load(path, DIGEST)) == {key: list(row) for key, row in INITIAL.items()}
+    assert load_weights(path, DIGEST).as_rows() == {key: list(row) for key, row in INITIAL.items()}
     assert len(caplog.records) == 1
     assert "\n" not in caplog.records[0].getMessage()
-    save(path, weights_of(Mixture(LEARNED)), DIGEST)
-    assert load(path, DIGEST).weights[3].tolist() == list(LEARNED[3])
+    save_weights(path, Mixture(LEARNED).as_rows(), DIGEST)
+    assert load_weights(path, DIGEST).as_rows()[3] == list(LEARNED[3])
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
-        save(tmp_path / "file" / "w.json", weights_of(Mixture()), DIGEST)
+        save_weights(tmp_path / "file" / "w.json", Mixture().as_rows(), DIGEST)
     assert len(caplog.records) == 1
 
 
 def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> None:
     path = tmp_path / "w.json"
-    save(path, weights_of(Mixture(LEARNED)), DIGEST)
-    save(path, {3: [float("nan")]}, DIGEST)
-    assert load(path, DIGEST).weights[3].tolist() == list(LEARNED[3])
+    save_weights(path, Mixture(LEARNED).as_rows(), DIGEST)
+    save_weights(path, {3: [float("nan")]}, DIGEST)
+    assert load_weights(path, DIGEST).as_rows()[3] == list(LEARNED[3])
     assert [p.name for p in tmp_path.iterdir()] == ["w.json"]
 
 
@@ -112,5 +112,5 @@ def test_what_a_killed_process_left_is_cleared_up_and_what_others_write_stays(tm
         left.write_text("{")
     for left in (old, foreign):
         os.utime(left, (0, 0))
-    save(path, weights_of(Mixture()), DIGEST)
+    save_weights(path, Mixture().as_rows(), DIGEST)
     assert set(tmp_path.iterdir()) == {path, new, foreign}

@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion.keys import Keys
+from tinycopilot.completion.predictor import Place
+from tinycopilot.completion.session import KeystrokeTracker
 
 Look = tuple[str, str, str]  # document, before, after
 
 
 def typed(*looks: Look | str) -> str:
     """All that counts; a look that is a text alone is at the end of the document "x"."""
-    keys = Keys()
-    return "".join(keys.typed(*(("x", look, "") if isinstance(look, str) else look)) for look in looks)
+    keys = KeystrokeTracker()
+    return "".join(keys.typed(Place("x", look, "") if isinstance(look, str) else Place(*look)) for look in looks)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +41,12 @@ def test_what_counts(looks: tuple[Look | str, ...], counts: str) -> None:
 @given(st.lists(st.sampled_from(["key", "back", "paste"]), max_size=60))
 def test_no_position_counts_twice(steps: list[str]) -> None:
     """Whatever is typed, taken back and pasted in one place."""
-    keys, text, n_counted = Keys(), "abc", 0
+    keys, text, n_counted = KeystrokeTracker(), "abc", 0
     longest = len(text)
-    keys.typed("x", text, "")
+    keys.typed(Place("x", text, ""))
     for step in steps:
         text = {"key": text + "k", "back": text[:-1], "paste": text + "pasted"}[step]
-        if keys.typed("x", text, ""):
+        if keys.typed(Place("x", text, "")):
             assert step == "key"
             assert len(text) > longest
             n_counted += 1

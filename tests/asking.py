@@ -1,0 +1,32 @@
+"""Short ways to ask an Engine, for tests."""
+
+from collections.abc import Callable
+
+from tinycopilot.completion.decoding import never
+from tinycopilot.completion.engine import Engine, Request, Result, Why
+from tinycopilot.completion.truncation import Suggestion
+
+
+def suggest(
+    engine: Engine, before: str, after: str = "", document: str | None = "", cancelled: Callable[[], bool] = never
+) -> Suggestion | None:
+    """The suggestion; nothing is learned from the keystroke."""
+    return engine.complete(Request(before, after, document, Why.REPLAYED), cancelled).suggestion
+
+
+def type_at(engine: Engine, before: str, after: str = "", document: str | None = "") -> Result:
+    """As an editor asks after a keystroke."""
+    return engine.complete(Request(before, after, document))
+
+
+def alternatives(engine: Engine, before: str, after: str = "", document: str | None = "") -> list[Suggestion]:
+    """What else is suggested there."""
+    return list(engine.complete(Request(before, after, document, Why.INVOKED)).suggestions[1:])
+
+
+def work_ahead(
+    engine: Engine, before: str, suggestion: Suggestion, after: str = "", document: str | None = "",
+    cancelled: Callable[[], bool] = never,
+) -> Result:  # fmt: skip
+    """Find what follows if `suggestion` is accepted."""
+    return engine.complete(Request(before, after, document).after_accepting(suggestion), cancelled)

@@ -1,0 +1,203 @@
+"""Decoding and the Completer against their definition: plain greedy decoding, everything read again each time."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import EVERYTHING as ALL
+
+from tinycopilot.completion.decoding import (
+    Choose,
+    Decoded,
+    Reader,
+    decode,
+    network_alone,
+    network_logits,
+    plain_decode,
+)
+from tinycopilot.completion.engine import Engine, Request, Why
+from tinycopilot.completion.network import Floats, Network
+from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
+from tinycopilot.completion.truncation import truncate
+from tinycopilot.model.config import SPARE
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+
+N = ALL.max_chars
+TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=120)
+
+
+def plain(network: Network, tokenizer: SimpleTokenizer, text: str) -> list[Decoded]:
+    decoded = plain_decode(network_logits(network, tokenizer), network_alone(tokenizer.alphabet), text)
+    return list(itertools.islice(decoded, N))
+
+
+def no_guess(_text: str) -> str:
+    return ""
+
+
+class Guesser:
+    """A Speculator that drafts what `guess` says, and verifies it by `choose`."""
+
+    def __init__(self, choose: Choose, guess: Callable[[str], str], text: str) -> None:
+        self.choose, self.guess, self.text = choose, guess, text
+
+    def draft(self, _max_chars: int) -> str:
+        self.guessed = self.guess(self.text)
+        return self.guessed
+
+    def verify(self, logits: Floats) -> list[Decoded]:
+        accepted = list[Decoded]()
+        for row, guessed in itertools.zip_longest(logits, self.guessed):
+            accepted.append(self.choose(row, self.text))
+            self.text += accepted[-1][0]
+            if accepted[-1][0] != guessed:
+                break
+        return accepted
+
+
+def fast(reader: Reader, text: str, guess: Callable[[str], str] = no_guess) -> list[Decoded]:
+    speculator = Guesser(network_alone(reader.tokenizer.alphabet), guess, text)
+    return list(itertools.islice(decode(reader, speculator, text), N))
+
+
+def assert_same(quick: list[Decoded], slow: list[Decoded]) -> None:
+    assert [c for c, _ in quick] == [c for c, _ in slow]
+    assert [p for _, p in quick] == pytest.approx([p for _, p in slow], rel=1e-4, abs=1e-5)
+
+
+@settings(max_examples=50)
+@given(texts=st.lists(TEXT, min_size=1, max_size=5))
+def test_decode_equals_plain_decode_whatever_was_read_before(
+    network: Network, tokenizer: SimpleTokenizer, texts: list[str]
+) -> None:
+    reader = Reader(network, tokenizer)
+    for text in texts:
+        assert_same(fast(reader, text), plain(network, tokenizer, text))
+
+
+GUESS = st.tuples(st.integers(0, 9), st.text(alphabet="ab c(\n)=e", max_size=9))
+
+
+def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far: str) -> str:
+    """The next guess of what goes on after `so_far`, where `comes` is what comes after the first `n_chars`."""
+    n_right, wrong = next(coming)
+    return comes[len(so_far) - n_chars :][:n_right] + wrong
+
+
+@settings(max_examples=50)
+@given(texts=st.lists(TEXT, min_size=1, max_size=3), guesses=st.lists(GUESS, min_size=1, max_size=8))
+def test_drafts_change_nothing_however_right_or_wrong_they_are(
+    network: Network, tokenizer: SimpleTokenizer, texts: list[str], guesses: list[tuple[int, str]]
+) -> None:
+    """Each guess: so many characters of what comes, and then something."""
+    reader = Reader(network, tokenizer)
+    for text in texts:
+        wanted = plain(network, tokenizer, text)
+        comes, coming = "".join(character for character, _ in wanted), itertools.cycle(guesses)
+        assert_same(fast(reader, text, partial(guessed, coming, len(text), comes)), wanted)
+
+
+def test_a_right_draft_saves_a_forward_for_each_character(
+    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, n_forwards = Reader(network, tokenizer), 0
+    comes = "".join(character for character, _ in plain(network, tokenizer, "ab"))
+    extend = reader.extend
+
+    def counted(characters: str) -> Floats:
+        nonlocal n_forwards
+        n_forwards += 1
+        return extend(characters)
+
+    monkeypatch.setattr(reader, "extend", counted)
+    decoded = fast(reader, "ab", lambda so_far: comes[len(so_far) - 2 :][:3])
+    assert "".join(character for character, _ in decoded) == comes
+    assert n_forwards == math.ceil(N / 4)  # three are drafted with what is read
+
+
+EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))
+
+
+@settings(max_examples=50)
+@given(text=TEXT, edits=st.lists(EDIT, min_size=1, max_size=8))
+def test_typing_and_deleting_equals_plain_decode(
+    network: Network, tokenizer: SimpleTokenizer, text: str, edits: list[tuple[int, str]]
+) -> None:
+    reader = Reader(network, tokenizer)
+    for n_deleted, typed in edits:
+        text = text[: max(0, len(text) - n_deleted)] + typed
+        assert_same(fast(reader, text), plain(network, tokenizer, text))
+
+
+@pytest.mark.parametrize("first", ["", "ab", "c"])
+def test_no_more_is_read_than_can_matter(
+    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whether a long text begins as the last one did, or not."""
+    reader, n_read, extend = Reader(network, tokenizer), list[int](), Reader.extend
+    reader.read(first)
+    monkeypatch.setattr(Reader, "extend", lambda self, text: (n_read.append(len(text)), extend(self, text))[1])
+    reader.read("ab(c)\n" * 200)
+    assert sum(n_read) <= network.config.reach + SPARE
+
+
+def test_the_trained_network_generates_the_same(model: TinyGPT, network: Network, tokenizer: SimpleTokenizer) -> None:
+    ids = itertools.islice(model.generate(tokenizer.encode(DOCUMENT_START + "abc = (")), N)
+    assert tokenizer.decode(ids) == "".join(c for c, _ in plain(network, tokenizer, "abc = ("))
+
+
+def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
+    def always_unknown(_: str) -> Floats:
+        return np.arange(tokenizer.vocab_size, dtype=np.float32)
+
+    decoded = list(itertools.islice(plain_decode(always_unknown, network_alone(tokenizer.alphabet), ""), 3))
+    assert [c for c, _ in decoded] == [tokenizer.alphabet[-1]] * 3
+
+
+@settings(max_examples=100)
+@given(text=TEXT, other=st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=300), max_draft_chars=st.integers(0, 12))
+def test_drafts_of_the_n_gram_models_change_nothing(
+    network: Network, tokenizer: SimpleTokenizer, text: str, other: str, max_draft_chars: int
+) -> None:
+    """Mixed with the n-gram models: the compiled draft and verify against one prediction for each character."""
+    predictor = Predictor(tokenizer.alphabet)
+    predictor.ngrams.hold("other", other * 3)
+    predictor.ngrams.hold("this", text, "ab\n")
+    plain_cache, cache = PredictionCache(Place("this", text, "ab\n")), PredictionCache(Place("this", text, "ab\n"))
+    choose = partial(predictor.likeliest, plain_cache)
+    wanted = list(itertools.islice(plain_decode(network_logits(network, tokenizer), choose, text), N))
+    continuation = predictor.continuation(cache, text)
+    decoded = decode(Reader(network, tokenizer), continuation, text, max_draft_chars=max_draft_chars)
+    assert_same(list(itertools.islice(decoded, N)), wanted)
+    for end, prediction in plain_cache.by_end.items():
+        assert cache.by_end[end].log_probs == pytest.approx(prediction.log_probs, rel=1e-4, abs=1e-5)
+        assert cache.by_end[end].rows == pytest.approx(prediction.rows, rel=1e-4, abs=1e-5)
+        assert cache.by_end[end][2:] == prediction[2:]
+
+
+@settings(max_examples=50)
+@given(before=TEXT, n_keys=st.integers(0, 30))
+def test_completion_equals_plain_greedy_decoding(
+    network: Network, tokenizer: SimpleTokenizer, before: str, n_keys: int
+) -> None:
+    """Requested at once, or at every key on the way there: the same suggestion, truncated as the plain text is."""
+    predictor = Predictor(tokenizer.alphabet)
+    predictor.ngrams.hold("", before, "")
+    choose = partial(predictor.likeliest, PredictionCache(Place("", before, "")))
+    decoded = plain_decode(network_logits(network, tokenizer), choose, before)
+    wanted = truncate(itertools.islice(decoded, N + 1), ALL)
+    at_once = Engine(network, tokenizer, ALL).complete(Request(before)).suggestion
+    assert (at_once and at_once.text) == (wanted and wanted.text)
+    engine = Engine(network, tokenizer, ALL)
+    for i in range(max(0, len(before) - n_keys), len(before)):
+        engine.complete(Request(before[:i], why=Why.REPLAYED))
+        engine.configure(dataclasses.replace(ALL, threads=i + 2))  # the rest of a suggestion is another matter
+    on_the_way = engine.complete(Request(before, why=Why.REPLAYED)).suggestion
+    assert (on_the_way and on_the_way.text) == (wanted and wanted.text)

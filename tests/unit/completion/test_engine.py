@@ -1,0 +1,379 @@
+"""The Engine's behaviour: what it keeps, what it shows of it, and how it is cancelled."""
+
+import copy
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import pytest
+from asking import alternatives, suggest, type_at, work_ahead
+from networks import EVERYTHING as ALL
+from networks import compiled, sure
+
+from tinycopilot.completion import engine as engine_module
+from tinycopilot.completion.decoding import MAX_READERS, Reader
+from tinycopilot.completion.engine import Engine, Request, Silence, Why
+from tinycopilot.completion.network import Floats, Network
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+
+@pytest.fixture(scope="module")
+def network(model: TinyGPT) -> Network:
+    """Of a network that is sure of nothing there would be nothing to see."""
+    model = copy.deepcopy(model)
+    model.ln.weight[:], model.ln.bias[:] = 1, 0  # what comes next depends on what is there
+    return compiled(sure(model))
+
+
+def test_typing_along_shows_the_rest(network: Network, tokenizer: SimpleTokenizer) -> None:
+    engine = Engine(network, tokenizer, ALL)
+    pairs = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
+    before, first = next((b, s) for b in pairs if (s := suggest(engine, b)) and len(s.text) > 2)
+    for i in range(len(first.text)):
+        rest = suggest(engine, before + first.text[:i])
+        assert rest is not None
+        assert rest.text == first.text[i:]
+    other = "a" if first.text[0] != "a" else "b"
+    fresh = suggest(Engine(network, tokenizer, ALL), before + other)
+    found = suggest(engine, before + other)
+    assert (found and found.text) == (fresh and fresh.text)
+    assert found is None or found.confidence == pytest.approx(
+        fresh.confidence
+    )  # read in other pieces, it is rounded otherwise
+
+
+def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) -> tuple[str, Suggestion]:
+    """A text, and what is suggested after it: so many characters at least."""
+    texts = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
+    suggested = ((text, suggest(Engine(network, tokenizer, ALL), text)) for text in texts)
+    return next((text, s) for text, s in suggested if s and len(s.text) >= least_chars)
+
+
+@pytest.fixture
+def anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sure network has no likely alternatives."""
+    monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
+
+
+def test_what_is_hardly_likely_is_no_alternative(network: Network, tokenizer: SimpleTokenizer) -> None:
+    before, _ = a_place(network, tokenizer)
+    engine = Engine(network, tokenizer, ALL)
+    suggest(engine, before)
+    assert alternatives(engine, before) == []
+
+
+@pytest.mark.usefixtures("anything")
+def test_alternatives_are_different_and_go_on_with_what_was_second(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
+    before, first = a_place(network, tokenizer)
+    engine = Engine(network, tokenizer, ALL)
+    others = alternatives(engine, before)  # whether or not it was suggested before
+    assert suggest(engine, before) == first
+    assert others
+    texts = [first.text, *(other.text for other in others)]
+    assert not any(a.startswith(b) for a, b in itertools.permutations(texts, 2))
+    assert suggest(engine, before) == first  # which is still what stands there
+    assert [other.text for other in alternatives(engine, before)] == texts[1:]
+
+
+@pytest.mark.usefixtures("anything")
+def test_alternatives_are_those_of_the_place_whatever_was_computed_since(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
+    before, first = a_place(network, tokenizer)
+    at_once, later = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
+    suggest(at_once, before)
+    suggest(later, before)
+    work_ahead(later, before, first)
+    texts = [[other.text for other in alternatives(engine, before)] for engine in (at_once, later)]
+    assert texts[0] == texts[1]
+
+
+@pytest.fixture
+def n_forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each forward pass."""
+    forwards, forward = list[int](), Network.forward
+    monkeypatch.setattr(Network, "forward", lambda *a, **k: (forwards.append(1), forward(*a, **k))[1])
+    return forwards
+
+
+def test_what_was_found_ahead_costs_nothing_and_is_the_same(
+    network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
+) -> None:
+    before, first = a_place(network, tokenizer)
+    engine = Engine(network, tokenizer, ALL)
+    suggest(engine, before)
+    work_ahead(engine, before, first)
+    n_forwards.clear()
+    work_ahead(engine, before, first)  # there is nothing more to find
+    found = suggest(engine, before + first.text)
+    assert not n_forwards
+    assert found == suggest(Engine(network, tokenizer, ALL), before + first.text)
+
+
+def test_what_was_found_ahead_is_forgotten_when_the_workspace_changes(
+    network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
+) -> None:
+    before, first = a_place(network, tokenizer)
+    engine = Engine(network, tokenizer, ALL)
+    suggest(engine, before)
+    work_ahead(engine, before, first)
+    engine.hold("other", (before + first.text + "a") * 3)
+    n_forwards.clear()
+    found = suggest(engine, before + first.text)
+    assert n_forwards
+    fresh = Engine(network, tokenizer, ALL)
+    fresh.hold("other", (before + first.text + "a") * 3)
+    assert found == suggest(fresh, before + first.text)
+
+
+def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
+    before, first = a_place(network, tokenizer)
+    key = "a" if first.text[0] != "a" else "b"
+    learned = []
+    for is_ahead in (False, True):
+        engine = Engine(network, tokenizer, ALL)
+        type_at(engine, before)
+        if is_ahead:
+            work_ahead(engine, before, first)
+        learned.append(type_at(engine, before + key).has_learned)
+    assert learned == [True, True]
+
+
+def test_keys_teach_where_it_was_found_ahead_as_they_do_elsewhere(network: Network, tokenizer: SimpleTokenizer) -> None:
+    before, first = a_place(network, tokenizer)
+    accepted = before + first.text
+    fresh, ahead = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
+    for engine in (fresh, ahead):
+        suggest(engine, before)
+    work_ahead(ahead, before, first)
+    assert suggest(fresh, accepted) == suggest(ahead, accepted)
+    for engine in (fresh, ahead):
+        type_at(engine, accepted)
+        assert type_at(engine, accepted + "a").has_learned
+    assert fresh.mixture.as_rows() == ahead.mixture.as_rows()
+
+
+def test_line_ends_do_not_matter(network: Network, tokenizer: SimpleTokenizer) -> None:
+    texts = ["a = b\nc(\n\n", "a = b\r\nc(\r\n\r\n", "a = b\rc(\r\r"]
+    assert len({str(suggest(Engine(network, tokenizer, ALL), text, text)) for text in texts}) == 1
+
+
+def countdown(n: int) -> Callable[[], bool]:
+    calls = itertools.count(1)
+    return lambda: next(calls) > n
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 5])
+def test_cancelling_stops_before_the_next_forward_and_loses_nothing(
+    network: Network, tokenizer: SimpleTokenizer, n: int, n_forwards: list[int]
+) -> None:
+    engine = Engine(network, tokenizer, ALL)
+    texts = ["abc(e)\n" * 30 + end for end in tokenizer.alphabet]  # more than two pieces to read
+    text, afresh = next((t, s) for t in texts if (s := suggest(Engine(network, tokenizer, ALL), t)))
+    n_forwards.clear()
+    result = engine.complete(Request(text), cancelled=countdown(n))
+    assert (result.suggestions, result.silence) == ((), Silence.CANCELLED)
+    assert len(n_forwards) == n
+    there = suggest(engine, text)
+    assert there is not None
+    assert there.text == afresh.text
+    assert there.confidence == pytest.approx(afresh.confidence)  # it was read in other pieces
+
+
+def test_what_is_left_after_tidying_must_be_worth_showing(
+    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "decode", lambda *_: iter([("x", 0.0), (")", 0.0), ("\n", 0.0)]))
+    assert suggest(Engine(network, tokenizer, ALL), "f(", "") is not None
+    assert suggest(Engine(network, tokenizer, ALL), "f(", ")") is None
+
+
+def test_no_suggestion_in_the_middle_of_a_word(network: Network, tokenizer: SimpleTokenizer) -> None:
+    assert suggest(Engine(network, tokenizer, ALL), "ab", "cd") is None
+
+
+def test_an_empty_document_has_a_context(network: Network, tokenizer: SimpleTokenizer) -> None:
+    assert suggest(Engine(network, tokenizer, ALL), "") == suggest(Engine(network, tokenizer, ALL), "", "\n")
+
+
+def weights(engine: Engine) -> list[list[float]]:
+    return list(engine.mixture.as_rows().values())
+
+
+def ask(engine: Engine, before: str, after: str = "", document: str = "x") -> bool:
+    """As the server does; returns whether it learned."""
+    return type_at(engine, before, after, document).has_learned
+
+
+TYPED_BEFORE = "abc(e) = (\n" * 6
+
+
+def test_typing_teaches_what_an_explicit_lesson_would(network: Network, tokenizer: SimpleTokenizer) -> None:
+    """One step for each key, with the prediction for the place where it was typed."""
+    engine, taught = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
+    text = TYPED_BEFORE
+    ask(engine, text)
+    engine.configure(dataclasses.replace(ALL, max_chars=1))  # no suggestion is typed along: it would be older
+    for character in "abc(e)=\N{SNOWMAN}x":
+        taught.observe(Request(text, document="x"), character)
+        text += character
+        assert ask(engine, text)
+    assert weights(engine) == [pytest.approx(row) for row in weights(taught)]
+    assert weights(engine)[-1] != pytest.approx(weights(Engine(network, tokenizer, ALL))[-1])
+
+
+def test_suggestions_are_those_of_one_that_never_learned(network: Network, tokenizer: SimpleTokenizer) -> None:
+    """With the same weights: to learn changes nothing else."""
+    engine, other = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
+    for n in range(len(TYPED_BEFORE) - 12, len(TYPED_BEFORE)):
+        there = suggest_typed(engine, TYPED_BEFORE[:n])
+        other.restore(engine.mixture)
+        assert there == suggest(other, TYPED_BEFORE[:n], document="x")
+
+
+def suggest_typed(engine: Engine, before: str) -> Suggestion | None:
+    return type_at(engine, before, document="x").suggestion
+
+
+def test_what_was_not_typed_teaches_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
+    engine = Engine(network, tokenizer, ALL)
+    text = TYPED_BEFORE
+    assert not ask(engine, text)  # opened
+    assert not ask(engine, text + "abc")  # pasted
+    assert not ask(engine, text + "ab")  # taken back
+    assert not ask(engine, text + "abc")  # undone
+    assert not ask(engine, text, "abc")  # gone elsewhere
+    assert not ask(engine, text + "a", "abc")  # before a word it is silent, and predicts nothing
+    assert weights(engine) == weights(Engine(network, tokenizer, ALL))
+
+
+def test_a_suggestion_that_is_accepted_teaches_nothing_not_even_its_last_character(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
+    engine = Engine(network, tokenizer, ALL)
+    text = TYPED_BEFORE
+    suggestion = type_at(engine, text, document="x").suggestion
+    assert suggestion is not None
+    *typed_along, last = suggestion.text
+    for character in typed_along:
+        text += character
+        assert ask(engine, text)  # what is typed along a suggestion is typed
+    assert not ask(engine, text + last)  # it may have been accepted
+
+
+def test_warming_up_leaves_nothing_behind(network: Network, tokenizer: SimpleTokenizer) -> None:
+    engine = Engine(network, tokenizer, ALL)
+    engine.warm_up()
+    assert engine.ngrams.n_chars == 0
+
+
+def test_a_text_without_a_name_is_held_by_nobody(network: Network, tokenizer: SimpleTokenizer) -> None:
+    engine = Engine(network, tokenizer, ALL)
+    suggest(engine, TYPED_BEFORE, document=None)
+    assert engine.ngrams.n_chars == 0
+
+
+def test_what_was_prepared_before_all_was_forgotten_is_of_no_account(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
+    engine = Engine(network, tokenizer, ALL)
+    engine.hold("x", "".join(map(chr, range(0x4E00, 0x4E80))))  # characters that the network does not know
+    offer = engine.prepare("y", TYPED_BEFORE + "\u4f00")
+    engine.forget()
+    offer()
+    asked = suggest(engine, TYPED_BEFORE, "\u4f00", document="y")
+    assert asked == suggest(Engine(network, tokenizer, ALL), TYPED_BEFORE, "\u4f00", document="y")
+
+
+def test_line_ends_are_plain_in_all_that_is_held(network: Network, tokenizer: SimpleTokenizer) -> None:
+    held = []
+    for end in ("\n", "\r\n", "\r"):
+        engine = Engine(network, tokenizer, ALL)
+        engine.hold("x", f"a{end}b{end}")
+        engine.prepare("y", f"c{end}d{end}")()
+        suggest(engine, f"c{end}", f"{end}d{end}", document="y")
+        held.append([segment.broken.tolist() for segment, _ in engine.ngrams._signed()])
+    assert held[0] == held[1] == held[2]
+
+
+def test_other_settings_hold_at_once_even_for_what_was_found_before(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
+    before, first = a_place(network, tokenizer, least_chars=4)
+    shorter = dataclasses.replace(ALL, max_chars=2)
+    engine = Engine(network, tokenizer, ALL)
+    assert suggest(engine, before) == first
+    work_ahead(engine, before, first)
+    engine.configure(shorter)
+    for text in (before, before + first.text):
+        assert suggest(engine, text) == suggest(Engine(network, tokenizer, shorter), text)
+
+
+@pytest.mark.parametrize("document", ["a", None])
+def test_as_if_something_else_stood_there_it_suggests_but_nothing_of_that_is_kept(
+    network: Network, tokenizer: SimpleTokenizer, document: str | None
+) -> None:
+    then, wanted = a_place(network, tokenizer)
+    request = Request("x = b\r\n", "\r\n", document)
+    engine = Engine(network, tokenizer, ALL)
+    engine.complete(request)
+    held, shown = texts_at_hand(engine), engine._state.shown
+    found = engine.complete(dataclasses.replace(request, selected=(then, "\n"))).suggestion
+    assert found is not None
+    if document is None:
+        assert found.text == wanted.text
+    assert (texts_at_hand(engine), engine._state.shown) == (held, shown)
+    invoked = dataclasses.replace(request, selected=(then, "\n"), why=Why.INVOKED)
+    assert engine.complete(invoked).suggestions == (found,)
+    no_room = engine.complete(dataclasses.replace(request, selected=(then, "word")))
+    assert (no_room.suggestions, no_room.silence) == ((), Silence.NO_ROOM)
+
+
+def texts_at_hand(engine: Engine) -> list[tuple[str, str]]:
+    return [(name, text) for name, (text, _) in engine.ngrams._recent.items()]
+
+
+def test_as_if_something_else_stood_there_does_not_take_away_what_the_next_key_teaches(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
+    before, first = a_place(network, tokenizer)
+    key = "a" if first.text[0] != "a" else "b"
+    weights = []
+    for is_asked in (False, True):
+        engine = Engine(network, tokenizer, ALL)
+        type_at(engine, before)
+        if is_asked:
+            engine.complete(Request(before, selected=(before + "ab", "")))
+        assert type_at(engine, before + key).has_learned
+        weights.append(engine.mixture.as_rows())
+    assert weights[0] == weights[1]
+
+
+def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
+    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_read, extend = list[int](), Reader.extend
+
+    def count(self: Reader, characters: str) -> Floats:
+        n_read.append(len(characters))
+        return extend(self, characters)
+
+    monkeypatch.setattr(Reader, "extend", count)
+    engine = Engine(network, tokenizer, CompleterSettings(max_chars=1, min_confidence=0))
+    names = [f"{i}.py" for i in range(MAX_READERS)]
+
+    def most_read(name: str, key: str) -> int:
+        n_read.clear()
+        suggest(engine, (name[0] + "bc") * 50 + key, document=name)  # with no beginning in common
+        return max(n_read)
+
+    assert min(most_read(name, "") for name in names) > 20  # as far as the network reaches
+    assert max(most_read(name, "x") for name in names) < 10
+    most_read("another.py", "")
+    assert most_read(names[0], "xy") > 20  # it was used longest ago

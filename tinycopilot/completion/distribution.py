@@ -1,0 +1,253 @@
+"""The next-character distribution, loop by loop, compiled to machine code: count, interpolate, mix; draft and verify.
+
+A + 1 entries, in this order: the A characters of the alphabet by symbol from 1 on, and last all other characters. Two
+n-gram models look a context up, the whole workspace's and that of the file at hand:
+
+    count         how often has each symbol followed the last 3, 4, 5 ... 28 symbols, in all segments?
+    interpolate   p(next) from these counts (ngram.py has the definition)
+    mix           log p = w_net log p_net + w_workspace log p_workspace + w_file log p_file - log Z
+
+All of it is one file: what Numba keeps on disk is invalidated by a change of this file, not of others.
+"""
+
+import math
+
+import numpy as np
+
+from tinycopilot.completion.compiled import array_at, compiled
+
+BREAK = 0
+FLOOR = math.log(1e-6)
+"""No model makes a character less likely than this."""
+MAX_WEIGHT = 2.0
+DEPTH = 32
+"""No context is longer; suffix_array.py sorts by as many symbols."""
+STRENGTH = 0.1
+"""Weight of the shorter context's prediction, in occurrences."""
+
+
+@compiled
+def draft(  # type: ignore[no-untyped-def]
+    headers, n_workspace, orders, discounts, possible, weights, kind_of, context, max_chars, min_log_p, looked_up
+):  # fmt: skip
+    """Continue `context` greedily by the n-gram models alone, as long as the whole of it has at least `min_log_p`.
+
+    `headers`, (n, len(Header)): the segments of the workspace, `n_workspace` of them, then those of the file.
+    `possible`, (A + 1,): which characters may come. `weights`: by order, (n_orders, 3), and by kind, (n_kinds, 3).
+    `kind_of`: the kind of each symbol. Returns the symbols, (n,), at most `max_chars`, and for the context and each
+    prefix of them: `looked_up`, (max_chars + 1, 2, A + 1), filled with log p of workspace and file; and how many orders
+    the workspace has seen, and the kind of the last symbol, (2, max_chars + 1).
+    """
+    n_known = len(context)
+    symbols = np.empty(n_known + max_chars, np.uint16)
+    symbols[:n_known] = context
+    contexts = np.zeros((2, max_chars + 1), np.int64)
+    guessed = np.empty(len(possible))
+    log_p = 0.0
+    for n in range(max_chars + 1):
+        end = n_known + n
+        seen = look_up(
+            headers, n_workspace, orders, discounts, possible, symbols[max(0, end - DEPTH) : end], looked_up[n]
+        )
+        kind = kind_of[symbols[end - 1] if end > 0 else BREAK]  # nothing is left after a masked secret
+        contexts[0, n], contexts[1, n] = seen, kind
+        if n == max_chars or seen == 0:
+            break
+        best = mix(looked_up[n], weights[0][seen - 1, 1:], weights[1][kind, 1:], possible, guessed)
+        log_p += guessed[best]
+        if log_p < min_log_p:
+            break
+        symbols[end] = best + 1
+    return symbols[n_known : n_known + n], contexts
+
+
+@compiled
+def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_probs):  # type: ignore[no-untyped-def]
+    """Mix the network's logits, (n + 1, V), with what was looked up, after each of the n drafted symbols.
+
+    The accept rule: a drafted symbol is right if it is the likeliest. Returns how many are, k; and fills the first
+    k + 1 of `rows`, (n + 1, 3, A + 1), with log p of network, workspace and file, and of `log_probs`, (n + 1, A + 1);
+    `likeliest`, (n + 1,), is the entry of the likeliest character, never the last.
+    """
+    n = len(drafted)
+    likeliest = np.empty(n + 1, np.int64)
+    for i in range(n + 1):
+        spread(logits[i], possible, rows[i, 0])
+        rows[i, 1:] = looked_up[i]
+        seen, kind = contexts[0, i], contexts[1, i]
+        if seen:
+            likeliest[i] = mix(rows[i], weights[0][seen - 1], weights[1][kind], possible, log_probs[i])
+        else:
+            log_probs[i] = rows[i, 0]
+            likeliest[i] = rows[i, 0, :-1].argmax()
+        if i == n or likeliest[i] + 1 != drafted[i]:
+            return i, likeliest
+    return n, likeliest  # never reached: for the compiler
+
+
+@compiled
+def spread(logits, possible, row):  # type: ignore[no-untyped-def]
+    """The network's log p in `row`, (A + 1,): its unknown, the last of (V,), shared by what it does not know."""
+    n_known = len(logits) - 1
+    highest = -np.inf
+    for i in range(n_known + 1):
+        highest = max(highest, np.float64(logits[i]))
+    total = 0.0
+    for i in range(n_known + 1):
+        total += math.exp(logits[i] - highest)
+    log_z = highest + math.log(total)
+    for i in range(n_known):
+        row[i] = logits[i] - log_z
+    n_unknown = 0
+    for i in range(n_known, len(row)):
+        n_unknown += possible[i]
+    share = logits[n_known] - log_z - math.log(n_unknown)
+    for i in range(n_known, len(row)):
+        row[i] = share if possible[i] else -np.inf
+
+
+@compiled
+def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untyped-def]
+    """The normalised weighted sum of `rows`, (n, A + 1), in `mixed`, (A + 1,); -inf where nothing is possible.
+
+    The weight of row i is the sum of both weights, from 0 to MAX_WEIGHT. Returns the likeliest but for the last.
+    """
+    n = len(mixed)
+    mixed[:] = 0.0
+    for row in range(len(rows)):
+        weight = min(max(weights[row] + more_weights[row], 0.0), MAX_WEIGHT)
+        for i in range(n):
+            mixed[i] += weight * max(rows[row, i], FLOOR)
+    best, highest = 0, -np.inf
+    for i in range(n):
+        if not possible[i]:
+            mixed[i] = -np.inf
+        elif mixed[i] > highest and i < n - 1:
+            best, highest = i, mixed[i]
+    total = 0.0
+    for i in range(n):
+        total += math.exp(mixed[i] - highest)
+    log_z = highest + math.log(total)
+    for i in range(n):
+        mixed[i] -= log_z
+    return best
+
+
+@compiled
+def look_up(headers, n_workspace, orders, discounts, possible, context, log_p):  # type: ignore[no-untyped-def]
+    """log p(next) by workspace and file in `log_p`, (2, A + 1); returns how many orders the workspace has seen."""
+    counts = np.zeros((len(orders), len(possible)), np.int64)
+    count(headers[:n_workspace], context, orders, counts)
+    seen = interpolate(counts, possible, discounts, log_p[0])
+    counts[:] = 0
+    count(headers[n_workspace:], context, orders, counts)
+    interpolate(counts, possible, discounts, log_p[1])
+    for row in range(2):
+        for i in range(len(possible)):
+            log_p[row, i] = math.log(log_p[row, i]) if log_p[row, i] > 0 else -np.inf
+    return seen
+
+
+@compiled
+def interpolate(counts, possible, discounts, p):  # type: ignore[no-untyped-def]
+    """p(next), (A + 1,), from counts, (n_orders, A + 1) by symbol from BREAK on; returns how many orders were seen."""
+    n_symbols = counts.shape[1]
+    n_possible = possible.sum()
+    for i in range(n_symbols):
+        p[i] = possible[i] / n_possible
+    for row in range(len(counts)):
+        n, n_different = 0.0, 0
+        for symbol in range(1, n_symbols):
+            if counts[row, symbol] > 0:
+                n += math.sqrt(counts[row, symbol])
+                n_different += 1
+        if n_different == 0:
+            return row
+        shorter = (STRENGTH + discounts[row] * n_different) / (n + STRENGTH)
+        for i in range(n_symbols):
+            p[i] *= shorter
+        for symbol in range(1, n_symbols):
+            if counts[row, symbol] > 0:
+                p[symbol - 1] += (math.sqrt(counts[row, symbol]) - discounts[row]) / (n + STRENGTH)
+    return len(counts)
+
+
+@compiled
+def count(headers, context, orders, counts):  # type: ignore[no-untyped-def]
+    """In all segments of `headers`: how often each symbol followed `context`, 1 to DEPTH symbols, none a BREAK.
+
+    Added to row i of `counts`, (n_orders, n_symbols), for the last orders[i] symbols of `context`. If it is shorter
+    than that, or was never seen, nothing is added to that row and those below.
+    """
+    for i in range(len(headers)):
+        sign, cursor, symbols_at, positions_at, next_at, until_at, n_symbols, n, n_rows, n_columns, stride = headers[i]
+        symbols = array_at(symbols_at, n_symbols, np.uint16)
+        positions, following = array_at(positions_at, n, np.int32), array_at(next_at, n, np.uint16)
+        until = array_at(until_at, (n_rows, n_columns), np.int32)
+        _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign)
+        if cursor >= 0:
+            _subtract_across(symbols, cursor, context, orders, counts, sign)
+
+
+@compiled
+def _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign):  # type: ignore[no-untyped-def]
+    """What `count` does in one segment, without regard to the cursor."""
+    low, high, known = 0, len(positions), 0
+    for row, order in enumerate(orders):
+        if order > len(context):
+            return
+        low = _bound(symbols, positions, low, high, context, known, order, False)
+        high = _bound(symbols, positions, low, high, context, known, order, True)
+        if low == high:
+            return
+        known = order
+        first, last = -(-low // stride), high // stride  # whole strides between them
+        if first >= last:
+            for i in range(low, high):
+                counts[row, following[i]] += sign
+        else:
+            for i in range(low, first * stride):
+                counts[row, following[i]] += sign
+            for i in range(last * stride, high):
+                counts[row, following[i]] += sign
+            for symbol in range(until.shape[1]):
+                counts[row, symbol] += sign * (until[last, symbol] - until[first, symbol])
+
+
+@compiled
+def _bound(symbols, positions, low, high, context, known, order, after):  # type: ignore[no-untyped-def]
+    """The first of positions[low:high] whose context is not before (`after`: is after) the last `order` of `context`.
+
+    All of them have the last `known` symbols of `context` before them.
+    """
+    n = len(context)
+    while low < high:
+        middle = (low + high) // 2
+        position, is_before = positions[middle], after
+        for depth in range(known + 1, order + 1):
+            symbol, wanted = symbols[position - depth], context[n - depth]
+            if symbol != wanted:
+                is_before = symbol < wanted
+                break
+        if is_before:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def _subtract_across(symbols, cursor, context, orders, counts, sign):  # type: ignore[no-untyped-def]
+    """Take from `counts` what `_add_counts` finds in contexts that extend over the cursor, an offset in `symbols`."""
+    n = len(context)
+    for position in range(cursor, min(cursor + n, len(symbols))):
+        if symbols[position] == BREAK:
+            continue
+        same = 0  # how many symbols before it are those of the context
+        while same < n and symbols[position - 1 - same] == context[n - 1 - same]:
+            same += 1
+        for row, order in enumerate(orders):
+            if order > same:
+                break
+            if position - order < cursor:
+                counts[row, symbols[position]] -= sign

@@ -1,0 +1,342 @@
+"""Engine: a request for a completion goes in, a result comes out. The one public entry of completion/."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Self
+
+from tinycopilot.completion import compiled
+from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
+from tinycopilot.completion.masker import adds_secret
+from tinycopilot.completion.network import Network, load_pair
+from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.predictor import Mixture, Place, PredictionCache, Predictor
+from tinycopilot.completion.session import FoundAhead, SessionState, Shown
+from tinycopilot.completion.syntaxes import language_of
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
+from tinycopilot.masking import MASK, mask
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+N_ALTERNATIVES: Final = 2
+"""Number of alternatives found for a user who asks to see them."""
+SPARE_FORKS: Final = 2
+"""Number of further forks that are continued: some turn out silent, or like another one."""
+MIN_FORK_P: Final = 0.01
+"""An alternative begins at least this likely."""
+
+
+class Why(Enum):
+    """Why a completion is requested."""
+
+    TYPED = "typed"
+    """The text may have changed by one keystroke, which is learned from."""
+    INVOKED = "invoked"
+    """The user asks to see alternatives, too. Nothing is learned."""
+    AHEAD = "ahead"
+    """This may be requested soon, in the same document. The answer is kept; nothing is shown, held or learned."""
+    REPLAYED = "replayed"
+    """As TYPED, but nothing is learned: `Engine.observe` does that."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to insert between `before` and `after`? Line ends may be of any kind."""
+
+    before: str
+    after: str = ""
+    document: str | None = ""
+    """Its name: the text is held in the n-gram model from now on. None: it is not."""
+    why: Why = Why.TYPED
+    selected: tuple[str, str] | None = None
+    """The texts on both sides of the cursor as they would be if the selected entry of a menu were accepted: that is
+    what to complete. It may never come true, and so nothing of it is held, shown or learned."""
+
+    def after_accepting(self, suggestion: Suggestion) -> "Request":
+        """The request that follows if `suggestion` is accepted, to be answered ahead."""
+        before = _plain_line_ends(self.before) + suggestion.text
+        return dataclasses.replace(self, before=before, why=Why.AHEAD)
+
+
+class Silence(Enum):
+    """Why there is no suggestion."""
+
+    NO_ROOM = "text follows the cursor on its line"
+    UNSURE = "no suggestion is worth reading"
+    CANCELLED = "the request was cancelled"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Suggestions, the best one first; or why there is none."""
+
+    suggestions: tuple[Suggestion, ...] = ()
+    silence: Silence | None = None
+    has_learned: bool = False
+    """Whether the keystroke that led to the request changed the weights of the mixture."""
+
+    @property
+    def suggestion(self) -> Suggestion | None:
+        """The best one."""
+        return self.suggestions[0] if self.suggestions else None
+
+
+class Engine:
+    """Completes by a network, and by what it learns of the workspace. For one thread at a time.
+
+    A suggestion is a function of text, cursor, and what the n-gram model and the mixture are at that time, with one
+    exception: if what was typed is the beginning of the last suggestion, its rest stays.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tokenizer: SimpleTokenizer,
+        settings: CompleterSettings | None = None,
+        max_workspace_chars: float = math.inf,
+        *,
+        predictor: Predictor | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self._network = network
+        self._settings = settings or CompleterSettings()
+        self._predictor = predictor or Predictor(tokenizer.alphabet, max_workspace_chars)
+        self._state = SessionState(Readers(network, tokenizer))
+
+    @classmethod
+    def load(cls, paths: ModelPaths, settings: CompleterSettings, max_workspace_chars: float = math.inf) -> Self:
+        """From the two files of a model. Raises ModelFileError."""
+        return cls(*load_pair(paths.model, paths.tokenizer), settings, max_workspace_chars)
+
+    @property
+    def settings(self) -> CompleterSettings:
+        """What the user has set."""
+        return self._settings
+
+    @property
+    def predictor(self) -> Predictor:
+        """What is known besides the network."""
+        return self._predictor
+
+    @property
+    def ngrams(self) -> NGramModel:
+        """What is known of the workspace."""
+        return self._predictor.ngrams
+
+    @property
+    def mixture(self) -> Mixture:
+        """What was learned from keystrokes."""
+        return self._predictor.mixture
+
+    def configure(self, settings: CompleterSettings) -> None:
+        """Suggest by these settings from now on."""
+        if settings != self._settings:
+            self._settings, self._state.shown, self._state.ahead = settings, None, None
+
+    def restore(self, mixture: Mixture) -> None:
+        """Continue with what was learned from keystrokes in an earlier session."""
+        self._predictor.restore(mixture)
+
+    def forget(self) -> None:
+        """Forget everything but the network and the settings."""
+        self._predictor = Predictor(self.tokenizer.alphabet, self.ngrams.max_chars)
+        self._state = SessionState(Readers(self._network, self.tokenizer))
+
+    def continued_by(self, other: "Engine") -> "Engine | None":
+        """An engine with the network and settings of `other` that knows what this one knows, and replaces both.
+
+        None if the alphabets differ. If the last suggestion is typed along, its rest stays.
+        """
+        if self.tokenizer.alphabet != other.tokenizer.alphabet:
+            return None
+        engine = Engine(other._network, other.tokenizer, other._settings, predictor=self._predictor)
+        engine._state = dataclasses.replace(self._state, readers=engine._state.readers, predictions=None, ahead=None)
+        return engine
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `warm_up` takes a fraction of a second: what it compiles is cached on this machine."""
+        return compiled.is_compiled(self._network.variant)
+
+    def warm_up(self) -> None:
+        """Compile what is compiled when it is first used, or load it from the cache. Changes no answer."""
+        engine, text = Engine(self._network, self.tokenizer), "import os\n"
+        for before in (text * 99, text * 99 + "i"):  # long enough that the second is an edit of the first
+            engine.complete(Request(before, "\n" + text))
+        compiled.mark_compiled(self._network.variant)
+
+    def hold(self, document: str, text: str) -> None:
+        """Another document of the workspace is `text` now."""
+        self.ngrams.hold(document, mask(_plain_line_ends(text)))
+
+    def prepare(self, document: str, text: str) -> Callable[[], None]:
+        """Sort a long document before its first request. For any thread; call the result in the engine's own."""
+        text, ngrams = mask(_plain_line_ends(text)), self.ngrams  # there may be another by then, with other symbols
+        segment = ngrams.prepare(document, text)
+        return lambda: ngrams.offer(document, text, segment)
+
+    def complete(self, request: Request, cancelled: Callable[[], bool] = never) -> Result:
+        """Answer a request; `cancelled` is checked before each forward pass."""
+        place = self._place(request.document, request.before, request.after)
+        has_learned = self._learn_from_key(request, place) if request.why is Why.TYPED else False
+        try:
+            suggestions = self._suggestions(request, place, cancelled)
+        except Cancelled:
+            return Result(silence=Silence.CANCELLED, has_learned=has_learned)
+        if suggestions is None:
+            return Result(silence=Silence.NO_ROOM, has_learned=has_learned)
+        return Result(tuple(suggestions), None if suggestions else Silence.UNSURE, has_learned)
+
+    def observe(self, request: Request, character: str) -> dict[str, float]:
+        """`character` is typed at the request's place: learn from it; return its cost in bits by each predictor."""
+        place = self._place(request.document, request.before, request.after)
+        predictions = self._predictions_at(place)
+        if place.before not in predictions:
+            logits = self._state.readers.of(place.document).read(place.before)
+            self._predictor.predict(predictions, logits[0], place.before)
+        bits = self._predictor.bits(predictions, place.before, character)
+        self._predictor.learn(predictions, place, character)
+        return bits
+
+    def _place(self, document: str | None, before: str, after: str) -> Place:
+        before, after = _plain_line_ends(before), _plain_line_ends(after)
+        return Place(document, *self._state.maskers.mask(document, before, after))
+
+    def _learn_from_key(self, request: Request, place: Place) -> bool:
+        """If one keystroke led here from the last request, learn from it once.
+
+        A character that may have been the last of an accepted suggestion teaches nothing.
+        """
+        predictions = self._state.predictions
+        if place.document is None or self.ngrams.max_chars == 0:
+            return False
+        before, after = _plain_line_ends(request.before), _plain_line_ends(request.after)
+        character = self._state.keystrokes.typed(Place(place.document, before, after))
+        if not character or predictions is None:
+            return False
+        typed_at = place._replace(before=place.before[:-1])
+        rest = self._rest_of_shown(typed_at)
+        if rest is not None and rest.text == character:
+            return False
+        return self._predictor.learn(predictions, typed_at, character)
+
+    def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion] | None:
+        """None where there is no room. Raises Cancelled."""
+        then = place if request.selected is None else self._place(place.document, *request.selected)
+        if not has_room(then.after):
+            return None
+        if request.selected is not None:
+            best = self._decode_best(self._predictions_at(place), then, cancelled)
+        elif request.why is Why.AHEAD:
+            best = self._find_ahead(place, cancelled)
+        else:
+            best = self._rest_of_shown(place) or self._suggest(place, cancelled)
+        if best is None:
+            return []
+        is_invoked = request.why is Why.INVOKED and request.selected is None
+        return [best, *(self._alternatives(place, best, cancelled) if is_invoked else ())]
+
+    def _suggest(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
+        state = self._state
+        if state.ahead is not None and state.ahead.is_for(place, self.ngrams.edition):
+            self._hold(place)
+            suggestion, state.predictions = state.ahead.suggestion, state.ahead.predictions
+        else:
+            suggestion = self._decode_best(self._new_predictions(place), place, cancelled)
+        state.shown = Shown(place, suggestion, self.ngrams.n_dropped) if suggestion else None
+        return suggestion
+
+    def _find_ahead(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
+        """Only for the document at hand, which stays what it is; the answer is kept."""
+        state = self._state
+        if state.ahead is not None and state.ahead.is_for(place, self.ngrams.edition):
+            return state.ahead.suggestion
+        here = state.predictions
+        if here is None or here.place.document != place.document:
+            return None
+        try:
+            self._hold(place)
+            predictions = PredictionCache(place)
+            suggestion = self._decode_best(predictions, place, cancelled)
+            state.ahead = FoundAhead(suggestion, predictions, self.ngrams.edition)
+        finally:
+            self._hold(here.place)
+        return suggestion
+
+    def _alternatives(self, place: Place, shown: Suggestion, cancelled: Callable[[], bool]) -> Iterator[Suggestion]:
+        """Suggestions that differ from the one shown: each parts from it at its second choice, the likeliest first."""
+        predictions = self._predictions_at(place)
+        if not predictions.by_end:
+            self._decode_best(predictions, place, cancelled)
+        texts = [shown.text]
+        for fork in self._forks(predictions, shown)[: N_ALTERNATIVES + SPARE_FORKS]:
+            then = place._replace(before=place.before + fork.text)
+            decoded = itertools.chain(((c, 0.0) for c in fork.text), self._decode(predictions, then, cancelled))
+            suggestion = self._best_of(decoded, place)
+            if suggestion and not any(text.startswith(suggestion.text) for text in texts):
+                texts.append(suggestion.text)
+                confidence = suggestion.confidence * fork.confidence
+                yield Suggestion(suggestion.text, confidence, suggestion.gain * fork.confidence)
+            if len(texts) > N_ALTERNATIVES:
+                break
+
+    def _forks(self, predictions: PredictionCache, shown: Suggestion) -> list[Suggestion]:
+        """Beginnings of other suggestions, which differ from `shown` in their last character; the likeliest first."""
+        forks, log_p = list[Suggestion](), 0.0
+        for i in range(len(shown.text)):
+            before = predictions.place.before + shown.text[:i]
+            if (likeliest := predictions.two_likeliest(before, self._predictor.alphabet)) is None:
+                break
+            (_, log_p_best), (second, log_p_second) = likeliest
+            if (p := math.exp(log_p + log_p_second)) >= MIN_FORK_P:
+                forks.append(Suggestion(shown.text[:i] + second, p))
+            log_p += log_p_best
+        return sorted(forks, key=lambda fork: -fork.confidence)
+
+    def _decode_best(
+        self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]
+    ) -> Suggestion | None:
+        return self._best_of(self._decode(predictions, place, cancelled), place)
+
+    def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
+        reader = self._state.readers.of(place.document)
+        return decode(reader, self._predictor.continuation(predictions, place.before), place.before, cancelled)
+
+    def _best_of(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
+        """What is shown of decoded characters; nothing that would be a secret, or would continue one."""
+        if place.before.endswith(MASK):
+            return None
+        language = language_of(place.document)
+        suggestion = truncate(decoded, self._settings, place.before, place.after, language)
+        if suggestion is None:
+            return None
+        text = postprocess(suggestion.text, place.before, place.after, language)
+        is_shown = is_worth_showing(text) and not adds_secret(text, place.before, place.after)
+        return dataclasses.replace(suggestion, text=text) if is_shown else None
+
+    def _predictions_at(self, place: Place) -> PredictionCache:
+        """Those of the last request if it was for this place, or else new ones."""
+        predictions = self._state.predictions
+        return predictions if predictions is not None and predictions.place == place else self._new_predictions(place)
+
+    def _new_predictions(self, place: Place) -> PredictionCache:
+        """Hold the document at hand as it is; nothing is predicted yet."""
+        self._hold(place)
+        self._state.predictions = PredictionCache(place)
+        return self._state.predictions
+
+    def _hold(self, place: Place) -> None:
+        if place.document is not None:
+            self.ngrams.hold(place.document, place.before, place.after)
+
+    def _rest_of_shown(self, place: Place) -> Suggestion | None:
+        shown = self._state.shown
+        return shown.rest_at(place, self.ngrams.n_dropped) if shown is not None else None
+
+
+def _plain_line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

@@ -1,0 +1,294 @@
+"""NGramModel: an interpolated n-gram language model over the documents of a workspace, which change all the time.
+
+How often has each character followed the last 3, 4, 5 ... 28 characters, anywhere in the workspace? Longer contexts say
+more, and are rarer; each order's prediction is interpolated with the next shorter one (absolute discounting, Ney et al.
+1994). Counts are replaced by their square roots: what occurs a hundred times in one file is not a hundred times as
+likely in another. A prediction is a pure function of the set of documents held.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.distribution import STRENGTH, count, interpolate
+from tinycopilot.completion.segments import NO_DOCUMENTS, Compaction, MergedSegment, Segment, symbols_of
+from tinycopilot.completion.suffix_array import DEPTH, HEADER_LEN, ORDERS, Symbols
+from tinycopilot.masking import MASK
+from tinycopilot.model.tokenizer import DOCUMENT_START
+
+DISCOUNTS = (0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.25, 0.2)
+"""What each order takes from every follower, for the shorter context: less if the context is longer."""
+ORDER_ROW, DISCOUNT_ROW = np.array(ORDERS), np.array(DISCOUNTS)
+
+Document = tuple[str, ...]
+"""A text in pieces: one, or the text before the cursor and the text after it, which does not follow upon the first."""
+
+MAX_RECENT = 4
+"""The documents that were last at hand keep segments of their own, up to this many."""
+MAX_SEPARATE = 8
+"""With more other segments than this, a compaction is due."""
+
+
+def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: str) -> tuple[dict[str, float], int]:
+    """p(next) for each of `characters` and for "", which stands for all others; and the longest order seen.
+
+    The definition. `texts` are the pieces of the documents, `characters` the alphabet.
+    """
+    texts, characters = list(texts), [*characters, ""]
+    p = dict.fromkeys(characters, 1 / len(characters))
+    longest = 0
+    for order, discount in zip(ORDERS, DISCOUNTS, strict=True):
+        wanted = context[-order:]
+        followers = Counter(text[i] for text in texts for i in range(order, len(text)) if text[i - order : i] == wanted)
+        if len(wanted) < order or not followers:
+            break
+        seen = {c: math.sqrt(n) for c, n in followers.items()}
+        n, given = sum(seen.values()), discount * len(seen)
+        p = {c: (q * (STRENGTH + given) + max(0, seen.get(c, 0) - discount)) / (n + STRENGTH) for c, q in p.items()}
+        longest = order
+    return p, longest
+
+
+class NGramModel:
+    """Holds documents by name, and predicts from them. For one thread; sorting can be done in another.
+
+    Most documents are in one merged segment, as they were when it was sorted. A document that has changed since is
+    counted with sign -1, and its new text is a segment of its own. The documents that were last at hand keep their
+    segments, which makes edits cheap.
+    """
+
+    def __init__(self, alphabet: Alphabet, max_chars: float = math.inf) -> None:
+        """Beyond `max_chars`, whole documents are dropped, least recently used first."""
+        self.alphabet = alphabet
+        self._max_chars = max_chars
+        self._merged = NO_DOCUMENTS
+        self._gone: dict[str, Segment] = {}
+        self._new: dict[str, Segment] = {}
+        self._recent: dict[str, tuple[str, Segment]] = {}  # texts and segments of documents at hand, the last one last
+        self._last_used_s: dict[str, float] = {}  # of all that is held
+        self._changed: set[str] = set()  # names of what was changed since the last compaction began
+        self._possible: NDArray[np.bool_] | None = None
+        self._headers: NDArray[np.int64] | None = None  # of the segments, until they change
+        self._edition = 0
+        self._n_dropped = 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._new or (name in self._merged and name not in self._gone)
+
+    @property
+    def max_chars(self) -> float:
+        """Limit of `n_chars`."""
+        return self._max_chars
+
+    @property
+    def edition(self) -> int:
+        """How often anything has changed but the document at hand."""
+        return self._edition
+
+    @property
+    def n_dropped(self) -> int:
+        """How often a document was removed."""
+        return self._n_dropped
+
+    @property
+    def n_chars(self) -> int:
+        """Number of characters held; each document adds two or three."""
+        return len(self._merged) - sum(map(len, self._gone.values())) + sum(map(len, self._new.values()))
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of its suffix arrays."""
+        return sum(segment.n_bytes for segment, _ in self._signed())
+
+    @property
+    def needs_compaction(self) -> bool:
+        """Whether there are so many segments that a compaction is due: each adds to the cost of a prediction."""
+        return len(self._gone) + len(self._new.keys() - self._recent.keys()) > MAX_SEPARATE
+
+    def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:
+        """Add a document, or replace it; in two pieces, it is the one at hand.
+
+        `last_used_s`, in seconds since 1970, defaults to now.
+        """
+        text, is_at_hand = "".join(document), len(document) > 1
+        segment = self._segment_of(name, text)
+        self._edition += name != self._at_hand
+        if is_at_hand:
+            self._recent.pop(name, None)  # to be the last
+        if is_at_hand or name in self._recent:
+            self._keep_recent(name, text, segment)
+        self._last_used_s[name] = time.time() if last_used_s is None else last_used_s
+        self._change(name, segment.with_cursor(len(document[0])) if is_at_hand else segment)
+        self._drop_oldest()
+
+    def limit(self, max_chars: float) -> None:
+        """Hold at most `max_chars` characters from now on."""
+        self._max_chars = max_chars
+        self._drop_oldest()
+
+    def drop(self, name: str) -> bool:
+        """Remove a document; return whether it was held."""
+        was_held = name in self
+        self._last_used_s.pop(name, None)
+        self._recent.pop(name, None)
+        self._changed.add(name)
+        if was_held:
+            self._edition += 1
+            self._n_dropped += 1
+            self._change(name, None)
+        return was_held
+
+    def segment(self, name: str) -> Segment | None:
+        """The segment of one document, as it is held now."""
+        if name in self._new or name in self._gone:
+            return self._new.get(name)
+        return self._merged.segment(name)
+
+    def prepare(self, name: str, text: str) -> Segment:
+        """Sort a document that will be held. For any thread; pass the result to `offer` in the model's own thread."""
+        segment, merged = Segment(symbols_of(self.alphabet, text)), self._merged.segment(name)
+        if merged is not None:
+            segment = merged if merged.is_same(segment) else segment
+            merged.sort()  # it will be counted with sign -1
+        segment.sort()
+        return segment
+
+    def offer(self, name: str, text: str, segment: Segment) -> None:
+        """Take a prepared segment: from now on it is cheap to hold that document, or an edit of it."""
+        if name not in self._recent:
+            self._recent = {name: (text, segment)} | self._recent  # it was not at hand yet
+
+    def _segment_of(self, name: str, text: str) -> Segment:
+        """The segment of a text, made from what there is of it."""
+        if name in self._recent:
+            old_text, segment = self._recent[name]
+            return segment if text == old_text else segment.edited(self.alphabet, old_text, text)
+        segment, merged = Segment(symbols_of(self.alphabet, text)), self._merged.segment(name)
+        return merged if merged is not None and merged.is_same(segment) else segment
+
+    def _keep_recent(self, name: str, text: str, segment: Segment) -> None:
+        self._recent[name] = (text, segment)
+        if len(self._recent) > MAX_RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _change(self, name: str, segment: Segment | None) -> None:
+        """Hold this segment under that name, or nothing."""
+        merged = self._merged.segment(name)
+        self._new.pop(name, None)
+        self._gone.pop(name, None)
+        if segment is None or not segment.is_same(merged):
+            if merged is not None:
+                self._gone[name] = merged
+            if segment is not None:
+                self._new[name] = segment
+        self._changed.add(name)
+        self._possible = self._headers = None
+
+    @property
+    def _at_hand(self) -> str | None:
+        """The document that was last at hand."""
+        return next(reversed(self._recent), None)
+
+    def _drop_oldest(self) -> None:
+        while self.n_chars > self._max_chars and (others := self._last_used_s.keys() - {self._at_hand}):
+            self.drop(min(others, key=lambda name: self._last_used_s[name]))
+
+    def merged(self) -> tuple[MergedSegment, dict[str, float]]:
+        """The merged segment, and when those of its documents that are held unchanged were last used."""
+        names = [name for name in self._merged.documents if name not in self._gone]
+        return self._merged, {name: self._last_used_s[name] for name in names}
+
+    def adopt(self, merged: MergedSegment, last_used_s: Mapping[str, float]) -> None:
+        """Hold the merged segment of an earlier session; documents that are held already stay as they are.
+
+        Raises ValueError if anything was merged before.
+        """
+        if len(self._merged):
+            raise ValueError("there is a merged segment already")
+        self._merged, self._last_used_s = merged, {**last_used_s, **self._last_used_s}
+        for name, segment in list(self._new.items()):
+            self._change(name, segment)  # counts the merged document of that name with sign -1
+        self._possible = self._headers = None
+        self._edition += 1
+        self._drop_oldest()
+
+    def begin_compaction(self) -> Compaction:
+        """Begin to merge all that is held, but for recent documents. Of several, only the last one begun is valid.
+
+        What is held or dropped from now on stays so when the compaction is finished.
+        """
+        self._changed = {name for name in self._recent if name in self}
+        separate = {name: segment.broken for name, segment in self._new.items()}
+        excluded = self._changed | (self._gone.keys() - separate.keys())
+        return Compaction(self.alphabet, self._merged, separate, excluded, self._last_used_s.copy())
+
+    def finish_compaction(self, compaction: Compaction) -> None:
+        """Hold the result of a sorted compaction; this is quick."""
+        mine = {name: self.segment(name) for name in self._changed}
+        changes = {name: segment for name, segment in compaction.changes.items() if name not in mine}
+        if compaction.merged is not None:
+            self._merged, self._gone, self._new = compaction.merged, {}, {}
+            changes = mine
+        for name, segment in changes.items():
+            self._change(name, segment)
+        before = self._last_used_s.keys()
+        last_used_s = compaction.last_used_s | {
+            name: self._last_used_s[name] for name in mine if name in self._last_used_s
+        }
+        self._last_used_s = {name: s for name, s in last_used_s.items() if name in self}
+        self._n_dropped += not before <= self._last_used_s.keys()
+        self._possible = self._headers = None
+        self._edition += 1
+        self._drop_oldest()
+        compaction.release()
+
+    def compact(self) -> None:
+        """Merge everything now."""
+        compaction = self.begin_compaction()
+        compaction.sort(everything=True)
+        self.finish_compaction(compaction)
+
+    def predict(self, context: Symbols, possible: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
+        """p(next), (A + 1,), by symbol from 1 on, and of all other characters; and the longest order seen.
+
+        `context` is the last DEPTH symbols, or fewer; `possible` is what the method of that name returns.
+        """
+        counts, p = np.zeros((len(ORDERS), len(possible)), np.int64), np.empty(len(possible))
+        count(self.headers(), context, ORDER_ROW, counts)
+        n_seen = interpolate(counts, possible, DISCOUNT_ROW, p)
+        return p, ORDERS[n_seen - 1] if n_seen else 0
+
+    def _signed(self) -> Iterator[tuple[Segment, int]]:
+        """All segments, each with the sign that it is counted with."""
+        if len(self._merged):
+            yield self._merged, 1
+        yield from ((segment, 1) for segment in self._new.values())
+        yield from ((segment, -1) for segment in self._gone.values())
+
+    def headers(self) -> NDArray[np.int64]:
+        """Of all segments, (n, HEADER_LEN), for distribution.py; valid until anything changes."""
+        if self._headers is None:
+            headers = [segment.header(sign) for segment, sign in self._signed()]
+            self._headers = np.array(headers, np.int64).reshape(-1, HEADER_LEN)
+        return self._headers
+
+    def possible(self) -> NDArray[np.bool_]:
+        """Which characters may come next, (A + 1,): the network's, those held, and the entry for all others."""
+        if self._possible is None:
+            n_of = np.zeros(len(self.alphabet) + 1, np.int64)  # of each symbol
+            for segment, sign in self._signed():
+                totals = segment.index.totals
+                n_of[: len(totals)] += sign * totals
+            self._possible = np.append(n_of[1:] > 0, True)
+            self._possible[: self.alphabet.n_known] = True
+        return self._possible
+
+
+def context_of(alphabet: Alphabet, before: str) -> Symbols:
+    """The last DEPTH symbols of a text up to the cursor, or those after the last masked secret."""
+    return alphabet.symbols_of((DOCUMENT_START + before[-DEPTH:])[-DEPTH:].rpartition(MASK)[2])

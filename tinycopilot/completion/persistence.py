@@ -1,0 +1,183 @@
+"""Persistence: the index of a workspace and the weights of the mixture, on disk between sessions.
+
+The index, in the user's cache folder: a line with the digest of all that follows (BLAKE2, RFC 7693); a line of JSON;
+the symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of
+the time of sorting. The weights are JSON. Both are private (mode 0600), and a file that does not match is not used.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.distribution import MAX_WEIGHT
+from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
+from tinycopilot.completion.segments import MergedSegment
+from tinycopilot.completion.suffix_array import SuffixArray
+from tinycopilot.masking import RULES_VERSION
+from tinycopilot.private import replacing
+
+INDEX_KIND = f"tinycopilot memory, 2, masked by rules {RULES_VERSION}"
+MAX_HEADER_BYTES = 100_000_000
+WEIGHTS_KIND = "tinycopilot weights"
+N_ROWS = 3
+MAX_WEIGHTS_BYTES = 65_536
+"""Ours takes about two thousand."""
+
+Weights = dict[Key, list[float]]
+"""As `Mixture.as_rows` returns them."""
+
+Stamp = tuple[int, int]
+"""When a file was last changed, in ns since 1970, and its size in bytes."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SavedIndex:
+    """Documents, each as its file was at the time of the stamp."""
+
+    merged: MergedSegment
+    last_used_s: dict[str, float]
+    """When each was last used, in seconds since 1970."""
+    stamps: dict[str, Stamp]
+
+    def without(self, names: Collection[str]) -> "SavedIndex":
+        """All but these."""
+        last_used_s = {name: s for name, s in self.last_used_s.items() if name not in names}
+        stamps = {name: stamp for name, stamp in self.stamps.items() if name not in names}
+        return SavedIndex(self.merged.part(stamps.keys()), last_used_s, stamps)
+
+
+def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_digest: str) -> None:
+    """Write the documents of `saved.merged` that have a stamp. A failure is logged."""
+    merged = saved.merged.part(saved.stamps.keys())
+    symbols, positions = merged.index.arrays
+    documents = [
+        [name, len(symbols), saved.last_used_s.get(name, 0.0), *saved.stamps[name]]
+        for name, symbols in merged.documents.items()
+    ]
+    header = {
+        "kind": INDEX_KIND, "tokenizer": tokenizer_digest, "characters": alphabet.met, "documents": documents,
+        "n_symbols": len(symbols), "n_positions": len(positions),
+    }  # fmt: skip
+    line = json.dumps(header, allow_nan=False).encode() + b"\n"
+    try:
+        with replacing(path) as file:
+            file.write(_digest(line, symbols, positions).encode() + b"\n" + line)
+            file.write(symbols.data)
+            file.write(positions.data)
+    except OSError as error:
+        log.warning("%s: the workspace's index could not be saved: %s", path, error)
+
+
+def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex | None:
+    """What `save_index` wrote; None if there is no file, or if it is damaged, foreign, or of another model."""
+    try:
+        return _read(path, alphabet, tokenizer_digest)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
+        log.warning("%s: not used, the workspace is indexed again: %s", path, error)
+        return None
+
+
+def _read(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex:
+    """Raises ValueError and more for what cannot be used."""
+    with path.open("rb") as file:
+        digest, line = file.readline(200).strip(), file.readline(MAX_HEADER_BYTES)
+        header = json.loads(line)
+        if header["kind"] != INDEX_KIND or header["tokenizer"] != tokenizer_digest:
+            raise ValueError("it is of another version, or of another model")
+        n_symbols, n_positions = header["n_symbols"], header["n_positions"]
+        n_bytes = len(digest) + 1 + len(line) + 2 * n_symbols + 4 * n_positions
+        if n_symbols < 0 or n_positions < 0 or path.stat().st_size != n_bytes:  # before memory is taken for it
+            raise ValueError("it is damaged: its size is wrong")
+        symbols = np.fromfile(file, np.uint16, n_symbols)
+        positions = np.fromfile(file, np.int32, n_positions)
+    if digest.decode() != _digest(line, symbols, positions):
+        raise ValueError("it is damaged: its digest is wrong")
+    return _restored(header, SuffixArray.restored(symbols, positions), alphabet)
+
+
+def _restored(header: Mapping[str, Any], index: SuffixArray, alphabet: Alphabet) -> SavedIndex:
+    documents = header["documents"]
+    if index.symbols.max(initial=0) > alphabet.n_known + len(header["characters"]):
+        raise ValueError("it is damaged: there are no such characters")
+    merged = MergedSegment({name: n for name, n, *_ in documents}, index)
+    last_used_s = {name: float(last_used_s) for name, _, last_used_s, *_ in documents}
+    stamps = {name: (int(changed_ns), int(n_bytes)) for name, _, _, changed_ns, n_bytes in documents}
+    for character in header["characters"]:
+        alphabet.symbols_of(character)
+    if not alphabet.met.startswith(header["characters"]):  # it had met others first: the numbers are not the same
+        merged = _renumbered(merged, header["characters"], alphabet)
+    return SavedIndex(merged, last_used_s, stamps)
+
+
+def _renumbered(merged: MergedSegment, characters: str, alphabet: Alphabet) -> MergedSegment:
+    """The same documents in the numbers of `alphabet`, sorted anew."""
+    same = np.arange(alphabet.n_known + 1, dtype=np.uint16)  # BREAK, and what every alphabet of this model begins with
+    number_of = np.concatenate((same, alphabet.symbols_of(characters)))
+    return MergedSegment.sort_all({name: number_of[symbols] for name, symbols in merged.documents.items()})
+
+
+def _digest(header: bytes, *arrays: "np.ndarray[Any, Any]") -> str:
+    digest = hashlib.blake2b(header)
+    for array in arrays:
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def load_weights(path: Path, tokenizer_digest: str) -> Mixture:
+    """The mixture that `save_weights` wrote; a new one if there is no file, or if it cannot be used."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_WEIGHTS_BYTES + 1)
+        if len(content) > MAX_WEIGHTS_BYTES:
+            raise ValueError("it is too large")
+        return Mixture(_checked_weights(json.loads(content), tokenizer_digest))
+    except FileNotFoundError:
+        return Mixture()
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("%s: not used, learning starts over: %s", path, error)
+        return Mixture()
+
+
+def save_weights(path: Path, weights: Weights, tokenizer_digest: str) -> None:
+    """Write them atomically. A failure is logged."""
+    data = {"kind": WEIGHTS_KIND, "tokenizer": tokenizer_digest, "weights": weights}
+    try:
+        content = json.dumps(data, allow_nan=False).encode()
+        with replacing(path) as file:
+            file.write(content)
+    except (OSError, ValueError) as error:
+        log.warning("%s: what was learned could not be saved: %s", path, error)
+
+
+def _checked_weights(data: Any, tokenizer_digest: str) -> dict[Key, Row]:
+    """The weights in it. Raises ValueError."""
+    if not isinstance(data, dict) or data.get("kind") != WEIGHTS_KIND:
+        raise ValueError("it is something else")
+    if data.get("tokenizer") != tokenizer_digest:
+        raise ValueError("it is of another model")
+    weights = data.get("weights")
+    if not isinstance(weights, dict) or weights.keys() != set(map(str, INITIAL)):
+        raise ValueError("it is for other contexts")
+    if not all(_is_possible(row, -MAX_WEIGHT if key in KINDS else 0) for key, row in weights.items()):
+        raise ValueError(f"weights are {N_ROWS} numbers, none above {MAX_WEIGHT:g} nor too low")
+    rows = {key: weights[str(key)] for key in INITIAL}
+    return {key: (float(network), float(memory), float(file)) for key, (network, memory, file) in rows.items()}
+
+
+def _is_possible(row: Any, least: float) -> bool:
+    return (
+        isinstance(row, list)
+        and len(row) == N_ROWS
+        and all(isinstance(x, int | float) and not isinstance(x, bool) and least <= x <= MAX_WEIGHT for x in row)
+    )

@@ -1,0 +1,240 @@
+"""Predictor: mixes the network with two n-gram models, of the workspace and of the file at hand, and learns online.
+
+Log-linear mixing (distribution.py has the arithmetic). The weights are those of the longest context that the workspace
+has seen, the n-gram models counting more the longer it is; added to them are those of the kind of the last character.
+Both are learned from what is typed (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.decoding import Decoded
+from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, verify
+from tinycopilot.completion.network import Floats
+from tinycopilot.completion.ngram import DISCOUNT_ROW, ORDER_ROW, NGramModel, context_of
+from tinycopilot.completion.suffix_array import DEPTH, ORDERS, Symbols
+
+LEARNING_RATE = 0.003
+MIN_DRAFT_LOG_P = math.log(0.15)
+"""A draft ends before the n-gram models find the whole of it less likely than this."""
+SIGNS: Final[Mapping[str, str]] = {
+    "\n": "line", " ": "blank", "\t": "blank", "_": "underscore", ".": "dot", "'": "quote", '"': "quote",
+    **dict.fromkeys("([{", "opening"), **dict.fromkeys(")]}", "closing"),
+}  # fmt: skip
+KINDS: Final = ("lower", "upper", "digit", "other", *dict.fromkeys(SIGNS.values()))
+"""Kinds of characters; `upper` is every letter that is not lower case."""
+
+Key = int | str
+"""Of a row of weights: the longest order seen, or the kind of the last character."""
+Row = tuple[float, float, float]
+"""Weights of network, workspace and file."""
+INITIAL: Final[Mapping[Key, Row]] = {
+    **dict.fromkeys((3, 4), (0.7, 0.2, 0.25)),
+    **dict.fromkeys((5, 6), (0.6, 0.25, 0.25)),
+    **dict.fromkeys((8, 11, 15, 20, 28), (0.5, 0.28, 0.25)),
+    **dict.fromkeys(KINDS, (0.0, 0.0, 0.0)),
+}
+"""The weights to begin with: about what benchmarks/fit_weights.py finds."""
+
+
+class Mixture:
+    """The weights of the mixture. A prediction changes nothing; `learn` does."""
+
+    def __init__(self, weights: Mapping[Key, Row] = INITIAL) -> None:
+        self.by_order = np.array([weights[order] for order in ORDERS], np.float64)
+        """(n_orders, 3), of network, workspace and file."""
+        self.by_kind = np.array([weights[kind] for kind in KINDS], np.float64)
+        """(n_kinds, 3), added to the former."""
+
+    def as_rows(self) -> dict[Key, list[float]]:
+        """A copy, by order and kind."""
+        return dict(zip((*ORDERS, *KINDS), [*self.by_order.tolist(), *self.by_kind.tolist()], strict=True))
+
+    def learn(self, prediction: "Prediction", index: int) -> None:
+        """The character at `index` of a prediction was typed: one step down the gradient of its -log p."""
+        if prediction.n_seen:
+            rows = np.maximum(prediction.rows, FLOOR)
+            step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(prediction.log_probs))
+            for weights, least in (
+                (self.by_order[prediction.n_seen - 1], 0.0),
+                (self.by_kind[prediction.kind], -MAX_WEIGHT),
+            ):
+                np.clip(weights + step, least, MAX_WEIGHT, out=weights)
+
+
+class Prediction(NamedTuple):
+    """What may come next, by symbol from 1 on and, last, all other characters: (A + 1,)."""
+
+    log_probs: NDArray[np.float64]
+    rows: NDArray[np.float64]
+    """(3, A + 1): log p of network, workspace and file."""
+    n_seen: int
+    """How many of ORDERS the workspace has seen; with none, the prediction is the network's alone."""
+    kind: int
+    """Of the last character, in KINDS."""
+
+
+class Place(NamedTuple):
+    """A cursor: the document, and the text on both sides of it, with line ends `\\n`.
+
+    Secrets are masked in both, so neither the n-gram models nor the network ever read one.
+    """
+
+    document: str | None
+    """Its name in the n-gram model; None: the text is not held there."""
+    before: str
+    after: str
+
+
+@dataclass
+class PredictionCache:
+    """The predictions made for one place, as long as its document is held as it is there."""
+
+    place: Place
+    by_end: dict[tuple[int, str], Prediction] = field(default_factory=dict)
+    """By the text that the character follows, as `_end_of` abbreviates it."""
+
+    def __contains__(self, before: str) -> bool:
+        """Whether the character after `before` was predicted."""
+        return _end_of(before) in self.by_end
+
+    def two_likeliest(self, before: str, alphabet: Alphabet) -> list[tuple[str, float]] | None:
+        """Two characters after `before` and their log p, the likeliest first; None if that was not predicted."""
+        if (prediction := self.by_end.get(_end_of(before))) is None:
+            return None
+        log_probs = prediction.log_probs[:-1]
+        two = np.argsort(-log_probs, kind="stable")[:2]
+        return [(alphabet.character_of(int(i) + 1), float(log_probs[i])) for i in two]
+
+
+class Predictor:
+    """What completion knows besides the network: n-gram models, and the weights that mix them with it."""
+
+    def __init__(self, known: str, max_chars: float = math.inf, mixture: Mixture | None = None) -> None:
+        """`known` is the network's alphabet; the n-gram model holds at most `max_chars`, and the document at hand."""
+        self.alphabet = Alphabet(known)
+        self.ngrams = NGramModel(self.alphabet, max_chars)
+        self._mixture = mixture or Mixture()
+        self._kind_of = np.zeros(0, np.int64)
+
+    @property
+    def mixture(self) -> Mixture:
+        """The weights."""
+        return self._mixture
+
+    def restore(self, mixture: Mixture) -> None:
+        """Continue with the weights of an earlier session."""
+        self._mixture = mixture
+
+    def kind_of(self) -> NDArray[np.int64]:
+        """The kind of each symbol, (A + 1,), an index of KINDS."""
+        n_known = len(self._kind_of)
+        if n_known <= (n := len(self.alphabet)):
+            new = [KINDS.index(kind_of(self.alphabet.character_of(i))) for i in range(max(1, n_known), n + 1)]
+            self._kind_of = np.append(self._kind_of, [0] * (n_known == 0) + new)
+        return self._kind_of
+
+    def continuation(self, cache: PredictionCache, before: str) -> "Continuation":
+        """Predict what follows `before`. The document of `cache` must be held as it is there."""
+        return Continuation(self, cache, before)
+
+    def predict(self, cache: PredictionCache, logits: Floats, before: str) -> Prediction:
+        """What follows `before`, of which only the end matters, given the network's logits, (V,)."""
+        continuation = self.continuation(cache, before)
+        continuation.draft(0)
+        continuation.verify(logits[None])
+        return cache.by_end[_end_of(before)]
+
+    def likeliest(self, cache: PredictionCache, logits: Floats, before: str) -> Decoded:
+        """The likeliest character and its log p, never the entry for all others."""
+        log_probs = self.predict(cache, logits, before).log_probs
+        best = int(log_probs[:-1].argmax())
+        return self.alphabet.character_of(best + 1), float(log_probs[best])
+
+    def learn(self, cache: PredictionCache, place: Place, character: str) -> bool:
+        """`character` was typed at `place`: one step if that was predicted and not learned before; returns whether."""
+        if (cache.place.document, cache.place.after) != (place.document, place.after):
+            return False
+        if (prediction := cache.by_end.pop(_end_of(place.before), None)) is None:
+            return False
+        self._mixture.learn(prediction, self._index(prediction, character))
+        return True
+
+    def bits(self, cache: PredictionCache, before: str, character: str) -> dict[str, float]:
+        """Cost of `character` after `before`, which was predicted: -log2 p by each predictor."""
+        prediction = cache.by_end[_end_of(before)]
+        index = self._index(prediction, character)
+        log_probs = {"network": prediction.rows[0], "memory": prediction.rows[1], "mixed": prediction.log_probs}
+        return {name: -float(row[index]) / math.log(2) for name, row in log_probs.items()}
+
+    def _index(self, prediction: Prediction, character: str) -> int:
+        """The entry of a character in a prediction: the last, if it is one of all others."""
+        index = self.alphabet.symbol_of(character) - 1
+        is_held = 0 <= index < len(prediction.log_probs) - 1 and prediction.log_probs[index] > -math.inf
+        return index if is_held else -1
+
+
+class Continuation:
+    """What is predicted to follow a text: `draft` and `verify` alternate, each from where the last one ended."""
+
+    def __init__(self, predictor: Predictor, cache: PredictionCache, text: str) -> None:
+        self._predictor, self._cache = predictor, cache
+        self._context = context_of(predictor.alphabet, text)
+        self._n_chars, self._end = _end_of(text)
+        headers = predictor.ngrams.headers()
+        name = cache.place.document
+        file = predictor.ngrams.segment(name) if name is not None else None
+        self._n_workspace = len(headers)
+        self._headers = headers if file is None else np.append(headers, [np.array(file.header(1))], axis=0)
+        self._possible = predictor.ngrams.possible()
+        self._kind_of = predictor.kind_of()
+
+    def draft(self, max_chars: int) -> str:
+        """What the n-gram models alone predict, as far as that is likely to be right; at most `max_chars`."""
+        mixture, possible = self._predictor.mixture, self._possible
+        self._looked_up = np.empty((max_chars + 1, 2, len(possible)))
+        self._drafted, self._contexts = draft(
+            self._headers, self._n_workspace, ORDER_ROW, DISCOUNT_ROW, possible, (mixture.by_order, mixture.by_kind),
+            self._kind_of, self._context, max_chars, MIN_DRAFT_LOG_P, self._looked_up,
+        )  # fmt: skip
+        return self._characters(self._drafted)
+
+    def verify(self, logits: Floats) -> list[Decoded]:
+        """The drafted characters that are right, and one more; logits, (1 + n, V), follow the text and each drafted."""
+        mixture, n = self._predictor.mixture, len(logits)
+        rows, log_probs = np.empty((n, 3, len(self._possible))), np.empty((n, len(self._possible)))
+        n_right, likeliest = verify(
+            logits, self._drafted, self._looked_up, self._contexts, self._possible, (mixture.by_order, mixture.by_kind),
+            rows, log_probs,
+        )  # fmt: skip
+        decoded = list[Decoded]()
+        for i in range(n_right + 1):
+            prediction = Prediction(log_probs[i], rows[i], int(self._contexts[0, i]), int(self._contexts[1, i]))
+            self._cache.by_end[self._n_chars, self._end] = prediction
+            index = likeliest[i]
+            character = self._predictor.alphabet.character_of(index + 1)
+            decoded.append((character, float(log_probs[i, index])))
+            self._n_chars, self._end = self._n_chars + 1, (self._end + character)[-DEPTH:]
+        self._context = np.append(self._context, (likeliest[: n_right + 1] + 1).astype(np.uint16))[-DEPTH:]
+        return decoded
+
+    def _characters(self, symbols: Symbols) -> str:
+        return "".join(map(self._predictor.alphabet.character_of, symbols.tolist()))
+
+
+def kind_of(character: str) -> str:
+    """One of KINDS."""
+    if character.isalpha():
+        return "lower" if character.islower() else "upper"
+    return "digit" if character.isdigit() else SIGNS.get(character, "other")
+
+
+def _end_of(before: str) -> tuple[int, str]:
+    """Distinguishes a text from its prefixes, and from the texts that it is a prefix of."""
+    return len(before), before[-DEPTH:]

@@ -1,0 +1,201 @@
+"""Index segments, and their compaction (as in Lucene and log-structured merge trees).
+
+A Segment is one document and its suffix array; a MergedSegment is many documents in one suffix array. Neither ever
+changes, and both may be used from any thread. Sorting takes the time: a merged segment is sorted when it is made, a
+segment when it is first counted, or earlier by whoever calls `sort` in another thread.
+"""
+
+import contextlib
+import ctypes
+import itertools
+import math
+from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len
+from tinycopilot.completion.suffix_array import BREAK, Header, SuffixArray, Symbols, padded
+from tinycopilot.model.tokenizer import DOCUMENT_START
+
+MAX_SEPARATE = 8
+"""Up to this many changed documents, together at most 1/8 of the merged ones, are sorted separately."""
+
+NOTHING = np.zeros(0, np.uint16)
+
+
+def symbols_of(alphabet: Alphabet, text: str) -> Symbols:
+    """A document as symbols: DOCUMENT_START, its text, and a BREAK at its end."""
+    return np.append(alphabet.symbols_of(DOCUMENT_START + text), np.uint16(BREAK))
+
+
+class Segment:
+    """One document as symbols. If it holds the cursor, at `cursor`, no context extends over it."""
+
+    def __init__(self, symbols: Symbols, index: SuffixArray | None = None, cursor: int | None = None) -> None:
+        self.symbols = symbols
+        self.cursor = cursor
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def index(self) -> SuffixArray:
+        """Its suffix array, sorted at the first call."""
+        if self._index is None:
+            self._index = SuffixArray(padded([self.symbols]))  # two threads that call it at once get the same result
+            self.symbols = self._index.symbols  # stored only once
+        return self._index
+
+    def sort(self) -> None:
+        """Make later uses of `index` cheap."""
+        _ = self.index
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of its suffix array, 0 before it is sorted."""
+        return self._index.n_bytes if self._index is not None else 0
+
+    def header(self, sign: int) -> Header:
+        """For distribution.py, which adds `sign` times what it counts in this segment."""
+        return self.index.header(sign, self.cursor)
+
+    def with_cursor(self, n_before: int) -> "Segment":
+        """The same text with the cursor after its first `n_before` characters."""
+        return Segment(self.symbols, self.index, n_before + len(DOCUMENT_START))
+
+    @property
+    def broken(self) -> Symbols:
+        """Its symbols, with a BREAK at the cursor."""
+        return self.symbols if self.cursor is None else np.insert(self.symbols, self.cursor, BREAK)
+
+    def edited(self, alphabet: Alphabet, old: str, new: str) -> "Segment":
+        """The segment of the text `new`, given that this one is of `old`; sorts only what differs."""
+        head = common_prefix_len(old, new)
+        tail = common_suffix_len(old[head:], new[head:])
+        start, end = head + len(DOCUMENT_START), len(old) - tail + len(DOCUMENT_START)
+        index = self.index.replaced(start, end, alphabet.symbols_of(new[head : len(new) - tail]))
+        return Segment(index.symbols, index)
+
+    def is_same(self, other: "Segment | None") -> bool:
+        """Whether text and cursor are equal."""
+        return other is not None and self.cursor == other.cursor and np.array_equal(self.symbols, other.symbols)
+
+
+class MergedSegment(Segment):
+    """Documents by name, one after another in one suffix array."""
+
+    def __init__(self, sizes: Mapping[str, int], index: SuffixArray | None) -> None:
+        """`sizes`: the number of symbols of each document, in the order of the text of `index`. Raises ValueError."""
+        symbols = index.symbols if index is not None else NOTHING
+        if min(sizes.values(), default=1) < 1 or sum(sizes.values()) != len(symbols):
+            raise ValueError("damaged: the sizes of its documents are wrong")
+        super().__init__(symbols, index)
+        ends = list(itertools.accumulate(sizes.values(), initial=0))
+        self._slices = dict(zip(sizes, map(slice, ends, ends[1:]), strict=False))
+        self._segments: dict[str, Segment] = {}
+
+    @classmethod
+    def sort_all(cls, documents: Mapping[str, Symbols]) -> "MergedSegment":
+        """Sort these documents."""
+        return cls(
+            {name: len(symbols) for name, symbols in documents.items()}, SuffixArray(padded(list(documents.values())))
+        )
+
+    def part(self, names: Collection[str]) -> "MergedSegment":
+        """Those of its documents that are in `names`, without sorting them again."""
+        is_kept = np.zeros(len(self), np.bool_)
+        sizes = {name: place.stop - place.start for name, place in self._slices.items() if name in names}
+        for name in sizes:
+            is_kept[self._slices[name]] = True
+        return MergedSegment(sizes, self.index.part(is_kept))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._slices
+
+    @property
+    def documents(self) -> dict[str, Symbols]:
+        """The symbols of each document (views)."""
+        return {name: self.symbols[place] for name, place in self._slices.items()}
+
+    def segment(self, name: str) -> Segment | None:
+        """One of its documents as a segment of its own, always the same object; None if it has no such document."""
+        if name not in self._slices:
+            return None
+        return self._segments.setdefault(name, Segment(self.symbols[self._slices[name]]))
+
+
+NO_DOCUMENTS = MergedSegment({}, None)
+
+
+def release_memory() -> None:
+    """Return freed memory to the system, where the C library (GNU's) would keep it. Any thread; takes milliseconds.
+
+    A compaction takes, and frees, more than ten bytes for each character.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # other C libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@dataclass
+class Compaction:
+    """Merges the segments of an NGramModel while the model stays in use. For one thread at a time, any thread.
+
+    `NGramModel.begin_compaction` makes it; `put` and `drop` add files read from disk; `sort` does the work;
+    `NGramModel.finish_compaction` takes the result over.
+    """
+
+    alphabet: Alphabet
+    before: MergedSegment
+    """What was merged at the beginning."""
+    separate: Mapping[str, Symbols]
+    """Documents with segments of their own, which are to be merged."""
+    excluded: Set[str]
+    """Names of documents that keep their own segments, or are dropped."""
+    last_used_s: dict[str, float]
+    """When each document was last used, in seconds since 1970."""
+    changes: dict[str, Segment | None] = field(default_factory=dict)
+    """What was put (or, None, dropped) and is not merged."""
+    merged: MergedSegment | None = None
+    """The result, if everything was sorted."""
+
+    def put(self, name: str, text: str, last_used_s: float) -> None:
+        """Add a document, or replace it."""
+        self.changes[name], self.last_used_s[name] = Segment(symbols_of(self.alphabet, text)), last_used_s
+
+    def drop(self, name: str) -> None:
+        """Remove a document, if there is one of that name."""
+        self.changes[name] = None
+
+    def sort(self, max_chars: float = math.inf, *, everything: bool = False) -> None:
+        """Sort everything, the most recently used `max_chars` characters; or the changes alone if they are few."""
+        n_changed = sum(len(segment) for segment in self.changes.values() if segment is not None)
+        if everything or len(self.changes) > MAX_SEPARATE or n_changed * MAX_SEPARATE > len(self.before):
+            sizes, symbols = self._most_recent(max_chars)
+            self.changes.clear()
+            self.merged = MergedSegment(sizes, SuffixArray(symbols))
+            return
+        for name, segment in self.changes.items():
+            for changed in (segment, self.before.segment(name)):
+                if changed is not None:
+                    changed.sort()
+
+    def release(self) -> None:
+        """Drop all references to segments after the compaction is finished."""
+        self.before, self.merged = NO_DOCUMENTS, None
+        self.separate, self.changes = {}, {}
+        release_memory()
+
+    def _most_recent(self, max_chars: float) -> tuple[dict[str, int], Symbols]:
+        """Sizes and padded symbols of all that is to be merged."""
+        put = {name: segment.symbols for name, segment in self.changes.items() if segment is not None}
+        rest, elsewhere = {**self.before.documents, **self.separate}, self.excluded | self.changes.keys()
+        documents = {name: symbols for name, symbols in rest.items() if name not in elsewhere} | put
+        n_chars = sum(map(len, documents.values()))
+        for name in sorted(documents, key=lambda name: self.last_used_s[name]):
+            if n_chars <= max_chars:
+                break
+            n_chars -= len(documents.pop(name))
+        return {name: len(symbols) for name, symbols in documents.items()}, padded(list(documents.values()))
