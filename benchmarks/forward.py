@@ -1,6 +1,6 @@
 """Milliseconds of one forward pass: TinyGPT in PyTorch, and the compiled network with float32 and int8 weights.
 
-    python benchmarks/forward.py [--sizes nano small base wide] [--positions 1 4 8 16 64 128] [--seconds 2]
+    python benchmarks/forward.py [--sizes nano small base large] [--positions 1 4 8 16 64 128] [--seconds 2]
 
 Random weights; `nano` to `base` are the sizes of `train --size`, `wide` is 8 layers of width 512. 300 positions have
 been read, so that the window is full; then so many new ones are read, again and again, from there. One thread; the

@@ -1,5 +1,6 @@
 """The command `bench`: how quick it is on this machine, in each situation that people come into, and what it takes."""
 
+import dataclasses
 import json
 import platform
 import random
