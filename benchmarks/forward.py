@@ -1,6 +1,6 @@
 """Milliseconds of one forward pass: TinyGPT in PyTorch, and the compiled network with float32 and int8 weights.
 
-    python benchmarks/forward.py [--sizes nano small base wide] [--positions 1 4 8 16 64 128] [--seconds 2]
+    python benchmarks/forward.py [--sizes nano small base large] [--positions 1 4 8 16 64 128] [--seconds 2]
 
 Random weights; `nano` to `base` are the sizes of `train --size`, `wide` is 8 layers of width 512. 300 positions have
 been read, so that the window is full; then so many new ones are read, again and again, from there. One thread; the
@@ -8,7 +8,6 @@ three take turns, and the minimum counts. Prints a table and one JSON line.
 """
 
 import argparse
-import dataclasses
 import json
 import platform
 import time
@@ -29,8 +28,7 @@ VOCAB_SIZE = 100
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shapes = {name: dataclasses.asdict(size) for name, size in SIZES.items()}
-    shapes["wide"] = {"n_layers": 8, "n_heads": 8, "d_model": 512}
+    shapes = {name: size.shape() | {"window": 256} for name, size in SIZES.items()}
     parser.add_argument("--sizes", nargs="+", choices=shapes, default=list(shapes))
     parser.add_argument("--positions", nargs="+", type=int, default=[1, 4, 8, 16, 64, 128])
     parser.add_argument("--seconds", type=float, default=2.0, help="per row (default: 2)")
@@ -39,7 +37,7 @@ def main() -> None:
     print(f"{'size':8}{'parameters':>12}{'positions':>10}{'eager':>10}{'float32':>10}{'int8':>10}   ms")
     rows = []
     for name in arguments.sizes:
-        config = GPTConfig(VOCAB_SIZE, window=256, conv_width=3, **shapes[name])
+        config = GPTConfig(VOCAB_SIZE, conv_width=3, **shapes[name])
         model = random_model(config)
         for n in arguments.positions:
             ms = dict(zip(("eager", "float32", "int8"), minima(passes(model, n), arguments.seconds), strict=True))

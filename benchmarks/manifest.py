@@ -7,18 +7,12 @@ import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
 
-from tinycopilot.training.corpus import prepare_corpus
-
 ROOT = Path(__file__).resolve().parents[1]
-LICENCES = {
-    "corpus.txt": "MIT, written for this project",
-    "stdlib": "Python's standard library, PSF License Version 2: learned from, not contained",
-}
+DATA = ROOT / "benchmarks" / "model_data.json"
 
 
 def sha256(path: Path) -> str:
@@ -26,10 +20,11 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def corpus_digest(names: list[str]) -> str:
-    """Of all documents, as training stores them; in hexadecimal."""
-    with tempfile.TemporaryDirectory() as folder:
-        return prepare_corpus(names, Path(folder)).digest
+def licences() -> dict[str, str]:
+    """Of each source, by its name: learned from, not contained."""
+    sources = json.loads(DATA.read_text("utf-8"))["sources"]
+    named = {source["name"]: f"{source['licence']} (version {source['version']})" for source in sources}
+    return {"corpus.txt": "MIT, written for this project"} | named
 
 
 def main() -> None:
@@ -44,8 +39,9 @@ def main() -> None:
         "files": {name: sha256(paras / name) for name in ("tiny_gpt.pth", "tokenizer.pth")},
         "corpus": {
             "corpus.txt": sha256(ROOT / "corpus.txt"),
-            "all_documents": corpus_digest([str(ROOT / "corpus.txt"), "stdlib"]),
-            "licences": LICENCES,
+            "model_data.json": sha256(DATA),
+            "all_documents": model["training"]["corpus_sha256"],
+            "licences": licences(),
         },
         "config": model["config"],
         "training": model["training"],

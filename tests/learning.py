@@ -1,7 +1,10 @@
 """Small texts, small networks and short plans for tests of training."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
@@ -14,6 +17,7 @@ from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.recipe import Plan, Recipe, Stage
 
 TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
+LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
 PLAN = Plan((Stage(8, 8, 60 * 64), Stage(4, 32)), (60, 90))
 CPU = torch.device("cpu")
 
@@ -38,6 +42,23 @@ class Lesson:
         log, model = learner.log, learner.model
         bits = bits_per_char(model, self.held_out)
         return Look(log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20))
+
+
+@contextlib.contextmanager
+def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
+    """The run is interrupted while it takes its next batch."""
+    read, n_read = Reader.batch, 0
+
+    def batch(*arguments: object) -> object:
+        nonlocal n_read
+        n_read += 1
+        if n_read > n_batches:
+            raise error
+        return read(*arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
+        patch.setattr(Reader, "batch", batch)
+        yield
 
 
 def same_weights(a: TinyGPT, b: TinyGPT) -> bool:

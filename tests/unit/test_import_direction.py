@@ -27,7 +27,13 @@ HOUSE = {
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
-        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.model"),
+        *(
+            "tinycopilot.__init__",
+            "tinycopilot.files",
+            "tinycopilot.places",
+            "tinycopilot.model",
+            "tinycopilot.process",
+        ),
         *("torch", "numpy", "rich", "filelock"),
     },
     "tinycopilot.completion": {

@@ -1,6 +1,5 @@
 """What `bench` works with: a workspace of ten megabytes that everybody has, and code to type that was never learned."""
 
-import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -29,7 +28,8 @@ def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleToke
     tokenizer = SimpleTokenizer.load(paths.tokenizer)
     config, weights = read_weights(paths.model, tokenizer)
     if size is not None:
-        config, weights = widened(config, weights, **dataclasses.asdict(SIZES[size]))
+        wanted = SIZES[size]
+        config, weights = widened(config, weights, wanted.n_layers, wanted.n_heads, wanted.d_model)
     return Network.from_weights(config, weights), tokenizer
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -59,12 +60,20 @@ def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Ten
     return weights @ v
 
 
-def fast_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """The same, as this machine does it best; `bias` (T, S) is 0 where a query may look, -inf elsewhere, None for all.
+CAUSAL: Final = "causal"
+Bias = Tensor | Literal["causal"] | None
+"""(T, S), 0 where a query may look and -inf elsewhere; CAUSAL if each sees itself and all before it; None for all."""
 
-    On a CPU one `baddbmm` scales, multiplies and masks: quicker there than PyTorch's fused kernel, by the figures in
-    benchmarks/LOG.md.
+
+def fast_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias) -> Tensor:
+    """Compute scaled_dot_product_attention as quickly as this machine can.
+
+    PyTorch's fused kernel never stores the scores, and skips those above the diagonal if it knows that the mask is
+    causal. With any other mask on a CPU, one `baddbmm` that scales, multiplies and masks is quicker: benchmarks/LOG.md
+    has the figures.
     """
+    if isinstance(bias, str):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     B, H, T, D = q.shape  # noqa: N806
@@ -87,7 +96,7 @@ class MultiHeadSelfAttention(nn.Module):
         self.o_proj = nn.Linear(d_model, d_model, bias=False)
 
     def forward(
-        self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Tensor | None, cache: LayerCache | None = None
+        self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Bias, cache: LayerCache | None = None
     ) -> Tensor:
         """(B, T, C) -> (B, T, C). With a cache, the T new positions also see the keys and values that it holds."""
         B, T, C = x.shape  # noqa: N806

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinycopilot.model.attention import MultiHeadSelfAttention
+from tinycopilot.model.attention import Bias, MultiHeadSelfAttention
 from tinycopilot.model.cache import LayerCache
 from tinycopilot.model.convolution import ShortConvolution
 
@@ -38,7 +38,7 @@ class DecoderBlock(nn.Module):
         self.ffn = FeedForward(d_model, d_ff)
 
     def forward(
-        self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Tensor | None, cache: LayerCache | None = None
+        self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Bias, cache: LayerCache | None = None
     ) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         before_attn, before_ffn = (None, None) if cache is None else cache.convs

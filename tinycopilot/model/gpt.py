@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tinycopilot.model.attention import band_mask, rotary_phases
+from tinycopilot.model.attention import CAUSAL, Bias, band_mask, rotary_phases
 from tinycopilot.model.block import DecoderBlock
 from tinycopilot.model.cache import KVCache
 from tinycopilot.model.config import COLD
@@ -68,10 +68,12 @@ class TinyGPT(nn.Module):
             cache.advance(T)
         return self.head(self.ln(x))
 
-    def _attn_bias(self, T: int, S: int, x: Tensor) -> Tensor | None:  # noqa: N803
-        """(T, S): 0 where a position may look, -inf elsewhere, in attention's own type; None if it sees all."""
+    def _attn_bias(self, T: int, S: int, x: Tensor) -> Bias:  # noqa: N803
+        """Which of S positions each of the last T attends to, in attention's own type."""
         if T == 1:
             return None
+        if T == S <= self.config.window:  # in training, always
+            return CAUSAL
         dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)

@@ -24,8 +24,8 @@ from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.measure import bits_per_char
-from tinycopilot.training.pace import SETTLED_AFTER, chars_in
-from tinycopilot.training.recipe import CONV_WIDTH, SIZES, WINDOW, Plan, Recipe, stages_for
+from tinycopilot.training.pace import SETTLED_AFTER, chars_in, finished_in
+from tinycopilot.training.recipe import CONV_WIDTH, SIZES, Plan, Recipe, stages_for
 from tinycopilot.training.saving import check_replaceable, check_writable
 
 ADAPTED_CHARS = 20_000
@@ -56,6 +56,8 @@ class Request:
     model_path: str | None = None
     tokenizer_path: str | None = None
     resume: bool = False
+    finish: float | None = None
+    """With `resume`: bring the run to its end within this many minutes."""
     use_anyway: bool = False
     """Take the new model into use even if it is worse than the one in use."""
     tensorboard: str | None = None
@@ -75,6 +77,8 @@ class Request:
 
     def asked(self) -> dict[str, Any]:
         """Each of those flags and its value, paths as they are from everywhere. Raises UserError."""
+        if self.finish and not self.resume:
+            raise UserError("--finish ends a run that was stopped; give --resume with it")
         if self.epochs and self.minutes:
             raise UserError("--epochs and --minutes both say how long to train; give one of them")
         if self.init and self.size:
@@ -122,6 +126,9 @@ def go_on(
     held_by.enter_context(held(folder))
     run, state = reopen(folder)
     run.refuse_if_other(request.asked(), request.given())
+    if request.finish:
+        plan, recipe = finished_in(60 * request.finish, run.plan, run.recipe, state["log"])
+        run = dataclasses.replace(run, plan=plan, recipe=recipe)
     return run, state
 
 
@@ -147,8 +154,9 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     if line := unknown_characters(counts, len(corpus.train), tokenizer):
         say(line)
     bfloat16 = asked["precision"] == "auto" and crew.answer(lambda: has_fast_bfloat16(device))
-    recipe = Recipe.for_run(adapting=bool(init), bfloat16=bfloat16, seed=asked["seed"])
-    stages = stages_for(shape.window, adapting=bool(init))
+    is_long = not init and SIZES[asked["size"]].is_long
+    recipe = Recipe.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=asked["seed"])
+    stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
     if any(stage.batch % crew.world for stage in stages):
         smallest = min(stage.batch for stage in stages)
         raise UserError(f"{crew.world} processes cannot share {smallest} windows; take a number that divides those")
@@ -237,7 +245,7 @@ def _own_copy(corpus: Corpus, asked: dict[str, Any], folder: Path, without: Coll
 
 
 def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
-    return GPTConfig(tokenizer.vocab_size, **dataclasses.asdict(SIZES[size]), window=WINDOW, conv_width=CONV_WIDTH)
+    return GPTConfig(tokenizer.vocab_size, **SIZES[size].shape(), conv_width=CONV_WIDTH)
 
 
 def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:

@@ -1,18 +1,22 @@
 """Learner: all that a training step changes, to be copied and taken back to."""
 
+import contextlib
 import copy
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.training.distributed import Team
-from tinycopilot.training.log import TrainLog
+from tinycopilot.training.log import Look, TrainLog
 from tinycopilot.training.optim import make_optimizers
 from tinycopilot.training.recipe import Recipe
 
 RECOVERY_BLOCKS = 20
+AVERAGE_POWER = 16
+"""The average's weights grow with this power of time, less one: on average they are 1/17 of the run old."""
 _NUMBERS = {"best_bits": float, "n_attempts": int, "n_skipped": int, "n_sound": int}
 
 
@@ -27,6 +31,8 @@ class Learner:
         self.best: dict[str, Tensor] = {}
         """The weights of the best look so far, and its bits per character."""
         self.best_bits = math.inf
+        self.average: dict[str, Tensor] = {}
+        """Running average of the weights, once a block; empty unless the recipe averages."""
         self.n_attempts = self.n_skipped = self.n_sound = 0
         """To go on past what went wrong: each at half the rate of the one before, and so many batches further. And how
         many blocks went well since then."""
@@ -37,6 +43,7 @@ class Learner:
             "weights": dict(self.model.state_dict()),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "best": self.best,
+            "average": self.average,
         }
         return copy.deepcopy(tensors) | {"log": self.log.copy()} | {name: getattr(self, name) for name in _NUMBERS}
 
@@ -46,7 +53,8 @@ class Learner:
         self.model.load_state_dict(snapshot["weights"])
         for optimizer, state in zip(self.optimizers, snapshot["optimizers"], strict=True):
             optimizer.load_state_dict(copy.deepcopy(state))
-        self.best = {name: weight.to(self.model.device) for name, weight in snapshot["best"].items()}
+        for part in ("best", "average"):
+            setattr(self, part, {name: w.to(self.model.device, copy=True) for name, w in snapshot[part].items()})
         for name, kind in _NUMBERS.items():
             setattr(self, name, kind(snapshot[name]))
 
@@ -62,6 +70,40 @@ class Learner:
             self.best = {name: weight.clone() for name, weight in self.model.state_dict().items()}
             self.best_bits = bits
             self.log.best_step = self.log.n_steps
+
+    def update_average(self) -> None:
+        """Move the average towards the weights after one more block, by a share that falls with time.
+
+        The average then covers a fixed share of the run, however long it is (Karras et al. 2024, section 3.1).
+        """
+        if not self.recipe.averages:
+            return
+        share = AVERAGE_POWER / (len(self.log.blocks) - 1 + AVERAGE_POWER)
+        for name, weight in self.model.state_dict().items():
+            if name in self.average:
+                self.average[name].lerp_(weight, share)
+            else:
+                self.average[name] = weight.clone()
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The network has its average weights in this block."""
+        current = {name: weight.clone() for name, weight in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(current)
+
+    def better_of(self, look: Callable[["Learner"], Look]) -> Look:
+        """Measure the weights and, if there is one, their average; remember the better ones if they are the best."""
+        looks = [look(self)]
+        self.remember_if_best(looks[0].bits)
+        if self.average:
+            with self.averaged():
+                looks.append(look(self))
+                self.remember_if_best(looks[1].bits)
+        return min(looks, key=lambda one: one.bits)
 
     def result(self) -> TinyGPT:
         """The network with its best weights, ready for use."""

@@ -12,15 +12,14 @@ from tinycopilot.training.muon import Muon
 from tinycopilot.training.recipe import Recipe
 
 WARM_UP_STEPS = 50
-DECAY_SHARE = 0.6
 
 
-def rate_at(step: int, share: float) -> float:
-    """The learning rate as a share of its peak, at a `step` before which `share` of the run's characters were read.
+def rate_at(step: int, share: float, decay_share: float) -> float:
+    """Learning rate as a share of its peak, at a `step` before which `share` of the run's characters were read.
 
-    A short rise, flat, and linearly to zero over the last 60 % of the run.
+    Warm-up, stable, then linear decay to zero over the last `decay_share` of the run (WSD: Hu et al. 2024, MiniCPM).
     """
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * min(1.0, (1 - share) / DECAY_SHARE)
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * min(1.0, (1 - share) / decay_share)
 
 
 def momentum_at(step: int) -> float:

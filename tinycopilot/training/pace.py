@@ -1,14 +1,19 @@
 """From minutes to characters: first as a trial says, on a network that is thrown away; then as the run itself does."""
 
+import dataclasses
+import itertools
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import TrainLog
-from tinycopilot.training.recipe import Plan, Stage
+from tinycopilot.training.optim import rate_at
+from tinycopilot.training.recipe import Plan, Recipe, Stage
 from tinycopilot.training.trainer import train
 
 STEPS_SHARE = 0.94
@@ -16,6 +21,7 @@ STEPS_SHARE = 0.94
 TRIAL_SHARE = 0.015
 """And so much for trying: what a few steps alone say can be a fifth off."""
 LEAST_TRIED = 3
+RECENT_BLOCKS = 25
 SETTLED_AFTER = (0.2, 0.1, 0.1)
 """After so much of a run, and so much more, and more, its length is settled anew: a machine may be slower or quicker
 for the seconds of a trial, or for the first minutes. If the trial was about right the rate is flat until then
@@ -56,6 +62,27 @@ def settled(plan: Plan, seconds: float, log: TrainLog) -> Plan:
     one_step = max(stage.batch * stage.window for stage in plan.stages)
     n_chars = log.n_chars + max(one_step, left_s * chars_per_s)
     return Plan.over(n_chars, plan.stages, settled_at=log.n_steps, settled_after=plan.settled_after[1:])
+
+
+def finished_in(seconds: float, plan: Plan, recipe: Recipe, log: TrainLog) -> tuple[Plan, Recipe]:
+    """`plan` cut off about `seconds` after the steps taken so far, and a recipe whose rates fall to zero until then.
+
+    They fall from what they are now, so that a run can also be finished in its decay. The speed is the median of the
+    last blocks: a pause in one of them does not count.
+    """
+    if not log.blocks:
+        raise UserError("this run has not taken a step yet, and so its speed is not known; let it go on for a while")
+    ends = [(0, 0.0), *((block.chars, block.seconds) for block in log.blocks)][-1 - RECENT_BLOCKS :]
+    chars_per_s = statistics.median(
+        (chars - chars_before) / max(s - s_before, 1e-6)
+        for (chars_before, s_before), (chars, s) in itertools.pairwise(ends)
+    )
+    one_step = max(stage.batch * stage.window for stage in plan.stages)
+    n_chars = log.n_chars + max(one_step, seconds * STEPS_SHARE * chars_per_s)
+    shorter = Plan.over(n_chars, plan.stages, settled_at=log.n_steps)
+    rate = rate_at(log.n_steps, log.n_chars / plan.n_chars, recipe.decay_share)
+    share_left = 1 - log.n_chars / shorter.n_chars
+    return shorter, dataclasses.replace(recipe, decay_share=share_left / max(rate, 1e-6))
 
 
 def _n_tried(seconds: float, seconds_per_step: float) -> int:

@@ -13,19 +13,30 @@ class Size:
     n_layers: int
     n_heads: int
     d_model: int
+    window: int = 256
+    """Positions that one position attends to."""
+    is_long: bool = False
+    """Whether it pays in a run of hours alone, which has larger batches, a later decay and averaged weights."""
+
+    def shape(self) -> dict[str, int]:
+        """The fields of a GPTConfig that it settles."""
+        return {name: value for name, value in vars(self).items() if name != "is_long"}
 
 
 SIZES = {
     "nano": Size(n_layers=4, n_heads=4, d_model=128),  # 0.8 million parameters
-    "small": Size(n_layers=6, n_heads=6, d_model=192),  # 2.7
-    "base": Size(n_layers=6, n_heads=6, d_model=384),  # 10.7
+    "small": Size(n_layers=6, n_heads=4, d_model=256, window=512, is_long=True),  # 4.8
+    "base": Size(n_layers=6, n_heads=6, d_model=384, window=512, is_long=True),  # 10.7
+    "large": Size(n_layers=8, n_heads=8, d_model=512, window=512, is_long=True),  # 25.3
 }
-WINDOW = 256
-"""Characters that one prediction looks back on, directly."""
 CONV_WIDTH = 3
 """Positions that each channel is mixed over before a block's attention and its feed-forward part."""
 
 
+LONG_DECAY_SHARE = 0.3
+"""The share of a long run over which its rates fall to zero."""
+ADAPTING_STEP_CHARS = 4096
+"""Characters in one step of fine-tuning, in at most 16 windows."""
 ADAPTING_RATE = 0.3
 """The rates of fine-tuning, as a share of those that begin with random weights."""
 
@@ -42,12 +53,19 @@ class Recipe:
     """Take products of matrices in bfloat16 rather than float32. Settled when a run begins, wherever it goes on."""
     seed: int = 0
     """Of the first weights and of the order of the text."""
+    decay_share: float = 0.6
+    """The share of the run, at its end, over which the rates fall linearly to zero."""
+    averages: bool = False
+    """Whether an average of the weights is kept, and used where it is better (learner.py)."""
 
     @classmethod
-    def for_run(cls, *, adapting: bool, bfloat16: bool, seed: int) -> "Recipe":
-        """The usual one, slower where a model that has learned already is adapted."""
+    def for_run(cls, *, adapting: bool, is_long: bool, bfloat16: bool, seed: int) -> "Recipe":
+        """The recipe of a run: lower rates for adapting, a later decay and averaged weights for a long run."""
         slower = ADAPTING_RATE if adapting else 1.0
-        return cls(muon_rate=cls.muon_rate * slower, adam_rate=cls.adam_rate * slower, bfloat16=bfloat16, seed=seed)
+        return cls(
+            muon_rate=cls.muon_rate * slower, adam_rate=cls.adam_rate * slower, bfloat16=bfloat16, seed=seed,
+            decay_share=LONG_DECAY_SHARE if is_long else cls.decay_share, averages=is_long,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,12 +148,14 @@ class Plan:
         raise IndexError(f"there are {self.n_steps} steps")
 
 
-def stages_for(window: int, *, adapting: bool) -> tuple[Stage, ...]:
-    """Small batches first, for more steps from the same text; larger ones when what is left to learn is finer.
+def stages_for(window: int, *, adapting: bool, is_long: bool) -> tuple[Stage, ...]:
+    """Return the shapes of a run's batches: small ones first, for more steps from the same text, then larger ones.
 
     Windows are whole from the first step on: after shorter ones, later positions would have to be learned anew.
     benchmarks/LOG.md has the figures. A model that is adapted is past the beginning.
     """
     if adapting:
-        return (Stage(16, window),)
+        return (Stage(min(16, max(1, ADAPTING_STEP_CHARS // window)), window),)
+    if is_long:
+        return (Stage(4, window, 2_000_000), Stage(8, window, 30_000_000), Stage(16, window))
     return (Stage(4, window, 700_000), Stage(8, window))

@@ -32,6 +32,7 @@ from tinycopilot.training.progress_lines import ProgressLines
 from tinycopilot.training.recipe import Plan
 from tinycopilot.training.takeover import find_rival
 from tinycopilot.training.tensorboard import TensorBoardObserver
+from tinycopilot.training.threads import ThreadChoice
 from tinycopilot.training.trainer import DivergedError, train
 
 LOOK_CHARS = 20_000
@@ -49,7 +50,7 @@ def run_training(request: Request) -> ModelPaths:
         stack.enter_context(ended_as_interrupted())
         console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not crew.leads)
         console.print(places.named(*(find_rival(paths) or places.found())))
-        observers: list[Observer] = []
+        observers: list[Observer] = [ThreadChoice()] if device.type == "cpu" else []
         lines = ProgressLines() if crew.leads and request.progress else None
         if lines:
             lines.say("reading", 0.0)
@@ -90,11 +91,13 @@ def train_apart(
     Returns the network, on the processor, its tokenizer, and how it came about. Raises UserError.
     """
     device, crew = choose_device(request.device), Team()
+    observers: list[Observer] = [ThreadChoice()] if device.type == "cpu" else []
     run = begin(request, folder, device, crew, console.print)
     learner = new_learner(run, device, crew)
     if lines:
         lines.begins(run.plan)
-    run = learn(learner, run, device, crew, console, [lines] if lines else [])
+        observers.append(lines)
+    run = learn(learner, run, device, crew, console, observers)
     learner.log.held_out_bits = learner.best_bits
     facts = run.facts | provenance(run, learner.log, device, crew.world)
     return learner.result().cpu(), run.tokenizer, facts

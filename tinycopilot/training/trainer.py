@@ -60,7 +60,7 @@ def train(
         for step in range(first, min(first + BLOCK_STEPS, n_steps)):
             stage, first_window, share = plan.at(step)
             first_window += learner.n_skipped * stage.batch  # past the text that was on the table when it went wrong
-            rate = rate_at(step, share) * 0.5**learner.n_attempts
+            rate = rate_at(step, share, recipe.decay_share) * 0.5**learner.n_attempts
             set_schedule(optimizers, step, rate)
             inputs, targets = reader.batch(
                 stage.batch, stage.window, first_window, team.rank, team.world
@@ -86,10 +86,10 @@ def train(
         log.seconds += time.perf_counter() - started
         log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, sum(bits) / len(bits), rate))
         observer.block(log.blocks[-1])
+        learner.update_average()
         if look and any(first < due <= log.n_steps for due in look_steps):
-            log.looks.append(look(learner))
+            log.looks.append(learner.better_of(look))
             observer.look(log.looks[-1])
-            learner.remember_if_best(log.looks[-1].bits)
         learner.recover()
         proven, latest = latest, learner.snapshot()
         observer.keep(proven)

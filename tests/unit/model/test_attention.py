@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tinycopilot.model.attention import band_mask, fast_attention, rotary_phases, rotate, scaled_dot_product_attention
+from tinycopilot.model.attention import (
+    CAUSAL,
+    band_mask,
+    fast_attention,
+    rotary_phases,
+    rotate,
+    scaled_dot_product_attention,
+)
 
 
 @settings(max_examples=60)
@@ -21,6 +28,8 @@ def test_both_attentions_equal_pytorchs(n_queries: int, n_cached: int, window: i
     torch.testing.assert_close(scaled_dot_product_attention(q, k, v, mask), expected)
     bias = torch.zeros(mask.shape, dtype=q.dtype).masked_fill(~mask, -math.inf)
     torch.testing.assert_close(fast_attention(q, k, v, bias), expected)
+    if n_cached == 0 and n_queries <= window:
+        torch.testing.assert_close(fast_attention(q, k, v, CAUSAL), expected)
 
 
 def test_fast_attention_without_a_mask_sees_everything() -> None:

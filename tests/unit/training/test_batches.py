@@ -48,7 +48,7 @@ def test_each_epoch_reads_every_window_once(n_chars: int, batch: int, window: in
 
 def test_a_run_reads_no_window_again_before_it_has_read_all() -> None:
     n_chars = 1_000_000
-    plan = Plan.over(n_chars, stages_for(256, adapting=False))
+    plan = Plan.over(n_chars, stages_for(256, adapting=False, is_long=False))
     starts: list[int] = []
     for step in range(plan.n_steps):
         stage, first, _ = plan.at(step)

@@ -1,16 +1,15 @@
 """No run is lost: stopped in any way, at any time, it goes on as if it had never stopped."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from learning import LINES, stopped_after
 
 from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
@@ -22,14 +21,12 @@ from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, 
 from tinycopilot.training.recipe import Plan, Size
 from tinycopilot.training.run import run_training
 
-LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
-TINY = Size(n_layers=1, n_heads=2, d_model=16)
+TINY = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(begin.SIZES, "nano", TINY)
-    monkeypatch.setattr(begin, "WINDOW", 32)
 
 
 @pytest.fixture
@@ -50,23 +47,6 @@ def weights(path: Path) -> TinyGPT:
 def equal(a: Path, b: Path) -> bool:
     pairs = zip(weights(a).state_dict().values(), weights(b).state_dict().values(), strict=True)
     return all(torch.equal(x, y) for x, y in pairs)
-
-
-@contextlib.contextmanager
-def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
-    """The run is interrupted while it takes its next batch."""
-    read, n_read = begin.Reader.batch, 0
-
-    def batch(*arguments: object) -> object:
-        nonlocal n_read
-        n_read += 1
-        if n_read > n_batches:
-            raise error
-        return read(*arguments)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
-        patch.setattr(begin.Reader, "batch", batch)
-        yield
 
 
 @pytest.mark.parametrize("n_batches", [0, 7, 20, 33])
@@ -111,8 +91,7 @@ import os, sys
 from tinycopilot.training import begin, checkpoint
 from tinycopilot.training.recipe import Plan, Size
 from tinycopilot.training.run import run_training
-begin.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16)
-begin.WINDOW = 32
+begin.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 begin.has_fast_bfloat16 = lambda device: False
 checkpoint.CHECKPOINT_S = 0.0  # after each block
 import torch

@@ -23,8 +23,7 @@ import os, sys
 from tinycopilot import cli
 from tinycopilot.training import begin
 from tinycopilot.training.recipe import Size
-begin.SIZES["nano"] = Size(n_layers=2, n_heads=2, d_model=32)
-begin.WINDOW = 32
+begin.SIZES["nano"] = Size(n_layers=2, n_heads=2, d_model=32, window=32)
 import torch
 torch.set_num_threads(1)
 read, left = begin.Reader.batch, int(sys.argv[1])

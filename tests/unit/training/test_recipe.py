@@ -35,39 +35,50 @@ def test_a_plan_reads_what_it_is_to_read(stages: list[Stage], n_chars: int) -> N
         plan.at(plan.n_steps)
 
 
-@pytest.mark.parametrize("adapting", [False, True])
-def test_windows_are_whole_and_batches_grow(adapting: bool) -> None:
-    stages = stages_for(256, adapting=adapting)
+@pytest.mark.parametrize(("adapting", "is_long"), [(False, False), (True, False), (False, True)])
+def test_windows_are_whole_and_batches_grow(adapting: bool, is_long: bool) -> None:
+    stages = stages_for(256, adapting=adapting, is_long=is_long)
     assert {stage.window for stage in stages} == {256}
     assert [stage.batch for stage in stages] == sorted(stage.batch for stage in stages)
     assert stages[-1].n_chars == math.inf
 
 
+@pytest.mark.parametrize(("window", "batch"), [(32, 16), (256, 16), (512, 8), (8192, 1)])
+def test_a_step_of_fine_tuning_reads_as_much_with_any_window(window: int, batch: int) -> None:
+    assert stages_for(window, adapting=True, is_long=False) == (Stage(batch, window),)
+
+
 def test_a_short_run_has_small_batches_alone() -> None:
-    assert Plan.over(500_000, stages_for(256, adapting=False)).steps == (488, 0)
-    assert Plan.over(0, stages_for(256, adapting=False)).steps == (1, 0)
+    assert Plan.over(500_000, stages_for(256, adapting=False, is_long=False)).steps == (488, 0)
+    assert Plan.over(0, stages_for(256, adapting=False, is_long=False)).steps == (1, 0)
 
 
 def test_looks_are_few_and_the_last_is_at_the_end() -> None:
-    long = Plan.over(10_000_000, stages_for(256, adapting=False))
+    long = Plan.over(10_000_000, stages_for(256, adapting=False, is_long=False))
     assert len(long.looks(20_000)) == 10
     assert max(long.looks(20_000)) == long.n_steps
-    short = Plan.over(500_000, stages_for(256, adapting=False))
+    short = Plan.over(500_000, stages_for(256, adapting=False, is_long=False))
     assert short.looks(20_000) == {short.n_steps}
 
 
 def test_sizes() -> None:
-    millions = [GPTConfig(100, size.n_layers, size.n_heads, size.d_model).n_parameters / 1e6 for size in SIZES.values()]
-    assert list(SIZES) == ["nano", "small", "base"]
-    assert [round(m) for m in millions] == [1, 3, 11]
+    millions = {name: GPTConfig(100, **size.shape(), conv_width=3).n_parameters / 1e6 for name, size in SIZES.items()}
+    assert {name: round(m, 1) for name, m in millions.items()} == {
+        "nano": 0.8,
+        "small": 4.8,
+        "base": 10.7,
+        "large": 25.3,
+    }
+    assert [name for name, size in SIZES.items() if not size.is_long] == ["nano"]
 
 
 def test_schedule() -> None:
-    rates = [rate_at(step, step / 1000) for step in range(1000)]
+    rates = [rate_at(step, step / 1000, 0.6) for step in range(1000)]
     assert rates[0] == 0.02
     assert max(rates) == rates[49] == rates[400] == 1
     assert rates[700] == pytest.approx(0.5)
     assert rates[999] == pytest.approx(1 / 600)
+    assert [rate_at(step, step / 1000, 0.3) for step in (699, 850)] == pytest.approx([1, 0.5])
     assert momentum_at(0) == 0.85
     assert momentum_at(300) == momentum_at(999) == pytest.approx(0.95)
 

@@ -21,8 +21,7 @@ RUST = "".join(f"pub fn add_{i}(a: i32) -> i32 {{\n    a + {i}\n}}\n\n" for i in
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for i, size in enumerate(SIZES):
-        monkeypatch.setitem(SIZES, size, Size(n_layers=i + 1, n_heads=2, d_model=16))
-    monkeypatch.setattr(begin, "WINDOW", 32)
+        monkeypatch.setitem(SIZES, size, Size(n_layers=i + 1, n_heads=2, d_model=16, window=32, is_long=i > 0))
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_it_learns_and_says_so(lesson: Lesson) -> None:
     assert [block.step for block in log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
     assert notes.blocks == log.blocks
     assert log.blocks[0].bits == pytest.approx(sum(notes.losses[:20]) / 20 / math.log(2))
-    assert log.blocks[-1].rate == pytest.approx(rate_at(149, PLAN.at(149)[2]))
+    assert log.blocks[-1].rate == pytest.approx(rate_at(149, PLAN.at(149)[2], Recipe().decay_share))
     assert [look.step for look in log.looks] == [80, 150]  # at the end of the block that the look falls into
     assert log.looks[-1].bits < 2.5 < 5 < log.blocks[0].bits
     assert log.best_step == 150
@@ -146,7 +146,9 @@ def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, les
     assert learner.n_attempts == 1
     assert learner.log.n_steps == 150
     assert [block.step for block in learner.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
-    assert learner.log.blocks[-1].rate == pytest.approx(0.5 * rate_at(149, PLAN.at(149)[2]))  # from then on, half
+    assert learner.log.blocks[-1].rate == pytest.approx(
+        0.5 * rate_at(149, PLAN.at(149)[2], Recipe().decay_share)
+    )  # from then on, half
     assert learner.log.looks[-1].bits < 3
     assert all(torch.isfinite(weight).all() for weight in learner.model.state_dict().values())
 

