@@ -18,6 +18,7 @@ help:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv ..."
 	@$(PIP) --editable .
+	@$(BIN)/tinycopilot compile
 	@touch $@
 
 .venv/made-for-training: .venv/made

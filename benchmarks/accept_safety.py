@@ -73,9 +73,8 @@ def faults(code: str) -> Counter[str]:
     found, brackets = Counter[str](), list[str]()
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):
-            if token.type == tokenize.ERRORTOKEN and token.string.strip():
-                is_backslash = token.string[0] == "\\"
-                found["stray backslash" if is_backslash else "unterminated string"] += token.string[0] in "\\'\""
+            if token.type == tokenize.ERRORTOKEN and token.string[0] in "\\'\"":
+                found["stray backslash" if token.string[0] == "\\" else "unterminated string"] += 1
             elif token.type == tokenize.OP and token.string in CLOSERS:
                 brackets.append(CLOSERS[token.string])
             elif token.type == tokenize.OP and token.string in CLOSERS.values():
@@ -110,7 +109,7 @@ def _parses(string: str) -> bool:
     try:
         ast.parse(string, mode="eval")
     except (SyntaxError, ValueError) as error:
-        return "invalid syntax" in str(error)  # no program, but its fields are whole
+        return "invalid syntax" in str(error) or "unicode error" in str(error)  # no program, but its fields are whole
     return True
 
 
@@ -191,36 +190,45 @@ def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
             at += dice.randint(1, MAX_JUMP_CHARS)
 
 
-def combinations(closers: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """Each way in which some of the closers stand after the cursor, and whether that is all of them."""
+class Pairs(NamedTuple):
+    """What stands after the cursor in its line."""
+
+    text: str
+    is_full: bool
+    """All that the line has opened is closed."""
+    n_unfinished: int
+    """So many of the innermost frames are not closed."""
+
+
+def combinations(closers: Sequence[str]) -> Iterator[Pairs]:
+    """Each way in which some of the closers stand after the cursor."""
     for is_there in itertools.product((True, False), repeat=len(closers)):
-        yield "".join(itertools.compress(closers, is_there)), all(is_there)
+        n_unfinished = is_there.index(True) if any(is_there) else len(closers)
+        yield Pairs("".join(itertools.compress(closers, is_there)), all(is_there), n_unfinished)
 
 
-def introduced(cursor: Cursor, text: str, pairs: str, *, is_part: bool, counts_open: bool) -> list[str]:
-    """Which faults there are after accepting `text`, that were not before it.
+def introduced(cursor: Cursor, text: str, pairs: Pairs, how: str) -> set[str]:
+    """Which faults there are after accepting `text`, "whole", or as a part by "line" or "word", if none was before.
 
     What is unfinished before the cursor, and closed by nothing after it, is closed first: a string that the user is
-    writing is no fault. So is what a part of a suggestion has opened (`is_part`), for its rest is visible.
+    writing is no fault. So is what a word has opened, for the rest of the suggestion is visible.
     """
     was, now = open_frames(cursor.statement), open_frames(cursor.statement + text)
-    n_after = n_closers(pairs) + len(cursor.below.split())
+    n_closed, is_word = len(was) - pairs.n_unfinished, how == "word"
     n_same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(was, now, strict=False)))
-    if is_part and len(now) > n_after and text.endswith("\\"):
-        return []  # in a string that nothing closes yet
-    own = [frame for i, frame in enumerate(now) if is_part or i < n_same or frame.is_bracket]
-    closed = "".join(frame.closer for frame in reversed(was[n_after:]))
-    closed_now = "".join(frame.closer for frame in reversed(own[n_after:])) if not counts_open else ""
-    after = pairs + cursor.below
+    if how != "whole" and len(now) > n_closed and text[-1:] in ("\\", "'", '"'):
+        return set()  # in a string that nothing closes yet
+    counts_open = how == "whole" and pairs.is_full and bool(pairs.text or cursor.below.strip())
+    own = [frame for i, frame in enumerate(now) if is_word or i < n_same or frame.is_bracket]
+    closed_now = "" if counts_open else "".join(frame.closer for frame in reversed(own[n_closed:]))
+    closed = "".join(frame.closer for frame in reversed(was[n_closed:]))
+    after = pairs.text + cursor.below
     base, found = faults(cursor.statement + closed + after), faults(cursor.statement + text + closed_now + after)
-    kinds = [kind for kind in FAULTS if found[kind] > base[kind] and (counts_open or kind != "left open")]
-    is_own_field = is_part and any(frame.closer == "}" and not frame.is_bracket for frame in now[n_same:])
-    return [kind for kind in kinds if not (is_own_field and kind == "broken f-string")]
-
-
-def n_closers(pairs: str) -> int:
-    """How many frames they close; three quotes are one."""
-    return len(re.findall(r"\"{3}|'{3}|.", pairs))
+    if any(kind != "left open" for kind in base):
+        return set()  # broken before, as where a closer in the middle is missing
+    has_field = is_word and any(frame.closer == "}" and not frame.is_bracket for frame in now[min(n_same, n_closed) :])
+    ignored = ["left open"] * (not counts_open or "left open" in base) + ["broken f-string"] * has_field
+    return {f"{how}: {kind}" for kind in found if kind not in ignored}
 
 
 def parts_by_line(text: str) -> list[str]:
@@ -236,23 +244,15 @@ def parts_by_word(text: str) -> list[str]:
     return [text[:end] for end in ends]
 
 
-def judge(cursor: Cursor, text: str, pairs: str, *, is_full: bool, by_word: bool) -> Counter[str]:
+def judge(cursor: Cursor, text: str, pairs: Pairs, *, by_word: bool) -> set[str]:
     """The faults of accepting `text` whole, by line and by word, as "how: which"."""
-    is_closed = is_full and bool(pairs or cursor.below.strip())
-
-    def of(how: str, part: str) -> set[str]:
-        found = introduced(cursor, part, pairs, is_part=how == "word", counts_open=how == "whole" and is_closed)
-        return {f"{how}: {kind}" for kind in found}
-
-    found = Counter(of("whole", text))
-    found.update(set[str]().union(*(of("line", part) for part in parts_by_line(text))))
-    if by_word:
-        found.update(set[str]().union(*(of("word", part) for part in parts_by_word(text))))
-    return found
+    parts = [("whole", text), *(("line", part) for part in parts_by_line(text))]
+    parts += [("word", part) for part in parts_by_word(text) if by_word]
+    return set[str]().union(*(introduced(cursor, part, pairs, how) for how, part in parts))
 
 
-def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[str, bool, str]]:
-    """The pairs after the cursor, whether that is all of them, and the suggestion, where there is one."""
+def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pairs, str]]:
+    """The pairs after the cursor, and the suggestion, where there is one."""
     here = Place(name, cursor.before, "")
     engine.ngrams.hold(name, here.before, here.after)
     stream = engine._decode(PredictionCache(here), here, never)
@@ -264,12 +264,12 @@ def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[str
             decoded.append(one)
             yield one
 
-    for pairs, is_full in combinations(cursor.closers):
-        after = pairs + cursor.below
+    for pairs in combinations(cursor.closers):
+        after = pairs.text + cursor.below
         if has_room(after) and (found := truncate(again(), engine.settings, cursor.before, after)):
             text = postprocess(found.text, cursor.before, after)
             if is_worth_showing(text):
-                yield pairs, is_full, text
+                yield pairs, text
 
 
 class Run:
@@ -304,18 +304,18 @@ class Run:
             if self.n["suggestions"] >= self.n_wanted:
                 return
             self.n["cursors"] += 1
-            for pairs, is_full, text in suggestions(engine, name, cursor):
+            for pairs, text in suggestions(engine, name, cursor):
                 self.n["suggestions"] += 1
-                self.n["with pairs"] += bool(pairs)
+                self.n["with pairs"] += bool(pairs.text)
                 by_word = self.n["suggestions"] % N_WORD_CHECKS == 0
                 self.n["by word"] += by_word
                 self.n["of several lines"] += "\n" in text
-                found = judge(cursor, text, pairs, is_full=is_full, by_word=by_word)
-                self.found.update(found.keys())
+                found = judge(cursor, text, pairs, by_word=by_word)
+                self.found.update(found)
                 self.n["faulty"] += bool(found)
                 for kind in found:
                     line = cursor.before.rpartition("\n")[2]
-                    self.examples.setdefault(kind, []).append(f"{line!r} [{text!r}] {pairs + cursor.below!r}")
+                    self.examples.setdefault(kind, []).append(f"{line!r} [{text!r}] {pairs.text + cursor.below!r}")
                 if self.report and self.n["suggestions"] % 500 == 0:
                     self.report.write_text(json.dumps(self._figures(), indent=1), "utf-8")
         engine.ngrams.drop(name)

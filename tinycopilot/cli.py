@@ -198,6 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = _command(commands, "demo", _demo, "see the language server at work", typing)
     _add_files(demo, "your own, else the one that ships")
 
+    compiling = "Compile the loops of the network and of the n-gram model for this processor, once."
+    _command(commands, "compile", _compile, "do now what the first start would do", compiling)
+
     looking = "Look at what is installed, the model, the device, the folders, the editors' settings, a server at work."
     doctor = _command(commands, "doctor", _doctor, "does everything work here?", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
@@ -412,6 +415,25 @@ def _demo(arguments: argparse.Namespace) -> int:
     from tinycopilot_server.demo import run_demo
 
     return run_demo(arguments.model_path, arguments.tokenizer_path)
+
+
+def _compile(_arguments: argparse.Namespace) -> None:
+    import time
+
+    from tinycopilot import places
+    from tinycopilot.completion.compiled import CACHE
+    from tinycopilot.completion.engine import Engine
+    from tinycopilot.completion.truncation import CompleterSettings
+
+    if CACHE is None:
+        raise UserError("no folder for compiled code is writable; name a private one in NUMBA_CACHE_DIR")
+    since = time.perf_counter()
+    engine = Engine.load(places.shipped_model(), CompleterSettings())
+    if engine.is_compiled:
+        print(f"compiled already, in {CACHE}")
+        return
+    engine.warm_up()
+    print(f"compiled in {time.perf_counter() - since:.0f} s, in {CACHE}")
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -282,6 +282,17 @@ def look_at_folders() -> Iterator[Finding]:
         except OSError as error:
             text = f"{folder} cannot be written ({error.strerror}): {kept} is not kept"
             yield Finding(name, text, Level.PROBLEM, f"make {there} a folder that you may write to, with room", facts)
+    yield look_at_compiled_code()
+
+
+def look_at_compiled_code() -> Finding:
+    """Where machine code is cached."""
+    from tinycopilot.completion import compiled  # noqa: PLC0415
+
+    if compiled.CACHE is not None:
+        return Finding("compiled", str(compiled.CACHE), facts={"path": str(compiled.CACHE)})
+    text = "no private folder is writable: machine code is not cached, and each start takes some seconds longer"
+    return Finding("compiled", text, Level.PROBLEM, "name a folder of your own in the variable NUMBA_CACHE_DIR")
 
 
 def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from tinycopilot_server.status import Status
 
 if TYPE_CHECKING:
     from tinycopilot_server.app import TinyCopilotServer
+
+COMPILING = "compiling, once on this machine"
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +48,13 @@ class Model:
         status.tell(server, "loading")
         progress = Progress(server, "tinycopilot: loading the model")
         progress.begin()
+
+        def tell_compiling() -> None:
+            progress.report(COMPILING)
+            loop.call_soon_threadsafe(status.tell, server, "loading", COMPILING)
+
         try:
-            problem = await self._take_up(is_first=True)
+            problem = await self._take_up(is_first=True, on_compiling=tell_compiling)
             status.tell(server, "error" if problem else "ready", problem)
         finally:
             progress.end()
@@ -81,7 +88,7 @@ class Model:
         self._tasks.add(task)  # the loop itself keeps none alive
         task.add_done_callback(self._tasks.discard)
 
-    async def _take_up(self, *, is_first: bool) -> str:
+    async def _take_up(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> str:
         """Returns what is wrong, or nothing."""
         server = self._server
         try:
@@ -93,6 +100,7 @@ class Model:
                     server.settings,
                     server.folders.main,
                     is_first=is_first,
+                    on_compiling=on_compiling,
                 )
         except UserError as error:
             return str(error)

@@ -16,7 +16,7 @@ from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
 from lsprotocol import types
 
 from tinycopilot import places
-from tinycopilot.completion.persistence import KIND
+from tinycopilot.completion.persistence import WEIGHTS_KIND
 from tinycopilot.completion.predictor import INITIAL
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -389,7 +389,7 @@ async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, 
     await type_some(session)
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
-    assert json.loads(path.read_text())["kind"] == KIND
+    assert json.loads(path.read_text())["kind"] == WEIGHTS_KIND
     assert json.loads(path.read_text())["weights"].keys() == set(map(str, INITIAL))
 
 

@@ -361,3 +361,16 @@ def test_another_system_error_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cli, "_bench", broken)
     with pytest.raises(SystemError):
         main(["bench"])
+
+
+def test_compile_says_where_and_a_second_time_that_there_is_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)  # the functions' own is used as ever
+    assert main(["compile"]) == 0
+    assert str(tmp_path) in capsys.readouterr().out
+    assert main(["compile"]) == 0
+    assert capsys.readouterr().out.startswith("compiled already")
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
+    assert main(["compile"]) == 2
+    assert "NUMBA_CACHE_DIR" in capsys.readouterr().err

@@ -24,6 +24,7 @@ import numba
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
 from tinycopilot import places
@@ -120,6 +121,29 @@ class _Cache(FunctionCache):
         depends_on = (self._index_key(signature, codegen), numba.__version__, llvmlite.__version__, python)
         digest = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
         return Path(self.cache_path, f"{self._function_name}.{_sources_digest()}.{digest}.compiled")
+
+
+def is_compiled(variant: str) -> bool:
+    """Whether all functions are in the cache, as `mark_compiled` says of this processor and these sources.
+
+    `variant` names the types that they are compiled for.
+    """
+    return CACHE is not None and _marker(CACHE, variant).exists()
+
+
+def mark_compiled(variant: str) -> None:
+    """All functions have been called with the types of `variant`, so they are in the cache."""
+    if CACHE is not None:
+        with contextlib.suppress(OSError):
+            for outdated in CACHE.glob(f"{variant}.*.all"):
+                outdated.unlink(missing_ok=True)
+            _marker(CACHE, variant).touch()
+
+
+def _marker(folder: Path, variant: str) -> Path:
+    depends_on = (cpu_target.target_context.codegen().magic_tuple(), numba.__version__, llvmlite.__version__)
+    digest = hashlib.sha256(repr((depends_on, sys.version_info[:2])).encode()).hexdigest()[:16]
+    return folder / f"{variant}.{_sources_digest()}.{digest}.all"
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Self
 
+from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
 from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Network, load_pair
@@ -156,11 +157,17 @@ class Engine:
         engine._state = dataclasses.replace(self._state, readers=engine._state.readers, predictions=None, ahead=None)
         return engine
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `warm_up` takes a fraction of a second: what it compiles is cached on this machine."""
+        return compiled.is_compiled(self._network.variant)
+
     def warm_up(self) -> None:
-        """Compile what is compiled when it is first used. Leaves nothing behind."""
+        """Compile what is compiled when it is first used, or load it from the cache. Changes no answer."""
         engine, text = Engine(self._network, self.tokenizer), "import os\n"
         for before in (text * 99, text * 99 + "i"):  # long enough that the second is an edit of the first
             engine.complete(Request(before, "\n" + text))
+        compiled.mark_compiled(self._network.variant)
 
     def hold(self, document: str, text: str) -> None:
         """Another document of the workspace is `text` now."""

@@ -65,10 +65,11 @@ class Insertion:
             self.is_broken
             or bool(self._state.faults & BROKEN)
             or (is_escaped and not self._is_escape and self._parts_escape(character))
-            or (character == "\n" and (self._has_rest or self._is_in_own_string(was)))
+            or (character == "\n" and (self._has_rest or self._is_in_own_string(was) or self._is_in_short_field()))
             or self._closes_too_much()
             or self._lengthens_quotes(character)
             or self._begins_conversion(character)
+            or self._nests_quotes()
             or self._closes_in_text(character)
         )
         self._is_escape = False
@@ -159,6 +160,22 @@ class Insertion:
         is_claimed = claimed.n_closed > 0 and 0 < len(frames) <= claimed.n_base
         return character == "!" and is_claimed and frames[-1].kind == "field"
 
+    def _is_in_short_field(self) -> bool:
+        """In a replacement field of a string of one line: before Python 3.12 it could not have several."""
+        kinds = ("field", "spec")
+        return any(one.kind in kinds and one.form and not one.form.is_multiline for one in self._state.frames)
+
+    def _nests_quotes(self) -> bool:
+        """Whether a string has the quotes of the f-string around it, which ends there before Python 3.12.
+
+        Or there is a comment in a replacement field, which would comment out its end.
+        """
+        own = self._own(self._state)
+        quotes = {one.form.closer for one in self._state.frames if one.kind in ("field", "spec") and one.form}
+        return self._syntax.is_python and any(
+            one.kind == "comment" or (one.kind == "string" and one.closer in quotes) for one in own if quotes
+        )
+
     def _closes_in_text(self, character: str) -> bool:
         """In a string or a comment brackets are no more than text, but editors close them there as well."""
         end = self._state.frames[-1] if self._state.frames else None
@@ -179,19 +196,27 @@ def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -
     Of what is open, the innermost may be unfinished: in `f("x|)` it is the string, and the bracket is closed after it.
     So the line is read with as few of them left out as make it right.
     """
-    line = after.split("\n", maxsplit=1)[0]
-    n_base = next((n for n in range(len(frames), -1, -1) if _is_right(frames[:n], line, after, syntax)), len(frames))
-    state, n_left = State(frames[:n_base]).marked(), n_base
+    line, first = after.split("\n", maxsplit=1)[0], None
+    for n_base in range(len(frames), -1, -1):
+        if _is_right(frames[:n_base], line, after, syntax):
+            n_left, is_right = _n_left(frames[:n_base], after, is_cut, syntax)
+            found = Claim(n_base, n_base - n_left, n_left if n_left < n_base or is_right else 0)
+            if is_right or n_left < n_base:
+                return found
+            first = first or found
+    return first or Claim(len(frames), 0, len(frames))
+
+
+def _n_left(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> tuple[int, bool]:
+    """How many of `frames` the text after the cursor does not close; and whether it may follow upon them."""
+    state, n_left = State(frames).marked(), len(frames)
     for one in after.split("\n"):
         ended = advance(state, one, syntax)
         n_left = min(n_left, _n_open(ended, syntax))
         state = advance(ended, "\n", syntax)
         if not n_left or state.faults:
-            break
-    else:
-        if is_cut:
-            return Claim(n_base, n_base, 0)
-    return Claim(n_base, n_base - n_left, n_left)
+            return n_left, not state.faults & BROKEN
+    return 0 if is_cut else n_left, True  # what lies far ahead may close them all
 
 
 def _n_open(state: State, syntax: Syntax) -> int:

@@ -126,6 +126,11 @@ class Network:
         """Read the model file at `path`. Raises ModelFileError, also if it does not belong to `tokenizer`."""
         return cls(*read_weights(path, tokenizer), int8=int8)
 
+    @property
+    def variant(self) -> str:
+        """Names the types that `forward` is compiled for."""
+        return "int8" if self.int8 else "float32"
+
     def new_cache(self) -> Cache:
         """Return an empty cache for this network."""
         return Cache(self.config)

@@ -171,6 +171,9 @@ async function make(
     if (!own) throw new Error(`${environment} has no Python.`);
     await pip(own, packages, log, progress, token);
     if (!programIn(environment)) throw new Error('the package that was installed has no program tinycopilot-server.');
+    progress.report({ message: 'compiling, once on this machine' });
+    // Without it, the first start compiles.
+    await run(own, ['-I', '-m', 'tinycopilot', 'compile'], log, token).catch(error => log.warn(`install: ${error.message}`));
     log.info(`installed into ${environment}`);
     return true;
   } catch (error) {

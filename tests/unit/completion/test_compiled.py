@@ -162,3 +162,21 @@ def test_the_cache_is_keyed_on_the_processor() -> None:
     """Numba's own description of it, which every file's name depends on."""
     triple, name, features = cpu_target.target_context.codegen().magic_tuple()
     assert triple and name and isinstance(features, str)
+
+
+def test_what_is_marked_as_compiled_is_so_for_these_types_sources_and_processor_alone(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.mkdir()
+    monkeypatch.setattr(module, "CACHE", cache)
+    assert not module.is_compiled("int8")
+    module.mark_compiled("int8")
+    assert module.is_compiled("int8")
+    assert not module.is_compiled("float32")
+    monkeypatch.setattr(module, "_sources_digest", lambda: "of other sources")
+    assert not module.is_compiled("int8")
+    module.mark_compiled("int8")
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr(module, "CACHE", None)
+    module.mark_compiled("int8")
+    assert not module.is_compiled("int8")

@@ -84,6 +84,6 @@ def test_the_end_is_told(process: subprocess.Popen[bytes]) -> None:
     thread.join(LIMIT_S)
 
 
-@pytest.mark.parametrize("pid", [None, 0, -1, os.getpid(), 2**30])
+@pytest.mark.parametrize("pid", [None, 0, -1, os.getpid(), 2**30], ids=["none", "0", "-1", "own", "2**30"])
 def test_what_is_no_client_is_not_watched(pid: int | None) -> None:
     assert watch(pid, lambda: None) is None

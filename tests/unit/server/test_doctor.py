@@ -462,3 +462,12 @@ def test_this_process_has_memory_and_one_that_is_gone_has_none() -> None:
     mb = doctor.resident_mb(os.getpid())
     assert mb is None or 10 < mb < 100_000
     assert doctor.resident_mb(2**30) is None
+
+
+def test_where_machine_code_is_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)
+    assert doctor.look_at_compiled_code().level is Level.OK
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
+    finding = doctor.look_at_compiled_code()
+    assert finding.level is Level.PROBLEM
+    assert "NUMBA_CACHE_DIR" in finding.todo

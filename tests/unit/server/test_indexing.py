@@ -14,10 +14,9 @@ from tinycopilot_server.folders import Folders, name_of
 from tinycopilot_server.indexing import Indexer
 from tinycopilot_server.kept_memory import KEEP_S, OLD_S, KeptMemory
 
-from tinycopilot.completion import keeping
-from tinycopilot.completion import memory as memory_module
+from tinycopilot.completion import persistence
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.ngram import NGramModel, context_of
+from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
 from tinycopilot.files import Patterns
 
 T = TypeVar("T")
@@ -143,7 +142,7 @@ def test_what_was_dropped_meanwhile_stays_dropped(desk: Desk) -> None:
 
 
 def test_it_tidies_up(desk: Desk) -> None:
-    for i in range(memory_module.MAX_LOOSE + 1):
+    for i in range(MAX_SEPARATE + 1):
         desk.memory.hold(str(i), "ab")
     assert desk.memory.needs_compaction
     desk.indexer.look()
@@ -291,7 +290,7 @@ def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, saved = again(), list[int]()
-    monkeypatch.setattr(keeping, "save", lambda _path, kept, *_: saved.append(len(kept.stamps)))
+    monkeypatch.setattr(persistence, "save_index", lambda _path, kept, *_: saved.append(len(kept.stamps)))
     desk.look()
     assert saved == []  # it is what the file has, but for one
     for i in range(20):
@@ -339,14 +338,14 @@ def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = again()
-    kept, save = desk.indexer.kept, keeping.save
+    kept, save = desk.indexer.kept, persistence.save_index
     assert kept
 
     def forgotten_meanwhile(*arguments: Any) -> None:
         kept.forget()
         save(*arguments)
 
-    monkeypatch.setattr(keeping, "save", forgotten_meanwhile)
+    monkeypatch.setattr(persistence, "save_index", forgotten_meanwhile)
     for i in range(20):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()

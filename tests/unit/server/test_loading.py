@@ -196,3 +196,28 @@ async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
     await says(loading)
     assert recalled == [1_000]
     loading.close()
+
+
+async def test_that_it_compiles_is_told_on_a_machine_that_has_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, is_compiled = list[str](), [False, True, True, True]
+    monkeypatch.setattr(Engine, "is_compiled", property(lambda _: is_compiled.pop(0)))
+    for n_told in (1, 1):
+        loading = Loading()
+        await load(
+            loading.thread, loading.memory, settings, is_first=True, on_compiling=lambda: told.append("compiling")
+        )
+        loading.close()
+        assert len(told) == n_told
+    assert is_compiled == []
+
+
+async def test_without_a_cache_for_machine_code_the_log_says_what_that_costs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
+    loading = Loading()
+    await loading.load(settings, is_first=True)
+    loading.close()
+    assert "each start takes some seconds" in caplog.text

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tinycopilot_server.app import TinyCopilotServer
@@ -21,7 +22,14 @@ class Loader:
         self.loaded = list[str]()
 
     async def load(
-        self, _thread: CompleterThread, _memory: Memory, settings: Settings, _folder: str | None, *, is_first: bool
+        self,
+        _thread: CompleterThread,
+        _memory: Memory,
+        settings: Settings,
+        _folder: str | None,
+        *,
+        is_first: bool,
+        **_: Any,
     ) -> bool:
         await self.may_load.wait()
         self.loaded.append(settings.model_path)
