@@ -36,7 +36,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The models that are asked for."""
     paths: list[Path] = []
 
-    def load_pair(model: Path, _tokenizer: Path) -> None:
+    def load_pair(model: Path, _tokenizer: Path, **_: object) -> None:
         paths.append(model)
         raise UsedError("enough")
 

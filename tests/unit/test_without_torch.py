@@ -30,7 +30,7 @@ def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     [
         (["eval", "code.py", "--max_chars", "20"], "keystrokes_saved"),
         (["bench", "."], "suggestion_ms"),
-        (["bench", ".", "--size", "small"], "suggestion_ms"),
+        (["bench", ".", "--size", "base"], "suggestion_ms"),
     ],
 )
 def test_figures_without_torch(tmp_path: Path, words: list[str], figure: str) -> None:

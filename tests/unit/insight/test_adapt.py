@@ -9,8 +9,9 @@ from filelock import FileLock
 
 from tinycopilot import UserError, places
 from tinycopilot.cli import main
+from tinycopilot.completion.network import Network
 from tinycopilot.insight import adapt, comparison
-from tinycopilot.model.gpt import TinyGPT, load_pair
+from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -102,26 +103,24 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
     assert run(str(folder)) == 0
     own = places.workspace_model(str(folder))
     first = own.model.read_bytes()
-    began_with, compared = list[str | None](), list[TinyGPT]()
+    began_with, compared = list[str | None](), list[Network]()
     original, measure = adapt.train_apart, adapt.bits_of
 
     def train(request, *rest):  # type: ignore[no-untyped-def]
         began_with.append(request.init)
         return original(request, *rest)
 
-    def measured(model: TinyGPT, tokenizer: SimpleTokenizer, *rest):  # type: ignore[no-untyped-def]
-        compared.append(model)
-        return measure(model, tokenizer, *rest)
+    def measured(network: Network, tokenizer: SimpleTokenizer, *rest):  # type: ignore[no-untyped-def]
+        compared.append(network)
+        return measure(network, tokenizer, *rest)
 
     monkeypatch.setattr(adapt, "train_apart", train)
     monkeypatch.setattr(adapt, "bits_of", measured)
     (folder / "module_1.py").write_text((folder / "module_1.py").read_text() + "more = 1\n" * 30)
-    own_before = load_pair(own.model, own.tokenizer)[0]
+    own_before = Network.load(own.model)
     assert run(str(folder)) == 0
     assert began_with == [str(base.model)]
-    assert all(
-        (a == b).all() for a, b in zip(compared[0].state_dict().values(), own_before.state_dict().values(), strict=True)
-    )
+    assert all((a == b).all() for a, b in zip(compared[0]._weights, own_before._weights, strict=True))
     assert own.model.read_bytes() != first
     own.tokenizer.write_bytes(b"damaged")
     assert run(str(folder)) == 0  # a damaged one is replaced
