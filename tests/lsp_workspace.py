@@ -12,8 +12,8 @@ KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # in one piece, it would make a secr
 
 # The server, whose mixture believes the workspace and not the network: what is held is what is suggested.
 BELIEVING = """
-from tinycopilot.completion import mixture
-mixture.INITIAL.update({key: (0.0, 2.0, 0.0) for key in mixture.INITIAL if key not in mixture.KINDS})
+from tinycopilot.completion import predictor
+predictor.INITIAL.update({key: (0.0, 2.0, 0.0) for key in predictor.INITIAL if key not in predictor.KINDS})
 from tinycopilot_server.__main__ import main
 main()
 """

@@ -275,7 +275,7 @@ async def test_who_pauses_it_is_shown_nothing_until_it_resumes(start: Start) -> 
     editor = await start()
     editor.open("def f(a, b):\n    return ")
     assert await editor.ghost(1, 11)
-    assert await editor.command("tinycopilot.pause") == {"state": "off", "message": "paused"}
+    assert await editor.command("tinycopilot.pause") == {"state": "off", "message": "paused", "canTrain": True}
     assert (await editor.state("off")).message == "paused"
     assert await editor.inline(1, 11) == []
     assert not (await editor.popup(1, 11)).items

@@ -141,10 +141,13 @@ def test_a_package_that_is_missing_is_one_line(pair: ModelPaths, capsys, monkeyp
     monkeypatch.setitem(sys.modules, "tinycopilot.play.run", None)
     with pytest.raises(ImportError):  # of ours: not the user's to mend
         main(["play"])
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert main(["generate", "x", "--model_path", str(pair.model)]) == 2
-    assert re.fullmatch(
-        r"tinycopilot: torch cannot be imported .*; see `tinycopilot doctor`\n", capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "tinycopilot.play.run")
+    monkeypatch.delitem(sys.modules, "tinycopilot.play.terminal", raising=False)
+    monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
+    monkeypatch.setitem(sys.modules, "prompt_toolkit.application", None)
+    assert main(["play", "--model_path", str(pair.model)]) == 2
+    assert re.search(
+        r"tinycopilot: prompt_toolkit cannot be imported .*; see `tinycopilot doctor`", capsys.readouterr().err
     )
 
 

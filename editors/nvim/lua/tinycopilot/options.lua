@@ -31,8 +31,7 @@ M.defaults = {
     inComments = true,
     -- Suggest inside of strings, too.
     inStrings = true,
-    -- Processor threads for the network. One answers within a frame; a second suffers when the editor is busy. From 1
-    -- to 64.
+    -- Without effect: the network runs on one thread. Accepted for settings that have it. From 1 to 64.
     threads = 1,
     -- The model's file. Empty: your own, else the one that ships.
     modelPath = '',
