@@ -50,7 +50,7 @@ def test_one_object(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> Non
     assert answers["answers"] == 40
     assert 0 < answers["p50_ms"] <= answers["p95_ms"]
     assert told["model"][0]["origin"] == "GIVEN"
-    assert told["model"][1]["parameters"] > 0
+    assert next(one["parameters"] for one in told["model"] if "parameters" in one) > 0
 
 
 def test_a_broken_model_is_one_line_and_exit_code_1(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,9 @@ async def test_no_system_call_for_the_network(
     await whole_session(session)
     calls = (tmp_path / "calls").read_text("utf-8", "replace").splitlines()
     assert [call for call in calls if "AF_INET" in call] == []
-    assert len([call for call in calls if "execve(" in call]) == 1  # Python itself: so much was traced
+    programs = [call for call in calls if "execve(" in call]
+    assert len([call for call in programs if '"-I", "-S"' not in call]) == 1  # Python itself: so much was traced
+    assert len(programs) <= 2
 
 
 @pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
@@ -188,7 +190,7 @@ async def test_secrets_are_not_kept_learned_or_completed(
     async def none_is_known() -> None:
         for name in SECRETS:
             word = sentinel(name)
-            ghost = await session.ghost("a.py", f"{naming(NAME)}password = {word[:11]}")
+            ghost = await session.ghost("a.py", f"{naming(NAME)}animal = {word[:11]}")
             assert word[11:15] not in ghost, name
 
     await none_is_known()
@@ -225,14 +227,15 @@ async def test_secrets_are_not_kept_learned_or_completed(
 
 async def test_the_words_of_an_ordinary_file_do_come_back(start: Start, folder: Path, options: dict[str, Any]) -> None:
     """What is asked of the secrets above, asked of a file that is none."""
-    (folder / "settings.py").write_text(secret_text("settings.py"))
+    ordinary = secret_text("settings.py").replace("password", "animal")
+    (folder / "settings.py").write_text(ordinary)
     word = sentinel("settings.py")
     session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
     session.open("a.py")
     await session.comes_to_know(word)
-    assert word[11:15] in await session.ghost("a.py", f"{naming(NAME)}password = {word[:11]}")
-    session.open("settings.py", secret_text("settings.py"))
-    text = secret_text("settings.py") + word[:11]
+    assert word[11:15] in await session.ghost("a.py", f"{naming(NAME)}animal = {word[:11]}")
+    session.open("settings.py", ordinary)
+    text = ordinary + word[:11]
     assert await session.ghost("settings.py", text) != ""
     assert (await session.editor.popup(text.count("\n"), 11)).items
     assert isinstance(await session.editor.popup(0, 0), types.CompletionList)

@@ -214,10 +214,17 @@ def test_names_are_as_short_as_they_can_be(paths: list[str], title: str, names: 
 
 
 def test_a_good_place_is_left_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "old.html").write_text("the one before")
+    before = '<!DOCTYPE html>\n<meta name="generator" content="tinycopilot">'
+    (tmp_path / "old.html").write_text(before)
     for name in ("old.html", "new.HTM"):
         check_report(tmp_path / name)
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("old.html", "the one before")]
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("old.html", before)]
+
+
+def test_a_page_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine.html").write_text("<p>my own page</p>")
+    with pytest.raises(UserError, match="is no report of tinycopilot"):
+        check_report(tmp_path / "mine.html")
 
 
 def test_bad_places_are_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -384,12 +384,12 @@ def test_a_folder_that_cannot_be_written_is_one_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home_of_its_own: Path
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    assert levels(look_at_folders()) == [Level.OK] * 3  # those that are still to be made, too
+    assert levels(look_at_folders()) == [Level.OK] * 4  # those that are still to be made, too
     assert not [*home_of_its_own.iterdir()]
     in_the_way = write(tmp_path / "file", "where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
-    data, cache, log = look_at_folders()
-    assert [data.level, cache.level, log.level] == [Level.OK, Level.PROBLEM, Level.OK]
+    data, cache, log, compiled = look_at_folders()
+    assert levels([data, cache, log, compiled]) == [Level.OK, Level.PROBLEM, Level.OK, Level.OK]
     assert cache.text.startswith(f"{in_the_way}/tinycopilot/memory cannot be written (Not a directory)")
     assert cache.todo == f"make {in_the_way} a folder that you may write to, with room"
 

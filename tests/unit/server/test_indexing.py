@@ -61,7 +61,7 @@ class Desk:
 
     @property
     def held(self) -> set[str]:
-        return {Path(name).name for name in self.memory._useful_s}
+        return {Path(name).name for name in self.memory._last_used_s}
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest
 
 
 def test_of_too_much_what_was_changed_last_is_known(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    desk.memory.max_chars = 50
+    desk.memory = NGramModel(Alphabet("\nab"), max_chars=50)
     for i in range(10):
         desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
     with caplog.at_level(logging.INFO):

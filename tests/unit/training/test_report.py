@@ -241,7 +241,7 @@ def test_short_numbers() -> None:
 
 def test_what_cannot_be_written_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
-    path.write_text("the one before")
+    before = write_report(path, a_run(), title="", command="", facts=[]) or path.read_text("utf-8")
 
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -249,7 +249,7 @@ def test_what_cannot_be_written_changes_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(UserError, match=r"report\.html: the report cannot be written \(No space left on device\); .+"):
         write_report(path, a_run(), title="", command="", facts=[])
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "the one before")]
+    assert [(file.name, file.read_text("utf-8")) for file in tmp_path.iterdir()] == [("report.html", before)]
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
