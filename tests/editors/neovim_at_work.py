@@ -320,7 +320,7 @@ def trained_to_its_end(user: User) -> None:
         raise AssertionError(f"its progress: {percentages}")
     [model] = user.editor.home.rglob("workspaces/*/tiny_gpt.pth")
     log = "".join(path.read_text() for path in user.editor.home.rglob("server.log"))
-    if f"loaded: {model}" not in log:
+    if f"model: {model} (adapted" not in log:
         raise AssertionError(f"the new model {model} is not in use, says the log:\n{log}")
     user.editor.nvim.command("bwipeout")  # with it, its server starts no more
 

@@ -33,7 +33,7 @@ export const TRAINING = {
     await editor.until('what the log says', 10, async () => (await editor.shownText()).includes(figures));
     // How many steps are taken is the machine's affair, and so whether they are enough to be better.
     const isBetter = said.includes('in use');
-    const isLoaded = /loaded: .*workspaces/.test(await editor.shownText());
+    const isLoaded = /model: .*workspaces/.test(await editor.shownText());
     same('whether another model was loaded', isLoaded, isBetter);
     return `${figures}: ${isBetter ? 'the new model is in use' : 'not better, the model before stays'}`;
   },
