@@ -36,12 +36,12 @@ from tinycopilot.completion.postprocess import has_room, postprocess
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
 
 MAX_PAIRS = 3
-"""Closers of so many frames are combined: at most eight combinations."""
+"""Number of innermost frames whose closers are combined, which makes at most eight combinations."""
 MAX_JUMP_CHARS = 12
 SHARE_WITHOUT_PAIRS = 0.2
-"""So many of the cursors are drawn before which the line has opened nothing."""
+"""Share of the cursors whose line has opened nothing before them that is drawn."""
 N_WORD_CHECKS = 4
-"""Words are counted for one suggestion of so many."""
+"""Accepting by word is judged for one suggestion in this many."""
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 FAULTS = ("unterminated string", "unmatched closer", "stray backslash", "broken f-string", "left open")
@@ -196,7 +196,7 @@ class Pairs(NamedTuple):
     is_full: bool
     """All that the line has opened is closed."""
     n_unfinished: int
-    """So many of the innermost frames are not closed."""
+    """Number of innermost frames that are not closed."""
 
 
 def combinations(closers: Sequence[str]) -> Iterator[Pairs]:

@@ -3,7 +3,7 @@
     python benchmarks/forward.py [--sizes nano small base large] [--positions 1 4 8 16 64 128] [--seconds 2]
 
 Random weights; `nano` to `base` are the sizes of `train --size`, `wide` is 8 layers of width 512. 300 positions have
-been read, so that the window is full; then so many new ones are read, again and again, from there. One thread; the
+been read, so the window is full; then the new positions are read repeatedly from there. One thread; the
 three take turns, and the minimum counts. Prints a table and one JSON line.
 """
 

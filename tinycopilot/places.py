@@ -144,7 +144,7 @@ def user_log() -> Path:
 
 
 def compiled_code(beside: Path) -> Path | None:
-    """The folder to keep compiled code in; None: there is none, and it is compiled anew at each start.
+    """The folder to keep compiled code in; None: there is none, and it is compiled again at each start.
 
     `beside` is the first choice, then one in the user's cache folder, then a private one in the folder for temporary
     files. What is in it is run, so it is never a folder that another user owns or that everybody may write to.

@@ -41,7 +41,7 @@ SLOW_MS = 100.0
 """Whoever types notices more than this."""
 
 WORSE = 1.1
-"""A model that needs so many times the bits of the one that ships is reported as worse."""
+"""A model that needs this many times the bits of the shipped one is reported as worse."""
 
 AskEngine = Callable[["ModelPaths"], dict[str, Any]]
 """What tinycopilot.insight.environment says of PyTorch and a model."""
@@ -335,7 +335,7 @@ def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_mo
         {"answers": len(times), "shown": n_shown, "p50_ms": round(p50, 2), "p95_ms": round(p95, 2)},
     )
     if mb is not None:
-        yield Finding("memory", f"{mb:.0f} MB resident, PyTorch included", facts={"resident_mb": round(mb)})
+        yield Finding("memory", f"{mb:.0f} MB resident", facts={"resident_mb": round(mb)})
 
 
 async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int, float | None]:

@@ -163,7 +163,7 @@ class Document:
         return before, "".join(below)
 
     def _above(self, at: int, n_missing: int) -> list[str]:
-        """The lines above line `at`, so many characters of them or more, up to the start of a block of lines."""
+        """The lines above line `at`, at least the given number of characters, up to the start of a block of lines."""
         above = list[str]()
         while at and (n_missing > 0 or at % BLOCK_LINES):
             at -= 1

@@ -86,7 +86,7 @@ GUESS = st.tuples(st.integers(0, 9), st.text(alphabet="ab c(\n)=e", max_size=9))
 
 
 def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far: str) -> str:
-    """The next guess of what goes on after `so_far`, where `comes` is what comes after the first `n_chars`."""
+    """The next guess after `so_far`, where `comes` is the text after the first `n_chars`."""
     n_right, wrong = next(coming)
     return comes[len(so_far) - n_chars :][:n_right] + wrong
 
@@ -96,7 +96,7 @@ def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far:
 def test_drafts_change_nothing_however_right_or_wrong_they_are(
     network: Network, tokenizer: SimpleTokenizer, texts: list[str], guesses: list[tuple[int, str]]
 ) -> None:
-    """Each guess: so many characters of what comes, and then something."""
+    """Each guess: a number of characters of the right continuation, and then any text."""
     reader = Reader(network, tokenizer)
     for text in texts:
         wanted = plain(network, tokenizer, text)

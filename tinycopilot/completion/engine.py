@@ -23,7 +23,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
 N_ALTERNATIVES: Final = 2
-"""Number of alternatives found for a user who asks to see them."""
+"""Number of alternatives found on request."""
 SPARE_FORKS: Final = 2
 """Number of further forks that are continued: some turn out silent, or like another one."""
 MIN_FORK_P: Final = 0.01

@@ -36,9 +36,9 @@ class Claim(NamedTuple):
     n_base: int
     """Those that are open where the text after the cursor begins; the rest are to be closed before it."""
     n_closed: int
-    """It closes so many of them, the innermost."""
+    """Number of frames that it closes, the innermost ones."""
     n_spare: int
-    """So many below those are closed by nothing that follows: they may be closed before it as well."""
+    """Number of frames below those that nothing after the cursor closes, so a suggestion may close them."""
 
 
 class Insertion:

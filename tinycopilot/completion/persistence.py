@@ -121,7 +121,7 @@ def _restored(header: Mapping[str, Any], index: SuffixArray, alphabet: Alphabet)
 
 
 def _renumbered(merged: MergedSegment, characters: str, alphabet: Alphabet) -> MergedSegment:
-    """The same documents in the numbers of `alphabet`, sorted anew."""
+    """The same documents in the symbols of `alphabet`, sorted again."""
     same = np.arange(alphabet.n_known + 1, dtype=np.uint16)  # BREAK, and what every alphabet of this model begins with
     number_of = np.concatenate((same, alphabet.symbols_of(characters)))
     return MergedSegment.sort_all({name: number_of[symbols] for name, symbols in merged.documents.items()})

@@ -29,7 +29,7 @@ from tinycopilot.training.recipe import CONV_WIDTH, SIZES, Plan, Recipe, stages_
 from tinycopilot.training.saving import check_replaceable, check_writable
 
 ADAPTED_CHARS = 20_000
-"""A model that is trained on is given at least so many characters."""
+"""Minimum number of characters to train an existing model on."""
 
 DEFAULTS: dict[str, Any] = {
     "corpus": None, "ext": [".py"], "size": "nano", "init": None, "epochs": 20.0, "minutes": None,

@@ -118,7 +118,7 @@ def again(function: Any) -> tuple[float, int]:
         lambda _: hashlib.sha256(b"\x80").digest() + b"\x80",
     ],
 )
-def test_a_damaged_file_is_compiled_anew(
+def test_a_damaged_file_is_compiled_again(
     in_process: Any, cache: Path, damage: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_compiled_anew(
     assert not Path("exploded").exists()
 
 
-def test_a_change_in_any_source_of_the_package_compiles_anew_and_removes_the_outdated(
+def test_a_change_in_any_source_of_the_package_recompiles_and_removes_the_outdated(
     in_process: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [before] = files(cache)

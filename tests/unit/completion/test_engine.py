@@ -45,7 +45,7 @@ def test_typing_along_shows_the_rest(network: Network, tokenizer: SimpleTokenize
 
 
 def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) -> tuple[str, Suggestion]:
-    """A text, and what is suggested after it: so many characters at least."""
+    """A text, and a suggestion after it that has at least the given number of characters."""
     texts = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
     suggested = ((text, suggest(Engine(network, tokenizer, ALL), text)) for text in texts)
     return next((text, s) for text, s in suggested if s and len(s.text) >= least_chars)

@@ -84,7 +84,7 @@ def assert_predicts(memory: NGramModel, pieces: list[str], before: str) -> None:
 
 
 def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: Step, when_s: int) -> Compaction:
-    """In the memory and in its model; returns the compaction that goes on."""
+    """In the memory and in its model; returns the compaction under way."""
     what, name, text, after = step
     if what == "hold":
         memory.hold(name, text, last_used_s=when_s)
