@@ -32,6 +32,7 @@ def corpus(in_folder: Path) -> str:
     return "code.py"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: str, capsys) -> None:
     assert main(["train", "--corpus", corpus, "--epochs", "1", "--device", "cpu", "--model_path", "m.pth"]) == 0
@@ -50,6 +51,7 @@ def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: 
     assert Path("m.pth").read_bytes() == first
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_the_original_flags_have_the_original_place(corpus: str, capsys) -> None:
     """paras/ of the working folder, where there is one, for the two flags alone."""
@@ -74,6 +76,7 @@ def generate_said(capsys) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus: str, capsys) -> None:
     """Against the one that ships, with which nothing trained for a second can compete; then against the user's own."""
@@ -112,6 +115,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     assert f"saved: {users.model}" in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("corpus")
 def test_training_on_too_little_says_so_before_it_starts(
     in_folder: Path, capsys, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,8 @@ import pytest
 
 from tinycopilot.places import ModelPaths
 
+pytestmark = pytest.mark.slow
+
 CODE = "def add(a, b):\n    return a + b\n\n\n" * 200
 WITHOUT_TORCH = """
 import sys; sys.modules["torch"] = None

@@ -62,6 +62,7 @@ def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
         return model(torch.tensor([ids]))[0].numpy()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(config=configs(), pieces=st.lists(st.integers(1, 140), min_size=1, max_size=6), seed=st.integers(0, 1000))
 def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: int) -> None:
@@ -76,6 +77,7 @@ def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: 
     assert cache.length == len(ids)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     config=configs(),
@@ -180,6 +182,7 @@ def test_a_saved_pair_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) ->
         Network.load(pair.model, SimpleTokenizer("abc"))
 
 
+@pytest.mark.slow
 def test_a_processor_without_avx2_gives_the_same_logits(pair: ModelPaths, tmp_path: Path) -> None:
     """Compiled for the processor that every x86-64 is: four numbers in an instruction, no fused multiply-add."""
     ids = random_ids(TINY, 20, 0)

@@ -56,6 +56,7 @@ def run(
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_it_tells_of_every_situation() -> None:
     measured = json.loads(run())
@@ -72,6 +73,7 @@ def test_it_tells_of_every_situation() -> None:
     assert all(mb > 0 for mb in measured["rss_mb"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_larger_size_predicts_the_same_text_and_is_in_the_table(
     pair: ModelPaths, monkeypatch: pytest.MonkeyPatch

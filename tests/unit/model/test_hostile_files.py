@@ -25,7 +25,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 from tinycopilot.training.checkpoint import MAX_PICKLE_BYTES
 
-pytestmark = pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")]
 
 MORE_MB = 120
 """How much more address space the child process may take than it had after its imports."""

@@ -21,6 +21,8 @@ from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, 
 from tinycopilot.training.recipe import Plan, Size
 from tinycopilot.training.run import run_training
 
+pytestmark = pytest.mark.slow
+
 TINY = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 
 

@@ -18,6 +18,8 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.training.checkpoint import reopen
 from tinycopilot.training.distributed import Team, team
 
+pytestmark = pytest.mark.slow
+
 
 class Ended(NamedTuple):
     """A process that has ended."""
