@@ -94,6 +94,7 @@ class Reason(Enum):
     SPECIAL = ("pipe, socket or device", "pipes, sockets or devices")
     BLANK = ("text with nothing but white space", "texts with nothing but white space")
     DUPLICATE = ("duplicate", "duplicates")
+    TOO_MANY = ("file and all that come after it, one too many", "files and all that come after them, too many")
 
 
 EXPECTED = frozenset((Reason.IGNORED, Reason.LINK, Reason.SPECIAL))
@@ -106,6 +107,10 @@ class NotTextError(UserError):
     def __init__(self, message: str, reason: Reason) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+MAX_NAME_CHARS = 100
+"""A longer name is shown by its end."""
 
 
 class LeftOut:
@@ -126,6 +131,8 @@ class LeftOut:
         self._counts[reason] += n
         names = self._names.setdefault(reason, [])
         if len(names) < self.N_NAMES:
+            if len(name) > MAX_NAME_CHARS:
+                name = f"...{name[3 - MAX_NAME_CHARS :]}"
             names.append("".join(character if character.isprintable() else "?" for character in name))
 
     def add_other(self, path: Path) -> None:

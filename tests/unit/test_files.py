@@ -323,3 +323,12 @@ def test_patterns_are_those_of_a_gitignore_below_the_folders_and_anywhere(
 def test_a_line_that_is_no_pattern_is_named() -> None:
     with pytest.raises(UserError, match=r"'!' is none"):
         Patterns(["a", "!"])
+
+
+def test_a_long_name_is_shown_by_its_end() -> None:
+    left_out = LeftOut()
+    left_out.add(Reason.TOO_DEEP, "d/" * 300 + "e")
+    (line,) = left_out.lines()
+    assert "(...d/d" in line
+    assert line.endswith("/d/e)")
+    assert len(line) < 160
