@@ -131,6 +131,7 @@ def test_it_can_go_back_as_far_as_the_definitions_cache() -> None:
         assert [old.can_truncate(n) for n in range(800)] == [new.can_truncate(n) for n in range(800)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 4_096])
 def test_the_smallest_and_the_largest_window(window: int) -> None:
     config = dataclasses.replace(TINY, n_layers=1, n_heads=1, window=window)
@@ -155,6 +156,7 @@ def test_an_id_outside_the_vocabulary_is_refused_and_changes_nothing(wrong: list
     np.testing.assert_allclose(network.forward([3], cache)[0], logits_of(model, [1, 2, 3])[-1], atol=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(config=configs(), seed=st.integers(0, 1000))
 def test_int8_is_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:

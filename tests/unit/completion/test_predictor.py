@@ -97,6 +97,7 @@ def test_every_character_is_of_a_kind(character: str, kind: str) -> None:
     assert kind in KINDS
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.lists(st.sampled_from("ab(\n\ud800"), min_size=200, max_size=200))
 def test_weights_stay_in_bounds_whatever_is_typed(stream: list[str]) -> None:

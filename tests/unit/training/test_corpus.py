@@ -186,6 +186,7 @@ def test_what_is_held_out_is_decided_by_the_texts_alone(
             dice.shuffle(texts)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, 1_000), st.integers(1, 20))
 def test_a_corpus_that_contains_another_holds_out_nearly_the_same_of_it(seed: int, n_new: int) -> None:
