@@ -1,4 +1,4 @@
-# make demo    see it work          make check  style, types, quick tests (a minute)    make test   all tests
+# make demo    see it work          make check  style, types, quick tests               make test   all tests
 # make model   train the model that ships (hours)               make soak    the server, tried for an hour
 # make help    this                make vsix   the VS Code extension, with the package in it
 # make editors, make test-editors    install real editors, type in them
