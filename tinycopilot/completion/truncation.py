@@ -11,12 +11,13 @@ from tinycopilot.completion.insertion import Insertion
 
 MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
-READING_KEYS: Final = 0.4
-"""What it costs to read a suggestion, in keys, at the usual eagerness."""
-READING_SPAN: Final = 4.0
-"""By so much is that divided at the highest eagerness, and multiplied at the lowest."""
-CONFIDENCE_SPAN: Final = 2.5
-"""The same for how likely a suggestion must be."""
+READING_KEYS: Final = 1.0
+"""Cost of reading a suggestion, in keys, at the default eagerness."""
+READING_SPAN: Final = 8.0
+"""That cost is divided by this at the highest eagerness, and multiplied at the lowest."""
+CONFIDENCE_SPAN: Final = 4.0
+"""The same for the least probability of a suggestion, which is at most MAX_LEAST."""
+MAX_LEAST: Final = 0.95
 SURE: Final = 0.5
 """A suggestion of several lines must be at least so likely, for there is more to read, and it pushes the text down."""
 QUOTES: Final = ("'", '"')
@@ -24,7 +25,7 @@ N_LINES_ABOVE: Final = 3
 """A line that stands among so many above it is decoded again by mistake: nine times in ten it is not meant."""
 LOOK_BACK_CHARS: Final = 2_000
 """They are looked for in so many characters."""
-WAITING_KEYS: Final = 0.3
+WAITING_KEYS: Final = 0.2
 """Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
 
 
@@ -34,8 +35,8 @@ class CompleterSettings:
 
     eagerness: float = 0.5
     """From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown."""
-    min_confidence: float = 0.2
-    """A suggestion that is less likely than this to be right is not shown, however long it is (0 to 1); at the usual
+    min_confidence: float = 0.37
+    """A suggestion that is less likely than this to be right is not shown, however long it is (0 to 1); at the default
     eagerness, and at another, more or less."""
     max_chars: int = 120
     """A suggestion is at most this many characters long."""
@@ -50,8 +51,8 @@ class CompleterSettings:
         return READING_KEYS * READING_SPAN ** (1 - 2 * self.eagerness)
 
     def least_likely(self, n_lines: int) -> float:
-        """So likely a suggestion of `n_lines` must be at least."""
-        least = self.min_confidence * CONFIDENCE_SPAN ** (1 - 2 * self.eagerness)
+        """The least probability of a suggestion of `n_lines`."""
+        least = min(self.min_confidence * CONFIDENCE_SPAN ** (1 - 2 * self.eagerness), MAX_LEAST)
         return max(least, SURE) if n_lines > 1 else least
 
 
