@@ -6,7 +6,6 @@ from pathlib import Path, PurePath
 from lsprotocol import types
 
 from tinycopilot.files import Reason, why_not_written
-from tinycopilot.masking import has_private_key
 from tinycopilot.secret_files import is_secret_place, is_secret_source
 from tinycopilot_server.lines import PIECE_CHARS, Line, LongLine, as_line, line_end, split_lines
 from tinycopilot_server.positions import to_offset, to_units
@@ -19,8 +18,6 @@ WINDOW_CHARS = 32_768
 """Of a document that is not held, this much text on either side of the cursor is enough to complete it."""
 BLOCK_LINES = 64
 """Such a window begins at a multiple of this many lines, so that it begins at the same place for many keys."""
-KEY_MARK_CHARS = 200
-"""The line that a private key begins with is shorter: after an edit in a long line, this much around it is searched."""
 
 
 class Document:
@@ -45,14 +42,11 @@ class Document:
     def _set(self, text: str) -> None:
         self._lines: list[Line] = [as_line(line, self._encoding) for line in split_lines(text)]
         self._n_chars = len(text)
-        self._may_have_key = has_private_key(text)
 
     @property
     def is_secret(self) -> bool:
-        """Whether it must be neither held nor completed: by its name or folder, or for a private key in it."""
-        if self._may_have_key:
-            self._may_have_key = has_private_key(self.text)
-        return self._is_secret_place or self._may_have_key or self._is_secret_source()
+        """Whether it must be neither held nor completed, by its name or folder. (Secrets in others are masked.)"""
+        return self._is_secret_place or self._is_secret_source()
 
     def _is_secret_source(self) -> bool:
         names = {PurePath(self.name).name, PurePath(self.opened_as).name}
@@ -100,8 +94,6 @@ class Document:
             if len(line) + n_added > PIECE_CHARS:
                 line.replace(first_offset, last_offset, text)
                 self._n_chars += n_added
-                around = line[max(0, first_offset - KEY_MARK_CHARS) : first_offset + len(text) + KEY_MARK_CHARS]
-                self._may_have_key = self._may_have_key or has_private_key(around)
                 return
         self._replace_lines(first, first_offset, last, last_offset, text)
 
@@ -120,7 +112,6 @@ class Document:
             new.pop()  # what follows begins a line of its own
         self._n_chars += len(joined) - sum(map(len, lines[low:high]))
         lines[low:high] = [as_line(line, self._encoding) for line in new]
-        self._may_have_key = self._may_have_key or has_private_key(joined)  # the mark of a key lies in one line
 
     def _locate(self, position: types.Position) -> tuple[int, int]:
         """Line and offset of a position; what lies outside of the text is its end, or the line's."""

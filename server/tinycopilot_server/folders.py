@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pygls.uris import to_fs_path
 
-from tinycopilot.files import LeftOut, Patterns, read_written, walk
+from tinycopilot.files import LeftOut, Patterns, Reason, read_written, walk
 from tinycopilot.secret_files import is_secret_place
 
 PYTHON = (".py", ".pyi")
@@ -195,6 +195,7 @@ class Folders:
             for path in self._files(root, within, left_out, pause):
                 name = os.path.normcase(path)
                 if len(stamps) >= MAX_FILES:
+                    left_out.add(Reason.TOO_MANY, name)
                     return stamps
                 try:
                     status = path.lstat()
@@ -222,8 +223,11 @@ class Folders:
         def enters(relative: str) -> bool:
             nonlocal n_folders
             n_folders += 1
-            wanted = absolute(relative) in above or _is_within(absolute(relative), within)
-            return n_folders <= MAX_FOLDERS and wanted
+            if n_folders > MAX_FOLDERS:
+                if n_folders == MAX_FOLDERS + 1:
+                    left_out.add(Reason.TOO_MANY, absolute(relative))
+                return False
+            return absolute(relative) in above or _is_within(absolute(relative), within)
 
         if within is None or root in above or _is_within(root, within):
             yield from walk(Path(root), takes, enters, left_out)

@@ -57,14 +57,19 @@ class Surroundings:
     folder: Path | None = None
     suffixes: tuple[str, ...] = (".py",)
 
-    def hold(self, engine: "Engine") -> Iterator[None]:
-        """Index the other files, in steps that take a moment each."""
+    def hold(self, engine: "Engine") -> Generator[None, None, int]:
+        """Index the other files, in steps that take a moment each. Returns how many had no room."""
+        n_without_room = 0
         if self.folder is None:
-            return
+            return n_without_room
         ngrams, n_chars, next_chars = engine.ngrams, 0, FIRST_CHARS
         compaction = ngrams.begin_compaction()
         for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
-            if name != self.document and n_chars + len(text) <= MAX_WORKSPACE_CHARS:
+            if name == self.document:
+                continue
+            if n_chars + len(text) > MAX_WORKSPACE_CHARS:
+                n_without_room += 1
+            else:
                 compaction.put(name, text, last_used_s=0)  # nothing is ever dropped here for lack of room
                 n_chars += len(text)
             yield
@@ -74,6 +79,7 @@ class Surroundings:
                 compaction, next_chars = ngrams.begin_compaction(), 4 * n_chars
         yield from _elsewhere(compaction.sort)
         ngrams.finish_compaction(compaction)
+        return n_without_room
 
 
 def _elsewhere(work: Callable[[], None]) -> Iterator[None]:
@@ -136,14 +142,16 @@ class EngineThread:
                     if (question := self._question) is not None:
                         self._answer(engine, question, tell)
                 else:
-                    is_idle = next(chores, True)
+                    is_idle = next(chores, "done") == "done"
 
-    def _chores(self, engine: "Engine", tell: Tell) -> Generator[bool, None, None]:
+    def _chores(self, engine: "Engine", tell: Tell) -> Generator[None, None, None]:
         """What there is to do besides answering, a step at a time."""
         if self._surroundings.folder is not None:
             tell(State("reading the workspace ..."))
-            for _ in self._surroundings.hold(engine):
-                yield False
+            n_without_room = yield from self._surroundings.hold(engine)
+            if n_without_room:
+                tell(State(f"ready; {n_without_room:,} files beyond {MAX_WORKSPACE_CHARS // 1_000_000} MB not read"))
+                return
         tell(State("ready"))
 
     def _answer(self, engine: "Engine", question: Question, tell: Tell) -> None:
