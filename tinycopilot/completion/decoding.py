@@ -103,8 +103,9 @@ def decode(
 class Reader:
     """What the network has read of a text: its cache, and the characters in it.
 
-    A text that continues the last one costs its new characters alone; any other is read from where the two differ.
-    The logits depend on the text only, up to rounding, and not on what was read before.
+    A text that continues the last one costs its new characters alone; any other is read from where the two differ,
+    or again as far back as the network reaches: then only the last SPARE characters before its end can be gone back to
+    without reading once more. The logits depend on the text only, up to rounding, not on what was read before.
     """
 
     def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
