@@ -97,6 +97,13 @@ def test_nanogpts_windows_count_each_character_once(benchmark: Any, first: int, 
     assert benchmark("nanogpt").bits_of(network, id_of, text, first, last) == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_token_is_spelled_in_the_letters_of_gpt_2(benchmark: Any) -> None:
+    letters = benchmark("decode_peers")._byte_letters()
+    assert len(set(letters)) == 256
+    assert not any(letter.isspace() for letter in letters)
+    assert [letters[b] for b in b" \nA~\xe9"] == ["\u0120", "\u010a", "A", "~", "\xe9"]
+
+
 def test_nanogpts_steps_fill_the_time_in_whole_measurements(benchmark: Any) -> None:
     log = "iter 0: loss 4.2, time 9000.00ms, mfu -100.00%\n" + "".join(
         f"iter {i}: loss 3.0, time 20.00ms, mfu 0.10%\n" for i in range(1, 251)

@@ -23,7 +23,7 @@ LEAST_CHARS = 6_000
 
 
 def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
-    """The model, widened to a size of SIZES if one is given, and its tokenizer. Raises UserError."""
+    """The model, widened to a size of SIZES if one is given, but for its window; and its tokenizer. Raises UserError."""
     require_file(paths.model, "model")
     tokenizer = SimpleTokenizer.load(paths.tokenizer)
     config, weights = read_weights(paths.model, tokenizer)
