@@ -176,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help="in folders, files that end so (default: py)"
     )
     _add(evaluate, "--max_chars", type=_positive, default=20_000, help="type this many at most (default: 20000)")
+    _add(evaluate, "--eagerness", type=_share, default=0.5, help="from 0, quiet, to 1, talkative (default: 0.5)")
     _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
     _add(evaluate, "--report", metavar="FILE.html", help="write a page that shows your code, coloured by what it cost")
     _add_files(evaluate, "your own, else the one that ships")

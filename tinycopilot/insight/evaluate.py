@@ -26,6 +26,7 @@ def run_evaluation(
     workspace: str | None,
     suffixes: Sequence[str],
     max_chars: int,
+    eagerness: float,
     as_json: bool,
     report: str | None,
     command: str,
@@ -61,7 +62,7 @@ def run_evaluation(
         say("it was trained on files of this folder: on code that it has not seen, it saves less")
     for line in left_out:
         say(line)
-    engine = Engine.load(model, CompleterSettings())
+    engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
     facts = _facts(model.model, engine.settings)
     evaluation = evaluate(engine, excerpts, suffixes, say)
     try:

@@ -1,18 +1,24 @@
 """Replay: code is typed again, character by character, by an ideal user, and what suggestions would have saved counts.
 
 Before each character the engine may show one suggestion. The user accepts it, with one key, exactly when the whole of
-it comes next, and types one character otherwise. What stands before is known; what stands after never is.
+it comes next, and types one character otherwise. What stands before is known; what stands after never is. A second
+count of keys is of a user who also accepts the words that a suggestion begins with, a key each, as editors allow.
 """
 
+import re
 import time
 from array import array
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.insight.score import Score
+
+WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s]+)")
+"""What one press of the editors' key for a word accepts."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,9 @@ def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
             if suggestion and offered != expected:
                 shown.append(_shown(excerpt, at, suggestion))
                 score.n_shown += 1
+                score.n_keys_by_word -= 0 if shown[-1].accepted else keys_saved_by_word(shown[-1], text)
             score.n_keys += 1
+            score.n_keys_by_word += 1
             n_accepted = len(offered) if offered and text.startswith(offered, at) else 0
             if n_accepted:
                 score.accepted_chars.append(n_accepted)
@@ -91,6 +99,16 @@ def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
         for whose, cost_bits in cost.items():
             bits[whose].append(cost_bits)
     return Replayed(excerpt, score, shown, dict(bits))
+
+
+def keys_saved_by_word(shown: Shown, text: str) -> int:
+    """Keys saved where the words that a suggestion begins with are accepted with one key each, as far as right."""
+    n_saved, at = 0, shown.at
+    while (word := WORD.match(shown.suggestion.text, at - shown.at)) and word.end() <= shown.n_right:
+        end = shown.at + word.end()
+        n_saved += max(0, sum(not is_indentation(text, i) for i in range(at, end)) - 1)
+        at = end
+    return n_saved
 
 
 def is_indentation(text: str, at: int) -> bool:

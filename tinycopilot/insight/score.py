@@ -20,6 +20,8 @@ class Score:
 
     n_keys: int = 0
     """Keys that were pressed; one for each suggestion that was accepted."""
+    n_keys_by_word: int = 0
+    """The same if a user accepts, besides whole suggestions, the words at the beginning of others, a key each."""
     n_chars: int = 0
     """Characters that they came to: indentation at the beginning of a line counts in neither."""
     n_shown: int = 0
@@ -50,12 +52,13 @@ class Score:
 
     def figures(self) -> dict[str, Any]:
         """The measures by name, shares from 0 to 1; None where there is nothing to measure."""
-        n_keys_and_reading = self.n_keys + SHOWN_COST_KEYS * self.n_shown
+        reading_keys = SHOWN_COST_KEYS * self.n_shown
         return {
             "chars": self.n_bits_chars,
             "bits_per_char": {name: _rounded(bits / self.n_bits_chars) for name, bits in self.bits.items()},
             "keystrokes_saved": {
-                "net": _ratio(self.n_chars - n_keys_and_reading, self.n_chars),
+                "net": _ratio(self.n_chars - self.n_keys - reading_keys, self.n_chars),
+                "net_by_word": _ratio(self.n_chars - self.n_keys_by_word - reading_keys, self.n_chars),
                 "gross": _ratio(self.n_chars - self.n_keys, self.n_chars),
             },
             "shown_per_100": _ratio(100 * self.n_shown, self.n_chars),
