@@ -437,7 +437,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from tinycopilot_server.demo import run_demo
+    from tinycopilot.client.demo import run_demo
 
     return run_demo(arguments.model_path, arguments.tokenizer_path)
 
@@ -462,7 +462,7 @@ def _compile(_arguments: argparse.Namespace) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from tinycopilot_server.doctor import run_doctor
+    from tinycopilot.client.doctor import run_doctor
 
     def ask_engine(paths: "ModelPaths") -> dict[str, Any]:
         from tinycopilot.insight.environment import ask_environment  # whose own imports may be what is missing

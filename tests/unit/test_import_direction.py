@@ -52,9 +52,20 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
         *("tinycopilot.secret_files", "prompt_toolkit"),
     },
+    "tinycopilot.client": {
+        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.process", "tinycopilot.extras"),
+        *("tinycopilot.completion", "pygls", "lsprotocol", "rich"),
+        "tinycopilot_server",  # the names of its settings and notifications
+    },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
-        *("tinycopilot.insight", "tinycopilot.play", "tinycopilot.completion", "tinycopilot.extras"),
+        *(
+            "tinycopilot.insight",
+            "tinycopilot.play",
+            "tinycopilot.client",
+            "tinycopilot.completion",
+            "tinycopilot.extras",
+        ),
         *("tinycopilot_server", "torch", "numpy"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
@@ -62,7 +73,7 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
         "tinycopilot.extras",
-        *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
+        *("pygls", "lsprotocol", "cattrs", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
 }

@@ -1,4 +1,4 @@
-"""A client of the real server over stdio, as an editor is one: `tinycopilot demo` and `doctor` ask with it."""
+"""A minimal LSP client that starts the installed server over stdio, and a document to type into."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
-
-from tinycopilot import UserError, __version__
 from tinycopilot_server.status import STATUS
 
+from tinycopilot import UserError, __version__
+
 START_LIMIT_S = 120.0
-"""The first start after an installation compiles PyTorch's modules; on a busy machine it takes a while."""
+"""Time limit for the first start after an installation, which compiles the network."""
 END_LIMIT_S = 10.0
 SERVER = (sys.executable, "-P", "-m", "tinycopilot_server")
 """Without -P, Python would take the server from the working folder if one were planted there."""
@@ -25,27 +25,28 @@ SERVER = (sys.executable, "-P", "-m", "tinycopilot_server")
 
 @dataclass
 class Server:
-    """One that is ready to answer."""
+    """A running server that is ready to answer."""
 
     client: LanguageClient
     pid: int
     start_s: float
-    """From its start until it said that it was ready."""
+    """Seconds from the start of the process until it reported that it is ready."""
 
 
 @dataclass
 class Editor:
-    """What an editor does with a language server, in a few lines."""
+    """One document in an editor; the cursor is at its end."""
 
     client: LanguageClient
     uri: str
     text: str
     version: int = 1
     answer_ms: list[float] = field(default_factory=list)
+    """Round-trip time of each inline completion request."""
 
     @classmethod
     def on_no_disk(cls, client: LanguageClient, name: str, text: str) -> "Editor":
-        """One with a document that was never saved: a URI is all that the server needs."""
+        """An unsaved document: the server needs a URI, but no file."""
         return cls(client, Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri(), text)  # noqa: PTH100
 
     def _cursor(self) -> types.Position:
@@ -70,7 +71,7 @@ class Editor:
         )
 
     async def suggestion(self) -> str:
-        """Ask for ghost text; empty if there is none."""
+        """Request inline completion at the cursor; "" if there is none."""
         params = types.InlineCompletionParams(
             context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
             text_document=types.TextDocumentIdentifier(self.uri),
@@ -85,9 +86,9 @@ class Editor:
 
 @contextlib.asynccontextmanager
 async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
-    """A server with these settings, ready to answer; it ends with the block.
+    """Start a server with these settings, wait until it is ready, and shut it down when the block ends.
 
-    Raises UserError, one line, where it has no model, does not start, or is gone before the block ends.
+    Raises UserError, one line, if it has no model, does not start, or exits before the block ends.
     """
     client = LanguageClient("tinycopilot", __version__)
     state: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -130,7 +131,7 @@ async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
 
 
 async def _last_line(stream: asyncio.StreamReader | None) -> str:
-    """What a program said last, read to its end: one whose words nobody reads comes to a halt."""
+    """Drain a stream to its end, so that the program never blocks on a full pipe; return its last line."""
     last = ""
     while stream is not None and (piece := await stream.read(65_536)):
         lines = (last + piece.decode("utf-8", "replace")).strip().splitlines()
@@ -139,7 +140,7 @@ async def _last_line(stream: asyncio.StreamReader | None) -> str:
 
 
 async def _end(client: LanguageClient) -> None:
-    """As an editor ends it; by force, where it does not listen."""
+    """Shut the server down as an editor does; kill it if it does not respond within END_LIMIT_S."""
     process = client._server
     if client.stopped and process is not None and process.returncode is not None:
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinycopilot_server.findings import Finding, Level
+from tinycopilot.client.findings import Finding, Level
 
 MAX_BYTES = 2_000_000
 """Larger files are no settings."""

@@ -1,4 +1,4 @@
-"""`tinycopilot demo`: the real language server over stdio, driven as an editor drives it, in front of your eyes."""
+"""`tinycopilot demo`: type a file into the language server over stdio, as an editor does, and print its suggestions."""
 
 import asyncio
 import statistics
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tinycopilot import places
-from tinycopilot_server.client import Editor, running_server
+from tinycopilot.client.stdio import Editor, running_server
 
 OPENED = '''\
 """Average the readings of a thermometer, day by day."""

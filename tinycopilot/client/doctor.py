@@ -1,6 +1,6 @@
-"""`tinycopilot doctor`: whether everything works on this machine, and what to do about what does not.
+"""`tinycopilot doctor`: check the installation on this machine, and say what to do about each problem.
 
-Each section is looked at by itself, with its imports in its body: that a package is missing is one of its lines.
+Each section is checked on its own, with its imports in its body, so that a missing package is one line of the report.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError, __version__
+from tinycopilot.client.editors import Machine, look_at_editors
+from tinycopilot.client.findings import Finding, Level, Sections, as_json, is_well, print_lines, problem_of
 from tinycopilot.extras import TORCH, TORCH_SIZE
-from tinycopilot_server.editors import Machine, look_at_editors
-from tinycopilot_server.findings import Finding, Level, Sections, as_json, is_well, print_lines, problem_of
 
 if TYPE_CHECKING:
     from tinycopilot.places import ModelPaths
@@ -109,7 +109,7 @@ def looked(title: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 def look_at_packages() -> Iterator[Finding]:
     """Python, ours, and what it needs, in the versions that it needs."""
     yield Finding("python", f"{platform.python_version()}  {sys.executable}", facts={"version": sys.version.split()[0]})
-    where = Path(__file__).parent.parent
+    where = Path(__file__).parents[2]
     yield Finding("tinycopilot", f"{__version__}  in {where}", facts={"version": __version__})
     for name, wanted in required_packages():
         if wrong := wrong_version(name, wanted):
@@ -340,7 +340,7 @@ def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_mo
 
 async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int, float | None]:
     """Seconds to ready, milliseconds of each answer, how many had a suggestion, megabytes. Raises UserError."""
-    from tinycopilot_server.client import Editor, running_server  # noqa: PLC0415
+    from tinycopilot.client.stdio import Editor, running_server  # noqa: PLC0415
 
     async with running_server(options) as server:
         n_shown = 0

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tinycopilot_server import doctor, findings
-from tinycopilot_server.doctor import (
+
+from tinycopilot import UserError, places
+from tinycopilot.client import doctor, findings
+from tinycopilot.client.doctor import (
     look_at_device,
     look_at_folders,
     look_at_model,
@@ -18,10 +20,8 @@ from tinycopilot_server.doctor import (
     looked,
     wrong_version,
 )
-from tinycopilot_server.editors import Machine, look_at_editors, own_settings, parse_jsonc
-from tinycopilot_server.findings import Finding, Level
-
-from tinycopilot import UserError, places
+from tinycopilot.client.editors import Machine, look_at_editors, own_settings, parse_jsonc
+from tinycopilot.client.findings import Finding, Level
 from tinycopilot.places import ModelPaths
 
 SERVER = "/opt/tinycopilot/bin/tinycopilot-server"
@@ -122,7 +122,7 @@ def test_json_with_comments(text: str, data: dict[str, Any] | None) -> None:
 
 
 def test_settings_too_large_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinycopilot_server.editors.MAX_BYTES", 10)
+    monkeypatch.setattr("tinycopilot.client.editors.MAX_BYTES", 10)
     with pytest.raises(ValueError, match="too large"):
         own_settings(write(tmp_path / "settings.json", "{}" + " " * 10))
 
