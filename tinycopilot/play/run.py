@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinycopilot import UserError, places
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.play.engine import EngineThread, Surroundings, loader
+from tinycopilot.play.engine import EngineThread, Project, loader
 from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.terminal import Terminal
 from tinycopilot.play.text_file import TextFile
@@ -36,7 +36,7 @@ def run_play(
         raise UserError(f"{paths.model}: there is no model file here; give another --model_path")
     say(places.named(paths, origin))  # seen again when the editor leaves the screen
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
-    engine = EngineThread(loader(paths, settings), surroundings(text_file, folder))
+    engine = EngineThread(loader(paths, settings), project(text_file, folder))
     terminal = Terminal(engine, text_file, max_lines)
     asyncio.run(terminal.run())
     say(summary(terminal.ghost))
@@ -44,13 +44,13 @@ def run_play(
         os._exit(0)  # who quits does not wait; and Python's own end would tear a thread apart that is compiling
 
 
-def surroundings(file: TextFile | None, folder: Path | None) -> Surroundings:
-    """The file by its name below the folder, if it is there: it is held once, as it is edited."""
+def project(file: TextFile | None, folder: Path | None) -> Project:
+    """The file by its name below the folder if it is there, so that it is indexed once, as it is edited."""
     path = file.path.resolve() if file else None
     suffixes = (path.suffix.lower(),) if path and path.suffix else (".py",)
     if path is None or folder is None or not path.is_relative_to(folder.resolve()):
-        return Surroundings(str(path or ""), folder, suffixes)
-    return Surroundings(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
+        return Project(str(path or ""), folder, suffixes)
+    return Project(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
 
 
 def summary(ghost: Ghost) -> str:
