@@ -10,9 +10,7 @@ from lsprotocol import types
 
 from tinycopilot.completion.lexical import lexical_context
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot_server.documents import Document
-from tinycopilot_server.lines import split_lines
-from tinycopilot_server.positions import to_units
+from tinycopilot_server.documents import Document, split_lines, to_units
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from tinycopilot import UserError, places
 from tinycopilot.extras import has_torch
 from tinycopilot_server import status
 from tinycopilot_server.app import TinyCopilotServer
-from tinycopilot_server.days import in_words
 from tinycopilot_server.folders import document_name
 from tinycopilot_server.model_files import forget_own
+from tinycopilot_server.statistics import in_words
 from tinycopilot_server.training_words import minutes_of
 
 

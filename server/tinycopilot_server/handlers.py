@@ -11,9 +11,8 @@ from pygls.exceptions import JsonRpcException
 from tinycopilot_server import commands, configuration
 from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.asking import ask, ask_ahead
-from tinycopilot_server.documents import Document
+from tinycopilot_server.documents import Document, to_offset, to_units
 from tinycopilot_server.folders import document_name, opened_as
-from tinycopilot_server.positions import to_offset, to_units
 
 MAX_WORD_CHARS = 200
 DID_SHOW, DID_ACCEPT_PARTLY = "textDocument/didShowCompletion", "textDocument/didPartiallyAcceptCompletion"

@@ -53,7 +53,7 @@ class OpenDocuments(dict[str, Document]):
             log.info("%s is left alone: its language, or its path, is not to be completed", document.name)
         elif document.is_secret:
             log.info("%s is a secret: it is not completed", document.name)
-        elif why := document.why_not_held:
+        elif why := document.why_not_indexed:
             log.info("%s is not held: %s", document.name, why)
         elif self._server.folders.want(document.name):
             self._server.memory.look(None)
@@ -70,7 +70,7 @@ class OpenDocuments(dict[str, Document]):
 
     def name_to_hold(self, document: Document) -> str | None:
         """Under which name the memory may hold it as it is now; if it must not, None, and it is kept out of there."""
-        if not self.wants(document) or document.is_secret or document.why_not_held:
+        if not self.wants(document) or document.is_secret or document.why_not_indexed:
             self._server.memory.keep_out(document.name)
             return None
         return document.name

@@ -165,7 +165,7 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     learns_by_it = "tinycopilot_server.learned"
     assert {n for n, s in sources.items() if "completion.engine" in s} == {home, learns_by_it} | do_something_with_it
     assert {n for n, s in sources.items() if "completer_thread" in s} == do_something_with_it | hand_its_thread_on
-    assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.positions"}
+    assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.documents"}
     names_methods = {
         n for n, s in sources.items() if re.search(r"types\.(TEXT_DOCUMENT|WORKSPACE|INITIALIZE|SHUTDOWN)", s)
     }

@@ -14,8 +14,20 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from tinycopilot_server import statistics as statistics_module
-from tinycopilot_server.days import BUCKETS_MS, KEPT_S, MAX_DAYS, Day, added, empty_day, in_words, percentile_ms
-from tinycopilot_server.statistics import MAX_OFFERS, SAVE_S, Statistics, kept_chars
+from tinycopilot_server.statistics import (
+    BUCKETS_MS,
+    KEPT_S,
+    MAX_DAYS,
+    MAX_OFFERS,
+    SAVE_S,
+    Day,
+    Statistics,
+    added,
+    empty_day,
+    in_words,
+    kept_chars,
+    percentile_ms,
+)
 
 
 class Clock:
