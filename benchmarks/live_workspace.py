@@ -22,7 +22,7 @@ from typing import Any
 from lsprotocol import types
 from other_process import resident_mb
 from pygls.lsp.client import LanguageClient
-from tinycopilot_server.status import STATUS
+from tinycopilot_server.session import STATUS
 
 from tinycopilot import places
 from tinycopilot.client.demo import OPENED, TYPED

@@ -431,7 +431,7 @@ def _play(arguments: argparse.Namespace) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from tinycopilot_server.app import serve
+    from tinycopilot_server.serve import serve
 
     return serve(tcp_port=arguments.tcp)
 

@@ -1,4 +1,4 @@
-"""What a user may set: the one table of it, from which README's and the editors' are written (`make settings`)."""
+"""Settings: the one table of them, from which README's and the editors' are generated (`make settings`)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,15 +17,19 @@ def _no_pattern(patterns: tuple[str, ...]) -> str:
     return ""
 
 
+SECTION = "tinycopilot"
+"""The name of the settings' section in a client's configuration."""
+
+
 class About(NamedTuple):
     """What is known of a setting besides its name and its default."""
 
     meaning: str
-    """For its user, in Markdown, with units."""
+    """Description for the user, in Markdown, with units."""
     low: float | None = None
     high: float | None = None
     problem: Callable[[Any], str] = lambda _: ""
-    """What else is wrong with a value of the right type, as "must be ..." goes on; empty if nothing is."""
+    """What else is wrong with a value of the right type, to follow "must be"; "" if nothing."""
 
 
 def _setting(default: Any, *about: Any) -> Any:
@@ -34,7 +38,7 @@ def _setting(default: Any, *about: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """The server's settings. A client writes the names in camelCase, all on one level: `modelPath`, `minConfidence`."""
+    """The server's settings. Clients write the names in camelCase, all on one level: `modelPath`, `minConfidence`."""
 
     enabled: bool = _setting(True, "Suggest code while you type. Off: nothing is suggested.")
     languages: tuple[str, ...] = _setting(
@@ -92,7 +96,7 @@ class Settings:
 
     @property
     def completer(self) -> CompleterSettings:
-        """Those that are the engine's."""
+        """The settings of the engine."""
         return CompleterSettings(**{one.name: getattr(self, one.name) for one in fields(CompleterSettings)})
 
     def has_language(self, language: str) -> bool:
@@ -101,7 +105,7 @@ class Settings:
 
 
 def about(name: str) -> About:
-    """What is known of the setting `name`, which is the dataclass's."""
+    """The description of a setting, by its name in the dataclass."""
     return Settings.__dataclass_fields__[name].metadata["about"]
 
 
@@ -112,13 +116,13 @@ def camel_case(name: str) -> str:
 
 
 NAMES = {camel_case(one.name): one.name for one in fields(Settings)}
-"""Of a client's names, the dataclass's."""
+"""Maps clients' names to the dataclass's."""
 
 
 def parse_settings(options: object) -> tuple[Settings, list[str]]:
-    """Settings from what a client sent, and a line for each value that cannot be used: its default stands instead.
+    """Settings from what a client sent, and a line for each invalid value, which is replaced by its default.
 
-    Null is as good as nothing.
+    Null means not set.
     """
     if options is None:
         return Settings(), []
@@ -139,11 +143,21 @@ def parse_settings(options: object) -> tuple[Settings, list[str]]:
 
 
 def merged(initial: object, configured: object) -> object:
-    """What was sent first, and, name by name, what was said since; null says nothing."""
+    """The initial settings, overridden name by name by those sent since; null means not set."""
     if not isinstance(configured, Mapping):
         return initial
     said = {name: value for name, value in configured.items() if value is not None}
     return {**(initial if isinstance(initial, Mapping) else {}), **said}
+
+
+def pushed_settings(received: object) -> Mapping[str, object] | None:
+    """Our settings in a client's whole configuration: in our section, or bare; None if there are none of ours."""
+    if not isinstance(received, Mapping):
+        return None
+    section = received.get(SECTION)
+    if isinstance(section, Mapping):
+        return section
+    return received if received.keys() & NAMES.keys() else None
 
 
 def _in_json(value: Any) -> Any:
@@ -151,7 +165,7 @@ def _in_json(value: Any) -> Any:
 
 
 def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
-    """A value as the dataclass has it, and what is wrong with it, as "must be ..." goes on; empty if nothing is."""
+    """A value as the dataclass has it, and what is wrong with it, to follow "must be"; "" if nothing."""
     known = about(name)
     if isinstance(default, bool):
         return value, "" if isinstance(value, bool) else "true or false"

@@ -198,8 +198,9 @@ class Statistics:
             with self._lock:
                 self._today()[what] += n
 
-    def save_now_and_then(self) -> None:
-        """Save in another thread, at most every SAVE_S seconds."""
+    def update(self, text_of: Callable[[str], str | None]) -> None:
+        """Check what is due (see `judge`), and save in another thread, at most every SAVE_S seconds."""
+        self.judge(text_of)
         if self._new and self._clock() - self._saved_s >= SAVE_S:
             self._saved_s = self._clock()
             asyncio.get_running_loop().run_in_executor(None, self.save)

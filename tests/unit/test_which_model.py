@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tinycopilot_server.model_files import origin_of, to_use
+from tinycopilot_server.models import origin_of, to_use
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places

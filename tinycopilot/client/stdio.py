@@ -12,7 +12,7 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
-from tinycopilot_server.status import STATUS
+from tinycopilot_server.session import STATUS
 
 from tinycopilot import UserError, __version__
 

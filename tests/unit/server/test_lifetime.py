@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from tinycopilot_server import client_process
-from tinycopilot_server.client_process import Wait, polling, waiting_for, watch
+from tinycopilot_server import lifetime
+from tinycopilot_server.lifetime import Wait, polling, waiting_for, watch_client
 
 LIMIT_S = 30.0
 WAYS: list[Callable[[int], Wait | None]] = [waiting_for, lambda pid: polling(pid, poll_s=0.01)]
@@ -54,7 +54,7 @@ def test_a_number_that_is_used_again_is_another_process(
 ) -> None:
     wait = polling(process.pid, poll_s=0.01)
     assert wait is not None
-    monkeypatch.setattr(client_process, "_began", lambda _pid: "later")
+    monkeypatch.setattr(lifetime, "_began", lambda _pid: "later")
     thread = ended(wait)
     thread.join(LIMIT_S)
     assert not thread.is_alive()
@@ -66,17 +66,17 @@ def test_where_the_kernel_has_no_handles_it_is_polled(
     def refuse(_pid: int) -> Wait:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(client_process, "_by_pidfd", refuse)
-    monkeypatch.setattr(client_process, "_by_kqueue", refuse)
+    monkeypatch.setattr(lifetime, "_by_pidfd", refuse)
+    monkeypatch.setattr(lifetime, "_by_kqueue", refuse)
     polled = list[int]()
-    monkeypatch.setattr(client_process, "polling", polled.append)
+    monkeypatch.setattr(lifetime, "polling", polled.append)
     waiting_for(process.pid)
     assert polled == ([] if sys.platform == "win32" else [process.pid])
 
 
 def test_the_end_is_told(process: subprocess.Popen[bytes]) -> None:
     told = threading.Event()
-    thread = watch(process.pid, told.set)
+    thread = watch_client(process.pid, told.set)
     assert thread is not None
     assert not told.wait(0.1)
     process.kill()
@@ -86,4 +86,4 @@ def test_the_end_is_told(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("pid", [None, 0, -1, os.getpid(), 2**30], ids=["none", "0", "-1", "own", "2**30"])
 def test_what_is_no_client_is_not_watched(pid: int | None) -> None:
-    assert watch(pid, lambda: None) is None
+    assert watch_client(pid, lambda: None) is None

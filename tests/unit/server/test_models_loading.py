@@ -4,23 +4,18 @@ import asyncio
 import dataclasses
 import shutil
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from asking import suggest
 from networks import EVERYTHING, randomise, sure
-from tinycopilot_server.completer_thread import CompleterThread
-from tinycopilot_server.folders import Folders
-from tinycopilot_server.indexing import Indexer
-from tinycopilot_server.learned import Learned
-from tinycopilot_server.loading import load
-from tinycopilot_server.memory import Memory
-from tinycopilot_server.questions import Questions
+from tinycopilot_server.index import LearnedWeights
+from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places
-from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -60,23 +55,27 @@ def settings(paths: ModelPaths) -> Settings:
 
 
 class Loading:
-    """With all that it needs."""
+    """A server without a client."""
 
     def __init__(self) -> None:
-        self.thread = CompleterThread()
-        self.memory = Memory(self.thread, Indexer(self.thread.ask_memory, Folders(), lambda _name: False))
-        self.questions = Questions(self.thread, self.memory)
+        self.server = TinyCopilotServer()
+        self.scheduler, self.index = self.server.scheduler, self.server.index
 
-    async def load(self, settings: Settings, *, is_first: bool = False) -> bool:
-        return await load(self.thread, self.memory, settings, is_first=is_first)
+    async def load(
+        self, settings: Settings, *, is_first: bool = False, on_compiling: Callable[[], None] = lambda: None
+    ) -> bool:
+        self.server.session.settings = settings
+        return await self.server.models.load(is_first=is_first, on_compiling=on_compiling)
+
+    def open_folder(self, folder: Path) -> None:
+        self.server.session.folders.set_roots([folder.as_uri()])
 
     def close(self) -> None:
-        self.memory.close()
-        self.thread.close()
+        self.server.stop()
 
     def knows(self, name: str) -> bool:
-        assert self.thread.engine is not None
-        return name in self.thread.engine.ngrams
+        assert self.scheduler.engine is not None
+        return name in self.scheduler.engine.ngrams
 
 
 @pytest.fixture
@@ -88,7 +87,7 @@ async def loading(settings: Settings) -> AsyncIterator[Loading]:
 
 
 async def says(loading: Loading, before: str = BEFORE) -> str:
-    suggestion = await loading.questions.suggest(before, "a.py", before, "")
+    suggestion = await loading.server.completer.suggest(before, Request(before, "", "a.py"))
     return suggestion.text if suggestion else ""
 
 
@@ -99,7 +98,7 @@ async def test_another_network_takes_over_the_memory(
     old, new = alone(paths), alone(other, elsewhere)
     assert new != alone(paths, elsewhere)
     assert await says(loading) == old != ""
-    loading.memory.hold("b.py", "mnop()")
+    loading.index.hold("b.py", "mnop()")
     take(paths, other)
     assert await says(loading) == old  # it is not told to yet
     assert await loading.load(settings)
@@ -111,7 +110,7 @@ async def test_another_network_takes_over_the_memory(
 async def test_with_another_alphabet_the_memory_begins_anew(
     loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
-    loading.memory.hold("b.py", "mnop()")
+    loading.index.hold("b.py", "mnop()")
     other = save(tmp_path / "other", 2, ALPHABET + "xyz")
     take(paths, other)
     assert not await loading.load(settings)
@@ -143,12 +142,12 @@ async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgot
         path.parent.mkdir(parents=True)
         path.write_bytes(b"")
     loading = Loading()
-    loading.memory.indexer.folders.set_roots([tmp_path.as_uri()])
-    under_way = asyncio.ensure_future(load(loading.thread, loading.memory, settings, str(tmp_path), is_first=True))
+    loading.open_folder(tmp_path)
+    under_way = asyncio.ensure_future(loading.load(settings, is_first=True))
     await asyncio.sleep(0)
-    loading.memory.forget_workspace()
+    loading.index.forget_workspace()
     await under_way
-    loading.memory.hold("b.py", "mnop()")
+    loading.index.hold("b.py", "mnop()")
     await says(loading)
     assert not loading.knows("b.py")
     assert not any(path.exists() for path in kept)
@@ -160,20 +159,20 @@ async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at
 ) -> None:
     """The editor may be closed before the indexer has come to it."""
     loading, busy = Loading(), threading.Event()
-    loading.memory.indexer.folders.set_roots([tmp_path.as_uri()])
-    await load(loading.thread, loading.memory, settings, str(tmp_path), is_first=True)
-    loading.memory.hold("b.py", "mnop()")
-    learned = loading.memory.learned
-    assert loading.memory.indexer.kept
+    loading.open_folder(tmp_path)
+    await loading.load(settings, is_first=True)
+    loading.index.hold("b.py", "mnop()")
+    learned = loading.index.learned
+    assert loading.index.indexer.file
     assert learned.path
-    kept = [loading.memory.indexer.kept._path, learned.path]
+    kept = [loading.index.indexer.file._path, learned.path]
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-    loading.memory.indexer.do(busy.wait)
-    assert loading.thread.engine
-    saving = learned.saving(loading.thread.engine)
-    loading.memory.forget_workspace()
+    loading.index.indexer.submit(busy.wait)
+    assert loading.scheduler.engine
+    saving = learned.saving(loading.scheduler.engine)
+    loading.index.forget_workspace()
     saving()  # it was under way
     assert not any(path.exists() for path in kept)
     await says(loading)
@@ -187,12 +186,12 @@ async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recalled = list[int]()
-    monkeypatch.setattr(Learned, "recall", lambda _self, engine: recalled.append(engine.ngrams.max_chars))
+    monkeypatch.setattr(LearnedWeights, "restore", lambda _self, engine: recalled.append(engine.ngrams.max_chars))
     loading = Loading()
-    loading.memory.configure(dataclasses.replace(settings, max_workspace_chars=0))
+    loading.index.configure(dataclasses.replace(settings, max_workspace_chars=0))
     await loading.load(settings, is_first=True)
     for max_chars in (0, 1_000, 2_000):
-        loading.memory.configure(dataclasses.replace(settings, max_workspace_chars=max_chars))
+        loading.index.configure(dataclasses.replace(settings, max_workspace_chars=max_chars))
     await says(loading)
     assert recalled == [1_000]
     loading.close()
@@ -205,9 +204,7 @@ async def test_that_it_compiles_is_told_on_a_machine_that_has_not(
     monkeypatch.setattr(Engine, "is_compiled", property(lambda _: is_compiled.pop(0)))
     for n_told in (1, 1):
         loading = Loading()
-        await load(
-            loading.thread, loading.memory, settings, is_first=True, on_compiling=lambda: told.append("compiling")
-        )
+        await loading.load(settings, is_first=True, on_compiling=lambda: told.append("compiling"))
         loading.close()
         assert len(told) == n_told
     assert is_compiled == []

@@ -7,35 +7,29 @@ import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server import handlers
-from tinycopilot_server.app import TinyCopilotServer
-from tinycopilot_server.asking import cursor_after
+from tinycopilot_server.completion import Completer, cursor_after
 from tinycopilot_server.documents import Document
-from tinycopilot_server.questions import Questions
+from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
+from tinycopilot.completion.request import Request
 from tinycopilot.completion.truncation import Suggestion
 
 URI = "file:///a.py"
 
 
-class Asked(Questions):
-    """Notes them."""
+class Asked(Completer):
+    """Notes the requests."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
-        super().__init__(server.completer_thread, server.memory)
+        super().__init__(server.session, server.scheduler, server.index)
         self.keys = list[Hashable]()
 
-    async def suggest(
-        self, key: Hashable, name: str | None, before: str, after: str, as_if: tuple[str, str] | None = None
-    ) -> Suggestion | None:
-        self.keys.append((key, name, before, after))
-        if before == "fail":
+    async def suggest(self, key: Hashable, request: Request) -> Suggestion | None:
+        self.keys.append((key, request))
+        if request.before == "fail":
             raise RuntimeError
         return Suggestion("ort os", 0.9)
-
-
-class Server(TinyCopilotServer):
-    encoding = "utf-16"  # type: ignore[assignment]
 
 
 def change(version: int, text: str, character: int) -> types.DidChangeTextDocumentParams:
@@ -44,7 +38,7 @@ def change(version: int, text: str, character: int) -> types.DidChangeTextDocume
     return types.DidChangeTextDocumentParams(types.VersionedTextDocumentIdentifier(version, URI), [edit])
 
 
-async def ask(server: Server, character: int) -> list[str]:
+async def ask(server: TinyCopilotServer, character: int) -> list[str]:
     automatic = types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic)
     identifier = types.TextDocumentIdentifier(URI)
     params = types.InlineCompletionParams(automatic, identifier, types.Position(0, character))
@@ -52,19 +46,19 @@ async def ask(server: Server, character: int) -> list[str]:
 
 
 @pytest.fixture
-def server() -> Server:
-    server = Server()
-    server.questions = Asked(server)
-    server.documents[URI] = Document("im", 1, "utf-16", "/a.py", "python")
+def server() -> TinyCopilotServer:
+    server = TinyCopilotServer()
+    server.completer = Asked(server)
+    server.session.documents[URI] = Document("im", 1, "utf-16", "/a.py", "python")
     return server
 
 
-def keys(server: Server) -> list[Hashable]:
-    assert isinstance(server.questions, Asked)
-    return server.questions.keys
+def keys(server: TinyCopilotServer) -> list[Hashable]:
+    assert isinstance(server.completer, Asked)
+    return server.completer.keys
 
 
-async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: Server) -> None:
+async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: TinyCopilotServer) -> None:
     assert await ask(server, 2) == ["ort os"]
     handlers.did_change(server, change(2, "p", 2))
     await asyncio.sleep(0)
@@ -75,28 +69,30 @@ async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: Se
     server.stop()
 
 
-async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: Server) -> None:
+async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: TinyCopilotServer) -> None:
     handlers.did_change(server, change(2, "p", 2))
     await asyncio.sleep(0)
-    server.is_asked = server.is_paused = True
+    server.completer.is_used = server.session.is_paused = True
     handlers.did_change(server, change(3, "o", 3))
     await asyncio.sleep(0)
-    server.is_paused = False
+    server.session.is_paused = False
     for version, wanted in enumerate((Settings(debounce_ms=5), Settings(inline=False, popup=False)), start=4):
-        server.settings = wanted
+        server.session.settings = wanted
         handlers.did_change(server, change(version, "r", version))
         await asyncio.sleep(0)
     assert keys(server) == []
     server.stop()
 
 
-async def test_what_goes_wrong_is_for_who_asks_to_hear(server: Server, recwarn: pytest.WarningsRecorder) -> None:
-    server.is_asked = True
-    server.documents[URI] = Document("", 1, "utf-16", "/a.py", "python")
+async def test_what_goes_wrong_is_for_who_asks_to_hear(
+    server: TinyCopilotServer, recwarn: pytest.WarningsRecorder
+) -> None:
+    server.completer.is_used = True
+    server.session.documents[URI] = Document("", 1, "utf-16", "/a.py", "python")
     handlers.did_change(server, change(2, "fail", 0))
     await asyncio.sleep(0.01)
-    assert server.ahead
-    assert server.ahead.done()
+    assert server.completer.ahead
+    assert server.completer.ahead.done()
     with pytest.raises(RuntimeError):
         await ask(server, 4)
     server.stop()

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
-from tinycopilot_server import folders as folders_module
-from tinycopilot_server.folders import Change, Folders, Found, document_name, name_of, place_of
+from tinycopilot_server import scanner
+from tinycopilot_server.scanner import Change, Found, Scanner, place_of
+from tinycopilot_server.session import Folders, document_name, name_of
 
 from tinycopilot.files import LeftOut, Patterns, read_written
 
@@ -23,6 +24,7 @@ class Look:
         self.root = root
         self.folders = Folders()
         self.folders.set_roots([root.as_uri()])
+        self.scanner = Scanner(self.folders)
         self.open: set[str] = set()
         self.found = Found()
 
@@ -38,7 +40,7 @@ class Look:
         self.found = Found()
         names = None if within is None else {self.name(path) for path in within}
         is_open = {self.name(path) for path in self.open}.__contains__
-        return list(self.folders.changes(names, self.found, is_open, is_enough, pause))
+        return list(self.scanner.changes(names, self.found, is_open, is_enough, pause))
 
     def __call__(self, within: Collection[str] | None = None) -> dict[str, str | None]:
         changes = self.all_changes(within)
@@ -63,7 +65,7 @@ def test_a_folder_that_cannot_be_looked_at_is_left_out(look: Look) -> None:
 
 def test_what_is_forgotten_while_it_looks_is_not_read(look: Look) -> None:
     names = list[str]()
-    for change in look.folders.changes(None, look.found, lambda _: False, lambda: False, nothing):
+    for change in look.scanner.changes(None, look.found, lambda _: False, lambda: False, nothing):
         look.folders.forgotten.add(look.name("package/c.py"))
         names += [Path(change.name).name] if change.text else []
     assert names == ["a.py", "b.py", "d.py"]
@@ -161,7 +163,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_gone(look: Look, monkeypatch:
             path.unlink()
         return read_written(paths, root, left_out)
 
-    monkeypatch.setattr(folders_module, "read_written", vanish)
+    monkeypatch.setattr(scanner, "read_written", vanish)
     assert look() == {"a.py": None}
     assert look.found.left_out == ("left out: 1 file that cannot be read (a.py)",)
 
@@ -239,5 +241,5 @@ def test_what_is_excluded_from_now_on_is_gone_and_comes_back_when_it_is_not(look
 def test_what_is_forgotten_is_read_again(look: Look) -> None:
     assert len(look()) == 4
     assert look() == {}
-    look.folders.forget()
+    look.scanner.forget()
     assert len(look()) == 4

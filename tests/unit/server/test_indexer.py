@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from tinycopilot_server import folders, indexing
-from tinycopilot_server.folders import Folders, name_of
-from tinycopilot_server.indexing import Indexer
-from tinycopilot_server.kept_memory import KEEP_S, OLD_S, KeptMemory
+from tinycopilot_server import scanner
+from tinycopilot_server.indexer import OLD_S, SAVE_S, Indexer, IndexFile
+from tinycopilot_server.scanner import Scanner
+from tinycopilot_server.session import Folders, name_of
 
-from tinycopilot.completion import persistence
+from tinycopilot.completion import indexing, persistence
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
 from tinycopilot.files import Patterns
@@ -31,13 +31,16 @@ class Desk:
         self.open = set[str]()
         self.n_finished = 0
         self.before_each: Callable[[], None] = lambda: None
-        self.indexer = Indexer(self.ask, Folders(), self.open.__contains__)
-        self.indexer.folders.set_roots([folder.as_uri()])
+        self.folders = Folders()
+        self.folders.set_roots([folder.as_uri()])
+        self.idle = threading.Event()
+        self.idle.set()
+        self.indexer = Indexer(self.ask, Scanner(self.folders), self.open.__contains__, self.idle.wait)
         self.ever_open = set[str]()
 
     def keep(self, path: Path) -> None:
         """Between sessions, in that file."""
-        self.indexer.kept = KeptMemory(path, "digest", self.ever_open.__contains__)
+        self.indexer.file = IndexFile(path, "digest", self.ever_open.__contains__)
 
     def ask(self, function: Callable[[NGramModel], T]) -> T:
         self.before_each()
@@ -53,11 +56,11 @@ class Desk:
 
     def look(self, *within: str) -> None:
         """And wait until that is done."""
-        self.indexer.look([(self.folder / path).as_uri() for path in within] or None)
+        self.indexer.scan([(self.folder / path).as_uri() for path in within] or None)
         self.wait()
 
     def wait(self) -> None:
-        self.indexer._thread.submit(lambda: None).result()
+        self.indexer.submit(lambda: None).result()
 
     @property
     def held(self) -> set[str]:
@@ -145,30 +148,31 @@ def test_it_tidies_up(desk: Desk) -> None:
     for i in range(MAX_SEPARATE + 1):
         desk.memory.hold(str(i), "ab")
     assert desk.memory.needs_compaction
-    desk.indexer.look()
+    desk.indexer.scan()
     desk.wait()
     assert not desk.memory.needs_compaction
 
 
 def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
     desk.write("a.py", "a = 1\n")
-    with desk.indexer.giving_way():
-        desk.indexer.look(None)
-        done = desk.indexer._thread.submit(lambda: None)
-        with pytest.raises(TimeoutError):
-            done.result(0.3)
-        assert desk.held == set()
+    desk.idle.clear()
+    desk.indexer.scan(None)
+    done = desk.indexer.submit(lambda: None)
+    with pytest.raises(TimeoutError):
+        done.result(0.3)
+    assert desk.held == set()
+    desk.idle.set()
     done.result()
     assert desk.held == {"a.py"}
 
 
 def test_closing_ends_it_at_once_even_while_it_waits(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.write("a.py", "a = 1\n")
-    with desk.indexer.giving_way():
-        desk.indexer.look(None)
-        desk.indexer.close()
-        desk.indexer._thread.shutdown(wait=True)
-    desk.indexer.look(None)  # nothing happens
+    desk.idle.clear()
+    desk.indexer.scan(None)
+    desk.indexer.close()
+    desk.indexer._thread.shutdown(wait=True)
+    desk.indexer.scan(None)  # nothing happens
     assert desk.held == set()
     assert caplog.records == []
 
@@ -178,9 +182,9 @@ def test_looks_that_wait_are_one(desk: Desk) -> None:
         desk.write(f"{i}.py", "a = 1\n")
     desk.before_each = lambda: setattr(desk, "n_finished", desk.n_finished + 1)
     busy = threading.Event()
-    desk.indexer.do(lambda: busy.wait() and None)
+    desk.indexer.submit(lambda: busy.wait() and None)
     for i in range(9):
-        desk.indexer.look([(desk.folder / f"{i}.py").as_uri()])
+        desk.indexer.scan([(desk.folder / f"{i}.py").as_uri()])
     busy.set()
     desk.wait()
     assert len(desk.held) == 9
@@ -263,13 +267,13 @@ def test_what_an_earlier_session_has_read_is_not_read_again(
     desk.write("1.py", "b = 1\n", changed_s=2_000)
     (desk.folder / "2.py").unlink()
     desk.write("new.py", "b = 2\n")
-    read, read_written = list[str](), folders.read_written
+    read, read_written = list[str](), scanner.read_written
 
     def note(paths: list[Path], *more: Any) -> Iterator[tuple[str, str]]:
         read.extend(path.name for path in paths)
         return read_written(paths, *more)
 
-    monkeypatch.setattr(folders, "read_written", note)
+    monkeypatch.setattr(scanner, "read_written", note)
     with caplog.at_level(logging.INFO):
         desk.look()
     assert sorted(read) == ["1.py", "4.py", "new.py"]
@@ -301,7 +305,7 @@ def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()
     assert saved == [25]  # it is too soon
-    now = time.monotonic() + KEEP_S
+    now = time.monotonic() + SAVE_S
     monkeypatch.setattr(time, "monotonic", lambda: now)
     desk.look()
     assert saved == [25, 65]
@@ -309,15 +313,15 @@ def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
 
 def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk]) -> None:
     desk = again()
-    assert desk.indexer.kept
-    path = desk.indexer.kept._path
+    assert desk.indexer.file
+    path = desk.indexer.file._path
     old, young = path.with_name("old.memory"), path.with_name("young.memory")
     for other in (old, young):
         other.write_text("x")
     os.utime(old, (time.time() - OLD_S - 1,) * 2)
-    desk.indexer.kept.forget()
+    desk.indexer.file.delete()
     assert not path.exists()
-    desk.indexer.kept.forget()
+    desk.indexer.file.delete()
     desk.look()
     assert "were known" not in str(desk.held)
     assert path.exists()
@@ -326,7 +330,7 @@ def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk
 
 def test_what_is_not_wanted_any_more_is_not_taken_up_from_before(again: Callable[[], Desk]) -> None:
     desk = again()
-    desk.indexer.folders.choose(Patterns(["1.py"]))
+    desk.folders.choose(Patterns(["1.py"]))
     desk.before_each = lambda: held.append(desk.held)
     held = list[set[str]]()
     desk.look()
@@ -338,11 +342,11 @@ def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = again()
-    kept, save = desk.indexer.kept, persistence.save_index
+    kept, save = desk.indexer.file, persistence.save_index
     assert kept
 
     def forgotten_meanwhile(*arguments: Any) -> None:
-        kept.forget()
+        kept.delete()
         save(*arguments)
 
     monkeypatch.setattr(persistence, "save_index", forgotten_meanwhile)
