@@ -57,7 +57,7 @@ Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE -
 
 
 async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
-    """Type TYPED character by character; take a suggestion, with one key, where all of it is what comes next.
+    """Type TYPED character by character; accept a suggestion, with one key, if all of it comes next.
 
     Returns the number of keys, and the number of characters that came from suggestions.
     """
@@ -92,7 +92,7 @@ async def _session(console: Console, options: dict[str, str]) -> None:
 
 
 def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
-    """Run it; returns the exit code. Raises UserError where the server has no model."""
+    """Run the demo; return the exit code. Raises UserError if the server has no model."""
     console = Console(highlight=False, soft_wrap=True)
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     console.print(places.named(*places.found(model_path, tokenizer_path)), markup=False)

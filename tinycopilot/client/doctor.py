@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 from tinycopilot.process import memory_bytes, usable_cores
 
 SHOWN = ("pygls", "lsprotocol")
-"""Packages whose versions are worth a line though nothing is wrong with them."""
+"""Packages whose versions are always reported."""
 OPENED = "import sys\nfrom pathlib import Path\n\n\n"
 TYPED = "def read_lines(path):\n    with open(path) as file:\n        return file.read().splitlines()\n"
 N_ANSWERS = 40
 ANSWERS_LIMIT_S = 60.0
 SLOW_MS = 100.0
-"""Whoever types notices more than this."""
+"""A slower median is noticeable while typing."""
 
 WORSE = 1.1
-"""A model that needs this many times the bits of the shipped one is reported as worse."""
+"""A model with more than this many times the shipped model's bits per character is reported as worse."""
 
 AskEngine = Callable[["ModelPaths"], dict[str, Any]]
-"""What tinycopilot.insight.environment says of PyTorch and a model."""
+"""Returns facts about PyTorch and a model: `ask_environment` of tinycopilot.insight.environment."""
 
 
 def run_doctor(
@@ -54,7 +54,7 @@ def run_doctor(
     to_json: bool = False,
     ask_engine: AskEngine,
 ) -> int:
-    """Look, and print; returns the exit code: 0, or 1 where there is a problem."""
+    """Check everything and print the report; return the exit code: 1 if there is a problem, otherwise 0."""
     told: dict[str, Any] = {}
     server = _server_program()
     looks: dict[str, Callable[[], Iterable[Finding]]] = {
@@ -74,7 +74,7 @@ def run_doctor(
 
 
 def _home() -> Path:
-    """The user's home. Raises UserError where the system names none."""
+    """The user's home folder. Raises UserError if the system names none."""
     from tinycopilot import places  # noqa: PLC0415
 
     if (home := places.home()) == places.NO_HOME:
@@ -90,7 +90,7 @@ def _verdict(sections: Sections) -> list[tuple[str, str]]:
 
 
 def looked(title: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What `look` finds, as far as it comes, and its own failure as one line."""
+    """The findings of one section; if the check itself fails, that is the last of them."""
     findings = []
     try:
         for finding in look():
@@ -107,7 +107,7 @@ def looked(title: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 
 
 def look_at_packages() -> Iterator[Finding]:
-    """Python, ours, and what it needs, in the versions that it needs."""
+    """Check the versions of Python, tinycopilot and the packages that it requires."""
     yield Finding("python", f"{platform.python_version()}  {sys.executable}", facts={"version": sys.version.split()[0]})
     where = Path(__file__).parents[2]
     yield Finding("tinycopilot", f"{__version__}  in {where}", facts={"version": __version__})
@@ -121,7 +121,7 @@ def look_at_packages() -> Iterator[Finding]:
 
 
 def required_packages() -> Iterator[tuple[str, str]]:
-    """What this package needs always: name and versions, such as pygls, >=2.1,<3."""
+    """The packages required without extras, with their version ranges: pygls, ">=2.1,<3"."""
     try:
         requirements = metadata.requires("tinycopilot") or []
     except metadata.PackageNotFoundError:
@@ -133,7 +133,7 @@ def required_packages() -> Iterator[tuple[str, str]]:
 
 
 def wrong_version(name: str, wanted: str) -> str:
-    """What is wrong with the version of a package that is installed; empty if nothing is."""
+    """What is wrong with the installed version of a package; "" if nothing."""
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -145,7 +145,7 @@ def wrong_version(name: str, wanted: str) -> str:
 
 
 def _numbers(version: str) -> list[int]:
-    """2.13.0+cpu -> [2, 13], without zeros at the end."""
+    """2.13.0+cpu -> [2, 13]: the release, without trailing zeros."""
     release = re.match(r"\d+(\.\d+)*", version)
     numbers = [int(part) for part in release[0].split(".")] if release else []
     while numbers and numbers[-1] == 0:
@@ -154,7 +154,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _beside() -> Path | None:
-    """The program `tinycopilot-server` of this very Python."""
+    """The program `tinycopilot-server` beside this Python."""
     ending = ".exe" if os.name == "nt" else ""
     folders = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
     programs = [folder / f"tinycopilot-server{ending}" for folder in folders]
@@ -162,12 +162,12 @@ def _beside() -> Path | None:
 
 
 def _server_program() -> str:
-    """What an editor's settings should name."""
+    """The server program that an editor's settings should name."""
     return str(_beside() or shutil.which("tinycopilot-server") or "tinycopilot-server")
 
 
 def look_at_program(beside: Path | None, on_path: str | None) -> Finding:
-    """Where `tinycopilot-server` is: `beside` this Python, and `on_path`."""
+    """Report where `tinycopilot-server` is: `beside` this Python, and `on_path`."""
     name = "tinycopilot-server"
     facts = {"beside": str(beside) if beside else None, "on_path": on_path}
     if on_path is None and beside is None:
@@ -186,7 +186,7 @@ def look_at_program(beside: Path | None, on_path: str | None) -> Finding:
 def look_at_model(
     model_path: str | None, tokenizer_path: str | None, ask_engine: AskEngine, told: dict[str, Any]
 ) -> Iterator[Finding]:
-    """Which model the server takes, why, and whether it can be read. What the engine says is put in `told`."""
+    """Report which model the server uses, why, and whether it can be read. Adds the engine's facts to `told`."""
     from tinycopilot import places  # noqa: PLC0415
 
     paths, origin = places.found(model_path, tokenizer_path)
@@ -227,7 +227,7 @@ def look_at_model(
 
 
 def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> Iterator[Finding]:
-    """How the model compares with the one that ships, on a text that neither was trained on."""
+    """Compare the model with the shipped one, on a text that neither was trained on."""
     from tinycopilot import places  # noqa: PLC0415
 
     bits, ships = model.get("reference_bits"), model.get("shipped_bits")
@@ -248,7 +248,7 @@ def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> I
 
 
 def is_as_shipped(model: Path) -> bool:
-    """Whether it is the file that the manifest beside it names; without a manifest, nobody can tell otherwise."""
+    """Whether the model is the file in the manifest beside it; True without a manifest."""
     from tinycopilot import places  # noqa: PLC0415
 
     try:
@@ -259,13 +259,13 @@ def is_as_shipped(model: Path) -> bool:
 
 
 def _way_back(paths: "ModelPaths") -> str:
-    """The command that brings back the files that came with the clone."""
+    """The command that restores the files of the clone."""
     folder = paths.model.parent
     return shlex.join(["git", "-C", str(folder), "checkout", "--", paths.model.name, paths.tokenizer.name])
 
 
 def look_at_folders() -> Iterator[Finding]:
-    """Whether what should be kept can be."""
+    """Check that the user's folders can be written."""
     from tinycopilot import places  # noqa: PLC0415
 
     for name, (folder, kept) in places.user_folders().items():
@@ -286,7 +286,7 @@ def look_at_folders() -> Iterator[Finding]:
 
 
 def look_at_compiled_code() -> Finding:
-    """Where machine code is cached."""
+    """Report where machine code is cached."""
     from tinycopilot.completion import compiled  # noqa: PLC0415
 
     if compiled.CACHE is not None:
@@ -296,7 +296,7 @@ def look_at_compiled_code() -> Finding:
 
 
 def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
-    """The processor, and what training has: PyTorch and its devices, as the engine has `told`."""
+    """Report the processor, and PyTorch with its devices, from the facts in `told`."""
     n_cores = usable_cores()
     cores = f"{n_cores} core{'s' * (n_cores > 1)} ({platform.machine()})"
     if "torch" not in told:
@@ -318,7 +318,7 @@ def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
 
 
 def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_model: bool) -> Iterator[Finding]:
-    """Start it, type, and see what comes back and when."""
+    """Start the server, type, and report the answers and their latency."""
     if not has_model:
         yield Finding("start", "not tried: without a model it suggests nothing", Level.NOTE, "mend the model first")
         return
@@ -339,7 +339,7 @@ def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_mo
 
 
 async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int, float | None]:
-    """Seconds to ready, milliseconds of each answer, how many had a suggestion, megabytes. Raises UserError."""
+    """Seconds until ready, milliseconds of each answer, number of suggestions, resident MB. Raises UserError."""
     from tinycopilot.client.stdio import Editor, running_server  # noqa: PLC0415
 
     async with running_server(options) as server:
@@ -354,7 +354,7 @@ async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int,
 
 
 def resident_mb(pid: int) -> float | None:
-    """The memory of another process, in megabytes; None where the system does not say."""
+    """Resident memory of another process, in MB; None if the system does not say."""
     if (n_bytes := memory_bytes(pid=pid)) is not None:
         return n_bytes / 1e6
     try:

@@ -1,4 +1,4 @@
-"""Which editors are there, and what their users set for tinycopilot. Of other settings, nothing is ever told."""
+"""Installed editors, and their settings for tinycopilot. Nothing of other settings is reported."""
 
 import json
 import os
@@ -13,9 +13,9 @@ from typing import Any
 from tinycopilot.client.findings import Finding, Level
 
 MAX_BYTES = 2_000_000
-"""Larger files are no settings."""
+"""A larger file is not read."""
 MAX_FILES = 2_000
-"""So many files of Neovim's configuration are looked at."""
+"""At most this many files of Neovim's configuration are read."""
 MAX_VALUE_CHARS = 80
 VERSION_LIMIT_S = 10
 
@@ -25,9 +25,9 @@ CODES = {
     "VSCodium": ("VSCodium", ".vscode-oss"),
     "Cursor": ("Cursor", ".cursor"),
 }
-"""How each calls its folder of settings, and that of its extensions in the home folder."""
+"""Names of the folders of each: settings, and extensions (in the home folder)."""
 CLIENT_KEYS = frozenset(("serverCommand", "installFrom", "torchIndex"))
-"""Settings of the extension itself; the others are the server's."""
+"""Settings of the extension; all others are the server's."""
 EXTENSION = "tinycopilot.tinycopilot-"
 HOW_TO_EXTEND = "cd editors/vscode && npm ci && npm run package, then install tinycopilot.vsix in the editor"
 
@@ -38,10 +38,10 @@ _NAMED = re.compile(r"""(['"])([^'"\n]*tinycopilot-server(?:\.exe)?)\1""")
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides where programs keep their settings."""
+    """What determines where programs keep their settings."""
 
     system: str
-    """As sys.platform says it."""
+    """sys.platform."""
     env: Mapping[str, str]
     home: Path
 
@@ -51,7 +51,7 @@ class Machine:
 
     @property
     def config(self) -> Path:
-        """Where programs with windows keep their settings."""
+        """Folder of graphical programs' settings."""
         if self.system == "win32":
             return self._folder("APPDATA", "AppData", "Roaming")
         if self.system == "darwin":
@@ -68,13 +68,13 @@ class Machine:
 
     @property
     def code_server(self) -> Path:
-        """code-server's data."""
+        """code-server's data folder."""
         if self.system == "win32":
             return self._folder("LOCALAPPDATA", "AppData", "Local") / "code-server" / "Data"
         return self._folder("XDG_DATA_HOME", ".local", "share") / "code-server"
 
     def codes(self) -> Iterator[tuple[str, Path, Path]]:
-        """Each kind of VS Code: its name, its user's settings, the folder of its extensions."""
+        """For each kind of VS Code: name, settings file, folder of extensions."""
         for name, (folder, extensions) in CODES.items():
             yield name, self.config / folder / "User" / "settings.json", self.home / extensions / "extensions"
         yield "code-server", self.code_server / "User" / "settings.json", self.code_server / "extensions"
@@ -82,11 +82,11 @@ class Machine:
         yield "VS Code, remote", remote / "data" / "Machine" / "settings.json", remote / "extensions"
 
     def which(self, program: str) -> str | None:
-        """The program of that name on the PATH."""
+        """Path of a program on the PATH; None if there is none."""
         return shutil.which(program, path=self.env.get("PATH", ""))
 
     def is_program(self, word: str) -> bool:
-        """Whether an editor that is told to start this can: `~` is the home, nothing relative is looked at."""
+        """Whether an editor can start this program: `~` is the home folder; a relative path is not looked up."""
         path = Path(re.sub(r"^~(?=[/\\])", lambda _: str(self.home), word))
         if path.is_absolute():
             return any(one.is_file() and os.access(one, os.X_OK) for one in (path, path.with_name(path.name + ".exe")))
@@ -94,7 +94,7 @@ class Machine:
 
 
 def look_at_editors(machine: Machine, server: str) -> list[Finding]:
-    """A finding or more for each editor that is there; `server` is the program that their settings should name."""
+    """Findings for each installed editor; `server` is the program that their settings should name."""
     findings = [finding for code in machine.codes() for finding in look_at_code(machine, *code, server)]
     findings += look_at_nvim(machine, server)
     if findings:
@@ -104,7 +104,7 @@ def look_at_editors(machine: Machine, server: str) -> list[Finding]:
 
 
 def look_at_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> list[Finding]:
-    """One kind of VS Code; nothing, where it is not there."""
+    """Check one kind of VS Code; no findings if it is not installed."""
     if not (settings.parent.is_dir() or extensions.is_dir()):
         return []
     version = extension_version(extensions)
@@ -146,7 +146,7 @@ def _wrong_settings(machine: Machine, own: dict[str, Any], server: str) -> Itera
 
 
 def extension_version(extensions: Path) -> str | None:
-    """The version of our extension that is installed in this folder; None if there is none."""
+    """Installed version of our extension in this folder; None if there is none."""
     try:
         obsolete = json.loads((extensions / ".obsolete").read_text("utf-8"))
     except (OSError, ValueError):
@@ -157,7 +157,7 @@ def extension_version(extensions: Path) -> str | None:
 
 
 def own_settings(path: Path) -> dict[str, Any]:
-    """What a settings.json says under `tinycopilot.`. Raises ValueError, which says nothing of its other content."""
+    """The settings under `tinycopilot.` in a settings.json. Raises ValueError, which quotes nothing of the file."""
     try:
         if not path.exists():
             return {}
@@ -176,7 +176,7 @@ def own_settings(path: Path) -> dict[str, Any]:
 
 
 def parse_jsonc(text: str) -> dict[str, Any]:
-    """An object in JSON with comments and commas too many, as VS Code takes it. Raises ValueError."""
+    """Parse an object in JSON with comments and trailing commas, as VS Code does. Raises ValueError."""
 
     def kept(match: "re.Match[str]") -> str:
         return match[1] or re.sub(r"[^\n]", " ", match[0])  # a comment becomes blank: lines keep their numbers
@@ -199,7 +199,7 @@ def _short(value: object) -> str:
 
 
 def look_at_nvim(machine: Machine, server: str) -> list[Finding]:
-    """Neovim; nothing, where neither it nor a configuration of it is there."""
+    """Check Neovim; no findings if neither it nor a configuration of it exists."""
     program, mentions = machine.which("nvim"), nvim_mentions(machine.nvim)
     if program is None and not machine.nvim.is_dir():
         return []
@@ -241,7 +241,7 @@ def _nvim_version(program: str | None, is_used: bool) -> Finding:
 
 
 def nvim_mentions(folder: Path) -> dict[str, list[str]]:
-    """The files below `folder` that mention tinycopilot, and the programs `...tinycopilot-server` that each names."""
+    """The files below `folder` that mention tinycopilot, each with the `...tinycopilot-server` it names."""
     found = {}
     for path in _scripts(folder):
         try:

@@ -1,4 +1,4 @@
-"""What `tinycopilot doctor` has to say: findings, in sections, as text and as one object."""
+"""Findings of `tinycopilot doctor`, in sections, as text and as JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """How well it is: a note is worth knowing, a problem keeps something from working."""
+    """Severity: a note is worth knowing, a problem keeps something from working."""
 
     OK = "OK"
     NOTE = "note"
@@ -20,18 +20,18 @@ STYLES = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     text: str
     level: Level = Level.OK
     todo: str = ""
-    """What the user can do about it."""
+    """What the user can do about it; "" if nothing."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """The figures in `text`, for programs."""
+    """The values in `text`, for `--json`."""
 
     def as_object(self) -> dict[str, Any]:
-        """What `--json` prints of it."""
+        """The finding as `--json` prints it."""
         return {"name": self.name, "level": self.level.lower(), "text": self.text, "todo": self.todo, **self.facts}
 
 
@@ -39,24 +39,24 @@ Sections = dict[str, list[Finding]]
 
 
 def problem_of(name: str, message: str) -> Finding:
-    """A problem from an error's line `what is wrong; what to do`."""
+    """A problem from an error message of the form `what is wrong; what to do`."""
     what, _, todo = message.rpartition("; ")
     return Finding(name, what or todo, Level.PROBLEM, todo if what else "")
 
 
 def is_well(sections: Sections) -> bool:
-    """Whether there is no problem."""
+    """Whether no finding is a problem."""
     return not any(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
 
 
 def as_json(sections: Sections) -> str:
-    """One object."""
+    """The report as one JSON object."""
     told = {title: [one.as_object() for one in findings] for title, findings in sections.items()}
     return json.dumps({"ok": is_well(sections), **told}, indent=1)
 
 
 def as_lines(sections: Sections) -> Iterable[list[tuple[str, str]]]:
-    """The text, each line in pieces: what it says, and in which of rich's styles."""
+    """The report as lines of (text, rich style) pieces."""
     width = max((len(one.name) for findings in sections.values() for one in findings), default=0)
     for title, findings in sections.items():
         yield [(title, "bold")]
@@ -71,7 +71,7 @@ def _one_line(text: str) -> str:
 
 
 def print_lines(sections: Sections, last: Sequence[tuple[str, str]]) -> None:
-    """Print the text, in colour on a terminal that has them; without rich, plainly."""
+    """Print the report, in colour where the terminal has colours and rich is installed."""
     lines = [*as_lines(sections), list(last)]
     try:
         from rich.console import Console  # noqa: PLC0415 (that it is missing is what the text may have to say)
