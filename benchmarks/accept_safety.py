@@ -31,7 +31,7 @@ from heldout_bits import LISTING, PACKAGES, fetch
 
 from tinycopilot import places
 from tinycopilot.completion.decoding import never
-from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.postprocess import has_room, postprocess
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
 
@@ -254,7 +254,7 @@ def judge(cursor: Cursor, text: str, pairs: Pairs, *, by_word: bool) -> set[str]
 
 def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pairs, str]]:
     """The pairs after the cursor, and the suggestion, where there is one."""
-    here = engine._place(name, cursor.before, "")
+    here = engine._place(Request(cursor.before, "", name), cursor.before, "")
     stream = engine._decode(engine._new_predictions(here), here, never)
     decoded = list[tuple[str, float]]()
 

@@ -16,7 +16,7 @@ from unicodedata import category
 
 from tinycopilot import UserError
 from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
-from tinycopilot.masking import has_private_key, mask, n_secrets
+from tinycopilot.masking import mask, n_secrets, start_of_unfinished_key
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
@@ -74,7 +74,6 @@ class Reason(Enum):
     """Why a file is left out: how one is called, and how several are."""
 
     SECRET = ("secret by its name", "secrets by their names")
-    PRIVATE_KEY = ("file with a private key", "files with a private key")
     MASKED = ("secret masked in a file that is read otherwise", "secrets masked in files that are read otherwise")
     VENDORED = ("vendored folder", "vendored folders")
     GENERATED = ("generated file", "generated files")
@@ -94,6 +93,7 @@ class Reason(Enum):
     SPECIAL = ("pipe, socket or device", "pipes, sockets or devices")
     BLANK = ("text with nothing but white space", "texts with nothing but white space")
     DUPLICATE = ("duplicate", "duplicates")
+    TOO_MANY = ("file and all that come after it, one too many", "files and all that come after them, too many")
 
 
 EXPECTED = frozenset((Reason.IGNORED, Reason.LINK, Reason.SPECIAL))
@@ -106,6 +106,10 @@ class NotTextError(UserError):
     def __init__(self, message: str, reason: Reason) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+MAX_NAME_CHARS = 100
+"""A longer name is shown by its end."""
 
 
 class LeftOut:
@@ -126,6 +130,8 @@ class LeftOut:
         self._counts[reason] += n
         names = self._names.setdefault(reason, [])
         if len(names) < self.N_NAMES:
+            if len(name) > MAX_NAME_CHARS:
+                name = f"...{name[3 - MAX_NAME_CHARS :]}"
             names.append("".join(character if character.isprintable() else "?" for character in name))
 
     def add_other(self, path: Path) -> None:
@@ -264,17 +270,14 @@ def read_pieces(
                 f"{path}: not UTF-8 text (byte {first}); convert it, for instance with `iconv -f latin1 -t utf-8`",
                 Reason.NOT_UTF8,
             ) from None
-        if is_utf16:
-            # In UTF-16 a byte 10 does not always end a line, so a chunk may end inside of one: the next piece has it.
-            n_whole = (text.rfind("\n") + 1 if data else 0) or len(text)
-            text, rest = rest + text[:n_whole], text[n_whole:]
+        text = rest + text
+        # In UTF-16 a byte 10 does not always end a line, so a chunk may end inside of one: the next piece has it. It
+        # also has a key that is not at its end.
+        n_whole = ((text.rfind("\n") + 1) or len(text)) if data and is_utf16 else len(text)
+        n_whole = start_of_unfinished_key(text[:n_whole]) if data else n_whole
+        text, rest = text[:n_whole], text[n_whole:]
         if n_bytes_before == 0 and any(is_secret_source(name, text) for name in names):
             raise _secret(path)
-        if has_private_key(text):
-            raise NotTextError(
-                f"{path}: there is a private key in it, which is never read; take it out, or name other files",
-                Reason.PRIVATE_KEY,
-            )
         n_bytes_before += len(data)
         if text:
             yield text if as_it_is else mask(text)

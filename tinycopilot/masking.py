@@ -171,9 +171,10 @@ def holds_secret(text: str) -> bool:
     return mask(text) != text
 
 
-def has_private_key(text: str) -> bool:
-    """Whether a private key begins in it."""
-    return _PEM_BEGIN.search(text) is not None
+def start_of_unfinished_key(text: str) -> int:
+    """Where a private key begins whose end may come after `text`, a part of a longer one; len(text) if none does."""
+    begun = [begin.start() for begin in _PEM_BEGIN.finditer(text, max(0, len(text) - MAX_PEM_CHARS))]
+    return begun[-1] if begun and not _PEM_END.search(text, begun[-1]) else len(text)
 
 
 def n_secrets(masked: str) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from tinycopilot.files import open_regular
+
 LEFT_S = 600.0
 """What was half written so long ago is a killed process's."""
 
@@ -31,6 +33,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def open_own(path: Path) -> BinaryIO:
+    """Open a file to read that `replacing` wrote. Raises OSError; PermissionError if it is another user's.
+
+    On Windows, whose folders of a user are closed to others, the owner is not asked for.
+    """
+    file = open_regular(path, follow_link=True)
+    if os.name == "posix" and os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
+        file.close()
+        raise PermissionError("it belongs to another user")
+    return file
 
 
 def _clear_up(path: Path) -> None:

@@ -14,7 +14,6 @@ from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind
 
 from tinycopilot.files import Reason, why_not_written
-from tinycopilot.masking import has_private_key
 from tinycopilot.secret_files import is_secret_place, is_secret_source
 
 CODECS: dict[str, tuple[str, int]] = {
@@ -36,8 +35,6 @@ WINDOW_CHARS = 32_768
 """A document that is not indexed is completed from this much text on either side of the cursor."""
 BLOCK_LINES = 64
 """That window starts at a multiple of this many lines, so that its start stays the same for many keystrokes."""
-KEY_MARK_CHARS = 200
-"""After an edit in a long line, this much on either side is searched for the first line of a private key."""
 
 
 def to_offset(line: str, units: int, encoding: str) -> int:
@@ -171,14 +168,11 @@ class Document:
     def _set(self, text: str) -> None:
         self._lines: list[Line] = [as_line(line, self.encoding) for line in split_lines(text)]
         self._n_chars = len(text)
-        self._may_have_key = has_private_key(text)
 
     @property
     def is_secret(self) -> bool:
-        """Whether the document must be neither indexed nor completed, for its name, its folder or a private key."""
-        if self._may_have_key:
-            self._may_have_key = has_private_key(self.text)
-        return self._is_secret_place or self._may_have_key or self._is_secret_source()
+        """Whether the document must be neither indexed nor completed, for its name or folder. Others are masked."""
+        return self._is_secret_place or self._is_secret_source()
 
     def _is_secret_source(self) -> bool:
         names = {PurePath(self.name).name, PurePath(self.opened_as).name}
@@ -226,8 +220,6 @@ class Document:
             if len(line) + n_added > PIECE_CHARS:
                 line.replace(first_offset, last_offset, text)
                 self._n_chars += n_added
-                around = line[max(0, first_offset - KEY_MARK_CHARS) : first_offset + len(text) + KEY_MARK_CHARS]
-                self._may_have_key = self._may_have_key or has_private_key(around)
                 return
         self._replace_lines(first, first_offset, last, last_offset, text)
 
@@ -246,7 +238,6 @@ class Document:
             new.pop()  # what follows begins a line of its own
         self._n_chars += len(joined) - sum(map(len, lines[low:high]))
         lines[low:high] = [as_line(line, self.encoding) for line in new]
-        self._may_have_key = self._may_have_key or has_private_key(joined)  # the mark of a key lies in one line
 
     def _locate(self, position: types.Position) -> tuple[int, int]:
         """Line number and offset of a position, moved to the end of the line or of the text if it lies outside."""

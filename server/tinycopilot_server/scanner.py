@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinycopilot.files import LeftOut, read_written, walk
+from tinycopilot.files import LeftOut, Reason, read_written, walk
 from tinycopilot_server.session import Folders, document_name, is_within
 
 MAX_FOLDERS = 100_000
@@ -127,6 +127,7 @@ class Scanner:
             for path in self._files(root, within, left_out, pause):
                 name = os.path.normcase(path)
                 if len(stamps) >= MAX_FILES:
+                    left_out.add(Reason.TOO_MANY, name)
                     return stamps
                 try:
                     status = path.lstat()
@@ -157,8 +158,11 @@ class Scanner:
         def enters(relative: str) -> bool:
             nonlocal n_folders
             n_folders += 1
-            wanted = absolute(relative) in above or is_in_scope(absolute(relative))
-            return n_folders <= MAX_FOLDERS and wanted
+            if n_folders > MAX_FOLDERS:
+                if n_folders == MAX_FOLDERS + 1:
+                    left_out.add(Reason.TOO_MANY, absolute(relative))
+                return False
+            return absolute(relative) in above or is_in_scope(absolute(relative))
 
         if root in above or is_in_scope(root):
             yield from walk(Path(root), takes, enters, left_out)

@@ -128,6 +128,8 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("shellscript", "a='b\\'", "code"),
         ("rust", "fn f<'a>(", "code"),
         ("rust", 'let s = "', "string"),
+        ("rust", "let q = '\\''; ", "code"),
+        ("rust", "let q = '\\''; let s = \"a", "string"),
         ("plaintext", "# a", "code"),
         ("plaintext", 'a "b', "string"),
     ],
@@ -148,6 +150,14 @@ def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
     text = quarter * 3 + '"""It is\n' + quarter[: LOOK_BACK_CHARS // 4] + '"""\n\ndef f():\n    return "'
     assert lexical_context(text) == "string"
     assert lexical_context(text + 'a"') == "code"
+
+
+@pytest.mark.parametrize("prose", ["    class of its own", "    def like this", "import it"])
+def test_prose_that_looks_like_a_header_is_no_place_to_begin(prose: str) -> None:
+    """As in flask/app.py, whose docstrings say so: a file of usual length is read from its first line."""
+    docstring = f'def f():\n    """Say.\n\n{prose}\n    """\n'
+    text = "x = 1\n" * 3_000 + docstring + "y = 1\n" * 3_000
+    assert lexical_context(text) == "code"
 
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot import UserError
+from tinycopilot import files as files_module
 from tinycopilot.files import (
     MAX_BYTES,
     LeftOut,
@@ -221,15 +222,25 @@ def test_a_link_to_a_secret_is_a_secret(tmp_path: Path) -> None:
         read_source(tmp_path / "settings.py")
 
 
+KEY_BODY = "".join(f"MIIE{i:04}{'aB3dE6gH' * 7}\n" for i in range(20))
+
+
 @pytest.mark.parametrize("kind", ["", "RSA ", "OPENSSH ", "ENCRYPTED "])
-def test_a_private_key_in_a_file_is_not_read(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "deploy.py"
-    path.write_text(f'KEY = """-----BEGIN {kind}PRIVATE' + ' KEY-----\nMIIE\n"""\n')
-    with pytest.raises(NotTextError, match="private key") as caught:
-        read_source(path)
-    assert caught.value.reason is Reason.PRIVATE_KEY
-    path.write_text(path.read_text().replace("PRIVATE", "PUBLIC"))
-    assert "MIIE" in read_source(path)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("piece_bytes", [100, 333, files_module.PIECE_BYTES])
+def test_of_a_file_with_a_private_key_all_else_is_read(
+    tmp_path: Path, kind: str, encoding: str, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "PIECE_BYTES", piece_bytes)
+    path, before, after = tmp_path / "deploy.py", 'x = 1\nKEY = """', '"""\ny = 2\n'
+    begin, end = f"-----BEGIN {kind}PRIVATE" + " KEY-----\n", f"-----END {kind}PRIVATE KEY-----\n"
+    path.write_text(before + begin + KEY_BODY + end + after, encoding)
+    text = read_source(path)
+    assert text.startswith(before)
+    assert text.endswith(end + after)
+    assert "aB3dE6gH" not in text
+    path.write_text(path.read_text(encoding).replace("PRIVATE", "PUBLIC"), encoding)
+    assert KEY_BODY in read_source(path)
 
 
 def test_a_secret_in_a_file_is_masked_and_counted_unless_the_file_is_edited(tmp_path: Path) -> None:
@@ -323,3 +334,12 @@ def test_patterns_are_those_of_a_gitignore_below_the_folders_and_anywhere(
 def test_a_line_that_is_no_pattern_is_named() -> None:
     with pytest.raises(UserError, match=r"'!' is none"):
         Patterns(["a", "!"])
+
+
+def test_a_long_name_is_shown_by_its_end() -> None:
+    left_out = LeftOut()
+    left_out.add(Reason.TOO_DEEP, "d/" * 300 + "e")
+    (line,) = left_out.lines()
+    assert "(...d/d" in line
+    assert line.endswith("/d/e)")
+    assert len(line) < 160

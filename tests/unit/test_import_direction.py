@@ -23,7 +23,7 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
     },
     "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
-    "tinycopilot.private": set(),
+    "tinycopilot.private": {"tinycopilot.files"},
     "tinycopilot.process": set(),
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},

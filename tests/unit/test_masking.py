@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tinycopilot.masking import MASK, has_private_key, holds_secret, mask, n_secrets
+from tinycopilot.masking import MASK, holds_secret, mask, n_secrets, start_of_unfinished_key
 
 ALNUM = string.ascii_letters + string.digits
 URL_SAFE = ALNUM + "-_"
@@ -189,8 +189,9 @@ def test_the_time_is_linear_in_the_size_of_any_text(piece: str) -> None:
     assert many < 16 * 4 * few + 0.05  # were it quadratic, it would be 256 times
 
 
-def test_private_keys_in_a_text() -> None:
-    for kind in ("", "RSA ", "OPENSSH "):
-        assert has_private_key(f"x\n-----BEGIN {kind}PRIVATE" + " KEY-----\nMII")
-    assert has_private_key("-----BEGIN PGP PRIVATE" + " KEY BLOCK-----")
-    assert not has_private_key("-----BEGIN PUBLIC KEY-----\n-----BEGIN CERTIFICATE-----")
+def test_a_key_that_may_go_on_in_the_next_piece() -> None:
+    for begin in ("RSA PRIVATE" + " KEY", "PGP PRIVATE" + " KEY BLOCK"):
+        begun = f"x = 1\n-----BEGIN {begin}-----\nMII"
+        assert start_of_unfinished_key(begun) == 6
+        assert start_of_unfinished_key(ended := f"{begun}\n-----END {begin}-----\n") == len(ended)
+    assert start_of_unfinished_key(public := "-----BEGIN PUBLIC KEY-----\n") == len(public)

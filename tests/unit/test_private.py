@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import private
-from tinycopilot.private import replacing
+from tinycopilot.private import open_own, replacing
 
 
 def test_the_old_file_is_there_until_the_new_one_is(tmp_path: Path) -> None:
@@ -40,3 +40,21 @@ def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(OSError, match="a"), replacing(tmp_path / "a" / "b"):
         pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have owners there")
+def test_what_another_user_wrote_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "weights.json"
+    path.write_text("{}")
+    with open_own(path) as file:
+        assert file.read() == b"{}"
+    status, another = path.stat(), 12_345
+    os.chown(path, another, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: status.st_uid + 1)
+    with pytest.raises(PermissionError, match="another user"):
+        open_own(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index")
+    with pytest.raises(OSError, match="not a regular file"):
+        open_own(tmp_path / "index")

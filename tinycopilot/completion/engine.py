@@ -127,7 +127,7 @@ class Engine:
 
     def complete(self, request: Request, cancelled: Callable[[], bool] = never) -> Result:
         """Answer a request; `cancelled` is checked before each forward pass."""
-        place = self._place(request.document, request.before, request.after)
+        place = self._place(request, request.before, request.after)
         has_learned = self._learn_from_key(request, place) if request.why is Why.TYPED else False
         try:
             suggestions = self._suggestions(request, place, cancelled)
@@ -139,7 +139,7 @@ class Engine:
 
     def observe(self, request: Request, character: str) -> dict[str, float]:
         """`character` is typed at the request's place: learn from it; return its cost in bits by each predictor."""
-        place = self._place(request.document, request.before, request.after)
+        place = self._place(request, request.before, request.after)
         predictions = self._predictions_at(place)
         if place.before not in predictions:
             logits = self._state.readers.of(place.document).read(place.before)
@@ -148,9 +148,9 @@ class Engine:
         self._predictor.learn(predictions, place, character)
         return bits
 
-    def _place(self, document: str | None, before: str, after: str) -> Place:
-        before, after = plain_line_ends(before), plain_line_ends(after)
-        return Place(document, *self._state.maskers.mask(document, before, after))
+    def _place(self, request: Request, before: str, after: str) -> Place:
+        before, after = self._state.maskers.mask(request.document, plain_line_ends(before), plain_line_ends(after))
+        return Place(request.document, before, after, request.language)
 
     def _learn_from_key(self, request: Request, place: Place) -> bool:
         """If one keystroke led here from the last request, learn from it once.
@@ -172,7 +172,7 @@ class Engine:
 
     def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion] | None:
         """None where there is no room. Raises Cancelled."""
-        then = place if request.selected is None else self._place(place.document, *request.selected)
+        then = place if request.selected is None else self._place(request, *request.selected)
         if not has_room(then.after):
             return None
         if request.selected is not None:
@@ -256,7 +256,7 @@ class Engine:
         """What is shown of decoded characters; nothing that would be a secret, or would continue one."""
         if place.before.endswith(MASK):
             return None
-        language = language_of(place.document)
+        language = place.language or language_of(place.document)
         suggestion = truncate(decoded, self._settings, place.before, place.after, language)
         if suggestion is None:
             return None

@@ -18,6 +18,7 @@ closed automatically:
 What cannot be repaired is not blamed on T: where `before` and `after` are broken together, they may stay so.
 """
 
+import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -28,6 +29,9 @@ LOOK_AHEAD_CHARS: Final = 10_000
 """So far after the cursor it is looked for what closes a bracket that is open there."""
 BROKEN: Final = Fault.UNMATCHED_CLOSER | Fault.UNTERMINATED_STRING | Fault.STRAY_BACKSLASH | Fault.BROKEN_FSTRING
 """What an insertion must not introduce."""
+
+
+_ASSIGNS: Final = re.compile(r"(?<![=!<>])= ?[^\s=!:}]\Z")
 
 
 class Claim(NamedTuple):
@@ -69,6 +73,7 @@ class Insertion:
             or self._closes_too_much()
             or self._lengthens_quotes(character)
             or self._begins_conversion(character)
+            or self._assigns_in_field()
             or self._nests_quotes()
             or self._closes_in_text(character)
         )
@@ -98,11 +103,11 @@ class Insertion:
         return self._state.tail[:1] not in ("", "\n", "\r")
 
     def _is_half_a_token(self) -> bool:
-        """Whether the last character belongs to one before the cursor or to come: quotes, a conversion."""
+        """Whether the last character is part of a token that stands before or is to come: quotes, `!r`, `==`."""
         last = self._state.tail[-1:]
         top = self._state.frames[-1] if self._state.frames else None
-        if top is not None and top.kind == "field" and self._state.recent.endswith("!"):
-            return True  # of `{x!r}`
+        if top is not None and top.kind == "field" and self._state.recent.endswith(("!", "=")):
+            return True  # of `{x!r}`, `{x == y}`
         is_begun = top is not None and top.kind == "string" and top.closer.startswith(last)
         return last in ("'", '"', "`") and (is_begun or self._line.startswith(last))
 
@@ -162,6 +167,11 @@ class Insertion:
         frames, claimed = self._state.frames, self._claim
         is_claimed = claimed.n_closed > 0 and 0 < len(frames) <= claimed.n_base
         return character == "!" and is_claimed and frames[-1].kind == "field"
+
+    def _assigns_in_field(self) -> bool:
+        """Whether a replacement field has something behind `{x=`, where only `}`, `!r` or `:spec` may stand."""
+        frames = self._state.frames
+        return bool(frames) and frames[-1].kind == "field" and _ASSIGNS.search(self._state.recent) is not None
 
     def _is_in_short_field(self) -> bool:
         """In a replacement field of a string of one line: before Python 3.12 it could not have several."""

@@ -16,7 +16,7 @@ from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, python
 Context = Literal["code", "comment", "string"]
 Kind = Literal["bracket", "string", "field", "spec", "comment"]
 
-LOOK_BACK_CHARS: Final = 20_000
+LOOK_BACK_CHARS: Final = 100_000
 """A longer text is read from a line at Python's top level within this distance of the cursor, or else from the first
 line there that begins a function or class.
 
@@ -26,18 +26,18 @@ CHUNK_CHARS: Final = 1_024
 """The state is kept at each multiple of this offset."""
 MAX_DEPTH: Final = 200
 """At most this many frames are kept from one chunk to the next: the innermost."""
-N_RECENT: Final = 3
-"""Characters of look-behind: a string's prefix, and what stands before that."""
+N_RECENT: Final = 4
+"""Characters of look-behind: a string's prefix and what stands before it, or an equals sign and its neighbours."""
 
 _TOP_LEVEL = re.compile(r"^(?:def|class|async def|import|from|@\w+|if __name__)\b", re.MULTILINE)
-_BLOCK = re.compile(r"^[ \t]+(?:async def|def|class|@\w+)\b", re.MULTILINE)
+_BLOCK = re.compile(r"^[ \t]+(?:@\w+|(?:(?:async )?def|class) \w+ ?[(:\[])", re.MULTILINE)
 _STATEMENT = re.compile(
     r"[ \t]*(?:assert|async[ ]def|break|class|continue|def|del|elif|except|finally|global|import|nonlocal|pass|raise"
     r"|return|try|while|with)\b"
 )
 _LINE_BEGUN = re.compile(r"[ \t]{0,100}[a-z]{0,8} ?[a-z]{0,3}")
 _ENDS_LINE = "\r\n"
-_LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n']*|[^\\\r\n'])'")
+_LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n][^\r\n']{0,8}|[^\\\r\n'])'")
 _MAX_CHAR_LITERAL = 12
 
 
@@ -111,7 +111,7 @@ def state_after(before: str, syntax: Syntax) -> State:
     return state
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1_024)
 def _after_chunk(state: State, chunk: str, syntax: Syntax) -> State:
     after = advance(state, chunk, syntax)
     return after._replace(frames=after.frames[-MAX_DEPTH:]).marked()

@@ -21,7 +21,7 @@ from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
 from tinycopilot.completion.segments import MergedSegment
 from tinycopilot.completion.suffix_array import SuffixArray
 from tinycopilot.masking import RULES_VERSION
-from tinycopilot.private import replacing
+from tinycopilot.private import open_own, replacing
 
 INDEX_KIND = f"tinycopilot memory, 2, masked by rules {RULES_VERSION}"
 MAX_HEADER_BYTES = 100_000_000
@@ -90,7 +90,7 @@ def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIn
 
 def _read(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex:
     """Raises ValueError and more for what cannot be used."""
-    with path.open("rb") as file:
+    with open_own(path) as file:
         digest, line = file.readline(200).strip(), file.readline(MAX_HEADER_BYTES)
         header = json.loads(line)
         if header["kind"] != INDEX_KIND or header["tokenizer"] != tokenizer_digest:
@@ -137,7 +137,7 @@ def _digest(header: bytes, *arrays: "np.ndarray[Any, Any]") -> str:
 def load_weights(path: Path, tokenizer_digest: str) -> Mixture:
     """The mixture that `save_weights` wrote; a new one if there is no file, or if it cannot be used."""
     try:
-        with path.open("rb") as file:
+        with open_own(path) as file:
             content = file.read(MAX_WEIGHTS_BYTES + 1)
         if len(content) > MAX_WEIGHTS_BYTES:
             raise ValueError("it is too large")

@@ -90,6 +90,8 @@ class Place(NamedTuple):
     """Its name in the n-gram model; None: the text is not held there."""
     before: str
     after: str
+    language: str = ""
+    """The editors' name for it; empty: as the document's name says."""
 
 
 @dataclass

@@ -37,6 +37,8 @@ class Request:
     selected: tuple[str, str] | None = None
     """The texts on both sides of the cursor as they would be if the selected entry of a menu were accepted: that is
     what to complete. It may never come true, and so nothing of it is held, shown or learned."""
+    language: str = ""
+    """LSP's identifier of its language, such as "javascript"; "": by the document's name."""
 
     def after_accepting(self, suggestion: Suggestion) -> "Request":
         """The request that follows if `suggestion` is accepted, to be answered ahead."""

@@ -9,7 +9,7 @@ from tinycopilot.files import LeftOut
 from tinycopilot.insight.excerpts import texts_in
 from tinycopilot.insight.replay import Excerpt, Replayed, Shown, replay
 from tinycopilot.insight.score import Bin, Score, calibration, calibration_error
-from tinycopilot.insight.surroundings import Surroundings
+from tinycopilot.insight.surroundings import MAX_CHARS, Surroundings
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def evaluate(
         say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
         if excerpt.workspace != folder:
             folder = excerpt.workspace
-            surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
+            n_without_room = surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
+            if n_without_room:
+                say(f"{folder}: {n_without_room:,} files are not known: only {MAX_CHARS // 1_000_000} MB are indexed")
         with surroundings.without_copies_of(excerpt):
             replays.append(replay(engine, excerpt))
     return Evaluation(replays)

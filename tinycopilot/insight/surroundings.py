@@ -19,8 +19,11 @@ class Surroundings:
         self._texts: dict[str, str] = {}
         self._shingles: dict[str, set[str]] = {}
 
-    def change_to(self, texts: Mapping[str, str]) -> None:
-        """Hold `texts`, by their names, MAX_CHARS at most, and nothing of the workspace before."""
+    def change_to(self, texts: Mapping[str, str]) -> int:
+        """Hold `texts`, by their names, MAX_CHARS at most, and nothing of the workspace before.
+
+        Returns how many had no room.
+        """
         for name in self._texts:
             self._ngrams.drop(name)
         self._texts, n_chars = {}, 0
@@ -31,6 +34,7 @@ class Surroundings:
                 n_chars += len(text)
         self._ngrams.compact()
         self._shingles = {name: shingles(text) for name, text in self._texts.items()}
+        return len(texts) - len(self._texts)
 
     @contextlib.contextmanager
     def without_copies_of(self, excerpt: Excerpt) -> Iterator[None]:

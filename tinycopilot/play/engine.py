@@ -59,16 +59,24 @@ class Project:
     folder: Path | None = None
     suffixes: tuple[str, ...] = (".py",)
 
-    def index(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> None:
-        """Index the other files. `pause` is called before each file; it may wait, or raise to stop."""
+    def index(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> int:
+        """Index the other files; return the number of files for which there was no room.
+
+        `pause` is called before each file; it may wait, or raise to stop.
+        """
         if self.folder is None:
-            return
-        indexing = IncrementalIndexing(call, pause)
+            return 0
+        indexing, n_without_room = IncrementalIndexing(call, pause), 0
         for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
             pause()
-            if name != self.document and indexing.n_chars + len(text) <= MAX_WORKSPACE_CHARS:
+            if name == self.document:
+                continue
+            if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
+                n_without_room += 1
+            else:
                 indexing.put(name, text, last_used_s=0)  # nothing is ever dropped here for lack of room
         indexing.finish()
+        return n_without_room
 
 
 class EngineThread:
@@ -129,11 +137,13 @@ class EngineThread:
 
     def _index(self) -> None:
         """In the indexing thread."""
+        ready = "ready"
         try:
             if self._project.folder is not None:
                 self._tell(State("reading the workspace ..."))
-                self._project.index(self._scheduler.change_ngrams, self._pause)
-            self._tell(State("ready"))
+                if n := self._project.index(self._scheduler.change_ngrams, self._pause):
+                    ready = f"ready; {n:,} files beyond {MAX_WORKSPACE_CHARS // 1_000_000} MB not read"
+            self._tell(State(ready))
         except Closed:
             pass
         except (CancelledError, Exception) as error:

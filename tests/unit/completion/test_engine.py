@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from asking import alternatives, suggest, type_at, work_ahead
@@ -377,3 +378,25 @@ def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
     assert max(most_read(name, "x") for name in names) < 10
     most_read("another.py", "")
     assert most_read(names[0], "xy") > 20  # it was used longest ago
+
+
+@pytest.mark.parametrize(
+    ("document", "language", "expected"),
+    [("a.py", "", "python"), ("new", "javascript", "javascript"), (None, "rust", "rust"), ("a.js", "", "javascript")],
+)
+def test_the_language_is_what_the_editor_says_or_else_what_the_name_does(
+    network: Network,
+    tokenizer: SimpleTokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+    document: str | None,
+    language: str,
+    expected: str,
+) -> None:
+    languages = list[str]()
+
+    def truncated(*arguments: Any) -> None:
+        languages.append(arguments[-1])
+
+    monkeypatch.setattr(engine_module, "truncate", truncated)
+    Engine(network, tokenizer, ALL).complete(Request("ab", "", document, language=language))
+    assert languages == [expected]

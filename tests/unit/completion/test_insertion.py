@@ -25,6 +25,10 @@ from tinycopilot.completion.syntaxes import language_of
         ('f"', '"', "a } b", "a"),
         ('f"', '"', "a {} b", "a"),
         ('f"{no', '}"', "de!r", "de"),  # by word, `{node!}` would be none
+        ('f"{self.nam', '}"', "e = name", "e"),  # only `}`, `!r` or `:spec` may follow upon `{x =`
+        ('f"{', '}"', "a == b", "a == b"),
+        ('f"{', '"', "x=!r}", "x=!r}"),
+        ('f"{', '}"', "f(key=1)", "f(key=1)"),
         ("foo(", ")", "bar(", "bar"),
         ("foo(", ")", "bar[", "bar"),
         ("foo(", ")", "x  # all", "x"),  # the bracket is not commented out

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.insight import surroundings as surroundings_module
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.insight.surroundings import Surroundings, are_alike, shingles
 
@@ -38,3 +41,8 @@ def test_copies_share_half_of_the_shorter_one() -> None:
     assert are_alike(own, copy)
     assert not are_alike(own, other)
     assert not are_alike(own, shingles("short\n" * 100))
+
+
+def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings_module, "MAX_CHARS", len(TEXTS["own.py"]))
+    assert Surroundings(NGramModel(Alphabet("\nab"))).change_to(TEXTS) == len(TEXTS) - 1

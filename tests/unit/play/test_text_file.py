@@ -119,7 +119,6 @@ def test_what_cannot_be_written_leaves_everything_as_it_was(tmp_path: Path, monk
         (".env", b"KEY=1", "keys or passwords"),
         (".env", None, "keys or passwords"),
         (".ssh/a.py", None, "keys or passwords"),
-        ("key.py", b"-----BEGIN " + b"PRIVATE KEY-----", "private key"),
         ("huge.py", b"x = 1\n" * 200_000, "too large"),
         ("no_folder/a.py", None, "there is no folder"),
         (".", None, "a folder"),

@@ -4,8 +4,6 @@ from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server import documents
 from tinycopilot_server.documents import MAX_HELD_CHARS, MAX_HELD_LINE_CHARS, Document, to_offset, to_units
 
-KEY = "-----BEGIN " + "PRIVATE KEY-----\n"
-
 
 def test_positions_outside_of_the_text_are_its_end_or_the_lines() -> None:
     document = Document("ab\ncd", 0, Kind.Utf16)
@@ -47,7 +45,6 @@ def opened(text: str, name: str = "/project/a.py") -> Document:
 def test_what_is_a_secret_and_what_is_not_held() -> None:
     assert opened("x", "/project/.env").is_secret
     assert not opened("x").is_secret
-    assert opened("x" + KEY).is_secret
     assert opened('db = "x"', "/project/passwords.py").is_secret
     assert not opened("def check(password):\n    return password", "/project/passwords.py").is_secret
     assert opened("x\n" * (MAX_HELD_CHARS // 2)).why_not_indexed == ""
@@ -56,19 +53,6 @@ def test_what_is_a_secret_and_what_is_not_held() -> None:
     assert opened("x" * 3_000, "/project/a.md").why_not_indexed == ""
     assert "a line" in opened("x" * (MAX_HELD_LINE_CHARS + 1), "/project/a.md").why_not_indexed
     assert opened("# @generated\n").why_not_indexed == ""  # somebody works on it
-
-
-@pytest.mark.parametrize("line", ["x", "x" * 50_000])
-def test_a_key_that_is_typed_is_a_secret_until_it_is_deleted(line: str) -> None:
-    document = opened(line + "\n" + line)
-    mark = KEY.rstrip("\n")
-    for i, character in enumerate(mark):
-        assert not document.is_secret
-        here = types.Position(1, 1 + i)
-        document.apply([types.TextDocumentContentChangePartial(range=types.Range(here, here), text=character)], i)
-    assert document.is_secret
-    document.apply([types.TextDocumentContentChangePartial(range=types.Range(here, types.Position(2, 0)), text="")], 99)
-    assert not document.is_secret
 
 
 @pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf16])

@@ -243,3 +243,15 @@ def test_what_is_forgotten_is_read_again(look: Look) -> None:
     assert look() == {}
     look.scanner.forget()
     assert len(look()) == 4
+
+
+def test_a_search_that_ends_early_says_so(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanner, "MAX_FILES", 2)
+    assert len(look()) == 2
+    assert [line for line in look.found.left_out if "and all that come after it" in line]
+
+
+def test_so_does_one_with_too_many_folders(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanner, "MAX_FOLDERS", 1)
+    assert set(look()) == {"a.py", "b.py", "package/c.py"}
+    assert [line for line in look.found.left_out if "and all that come after it" in line]
