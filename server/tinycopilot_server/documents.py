@@ -163,6 +163,8 @@ class Document:
         self.encoding = encoding
         self._set(text)
         self._is_secret_place = is_secret_place(Path(self.opened_as))
+        names = (PurePath(name).name, PurePath(self.opened_as).name)
+        self._secret_name = next((called for called in names if is_secret_source(called, "")), "")
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
 
     def _set(self, text: str) -> None:
@@ -172,12 +174,7 @@ class Document:
     @property
     def is_secret(self) -> bool:
         """Whether the document must be neither indexed nor completed, for its name or folder. Others are masked."""
-        return self._is_secret_place or self._is_secret_source()
-
-    def _is_secret_source(self) -> bool:
-        names = {PurePath(self.name).name, PurePath(self.opened_as).name}
-        called_so = [name for name in names if is_secret_source(name, "")]
-        return bool(called_so) and is_secret_source(called_so[0], self.text)
+        return self._is_secret_place or (self._secret_name != "" and is_secret_source(self._secret_name, self.text))
 
     @property
     def why_not_indexed(self) -> str:

@@ -104,7 +104,7 @@ class Statistics:
         self._path, self._clock = path, clock
         self._prefix, self._numbers = uuid.uuid4().hex[:8], itertools.count()
         self._offers: dict[str, Offer] = {}
-        self._last: tuple[str, str, str] | None = None  # of the last ghost text: document, text before it, text
+        self._last = ("", "", "")  # of the last ghost text: document, text before it, text
         self._accepted: list[Accepted] = []
         self._lock = threading.Lock()
         self._new: dict[str, Day] = {}  # not in the file yet
@@ -114,32 +114,26 @@ class Statistics:
         """Count ghost text, unless it is the rest of the last one; return the name by which it may be accepted."""
         if not self.is_on:
             return ""
-        self._count("answered", int(not self._is_rest(document, before, text)))
-        with self._lock:
-            self._today()["latency"][bisect_left(BUCKETS_MS, latency_ms)] += 1
+        last_document, before_then, last = self._last
+        is_rest = document == last_document and typed_through(last, before_then, before) == text
         self._last = (document, before, text)
+        with self._lock:
+            day = self._today()
+            day["answered"] += not is_rest
+            day["latency"][bisect_left(BUCKETS_MS, latency_ms)] += 1
         return self.alternative(document, before, text)
-
-    def alternative(self, document: str, before: str, text: str) -> str:
-        """Remember a suggestion without counting it; return its name."""
-        return self._remember(Offer(document, before[-ANCHOR_CHARS:], text, is_listed=False))
 
     def listed(self, document: str, before: str, text: str) -> str:
         """Count an entry of the completion menu; return its name."""
         self._count("listed")
-        return self._remember(Offer(document, before[-ANCHOR_CHARS:], text, is_listed=True))
+        return self.alternative(document, before, text, is_listed=True)
 
-    def _is_rest(self, document: str, before: str, text: str) -> bool:
-        if self._last is None or self._last[0] != document:
-            return False
-        _, before_then, last = self._last
-        return typed_through(last, before_then, before) == text
-
-    def _remember(self, offer: Offer) -> str:
+    def alternative(self, document: str, before: str, text: str, *, is_listed: bool = False) -> str:
+        """Remember a suggestion without counting it; return its name."""
         if not self.is_on:
             return ""
         name = f"{self._prefix}-{next(self._numbers)}"
-        self._offers[name] = offer
+        self._offers[name] = Offer(document, before[-ANCHOR_CHARS:], text, is_listed)
         if len(self._offers) > MAX_OFFERS:
             del self._offers[next(iter(self._offers))]
         return name
