@@ -161,7 +161,7 @@ def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
     assert [c for c, _ in decoded] == [tokenizer.alphabet[-1]] * 3
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(text=TEXT, other=st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=300), max_draft_chars=st.integers(0, 12))
 def test_drafts_of_the_n_gram_models_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, text: str, other: str, max_draft_chars: int

@@ -62,6 +62,7 @@ def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
         return model(torch.tensor([ids]))[0].numpy()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(config=configs(), pieces=st.lists(st.integers(1, 140), min_size=1, max_size=6), seed=st.integers(0, 1000))
 def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: int) -> None:
@@ -76,6 +77,7 @@ def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: 
     assert cache.length == len(ids)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     config=configs(),
@@ -129,6 +131,7 @@ def test_it_can_go_back_as_far_as_the_definitions_cache() -> None:
         assert [old.can_truncate(n) for n in range(800)] == [new.can_truncate(n) for n in range(800)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 4_096])
 def test_the_smallest_and_the_largest_window(window: int) -> None:
     config = dataclasses.replace(TINY, n_layers=1, n_heads=1, window=window)
@@ -153,6 +156,7 @@ def test_an_id_outside_the_vocabulary_is_refused_and_changes_nothing(wrong: list
     np.testing.assert_allclose(network.forward([3], cache)[0], logits_of(model, [1, 2, 3])[-1], atol=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(config=configs(), seed=st.integers(0, 1000))
 def test_int8_is_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:
@@ -180,6 +184,7 @@ def test_a_saved_pair_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) ->
         Network.load(pair.model, SimpleTokenizer("abc"))
 
 
+@pytest.mark.slow
 def test_a_processor_without_avx2_gives_the_same_logits(pair: ModelPaths, tmp_path: Path) -> None:
     """Compiled for the processor that every x86-64 is: four numbers in an instruction, no fused multiply-add."""
     ids = random_ids(TINY, 20, 0)
