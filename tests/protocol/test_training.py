@@ -28,7 +28,7 @@ STRANGE = "ZQXJ"
 SERVER = """
 import sys
 from types import SimpleNamespace
-from tinycopilot_server import child, training
+from tinycopilot_server import training
 child.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
 training.PROGRAM, child.PATIENCE_S = PROGRAM, 1.0
 from tinycopilot_server.__main__ import main
