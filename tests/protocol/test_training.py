@@ -29,8 +29,8 @@ SERVER = """
 import sys
 from types import SimpleNamespace
 from tinycopilot_server import training
-child.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
-training.PROGRAM, child.PATIENCE_S = PROGRAM, 1.0
+training.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
+training.PROGRAM, training.PATIENCE_S = PROGRAM, 1.0
 from tinycopilot_server.__main__ import main
 main()
 """
