@@ -67,6 +67,13 @@ def test_nanogpts_windows_count_each_character_once(benchmark: Any, first: int, 
     assert benchmark("nanogpt").bits_of(network, id_of, text, first, last) == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_token_is_spelled_in_the_letters_of_gpt_2(benchmark: Any) -> None:
+    letters = benchmark("decode_peers")._byte_letters()
+    assert len(set(letters)) == 256
+    assert not any(letter.isspace() for letter in letters)
+    assert [letters[b] for b in b" \nA~\xe9"] == ["\u0120", "\u010a", "A", "~", "\xe9"]
+
+
 CODE = "".join(f"def area_{i}(width, height):\n    return width * height + {i * i}\n\n\n" for i in range(300))
 
 

@@ -70,11 +70,49 @@ def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: 
     ids, cache, got, last = random_ids(config, sum(pieces), seed), network.new_cache(), [], network.new_cache()
     for end, n in zip(itertools.accumulate(pieces), pieces, strict=True):
         got.append(network.forward(ids[end - n : end], cache))
-        only = network.forward(ids[end - n : end], last, last_only=True)
+        only = network.forward(ids[end - n : end], last, n_last=1)
         assert only.shape == (1, config.vocab_size)
         np.testing.assert_allclose(only[0], got[-1][-1], atol=1e-4)
     np.testing.assert_allclose(np.concatenate(got), logits_of(model, ids), atol=1e-4)
     assert cache.length == len(ids)
+
+
+@settings(max_examples=60)
+@given(config=configs(), n_read=st.integers(1, 700), n_wanted=st.integers(1, 80), data=st.data())
+def test_what_no_wanted_logits_can_see_is_not_needed(
+    config: GPTConfig, n_read: int, n_wanted: int, data: st.DataObject
+) -> None:
+    """Also after going back as far as to the first wanted position, and on a cache that has held something else."""
+    model, network = networks(config, n_read)
+    ids, cache = random_ids(config, n_read, n_wanted), network.new_cache()
+    first_wanted = max(0, n_read - n_wanted)
+    network.forward(random_ids(config, 150, 1), cache)
+    cache.clear(first_wanted)
+    expected, first = logits_of(model, ids), 0
+    while first < n_read:
+        n = data.draw(st.integers(1, 140))
+        piece, n_last = ids[first : first + n], min(n_read, first + n) - max(first, first_wanted)
+        got = network.forward(piece, cache, n_last=max(0, n_last))
+        first += len(piece)
+        np.testing.assert_allclose(got, expected[first - len(got) : first], atol=1e-4)
+    back = data.draw(st.integers(first_wanted, n_read - 1))
+    if cache.can_truncate(back):
+        cache.truncate(back)
+        np.testing.assert_allclose(network.forward(ids[back:], cache), expected[back:], atol=1e-4)
+
+
+def test_logits_before_the_first_wanted_are_refused() -> None:
+    _, network = networks(TINY)
+    cache = network.new_cache()
+    cache.clear(10)
+    assert network.forward([1] * 10, cache, n_last=0).shape == (0, 50)
+    assert network.forward([1], cache).shape == (1, 50)
+    cache.truncate(8)
+    for n_last in (None, 2, 3):
+        with pytest.raises(ValueError, match="from position 10 on"):
+            network.forward([1] * 3, cache, n_last=n_last)
+    assert cache.length == 8
+    assert network.forward([1] * 3, cache, n_last=1).shape == (1, 50)
 
 
 @pytest.mark.slow
