@@ -130,7 +130,7 @@ class Completer:
         then = _with_selected(split, selected) if selected is not None else None
         version = document.version
         key = (document, version, cursor.line, cursor.character, then)
-        suggestion = await self.suggest(key, Request(before, after, name, selected=then))
+        suggestion = await self.suggest(key, Request(before, after, name, selected=then, language=document.language))
         latency_ms = 1000 * (time.perf_counter() - since_s)
         wants_alternatives = suggestion is not None and with_alternatives and then is None
         alternatives = await self.alternatives(key) if wants_alternatives else []

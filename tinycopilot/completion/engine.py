@@ -256,7 +256,7 @@ class Engine:
         """What is shown of decoded characters; nothing that would be a secret, or would continue one."""
         if place.before.endswith(MASK):
             return None
-        language = place.language or language_of(place.document)
+        language = language_of(place.document, place.language)
         suggestion = truncate(decoded, self._settings, place.before, place.after, language)
         if suggestion is None:
             return None
