@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_progress(train)
 
     fitting = (
-        "Fine-tune your model on a workspace. One in ten files is held out. The result is used, in that workspace only, "
+        "Fine-tune your model on a workspace. One in ten files is held out. It is used, in that workspace only, "
         "if it is better on the held-out files, combined with the n-gram model of the other files."
     )
     adapt = _command(commands, "adapt", _adapt, "fine-tune on a workspace; kept only if better there", fitting)

@@ -1,9 +1,9 @@
--- What can be set: the defaults, and what of a user's own can be used. What cannot is told in a line each, and no more.
+-- Options: defaults and validation. Each invalid option is reported in one line.
 local M = {}
 
 M.defaults = {
   cmd = { 'tinycopilot-server' }, -- the server: a program on the PATH, or its full path; then its arguments
-  settings = { -- what the server is told
+  settings = { -- settings of the server
     -- Suggest code as you type. When off, nothing is suggested.
     enabled = true,
     -- Languages to complete and index, by the editor's language identifiers; `*` means all languages.
@@ -44,11 +44,11 @@ M.defaults = {
     -- Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.
     statistics = true,
   },
-  keymaps = { -- in insert mode; false for no key. Where no suggestion is shown, a key does what it did before.
+  keymaps = { -- in insert mode; false: no key. When no suggestion is visible, a key does what it did before.
     accept = '<Tab>',
-    accept_word = '<C-Right>', -- its next word; the rest stays
+    accept_word = '<C-Right>', -- next word; the rest stays visible
     accept_line = '<M-Down>',
-    next = '<M-]>', -- where there are several
+    next = '<M-]>',
     previous = '<M-[>',
     dismiss = '<C-]>',
   },
@@ -75,12 +75,12 @@ local function as_list(value) return type(value) == 'string' and { value } or va
 --- What a setting must be, and whether `value` is that.
 local function wanted(name, value)
   local kind = type(M.defaults.settings[name])
-  if kind == 'table' then return 'a list of texts', is_texts(value) end
+  if kind == 'table' then return 'a list of strings', is_texts(value) end
   if kind == 'boolean' then return 'true or false', type(value) == kind end
-  if kind == 'string' then return 'a text', type(value) == kind end
+  if kind == 'string' then return 'a string', type(value) == kind end
   local low, high, is_whole = unpack(bounds[name], 1, 3)
   local fits = type(value) == kind and low <= value and value <= high and (not is_whole or value % 1 == 0)
-  return ('a %snumber from %d to %d'):format(is_whole and 'whole ' or '', low, high), fits
+  return ('%s from %d to %d'):format(is_whole and 'an integer' or 'a number', low, high), fits
 end
 
 local function must_be(what, name, value)
@@ -94,7 +94,7 @@ function M.usable(settings, complain)
     local default = M.defaults.settings[name]
     if type(default) == 'table' then value = as_list(value) end
     if default == nil then
-      complain(('there is no setting `%s`'):format(name))
+      complain(('unknown setting `%s`'):format(name))
     else
       local what, fits = wanted(name, value)
       if fits then good[name] = value else complain(must_be(what, name, value)) end
@@ -109,7 +109,7 @@ local function usable_keys(keymaps, complain)
   local good = {}
   for action, key in pairs(keymaps) do
     if M.defaults.keymaps[action] == nil then
-      complain(('there is no keymap `%s`'):format(action))
+      complain(('unknown keymap `%s`'):format(action))
     elseif key == false or type(key) == 'string' then
       good[action] = key ~= '' and key
     else
@@ -124,7 +124,7 @@ local takers = {} -- by option: what of a user's value is laid over the default
 function takers.cmd(cmd, complain)
   local words = as_list(cmd)
   if not is_texts(words) or (words[1] or '') == '' then
-    return complain(must_be('a program and its arguments', 'cmd', cmd))
+    return complain(must_be('a command and its arguments', 'cmd', cmd))
   end
   return { vim.fs.normalize(words[1]), unpack(words, 2) } -- ~ becomes the home folder
 end
@@ -143,12 +143,12 @@ end
 function M.laid_over(given, complain)
   local options = vim.deepcopy(M.defaults)
   if type(given) ~= 'table' then
-    complain(must_be('a table', 'what setup is given', given))
+    complain(must_be('a table', 'the argument of setup', given))
     return options
   end
   for name, value in pairs(given) do
     local take = takers[name]
-    if not take then complain(('there is no option `%s`'):format(name)) end
+    if not take then complain(('unknown option `%s`'):format(name)) end
     local good = take and take(value, complain)
     if good then options[name] = name == 'cmd' and good or vim.tbl_extend('force', options[name], good) end
   end
