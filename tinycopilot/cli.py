@@ -164,8 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_progress(train)
 
     fitting = (
-        "Fine-tune your model on a workspace. One in ten files is held out. It is used, in that workspace only, "
-        "if it is better on the held-out files, combined with the n-gram model of the other files."
+        "Fine-tune your model on a workspace. One in ten files is held out. The new model is used, in that workspace "
+        "only, if it is better on the held-out files, combined with the n-gram model of the other files."
     )
     adapt = _command(commands, "adapt", _adapt, "fine-tune on a workspace; kept only if better there", fitting)
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")

@@ -92,7 +92,7 @@ test('a Python extension that fails, or never answers, is passed over, and the l
     mock.timers.enable({ apis: ['setTimeout'] });
     try {
       const finding = findServer([], own, { info: line => said.push(line) });
-      if (why.startsWith('no answer')) mock.timers.tick(10_000);
+      if (why.startsWith('no response')) mock.timers.tick(10_000);
       assert.equal((await finding).command, command);
     } finally {
       mock.timers.reset();

@@ -72,7 +72,7 @@ def test_a_larger_size_says_the_same_and_the_table_has_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(bench, "measure_footprint", lambda *_: {"rss_mb": None, "start_s": 1.0})
     lines = run("base", as_json=False, folder=None).splitlines()
     assert lines[0].startswith("10.7 M parameters")
-    assert any(line == "texts that differ between these: 0" for line in lines)
+    assert any(line == "outputs that differ: 0" for line in lines)
     assert [line for line in lines if line.startswith("edit above")]
 
 
@@ -96,7 +96,7 @@ def test_where_nothing_can_be_typed_it_says_why(tmp_path: Path) -> None:
         UserError, match=r"no Python file of 6,000 characters there \(left out: 1 binary file \(binary\.py\)\)"
     ):
         run(folder=str(tmp_path))
-    with pytest.raises(UserError, match="nowhere: no folder"):
+    with pytest.raises(UserError, match="nowhere: not a folder"):
         run(folder=str(tmp_path / "nowhere"))
 
 

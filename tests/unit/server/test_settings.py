@@ -37,7 +37,7 @@ def test_good_values_are_taken() -> None:
         ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
         ({"languages": "rust"}, "languages must be a list of texts, not 'rust': using ['python']"),
         ({"exclude": [7]}, "exclude must be a list of texts, not [7]: using []"),
-        ({"exclude": ["a", "!"]}, "exclude must be a list of patterns, and '!' is none"),
+        ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
         ({"colour": "red"}, "no setting 'colour'"),
         ([1, 2], "not an object"),
     ],
