@@ -87,7 +87,7 @@ class Settings:
     max_workspace_chars: int = _setting(
         12_000_000,
         "Maximum number of characters to index, at about 10 bytes of memory each; recently changed files come first. "
-        "0: use only the current document, and store nothing on disk.",
+        "0: index only the current document, and store nothing about the workspace.",
         0, 1_000_000_000,
     )  # fmt: skip
     statistics: bool = _setting(

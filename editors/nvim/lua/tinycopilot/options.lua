@@ -39,7 +39,7 @@ M.defaults = {
     -- Path of the tokenizer file. Empty: the one next to the model.
     tokenizerPath = '',
     -- Maximum number of characters to index, at about 10 bytes of memory each; recently changed files come first. 0:
-    -- use only the current document, and store nothing on disk. Range: 0 to 1,000,000,000.
+    -- index only the current document, and store nothing about the workspace. Range: 0 to 1,000,000,000.
     maxWorkspaceChars = 12000000,
     -- Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.
     statistics = true,
