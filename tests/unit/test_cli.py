@@ -81,7 +81,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     assert "--use-anyway" in line
     assert "(ships with tinycopilot)" in generate_said(capsys)
 
-    subprocess.run(line.split("or: ")[1], shell=True, check=True)  # the user takes it
+    subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user takes it
     assert not beside.exists()
     assert f"model: {users.model} (your own)" in generate_said(capsys)
     shutil.copy(places.shipped_model().model, users.model)  # a better one
@@ -92,7 +92,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     said = capsys.readouterr().err
     assert users.model.read_bytes() == first
     [line] = [line for line in said.splitlines() if line.startswith("NOT IN USE")]
-    subprocess.run(line.split("or: ")[1], shell=True, check=True)
+    subprocess.run(line.split("or run: ")[1], shell=True, check=True)
     assert users.model.read_bytes() != first
     assert users.model.with_name("tiny_gpt.2.pth").read_bytes() == first  # the one before is moved aside, not lost
 

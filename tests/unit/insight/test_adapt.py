@@ -146,11 +146,11 @@ def test_what_cannot_be_is_said_in_one_line(folder: Path, tmp_path: Path, capsys
 
     assert "not a folder" in problem(str(tmp_path / "nowhere"))
     (tmp_path / ".ssh").mkdir()
-    assert "keys and passwords" in problem(str(tmp_path / ".ssh"))
+    assert "secrets" in problem(str(tmp_path / ".ssh"))
     assert "is too little: training needs 20,000" in problem(str(folder), "--ext", "rs")
     (tmp_path / "binary").mkdir()
     (tmp_path / "binary" / "one.py").write_bytes(b"\0\1")
-    assert "or more (left out: 1 binary file (one.py))" in problem(str(tmp_path / "binary"))
+    assert "files (left out: 1 binary file (one.py))" in problem(str(tmp_path / "binary"))
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "one.py").write_text("".join(f"x_{i} = {i}\n" for i in range(3_000)))
     assert "in at least two different files" in problem(str(tmp_path / "one"))

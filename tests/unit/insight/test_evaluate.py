@@ -91,10 +91,10 @@ def test_nothing_to_replay_is_one_line(tmp_path: Path, files: list[str], capsys:
     assert "nothing to replay: no text with .py there; use other files" in capsys.readouterr().err
     (tmp_path / "empty.py").write_text("")
     assert main(["eval", str(tmp_path / "empty.py"), *files]) == 2
-    assert "nothing to replay: empty.py is empty; name files" in capsys.readouterr().err
+    assert "nothing to replay: empty.py is empty; use other files" in capsys.readouterr().err
     (tmp_path / "binary.py").write_bytes(b"\0\1")
     assert main(["eval", str(tmp_path), *files]) == 2
-    assert "no text with .py there (left out: 1 binary file (binary.py)); name files" in capsys.readouterr().err
+    assert "no text with .py there (left out: 1 binary file (binary.py)); use other files" in capsys.readouterr().err
 
 
 def test_short_files_leave_their_share_to_longer_ones(tmp_path: Path) -> None:
