@@ -206,7 +206,7 @@ def _package(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[
     """The source of an installed package, which is never imported for that: importing runs it."""
     roots = _import_roots(name) or _distribution_roots(name)
     if not roots:
-        raise UserError(f"{PACKAGE}{name}: no such package is installed with its source; install it with pip first")
+        raise UserError(f"{PACKAGE}{name}: no such package is installed with its source; run `pip install` first")
     for root in roots:
         if root.is_dir():
             yield from read_written(source_files(root, suffixes, left_out), root, left_out)

@@ -164,7 +164,7 @@ def test_the_same_flags_may_be_given_again(stopped: Path, corpus: Path) -> None:
 
 
 def test_a_new_run_does_not_overwrite_one_that_can_go_on(stopped: Path, corpus: Path) -> None:
-    with pytest.raises(UserError, match=r"not finished.*--resume.*rm -r \S+\.m\.pth\.run"):
+    with pytest.raises(UserError, match=r"unfinished run.*--resume.*rm -r \S+\.m\.pth\.run"):
         run_training(request(corpus, stopped))
     reopen(stopped.parent / ".m.pth.run")
 
