@@ -1,4 +1,4 @@
-# make demo    see it work          make test   all tests          make check   style and types
+# make demo    see it work          make check  style, types, quick tests               make test   all tests
 # make model   train the model that ships (hours)               make soak    the server, tried for an hour
 # make help    this                make vsix   the VS Code extension, with the package in it
 # make editors, make test-editors    install real editors, type in them
@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check model settings test-vscode editors test-editors clean vsix
+.PHONY: help demo test soak check lint model settings test-vscode editors test-editors clean vsix
 help:
 	@sed -n '1,4s/^# //p' Makefile
 
@@ -34,7 +34,7 @@ help:
 demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
-# The editors are installed meanwhile, where they can be, and typed into afterwards.
+# The editors are installed meanwhile, where they can be, and typed into afterwards; VS Code beside the others.
 test: .venv/made-for-tests test-vscode
 	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
@@ -42,8 +42,13 @@ test: .venv/made-for-tests test-vscode
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200
 soak: .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -s tests/protocol/test_soak.py tests/protocol/test_malformed.py tests/protocol/test_killed.py $(SOAK)
+	@$(BIN)/python -m pytest -q -n 2 tests/property --hypothesis-profile=long --timeout=0
 
-check: .venv/made-for-tests
+# The quick tests: those of tests/unit that are not marked slow.
+check: lint .venv/made-for-tests
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit
+
+lint: .venv/made-for-tests
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
 # The extension's types and its bundle. (The editors themselves: tests/editors.)

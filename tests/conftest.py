@@ -2,13 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from networks import compiled, randomise
+from preloaded import preloading
 
 from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
@@ -16,9 +17,11 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
 from tinycopilot.training import begin
 
-# No timing decides a test: not Hypothesis's either.
-settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("no clock")
+# No timing decides a test: not Hypothesis's either. `make soak` takes the long profile (--hypothesis-profile=long).
+NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("short", NO_CLOCK, max_examples=40)
+settings.register_profile("long", NO_CLOCK, max_examples=1000)
+settings.load_profile("short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,6 +88,14 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
     tokenizer.save(paths.tokenizer)
     randomise(TinyGPT(config)).save(paths.model, tokenizer)
     return paths
+
+
+@pytest.fixture(scope="session")
+def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
+    """The beginning of a command: Python that has imported PyTorch and all that trains (tests/preloaded.py)."""
+    modules = ["torch._dynamo", "tinycopilot.insight.adapt", "tinycopilot.training.distributed", "warmed_engine"]
+    with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
+        yield words
 
 
 @pytest.fixture

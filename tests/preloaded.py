@@ -92,10 +92,11 @@ def begin(connection: socket.socket) -> None:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """As `python ARGUMENTS` does, with `-m` or `-c`."""
+    """As `python ARGUMENTS` does, with `-m` or `-c`, and PYTHONPATH as it is now."""
     import runpy
 
-    kind, what, *rest = arguments
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    kind, what, *rest = (word for word in arguments if word != "-P")
     sys.argv = ["-" + kind[1:], *rest]
     code = 0
     try:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tinycopilot.completion.compiled import CACHE
+
 ROOT = Path(__file__).resolve().parents[1]
 WHERE = "from tinycopilot import places; print(places.shipped('corpus.txt')); print(places.to_load().model)"
 CONTINUE = ["-m", "tinycopilot", "generate", "--device", "cpu", "--seed", "1", "--max_new_chars", "60"]
@@ -32,6 +34,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(words: list[str], cwd: Path, site: Path | None, text: str = "") -> str:
     """Python in another folder; with `site`, that folder comes before the editable install."""
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if CACHE:  # the wheel has the same sources, and so may use what is compiled already
+        environment["NUMBA_CACHE_DIR"] = str(CACHE)
     if site:
         environment["PYTHONPATH"] = str(site)  # before the editable install's own entry
     result = subprocess.run(

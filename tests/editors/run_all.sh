@@ -1,8 +1,9 @@
 #!/bin/bash
 # run_all.sh EDITORS_DIR SERVER_COMMAND...: every test of an editor that install_editors.sh has put into EDITORS_DIR.
 #
-# An editor that is not there is skipped, and named. With SECOND_TRY set, what fails is tried once more, and that is said.
-# It exits with 1 if a test fails, or if no editor is there.
+# VS Code is tested while the others are, and reported after them: each of the two takes about one core. An editor that is
+# not there is skipped, and named. With SECOND_TRY set, what fails is tried once more, and that is said. It exits with 1 if
+# a test fails, or if no editor is there.
 set -uo pipefail
 
 editors=$(realpath -m "${1:?EDITORS_DIR}")
@@ -12,8 +13,13 @@ set -- "$(realpath --no-symlinks "$server")" "${@:2}"
 here=$(cd "$(dirname "$0")" && pwd)
 file=$here/example/thermometer.py text="    for day, readings in sorted(read_days(args.path).i"
 run=$(mktemp -d)
-trap 'rm -rf "$run"' EXIT
-failed=() skipped=() second=() n_tests=0
+failed=() skipped=() second=() n_tests=0 vscode=
+
+ended() {
+  [ -z "$vscode" ] || { kill "$vscode"; kill -- "-$(cat "$run/vscode/pid")"; } 2> /dev/null
+  rm -rf "$run"
+}
+trap ended EXIT
 
 installed() {  # installed NAME FILE: whether the editor is there
   [ -e "$editors/$2" ] && return
@@ -46,7 +52,19 @@ in_vscode() {  # in_vscode SERVER_COMMAND...: the extension is built, VS Code is
   return $status
 }
 
-if installed "VS Code" vscode/done; then tried "VS Code" in_vscode "$@"; fi
+begun_vscode() {  # begun_vscode SERVER_COMMAND...: wait for the one that runs beside the others; the second time, run it
+  [ -n "$vscode" ] || { in_vscode "$@"; return; }
+  local status=0
+  wait "$vscode" || status=$?
+  vscode=
+  cat "$run/vscode.log"
+  return $status
+}
+
+if installed "VS Code" vscode/done; then
+  in_vscode "$@" > "$run/vscode.log" 2>&1 &
+  vscode=$!
+fi
 if installed Neovim nvim/run; then
   python=$editors/python/bin/python
   tried "Neovim, on its screen" "$python" "$here/neovim_ghost_text.py" "$editors/nvim/run" "$file" "$text" "$run/nvim.png" --server "$@"
@@ -58,6 +76,7 @@ for older in nvim-0.11 nvim-0.10 nvim-0.7; do
 done
 if installed Emacs emacs/run; then tried Emacs python3 "$here/emacs_eglot.py" "$editors/emacs/run" --server "$@"; fi
 if installed Helix helix/run; then tried Helix python3 "$here/helix.py" "$editors/helix/run" --server "$@"; fi
+if [ -n "$vscode" ]; then tried "VS Code" begun_vscode "$@"; fi
 
 echo
 [ ${#skipped[@]} -eq 0 ] || printf 'skipped, not installed: %s\n' "${skipped[@]}"

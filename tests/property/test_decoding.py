@@ -111,10 +111,10 @@ def test_a_right_draft_saves_a_forward_for_each_character(
     comes = "".join(character for character, _ in plain(network, tokenizer, "ab"))
     extend = reader.extend
 
-    def counted(characters: str) -> Floats:
+    def counted(characters: str, n_last: int | None = None) -> Floats:
         nonlocal n_forwards
         n_forwards += 1
-        return extend(characters)
+        return extend(characters, n_last)
 
     monkeypatch.setattr(reader, "extend", counted)
     decoded = fast(reader, "ab", lambda so_far: comes[len(so_far) - 2 :][:3])
@@ -143,7 +143,7 @@ def test_no_more_is_read_than_can_matter(
     """Whether a long text begins as the last one did, or not."""
     reader, n_read, extend = Reader(network, tokenizer), list[int](), Reader.extend
     reader.read(first)
-    monkeypatch.setattr(Reader, "extend", lambda self, text: (n_read.append(len(text)), extend(self, text))[1])
+    monkeypatch.setattr(Reader, "extend", lambda self, text, n: (n_read.append(len(text)), extend(self, text, n))[1])
     reader.read("ab(c)\n" * 200)
     assert sum(n_read) <= network.config.reach + SPARE
 
@@ -161,7 +161,7 @@ def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
     assert [c for c, _ in decoded] == [tokenizer.alphabet[-1]] * 3
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(text=TEXT, other=st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=300), max_draft_chars=st.integers(0, 12))
 def test_drafts_of_the_n_gram_models_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, text: str, other: str, max_draft_chars: int

@@ -14,8 +14,8 @@ from tinycopilot.completion.truncation import CompleterSettings, truncate
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 FILES = ("argparse.py", "ast.py", "cgi.py", "configparser.py", "dataclasses.py", "json/decoder.py", "pprint.py",
          "re/_parser.py", "shlex.py", "string.py", "textwrap.py", "turtle.py")  # fmt: skip
-N_CURSORS = 250
-"""Of each file; with every combination of pairs, and two texts at each."""
+N_CURSORS = 50
+"""Of each file; with every combination of pairs, and two texts at each. (benchmarks/accept_safety.py tries 100,000.)"""
 SCRAPS = ('"', "'", '"""', "\\", "\\n", "{", "}", "(", ")", "[", "]", "# ", 'f"{x', "{x}", "}}", "\\\n", "x", ", ")
 
 
@@ -48,7 +48,7 @@ def test_what_is_accepted_breaks_nothing(name: str) -> None:
                     found -= {f"{how}: broken f-string" for how in ("whole", "line", "word")}
                 assert not found, (cursor.statement, shown, after, found)
                 n_shown += bool(shown)
-    assert n_shown > 50
+    assert n_shown > 10
 
 
 @pytest.mark.parametrize("name", FILES[:3])

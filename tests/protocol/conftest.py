@@ -60,7 +60,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
     """The beginning of a command. What a server imports is there already: importing is half of most tests here."""
-    modules = ["tinycopilot.completion.engine", "tinycopilot_server.handlers", "tinycopilot.cli"]
+    modules = ["warmed_engine", "tinycopilot_server.handlers", "tinycopilot.cli"]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
 

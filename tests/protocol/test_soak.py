@@ -25,7 +25,7 @@ from tinycopilot_server.settings import camel_case
 from tinycopilot.completion.engine import Engine
 from tinycopilot.places import ModelPaths
 
-N_MESSAGES = 3_000
+N_MESSAGES = 1_500
 """Of a short run, over all encodings."""
 N_TENTHS = 10
 LONG_MESSAGES = 50_000

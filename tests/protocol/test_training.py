@@ -6,8 +6,9 @@ else is real: the processes, what is held out, measured, saved and loaded. (test
 
 import asyncio
 import os
+import shlex
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ from tinycopilot.training.checkpoint import held, run_folder
 STRANGE = "ZQXJ"
 """Nothing that stands in the folder: what follows is for the network alone to say."""
 
-# The server, which runs another program than `python -m tinycopilot`.
+# The server, which runs PROGRAM in place of `python -m tinycopilot`, and PYTHON, which has imported what that needs.
 SERVER = """
-from tinycopilot_server import training
-training.PROGRAM = "stand_in"
+import sys
+from types import SimpleNamespace
+from tinycopilot_server import child, training
+child.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
+training.PROGRAM, child.PATIENCE_S = PROGRAM, 1.0
 from tinycopilot_server.__main__ import main
 main()
 """
@@ -107,17 +111,27 @@ Begin = Callable[..., Awaitable[Trainee]]
 
 
 @pytest.fixture
-async def begin(start: Start, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
-    """Starts a server; `program` is what it runs to train."""
+async def begin(
+    start: Start, folder: Path, tmp_path: Path, training_python: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> Begin:
+    """Starts a server; `program` is what it runs to train; `imports`: whether that is to import everything itself."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.join(training_python)} "$@"\n')
+    python.chmod(0o755)
 
-    async def begin_one(*, program: str = "", options: dict[str, Any] | None = None, **more: Any) -> Trainee:
+    async def begin_one(
+        *, program: str = "", imports: bool = False, options: dict[str, Any] | None = None, **more: Any
+    ) -> Trainee:
+        server = SERVER.replace("PYTHON", repr(str(python)))
+        if not imports:
+            more["program"] = ["-c", server.replace("= PROGRAM", "= 'tinycopilot'")]
         if program:
             modules = tmp_path / "modules"
             modules.mkdir()
             (modules / "stand_in.py").write_text(program)
             paths = [str(modules), os.environ.get("PYTHONPATH", "")]
             monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-            more["program"] = ["-c", SERVER]
+            more["program"] = ["-c", server.replace("= PROGRAM", "= 'stand_in'")]
         everything = {"minConfidence": 0, "eagerness": 1, "maxChars": 12, "maxLines": 12} | (options or {})
         return Trainee(await start(**({"folders": [folder], "options": everything} | more)))
 
@@ -225,7 +239,7 @@ async def test_no_file_that_is_forgotten_is_learned_from(begin: Begin, folder: P
 
 
 async def test_it_ends_with_the_server(begin: Begin) -> None:
-    trainee = await begin()
+    trainee = await begin(imports=True)
     await really_begin(trainee)
     await trainee.editor.client.shutdown_async(None)
     trainee.editor.has_shut_down = True

@@ -15,8 +15,15 @@ from tinycopilot.cli import main
 from tinycopilot.model.gpt import GPTConfig
 from tinycopilot.places import ModelPaths
 from tinycopilot.training import begin
+from tinycopilot.training.recipe import SIZES, Size
 
 SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that learns in a second."""
+    monkeypatch.setitem(SIZES, "nano", Size(n_layers=1, n_heads=2, d_model=16, window=32))
 
 
 @pytest.fixture
@@ -25,6 +32,8 @@ def corpus(in_folder: Path) -> str:
     return "code.py"
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
 def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: str, capsys) -> None:
     assert main(["train", "--corpus", corpus, "--epochs", "1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     first = Path("m.pth").read_bytes()
@@ -42,6 +51,8 @@ def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: 
     assert Path("m.pth").read_bytes() == first
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
 def test_the_original_flags_have_the_original_place(corpus: str, capsys) -> None:
     """paras/ of the working folder, where there is one, for the two flags alone."""
     words = ["--corpus", corpus, "--epochs", "1", "--device", "cpu"]
@@ -65,6 +76,8 @@ def generate_said(capsys) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
 def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus: str, capsys) -> None:
     """Against the one that ships, with which nothing trained for a second can compete; then against the user's own."""
     words = ["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu"]
@@ -102,8 +115,12 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     assert f"saved: {users.model}" in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("corpus")
-def test_training_on_too_little_says_so_before_it_starts(in_folder: Path, capsys) -> None:
+def test_training_on_too_little_says_so_before_it_starts(
+    in_folder: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SIZES, "nano", Size(n_layers=1, n_heads=2, d_model=64, window=32))
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     lines = capsys.readouterr().err.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))

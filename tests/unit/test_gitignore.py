@@ -35,17 +35,17 @@ def rules(*lines: str) -> Rules:
 def test_no_pattern_takes_long(pattern: str, path: str) -> None:
     tried = rules(pattern)
     tried.check(path.encode(), False)  # compiled
-    since = time.perf_counter()
+    since = time.thread_time()
     assert tried.check(path.encode(), False) is None
-    assert time.perf_counter() - since < MAX_S
+    assert time.thread_time() - since < MAX_S
 
 
 def test_many_patterns_cost_a_file_no_more_than_a_few() -> None:
     tried = rules(*(f"/folder/{i}" for i in range(9_000)), *(f"name{i}" for i in range(9_000)))
-    since = time.perf_counter()
+    since = time.thread_time()
     for i in range(1_000):
         assert tried.check(b"other/%d" % i, False) is None
-    assert time.perf_counter() - since < 1
+    assert time.thread_time() - since < 1
     assert tried.check(b"folder/8999", False)
     assert tried.check(b"deep/name8999", True)
 

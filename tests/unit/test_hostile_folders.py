@@ -181,6 +181,7 @@ def test_a_sparse_file_of_100_gigabytes(root: Path) -> None:
             read_source(root / name)
 
 
+@pytest.mark.slow
 def test_folders_5_000_deep(root: Path) -> None:
     here = os.open(root, os.O_RDONLY)
     for depth in range(5_000):

@@ -183,6 +183,7 @@ def test_light_imports_stay_light(statement: str) -> None:
     assert result.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_a_text_is_generated_on_the_cpu_without_torch(pair: ModelPaths) -> None:
     words = ["generate", "a = ", "--model_path", str(pair.model), "--seed", "1", "--max_new_chars", "5"]
     code = f"import sys; from tinycopilot.cli import main; print(main({words!r}), 'torch' in sys.modules)"

@@ -155,6 +155,7 @@ def test_an_archive_becomes_documents(kind: str, data: ModuleType, tmp_path: Pat
     assert list((tmp_path / "unpacked").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_cut_down_run_can_be_repeated(data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From archives to weights, twice, on one thread: the same text and the same network."""
     monkeypatch.setitem(SIZES, "small", Size(n_layers=1, n_heads=2, d_model=16, window=32, is_long=True))

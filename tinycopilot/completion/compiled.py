@@ -35,17 +35,19 @@ CACHE = places.compiled_code(Path(_given) if _given else Path(__file__).with_nam
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
 """LLVM's fast-math flags but `nnan` and `ninf`: sums may be taken in any order, eight terms at a time."""
+_OPTIONS: Any = {"nogil": True, "no_cfunc_wrapper": True}
+"""Other threads run meanwhile; and nothing is compiled for callers in C."""
 _DIGEST_BYTES = 32
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function`, which takes and returns arrays and numbers, when it is first called."""
-    return _cached(njit(nogil=True)(function))
+    return _cached(njit(**_OPTIONS)(function))
 
 
 def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same, with sums in any order (REORDERED_SUMS), and division by 0 as in NumPy: a check keeps loops scalar."""
-    return _cached(njit(nogil=True, fastmath=set(REORDERED_SUMS), error_model="numpy")(function))
+    return _cached(njit(fastmath=set(REORDERED_SUMS), error_model="numpy", **_OPTIONS)(function))
 
 
 def _cached(dispatcher: Any) -> Any:

@@ -65,7 +65,7 @@ def network_logits(network: Network, tokenizer: SimpleTokenizer) -> Callable[[st
 
     def next_logits(text: str) -> Floats:
         ids = tokenizer.encode(DOCUMENT_START + text)[-network.config.reach :]
-        return network.forward(ids, network.new_cache(), last_only=True)[0]
+        return network.forward(ids, network.new_cache(), n_last=1)[0]
 
     return next_logits
 
@@ -103,17 +103,18 @@ def decode(
 class Reader:
     """What the network has read of a text: its cache, and the characters in it.
 
-    A text that continues the last one costs its new characters alone; any other is read from where the two differ.
-    The logits depend on the text only, up to rounding, and not on what was read before.
+    A text that continues the last one costs its new characters alone; any other is read from where the two differ,
+    or again as far back as the network reaches: then only the last SPARE characters before its end can be gone back to
+    without reading once more. The logits depend on the text only, up to rounding, not on what was read before.
     """
 
     def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
         self._network, self.tokenizer = network, tokenizer
         self._cache = network.new_cache()
-        self._start(0)
+        self._start(0, 0)
 
-    def _start(self, base: int) -> None:
-        self._cache.clear()
+    def _start(self, base: int, first_wanted: int) -> None:
+        self._cache.clear(first_wanted)
         self._base = base  # the offset in the text at which reading began
         self._read = ""  # the characters read since, one for each position of the cache
 
@@ -125,19 +126,20 @@ class Reader:
         text = DOCUMENT_START + text
         kept, restart = self._kept(text), max(0, len(text) - self._network.config.reach - SPARE)
         if kept is None or self._base + kept < restart:  # what is before that need not be read
-            self._start(restart)
+            self._start(restart, max(0, len(text) - 1 - SPARE - restart))
             kept = 0
         self._truncate(kept)
         for first in range(self._base + kept, len(text), PIECE_LEN):
             if cancelled():
                 raise Cancelled
             is_last = first + PIECE_LEN >= len(text)
-            logits = self.extend(text[first : first + PIECE_LEN] + drafted * is_last)
-        return logits[-1 - len(drafted) :]
+            characters = text[first : first + PIECE_LEN] + drafted * is_last
+            logits = self.extend(characters, (1 + len(drafted)) * is_last)
+        return logits
 
-    def extend(self, characters: str) -> Floats:
-        """Read on: logits, (len(characters), V), after each of at least one more character."""
-        logits = self._network.forward(self.tokenizer.encode(characters), self._cache)
+    def extend(self, characters: str, n_last: int | None = None) -> Floats:
+        """Read on: logits, (len(characters), V), after each of at least one more character, or the last few."""
+        logits = self._network.forward(self.tokenizer.encode(characters), self._cache, n_last=n_last)
         self._read += characters
         return logits
 
@@ -154,8 +156,8 @@ class Reader:
         new = text[self._base :]
         same = common_prefix_len(self._read, new)
         kept = min(same, len(new) - 1)  # the last character is read again: its logits are wanted
-        is_enough = self._base == 0 or len(new) >= self._network.config.reach
-        return kept if kept > 0 and is_enough and self._cache.can_truncate(kept) else None
+        is_computed = len(new) > self._cache.first_wanted
+        return kept if kept > 0 and is_computed and self._cache.can_truncate(kept) else None
 
 
 class Readers:

@@ -40,7 +40,8 @@ def draft(  # type: ignore[no-untyped-def]
     """
     n_known = len(context)
     symbols = np.empty(n_known + max_chars, np.uint16)
-    symbols[:n_known] = context
+    for i in range(n_known):
+        symbols[i] = context[i]
     contexts = np.zeros((2, max_chars + 1), np.int64)
     guessed = np.empty(len(possible))
     log_p = 0.0
@@ -73,13 +74,17 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
     likeliest = np.empty(n + 1, np.int64)
     for i in range(n + 1):
         spread(logits[i], possible, rows[i, 0])
-        rows[i, 1:] = looked_up[i]
+        for j in range(len(possible)):
+            rows[i, 1, j], rows[i, 2, j] = looked_up[i, 0, j], looked_up[i, 1, j]
         seen, kind = contexts[0, i], contexts[1, i]
         if seen:
             likeliest[i] = mix(rows[i], weights[0][seen - 1], weights[1][kind], possible, log_probs[i])
         else:
-            log_probs[i] = rows[i, 0]
-            likeliest[i] = rows[i, 0, :-1].argmax()
+            likeliest[i] = 0
+            for j in range(len(possible)):
+                log_probs[i, j] = rows[i, 0, j]
+                if j < len(possible) - 1 and log_probs[i, j] > log_probs[i, likeliest[i]]:
+                    likeliest[i] = j
         if i == n or likeliest[i] + 1 != drafted[i]:
             return i, likeliest
     return n, likeliest  # never reached: for the compiler
@@ -113,7 +118,8 @@ def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untype
     The weight of row i is the sum of both weights, from 0 to MAX_WEIGHT. Returns the likeliest but for the last.
     """
     n = len(mixed)
-    mixed[:] = 0.0
+    for i in range(n):
+        mixed[i] = 0.0
     for row in range(len(rows)):
         weight = min(max(weights[row] + more_weights[row], 0.0), MAX_WEIGHT)
         for i in range(n):
@@ -136,12 +142,11 @@ def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untype
 @compiled
 def look_up(headers, n_workspace, orders, discounts, possible, context, log_p):  # type: ignore[no-untyped-def]
     """log p(next) by workspace and file in `log_p`, (2, A + 1); returns how many orders the workspace has seen."""
-    counts = np.zeros((len(orders), len(possible)), np.int64)
-    count(headers[:n_workspace], context, orders, counts)
-    seen = interpolate(counts, possible, discounts, log_p[0])
-    counts[:] = 0
-    count(headers[n_workspace:], context, orders, counts)
-    interpolate(counts, possible, discounts, log_p[1])
+    counts = np.zeros((2, len(orders), len(possible)), np.int64)
+    count(headers[:n_workspace], context, orders, counts[0])
+    seen = interpolate(counts[0], possible, discounts, log_p[0])
+    count(headers[n_workspace:], context, orders, counts[1])
+    interpolate(counts[1], possible, discounts, log_p[1])
     for row in range(2):
         for i in range(len(possible)):
             log_p[row, i] = math.log(log_p[row, i]) if log_p[row, i] > 0 else -np.inf
@@ -152,7 +157,9 @@ def look_up(headers, n_workspace, orders, discounts, possible, context, log_p): 
 def interpolate(counts, possible, discounts, p):  # type: ignore[no-untyped-def]
     """p(next), (A + 1,), from counts, (n_orders, A + 1) by symbol from BREAK on; returns how many orders were seen."""
     n_symbols = counts.shape[1]
-    n_possible = possible.sum()
+    n_possible = 0
+    for i in range(n_symbols):
+        n_possible += possible[i]
     for i in range(n_symbols):
         p[i] = possible[i] / n_possible
     for row in range(len(counts)):
@@ -192,12 +199,12 @@ def count(headers, context, orders, counts):  # type: ignore[no-untyped-def]
 @compiled
 def _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign):  # type: ignore[no-untyped-def]
     """What `count` does in one segment, without regard to the cursor."""
-    low, high, known = 0, len(positions), 0
+    low, high, known = np.int64(0), len(positions), np.int64(0)  # 0 and False are types of their own to the compiler
     for row, order in enumerate(orders):
         if order > len(context):
             return
-        low = _bound(symbols, positions, low, high, context, known, order, False)
-        high = _bound(symbols, positions, low, high, context, known, order, True)
+        low = _bound(symbols, positions, low, high, context, known, order, np.bool_(False))
+        high = _bound(symbols, positions, low, high, context, known, order, np.bool_(True))
         if low == high:
             return
         known = order

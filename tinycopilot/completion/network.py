@@ -38,8 +38,7 @@ class Cache:
         c = config
         self._window, self._n_before = c.window, c.conv_width - 1
         self._capacity = c.window + max(c.window, PIECE_LEN) + SPARE
-        self._length = 0
-        self._dropped = 0
+        self._length = self._dropped = self._first_wanted = 0
         self.keys: Floats = np.zeros((c.n_layers, c.n_heads, c.d_head, self._capacity), np.float32)
         """(L, H, D, capacity): positions are last, so that one query meets eight of them in one instruction."""
         self.values: Floats = np.zeros_like(self.keys)
@@ -58,6 +57,11 @@ class Cache:
     def n_kept(self) -> int:
         """Number of positions that are kept: the first free column of keys and values."""
         return self._length - self._dropped
+
+    @property
+    def first_wanted(self) -> int:
+        """Logits are wanted from this position on, as `clear` was told; those before it cannot be computed."""
+        return self._first_wanted
 
     def make_room(self, n_new: int) -> None:
         """Drop old positions if `n_new`, at most PIECE_LEN, would not fit."""
@@ -87,9 +91,13 @@ class Cache:
             raise ValueError(f"cannot go back to {length} positions: {self._length} were read, {self._dropped} dropped")
         self._length = length
 
-    def clear(self) -> None:
-        """Forget everything. Cheaper than a new cache, which is megabytes of zeros."""
+    def clear(self, first_wanted: int = 0) -> None:
+        """Forget everything. Cheaper than a new cache, which is megabytes of zeros.
+
+        Logits will be wanted from position `first_wanted` on only: what these cannot see is then not computed.
+        """
         self._length = self._dropped = 0
+        self._first_wanted = first_wanted
         self.conv_inputs[:, :, : self._n_before] = 0
 
 
@@ -135,28 +143,31 @@ class Network:
         """Return an empty cache for this network."""
         return Cache(self.config)
 
-    def forward(self, ids: ArrayLike, cache: Cache, *, last_only: bool = False) -> Floats:
+    def forward(self, ids: ArrayLike, cache: Cache, *, n_last: int | None = None) -> Floats:
         """Read `ids`, (T,), after what `cache` holds; return the logits of the character after each, (T, V), fresh.
 
-        With `last_only`, (1, V): those after the last id, for less work. Raises IndexError if an id is outside the
-        vocabulary; then the ids before its piece were read. Raises ValueError for no ids.
+        With `n_last`, (n_last, V): those of the last positions only, for less work. Raises IndexError if an id is
+        outside the vocabulary; then the ids before its piece were read. Raises ValueError for no ids, or if logits
+        are asked for before `cache.first_wanted`.
         """
         ids = np.array(ids, np.int64, ndmin=1)  # a copy: contiguous and writable, as the compiled function expects
         n = len(ids)
+        first_asked = 0 if n_last is None else n - n_last  # in ids
         if not n:
             raise ValueError("forward needs at least one id")
-        logits = np.empty((1 if last_only else n, self.config.vocab_size), np.float32)
+        if first_asked < min(n, cache.first_wanted - cache.length):
+            raise ValueError(f"logits are wanted from position {cache.first_wanted} on, as the cache was told")
+        logits = np.empty((n - first_asked, self.config.vocab_size), np.float32)
         for first in range(0, n, PIECE_LEN):
             piece = ids[first : first + PIECE_LEN]
-            wanted = logits[first : first + PIECE_LEN] if not last_only else logits[: first + PIECE_LEN >= n]
-            self._read(piece, cache, wanted)
+            self._read(piece, cache, logits[max(0, first - first_asked) : max(0, first + len(piece) - first_asked)])
         return logits
 
     def _read(self, piece: NDArray[np.int64], cache: Cache, logits: Floats) -> None:
         """Read one piece; fill `logits`, of its last len(logits) positions."""
         cache.make_room(len(piece))
         are_ids = forward(
-            piece, cache.length, cache.n_kept, self.config.window, *self._weights,
+            piece, cache.length, cache.n_kept, cache.first_wanted, self.config.window, *self._weights,
             cache.keys, cache.values, cache.conv_inputs, logits,
         )  # fmt: skip
         if not are_ids:

@@ -218,7 +218,7 @@ def _ranks(symbols, positions, start, end):  # type: ignore[no-untyped-def]
             low, high = 0, len(positions)
             while low < high:
                 middle = (low + high) // 2
-                if _comes_before(symbols, positions[middle], position):
+                if _comes_before(symbols, positions[middle], np.int32(position)):
                     low = middle + 1
                 else:
                     high = middle
@@ -247,7 +247,7 @@ def _places(symbols, positions, gone, come, end, shift):  # type: ignore[no-unty
                 else:
                     n_gone = half
             kept = positions[middle + n_gone]
-            if _comes_before(symbols, kept + shift if kept >= end else kept, position):
+            if _comes_before(symbols, np.int32(kept + shift if kept >= end else kept), position):
                 low = middle + 1
             else:
                 high = middle

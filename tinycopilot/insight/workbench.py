@@ -23,7 +23,7 @@ LEAST_CHARS = 6_000
 
 
 def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
-    """The model, widened to a size of SIZES if one is given, and its tokenizer. Raises UserError."""
+    """Return the model and its tokenizer; with a size of SIZES, widened to it, but for its window. Raises UserError."""
     require_file(paths.model, "model")
     tokenizer = SimpleTokenizer.load(paths.tokenizer)
     config, weights = read_weights(paths.model, tokenizer)

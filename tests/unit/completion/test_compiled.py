@@ -16,6 +16,8 @@ from numba.core.registry import cpu_target
 from tinycopilot.completion import compiled as module
 from tinycopilot.completion.compiled import compiled
 
+pytestmark = pytest.mark.slow
+
 # Compiles one function in a process of its own; prints its answer and whether the machine code came from the disk.
 PROGRAM = """
 import json, sys, types

@@ -39,6 +39,7 @@ def test_the_seed_decides_and_the_unknown_is_never_chosen(both: tuple[TinyGPT, N
     assert write(network, temperature=1.0, top_k=1) == write(network)
 
 
+@pytest.mark.slow
 def test_each_is_drawn_as_often_as_it_is_likely() -> None:
     logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
     rng, n = np.random.default_rng(0), 20_000

@@ -83,7 +83,7 @@ def test_a_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
     Insertion(before, ")\n" + before)
     for key in "abcdefgh":
         before += key
-        since = time.perf_counter()
+        since = time.thread_time()
         Insertion(before, ")\n" + before).push("x")
-        best_s = min(best_s, time.perf_counter() - since)
-    assert best_s < 0.02  # 1 ms, and a busy machine
+        best_s = min(best_s, time.thread_time() - since)
+    assert best_s < 0.02  # of processor time: about 1 ms

@@ -62,6 +62,7 @@ def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
         return model(torch.tensor([ids]))[0].numpy()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(config=configs(), pieces=st.lists(st.integers(1, 140), min_size=1, max_size=6), seed=st.integers(0, 1000))
 def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: int) -> None:
@@ -69,13 +70,52 @@ def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: 
     ids, cache, got, last = random_ids(config, sum(pieces), seed), network.new_cache(), [], network.new_cache()
     for end, n in zip(itertools.accumulate(pieces), pieces, strict=True):
         got.append(network.forward(ids[end - n : end], cache))
-        only = network.forward(ids[end - n : end], last, last_only=True)
+        only = network.forward(ids[end - n : end], last, n_last=1)
         assert only.shape == (1, config.vocab_size)
         np.testing.assert_allclose(only[0], got[-1][-1], atol=1e-4)
     np.testing.assert_allclose(np.concatenate(got), logits_of(model, ids), atol=1e-4)
     assert cache.length == len(ids)
 
 
+@settings(max_examples=60)
+@given(config=configs(), n_read=st.integers(1, 700), n_wanted=st.integers(1, 80), data=st.data())
+def test_what_no_wanted_logits_can_see_is_not_needed(
+    config: GPTConfig, n_read: int, n_wanted: int, data: st.DataObject
+) -> None:
+    """Also after going back as far as to the first wanted position, and on a cache that has held something else."""
+    model, network = networks(config, n_read)
+    ids, cache = random_ids(config, n_read, n_wanted), network.new_cache()
+    first_wanted = max(0, n_read - n_wanted)
+    network.forward(random_ids(config, 150, 1), cache)
+    cache.clear(first_wanted)
+    expected, first = logits_of(model, ids), 0
+    while first < n_read:
+        n = data.draw(st.integers(1, 140))
+        piece, n_last = ids[first : first + n], min(n_read, first + n) - max(first, first_wanted)
+        got = network.forward(piece, cache, n_last=max(0, n_last))
+        first += len(piece)
+        np.testing.assert_allclose(got, expected[first - len(got) : first], atol=1e-4)
+    back = data.draw(st.integers(first_wanted, n_read - 1))
+    if cache.can_truncate(back):
+        cache.truncate(back)
+        np.testing.assert_allclose(network.forward(ids[back:], cache), expected[back:], atol=1e-4)
+
+
+def test_logits_before_the_first_wanted_are_refused() -> None:
+    _, network = networks(TINY)
+    cache = network.new_cache()
+    cache.clear(10)
+    assert network.forward([1] * 10, cache, n_last=0).shape == (0, 50)
+    assert network.forward([1], cache).shape == (1, 50)
+    cache.truncate(8)
+    for n_last in (None, 2, 3):
+        with pytest.raises(ValueError, match="from position 10 on"):
+            network.forward([1] * 3, cache, n_last=n_last)
+    assert cache.length == 8
+    assert network.forward([1] * 3, cache, n_last=1).shape == (1, 50)
+
+
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     config=configs(),
@@ -129,6 +169,7 @@ def test_it_can_go_back_as_far_as_the_definitions_cache() -> None:
         assert [old.can_truncate(n) for n in range(800)] == [new.can_truncate(n) for n in range(800)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 4_096])
 def test_the_smallest_and_the_largest_window(window: int) -> None:
     config = dataclasses.replace(TINY, n_layers=1, n_heads=1, window=window)
@@ -153,6 +194,7 @@ def test_an_id_outside_the_vocabulary_is_refused_and_changes_nothing(wrong: list
     np.testing.assert_allclose(network.forward([3], cache)[0], logits_of(model, [1, 2, 3])[-1], atol=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(config=configs(), seed=st.integers(0, 1000))
 def test_int8_is_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:
@@ -180,6 +222,7 @@ def test_a_saved_pair_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) ->
         Network.load(pair.model, SimpleTokenizer("abc"))
 
 
+@pytest.mark.slow
 def test_a_processor_without_avx2_gives_the_same_logits(pair: ModelPaths, tmp_path: Path) -> None:
     """Compiled for the processor that every x86-64 is: four numbers in an instruction, no fused multiply-add."""
     ids = random_ids(TINY, 20, 0)

@@ -117,6 +117,7 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
     return compaction
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(STEPS, st.sampled_from([1, 2, 8]), st.text("ab(\n", max_size=40))
 def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n_at_hand: int, before: str) -> None:
@@ -131,6 +132,7 @@ def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n
             assert_predicts(memory, model.pieces(), before)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(STEPS, st.integers(0, 300), st.text("ab(\n", max_size=40))
 def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinycopilot.completion.distribution import spread
@@ -97,6 +97,8 @@ def test_every_character_is_of_a_kind(character: str, kind: str) -> None:
     assert kind in KINDS
 
 
+@pytest.mark.slow
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from("ab(\n\ud800"), min_size=200, max_size=200))
 def test_weights_stay_in_bounds_whatever_is_typed(stream: list[str]) -> None:
     predictor = knowing("ababab" * 30, "(((" * 10)

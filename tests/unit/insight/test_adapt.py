@@ -18,6 +18,8 @@ from tinycopilot.places import ModelPaths
 from tinycopilot.training import trainer
 from tinycopilot.training.checkpoint import run_folder
 
+pytestmark = pytest.mark.slow
+
 MINUTES = 0.005
 
 

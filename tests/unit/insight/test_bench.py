@@ -18,6 +18,8 @@ from tinycopilot.insight import bench, speed
 from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.insight.speed import measure_speed
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+from tinycopilot.training.recipe import SIZES, Size
 
 ROOT = Path(__file__).resolve().parents[3]
 SITUATIONS = [
@@ -34,10 +36,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    size: str | None = None, *, as_json: bool = True, folder: str | None = str(ROOT / "tinycopilot" / "model")
+    size: str | None = None,
+    *,
+    as_json: bool = True,
+    folder: str | None = str(ROOT / "tinycopilot" / "model"),
+    model: str = str(ROOT / "paras" / "tiny_gpt.pth"),
 ) -> str:
     said, answers = list[str](), list[str]()
-    model = str(ROOT / "paras" / "tiny_gpt.pth")
     bench.run_bench(
         folder,
         size=size,
@@ -51,6 +56,7 @@ def run(
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_it_tells_of_every_situation() -> None:
     measured = json.loads(run())
@@ -67,11 +73,15 @@ def test_it_tells_of_every_situation() -> None:
     assert all(mb > 0 for mb in measured["rss_mb"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
-def test_a_larger_size_says_the_same_and_the_table_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_larger_size_predicts_the_same_text_and_is_in_the_table(
+    pair: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench, "measure_footprint", lambda *_: {"rss_mb": None, "start_s": 1.0})
-    lines = run("base", as_json=False, folder=None).splitlines()
-    assert lines[0].startswith("10.7 M parameters")
+    monkeypatch.setitem(SIZES, "base", Size(n_layers=3, n_heads=12, d_model=192))
+    lines = run("base", as_json=False, folder=None, model=str(pair.model)).splitlines()
+    assert lines[0].startswith("1.3 M parameters")
     assert any(line == "outputs that differ: 0" for line in lines)
     assert [line for line in lines if line.startswith("edit above")]
 

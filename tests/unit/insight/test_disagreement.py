@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from replays import a_replay
@@ -68,6 +69,7 @@ def test_what_is_no_number_is_passed_over() -> None:
 LINES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @given(st.lists(LINES, min_size=1, max_size=3), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_each_is_the_most_different_of_all_that_are_left(texts: list[list[int]], dice: object, n_each: int) -> None:
     """Found anew by brute force: from every line the fewest whole lines, every overlap by the lines that are shown."""

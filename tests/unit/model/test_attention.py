@@ -16,6 +16,7 @@ from tinycopilot.model.attention import (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(n_queries=st.integers(1, 12), n_cached=st.integers(0, 12), window=st.integers(1, 16), seed=st.integers(0, 1000))
 def test_both_attentions_equal_pytorchs(n_queries: int, n_cached: int, window: int, seed: int) -> None:

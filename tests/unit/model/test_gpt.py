@@ -55,6 +55,7 @@ def test_cached_forward_equals_uncached_past_the_window_too(model: TinyGPT, piec
     assert cache.length == sum(pieces)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     lengths=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 70)), min_size=1, max_size=6), seed=st.integers(0, 99)

@@ -9,6 +9,7 @@ from tinycopilot.model.tokenizer import BASIC_CHARACTERS, COMMON_SHARE, MAX_VOCA
 TOKENIZER = SimpleTokenizer(BASIC_CHARACTERS)
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_encoding_never_fails_and_gives_one_id_a_character(text: str) -> None:
     ids = TOKENIZER.encode(text)

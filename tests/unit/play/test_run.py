@@ -109,6 +109,7 @@ class RealTerminal:
 needs_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
 
 
+@pytest.mark.slow
 @needs_a_terminal
 def test_in_a_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
     path = tmp_path / "a.py"

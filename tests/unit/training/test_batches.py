@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,8 @@ def test_a_shuffle_shuffles() -> None:
     assert (shuffled(np.arange(n), n, 8) == places).mean() < 0.01
 
 
-@given(st.integers(20, 2000), st.integers(1, 9), st.integers(1, 16), st.integers(0, 99))
+@pytest.mark.slow
+@given(st.integers(20, 600), st.integers(1, 9), st.integers(1, 16), st.integers(0, 99))
 def test_each_epoch_reads_every_window_once(n_chars: int, batch: int, window: int, seed: int) -> None:
     n_windows = (n_chars - 1) // window
     n_batches = -(-3 * n_windows // batch)

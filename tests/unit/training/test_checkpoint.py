@@ -3,8 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,42 @@ from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, 
 from tinycopilot.training.recipe import Plan, Size
 from tinycopilot.training.run import run_training
 
+pytestmark = pytest.mark.slow
+
 TINY = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(begin.SIZES, "nano", TINY)
+@pytest.fixture(scope="module", autouse=True)
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For the runs that all tests share, too: a small network, one thread, no home of anyone."""
+    home = str(tmp_path_factory.mktemp("home"))
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(begin.SIZES, "nano", TINY)
+        patch.setattr(begin, "has_fast_bfloat16", lambda _device: False)
+        for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+            patch.setenv(name, home)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "text.py").write_text(LINES)
+    run_training(request(folder / "text.py", folder / "whole.pth"))
+    return folder / "whole.pth"
+
+
+@pytest.fixture(scope="module")
+def whole_of_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, of a run of minutes."""
+    folder = tmp_path_factory.mktemp("minutes")
+    (folder / "text.py").write_text(LINES)
+    with pytest.MonkeyPatch.context() as patch:
+        twice_as_quick(patch)
+        run_training(request_of_minutes(folder / "text.py", folder / "whole.pth"))
+    return folder / "whole.pth"
 
 
 @pytest.fixture
@@ -37,7 +67,17 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def request(corpus: Path, model: Path, **more: object) -> Request:
-    return Request(corpus=[str(corpus)], epochs=4, model_path=str(model), device="cpu", **more)  # type: ignore[arg-type]
+    return Request(corpus=[str(corpus)], epochs=2, model_path=str(model), device="cpu", **more)  # type: ignore[arg-type]
+
+
+def request_of_minutes(corpus: Path, model: Path) -> Request:
+    return Request(corpus=[str(corpus)], minutes=1.0, model_path=str(model), device="cpu")
+
+
+def twice_as_quick(patch: pytest.MonkeyPatch) -> None:
+    """A machine whose speed is known: twice what the trial said."""
+    patch.setattr(begin, "chars_in", lambda *_: 10_000)
+    patch.setattr(run, "settled", lambda plan, *_: Plan.over(20_000, plan.stages))
 
 
 def weights(path: Path) -> TinyGPT:
@@ -49,13 +89,15 @@ def equal(a: Path, b: Path) -> bool:
     return all(torch.equal(x, y) for x, y in pairs)
 
 
-@pytest.mark.parametrize("n_batches", [0, 7, 20, 33])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize(("n_batches", "error"), [*((n, KeyboardInterrupt) for n in (0, 7, 20, 33)), (33, MemoryError)])
 def test_ctrl_c_saves_and_says_how_to_go_on(
-    n_batches: int, error: type[BaseException], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    n_batches: int,
+    error: type[BaseException],
+    whole: Path,
+    corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run_training(request(corpus, tmp_path / "whole.pth"))
-    capsys.readouterr()
     stopped = tmp_path / "stopped.pth"
     with stopped_after(n_batches, error):
         run_training(request(corpus, stopped))
@@ -65,25 +107,21 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert not stopped.exists()
     corpus.write_text("changed = True\n")  # the run has its own copy
     run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
-    assert equal(stopped, tmp_path / "whole.pth")
+    assert equal(stopped, whole)
     assert not run_folder(ModelPaths(stopped, stopped)).exists()
 
 
-@pytest.mark.parametrize("n_batches", [7, 45, 70, 150])
+@pytest.mark.parametrize("n_batches", [7, 45, 70, 100])
 def test_minutes_are_stopped_before_and_after_they_are_settled(
-    n_batches: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    n_batches: int, whole_of_minutes: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a machine whose speed is known: twice what the trial said."""
-    monkeypatch.setattr(begin, "chars_in", lambda *_: 20_000)
-    monkeypatch.setattr(run, "settled", lambda plan, *_: Plan.over(40_000, plan.stages))
-    asked = {"corpus": [str(corpus)], "minutes": 1.0, "device": "cpu"}
-    run_training(Request(model_path=str(tmp_path / "whole.pth"), **asked))  # type: ignore[arg-type]
+    twice_as_quick(monkeypatch)
     stopped = tmp_path / "stopped.pth"
     with stopped_after(n_batches, KeyboardInterrupt):
-        run_training(Request(model_path=str(stopped), **asked))  # type: ignore[arg-type]
+        run_training(request_of_minutes(corpus, stopped))
     run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
-    assert equal(stopped, tmp_path / "whole.pth")
-    assert load_data(stopped, "model", {"training": dict})["training"]["steps"] == round(40_000 / (4 * 32))
+    assert equal(stopped, whole_of_minutes)
+    assert load_data(stopped, "model", {"training": dict})["training"]["steps"] == round(20_000 / (4 * 32))
 
 
 KILLED = """
@@ -105,27 +143,28 @@ def batch(*arguments):
     return read(*arguments)
 begin.Reader.batch = batch
 resume = sys.argv[4:] == ["resume"]
-what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 4}
+what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 2}
 run_training(begin.Request(model_path=sys.argv[2], device="cpu", **what))
 """
 
 
-def test_killed_again_and_again_it_ends_the_same(corpus: Path, tmp_path: Path) -> None:
+def test_killed_again_and_again_it_ends_the_same(
+    whole: Path, corpus: Path, tmp_path: Path, training_python: Sequence[str]
+) -> None:
     """kill -9 in each of several places, one after another, in one run."""
-    run_training(request(corpus, tmp_path / "whole.pth"))
     model = tmp_path / "killed.pth"
     for i, n_batches in enumerate((0, 1, 25, 21, 10_000)):
         words = [str(corpus), str(model), str(n_batches), *(["resume"] if i else [])]
-        result = subprocess.run([sys.executable, "-c", KILLED, *words], capture_output=True, text=True)
+        result = subprocess.run([*training_python, "-c", KILLED, *words], capture_output=True, text=True)
         assert result.returncode == (0 if n_batches == 10_000 else -signal.SIGKILL), result.stderr
-    assert equal(model, tmp_path / "whole.pth")
+    assert equal(model, whole)
 
 
-def test_a_request_to_end_is_a_ctrl_c(corpus: Path, tmp_path: Path) -> None:
+def test_a_request_to_end_is_a_ctrl_c(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
     """SIGTERM, as at a system's shutdown or from torchrun."""
     code = KILLED.replace("os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)").replace("S = 0.0", "S = 1e9")
     words = [str(corpus), str(tmp_path / "m.pth"), "45"]
-    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    result = subprocess.run([*training_python, "-c", code, *words], capture_output=True, text=True)
     assert "KeyboardInterrupt" in result.stderr
     assert "stopped after step 20" in result.stderr
     assert reopen(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
@@ -145,7 +184,7 @@ def stopped(corpus: Path, tmp_path: Path) -> Path:
         ({"seed": 1}, "--seed was 0, not 1"),
         ({"size": "base"}, "--size was nano, not base"),
         ({"corpus": ["stdlib"]}, r"--corpus was \S+text.py, not stdlib"),
-        ({"epochs": 3}, "--epochs was 4, not 3"),
+        ({"epochs": 3}, "--epochs was 2, not 3"),
         ({"minutes": 3}, "--minutes was not given, not 3"),
         ({"ext": ["rs"]}, "--ext was .py, not .rs"),
         ({"precision": "float32"}, "--precision was auto, not float32"),
@@ -249,8 +288,8 @@ def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None
     run_training(request(corpus, tmp_path / "m.pth"))
     training = load_data(tmp_path / "m.pth", "model", {"training": dict})["training"]
     assert training["corpus"] == "text.py"
-    assert training["chars"] == pytest.approx(4 * training["train_chars"], rel=0.2)
-    assert training["epochs"] == 4
+    assert training["chars"] == pytest.approx(2 * training["train_chars"], rel=0.2)
+    assert training["epochs"] == 2
     assert str(tmp_path) not in str(training)
     report = (tmp_path / "m.training.html").read_text("utf-8")
     assert "text.py" in report

@@ -84,6 +84,7 @@ def test_the_digest_is_that_of_the_files_and_the_same_again(tmp_path: Path) -> N
         shutil.rmtree(tmp_path / "b")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_folder")
 def test_the_standard_library(tmp_path: Path) -> None:
     corpus = prepare_corpus(["stdlib"], tmp_path / "out")
@@ -165,6 +166,7 @@ def plain_held_out(texts: set[str], held_out_chars: int) -> set[str]:
     return held_out
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(LINES, st.sampled_from([20, 100, 1_000, 100_000]), st.randoms())
 def test_what_is_held_out_is_decided_by_the_texts_alone(
@@ -184,6 +186,7 @@ def test_what_is_held_out_is_decided_by_the_texts_alone(
             dice.shuffle(texts)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, 1_000), st.integers(1, 20))
 def test_a_corpus_that_contains_another_holds_out_nearly_the_same_of_it(seed: int, n_new: int) -> None:

@@ -52,6 +52,7 @@ def test_no_long_run_stands_twice(blocks: list[str]) -> None:
     assert repeated_runs([*blocks, "x" + blocks[0][500:700]])[0]  # the check itself can fail
 
 
+@pytest.mark.slow
 def test_no_long_run_is_from_the_standard_library(blocks: list[str]) -> None:
     runs = repeated_runs(blocks)[1]
     anchors = {run[:20] for run in runs}

@@ -2,9 +2,12 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -14,6 +17,17 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.training.checkpoint import reopen
 from tinycopilot.training.distributed import Team, team
+
+pytestmark = pytest.mark.slow
+
+
+class Ended(NamedTuple):
+    """A process that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
 
 LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(160))
 
@@ -38,15 +52,41 @@ sys.exit(cli.main(sys.argv[2:]))
 """
 
 
-def run_command(tmp_path: Path, n_processes: int, *words: str, dies_at: int = 0) -> "subprocess.CompletedProcess[str]":
+TRAIN = ["train", "--precision", "float32", "--device", "cpu"]
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+
+
+def run_together(python: Sequence[str], n_processes: int, code: str, *words: str) -> list[Ended]:
+    """The same program in some processes, with the environment that torchrun gives to each, but without torchrun."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sizes = {"WORLD_SIZE": str(n_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [*python, "-c", code, *words],
+            env=os.environ | ENVIRONMENT | sizes | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(n_processes)
+    ]
+    try:
+        said = [process.communicate(timeout=110) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [Ended(process.returncode, *of_one) for process, of_one in zip(processes, said, strict=True)]
+
+
+def run_with_torchrun(tmp_path: Path, n_processes: int, dies_at: int, *words: str) -> Ended:
     script = tmp_path / "small.py"
     script.write_text(SMALL)
-    launcher = [sys.executable]
-    if n_processes > 1:
-        launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n_processes}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [*launcher, str(script), str(dies_at), "train", "--precision", "float32", "--device", "cpu", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n_processes}"]
+    command = [sys.executable, *launcher, str(script), str(dies_at), *TRAIN, *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | ENVIRONMENT, timeout=110)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
@@ -56,19 +96,19 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def test_two_processes_are_one(corpus: Path, tmp_path: Path) -> None:
+def test_two_processes_are_one(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
     """After 20 steps on the same batches, every weight is the same within 1e-4; one of the two writes and speaks."""
     ends = []
     for n_processes in (1, 2):
         model = tmp_path / f"{n_processes}.pth"
-        result = run_command(
-            tmp_path, n_processes, "--corpus", str(corpus), "--epochs", "1", "--model_path", str(model)
-        )
-        assert result.returncode == 0, result.stderr
-        assert result.stderr.count("saved: ") == 1
-        assert len(re.findall(r"^training .*100 %", result.stderr, re.MULTILINE)) == 1
+        words = [*TRAIN, "--corpus", str(corpus), "--epochs", "1", "--model_path", str(model)]
+        ended = run_together(training_python, n_processes, SMALL, "0", *words)
+        said = "".join(one.stderr for one in ended)
+        assert [one.code for one in ended] == [0] * n_processes, said
+        assert said.count("saved: ") == 1
+        assert len(re.findall(r"^training .*100 %", said, re.MULTILINE)) == 1
         ends.append(load_pair(model, model.with_suffix(".tokenizer.pth"))[0].state_dict())
-        steps = re.search(r"epochs in (\d+) steps", result.stderr)
+        steps = re.search(r"epochs in (\d+) steps", said)
         assert steps
         assert int(steps[1]) >= 20
     assert {path.name for path in tmp_path.iterdir()} >= {"1.pth", "2.pth", "1.training.html", "2.training.html"}
@@ -77,32 +117,38 @@ def test_two_processes_are_one(corpus: Path, tmp_path: Path) -> None:
         assert (one - ends[1][name]).abs().max() < 1e-4, name
 
 
-def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(corpus: Path, tmp_path: Path) -> None:
+def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
+    corpus: Path, tmp_path: Path, training_python: Sequence[str]
+) -> None:
     model = tmp_path / "m.pth"
     words = ["--model_path", str(model)]
-    result = run_command(tmp_path, 2, "--corpus", str(corpus), "--epochs", "4", *words, dies_at=50)
-    assert result.returncode != 0
+    result = run_with_torchrun(tmp_path, 2, 50, "--corpus", str(corpus), "--epochs", "2", *words)
+    assert result.code != 0
     assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the one that died
     assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
     assert len(reopen(tmp_path / ".m.pth.run")[1]["log"].blocks) == 1
-    again = run_command(tmp_path, 1, "--resume", *words)
-    assert again.returncode == 0, again.stderr
+    [again] = run_together(training_python, 1, SMALL, "0", *TRAIN, "--resume", *words)
+    assert again.code == 0, again.stderr
     training = load_data(model, "model", {"training": dict})["training"]
     assert training["steps"] > 50  # to the end of the plan, beyond where the other had died
     assert training["processes"] == 1
 
 
-def test_what_the_leader_cannot_do_is_said_once(tmp_path: Path) -> None:
-    result = run_command(tmp_path, 2, "--corpus", "nowhere.py", "--model_path", str(tmp_path / "m.pth"))
-    assert result.returncode != 0
-    assert result.stderr.count("nowhere.py: there is no such file") == 1
+def test_what_the_leader_cannot_do_is_said_once(tmp_path: Path, training_python: Sequence[str]) -> None:
+    words = [*TRAIN, "--corpus", "nowhere.py", "--model_path", str(tmp_path / "m.pth")]
+    ended = run_together(training_python, 2, SMALL, "0", *words)
+    assert all(one.code for one in ended)
+    assert "".join(one.stderr for one in ended).count("nowhere.py: there is no such file") == 1
 
 
-def test_three_processes_cannot_share_four_windows(corpus: Path, tmp_path: Path) -> None:
-    result = run_command(tmp_path, 3, "--corpus", str(corpus), "--model_path", str(tmp_path / "m.pth"))
-    assert result.returncode != 0
-    assert result.stderr.count("3 processes cannot share 4 windows") == 1
+def test_three_processes_cannot_share_four_windows(
+    corpus: Path, tmp_path: Path, training_python: Sequence[str]
+) -> None:
+    words = [*TRAIN, "--corpus", str(corpus), "--model_path", str(tmp_path / "m.pth")]
+    ended = run_together(training_python, 3, SMALL, "0", *words)
+    assert all(one.code for one in ended)
+    assert "".join(one.stderr for one in ended).count("3 processes cannot share 4 windows") == 1
 
 
 # What five matrices come to, however many processes share them. Prints in each process whether it has all five.
@@ -122,13 +168,9 @@ with team("cpu") as crew:
 """
 
 
-def test_work_is_shared_out(tmp_path: Path) -> None:
-    script = tmp_path / "shared.py"
-    script.write_text(SHARED)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)
-    assert result.stdout.count("<[3] True>") == 2, result.stderr
+def test_work_is_shared_out(training_python: Sequence[str]) -> None:
+    ended = run_together(training_python, 2, SHARED)
+    assert [one.stdout.count("<[3] True>") for one in ended] == [1, 1], ended
 
 
 def test_alone_there_is_no_team(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ def matrices(seed: int) -> list[nn.Parameter]:
     return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1000), st.floats(0, 0.99))
 def test_it_is_pytorchs_muon(seed: int, momentum: float) -> None:
     """PyTorch's, one matrix after another and in bfloat16, is the definition; the difference is bfloat16's."""

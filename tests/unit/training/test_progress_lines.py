@@ -51,6 +51,7 @@ def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("told")
 def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "code.py").write_text("".join(f"def add_{i}(a):\n    return a + {i}\n\n" for i in range(200)))

@@ -15,6 +15,8 @@ from tinycopilot.training.device import choose_device, operations, share_of_peak
 from tinycopilot.training.recipe import SIZES, Plan, Size, Stage
 from tinycopilot.training.run import run_training
 
+pytestmark = pytest.mark.slow
+
 RUST = "".join(f"pub fn add_{i}(a: i32) -> i32 {{\n    a + {i}\n}}\n\n" for i in range(200))
 
 

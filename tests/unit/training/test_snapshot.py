@@ -22,6 +22,8 @@ from tinycopilot.training.run import run_training
 from tinycopilot.training.snapshot import save_snapshot
 from tinycopilot.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
