@@ -1,4 +1,4 @@
-"""Settings: the one table of them, from which README's and the editors' are generated (`make settings`)."""
+"""The settings: one table, from which docs/settings.md and the editors' settings are generated (`make settings`)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -40,58 +40,63 @@ def _setting(default: Any, *about: Any) -> Any:
 class Settings:
     """The server's settings. Clients write the names in camelCase, all on one level: `modelPath`, `minConfidence`."""
 
-    enabled: bool = _setting(True, "Suggest code while you type. Off: nothing is suggested.")
+    enabled: bool = _setting(True, "Suggest code as you type. When off, nothing is suggested.")
     languages: tuple[str, ...] = _setting(
         ("python",),
-        "Documents of these languages are completed and known, by the editor's own names for them; `*` is every one.",
+        "Languages to complete and index, by the editor's language identifiers; `*` means all languages.",
     )
     exclude: tuple[str, ...] = _setting(
         (),
-        "Files whose paths match one of these patterns, which are those of a `.gitignore`, are neither completed nor "
-        "known.",
+        "Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.",
         None, None, _no_pattern,
     )  # fmt: skip
-    inline: bool = _setting(True, "Suggest as ghost text.")
-    popup: bool = _setting(True, "Suggest in the menu of completions, below all others.")
+    inline: bool = _setting(True, "Show suggestions as ghost text.")
+    popup: bool = _setting(True, "List suggestions in the completion menu, below all other entries.")
     eagerness: float = _setting(
         CompleterSettings.eagerness,
-        "From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown. "
-        "What it saves, if it is right, is weighed against reading it.",
+        "How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of "
+        "keystrokes that a suggestion must be expected to save to be worth reading.",
         0, 1,
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "A probability from 0 to 1: a suggestion that is less likely than this to be right is not shown, however much "
-        "it would save; at the lowest eagerness 2.5 times as much is asked, at the highest 2.5 times less.",
+        "Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at "
+        "`eagerness` 0 and 2.5 times lower at `eagerness` 1.",
         0, 1,
     )  # fmt: skip
-    max_chars: int = _setting(CompleterSettings.max_chars, "The most characters in a suggestion.", 1, 100_000)
+    max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)
     max_lines: int = _setting(
         CompleterSettings.max_lines,
-        "The most lines in a suggestion; more than one only where it is sure of them.",
+        "Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.",
         1,
         100_000,
     )
     debounce_ms: int = _setting(
-        0, "Milliseconds without a change before ghost text is looked for, unless you ask for it.", 0, 10_000
+        0,
+        "Milliseconds to wait after the last change before showing ghost text. Explicit requests don't wait.",
+        0,
+        10_000,
     )
-    in_comments: bool = _setting(True, "Suggest inside of comments, too.")
-    in_strings: bool = _setting(True, "Suggest inside of strings, too.")
+    in_comments: bool = _setting(True, "Suggest inside comments.")
+    in_strings: bool = _setting(True, "Suggest inside strings.")
     threads: int = _setting(
         CompleterSettings.threads,
-        "Without effect: the network runs on one thread. Accepted for settings that have it.",
+        "No effect: the network runs on one thread. Accepted so that existing configurations stay valid.",
         1, 64,
     )  # fmt: skip
-    model_path: str = _setting("", "The model's file. Empty: your own, else the one that ships.")
-    tokenizer_path: str = _setting("", "The file of the model's tokenizer. Empty: the one beside the model.")
+    model_path: str = _setting(
+        "", "Path of the model file. Empty: the model adapted to the workspace, else your own, else the bundled one."
+    )
+    tokenizer_path: str = _setting("", "Path of the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(
         12_000_000,
-        "The most characters of the workspace that are known, ten bytes of memory each; what was changed last comes "
-        "first. 0: the document at hand alone, and nothing is learned or kept.",
+        "Maximum number of characters to index, at about 10 bytes of memory each; recently changed files come first. "
+        "0: index only the current document, and store nothing about the workspace.",
         0, 1_000_000_000,
     )  # fmt: skip
     statistics: bool = _setting(
-        True, "Count, on this machine alone, what is suggested, accepted and kept. No code is kept, nothing is sent."
+        True,
+        "Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.",
     )
 
     @property

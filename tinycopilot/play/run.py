@@ -26,14 +26,14 @@ def run_play(
 ) -> None:
     """The whole command; it says which model it uses, and in the end one line. Raises UserError."""
     if any(stream is None or not stream.isatty() for stream in (sys.stdin, sys.stdout)):  # None: it was closed
-        raise UserError("play is an editor and needs a terminal; `tinycopilot generate` can be used without one")
+        raise UserError("play needs a terminal; `tinycopilot generate` works without one")
     text_file = TextFile(places.user_path(file)) if file is not None else None
     folder = places.user_path(workspace) if workspace is not None else None
     if folder and not folder.is_dir():
-        raise UserError(f"{folder}: no folder; --workspace names the one whose other files are known")
+        raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
     paths, origin = places.found(model_path, tokenizer_path, workspace=str(folder) if folder else None)
     if not paths.model.is_file():
-        raise UserError(f"{paths.model}: there is no model file here; give another --model_path")
+        raise UserError(f"{paths.model}: model file not found; use another --model_path")
     say(places.named(paths, origin))  # seen again when the editor leaves the screen
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
     engine = EngineThread(loader(paths, settings), project(text_file, folder))

@@ -41,9 +41,9 @@ def test_without_a_terminal_there_is_one_line(pair: ModelPaths, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"file": ".env"}, "keys or passwords"),
-        ({"workspace": "a.py"}, "no folder"),
-        ({"model_path": "missing.pth"}, "no model file"),
+        ({"file": ".env"}, "secret file"),
+        ({"workspace": "a.py"}, "not a folder"),
+        ({"model_path": "missing.pth"}, "model file not found"),
     ],
 )
 def test_bad_input_is_told_before_the_screen_is_taken(

@@ -279,7 +279,7 @@ async def test_what_would_be_lost_is_said_to_its_end_however_the_file_is_called(
         await user.told(" Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same")
         path.write_text("another = 1\n")
         await user.press("Ctrl-S")
-        await user.told(" not saved: another program has changed the file; save again to replace that")
+        await user.told(" not saved: another program changed the file; save again to overwrite it")
         await user.press("Ctrl-S")
         await user.told("Saved …")
 
