@@ -75,7 +75,7 @@ editors:
 test-editors: $(if $(filter $(BIN)/%,$(SERVER)),.venv/made)
 	@tests/editors/run_all.sh $(EDITORS) $(SERVER)
 
-# Writes what server/tinycopilot_server/settings.py says into README and the editors' files.
+# Regenerates the settings tables in docs/settings.md and the editors' files from server/tinycopilot_server/settings.py.
 settings: .venv/made
 	@$(BIN)/python tests/settings_table.py
 

@@ -36,13 +36,13 @@ def traced(mark: Path, root: Path) -> str:
     return f"""
 import os, sys, threading
 sys.path[:0] = [{str(root)!r}, {str(root / "server")!r}]
-counting, seen, n = False, set(), 0
+counting, is_done, seen, n = False, False, set(), 0
 def note(frame, event, argument):
     global counting, n
     if event != "call":
         return
     n += 1
-    if n % 50 == 0 and not counting and os.path.exists({str(mark)!r} + ".begin"):
+    if n % 50 == 0 and not counting and not is_done and os.path.exists({str(mark)!r} + ".begin"):
         counting = True
     if counting:
         code = frame.f_code
@@ -52,15 +52,18 @@ def write():
         file.writelines(f"{{name}}\\t{{line}}\\t{{function}}\\n" for name, line, function in list(seen))
 threading.setprofile(note)
 sys.setprofile(note)
-from tinycopilot_server import app
-class Stops(app.TinyCopilotServer):
+try:
+    from tinycopilot_server import serve as module
+except ImportError:  # a checkout before 0.2
+    from tinycopilot_server import app as module
+class Stops(module.TinyCopilotServer):
     def stop(self):
-        global counting
+        global counting, is_done
         if counting:
-            counting = False
+            counting, is_done = False, True
             write()
         super().stop()
-app.TinyCopilotServer = Stops
+module.TinyCopilotServer = Stops
 from tinycopilot_server.__main__ import main
 sys.argv = ["tinycopilot-server"]
 sys.exit(main())

@@ -22,11 +22,11 @@ from typing import Any
 from lsprotocol import types
 from other_process import resident_mb
 from pygls.lsp.client import LanguageClient
-from tinycopilot_server.client import Editor
-from tinycopilot_server.demo import OPENED, TYPED
-from tinycopilot_server.status import STATUS
+from tinycopilot_server.session import STATUS
 
 from tinycopilot import places
+from tinycopilot.client.demo import OPENED, TYPED
+from tinycopilot.client.stdio import Editor
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.insight.score import percentile

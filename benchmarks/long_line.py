@@ -11,8 +11,7 @@ import time
 
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind
-from tinycopilot_server.documents import Document
-from tinycopilot_server.positions import to_units
+from tinycopilot_server.documents import Document, to_units
 
 N_KEYS = 50
 WORD = "abc, "
@@ -28,7 +27,7 @@ def key_ms(n_words: int, character: str, place: float, encoding: str) -> float:
         since = time.perf_counter()
         document.apply([types.TextDocumentContentChangePartial(range=types.Range(here, here), text="i")], version)
         column += 1
-        _ = document.is_secret, document.why_not_held
+        _ = document.is_secret, document.why_not_indexed
         document.split_near(types.Position(0, column))
         document.clamp(types.Position(0, column))
         best = min(best, 1000 * (time.perf_counter() - since))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from edit_session import Session
 from resident import Resident
-from tinycopilot_server.indexing import FIRST_CHARS
 
 from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.indexing import IncrementalIndexing
 from tinycopilot.completion.ngram import Document, NGramModel, context_of
 from tinycopilot.completion.suffix_array import DEPTH
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS
@@ -39,18 +39,12 @@ def compile_all() -> None:
 
 
 def index(memory: NGramModel, texts: Mapping[str, str]) -> float:
-    """Hold them all, in the steps in which the server's indexer does; how many seconds that took."""
-    since, n_chars, next_chars = time.thread_time(), 0, FIRST_CHARS
-    compaction = memory.begin_compaction()
+    """Index these texts as the server's indexer does; return the processor time in seconds."""
+    since = time.thread_time()
+    indexing = IncrementalIndexing(lambda function: function(memory))
     for name, text in texts.items():
-        compaction.put(name, text, last_used_s=0)
-        n_chars += len(text)
-        if n_chars >= next_chars:
-            compaction.sort()
-            memory.finish_compaction(compaction)
-            compaction, next_chars = memory.begin_compaction(), 4 * n_chars
-    compaction.sort()
-    memory.finish_compaction(compaction)
+        indexing.put(name, text, last_used_s=0)
+    indexing.finish()
     return time.thread_time() - since
 
 

@@ -1,4 +1,4 @@
-"""Writes the server's table of settings into README and the editors' files: python tests/settings_table.py"""
+"""Generates the settings tables in docs/ and in the editors' files: python tests/settings_table.py"""
 
 import json
 import re
@@ -18,21 +18,21 @@ from tinycopilot_server.settings import NAMES, About, Settings, about  # noqa: E
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", tuple: "array"}
 """In JSON schemas."""
 OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
-"""VS Code does not carry these to the user's other machines."""
+"""Settings that VS Code does not sync to the user's other machines."""
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     "popup": (
         False,
-        "VS Code shows its own suggestions from words only where nothing else is listed: this hides them if you have "
-        "no other extension for the language.",
+        "VS Code shows its word-based suggestions only if no other source has entries, so turning this on hides them "
+        "if no other extension supports the language.",
     ),
-    "enabled": (True, "No server runs then."),
+    "enabled": (True, "No server runs while it is off."),
 }
-"""What is otherwise there: the default, and a sentence more."""
+"""VS Code's exceptions: its default, and a sentence to add."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One setting, as the files have it."""
+    """One setting."""
 
     name: str
     default: Any
@@ -40,13 +40,13 @@ class Row:
 
     @property
     def meaning(self) -> str:
-        """With the bounds of a whole number."""
+        """The description, with the range of an integer."""
         low, high = self.about.low, self.about.high
-        return self.about.meaning + (f" From {low:,} to {high:,}." if isinstance(self.default, int) and high else "")
+        return self.about.meaning + (f" Range: {low:,} to {high:,}." if isinstance(self.default, int) and high else "")
 
 
 def rows() -> list[Row]:
-    """The table."""
+    """All settings, in order."""
     return [Row(name, getattr(Settings, field), about(field)) for name, field in NAMES.items()]
 
 
@@ -63,7 +63,7 @@ def as_lua(value: Any) -> str:
 
 
 def markdown(prefix: str = "") -> str:
-    """Rows of a table."""
+    """Rows of a Markdown table."""
     return "".join(f"| `{prefix}{row.name}` | `{as_json(row.default)}` | {row.meaning} |\n" for row in rows())
 
 
@@ -99,7 +99,7 @@ def vs_code() -> str:
 
 
 def lua() -> str:
-    """Neovim's defaults, with what they mean."""
+    """Neovim's defaults, with descriptions as comments."""
     text = ""
     for row in rows():
         meaning = textwrap.wrap(row.meaning, 112, break_on_hyphens=False)
@@ -108,7 +108,7 @@ def lua() -> str:
 
 
 def lua_bounds() -> str:
-    """`maxChars = { 1, 100000, true }`: the least, the most, and whether only whole numbers are meant."""
+    """`maxChars = { 1, 100000, true }`: minimum, maximum, and whether it is an integer."""
     text = ""
     for row in rows():
         if row.about.low is not None:
@@ -118,12 +118,12 @@ def lua_bounds() -> str:
 
 
 def help_example() -> str:
-    """The same in Vim's help, bare."""
+    """The defaults in Vim's help, without comments."""
     return "".join(f"        {row.name} = {as_lua(row.default)},\n" for row in rows())
 
 
 def help_list() -> str:
-    """What they mean, in Vim's help."""
+    """The descriptions in Vim's help."""
     text = ""
     for row in rows():
         meaning = textwrap.wrap(row.meaning, 60, break_on_hyphens=False)
@@ -134,19 +134,19 @@ def help_list() -> str:
 
 
 PLACES: list[tuple[str, str, str, Callable[[], str]]] = [
-    ("README.md", r"\| setting \| default \| meaning \|\n\|---\|---\|---\|\n", r"\n", markdown),
+    ("docs/settings.md", r"\| Setting \| Default \| Description \|\n\|---\|---\|---\|\n", r"\n", markdown),
     ("editors/vscode/README.md", r"\| `tinycopilot\.serverCommand` .*\n", r"\n", vs_codes_markdown),
     ("editors/vscode/package.json", r"what runs on your machine\.\"\n        \},\n", r"      \}\n    \}\n", vs_code),
     ("editors/nvim/lua/tinycopilot/options.lua", r"  settings = \{.*\n", r"  \},\n", lua),
     ("editors/nvim/lua/tinycopilot/options.lua", r"local bounds = \{.*\n", r"\}\n", lua_bounds),
     ("editors/nvim/doc/tinycopilot.txt", r"      settings = \{\n", r"      \},\n", help_example),
-    ("editors/nvim/doc/tinycopilot.txt", r"settings +What the server is told(?:.*\n){2}\n", r"\nkeymaps  ", help_list),
+    ("editors/nvim/doc/tinycopilot.txt", r"settings +Settings of the server(?:.*\n){2}\n", r"\nkeymaps  ", help_list),
 ]
-"""Files, what stands before the settings in them and what after, and how they are written there."""
+"""File, pattern before the settings, pattern after them, and the function that writes them."""
 
 
 def written(path: str, text: str) -> str:
-    """The text of a file with the settings as they are."""
+    """The text of a file with its settings regenerated."""
     for place, before, after, write in PLACES:
         if place == path:
             pattern = re.compile(rf"({before})(?:.*\n)*?(?={after})")
@@ -156,7 +156,7 @@ def written(path: str, text: str) -> str:
 
 
 def main() -> None:
-    """Write them all."""
+    """Regenerate all files."""
     for path in sorted({place for place, *_ in PLACES}):
         file = ROOT / path
         file.write_text(written(path, file.read_text("utf-8")), "utf-8")

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. A command imports what it needs in its body, so that `--help` is quick."""
+"""The command line: parse, call, print. Commands import in their bodies, to keep `--help` fast."""
 
 import argparse
 import contextlib
@@ -24,24 +24,26 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 EXAMPLES = """\
 examples:
-  tinycopilot train                          on the corpus that ships, some minutes
-  tinycopilot train --corpus stdlib ~/code --minutes 10   on Python's own library and on yours
-  tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3   adapt a model to this folder
-  tinycopilot adapt ~/code/my_project        for this project alone, and only if it is better there
-  tinycopilot train --resume                 go on with a run that was stopped
-  tinycopilot generate "def main("           what comes next
-  tinycopilot eval ~/code                    what would it have saved me there?
-  tinycopilot bench                          how quick is it on this machine?
-  tinycopilot play                           type in this terminal, with ghost text
-  tinycopilot demo                           the language server at work, in this terminal
-  tinycopilot doctor                         does everything work here, and what to do if not
+  tinycopilot demo                       watch the language server complete a program
+  tinycopilot play                       type in the terminal, with ghost text
+  tinycopilot doctor                     check the installation, model and editor settings
+  tinycopilot eval ~/code                measure the keystrokes it would have saved you
+  tinycopilot bench                      measure suggestion latency on this machine
+  tinycopilot generate "def main("       continue a text
+  tinycopilot train                      train on the bundled corpus, in a few minutes
+  tinycopilot train --corpus stdlib ~/code --minutes 10
+                                         train on the standard library and your code
+  tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3
+                                         fine-tune a model on this folder
+  tinycopilot train --resume             continue an interrupted run
+  tinycopilot adapt ~/code/my_project    fine-tune for one project; kept only if better
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for what the user can put right, 130 after Ctrl-C.
+    """Run one command and return the exit code: 0; 2 for an error that the user can fix; 130 after Ctrl-C.
 
-    (And 1 for a language server whose client has gone without telling it to shut down, as LSP has it.)
+    A language server whose client exits without a `shutdown` request returns 1, as LSP specifies.
     """
     words = _modern(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if not package or package.startswith("tinycopilot"):
             raise  # a bug of ours
-        print(f"tinycopilot: {package} cannot be imported ({error}); see `tinycopilot doctor`", file=sys.stderr)
+        print(f"tinycopilot: cannot import {package} ({error}); run `tinycopilot doctor`", file=sys.stderr)
         return 2
     except SystemError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # in compiled code, which does not say it itself
@@ -102,20 +104,24 @@ def _modern(argv: Iterable[str]) -> list[str]:
 
 
 CORPUS_HELP = (
-    "files, folders, globs, the word stdlib, package:NAME for an installed package (default: the corpus.txt that ships)"
+    "files, folders, glob patterns, stdlib (the standard library), or package:NAME (an installed package); "
+    "default: the bundled corpus.txt"
 )
 
 
+EXT_HELP = "file extensions to take from folders (default: py)"
+
+
 SIZE_HELP = (
-    "nano: 0.8 million parameters, for ten minutes of training (default); small: 4.8, for hours, 20 million characters "
-    "or more; base: 11, and large: 25, for a GPU"
+    "number of parameters: nano 0.8 M, for ten minutes of training (default); small 4.8 M, for hours and 20 M "
+    "characters or more; base 11 M and large 25 M, for a GPU"
 )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tinycopilot",
-        description="A private code completion that you train yourself.",
+        description="Private code completion that you can train yourself.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -123,99 +129,151 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     training = (
-        "Train a model. It is used from then on, and the one before is kept; unless it is worse than the one in use: "
-        "then it is saved beside that."
+        "Train a model and use it, unless it is worse than the model in use; then it is saved under another name. A "
+        "replaced model is kept."
     )
-    train = _command(commands, "train", _train, "train a model on text", training)
-    _add_files(train, "your own, in your user's data folder")
+    train = _command(commands, "train", _train, "train a model", training)
+    _add_files(train, "your own, in the user data folder")
     _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
-    _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help="in folders, files that end so (default: py)")
+    _add(
+        train,
+        "--ext",
+        nargs="+",
+        metavar="EXT",
+        action="extend",
+        help=EXT_HELP,
+    )
     _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
-    _add(train, "--epochs", type=_amount, help="how often the corpus is read (default: 20)")
-    _add(train, "--minutes", type=_amount, help="how long to train, instead of --epochs")
-    _add(train, "--init", metavar="FILE", help="adapt this model, instead of beginning with random weights")
-    _add(train, "--resume", action="store_true", help="continue the run that was stopped")
-    _add(train, "--finish", type=_amount, metavar="MINUTES", help="with --resume: end the run within this time")
-    _add(train, "--snapshot", metavar="FILE", help="save the run's weights so far as a model, and do nothing else")
+    _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20)")
+    _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
+    _add(train, "--init", metavar="FILE", help="start from this model instead of random weights")
+    _add(train, "--resume", action="store_true", help="continue an interrupted run")
+    _add(
+        train,
+        "--finish",
+        type=_amount,
+        metavar="MINUTES",
+        help="with --resume: end the run within this time",
+    )
+    _add(train, "--snapshot", metavar="FILE", help="save the current weights of an unfinished run as a model, and exit")
     _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
-    _add(train, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
-    _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 where the processor is good at it")
-    _add(train, "--seed", type=_seed, help="of weights and order (default: 0)")
-    _add(train, "--tensorboard", metavar="FOLDER", help="write TensorBoard's event files there, too")
+    _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
+    _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
+    _add(train, "--seed", type=_seed, metavar="N", help="seed of initial weights and data order (default: 0)")
+    _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
     _add_progress(train)
 
     fitting = (
-        "Train on a workspace's code, beginning with your model. One file in ten is held out; only if the new model is "
-        "better there, together with what an editor knows of the rest, is it used, in that workspace alone."
+        "Fine-tune your model on a workspace. One in ten files is held out. The new model is used, in that workspace "
+        "only, if it is better on the held-out files, combined with the n-gram model of the other files."
     )
-    adapt = _command(commands, "adapt", _adapt, "train on a folder, and keep it only if it is better there", fitting)
-    adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace, as it is opened in an editor")
-    _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="files that end so (default: py)")
-    _add(adapt, "--exclude", metavar="PATTERN", action="append", help="leave these alone, as a .gitignore names them")
-    _add(adapt, "--minutes", type=_amount, default=5.0, help="how long to train (default: 5)")
-    _add(adapt, "--device", default="auto", choices=DEVICES, help="auto takes a GPU where there is one")
+    adapt = _command(commands, "adapt", _adapt, "fine-tune on a workspace; kept only if better there", fitting)
+    adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
+    _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
+    _add(adapt, "--exclude", metavar="PATTERN", action="append", help="leave out files that match (.gitignore syntax)")
+    _add(adapt, "--minutes", type=_amount, default=5.0, metavar="M", help="training time in minutes (default: 5)")
+    _add(adapt, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add_progress(adapt)
 
-    conversation = "Continue a prompt, or one prompt after another from standard input, until `quit` or its end."
+    conversation = "Continue a prompt, or one prompt per line from standard input, until `quit` or end of file."
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
-    _add_files(generate, "your own, else the one that ships")
-    generate.add_argument("prompt", nargs="?", help="the text to continue; without it, a conversation")
-    _add(generate, "--device", default="auto", choices=DEVICES, help="where the model runs (default: the CPU)")
+    _add_files(generate, "your own, else the bundled one")
+    generate.add_argument("prompt", nargs="?", help="text to continue (default: prompts from standard input)")
+    _add(generate, "--device", default="auto", choices=DEVICES, help="device to run on; auto: the CPU (default: auto)")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
-    _add(generate, "--temperature", type=_not_negative, default=0.5, help="0 is always the likeliest (default: 0.5)")
-    _add(generate, "--top_k", type=_positive, help="draw from the k likeliest characters only")
-    _add(generate, "--seed", type=_seed, help="the same seed gives the same text")
-    _add(generate, "--max_new_chars", type=_positive, default=200, help="how much to write (default: 200)")
-
-    judging = "Type code again, as its author did, and count the keystrokes that suggestions would have saved."
-    evaluate = _command(commands, "eval", _evaluate, "what would it have saved me?", judging)
-    evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
-    _add(evaluate, "--workspace", metavar="DIR", help="its other files are known (default: the folder of each PATH)")
-    _add(evaluate, "--list", metavar="FILE", help="the parts of files to type, as benchmarks/heldout.json names them")
     _add(
-        evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help="in folders, files that end so (default: py)"
+        generate,
+        "--temperature",
+        type=_not_negative,
+        default=0.5,
+        metavar="T",
+        help="0: the most likely character (default: 0.5)",
     )
-    _add(evaluate, "--max_chars", type=_positive, default=20_000, help="type this many at most (default: 20000)")
-    _add(evaluate, "--eagerness", type=_share, default=0.5, help="from 0, quiet, to 1, talkative (default: 0.5)")
-    _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
-    _add(evaluate, "--report", metavar="FILE.html", help="write a page that shows your code, coloured by what it cost")
-    _add_files(evaluate, "your own, else the one that ships")
-
-    racing = "Type code, and measure how soon suggestions come, what they cost, and how quickly text is decoded."
-    bench = _command(commands, "bench", _bench, "how quick is it here?", racing)
-    bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to type (default: an installed package)")
+    _add(generate, "--top_k", type=_positive, metavar="K", help="sample from the K most likely characters only")
+    _add(generate, "--seed", type=_seed, metavar="N", help="random seed; the same seed gives the same text")
     _add(
-        bench, "--size", choices=("nano", "small", "base", "large"), help="measure with the model widened to that size"
+        generate,
+        "--max_new_chars",
+        type=_positive,
+        default=200,
+        metavar="N",
+        help="characters to generate (default: 200)",
+    )
+
+    judging = "Replay code as if typed, and count the keystrokes that suggestions would have saved."
+    evaluate = _command(commands, "eval", _evaluate, "measure keystrokes saved on your code", judging)
+    evaluate.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="files or folders of code; with --list, a folder",
+    )
+    _add(evaluate, "--workspace", metavar="DIR", help="index the other files in DIR (default: the folder of each PATH)")
+    _add(
+        evaluate,
+        "--list",
+        metavar="FILE",
+        help="replay the excerpts in this list (such as benchmarks/heldout.json), found in PATH",
+    )
+    _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
+    _add(
+        evaluate,
+        "--max_chars",
+        type=_positive,
+        default=20_000,
+        metavar="N",
+        help="maximum to replay (default: 20000)",
+    )
+    _add(
+        evaluate,
+        "--eagerness",
+        type=_share,
+        default=0.5,
+        metavar="X",
+        help="0: few suggestions, 1: many (default: 0.5)",
+    )
+    _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
+    _add(evaluate, "--report", metavar="FILE.html", help="write a report that contains your code, colored by surprisal")
+    _add_files(evaluate, "your own, else the bundled one")
+
+    racing = "Replay code and measure suggestion latency, memory and decoding speed."
+    bench = _command(commands, "bench", _bench, "measure latency on this machine", racing)
+    bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
+    _add(
+        bench,
+        "--size",
+        choices=("nano", "small", "base", "large"),
+        help="measure the model widened to this size",
     )
     _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
-    _add_files(bench, "your own, else the one that ships")
+    _add_files(bench, "your own, else the bundled one")
 
-    tasting = "An editor in this terminal, with suggestions as you type. FILE changes only when you save it."
-    play = _command(commands, "play", _play, "type in this terminal, with ghost text", tasting)
-    play.add_argument("file", nargs="?", metavar="FILE", help="the file to edit, or a new one (default: none)")
-    _add(play, "--workspace", metavar="DIR", help="its other files are known (default: none)")
-    _add(play, "--eagerness", type=_share, default=0.5, help="from 0, quiet, to 1, talkative (default: 0.5)")
-    _add(play, "--max_lines", type=_positive, default=3, help="the most lines in a suggestion (default: 3)")
-    _add_files(play, "your own, else the one that ships")
+    tasting = "A small editor in the terminal, with ghost text as you type. FILE changes only when you save it."
+    play = _command(commands, "play", _play, "type in the terminal, with ghost text", tasting)
+    play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
+    _add(play, "--workspace", metavar="DIR", help="index the other files in DIR (default: none)")
+    _add(play, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)")
+    _add(play, "--max_lines", type=_positive, default=3, metavar="N", help="maximum lines in a suggestion (default: 3)")
+    _add_files(play, "your own, else the bundled one")
 
     settings = (
-        "The language server, over stdio unless --tcp is given. Its settings are the client's initializationOptions."
+        "Run the language server, over stdio unless --tcp is given. Settings are passed as initializationOptions."
     )
     serve = _command(commands, "serve", _serve, "run the language server", settings)
-    serve.add_argument("--stdio", action="store_true", help="what it does anyway; many clients say it")
-    _add(serve, "--tcp", type=_port, metavar="PORT", help="listen on this port of loopback, 127.0.0.1")
+    serve.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
+    _add(serve, "--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
 
-    typing = "Start the language server, type into a Python file as an editor does, and print what it suggests."
-    demo = _command(commands, "demo", _demo, "see the language server at work", typing)
-    _add_files(demo, "your own, else the one that ships")
+    typing = "Start the language server, type a program as an editor would, and print the suggestions."
+    demo = _command(commands, "demo", _demo, "watch the language server complete a program", typing)
+    _add_files(demo, "your own, else the bundled one")
 
-    compiling = "Compile the loops of the network and of the n-gram model for this processor, once."
-    _command(commands, "compile", _compile, "do now what the first start would do", compiling)
+    compiling = "Compile the network and the n-gram model for this processor. Otherwise, the first run does it."
+    _command(commands, "compile", _compile, "compile for this machine, before the first run", compiling)
 
-    looking = "Look at what is installed, the model, the device, the folders, the editors' settings, a server at work."
-    doctor = _command(commands, "doctor", _doctor, "does everything work here?", looking)
+    looking = "Check the installation, model, device, folders, editor settings and a running server."
+    doctor = _command(commands, "doctor", _doctor, "check that everything works", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
-    _add_files(doctor, "your own, else the one that ships")
+    _add_files(doctor, "your own, else the bundled one")
     return parser
 
 
@@ -238,14 +296,14 @@ def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
 
 
 def _add_progress(parser: argparse.ArgumentParser) -> None:
-    """What a program needs that starts training for its user."""
-    _add(parser, "--progress", choices=("json",), help="one JSON object a line on standard output: how far it is")
-    _add(parser, "--end_with_stdin", action="store_true", help="stop, as Ctrl-C does, when standard input ends")
+    """Add the flags for programs that run training in a child process."""
+    _add(parser, "--progress", choices=("json",), help="print progress as one JSON object per line")
+    _add(parser, "--end_with_stdin", action="store_true", help="stop, as on Ctrl-C, when standard input is closed")
 
 
 def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
-    _add(parser, "--model_path", metavar="FILE", help=f"the model (default: beside --tokenizer_path, else {default})")
-    _add(parser, "--tokenizer_path", metavar="FILE", help="its tokenizer (default: the one beside the model)")
+    _add(parser, "--model_path", metavar="FILE", help=f"model file (default: next to --tokenizer_path, else {default})")
+    _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: next to the model)")
 
 
 def _number(kind: type[float], must_be: str, is_right: Callable[[float], bool]) -> Callable[[str], float]:
@@ -260,12 +318,12 @@ def _number(kind: type[float], must_be: str, is_right: Callable[[float], bool]) 
     return read
 
 
-_positive = _number(int, "a whole number above 0", lambda number: number > 0)
+_positive = _number(int, "an integer above 0", lambda number: number > 0)
 _amount = _number(float, "a number above 0", lambda number: 0 < number < 1e9)
-_not_negative = _number(float, "a number from 0 on", lambda number: 0 <= number < float("inf"))
+_not_negative = _number(float, "a number of at least 0", lambda number: 0 <= number < float("inf"))
 _share = _number(float, "a number from 0 to 1", lambda number: 0 <= number <= 1)
-_seed = _number(int, "a whole number from 0 to 2**63 - 1", lambda number: 0 <= number < 2**63)
-_port = _number(int, "a port, 1 to 65535", lambda number: 1 <= number <= 65535)
+_seed = _number(int, "an integer from 0 to 2**63 - 1", lambda number: 0 <= number < 2**63)
+_port = _number(int, "a port number from 1 to 65535", lambda number: 1 <= number <= 65535)
 
 
 def _sleep_while_waiting() -> None:
@@ -393,6 +451,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         workspace=arguments.workspace,
         suffixes=arguments.ext or [".py"],
         max_chars=arguments.max_chars,
+        eagerness=arguments.eagerness,
         as_json=arguments.json,
         report=arguments.report,
         command=shlex.join(["tinycopilot", *arguments.words]),
@@ -432,13 +491,13 @@ def _play(arguments: argparse.Namespace) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from tinycopilot_server.app import serve
+    from tinycopilot_server.serve import serve
 
     return serve(tcp_port=arguments.tcp)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from tinycopilot_server.demo import run_demo
+    from tinycopilot.client.demo import run_demo
 
     return run_demo(arguments.model_path, arguments.tokenizer_path)
 
@@ -452,18 +511,18 @@ def _compile(_arguments: argparse.Namespace) -> None:
     from tinycopilot.completion.truncation import CompleterSettings
 
     if CACHE is None:
-        raise UserError("no folder for compiled code is writable; name a private one in NUMBA_CACHE_DIR")
+        raise UserError("no private, writable folder for compiled code; set NUMBA_CACHE_DIR to one")
     since = time.perf_counter()
     engine = Engine.load(places.shipped_model(), CompleterSettings())
     if engine.is_compiled:
-        print(f"compiled already, in {CACHE}")
+        print(f"already compiled, in {CACHE}")
         return
     engine.warm_up()
     print(f"compiled in {time.perf_counter() - since:.0f} s, in {CACHE}")
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from tinycopilot_server.doctor import run_doctor
+    from tinycopilot.client.doctor import run_doctor
 
     def ask_engine(paths: "ModelPaths") -> dict[str, Any]:
         from tinycopilot.insight.environment import ask_environment  # whose own imports may be what is missing

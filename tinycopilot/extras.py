@@ -8,7 +8,7 @@ from tinycopilot import UserError
 
 TORCH = "torch>=2.9"
 TORCH_SIZE = "about 200 MB; on Linux, PyPI's build with CUDA is several GB"
-"""The download, as of PyTorch 2.13. The pip option that avoids CUDA on Linux is in the README."""
+"""The download, as of PyTorch 2.13. docs/install.md explains how to get the CPU build on Linux."""
 
 
 class MissingTorchError(UserError):

@@ -191,11 +191,11 @@ class Patterns:
             try:
                 patterns.append(parse_line(line.encode("utf-8", "surrogatepass")))
             except PatternError:
-                raise UserError(f"a list of patterns, and {line!r} is none") from None
+                raise UserError(f"a list of .gitignore patterns ({line!r} is invalid)") from None
         try:
             self._rules = Rules(filter(None, patterns))
         except TooManyError:
-            raise UserError(f"a shorter list of patterns: {len(lines):,} are too many, or too long") from None
+            raise UserError(f"a shorter list of patterns ({len(lines):,} are too many, or too long)") from None
 
     def __bool__(self) -> bool:
         return len(self._rules) > 0
@@ -220,7 +220,7 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     suffixes = []
     for word in (part.strip() for words_of_one in words for part in words_of_one.split(",")):
         if not re.fullmatch(r"\.?[\w+#-]+(\.[\w+#-]+)*", word):
-            raise UserError(f"{word!r} is no file name's ending; give letters alone, such as --ext py or --ext js")
+            raise UserError(f"{word!r} is not a file extension; use, for example, --ext py")
         suffixes.append("." + word.removeprefix(".").lower())
     return tuple(dict.fromkeys(suffixes))
 

@@ -53,7 +53,7 @@ def _pair(folder: Path) -> ModelPaths:
 
 NO_HOME = Path(os.devnull, "no-home-folder")
 """Stands for the folders of a user without a home: nothing is ever found in it, and writing there is an OSError."""
-NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a folder that you may write to"
+NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a writable folder"
 
 
 def home() -> Path:
@@ -194,14 +194,14 @@ def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callabl
     model = user_path(model_path) if model_path else _model_beside(user_path(tokenizer_path or ""))
     tokenizer = user_path(tokenizer_path) if tokenizer_path else _tokenizer_beside(model)
     if os.path.abspath(model) == os.path.abspath(tokenizer):  # noqa: PTH100 (neither needs to exist)
-        raise UserError(f"{model}: a model and its tokenizer are two files; give each a path of its own")
+        raise UserError(f"{model}: model and tokenizer must be different files")
     return ModelPaths(model, tokenizer)
 
 
 def user_path(word: str) -> Path:
     """A path as a user writes it, `~` and all. Raises UserError where there is no such home, or nothing was written."""
     if not word:
-        raise UserError("an empty name is no path; name a file or a folder, or this folder with a dot")
+        raise UserError("empty path; use a file or a folder, or . for the current folder")
     try:
         return Path(word).expanduser()
     except RuntimeError as error:
@@ -211,7 +211,7 @@ def user_path(word: str) -> Path:
 def _tokenizer_beside(model: Path) -> Path:
     """tokenizer.pth for tiny_gpt.pth, tokenizer.1.pth for tiny_gpt.1.pth; for another, a.pth, a.tokenizer.pth."""
     if not model.name:
-        raise UserError(f"{model}: a folder; name the model's file in it")
+        raise UserError(f"{model}: is a folder; use the model file in it")
     if model.name.startswith("tiny_gpt."):
         return model.with_name(model.name.replace("tiny_gpt.", "tokenizer.", 1))
     return model.with_name(f"{model.stem}.tokenizer{model.suffix}")
@@ -220,7 +220,7 @@ def _tokenizer_beside(model: Path) -> Path:
 def _model_beside(tokenizer: Path) -> Path:
     """The other way round."""
     if not tokenizer.name:
-        raise UserError(f"{tokenizer}: a folder; name the tokenizer's file in it")
+        raise UserError(f"{tokenizer}: is a folder; use the tokenizer file in it")
     if tokenizer.stem.endswith(".tokenizer"):
         return tokenizer.with_name(tokenizer.stem.removesuffix(".tokenizer") + tokenizer.suffix)
     if tokenizer.name.startswith("tokenizer."):

@@ -1,1 +1,1 @@
-"""The language server: handlers that parse, ask and convert back; open documents, questions, and the model."""
+"""The language server: handlers, a session for the client, and the parts that answer it. See README's table."""

@@ -1,4 +1,4 @@
-"""What a user can tell the server besides typing: the commands that stand in an editor's menu."""
+"""The commands in an editor's menu (`workspace/executeCommand`)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,25 +9,21 @@ from pygls.capabilities import get_capability
 
 from tinycopilot import UserError, places
 from tinycopilot.extras import has_torch
-from tinycopilot_server import status
-from tinycopilot_server.app import TinyCopilotServer
-from tinycopilot_server.days import in_words
-from tinycopilot_server.folders import document_name
-from tinycopilot_server.model_files import forget_own
-from tinycopilot_server.training_words import minutes_of
+from tinycopilot_server.models import delete_own
+from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.session import document_name
+from tinycopilot_server.statistics import in_words
+from tinycopilot_server.training import minutes_of
 
 
 def register(server: TinyCopilotServer) -> None:
-    """Tell pygls of them, each under its name; clients ask with `workspace/executeCommand`.
-
-    VS Code makes commands of its own of them, with the same names: none may be one of the extension's.
-    """
+    """Register the commands. VS Code registers them under the same names: none may be one of the extension's."""
     for name, command in COMMANDS.items():
         server.command(name)(command)
 
 
 def pause(server: TinyCopilotServer) -> dict[str, str | bool]:
-    """Suggest nothing, until `resume`; what is typed meanwhile is followed."""
+    """Suggest nothing until `resume`."""
     return _set_paused(server, is_paused=True)
 
 
@@ -37,62 +33,62 @@ def resume(server: TinyCopilotServer) -> dict[str, str | bool]:
 
 
 def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str | bool]:
-    server.is_paused = is_paused
-    status.show(server)
+    server.session.is_paused = is_paused
+    server.session.send_status()
     return tell_status(server)
 
 
 def tell_status(server: TinyCopilotServer) -> dict[str, str | bool]:
-    """What was sent last as `tinycopilot/status`, and whether PyTorch is installed, which training needs."""
-    return {**server.status.as_json(), "canTrain": has_torch()}
+    """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs."""
+    return {**server.session.status.as_json(), "canTrain": has_torch()}
 
 
 def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
-    """A suggestion was accepted whole: the client says so by itself. (`arguments`: its name.)"""
+    """A suggestion was accepted as a whole; the client runs this by itself. `arguments`: the suggestion's name."""
     if arguments:
         server.statistics.accepted(str(arguments[0]))
-    server.count_what_is_due()
+    server.statistics.update(server.session.documents.text_of)
 
 
 def tell_statistics(server: TinyCopilotServer) -> dict[str, Any]:
-    """What has been counted, by day, and what it comes to in words."""
-    server.statistics.judge(server.documents.text_of)
+    """The statistics by day, and a summary."""
+    server.statistics.judge(server.session.documents.text_of)
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
 
 
 def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
-    """Delete them."""
+    """Delete the statistics."""
     try:
         server.statistics.forget()
     except (OSError, Timeout) as error:
-        status.warn(server, [f"the statistics could not be deleted: {error}"])
+        server.session.warn([f"the statistics could not be deleted: {error}"])
     return tell_statistics(server)
 
 
 def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
-    """Know nothing of a file, which is named by its URI, and leave it alone until the server is started again."""
+    """Forget a file, given by its URI, and leave it alone until the server is started again."""
     if not arguments or not isinstance(arguments[0], str):
-        status.warn(server, ["forgetFile needs the URI of a file"])
+        server.session.warn(["forgetFile needs the URI of a file"])
         return {"forgotten": ""}
     name = document_name(arguments[0])
-    server.memory.forget_file(name)
+    server.index.forget_file(name)
     return {"forgotten": name}
 
 
 def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
-    """Delete what was indexed, learned and trained here, and remember nothing until the server is started again."""
-    folders = server.folders
+    """Delete what was indexed, learned and trained here; index and learn nothing until the server is started again."""
+    folders = server.session.folders
     server.training.cancel()
-    server.memory.forget_workspace()
+    server.index.forget_workspace()
     if folders.main is not None:
-        forget_own(folders.main)
-    server.model.follow()
+        delete_own(folders.main)
+    server.models.follow()
     return {"forgotten": list(folders.roots)}
 
 
 def open_log(server: TinyCopilotServer) -> dict[str, str]:
-    """Show the log's file, where the client can show a document; its path, anyway."""
+    """Show the log file, if the client can show a document; return its path."""
     path = places.user_log()
     if get_capability(server.client_capabilities, "window.show_document.support"):
         server.window_show_document(types.ShowDocumentParams(path.as_uri(), take_focus=True))
@@ -103,23 +99,23 @@ ACCEPTED = "tinycopilot.accepted"
 
 
 def train_workspace(server: TinyCopilotServer, *arguments: Any) -> dict[str, Any]:
-    """Train on the open folders, {"minutes": 5} long; `tinycopilot/training` says how it goes, and what it came to."""
+    """Train on the open folders for {"minutes": 5}; `tinycopilot/training` reports progress and result."""
     try:
         server.training.start(minutes_of(arguments))
     except UserError as error:
-        status.warn(server, [str(error)])
+        server.session.warn([str(error)])
         return {"started": False, "message": str(error)}
     return {"started": True, "message": ""}
 
 
 def cancel_training(server: TinyCopilotServer) -> dict[str, bool]:
-    """Stop that, if it goes on: the model before stays."""
+    """Stop training; the current model stays in use."""
     return {"cancelled": server.training.cancel()}
 
 
 async def reload_model(server: TinyCopilotServer) -> dict[str, Any]:
-    """Load the model as its files are now."""
-    problem = await server.model.reload_and_warn()
+    """Load the model's files as they are now."""
+    problem = await server.models.reload_and_warn()
     return {"reloaded": not problem, "message": problem}
 
 

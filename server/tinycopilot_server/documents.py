@@ -1,61 +1,184 @@
-"""The open documents as the client has them, line by line, and nothing else."""
+"""Open documents as the client has them: positions, lines, and edits. Only this file knows UTF-8 and UTF-16.
 
+Lines end in \\n, \\r\\n or \\r, as in LSP. (`str.splitlines` also splits at a form feed, U+2028 and others; a mirror
+kept with it is silently corrupted by the next edit below such a character.) Offsets count code points.
+"""
+
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path, PurePath
 
 from lsprotocol import types
+from lsprotocol.types import PositionEncodingKind
 
 from tinycopilot.files import Reason, why_not_written
 from tinycopilot.secret_files import is_secret_place, is_secret_source
-from tinycopilot_server.lines import PIECE_CHARS, Line, LongLine, as_line, line_end, split_lines
-from tinycopilot_server.positions import to_offset, to_units
+
+CODECS: dict[str, tuple[str, int]] = {
+    PositionEncodingKind.Utf8: ("utf-8", 1),
+    PositionEncodingKind.Utf16: ("utf-16-le", 2),
+}
+"""For each encoding except UTF-32: Python's codec, and the bytes in one code unit."""
+
+PIECE_CHARS = 4_096
+"""A longer line is stored in pieces of at most this many characters."""
+
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 MAX_HELD_CHARS = 2_000_000
-"""A longer document is completed, but not held: each key would cost too much."""
+"""A longer document is completed but not indexed: each keystroke would cost too much."""
 MAX_HELD_LINE_CHARS = 100_000
-"""The same for a document with a longer line."""
+"""A document with a longer line is completed but not indexed, either."""
 WINDOW_CHARS = 32_768
-"""Of a document that is not held, this much text on either side of the cursor is enough to complete it."""
+"""A document that is not indexed is completed from this much text on either side of the cursor."""
 BLOCK_LINES = 64
-"""Such a window begins at a multiple of this many lines, so that it begins at the same place for many keys."""
+"""That window starts at a multiple of this many lines, so that its start stays the same for many keystrokes."""
+
+
+def to_offset(line: str, units: int, encoding: str) -> int:
+    """The largest offset in `line` whose prefix takes at most `units` code units of `encoding`.
+
+    A position past the end of the line is its end, as LSP defines; one inside a character is before the character.
+    O(len(line)) with a small constant; `LongLine` bounds the length.
+    """
+    if encoding == PositionEncodingKind.Utf32 or line.isascii():
+        return max(0, min(units, len(line)))
+    offsets = range(len(line) + 1)
+    return max(0, bisect_right(offsets, units, key=lambda offset: to_units(line, offset, encoding)) - 1)
+
+
+def to_units(line: str, offset: int, encoding: str) -> int:
+    """Number of code units of `encoding` in the first `offset` characters of `line`."""
+    if encoding == PositionEncodingKind.Utf32 or line.isascii():
+        return offset
+    codec, n_bytes = CODECS[encoding]
+    return len(line[:offset].encode(codec, "surrogatepass")) // n_bytes
+
+
+def split_lines(text: str) -> list[str]:
+    """Split `text` into lines that keep their ends; the last has none, and is "" if the text ends with a line end."""
+    if "\r" not in text:  # `str.split` is 50 times as fast as the expression
+        *lines, last = text.split("\n")
+        return [*(line + "\n" for line in lines), last]
+    lines = LINE.findall(text)
+    if lines[-1].endswith(("\r", "\n")):
+        lines.append("")
+    return lines
+
+
+class LongLine:
+    """A line stored in pieces, with the code units of each: an edit or a conversion costs one piece."""
+
+    def __init__(self, text: str, encoding: str) -> None:
+        self._encoding = encoding
+        self._pieces = _cut(text)
+        self._units = [self._count(piece) for piece in self._pieces]
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._pieces))
+
+    def __getitem__(self, where: slice) -> str:
+        """The characters `start:stop`, without a step."""
+        start, stop, _ = where.indices(len(self))
+        if start >= stop:
+            return ""
+        (first, first_offset), (last, last_offset) = self._find(start), self._find(stop)
+        if first == last:
+            return self._pieces[first][first_offset:last_offset]
+        middle = self._pieces[first + 1 : last]
+        return "".join((self._pieces[first][first_offset:], *middle, self._pieces[last][:last_offset]))
+
+    @property
+    def end(self) -> str:
+        """The line end; "" for the last line of a document."""
+        return line_end(self[-2:])
+
+    def replace(self, start: int, stop: int, text: str) -> None:
+        """Replace the characters `start:stop`; `text` contains no line end."""
+        (first, first_offset), (last, last_offset) = self._find(start), self._find(stop)
+        joined = self._pieces[first][:first_offset] + text + self._pieces[last][last_offset:]
+        pieces = _cut(joined) if len(joined) > 2 * PIECE_CHARS else [joined] if joined else []
+        self._pieces[first : last + 1] = pieces
+        self._units[first : last + 1] = [self._count(piece) for piece in pieces]
+
+    def to_offset(self, units: int) -> int:
+        """Like the function `to_offset`, but a position past the end is before the line end."""
+        sums = list(accumulate(self._units, initial=0))
+        at = max(0, min(bisect_right(sums, units) - 1, len(self._pieces) - 1))
+        before = sum(map(len, self._pieces[:at]))
+        offset = before + to_offset(self._pieces[at], units - sums[at], self._encoding)
+        return min(offset, len(self) - len(self.end))
+
+    def to_units(self, offset: int) -> int:
+        """Like the function `to_units`."""
+        at, rest = self._find(offset)
+        return sum(self._units[:at]) + to_units(self._pieces[at], rest, self._encoding)
+
+    def _find(self, offset: int) -> tuple[int, int]:
+        """Index of the piece that contains `offset` (the later of two), and the offset in that piece."""
+        sums = list(accumulate(map(len, self._pieces), initial=0))
+        at = min(bisect_right(sums, offset) - 1, len(self._pieces) - 1)
+        return at, offset - sums[at]
+
+    def _count(self, piece: str) -> int:
+        return to_units(piece, len(piece), self._encoding)
+
+
+Line = str | LongLine
+
+
+def as_line(text: str, encoding: str) -> Line:
+    """A line, in pieces if it is long."""
+    return LongLine(text, encoding) if len(text) > PIECE_CHARS else text
+
+
+def line_end(text: str) -> str:
+    """The line end at the end of `text`; "" if there is none."""
+    return "\r\n" if text.endswith("\r\n") else text[-1:] if text.endswith(("\r", "\n")) else ""
+
+
+def _cut(text: str) -> list[str]:
+    return [text[i : i + PIECE_CHARS] for i in range(0, len(text), PIECE_CHARS)]
 
 
 class Document:
-    """One open document. An edit costs the lines that it touches, and of a long line a piece."""
+    """An open document. The cost of an edit grows with the lines that it touches, or with one piece of a long line."""
 
     def __init__(
         self, text: str, version: int, encoding: str, name: str = "", language: str = "", opened_as: str = ""
     ) -> None:
-        """`name` is what the memory calls it: its path without links, if it has one; `opened_as` is the path that the
-        editor says; `language` is the editor's name for that."""
+        """`name`: the path with links resolved, or the URI if there is none. `opened_as`: the path as the editor gave
+        it. `language`: LSP's language identifier. `encoding`: that of positions."""
         self.version = version
         self.name = name
         self.opened_as = opened_as or name
         self.language = language
         self.seen_version: int | None = None
-        """Which version the memory was shown while another document was at hand."""
-        self._encoding = encoding
+        """The version that was indexed while the user worked in another document."""
+        self.encoding = encoding
         self._set(text)
         self._is_secret_place = is_secret_place(Path(self.opened_as))
+        names = (PurePath(name).name, PurePath(self.opened_as).name)
+        self._secret_name = next((called for called in names if is_secret_source(called, "")), "")
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
 
     def _set(self, text: str) -> None:
-        self._lines: list[Line] = [as_line(line, self._encoding) for line in split_lines(text)]
+        self._lines: list[Line] = [as_line(line, self.encoding) for line in split_lines(text)]
         self._n_chars = len(text)
 
     @property
     def is_secret(self) -> bool:
-        """Whether it must be neither held nor completed, by its name or folder. (Secrets in others are masked.)"""
-        return self._is_secret_place or self._is_secret_source()
-
-    def _is_secret_source(self) -> bool:
-        names = {PurePath(self.name).name, PurePath(self.opened_as).name}
-        called_so = [name for name in names if is_secret_source(name, "")]
-        return bool(called_so) and is_secret_source(called_so[0], self.text)
+        """Whether the document must be neither indexed nor completed, for its name or folder. Others are masked."""
+        return self._is_secret_place or (self._secret_name != "" and is_secret_source(self._secret_name, self.text))
 
     @property
-    def why_not_held(self) -> str:
-        """Why it is not held though it is no secret; empty if it is.
+    def why_not_indexed(self) -> str:
+        """Why the document is not indexed although it is not secret; "" if it is indexed.
 
         Whether a person wrote it is judged by the text that was opened.
         """
@@ -69,16 +192,16 @@ class Document:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return "".join(map(str, self._lines))
 
     @property
     def line_end(self) -> str:
-        """What ends its first line, or \\n."""
+        """The line end of the first line; \\n if there is only one line."""
         return line_end(self._lines[0][-2:]) or "\n"
 
     def apply(self, changes: Sequence[types.TextDocumentContentChangeEvent], version: int) -> None:
-        """The edits of one didChange, in their order: each is stated in terms of the text that the last one left."""
+        """Apply the edits of one didChange in order; each refers to the text that the previous one left."""
         for change in changes:
             if isinstance(change, types.TextDocumentContentChangePartial):
                 self._replace(change.range, change.text)
@@ -111,22 +234,22 @@ class Document:
         if high < len(lines) and new[-1] == "":
             new.pop()  # what follows begins a line of its own
         self._n_chars += len(joined) - sum(map(len, lines[low:high]))
-        lines[low:high] = [as_line(line, self._encoding) for line in new]
+        lines[low:high] = [as_line(line, self.encoding) for line in new]
 
     def _locate(self, position: types.Position) -> tuple[int, int]:
-        """Line and offset of a position; what lies outside of the text is its end, or the line's."""
+        """Line number and offset of a position, moved to the end of the line or of the text if it lies outside."""
         if position.line >= len(self._lines):
             return len(self._lines) - 1, len(self._lines[-1])
         line = self._lines[position.line]
         if isinstance(line, LongLine):
             return position.line, line.to_offset(position.character)
-        return position.line, to_offset(line.rstrip("\r\n"), position.character, self._encoding)
+        return position.line, to_offset(line.rstrip("\r\n"), position.character, self.encoding)
 
     def clamp(self, position: types.Position) -> types.Position:
-        """The nearest position that the text has."""
+        """The nearest position that exists in the text."""
         at, offset = self._locate(position)
         line = self._lines[at]
-        n_units = line.to_units(offset) if isinstance(line, LongLine) else to_units(line, offset, self._encoding)
+        n_units = line.to_units(offset) if isinstance(line, LongLine) else to_units(line, offset, self.encoding)
         return types.Position(at, n_units)
 
     def split(self, position: types.Position) -> tuple[str, str]:
@@ -136,9 +259,10 @@ class Document:
         return "".join(map(str, lines[:at])) + here[:offset], here[offset:] + "".join(map(str, lines[at + 1 :]))
 
     def split_near(self, position: types.Position) -> tuple[str, str]:
-        """The same, but only about WINDOW_CHARS on either side: the cost does not grow with the text.
+        """The same, but only about WINDOW_CHARS on either side, so that the cost does not grow with the text.
 
-        While one types in a line, the text before the cursor begins at the same place for at least WINDOW_CHARS keys.
+        While the user types in one line, the text before the cursor starts at the same place for at least WINDOW_CHARS
+        keystrokes.
         """
         at, offset = self._locate(position)
         lines, here = self._lines, self._lines[at]
@@ -154,7 +278,7 @@ class Document:
         return before, "".join(below)
 
     def _above(self, at: int, n_missing: int) -> list[str]:
-        """The lines above line `at`, at least the given number of characters, up to the start of a block of lines."""
+        """The lines above line `at`: at least `n_missing` characters, from the start of a block of lines."""
         above = list[str]()
         while at and (n_missing > 0 or at % BLOCK_LINES):
             at -= 1

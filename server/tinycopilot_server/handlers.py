@@ -1,4 +1,4 @@
-"""What the client can ask, one handler a method: parse, ask, convert back. The only file that names LSP's methods."""
+"""LSP handlers, one for each method: parse, call, convert back. The only file that names LSP's methods."""
 
 import asyncio
 import logging
@@ -8,22 +8,23 @@ from lsprotocol import types
 from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
-from tinycopilot_server import commands, configuration
-from tinycopilot_server.app import TinyCopilotServer
-from tinycopilot_server.asking import ask, ask_ahead
-from tinycopilot_server.documents import Document
-from tinycopilot_server.folders import document_name, opened_as
-from tinycopilot_server.positions import to_offset, to_units
+from tinycopilot_server import commands
+from tinycopilot_server.documents import Document, to_offset, to_units
+from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.session import document_name, opened_as
+from tinycopilot_server.settings import SECTION, pushed_settings
 
 MAX_WORD_CHARS = 200
+PULL_S = 1.0
+"""The model is loaded with the settings known by then; a later answer of the client counts as a change."""
 DID_SHOW, DID_ACCEPT_PARTLY = "textDocument/didShowCompletion", "textDocument/didPartiallyAcceptCompletion"
-"""Of no specification, but sent by clients to several servers, with `{"item": ..., "acceptedLength": ...}`."""
+"""In no specification, but sent by clients to several servers, with `{"item": ..., "acceptedLength": ...}`."""
 
 log = logging.getLogger(__name__)
 
 
 def register(server: TinyCopilotServer) -> None:
-    """Tell pygls of every handler below, and to keep no documents of its own (documents.py says why)."""
+    """Register the handlers below, and remove pygls's own mirror of documents (documents.py says why)."""
     for method in (types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE):
         server.protocol.fm.builtin_features.pop(method)
     feature = server.feature
@@ -45,33 +46,34 @@ def register(server: TinyCopilotServer) -> None:
 
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
     """Answered at once: the model is loaded afterwards."""
-    server.knows_folders = params.workspace_folders is not None
+    server.session.has_folders = params.workspace_folders is not None
     server.stop_with_client(params.process_id)
-    configuration.begin(server, params.initialization_options)
+    server.session.initial_settings = params.initialization_options
+    server.apply_settings(None)
 
 
 async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> None:
-    """Now that the client can be told how it goes: ask for its settings, load the model, and index the workspace."""
-    server.is_initialized = True
+    """The client may be sent requests now: pull its settings, load the model, and index the workspace."""
+    server.session.is_initialized = True
     server.stop_at_sigterm()
     server.update_folders()
-    await configuration.first_pull(server)
-    await asyncio.gather(server.model.start(), _register(server))
+    await asyncio.wait({asyncio.ensure_future(server.pull_settings())}, timeout=PULL_S)
+    await asyncio.gather(server.models.start(), _register(server))
 
 
 async def _register(server: TinyCopilotServer) -> None:
-    """Ask the client to say what changes, if it can: of its settings, and on disk.
+    """Ask the client to report changes of its settings and on disk, if it can.
 
-    On disk all of it, for a folder that is deleted is said as one.
+    All changes on disk, since the deletion of a folder is reported as one.
     """
     able = server.client_capabilities
     if get_capability(able, "workspace.did_change_configuration.dynamic_registration"):
-        section = types.DidChangeConfigurationRegistrationOptions(section=configuration.SECTION)
+        section = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
         await _register_one(server, "configuration", types.WORKSPACE_DID_CHANGE_CONFIGURATION, section)
     if get_capability(able, "workspace.did_change_watched_files.dynamic_registration"):
         options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*")])
         method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
-        server.watches_files = await _register_one(server, "watched-files", method, options)
+        server.session.watches_files = await _register_one(server, "watched-files", method, options)
 
 
 async def _register_one(server: TinyCopilotServer, name: str, method: str, options: object) -> bool:
@@ -85,8 +87,12 @@ async def _register_one(server: TinyCopilotServer, name: str, method: str, optio
 
 
 async def did_change_configuration(server: TinyCopilotServer, params: types.DidChangeConfigurationParams) -> None:
-    """The user has set something."""
-    await configuration.changed(server, params.settings)
+    """Apply the settings that the client pushes; without any, pull them."""
+    pushed = pushed_settings(params.settings)
+    if pushed is not None:
+        server.apply_settings(pushed)
+    else:
+        await server.pull_settings()
 
 
 def shutdown(server: TinyCopilotServer, _: None) -> None:
@@ -95,61 +101,62 @@ def shutdown(server: TinyCopilotServer, _: None) -> None:
 
 
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
-    """A document's text, from here on the client's."""
+    """A document was opened: its text is now the client's."""
     opened = params.text_document
     uri, encoding = opened.uri, server.encoding
     names = document_name(uri), opened.language_id, opened_as(uri)
-    server.documents.open(uri, Document(opened.text, opened.version, encoding, *names))
+    server.index.open(uri, Document(opened.text, opened.version, encoding, *names))
 
 
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
-    """Edits, in their order."""
-    if document := server.documents.get(params.text_document.uri):
+    """Apply edits, and compute ahead what will be requested next."""
+    uri = params.text_document.uri
+    if document := server.session.documents.get(uri):
         document.apply(params.content_changes, params.text_document.version)
-        server.debounce.changed()
-        server.model.follow()
-        ask_ahead(server, params.text_document.uri, params.content_changes)
-    server.count_what_is_due()
+        server.models.follow()
+        server.completer.changed(uri, document, params.content_changes)
+    server.statistics.update(server.session.documents.text_of)
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
-    """The document is the file system's again."""
+    """A document was closed: its text is that on disk again."""
     uri = params.text_document.uri
-    server.statistics.judge(server.documents.text_of, document=uri, at_once=True)
-    server.documents.close(uri)
+    server.statistics.judge(server.session.documents.text_of, document=uri, at_once=True)
+    server.index.close_document(uri)
 
 
 def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> None:
-    """Other files may have changed with it; if nobody says so, look."""
-    if not server.watches_files:
-        server.memory.look(None)
+    """Other files may have changed with it: scan, if the client does not report that."""
+    if not server.session.watches_files:
+        server.index.scan(None)
 
 
 def did_change_watched_files(server: TinyCopilotServer, params: types.DidChangeWatchedFilesParams) -> None:
     """Files and folders were created, changed or deleted."""
-    server.watches_files = True
-    server.memory.look([change.uri for change in params.changes])
+    server.session.watches_files = True
+    server.index.scan([change.uri for change in params.changes])
 
 
 def did_change_workspace_folders(server: TinyCopilotServer, _: types.DidChangeWorkspaceFoldersParams) -> None:
-    """Folders came or went."""
+    """Workspace folders were added or removed."""
     server.update_folders()
-    server.memory.look(None)
+    server.index.scan(None)
 
 
 async def inline_completion(
     server: TinyCopilotServer, params: types.InlineCompletionParams
 ) -> types.InlineCompletionList:
-    """Ghost text: the suggestion; and others, if the user asked for them.
+    """Ghost text: the suggestion, and alternatives if the user invoked it.
 
-    It is inserted at the cursor and replaces nothing: what closes after the cursor still does (insertion.py).
-    Where an entry of a menu is selected, it is that entry, in its place, and what would follow.
+    It is inserted at the cursor and replaces nothing: closing brackets after the cursor stay (insertion.py). If an
+    entry of a menu is selected, the text is that entry, in its range, and what would follow.
     """
     is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
-    if not server.settings.inline or not (is_invoked or await server.debounce.is_quiet(server.settings.debounce_ms)):
+    settings, completer = server.session.settings, server.completer
+    if not settings.inline or not (is_invoked or await completer.debounce.is_quiet(settings.debounce_ms)):
         return types.InlineCompletionList(items=[])
-    selected, server.is_asked = params.context.selected_completion_info, True
-    answer = await ask(server, params.text_document.uri, params.position, with_others=is_invoked, selected=selected)
+    uri, selected, completer.is_used = params.text_document.uri, params.context.selected_completion_info, True
+    answer = await completer.complete(uri, params.position, with_alternatives=is_invoked, selected=selected)
     if answer is None:
         return types.InlineCompletionList(items=[])
     where, already = (selected.range, selected.text) if selected else (types.Range(answer.cursor, answer.cursor), "")
@@ -164,14 +171,15 @@ async def inline_completion(
 
 
 def _accepting(name: str) -> types.Command | None:
-    """What the client is to do when a suggestion is accepted: to tell us which."""
+    """The command that the client runs when a suggestion is accepted: it reports which."""
     return types.Command("Count it", commands.ACCEPTED, arguments=[name]) if name else None
 
 
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:
-    """The menu's entries, below all others: the rest of the line, and of the word at the cursor if that is less."""
-    server.is_asked = True
-    answer = await ask(server, params.text_document.uri, params.position) if server.settings.popup else None
+    """Entries of the completion menu, sorted last: the rest of the line, and that of the word if it is shorter."""
+    completer, uri = server.completer, params.text_document.uri
+    completer.is_used = True
+    answer = await completer.complete(uri, params.position) if server.session.settings.popup else None
     rest = answer.suggestion.text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
@@ -196,18 +204,18 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
 
 
 def did_show(server: TinyCopilotServer, params: object) -> None:
-    """The client has shown a suggestion."""
+    """The client reports that it has shown a suggestion."""
     server.statistics.shown(_name_in(params))
 
 
 def did_accept_partly(server: TinyCopilotServer, params: object) -> None:
-    """A part of a suggestion was accepted, or more of it."""
+    """A part of a suggestion was accepted, or a larger part than before."""
     name, length = _name_in(params), getattr(params, "acceptedLength", None)
     if isinstance(length, int):
         server.statistics.partly_accepted(name, to_offset(server.statistics.text_of(name), length, server.encoding))
 
 
 def _name_in(params: object) -> str:
-    """Which suggestion a client's own notification is about: it holds the item as it was sent. Empty if it does not."""
+    """The name of the suggestion in a client's notification, which contains the item as it was sent; "" without one."""
     arguments = getattr(getattr(getattr(params, "item", None), "command", None), "arguments", None)
     return str(arguments[0]) if isinstance(arguments, list) and arguments else ""

@@ -1,4 +1,4 @@
-"""How a piece of work goes, in the client's own progress bar (LSP's work-done progress), where the client has one."""
+"""Progress bars in the client (LSP's work-done progress)."""
 
 import asyncio
 import contextlib
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """One bar. `begin`, `report` and `end` may come from any thread; with a client that has none they do nothing.
+    """One bar. `begin`, `report` and `end` may be called from any thread; if the client has no bars they do nothing.
 
-    The client is asked for the bar first. What ends before it has answered is never shown; of what was reported
-    meanwhile, the last is.
+    The client must agree first: work that ends before it has answered is never shown, and of several reports until
+    then the last one is.
     """
 
     def __init__(
@@ -29,9 +29,9 @@ class Progress:
         on_cancel: Callable[[], None] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """`on_cancel` is called on the event loop if the user stops the work; without it, nobody can.
+        """`on_cancel` is called on the event loop if the user stops the work; without it, the bar has no such button.
 
-        Made elsewhere than on the loop, it is given it.
+        `loop` must be given if the bar is not created on the event loop.
         """
         self._server, self._title, self._on_cancel = server, title, on_cancel
         self._loop = loop or asyncio.get_running_loop()
@@ -41,15 +41,15 @@ class Progress:
         self._asking: asyncio.Task[None] | None = None
 
     def begin(self, message: str = "", percentage: int | None = None) -> None:
-        """Show it. Without a percentage, from 0 to 100, the bar has none later either."""
+        """Show the bar. Without a percentage (0 to 100) here, it never has one."""
         self._call(self._begin, message, percentage)
 
     def report(self, message: str = "", percentage: int | None = None) -> None:
-        """So far it has come."""
+        """Update the bar."""
         self._call(self._report, message, percentage)
 
     def end(self, message: str = "") -> None:
-        """The work is over, however it ended; a second time does nothing."""
+        """Remove the bar, however the work ended. A second call does nothing."""
         self._call(self._end, message)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""pygls's protocol, but every request is answered, once, whatever it looks like; and a wrong header is survived."""
+"""pygls's protocol; but every request is answered exactly once, however malformed, and a wrong header is survived."""
 
 import contextlib
 import logging
@@ -15,21 +15,21 @@ from pygls.exceptions import (
 from pygls.protocol import LanguageServerProtocol
 
 MAX_BYTES = 2**30
-"""No message is longer: a header that says so is a mistake, and to wait for so much would be the end."""
+"""A header that announces a longer message is a mistake, and is not waited for."""
 HEADER = re.compile(rb"content-length:[ \t]*(\d{1,20})[ \t]*\r?\n\Z", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
 
 class Protocol(LanguageServerProtocol):
-    """What comes over the wire, as far as it is JSON, is looked at here before pygls sees it."""
+    """Validates each message before pygls handles it."""
 
     def structure_message(self, data: Any) -> Any:
-        """As it is: pygls calls this for each object within a message, and one may look like a message itself."""
+        """Return `data` unchanged: pygls calls this for each object in a message, which may look like a message."""
         return data
 
     def handle_message(self, message: Any) -> None:
-        """Hand on a message, or say what is wrong with it; a response is never answered, nor is a notification."""
+        """Handle a message, or answer what is wrong with it; a response or a notification is never answered."""
         try:
             super().handle_message(self._structured(message))
         except JsonRpcException as error:
@@ -41,12 +41,12 @@ class Protocol(LanguageServerProtocol):
         self._forget_what_is_done()
 
     def _forget_what_is_done(self) -> None:
-        """pygls keeps for ever what came of a notification: two kilobytes for each `$/setTrace`."""
+        """pygls never releases the result of a notification: two kilobytes for each `$/setTrace`."""
         for msg_id in [msg_id for msg_id, future in self._request_futures.items() if future.done()]:
             del self._request_futures[msg_id]
 
     def _structured(self, message: Any) -> Any:
-        """Raises JsonRpcException."""
+        """The message as lsprotocol's type. Raises JsonRpcException."""
         if problem := why_invalid(message):
             raise JsonRpcInvalidRequest(problem)
         if "method" not in message:
@@ -60,7 +60,7 @@ class Protocol(LanguageServerProtocol):
         return structured
 
     def _check_turn(self, method: str) -> None:
-        """Whether a request can be answered now, and ever. Raises JsonRpcException."""
+        """Raises JsonRpcException if a request cannot be handled now, or at all."""
         handler = self.fm.builtin_features.get(method, self.fm.features.get(method))
         is_first, has_begun = handler == self.lsp_initialize, self._workspace is not None
         if self._shutdown:
@@ -73,17 +73,17 @@ class Protocol(LanguageServerProtocol):
             raise JsonRpcMethodNotFound.of(method)
 
     def refuse(self, request_id: str | int | None, error: JsonRpcException) -> None:
-        """Answer with an error. (pygls leaves out an id that is null.)"""
+        """Answer with an error. (pygls omits an id that is null.)"""
         told = {"code": error.code, "message": error.message}
         self._send_data({"jsonrpc": self.VERSION, "id": request_id, "error": told})
 
     def refuse_unreadable(self, error: Exception) -> None:
-        """Something came that is no JSON, or none that can be read: nobody knows whose it was."""
+        """Answer something that is not JSON, without an id."""
         self.refuse(None, JsonRpcParseError(f"this cannot be read: {error}"))
 
 
 def why_invalid(message: Any) -> str:
-    """Why this is no message of JSON-RPC 2.0; empty if it is one."""
+    """Why this is not a JSON-RPC 2.0 message; "" if it is one."""
     if not isinstance(message, dict):
         return "a message is one object"
     if message.get("jsonrpc") != "2.0":
@@ -96,30 +96,30 @@ def why_invalid(message: Any) -> str:
 
 
 def is_to_be_answered(message: Any) -> bool:
-    """Whether somebody waits for an answer, as far as one can tell."""
+    """Whether the client waits for an answer, as far as one can tell."""
     if not isinstance(message, dict):
         return True
     return "id" in message and not ("method" not in message and ("result" in message or "error" in message))
 
 
 def id_of(message: Any) -> str | int | None:
-    """The message's id; None where it has none, or one that cannot be."""
+    """The message's id; None if it has none, or an invalid one."""
     found = message.get("id") if isinstance(message, dict) else None
     return found if isinstance(found, str | int) and not isinstance(found, bool) else None
 
 
 class Framed:
-    """A stream as pygls reads it, that finds its way back after a wrong Content-Length.
+    """An input stream for pygls that resynchronises after a wrong Content-Length.
 
-    What is left of a message then stands before the next header, in one line with it. Names in headers are read in
-    any case, and a length of more than MAX_BYTES is passed over.
+    The rest of a message then precedes the next header on the same line. Header names may be in any case, and a
+    length of more than MAX_BYTES is skipped.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def readline(self) -> bytes:
-        """One line; of one that ends with a header, the header alone."""
+        """One line; only the header of a line that ends with one."""
         line = self._stream.readline()
         if (found := HEADER.search(line)) is None:
             return line
@@ -130,27 +130,27 @@ class Framed:
         return b"Content-Length: %d\r\n" % n_bytes
 
     def read(self, n_bytes: int) -> bytes:
-        """So many bytes, fewer only where the stream ends."""
+        """`n_bytes` bytes; fewer only at the end of the stream."""
         return self._stream.read(n_bytes)
 
 
 class Heard:
-    """A stream as pygls writes it, to a client that may have gone: no error, and the end of its own stream says so."""
+    """An output stream for pygls that ignores a broken pipe: the end of the input reports that the client has gone."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def write(self, data: bytes) -> None:
-        """All of it, or nothing that anybody would read."""
+        """Write `data`, if there is a reader."""
         with contextlib.suppress(BrokenPipeError):
             self._stream.write(data)
 
     def flush(self) -> None:
-        """The same for what was written before."""
+        """Flush, if there is a reader."""
         with contextlib.suppress(BrokenPipeError):
             self._stream.flush()
 
     def close(self) -> None:
-        """The same at the end."""
+        """Close."""
         with contextlib.suppress(BrokenPipeError):
             self._stream.close()

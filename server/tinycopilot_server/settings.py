@@ -1,4 +1,4 @@
-"""What a user may set: the one table of it, from which README's and the editors' are written (`make settings`)."""
+"""The settings: one table, from which docs/settings.md and the editors' settings are generated (`make settings`)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,15 +17,19 @@ def _no_pattern(patterns: tuple[str, ...]) -> str:
     return ""
 
 
+SECTION = "tinycopilot"
+"""The name of the settings' section in a client's configuration."""
+
+
 class About(NamedTuple):
     """What is known of a setting besides its name and its default."""
 
     meaning: str
-    """For its user, in Markdown, with units."""
+    """Description for the user, in Markdown, with units."""
     low: float | None = None
     high: float | None = None
     problem: Callable[[Any], str] = lambda _: ""
-    """What else is wrong with a value of the right type, as "must be ..." goes on; empty if nothing is."""
+    """What else is wrong with a value of the right type, to follow "must be"; "" if nothing."""
 
 
 def _setting(default: Any, *about: Any) -> Any:
@@ -34,65 +38,70 @@ def _setting(default: Any, *about: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """The server's settings. A client writes the names in camelCase, all on one level: `modelPath`, `minConfidence`."""
+    """The server's settings. Clients write the names in camelCase, all on one level: `modelPath`, `minConfidence`."""
 
-    enabled: bool = _setting(True, "Suggest code while you type. Off: nothing is suggested.")
+    enabled: bool = _setting(True, "Suggest code as you type. When off, nothing is suggested.")
     languages: tuple[str, ...] = _setting(
         ("python",),
-        "Documents of these languages are completed and known, by the editor's own names for them; `*` is every one.",
+        "Languages to complete and index, by the editor's language identifiers; `*` means all languages.",
     )
     exclude: tuple[str, ...] = _setting(
         (),
-        "Files whose paths match one of these patterns, which are those of a `.gitignore`, are neither completed nor "
-        "known.",
+        "Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.",
         None, None, _no_pattern,
     )  # fmt: skip
-    inline: bool = _setting(True, "Suggest as ghost text.")
-    popup: bool = _setting(True, "Suggest in the menu of completions, below all others.")
+    inline: bool = _setting(True, "Show suggestions as ghost text.")
+    popup: bool = _setting(True, "List suggestions in the completion menu, below all other entries.")
     eagerness: float = _setting(
         CompleterSettings.eagerness,
-        "From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown. "
-        "What it saves, if it is right, is weighed against reading it.",
+        "How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of "
+        "keystrokes that a suggestion must be expected to save to be worth reading.",
         0, 1,
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "A probability from 0 to 1: a suggestion that is less likely than this to be right is not shown, however much "
-        "it would save; at the lowest eagerness 2.5 times as much is asked, at the highest 2.5 times less.",
+        "Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at "
+        "`eagerness` 0 and 2.5 times lower at `eagerness` 1.",
         0, 1,
     )  # fmt: skip
-    max_chars: int = _setting(CompleterSettings.max_chars, "The most characters in a suggestion.", 1, 100_000)
+    max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)
     max_lines: int = _setting(
         CompleterSettings.max_lines,
-        "The most lines in a suggestion; more than one only where it is sure of them.",
+        "Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.",
         1,
         100_000,
     )
     debounce_ms: int = _setting(
-        0, "Milliseconds without a change before ghost text is looked for, unless you ask for it.", 0, 10_000
+        0,
+        "Milliseconds to wait after the last change before showing ghost text. Explicit requests don't wait.",
+        0,
+        10_000,
     )
-    in_comments: bool = _setting(True, "Suggest inside of comments, too.")
-    in_strings: bool = _setting(True, "Suggest inside of strings, too.")
+    in_comments: bool = _setting(True, "Suggest inside comments.")
+    in_strings: bool = _setting(True, "Suggest inside strings.")
     threads: int = _setting(
         CompleterSettings.threads,
-        "Without effect: the network runs on one thread. Accepted for settings that have it.",
+        "No effect: the network runs on one thread. Accepted so that existing configurations stay valid.",
         1, 64,
     )  # fmt: skip
-    model_path: str = _setting("", "The model's file. Empty: your own, else the one that ships.")
-    tokenizer_path: str = _setting("", "The file of the model's tokenizer. Empty: the one beside the model.")
+    model_path: str = _setting(
+        "", "Path of the model file. Empty: the model adapted to the workspace, else your own, else the bundled one."
+    )
+    tokenizer_path: str = _setting("", "Path of the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(
         12_000_000,
-        "The most characters of the workspace that are known, ten bytes of memory each; what was changed last comes "
-        "first. 0: the document at hand alone, and nothing is learned or kept.",
+        "Maximum number of characters to index, at about 10 bytes of memory each; recently changed files come first. "
+        "0: index only the current document, and store nothing about the workspace.",
         0, 1_000_000_000,
     )  # fmt: skip
     statistics: bool = _setting(
-        True, "Count, on this machine alone, what is suggested, accepted and kept. No code is kept, nothing is sent."
+        True,
+        "Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.",
     )
 
     @property
     def completer(self) -> CompleterSettings:
-        """Those that are the engine's."""
+        """The settings of the engine."""
         return CompleterSettings(**{one.name: getattr(self, one.name) for one in fields(CompleterSettings)})
 
     def has_language(self, language: str) -> bool:
@@ -101,7 +110,7 @@ class Settings:
 
 
 def about(name: str) -> About:
-    """What is known of the setting `name`, which is the dataclass's."""
+    """The description of a setting, by its name in the dataclass."""
     return Settings.__dataclass_fields__[name].metadata["about"]
 
 
@@ -112,13 +121,13 @@ def camel_case(name: str) -> str:
 
 
 NAMES = {camel_case(one.name): one.name for one in fields(Settings)}
-"""Of a client's names, the dataclass's."""
+"""Maps clients' names to the dataclass's."""
 
 
 def parse_settings(options: object) -> tuple[Settings, list[str]]:
-    """Settings from what a client sent, and a line for each value that cannot be used: its default stands instead.
+    """Settings from what a client sent, and a line for each invalid value, which is replaced by its default.
 
-    Null is as good as nothing.
+    Null means not set.
     """
     if options is None:
         return Settings(), []
@@ -139,11 +148,21 @@ def parse_settings(options: object) -> tuple[Settings, list[str]]:
 
 
 def merged(initial: object, configured: object) -> object:
-    """What was sent first, and, name by name, what was said since; null says nothing."""
+    """The initial settings, overridden name by name by those sent since; null means not set."""
     if not isinstance(configured, Mapping):
         return initial
     said = {name: value for name, value in configured.items() if value is not None}
     return {**(initial if isinstance(initial, Mapping) else {}), **said}
+
+
+def pushed_settings(received: object) -> Mapping[str, object] | None:
+    """Our settings in a client's whole configuration: in our section, or bare; None if there are none of ours."""
+    if not isinstance(received, Mapping):
+        return None
+    section = received.get(SECTION)
+    if isinstance(section, Mapping):
+        return section
+    return received if received.keys() & NAMES.keys() else None
 
 
 def _in_json(value: Any) -> Any:
@@ -151,7 +170,7 @@ def _in_json(value: Any) -> Any:
 
 
 def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
-    """A value as the dataclass has it, and what is wrong with it, as "must be ..." goes on; empty if nothing is."""
+    """A value as the dataclass has it, and what is wrong with it, to follow "must be"; "" if nothing."""
     known = about(name)
     if isinstance(default, bool):
         return value, "" if isinstance(value, bool) else "true or false"

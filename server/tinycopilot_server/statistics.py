@@ -1,12 +1,13 @@
-"""Statistics: what is suggested, accepted and kept, by day, counted on this machine alone. No code is kept.
+"""Statistics: what is suggested, accepted and kept, by day, counted on this machine alone.
 
-All that is in the file are numbers (days.py). Texts of suggestions are remembered, in memory, while they may still be
-accepted or judged.
+The file contains numbers only, no code. The texts of suggestions are kept in memory while they may still be accepted,
+and accepted texts until it is checked whether they are still there.
 """
 
 import asyncio
 import contextlib
 import itertools
+import json
 import logging
 import os
 import threading
@@ -17,13 +18,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tinycopilot_server.days import BUCKETS_MS, KEPT_S, Day, added, empty_day, read, write
+from tinycopilot.completion.common_prefix import common_prefix_len, typed_through
+from tinycopilot.private import replacing
+
+KIND, VERSION = "tinycopilot statistics", 1
+COUNTS = (
+    "answered",  # requests for ghost text that were answered with something new; a client may not have shown each
+    "shown",  # ghost texts that the client says it has shown; most never say so
+    "accepted",  # ghost texts of which all was accepted
+    "partly_accepted",  # ghost texts of which a part was accepted
+    "listed",  # entries in menus of completions
+    "chosen",  # those that were chosen
+    "accepted_chars",  # characters that were accepted, in all of these ways
+    "judged_chars",  # of those, the ones that were looked for later
+    "kept_chars",  # and those that were still there
+)
+KEPT_S = 30.0
+"""Seconds from an acceptance until it is checked whether the text is still there."""
+BUCKETS_MS = tuple(round(1.25**i, 3) for i in range(-3, 42))
+"""Upper bounds of the latency histogram's buckets: from 0.5 ms to 9 s, in steps of 25 %."""
+MAX_DAYS = 400
+MAX_BYTES = 1_000_000
+
+Day = dict[str, Any]
+"""COUNTS, and `latency`: the histogram, with a last bucket for everything slower."""
 
 SAVE_S = 60.0
+"""Minimum time between two writes of the file."""
 ANCHOR_CHARS = 20
+"""An accepted text is found again by this much text before it."""
 MAX_OFFERS = 1_000
 LOCK_S = 1.0
 
@@ -32,20 +59,20 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Offer:
-    """One suggestion that somebody may accept."""
+    """A suggestion that the user may accept."""
 
     document: str
-    n_before: int
     anchor: str
-    """What stood before it."""
+    """The end of the text before it."""
     text: str
     is_listed: bool
+    """Whether it is an entry of the completion menu."""
     n_accepted_chars: int = 0
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What was accepted, until it is judged."""
+    """An accepted text, until it is checked."""
 
     document: str
     anchor: str
@@ -54,92 +81,80 @@ class Accepted:
 
 
 def kept_chars(text: str, anchor: str, accepted: str) -> int:
-    """How many characters of `accepted`, from its beginning on, still follow upon `anchor` somewhere in `text`.
+    """Length of the longest prefix of `accepted` that still follows `anchor` somewhere in `text`.
 
-    None do if one of the anchor's characters has changed. An empty anchor is the beginning of the text.
+    0 if a character of the anchor has changed. An empty anchor is the start of the text.
     """
     if not anchor:
-        return _n_common(text[: len(accepted)], accepted)
+        return common_prefix_len(text[: len(accepted)], accepted)
     best, found = 0, text.find(anchor)
     while found >= 0 and best < len(accepted):
         end = found + len(anchor)
-        best = max(best, _n_common(text[end : end + len(accepted)], accepted))
+        best = max(best, common_prefix_len(text[end : end + len(accepted)], accepted))
         found = text.find(anchor, found + 1)
     return best
 
 
-def _n_common(a: str, b: str) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
 class Statistics:
-    """Counts for one server. For the event loop; the file is written elsewhere, and may be several servers'."""
+    """Counts for one server. Used on the event loop; several servers may share the file."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.is_on = True
-        """If not, nothing is counted; the file stays as it is."""
+        """If not, nothing is counted, and the file stays as it is."""
         self._path, self._clock = path, clock
         self._prefix, self._numbers = uuid.uuid4().hex[:8], itertools.count()
         self._offers: dict[str, Offer] = {}
-        self._last: Offer | None = None
+        self._last = ("", "", "")  # of the last ghost text: document, text before it, text
         self._accepted: list[Accepted] = []
         self._lock = threading.Lock()
-        self._new: dict[str, Day] = {}  # what the file does not have yet
+        self._new: dict[str, Day] = {}  # not in the file yet
         self._saved_s = clock()
 
     def answered(self, document: str, before: str, text: str, latency_ms: float) -> str:
-        """Ghost text was answered with; its name, by which it may be accepted. What is left of the last is not new."""
+        """Count ghost text, unless it is the rest of the last one; return the name by which it may be accepted."""
         if not self.is_on:
             return ""
-        offer = Offer(document, len(before), before[-ANCHOR_CHARS:], text, is_listed=False)
-        self._count("answered", int(not self._is_rest(offer)))
+        last_document, before_then, last = self._last
+        is_rest = document == last_document and typed_through(last, before_then, before) == text
+        self._last = (document, before, text)
         with self._lock:
-            self._today()["latency"][bisect_left(BUCKETS_MS, latency_ms)] += 1
-        self._last = offer
-        return self._remember(offer)
-
-    def alternative(self, document: str, before: str, text: str) -> str:
-        """The same for one that stands behind another."""
-        return self._remember(Offer(document, len(before), before[-ANCHOR_CHARS:], text, is_listed=False))
+            day = self._today()
+            day["answered"] += not is_rest
+            day["latency"][bisect_left(BUCKETS_MS, latency_ms)] += 1
+        return self.alternative(document, before, text)
 
     def listed(self, document: str, before: str, text: str) -> str:
-        """The same for an entry of a menu."""
+        """Count an entry of the completion menu; return its name."""
         self._count("listed")
-        return self._remember(Offer(document, len(before), before[-ANCHOR_CHARS:], text, is_listed=True))
+        return self.alternative(document, before, text, is_listed=True)
 
-    def _is_rest(self, offer: Offer) -> bool:
-        last = self._last
-        if last is None or last.document != offer.document:
-            return False
-        n_typed = offer.n_before - last.n_before
-        return 0 <= n_typed < len(last.text) and last.text[n_typed:] == offer.text
-
-    def _remember(self, offer: Offer) -> str:
+    def alternative(self, document: str, before: str, text: str, *, is_listed: bool = False) -> str:
+        """Remember a suggestion without counting it; return its name."""
         if not self.is_on:
             return ""
         name = f"{self._prefix}-{next(self._numbers)}"
-        self._offers[name] = offer
+        self._offers[name] = Offer(document, before[-ANCHOR_CHARS:], text, is_listed)
         if len(self._offers) > MAX_OFFERS:
             del self._offers[next(iter(self._offers))]
         return name
 
     def shown(self, name: str) -> None:
-        """The client has shown it."""
+        """The client reports that it has shown the suggestion."""
         if name in self._offers:
             self._count("shown")
 
     def text_of(self, name: str) -> str:
-        """What was suggested; empty if nobody knows any more."""
+        """The suggestion's text; "" if it is no longer known."""
         return self._offers[name].text if name in self._offers else ""
 
     def accepted(self, name: str) -> None:
-        """All of it was accepted, or all of the rest."""
+        """The whole suggestion was accepted, or all of its rest."""
         if (offer := self._offers.pop(name, None)) is not None:
             self._count("chosen" if offer.is_listed else "accepted")
             self._take(offer, len(offer.text))
 
     def partly_accepted(self, name: str, n_chars: int) -> None:
-        """So many of its characters, from the beginning on, are accepted by now."""
+        """The first `n_chars` characters of the suggestion are accepted by now."""
         if (offer := self._offers.get(name)) is not None and offer.n_accepted_chars < n_chars:
             self._count("partly_accepted", int(offer.n_accepted_chars == 0))
             self._take(offer, min(n_chars, len(offer.text)))
@@ -153,10 +168,10 @@ class Statistics:
     def judge(
         self, text_of: Callable[[str], str | None], *, document: str | None = None, at_once: bool = False
     ) -> None:
-        """Look whether what was accepted long enough ago, in `document` or anywhere, is still there.
+        """Check whether texts accepted at least KEPT_S ago, in `document` or anywhere, are still there.
 
-        With `at_once` it has been long enough. `text_of` says what a document is now; None: nobody knows. It is called
-        where something is due, and not else.
+        `at_once`: check all. `text_of` returns the current text of a document, None if it is not open; it is called
+        only for documents with something to check.
         """
         due_s = float("inf") if at_once else self._clock() - KEPT_S
         if not self._accepted or self._accepted[0].when_s > due_s:
@@ -177,14 +192,15 @@ class Statistics:
             with self._lock:
                 self._today()[what] += n
 
-    def save_now_and_then(self) -> None:
-        """In a thread of its own, once a minute at most."""
+    def update(self, text_of: Callable[[str], str | None]) -> None:
+        """Check what is due (see `judge`), and save in another thread, at most every SAVE_S seconds."""
+        self.judge(text_of)
         if self._new and self._clock() - self._saved_s >= SAVE_S:
             self._saved_s = self._clock()
             asyncio.get_running_loop().run_in_executor(None, self.save)
 
     def save(self) -> None:
-        """Add what is new to the file; what cannot be written is kept for the next time. In any thread."""
+        """Add the new counts to the file; if it cannot be written, keep them for the next time. Any thread."""
         with self._lock:
             new, self._new = self._new, {}
         if not new:
@@ -198,13 +214,13 @@ class Statistics:
                 self._new = added(self._new, new)
 
     def days(self) -> dict[str, Day]:
-        """All that is known, by day; those of other servers as they were written last."""
+        """All counts by day; those of other servers as of their last write."""
         with self._lock:
             new = added(self._new, {})
         return added(read(self._path), new)
 
     def forget(self) -> None:
-        """Delete the file, and what is not in it yet. Raises OSError, or Timeout while another server writes."""
+        """Delete the file and the counts not in it yet. Raises OSError, or Timeout while another server writes."""
         with self._lock:
             self._new = {}
         self._offers.clear()
@@ -216,3 +232,99 @@ class Statistics:
     def _locked(self) -> FileLock:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return FileLock(self._path.with_suffix(".lock"), timeout=LOCK_S)
+
+
+def empty_day() -> Day:
+    """A day on which nothing was counted."""
+    return {**dict.fromkeys(COUNTS, 0), "latency": [0] * (len(BUCKETS_MS) + 1)}
+
+
+def added(days: dict[str, Day], more: dict[str, Day]) -> dict[str, Day]:
+    """The sum of both, for the last MAX_DAYS days."""
+    total = {}
+    for name in sorted(days.keys() | more.keys())[-MAX_DAYS:]:
+        one, other = days.get(name) or empty_day(), more.get(name) or empty_day()
+        total[name] = {count: one[count] + other[count] for count in COUNTS}
+        total[name]["latency"] = [a + b for a, b in zip(one["latency"], other["latency"], strict=True)]
+    return total
+
+
+def percentile_ms(latency: list[int], percent: float) -> float | None:
+    """A percentile of a latency histogram, as the upper bound of its bucket (within 25 %); None if it is empty."""
+    if not (n := sum(latency)):
+        return None
+    passed = itertools.accumulate(latency)
+    bucket = next(i for i, n_passed in enumerate(passed) if n_passed >= n * percent / 100)
+    return BUCKETS_MS[min(bucket, len(BUCKETS_MS) - 1)]
+
+
+def in_words(days: dict[str, Day]) -> str:
+    """A summary for the user."""
+    if not days:
+        return "Nothing has been counted yet."
+    total = empty_day()
+    for day in days.values():
+        [total] = added({"": total}, {"": day}).values()
+    lines = [f"Since {min(days)}, on this machine:"]
+    accepted, answered = total["accepted"], total["answered"]
+    share = f" ({accepted / answered:.0%})" if answered else ""
+    in_part = f", {total['partly_accepted']:,} in part" if total["partly_accepted"] else ""  # many editors never say so
+    lines.append(f"{answered:,} suggestions, {accepted:,} accepted{share}{in_part}.")
+    if total["shown"]:
+        lines.append(f"{total['shown']:,} were shown, as the editor says.")
+    lines.append(f"{total['listed']:,} entries in menus, {total['chosen']:,} chosen.")
+    kept, judged = total["kept_chars"], total["judged_chars"]
+    still = f"; {kept / judged:.0%} of them still stood there {KEPT_S:.0f} s later" if judged else ""
+    lines.append(f"{total['accepted_chars']:,} characters accepted{still}.")
+    p50, p95 = (percentile_ms(total["latency"], percent) for percent in (50, 95))
+    if p50 is not None and p95 is not None:
+        lines.append(f"An answer took {_in_ms(p50)} (median), {_in_ms(p95)} (95 in 100), within a quarter.")
+    return "\n".join(lines)
+
+
+def _in_ms(time_ms: float) -> str:
+    return f"{time_ms:,.0f} ms" if time_ms >= 10 else f"{time_ms:.2g} ms"
+
+
+def read(path: Path) -> dict[str, Day]:
+    """The days in the file; none if it is missing or damaged."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError("it is too large")
+        return _checked(json.loads(content))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("%s: not used, statistics begin anew: %s", path, error)
+        return {}
+
+
+def _checked(data: Any) -> dict[str, Day]:
+    """The days in the file's content. Raises ValueError if it is not valid."""
+    if not isinstance(data, dict) or data.get("kind") != KIND or data.get("version") != VERSION:
+        raise ValueError("it is something else, or of another version")
+    days = data.get("days")
+    if not isinstance(days, dict) or len(days) > MAX_DAYS or not all(map(_is_day, days.items())):
+        raise ValueError("its days are none")
+    return days
+
+
+def _is_day(entry: tuple[str, Any]) -> bool:
+    name, day = entry
+    try:
+        date.fromisoformat(name)
+    except ValueError:
+        return False
+    if not isinstance(day, dict) or day.keys() != empty_day().keys() or not isinstance(day["latency"], list):
+        return False
+    numbers = [*(day[count] for count in COUNTS), *day["latency"]]
+    is_whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
+    return is_whole and len(day["latency"]) == len(BUCKETS_MS) + 1
+
+
+def write(path: Path, days: dict[str, Day]) -> None:
+    """Replace the file. Raises OSError."""
+    with replacing(path) as file:
+        file.write(json.dumps({"kind": KIND, "version": VERSION, "days": days}).encode())

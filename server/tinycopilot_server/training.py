@@ -1,26 +1,34 @@
-"""Train on this workspace: `tinycopilot adapt` in a process of its own, its progress shown, its result taken up."""
+"""Train on this workspace: `tinycopilot adapt` in a process of its own; its progress is shown, its model taken up.
+
+One core is left to the user: where two threads compute together and one has to wait for a core, they are ten times
+slower than one alone. The process's standard input is a pipe that nobody writes to: closing it stops the process, and
+the system closes it when the server is gone, however it ended.
+"""
 
 import asyncio
 import contextlib
+import json
 import logging
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 from lsprotocol import types
 
 from tinycopilot import UserError, places
 from tinycopilot.extras import MissingTorchError, has_torch
 from tinycopilot.files import as_pattern
-from tinycopilot_server import status
-from tinycopilot_server.child import Child
-from tinycopilot_server.model_files import Stamp, forget_own, stamp_of
+from tinycopilot.process import usable_cores
+from tinycopilot_server.index import Index
+from tinycopilot_server.models import Models, Stamp, delete_own, stamp_of
 from tinycopilot_server.progress import Progress
-from tinycopilot_server.training_words import Line, in_words, percentage, read_line, why_it_failed
-
-if TYPE_CHECKING:
-    from tinycopilot_server.app import TinyCopilotServer
+from tinycopilot_server.session import Session, Status
 
 TRAINING = "tinycopilot/training"
 """A notification to the client: {"state": "running" | "done" | "failed" | "cancelled", "percentage": 0 to 100,
@@ -28,20 +36,31 @@ TRAINING = "tinycopilot/training"
 
 PROGRAM = "tinycopilot"
 """The module that is run."""
+NICENESS = 10
+PATIENCE_S = 10.0
+"""Time limit for cleaning up when the process is stopped; then it is killed."""
+LAST_BYTES = 8_000
 CLOSE_S = 0.5
 TOO_LATE = "it had ended before it could be cancelled: the new model is in use"
 SUFFIX = re.compile(r"\.[\w+#-]+")
 
+STAGES = {"reading": (0, 3), "training": (3, 85), "measuring": (85, 100), "done": (100, 100)}
+"""The first and last percentage of each stage, in five minutes of training."""
+DEFAULT_MINUTES = 5.0
+MAX_MINUTES = 24 * 60.0
+
 State = Literal["running", "done", "failed", "cancelled"]
+Line = dict[str, Any]
+"""A line of `tinycopilot adapt --progress json`."""
 
 log = logging.getLogger(__name__)
 
 
 class Training:
-    """At most one run at a time. Used on the event loop."""
+    """At most one run at a time. For the event loop."""
 
-    def __init__(self, server: "TinyCopilotServer") -> None:
-        self._server = server
+    def __init__(self, session: Session, index: Index, models: Models) -> None:
+        self._session, self._index, self._models = session, index, models
         self._child: Child | None = None
         self._progress: Progress | None = None
         self._is_cancelled = False
@@ -49,15 +68,15 @@ class Training:
         self._model_before: Stamp | None = None
         self._last: Line = {}
         self._ending: asyncio.Task[None] | None = None
-        self._busy = self._status_before = server.model.status
+        self._busy = self._status_before = session.model_status
 
     @property
     def is_running(self) -> bool:
-        """Whether it goes on, the taking up of its result included."""
+        """Whether a run is under way, including the loading of its model."""
         return self._child is not None
 
     def start(self, minutes: float) -> None:
-        """Begin. Raises UserError where there is nothing to begin with."""
+        """Start a run. Raises UserError if there is nothing to train on, or training is not possible."""
         folders = self._folders()
         self._folder = folders[0]
         self._model_before = self._own_model()
@@ -68,16 +87,16 @@ class Training:
         except OSError as error:
             raise UserError(f"no process could be started to train in ({error.strerror})") from None
         self._is_cancelled, self._last = False, {}
-        self._progress = Progress(self._server, "Training on this workspace", self._stop)
+        self._progress = Progress(self._session.client, "Training on this workspace", self._stop)
         self._progress.begin("reading", 0)
-        self._busy = status.Status("busy", "training on this workspace")
-        self._status_before, self._server.model.status = self._server.model.status, self._busy
-        status.show(self._server)
+        self._busy = Status("busy", "training on this workspace")
+        self._status_before, self._session.model_status = self._session.model_status, self._busy
+        self._session.send_status()
         self._tell("running", "reading")
 
     def _folders(self) -> tuple[str, ...]:
-        """The folders to train on. Raises UserError where it must not be."""
-        settings, folders = self._server.settings, self._server.folders.roots
+        """The folders to train on. Raises UserError if training is not possible."""
+        settings, folders = self._session.settings, self._session.folders.roots
         if self.is_running:
             raise UserError("training goes on already; cancel it first, or wait for it")
         if not has_torch():
@@ -91,18 +110,18 @@ class Training:
         return folders
 
     def _arguments(self, folders: tuple[str, ...], minutes: float) -> list[str]:
-        """Folders come last, after a `--`, and are whole paths: none is taken for an option, whatever it is called."""
-        suffixes = [suffix for suffix in self._server.folders.suffixes if SUFFIX.fullmatch(suffix)]
+        """Folders come last, after `--`, as absolute paths, so that none is taken for an option."""
+        suffixes = [suffix for suffix in self._session.folders.suffixes if SUFFIX.fullmatch(suffix)]
         options = ["--minutes", f"{minutes:f}", "--progress", "json", "--end_with_stdin", "--ext", *suffixes]
-        forgotten = map(as_pattern, sorted(self._server.folders.forgotten))
-        options += [f"--exclude={pattern}" for pattern in (*self._server.settings.exclude, *forgotten)]
+        forgotten = map(as_pattern, sorted(self._session.folders.forgotten))
+        options += [f"--exclude={pattern}" for pattern in (*self._session.settings.exclude, *forgotten)]
         return ["adapt", *options, "--", *folders]
 
     def _own_model(self) -> Stamp | None:
         return stamp_of(places.workspace_model(self._folder).model)
 
     def cancel(self) -> bool:
-        """Stop it, if it goes on; nothing of it is left, and the model before stays."""
+        """Stop the run, if there is one, and return whether there was; the current model stays in use."""
         if self._child is None or self._ending is not None:
             return False
         self._stop()
@@ -114,7 +133,7 @@ class Training:
             self._child.stop()
 
     def close(self) -> None:
-        """The server ends: so does this."""
+        """The server ends: stop the run, and wait up to CLOSE_S."""
         if self.cancel() and self._child is not None:
             self._child.join(CLOSE_S)
 
@@ -132,39 +151,151 @@ class Training:
         self._ending = asyncio.ensure_future(self._take_up(code, last_words))
 
     async def _take_up(self, code: int, last_words: str) -> None:
-        """It has ended: use what has come of it, and say so."""
+        """The process has ended: load its model, and tell the client."""
         state: State
-        if self._server.memory.is_forgotten:
-            forget_own(self._folder)  # it may have been saved since
+        if self._index.is_forgotten:
+            delete_own(self._folder)  # it may have been saved since
         is_done = code == 0 and self._last.get("stage") == "done"
         is_new = self._own_model() not in (None, self._model_before)
         if self._is_cancelled and not is_new:
             state, message = "cancelled", "cancelled: the model before stays"
         elif is_done or self._is_cancelled:
             state, message = "done", str(self._last["message"]) if is_done else TOO_LATE
-            if is_new and (problem := await self._server.model.reload()):
+            if is_new and (problem := await self._models.reload()):
                 message += f"; but it could not be loaded: {problem}"
         else:
             state, message = "failed", why_it_failed(code, last_words)
         if self._progress:
             self._progress.end(message)
-        if self._server.model.status is self._busy:
-            self._server.model.status = self._status_before
-            status.show(self._server)
+        if self._session.model_status is self._busy:
+            self._session.model_status = self._status_before
+            self._session.send_status()
         self._child = self._progress = self._ending = None
         figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
         self._tell(state, message, 100 if state == "done" else None, **(figures if state == "done" else {}))
         if state != "cancelled":
             kind = types.MessageType.Info if state == "done" else types.MessageType.Warning
-            self._server.window_show_message(types.ShowMessageParams(kind, f"tinycopilot: {message}"))
+            self._session.show_message(kind, message)
 
     def _tell(self, state: State, message: str, percent: int | None = 0, **figures: Any) -> None:
         said = {"state": state, "message": message, **({} if percent is None else {"percentage": percent}), **figures}
         log.log(logging.DEBUG if state == "running" else logging.INFO, "training: %s: %s", state, message)
-        self._server.protocol.notify(TRAINING, said)
+        self._session.client.protocol.notify(TRAINING, said)
 
 
 def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
-    """Call it there, from another thread; not any more when the loop has ended."""
+    """Call `function` on the loop, from another thread; do nothing when the loop has ended."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)
+
+
+class Child:
+    """Runs `python -m MODULE ARGUMENTS`, niced, without a shell. The callbacks are called in a thread of its own."""
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[int, str], None],
+    ) -> None:
+        """`on_line` receives each line of standard output; `on_end` the exit code and the last line of standard error.
+
+        Raises OSError if the process cannot be started.
+        """
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (a pipe that nobody reads would block it)
+        below_normal = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) | getattr(
+            subprocess, "CREATE_NO_WINDOW", 0
+        )
+        self._process = subprocess.Popen(
+            # -P: nothing must be imported from the working folder, a user's project
+            [sys.executable, "-P", "-m", module, *arguments],
+            env={"OMP_NUM_THREADS": str(max(1, usable_cores() - 1)), **os.environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            creationflags=below_normal,
+        )
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # its threads inherit it
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
+        self._thread = threading.Thread(target=self._listen, args=(on_line, on_end), name=module, daemon=True)
+        self._thread.start()
+
+    def _listen(self, on_line: Callable[[bytes], None], on_end: Callable[[int, str], None]) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            for line in output:
+                on_line(line)
+        code = self._process.wait()
+        self._close_input()
+        with self._errors as errors:
+            on_end(code, _last_line(errors))
+
+    def stop(self) -> None:
+        """Ask it to end, and kill it after PATIENCE_S. Returns at once."""
+        self._close_input()
+        killer = threading.Timer(PATIENCE_S, self._process.kill)
+        killer.daemon = True
+        killer.start()
+
+    def _close_input(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait until it has ended, at most so many seconds."""
+        self._thread.join(seconds)
+
+
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
+    lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def read_line(line: bytes) -> Line | None:
+    """Parse a line; None if it is not a progress line."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    is_one = isinstance(said, dict) and str(said.get("stage")) in STAGES and isinstance(said.get("share"), int | float)
+    return said if is_one else None
+
+
+def percentage(said: Line) -> int:
+    """Progress of the whole run, from 0 to 100."""
+    first, last = STAGES[said["stage"]]
+    return round(first + (last - first) * min(1.0, max(0.0, said["share"])))
+
+
+def in_words(said: Line) -> str:
+    """`training: 1.02 bits per character, 3 minutes left`."""
+    facts = []
+    if isinstance(bits := said.get("bits"), int | float):
+        facts.append(f"{bits:.2f} bits per character")
+    if isinstance(left := said.get("minutes_left"), int | float):
+        n = round(left)
+        facts.append(f"{n} minute{'s' * (n != 1)} left" if n else "less than a minute left")
+    return ": ".join(filter(None, (said["stage"], ", ".join(facts))))
+
+
+def minutes_of(arguments: tuple[Any, ...]) -> float:
+    """Minutes of training from a command's arguments: none, or {"minutes": M}. Raises UserError."""
+    given = arguments[0] if arguments else None
+    minutes = given.get("minutes", DEFAULT_MINUTES) if isinstance(given, dict) else given
+    if minutes is None:
+        return DEFAULT_MINUTES
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes <= MAX_MINUTES:
+        raise UserError(f"minutes must be a number above 0, {MAX_MINUTES:,.0f} at most, not {minutes!r:.80}")
+    return float(minutes)
+
+
+def why_it_failed(code: int, last_words: str) -> str:
+    """One line for the user, from the exit code and the last line of standard error."""
+    prefix = "tinycopilot: "
+    if code == 2 and last_words.startswith(prefix):
+        return last_words.removeprefix(prefix)
+    return f"training ended before its end (exit code {code}){': ' * bool(last_words)}{last_words}; nothing has changed"

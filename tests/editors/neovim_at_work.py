@@ -124,8 +124,8 @@ def enter_deletes_nothing(user: User) -> None:
     user.open("x = 1\n")
     user.editor.wait_until_ready()
     for command, question in (
-        ("forget-stats", "Delete what was counted?"),
-        ("forget-workspace", "Delete what was indexed, learned and trained in this workspace?"),
+        ("forget-stats", "Delete the statistics?"),
+        ("forget-workspace", "Delete everything indexed, learned and trained in this workspace?"),
     ):
         user.editor.nvim.command("messages clear")
         user.editor.terminal.type(f":TinyCopilot {command}")

@@ -26,19 +26,19 @@ def complaint(user: User, command: str) -> str:
 
 
 COMPLAINTS = {
-    "nap": "no such command: nap",
+    "nap": "unknown command: nap",
     "pause now": "pause takes no `now`",
     "toggle buffer 3": "toggle takes no `3`",
     "train 1 2": "train takes no `2`",
-    "train nan": "train for how many minutes? Not nan",
-    "train 1e999": "train for how many minutes? Not 1e999",
+    "train nan": "train: expected a number of minutes, not nan",
+    "train 1e999": "train: expected a number of minutes, not 1e999",
     "set eagerness=nan": "eagerness must be a number from 0 to 1, not nan",
     "set eagerness=high": 'eagerness must be a number from 0 to 1, not "high"',
     "set eagerness=7": "eagerness must be a number from 0 to 1, not 7",
     "set eagerness = 0.2 0.3": 'eagerness must be a number from 0 to 1, not "0.2 0.3"',
-    "set maxChars 1.5": "maxChars must be a whole number from 1 to 100000, not 1.5",
+    "set maxChars 1.5": "maxChars must be an integer from 1 to 100000, not 1.5",
     "set inComments=never": 'inComments must be true or false, not "never"',
-    "set colour=red": "set what, as in eagerness=0.9? Not `colour`",
+    "set colour=red": "set: unknown setting `colour`; example: set eagerness=0.9",
 }
 """Of what follows `:TinyCopilot`."""
 
@@ -115,17 +115,17 @@ def alone(user: User, body: str) -> Any:
 SETUPS = {
     "keymaps = false": [],
     "cmd = 'true', settings = { languages = 'lua', exclude = '*.py' }": [],
-    "cmd = {}": ["cmd must be a program and its arguments, not {}"],
-    "cmd = { 7 }": ["cmd must be a program and its arguments, not { 7 }"],
+    "cmd = {}": ["cmd must be a command and its arguments, not {}"],
+    "cmd = { 7 }": ["cmd must be a command and its arguments, not { 7 }"],
     "settings = false": ["settings must be a table, not false"],
-    "settings = { languages = { 7 } }": ["languages must be a list of texts, not { 7 }"],
+    "settings = { languages = { 7 } }": ["languages must be a list of strings, not { 7 }"],
     "settings = { eagerness = 7 }": ["eagerness must be a number from 0 to 1, not 7"],
-    "settings = { color = 'red' }": ["there is no setting `color`"],
+    "settings = { color = 'red' }": ["unknown setting `color`"],
     "keymaps = { accept = { '<Tab>', '<C-y>' } }": ['keymaps.accept must be a key or false, not { "<Tab>", "<C-y>" }'],
     "keymaps = { accept = true }": ["keymaps.accept must be a key or false, not true"],
     "keymaps = { accept = '' }": [],
-    "keymaps = { acept = '<Tab>' }": ["there is no keymap `acept`"],
-    "keymap = {}": ["there is no option `keymap`"],
+    "keymaps = { acept = '<Tab>' }": ["unknown keymap `acept`"],
+    "keymap = {}": ["unknown option `keymap`"],
 }
 """What is told of what setup is given."""
 
@@ -152,14 +152,14 @@ def setups_that_cannot_be_used(user: User) -> None:
         equal(f"languages with {options}", ["lua"] if is_changed else ["python"], languages)
         is_off = options in ("keymaps = false", "keymaps = { accept = '' }")
         equal(f"the key with {options}", False if is_off else "<Tab>", accept)
-    if not any("WARNING there is no option `keymap`" in line for line in report):
+    if not any("WARNING unknown option `keymap`" in line for line in report):
         raise AssertionError(f":checkhealth says {report}")
 
 
 PROGRAMS = {
-    "true": "the server ends when it starts",
-    r"printf 'hello\r\n\r\n'; cat > /dev/null": "`sh` is no language server",
-    "echo hello; cat > /dev/null": "`sh` does not answer",
+    "true": "the server exits at startup",
+    r"printf 'hello\r\n\r\n'; cat > /dev/null": "`sh` is not a language server",
+    "echo hello; cat > /dev/null": "`sh` does not respond",
 }
 """What is told of programs that are no server; the last goes on and on."""
 

@@ -14,7 +14,7 @@ import time
 from neovim_editor import FAILURES, opened, parser_of, until
 from neovim_user import BEGUN, PROJECT, UNASKED_S, User, equal
 
-MESSAGE = "tinycopilot: needs Neovim 0.12, or 0.11 for a popup menu"
+MESSAGE = "tinycopilot: requires Neovim 0.12 (ghost text) or 0.11 (popup menu)"
 
 
 def too_old(user: User) -> None:
@@ -29,7 +29,7 @@ def too_old(user: User) -> None:
         "the statusline", ["", False], editor.lua("local t = require 'tinycopilot' return { t.status(), t.accept() }")
     )
     editor.nvim.command("silent checkhealth tinycopilot")
-    if "this Neovim is too old" not in (report := editor.text()) or "xception" in report:
+    if "this version of Neovim is too old" not in (report := editor.text()) or "xception" in report:
         raise AssertionError(f":checkhealth says {report}")
     equal("all that is said in the end", MESSAGE, editor.said("messages"))
 

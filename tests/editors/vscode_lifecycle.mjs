@@ -142,7 +142,7 @@ test('one that never answers is told about, and can be restarted', async () => {
   begin();
   await until('one that starts', () => running().length === 1 && editor.says('loading'));
   mock.timers.tick(60_000);
-  assert.deepEqual(await buttons('The server does not answer.'), ['Restart', 'Show the log']);
+  assert.deepEqual(await buttons('The server does not respond.'), ['Restart', 'Show the log']);
   mock.timers.reset();
   untell('waits');
   editor.messages[0].choose('Restart');
@@ -154,7 +154,7 @@ test('what goes wrong before there is a server is said, and the next start is as
   const { textDocuments } = editor.vscode.workspace;
   editor.vscode.workspace.textDocuments = undefined;
   begin();
-  await editor.message('It could not be started: TypeError');
+  await editor.message('The server could not be started: TypeError');
   editor.vscode.workspace.textDocuments = textDocuments;
   restart();
   await until('ready', isReady);
@@ -164,7 +164,7 @@ test('the server is installed once, however often that is asked for', async () =
   editor.open('python');
   python();
   begin({});
-  assert.deepEqual(await buttons('There is no tinycopilot-server'), ['Install', 'Show the log', 'Open the setting']);
+  assert.deepEqual(await buttons('tinycopilot-server was not found'), ['Install', 'Show the log', 'Open the setting']);
   editor.messages[0].choose('Install');
   await until('the question', () => asks().length > 0);
   const other = install();
@@ -230,7 +230,7 @@ test('while another window installs nothing is touched; one that has died holds 
   writeFileSync(join(folder, 'server.lock'), String(process.ppid));
   const installing = install();
   await agree();
-  (await editor.message('another window does it already')).choose(undefined);
+  (await editor.message('another window is already installing')).choose(undefined);
   await installing;
   assert.ok(existsSync(join(folder, 'server')));
   const { pid } = spawnSync('/bin/true');
@@ -238,7 +238,7 @@ test('while another window installs nothing is touched; one that has died holds 
   editor.messages.length = 0;
   void install();
   await agree();
-  await editor.message('the server is installed. It starts once a file is open in: python.');
+  await editor.message('the server is installed. It starts when you open a file in: python.');
   editor.open('python');
   await until('ready', isReady);
 });
@@ -260,7 +260,7 @@ test('an environment whose Python has gone is made anew', async () => {
 test('nothing is installed where a setting names the server', async () => {
   editor.open('python');
   begin({ serverCommand: ['~/nowhere/tinycopilot-server'] });
-  assert.deepEqual(await buttons('There is no program'), ['Show the log', 'Open the setting']);
+  assert.deepEqual(await buttons('The program "'), ['Show the log', 'Open the setting']);
   assert.equal(editor.contexts['tinycopilot.canInstall'], false);
 });
 
@@ -306,7 +306,7 @@ test('a pause outlives the window; where no server runs nothing is paused', asyn
   await until('off', () => editor.says('off'));
   assert.match(editor.item.tooltip, /paused until/);
   editor.set('enabled', false);
-  await until('the end of the server', () => /not enabled/.test(editor.item.tooltip));
+  await until('the end of the server', () => /disabled/.test(editor.item.tooltip));
   await extension.deactivate();
   for (const one of context.subscriptions) one.dispose?.();
   begin({ enabled: true });

@@ -53,7 +53,7 @@ export const SERVING = {
     const counted = /suggestions,/;
     if (!counted.test(await statistics(example))) throw new Error('nothing was counted');
     if (!counted.test(await statistics(example))) throw new Error('Enter deleted the statistics');
-    for (const last of [undefined, 'Delete them']) {  // Enter first, which keeps them
+    for (const last of [undefined, 'Delete']) {  // Enter first, which keeps them
       await example.editor.command('tinycopilot: Statistics');
       await dialogue(example, 'tinycopilot: statistics');
       await answer(example, 'Delete…');
@@ -68,7 +68,7 @@ export const SERVING = {
     await noDialogue(example);
     await example.editor.page.waitForTimeout(1000);
     const messages = await example.editor.page.locator('.notification-list-item').allTextContents();
-    if (messages.some(text => text.includes('forgotten'))) throw new Error(`Enter forgot the workspace: ${messages}`);
+    if (messages.some(text => text.includes('forgot'))) throw new Error(`Enter forgot the workspace: ${messages}`);
     return 'Enter deletes nothing in any of them, and what is deleted is asked for twice';
   },
 
@@ -82,7 +82,7 @@ export const SERVING = {
     await example.menuPicture();
     await editor.press('Escape');
     same('its title', title, 'tinycopilot: ready');
-    for (const label of ['Pause suggestions', 'No suggestions in python', 'Statistics', 'Train on this workspace']) {
+    for (const label of ['Pause suggestions', 'Turn off suggestions in python', 'Statistics', 'Train on this workspace']) {
       if (!labels.includes(label)) throw new Error(`"${label}" is missing in\n${labels}`);
     }
     if (labels.includes('Resume')) throw new Error('it offers to resume what is not paused');
@@ -158,7 +158,7 @@ export const SERVING = {
       await editor.until('the status bar saying something else', 20, async () => !(await text()).includes('ready'));
       await editor.until('an end of the loading', 60, async () => /ready|error/.test(await text()));
     }
-    await editor.message('The server has stopped five times in three minutes.');
+    await editor.message('The server stopped five times in three minutes.');
     same('a server that runs', example.server(), undefined);
     await editor.saying(['tinycopilot', 'tinycopilot: ready'], () => editor.command('tinycopilot: Restart the server'));
     return `killed ${n} times more: it stays away, says so, and comes when it is told to`;

@@ -35,6 +35,6 @@ export const TRAINING = {
     const isBetter = said.includes('in use');
     const isLoaded = /model: .*workspaces/.test(await editor.shownText());
     same('whether another model was loaded', isLoaded, isBetter);
-    return `${figures}: ${isBetter ? 'the new model is in use' : 'not better, the model before stays'}`;
+    return `${figures}: ${isBetter ? 'the new model is in use' : 'not better; the model is unchanged'}`;
   },
 };

@@ -52,7 +52,7 @@ beforeEach(() => {
 });
 
 test('the server is the first of: the workspace, the Python extension, the PATH, the own environment', async () => {
-  assert.match((await findServer([], own, log)).missing, /no tinycopilot-server/);
+  assert.match((await findServer([], own, log)).missing, /tinycopilot-server was not found/);
   const inOwn = program(own, 'bin/tinycopilot-server');
   assert.deepEqual(await findServer([], own, log), { command: inOwn, args: [] });
   const there = program(onPath, 'tinycopilot-server');
@@ -84,15 +84,15 @@ test('a Python extension that fails, or never answers, is passed over, and the l
   for (const [why, activate] of [
     ['conda is broken', fails],
     ['conda is broken', async () => ({ environments: { ...environments, resolveEnvironment: fails } })],
-    ['no answer within 10 s', () => never],
-    ['no answer within 10 s', async () => ({ environments: { ...environments, resolveEnvironment: () => never } })],
+    ['no response within 10 s', () => never],
+    ['no response within 10 s', async () => ({ environments: { ...environments, resolveEnvironment: () => never } })],
   ]) {
     const said = [];
     vscode.extensions.getExtension = () => ({ activate });
     mock.timers.enable({ apis: ['setTimeout'] });
     try {
       const finding = findServer([], own, { info: line => said.push(line) });
-      if (why.startsWith('no answer')) mock.timers.tick(10_000);
+      if (why.startsWith('no response')) mock.timers.tick(10_000);
       assert.equal((await finding).command, command);
     } finally {
       mock.timers.reset();
@@ -119,7 +119,7 @@ test('the setting wins, and if it names nothing nothing else is taken', async ()
   program(onPath, 'tinycopilot-server');
   const named = program(room, 'path/another');
   assert.deepEqual(await findServer([named, '--x'], own, log), { command: named, args: ['--x'] });
-  assert.match((await findServer(['nowhere'], own, log)).missing, /"nowhere", which the setting/);
+  assert.match((await findServer(['nowhere'], own, log)).missing, /"nowhere" in the setting/);
 });
 
 test('nothing relative is looked at', async () => {
@@ -139,10 +139,10 @@ test('pip is given the wheel that is packed, else what the setting says, and nev
   const wheels = join(room, 'wheel');
   const elsewhere = join(room, 'elsewhere');
   const source = installFrom => sourceOf({ environment: own, wheels, installFrom }).pip;
-  assert.throws(() => source(''), /brings no wheel/);
+  assert.throws(() => source(''), /does not include the Python package/);
   assert.deepEqual(source('https://example.org/simple'), ['--index-url', 'https://example.org/simple', 'tinycopilot']);
-  assert.throws(() => source('relative'), /an address or a whole path, not "relative"/);
-  assert.throws(() => source(elsewhere), /is no wheel of tinycopilot/);
+  assert.throws(() => source('relative'), /a URL or an absolute path, not "relative"/);
+  assert.throws(() => source(elsewhere), /contains no tinycopilot wheel/);
   for (const name of ['other-2.whl', 'tinycopilot-1-py3-none-any.whl']) program(elsewhere, name);
   assert.deepEqual(source(elsewhere), [join(elsewhere, 'tinycopilot-1-py3-none-any.whl')]);
   const packed = program(wheels, 'tinycopilot-3-py3-none-any.whl');

@@ -8,18 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
-from tinycopilot_server import documents, lines
-from tinycopilot_server.documents import Document
-from tinycopilot_server.lines import LongLine, split_lines
-from tinycopilot_server.positions import to_offset, to_units
+from tinycopilot_server import documents
+from tinycopilot_server.documents import Document, LongLine, split_lines, to_offset, to_units
 
 
 @pytest.fixture(autouse=True, scope="module")
 def tiny_pieces() -> Iterator[None]:
     """Lines of more than three characters are long, and a window is five: what is written below is all edges."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (lines, documents):
-            patch.setattr(module, "PIECE_CHARS", 3)
+        patch.setattr(documents, "PIECE_CHARS", 3)
         patch.setattr(documents, "WINDOW_CHARS", 5)
         patch.setattr(documents, "BLOCK_LINES", 2)
         yield

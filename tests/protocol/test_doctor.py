@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tinycopilot_server import client
-from tinycopilot_server.doctor import run_doctor
 
 from tinycopilot.cli import main
+from tinycopilot.client import stdio
+from tinycopilot.client.doctor import run_doctor
 from tinycopilot.places import ModelPaths
 
 DEAD = "import sys; sys.exit('the disk is on fire')"
@@ -67,10 +67,10 @@ def test_a_broken_model_is_one_line_and_exit_code_1(pair: ModelPaths, capsys: py
 def test_a_server_that_does_not_answer_is_one_line(
     pair: ModelPaths, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, says: str
 ) -> None:
-    monkeypatch.setattr(client, "SERVER", (sys.executable, "-c", code))
+    monkeypatch.setattr(stdio, "SERVER", (sys.executable, "-c", code))
     if code == CHATTY:
-        monkeypatch.setattr(client, "START_LIMIT_S", 0.5)
-        monkeypatch.setattr(client, "END_LIMIT_S", 0.5)
+        monkeypatch.setattr(stdio, "START_LIMIT_S", 0.5)
+        monkeypatch.setattr(stdio, "END_LIMIT_S", 0.5)
     engine = {"torch": "2", "build": "CPU", "fast_bfloat16": False, "gpus": []}
     model = {"parameters": 1, "digest": "abc"}
     assert run_doctor(str(pair.model), to_json=True, ask_engine=lambda _paths: engine | {"model": model}) == 1

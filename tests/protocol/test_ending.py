@@ -18,7 +18,7 @@ WAIT_S = 60.0
 # The server, and once a client has said `initialized`, a thread that does something for ever.
 BUSY = """
 import ctypes, re, sys, threading, time
-from tinycopilot_server import app
+from tinycopilot_server import server as app
 from tinycopilot_server.__main__ import main
 
 def holds_the_lock():

@@ -15,7 +15,7 @@ import pytest
 from lsp_editor import Start
 from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
 from lsprotocol import types
-from tinycopilot_server import watchdog
+from tinycopilot_server import lifetime
 
 from tinycopilot import places
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -33,7 +33,7 @@ def hook(event, arguments):
         record.write(json.dumps([event, family, repr(arguments)]) + "\\n")
 sys.addaudithook(hook)
 """
-WATCHDOG = repr(str(Path(watchdog.__file__).resolve()))
+WATCHDOG = repr(str(Path(lifetime.__file__).resolve()))
 SERVE = "from tinycopilot_server.__main__ import main\nmain([])\n"
 NOT_SO_PRIVATE = """
 import socket, subprocess

@@ -40,7 +40,7 @@ from tinycopilot_server import handlers
 register = handlers.register
 def register_all(server):
     register(server)
-    server.feature("test/text")(lambda params: server.documents[params.uri].text)
+    server.feature("test/text")(lambda params: server.session.documents[params.uri].text)
 handlers.register = register_all
 from tinycopilot_server.__main__ import main
 main()

@@ -28,9 +28,9 @@ STRANGE = "ZQXJ"
 SERVER = """
 import sys
 from types import SimpleNamespace
-from tinycopilot_server import child, training
-child.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
-training.PROGRAM, child.PATIENCE_S = PROGRAM, 1.0
+from tinycopilot_server import training
+training.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
+training.PROGRAM, training.PATIENCE_S = PROGRAM, 1.0
 from tinycopilot_server.__main__ import main
 main()
 """
@@ -186,7 +186,7 @@ async def test_one_that_is_not_better_changes_nothing(
     assert (await trainee.train({"minutes": 2}))["started"]
     ended = await trainee.ended()
     assert (ended.state, ended.better) == ("done", False), ended.message
-    await trainee.shown("not better, the model before stays")
+    await trainee.shown("not better; the model is unchanged")
     assert left_behind() == []
     assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE)
 
@@ -259,14 +259,14 @@ async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, 
         return str(ended.message)
 
     with held(run_folder(places.workspace_model(str(folder)))):
-        assert "another run goes on here; wait for it" in await problem()
+        assert "another run is active here; wait for it" in await problem()
     assert left_behind() == []
     for path in folder.glob("module_1*.py"):
         path.unlink()
     for path in folder.glob("module_*.py"):
         path.write_text("x = 1\n")
-    assert "too little to learn from" in await problem()
-    await trainee.shown("too little to learn from")
+    assert "is too little" in await problem()
+    await trainee.shown("is too little")
     assert left_behind() == []
     assert trainee.editor.statuses[-1].state == "ready"
 

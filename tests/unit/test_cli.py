@@ -45,7 +45,7 @@ def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: 
     said = capsys.readouterr().err
     assert Path("m.1.pth").read_bytes() == first != Path("m.pth").read_bytes()
     assert re.search(r"compared with m.pth \(named by you\): held-out text \d\.\d+, before \d\.\d+ bits", said)
-    assert "in use now; the model before is kept; to go back: mv m.1.pth m.pth && mv m.1.tokenizer.pth" in said
+    assert "in use now; the previous model is kept; to go back: mv m.1.pth m.pth && mv m.1.tokenizer.pth" in said
     [line] = [line for line in said.splitlines() if "to go back: " in line]
     subprocess.run(line.split("to go back: ")[1], shell=True, check=True)
     assert Path("m.pth").read_bytes() == first
@@ -94,7 +94,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     assert "--use-anyway" in line
     assert "(ships with tinycopilot)" in generate_said(capsys)
 
-    subprocess.run(line.split("or: ")[1], shell=True, check=True)  # the user takes it
+    subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user takes it
     assert not beside.exists()
     assert f"model: {users.model} (your own)" in generate_said(capsys)
     shutil.copy(places.shipped_model().model, users.model)  # a better one
@@ -105,7 +105,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     said = capsys.readouterr().err
     assert users.model.read_bytes() == first
     [line] = [line for line in said.splitlines() if line.startswith("NOT IN USE")]
-    subprocess.run(line.split("or: ")[1], shell=True, check=True)
+    subprocess.run(line.split("or run: ")[1], shell=True, check=True)
     assert users.model.read_bytes() != first
     assert users.model.with_name("tiny_gpt.2.pth").read_bytes() == first  # the one before is moved aside, not lost
 
@@ -124,12 +124,12 @@ def test_training_on_too_little_says_so_before_it_starts(
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     lines = capsys.readouterr().err.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))
-    assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
+    assert at < next(i for i, line in enumerate(lines) if "characters for training" in line)
     command = f"tinycopilot train --init {places.shipped_model().model} --corpus {in_folder} --model_path m.pth"
-    assert lines[at].endswith(f"Begin with that instead: {command}")
+    assert lines[at].endswith(f"Fine-tune that one instead: {command}")
     (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
-    assert f"for this project alone: tinycopilot adapt {in_folder}" in capsys.readouterr().err
+    assert f"for this project only: tinycopilot adapt {in_folder}" in capsys.readouterr().err
 
 
 def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_adapted_with() -> None:
@@ -148,7 +148,7 @@ def test_a_file_that_is_no_model_is_not_replaced(flag: str, corpus: str, in_fold
     assert main(["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu", flag, "notes.txt"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert re.fullmatch(
-        r"tinycopilot: notes.txt: not a (model|tokenizer) file of tinycopilot; it is left alone: .*", error
+        r"tinycopilot: notes.txt: not a (model|tokenizer) file of tinycopilot; not overwritten; .*", error
     )
     assert sorted(path.name for path in in_folder.iterdir()) == ["code.py", "notes.txt"]
     assert (in_folder / "notes.txt").read_text() == "dear diary"
@@ -163,9 +163,7 @@ def test_a_package_that_is_missing_is_one_line(pair: ModelPaths, capsys, monkeyp
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
     monkeypatch.setitem(sys.modules, "prompt_toolkit.application", None)
     assert main(["play", "--model_path", str(pair.model)]) == 2
-    assert re.search(
-        r"tinycopilot: prompt_toolkit cannot be imported .*; see `tinycopilot doctor`", capsys.readouterr().err
-    )
+    assert re.search(r"tinycopilot: cannot import prompt_toolkit .*; run `tinycopilot doctor`", capsys.readouterr().err)
 
 
 def generate(*words: str) -> list[str]:
@@ -227,28 +225,28 @@ def test_prompts_with_characters_it_never_saw(pair: ModelPaths, capsys) -> None:
     [
         (["generate", "x", "--model_path", "missing.pth"], "missing"),
         (["train", "--corpus", "missing.txt"], "no such file"),
-        (["train", "--corpus", "empty.txt"], "nothing to learn from"),
+        (["train", "--corpus", "empty.txt"], "no text for training"),
         (["train", "--corpus", "binary.txt"], "binary file"),
         (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "leaves 6 characters to learn from"),
         (["train", "--corpus", "latin1.txt"], "not UTF-8"),
         (["train", "--corpus", "."], "no .py files there"),
-        (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot be saved there"),
+        (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot save a model there"),
         (["demo", "--model_path", "missing.pth"], "missing"),
         (["play"], "needs a terminal"),
         (["train", "--corpus", "x" * 300], "File name too long"),
-        (["train", "--corpus", "short.txt", "--model_path", "m.pth", "--tokenizer_path", "./m.pth"], "two files"),
-        (["generate", "x", "--model_path", "."], "name the model's file"),
+        (["train", "--corpus", "short.txt", "--model_path", "m.pth", "--tokenizer_path", "./m.pth"], "different files"),
+        (["generate", "x", "--model_path", "."], "use the model file"),
         (["train", "--epochs", "2", "--minutes", "3"], "give one of them"),
-        (["train", "--init", "m.pth", "--size", "nano"], "leave --size out"),
+        (["train", "--init", "m.pth", "--size", "nano"], "--init and --size exclude each other"),
         (["train", "--corpus", "short.txt", "--init", "missing.pth", "--model_path", "m.pth"], "missing.pth"),
         (["train", "--corpus", "*.py", "--model_path", "m.pth"], "*.py"),
         (["train", "--corpus", "package:no_such_package", "--model_path", "m.pth"], "no_such_package"),
         (["train", "--corpus", ".", "--ext", "*", "--model_path", "m.pth"], "*"),
-        (["train", "--resume", "--model_path", "m.pth"], "no run to go on with"),
-        (["train", "--corpus", ""], "an empty name is no path"),
-        (["eval", ""], "an empty name is no path"),
-        (["bench", ""], "an empty name is no path"),
-        (["eval", ".", "--list", "nothing.json"], "nothing.json: a list of nothing"),
+        (["train", "--resume", "--model_path", "m.pth"], "no run to resume"),
+        (["train", "--corpus", ""], "empty path"),
+        (["eval", ""], "empty path"),
+        (["bench", ""], "empty path"),
+        (["eval", ".", "--list", "nothing.json"], "nothing.json: the list is empty"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in_folder: Path, capsys) -> None:
@@ -305,7 +303,7 @@ def test_a_word_that_is_no_number_is_told_what_it_must_be(words: list[str], caps
     with pytest.raises(SystemExit):
         main(words)
     *_, line = capsys.readouterr().err.splitlines()
-    assert re.search(r"must be a (whole )?(number|port)", line)
+    assert re.search(r"must be an? (integer|number|port)", line)
 
 
 def test_a_letter_that_the_terminal_has_not_costs_no_answer(
@@ -353,7 +351,7 @@ def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: p
 
     monkeypatch.setattr(run, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
-    assert "nothing is lost; go on with: tinycopilot train --resume\n" in capsys.readouterr().err
+    assert "nothing is lost; resume with: tinycopilot train --resume\n" in capsys.readouterr().err
     assert not places.user_model().exist()
 
 
@@ -390,7 +388,7 @@ def test_compile_says_where_and_a_second_time_that_there_is_nothing_to_do(
     assert main(["compile"]) == 0
     assert str(tmp_path) in capsys.readouterr().out
     assert main(["compile"]) == 0
-    assert capsys.readouterr().out.startswith("compiled already")
+    assert capsys.readouterr().out.startswith("already compiled")
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
     assert main(["compile"]) == 2
     assert "NUMBA_CACHE_DIR" in capsys.readouterr().err

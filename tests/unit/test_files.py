@@ -332,7 +332,7 @@ def test_patterns_are_those_of_a_gitignore_below_the_folders_and_anywhere(
 
 
 def test_a_line_that_is_no_pattern_is_named() -> None:
-    with pytest.raises(UserError, match=r"'!' is none"):
+    with pytest.raises(UserError, match=r"'!' is invalid"):
         Patterns(["a", "!"])
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,20 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
         *("tinycopilot.secret_files", "prompt_toolkit"),
     },
+    "tinycopilot.client": {
+        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.process", "tinycopilot.extras"),
+        *("tinycopilot.completion", "pygls", "lsprotocol", "rich"),
+        "tinycopilot_server",  # the names of its settings and notifications
+    },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
-        *("tinycopilot.insight", "tinycopilot.play", "tinycopilot.completion", "tinycopilot.extras"),
+        *(
+            "tinycopilot.insight",
+            "tinycopilot.play",
+            "tinycopilot.client",
+            "tinycopilot.completion",
+            "tinycopilot.extras",
+        ),
         *("tinycopilot_server", "torch", "numpy"),  # in the bodies of the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
@@ -62,7 +74,7 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
         "tinycopilot.extras",
-        *("pygls", "lsprotocol", "cattrs", "rich", "filelock"),
+        *("pygls", "lsprotocol", "cattrs", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
 }
@@ -134,12 +146,72 @@ def test_every_arrow_points_up() -> None:
         ("tinycopilot.completion.engine", "from lsprotocol import types"),
         ("tinycopilot.completion.decoding", "from tinycopilot.training.batches import join_documents"),
         ("tinycopilot.play.engine", "def f():\n    import torch"),
-        ("tinycopilot_server.questions", "def f():\n    import torch"),
-        ("tinycopilot_server.loading", "from tinycopilot.model.gpt import TinyGPT"),
+        ("tinycopilot_server.completion", "def f():\n    import torch"),
+        ("tinycopilot_server.models", "from tinycopilot.model.gpt import TinyGPT"),
     ],
 )
 def test_a_wrong_arrow_is_seen(name: str, source: str) -> None:
     assert wrong_arrows(name, source)
+
+
+def graph(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Which modules of ours each one imports, at the top or in a function, for types or not."""
+    return {
+        name: {target(*found, sources.keys()) for found in from_imports(source)} - {name, ""}
+        for name, source in sources.items()
+    }
+
+
+def from_imports(source: str) -> list[tuple[str, str]]:
+    """Each import of a module, as ("module", ""), or of a name from one, as ("module", "name")."""
+    found = list[tuple[str, str]]()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.module or "", alias.name) for alias in node.names]
+    return found
+
+
+def target(module: str, name: str, ours: Collection[str]) -> str:
+    """The module of ours that an import reaches; "" if it is another one."""
+    candidates = (f"{module}.{name}", module, f"{module}.__init__")
+    return next((candidate for candidate in candidates if candidate in ours), "")
+
+
+def cycles(edges: dict[str, set[str]]) -> list[set[str]]:
+    """The groups of modules that import each other, directly or through others."""
+    reached = {name: set(targets) for name, targets in edges.items()}
+    for through in edges:
+        for name in edges:
+            if through in reached[name]:
+                reached[name] |= reached[through]
+    groups = {
+        frozenset(other for other in edges if name in reached[other] and other in reached[name]) for name in edges
+    }
+    return [set(group) for group in groups if group]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    edges = graph({name: path.read_text("utf-8") for name, path in modules().items()})
+    assert "tinycopilot_server.serve" in edges["tinycopilot.cli"]
+    assert cycles(edges) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import a.c",
+        "from a import c",
+        "from a.c import x",
+        "def f():\n    from a.c import x",
+        "if TYPE_CHECKING:\n    from a.c import x",
+    ],
+)
+def test_a_cycle_is_seen(line: str) -> None:
+    edges = graph({"a.__init__": "", "a.b": line, "a.c": "import a.d", "a.d": "from a.b import y", "a.e": "import a.b"})
+    assert cycles(edges) == [{"a.b", "a.c", "a.d"}]
+    assert cycles(graph({"a.b": "", "a.c": "import a.b", "a.d": "import a.b, a.c"})) == []
 
 
 def server_sources() -> dict[str, str]:
@@ -148,13 +220,11 @@ def server_sources() -> dict[str, str]:
 
 def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     sources = server_sources()
-    do_something_with_it = {f"tinycopilot_server.{name}" for name in ("questions", "memory", "loading")}
-    hand_its_thread_on = {f"tinycopilot_server.{name}" for name in ("app", "model")}
-    home = "tinycopilot_server.completer_thread"
-    learns_by_it = "tinycopilot_server.learned"
-    assert {n for n, s in sources.items() if "completion.engine" in s} == {home, learns_by_it} | do_something_with_it
-    assert {n for n, s in sources.items() if "completer_thread" in s} == do_something_with_it | hand_its_thread_on
-    assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.positions"}
+    uses_the_engine = {f"tinycopilot_server.{name}" for name in ("completion", "index", "models")}
+    uses_its_thread = uses_the_engine | {"tinycopilot_server.server"}
+    assert {n for n, s in sources.items() if "completion.engine" in s} == uses_the_engine
+    assert {n for n, s in sources.items() if "completion.scheduler" in s} == uses_its_thread
+    assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.documents"}
     names_methods = {
         n for n, s in sources.items() if re.search(r"types\.(TEXT_DOCUMENT|WORKSPACE|INITIALIZE|SHUTDOWN)", s)
     }

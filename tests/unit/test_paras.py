@@ -57,7 +57,7 @@ def test_it_completes_what_everybody_writes(before: str, expected: str) -> None:
 
 
 def test_the_demo_types_nothing_that_it_was_trained_on() -> None:
-    from tinycopilot_server.demo import OPENED, TYPED
+    from tinycopilot.client.demo import OPENED, TYPED
 
     corpus = (ROOT / "corpus.txt").read_text("utf-8")
     compile(OPENED + TYPED, "thermometer.py", "exec")

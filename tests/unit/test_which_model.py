@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tinycopilot_server.model_files import origin_of, to_use
+from tinycopilot_server.models import origin_of, to_use
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places
@@ -138,7 +138,7 @@ def test_the_server_uses_the_same_and_a_workspaces_own_is_that_of_eval_and_play(
         monkeypatch.setattr("sys.stdout", Terminal())
         assert main(words) == 2
         assert loaded == [expected.model]
-    assert "it was trained on files of this folder" in capsys.readouterr().err
+    assert "the model was trained on files in this folder" in capsys.readouterr().err
 
 
 NEEDED = (

@@ -1,8 +1,8 @@
-"""How much two texts have in common, at either end."""
+"""How much two texts have in common, at either end; what is left of a suggestion that is being typed."""
 
 
 def common_prefix_len(some: str, other: str) -> int:
-    """With how many characters both begin; by bisection, each step of which compares at C's speed."""
+    """Length of the longest common prefix, in characters; found by bisection, with comparisons at C speed."""
     low, high = 0, min(len(some), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -14,7 +14,7 @@ def common_prefix_len(some: str, other: str) -> int:
 
 
 def common_suffix_len(some: str, other: str) -> int:
-    """With how many both end."""
+    """Length of the longest common suffix, in characters."""
     low, high = 0, min(len(some), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -23,3 +23,14 @@ def common_suffix_len(some: str, other: str) -> int:
         else:
             high = middle - 1
     return low
+
+
+def typed_through(suggestion: str, before_then: str, before_now: str) -> str | None:
+    """The rest of a suggestion made after `before_then`, if what was typed since is its beginning; otherwise None.
+
+    `before_now` is the text before the cursor now. A suggestion that was typed to its end has no rest: None.
+    """
+    n_typed = len(before_now) - len(before_then)
+    if not 0 <= n_typed < len(suggestion) or before_now != before_then + suggestion[:n_typed]:
+        return None
+    return suggestion[n_typed:]

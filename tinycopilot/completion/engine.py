@@ -1,11 +1,8 @@
 """Engine: a request for a completion goes in, a result comes out. The one public entry of completion/."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final, Self
 
 from tinycopilot.completion import compiled
@@ -15,12 +12,15 @@ from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import has_room, postprocess
 from tinycopilot.completion.predictor import Mixture, Place, PredictionCache, Predictor
+from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
+
+__all__ = ["Engine", "Request", "Result", "Silence", "Why"]
 
 FORK_CHARS: Final = 6
 """A second candidate parts from the likeliest characters within this many."""
@@ -32,63 +32,6 @@ SPARE_FORKS: Final = 2
 """Number of further forks that are continued: some turn out silent, or like another one."""
 MIN_FORK_P: Final = 0.01
 """An alternative begins at least this likely."""
-
-
-class Why(Enum):
-    """Why a completion is requested."""
-
-    TYPED = "typed"
-    """The text may have changed by one keystroke, which is learned from."""
-    INVOKED = "invoked"
-    """The user asks to see alternatives, too. Nothing is learned."""
-    AHEAD = "ahead"
-    """This may be requested soon, in the same document. The answer is kept; nothing is shown, held or learned."""
-    REPLAYED = "replayed"
-    """As TYPED, but nothing is learned: `Engine.observe` does that."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to insert between `before` and `after`? Line ends may be of any kind."""
-
-    before: str
-    after: str = ""
-    document: str | None = ""
-    """Its name: the text is held in the n-gram model from now on. None: it is not."""
-    why: Why = Why.TYPED
-    selected: tuple[str, str] | None = None
-    """The texts on both sides of the cursor as they would be if the selected entry of a menu were accepted: that is
-    what to complete. It may never come true, and so nothing of it is held, shown or learned."""
-    language: str = ""
-    """The editors' name for its language, such as "javascript"; empty: as the document's name says."""
-
-    def after_accepting(self, suggestion: Suggestion) -> "Request":
-        """The request that follows if `suggestion` is accepted, to be answered ahead."""
-        before = _plain_line_ends(self.before) + suggestion.text
-        return dataclasses.replace(self, before=before, why=Why.AHEAD)
-
-
-class Silence(Enum):
-    """Why there is no suggestion."""
-
-    NO_ROOM = "text follows the cursor on its line"
-    UNSURE = "no suggestion is worth reading"
-    CANCELLED = "the request was cancelled"
-
-
-@dataclass(frozen=True)
-class Result:
-    """Suggestions, the best one first; or why there is none."""
-
-    suggestions: tuple[Suggestion, ...] = ()
-    silence: Silence | None = None
-    has_learned: bool = False
-    """Whether the keystroke that led to the request changed the weights of the mixture."""
-
-    @property
-    def suggestion(self) -> Suggestion | None:
-        """The best one."""
-        return self.suggestions[0] if self.suggestions else None
 
 
 class Engine:
@@ -177,11 +120,11 @@ class Engine:
 
     def hold(self, document: str, text: str) -> None:
         """Another document of the workspace is `text` now."""
-        self.ngrams.hold(document, mask(_plain_line_ends(text)))
+        self.ngrams.hold(document, mask(plain_line_ends(text)))
 
     def prepare(self, document: str, text: str) -> Callable[[], None]:
         """Sort a long document before its first request. For any thread; call the result in the engine's own."""
-        text, ngrams = mask(_plain_line_ends(text)), self.ngrams  # there may be another by then, with other symbols
+        text, ngrams = mask(plain_line_ends(text)), self.ngrams  # there may be another by then, with other symbols
         segment = ngrams.prepare(document, text)
         return lambda: ngrams.offer(document, text, segment)
 
@@ -209,7 +152,7 @@ class Engine:
         return bits
 
     def _place(self, request: Request, before: str, after: str) -> Place:
-        before, after = self._state.maskers.mask(request.document, _plain_line_ends(before), _plain_line_ends(after))
+        before, after = self._state.maskers.mask(request.document, plain_line_ends(before), plain_line_ends(after))
         return Place(request.document, before, after, request.language)
 
     def _learn_from_key(self, request: Request, place: Place) -> bool:
@@ -220,7 +163,7 @@ class Engine:
         predictions = self._state.predictions
         if place.document is None or self.ngrams.max_chars == 0:
             return False
-        before, after = _plain_line_ends(request.before), _plain_line_ends(request.after)
+        before, after = plain_line_ends(request.before), plain_line_ends(request.after)
         character = self._state.keystrokes.typed(Place(place.document, before, after))
         if not character or predictions is None:
             return False
@@ -334,7 +277,7 @@ class Engine:
         """What is shown of decoded characters; nothing that would be a secret, or would continue one."""
         if place.before.endswith(MASK):
             return None
-        language = place.language or language_of(place.document)
+        language = language_of(place.document, place.language)
         suggestion = truncate(decoded, self._settings, place.before, place.after, language)
         if suggestion is None:
             return None
@@ -360,7 +303,3 @@ class Engine:
     def _rest_of_shown(self, place: Place) -> Suggestion | None:
         shown = self._state.shown
         return shown.rest_at(place, self.ngrams.n_dropped) if shown is not None else None
-
-
-def _plain_line_ends(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

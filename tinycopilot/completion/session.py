@@ -1,7 +1,8 @@
 """SessionState: everything that completion keeps from one request to the next, as one value."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.decoding import Readers
 from tinycopilot.completion.masker import Maskers
 from tinycopilot.completion.predictor import Place, PredictionCache
@@ -41,12 +42,10 @@ class Shown:
 
     def rest_at(self, place: Place, n_dropped: int) -> Suggestion | None:
         """What is left of it at `place`, if what was typed since is its beginning."""
-        n_typed = len(place.before) - len(self.place.before)
-        same_place = (place.document, place.after, n_dropped) == (self.place.document, self.place.after, self.n_dropped)
-        text = self.suggestion.text
-        if not same_place or not 0 <= n_typed < len(text) or place.before != self.place.before + text[:n_typed]:
+        if (place.document, place.after, n_dropped) != (self.place.document, self.place.after, self.n_dropped):
             return None
-        return Suggestion(text[n_typed:], self.suggestion.confidence, self.suggestion.gain)
+        rest = typed_through(self.suggestion.text, self.place.before, place.before)
+        return replace(self.suggestion, text=rest) if rest is not None else None
 
 
 @dataclass(frozen=True)

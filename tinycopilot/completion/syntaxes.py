@@ -204,6 +204,10 @@ def syntax_of(language: str) -> Syntax:
 
 
 @lru_cache(maxsize=64)
-def language_of(document: str | None) -> str:
-    """The language of a document, by its name; one without a suffix is Python, as far as anybody can tell."""
-    return _SUFFIXES.get(PurePath(document or "").suffix.lower(), "plaintext")
+def language_of(document: str | None, said: str = "") -> str:
+    """The language of a document: what the editor `said` where it is known here, or else by the document's name.
+
+    A document without a suffix, of which nothing was said, is taken for Python.
+    """
+    suffix = PurePath(document or "").suffix.lower()
+    return said if said in _SYNTAXES or (said and not suffix) else _SUFFIXES.get(suffix, "plaintext")

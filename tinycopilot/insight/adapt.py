@@ -75,9 +75,9 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
     names = dict[str, str]()  # of each path, that in the workspace, which is the same on every machine
     for root in roots:
         if not root.is_dir():
-            raise UserError(f"{root}: no folder; name the folders of your project")
+            raise UserError(f"{root}: not a folder; give the folders of your project")
         if is_secret_place(root):
-            raise UserError(f"{root}: a place for keys and passwords, which is never read; name another folder")
+            raise UserError(f"{root}: looks like a folder of secrets, which is never read; give another folder")
         found = texts_in(root, suffixes, left_out)
         excluded |= {path for path in found if patterns.match(path, [str(root)])}
         found = {path: text for path, text in found.items() if path not in excluded}
@@ -91,8 +91,8 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
     n_chars = sum(map(len, texts.values()))
     if n_chars < LEAST_CHARS or not workspace.to_learn_from:
         raise UserError(
-            f"{n_chars:,} characters of code ({' '.join(suffixes)}) here, too little to learn from: "
-            f"it takes {LEAST_CHARS:,}, in two different files or more{left_out.in_brackets()}"
+            f"{n_chars:,} characters of code ({' '.join(suffixes)}) here is too little: "
+            f"training needs {LEAST_CHARS:,}, in at least two different files{left_out.in_brackets()}"
         )
     return workspace
 
@@ -101,7 +101,7 @@ def _patterns(exclude: Sequence[str]) -> Patterns:
     try:
         return Patterns(exclude)
     except UserError as error:
-        raise UserError(f"what --exclude says must be {error}") from None
+        raise UserError(f"--exclude must be {error}") from None
 
 
 def run_adaptation(
@@ -125,13 +125,13 @@ def run_adaptation(
     with held(room, has_a_choice=False), ended_as_interrupted():
         request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
         comparison = adapt(workspace, own, room, request, lines)
-    message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better, the model before stays'}"
+    message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
     if lines:
         lines.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
     else:
         answer(message)
         if comparison.is_better:
-            answer(f"saved for {workspace.folders[0]}: {own.model}; to go back, delete its folder")
+            answer(f"saved for {workspace.folders[0]}: {own.model}; to undo, delete its folder")
 
 
 def adapt(
@@ -186,5 +186,5 @@ def _keep(own: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, facts: di
         replace_pair(own, model, tokenizer, facts)
     except OSError as error:
         raise UserError(
-            f"{own.model}: the model could not be saved ({error.strerror}); the one before stays; make room on the disk"
+            f"{own.model}: cannot save the model ({error.strerror}); the previous one is kept; free some disk space"
         ) from None

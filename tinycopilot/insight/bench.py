@@ -58,10 +58,10 @@ def measure(
     network, tokenizer = load_sized(paths, size)
     engine = Engine(network, tokenizer)
     engine.warm_up()
-    say("a workspace of ten megabytes is sorted")
+    say("indexing 10 MB")
     hold_workspace(engine.ngrams, WORKSPACE_CHARS)
     dice = random.Random(0)
-    say(f"decoding at {N_PLACES} places")
+    say(f"decoding at {N_PLACES} positions")
     speed = measure_speed(engine, network, list(_places(texts, dice)))
     measured: dict[str, Any] = {"parameters": network.config.n_parameters, **speed.to_json()}
     asked = _suggestions(engine, texts, dice, say)
@@ -69,7 +69,7 @@ def measure(
     measured["suggestion_ms"] = {name: some.percentiles() for name, some in ({"all": in_all} | asked).items()}
     typing = asked["typing_on"]
     measured["cpu_s_per_1000_keys"] = round(1000 * typing.cpu_s / (len(typing.ms) + len(typing.along_ms)), 2)
-    say("a process of its own")
+    say("start time and memory")
     measured |= measure_footprint(paths, WORKSPACE_CHARS, size)
     return measured | {"machine": platform.processor() or platform.machine()}
 
@@ -100,7 +100,7 @@ def _suggestions(
     for situation, looks in situations.items():
         say(situation.replace("_", " "))
         asked[situation] = ask_all(engine, looks)
-    say("accepted")
+    say("after accepting")
     asked["accepted"] = ask_after_accepting(engine, cursor_jumps(name, text, N_JUMPS, dice))
     say("while indexing")
     with sorting(engine.ngrams):
@@ -184,21 +184,21 @@ def table(measured: Mapping[str, Any]) -> str:
     lines = [
         f"{measured['parameters'] / 1e6:.1f} M parameters on {measured['machine']}",
         "",
-        f"{'':16}{'characters a second':>20}",
+        f"{'':16}{'characters/s':>20}",
         *(f"{way:16}{per_second:20,.0f}" for way, per_second in speeds.items()),
-        f"drafted: {speeds['drafted'] / speeds['cached']:.2f} times as quick as cached; "
-        f"{_share(measured['accepted_drafts'])} of the drafts was right",
-        f"texts that differ between these: {measured['unequal_texts']}",
+        f"drafted: {speeds['drafted'] / speeds['cached']:.2f} times as fast as cached; "
+        f"{_share(measured['accepted_drafts'])} of drafted characters accepted",
+        f"outputs that differ: {measured['unequal_texts']}",
         "",
-        f"{'a suggestion, ms':16}{'p50':>8}{'p95':>8}{'p99':>8}",
+        f"{'latency, ms':16}{'p50':>8}{'p95':>8}{'p99':>8}",
     ]
     for situation, shares in measured["suggestion_ms"].items():
         figures = "".join("       -" if ms is None else f"{ms:8.1f}" for ms in shares.values())
         lines.append(f"{situation.replace('_', ' '):16}{figures}")
-    lines.append(f"{measured['cpu_s_per_1000_keys']:.1f} seconds of CPU for 1000 keys")
+    lines.append(f"{measured['cpu_s_per_1000_keys']:.1f} s of CPU time per 1000 keystrokes")
     if rss := measured["rss_mb"]:
-        lines.append(f"{rss['engine']:.0f} MB of memory, {rss['workspace']:.0f} more for ten megabytes of code")
-    lines.append(f"{measured['start_s']:.1f} s from the start of a process to its first suggestion")
+        lines.append(f"{rss['engine']:.0f} MB of memory, plus {rss['workspace']:.0f} MB for 10 MB of code")
+    lines.append(f"{measured['start_s']:.1f} s from process start to the first suggestion")
     return "\n".join(lines)
 
 

@@ -67,8 +67,8 @@ class Comparison:
         before, now = _means(self.before), _means(self.now)
         files = f"{self.n_files} file{'s' * (self.n_files > 1)}"
         return (
-            f"{before['mixed']:.3f} -> {now['mixed']:.3f} bits per character on {files} that it has not seen "
-            f"(the network alone: {before['network']:.3f} -> {now['network']:.3f})"
+            f"{before['mixed']:.3f} -> {now['mixed']:.3f} bits per character on {files} held out "
+            f"(network alone: {before['network']:.3f} -> {now['network']:.3f})"
         )
 
 

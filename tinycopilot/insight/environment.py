@@ -29,10 +29,10 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, errors="replace")
     except subprocess.TimeoutExpired:
-        raise UserError(f"PyTorch is not there after {LIMIT_S} s; is the machine busy? try again") from None
+        raise UserError(f"PyTorch did not load within {LIMIT_S} s; if the machine is busy, try again") from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise UserError(f"PyTorch cannot be used ({last}); install it anew: pip install --force-reinstall torch")
+        raise UserError(f"PyTorch does not work ({last}); reinstall it: pip install --force-reinstall torch")
     described: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return described
 

@@ -45,21 +45,21 @@ def run_evaluation(
         check_report(page)
     root = places.user_path(workspace).resolve() if workspace else None
     if root and not root.is_dir():
-        raise UserError(f"{root}: no folder; --workspace names the one whose other files are known")
+        raise UserError(f"{root}: not a folder; --workspace expects the folder to index")
     suffixes = normalise_suffixes(suffixes)
     left_out: tuple[str, ...] = ()
     if listing:
         if len(paths) != 1:
-            raise UserError("--list names files below one folder; give that folder alone")
+            raise UserError("--list needs exactly one PATH: the folder that contains the listed files")
         excerpts = from_list(places.user_path(listing), places.user_path(paths[0]).resolve(), root)
     else:
         excerpts, left_out = from_paths([places.user_path(path).resolve() for path in paths], suffixes, max_chars, root)
     if page and str(page) in {excerpt.name for excerpt in excerpts}:
-        raise UserError(f"{page}: would be typed, and then be the report; give another --report")
+        raise UserError(f"{page}: is one of the files to replay; use another --report")
     model, origin = places.found(model_path, tokenizer_path, workspace=_only_workspace(excerpts))
     say(places.named(model, origin))
     if origin is places.Origin.WORKSPACE:
-        say("it was trained on files of this folder: on code that it has not seen, it saves less")
+        say("the model was trained on files in this folder; on unseen code, it saves less")
     for line in left_out:
         say(line)
     engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
@@ -70,7 +70,7 @@ def run_evaluation(
     finally:
         if page:
             write_report(page, evaluation, command=command, facts=facts)
-            say(f"where network and memory disagree, and all that was suggested: {page}")
+            say(f"report: {page}")
 
 
 def _only_workspace(excerpts: Sequence[Excerpt]) -> str | None:
@@ -82,10 +82,10 @@ def _only_workspace(excerpts: Sequence[Excerpt]) -> str | None:
 def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
     """What was measured, for who reads the page elsewhere."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    shown = f"of {settings.max_lines} line and {settings.max_chars} characters at most"
+    shown = f"at most {settings.max_lines} line and {settings.max_chars} characters"
     return [
         ("model", f"{model.name}, SHA-256 {digest[:16]}"),
-        ("suggestions", f"{shown}, as far as it is {100 * settings.min_confidence:.0f} % sure"),
+        ("suggestions", f"{shown}, confidence at least {100 * settings.min_confidence:.0f} %"),
         ("tinycopilot", __version__),
     ]
 
@@ -105,7 +105,10 @@ def tables(evaluation: Evaluation) -> str:
     lines += ["", *_calibration_lines(evaluation.calibration)]
     taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
     wrong = sorted((s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_right, -s.suggestion.confidence))
-    for title, some in (("the best suggestions", taken), ("the worst: surest of what was wrong at once", wrong)):
+    for title, some in (
+        ("best suggestions", taken),
+        ("worst suggestions: wrong at the first character, highest confidence", wrong),
+    ):
         if some:
             lines += ["", f"{title} (typed [suggested], line, file)", *map(_in_place, some[:N_EXAMPLES])]
     return "\n".join(lines)
@@ -114,10 +117,10 @@ def tables(evaluation: Evaluation) -> str:
 def _calibration_lines(bins: Sequence[Bin]) -> list[str]:
     error = calibration_error(bins)
     if error is None:
-        return ["nothing was shown"]
+        return ["no suggestion was shown"]
     said = "  ".join(f"{b.confidence:5.2f}" for b in bins)
     true = "  ".join(f"{b.right:5.2f}" for b in bins)
-    return [f"confidence  {said}", f"right       {true}   ({100 * error:.1f} % apart in the mean)"]
+    return [f"confidence  {said}", f"correct     {true}   (expected calibration error {100 * error:.1f} %)"]
 
 
 def _percent(share: float | None) -> str:

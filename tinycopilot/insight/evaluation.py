@@ -60,7 +60,7 @@ def evaluate(
             folder = excerpt.workspace
             n_without_room = surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
             if n_without_room:
-                say(f"{folder}: {n_without_room:,} files are not known: only {MAX_CHARS // 1_000_000} MB are indexed")
+                say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
         with surroundings.without_copies_of(excerpt):
             replays.append(replay(engine, excerpt))
     return Evaluation(replays)

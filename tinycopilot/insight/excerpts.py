@@ -28,7 +28,7 @@ def from_paths(
     if not texts:
         empty = [f"{path.name} is empty" for path in paths if not path.is_dir()]
         why = " and ".join(empty) or f"no text with {' '.join(suffixes)} there"
-        raise UserError(f"nothing to replay: {why}{left_out.in_brackets()}; name files, or other --ext")
+        raise UserError(f"nothing to replay: {why}{left_out.in_brackets()}; use other files, or another --ext")
     excerpts = []
     for (name, text), n in zip(texts.items(), shares(texts, n_chars), strict=True):
         first = (len(text) - n) // 2
@@ -67,14 +67,14 @@ def from_list(path: Path, folder: Path, workspace: Path | None) -> list[Excerpt]
             f"{path}: not a list of files with first, last and sha256 ({error}); see heldout.json"
         ) from None
     if not excerpts:
-        raise UserError(f"{path}: a list of nothing; name parts of files in it, as heldout.json does")
+        raise UserError(f"{path}: the list is empty; see heldout.json for an example")
     return excerpts
 
 
 def _listed(entry: dict[str, Any], folder: Path, workspace: Path | None) -> Excerpt:
     data = (folder / entry["file"]).read_bytes()
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise UserError(f"{folder / entry['file']}: not the file that is listed; get the version that the list names")
+        raise UserError(f"{folder / entry['file']}: differs from the listed file; get the version in the list")
     text, first, last = data.decode("utf-8"), int(entry["first"]), int(entry["last"])
     if not 0 <= first < last <= len(text):
         raise ValueError(f"{entry['file']} has no characters {first} to {last}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.insight.score import Score
@@ -126,6 +127,6 @@ def _suggested(engine: Engine, request: Request, score: Score) -> Suggestion | N
 
 def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> Shown:
     text, offered = excerpt.text, suggestion.text
-    n_right = next((i for i, c in enumerate(offered) if text[at + i : at + i + 1] != c), len(offered))
+    n_right = common_prefix_len(offered, text[at : at + len(offered)])
     line_start = text.rfind("\n", 0, at) + 1
     return Shown(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_right)

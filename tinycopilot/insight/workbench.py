@@ -49,13 +49,13 @@ def texts_to_type(folder: Path | None) -> dict[str, str]:
     if folder is None:
         spec = importlib.util.find_spec(TYPED_PACKAGE)
         if spec is None or spec.origin is None:
-            raise UserError(f"{TYPED_PACKAGE} is not installed; name a folder of code to type")
+            raise UserError(f"{TYPED_PACKAGE} is not installed; give a folder of code")
         folder = Path(spec.origin).parent
     if not folder.is_dir():
-        raise UserError(f"{folder}: no folder; name one of code to type")
+        raise UserError(f"{folder}: not a folder; give a folder of code")
     left_out = LeftOut()
     texts = {name: text for name, text in texts_in(folder, [".py"], left_out).items() if len(text) >= LEAST_CHARS}
     if not texts:
         nothing = f"no Python file of {LEAST_CHARS:,} characters there{left_out.in_brackets()}"
-        raise UserError(f"{folder}: {nothing}; name another folder")
+        raise UserError(f"{folder}: {nothing}; give another folder")
     return texts

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.truncation import Suggestion
 
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
@@ -125,12 +126,10 @@ class Ghost:
 
     def _rest(self, before: str, after: str) -> Suggestion | None:
         """What is left of the suggestion, if no more than its beginning was inserted since."""
-        if self._standing is None or after != self._after or not before.startswith(self._before):
+        if self._standing is None or after != self._after:
             return None
-        inserted = before[len(self._before) :]
-        if inserted == self._standing.text or not self._standing.text.startswith(inserted):
-            return None
-        return Suggestion(self._standing.text[len(inserted) :], self._standing.confidence)
+        rest = typed_through(self._standing.text, self._before, before)
+        return Suggestion(rest, self._standing.confidence) if rest is not None else None
 
     def _forget(self) -> None:
         self._standing = self._asked = None

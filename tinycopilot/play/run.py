@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinycopilot import UserError, places
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.play.engine import EngineThread, Surroundings, loader
+from tinycopilot.play.engine import EngineThread, Project, loader
 from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.terminal import Terminal
 from tinycopilot.play.text_file import TextFile
@@ -26,17 +26,17 @@ def run_play(
 ) -> None:
     """The whole command; it says which model it uses, and in the end one line. Raises UserError."""
     if any(stream is None or not stream.isatty() for stream in (sys.stdin, sys.stdout)):  # None: it was closed
-        raise UserError("play is an editor and needs a terminal; `tinycopilot generate` can be used without one")
+        raise UserError("play needs a terminal; `tinycopilot generate` works without one")
     text_file = TextFile(places.user_path(file)) if file is not None else None
     folder = places.user_path(workspace) if workspace is not None else None
     if folder and not folder.is_dir():
-        raise UserError(f"{folder}: no folder; --workspace names the one whose other files are known")
+        raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
     paths, origin = places.found(model_path, tokenizer_path, workspace=str(folder) if folder else None)
     if not paths.model.is_file():
-        raise UserError(f"{paths.model}: there is no model file here; give another --model_path")
+        raise UserError(f"{paths.model}: model file not found; use another --model_path")
     say(places.named(paths, origin))  # seen again when the editor leaves the screen
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
-    engine = EngineThread(loader(paths, settings), surroundings(text_file, folder))
+    engine = EngineThread(loader(paths, settings), project(text_file, folder))
     terminal = Terminal(engine, text_file, max_lines)
     asyncio.run(terminal.run())
     say(summary(terminal.ghost))
@@ -44,13 +44,13 @@ def run_play(
         os._exit(0)  # who quits does not wait; and Python's own end would tear a thread apart that is compiling
 
 
-def surroundings(file: TextFile | None, folder: Path | None) -> Surroundings:
-    """The file by its name below the folder, if it is there: it is held once, as it is edited."""
+def project(file: TextFile | None, folder: Path | None) -> Project:
+    """The file by its name below the folder if it is there, so that it is indexed once, as it is edited."""
     path = file.path.resolve() if file else None
     suffixes = (path.suffix.lower(),) if path and path.suffix else (".py",)
     if path is None or folder is None or not path.is_relative_to(folder.resolve()):
-        return Surroundings(str(path or ""), folder, suffixes)
-    return Surroundings(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
+        return Project(str(path or ""), folder, suffixes)
+    return Project(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
 
 
 def summary(ghost: Ghost) -> str:

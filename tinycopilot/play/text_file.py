@@ -25,7 +25,7 @@ class TextFile:
     def __init__(self, path: Path) -> None:
         """The file may be a new one. Raises UserError, one line, where it is none that can be edited."""
         if is_secret_place(path) or (not path.exists() and is_secret_source(path.name, "")):
-            raise UserError(f"{path}: by its name or folder a file of keys or passwords, which is never read")
+            raise UserError(f"{path}: looks like a secret file, which is never read")
         self.path = path
         self._target = Path(os.path.realpath(path))  # a link stays a link
         self._stamp = _stamp(self._target)
@@ -48,7 +48,7 @@ class TextFile:
         try:
             stamp, self._stamp = self._stamp, _stamp(self._target)
             if stamp != self._stamp:
-                raise UserError("not saved: another program has changed the file; save again to replace that")
+                raise UserError("not saved: another program changed the file; save again to overwrite it")
             _write_atomically(self._target, data)
             self._stamp = _stamp(self._target)
         except OSError as error:
@@ -69,18 +69,18 @@ def _read(path: Path) -> str:
     """The text with its line ends. Raises UserError."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{path}: a folder; name a file in it (--workspace takes a folder)")
+        raise UserError(f"{path}: is a folder; use a file in it (--workspace takes a folder)")
     if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path}: no file that can be edited; name a text file")
+        raise UserError(f"{path}: not a regular file; use a text file")
     if status.st_size > MAX_BYTES:
-        raise UserError(f"{path}: over {MAX_BYTES // 1_000_000} MB, too large to be edited here; name a smaller file")
+        raise UserError(f"{path}: over {MAX_BYTES // 1_000_000} MB, too large for play; use a smaller file")
     return read_source(path, as_it_is=True)
 
 
 def _nothing_yet(path: Path) -> str:
     """The text of a new file. Raises UserError where there can be none."""
     if not path.parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.parent}; make it, or check the path")
+        raise UserError(f"{path}: folder {path.parent} not found; create it, or check the path")
     return ""
 
 

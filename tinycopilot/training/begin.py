@@ -78,11 +78,11 @@ class Request:
     def asked(self) -> dict[str, Any]:
         """Each of those flags and its value, paths as they are from everywhere. Raises UserError."""
         if self.finish and not self.resume:
-            raise UserError("--finish ends a run that was stopped; give --resume with it")
+            raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:
-            raise UserError("--epochs and --minutes both say how long to train; give one of them")
+            raise UserError("--epochs and --minutes exclude each other; give one of them")
         if self.init and self.size:
-            raise UserError("--init goes on with a model, which has its size; leave --size out")
+            raise UserError("--init and --size exclude each other: the model already has a size")
         asked = DEFAULTS | {name: getattr(self, name) for name in self.given()}
         asked["corpus"] = [_from_anywhere(name) for name in asked["corpus"] or [str(places.shipped("corpus.txt"))]]
         asked["ext"] = list(normalise_suffixes(asked["ext"]))
@@ -111,7 +111,7 @@ def make_room(request: Request, paths: ModelPaths, folder: Path, held_by: contex
     check_replaceable(paths)
     if can_go_on(folder):
         raise UserError(
-            f"{folder}: a run is not finished here; go on with it: {way_on(paths)}, or give it up: {way_out(folder)}"
+            f"{folder}: there is an unfinished run; resume it: {way_on(paths)}, or discard it: {way_out(folder)}"
         )
     held_by.enter_context(held(folder))
 
@@ -122,7 +122,7 @@ def go_on(
     """The run that was stopped, and the state that it goes on from. Raises UserError where it cannot go on so."""
     check_writable(paths)
     if not can_go_on(folder):
-        raise UserError(f"{folder}: there is no run to go on with; begin one without --resume")
+        raise UserError(f"{folder}: no run to resume; start one without --resume")
     held_by.enter_context(held(folder))
     run, state = reopen(folder)
     run.refuse_if_other(request.asked(), request.given())
@@ -141,7 +141,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         say(line)
     own = corpus if crew.leads or crew.local_rank else _own_copy(corpus, asked, folder, request.without)
     if not crew.agrees(own.digest):
-        raise UserError("the processes of this run do not have the same text; give all machines the same corpus")
+        raise UserError("the processes of this run have different corpora; give all machines the same corpus")
     counts = corpus.train.counts()
     tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
     shape = init[0].config if init else _shape(asked["size"], tokenizer)
@@ -159,7 +159,9 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
     if any(stage.batch % crew.world for stage in stages):
         smallest = min(stage.batch for stage in stages)
-        raise UserError(f"{crew.world} processes cannot share {smallest} windows; take a number that divides those")
+        raise UserError(
+            f"{crew.world} processes cannot share a batch of {smallest} windows; use a number that divides it"
+        )
     if line := too_little(len(corpus.train), shape, asked, request.model_path):
         say(line)
     plan = Plan.over((asked["epochs"] or 0) * len(corpus.train), stages)
@@ -171,7 +173,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         plan = Plan.over(n_chars, stages, settled_after=SETTLED_AFTER)
         run = dataclasses.replace(run, plan=plan)
     say(
-        f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
+        f"{corpus.label}: {len(corpus.train):,} characters for training, {len(corpus.held_out):,} held out; "
         f"{shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
         f"{'about ' * bool(plan.settled_after)}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
     )
@@ -187,18 +189,18 @@ def too_little(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path
         if n_chars >= ADAPTED_CHARS:
             return ""
         return (
-            f"too little text: from {n_chars:,} characters a network learns nothing that the index of a workspace does "
-            f"not know; give more than {ADAPTED_CHARS:,}"
+            f"too little text: from {n_chars:,} characters, a network learns nothing that the workspace index doesn't "
+            f"know; use more than {ADAPTED_CHARS:,}"
         )
     if n_chars >= shape.n_parameters:
         return ""
     words = ["tinycopilot", "train", "--init", str(places.to_load().model), "--corpus", *asked["corpus"]]
     words += ["--model_path", model_path] if model_path else []
     folders = [name for name in asked["corpus"] if os.path.isdir(name)]  # noqa: PTH112
-    alone = f", or, for this project alone: {shlex.join(['tinycopilot', 'adapt', *folders])}" if folders else ""
+    alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders])}" if folders else ""
     return (
         f"too little text: {n_chars:,} characters for {shape.n_parameters:,} random weights; a model trained from "
-        f"nothing on so little is most likely worse than the one in use. Begin with that instead: {shlex.join(words)}"
+        f"scratch will likely be worse than the one in use. Fine-tune that one instead: {shlex.join(words)}"
         f"{alone if n_chars >= ADAPTED_CHARS else ''}"
     )
 
@@ -213,15 +215,17 @@ def unknown_characters(counts: Counter[str], n_chars: int, tokenizer: SimpleToke
     n_unknown = n_chars - counts.total() + unknown.total()
     some = ", ".join(repr(character) for character, _ in unknown.most_common(3))
     if n_chars > counts.total():
-        some += f"{', ' * bool(some)}emoji and others beyond U+FFFE"
+        some += f"{', ' * bool(some)}characters above U+FFFE, such as emoji"
     if not any(character in known and not character.isspace() for character in counts):
         raise CorpusError(
-            f"no character of the corpus can be learned: the vocabulary has none of them ({some}); add text in which "
-            f"each character occurs more than once, or leave --init out"
+            f"the corpus has no character of the vocabulary ({some}); add text in which each character occurs more "
+            f"than once, or omit --init"
         )
     if not n_unknown:
         return ""
-    return f"left out: {n_unknown:,} of {n_chars:,} characters, rare or not in the vocabulary ({some}): read as unknown"
+    return (
+        f"left out: {n_unknown:,} of {n_chars:,} characters, rare or not in the vocabulary ({some}); treated as unknown"
+    )
 
 
 def _prepare(asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:
@@ -231,7 +235,7 @@ def _prepare(asked: dict[str, Any], folder: Path, without: Collection[Path]) -> 
         return prepare_corpus(asked["corpus"], folder, asked["ext"], without)
     except OSError as error:
         raise UserError(
-            f"{folder}: the text cannot be copied there ({error.strerror}); make room, or give another --model_path"
+            f"{folder}: cannot copy the corpus there ({error.strerror}); free some space, or use another --model_path"
         ) from None
 
 
@@ -266,9 +270,7 @@ def new_learner(run: Run, device: torch.device, crew: Team, state: dict[str, Any
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             folder = run.corpus.train.path.parent
             why = str(error).splitlines()[0]
-            raise UserError(
-                f"the checkpoint is not one of this version ({why}); give it up: {way_out(folder)}"
-            ) from None
+            raise UserError(f"the checkpoint is from another version ({why}); discard it: {way_out(folder)}") from None
     return learner
 
 

@@ -53,7 +53,9 @@ class Run:
             differences = "; ".join(
                 f"--{name} was {_said(self.asked.get(name))}, not {_said(asked[name])}" for name in other
             )
-            raise UserError(f"this run cannot go on so: {differences}; give --resume alone, or begin another run")
+            raise UserError(
+                f"cannot resume with other options: {differences}; use --resume alone, or start another run"
+            )
 
 
 def _said(value: Any) -> str:
@@ -99,11 +101,11 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
         lock = FileLock(folder / "lock", timeout=0)
         lock.acquire()
     except Timeout:
-        otherwise = ", or give another --model_path" if has_a_choice else ""
-        raise UserError(f"{folder}: another run goes on here; wait for it{otherwise}") from None
+        otherwise = ", or use another --model_path" if has_a_choice else ""
+        raise UserError(f"{folder}: another run is active here; wait for it{otherwise}") from None
     except OSError as error:
-        otherwise = "give another --model_path" if has_a_choice else "make room there, or let it be written to"
-        raise UserError(f"{folder}: no run can be kept there ({error.strerror}); {otherwise}") from None
+        otherwise = "use another --model_path" if has_a_choice else "free some space, or make it writable"
+        raise UserError(f"{folder}: cannot store the run there ({error.strerror}); {otherwise}") from None
     try:
         yield
     finally:
@@ -121,7 +123,7 @@ def reopen(folder: Path) -> tuple[Run, dict[str, Any]]:
         return _reopened(folder)
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = str(error).rpartition("; ")[0] or error  # without what it says to do about it
-        raise UserError(f"the run cannot go on: {why}; give it up: {way_out(folder)}") from None
+        raise UserError(f"cannot resume the run: {why}; discard it: {way_out(folder)}") from None
 
 
 def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
@@ -131,7 +133,7 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     data = load_data(path, "checkpoint", required, max_pickle_bytes=MAX_PICKLE_BYTES)
     corpus = open_corpus(folder)
     if corpus.digest != data["corpus_digest"]:
-        raise UserError("its text is not the one that it was begun with; give it up")
+        raise UserError("the corpus copy has changed; discard the run")
     stages = tuple(Stage(*stage) for stage in data["plan"]["stages"])
     plan = Plan(stages, tuple(data["plan"]["steps"]), tuple(data["plan"]["settled_after"]), data["plan"]["settled_at"])
     run = Run(
@@ -190,8 +192,8 @@ class Checkpoints(Observer):
             save_atomically(self._contents | {"learner": learner}, self._path)
             self.written_step = self._newest["log"].n_steps
         except OSError as error:
-            kept = f"; that of step {self.written_step:,} stays" if can_go_on(self._path.parent) else ""
-            self._say(f"no checkpoint could be written ({error.strerror}){kept}")
+            kept = f"; the one of step {self.written_step:,} is kept" if can_go_on(self._path.parent) else ""
+            self._say(f"cannot write a checkpoint ({error.strerror}){kept}")
 
     def finish(self) -> None:
         """The model is saved: there is nothing left to go on with."""

@@ -24,7 +24,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = next(kind for kind, there in available.items() if there)
     if not available.get(name):
-        raise UserError(f"there is no device {name!r} that PyTorch can use here; take --device cpu, or --device auto")
+        raise UserError(f"PyTorch has no device {name!r} here; use --device cpu or --device auto")
     return torch.device(name)
 
 

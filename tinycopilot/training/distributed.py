@@ -106,6 +106,6 @@ def team(device_type: str) -> Iterator[Team]:
     except (RuntimeError, dist.DistBackendError) as error:
         if "onnection" not in str(error) and "peer" not in str(error):
             raise
-        raise UserError("another process of this run has ended; see its own message") from None
+        raise UserError("another process of this run has exited; see its message") from None
     finally:
         dist.destroy_process_group()

@@ -67,9 +67,9 @@ def hand_over(
         say(figures(new, rival))
         say(_verdict(paths, saved, kept, is_worse=is_worse))
     try:
-        say(f"the whole run in pictures: {_draw(saved.paths, kept, log, facts, command)}")
+        say(f"training report: {_draw(saved.paths, kept, log, facts, command)}")
     except UserError as error:
-        say(f"no pictures of the run: {error}")  # the model is saved: that is what counts
+        say(f"no training report: {error}")  # the model is saved: that is what counts
     return saved
 
 
@@ -78,12 +78,12 @@ def _verdict(paths: ModelPaths, saved: Saved, kept: ModelPaths | None, *, is_wor
     if not saved.is_in_use:
         moves = [(paths, places.free_pair(paths)), (saved.paths, paths)]
         return (
-            f"NOT IN USE: it is worse than the model in use, which stays. To use it anyway, train with --use-anyway, "
-            f"or: {places.moving(*moves)}"
+            f"NOT IN USE: it is worse than the model in use. To use it anyway, train with --use-anyway, "
+            f"or run: {places.moving(*moves)}"
         )
-    anyway = ", though it is worse" * is_worse
+    anyway = ", although it is worse" * is_worse
     if kept:
-        return f"in use now{anyway}; the model before is kept; to go back: {places.moving((kept, paths))}"
+        return f"in use now{anyway}; the previous model is kept; to go back: {places.moving((kept, paths))}"
     return f"in use now{anyway}; to go back: {places.moving((paths, places.free_pair(paths)))}"
 
 
@@ -132,9 +132,9 @@ def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[st
         f"{log.held_out_bits:.3f} bits per character on held-out text"
     ]
     if facts["share_of_peak"]:
-        lines.append(f"{facts['share_of_peak']:.1%} of what the GPU can do in bfloat16")
+        lines.append(f"{facts['share_of_peak']:.1%} of the peak bfloat16 throughput of the GPU")
     if log.best_step < log.n_steps:
-        lines.append(f"the weights are those after step {log.best_step:,}: from there on it learned its text by heart")
+        lines.append(f"the weights are from step {log.best_step:,}; after that, it overfitted")
     if "held_out_before" in facts:
         line = f"on held-out text of this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now"
         if "elsewhere_before" in facts:

@@ -71,7 +71,7 @@ def finished_in(seconds: float, plan: Plan, recipe: Recipe, log: TrainLog) -> tu
     last blocks: a pause in one of them does not count.
     """
     if not log.blocks:
-        raise UserError("this run has not taken a step yet, and so its speed is not known; let it go on for a while")
+        raise UserError("this run has no finished step yet, so its speed is unknown; let it run for a while")
     ends = [(0, 0.0), *((block.chars, block.seconds) for block in log.blocks)][-1 - RECENT_BLOCKS :]
     chars_per_s = statistics.median(
         (chars - chars_before) / max(s - s_before, 1e-6)

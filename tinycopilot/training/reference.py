@@ -13,4 +13,4 @@ def reference_text() -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); install tinycopilot again") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); reinstall tinycopilot") from None

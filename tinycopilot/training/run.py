@@ -145,10 +145,10 @@ def stoppable(
             with undisturbed():
                 checkpoints.write()
             if isinstance(error, DivergedError):
-                console.print(f"this run cannot go on; give it up: {way_out(run_folder(paths))}")
+                console.print(f"this run cannot be resumed; discard it: {way_out(run_folder(paths))}")
             elif can_go_on(run_folder(paths)):
                 step = checkpoints.written_step
                 console.print(
-                    f"stopped after step {step:,}: nothing is lost; go on with: {way_on(paths, use_anyway=use_anyway)}"
+                    f"stopped after step {step:,}; nothing is lost; resume with: {way_on(paths, use_anyway=use_anyway)}"
                 )
         raise

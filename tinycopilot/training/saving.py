@@ -20,12 +20,12 @@ def check_writable(paths: ModelPaths) -> None:
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         try:
             if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+                raise IsADirectoryError(errno.EISDIR, "is a folder")
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            problem = f"{path}: a model cannot be saved there ({error.strerror})"
-            raise UserError(f"{problem}; give another --model_path") from None
+            problem = f"{path}: cannot save a model there ({error.strerror})"
+            raise UserError(f"{problem}; use another --model_path") from None
 
 
 def check_replaceable(paths: ModelPaths) -> None:
@@ -41,7 +41,7 @@ def check_replaceable(paths: ModelPaths) -> None:
                 load_data(path, kind, {}, shapes_only=True)
             except ModelFileError as error:
                 what = str(error).rpartition("; ")[0] or str(error)
-                raise UserError(f"{what}; it is left alone: give another --model_path, or move it away") from None
+                raise UserError(f"{what}; not overwritten; use another --model_path, or move the file") from None
 
 
 def save_pair(
@@ -55,13 +55,13 @@ def save_pair(
     try:
         return replace_pair(paths, model, tokenizer, training, before=lambda: places.keep_old(paths))
     except OSError as error:
-        problem = f"{paths.model}: the model could not be saved ({error.strerror}); what was there before is unchanged"
+        problem = f"{paths.model}: cannot save the model ({error.strerror}); the old file is unchanged"
     try:
         folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
         _write_pair(ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME), model, tokenizer, training)
     except OSError:
-        raise UserError(f"{problem}; make room on the disk, and save it with --resume") from None
-    raise UserError(f"{problem}; the new one is in {folder}: make room, and move it")
+        raise UserError(f"{problem}; free some disk space, and save it with --resume") from None
+    raise UserError(f"{problem}; the new model is in {folder}; free some space and move it")
 
 
 def replace_pair(

@@ -17,14 +17,14 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     """
     folder = run_folder(places.to_save(model_path, tokenizer_path))
     if not can_go_on(folder):
-        raise UserError(f"{folder}: there is no unfinished run here; give the --model_path of one")
+        raise UserError(f"{folder}: no unfinished run here; give the --model_path of one")
     run, state = reopen(folder)
     log = state["log"]
     model = TinyGPT(run.shape)
     try:
         model.load_state_dict(state["average"] or state["weights"])
     except (KeyError, RuntimeError) as error:
-        raise UserError(f"{folder}: the checkpoint is not one of this version ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
     facts = run.facts | provenance(run, log, torch.device("cpu"), world=1)
     facts |= {"held_out_bits": log.looks[-1].bits if log.looks else None, "best_step": log.n_steps}
     paths = places.to_save(file)

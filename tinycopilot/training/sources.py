@@ -59,7 +59,7 @@ def documents(
             left_out.add(Reason.BLANK, document[0])
     if not n_documents and os.path.isfile(path):  # noqa: PTH113
         what = "there is nothing but white space in the file" if os.path.getsize(path) else "the file is empty"  # noqa: PTH202
-        raise UserError(f"{name}: nothing to learn from, {what}; name a text file that has something in it")
+        raise UserError(f"{name}: no text for training: {what}; use a text file with content")
     if not n_documents:
         raise UserError(f"{name}: {_why_nothing(suffixes, left_out)}")
 
@@ -158,7 +158,7 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     found = walk(root, takes, enters, left_out) if os.path.isdir(root) else iter(())  # noqa: PTH112
     first = next(found, None)
     if first is None:
-        raise UserError(f"{pattern}: no file matches{left_out.in_brackets()}; check the pattern, or name a folder")
+        raise UserError(f"{pattern}: no file matches{left_out.in_brackets()}; check the pattern, or use a folder")
     yield from read_written(itertools.chain([first], found), root, left_out)
 
 
@@ -206,7 +206,7 @@ def _package(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[
     """The source of an installed package, which is never imported for that: importing runs it."""
     roots = _import_roots(name) or _distribution_roots(name)
     if not roots:
-        raise UserError(f"{PACKAGE}{name}: no package of this name is installed with its source; pip install it first")
+        raise UserError(f"{PACKAGE}{name}: no such package is installed with its source; run `pip install` first")
     for root in roots:
         if root.is_dir():
             yield from read_written(source_files(root, suffixes, left_out), root, left_out)

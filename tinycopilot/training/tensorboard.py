@@ -19,11 +19,11 @@ class TensorBoardObserver(Observer):
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  an extra, and slow to import
         except ImportError as error:
-            raise UserError(f"TensorBoard cannot be used here ({error}); install it: {INSTALL}") from None
+            raise UserError(f"TensorBoard is not available ({error}); install it: {INSTALL}") from None
         try:
             self._writer = SummaryWriter(str(folder))
         except OSError as error:
-            raise UserError(f"{folder}: no event files can be written there ({error.strerror})") from None
+            raise UserError(f"{folder}: cannot write event files there ({error.strerror})") from None
         self._before: Block | None = None
 
     def block(self, block: Block) -> None:

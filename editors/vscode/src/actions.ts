@@ -25,7 +25,7 @@ export interface Host {
 /** One thing that a user can do, in the menu and, by a title in package.json, in the palette. */
 export interface Action {
   command: string;
-  group: 'Suggestions' | 'What it knows' | 'The server';
+  group: 'Suggestions' | 'Model and data' | 'Server';
   /** With an icon, as `$(name)`. */
   label(): string;
   /** Whether it makes sense now; `enablement` in package.json says the same of the palette. */
@@ -55,7 +55,7 @@ export function actionsOf(host: Host): Action[] {
     },
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
-      label: () => isOn() ? `$(circle-slash) No suggestions in ${language()}` : `$(check) Suggestions in ${language()}, too`,
+      label: () => isOn() ? `$(circle-slash) Turn off suggestions in ${language()}` : `$(check) Turn on suggestions in ${language()}`,
       isOffered: () => language() !== '', run: () => toggleLanguage(language()),
     },
     {
@@ -63,41 +63,41 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs, run: () => showStatistics(host),
     },
     {
-      command: 'tinycopilot.trainHere', group: 'What it knows', label: () => '$(mortar-board) Train on this workspace…',
+      command: 'tinycopilot.trainHere', group: 'Model and data', label: () => '$(mortar-board) Train on this workspace…',
       isOffered: () => suggests() && !host.training.isRunning && (workspace.workspaceFolders ?? []).length > 0,
       run: () => train(host),
     },
     {
-      command: 'tinycopilot.stopTraining', group: 'What it knows', label: () => '$(debug-stop) Stop the training',
+      command: 'tinycopilot.stopTraining', group: 'Model and data', label: () => '$(debug-stop) Stop the training',
       isOffered: () => host.training.isRunning, run: () => host.ask('tinycopilot.cancelTraining'),
     },
     {
-      command: 'tinycopilot.loadModelAgain', group: 'What it knows', label: () => '$(refresh) Reload the model',
+      command: 'tinycopilot.loadModelAgain', group: 'Model and data', label: () => '$(refresh) Reload the model',
       isOffered: () => host.runs, run: () => loadModelAgain(host),
     },
     {
-      command: 'tinycopilot.forgetThisFile', group: 'What it knows', label: () => '$(trash) Forget this file',
+      command: 'tinycopilot.forgetThisFile', group: 'Model and data', label: () => '$(trash) Forget this file',
       isOffered: () => host.runs && language() !== '', run: () => forgetThisFile(host),
     },
     {
-      command: 'tinycopilot.forgetThisWorkspace', group: 'What it knows', label: () => '$(trash) Forget this workspace…',
+      command: 'tinycopilot.forgetThisWorkspace', group: 'Model and data', label: () => '$(trash) Forget this workspace…',
       isOffered: () => host.runs && (workspace.workspaceFolders ?? []).length > 0, run: () => forgetThisWorkspace(host),
     },
     {
-      command: 'tinycopilot.install', group: 'The server', label: () => '$(cloud-download) Install or update the server…',
+      command: 'tinycopilot.install', group: 'Server', label: () => '$(cloud-download) Install or update the server…',
       isOffered: () => host.canInstall && workspace.isTrusted, run: () => host.install(),
     },
     {
-      command: 'tinycopilot.showLog', group: 'The server', label: () => '$(output) Show the log',
+      command: 'tinycopilot.showLog', group: 'Server', label: () => '$(output) Show the log',
       isOffered: () => true, run: () => host.log.show(true),
     },
     {
-      command: 'tinycopilot.openSettings', group: 'The server', label: () => '$(gear) Open the settings',
+      command: 'tinycopilot.openSettings', group: 'Server', label: () => '$(gear) Open the settings',
       isOffered: () => true,
       run: () => commands.executeCommand('workbench.action.openSettings', '@ext:tinycopilot.tinycopilot'),
     },
     {
-      command: 'tinycopilot.restart', group: 'The server', label: () => '$(debug-restart) Restart the server',
+      command: 'tinycopilot.restart', group: 'Server', label: () => '$(debug-restart) Restart the server',
       isOffered: () => true, run: () => host.restart(),
     },
   ];
@@ -112,7 +112,7 @@ async function toggleLanguage(language: string): Promise<void> {
   const settings = readSettings();
   if (!settings.languages.includes('*')) return setLanguage(language, !hasLanguage(settings, language));
   const choice = await window.showInformationMessage(
-    'tinycopilot: the setting tinycopilot.languages is "*", every language. Name those that you want instead.', 'Open the setting');
+    'tinycopilot: the setting tinycopilot.languages is "*" (all languages). List the languages that you want instead.', 'Open the setting');
   if (choice) await commands.executeCommand('workbench.action.openSettings', 'tinycopilot.languages');
 }
 
@@ -121,8 +121,8 @@ async function showStatistics(host: Host): Promise<void> {
   const choices = Object.keys(days).length > 0 ? ['Close', 'Delete…'] : ['Close'];  // Enter takes the first
   const choice = await window.showInformationMessage('tinycopilot: statistics', { modal: true, detail: text }, ...choices);
   if (choice !== 'Delete…') return;
-  const detail = 'What was counted on all days is deleted from this machine.';
-  if (await isSure('Delete the statistics?', detail, 'Delete them')) await host.ask('tinycopilot.forgetStatistics');
+  const detail = 'All usage statistics on this machine will be deleted.';
+  if (await isSure('Delete the statistics?', detail, 'Delete')) await host.ask('tinycopilot.forgetStatistics');
 }
 
 /** Asks before something is deleted. The first button is the one that Enter takes: it keeps everything. */
@@ -137,14 +137,14 @@ async function train(host: Host): Promise<void> {
   if (!canTrain && host.canInstall && !await host.installTorch()) return;
   const choice = await window.showQuickPick([2, 5, 15].map(minutes => ({ label: `${minutes} minutes`, minutes })), {
     title: 'Train on this workspace',
-    placeHolder: last ? `The last time: ${last}` : 'How long? The result is used only if it is better here.',
+    placeHolder: last ? `Last result: ${last}` : 'Training time. The result is used only if it is better in this workspace.',
   });
   if (choice) await host.ask('tinycopilot.trainWorkspace', { minutes: choice.minutes });  // it says itself what is wrong
 }
 
 async function loadModelAgain(host: Host): Promise<void> {
   const { reloaded } = await host.ask<{ reloaded: boolean }>('tinycopilot.reloadModel');  // it says itself what is wrong
-  if (reloaded) void window.showInformationMessage('tinycopilot: the model has been loaded again.');
+  if (reloaded) void window.showInformationMessage('tinycopilot: model reloaded.');
 }
 
 async function forgetThisFile(host: Host): Promise<void> {
@@ -152,14 +152,14 @@ async function forgetThisFile(host: Host): Promise<void> {
   if (!uri) return;
   await host.ask('tinycopilot.forgetFile', uri.toString());
   void window.showInformationMessage(
-    `tinycopilot: ${basename(uri.path)} is forgotten, and left alone until the server starts again. For ever: tinycopilot.exclude.`);
+    `tinycopilot: ${basename(uri.path)} is forgotten and ignored until the server restarts. To ignore it permanently, use the setting tinycopilot.exclude.`);
 }
 
 async function forgetThisWorkspace(host: Host): Promise<void> {
-  const detail = 'What was indexed of it, what was learned from your typing in it, and the model that was trained on it are '
-    + 'deleted from this machine. Your own files and your own model stay. Until the server starts again, nothing is remembered.';
-  if (!await isSure('Forget this workspace?', detail, 'Forget it')) return;
+  const detail = 'The index, the mixing weights learned from your typing, and the model trained on this workspace will be '
+    + 'deleted from this machine. Your files and your own model stay. Nothing is stored until the server restarts.';
+  if (!await isSure('Forget this workspace?', detail, 'Forget')) return;
   const { forgotten } = await host.ask<{ forgotten: string[] }>('tinycopilot.forgetWorkspace');
   const names = forgotten.map(folder => basename(Uri.file(folder).path)).join(', ');
-  void window.showInformationMessage(`tinycopilot: forgotten: ${names}`);
+  void window.showInformationMessage(`tinycopilot: forgot ${names}.`);
 }

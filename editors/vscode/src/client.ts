@@ -135,7 +135,7 @@ export class Client extends LanguageClient {
   private async closed(): Promise<CloseHandlerResult> {
     if (!this.ended && this.hasRun) {  // else it has been ended, or comeUp() says that it did not start
       this.comesAgain = (await this.crashes.closed()).action === CloseAction.Restart;
-      if (!this.comesAgain) this.listener.failed('The server has stopped five times in three minutes.');
+      if (!this.comesAgain) this.listener.failed('The server stopped five times in three minutes.');
     }
     return { action: CloseAction.DoNotRestart, handled: true };
   }

@@ -26,21 +26,21 @@ export async function findServer(
 ): Promise<Command | { missing: string }> {
   if (setting.length > 0) return named(setting, log);
   const trusted = workspace.isTrusted ? workspaceServer(log) ?? await pythonServer(mayWake, log) : undefined;
-  if (!workspace.isTrusted) log.info('server: not looked for in the workspace, nor with its Python: it is not trusted');
+  if (!workspace.isTrusted) log.info('server: skipped the workspace and its Python environment: the workspace is not trusted');
   return trusted
     ?? found(locate(PROGRAM), 'on the PATH', log)
-    ?? found(programIn(own), 'in the environment that the extension has made', log)
-    ?? { missing: `There is no ${PROGRAM}: ${nowhere()}.` };
+    ?? found(programIn(own), "in the extension's own environment", log)
+    ?? { missing: `${PROGRAM} was not found: ${nowhere()}. Set tinycopilot.serverCommand to its full path.` };
 }
 
 function nowhere(): string {
-  if (workspace.isTrusted) return "not in the workspace's environment, nor on the PATH";
-  return 'it is not on the PATH, and it is looked for in the workspace\'s environment only if you trust the workspace';
+  if (workspace.isTrusted) return "it is neither in the workspace's environment nor on the PATH";
+  return 'it is not on the PATH, and the workspace\'s environment is used only if you trust the workspace';
 }
 
 function named([name = '', ...args]: string[], log: LogOutputChannel): Command | { missing: string } {
-  return found(locate(name.replace(/^~(?=[/\\])/, homedir())), 'the setting tinycopilot.serverCommand names it', log, args)
-    ?? { missing: `There is no program "${name}", which the setting tinycopilot.serverCommand names.` };
+  return found(locate(name.replace(/^~(?=[/\\])/, homedir())), 'from the setting tinycopilot.serverCommand', log, args)
+    ?? { missing: `The program "${name}" in the setting tinycopilot.serverCommand was not found.` };
 }
 
 function found(command: string | undefined, why: string, log: LogOutputChannel, args: string[] = []): Command | undefined {

@@ -27,7 +27,7 @@ export function activate(context: ExtensionContext): void {
   let canInstall = false;
 
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
-    if (!client?.isRunning()) throw new Error('tinycopilot: no server runs');
+    if (!client?.isRunning()) throw new Error('tinycopilot: the server is not running');
     return client.ask(command, ...args);
   }
 
@@ -36,7 +36,7 @@ export function activate(context: ExtensionContext): void {
     clearTimeout(loading);
     if (!next) return item.hide();
     log.info(next.message ? `${next.state}: ${next.message}` : next.state);
-    if (next.state === 'loading') loading = setTimeout(() => fail('The server does not answer.'), LOADING_MS);
+    if (next.state === 'loading') loading = setTimeout(() => fail('The server does not respond.'), LOADING_MS);
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
     item.show(until ? { ...next, message: `paused until ${until}` } : next);
@@ -89,7 +89,7 @@ export function activate(context: ExtensionContext): void {
     if (!await install(places(), log)) return;
     restart();
     if (!waits) return;
-    void window.showInformationMessage(`tinycopilot: the server is installed. It starts once a file is open in: ${languages.join(', ') || 'no language'}.`);
+    void window.showInformationMessage(`tinycopilot: the server is installed. It starts when you open a file in: ${languages.join(', ') || 'no language'}.`);
   }
 
   /** For a document to complete: until there is one, no server runs. */
@@ -111,7 +111,7 @@ export function activate(context: ExtensionContext): void {
     startedWith = restarting(settings);
     settings.languages.forEach(language => known.add(language));
     waits = settings.enabled && !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
-    if (!settings.enabled) return show({ state: 'off', message: 'not enabled in the settings' });
+    if (!settings.enabled) return show({ state: 'off', message: 'disabled in the settings' });
     if (waits) showWaiting();
     else show({ state: 'loading' });
     const command = await findServer(settings.serverCommand, environment, log, !waits);
@@ -130,7 +130,7 @@ export function activate(context: ExtensionContext): void {
   /** One restart after another: two at once would leave a server that nobody ends. */
   let last = Promise.resolve();
   function restart(): void {
-    last = last.then(deactivate).then(start).catch(error => fail(`It could not be started: ${error}`));
+    last = last.then(deactivate).then(start).catch(error => fail(`The server could not be started: ${error}`));
   }
 
   const host: Host = {

@@ -57,7 +57,7 @@ export function installTorch(places: Places, log: LogOutputChannel): Promise<boo
 /** Does it in a trusted workspace; shows why it failed. */
 async function reported(failure: string, log: LogOutputChannel, work: () => Promise<boolean>): Promise<boolean> {
   try {
-    if (!workspace.isTrusted) throw new Error('nothing is installed from a workspace that is not trusted');
+    if (!workspace.isTrusted) throw new Error('the workspace is not trusted');
     return await work();
   } catch (error) {
     const message = `${failure}: ${(error as Error).message}`;
@@ -85,7 +85,7 @@ async function findPython(log: LogOutputChannel): Promise<string> {
   for (const name of PYTHONS) {
     const python = locate(name);
     const problem = python ? await problemOf(python) : 'is not on the PATH';
-    log.info(`install: ${python ?? name} ${problem || 'will do'}`);
+    log.info(`install: ${python ?? name} ${problem || 'is suitable'}`);
     if (python && !problem) return python;
     wrong.push(`${name} ${problem}`);
   }
@@ -99,21 +99,21 @@ function problemOf(python: string): Promise<string> {
     const [major = 0, minor = 0] = said.trim().split('.').map(Number);
     if (!major) return resolve('does not run');
     if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) return resolve(`is Python ${said.trim()}`);
-    resolve(error ? 'has no module venv or ensurepip (in Debian and Ubuntu: the package python3-venv)' : '');
+    resolve(error ? 'has no module venv or ensurepip (on Debian and Ubuntu, install python3-venv)' : '');
   }));
 }
 
 /** What pip is to install from, and in words. Throws for a setting that names neither an index nor a folder. */
 export function sourceOf({ wheels, installFrom }: Places): { pip: string[]; words: string } {
   const wheel = wheelIn(wheels);
-  if (wheel) return { pip: [wheel], words: 'The package comes with this extension, the others that it needs from PyPI' };
+  if (wheel) return { pip: [wheel], words: 'The package is included in this extension; its dependencies come from PyPI' };
   // No index is asked for the package by its name alone: whoever owns that name there would run on the user's machine.
-  if (!installFrom) throw new Error('this extension brings no wheel of the package; name an index or a folder that has it in the setting tinycopilot.installFrom.');
-  if (/^https?:\/\//.test(installFrom)) return { pip: ['--index-url', installFrom, 'tinycopilot'], words: `It comes from ${installFrom}` };
-  if (!isAbsolute(installFrom)) throw new Error(`the setting tinycopilot.installFrom must be an address or a whole path, not "${installFrom}".`);
+  if (!installFrom) throw new Error('this extension does not include the Python package; set tinycopilot.installFrom to a package index or a folder with the wheel, or tinycopilot.serverCommand to an installed server.');
+  if (/^https?:\/\//.test(installFrom)) return { pip: ['--index-url', installFrom, 'tinycopilot'], words: `The package comes from ${installFrom}` };
+  if (!isAbsolute(installFrom)) throw new Error(`the setting tinycopilot.installFrom must be a URL or an absolute path, not "${installFrom}".`);
   const here = wheelIn(installFrom);
-  if (!here) throw new Error(`in ${installFrom}, which the setting tinycopilot.installFrom names, is no wheel of tinycopilot.`);
-  return { pip: [here], words: `The package comes from ${installFrom}, the others that it needs from PyPI` };
+  if (!here) throw new Error(`the folder ${installFrom} (setting tinycopilot.installFrom) contains no tinycopilot wheel.`);
+  return { pip: [here], words: `The package comes from ${installFrom}; its dependencies come from PyPI` };
 }
 
 /** The tinycopilot wheel in a folder, the last by its name. */
@@ -130,26 +130,26 @@ function wheelIn(folder: string): string | undefined {
 async function agree({ environment }: Places, words: string): Promise<boolean> {
   const choice = await window.showInformationMessage('Install the tinycopilot server?', {
     modal: true,
-    detail: `A download of about 85 MB, 350 MB on disk. ${words}. It goes into an environment of its own, ${environment}; `
-      + 'nothing else on this machine changes. Training needs PyTorch as well, which is offered when you train.',
+    detail: `Download: about 81 MB; 336 MB on disk. ${words}. It is installed into a separate environment, ${environment}; `
+      + 'nothing else on this machine changes. Training also needs PyTorch, which is offered when you train.',
   }, 'Install');
   return choice === 'Install';
 }
 
 /** Asks before PyTorch is downloaded. The options for pip; undefined: not now. */
 async function agreeToTorch({ environment, torchIndex }: Places): Promise<string[] | undefined> {
-  const cpu = 'Install for the CPU';
+  const cpu = 'Install CPU build';
   const setting = 'Open the setting';
   const isLinux = process.platform === 'linux';
-  const other = isLinux ? 'Install with CUDA' : 'Install';
-  const small = torchIndex ? `about 200 MB, from ${torchIndex}` : 'about 200 MB: set its index in tinycopilot.torchIndex first';
+  const other = isLinux ? 'Install CUDA build' : 'Install';
+  const small = torchIndex ? `about 200 MB, from ${torchIndex}` : 'about 200 MB; first set its package index in tinycopilot.torchIndex';
   const size = isLinux
-    ? `The build for the CPU is a download of ${small}. The build with CUDA, from PyPI, is several GB.`
-    : 'It is a download of about 200 MB.';
+    ? `CPU build: ${small}. CUDA build, from PyPI: several GB.`
+    : 'Download: about 200 MB.';
   const choices = isLinux ? [torchIndex ? cpu : setting, other] : [other];
   const choice = await window.showInformationMessage('Training needs PyTorch. Install it?', {
     modal: true,
-    detail: `${size} It is added to the server's environment, ${environment}. Completion does not need it.`,
+    detail: `${size} It is installed into the server's environment, ${environment}. Completion does not need it.`,
   }, ...choices);
   if (choice === setting) void commands.executeCommand('workbench.action.openSettings', 'tinycopilot.torchIndex');
   if (!choice || choice === setting) return undefined;
@@ -164,14 +164,14 @@ async function make(
   try {
     if (isNew) {
       rmSync(environment, { recursive: true, force: true });
-      progress.report({ message: 'making an environment' });
+      progress.report({ message: 'creating the environment' });
       await run(python, ['-I', '-m', 'venv', environment], log, token);
     }
     const own = programIn(environment, 'python');
     if (!own) throw new Error(`${environment} has no Python.`);
     await pip(own, packages, log, progress, token);
-    if (!programIn(environment)) throw new Error('the package that was installed has no program tinycopilot-server.');
-    progress.report({ message: 'compiling, once on this machine' });
+    if (!programIn(environment)) throw new Error('the installed package has no program tinycopilot-server.');
+    progress.report({ message: 'compiling for this machine' });
     // Without it, the first start compiles.
     await run(own, ['-I', '-m', 'tinycopilot', 'compile'], log, token).catch(error => log.warn(`install: ${error.message}`));
     log.info(`installed into ${environment}`);
@@ -219,7 +219,7 @@ function run(
       stopping.dispose();
       if (code === 0) return resolve();
       const why = last.filter(line => /error/i.test(line)).at(-1) ?? last.at(-1) ?? '';
-      reject(new Error(`${why.replace(/^error: */i, '').slice(0, 300) || `${program} ended with ${code}`}`));
+      reject(new Error(`${why.replace(/^error: */i, '').slice(0, 300) || `${program} exited with code ${code}`}`));
     });
     if (token.isCancellationRequested) child.kill();
   });

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 export async function alone<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   if (existsSync(file)) {
     const pid = Number(readFileSync(file, 'utf8'));
-    if (pid !== process.pid && runs(pid)) throw new Error(`another window does it already (process ${pid}; if not, delete ${file}).`);
+    if (pid !== process.pid && runs(pid)) throw new Error(`another window is already installing (process ${pid}; if not, delete ${file}).`);
     rmSync(file, { force: true });  // it has died at it
   }
   writeFileSync(file, String(process.pid), { flag: 'wx' });

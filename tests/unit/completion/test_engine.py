@@ -382,7 +382,13 @@ def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
 
 @pytest.mark.parametrize(
     ("document", "language", "expected"),
-    [("a.py", "", "python"), ("new", "javascript", "javascript"), (None, "rust", "rust"), ("a.js", "", "javascript")],
+    [
+        ("a.py", "", "python"),
+        ("new", "javascript", "javascript"),
+        (None, "rust", "rust"),
+        ("a.cs", "cs", "csharp"),
+        ("new", "log", "log"),
+    ],
 )
 def test_the_language_is_what_the_editor_says_or_else_what_the_name_does(
     network: Network,

@@ -78,7 +78,7 @@ def test_a_better_model_is_kept_for_this_workspace_alone(
     old, old_tokenizer = load_pair(base.model, base.tokenizer)
     assert (network.config, tokenizer.digest) == (old.config, old_tokenizer.digest)
     said = capsys.readouterr()
-    assert " bits per character on 1 file that it has not seen" in said.out
+    assert " bits per character on 1 file held out" in said.out
     assert "in use" in said.out
     assert said.err.count("secrets.py") == 1  # it is said that this was left out
     training = load_data(own.model, "model", {"training": dict})["training"]
@@ -93,7 +93,7 @@ def test_one_that_is_not_better_is_not_kept(folder: Path, capsys: pytest.Capture
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     stages = [line["stage"] for line in lines]
     assert list(dict.fromkeys(stages)) == ["reading", "training", "measuring", "done"]
-    assert lines[-1]["message"].endswith("not better, the model before stays")
+    assert lines[-1]["message"].endswith("not better; the model is unchanged")
     assert lines[-1]["better"] is False
     assert kept() == []
 
@@ -146,26 +146,26 @@ def test_what_cannot_be_is_said_in_one_line(folder: Path, tmp_path: Path, capsys
         [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tinycopilot: ")]
         return line
 
-    assert "no folder" in problem(str(tmp_path / "nowhere"))
+    assert "not a folder" in problem(str(tmp_path / "nowhere"))
     (tmp_path / ".ssh").mkdir()
-    assert "keys and passwords" in problem(str(tmp_path / ".ssh"))
-    assert "too little to learn from: it takes 20,000" in problem(str(folder), "--ext", "rs")
+    assert "secrets" in problem(str(tmp_path / ".ssh"))
+    assert "is too little: training needs 20,000" in problem(str(folder), "--ext", "rs")
     (tmp_path / "binary").mkdir()
     (tmp_path / "binary" / "one.py").write_bytes(b"\0\1")
-    assert "or more (left out: 1 binary file (one.py))" in problem(str(tmp_path / "binary"))
+    assert "files (left out: 1 binary file (one.py))" in problem(str(tmp_path / "binary"))
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "one.py").write_text("".join(f"x_{i} = {i}\n" for i in range(3_000)))
-    assert "in two different files or more" in problem(str(tmp_path / "one"))
+    assert "in at least two different files" in problem(str(tmp_path / "one"))
     shutil.copy(tmp_path / "one" / "one.py", tmp_path / "one" / "two.py")
-    assert "in two different files or more" in problem(str(tmp_path / "one"))
+    assert "in at least two different files" in problem(str(tmp_path / "one"))
     room = run_folder(places.workspace_model(str(folder)))
     room.mkdir(parents=True)
     with FileLock(room / "lock"):
-        assert "another run goes on here; wait for it" in problem(str(folder))
+        assert "another run is active here; wait for it" in problem(str(folder))
     shutil.rmtree(room.parent)
     room.parent.parent.mkdir(exist_ok=True)
     room.parent.write_text("a file where a folder should be")
-    assert "no run can be kept there" in problem(str(folder))
+    assert "cannot store the run there" in problem(str(folder))
     room.parent.unlink()
 
 
@@ -176,7 +176,7 @@ def test_a_full_disk_keeps_the_model_before(folder: Path, base: ModelPaths, monk
 
     before = base.model.read_bytes()
     monkeypatch.setattr(adapt, "replace_pair", refuse)
-    with pytest.raises(UserError, match=r"No space left on device.*the one before stays"):
+    with pytest.raises(UserError, match=r"No space left on device.*the previous one is kept"):
         adapt.run_adaptation([str(folder)], suffixes=["py"], minutes=MINUTES, device="cpu", progress=None, answer=print)
     assert kept() == []
     assert base.model.read_bytes() == before

@@ -82,7 +82,7 @@ def test_a_larger_size_predicts_the_same_text_and_is_in_the_table(
     monkeypatch.setitem(SIZES, "base", Size(n_layers=3, n_heads=12, d_model=192))
     lines = run("base", as_json=False, folder=None, model=str(pair.model)).splitlines()
     assert lines[0].startswith("1.3 M parameters")
-    assert any(line == "texts that differ between these: 0" for line in lines)
+    assert any(line == "outputs that differ: 0" for line in lines)
     assert [line for line in lines if line.startswith("edit above")]
 
 
@@ -106,7 +106,7 @@ def test_where_nothing_can_be_typed_it_says_why(tmp_path: Path) -> None:
         UserError, match=r"no Python file of 6,000 characters there \(left out: 1 binary file \(binary\.py\)\)"
     ):
         run(folder=str(tmp_path))
-    with pytest.raises(UserError, match="nowhere: no folder"):
+    with pytest.raises(UserError, match="nowhere: not a folder"):
         run(folder=str(tmp_path / "nowhere"))
 
 

@@ -68,7 +68,7 @@ def test_a_list_says_which_parts(files: list[str], tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"sha256": "0" * 64}, "not the file that is listed"),
+        ({"sha256": "0" * 64}, "differs from the listed file"),
         ({"file": "gone.py"}, "gone.py: cannot be read"),
         ({"first": None}, "not a list of files"),
         ({"last": 10**9}, "has no characters 20 to 1000000000"),
@@ -88,13 +88,13 @@ def test_a_wrong_list_is_one_line(
 
 def test_nothing_to_replay_is_one_line(tmp_path: Path, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(tmp_path), *files]) == 2
-    assert "nothing to replay: no text with .py there; name files" in capsys.readouterr().err
+    assert "nothing to replay: no text with .py there; use other files" in capsys.readouterr().err
     (tmp_path / "empty.py").write_text("")
     assert main(["eval", str(tmp_path / "empty.py"), *files]) == 2
-    assert "nothing to replay: empty.py is empty; name files" in capsys.readouterr().err
+    assert "nothing to replay: empty.py is empty; use other files" in capsys.readouterr().err
     (tmp_path / "binary.py").write_bytes(b"\0\1")
     assert main(["eval", str(tmp_path), *files]) == 2
-    assert "no text with .py there (left out: 1 binary file (binary.py)); name files" in capsys.readouterr().err
+    assert "no text with .py there (left out: 1 binary file (binary.py)); use other files" in capsys.readouterr().err
 
 
 def test_short_files_leave_their_share_to_longer_ones(tmp_path: Path) -> None:
@@ -173,14 +173,14 @@ def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> 
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        ("gone/page.html", "gone/page.html: no report can be written there (No such file or directory)"),
-        ("folder.html", "folder.html: no report can be written there (that is no file)"),
-        ("mine.html", "mine.html: exists, and is no report of tinycopilot"),
-        ("a.py", "a.py: no report can be written there (its name does not end in .html)"),
-        ("a.py/page.html", "a.py/page.html: no report can be written there (Not a directory)"),
-        ("", "an empty name is no path"),
-        ("typed.html", "typed.html: would be typed, and then be the report"),
-        ("link.html", "typed.html: would be typed, and then be the report"),
+        ("gone/page.html", "gone/page.html: cannot write a report there (No such file or directory)"),
+        ("folder.html", "folder.html: cannot write a report there (not a regular file)"),
+        ("mine.html", "mine.html: exists and is not a tinycopilot report"),
+        ("a.py", "a.py: cannot write a report there (the name does not end in .html)"),
+        ("a.py/page.html", "a.py/page.html: cannot write a report there (Not a directory)"),
+        ("", "empty path"),
+        ("typed.html", "typed.html: is one of the files to replay"),
+        ("link.html", "typed.html: is one of the files to replay"),
     ],
 )
 def test_a_bad_place_is_one_line_before_anything_is_typed(
@@ -214,7 +214,7 @@ def test_a_page_that_cannot_be_written_in_the_end_costs_no_figure(
     assert main(["eval", "a.py", "--max_chars", "5", "--json", "--report", "page.html", *files]) == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["chars"] == 5
-    assert "page.html: the report cannot be written (No space left on device)" in said.err
+    assert "page.html: cannot write the report (No space left on device)" in said.err
     assert (in_folder / "page.html").read_text() == PAGE
 
 

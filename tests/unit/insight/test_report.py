@@ -78,8 +78,8 @@ def test_the_figures_are_those_of_the_whole() -> None:
     outline = Outline(text)
     net = f"{100 * figures['keystrokes_saved']['net']:.1f}\N{NO-BREAK SPACE}%"
     assert outline.words["dd"][:3] == [net, "50.0\N{NO-BREAK SPACE}%", "4.0 ms"]
-    assert "95 in 100 within 20.0 ms, 99 within 30.0 ms" in text
-    assert "10 characters long in the median; flicker" in text
+    assert "p95 20.0 ms, p99 30.0 ms" in text
+    assert "10 characters median length; flicker" in text
     for whose in ("network", "memory", "mixed"):
         assert f"{figures['bits_per_char'][whose]:.3f}</b>" in text
     header = text[: text.index("</header>")]
@@ -160,7 +160,7 @@ def test_calibration_points_stand_where_the_figures_are() -> None:
     assert "2 suggestions" in text
     assert '<circle cx="50.00%" cy="0.00%"' in text
     assert '<circle cx="50.00%" cy="100.00%"' in text
-    assert "50 % sure, 100 % right, of 1" in text
+    assert "50 % confidence, 100 % correct, 1 suggestions" in text
 
 
 def test_words_from_outside_stay_words() -> None:
@@ -185,7 +185,7 @@ def test_no_figure_breaks_it(bits: float) -> None:
     text = written([a_replay("x = 1\n" * 30, network=places, mixed=places)])
     drawn = " ".join(value or "" for tag, of in Outline(text).elements for name, value in of.items() if name == "style")
     assert not re.search(r"\b(nan|inf)", drawn)
-    assert "Nothing was shown" in text
+    assert "No suggestion was shown" in text
     assert "<figure>" not in text
 
 
@@ -223,7 +223,7 @@ def test_a_good_place_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_page_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.html").write_text("<p>my own page</p>")
-    with pytest.raises(UserError, match="is no report of tinycopilot"):
+    with pytest.raises(UserError, match="is not a tinycopilot report"):
         check_report(tmp_path / "mine.html")
 
 
@@ -234,13 +234,13 @@ def test_bad_places_are_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name, why in (
         ("gone/report.html", "No such file or directory"),
         ("file/report.html", "Not a directory"),
-        ("folder.html", "that is no file"),
-        ("pipe.html", "that is no file"),
+        ("folder.html", "not a regular file"),
+        ("pipe.html", "not a regular file"),
         ("code.py", "does not end in .html"),
         ("", "does not end in .html"),
         ("x" * 300 + ".html", "File name too long"),
     ):
-        with pytest.raises(UserError, match=rf"no report can be written there \(.*{re.escape(why)}\); give another"):
+        with pytest.raises(UserError, match=rf"cannot write a report there \(.*{re.escape(why)}\); use another"):
             check_report(tmp_path / name)
     (tmp_path / "kept.html").write_text("")
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -256,6 +256,6 @@ def test_what_cannot_be_written_changes_nothing(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(UserError, match=r"report\.html: the report cannot be written \(No space left on device\); .+"):
+    with pytest.raises(UserError, match=r"report\.html: cannot write the report \(No space left on device\); .+"):
         write_report(path, Evaluation(some_replays()), command="", facts=[])
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "the one before")]

@@ -10,9 +10,9 @@ import pytest
 
 from tinycopilot import UserError
 from tinycopilot.places import ModelPaths
-from tinycopilot.play.engine import Surroundings
+from tinycopilot.play.engine import Project
 from tinycopilot.play.ghost import Ghost
-from tinycopilot.play.run import run_play, summary, surroundings
+from tinycopilot.play.run import project, run_play, summary
 from tinycopilot.play.text_file import TextFile
 
 NOTHING_SAID: dict[str, Any] = {
@@ -41,9 +41,9 @@ def test_without_a_terminal_there_is_one_line(pair: ModelPaths, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"file": ".env"}, "keys or passwords"),
-        ({"workspace": "a.py"}, "no folder"),
-        ({"model_path": "missing.pth"}, "no model file"),
+        ({"file": ".env"}, "secret file"),
+        ({"workspace": "a.py"}, "not a folder"),
+        ({"model_path": "missing.pth"}, "model file not found"),
     ],
 )
 def test_bad_input_is_told_before_the_screen_is_taken(
@@ -60,10 +60,10 @@ def test_a_file_of_the_workspace_goes_by_its_name_there(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     (folder / "part").mkdir(parents=True)
     inside, outside = TextFile(folder / "part" / "new.JS"), TextFile(tmp_path / "plain")
-    assert surroundings(inside, folder) == Surroundings("part/new.JS", folder, (".js",))
-    assert surroundings(outside, folder) == Surroundings(str(tmp_path / "plain"), folder, (".py",))
-    assert surroundings(None, folder) == Surroundings("", folder, (".py",))
-    assert surroundings(inside, None) == Surroundings(str(folder / "part" / "new.JS"), None, (".js",))
+    assert project(inside, folder) == Project("part/new.JS", folder, (".js",))
+    assert project(outside, folder) == Project(str(tmp_path / "plain"), folder, (".py",))
+    assert project(None, folder) == Project("", folder, (".py",))
+    assert project(inside, None) == Project(str(folder / "part" / "new.JS"), None, (".js",))
 
 
 def test_the_closing_line() -> None:

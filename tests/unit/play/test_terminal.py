@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.play.engine import EngineThread, Surroundings
+from tinycopilot.play.engine import EngineThread, Project
 from tinycopilot.play.terminal import Terminal
 from tinycopilot.play.text_file import TextFile
 
@@ -110,7 +110,7 @@ class User:
 @contextlib.asynccontextmanager
 async def using(completer: object, file: TextFile | None = None, max_lines: int = 1) -> AsyncIterator[User]:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        engine = EngineThread(lambda: completer, Surroundings())  # type: ignore[arg-type, return-value]
+        engine = EngineThread(lambda: completer, Project())  # type: ignore[arg-type, return-value]
         terminal = Terminal(engine, file, max_lines)
         task = asyncio.create_task(terminal.run())
         user = User(terminal, task, keys.send_text)
@@ -279,7 +279,7 @@ async def test_what_would_be_lost_is_said_to_its_end_however_the_file_is_called(
         await user.told(" Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same")
         path.write_text("another = 1\n")
         await user.press("Ctrl-S")
-        await user.told(" not saved: another program has changed the file; save again to replace that")
+        await user.told(" not saved: another program changed the file; save again to overwrite it")
         await user.press("Ctrl-S")
         await user.told("Saved …")
 
@@ -303,12 +303,12 @@ async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> Non
 
     session = create_pipe_input()
     with session as keys, create_app_session(input=keys, output=Output()), pytest.raises(UserError, match="no model"):
-        await Terminal(EngineThread(load, Surroundings()), None).run()
+        await Terminal(EngineThread(load, Project()), None).run()
 
 
 async def test_a_terminal_that_is_gone_ends_it() -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        task = asyncio.create_task(Terminal(EngineThread(Promised, Surroundings()), None).run())  # type: ignore[arg-type]
+        task = asyncio.create_task(Terminal(EngineThread(Promised, Project()), None).run())  # type: ignore[arg-type]
         await asyncio.sleep(0)
         keys.close()
         await task

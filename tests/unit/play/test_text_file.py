@@ -116,11 +116,11 @@ def test_what_cannot_be_written_leaves_everything_as_it_was(tmp_path: Path, monk
     [
         ("a.bin", b"\0\1", "binary file"),
         ("latin1.py", b"caf\xe9", "not UTF-8"),
-        (".env", b"KEY=1", "keys or passwords"),
-        (".env", None, "keys or passwords"),
-        (".ssh/a.py", None, "keys or passwords"),
+        (".env", b"KEY=1", "secret file"),
+        (".env", None, "secret file"),
+        (".ssh/a.py", None, "secret file"),
         ("huge.py", b"x = 1\n" * 200_000, "too large"),
-        ("no_folder/a.py", None, "there is no folder"),
+        ("no_folder/a.py", None, "not found"),
         (".", None, "a folder"),
     ],
 )
@@ -136,5 +136,5 @@ def test_what_is_no_text_of_the_users_is_not_opened(name: str, data: bytes | Non
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
 def test_what_would_never_end_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
-    with pytest.raises(UserError, match="no file"):
+    with pytest.raises(UserError, match="not a regular file"):
         TextFile(tmp_path / "pipe.py")

@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from tinycopilot_server import child
-from tinycopilot_server.child import NICENESS, Child
+from tinycopilot_server import training
+from tinycopilot_server.training import NICENESS, Child
 
 PROGRAM = """
 import os, sys, time
@@ -58,7 +58,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heard:
 
 def test_a_processor_stays_free_unless_the_user_says_otherwise(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     for n_cores, threads in ((1, "1"), (2, "1"), (8, "7")):
-        monkeypatch.setattr(child, "usable_cores", lambda n_cores=n_cores: n_cores)
+        monkeypatch.setattr(training, "usable_cores", lambda n_cores=n_cores: n_cores)
         heard.run("threads").join(60)
         assert heard.lines[-1] == threads
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
@@ -97,7 +97,7 @@ def test_it_is_stopped_by_the_end_of_its_input(heard: Heard) -> None:
 
 
 def test_one_that_does_not_end_is_killed(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(training, "PATIENCE_S", 0.01)
     running = heard.run("stubborn")
     heard.has_said.wait(60)
     running.stop()
@@ -110,7 +110,7 @@ def test_one_that_does_not_end_is_killed(heard: Heard, monkeypatch: pytest.Monke
 def test_it_ends_with_the_server_that_is_killed(tmp_path: Path) -> None:
     """The grandchild's output ends when it does, though its parent died without a word."""
     server = (
-        "import sys; from tinycopilot_server.child import Child\n"
+        "import sys; from tinycopilot_server.training import Child\n"
         "Child('program_of_a_test', ['wait'], lambda line: print(line.decode(), end='', flush=True), print)\n"
         "sys.stdin.read()"
     )

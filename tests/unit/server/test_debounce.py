@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from tinycopilot_server.debounce import Debounce
+from tinycopilot_server.completion import Debounce
 
 LONG_MS = 3_600_000
 """Nobody waits for it."""

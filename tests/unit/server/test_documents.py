@@ -1,9 +1,8 @@
 import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
-from tinycopilot_server import documents, lines, positions
-from tinycopilot_server.documents import MAX_HELD_CHARS, MAX_HELD_LINE_CHARS, Document
-from tinycopilot_server.positions import to_offset, to_units
+from tinycopilot_server import documents
+from tinycopilot_server.documents import MAX_HELD_CHARS, MAX_HELD_LINE_CHARS, Document, to_offset, to_units
 
 
 def test_positions_outside_of_the_text_are_its_end_or_the_lines() -> None:
@@ -48,12 +47,12 @@ def test_what_is_a_secret_and_what_is_not_held() -> None:
     assert not opened("x").is_secret
     assert opened('db = "x"', "/project/passwords.py").is_secret
     assert not opened("def check(password):\n    return password", "/project/passwords.py").is_secret
-    assert opened("x\n" * (MAX_HELD_CHARS // 2)).why_not_held == ""
-    assert "2,000,000 characters" in opened("x\n" * (MAX_HELD_CHARS // 2 + 1)).why_not_held
-    assert "lines" in opened("x" * 3_000).why_not_held
-    assert opened("x" * 3_000, "/project/a.md").why_not_held == ""
-    assert "a line" in opened("x" * (MAX_HELD_LINE_CHARS + 1), "/project/a.md").why_not_held
-    assert opened("# @generated\n").why_not_held == ""  # somebody works on it
+    assert opened("x\n" * (MAX_HELD_CHARS // 2)).why_not_indexed == ""
+    assert "2,000,000 characters" in opened("x\n" * (MAX_HELD_CHARS // 2 + 1)).why_not_indexed
+    assert "lines" in opened("x" * 3_000).why_not_indexed
+    assert opened("x" * 3_000, "/project/a.md").why_not_indexed == ""
+    assert "a line" in opened("x" * (MAX_HELD_LINE_CHARS + 1), "/project/a.md").why_not_indexed
+    assert opened("# @generated\n").why_not_indexed == ""  # somebody works on it
 
 
 @pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf16])
@@ -69,8 +68,7 @@ def test_a_key_converts_no_more_on_a_line_of_a_megabyte(
         counted.append(offset)
         return to_units(line, offset, encoding)
 
-    for module in (lines, documents, positions):
-        monkeypatch.setattr(module, "to_units", counting)
+    monkeypatch.setattr(documents, "to_units", counting)
     for version in range(100):
         here = types.Position(0, column)
         document.apply([types.TextDocumentContentChangePartial(range=types.Range(here, here), text=smile)], version)
@@ -79,6 +77,6 @@ def test_a_key_converts_no_more_on_a_line_of_a_megabyte(
         assert before.endswith(smile)
         assert max(len(before), len(after)) <= 2 * documents.WINDOW_CHARS
         assert document.clamp(types.Position(0, column)).character == column
-    assert sum(counted) < 100 * 50 * lines.PIECE_CHARS
-    assert max(map(len, document._lines[0]._pieces)) <= 2 * lines.PIECE_CHARS  # type: ignore[union-attr]
+    assert sum(counted) < 100 * 50 * documents.PIECE_CHARS
+    assert max(map(len, document._lines[0]._pieces)) <= 2 * documents.PIECE_CHARS  # type: ignore[union-attr]
     assert document.text == text[: place * 5] + smile * 100 + text[place * 5 :]

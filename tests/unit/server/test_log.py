@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tinycopilot_server import log as log_module
+from tinycopilot_server import serve
 
 from tinycopilot import places
 
@@ -20,8 +20,8 @@ def loggers_as_they_were() -> Iterator[None]:
 
 
 def test_it_rotates_and_is_for_its_users_eyes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "MAX_BYTES", 1_000)
-    log_module.begin()
+    monkeypatch.setattr(serve, "MAX_BYTES", 1_000)
+    serve.begin_log()
     for i in range(100):
         logging.getLogger("tinycopilot_server.test").info("line %d", i)
     files = sorted(places.user_log().parent.iterdir())
@@ -33,7 +33,7 @@ def test_it_rotates_and_is_for_its_users_eyes_alone(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_file_name_that_is_no_unicode_can_be_logged(tmp_path: Path) -> None:
-    file = log_module.PrivateFile(tmp_path / "log", encoding="utf-8", errors="backslashreplace")
+    file = serve.PrivateFile(tmp_path / "log", encoding="utf-8", errors="backslashreplace")
     file.handle(logging.makeLogRecord({"msg": "\ud800"}))  # by itself: reports of tests cannot hold it
     file.close()
     assert (tmp_path / "log").read_text() == "\\ud800\n"
@@ -42,4 +42,4 @@ def test_a_file_name_that_is_no_unicode_can_be_logged(tmp_path: Path) -> None:
 def test_where_there_can_be_no_file_there_is_none() -> None:
     places.user_log().parent.parent.mkdir(parents=True, exist_ok=True)
     places.user_log().parent.write_text("a file")
-    log_module.begin()
+    serve.begin_log()

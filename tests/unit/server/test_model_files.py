@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tinycopilot_server.model_files import EVERY_S, ModelFiles, to_use
+from tinycopilot_server.models import CHECK_S, ModelFiles, to_use
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError, places
@@ -15,7 +15,7 @@ class Clock:
         self.now_s = 100.0
 
     def __call__(self) -> float:
-        self.now_s += EVERY_S
+        self.now_s += CHECK_S
         return self.now_s
 
 
@@ -59,7 +59,7 @@ def test_it_is_not_looked_at_all_the_time(paths: ModelPaths) -> None:
     for _ in range(100):
         assert not files.have_changed()
     assert len(looks) == 1
-    clock.now_s += EVERY_S
+    clock.now_s += CHECK_S
     assert files.have_changed()
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from tinycopilot_server import protocol
-from tinycopilot_server.app import TinyCopilotServer
 from tinycopilot_server.protocol import Framed, id_of, is_to_be_answered, why_invalid
+from tinycopilot_server.server import TinyCopilotServer
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_good_values_are_taken() -> None:
         ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
         ({"languages": "rust"}, "languages must be a list of texts, not 'rust': using ['python']"),
         ({"exclude": [7]}, "exclude must be a list of texts, not [7]: using []"),
-        ({"exclude": ["a", "!"]}, "exclude must be a list of patterns, and '!' is none"),
+        ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
         ({"colour": "red"}, "no setting 'colour'"),
         ([1, 2], "not an object"),
     ],
@@ -91,14 +91,14 @@ def test_the_engines_settings_are_all_there() -> None:
 
 
 @pytest.mark.parametrize("path", sorted({place for place, *_ in PLACES}))
-def test_readmes_and_the_editors_settings_are_as_the_table_has_them(path: str) -> None:
+def test_generated_settings_are_up_to_date(path: str) -> None:
     """`make settings` writes them."""
     text = (ROOT / path).read_text("utf-8")
     assert written(path, text) == text
 
 
-def test_what_is_written_is_all_of_it() -> None:
-    """So that the test above does not compare nothing with nothing."""
+def test_every_setting_is_generated() -> None:
+    """Otherwise the test above could compare empty tables."""
     properties = json.loads((ROOT / "editors/vscode/package.json").read_text("utf-8"))
     properties = properties["contributes"]["configuration"]["properties"]
     extensions_own = ["tinycopilot.installFrom", "tinycopilot.torchIndex", "tinycopilot.serverCommand"]
@@ -110,19 +110,17 @@ def test_what_is_written_is_all_of_it() -> None:
         assert schema["type"] == TYPES[type(getattr(Settings, field))]
         if name not in VS_CODES_OWN:
             assert parse_settings({name: schema["default"]}) == (Settings(), [])
-    for path in ("README.md", "editors/vscode/README.md", "editors/nvim/doc/tinycopilot.txt"):
+    for path in ("docs/settings.md", "editors/vscode/README.md", "editors/nvim/doc/tinycopilot.txt"):
         text = (ROOT / path).read_text("utf-8")
         assert all(name in text for name in NAMES)
 
 
-def test_a_changed_table_is_written_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_setting_is_regenerated_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row("shoeSize", ("a",), About("How large shoes are."))
     monkeypatch.setattr(settings_table, "rows", lambda: [row])
     for path in sorted({place for place, *_ in PLACES}):
         text = written(path, (ROOT / path).read_text("utf-8"))
         assert "shoeSize" in text
         assert "How large shoes are." in text
-        assert "maxWorkspaceChars" not in text.replace("Beyond `maxWorkspaceChars`", "").replace(
-            "`maxWorkspaceChars` bounds", ""
-        )
+        assert "maxWorkspaceChars" not in text
         assert written(path, text) == text

@@ -14,8 +14,20 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from tinycopilot_server import statistics as statistics_module
-from tinycopilot_server.days import BUCKETS_MS, KEPT_S, MAX_DAYS, Day, added, empty_day, in_words, percentile_ms
-from tinycopilot_server.statistics import MAX_OFFERS, SAVE_S, Statistics, kept_chars
+from tinycopilot_server.statistics import (
+    BUCKETS_MS,
+    KEPT_S,
+    MAX_DAYS,
+    MAX_OFFERS,
+    SAVE_S,
+    Day,
+    Statistics,
+    added,
+    empty_day,
+    in_words,
+    kept_chars,
+    percentile_ms,
+)
 
 
 class Clock:
@@ -227,15 +239,15 @@ def test_what_cannot_be_written_is_written_the_next_time(
 
 async def test_it_is_written_once_a_minute_at_most(counted: Statistics, path: Path, clock: Clock) -> None:
     counted.answered("a.py", "", "value", 7.0)
-    counted.save_now_and_then()
+    counted.update(lambda _: None)
     await asyncio.sleep(0.05)
     assert not path.exists()
     clock.now_s += SAVE_S
-    counted.save_now_and_then()
+    counted.update(lambda _: None)
     while not path.exists():
         await asyncio.sleep(0.01)
     counted.answered("a.py", "x", "other", 7.0)
-    counted.save_now_and_then()
+    counted.update(lambda _: None)
     await asyncio.sleep(0.05)
     assert total(Statistics(path))["answered"] == 1
 

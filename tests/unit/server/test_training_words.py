@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from tinycopilot_server.training_words import (
+from tinycopilot_server.training import (
     DEFAULT_MINUTES,
     in_words,
     minutes_of,

@@ -203,13 +203,13 @@ def test_the_same_flags_may_be_given_again(stopped: Path, corpus: Path) -> None:
 
 
 def test_a_new_run_does_not_overwrite_one_that_can_go_on(stopped: Path, corpus: Path) -> None:
-    with pytest.raises(UserError, match=r"not finished.*--resume.*rm -r \S+\.m\.pth\.run"):
+    with pytest.raises(UserError, match=r"unfinished run.*--resume.*rm -r \S+\.m\.pth\.run"):
         run_training(request(corpus, stopped))
     reopen(stopped.parent / ".m.pth.run")
 
 
 def test_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run to go on with"):
+    with pytest.raises(UserError, match="no run to resume"):
         run_training(Request(resume=True, model_path=str(tmp_path / "m.pth"), device="cpu"))
     assert list(tmp_path.iterdir()) == []
 
@@ -265,8 +265,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     with stopped_after(50, KeyboardInterrupt):
         run_training(request(corpus, tmp_path / "m.pth"))
     said = capsys.readouterr().err
-    assert "no checkpoint could be written (No space left on device)" in said
-    assert "that of step 0 stays" in said
+    assert "cannot write a checkpoint (No space left on device)" in said
+    assert "the one of step 0 is kept" in said
     assert reopen(tmp_path / ".m.pth.run")[1]["log"].n_steps == 0
 
 
@@ -323,12 +323,12 @@ def test_two_runs_at_once_do_not_meet(stopped: Path, corpus: Path, tmp_path: Pat
     folder = tmp_path / ".other.pth.run"
     with held(folder):
         (folder / "train.bin").write_bytes(b"text")
-        with pytest.raises(UserError, match="another run goes on here"):
+        with pytest.raises(UserError, match="another run is active here"):
             run_training(request(corpus, tmp_path / "other.pth"))
         with pytest.raises(UserError, match="give one of them"):
             run_training(request(corpus, tmp_path / "other.pth", minutes=1))
         assert (folder / "train.bin").read_bytes() == b"text"
-    with held(stopped.parent / ".m.pth.run"), pytest.raises(UserError, match="another run goes on here"):
+    with held(stopped.parent / ".m.pth.run"), pytest.raises(UserError, match="another run is active here"):
         run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
     run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
 
@@ -351,7 +351,7 @@ def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
         run_training(request(corpus, tmp_path / "m.pth"))
     assert n_saved == 2
     assert reopen(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
-    assert "stopped after step 20: nothing is lost" in capsys.readouterr().err
+    assert "stopped after step 20; nothing is lost" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_version_gets_one_line(stopped: Path) -> None:
@@ -359,7 +359,7 @@ def test_a_checkpoint_of_another_version_gets_one_line(stopped: Path) -> None:
     data = torch.load(path, weights_only=True)
     data["learner"]["optimizers"] = data["learner"]["optimizers"][:1]
     torch.save(data, path)
-    with pytest.raises(UserError, match=r"not one of this version.*rm -r"):
+    with pytest.raises(UserError, match=r"from another version.*rm -r"):
         run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
 
 
@@ -373,7 +373,7 @@ def test_a_run_that_cannot_go_on_says_so(
     with pytest.raises(UserError):
         run_training(request(corpus, tmp_path / "m.pth"))
     said = capsys.readouterr().err
-    assert "this run cannot go on; give it up: rm -r" in said
+    assert "this run cannot be resumed; discard it: rm -r" in said
     assert "nothing is lost" not in said
 
 
@@ -385,7 +385,7 @@ def test_stopped_while_it_is_compared_it_is_saved_all_the_same(
         run_training(request(corpus, tmp_path / "m.pth"))
     said = capsys.readouterr().err
     assert "saved: " in said
-    assert "go on with" not in said
+    assert "resume with" not in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.pth", "m.tokenizer.pth", "text.py"]
 
 

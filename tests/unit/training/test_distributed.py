@@ -125,7 +125,7 @@ def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
     result = run_with_torchrun(tmp_path, 2, 50, "--corpus", str(corpus), "--epochs", "2", *words)
     assert result.code != 0
     assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the one that died
-    assert "stopped after step 20: nothing is lost; go on with: tinycopilot train --resume" in result.stderr
+    assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
     assert len(reopen(tmp_path / ".m.pth.run")[1]["log"].blocks) == 1
     [again] = run_together(training_python, 1, SMALL, "0", *TRAIN, "--resume", *words)

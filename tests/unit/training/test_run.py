@@ -195,10 +195,10 @@ def test_characters_that_cannot_be_learned_are_counted_and_named(
     """Two that are rare, an emoji, and none of the DOCUMENT_START."""
     (tmp_path / "a.py").write_text("é = 'é'  # ж щ 🐍\n" + "x = 1  # é\n" * 100)
     run_training(Request([str(tmp_path / "a.py")], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
-    [line] = [line for line in capsys.readouterr().err.splitlines() if "read as unknown" in line]
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "treated as unknown" in line]
     assert re.fullmatch(
         r"left out: 3 of 1,\d+ characters, rare or not in the vocabulary "
-        r"\('ж', 'щ', emoji and others beyond U\+FFFE\): read as unknown",
+        r"\('ж', 'щ', characters above U\+FFFE, such as emoji\); treated as unknown",
         line,
     )
 
@@ -206,6 +206,6 @@ def test_characters_that_cannot_be_learned_are_counted_and_named(
 @pytest.mark.parametrize("text", ["🐍🐍 🐍\n" * 200, "".join(map(chr, range(0x4E00, 0x4F00)))])
 def test_a_corpus_of_which_no_character_can_be_learned_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)
-    with pytest.raises(UserError, match=r"^no character of the corpus can be learned: .*U\+FFFE|'一'"):
+    with pytest.raises(UserError, match=r"^the corpus has no character of the vocabulary .*U\+FFFE|'一'"):
         run_training(Request([str(tmp_path / "a.txt")], model_path=str(tmp_path / "m.pth"), device="cpu"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -46,7 +46,7 @@ def test_a_failed_save_changes_nothing_and_loses_nothing(
     refuse(monkeypatch, tmp_path)
     if refuse is refuse_keeping and missing == "tokenizer.pth":
         return  # there is no tokenizer to keep
-    with pytest.raises(UserError, match=r"No space left on device.*unchanged.*the new one is in"):
+    with pytest.raises(UserError, match=r"No space left on device.*unchanged.*the new model is in"):
         save_pair(pair, model, tokenizer, {})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     load_pair(rescue / "tiny_gpt.pth", rescue / "tokenizer.pth")
@@ -55,7 +55,7 @@ def test_a_failed_save_changes_nothing_and_loses_nothing(
 def test_a_place_that_cannot_be_written_is_known_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for model in (tmp_path / "file" / "m.pth", tmp_path):
-        with pytest.raises(UserError, match="cannot be saved there"):
+        with pytest.raises(UserError, match="cannot save a model there"):
             check_writable(ModelPaths(model, tmp_path / "t.pth"))
     check_writable(ModelPaths(tmp_path / "new" / "folder" / "m.pth", tmp_path / "t.pth"))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]  # and nothing is made for a run that may yet fail

@@ -46,7 +46,7 @@ def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
     other = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
     assert reference_bits(other, tokenizer) > 4
     monkeypatch.setattr(places, "shipped", lambda _name: paths.model.parent / "nowhere")
-    with pytest.raises(UserError, match="install tinycopilot again"):
+    with pytest.raises(UserError, match="reinstall tinycopilot"):
         reference_bits(other, tokenizer)
     assert takeover.reference_if_there(other, tokenizer) is None
 

@@ -25,7 +25,7 @@ def test_without_the_package_one_line_says_how_to_get_it(monkeypatch: pytest.Mon
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="no event files can be written there"):
+    with pytest.raises(UserError, match="cannot write event files there"):
         TensorBoardObserver(tmp_path / "file")
 
 

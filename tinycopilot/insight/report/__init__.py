@@ -22,16 +22,16 @@ def check_report(path: Path) -> None:
     """Before minutes of typing: that a page can be written there. Raises UserError."""
     try:
         if path.suffix.lower() not in SUFFIXES:  # a word too few, and `--report a.py b.py` would be the end of a.py
-            raise OSError(errno.EINVAL, "its name does not end in .html")
+            raise OSError(errno.EINVAL, "the name does not end in .html")
         if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "that is no file")
+            raise OSError(errno.EINVAL, "not a regular file")
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         check_replaceable(path)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise UserError(f"{path}: no report can be written there ({error.strerror}); give another --report") from None
+        raise UserError(f"{path}: cannot write a report there ({error.strerror}); use another --report") from None
 
 
 def write_report(path: Path, evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str]]) -> None:
@@ -43,5 +43,5 @@ def write_report(path: Path, evaluation: Evaluation, *, command: str, facts: Seq
         write_page(path, page(evaluation, command=command, facts=facts))
     except OSError as error:
         raise UserError(
-            f"{path}: the report cannot be written ({error.strerror}); make room, and run it again"
+            f"{path}: cannot write the report ({error.strerror}); free some space and run it again"
         ) from None

@@ -11,7 +11,7 @@ def calibration_chart(bins: Sequence[Bin]) -> str:
     """HTML; a word where nothing was shown."""
     error = calibration_error(bins)
     if error is None:
-        return "<p>Nothing was shown.</p>"
+        return "<p>No suggestion was shown.</p>"
     n_shown = sum(b.n for b in bins)
     curves = [
         Curve("ideal", [(0, 0), (1, 1)]),
@@ -20,15 +20,15 @@ def calibration_chart(bins: Sequence[Bin]) -> str:
     ]
     dots = [Dot("bin", b.confidence, b.right, "", _reading(b)) for b in bins]
     words = "; ".join(map(_reading, bins))
-    x, y = wide_axis("confidence that it had", 1.0), high_axis("share that was right", 0.0, 1.0)
+    x, y = wide_axis("confidence", 1.0), high_axis("accuracy", 0.0, 1.0)
     drawn = chart("Calibration", words, x, y, curves, dots)
     return (
-        f'<div class="calibration"><div class="square">{drawn}</div>\n<div><p><b>{percent(error)}</b> apart in the mean'
-        f" (the expected calibration error).</p>\n<p>{n_shown:,} suggestions, by how sure it was of them, in"
-        f" {len(bins)} parts of equal count; each is a point. On the diagonal, what was said came true; above it, it"
-        " was right more often than it said, below it less often.</p></div></div>"
+        f'<div class="calibration"><div class="square">{drawn}</div>\n<div><p><b>{percent(error)}</b>'
+        f" expected calibration error.</p>\n<p>{n_shown:,} suggestions in {len(bins)} bins of equal size, by"
+        " confidence; each bin is a point. On the diagonal, confidence equals accuracy; above it, accuracy is higher,"
+        " below it lower.</p></div></div>"
     )
 
 
 def _reading(b: Bin) -> str:
-    return f"{100 * b.confidence:.0f} % sure, {100 * b.right:.0f} % right, of {b.n:,}"
+    return f"{100 * b.confidence:.0f} % confidence, {100 * b.right:.0f} % correct, {b.n:,} suggestions"

@@ -20,20 +20,20 @@ def figures(whole: Mapping[str, Any]) -> str:
     tiles = (
         (
             percent(saved["net"]),
-            "of keystrokes saved, net",
-            f"{percent(saved['gross'])} gross, without the price of reading {_number(whole['shown_per_100'], '.1f')}"
+            "net keystrokes saved",
+            f"{percent(saved['gross'])} gross, without the cost of reading {_number(whole['shown_per_100'], '.1f')}"
             " suggestions per 100 characters",
         ),
         (
             percent(whole["accepted_share"]),
             "of suggestions accepted",
-            f"{_number(whole['median_accepted'], 'g')} characters long in the median; flicker, another one although the"
-            f" key agreed: {percent(whole['flicker'])}",
+            f"{_number(whole['median_accepted'], 'g')} characters median length; flicker (changed although the key"
+            f" agreed): {percent(whole['flicker'])}",
         ),
         (
             f"{_number(latency['p50'], '.1f')} ms",
-            "for an answer, in the median",
-            f"95 in 100 within {_number(latency['p95'], '.1f')} ms, 99 within {_number(latency['p99'], '.1f')} ms",
+            "median latency",
+            f"p95 {_number(latency['p95'], '.1f')} ms, p99 {_number(latency['p99'], '.1f')} ms",
         ),
     )
     boxes = "".join(

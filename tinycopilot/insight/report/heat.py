@@ -86,7 +86,7 @@ def gain_scale() -> str:
     ends = [f"<span>{_plain(edge)}</span>" for edge in GAIN_EDGES_BITS]
     worse = "".join(f'<li class="w{i}">{end}</li>' for i, end in reversed([*enumerate(ends, 1)]))
     better = "".join(f'<li class="b{i}">{end}</li>' for i, end in enumerate([*ends, ""]))
-    return f'<div class="scale gain"><span>dearer</span><ol>{worse}{better}</ol><span>cheaper, in bits</span></div>'
+    return f'<div class="scale gain"><span>worse</span><ol>{worse}{better}</ol><span>better, in bits</span></div>'
 
 
 def _percent(share: float) -> str:

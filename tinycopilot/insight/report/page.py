@@ -18,9 +18,9 @@ def page(evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str
     title, names = short_names(paths)
     sections = (
         section("By file", by_file(evaluation, dict(zip(paths, names, strict=True)))),
-        section("How sure, and how right", calibration_chart(evaluation.calibration)),
-        section("Where network and memory disagree most", passages(evaluation.replays, names)),
-        section("All that was typed", typed_files(evaluation.replays, names)),
+        section("Calibration", calibration_chart(evaluation.calibration)),
+        section("Where network and n-gram model disagree most", passages(evaluation.replays, names)),
+        section("Replayed code", typed_files(evaluation.replays, names)),
     )
     style = Path(__file__).with_name("page.css").read_text("utf-8")
     head = facts_table(command, facts) + figures(evaluation.to_json())

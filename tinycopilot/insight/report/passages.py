@@ -17,7 +17,7 @@ PANES = {"network": ("network",), "mixed": ("network", "mixed")}
 def passages(replays: Sequence[Replayed], names: Sequence[str]) -> str:
     """HTML of both kinds; `names` are those of the replays' files, as they are shown. Nothing where none differ."""
     helped, hurt = most_different(replays)
-    kinds = (("Where the memory helped most", helped), ("Where it hurt most", hurt))
+    kinds = (("Where the n-gram model helped most", helped), ("Where it hurt most", hurt))
     shown = [
         f"<h3>{heading}</h3>\n" + "\n".join(_passage(p, replays[p.number], names[p.number]) for p in some)
         for heading, some in kinds
@@ -34,10 +34,10 @@ def _in_sum(replays: Sequence[Replayed]) -> str:
     ]
     cheaper, dearer = (sum(sign * gain >= GAIN_EDGES_BITS[0] for gain in gains) / len(gains) for sign in (1, -1))
     return (
-        f"<p>The memory made {percent(cheaper)} of all characters cheaper by half a bit or more, and {percent(dearer)}"
-        " dearer. Here are the lines where it changed most, per character. The colour is what a character cost, on the"
-        " left by what the network says alone, on the right with the memory mixed in; what that made dearer is"
-        " underlined. Point at a character for its bits.</p>"
+        f"<p>The n-gram model lowered the surprisal of {percent(cheaper)} of all characters by at least half a bit, and"
+        f" raised that of {percent(dearer)}. These are the lines with the largest change per character. Colors show the"
+        " surprisal of each character: on the left for the network alone, on the right for the mixture; what the"
+        " mixture made worse is underlined. Hover over a character for its bits.</p>"
     )
 
 

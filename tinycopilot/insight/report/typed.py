@@ -10,7 +10,12 @@ from tinycopilot.insight.report.heat import LETTERS, Heat, gain_scale, heat_scal
 from tinycopilot.insight.report.lines import Lines
 from tinycopilot.training.report.frame import visible
 
-VIEWS = (("mixed", "mixed"), ("network", "network alone"), ("gain", "what the memory changed"), ("plain", "no colours"))
+VIEWS = (
+    ("mixed", "mixed"),
+    ("network", "network alone"),
+    ("gain", "change by the n-gram model"),
+    ("plain", "no colors"),
+)
 
 
 def typed_files(replays: Sequence[Replayed], names: Sequence[str]) -> str:
@@ -28,9 +33,9 @@ def typed_files(replays: Sequence[Replayed], names: Sequence[str]) -> str:
 
 
 LEGEND = (
-    '<p class="marks"><u>accepted</u> with one key <s class="at"></s> where something wrong was suggested; beside the'
-    " line what it was, <small>right so far<s> and wrong</s> <em>46</em></small>, and how sure it was, in %. Point at a"
-    " line where that does not fit.</p>"
+    '<p class="marks"><u>accepted</u> with one key <s class="at"></s> a wrong suggestion; its text is next to the'
+    " line, <small>correct part<s> and wrong part</s> <em>46</em></small>, with its confidence in %. Hover over a"
+    " line where it does not fit.</p>"
 )
 
 

@@ -23,7 +23,7 @@ def check_replaceable(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(1_000)
     if start and not any(mark in start for mark in MARKS):
-        raise UserError(f"{path}: exists, and is no report of tinycopilot; give another name, or move it away")
+        raise UserError(f"{path}: exists and is not a tinycopilot report; use another name, or move it")
 
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:
@@ -38,7 +38,7 @@ def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: 
         write_page(path, html)
     except OSError as error:
         problem = f"{path}: the report cannot be written ({error.strerror})"
-        raise UserError(f"{problem}; give another place, or make room") from None
+        raise UserError(f"{problem}; use another path, or free some space") from None
 
 
 def write_page(path: Path, html: str) -> None:

@@ -90,7 +90,7 @@ def _hardest(characters: Sequence[HardCharacter]) -> str:
     total, most = sum(cost for cost, _ in costs), costs[0][0]
     rows = "\n".join(_hard_row(c, cost / total, cost / most) for cost, c in costs[:N_HARDEST])
     return (
-        "<p>Where its bits go on held-out text: how often a character stands there, times how surprising it is.</p>\n"
+        "<p>Share of the loss on held-out text by type of character: frequency times surprisal.</p>\n"
         '<table class="hardest"><thead><tr><th scope="col">character</th><th scope="col">share of all bits</th>'
         f'<th scope="col">bits each</th><th scope="col">count</th></tr></thead>\n<tbody>{rows}</tbody></table>'
     )

@@ -11,7 +11,7 @@ local function complain(message) say(message, vim.log.levels.ERROR) end
 --- The server of the current buffer, else any that runs; complains where there is none.
 local function a_client()
   local client = state.clients(0)[1] or state.clients()[1]
-  if not client then complain 'no server runs: it starts with the first file of its languages' end
+  if not client then complain 'the server is not running: it starts when you open a file in one of `languages`' end
   return client
 end
 
@@ -32,7 +32,7 @@ function commands.status()
   local news, now = require(NAME).cut, state.here()
   if news then vim.notify(news) end
   require(NAME).cut = nil
-  if not now then return say 'not at work here' end
+  if not now then return say 'not attached to this buffer' end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
   say_status { state = now.state .. percentage, message = now.message }
 end
@@ -44,7 +44,7 @@ local function set_paused(is_paused)
   for i, client in ipairs(clients) do
     ask(client, is_paused and 'pause' or 'resume', nil, i == #clients and say_status or function() end)
   end
-  if #clients == 0 then say(is_paused and 'off: paused' or 'goes on') end
+  if #clients == 0 then say(is_paused and 'off: paused' or 'resumed') end
 end
 
 function commands.pause() set_paused(true) end
@@ -72,7 +72,7 @@ end
 
 function commands.toggle(words)
   local toggle = toggles[words[1] or 'all']
-  if not toggle then return complain('toggle what: all, buffer or filetype? Not ' .. words[1]) end
+  if not toggle then return complain('toggle: expected all, buffer or filetype, not ' .. words[1]) end
   toggle()
 end
 
@@ -90,7 +90,7 @@ local function write(value) return type(value) == 'table' and table.concat(value
 function commands.set(words)
   local name, sign, word = table.concat(words, ' '):match '^(%w*)%s*(=?)%s*(.*)$'
   local now = require(NAME).options.settings[name]
-  if now == nil then return complain(('set what, as in eagerness=0.9? Not `%s`'):format(name)) end
+  if now == nil then return complain(('set: unknown setting `%s`; example: set eagerness=0.9'):format(name)) end
   if sign == '' and word == '' then return say(name .. '=' .. write(now)) end
   local good = options.usable({ [name] = read(word, now) }, complain)
   if good[name] == nil then return end
@@ -101,11 +101,11 @@ end
 function commands.train(words)
   local minutes = tonumber(words[1] or 5)
   local is_some = minutes and 0 < minutes and minutes < math.huge
-  if not is_some then return complain('train for how many minutes? Not ' .. words[1]) end
+  if not is_some then return complain('train: expected a number of minutes, not ' .. words[1]) end
   local client = a_client()
   if not client then return end
   ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server says itself why it does not
-    if answer.started then say(('training for %g minutes; :TinyCopilot cancel stops it'):format(minutes)) end
+    if answer.started then say(('training for %g minutes; stop with :TinyCopilot cancel'):format(minutes)) end
   end)
 end
 
@@ -113,13 +113,13 @@ function commands.cancel()
   local client = a_client()
   if not client then return end
   ask(client, 'cancelTraining', nil, function(answer)
-    say(answer.cancelled and 'training is cancelled: the model before stays' or 'nothing is being trained')
+    say(answer.cancelled and 'training cancelled; the model is unchanged' or 'no training is running')
   end)
 end
 
 --- A text in a window of its own; `q` closes it.
 local function show(title, text)
-  if vim.fn.getcmdwintype() ~= '' then return complain 'leave the command-line window first' end
+  if vim.fn.getcmdwintype() ~= '' then return complain 'close the command-line window first' end
   local name = NAME .. '://' .. title
   local buffer = vim.fn.bufadd(name)
   vim.fn.bufload(buffer)
@@ -145,25 +145,25 @@ local function is_sure(question, bang) return bang or vim.fn.confirm(question, '
 
 commands['forget-stats'] = function(_, bang)
   local client = a_client()
-  if client and is_sure('Delete what was counted?', bang) then
-    ask(client, 'forgetStatistics', nil, function() say 'what was counted is deleted' end)
+  if client and is_sure('Delete the statistics?', bang) then
+    ask(client, 'forgetStatistics', nil, function() say 'statistics deleted' end)
   end
 end
 
 commands['forget-file'] = function()
   local client = a_client()
   if not client then return end
-  if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer is no file' end
+  if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer has no file' end
   ask(client, 'forgetFile', { vim.uri_from_bufnr(0) }, function(answer)
-    if (answer.forgotten or '') ~= '' then say('forgotten until a restart: ' .. answer.forgotten) end
+    if (answer.forgotten or '') ~= '' then say('forgotten until the server restarts: ' .. answer.forgotten) end
   end)
 end
 
 commands['forget-workspace'] = function(_, bang)
   local client = a_client()
-  if client and is_sure('Delete what was indexed, learned and trained in this workspace?', bang) then
+  if client and is_sure('Delete everything indexed, learned and trained in this workspace?', bang) then
     ask(client, 'forgetWorkspace', nil, function(answer)
-      say('forgotten until a restart: ' .. table.concat(answer.forgotten or {}, ', '))
+      say('forgotten until the server restarts: ' .. table.concat(answer.forgotten or {}, ', '))
     end)
   end
 end
@@ -172,7 +172,7 @@ function commands.reload()
   local client = a_client()
   if not client then return end
   ask(client, 'reloadModel', nil, function(answer) -- the server says itself what is wrong
-    if answer.reloaded then say 'the model is loaded anew' end
+    if answer.reloaded then say 'model reloaded' end
   end)
 end
 
@@ -222,7 +222,7 @@ function M.register()
   local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }
   vim.api.nvim_create_user_command('TinyCopilot', function(call)
     local name, words = call.fargs[1] or 'status', vim.list_slice(call.fargs, 2)
-    if not commands[name] then return complain('no such command: ' .. name) end
+    if not commands[name] then return complain('unknown command: ' .. name) end
     local unknown = words[(most_words[name] or 0) + 1]
     if unknown then return complain(('%s takes no `%s`'):format(name, unknown)) end
     commands[name](words, call.bang)

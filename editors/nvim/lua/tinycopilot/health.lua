@@ -13,9 +13,9 @@ end
 local function check_server(health, program)
   local path = vim.fn.exepath(program)
   if path == '' then
-    health.error(('no program `%s`'):format(program), {
-      'Install the Python package tinycopilot, and start Neovim where its programs are on the PATH;',
-      "or name the program: require('tinycopilot').setup { cmd = { '/full/path/to/tinycopilot-server' } }",
+    health.error(('program `%s` not found'):format(program), {
+      'Install the Python package tinycopilot and put its programs on the PATH,',
+      "or set its full path: require('tinycopilot').setup { cmd = { '/full/path/to/tinycopilot-server' } }",
     })
   else
     health.ok(('server: `%s`%s'):format(path, version_beside(path)))
@@ -25,11 +25,11 @@ end
 --- The server says which model it has no further than that it is ready or why not.
 local function check_model(health, settings)
   if settings.modelPath == '' then
-    return health.info 'model: your own, else the one that ships; `tinycopilot doctor` says which, and why'
+    return health.info 'model: chosen by the server; `tinycopilot doctor` shows which one, and why'
   end
   local path = vim.fs.normalize(settings.modelPath)
   if vim.fn.filereadable(path) == 1 then return health.ok(('model: `%s`'):format(path)) end
-  health.error(('model: no file `%s`'):format(path), { 'Mend the setting `modelPath`, or leave it empty.' })
+  health.error(('model: file `%s` not found'):format(path), { 'Correct the setting `modelPath`, or leave it empty.' })
 end
 
 local function check_client(health, client)
@@ -40,9 +40,9 @@ local function check_client(health, client)
   line = line .. 'state: ' .. state.state .. (state.percentage and (' %d%%'):format(state.percentage) or '')
   if state.message ~= '' then line = line .. ': ' .. state.message end
   if state.state == 'error' then
-    health.error(line, { 'Mend that, then :TinyCopilot restart.', ':TinyCopilot log shows more.' })
+    health.error(line, { 'Fix the problem, then run :TinyCopilot restart.', 'See :TinyCopilot log for details.' })
   elseif state.state == 'off' then
-    health.warn(line, { ':TinyCopilot resume, or the setting `enabled`.' })
+    health.warn(line, { 'Run :TinyCopilot resume, or check the setting `enabled`.' })
   else
     health.ok(line)
   end
@@ -64,12 +64,12 @@ local function check_clients(health, filetypes)
   local wanted = vim.tbl_filter(function(buffer) return is_wanted(buffer, filetypes) end, vim.api.nvim_list_bufs())
   local without = vim.tbl_filter(function(buffer) return #clients(buffer) == 0 end, wanted)
   if #without > 0 then
-    health.warn(('no server is at work in %d of %d buffers that it is for'):format(#without, #wanted), {
-      'Is the option `cmd` a language server, and has it had a second to start?',
-      ':TinyCopilot restart tries again; :TinyCopilot log says more.',
+    health.warn(('the server is not attached to %d of %d matching buffers'):format(#without, #wanted), {
+      'Check that the option `cmd` is a language server, and give it a second to start.',
+      'Try :TinyCopilot restart; see :TinyCopilot log for details.',
     })
   elseif #clients() == 0 then
-    health.info('no client: it starts with the first file of type ' .. table.concat(filetypes or { 'any' }, ', '))
+    health.info('no client: the server starts when you open a file of type ' .. table.concat(filetypes or { 'any' }, ', '))
   end
 end
 
@@ -77,7 +77,7 @@ function M.check()
   local health = vim.health
   if vim.fn.has('nvim-0.11') == 0 then
     local complain = health and (health.error or health.report_error) or vim.fn['health#report_error'] -- by its age
-    return complain('this Neovim is too old', { 'Neovim 0.12 is needed, or 0.11 for a popup menu.' })
+    return complain('this version of Neovim is too old', { 'Neovim 0.12 is required, or 0.11 for the popup menu.' })
   end
   health.start('tinycopilot')
 
@@ -85,15 +85,15 @@ function M.check()
   if vim.lsp.inline_completion then
     health.ok(('Neovim %s: ghost text'):format(version))
   else
-    health.warn(('Neovim %s: a popup menu; for ghost text, 0.12 is needed'):format(version))
+    health.warn(('Neovim %s: popup menu; ghost text requires 0.12'):format(version))
   end
 
   local tinycopilot = require('tinycopilot')
   if not tinycopilot.options then
-    return health.error('not set up', { "Put require('tinycopilot').setup {} in your configuration." })
+    return health.error('not set up', { "Add require('tinycopilot').setup {} to your configuration." })
   end
   for _, problem in ipairs(tinycopilot.problems) do
-    health.warn(problem, { 'Mend what setup is given: the default holds in its place.' })
+    health.warn(problem, { 'Correct the argument of setup. The default is used instead.' })
   end
   check_server(health, tinycopilot.options.cmd[1])
   check_model(health, tinycopilot.options.settings)

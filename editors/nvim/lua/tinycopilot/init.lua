@@ -147,14 +147,14 @@ local function start_again(code, signal, id)
   if not is_unwanted or not is_enabled or vim.v.exiting ~= vim.NIL then return end
   if signal == 15 then return end -- SIGTERM, which is how Neovim insists
   if not had_begun then
-    return tell('the server ends when it starts: :TinyCopilot log says why', vim.log.levels.ERROR)
+    return tell('the server exits at startup: see :TinyCopilot log', vim.log.levels.ERROR)
   end
   if code == 0 and signal == 0 then return end -- it was asked to
   local now = vim.uv.hrtime() / 1e9
   ended_s = vim.tbl_filter(function(then_s) return now - then_s < WITHIN_S end, ended_s)
   table.insert(ended_s, now)
   if #ended_s > MOST_STARTS then
-    local often = 'the server has ended %d times in %d minutes: :TinyCopilot log says why, restart tries again'
+    local often = 'the server exited %d times in %d minutes: see :TinyCopilot log; :TinyCopilot restart tries again'
     return tell(often:format(#ended_s, WITHIN_S / 60), vim.log.levels.ERROR)
   end
   vim.defer_fn(function()
@@ -166,7 +166,7 @@ end
 local function misunderstood(code)
   if code ~= lsp.rpc.client_errors.INVALID_SERVER_MESSAGE then return end
   local program = M.options.cmd[1]
-  tell(('`%s` is no language server: mend `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
+  tell(('`%s` is not a language server: fix `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
 end
 
 M.patience_ms = 20000 -- for the first answer of a server that starts
@@ -178,7 +178,7 @@ local function wait_for_answer(_, config)
       return client.config == config and not client.initialized and not client:is_stopped()
     end
     if not vim.iter(state.started()):any(waits) then return end
-    local silent = '`%s` does not answer: is `cmd` a language server? (:help tinycopilot)'
+    local silent = '`%s` does not respond: is `cmd` a language server? (:help tinycopilot)'
     tell(silent:format(config.cmd[1]), vim.log.levels.ERROR)
   end, M.patience_ms)
 end
@@ -187,7 +187,7 @@ end
 local function check_program()
   local program = M.options.cmd[1]
   if vim.fn.executable(program) == 1 then return end
-  tell(('no program `%s`: install it, or set `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
+  tell(('program `%s` not found: install it, or set `cmd` to its full path (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
 end
 
 --- Starts servers for the types of buffers that are wanted now, and lets go of all other buffers.
@@ -219,7 +219,7 @@ end
 
 --- Starts everything. `given` is laid over the defaults in options.lua.
 function M.setup(given)
-  if vim.fn.has('nvim-0.11') == 0 then return warn 'needs Neovim 0.12, or 0.11 for a popup menu' end
+  if vim.fn.has('nvim-0.11') == 0 then return warn 'requires Neovim 0.12 (ghost text) or 0.11 (popup menu)' end
   M.problems = {}
   M.options = options.laid_over(given or {}, function(problem)
     table.insert(M.problems, problem)

@@ -1,53 +1,54 @@
--- What can be set: the defaults, and what of a user's own can be used. What cannot is told in a line each, and no more.
+-- Options: defaults and validation. Each invalid option is reported in one line.
 local M = {}
 
 M.defaults = {
   cmd = { 'tinycopilot-server' }, -- the server: a program on the PATH, or its full path; then its arguments
-  settings = { -- what the server is told
-    -- Suggest code while you type. Off: nothing is suggested.
+  settings = { -- settings of the server
+    -- Suggest code as you type. When off, nothing is suggested.
     enabled = true,
-    -- Documents of these languages are completed and known, by the editor's own names for them; `*` is every one.
+    -- Languages to complete and index, by the editor's language identifiers; `*` means all languages.
     languages = { 'python' },
-    -- Files whose paths match one of these patterns, which are those of a `.gitignore`, are neither completed nor
-    -- known.
+    -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
-    -- Suggest as ghost text.
+    -- Show suggestions as ghost text.
     inline = true,
-    -- Suggest in the menu of completions, below all others.
+    -- List suggestions in the completion menu, below all other entries.
     popup = true,
-    -- From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown.
-    -- What it saves, if it is right, is weighed against reading it.
+    -- How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of
+    -- keystrokes that a suggestion must be expected to save to be worth reading.
     eagerness = 0.5,
-    -- A probability from 0 to 1: a suggestion that is less likely than this to be right is not shown, however much it
-    -- would save; at the lowest eagerness 2.5 times as much is asked, at the highest 2.5 times less.
+    -- Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at `eagerness`
+    -- 0 and 2.5 times lower at `eagerness` 1.
     minConfidence = 0.2,
-    -- The most characters in a suggestion. From 1 to 100,000.
+    -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
-    -- The most lines in a suggestion; more than one only where it is sure of them. From 1 to 100,000.
+    -- Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.
+    -- Range: 1 to 100,000.
     maxLines = 3,
-    -- Milliseconds without a change before ghost text is looked for, unless you ask for it. From 0 to 10,000.
+    -- Milliseconds to wait after the last change before showing ghost text. Explicit requests don't wait. Range: 0 to
+    -- 10,000.
     debounceMs = 0,
-    -- Suggest inside of comments, too.
+    -- Suggest inside comments.
     inComments = true,
-    -- Suggest inside of strings, too.
+    -- Suggest inside strings.
     inStrings = true,
-    -- Without effect: the network runs on one thread. Accepted for settings that have it. From 1 to 64.
+    -- No effect: the network runs on one thread. Accepted so that existing configurations stay valid. Range: 1 to 64.
     threads = 1,
-    -- The model's file. Empty: your own, else the one that ships.
+    -- Path of the model file. Empty: the model adapted to the workspace, else your own, else the bundled one.
     modelPath = '',
-    -- The file of the model's tokenizer. Empty: the one beside the model.
+    -- Path of the tokenizer file. Empty: the one next to the model.
     tokenizerPath = '',
-    -- The most characters of the workspace that are known, ten bytes of memory each; what was changed last comes
-    -- first. 0: the document at hand alone, and nothing is learned or kept. From 0 to 1,000,000,000.
+    -- Maximum number of characters to index, at about 10 bytes of memory each; recently changed files come first. 0:
+    -- index only the current document, and store nothing about the workspace. Range: 0 to 1,000,000,000.
     maxWorkspaceChars = 12000000,
-    -- Count, on this machine alone, what is suggested, accepted and kept. No code is kept, nothing is sent.
+    -- Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.
     statistics = true,
   },
-  keymaps = { -- in insert mode; false for no key. Where no suggestion is shown, a key does what it did before.
+  keymaps = { -- in insert mode; false: no key. When no suggestion is visible, a key does what it did before.
     accept = '<Tab>',
-    accept_word = '<C-Right>', -- its next word; the rest stays
+    accept_word = '<C-Right>', -- next word; the rest stays visible
     accept_line = '<M-Down>',
-    next = '<M-]>', -- where there are several
+    next = '<M-]>',
     previous = '<M-[>',
     dismiss = '<C-]>',
   },
@@ -74,12 +75,12 @@ local function as_list(value) return type(value) == 'string' and { value } or va
 --- What a setting must be, and whether `value` is that.
 local function wanted(name, value)
   local kind = type(M.defaults.settings[name])
-  if kind == 'table' then return 'a list of texts', is_texts(value) end
+  if kind == 'table' then return 'a list of strings', is_texts(value) end
   if kind == 'boolean' then return 'true or false', type(value) == kind end
-  if kind == 'string' then return 'a text', type(value) == kind end
+  if kind == 'string' then return 'a string', type(value) == kind end
   local low, high, is_whole = unpack(bounds[name], 1, 3)
   local fits = type(value) == kind and low <= value and value <= high and (not is_whole or value % 1 == 0)
-  return ('a %snumber from %d to %d'):format(is_whole and 'whole ' or '', low, high), fits
+  return ('%s from %d to %d'):format(is_whole and 'an integer' or 'a number', low, high), fits
 end
 
 local function must_be(what, name, value)
@@ -93,7 +94,7 @@ function M.usable(settings, complain)
     local default = M.defaults.settings[name]
     if type(default) == 'table' then value = as_list(value) end
     if default == nil then
-      complain(('there is no setting `%s`'):format(name))
+      complain(('unknown setting `%s`'):format(name))
     else
       local what, fits = wanted(name, value)
       if fits then good[name] = value else complain(must_be(what, name, value)) end
@@ -108,7 +109,7 @@ local function usable_keys(keymaps, complain)
   local good = {}
   for action, key in pairs(keymaps) do
     if M.defaults.keymaps[action] == nil then
-      complain(('there is no keymap `%s`'):format(action))
+      complain(('unknown keymap `%s`'):format(action))
     elseif key == false or type(key) == 'string' then
       good[action] = key ~= '' and key
     else
@@ -123,7 +124,7 @@ local takers = {} -- by option: what of a user's value is laid over the default
 function takers.cmd(cmd, complain)
   local words = as_list(cmd)
   if not is_texts(words) or (words[1] or '') == '' then
-    return complain(must_be('a program and its arguments', 'cmd', cmd))
+    return complain(must_be('a command and its arguments', 'cmd', cmd))
   end
   return { vim.fs.normalize(words[1]), unpack(words, 2) } -- ~ becomes the home folder
 end
@@ -142,12 +143,12 @@ end
 function M.laid_over(given, complain)
   local options = vim.deepcopy(M.defaults)
   if type(given) ~= 'table' then
-    complain(must_be('a table', 'what setup is given', given))
+    complain(must_be('a table', 'the argument of setup', given))
     return options
   end
   for name, value in pairs(given) do
     local take = takers[name]
-    if not take then complain(('there is no option `%s`'):format(name)) end
+    if not take then complain(('unknown option `%s`'):format(name)) end
     local good = take and take(value, complain)
     if good then options[name] = name == 'cmd' and good or vim.tbl_extend('force', options[name], good) end
   end

@@ -1,0 +1,222 @@
+"""Completion: from a cursor to a request, and from its result to an answer. The latest request wins; requests for the
+same place share one computation; the next request is guessed from an edit, and computed before the client sends it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+
+from tinycopilot.completion.lexical import lexical_context
+from tinycopilot.completion.request import Request, Why
+from tinycopilot.completion.scheduler import Job, Scheduler
+from tinycopilot.completion.truncation import Suggestion
+from tinycopilot_server.documents import Document, split_lines, to_units
+from tinycopilot_server.index import Index
+from tinycopilot_server.session import Session
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.engine import Engine
+
+PAIRS = ("()", "[]", "{}", '""', "''", "``")
+"""Editors insert the closing character with the opening one, and leave the cursor between them."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Suggestions, and the place that they are for."""
+
+    uri: str
+    document: Document
+    cursor: types.Position
+    before: str
+    """The text before the suggestion: with the selected entry of a menu, as it would be."""
+    suggestion: Suggestion
+    alternatives: list[Suggestion]
+    latency_ms: float
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of all suggestions, with the document's line ends."""
+        return [some.text.replace("\n", self.document.line_end) for some in (self.suggestion, *self.alternatives)]
+
+
+class Debounce:
+    """Lets the latest request through when nothing has changed for a while. For the event loop."""
+
+    def __init__(self) -> None:
+        self._changed_s = -float("inf")
+        self._waiting: asyncio.Future[None] | None = None  # is done when it need not wait any more
+
+    def changed(self) -> None:
+        """A text has changed: a request about the text before is answered at once."""
+        self._changed_s = time.monotonic()
+        self._supersede()
+
+    def _supersede(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def is_quiet(self, quiet_ms: int) -> bool:
+        """Return True when nothing has changed for `quiet_ms`; False, at once, on a change or a later request."""
+        self._supersede()
+        wait_s = self._changed_s + quiet_ms / 1000 - time.monotonic()
+        if wait_s <= 0:
+            return True
+        waiting = self._waiting = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(waiting, wait_s)
+            return False
+        return True
+
+
+class SharedJob:
+    """A job, and the number of requests that wait for its result."""
+
+    def __init__(self, key: Hashable, job: Job) -> None:
+        self.key, self.job = key, job
+        self._n_waiting = 0
+        self._result = asyncio.wrap_future(job.result)
+
+    async def suggestion(self) -> Suggestion | None:
+        """Wait for the result. The job is cancelled when all that wait for it are."""
+        self._n_waiting += 1
+        try:
+            return (await asyncio.shield(self._result)).suggestion
+        finally:
+            self._n_waiting -= 1
+            if self._n_waiting == 0 and not self._result.done():
+                self.job.cancelled.set()
+
+
+class Completer:
+    """Answers requests. For the event loop; the engine computes in its own thread."""
+
+    def __init__(self, session: Session, scheduler: Scheduler, index: Index) -> None:
+        self._session, self._scheduler, self._index = session, scheduler, index
+        self._latest: SharedJob | None = None
+        self.debounce = Debounce()
+        self.is_used = False
+        """Whether the client has ever requested a completion."""
+        self.ahead: asyncio.Future[Answer | None] | None = None
+        """The computation of the request that is expected next."""
+
+    async def complete(
+        self,
+        uri: str,
+        cursor: types.Position,
+        *,
+        with_alternatives: bool = False,
+        selected: types.SelectedCompletionInfo | None = None,
+    ) -> Answer | None:
+        """The suggestion at the cursor; None if there is none or none is wanted, or the text has changed meanwhile."""
+        since_s, session = time.perf_counter(), self._session
+        document = session.documents.get(uri)
+        if document is None or session.is_silent or not session.wants(document):
+            return None
+        name = self._index.admit(document)
+        if name is None and document.is_secret:
+            return None
+        split = document.split if name is not None else document.split_near
+        before, after = split(cursor)
+        if not self._is_wanted_after(before, document.language):
+            return None
+        self._index.hold_others(document)
+        then = _with_selected(split, selected) if selected is not None else None
+        version = document.version
+        key = (document, version, cursor.line, cursor.character, then)
+        suggestion = await self.suggest(key, Request(before, after, name, selected=then, language=document.language))
+        latency_ms = 1000 * (time.perf_counter() - since_s)
+        wants_alternatives = suggestion is not None and with_alternatives and then is None
+        alternatives = await self.alternatives(key) if wants_alternatives else []
+        if suggestion is None or session.documents.get(uri) is not document or document.version != version:
+            return None
+        stands_before = then[0] if then else before
+        return Answer(uri, document, document.clamp(cursor), stands_before, suggestion, alternatives, latency_ms)
+
+    def _is_wanted_after(self, before: str, language: str) -> bool:
+        """Whether the settings allow suggestions in this lexical context."""
+        settings = self._session.settings
+        if settings.in_comments and settings.in_strings:
+            return True
+        context = lexical_context(before, language)
+        return {"code": True, "comment": settings.in_comments, "string": settings.in_strings}[context]
+
+    async def suggest(self, key: Hashable, request: Request) -> Suggestion | None:
+        """The suggestion for one place in one version of a document, which `key` identifies; None without a model.
+
+        Requests with the same key share one computation until something changes for the engine. Another key cancels
+        it.
+        """
+        if not self._scheduler.is_ready:
+            return None
+        await self._index.prepared(request.document)
+        if (latest := self._shared(key)) is None:
+            job = self._scheduler.complete(request, self._index.after_answer)
+            latest = self._latest = SharedJob(key, job)
+        return await latest.suggestion()
+
+    async def alternatives(self, key: Hashable) -> list[Suggestion]:
+        """Further suggestions for that place, if the latest request was for it."""
+        if (latest := self._shared(key)) is None:
+            return []
+        return await asyncio.wrap_future(self._scheduler.ask(partial(_alternatives, latest.job)))
+
+    def _shared(self, key: Hashable) -> SharedJob | None:
+        """The latest job, if it was for that key, is not cancelled, and nothing has changed for the engine."""
+        latest = self._latest
+        if latest is None or (latest.key, latest.job.generation) != (key, self._scheduler.generation):
+            return None
+        return None if latest.job.cancelled.is_set() else latest
+
+    def changed(self, uri: str, document: Document, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
+        """A document was edited: compute what most clients request some milliseconds later."""
+        self.debounce.changed()
+        settings = self._session.settings
+        if self.is_used and (settings.inline or settings.popup) and not settings.debounce_ms:
+            cursor = cursor_after(changes, document.encoding)
+            if cursor is not None:
+                self.ahead = asyncio.ensure_future(self.complete(uri, cursor))
+                self.ahead.add_done_callback(_ignore_error)
+
+
+def _with_selected(
+    split: Callable[[types.Position], tuple[str, str]], selected: types.SelectedCompletionInfo
+) -> tuple[str, str]:
+    """The texts on both sides of the cursor as they would be if the menu's selected entry were accepted."""
+    before, _ = split(selected.range.start)
+    _, after = split(selected.range.end)
+    return before + selected.text, after
+
+
+def _alternatives(job: Job, engine: "Engine") -> list[Suggestion]:
+    """In the engine's thread."""
+    if job.request.selected is not None or job.cancelled.is_set():
+        return []
+    return list(engine.complete(replace(job.request, why=Why.INVOKED), job.cancelled.is_set).suggestions[1:])
+
+
+def _ignore_error(ahead: "asyncio.Future[Answer | None]") -> None:
+    """An error happens again in the request itself, and is reported there."""
+    if not ahead.cancelled():
+        ahead.exception()
+
+
+def cursor_after(changes: Sequence[types.TextDocumentContentChangeEvent], encoding: str) -> types.Position | None:
+    """The most likely position of the cursor after an edit: after the inserted text, in the client's units.
+
+    None if there are several edits, or the whole text was replaced.
+    """
+    if len(changes) != 1 or not isinstance(changes[0], types.TextDocumentContentChangePartial):
+        return None
+    start, text = changes[0].range.start, changes[0].text
+    if text in PAIRS:
+        text = text[0]
+    *lines, last = split_lines(text)
+    n_units = to_units(last, len(last), encoding)
+    return types.Position(start.line + len(lines), n_units if lines else start.character + n_units)

@@ -1,0 +1,338 @@
+"""Index: what the engine knows of the workspace (open documents, files, learned weights), and how it is forgotten.
+
+The one owner of all that: nothing else adds to the engine's n-gram model, or writes or deletes what is saved of it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinycopilot import places
+from tinycopilot.completion.request import Result
+from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.files import Patterns
+from tinycopilot_server.documents import Document
+from tinycopilot_server.indexer import Indexer, IndexFile
+from tinycopilot_server.scanner import Scanner
+from tinycopilot_server.session import Session
+from tinycopilot_server.settings import Settings
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.engine import Engine
+
+SAVE_S = 60.0
+"""Minimum time between two writes of the learned weights; they are also written at the end."""
+CLOSE_S = 0.8
+"""Time limit for saving at the end: with training.CLOSE_S less than lifetime.GRACE_S."""
+LONG_CHARS = 50_000
+"""Sorting a longer document takes longer than a frame: it is done when the document is opened, in another thread."""
+
+log = logging.getLogger(__name__)
+
+
+class LearnedWeights:
+    """The file with the weights of the mixture that one workspace has taught. For the engine's thread."""
+
+    def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
+        """Without a path, nothing is saved."""
+        self.path, self._digest = path, tokenizer_digest
+        self.is_saved = True
+        self._saved_s = -SAVE_S
+        self._lock = threading.Lock()  # what was deleted must not be written again
+
+    @classmethod
+    def of(cls, folder: str | None, tokenizer_digest: str) -> "LearnedWeights":
+        """Those of the workspace `folder`; None: no workspace is open."""
+        return cls(places.user_weights(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to write, and SAVE_S have passed."""
+        return not self.is_saved and time.monotonic() - self._saved_s >= SAVE_S
+
+    def restore(self, engine: "Engine") -> None:
+        """Give the engine the saved weights."""
+        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (brings Numba, loaded by now)
+
+        if self.path is not None:
+            engine.restore(load_weights(self.path, self._digest))
+
+    def saving(self, engine: "Engine") -> Callable[[], None]:
+        """A function that writes the engine's weights as they are now. It may be called in any thread."""
+        from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
+
+        self.is_saved, self._saved_s = True, time.monotonic()
+        weights = engine.mixture.as_rows()
+
+        def save() -> None:
+            with self._lock:
+                if self.path is not None:
+                    save_weights(self.path, weights, self._digest)
+
+        return save
+
+    def delete(self) -> None:
+        """Delete the file, and save nothing from now on. Any thread."""
+        with self._lock:
+            if self.path is not None:
+                self.path.unlink(missing_ok=True)
+            self.path = None
+
+
+class Index:
+    """Used on the event loop, except where a method says otherwise."""
+
+    def __init__(self, session: Session, scheduler: Scheduler) -> None:
+        self._session, self._scheduler = session, scheduler
+        is_open, idle = session.documents.is_open, scheduler.wait_until_idle
+        self.indexer = Indexer(scheduler.change_ngrams, Scanner(session.folders), is_open, idle)
+        self.learned = LearnedWeights()
+        """For the engine's thread."""
+        self.max_chars = Settings().max_workspace_chars
+        """Limit on the workspace's indexed characters; 0: only the document at hand."""
+        self.is_forgotten = False
+        """Whether the user has had this workspace forgotten: nothing is indexed or learned, whatever is set later."""
+        self._preparing: dict[str, asyncio.Future[None]] = {}
+
+    # Settings and folders
+
+    def configure(self, settings: Settings) -> None:
+        """Apply the settings to the engine."""
+        max_chars = self.max_chars = 0 if self.is_forgotten else settings.max_workspace_chars
+        self._scheduler.change(lambda engine: engine.configure(settings.completer))
+        self._scheduler.change(lambda engine: self._limit(engine, max_chars))
+
+    def _limit(self, engine: "Engine", max_chars: int) -> None:
+        """In the engine's thread."""
+        before = engine.ngrams.max_chars
+        engine.ngrams.limit(max_chars)
+        if before == 0 < max_chars:
+            self.learned.restore(engine)
+        if before < max_chars:
+            self.indexer.submit(self.indexer.scanner.forget)
+            self.indexer.scan(None)
+
+    def choose(self, excluded: Patterns) -> None:
+        """Apply other languages and excluded patterns: drop, hold and scan what that changes."""
+        self._session.folders.choose(excluded)
+        self.delete_file()
+        for document in self._session.documents.values():
+            self._note_opened(document)
+        self.hold_all_again()
+        self.scan(None)
+
+    def change_folders(self) -> None:
+        """The workspace's folders have changed: save index and weights for the new ones from now on."""
+        if (engine := self._scheduler.engine) is not None:
+            self.indexer.submit(lambda: self._use_file(engine))
+            self._scheduler.change(self._learn_here)
+
+    def _learn_here(self, engine: "Engine") -> None:
+        """In the engine's thread."""
+        new = LearnedWeights.of(self._session.folders.main, engine.tokenizer.digest)
+        if self.is_forgotten or new.path == self.learned.path:
+            return
+        if not self.learned.is_saved:
+            self.indexer.submit(self.learned.saving(engine))
+        self.learned = new
+        if self.max_chars:
+            new.restore(engine)
+
+    def _use_file(self, engine: "Engine") -> None:
+        """Save the index of these folders, for this tokenizer. In the indexer's thread."""
+        roots, digest = self._session.folders.roots, engine.tokenizer.digest
+        path = places.user_memory(roots, digest)
+        self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
+        if self.is_forgotten:  # before it was known what there was to delete
+            self._forget_all()
+
+    def scan(self, uris: Iterable[str] | None) -> None:
+        """Scan these files and folders; None: everything that has changed on disk."""
+        if self.max_chars and self._scheduler.is_ready:
+            self.indexer.scan(uris)
+
+    # Open documents
+
+    def open(self, uri: str, document: Document) -> None:
+        """A document was opened: from now on its text is the client's."""
+        self._session.documents.add(uri, document)
+        self._note_opened(document)
+        self._prepare(document)
+
+    def _note_opened(self, document: Document) -> None:
+        """Log why the document is not completed or indexed; or index the files of its kind."""
+        if not self._session.wants(document):
+            log.info("%s is left alone: its language, or its path, is not to be completed", document.name)
+        elif document.is_secret:
+            log.info("%s is a secret: it is not completed", document.name)
+        elif why := document.why_not_indexed:
+            log.info("%s is not held: %s", document.name, why)
+        elif self._session.folders.want(document.name):
+            self.scan(None)
+
+    def close_document(self, uri: str) -> None:
+        """A document was closed: its text is that on disk again, unless it is still open by another path."""
+        if (document := self._session.documents.pop(uri, None)) is None:
+            return
+        if others := [other for other in self._session.documents.values() if other.name == document.name]:
+            others[0].seen_version = None
+        else:
+            self.drop(document.name)
+            self.scan([uri])
+
+    def admit(self, document: Document) -> str | None:
+        """The name under which the document may be indexed now; None if it must not be, and is not any more."""
+        if self._session.wants(document) and not document.is_secret and not document.why_not_indexed:
+            return document.name
+        # It is rarely in the model: it may be left from an earlier session.
+        self._scheduler.change_if(lambda engine: engine.ngrams.drop(document.name))
+        return None
+
+    def hold_others(self, here: Document) -> None:
+        """Index what has changed in the other open documents; the engine indexes the one at hand itself."""
+        for document in self._session.documents.values():
+            if document is not here and document.version != document.seen_version:
+                document.seen_version = document.version
+                if name := self.admit(document):
+                    self.hold(name, document.text)
+
+    def hold(self, name: str, text: str) -> None:
+        """Index the text of an open document."""
+        if self.max_chars:
+            self._scheduler.change(lambda engine: engine.hold(name, text))
+
+    def hold_all_again(self) -> None:
+        """Index all open documents again: the limit was raised, or the n-gram model is new."""
+        for document in self._session.documents.values():
+            document.seen_version = None
+            self._prepare(document)
+
+    def drop(self, name: str) -> None:
+        """Remove a document."""
+        self._scheduler.change(lambda engine: engine.ngrams.drop(name))
+
+    def _prepare(self, document: Document) -> None:
+        """Sort a long document in another thread, so that the first request does not wait for that."""
+        name, engine = self.admit(document), self._scheduler.engine
+        if name is None or engine is None or len(text := document.text) < LONG_CHARS:
+            return
+
+        async def prepare() -> None:
+            try:
+                offer = await asyncio.to_thread(engine.prepare, name, text)
+                self._scheduler.change(lambda _: offer())
+            finally:
+                self._preparing.pop(name, None)
+
+        self._preparing[name] = asyncio.ensure_future(prepare())
+
+    async def prepared(self, name: str | None) -> None:
+        """Wait while the document of this name is being sorted."""
+        if name in self._preparing:
+            await asyncio.shield(self._preparing[name])
+
+    # Engines
+
+    def after_answer(self, engine: "Engine", result: Result, _took_ms: float) -> None:
+        """Save and compact now and then. In the engine's thread, after each request."""
+        if result.has_learned:
+            self.learned.is_saved = False
+        if engine.ngrams.needs_compaction:
+            self.indexer.scan()
+        if self.learned.is_due:
+            self.indexer.submit(self.learned.saving(engine))
+
+    def learned_in(self, folder: str | None, engine: "Engine") -> LearnedWeights:
+        """Give a new engine the weights that the workspace `folder` has taught. In the thread that loads it."""
+        learned = LearnedWeights.of(folder, engine.tokenizer.digest)
+        if self.max_chars:
+            learned.restore(engine)
+        return learned
+
+    def take_over(self, engine: "Engine", learned: LearnedWeights) -> "Future[bool]":
+        """Use a new engine from now on; the result is whether it knows what the one before knew.
+
+        If not (there was none, or its alphabet is another one), its n-gram model is empty. By way of the indexer's
+        thread: what was begun with one model is not finished with another.
+        """
+        return self.indexer.submit(partial(self._take_over, engine, learned))
+
+    def _take_over(self, engine: "Engine", learned: LearnedWeights) -> bool:
+        """In the indexer's thread."""
+        is_continued = self._scheduler.submit(partial(self._replace, engine, learned)).result()
+        if not is_continued:
+            self.indexer.forget()
+            self._use_file(engine)
+        return is_continued
+
+    def _replace(self, engine: "Engine", learned: LearnedWeights) -> bool:
+        """In the engine's thread."""
+        old = self._scheduler.engine
+        continued = old.continued_by(engine) if old is not None else None
+        if continued is not None:
+            learned.is_saved = self.learned.is_saved
+        elif old is not None and not self.learned.is_saved:
+            self.indexer.submit(self.learned.saving(old))
+        self.learned = learned
+        self._scheduler.use(continued or engine)
+        return continued is not None
+
+    # Forgetting
+
+    def forget_file(self, name: str) -> None:
+        """Forget a file, in memory and on disk, and do not index it again in this session."""
+        self._session.folders.forgotten.add(name)
+        self.drop(name)
+        self.delete_file()
+        self.scan(None)
+
+    def delete_file(self) -> None:
+        """Delete the saved index; it is written again after the next scan."""
+        if (file := self.indexer.file) is not None:
+            file.delete()
+
+    def forget_workspace(self) -> None:
+        """Forget everything that was indexed or learned, in memory and on disk; index and learn nothing from now on."""
+        self.is_forgotten, self.max_chars = True, 0
+        self._scheduler.change(lambda engine: engine.ngrams.limit(0))
+        self._delete_all()
+        self.indexer.submit(self._forget_all)  # see take_over
+
+    def _forget_all(self) -> None:
+        """In the indexer's thread."""
+        if self._scheduler.is_ready:
+            self._scheduler.change_and_wait(_forget)
+        self._delete_all()
+        log.info("the workspace is forgotten")
+
+    def _delete_all(self) -> None:
+        """Delete what is saved for this workspace, even what is being written now. Any thread."""
+        self.delete_file()
+        self.indexer.file = None
+        self.learned.delete()
+        for path in places.kept_of_workspace(self._session.folders.roots):  # for other models, too
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Stop indexing, and save what was learned."""
+        self.indexer.close()
+        if self._scheduler.is_ready:
+            with contextlib.suppress(NoAnswer):
+                self._scheduler.ask(self._save).result(CLOSE_S)
+
+    def _save(self, engine: "Engine") -> None:
+        if not self.learned.is_saved:
+            self.learned.saving(engine)()
+
+
+def _forget(engine: "Engine") -> None:
+    engine.forget()
+    engine.ngrams.limit(0)

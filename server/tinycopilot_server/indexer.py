@@ -1,0 +1,248 @@
+"""Indexer: keeps the n-gram model up to date with the workspace's files, in a background thread that gives way to
+requests; the index is saved to disk and used again in the next session.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from tinycopilot.completion.indexing import CallWithModel, IncrementalIndexing
+from tinycopilot_server.scanner import Found, Scanner, place_of
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.segments import MergedSegment
+
+NICENESS = 10
+SAVE_S = 300.0
+"""Minimum time between two writes of the index: the file takes about six bytes per character of code."""
+OLD_S = 60 * 86_400.0
+"""A saved index, of any workspace, that was not written for this long is deleted."""
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Bar(Protocol):
+    """A progress bar, as in progress.py. Percentages are from 0 to 100."""
+
+    def begin(self, message: str = "", percentage: int | None = None) -> None:
+        """Show the bar."""
+
+    def report(self, message: str = "", percentage: int | None = None) -> None:
+        """Update it."""
+
+    def end(self, message: str = "") -> None:
+        """Remove it."""
+
+
+class NoBar:
+    """Shows nothing."""
+
+    def begin(self, message: str = "", percentage: int | None = None) -> None:
+        """Do nothing."""
+
+    report = begin
+
+    def end(self, message: str = "") -> None:
+        """Do nothing."""
+
+
+class Closed(Exception):  # noqa: N818 (not an error)
+    """The indexer was closed."""
+
+
+class IndexFile:
+    """The saved index of one workspace. For the indexer's thread."""
+
+    def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
+        """`was_open`: whether a document of that name was ever open, since its indexed text may not be that on disk."""
+        self._path, self._digest, self._was_open = path, tokenizer_digest, was_open
+        self._merged: MergedSegment | None = None  # what the file contains
+        self._saved_s = -SAVE_S
+        self._n_deleted = 0
+
+    def load(self, call: CallWithModel, scanner: Scanner) -> int:
+        """Take over the saved index, and the stamps of its files; return the number of files, 0 if there is none."""
+        from tinycopilot.completion import persistence  # noqa: PLC0415 (brings Numba, loaded by now)
+
+        saved = persistence.load_index(self._path, call(lambda ngrams: ngrams.alphabet), self._digest)
+        if saved is None:
+            return 0
+        if unwanted := [name for name in saved.stamps if not scanner.folders.wants(name)]:  # by the current settings
+            saved = saved.without(unwanted)
+        try:
+            call(lambda ngrams: ngrams.adopt(saved.merged, saved.last_used_s))
+        except ValueError:  # something else was merged meanwhile
+            return 0
+        self._merged = saved.merged
+        scanner.remember(saved.stamps)
+        return len(saved.stamps)
+
+    def save(self, call: CallWithModel, scanner: Scanner) -> None:
+        """Write the merged segment, if the file has another one and SAVE_S have passed; delete old files."""
+        from tinycopilot.completion import persistence  # noqa: PLC0415 (see load)
+
+        n_deleted = self._n_deleted
+        (merged, last_used_s), alphabet = call(lambda ngrams: (ngrams.merged(), ngrams.alphabet))
+        if merged is self._merged or time.monotonic() - self._saved_s < SAVE_S:
+            return
+        self._merged, self._saved_s = merged, time.monotonic()
+        known, wants = scanner.known, scanner.folders.wants
+        names = [name for name in last_used_s if name in known and wants(name) and not self._was_open(name)]
+        stamps = {name: known[name] for name in names}
+        persistence.save_index(self._path, persistence.SavedIndex(merged, last_used_s, stamps), alphabet, self._digest)
+        if self._n_deleted != n_deleted:  # meanwhile
+            self.delete()
+        _delete_old(self._path.parent)
+
+    def delete(self) -> None:
+        """Delete the file now; it is written again after the next scan. Any thread."""
+        self._n_deleted += 1
+        self._merged, self._saved_s = None, -SAVE_S
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+def _delete_old(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if time.time() - path.stat().st_mtime > OLD_S:
+                path.unlink()
+                log.info("%s: not used for long, deleted", path)
+
+
+class Indexer:
+    """Scans the folders on request. Files are read and sorted in its thread; the hand-over takes a moment."""
+
+    def __init__(
+        self,
+        call: CallWithModel,
+        scanner: Scanner,
+        is_open: Callable[[str], bool],
+        wait_until_idle: Callable[[float], bool] = lambda _: True,
+    ) -> None:
+        """`is_open`: whether a document of that name is open, since then the editor's text counts.
+
+        `wait_until_idle` waits until no request is being answered, at most that many seconds; returns whether that is
+        so.
+        """
+        self.scanner = scanner
+        self.new_bar: Callable[[], Bar] = NoBar
+        """Makes the progress bar of a full scan."""
+        self.file: IndexFile | None = None
+        """The saved index; None: nothing is saved."""
+        self._has_scanned = False
+        self._call, self._is_open, self._wait_until_idle = call, is_open, wait_until_idle
+        self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
+        self._lock = threading.Lock()
+        self._waiting: set[str] | None = set()  # URIs to scan; None: everything
+        self._is_submitted = False
+        self._is_closed = False
+
+    def scan(self, uris: Iterable[str] | None = ()) -> None:
+        """Scan soon: these files and folders, whether they seem changed or not; None: all that has changed.
+
+        With nothing to scan, it only compacts the n-gram model if needed. Any thread; returns at once.
+        """
+        with self._lock:
+            self._waiting = None if uris is None or self._waiting is None else self._waiting | set(uris)
+            if self._is_submitted or self._is_closed:
+                return
+            self._is_submitted = True
+        self._thread.submit(self._scan_waiting)
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Run `work` in the indexer's thread; after `close` the future is cancelled."""
+        if not self._is_closed:
+            return self._thread.submit(work)
+        nothing: Future[T] = Future()
+        nothing.cancel()
+        return nothing
+
+    def forget(self) -> None:
+        """Start over, for an n-gram model that is empty. For the indexer's thread."""
+        self.scanner.forget()
+        self._has_scanned = False
+
+    def close(self) -> None:
+        """Stop at the next file."""
+        self._is_closed = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _pause(self) -> None:
+        """Give way while a request is answered. Raises Closed."""
+        while not self._wait_until_idle(0.1) and not self._is_closed:
+            pass
+        if self._is_closed:
+            raise Closed
+
+    def _scan_waiting(self) -> None:
+        with self._lock:
+            uris, self._waiting, self._is_submitted = self._waiting, set(), False
+        try:
+            self._scan(None if uris is None else set(map(place_of, uris)))
+        except Closed:
+            pass
+        except (CancelledError, RuntimeError):
+            if not self._is_closed:
+                log.exception("the workspace's files could not be looked at")
+        except Exception:
+            log.exception("the workspace's files could not be looked at")
+
+    def _scan(self, within: set[str] | None) -> None:
+        since_s, found, n_loaded = time.perf_counter(), Found(), 0
+        if not self._has_scanned and self.file is not None:
+            self._has_scanned = True
+            n_loaded = self.file.load(self._call, self.scanner)
+        is_full = within is None and bool(self.scanner.folders.roots)
+        bar = self.new_bar() if is_full else NoBar()
+        try:
+            self._index_changes(within, found, bar)
+        finally:
+            bar.end()
+        log.log(logging.INFO if is_full else logging.DEBUG, _summary(found, n_loaded, time.perf_counter() - since_s))
+        self._pause()
+        if self.file is not None:
+            self.file.save(self._call, self.scanner)
+
+    def _index_changes(self, within: set[str] | None, found: Found, bar: Bar) -> None:
+        indexing, percentage = IncrementalIndexing(self._call, self._pause), None
+
+        def is_enough() -> bool:
+            return indexing.n_chars > indexing.max_chars
+
+        for change in self.scanner.changes(within, found, self._is_open, is_enough, self._pause):
+            if change.text is None:
+                indexing.drop(change.name)
+            else:
+                indexing.put(change.name, change.text, change.changed_s)
+            now = 100 * found.n_looked_at // max(1, found.n_to_look_at)
+            if percentage != now:
+                (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
+                percentage = now
+        indexing.finish()
+
+
+def _summary(found: Found, n_loaded: int, seconds: float) -> str:
+    parts = [f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"]
+    if n_loaded:
+        parts.append(f"{n_loaded:,} files were known from before")
+    parts += found.left_out
+    if found.n_passed_over:
+        parts.append(f"left out: {found.n_passed_over:,} files more than fit (maxWorkspaceChars)")
+    return "; ".join(parts)
+
+
+def _lower_priority() -> None:
+    """On Linux a thread can have a priority of its own."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

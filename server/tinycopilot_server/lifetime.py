@@ -1,0 +1,185 @@
+"""Lifetime: the server ends with its client, and within two seconds, even if it can run no Python code any more.
+
+A thread in C code that holds the interpreter's lock stops all Python code of its process, signal handlers included. So
+a small process, the watchdog, runs this file as a script: the server's signal handler in C writes each signal's number
+into a pipe, and the system reports when the client has closed its end of standard input. The server then has GRACE_S to
+save what it has learned and to exit by itself. The watchdog exits when the server does. Not on Windows: there SIGTERM
+ends a process at once, and only the server itself notices a closed input.
+
+LSP also wants the server to exit when the client's process has ended, even if something keeps the pipe open. The system
+wakes a thread at that moment, so watching costs no processor time: pidfd_open(2) and poll(2) on Linux, kqueue(2) on
+macOS and the BSDs, WaitForSingleObject on Windows. Each refers to the process itself: it counts a zombie as ended, and
+does not mistake another process that gets the same number later.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+GRACE_S = 1.6
+"""After this time the watchdog kills the server."""
+RDHUP = getattr(select, "POLLRDHUP", 0)
+POLL_S = 10.0
+"""Polling interval where the system offers nothing better."""
+SYNCHRONIZE, INFINITE = 0x00100000, 0xFFFFFFFF
+
+Wait = Callable[[], None]
+
+
+def start_watchdog(*, watches_input: bool) -> None:
+    """Start the watchdog of this process. From the main thread, before any signal handler is installed."""
+    if sys.platform == "win32":
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(reading), str(os.getpid())]
+    try:
+        subprocess.Popen(
+            command,
+            stdin=None if watches_input else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[reading],
+            start_new_session=True,  # a signal to the terminal's processes is not for this one
+        ).returncode = 0  # it is never waited for: this suppresses the warning
+    except OSError:  # the server works without it
+        os.close(writing)
+        return
+    finally:
+        os.close(reading)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+
+def watch_server(reading: int, server: int) -> None:
+    """The watchdog: return when the server has ended; kill it GRACE_S after it was told to end."""
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    poll.register(sys.stdin.fileno(), RDHUP)
+    while True:
+        for descriptor, event in poll.poll():
+            if descriptor != reading and event & (select.POLLHUP | RDHUP):
+                poll.unregister(descriptor)
+                return _wait_or_kill(poll, reading, server)
+            if descriptor != reading:
+                poll.unregister(descriptor)  # it cannot be watched
+            elif not (numbers := os.read(reading, 1_000)):
+                return None
+            elif signal.SIGTERM in numbers:
+                return _wait_or_kill(poll, reading, server)
+
+
+def _wait_or_kill(poll: "select.poll", reading: int, server: int) -> None:
+    """Wait until the server has closed its end of the pipe, which its exit does; after GRACE_S, kill it."""
+    end_s = time.monotonic() + GRACE_S
+    while (left_s := end_s - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(left_s * 1_000):
+            if descriptor == reading and not os.read(reading, 1_000):
+                return
+    os.kill(server, signal.SIGKILL)
+
+
+def watch_client(pid: int | None, on_end: Callable[[], None]) -> threading.Thread | None:
+    """Call `on_end`, in a thread of its own, when the process `pid` has ended; return that thread.
+
+    None if there is nothing to watch: no number was given, it is our own, or no such process is visible from here, as
+    in a container whose client is outside of it.
+    """
+    if pid is None or pid <= 0 or pid == os.getpid() or (wait := waiting_for(pid)) is None:
+        return None
+
+    def run() -> None:
+        wait()
+        on_end()
+
+    thread = threading.Thread(target=run, name="client process", daemon=True)
+    thread.start()
+    return thread
+
+
+def waiting_for(pid: int) -> Wait | None:
+    """A function that blocks until the process has ended; None if there is no such process."""
+    if sys.platform == "win32":
+        return _by_handle(pid)
+    with contextlib.suppress(OSError, AttributeError):  # an old kernel, or a filter of system calls
+        return _by_pidfd(pid) if sys.platform == "linux" else _by_kqueue(pid)
+    return polling(pid)
+
+
+def _by_pidfd(pid: int) -> Wait | None:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+
+    def wait() -> None:
+        poll.poll()
+        os.close(handle)
+
+    return wait
+
+
+def _by_kqueue(pid: int) -> Wait | None:
+    queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]
+    flags = {"filter": select.KQ_FILTER_PROC, "flags": select.KQ_EV_ADD, "fflags": select.KQ_NOTE_EXIT}  # type: ignore[attr-defined,unused-ignore]
+    try:
+        queue.control([select.kevent(pid, **flags)], 0)  # type: ignore[attr-defined,unused-ignore]
+    except ProcessLookupError:
+        return None
+    return lambda: queue.control(None, 1) and queue.close()
+
+
+def _by_handle(pid: int) -> Wait | None:
+    import ctypes  # noqa: PLC0415 (for Windows alone)
+
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(kernel.OpenProcess(SYNCHRONIZE, False, pid))
+    if not handle:
+        return None
+
+    def wait() -> None:
+        kernel.WaitForSingleObject(handle, INFINITE)  # ctypes lets other threads run meanwhile
+        kernel.CloseHandle(handle)
+
+    return wait
+
+
+def polling(pid: int, poll_s: float = POLL_S) -> Wait | None:
+    """The same by polling with signal 0, and /proc where there is one, which shows zombies and numbers used again."""
+    if (began := _began(pid)) is None:
+        return None
+
+    def wait() -> None:
+        while _began(pid) == began:
+            time.sleep(poll_s)
+
+    return wait
+
+
+def _began(pid: int) -> str | None:
+    """When the process began, as the system writes it, "" if it does not say; None if it has ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:  # it is another user's
+        pass
+    try:
+        # After the name, which may contain anything: the fields from the third on, the state (proc(5)).
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return None if fields[0] in (b"Z", b"X") else fields[19].decode()
+
+
+if __name__ == "__main__":
+    watch_server(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,205 @@
+"""Models: loads the model, and loads it again when its files change or the settings name another one."""
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinycopilot import UserError, places
+from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.places import ModelPaths
+from tinycopilot_server.index import Index, LearnedWeights
+from tinycopilot_server.progress import Progress
+from tinycopilot_server.session import Session
+from tinycopilot_server.settings import Settings
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.engine import Engine
+
+COMPILING = "compiling, once on this machine"
+NOT_CACHED = "machine code cannot be cached, so each start takes some seconds; `tinycopilot doctor` says why"
+CHECK_S = 2.0
+"""Minimum time between two checks of the model's files: when something happens, never by a clock."""
+
+Stamp = tuple[object, ...]
+
+log = logging.getLogger(__name__)
+
+
+def to_use(settings: Settings, folder: str | None) -> ModelPaths:
+    """The model that the settings name, else the workspace's own, the user's, the shipped one. Raises UserError."""
+    return places.to_load(settings.model_path, settings.tokenizer_path, workspace=folder)
+
+
+def origin_of(paths: ModelPaths, settings: Settings, folder: str | None) -> places.Origin:
+    """Why `paths` is used, for the workspace `folder`, or without it where its own model cannot be read."""
+    found = (places.found(settings.model_path, settings.tokenizer_path, workspace=place) for place in (folder, None))
+    return next((origin for pair, origin in found if pair == paths), places.Origin.GIVEN)
+
+
+def delete_own(folder: str) -> None:
+    """Delete the model that was adapted to the workspace `folder`, if there is one."""
+    shutil.rmtree(places.workspace_model(folder).model.parent, ignore_errors=True)
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Identifies a file and its last change; None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+class ModelFiles:
+    """Notices when other files are to be used, or when those in use have been replaced."""
+
+    def __init__(self, find: Callable[[], ModelPaths], clock: Callable[[], float] = time.monotonic) -> None:
+        """`find` returns the files to use; it may raise UserError. `clock` counts seconds."""
+        self._find, self._clock = find, clock
+        self._stamp: Stamp | None = None
+        self._checked_s = 0.0
+
+    def note(self) -> None:
+        """The files are about to be read: later changes count."""
+        self._stamp, self._checked_s = self._current(), self._clock()
+
+    def have_changed(self) -> bool:
+        """Whether they have changed since they were noted; if so, note them again. At most every CHECK_S."""
+        if self._stamp is None or self._clock() - self._checked_s < CHECK_S:
+            return False
+        before = self._stamp
+        self.note()
+        return self._stamp != before
+
+    def _current(self) -> Stamp:
+        try:
+            paths = self._find()
+        except UserError as error:
+            return (str(error),)
+        return (paths, *map(stamp_of, (paths.model, paths.tokenizer)))
+
+
+class Models:
+    """The model in use. For the event loop."""
+
+    def __init__(self, session: Session, scheduler: Scheduler, index: Index) -> None:
+        self._session, self._scheduler, self._index = session, scheduler, index
+        self.has_started = False
+        """Whether a model is loaded, or is being loaded."""
+        self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main))
+        self._lock = asyncio.Lock()  # models are loaded one after another, so that the one named last is used
+        self._tasks = set[asyncio.Task[object]]()
+
+    async def start(self) -> None:
+        """Load the model and index the workspace: once, and not while suggestions are disabled.
+
+        The client sees the progress. Without a model the server keeps running, and suggests nothing.
+        """
+        session, loop = self._session, asyncio.get_running_loop()
+        if not session.settings.enabled:
+            session.send_status()
+            return
+        if self.has_started:
+            return
+        self.has_started = True
+        new_bar = partial(Progress, session.client, "tinycopilot: indexing the workspace", loop=loop)
+        self._index.indexer.new_bar = new_bar
+        session.report("loading")
+        progress = Progress(session.client, "tinycopilot: loading the model")
+        progress.begin()
+
+        def report_compiling() -> None:
+            progress.report(COMPILING)
+            loop.call_soon_threadsafe(session.report, "loading", COMPILING)
+
+        try:
+            problem = await self._try_to_load(is_first=True, on_compiling=report_compiling)
+            session.report("error" if problem else "ready", problem)
+        finally:
+            progress.end()
+
+    async def reload(self) -> str:
+        """Load the files as they are now, while the current model answers; return what is wrong, "" if nothing.
+
+        If something is wrong, the current model stays in use.
+        """
+        problem = await self._try_to_load(is_first=False)
+        if problem:
+            log.warning("the model before goes on: %s", problem)
+        elif self._session.model_status.state == "error":
+            self._session.report("ready")
+        return problem
+
+    async def reload_and_warn(self) -> str:
+        """The same, and show the user what is wrong."""
+        problem = await self.reload()
+        self._session.warn([problem] if problem else [])
+        return problem
+
+    def follow(self) -> None:
+        """Reload the model if its files have changed on disk."""
+        if self._session.model_status.state != "loading" and self._files.have_changed():
+            self.soon(self.reload())
+
+    def soon(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run one of these methods without waiting for it."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)  # the loop itself holds only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+    async def _try_to_load(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> str:
+        """Load, and return what is wrong, "" if nothing."""
+        try:
+            async with self._lock:
+                self._files.note()
+                is_continued = await self.load(is_first=is_first, on_compiling=on_compiling)
+        except UserError as error:
+            return str(error)
+        except Exception as error:
+            log.exception("the model could not be loaded")
+            return f"the model could not be loaded ({error}); the server's log says more"
+        self._index.configure(self._session.settings)  # which may have changed meanwhile
+        if not is_continued:  # nothing is indexed yet
+            self._index.hold_all_again()
+            self._index.scan(None)
+        return ""
+
+    async def load(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> bool:
+        """Load a model and use it from now on; return whether it knows what the one before knew of the workspace.
+
+        The first one is loaded in the engine's thread, later ones in another thread, while the current one answers.
+        `on_compiling` is called, in that thread, if the engine must be compiled first, which takes some seconds.
+        Raises UserError; then the current model stays in use.
+        """
+        session = self._session
+        work = partial(self._load, session.settings, session.folders.main, on_compiling, may_be_another=is_first)
+        loading = asyncio.wrap_future(self._scheduler.submit(work)) if is_first else asyncio.to_thread(work)
+        return await asyncio.wrap_future(self._index.take_over(*await loading))
+
+    def _load(
+        self, settings: Settings, folder: str | None, on_compiling: Callable[[], None], *, may_be_another: bool
+    ) -> "tuple[Engine, LearnedWeights]":
+        """If `may_be_another`, a workspace's own model that cannot be read is replaced by the next in line."""
+        from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
+
+        max_chars = self._index.max_chars
+        paths, others = to_use(settings, folder), to_use(settings, None)
+        try:
+            engine = Engine.load(paths, settings.completer, max_chars)
+        except UserError as error:
+            if paths == others or not may_be_another:
+                raise
+            log.warning("%s: the workspace's own model is not used", error)
+            paths, engine = others, Engine.load(others, settings.completer, max_chars)
+        log.info("%s", places.named(paths, origin_of(paths, settings, folder)))
+        if not engine.is_compiled:
+            on_compiling()
+        engine.warm_up()
+        if not engine.is_compiled:
+            log.warning(NOT_CACHED)
+        return engine, self._index.learned_in(folder, engine)

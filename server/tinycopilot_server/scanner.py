@@ -1,0 +1,168 @@
+"""Scanner: finds what has changed in the workspace's folders on disk. Nothing outside of them is read."""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinycopilot.files import LeftOut, Reason, read_written, walk
+from tinycopilot_server.session import Folders, document_name, is_within
+
+MAX_FOLDERS = 100_000
+"""In a folder with more subfolders, the others are not visited: it is no project, but somebody's home."""
+MAX_FILES = 100_000
+"""The same for files: what is noted of each takes memory."""
+
+
+def place_of(uri: str) -> str:
+    """The file or folder to scan when this one has changed: a .gitignore affects everything beside and below it."""
+    name = document_name(uri)
+    return os.path.dirname(name) if os.path.basename(name) == ".gitignore" else name  # noqa: PTH119, PTH120
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file as it is now; without a text, it is gone or must not be indexed."""
+
+    name: str
+    text: str | None = None
+    changed_s: float = 0.0
+    """Time of the last change, in seconds since 1970."""
+
+
+@dataclass
+class Found:
+    """The result of a scan."""
+
+    n_files: int = 0
+    n_chars: int = 0
+    n_passed_over: int = 0
+    """Number of files that were not read because enough had been."""
+    left_out: tuple[str, ...] = ()
+    """A line for each reason."""
+    n_looked_at: int = 0
+    """Number of files done so far, including those that were known or are open in the editor."""
+    n_to_look_at: int = 0
+    """Number of files in all."""
+
+
+class Scanner:
+    """Remembers what it has read, and finds what has changed since. For one thread."""
+
+    def __init__(self, folders: Folders) -> None:
+        self.folders = folders
+        self._known: dict[str, list[int]] = {}  # when each file was changed, in ns, and its size in bytes
+
+    @property
+    def known(self) -> dict[str, tuple[int, int]]:
+        """For each file that was read: when it was changed, in ns, and its size in bytes."""
+        return {name: (changed_ns, n_bytes) for name, (changed_ns, n_bytes) in self._known.items()}
+
+    def remember(self, stamps: Mapping[str, tuple[int, int]]) -> None:
+        """Take these files as read: they are read again only if they differ from their stamps."""
+        self._known = {name: list(stamp) for name, stamp in stamps.items()}
+
+    def forget(self) -> None:
+        """Take no file as read: the next scan finds everything."""
+        self._known.clear()
+
+    def changes(
+        self,
+        within: Collection[str] | None,
+        found: Found,
+        is_open: Callable[[str], bool],
+        is_enough: Callable[[], bool],
+        pause: Callable[[], None],
+    ) -> Iterator[Change]:
+        """What has changed since the last scan: first what is gone, then the most recently changed files first.
+
+        `within`: scan these files and folders only, and read them whether they seem changed or not. Open documents
+        (`is_open`) are left to the editor. `pause` is called for each file and folder; it may wait, or raise.
+        """
+        left_out = LeftOut()
+        stamps = self._stamps(within, left_out, pause)
+        for name in self._known_within(within) - stamps.keys():
+            del self._known[name]
+            yield Change(name)
+        found.n_to_look_at = len(stamps)
+        for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
+            found.n_looked_at += 1
+            *stamp, root = stamps[name]
+            was_known = self._known.pop(name, None)
+            if is_open(name):
+                continue
+            if name in self.folders.forgotten:  # since this scan began
+                yield Change(name)
+                continue
+            self._known[name] = stamp
+            if within is None and was_known == stamp:
+                continue
+            if is_enough():
+                found.n_passed_over += 1
+                continue
+            pause()
+            text = next((text for _, text in read_written([Path(name)], Path(root), left_out)), None)
+            if text is not None:
+                found.n_files += 1
+                found.n_chars += len(text)
+                yield Change(name, text, min(stamp[0] / 1e9, time.time()))
+            elif was_known is not None:
+                yield Change(name)
+        found.left_out = left_out.lines()
+
+    def _known_within(self, within: Collection[str] | None) -> set[str]:
+        if within is None:
+            return set(self._known)
+        below = tuple(os.path.join(place, "") for place in within)  # noqa: PTH118 (for many files, Path is slow)
+        return {name for name in self._known if name in within or name.startswith(below)}
+
+    def _stamps(
+        self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
+    ) -> dict[str, tuple[int, int, str]]:
+        """For each file that exists: when it was changed, in ns, its size in bytes, and the root that it is below."""
+        stamps = dict[str, tuple[int, int, str]]()
+        for root in self.folders.roots:
+            for path in self._files(root, within, left_out, pause):
+                name = os.path.normcase(path)
+                if len(stamps) >= MAX_FILES:
+                    left_out.add(Reason.TOO_MANY, name)
+                    return stamps
+                try:
+                    status = path.lstat()
+                except OSError:  # it has vanished
+                    continue
+                if not stat.S_ISREG(status.st_mode):  # it has become something else
+                    continue
+                stamps[name] = (status.st_mtime_ns, status.st_size, root)
+        return stamps
+
+    def _files(
+        self, root: str, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
+    ) -> Iterator[Path]:
+        n_folders = 0
+        above = {str(parent) for place in within or () for parent in Path(place).parents}
+
+        def absolute(relative: str) -> str:
+            return os.path.normcase(os.path.join(root, relative))  # noqa: PTH118
+
+        def is_in_scope(name: str) -> bool:
+            return within is None or name in within or is_within(name, within)
+
+        def takes(relative: str) -> bool:
+            pause()
+            name = absolute(relative)
+            return self.folders.wants(name) and is_in_scope(name)
+
+        def enters(relative: str) -> bool:
+            nonlocal n_folders
+            n_folders += 1
+            if n_folders > MAX_FOLDERS:
+                if n_folders == MAX_FOLDERS + 1:
+                    left_out.add(Reason.TOO_MANY, absolute(relative))
+                return False
+            return absolute(relative) in above or is_in_scope(absolute(relative))
+
+        if root in above or is_in_scope(root):
+            yield from walk(Path(root), takes, enters, left_out)

@@ -1,0 +1,149 @@
+"""The server: pygls's, with the parts that the handlers use."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import cattrs
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import default_converter
+
+from tinycopilot import __version__, places
+from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.files import Patterns
+from tinycopilot_server import lifetime
+from tinycopilot_server.completion import Completer
+from tinycopilot_server.index import Index
+from tinycopilot_server.models import Models
+from tinycopilot_server.protocol import Protocol
+from tinycopilot_server.session import Session
+from tinycopilot_server.statistics import Statistics
+from tinycopilot_server.training import Training
+
+END_LIMIT_S = 10.0
+"""Time limit for saving what was learned after the client's process has ended."""
+
+log = logging.getLogger(__name__)
+
+
+def _converter() -> cattrs.Converter:
+    """pygls's converter; but an unknown trigger kind (clients before 3.18 was final send 0) is an automatic one."""
+    converter = default_converter()
+    known = {kind.value: kind for kind in types.InlineCompletionTriggerKind}
+    converter.register_structure_hook(
+        types.InlineCompletionTriggerKind,
+        lambda value, _: known.get(value, types.InlineCompletionTriggerKind.Automatic),
+    )
+    return converter
+
+
+class TinyCopilotServer(LanguageServer):
+    """Makes the parts, and ends them. Each part is given only those that it uses."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            name="tinycopilot", version=__version__, protocol_cls=Protocol, converter_factory=_converter, max_workers=2
+        )
+        self.session = Session(self)
+        self.scheduler = Scheduler()
+        self.index = Index(self.session, self.scheduler)
+        self.models = Models(self.session, self.scheduler, self.index)
+        self.completer = Completer(self.session, self.scheduler, self.index)
+        self.training = Training(self.session, self.index, self.models)
+        self.statistics = Statistics(places.user_statistics())
+
+    @property
+    def encoding(self) -> str:
+        """The client's position encoding."""
+        return types.PositionEncodingKind(self.workspace.position_encoding).value
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code, as LSP defines it; pygls does not return it."""
+        return int(not self.protocol._shutdown)
+
+    def apply_settings(self, received: object) -> None:
+        """Take the client's settings; each change has its effect at once."""
+        session, old = self.session, self.session.settings
+        new = session.take_settings(received)
+        if new == old:
+            return
+        if (new.languages, new.exclude) != (old.languages, old.exclude):
+            self.index.choose(Patterns(new.exclude))
+        self.index.configure(new)
+        self.statistics.is_on = new.statistics
+        if new.max_workspace_chars > old.max_workspace_chars:
+            self.index.hold_all_again()
+        if self.models.has_started and (new.model_path, new.tokenizer_path) != (old.model_path, old.tokenizer_path):
+            self.models.soon(self.models.reload_and_warn())
+        if session.is_initialized and new.enabled != old.enabled:
+            session.send_status()
+            if new.enabled:
+                self.models.soon(self.models.start())
+
+    async def pull_settings(self) -> None:
+        """Ask the client for its settings, and apply them."""
+        for settings in (await self.session.pull_settings())[:1]:
+            self.apply_settings(settings)
+
+    def update_folders(self) -> None:
+        """Take the workspace's folders as the client has them now."""
+        uris = [folder.uri for folder in self.workspace.folders.values()]
+        self.session.folders.set_roots(uris if uris or self.session.has_folders else [self.workspace.root_uri or ""])
+        self.index.change_folders()
+
+    def stop(self) -> None:
+        """Stop computing and training, and save what was learned and counted. A second call does nothing."""
+        self.scheduler.cancel()
+        self.statistics.judge(self.session.documents.text_of, at_once=True)
+        self.statistics.save()
+        self.index.close()
+        self.scheduler.close()
+        self.training.close()
+
+    def stop_at_sigterm(self) -> None:
+        """On SIGTERM, from an editor in a hurry or a system that shuts down, save and exit."""
+
+        def end() -> None:
+            self.stop()
+            os._exit(128 + signal.SIGTERM)  # a thread is blocked reading from the client, and cannot be interrupted
+
+        if sys.platform != "win32":  # which has no such signal
+            # Not the loop's own handler, which would replace the watchdog's pipe.
+            loop = asyncio.get_running_loop()
+            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
+
+    def stop_with_client(self, pid: int | None) -> None:
+        """When the client's process has ended, save and exit, whatever still holds the pipe open."""
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            self.stop()
+            os._exit(self.exit_code)  # see stop_at_sigterm
+
+        def on_end() -> None:
+            log.info("the client's process has ended")
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(end)
+            time.sleep(END_LIMIT_S)
+            os._exit(self.exit_code)  # the loop is busy, or stuck
+
+        lifetime.watch_client(pid, on_end)
+
+    def shutdown(self) -> None:
+        """Called by pygls at the end, whatever the reason."""
+        self.stop()
+        super().shutdown()
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """Log an error, rather than show it: the request is answered with it, and the user can do nothing about it."""
+        log.error("%s", error)
+        if source is JsonRpcException and isinstance(self.protocol, Protocol):  # pygls could not read a message
+            self.protocol.refuse_unreadable(error)

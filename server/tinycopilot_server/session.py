@@ -1,0 +1,225 @@
+"""Session: what the client has said (settings, folders, open documents), and the status that it is told."""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from lsprotocol import types
+from pygls.capabilities import get_capability
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.server import LanguageServer
+from pygls.uris import to_fs_path
+
+from tinycopilot.files import Patterns
+from tinycopilot.secret_files import is_secret_place
+from tinycopilot_server.documents import Document
+from tinycopilot_server.settings import SECTION, Settings, merged, parse_settings
+
+STATUS = "tinycopilot/status"
+"""A notification to the client: {"state": "loading" | "ready" | "busy" | "off" | "error", "message": "..."}."""
+PYTHON = (".py", ".pyi")
+
+State = Literal["loading", "ready", "busy", "off", "error"]
+
+log = logging.getLogger(__name__)
+
+
+def document_name(uri: str) -> str:
+    """The name of a document, in the editor and on disk: its path with links resolved, or the URI if it has none."""
+    try:
+        path = to_fs_path(uri)
+        return name_of(path) if path else uri
+    except ValueError:  # no URI, or a path with a null character
+        return uri.replace("\0", "")
+
+
+def opened_as(uri: str) -> str:
+    """The path as the editor gave it, which may contain links; "" if there is none."""
+    try:
+        return os.path.normcase(to_fs_path(uri) or "")
+    except ValueError:
+        return ""
+
+
+def name_of(path: str | Path) -> str:
+    """The name of the document at `path`."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+def is_within(name: str, places: Iterable[str]) -> bool:
+    """Whether `name` is one of these files and folders, or lies in one of them."""
+    return any(name == place or name.startswith(os.path.join(place, "")) for place in places)  # noqa: PTH118
+
+
+class Folders:
+    """The workspace's folders, and which of their files count. Changed on the event loop; read by any thread."""
+
+    def __init__(self) -> None:
+        self.roots: tuple[str, ...] = ()
+        """The folders, as `name_of` returns them."""
+        self.suffixes: tuple[str, ...] = PYTHON
+        """Suffixes of the files that are indexed."""
+        self.excluded = Patterns()
+        """Files that the settings exclude."""
+        self.forgotten = set[str]()
+        """Names of files that the user has told the server to forget."""
+        self._roots_as_opened: tuple[str, ...] = ()
+
+    def set_roots(self, uris: Iterable[str]) -> None:
+        """Replace the folders; what is no folder, or one for secrets, is left out."""
+        roots = dict[str, str]()
+        for uri in uris:
+            root = document_name(uri)
+            if os.path.isabs(root) and os.path.isdir(root) and not is_secret_place(Path(root)):  # noqa: PTH112, PTH117
+                roots[root] = opened_as(uri)
+        self.roots, self._roots_as_opened = tuple(roots), tuple(roots.values())
+
+    @property
+    def main(self) -> str | None:
+        """The first folder, which identifies the workspace."""
+        return next(iter(self.roots), None)
+
+    def choose(self, excluded: Patterns) -> None:
+        """Replace the excluded patterns, and index Python alone until `want` adds other suffixes."""
+        self.excluded, self.suffixes = excluded, PYTHON
+
+    def wants(self, name: str) -> bool:
+        """Whether a file of this name is indexed, if it lies in one of the folders."""
+        return name.lower().endswith(self.suffixes) and not self.excludes(name)
+
+    def want(self, name: str) -> bool:
+        """Index files with the suffix of this one, too, if it lies in a folder; return whether that is new."""
+        suffix = Path(name).suffix.lower()
+        if not suffix or suffix in self.suffixes or not is_within(name, self.roots):
+            return False
+        self.suffixes += (suffix,)
+        return True
+
+    def excludes(self, name: str, link: str = "") -> bool:
+        """Whether this file is excluded or forgotten; `link` is the path that it was opened by."""
+        if name in self.forgotten or self.excluded.match(name, self.roots):
+            return True
+        return link not in ("", name) and self.excluded.match(link, (*self.roots, *self._roots_as_opened))
+
+
+class OpenDocuments(dict[str, Document]):
+    """The open documents by URI. Changed on the event loop; read by any thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened = set[str]()
+
+    def add(self, uri: str, document: Document) -> None:
+        """A document was opened."""
+        self[uri] = document
+        self._opened.add(document.name)
+
+    def is_open(self, name: str) -> bool:
+        """Whether a document of this name is open."""
+        return any(document.name == name for document in list(self.values()))
+
+    def was_open(self, name: str) -> bool:
+        """Whether a document of this name is or was open."""
+        return name in self._opened
+
+    def text_of(self, uri: str) -> str | None:
+        """The text of an open document; None if it is not open."""
+        document = self.get(uri)
+        return document.text if document is not None else None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of the server, and the reason, as the user reads it."""
+
+    state: State
+    message: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """The parameters of the notification."""
+        return asdict(self)
+
+
+PAUSED = Status("off", "paused")
+DISABLED = Status("off", "not enabled in the settings")
+
+
+class Session:
+    """One client. For the event loop."""
+
+    def __init__(self, client: LanguageServer) -> None:
+        """`client`: what pygls offers for talking to the client."""
+        self.client = client
+        self.settings = Settings()
+        self.folders = Folders()
+        self.documents = OpenDocuments()
+        self.model_status = Status("loading")
+        self.initial_settings: object = None
+        """The initialization options."""
+        self.has_folders = False
+        """Whether the client reports workspace folders; if not, it has one root."""
+        self.watches_files = False
+        """Whether the client reports changes on disk."""
+        self.is_paused = False
+        """Whether the user has paused suggestions."""
+        self.is_initialized = False
+        """Whether the client has sent `initialized`, and so may be sent notifications."""
+        self._reported: list[str] = []  # the problems of the settings that the user was shown
+
+    @property
+    def status(self) -> Status:
+        """The status to show: the model's, unless the user wants no suggestions."""
+        if self.model_status.state == "error":
+            return self.model_status
+        return DISABLED if not self.settings.enabled else PAUSED if self.is_paused else self.model_status
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the user wants no suggestions at all."""
+        return self.is_paused or not self.settings.enabled
+
+    def wants(self, document: Document) -> bool:
+        """Whether the settings let this document be completed and indexed."""
+        is_excluded = self.folders.excludes(document.name, document.opened_as)
+        return self.settings.has_language(document.language) and not is_excluded
+
+    def take_settings(self, received: object) -> Settings:
+        """Merge the client's settings over the initial ones; warn once of each that is invalid; return the result."""
+        self.settings, problems = parse_settings(merged(self.initial_settings, received))
+        new, self._reported = [problem for problem in problems if problem not in self._reported], problems
+        self.warn(new)
+        return self.settings
+
+    async def pull_settings(self) -> list[object]:
+        """Ask the client for its settings: a list of one object, empty if it cannot be asked."""
+        if not get_capability(self.client.client_capabilities, "workspace.configuration"):
+            return []
+        try:
+            params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+            return list(await self.client.workspace_configuration_async(params))
+        except JsonRpcException as error:
+            log.warning("the client does not say what is set: %s", error)
+            return []
+
+    def report(self, state: State, message: str = "") -> None:
+        """Set and send the model's status; an error is shown to the user as well."""
+        self.model_status = Status(state, message)
+        self.send_status()
+        if state == "error":
+            self.show_message(types.MessageType.Error, message)
+
+    def send_status(self) -> None:
+        """Send the status."""
+        self.client.protocol.notify(STATUS, self.status.as_json())
+
+    def warn(self, problems: list[str]) -> None:
+        """Show problems to the user, all in one message; nothing if there are none."""
+        if problems:
+            self.show_message(types.MessageType.Warning, "; ".join(problems))
+
+    def show_message(self, kind: types.MessageType, message: str) -> None:
+        """Show a message to the user."""
+        self.client.window_show_message(types.ShowMessageParams(kind, f"tinycopilot: {message}"))

@@ -1,0 +1,288 @@
+"""Requests, with a stand-in for the Engine that counts: what is cancelled, shared, superseded."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+
+import pytest
+from tinycopilot_server.documents import Document
+from tinycopilot_server.index import LONG_CHARS
+from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.settings import Settings
+
+from tinycopilot.completion.engine import Request, Result, Silence, Why
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+
+
+class Endless:
+    """Computes until it is cancelled, unless asked for "quick"; prepares until `is_prepared` is set; notes the rest."""
+
+    def __init__(self) -> None:
+        self.n_calls = 0
+        self.n_ahead = 0
+        self.ended = 0
+        self.begun = threading.Event()
+        self.documents = list[str | None]()
+        self.told = list[tuple[str, str]]()
+        self.held = set[str]()
+        self.is_prepared = threading.Event()
+        self.ngrams = SimpleNamespace(
+            needs_compaction=False,
+            max_chars=Settings().max_workspace_chars,
+            drop=self._drop,
+            limit=lambda max_chars: self.told.append(("limit", str(max_chars))),
+        )
+
+    def _drop(self, name: str) -> bool:
+        self.told.append(("drop", name))
+        return name in self.held
+
+    def configure(self, settings: CompleterSettings) -> None:
+        self.told.append(("configure", str(settings.max_lines)))
+
+    def hold(self, document: str, _text: str) -> None:
+        self.told.append(("hold", document))
+
+    def prepare(self, document: str, _text: str) -> Callable[[], None]:
+        self.is_prepared.wait()
+        return lambda: self.told.append(("offer", document))
+
+    def complete(self, request: Request, cancelled: Callable[[], bool]) -> Result:
+        if request.why is Why.AHEAD:
+            self.n_ahead += not cancelled()
+            return Result(silence=Silence.UNSURE)
+        if request.selected is not None:
+            text = "/".join((str(request.document), request.before, request.after, *request.selected))
+            return Result((Suggestion(text, 1.0),))
+        if request.why is Why.INVOKED:
+            return Result(tuple(Suggestion(text, 0.1) for text in ("this", "other 0", "other 1")))
+        return self.suggest(request, cancelled)
+
+    def suggest(self, request: Request, cancelled: Callable[[], bool]) -> Result:
+        self.documents.append(request.document)
+        self.n_calls += 1
+        self.begun.set()
+        while request.before != "quick":
+            if cancelled():
+                self.ended += 1
+                return Result(silence=Silence.CANCELLED)
+        return Result((Suggestion(request.after, 1.0),))
+
+
+class Asked:
+    """A server without a client, and requests to it."""
+
+    def __init__(self) -> None:
+        self.server = TinyCopilotServer()
+        self.scheduler, self.index = self.server.scheduler, self.server.index
+
+    async def suggest(
+        self, key: int, name: str | None, before: str, after: str, selected: tuple[str, str] | None = None
+    ) -> Suggestion | None:
+        return await self.server.completer.suggest(key, Request(before, after, name, selected=selected))
+
+    async def alternatives(self, key: int) -> list[Suggestion]:
+        return await self.server.completer.alternatives(key)
+
+    def open(self, name: str, text: str = "text") -> Document:
+        document = Document(text, 1, "utf-16", name, "python")
+        self.index.open("file:///" + name, document)
+        return document
+
+    async def wait(self) -> None:
+        """Until the engine's thread has done all that waits there."""
+        await asyncio.wrap_future(self.scheduler.submit(lambda: None))
+
+    def close(self) -> None:
+        self.server.stop()
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[tuple[Asked, Endless]]:
+    asked, endless = Asked(), Endless()
+    await asyncio.wrap_future(asked.scheduler.submit(lambda: asked.scheduler.use(endless)))  # type: ignore[arg-type]
+    yield asked, endless
+    asked.close()
+
+
+async def begun(endless: Endless) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, endless.begun.wait)
+
+
+async def test_a_newer_question_ends_the_older_one(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    older = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    await begun(endless)
+    assert await requests.suggest(2, "a.py", "quick", "x") == Suggestion("x", 1.0)
+    assert await older is None  # answered, not dropped
+    assert endless.ended == 1
+
+
+async def test_a_cancelled_request_ends_its_computation(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    await begun(endless)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await requests.suggest(2, "a.py", "quick", "y") == Suggestion("y", 1.0)  # the thread is free again
+    assert endless.ended == 1
+
+
+async def test_two_requests_for_one_place_share_one_computation(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    answers = await asyncio.gather(*(requests.suggest(1, "a.py", "quick", "z") for _ in range(3)))
+    assert answers == [Suggestion("z", 1.0)] * 3
+    assert await requests.suggest(1, "a.py", "quick", "z") == Suggestion("z", 1.0)
+    assert endless.n_calls == 1
+
+
+async def test_one_of_two_that_wait_may_go(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    first, second = (asyncio.create_task(requests.suggest(1, "a.py", "endless", "")) for _ in range(2))
+    await begun(endless)
+    first.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    assert endless.ended == 0  # the second still waits
+    second.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert await requests.suggest(2, "a.py", "quick", "") == Suggestion("", 1.0)
+    assert endless.ended == 1
+
+
+async def test_asked_again_after_a_cancel_it_computes_again(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    await begun(endless)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    endless.begun.clear()
+    again = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    await begun(endless)
+    assert endless.n_calls == 2
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_without_a_model_there_is_no_suggestion() -> None:
+    assert await Asked().suggest(1, "a.py", "quick", "x") is None
+
+
+async def test_the_completer_is_told_which_document_it_is(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    await requests.suggest(1, "b.py", "quick", "")
+    await requests.suggest(2, None, "quick", "")
+    assert endless.documents == ["b.py", None]
+
+
+async def test_what_the_memory_was_told_makes_an_answer_old(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    await requests.suggest(1, "a.py", "quick", "z")
+    requests.index.hold("b.py", "text")
+    requests.index.drop("c.py")
+    await requests.suggest(1, "a.py", "quick", "z")
+    assert endless.n_calls == 2
+    assert endless.told == [("hold", "b.py"), ("drop", "c.py")]
+
+
+async def test_an_answer_is_outdated_only_if_a_document_was_removed(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    secret = requests.open(".env")
+    await requests.suggest(1, None, "quick", "z")
+    assert requests.index.admit(secret) is None
+    await requests.suggest(1, None, "quick", "z")
+    assert endless.n_calls == 1
+    endless.held.add(".env")
+    assert requests.index.admit(secret) is None
+    await requests.wait()
+    await requests.suggest(1, None, "quick", "z")
+    assert endless.n_calls == 2
+
+
+async def test_a_request_in_a_long_document_waits_until_it_is_sorted(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    requests.open("short.py", "x")
+    requests.open("long.py", "x\n" * LONG_CHARS)
+    waiting = asyncio.create_task(requests.suggest(1, "long.py", "quick", ""))
+    assert await requests.suggest(2, "short.py", "quick", "y") == Suggestion("y", 1.0)  # others do not wait
+    assert not waiting.done()
+    endless.is_prepared.set()
+    assert await waiting == Suggestion("", 1.0)
+    assert endless.told == [("offer", "long.py")]
+
+
+async def test_after_closing_nothing_is_computed_or_told(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    for _ in range(2):
+        requests.close()
+    requests.index.hold("b.py", "text")
+    requests.index.scan(None)
+    assert endless.told == []
+
+
+async def test_others_are_those_of_the_last_question(asked: tuple[Asked, Endless]) -> None:
+    requests, _ = asked
+    assert await requests.alternatives(1) == []
+    await requests.suggest(1, "a.py", "quick", "x")
+    assert [other.text for other in await requests.alternatives(1)] == ["other 0", "other 1"]
+    await requests.suggest(2, "a.py", "quick", "y")
+    assert await requests.alternatives(1) == []
+    requests.index.hold("b.py", "")
+    assert await requests.alternatives(2) == []  # something has changed
+
+
+async def test_work_is_done_ahead_once_for_each_suggestion(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    await requests.suggest(1, "a.py", "quick", "x")
+    await requests.suggest(1, "a.py", "quick", "x")
+    await requests.alternatives(1)  # after whatever waits in the thread
+    assert endless.n_ahead == 1
+
+
+async def test_no_document_that_was_dropped_meanwhile_is_looked_at_ahead(
+    asked: tuple[Asked, Endless], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that was closed, or has come to hold a secret, while the answer was computed."""
+    requests, endless = asked
+    suggest = endless.suggest
+
+    def dropped_meanwhile(request: Request, cancelled: Callable[[], bool]) -> Result:
+        requests.index.drop("a.py")
+        return suggest(request, cancelled)
+
+    monkeypatch.setattr(endless, "suggest", dropped_meanwhile)
+    await requests.suggest(1, "a.py", "quick", "x")
+    await requests.wait()
+    assert endless.told == [("drop", "a.py")]
+    assert endless.n_ahead == 0
+
+
+async def test_settings_hold_from_the_next_question_on(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    await requests.suggest(1, "a.py", "quick", "x")
+    requests.index.configure(Settings(max_lines=7))
+    await requests.suggest(1, "a.py", "quick", "x")
+    assert endless.told == [("configure", "7"), ("limit", "12000000")]
+    assert endless.n_calls == 2  # the first answer was by other settings
+
+
+async def test_who_wants_nothing_kept_has_nothing_held(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    requests.index.configure(Settings(max_workspace_chars=0))
+    requests.index.hold("b.py", "")
+    requests.index.configure(Settings())
+    requests.index.hold("c.py", "")
+    await requests.suggest(1, "a.py", "quick", "x")
+    assert [name for what, name in endless.told if what == "hold"] == ["c.py"]
+
+
+async def test_it_may_be_asked_as_if_something_else_stood_there(asked: tuple[Asked, Endless]) -> None:
+    requests, endless = asked
+    assert await requests.suggest(1, "a.py", "b", "a", ("other b", "other a")) == Suggestion(
+        "a.py/b/a/other b/other a", 1.0
+    )
+    assert endless.n_calls == 0
+    await requests.alternatives(1)  # after whatever waits in the thread
+    assert endless.n_ahead == 0

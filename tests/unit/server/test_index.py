@@ -1,0 +1,102 @@
+"""What of the open documents is indexed, and when."""
+
+from collections.abc import Iterator
+
+import pytest
+from lsprotocol import types
+from lsprotocol.types import PositionEncodingKind as Kind
+from tinycopilot_server.documents import Document
+from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.settings import Settings
+
+from tinycopilot.files import Patterns
+
+
+class Engine:
+    """Notes what it is told to index."""
+
+    def __init__(self, calls: list[tuple[str, ...]]) -> None:
+        self._calls = calls
+        self.ngrams = self
+
+    def hold(self, name: str, text: str) -> None:
+        self._calls.append(("hold", name, text))
+
+    def drop(self, name: str) -> bool:
+        self._calls.append(("drop", name))
+        return True
+
+
+class Calls(list[tuple[str, ...]]):
+    """Those of the engine so far."""
+
+    def __init__(self, server: TinyCopilotServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def now(self) -> list[tuple[str, ...]]:
+        """After all that waits in the engine's thread."""
+        self._server.scheduler.submit(lambda: None).result()
+        return list(self)
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[TinyCopilotServer, Calls]]:
+    """With three open documents."""
+    server = TinyCopilotServer()
+    calls = Calls(server)
+    server.scheduler.submit(lambda: server.scheduler.use(Engine(calls))).result()  # type: ignore[arg-type]
+    for name in ("a.py", "b.py", ".env"):
+        document = Document(f"in {name}", 1, Kind.Utf16, "/" + name, "python")
+        server.session.documents.add("file:///" + name, document)
+    yield server, calls
+    server.shutdown()
+
+
+def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer, Calls]) -> None:
+    server_, calls = server
+    a, b, _ = server_.session.documents.values()
+    server_.index.hold_others(a)
+    assert calls.now() == [("hold", "/b.py", "in b.py"), ("drop", "/.env")]
+    server_.index.hold_others(a)
+    assert len(calls.now()) == 2
+    # Where one types is not shown in this way, but must be as soon as one types elsewhere: along a suggestion, or
+    # before a word, the engine does not look at the text.
+    server_.index.admit(a)
+    server_.index.hold_others(b)
+    assert calls.now()[2:] == [("hold", "/a.py", "in a.py")]
+    b.version = 2
+    server_.index.hold_others(b)
+    assert len(calls.now()) == 3
+    server_.index.hold_others(a)
+    assert calls.now()[3:] == [("hold", "/b.py", "in b.py")]
+
+
+def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, Calls]) -> None:
+    server_, calls = server
+    a, _, env = server_.session.documents.values()
+    assert server_.index.admit(a) == "/a.py"
+    a.apply([types.TextDocumentContentChangeWholeDocument("x" * 3_000_000)], 2)
+    assert server_.index.admit(a) is None
+    assert server_.index.admit(env) is None
+    assert calls.now() == [("drop", "/a.py"), ("drop", "/.env")]
+
+
+def test_which_documents_are_open(server: tuple[TinyCopilotServer, Calls]) -> None:
+    server_, _ = server
+    assert server_.session.documents.is_open("/a.py")
+    assert not server_.session.documents.is_open("/c.py")
+
+
+def test_what_the_settings_leave_alone_is_not_held(server: tuple[TinyCopilotServer, Calls]) -> None:
+    server_, calls = server
+    a, b, _ = server_.session.documents.values()
+    b.language = "rust"
+    server_.index.choose(Patterns(["a.*"]))
+    assert server_.index.admit(a) is None
+    assert server_.index.admit(b) is None
+    assert {("drop", "/a.py"), ("drop", "/b.py")} <= set(calls.now())
+    server_.session.settings = Settings(languages=("*",))
+    server_.index.choose(Patterns())
+    assert server_.index.admit(a) == "/a.py"
+    assert server_.index.admit(b) == "/b.py"

@@ -1,0 +1,356 @@
+"""The indexer with a real memory, whose thread is here whatever thread asks."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from tinycopilot_server import scanner
+from tinycopilot_server.indexer import OLD_S, SAVE_S, Indexer, IndexFile
+from tinycopilot_server.scanner import Scanner
+from tinycopilot_server.session import Folders, name_of
+
+from tinycopilot.completion import indexing, persistence
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
+from tinycopilot.files import Patterns
+
+T = TypeVar("T")
+
+
+class Desk:
+    """An indexer, its folder and its memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.memory = NGramModel(Alphabet("\nab"))
+        self.open = set[str]()
+        self.n_finished = 0
+        self.before_each: Callable[[], None] = lambda: None
+        self.folders = Folders()
+        self.folders.set_roots([folder.as_uri()])
+        self.idle = threading.Event()
+        self.idle.set()
+        self.indexer = Indexer(self.ask, Scanner(self.folders), self.open.__contains__, self.idle.wait)
+        self.ever_open = set[str]()
+
+    def keep(self, path: Path) -> None:
+        """Between sessions, in that file."""
+        self.indexer.file = IndexFile(path, "digest", self.ever_open.__contains__)
+
+    def ask(self, function: Callable[[NGramModel], T]) -> T:
+        self.before_each()
+        return function(self.memory)
+
+    def write(self, path: str, text: str, changed_s: int = 1_000) -> str:
+        (self.folder / path).write_text(text)
+        os.utime(self.folder / path, (changed_s, changed_s))
+        return self.name(path)
+
+    def name(self, path: str) -> str:
+        return name_of(self.folder / path)
+
+    def look(self, *within: str) -> None:
+        """And wait until that is done."""
+        self.indexer.scan([(self.folder / path).as_uri() for path in within] or None)
+        self.wait()
+
+    def wait(self) -> None:
+        self.indexer.submit(lambda: None).result()
+
+    @property
+    def held(self) -> set[str]:
+        return {Path(name).name for name in self.memory._last_used_s}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.indexer.close()
+
+
+def test_what_is_found_is_held_and_one_line_says_so(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    for i in range(20):
+        desk.write(f"{i}.py", f"a = {i}\n")
+    desk.write(".env", "a = 1\n")
+    with caplog.at_level(logging.INFO):
+        desk.look()
+    assert len(desk.held) == 20
+    assert len(desk.memory._merged.documents) == 20  # sorted in the other thread, on one merged
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("indexed 20 files, 130 characters, in ")
+    assert line.endswith(" s; left out: 1 secret by its name (.env)")
+
+
+def test_a_few_changes_do_not_sort_everything_anew(desk: Desk) -> None:
+    for i in range(50):
+        desk.write(f"{i}.py", f"a = {i}\n" * 9)
+    desk.look()
+    merged = desk.memory._merged
+    desk.write("7.py", "changed = 1\n")
+    (desk.folder / "8.py").unlink()
+    desk.look("7.py", "8.py")
+    assert desk.memory._merged is merged
+    assert len(desk.held) == 49
+    assert all(page._index is not None for page, _ in desk.memory._signed())  # sorted in the other thread
+    for i in range(20, 40):
+        desk.write(f"{i}.py", "changed = 1\n")
+    desk.look()
+    assert desk.memory._merged is not merged
+
+
+def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "FIRST_CHARS", 20)
+    for i in range(10):
+        desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
+    seen = list[set[str]]()
+    desk.before_each = lambda: seen.append(desk.held)
+    desk.look()
+    assert {"9.py", "8.py"} in seen
+    assert {f"{i}.py" for i in range(2, 10)} in seen  # four times as much
+    assert len(desk.held) == 10
+
+
+def test_of_too_much_what_was_changed_last_is_known(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.memory = NGramModel(Alphabet("\nab"), max_chars=50)
+    for i in range(10):
+        desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
+    with caplog.at_level(logging.INFO):
+        desk.look()
+    assert desk.held == {"9.py", "8.py", "7.py", "6.py"}  # twelve characters each, and two more
+    assert desk.memory.n_chars <= 50
+    assert "left out: 4 files more than fit (maxWorkspaceChars)" in caplog.text
+
+
+def test_what_is_open_or_was_held_meanwhile_is_the_editors(desk: Desk) -> None:
+    """Here the editor gets ahead of the indexer between reading and handing over."""
+    desk.write("a.py", "from_disk = 1\n")
+    desk.open.add(desk.write("b.py", "from_disk = 1\n"))
+    desk.before_each = lambda: desk.memory.hold(desk.name("a.py"), "ab" * 99)
+    desk.look()
+    assert desk.held == {"a.py"}
+    assert desk.memory.n_chars == 2 * 99 + 2
+
+
+def test_what_was_dropped_meanwhile_stays_dropped(desk: Desk) -> None:
+    desk.write("a.py", "a = 1\n")
+    desk.before_each = lambda: desk.memory.drop(desk.name("a.py"))
+    desk.look()
+    assert desk.held == set()
+
+
+def test_it_tidies_up(desk: Desk) -> None:
+    for i in range(MAX_SEPARATE + 1):
+        desk.memory.hold(str(i), "ab")
+    assert desk.memory.needs_compaction
+    desk.indexer.scan()
+    desk.wait()
+    assert not desk.memory.needs_compaction
+
+
+def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
+    desk.write("a.py", "a = 1\n")
+    desk.idle.clear()
+    desk.indexer.scan(None)
+    done = desk.indexer.submit(lambda: None)
+    with pytest.raises(TimeoutError):
+        done.result(0.3)
+    assert desk.held == set()
+    desk.idle.set()
+    done.result()
+    assert desk.held == {"a.py"}
+
+
+def test_closing_ends_it_at_once_even_while_it_waits(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.write("a.py", "a = 1\n")
+    desk.idle.clear()
+    desk.indexer.scan(None)
+    desk.indexer.close()
+    desk.indexer._thread.shutdown(wait=True)
+    desk.indexer.scan(None)  # nothing happens
+    assert desk.held == set()
+    assert caplog.records == []
+
+
+def test_looks_that_wait_are_one(desk: Desk) -> None:
+    for i in range(9):
+        desk.write(f"{i}.py", "a = 1\n")
+    desk.before_each = lambda: setattr(desk, "n_finished", desk.n_finished + 1)
+    busy = threading.Event()
+    desk.indexer.submit(lambda: busy.wait() and None)
+    for i in range(9):
+        desk.indexer.scan([(desk.folder / f"{i}.py").as_uri()])
+    busy.set()
+    desk.wait()
+    assert len(desk.held) == 9
+    assert desk.n_finished == 3  # begun, and handed over, once
+
+
+def test_an_error_is_logged_and_the_next_look_is_made(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.write("a.py", "a = 1\n")
+
+    def fail() -> None:
+        raise OSError("the disk is on fire")
+
+    desk.before_each = fail
+    desk.look()
+    assert "the disk is on fire" in caplog.text
+    desk.before_each = lambda: None
+    desk.look()
+    assert desk.held == {"a.py"}
+
+
+class Shown:
+    """A bar that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told = list[tuple[str, int | None]]()
+
+    def begin(self, message: str = "", percentage: int | None = None) -> None:
+        self.told.append(("begin", percentage))
+
+    def report(self, message: str = "", percentage: int | None = None) -> None:
+        self.told.append(("report", percentage))
+
+    def end(self, message: str = "") -> None:
+        self.told.append(("end", None))
+
+
+def test_a_bar_shows_how_a_look_at_everything_goes(desk: Desk) -> None:
+    bars = list[Shown]()
+    desk.indexer.new_bar = lambda: bars.append(Shown()) or bars[-1]  # type: ignore[func-returns-value]
+    for i in range(4):
+        desk.write(f"{i}.py", "a = 1\n")
+    desk.look()
+    assert bars[0].told == [("begin", 25), ("report", 50), ("report", 75), ("report", 100), ("end", None)]
+    desk.look()
+    assert bars[1].told == [("end", None)]  # nothing to do: it never began, and so is not shown
+    desk.look("1.py")
+    assert len(bars) == 2
+
+    desk.write("4.py", "a = 1\n")
+    desk.before_each = lambda: (_ for _ in ()).throw(OSError("the disk is on fire"))
+    desk.look()
+    assert bars[2].told == [("end", None)]
+
+
+@pytest.fixture
+def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Desk]]:
+    """The next session: another memory of the same folder. The first has read five files, and kept what it read."""
+    path, desks = tmp_path_factory.mktemp("cache") / "one.memory", list[Desk]()
+
+    def start() -> Desk:
+        desks.append(Desk(desk.folder))
+        desks[-1].keep(path)
+        return desks[-1]
+
+    for i in range(5):
+        desk.write(f"{i}.py", f"a = {i}\n" * (30 + i))
+    desk.keep(path)
+    desk.ever_open.add(desk.write("4.py", "the editor had it\n"))
+    desk.look()
+    assert path.exists()
+    yield start
+    for other in desks:
+        other.indexer.close()
+
+
+def test_what_an_earlier_session_has_read_is_not_read_again(
+    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = again()
+    desk.write("1.py", "b = 1\n", changed_s=2_000)
+    (desk.folder / "2.py").unlink()
+    desk.write("new.py", "b = 2\n")
+    read, read_written = list[str](), scanner.read_written
+
+    def note(paths: list[Path], *more: Any) -> Iterator[tuple[str, str]]:
+        read.extend(path.name for path in paths)
+        return read_written(paths, *more)
+
+    monkeypatch.setattr(scanner, "read_written", note)
+    with caplog.at_level(logging.INFO):
+        desk.look()
+    assert sorted(read) == ["1.py", "4.py", "new.py"]
+    assert desk.held == {"0.py", "1.py", "3.py", "4.py", "new.py"}
+    assert "4 files were known from before" in caplog.text
+    fresh = Desk(desk.folder)
+    fresh.look()
+    for before in ("a =", "b =", "editor "):
+        context = context_of(desk.memory.alphabet, before), desk.memory.possible()
+        wanted = context_of(fresh.memory.alphabet, before), fresh.memory.possible()
+        numbers = [fresh.memory.alphabet.symbol_of(c) - 1 for c in "\nab =12ehtd"]
+        mine = [desk.memory.alphabet.symbol_of(c) - 1 for c in "\nab =12ehtd"]
+        assert desk.memory.predict(*context)[0][mine] == pytest.approx(fresh.memory.predict(*wanted)[0][numbers])
+    fresh.indexer.close()
+
+
+def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
+    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, saved = again(), list[int]()
+    monkeypatch.setattr(persistence, "save_index", lambda _path, kept, *_: saved.append(len(kept.stamps)))
+    desk.look()
+    assert saved == []  # it is what the file has, but for one
+    for i in range(20):
+        desk.write(f"more {i}.py", "a = b\n" * 9)
+    desk.look()
+    assert saved == [25]
+    for i in range(20, 60):
+        desk.write(f"more {i}.py", "a = b\n" * 9)
+    desk.look()
+    assert saved == [25]  # it is too soon
+    now = time.monotonic() + SAVE_S
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    desk.look()
+    assert saved == [25, 65]
+
+
+def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk]) -> None:
+    desk = again()
+    assert desk.indexer.file
+    path = desk.indexer.file._path
+    old, young = path.with_name("old.memory"), path.with_name("young.memory")
+    for other in (old, young):
+        other.write_text("x")
+    os.utime(old, (time.time() - OLD_S - 1,) * 2)
+    desk.indexer.file.delete()
+    assert not path.exists()
+    desk.indexer.file.delete()
+    desk.look()
+    assert "were known" not in str(desk.held)
+    assert path.exists()
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_what_is_not_wanted_any_more_is_not_taken_up_from_before(again: Callable[[], Desk]) -> None:
+    desk = again()
+    desk.folders.choose(Patterns(["1.py"]))
+    desk.before_each = lambda: held.append(desk.held)
+    held = list[set[str]]()
+    desk.look()
+    assert held[-1] >= {"0.py", "2.py", "3.py"}
+    assert not any("1.py" in names for names in held)
+
+
+def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
+    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = again()
+    kept, save = desk.indexer.file, persistence.save_index
+    assert kept
+
+    def forgotten_meanwhile(*arguments: Any) -> None:
+        kept.delete()
+        save(*arguments)
+
+    monkeypatch.setattr(persistence, "save_index", forgotten_meanwhile)
+    for i in range(20):
+        desk.write(f"more {i}.py", "a = b\n" * 9)
+    desk.look()
+    assert not kept._path.exists()

@@ -1,0 +1,99 @@
+"""One model is loaded after the other; and how it is, is told."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tinycopilot_server.documents import Document
+from tinycopilot_server.indexer import NoBar
+from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.session import DISABLED, Session, Status
+from tinycopilot_server.settings import Settings
+
+
+class Loader:
+    """Stands in for Models.load: it loads when it may; a second model takes over what is known."""
+
+    def __init__(self, server: TinyCopilotServer) -> None:
+        self.server = server
+        self.may_load = asyncio.Event()
+        self.loaded = list[str]()
+
+    async def load(self, *, is_first: bool, **_: Any) -> bool:
+        model_path = self.server.session.settings.model_path
+        await self.may_load.wait()
+        self.loaded.append(model_path)
+        return not is_first
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyCopilotServer]:
+    """With nobody to tell."""
+    monkeypatch.setattr(Session, "send_status", lambda _: None)
+    monkeypatch.setattr("tinycopilot_server.models.Progress", lambda *_: NoBar())
+    server = TinyCopilotServer()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def loader(server: TinyCopilotServer, monkeypatch: pytest.MonkeyPatch) -> Loader:
+    loader = Loader(server)
+    monkeypatch.setattr(server.models, "load", loader.load)
+    return loader
+
+
+async def test_a_model_that_is_named_while_another_one_is_loaded_is_the_one_that_stays(
+    server: TinyCopilotServer, loader: Loader
+) -> None:
+    server.session.settings = Settings(model_path="first.pth")
+    loading = asyncio.ensure_future(server.models.start())
+    await asyncio.sleep(0)
+    server.session.settings = Settings(model_path="second.pth")
+    reloading = asyncio.ensure_future(server.models.reload())
+    await asyncio.sleep(0)
+    assert loader.loaded == []
+    loader.may_load.set()
+    await asyncio.gather(loading, reloading)
+    assert loader.loaded[-1] == "second.pth"
+    assert len(loader.loaded) == 2
+
+
+async def test_documents_that_nobody_could_be_shown_are_shown_when_there_is_a_model(
+    server: TinyCopilotServer, loader: Loader
+) -> None:
+    for name in ("a.py", "b.py"):
+        server.session.documents["file:///" + name] = Document("", 1, "utf-16", "/" + name, "python")
+    here, other = server.session.documents.values()
+    loading = asyncio.ensure_future(server.models.start())
+    await asyncio.sleep(0)
+    server.index.hold_others(here)  # a client asks at once: nothing is known yet
+    loader.may_load.set()
+    await loading
+    assert other.seen_version is None
+    server.index.hold_others(here)
+    assert await server.models.reload() == ""
+    assert other.seen_version == 1  # the new model has taken over what was known
+
+
+async def test_what_is_set_while_a_model_is_loaded_again_holds(
+    server: TinyCopilotServer, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[int]()
+    monkeypatch.setattr(server.index, "configure", lambda settings: told.append(settings.max_lines))
+    reloading = asyncio.ensure_future(server.models.reload())
+    await asyncio.sleep(0)
+    server.session.settings = Settings(max_lines=3)
+    loader.may_load.set()
+    await reloading
+    assert told == [3]
+
+
+def test_the_status_says_that_it_is_off_but_not_in_place_of_an_error(server: TinyCopilotServer) -> None:
+    server.session.model_status = Status("ready")
+    server.session.settings = Settings(enabled=False)
+    assert server.session.status == DISABLED
+    assert server.session.is_silent
+    server.session.model_status = Status("error", "no model")
+    assert server.session.status.state == "error"

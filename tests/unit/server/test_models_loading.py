@@ -1,0 +1,220 @@
+"""Another model takes over between two questions, with what is known; one that cannot be loaded does not."""
+
+import asyncio
+import dataclasses
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from asking import suggest
+from networks import EVERYTHING, randomise, sure
+from tinycopilot_server.index import LearnedWeights
+from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.settings import Settings
+
+from tinycopilot import UserError, places
+from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.places import ModelPaths
+
+ALPHABET = "\nabcdefghijklmnop=:"
+BEFORE = "abc = d"
+
+
+def save(folder: Path, seed: int, alphabet: str = ALPHABET) -> ModelPaths:
+    folder.mkdir(exist_ok=True)
+    paths = ModelPaths(folder / "tiny_gpt.pth", folder / "tokenizer.pth")
+    tokenizer = SimpleTokenizer(alphabet)
+    model = TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=2, d_model=16, window=8))
+    tokenizer.save(paths.tokenizer)
+    sure(randomise(model, seed)).save(paths.model, tokenizer)
+    return paths
+
+
+def take(paths: ModelPaths, other: ModelPaths) -> None:
+    shutil.copy(other.tokenizer, paths.tokenizer)
+    shutil.copy(other.model, paths.model)
+
+
+def alone(paths: ModelPaths, before: str = BEFORE) -> str:
+    suggestion = suggest(Engine.load(paths, EVERYTHING), before)
+    return suggestion.text if suggestion else ""
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> ModelPaths:
+    return save(tmp_path / "in_use", 1)
+
+
+@pytest.fixture
+def settings(paths: ModelPaths) -> Settings:
+    return Settings(model_path=str(paths.model), **dataclasses.asdict(EVERYTHING))
+
+
+class Loading:
+    """A server without a client."""
+
+    def __init__(self) -> None:
+        self.server = TinyCopilotServer()
+        self.scheduler, self.index = self.server.scheduler, self.server.index
+
+    async def load(
+        self, settings: Settings, *, is_first: bool = False, on_compiling: Callable[[], None] = lambda: None
+    ) -> bool:
+        self.server.session.settings = settings
+        return await self.server.models.load(is_first=is_first, on_compiling=on_compiling)
+
+    def open_folder(self, folder: Path) -> None:
+        self.server.session.folders.set_roots([folder.as_uri()])
+
+    def close(self) -> None:
+        self.server.stop()
+
+    def knows(self, name: str) -> bool:
+        assert self.scheduler.engine is not None
+        return name in self.scheduler.engine.ngrams
+
+
+@pytest.fixture
+async def loading(settings: Settings) -> AsyncIterator[Loading]:
+    loading = Loading()
+    await loading.load(settings, is_first=True)
+    yield loading
+    loading.close()
+
+
+async def says(loading: Loading, before: str = BEFORE) -> str:
+    suggestion = await loading.server.completer.suggest(before, Request(before, "", "a.py"))
+    return suggestion.text if suggestion else ""
+
+
+async def test_another_network_takes_over_the_memory(
+    loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
+) -> None:
+    other, elsewhere = save(tmp_path / "other", 2), "hijk"
+    old, new = alone(paths), alone(other, elsewhere)
+    assert new != alone(paths, elsewhere)
+    assert await says(loading) == old != ""
+    loading.index.hold("b.py", "mnop()")
+    take(paths, other)
+    assert await says(loading) == old  # it is not told to yet
+    assert await loading.load(settings)
+    assert await says(loading) == old  # the suggestion that is shown stays
+    assert await says(loading, elsewhere) == new
+    assert loading.knows("b.py")
+
+
+async def test_with_another_alphabet_the_memory_begins_anew(
+    loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
+) -> None:
+    loading.index.hold("b.py", "mnop()")
+    other = save(tmp_path / "other", 2, ALPHABET + "xyz")
+    take(paths, other)
+    assert not await loading.load(settings)
+    assert not loading.knows("b.py")
+    assert await says(loading) == alone(other)
+
+
+@pytest.mark.parametrize("half", ["model", "tokenizer"])
+async def test_half_a_pair_is_not_taken(
+    half: str, loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
+) -> None:
+    before, elsewhere = await says(loading), "hijk"
+    other = save(tmp_path / "other", 2, ALPHABET + "xyz")
+    shutil.copy(getattr(other, half), getattr(paths, half))
+    with pytest.raises(UserError, match="does not match"):
+        await loading.load(settings)
+    assert await says(loading) == before
+    take(paths, other)
+    await loading.load(settings)
+    assert await says(loading, elsewhere) == alone(other, elsewhere)
+
+
+async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgotten(
+    settings: Settings, tmp_path: Path
+) -> None:
+    digest = SimpleTokenizer(ALPHABET).digest
+    kept = [places.user_weights(str(tmp_path), digest), places.user_memory([str(tmp_path)], digest)]
+    for path in kept:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    loading = Loading()
+    loading.open_folder(tmp_path)
+    under_way = asyncio.ensure_future(loading.load(settings, is_first=True))
+    await asyncio.sleep(0)
+    loading.index.forget_workspace()
+    await under_way
+    loading.index.hold("b.py", "mnop()")
+    await says(loading)
+    assert not loading.knows("b.py")
+    assert not any(path.exists() for path in kept)
+    loading.close()
+
+
+async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The editor may be closed before the indexer has come to it."""
+    loading, busy = Loading(), threading.Event()
+    loading.open_folder(tmp_path)
+    await loading.load(settings, is_first=True)
+    loading.index.hold("b.py", "mnop()")
+    learned = loading.index.learned
+    assert loading.index.indexer.file
+    assert learned.path
+    kept = [loading.index.indexer.file._path, learned.path]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    loading.index.indexer.submit(busy.wait)
+    assert loading.scheduler.engine
+    saving = learned.saving(loading.scheduler.engine)
+    loading.index.forget_workspace()
+    saving()  # it was under way
+    assert not any(path.exists() for path in kept)
+    await says(loading)
+    assert not loading.knows("b.py")
+    loading.close()
+    busy.set()
+    assert not any(path.exists() for path in kept)
+
+
+async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recalled = list[int]()
+    monkeypatch.setattr(LearnedWeights, "restore", lambda _self, engine: recalled.append(engine.ngrams.max_chars))
+    loading = Loading()
+    loading.index.configure(dataclasses.replace(settings, max_workspace_chars=0))
+    await loading.load(settings, is_first=True)
+    for max_chars in (0, 1_000, 2_000):
+        loading.index.configure(dataclasses.replace(settings, max_workspace_chars=max_chars))
+    await says(loading)
+    assert recalled == [1_000]
+    loading.close()
+
+
+async def test_that_it_compiles_is_told_on_a_machine_that_has_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, is_compiled = list[str](), [False, True, True, True]
+    monkeypatch.setattr(Engine, "is_compiled", property(lambda _: is_compiled.pop(0)))
+    for n_told in (1, 1):
+        loading = Loading()
+        await loading.load(settings, is_first=True, on_compiling=lambda: told.append("compiling"))
+        loading.close()
+        assert len(told) == n_told
+    assert is_compiled == []
+
+
+async def test_without_a_cache_for_machine_code_the_log_says_what_that_costs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
+    loading = Loading()
+    await loading.load(settings, is_first=True)
+    loading.close()
+    assert "each start takes some seconds" in caplog.text

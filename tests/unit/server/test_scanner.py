@@ -1,0 +1,257 @@
+"""What the folders hold, and what has changed there."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import pytest
+from tinycopilot_server import scanner
+from tinycopilot_server.scanner import Change, Found, Scanner, place_of
+from tinycopilot_server.session import Folders, document_name, name_of
+
+from tinycopilot.files import LeftOut, Patterns, read_written
+
+
+def nothing() -> None:
+    """The pause that does not wait."""
+
+
+class Look:
+    """One look after another at a folder, and what each found, by the path below it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folders = Folders()
+        self.folders.set_roots([root.as_uri()])
+        self.scanner = Scanner(self.folders)
+        self.open: set[str] = set()
+        self.found = Found()
+
+    def name(self, path: str) -> str:
+        return name_of(self.root / path)
+
+    def all_changes(
+        self,
+        within: Collection[str] | None = None,
+        is_enough: Callable[[], bool] = lambda: False,
+        pause: Callable[[], None] = nothing,
+    ) -> list[Change]:
+        self.found = Found()
+        names = None if within is None else {self.name(path) for path in within}
+        is_open = {self.name(path) for path in self.open}.__contains__
+        return list(self.scanner.changes(names, self.found, is_open, is_enough, pause))
+
+    def __call__(self, within: Collection[str] | None = None) -> dict[str, str | None]:
+        changes = self.all_changes(within)
+        return {Path(change.name).relative_to(name_of(self.root)).as_posix(): change.text for change in changes}
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Look:
+    """At four files: b.py, older than a.py, and two in a folder."""
+    for i, path in enumerate(("package/deep/d.py", "package/c.py", "b.py", "a.py")):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# {path}\n")
+        os.utime(file, (1_000 + i, 1_000 + i))
+    return Look(tmp_path)
+
+
+def test_a_folder_that_cannot_be_looked_at_is_left_out(look: Look) -> None:
+    look.folders.set_roots([look.root.as_uri(), "file:///" + "x" * 300, "file:///%00", "untitled:x", ""])
+    assert look.folders.roots == (name_of(look.root),)
+
+
+def test_what_is_forgotten_while_it_looks_is_not_read(look: Look) -> None:
+    names = list[str]()
+    for change in look.scanner.changes(None, look.found, lambda _: False, lambda: False, nothing):
+        look.folders.forgotten.add(look.name("package/c.py"))
+        names += [Path(change.name).name] if change.text else []
+    assert names == ["a.py", "b.py", "d.py"]
+
+
+def test_a_link_is_excluded_by_the_path_that_it_was_opened_by(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "opened").symlink_to(tmp_path / "real")
+    folders = Folders()
+    folders.set_roots([(tmp_path / "opened").as_uri()])
+    folders.choose(Patterns(["/private"]))
+    name = str(tmp_path / "elsewhere" / "a.py")
+    for link, is_excluded in (
+        ("opened/private/a.py", True),
+        ("real/private/a.py", True),
+        ("opened/public/a.py", False),
+    ):
+        assert folders.excludes(name, str(tmp_path / link)) is is_excluded
+
+
+def test_what_was_changed_last_comes_first_and_only_once(look: Look) -> None:
+    assert list(look()) == ["a.py", "b.py", "package/c.py", "package/deep/d.py"]
+    assert (look.found.n_files, look.found.n_chars) == (4, 7 + 7 + 15 + 20)
+    assert look() == {}
+
+
+def test_changed_new_and_deleted_files_are_told_and_no_others(look: Look) -> None:
+    look()
+    (look.root / "a.py").write_text("changed = 1\n")
+    (look.root / "new.py").write_text("new = 1\n")
+    (look.root / "b.py").unlink()
+    assert look() == {"a.py": "changed = 1\n", "new.py": "new = 1\n", "b.py": None}
+
+
+def test_those_that_are_named_are_read_though_they_seem_unchanged_and_alone(look: Look) -> None:
+    look()
+    (look.root / "b.py").unlink()
+    assert look({"a.py", "missing.py"}) == {"a.py": "# a.py\n"}
+    assert look({"package"}) == {"package/c.py": "# package/c.py\n", "package/deep/d.py": "# package/deep/d.py\n"}
+    assert look({"package/deep/d.py"}) == {"package/deep/d.py": "# package/deep/d.py\n"}
+    assert look({"b.py"}) == {"b.py": None}
+
+
+def test_a_folder_that_is_gone_takes_its_files_along_and_no_other_that_begins_like_it(look: Look) -> None:
+    (look.root / "package.py").write_text("x = 1\n")
+    look()
+    (look.root / "package").rename(look.root / "other")
+    assert look({"package", "other"}) == {
+        "package/c.py": None,
+        "package/deep/d.py": None,
+        "other/c.py": "# package/c.py\n",
+        "other/deep/d.py": "# package/deep/d.py\n",
+    }
+
+
+def test_what_is_ignored_from_now_on_is_gone(look: Look) -> None:
+    look()
+    (look.root / ".gitignore").write_text("deep/\n")
+    assert look({"."}).pop("package/deep/d.py") is None
+    (look.root / ".gitignore").unlink()
+    assert look()["package/deep/d.py"] == "# package/deep/d.py\n"
+
+
+def test_what_may_not_be_held_any_more_is_gone(look: Look) -> None:
+    look()
+    (look.root / "a.py").write_text("# @generated by a tool\n")
+    (look.root / "b.py").write_bytes(b"\0")
+    assert look() == {"a.py": None, "b.py": None}
+    assert look.found.left_out == ("left out: 1 generated file (a.py)", "left out: 1 binary file (b.py)")
+    assert look() == {}
+
+
+def test_what_is_open_is_left_to_the_editor_until_it_is_closed(look: Look) -> None:
+    look()
+    look.open = {"a.py", "b.py"}
+    (look.root / "a.py").write_text("changed = 1\n")
+    (look.root / "b.py").unlink()
+    assert look({"a.py"}) == {}
+    assert look() == {"b.py": None}
+    look.open = set()
+    assert look() == {"a.py": "changed = 1\n"}
+
+
+def test_a_file_that_vanishes_while_it_is_looked_at_is_no_file(look: Look) -> None:
+    changes = look.all_changes(pause=lambda: (look.root / "b.py").unlink(missing_ok=True))
+    assert {Path(change.name).name for change in changes} == {"a.py", "c.py", "d.py"}
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_gone(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    look()
+    (look.root / "a.py").write_text("changed = 1\n")
+
+    def vanish(paths: list[Path], root: Path, left_out: LeftOut) -> Iterator[tuple[str, str]]:
+        for path in paths:
+            path.unlink()
+        return read_written(paths, root, left_out)
+
+    monkeypatch.setattr(scanner, "read_written", vanish)
+    assert look() == {"a.py": None}
+    assert look.found.left_out == ("left out: 1 file that cannot be read (a.py)",)
+
+
+def test_when_there_is_enough_the_older_ones_are_passed_over_until_they_change(look: Look) -> None:
+    changes = look.all_changes(is_enough=lambda: look.found.n_files >= 2)
+    assert [Path(change.name).name for change in changes] == ["a.py", "b.py"]
+    assert look.found.n_passed_over == 2
+    assert look() == {}
+    (look.root / "package" / "c.py").write_text("changed = 1\n")
+    assert look() == {"package/c.py": "changed = 1\n"}
+
+
+def test_a_time_to_come_is_now(look: Look) -> None:
+    os.utime(look.root / "a.py", (9e9, 9e9))
+    first = look.all_changes()[0]
+    assert Path(first.name).name == "a.py"
+    assert first.changed_s <= time.time()
+
+
+def test_roots_are_folders_of_the_disk_that_are_no_secrets(look: Look) -> None:
+    (look.root / ".ssh").mkdir()
+    (look.root / ".ssh" / "config.py").write_text("x = 1\n")
+    (look.root / "link").symlink_to(look.root / "package")
+    uris = ["", ".", "untitled:x", "file:///missing", "file:///%00", (look.root / "a.py").as_uri()]
+    look.folders.set_roots([*uris, (look.root / ".ssh").as_uri()])
+    assert look.folders.roots == ()
+    look.folders.set_roots([(look.root / "link").as_uri(), (look.root / "package").as_uri()])
+    assert look.folders.roots == (look.name("package"),)
+    assert list(look()) == ["package/c.py", "package/deep/d.py"]
+
+
+def test_a_root_that_goes_takes_its_files_along(look: Look) -> None:
+    look()
+    look.folders.set_roots([(look.root / "package").as_uri()])
+    assert look() == {"a.py": None, "b.py": None}
+
+
+def test_a_folder_in_a_folder_is_read_once(look: Look) -> None:
+    look.folders.set_roots([look.root.as_uri(), (look.root / "package").as_uri()])
+    assert sorted(Path(change.name).name for change in look.all_changes()) == ["a.py", "b.py", "c.py", "d.py"]
+
+
+def test_another_kind_of_file_is_looked_for_when_one_is_wanted(look: Look) -> None:
+    (look.root / "x.rs").write_text("fn x() {}\n")
+    look()
+    assert not look.folders.want(look.name("a.py"))
+    assert not look.folders.want(look.name("Makefile"))
+    assert not look.folders.want("/elsewhere/y.rs")
+    assert look.folders.want(look.name("package/Y.RS"))
+    assert not look.folders.want(look.name("z.rs"))
+    assert look() == {"x.rs": "fn x() {}\n"}
+
+
+def test_names_of_documents(look: Look) -> None:
+    (look.root / "with space.py").symlink_to(look.root / "a.py")
+    assert document_name((look.root / "with space.py").as_uri()) == document_name((look.root / "a.py").as_uri())
+    assert document_name("untitled:Untitled-1") == "untitled:Untitled-1"
+    assert "\0" not in document_name("file:///a\0b")
+    assert place_of((look.root / "package" / "c.py").as_uri()) == look.name("package/c.py")
+    assert place_of((look.root / "package" / ".gitignore").as_uri()) == look.name("package")
+
+
+def test_what_is_excluded_from_now_on_is_gone_and_comes_back_when_it_is_not(look: Look) -> None:
+    look()
+    look.folders.excluded = Patterns(["package/", "/b.py"])
+    assert look() == {"package/c.py": None, "package/deep/d.py": None, "b.py": None}
+    assert look.folders.excludes(look.name("package/c.py"))
+    assert not look.folders.excludes(look.name("a.py"))
+    assert look(["b.py"]) == {}  # not even if it is named
+    look.folders.excluded = Patterns()
+    assert set(look()) == {"package/c.py", "package/deep/d.py", "b.py"}
+
+
+def test_what_is_forgotten_is_read_again(look: Look) -> None:
+    assert len(look()) == 4
+    assert look() == {}
+    look.scanner.forget()
+    assert len(look()) == 4
+
+
+def test_a_search_that_ends_early_says_so(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanner, "MAX_FILES", 2)
+    assert len(look()) == 2
+    assert [line for line in look.found.left_out if "and all that come after it" in line]
+
+
+def test_so_does_one_with_too_many_folders(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanner, "MAX_FOLDERS", 1)
+    assert set(look()) == {"a.py", "b.py", "package/c.py"}
+    assert [line for line in look.found.left_out if "and all that come after it" in line]

@@ -1,0 +1,105 @@
+"""`tinycopilot demo`: type a file into the language server over stdio, as an editor does, and print its suggestions."""
+
+import asyncio
+import statistics
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from tinycopilot import places
+from tinycopilot.client.stdio import Editor, running_server
+
+OPENED = '''\
+"""Average the readings of a thermometer, day by day."""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+'''
+
+TYPED = """\
+
+def read_days(path):
+    days = defaultdict(list)
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if not line.strip():
+                continue
+            day, celsius = line.split()
+            days[day].append(float(celsius))
+    return days
+
+
+def main():
+    if len(sys.argv) != 2:
+        print("usage: thermometer.py FILE", file=sys.stderr)
+        return 2
+    for day, readings in sorted(read_days(Path(sys.argv[1])).items()):
+        print(f"{day}: {sum(readings) / len(readings):.1f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+CONNECT = """\
+Type yourself, in this terminal: {program} play
+Connect your editor. The server: {server}
+  VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix),
+            and in the settings: "tinycopilot.serverCommand": ["{server}"]
+  Neovim    vim.opt.rtp:prepend("editors/nvim")   (as a full path; 0.12: ghost text, 0.11: popup)
+            require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
+Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
+
+
+async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
+    """Type TYPED character by character; accept a suggestion, with one key, if all of it comes next.
+
+    Returns the number of keys, and the number of characters that came from suggestions.
+    """
+    left, n_keys, n_accepted_chars, expected = TYPED, 0, 0, ""
+    while left:
+        ghost = await editor.suggestion()
+        accepted = bool(ghost) and left.startswith(ghost)
+        if ghost and ghost != expected:  # what is left of the last one is not news
+            line = editor.text.rsplit("\n", 1)[-1]
+            note = f"   {editor.answer_ms[-1]:.1f} ms" + ("   <Tab>" if accepted else "")
+            console.print(Text.assemble(("  " + line), (ghost, "dim italic"), (note, "cyan")))
+        step = ghost if accepted else left[0]
+        expected = ghost[1:] if ghost[:1] == step else ""
+        editor.type(step)
+        left = left[len(step) :]
+        n_keys += 1
+        n_accepted_chars += len(ghost) if accepted else 0
+    return n_keys, n_accepted_chars
+
+
+async def _session(console: Console, options: dict[str, str]) -> None:
+    async with running_server(options) as server:
+        editor = Editor.on_no_disk(server.client, "thermometer.py", OPENED)
+        editor.open()
+        n_keys, n_accepted = await _type_it_all(editor, console)
+    times = sorted(editor.answer_ms)
+    console.print(
+        f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "
+        f"{statistics.median(times):.1f} ms (median), {times[int(0.95 * len(times))]:.1f} ms (95 in 100), "
+        f"asked of the server over stdio at every key."
+    )
+
+
+def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
+    """Run the demo; return the exit code. Raises UserError if the server has no model."""
+    console = Console(highlight=False, soft_wrap=True)
+    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
+    console.print(places.named(*places.found(model_path, tokenizer_path)), markup=False)
+    console.print(
+        "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
+    )
+    asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
+    program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))
+    console.print(CONNECT.format(program=program, server=server), markup=False)
+    return 0

@@ -1,0 +1,272 @@
+"""Installed editors, and their settings for tinycopilot. Nothing of other settings is reported."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinycopilot.client.findings import Finding, Level
+
+MAX_BYTES = 2_000_000
+"""A larger file is not read."""
+MAX_FILES = 2_000
+"""At most this many files of Neovim's configuration are read."""
+MAX_VALUE_CHARS = 80
+VERSION_LIMIT_S = 10
+
+CODES = {
+    "VS Code": ("Code", ".vscode"),
+    "VS Code Insiders": ("Code - Insiders", ".vscode-insiders"),
+    "VSCodium": ("VSCodium", ".vscode-oss"),
+    "Cursor": ("Cursor", ".cursor"),
+}
+"""Names of the folders of each: settings, and extensions (in the home folder)."""
+CLIENT_KEYS = frozenset(("serverCommand", "installFrom", "torchIndex"))
+"""Settings of the extension; all others are the server's."""
+EXTENSION = "tinycopilot.tinycopilot-"
+HOW_TO_EXTEND = "cd editors/vscode && npm ci && npm run package, then install tinycopilot.vsix in the editor"
+
+_TOKEN = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+_NAMED = re.compile(r"""(['"])([^'"\n]*tinycopilot-server(?:\.exe)?)\1""")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What determines where programs keep their settings."""
+
+    system: str
+    """sys.platform."""
+    env: Mapping[str, str]
+    home: Path
+
+    def _folder(self, variable: str, *default: str) -> Path:
+        given = self.env.get(variable, "")
+        return Path(given) if os.path.isabs(given) else self.home.joinpath(*default)  # noqa: PTH117
+
+    @property
+    def config(self) -> Path:
+        """Folder of graphical programs' settings."""
+        if self.system == "win32":
+            return self._folder("APPDATA", "AppData", "Roaming")
+        if self.system == "darwin":
+            return self.home / "Library" / "Application Support"
+        return self._folder("XDG_CONFIG_HOME", ".config")
+
+    @property
+    def nvim(self) -> Path:
+        """Neovim's configuration (`:help standard-path`)."""
+        name = self.env.get("NVIM_APPNAME") or "nvim"
+        if self.system == "win32" and not self.env.get("XDG_CONFIG_HOME"):
+            return self._folder("LOCALAPPDATA", "AppData", "Local") / name
+        return self._folder("XDG_CONFIG_HOME", ".config") / name
+
+    @property
+    def code_server(self) -> Path:
+        """code-server's data folder."""
+        if self.system == "win32":
+            return self._folder("LOCALAPPDATA", "AppData", "Local") / "code-server" / "Data"
+        return self._folder("XDG_DATA_HOME", ".local", "share") / "code-server"
+
+    def codes(self) -> Iterator[tuple[str, Path, Path]]:
+        """For each kind of VS Code: name, settings file, folder of extensions."""
+        for name, (folder, extensions) in CODES.items():
+            yield name, self.config / folder / "User" / "settings.json", self.home / extensions / "extensions"
+        yield "code-server", self.code_server / "User" / "settings.json", self.code_server / "extensions"
+        remote = self.home / ".vscode-server"
+        yield "VS Code, remote", remote / "data" / "Machine" / "settings.json", remote / "extensions"
+
+    def which(self, program: str) -> str | None:
+        """Path of a program on the PATH; None if there is none."""
+        return shutil.which(program, path=self.env.get("PATH", ""))
+
+    def is_program(self, word: str) -> bool:
+        """Whether an editor can start this program: `~` is the home folder; a relative path is not looked up."""
+        path = Path(re.sub(r"^~(?=[/\\])", lambda _: str(self.home), word))
+        if path.is_absolute():
+            return any(one.is_file() and os.access(one, os.X_OK) for one in (path, path.with_name(path.name + ".exe")))
+        return len(path.parts) == 1 and self.which(word) is not None
+
+
+def look_at_editors(machine: Machine, server: str) -> list[Finding]:
+    """Findings for each installed editor; `server` is the program that their settings should name."""
+    findings = [finding for code in machine.codes() for finding in look_at_code(machine, *code, server)]
+    findings += look_at_nvim(machine, server)
+    if findings:
+        return findings
+    text = "no settings of VS Code, code-server, VSCodium, Cursor or Neovim are here"
+    return [Finding("editors", text, Level.NOTE, "any client of LSP 3.18 can start " + server)]
+
+
+def look_at_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> list[Finding]:
+    """Check one kind of VS Code; no findings if it is not installed."""
+    if not (settings.parent.is_dir() or extensions.is_dir()):
+        return []
+    version = extension_version(extensions)
+    try:
+        own = own_settings(settings)
+    except ValueError as error:
+        todo = "mend it: the editor may pass over it, too"
+        return [Finding(name, f"{settings}: cannot be read: {error}", Level.PROBLEM, todo)]
+    said = ", ".join(f"tinycopilot.{key} = {_short(value)}" for key, value in own.items()) or "its settings: defaults"
+    facts = {"extension": version, "settings": own, "file": str(settings)}
+    if version is None:
+        text = f"the extension is not installed{f' ({said})' if own else ''}"
+        return [Finding(name, text, Level.NOTE, HOW_TO_EXTEND, facts)]
+    first = Finding(name, f"extension {version}; {said}", Level.OK, facts=facts)
+    return [first, *(Finding(name, *wrong) for wrong in _wrong_settings(machine, own, server))]
+
+
+def _wrong_settings(machine: Machine, own: dict[str, Any], server: str) -> Iterator[tuple[str, Level, str]]:
+    from tinycopilot_server.settings import parse_settings  # noqa: PLC0415 (brings the engine: it may be missing)
+
+    name_it = f'set "tinycopilot.serverCommand": {json.dumps([server])}'
+    command = own.get("serverCommand", [])
+    if isinstance(command, str):  # the extension takes a text for a program without arguments
+        command = [command.strip()] if command.strip() else []
+    if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+        yield "tinycopilot.serverCommand is no list of words", Level.PROBLEM, name_it
+    elif command and not machine.is_program(command[0]):
+        yield f"tinycopilot.serverCommand names {command[0]}, which is no program here", Level.PROBLEM, name_it
+    elif not command and not machine.which("tinycopilot-server"):
+        yield "tinycopilot-server is not on the PATH, and tinycopilot.serverCommand is empty", Level.PROBLEM, name_it
+    if own.get("enabled") is False:
+        yield "tinycopilot.enabled is false: nothing is suggested", Level.NOTE, "remove it to have suggestions"
+    for problem in parse_settings({key: value for key, value in own.items() if key not in CLIENT_KEYS})[1]:
+        yield problem, Level.PROBLEM, "correct it in the editor's settings"
+    for key in ("modelPath", "tokenizerPath"):
+        value = own.get(key)
+        if isinstance(value, str) and value and not (machine.home / re.sub(r"^~[/\\]", "", value)).is_file():
+            yield f"tinycopilot.{key} names {value}, which is no file", Level.PROBLEM, "correct it, or remove it"
+
+
+def extension_version(extensions: Path) -> str | None:
+    """Installed version of our extension in this folder; None if there is none."""
+    try:
+        obsolete = json.loads((extensions / ".obsolete").read_text("utf-8"))
+    except (OSError, ValueError):
+        obsolete = {}
+    names = sorted(path.name for path in extensions.glob(EXTENSION + "*") if path.is_dir())
+    versions = [name.removeprefix(EXTENSION) for name in names if name not in obsolete]
+    return versions[-1] if versions else None
+
+
+def own_settings(path: Path) -> dict[str, Any]:
+    """The settings under `tinycopilot.` in a settings.json. Raises ValueError, which quotes nothing of the file."""
+    try:
+        if not path.exists():
+            return {}
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError("it is too large")
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise ValueError(error.strerror or "the system says no") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    return {
+        key.removeprefix("tinycopilot."): value
+        for key, value in parse_jsonc(text).items()
+        if key.startswith("tinycopilot.")
+    }
+
+
+def parse_jsonc(text: str) -> dict[str, Any]:
+    """Parse an object in JSON with comments and trailing commas, as VS Code does. Raises ValueError."""
+
+    def kept(match: "re.Match[str]") -> str:
+        return match[1] or re.sub(r"[^\n]", " ", match[0])  # a comment becomes blank: lines keep their numbers
+
+    plain = _COMMA.sub(lambda match: match[1] or "", _TOKEN.sub(kept, text))
+    try:
+        data = json.loads(plain) if plain.strip() else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON in line {error.lineno}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(data, dict):
+        raise ValueError("it is no object of names and values")
+    return data
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= MAX_VALUE_CHARS else text[:MAX_VALUE_CHARS] + "..."
+
+
+def look_at_nvim(machine: Machine, server: str) -> list[Finding]:
+    """Check Neovim; no findings if neither it nor a configuration of it exists."""
+    program, mentions = machine.which("nvim"), nvim_mentions(machine.nvim)
+    if program is None and not machine.nvim.is_dir():
+        return []
+    findings = [_nvim_version(program, bool(mentions))]
+    if not mentions:
+        todo = f"require('tinycopilot').setup {{ cmd = {{ '{server}' }} }}, as editors/nvim/README.md says"
+        return [*findings, Finding("Neovim", f"{machine.nvim} does not mention tinycopilot", Level.NOTE, todo)]
+    files = ", ".join(sorted(mentions)[:3])
+    facts = {"folder": str(machine.nvim), "files": sorted(mentions)}
+    findings.append(Finding("Neovim", f"tinycopilot is mentioned in {files} of {machine.nvim}", facts=facts))
+    for name, words in mentions.items():
+        for word in words:
+            if not machine.is_program(word):
+                text = f"{name} names {word}, which is no program here"
+                findings.append(Finding("Neovim", text, Level.PROBLEM, f"cmd = {{ '{server}' }}"))
+    return findings
+
+
+def _nvim_version(program: str | None, is_used: bool) -> Finding:
+    if program is None:
+        return Finding("Neovim", "nvim is not on the PATH", Level.NOTE, "install Neovim 0.12, if you want to use it")
+    try:
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=VERSION_LIMIT_S, errors="replace"
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        said = ""
+    match = re.search(r"NVIM v(\d+)\.(\d+)(\.\d+)?", said)
+    if match is None:
+        return Finding("Neovim", f"{program} does not say its version", Level.NOTE, "try: nvim --version")
+    version, number = match[0].removeprefix("NVIM v"), (int(match[1]), int(match[2]))
+    facts = {"version": version}
+    if number >= (0, 12):
+        return Finding("Neovim", f"{version}: ghost text", facts=facts)
+    if number == (0, 11):
+        return Finding("Neovim", f"{version}: a popup menu", Level.NOTE, "0.12 has ghost text", facts)
+    level = Level.PROBLEM if is_used else Level.NOTE
+    return Finding("Neovim", f"{version}: too old", level, "install 0.12, or 0.11 for a popup menu", facts)
+
+
+def nvim_mentions(folder: Path) -> dict[str, list[str]]:
+    """The files below `folder` that mention tinycopilot, each with the `...tinycopilot-server` it names."""
+    found = {}
+    for path in _scripts(folder):
+        try:
+            text = path.read_text("utf-8", "replace") if path.stat().st_size <= MAX_BYTES else ""
+        except OSError:
+            continue
+        comment = '"' if path.suffix == ".vim" else "--"
+        lines = [line for line in text.splitlines() if not line.lstrip().startswith(comment)]
+        if mentioning := [line for line in lines if "tinycopilot" in line]:
+            found[path.relative_to(folder).as_posix()] = [
+                match[2]
+                for line in mentioning
+                for match in _NAMED.finditer(line)
+                if not line[: match.start()].rstrip().endswith("..")  # the end of a name that is put together
+            ]
+    return found
+
+
+def _scripts(folder: Path) -> Iterator[Path]:
+    n_files = 0
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            n_files += 1
+            if n_files > MAX_FILES:
+                return
+            if name.endswith((".lua", ".vim")):
+                yield Path(here, name)

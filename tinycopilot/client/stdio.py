@@ -1,0 +1,156 @@
+"""A minimal LSP client that starts the installed server over stdio, and a document to type into."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.client import LanguageClient
+from tinycopilot_server.session import STATUS
+
+from tinycopilot import UserError, __version__
+
+START_LIMIT_S = 120.0
+"""Time limit for the first start after an installation, which compiles the network."""
+END_LIMIT_S = 10.0
+SERVER = (sys.executable, "-P", "-m", "tinycopilot_server")
+"""Without -P, Python would take the server from the working folder if one were planted there."""
+
+
+@dataclass
+class Server:
+    """A running server that is ready to answer."""
+
+    client: LanguageClient
+    pid: int
+    start_s: float
+    """Seconds from the start of the process until it reported that it is ready."""
+
+
+@dataclass
+class Editor:
+    """One document in an editor; the cursor is at its end."""
+
+    client: LanguageClient
+    uri: str
+    text: str
+    version: int = 1
+    answer_ms: list[float] = field(default_factory=list)
+    """Round-trip time of each inline completion request."""
+
+    @classmethod
+    def on_no_disk(cls, client: LanguageClient, name: str, text: str) -> "Editor":
+        """An unsaved document: the server needs a URI, but no file."""
+        return cls(client, Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri(), text)  # noqa: PTH100
+
+    def _cursor(self) -> types.Position:
+        lines = self.text.split("\n")
+        return types.Position(len(lines) - 1, len(lines[-1]))  # the text is ASCII
+
+    def open(self) -> None:
+        """Open the document."""
+        item = types.TextDocumentItem(self.uri, "python", self.version, self.text)
+        self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+
+    def type(self, characters: str) -> None:
+        """Insert at the cursor, the end of the text."""
+        here = self._cursor()
+        self.version += 1
+        self.text += characters
+        self.client.text_document_did_change(
+            types.DidChangeTextDocumentParams(
+                types.VersionedTextDocumentIdentifier(version=self.version, uri=self.uri),
+                [types.TextDocumentContentChangePartial(range=types.Range(here, here), text=characters)],
+            )
+        )
+
+    async def suggestion(self) -> str:
+        """Request inline completion at the cursor; "" if there is none."""
+        params = types.InlineCompletionParams(
+            context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+            text_document=types.TextDocumentIdentifier(self.uri),
+            position=self._cursor(),
+        )
+        asked = time.perf_counter()
+        answer = await self.client.text_document_inline_completion_async(params)
+        self.answer_ms.append(1000 * (time.perf_counter() - asked))
+        items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
+        return str(items[0].insert_text) if items else ""
+
+
+@contextlib.asynccontextmanager
+async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
+    """Start a server with these settings, wait until it is ready, and shut it down when the block ends.
+
+    Raises UserError, one line, if it has no model, does not start, or exits before the block ends.
+    """
+    client = LanguageClient("tinycopilot", __version__)
+    state: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_status(params: Any) -> None:  # (pygls would take `object` for the client's own type)
+        if not state.done() and (name := getattr(params, "state", "")) != "loading":
+            state.set_result(getattr(params, "message", "") if name == "error" else "")
+
+    client.feature(STATUS)(on_status)
+    client.feature(types.WINDOW_SHOW_MESSAGE)(lambda _: None)  # says the same in an editor's words
+    began = time.perf_counter()
+    await client.start_io(*SERVER)
+    process = client._server
+    assert process is not None
+    last_words = asyncio.ensure_future(_last_line(process.stderr))
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            await client.initialize_async(
+                types.InitializeParams(types.ClientCapabilities(), initialization_options=options)
+            )
+            client.initialized(types.InitializedParams())
+            gone = asyncio.ensure_future(process.wait())
+            either: set[asyncio.Future[Any]] = {state, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+        if not state.done():
+            raise RuntimeError("it is gone")
+        if problem := state.result():
+            raise UserError(problem)
+        yield Server(client, process.pid, time.perf_counter() - began)
+    except (TimeoutError, RuntimeError, ConnectionError) as error:  # pygls says RuntimeError where the server has gone
+        await _end(client)
+        why = await last_words or str(error) or "it said nothing in time"
+        raise UserError(
+            f"the language server did not answer ({why}); see what `tinycopilot serve` says, or install anew"
+        ) from None
+    finally:
+        await _end(client)
+        await last_words
+
+
+async def _last_line(stream: asyncio.StreamReader | None) -> str:
+    """Drain a stream to its end, so that the program never blocks on a full pipe; return its last line."""
+    last = ""
+    while stream is not None and (piece := await stream.read(65_536)):
+        lines = (last + piece.decode("utf-8", "replace")).strip().splitlines()
+        last = lines[-1] if lines else ""
+    return last.strip()
+
+
+async def _end(client: LanguageClient) -> None:
+    """Shut the server down as an editor does; kill it if it does not respond within END_LIMIT_S."""
+    process = client._server
+    if client.stopped and process is not None and process.returncode is not None:
+        return
+    try:
+        async with asyncio.timeout(END_LIMIT_S):
+            if process is not None and process.returncode is None:
+                await client.shutdown_async(None)
+                client.exit(None)
+            await client.stop()
+    except (TimeoutError, RuntimeError, ConnectionError):
+        if process is not None and process.returncode is None:
+            process.kill()
+        await client.stop()

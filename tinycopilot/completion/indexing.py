@@ -1,0 +1,56 @@
+"""Incremental indexing: files are added to an n-gram model that stays in use meanwhile."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.ngram import NGramModel
+
+FIRST_CHARS = 250_000
+"""After this many characters the files are sorted and in use; again after four times as many, and so on."""
+
+T = TypeVar("T")
+
+
+class CallWithModel(Protocol):
+    """Calls a function with the n-gram model, in the thread that owns it, and returns the result."""
+
+    def __call__(self, function: "Callable[[NGramModel], T]", /) -> T:
+        """Raises CancelledError or RuntimeError if that thread is closed."""
+
+
+class IncrementalIndexing:
+    """One pass over changed files. Sorting is done in the caller's thread, the hand-over in the model's."""
+
+    def __init__(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> None:
+        """`pause` is called before each sort; it may wait, or raise to stop."""
+        self._call, self._pause = call, pause
+        self.n_chars = 0
+        """Characters added so far."""
+        self.max_chars, self._needs_compaction = call(lambda ngrams: (ngrams.max_chars, ngrams.needs_compaction))
+        self._compaction = call(lambda ngrams: ngrams.begin_compaction())
+        self._next_chars = FIRST_CHARS
+
+    def put(self, name: str, text: str, last_used_s: float) -> None:
+        """Add a file, or replace it. `last_used_s`: seconds since 1970."""
+        self._compaction.put(name, text, last_used_s)
+        self.n_chars += len(text)
+        if self.n_chars >= self._next_chars:
+            self._hand_over()
+            self._compaction = self._call(lambda ngrams: ngrams.begin_compaction())
+            self._next_chars = 4 * self.n_chars
+
+    def drop(self, name: str) -> None:
+        """Remove a file."""
+        self._compaction.drop(name)
+
+    def finish(self) -> None:
+        """Sort and hand over what is left. To be called once."""
+        if self._compaction.changes or self._needs_compaction:
+            self._hand_over(everything=self._needs_compaction)
+
+    def _hand_over(self, *, everything: bool = False) -> None:
+        self._pause()
+        compaction = self._compaction
+        compaction.sort(self.max_chars, everything=everything)
+        self._call(lambda ngrams: ngrams.finish_compaction(compaction))

@@ -1,0 +1,167 @@
+"""Scheduler: the one thread in which the engine is used. Work is done in the order of submission; the latest request
+wins. Used by the language server and by the terminal UI.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from tinycopilot.completion.request import Request, Result
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.engine import Engine
+    from tinycopilot.completion.ngram import NGramModel
+
+T = TypeVar("T")
+
+
+@dataclass
+class Job:
+    """A request under way."""
+
+    request: Request
+    generation: int
+    """The scheduler's generation when the request was made: after a later change the result may be outdated."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    result: "Future[Result]" = field(default_factory=Future)
+
+
+AfterAnswer = Callable[["Engine", Result, float], object]
+"""Called in the engine's thread with the engine, the result, and the time that it took in milliseconds."""
+
+
+class Scheduler:
+    """Runs functions in the engine's thread. Its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._executor = ThreadPoolExecutor(1, "engine", initializer=self._note_thread)
+        self._engine: Engine | None = None
+        self._is_closed = False
+        self._latest: Job | None = None
+        self._idle = threading.Event()
+        self._idle.set()
+        self._lock = threading.Lock()
+        self._generation = 0
+
+    @property
+    def engine(self) -> "Engine | None":
+        """The engine in use; None until a model is loaded."""
+        return self._engine
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is an engine, and the scheduler is not closed."""
+        return self._engine is not None and not self._is_closed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._is_closed
+
+    @property
+    def generation(self) -> int:
+        """Number of changes so far to what the engine's answers depend on."""
+        return self._generation
+
+    def _advance(self) -> None:
+        with self._lock:
+            self._generation += 1
+
+    def use(self, engine: "Engine") -> None:
+        """Replace the engine. To be called in the engine's thread."""
+        self._engine = engine
+        self._advance()
+
+    def submit(self, function: Callable[[], T]) -> "Future[T]":
+        """Call `function` in the engine's thread, after all submitted before. Raises RuntimeError if closed."""
+        return self._executor.submit(function)
+
+    def ask(self, function: "Callable[[Engine], T]") -> "Future[T]":
+        """Call `function` with the engine that is in use by then. Raises RuntimeError if closed."""
+
+        def run() -> T:
+            assert self._engine is not None
+            return function(self._engine)
+
+        return self.submit(run)
+
+    def change(self, function: "Callable[[Engine], object]") -> None:
+        """Let `function` change the engine; earlier answers are outdated at once. Without an engine, do nothing."""
+        if self.is_ready:
+            self._advance()
+            self.ask(function)
+
+    def change_if(self, function: "Callable[[Engine], bool]") -> None:
+        """Let `function` change the engine and return whether it did: only then earlier answers are outdated."""
+        if self.is_ready:
+            self.ask(lambda engine: self._advance() if function(engine) else None)
+
+    def change_and_wait(self, function: "Callable[[Engine], T]") -> T:
+        """Let `function` change the engine, and return its result. Not for the engine's thread.
+
+        Raises CancelledError or RuntimeError if closed.
+        """
+        result = self.ask(function).result()
+        self._advance()  # not before: a request that runs first must not pass for one that ran after the change
+        return result
+
+    def change_ngrams(self, function: "Callable[[NGramModel], T]") -> T:
+        """The same for the engine's n-gram model (a `CallWithModel` of indexing.py)."""
+        return self.change_and_wait(lambda engine: function(engine.ngrams))
+
+    def complete(self, request: Request, then: AfterAnswer = lambda *_: None) -> Job:
+        """Cancel the latest request, and answer this one next; then call `then`, cancelled or not.
+
+        A superseded request still reaches the engine, which learns from the keystroke. If there is a suggestion, the
+        request that follows its acceptance is answered ahead. Raises RuntimeError if closed.
+        """
+        self.cancel()
+        job = self._latest = Job(request, self._generation)
+        job.result = self.submit(partial(self._answer, job, then))
+        return job
+
+    def _answer(self, job: Job, then: AfterAnswer) -> Result:
+        engine, since_s = self._engine, time.perf_counter()
+        assert engine is not None
+        self._idle.clear()
+        try:
+            result = engine.complete(job.request, job.cancelled.is_set)
+            then(engine, result, 1000 * (time.perf_counter() - since_s))
+        finally:
+            self._idle.set()
+        if result.suggestion is not None and job.request.selected is None and not self._is_closed:
+            self.submit(partial(self._complete_ahead, job, job.request.after_accepting(result.suggestion)))
+        return result
+
+    def _complete_ahead(self, job: Job, request: Request) -> None:
+        """Not after a change, which may have been to remove the document."""
+        if self._engine is not None and job.generation == self._generation and not job.cancelled.is_set():
+            self._engine.complete(request, job.cancelled.is_set)
+
+    def cancel(self) -> None:
+        """Stop computing for the latest request."""
+        if self._latest is not None:
+            self._latest.cancelled.set()
+
+    def wait_until_idle(self, limit_s: float) -> bool:
+        """Wait until no request is being answered, at most `limit_s`; return whether that is so."""
+        return self._idle.wait(limit_s)
+
+    def close(self) -> None:
+        """Cancel everything that waits. What runs continues: see `cancel` and `join`."""
+        self._is_closed = True
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def join(self, limit_s: float) -> bool:
+        """Wait until the thread has ended after `close`, at most `limit_s`; return whether it has."""
+        if self._thread is not None:
+            self._thread.join(limit_s)
+        return self._thread is None or not self._thread.is_alive()
+
+    def _note_thread(self) -> None:
+        self._thread = threading.current_thread()
