@@ -13,7 +13,7 @@ MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
 READING_KEYS: Final = 1.0
 """Cost of reading a suggestion, in keys, at the default eagerness."""
-READING_SPAN: Final = 8.0
+READING_SPAN: Final = 4.0
 """That cost is divided by this at the highest eagerness, and multiplied at the lowest."""
 CONFIDENCE_SPAN: Final = 4.0
 """The same for the least probability of a suggestion, which is at most MAX_LEAST."""

@@ -35,7 +35,7 @@ def replayed(text: str, script: dict[str, str]) -> tuple[Score, list[Shown]]:
 def test_without_suggestions_each_character_is_a_key() -> None:
     score, shown = replayed("abc def\n", {})
     assert (score.n_keys, score.n_chars, score.n_shown, shown) == (8, 8, 0, [])
-    assert score.figures()["keystrokes_saved"] == {"net": 0, "gross": 0}
+    assert score.figures()["keystrokes_saved"] == {"net": 0, "net_by_word": 0, "gross": 0}
 
 
 def test_what_comes_next_is_accepted_with_one_key() -> None:
@@ -57,6 +57,21 @@ def test_indentation_counts_for_nothing_whoever_writes_it() -> None:
 def test_what_is_not_wholly_right_is_not_accepted() -> None:
     score, [shown] = replayed("return x\n", {"re": "turn y"})
     assert (score.n_keys, score.n_shown, score.accepted_chars, shown.n_right) == (9, 1, [], 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "script", "n_saved"),
+    [
+        ("return x\n", {"re": "turn y"}, 3),  # "turn" with one key
+        ("return x\n", {"re": "turn x"}, 5),  # the whole
+        ("f(a, bc)\n", {"f": "(a, bd)"}, 0),  # "(", "a" and ",": no key is saved; " bd" is wrong
+        ("if a:\n    foo(b)\n", {"if a": ":\n    foo(c)"}, 3),  # "\n    foo" without the indentation
+    ],
+)
+def test_words_that_are_right_may_be_accepted_with_a_key_each(text: str, script: dict[str, str], n_saved: int) -> None:
+    score, _ = replayed(text, script)
+    typed, _ = replayed(text, {})
+    assert typed.n_keys - score.n_keys_by_word == n_saved
 
 
 def test_what_is_typed_along_is_shown_once() -> None:
@@ -123,7 +138,7 @@ def test_what_cost_nothing_is_still_a_figure() -> None:
 
 def test_nothing_is_no_division_by_zero() -> None:
     figures = Score().figures()
-    assert figures["keystrokes_saved"] == {"net": None, "gross": None}
+    assert figures["keystrokes_saved"] == {"net": None, "net_by_word": None, "gross": None}
     assert figures["latency_ms"] == {"p50": None, "p95": None, "p99": None}
 
 
