@@ -21,7 +21,8 @@ def figures(whole: Mapping[str, Any]) -> str:
         (
             percent(saved["net"]),
             "net keystrokes saved",
-            f"{percent(saved['net_by_word'])} if words are accepted too; {percent(saved['gross'])} gross, without the cost of reading {_number(whole['shown_per_100'], '.1f')}"
+            f"{percent(saved['net_by_word'])} if words are accepted too; "
+            f"{percent(saved['gross'])} gross, without the cost of reading {_number(whole['shown_per_100'], '.1f')}"
             " suggestions per 100 characters",
         ),
         (
