@@ -11,7 +11,7 @@ from tinycopilot.completion.insertion import Insertion
 
 MIN_VISIBLE_CHARS = 2
 """A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
-READING_KEYS: Final = 1.0
+READING_KEYS: Final = 0.85
 """Cost of reading a suggestion, in keys, at the default eagerness."""
 READING_SPAN: Final = 4.0
 """That cost is divided by this at the highest eagerness, and multiplied at the lowest."""
@@ -35,7 +35,7 @@ class CompleterSettings:
 
     eagerness: float = 0.5
     """From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown."""
-    min_confidence: float = 0.37
+    min_confidence: float = 0.38
     """A suggestion that is less likely than this to be right is not shown, however long it is (0 to 1); at the default
     eagerness, and at another, more or less."""
     max_chars: int = 120
