@@ -135,9 +135,10 @@ async def start_server() -> StdioClient:
 
 
 def options() -> dict[str, Any]:
-    """The model that ships, or the user's own."""
+    """The model that ships, or the user's own; eager, so that there is a first suggestion to wait for."""
     paths = places.to_load()
-    return {"initializationOptions": {"modelPath": str(paths.model), "tokenizerPath": str(paths.tokenizer)}}
+    files = {"modelPath": str(paths.model), "tokenizerPath": str(paths.tokenizer)}
+    return {"initializationOptions": files | {"eagerness": 1}}
 
 
 async def measure_start() -> dict[str, Any]:
