@@ -82,7 +82,7 @@ def test_what_is_found_is_held_and_one_line_says_so(desk: Desk, caplog: pytest.L
         desk.look()
     assert len(desk.held) == 20
     assert len(desk.memory._merged.documents) == 20  # sorted in the other thread, on one merged
-    [line] = [record.getMessage() for record in caplog.records]
+    [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert line.startswith("indexed 20 files, 130 characters, in ")
     assert line.endswith(" s; left out: 1 secret by its name (.env)")
 

@@ -148,7 +148,7 @@ def test_three_processes_cannot_share_four_windows(
     words = [*TRAIN, "--corpus", str(corpus), "--model_path", str(tmp_path / "m.pth")]
     ended = run_together(training_python, 3, SMALL, "0", *words)
     assert all(one.code for one in ended)
-    assert "".join(one.stderr for one in ended).count("3 processes cannot share 4 windows") == 1
+    assert "".join(one.stderr for one in ended).count("3 processes cannot share a batch of 4 windows") == 1
 
 
 # What five matrices come to, however many processes share them. Prints in each process whether it has all five.
