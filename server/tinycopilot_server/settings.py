@@ -60,8 +60,8 @@ class Settings:
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 4 times higher at "
-        "`eagerness` 0, but at most 0.95, and 4 times lower at `eagerness` 1.",
+        "Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at "
+        "`eagerness` 0 and 2.5 times lower at `eagerness` 1.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)

@@ -50,7 +50,7 @@ def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected:
 
 def test_in_a_string_it_may_end_in_a_string() -> None:
     for text in ("usage: ", "a'", "doesn't"):
-        suggestion = truncate(certain(text + " more"), CompleterSettings(eagerness=1, max_chars=len(text)), 'x = "')
+        suggestion = truncate(certain(text + " more"), CompleterSettings(max_chars=len(text)), 'x = "')
         assert suggestion is not None
         assert suggestion.text == text.rstrip()
 
@@ -79,8 +79,7 @@ def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("eagerness", "sureness"),
-    [(0, [0.97]), (0.5, [0.97, 0.55, 0.45]), (1, [0.97, 0.55, 0.45, 0.25, 0.15, 0.1])],
+    ("eagerness", "sureness"), [(0, [0.55]), (0.5, [0.55, 0.45, 0.25]), (1, [0.55, 0.45, 0.25, 0.15, 0.1])]
 )
 def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float]) -> None:
     settings = CompleterSettings(eagerness=eagerness)
@@ -88,7 +87,7 @@ def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float
     def shown(p: float) -> bool:
         return truncate([("t", math.log(p)), *certain("otal_width(")], settings) is not None
 
-    assert [p for p in (0.97, 0.55, 0.45, 0.25, 0.15, 0.1, 0.05) if shown(p)] == sureness
+    assert [p for p in (0.55, 0.45, 0.25, 0.15, 0.1, 0.05) if shown(p)] == sureness
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_good_values_are_taken() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"minConfidence": 2}, "minConfidence must be a number from 0 to 1, not 2: using 0.37"),
+        ({"minConfidence": 2}, "minConfidence must be a number from 0 to 1, not 2: using 0.2"),
         ({"maxChars": "many"}, "maxChars must be a whole number from 1 to"),
         ({"maxLines": 1.5}, "maxLines must be a whole number"),
         ({"threads": True}, "threads must be a whole number from 1 to 64, not True"),

@@ -17,9 +17,9 @@ M.defaults = {
     -- How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of
     -- keystrokes that a suggestion must be expected to save to be worth reading.
     eagerness = 0.5,
-    -- Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 4 times higher at `eagerness`
-    -- 0, but at most 0.95, and 4 times lower at `eagerness` 1.
-    minConfidence = 0.37,
+    -- Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at `eagerness`
+    -- 0 and 2.5 times lower at `eagerness` 1.
+    minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
     -- Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.
