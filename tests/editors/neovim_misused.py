@@ -61,7 +61,7 @@ def no_window_from_the_command_line_window(user: User) -> None:
     user.press("q", ":")
     until("that window", 5, lambda: user.editor.lua("return vim.fn.getcmdwintype()"))
     user.editor.nvim.command("TinyCopilot stats")
-    wanted = "tinycopilot: leave the command-line window first"
+    wanted = "tinycopilot: close the command-line window first"
     until("an answer", 10, lambda: user.editor.said("messages"))
     equal("what is said", wanted, user.editor.said("messages"))
     user.editor.nvim.command("quit")
@@ -181,5 +181,5 @@ def programs_that_are_no_server(user: User) -> None:
     for (program, wanted), (heard, report) in zip(PROGRAMS.items(), alone(user, body + "return all"), strict=True):
         if not any(wanted in message for message in heard):
             raise AssertionError(f"told of {program}: {heard}")
-        if not any("WARNING no server is at work in 1 of 1 buffers" in line for line in report):
+        if not any("WARNING the server is not attached to 1 of 1 matching buffers" in line for line in report):
             raise AssertionError(f":checkhealth says of {program}: {report}")

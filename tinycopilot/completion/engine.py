@@ -22,10 +22,6 @@ from tinycopilot.places import ModelPaths
 
 __all__ = ["Engine", "Request", "Result", "Silence", "Why"]
 
-FORK_CHARS: Final = 6
-"""A second candidate parts from the likeliest characters within this many."""
-CANDIDATE_P: Final = 0.12
-"""A second candidate begins at least this likely."""
 N_ALTERNATIVES: Final = 2
 """Number of alternatives found on request."""
 SPARE_FORKS: Final = 2
@@ -223,7 +219,7 @@ class Engine:
             self._decode_best(predictions, place, cancelled)
         texts = [shown.text]
         for fork in self._forks(predictions, shown.text, MIN_FORK_P)[: N_ALTERNATIVES + SPARE_FORKS]:
-            suggestion = self._best_of(self._continued(predictions, fork.text, 0.0, cancelled), place)
+            suggestion = self._best_of(self._continued(predictions, fork.text, cancelled), place)
             if suggestion and not any(text.startswith(suggestion.text) for text in texts):
                 texts.append(suggestion.text)
                 confidence = suggestion.confidence * fork.confidence
@@ -246,27 +242,13 @@ class Engine:
     def _decode_best(
         self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]
     ) -> Suggestion | None:
-        """The candidate with the highest expected gain: the likeliest characters, or the likeliest fork from them."""
-        greedy = list[str]()
+        return self._best_of(self._decode(predictions, place, cancelled), place)
 
-        def noted(decoded: Iterator[Decoded]) -> Iterator[Decoded]:
-            for one in decoded:
-                greedy.append(one[0])
-                yield one
-
-        candidates = [self._best_of(noted(self._decode(predictions, place, cancelled)), place)]
-        for fork in self._forks(predictions, "".join(greedy[:FORK_CHARS]), CANDIDATE_P)[:1]:
-            decoded = self._continued(predictions, fork.text, math.log(fork.confidence), cancelled)
-            candidates.append(self._best_of(decoded, place))
-        return max(filter(None, candidates), key=lambda candidate: candidate.gain, default=None)
-
-    def _continued(
-        self, predictions: PredictionCache, begun: str, log_p: float, cancelled: Callable[[], bool]
-    ) -> Iterator[Decoded]:
-        """`begun`, which has that log-probability, and the likeliest characters after it."""
+    def _continued(self, predictions: PredictionCache, begun: str, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
+        """`begun`, taken for certain, and the likeliest characters after it."""
         place = predictions.place
         then = place._replace(before=place.before + begun)
-        yield from ((character, 0.0 if i else log_p) for i, character in enumerate(begun))
+        yield from ((character, 0.0) for character in begun)
         yield from self._decode(predictions, then, cancelled)
 
     def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
