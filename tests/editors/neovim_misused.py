@@ -172,7 +172,7 @@ def programs_that_are_no_server(user: User) -> None:
         vim.cmd '%bwipeout!'
         heard = {{}}
         tiny.setup {{ cmd = {{ 'sh', '-c', [[{program}]] }} }}
-        tiny.patience_ms = {100 if "answer" in wanted else 60000}
+        tiny.patience_ms = {100 if "respond" in wanted else 60000}
         vim.cmd 'edit start.py'
         wait_for(function() return vim.iter(heard):any(function(m) return m:find([[{wanted}]], 1, true) end) end)
         vim.cmd 'checkhealth tinycopilot'

@@ -124,7 +124,7 @@ def test_training_on_too_little_says_so_before_it_starts(
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     lines = capsys.readouterr().err.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))
-    assert at < next(i for i, line in enumerate(lines) if "characters for training" in line)
+    assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
     command = f"tinycopilot train --init {places.shipped_model().model} --corpus {in_folder} --model_path m.pth"
     assert lines[at].endswith(f"Fine-tune that one instead: {command}")
     (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to

@@ -173,7 +173,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         plan = Plan.over(n_chars, stages, settled_after=SETTLED_AFTER)
         run = dataclasses.replace(run, plan=plan)
     say(
-        f"{corpus.label}: {len(corpus.train):,} characters for training, {len(corpus.held_out):,} held out; "
+        f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
         f"{shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
         f"{'about ' * bool(plan.settled_after)}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
     )
