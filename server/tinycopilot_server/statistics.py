@@ -278,7 +278,7 @@ def in_words(days: dict[str, Day]) -> str:
     lines.append(f"{total['accepted_chars']:,} characters accepted{still}.")
     p50, p95 = (percentile_ms(total["latency"], percent) for percent in (50, 95))
     if p50 is not None and p95 is not None:
-        lines.append(f"An answer took {_in_ms(p50)} (median), {_in_ms(p95)} (95 in 100), within a quarter.")
+        lines.append(f"Latency: {_in_ms(p50)} (median), {_in_ms(p95)} (p95), at most 25 % too high.")
     return "\n".join(lines)
 
 
@@ -297,7 +297,7 @@ def read(path: Path) -> dict[str, Day]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s: not used, statistics begin anew: %s", path, error)
+        log.warning("%s: not used, counting starts over: %s", path, error)
         return {}
 
 

@@ -245,7 +245,7 @@ class Child:
             self._process.stdin.close()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has ended, at most so many seconds."""
+        """Wait until it has ended, at most `seconds`."""
         self._thread.join(seconds)
 
 

@@ -86,7 +86,7 @@ async def _session(console: Console, options: dict[str, str]) -> None:
     times = sorted(editor.answer_ms)
     console.print(
         f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "
-        f"{statistics.median(times):.1f} ms (median), {times[int(0.95 * len(times))]:.1f} ms (95 in 100), "
+        f"{statistics.median(times):.1f} ms (median), {times[int(0.95 * len(times))]:.1f} ms (p95), "
         f"asked of the server over stdio at every key."
     )
 

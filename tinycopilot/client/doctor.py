@@ -192,7 +192,7 @@ def look_at_model(
     paths, origin = places.found(model_path, tokenizer_path)
     facts = {"path": str(paths.model), "origin": origin.name}
     if origin is places.Origin.SHIPPED and not is_as_shipped(paths.model):
-        text = f"in the place of the one that ships, trained anew here: {paths.model}"
+        text = f"retrained in place of the bundled one: {paths.model}"
         todo = f"to go back: {_way_back(paths)}"
         yield Finding("which", text, Level.NOTE, todo, facts)
     else:
@@ -320,7 +320,7 @@ def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
 def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_model: bool) -> Iterator[Finding]:
     """Start the server, type, and report the answers and their latency."""
     if not has_model:
-        yield Finding("start", "not tried: without a model it suggests nothing", Level.NOTE, "mend the model first")
+        yield Finding("start", "not tried: without a model it suggests nothing", Level.NOTE, "fix the model first")
         return
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     start_s, times, n_shown, mb = asyncio.run(_round_trip({name: path for name, path in options.items() if path}))
@@ -329,7 +329,7 @@ def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_mo
     p50, p95 = statistics.median(times), times[int(0.95 * len(times))]
     yield Finding(
         "answers",
-        f"{len(times)} over stdio, {n_shown} with a suggestion: {p50:.1f} ms (median), {p95:.1f} ms (95 in 100)",
+        f"{len(times)} over stdio, {n_shown} with a suggestion: {p50:.1f} ms (median), {p95:.1f} ms (p95)",
         Level.NOTE if p50 > SLOW_MS else Level.OK,
         "is something else running? `tinycopilot bench` measures more" if p50 > SLOW_MS else "",
         {"answers": len(times), "shown": n_shown, "p50_ms": round(p50, 2), "p95_ms": round(p95, 2)},

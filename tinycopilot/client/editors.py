@@ -111,7 +111,7 @@ def look_at_code(machine: Machine, name: str, settings: Path, extensions: Path, 
     try:
         own = own_settings(settings)
     except ValueError as error:
-        todo = "mend it: the editor may pass over it, too"
+        todo = "fix it: the editor may ignore it too"
         return [Finding(name, f"{settings}: cannot be read: {error}", Level.PROBLEM, todo)]
     said = ", ".join(f"tinycopilot.{key} = {_short(value)}" for key, value in own.items()) or "its settings: defaults"
     facts = {"extension": version, "settings": own, "file": str(settings)}

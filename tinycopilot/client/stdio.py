@@ -123,7 +123,7 @@ async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
         await _end(client)
         why = await last_words or str(error) or "it said nothing in time"
         raise UserError(
-            f"the language server did not answer ({why}); see what `tinycopilot serve` says, or install anew"
+            f"the language server did not answer ({why}); see what `tinycopilot serve` says, or reinstall it"
         ) from None
     finally:
         await _end(client)

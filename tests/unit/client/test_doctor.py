@@ -375,7 +375,7 @@ def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monk
     model.write_text("trained anew")
     which = next(iter(look_at_model(None, None, sound, {})))
     assert which.level is Level.NOTE
-    assert which.text == f"in the place of the one that ships, trained anew here: {model}"
+    assert which.text == f"retrained in place of the bundled one: {model}"
     assert which.todo == f"to go back: git -C '{model.parent}' checkout -- tiny_gpt.pth tokenizer.pth"
     assert which.facts["origin"] == "SHIPPED"
 

@@ -219,7 +219,7 @@ def test_a_damaged_file_is_begun_anew(
     counted.answered("a.py", "", "value", 7.0)
     with caplog.at_level(logging.WARNING):
         counted.save()
-    assert "statistics begin anew" in caplog.text
+    assert "counting starts over" in caplog.text
     assert total(Statistics(path))["answered"] == 1
 
 
@@ -282,9 +282,9 @@ def test_in_words(counted: Statistics) -> None:
     words = in_words(counted.days())
     assert "2 suggestions, 1 accepted (50%)." in words
     assert "5 characters accepted; 60% of them still stood there 30 s later." in words
-    assert "An answer took 7.5 ms (median), 87 ms (95 in 100), within a quarter." in words
+    assert "Latency: 7.5 ms (median), 87 ms (p95), at most 25 % too high." in words
     counted.partly_accepted(other, 2)
     counted.answered("a.py", "z = ", "third", 250.0)
     words = in_words(counted.days())
     assert "3 suggestions, 1 accepted (33%), 1 in part." in words
-    assert "An answer took 87 ms (median), 265 ms (95 in 100), within a quarter." in words
+    assert "Latency: 87 ms (median), 265 ms (p95), at most 25 % too high." in words
