@@ -1,6 +1,7 @@
 """Engine: a request for a completion goes in, a result comes out. The one public entry of completion/."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Self
@@ -218,8 +219,10 @@ class Engine:
         if not predictions.by_end:
             self._decode_best(predictions, place, cancelled)
         texts = [shown.text]
-        for fork in self._forks(predictions, shown.text, MIN_FORK_P)[: N_ALTERNATIVES + SPARE_FORKS]:
-            suggestion = self._best_of(self._continued(predictions, fork.text, cancelled), place)
+        for fork in self._forks(predictions, shown)[: N_ALTERNATIVES + SPARE_FORKS]:
+            then = place._replace(before=place.before + fork.text)
+            decoded = itertools.chain(((c, 0.0) for c in fork.text), self._decode(predictions, then, cancelled))
+            suggestion = self._best_of(decoded, place)
             if suggestion and not any(text.startswith(suggestion.text) for text in texts):
                 texts.append(suggestion.text)
                 confidence = suggestion.confidence * fork.confidence
@@ -227,29 +230,23 @@ class Engine:
             if len(texts) > N_ALTERNATIVES:
                 break
 
-    def _forks(self, predictions: PredictionCache, text: str, min_p: float) -> list[Suggestion]:
-        """Beginnings of other suggestions, which differ from `text` in their last character; the likeliest first."""
-        forks, p = list[Suggestion](), 1.0
-        for i, character in enumerate(text):
-            before = predictions.place.before + text[:i]
+    def _forks(self, predictions: PredictionCache, shown: Suggestion) -> list[Suggestion]:
+        """Beginnings of other suggestions, which differ from `shown` in their last character; the likeliest first."""
+        forks, log_p = list[Suggestion](), 0.0
+        for i in range(len(shown.text)):
+            before = predictions.place.before + shown.text[:i]
             if (likeliest := predictions.two_likeliest(before, self._predictor.alphabet)) is None:
                 break
-            p_of = {one: p * math.exp(log_p) for one, log_p in likeliest}
-            p = p_of.pop(character, 0.0)  # 0: `text` is not among the two likeliest, nothing more is known of it
-            forks += [Suggestion(text[:i] + other, p_other) for other, p_other in p_of.items() if p_other >= min_p]
+            (_, log_p_best), (second, log_p_second) = likeliest
+            if (p := math.exp(log_p + log_p_second)) >= MIN_FORK_P:
+                forks.append(Suggestion(shown.text[:i] + second, p))
+            log_p += log_p_best
         return sorted(forks, key=lambda fork: -fork.confidence)
 
     def _decode_best(
         self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]
     ) -> Suggestion | None:
         return self._best_of(self._decode(predictions, place, cancelled), place)
-
-    def _continued(self, predictions: PredictionCache, begun: str, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
-        """`begun`, taken for certain, and the likeliest characters after it."""
-        place = predictions.place
-        then = place._replace(before=place.before + begun)
-        yield from ((character, 0.0) for character in begun)
-        yield from self._decode(predictions, then, cancelled)
 
     def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
         reader = self._state.readers.of(place.document)
