@@ -156,6 +156,7 @@ async def test_typed_along_the_rest_stays_with_no_answer_in_between() -> None:
 async def test_an_answer_for_a_text_that_is_gone_is_not_shown() -> None:
     promised = Promised(i="f x")
     async with using(promised) as user:
+        await user.until(lambda: promised.answered == [""])
         promised.may_answer.clear()
         await user.press("i")
         await user.until(lambda: promised.asked == ["", "i"])
