@@ -4,14 +4,16 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, Self
 
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
+from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill
 from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Mixture, Place, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
@@ -133,8 +135,6 @@ class Engine:
             suggestions = self._suggestions(request, place, cancelled)
         except Cancelled:
             return Result(silence=Silence.CANCELLED, has_learned=has_learned)
-        if suggestions is None:
-            return Result(silence=Silence.NO_ROOM, has_learned=has_learned)
         return Result(tuple(suggestions), None if suggestions else Silence.UNSURE, has_learned)
 
     def observe(self, request: Request, character: str) -> dict[str, float]:
@@ -170,11 +170,9 @@ class Engine:
             return False
         return self._predictor.learn(predictions, typed_at, character)
 
-    def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion] | None:
-        """None where there is no room. Raises Cancelled."""
+    def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion]:
+        """The best one first. Raises Cancelled."""
         then = place if request.selected is None else self._place(request, *request.selected)
-        if not has_room(then.after):
-            return None
         if request.selected is not None:
             best = self._decode_best(self._predictions_at(place), then, cancelled)
         elif request.why is Why.AHEAD:
@@ -183,7 +181,7 @@ class Engine:
             best = self._rest_of_shown(place) or self._suggest(place, cancelled)
         if best is None:
             return []
-        is_invoked = request.why is Why.INVOKED and request.selected is None
+        is_invoked = request.why is Why.INVOKED and request.selected is None and is_at_line_end(place.after)
         return [best, *(self._alternatives(place, best, cancelled) if is_invoked else ())]
 
     def _suggest(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
@@ -246,7 +244,29 @@ class Engine:
     def _decode_best(
         self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]
     ) -> Suggestion | None:
-        return self._best_of(self._decode(predictions, place, cancelled), place)
+        decoded = self._decode(predictions, place, cancelled)
+        if is_at_line_end(place.after):
+            return self._best_of(decoded, place)
+        if place.before.endswith(MASK):
+            return None
+        language = language_of(place.document, place.language)
+        suffix_log_p = partial(self._suffix_log_p, predictions, place, cancelled)
+        best = infill(decoded, suffix_log_p, self._settings, place.before, place.after, language)
+        return best if best and not adds_secret(best.text, place.before, place.after) else None
+
+    def _suffix_log_p(
+        self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool], text: str
+    ) -> float:
+        """log p of the first SUFFIX_CHARS after the cursor, given that `text` is inserted before them; -inf if low."""
+        before, suffix = place.before + text, place.after[:SUFFIX_CHARS]
+        first_log_p = self._predictor.cached_log_p(predictions, before, suffix[0])
+        if first_log_p is not None and first_log_p < MIN_FIRST_LOG_P:
+            return -math.inf
+        logits = self._state.readers.of(place.document).read(before, suffix[:-1], cancelled)
+        return sum(
+            self._predictor.log_p(predictions, logits[i], before + suffix[:i], character)
+            for i, character in enumerate(suffix)
+        )
 
     def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
         reader = self._state.readers.of(place.document)
