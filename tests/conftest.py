@@ -14,7 +14,7 @@ from preloaded import preloading
 from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.training import begin
 
 # No timing decides a test: not Hypothesis's either. `make soak` takes the long profile (--hypothesis-profile=long).

@@ -16,7 +16,7 @@ from tinycopilot import UserError, __version__
 
 if TYPE_CHECKING:
     from tinycopilot.model.tokenizer import SimpleTokenizer
-    from tinycopilot.places import ModelPaths
+    from tinycopilot.paths import ModelPaths
 
     Generator = Callable[[list[int]], Iterator[int]]
 
@@ -377,13 +377,13 @@ def _adapt(arguments: argparse.Namespace) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> None:
-    from tinycopilot import places
+    from tinycopilot.paths import describe_model, find_model
 
-    paths, origin = places.found(arguments.model_path, arguments.tokenizer_path)
+    paths, origin = find_model(arguments.model_path, arguments.tokenizer_path)
     generator, tokenizer = (_generator_on_cpu if arguments.device in ("auto", "cpu") else _generator_in_torch)(
         paths, arguments
     )
-    print(places.named(paths, origin), file=sys.stderr, flush=True)
+    print(describe_model(paths, origin), file=sys.stderr, flush=True)
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, generator, tokenizer, arguments.max_new_chars)
 
@@ -505,15 +505,15 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _compile(_arguments: argparse.Namespace) -> None:
     import time
 
-    from tinycopilot import places
     from tinycopilot.completion.compiled import CACHE
     from tinycopilot.completion.engine import Engine
     from tinycopilot.completion.truncation import CompleterSettings
+    from tinycopilot.paths import bundled_model
 
     if CACHE is None:
         raise UserError("no private, writable folder for compiled code; set NUMBA_CACHE_DIR to one")
     since = time.perf_counter()
-    engine = Engine.load(places.shipped_model(), CompleterSettings())
+    engine = Engine.load(bundled_model(), CompleterSettings())
     if engine.is_compiled:
         print(f"already compiled, in {CACHE}")
         return

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import cli, places
+from tinycopilot import cli
 from tinycopilot.cli import main
 from tinycopilot.model.gpt import GPTConfig
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, bundled_model, user_model
 from tinycopilot.training import begin
 from tinycopilot.training.recipe import SIZES, Size
 
@@ -67,7 +67,7 @@ def test_the_original_flags_have_the_original_place(corpus: str, capsys) -> None
     assert Path("m.pth").is_file()
     assert main(["--generate", "--model_path=m.pth", "--max_new_chars", "3", "x"]) == 0
     assert capsys.readouterr().err.splitlines()[-1] == "model: m.pth (named by you)"
-    assert not places.user_model().exist()
+    assert not user_model().exist()
 
 
 def generate_said(capsys) -> str:
@@ -81,7 +81,7 @@ def generate_said(capsys) -> str:
 def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus: str, capsys) -> None:
     """Against the one that ships, with which nothing trained for a second can compete; then against the user's own."""
     words = ["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu"]
-    users, beside = places.user_model(), places.user_model().model.with_name("tiny_gpt.1.pth")
+    users, beside = user_model(), user_model().model.with_name("tiny_gpt.1.pth")
     assert main(words) == 0
     said = capsys.readouterr().err
     assert said.splitlines()[0].endswith("(ships with tinycopilot)")
@@ -97,8 +97,8 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user takes it
     assert not beside.exists()
     assert f"model: {users.model} (your own)" in generate_said(capsys)
-    shutil.copy(places.shipped_model().model, users.model)  # a better one
-    shutil.copy(places.shipped_model().tokenizer, users.tokenizer)
+    shutil.copy(bundled_model().model, users.model)  # a better one
+    shutil.copy(bundled_model().tokenizer, users.tokenizer)
     first = users.model.read_bytes()
 
     assert main(words) == 0
@@ -125,7 +125,7 @@ def test_training_on_too_little_says_so_before_it_starts(
     lines = capsys.readouterr().err.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))
     assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
-    command = f"tinycopilot train --init {places.shipped_model().model} --corpus {in_folder} --model_path m.pth"
+    command = f"tinycopilot train --init {bundled_model().model} --corpus {in_folder} --model_path m.pth"
     assert lines[at].endswith(f"Fine-tune that one instead: {command}")
     (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
@@ -352,7 +352,7 @@ def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: p
     monkeypatch.setattr(run, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
     assert "nothing is lost; resume with: tinycopilot train --resume\n" in capsys.readouterr().err
-    assert not places.user_model().exist()
+    assert not user_model().exist()
 
 
 def test_ctrl_c_in_compiled_code_and_again_while_it_is_said_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from asking import suggest
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import load_pair
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAS = ROOT / "paras"

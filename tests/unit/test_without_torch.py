@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def test_doctor_finds_the_model_sound_without_torch(tmp_path: Path, pair: ModelP
         "import json, sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\n"
         "from tinycopilot.insight.environment import _describe_model\n"
-        "from tinycopilot.places import ModelPaths\n"
+        "from tinycopilot.paths import ModelPaths\n"
         "print(json.dumps(_describe_model(ModelPaths(*map(Path, sys.argv[1:])))))"
     )
     words = [sys.executable, "-c", code, str(pair.model), str(pair.tokenizer)]

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
 from tinycopilot.insight.comparison import Bits, Comparison, bits_of
@@ -24,7 +24,7 @@ from tinycopilot.insight.holdout import copies, held_out
 from tinycopilot.insight.replay import Excerpt
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths, Origin
+from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, require_home, user_path, workspace_model
 from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.begin import ADAPTED_CHARS, Request
 from tinycopilot.training.checkpoint import held, run_folder
@@ -70,7 +70,7 @@ class Workspace:
 def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> Workspace:
     """Its code, as training reads it. Raises UserError, one line, where there is too little."""
     patterns, excluded = _patterns(exclude), set[str]()
-    roots, texts = [places.user_path(folder).resolve() for folder in folders], dict[str, str]()
+    roots, texts = [user_path(folder).resolve() for folder in folders], dict[str, str]()
     left_out = LeftOut()  # where all goes well, training says it
     names = dict[str, str]()  # of each path, that in the workspace, which is the same on every machine
     for root in roots:
@@ -119,8 +119,8 @@ def run_adaptation(
     if lines:
         lines.say("reading", 0.0)
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
-    own = places.workspace_model(str(workspace.folders[0]))
-    places.check_home(own.model)
+    own = workspace_model(str(workspace.folders[0]))
+    require_home(own.model)
     room = run_folder(own)
     with held(room, has_a_choice=False), ended_as_interrupted():
         request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
@@ -141,10 +141,10 @@ def adapt(
 
     Raises UserError.
     """
-    base, origin = places.found()
+    base, origin = find_model()
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     before, is_own = _load_first(own, base)
-    console.print(places.named(own, Origin.WORKSPACE) if is_own else places.named(base, origin))
+    console.print(describe_model(own, Origin.WORKSPACE) if is_own else describe_model(base, origin))
     request = dataclasses.replace(
         request, corpus=workspace.to_learn_from, without=workspace.without, init=str(base.model)
     )

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from tinycopilot import places
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.insight.footprint import measure_footprint
@@ -20,7 +19,7 @@ from tinycopilot.insight.score import percentile
 from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.insight.speed import measure_speed
 from tinycopilot.insight.workbench import hold_workspace, load_sized, texts_to_type
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, describe_model, find_model, user_path
 
 WORKSPACE_CHARS = 10_000_000
 N_PLACES = 40
@@ -44,9 +43,9 @@ def run_bench(
     answer: Callable[[str], None],
 ) -> None:
     """The whole command. Raises UserError."""
-    texts = texts_to_type(places.user_path(folder).resolve() if folder is not None else None)
-    paths, origin = places.found(model_path, tokenizer_path)
-    say(places.named(paths, origin))
+    texts = texts_to_type(user_path(folder).resolve() if folder is not None else None)
+    paths, origin = find_model(model_path, tokenizer_path)
+    say(describe_model(paths, origin))
     measured = measure(paths, size, texts, say)
     answer(json.dumps(measured) if as_json else table(measured))
 

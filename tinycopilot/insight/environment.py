@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.extras import has_torch
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, bundled_model
 
 if TYPE_CHECKING:
     from tinycopilot.completion.network import Network
@@ -70,7 +70,7 @@ def _describe_model(paths: ModelPaths) -> dict[str, Any]:
         return {"problem": str(error)}
     described: dict[str, Any] = {"parameters": network.config.n_parameters, "digest": tokenizer.digest}
     with contextlib.suppress(UserError):  # without the text, or the model that ships, there is nothing to compare with
-        text, ships = reference_text(), places.shipped_model()
+        text, ships = reference_text(), bundled_model()
         bits = _reference_bits(network, tokenizer, text)
         shipped_bits = bits
         if paths != ships:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tinycopilot import UserError, __version__, places
+from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import normalise_suffixes
@@ -15,6 +15,7 @@ from tinycopilot.insight.excerpts import from_list, from_paths
 from tinycopilot.insight.replay import Excerpt, Shown
 from tinycopilot.insight.report import check_report, write_report
 from tinycopilot.insight.score import Bin, calibration_error
+from tinycopilot.paths import Origin, describe_model, find_model, user_path
 
 N_EXAMPLES = 5
 
@@ -40,10 +41,10 @@ def run_evaluation(
     It says on the way where it is, and answers once: a page that cannot be written in the end costs no figure, and
     figures that cannot be printed cost no page.
     """
-    page = Path(os.path.realpath(places.user_path(report))) if report is not None else None
+    page = Path(os.path.realpath(user_path(report))) if report is not None else None
     if page:
         check_report(page)
-    root = places.user_path(workspace).resolve() if workspace else None
+    root = user_path(workspace).resolve() if workspace else None
     if root and not root.is_dir():
         raise UserError(f"{root}: not a folder; --workspace expects the folder to index")
     suffixes = normalise_suffixes(suffixes)
@@ -51,14 +52,14 @@ def run_evaluation(
     if listing:
         if len(paths) != 1:
             raise UserError("--list needs exactly one PATH: the folder that contains the listed files")
-        excerpts = from_list(places.user_path(listing), places.user_path(paths[0]).resolve(), root)
+        excerpts = from_list(user_path(listing), user_path(paths[0]).resolve(), root)
     else:
-        excerpts, left_out = from_paths([places.user_path(path).resolve() for path in paths], suffixes, max_chars, root)
+        excerpts, left_out = from_paths([user_path(path).resolve() for path in paths], suffixes, max_chars, root)
     if page and str(page) in {excerpt.name for excerpt in excerpts}:
         raise UserError(f"{page}: is one of the files to replay; use another --report")
-    model, origin = places.found(model_path, tokenizer_path, workspace=_only_workspace(excerpts))
-    say(places.named(model, origin))
-    if origin is places.Origin.WORKSPACE:
+    model, origin = find_model(model_path, tokenizer_path, workspace=_only_workspace(excerpts))
+    say(describe_model(model, origin))
+    if origin is Origin.WORKSPACE:
         say("the model was trained on files in this folder; on unseen code, it saves less")
     for line in left_out:
         say(line)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.process import memory_bytes
 
 PROBE_LIMIT_S = 300

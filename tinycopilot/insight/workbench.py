@@ -12,7 +12,7 @@ from tinycopilot.model.storage import require_file
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.model.weights import read_weights
 from tinycopilot.model.widen import widened
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.training.recipe import SIZES
 from tinycopilot.training.sources import documents
 

@@ -13,7 +13,7 @@ from tinycopilot.completion.request import Request, Result, Silence, Why
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.files import LeftOut, read_written, source_files
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.play.ghost import Question
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.paths import describe_model, find_model, user_path
 from tinycopilot.play.engine import EngineThread, Project, loader
 from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.terminal import Terminal
@@ -27,14 +28,14 @@ def run_play(
     """The whole command; it says which model it uses, and in the end one line. Raises UserError."""
     if any(stream is None or not stream.isatty() for stream in (sys.stdin, sys.stdout)):  # None: it was closed
         raise UserError("play needs a terminal; `tinycopilot generate` works without one")
-    text_file = TextFile(places.user_path(file)) if file is not None else None
-    folder = places.user_path(workspace) if workspace is not None else None
+    text_file = TextFile(user_path(file)) if file is not None else None
+    folder = user_path(workspace) if workspace is not None else None
     if folder and not folder.is_dir():
         raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
-    paths, origin = places.found(model_path, tokenizer_path, workspace=str(folder) if folder else None)
+    paths, origin = find_model(model_path, tokenizer_path, workspace=str(folder) if folder else None)
     if not paths.model.is_file():
         raise UserError(f"{paths.model}: model file not found; use another --model_path")
-    say(places.named(paths, origin))  # seen again when the editor leaves the screen
+    say(describe_model(paths, origin))  # seen again when the editor leaves the screen
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
     engine = EngineThread(loader(paths, settings), project(text_file, folder))
     terminal = Terminal(engine, text_file, max_lines)

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, bundled_path, model_to_load, user_path
 from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can_go_on, held, reopen, way_on, way_out
 from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
@@ -84,7 +84,7 @@ class Request:
         if self.init and self.size:
             raise UserError("--init and --size exclude each other: the model already has a size")
         asked = DEFAULTS | {name: getattr(self, name) for name in self.given()}
-        asked["corpus"] = [_from_anywhere(name) for name in asked["corpus"] or [str(places.shipped("corpus.txt"))]]
+        asked["corpus"] = [_from_anywhere(name) for name in asked["corpus"] or [str(bundled_path("corpus.txt"))]]
         asked["ext"] = list(normalise_suffixes(asked["ext"]))
         if asked["init"]:
             asked |= {"init": _from_anywhere(asked["init"]), "size": None}
@@ -95,7 +95,7 @@ class Request:
 
 def _from_anywhere(name: str) -> str:
     """The name of a corpus or a model, to be understood from whatever folder the run is gone on with."""
-    path = places.user_path(name)
+    path = user_path(name)
     if name.startswith("package:") or (name == "stdlib" and not path.exists()):
         return name
     return os.path.abspath(path)  # noqa: PTH100 (a glob is no Path, and nothing needs to be there any more)
@@ -194,7 +194,7 @@ def too_little(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path
         )
     if n_chars >= shape.n_parameters:
         return ""
-    words = ["tinycopilot", "train", "--init", str(places.to_load().model), "--corpus", *asked["corpus"]]
+    words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *asked["corpus"]]
     words += ["--model_path", model_path] if model_path else []
     folders = [name for name in asked["corpus"] if os.path.isdir(name)]  # noqa: PTH112
     alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders])}" if folders else ""
@@ -255,7 +255,7 @@ def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
 def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
     if path is None:
         return None
-    files = places.to_load(path)
+    files = model_to_load(path)
     return load_pair(files.model, files.tokenizer)
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.model.writing import as_tensors, save_atomically
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, model_to_save
 from tinycopilot.training.corpus import Corpus, open_corpus
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.observer import Observer
@@ -65,9 +65,9 @@ def _said(value: Any) -> str:
 def way_on(paths: ModelPaths, *, use_anyway: bool = False) -> str:
     """The command that goes on with a run that was stopped."""
     words = ["tinycopilot", "train", "--resume"]
-    if paths != places.to_save():
+    if paths != model_to_save():
         words += ["--model_path", str(paths.model)]
-        if paths != places.to_save(str(paths.model)):
+        if paths != model_to_save(str(paths.model)):
             words += ["--tokenizer_path", str(paths.tokenizer)]
     return shlex.join([*words, *["--use-anyway"] * use_anyway])
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from tinycopilot import UserError, __version__, places
+from tinycopilot import UserError, __version__
 from tinycopilot.model.gpt import TinyGPT
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, move_command, unused_paths, user_model
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
 from tinycopilot.training.corpus import open_corpus
@@ -54,11 +54,11 @@ def hand_over(
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)
     facts |= provenance(run, log, model.device, world)
-    found, for_all = find_rival(paths), paths == places.user_model()
+    found, for_all = find_rival(paths), paths == user_model()
     rival = measure_rival(*found, run.corpus.held_out, with_reference=for_all) if found else None
     new = Bits(comparable(targets, bits, run.tokenizer), reference_if_there(model, run.tokenizer) if for_all else None)
     is_worse = rival is not None and rival.is_better_than(new)
-    saved = Saved(places.free_pair(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
+    saved = Saved(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
     kept = save_pair(saved.paths, model, run.tokenizer, facts)
     finish()
     for line in _closing(saved.paths, log, facts):
@@ -76,15 +76,15 @@ def hand_over(
 def _verdict(paths: ModelPaths, saved: Saved, kept: ModelPaths | None, *, is_worse: bool) -> str:
     """Which model is in use now, and the command that makes it the other one."""
     if not saved.is_in_use:
-        moves = [(paths, places.free_pair(paths)), (saved.paths, paths)]
+        moves = [(paths, unused_paths(paths)), (saved.paths, paths)]
         return (
             f"NOT IN USE: it is worse than the model in use. To use it anyway, train with --use-anyway, "
-            f"or run: {places.moving(*moves)}"
+            f"or run: {move_command(*moves)}"
         )
     anyway = ", although it is worse" * is_worse
     if kept:
-        return f"in use now{anyway}; the previous model is kept; to go back: {places.moving((kept, paths))}"
-    return f"in use now{anyway}; to go back: {places.moving((paths, places.free_pair(paths)))}"
+        return f"in use now{anyway}; the previous model is kept; to go back: {move_command((kept, paths))}"
+    return f"in use now{anyway}; to go back: {move_command((paths, unused_paths(paths)))}"
 
 
 def _after(model: TinyGPT, run: Run) -> dict[str, float]:

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from tinycopilot import places
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home
 from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.begin import Request, begin, go_on, make_room, new_learner
 from tinycopilot.training.checkpoint import Checkpoints, Run, can_go_on, run_folder, way_on, way_out
@@ -42,14 +41,14 @@ LOOK_CHARS = 20_000
 def run_training(request: Request) -> ModelPaths:
     """Train, or go on training; compare, save, and say so; returns where the new model is. Raises UserError."""
     device = choose_device(request.device)
-    paths = places.to_save(request.model_path, request.tokenizer_path)
-    places.check_home(paths.model, "name the model's file with --model_path")
+    paths = model_to_save(request.model_path, request.tokenizer_path)
+    require_home(paths.model, "name the model's file with --model_path")
     folder = run_folder(paths)
     with contextlib.ExitStack() as stack:
         crew = stack.enter_context(team(device.type))
         stack.enter_context(ended_as_interrupted())
         console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not crew.leads)
-        console.print(places.named(*(find_rival(paths) or places.found())))
+        console.print(describe_model(*(find_rival(paths) or find_model())))
         observers: list[Observer] = [ThreadChoice()] if device.type == "cpu" else []
         lines = ProgressLines() if crew.leads and request.progress else None
         if lines:

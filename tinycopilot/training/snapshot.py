@@ -2,8 +2,9 @@
 
 import torch
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.paths import model_to_save
 from tinycopilot.training.checkpoint import can_go_on, reopen, run_folder
 from tinycopilot.training.outcome import provenance
 from tinycopilot.training.saving import save_pair
@@ -15,7 +16,7 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     The run that will be saved at `model_path` is left alone, whether it is stopped or not. Returns a line that says
     what was saved. Raises UserError.
     """
-    folder = run_folder(places.to_save(model_path, tokenizer_path))
+    folder = run_folder(model_to_save(model_path, tokenizer_path))
     if not can_go_on(folder):
         raise UserError(f"{folder}: no unfinished run here; give the --model_path of one")
     run, state = reopen(folder)
@@ -27,7 +28,7 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
         raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
     facts = run.facts | provenance(run, log, torch.device("cpu"), world=1)
     facts |= {"held_out_bits": log.looks[-1].bits if log.looks else None, "best_step": log.n_steps}
-    paths = places.to_save(file)
+    paths = model_to_save(file)
     save_pair(paths, model, run.tokenizer, facts)
     weights = "averaged weights" if state["average"] else "weights"
     return f"{paths.model}: {weights} after step {log.n_steps:,}, {log.n_chars:,} characters"

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
-from tinycopilot.places import ModelPaths, Origin
+from tinycopilot.paths import ModelPaths, Origin, find_model, user_model
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.measure import bits_of_each
 from tinycopilot.training.reference import UNKNOWN_BITS, reference_text
@@ -54,9 +54,9 @@ def find_rival(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
 
     For a place that its user named, it is what is there; for the user's own model, what all commands use now.
     """
-    if target != places.user_model():
+    if target != user_model():
         return (target, Origin.GIVEN) if target.exist() else None
-    paths, origin = places.found()
+    paths, origin = find_model()
     return (paths, origin) if paths.exist() else None
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.cli import main
 from tinycopilot.completion.network import Network
 from tinycopilot.insight import adapt, comparison
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
 from tinycopilot.training import trainer
 from tinycopilot.training.checkpoint import run_folder
 
@@ -26,10 +26,10 @@ MINUTES = 0.005
 @pytest.fixture
 def base(pair: ModelPaths) -> ModelPaths:
     """The user's own model, tiny and random."""
-    places.user_models().mkdir(parents=True)
+    user_model_folder().mkdir(parents=True)
     for path in (pair.model, pair.tokenizer):
-        shutil.move(path, places.user_models() / path.name)
-    return places.to_load()
+        shutil.move(path, user_model_folder() / path.name)
+    return model_to_load()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def run(*words: str) -> int:
 
 
 def kept() -> list[Path]:
-    return sorted(path for path in (places.user_models().parent / "workspaces").rglob("*"))
+    return sorted(path for path in (user_model_folder().parent / "workspaces").rglob("*"))
 
 
 @pytest.mark.usefixtures("always_better")
@@ -69,9 +69,9 @@ def test_a_better_model_is_kept_for_this_workspace_alone(
 ) -> None:
     before = base.model.read_bytes()
     assert run(str(folder)) == 0
-    own = places.workspace_model(str(folder))
-    assert places.to_load(workspace=str(folder)) == own
-    assert places.to_load(workspace=str(folder.parent)) == base
+    own = workspace_model(str(folder))
+    assert model_to_load(workspace=str(folder)) == own
+    assert model_to_load(workspace=str(folder.parent)) == base
     assert kept() == sorted([own.model.parent, own.model, own.tokenizer])  # neither a text nor a run
     assert base.model.read_bytes() == before
     network, tokenizer = load_pair(own.model, own.tokenizer)
@@ -103,7 +103,7 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
     folder: Path, base: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(str(folder)) == 0
-    own = places.workspace_model(str(folder))
+    own = workspace_model(str(folder))
     first = own.model.read_bytes()
     began_with, compared = list[str | None](), list[Network]()
     original, measure = adapt.train_apart, adapt.bits_of
@@ -158,7 +158,7 @@ def test_what_cannot_be_is_said_in_one_line(folder: Path, tmp_path: Path, capsys
     assert "in at least two different files" in problem(str(tmp_path / "one"))
     shutil.copy(tmp_path / "one" / "one.py", tmp_path / "one" / "two.py")
     assert "in at least two different files" in problem(str(tmp_path / "one"))
-    room = run_folder(places.workspace_model(str(folder)))
+    room = run_folder(workspace_model(str(folder)))
     room.mkdir(parents=True)
     with FileLock(room / "lock"):
         assert "another run is active here; wait for it" in problem(str(folder))

@@ -18,7 +18,7 @@ from tinycopilot.insight import bench, speed
 from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.insight.speed import measure_speed
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.training.recipe import SIZES, Size
 
 ROOT = Path(__file__).resolve().parents[3]

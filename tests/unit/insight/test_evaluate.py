@@ -12,7 +12,7 @@ import pytest
 from tinycopilot.cli import main
 from tinycopilot.completion.engine import Engine
 from tinycopilot.insight.excerpts import from_paths
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 CODE = "def add(a, b):\n    return a + b\n\n\n" * 10
 

@@ -15,7 +15,7 @@ from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.play import engine
 from tinycopilot.play.engine import Answer, EngineThread, Project, State, loader
 from tinycopilot.play.ghost import Question

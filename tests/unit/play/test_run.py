@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tinycopilot import UserError
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.play.engine import Project
 from tinycopilot.play.ghost import Ghost
 from tinycopilot.play.run import project, run_play, summary

@@ -14,7 +14,7 @@ from learning import LINES, stopped_after
 from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.training import begin, checkpoint, outcome, run, trainer
 from tinycopilot.training.begin import Request
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, reopen, run_folder

@@ -6,10 +6,10 @@ import pytest
 import torch
 from networks import randomise
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths, Origin
+from tinycopilot.paths import ModelPaths, Origin, bundled_model, bundled_path, user_model
 from tinycopilot.training import takeover
 from tinycopilot.training.takeover import UNKNOWN_BITS, Bits, Rival, comparable, find_rival, reference_bits
 
@@ -28,7 +28,7 @@ from tinycopilot.training.takeover import UNKNOWN_BITS, Bits, Rival, comparable,
     ],
 )
 def test_which_is_better(new: Bits, old: Bits | None, stays: bool) -> None:
-    assert Rival(places.shipped_model(), Origin.SHIPPED, old).is_better_than(new) is stays
+    assert Rival(bundled_model(), Origin.SHIPPED, old).is_better_than(new) is stays
 
 
 def test_a_small_vocabulary_is_no_advantage() -> None:
@@ -41,26 +41,26 @@ def test_a_small_vocabulary_is_no_advantage() -> None:
 def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
     tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = places.shipped_model()
+    paths = bundled_model()
     assert reference_bits(*load_pair(paths.model, paths.tokenizer)) < 1.6
     other = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
     assert reference_bits(other, tokenizer) > 4
-    monkeypatch.setattr(places, "shipped", lambda _name: paths.model.parent / "nowhere")
+    monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
     with pytest.raises(UserError, match="reinstall tinycopilot"):
         reference_bits(other, tokenizer)
     assert takeover.reference_if_there(other, tokenizer) is None
 
 
 def test_the_reference_text_is_python_and_in_no_training_text_of_ours() -> None:
-    text, corpus = takeover.reference_text(), places.shipped("corpus.txt").read_text("utf-8")
+    text, corpus = takeover.reference_text(), bundled_path("corpus.txt").read_text("utf-8")
     compile(text, "reference.txt", "exec")
     assert text.isascii()
     assert not [i for i in range(len(text) - 100) if text[i : i + 100] in corpus]
 
 
 def test_what_a_new_model_displaces(pair: ModelPaths) -> None:
-    users = places.user_model()
-    assert find_rival(users) == (places.shipped_model(), Origin.SHIPPED)
+    users = user_model()
+    assert find_rival(users) == (bundled_model(), Origin.SHIPPED)
     assert find_rival(pair) == (pair, Origin.GIVEN)
     assert find_rival(ModelPaths(pair.model.with_name("new.pth"), pair.tokenizer.with_name("t.pth"))) is None
     users.model.parent.mkdir(parents=True)

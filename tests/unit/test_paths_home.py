@@ -5,8 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import UserError, places
-from tinycopilot.places import NO_HOME
+from tinycopilot import UserError
+from tinycopilot.paths import (
+    NO_HOME,
+    Origin,
+    compiled_code_folder,
+    find_model,
+    home_folder,
+    index_path,
+    is_private_and_writable,
+    log_path,
+    mixture_weights_path,
+    model_to_save,
+    require_home,
+    saved_state_paths,
+    statistics_path,
+    user_folders,
+    user_model_folder,
+    workspace_model,
+)
 
 VARIABLES = ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
@@ -32,17 +49,17 @@ def homeless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tm
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows always has a profile")
 def test_without_a_home_nothing_is_found_and_nothing_is_written(homeless: Path) -> None:
-    folders = [folder for folder, _ in places.user_folders().values()]
-    of_files = [places.user_models(), places.user_statistics(), places.user_weights("/a", "1"), places.user_log()]
-    for path in (*folders, *of_files, places.user_memory(["/a"], "1"), places.workspace_model("/a").model):
+    folders = [folder for folder, _ in user_folders().values()]
+    of_files = [user_model_folder(), statistics_path(), mixture_weights_path("/a", "1"), log_path()]
+    for path in (*folders, *of_files, index_path(["/a"], "1"), workspace_model("/a").model):
         assert NO_HOME in path.parents
         assert not path.exists()
         with pytest.raises(OSError, match=os.devnull):
             path.mkdir(parents=True)
-    assert places.home() == NO_HOME
-    assert list(places.kept_of_workspace(["/a"])) == []
-    assert places.found()[1] is places.Origin.SHIPPED
-    assert places.found(workspace="/a")[1] is places.Origin.SHIPPED
+    assert home_folder() == NO_HOME
+    assert list(saved_state_paths(["/a"])) == []
+    assert find_model()[1] is Origin.SHIPPED
+    assert find_model(workspace="/a")[1] is Origin.SHIPPED
     assert list(homeless.iterdir()) == []
 
 
@@ -50,13 +67,13 @@ def test_without_a_home_nothing_is_found_and_nothing_is_written(homeless: Path) 
 @pytest.mark.skipif(os.name != "posix", reason="Windows always has a profile")
 def test_where_there_is_no_home_a_model_is_not_saved_and_one_line_says_so() -> None:
     with pytest.raises(UserError, match=r"no home folder to save a model in; set HOME .*, or name it$"):
-        places.check_home(places.to_save().model, "name it")
-    places.check_home(places.to_save("here.pth").model)
+        require_home(model_to_save().model, "name it")
+    require_home(model_to_save("here.pth").model)
 
 
 def test_a_home_is_used(home_of_its_own: Path) -> None:
-    assert places.home() == home_of_its_own
-    places.check_home(places.to_save().model)
+    assert home_folder() == home_of_its_own
+    require_home(model_to_save().model)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
@@ -65,16 +82,16 @@ def test_what_everybody_may_write_to_is_not_private(tmp_path: Path, mode: int, i
     folder = tmp_path / "here"
     folder.mkdir()
     folder.chmod(mode)
-    assert places.is_private_and_writable(folder) is is_private
+    assert is_private_and_writable(folder) is is_private
     # A folder in it: one that everybody may replace is not private either, unless only its owner may (sticky).
-    assert places.is_private_and_writable(folder / "new") is (mode != 0o777)
+    assert is_private_and_writable(folder / "new") is (mode != 0o777)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
 def test_another_users_folder_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert places.is_private_and_writable(tmp_path / "a")
-    monkeypatch.setattr(places.os, "geteuid", lambda: os.getuid() + 1)
-    assert not places.is_private_and_writable(tmp_path / "a")
+    assert is_private_and_writable(tmp_path / "a")
+    monkeypatch.setattr("tinycopilot.paths.os.geteuid", lambda: os.getuid() + 1)
+    assert not is_private_and_writable(tmp_path / "a")
 
 
 def test_compiled_code_is_kept_at_the_first_place_that_will_do(
@@ -82,14 +99,14 @@ def test_compiled_code_is_kept_at_the_first_place_that_will_do(
 ) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("where a folder should be")
-    monkeypatch.setattr(places.tempfile, "tempdir", str(tmp_path))
-    assert places.compiled_code(tmp_path / "beside") == tmp_path / "beside"
-    assert places.compiled_code(in_the_way) == home_of_its_own / "cache" / "tinycopilot" / "compiled"
+    monkeypatch.setattr("tinycopilot.paths.tempfile.tempdir", str(tmp_path))
+    assert compiled_code_folder(tmp_path / "beside") == tmp_path / "beside"
+    assert compiled_code_folder(in_the_way) == home_of_its_own / "cache" / "tinycopilot" / "compiled"
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
     temporary = tmp_path / f"tinycopilot-{os.geteuid()}" / "compiled"
-    assert places.compiled_code(in_the_way) == temporary
+    assert compiled_code_folder(in_the_way) == temporary
     temporary.parent.chmod(0o777)  # as if another user had made it
-    assert places.compiled_code(in_the_way) is None
+    assert compiled_code_folder(in_the_way) is None
 
 
 def test_where_no_temporary_file_can_be_made_there_is_one_place_less(
@@ -98,8 +115,8 @@ def test_where_no_temporary_file_can_be_made_there_is_one_place_less(
     def none() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr(places.tempfile, "gettempdir", none)
+    monkeypatch.setattr("tinycopilot.paths.tempfile.gettempdir", none)
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
-    assert places.compiled_code(in_the_way) is None
+    assert compiled_code_folder(in_the_way) is None

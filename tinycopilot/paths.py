@@ -40,7 +40,7 @@ class Origin(Enum):
     SHIPPED = "ships with tinycopilot"
 
 
-def shipped(name: str) -> Path:
+def bundled_path(name: str) -> Path:
     """`corpus.txt` or `paras`, inside the wheel or, in an editable install, at the top of the repository."""
     package = Path(__file__).resolve().parent
     packed = package / "data" / name
@@ -56,7 +56,7 @@ NO_HOME = Path(os.devnull, "no-home-folder")
 NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a writable folder"
 
 
-def home() -> Path:
+def home_folder() -> Path:
     """The user's home folder; NO_HOME if neither HOME nor the system names one."""
     try:
         path = Path.home()
@@ -65,7 +65,7 @@ def home() -> Path:
     return path if path.is_absolute() else NO_HOME
 
 
-def check_home(path: Path, otherwise: str = "") -> None:
+def require_home(path: Path, otherwise: str = "") -> None:
     """Raise UserError, one line, if `path` would lie in the folders of a user who has no home; `otherwise`: or what."""
     if NO_HOME in path.parents:
         raise UserError(f"{NO_HOME_KNOWN} to save a model in; {HOW_TO_HAVE_A_HOME}{otherwise and ', or ' + otherwise}")
@@ -88,19 +88,19 @@ def _user_cache() -> Path:
     return _user_folder(platformdirs.user_cache_dir)
 
 
-def user_models() -> Path:
+def user_model_folder() -> Path:
     """The user's own data folder, as the system has it."""
     return _user_data() / "paras"
 
 
 def user_model() -> ModelPaths:
     """The user's own model: where training saves, and the first place where every command looks."""
-    return _pair(user_models())
+    return _pair(user_model_folder())
 
 
-def shipped_model() -> ModelPaths:
+def bundled_model() -> ModelPaths:
     """The model that ships with this package."""
-    return _pair(shipped("paras"))
+    return _pair(bundled_path("paras"))
 
 
 def workspace_model(folder: str) -> ModelPaths:
@@ -113,17 +113,17 @@ def _digest(*words: str) -> str:
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def user_weights(folder: str, tokenizer_digest: str) -> Path:
+def mixture_weights_path(folder: str, tokenizer_digest: str) -> Path:
     """Where it is kept what was learned in the workspace `folder`, with a model of that tokenizer."""
     return _weights_folder() / f"{_digest(folder)}.{_digest(tokenizer_digest)}.json"
 
 
-def user_memory(folders: Sequence[str], tokenizer_digest: str) -> Path:
+def index_path(folders: Sequence[str], tokenizer_digest: str) -> Path:
     """Where it is kept, in the cache folder, what was indexed in a workspace of these folders, in that alphabet."""
     return _memory_folder() / f"{_digest(*folders)}.{_digest(tokenizer_digest)}.memory"
 
 
-def kept_of_workspace(folders: Sequence[str]) -> Iterator[Path]:
+def saved_state_paths(folders: Sequence[str]) -> Iterator[Path]:
     """What is there of both, of all folders together and of each alone, whatever the tokenizer was."""
     for some in {tuple(folders), *((folder,) for folder in folders)}:
         yield from _memory_folder().glob(f"{_digest(*some)}.*")
@@ -138,12 +138,12 @@ def _memory_folder() -> Path:
     return _user_cache() / "memory"
 
 
-def user_log() -> Path:
+def log_path() -> Path:
     """The language server's log, in the folder that the system has for such."""
     return _user_folder(platformdirs.user_log_dir) / "server.log"
 
 
-def compiled_code(beside: Path) -> Path | None:
+def compiled_code_folder(beside: Path) -> Path | None:
     """The folder to keep compiled code in; None: there is none, and it is compiled again at each start.
 
     `beside` is the first choice, then one in the user's cache folder, then a private one in the folder for temporary
@@ -178,11 +178,11 @@ def user_folders() -> dict[str, tuple[Path, str]]:
     return {
         "data": (_user_data(), "what it learns, counts and trains"),
         "cache": (_memory_folder(), "what it has indexed"),
-        "log": (user_log().parent, "its log"),
+        "log": (log_path().parent, "its log"),
     }
 
 
-def user_statistics() -> Path:
+def statistics_path() -> Path:
     """Where it is kept how suggestions fared."""
     return _user_data() / "statistics.json"
 
@@ -228,7 +228,7 @@ def _model_beside(tokenizer: Path) -> Path:
     return tokenizer.with_name(MODEL_NAME)
 
 
-def to_load(
+def model_to_load(
     model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> ModelPaths:
     """The model to use, by the one rule for every command and the server.
@@ -236,10 +236,10 @@ def to_load(
     The one given, else the one adapted to the folder `workspace`, else the user's own, else the one that ships. The
     working folder plays no part: an editor starts the server in whatever folder was opened, which may be anybody's.
     """
-    return found(model_path, tokenizer_path, workspace=workspace)[0]
+    return find_model(model_path, tokenizer_path, workspace=workspace)[0]
 
 
-def found(
+def find_model(
     model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> tuple[ModelPaths, Origin]:
     """The same, and why it is this one."""
@@ -249,19 +249,19 @@ def found(
         nonlocal origin
         own = [(Origin.WORKSPACE, workspace_model(workspace))] if workspace else []
         pairs = (*own, (Origin.USER, user_model()))
-        shipping = (Origin.SHIPPED, shipped_model())
+        shipping = (Origin.SHIPPED, bundled_model())
         origin, pair = next(((why, pair) for why, pair in pairs if pair.exist()), shipping)
         return pair
 
     return _resolve(model_path, tokenizer_path, choose), origin
 
 
-def named(paths: ModelPaths, origin: Origin) -> str:
+def describe_model(paths: ModelPaths, origin: Origin) -> str:
     """How a command's first line names the model it uses: `model: /.../tiny_gpt.pth (your own)`."""
     return f"model: {paths.model} ({origin.value})"
 
 
-def to_save(model_path: str | None = None, tokenizer_path: str | None = None) -> ModelPaths:
+def model_to_save(model_path: str | None = None, tokenizer_path: str | None = None) -> ModelPaths:
     """Where training saves: the paths given, else the user's own model."""
     return _resolve(model_path, tokenizer_path, user_model)
 
@@ -270,7 +270,7 @@ def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
-def free_pair(paths: ModelPaths) -> ModelPaths:
+def unused_paths(paths: ModelPaths) -> ModelPaths:
     """The first numbered pair beside `paths` of which neither file exists: tiny_gpt.1.pth and tokenizer.1.pth.
 
     Each finds the other by its name, if the two files of `paths` do.
@@ -285,13 +285,13 @@ def free_pair(paths: ModelPaths) -> ModelPaths:
     return next(pair for pair in numbered if not any(map(os.path.lexists, (pair.model, pair.tokenizer))))
 
 
-def moving(*moves: tuple[ModelPaths, ModelPaths]) -> str:
+def move_command(*moves: tuple[ModelPaths, ModelPaths]) -> str:
     """The shell command that moves each pair's files, as far as they exist now, to those of the other pair."""
     files = [move for now, then in moves for move in ((now.model, then.model), (now.tokenizer, then.tokenizer))]
     return " && ".join(shlex.join(["mv", str(now), str(then)]) for now, then in files if now.exists())
 
 
-def keep_old(paths: ModelPaths) -> ModelPaths | None:
+def back_up(paths: ModelPaths) -> ModelPaths | None:
     """Keep a model that is about to be replaced: a link to each of its files, under the first free number.
 
     tiny_gpt.pth stays where it is and is tiny_gpt.1.pth as well, so at no moment is there no model. Returns the
@@ -299,7 +299,7 @@ def keep_old(paths: ModelPaths) -> ModelPaths | None:
     """
     if not paths.exist():
         return None
-    kept = free_pair(paths)
+    kept = unused_paths(paths)
     try:
         for now, then in ((paths.model, kept.model), (paths.tokenizer, kept.tokenizer)):
             if now.exists():
