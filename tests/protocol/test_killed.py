@@ -49,12 +49,12 @@ class Slow:
             self.file.flush()
             if pause_s:
                 time.sleep(pause_s)
-replacing = persistence.replacing
+atomic_write = persistence.atomic_write
 @contextlib.contextmanager
 def replacing_slowly(path):
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         yield Slow(file)
-persistence.replacing = replacing_slowly
+persistence.atomic_write = replacing_slowly
 from tinycopilot_server.__main__ import main
 main()
 """

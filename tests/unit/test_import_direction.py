@@ -23,7 +23,7 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
     },
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
-    "tinycopilot.private": {"tinycopilot.files"},
+    "tinycopilot.atomic": {"tinycopilot.files"},
     "tinycopilot.process": set(),
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
@@ -38,7 +38,7 @@ HOUSE = {
         *("torch", "numpy", "rich", "filelock"),
     },
     "tinycopilot.completion": {
-        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.private", "tinycopilot.model"),
+        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.model"),
         "tinycopilot.masking",
         *("numpy", "numba", "llvmlite"),
     },
@@ -71,7 +71,7 @@ HOUSE = {
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
-        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.private"),
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
         "tinycopilot.extras",
         *("pygls", "lsprotocol", "cattrs", "filelock"),

@@ -1,4 +1,4 @@
-"""Files of the user's own, for their eyes alone; who reads one, even after a crash, finds the old or the new one."""
+"""Private files (mode 0600), replaced atomically: a reader sees the old file or the new one, even after a crash."""
 
 import contextlib
 import os
@@ -10,18 +10,18 @@ from typing import BinaryIO
 
 from tinycopilot.files import open_regular
 
-LEFT_S = 600.0
-"""What was half written so long ago is a killed process's."""
+ABANDONED_AFTER_S = 600.0
+"""Temporary files older than this were left by killed processes, and are removed."""
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, with the mode 0600, that takes the place of `path` when all of it is on the disk.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Return a file to write (mode 0600) that replaces `path` once it is complete and flushed to the disk.
 
-    Folders are made where there are none. Raises OSError; then, and when the body raises, the old file is as it was.
+    Creates missing folders. If the body raises, or on OSError, the old file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _clear_up(path)
+    _remove_abandoned(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with that mode
     try:
         with os.fdopen(handle, "wb") as file:
@@ -35,10 +35,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def open_own(path: Path) -> BinaryIO:
-    """Open a file to read that `replacing` wrote. Raises OSError; PermissionError if it is another user's.
+def open_owned(path: Path) -> BinaryIO:
+    """Open for reading a file that `atomic_write` wrote. Raises OSError; PermissionError if another user owns it.
 
-    On Windows, whose folders of a user are closed to others, the owner is not asked for.
+    On Windows, where a user's folders are closed to others, the owner is not checked.
     """
     file = open_regular(path, follow_link=True)
     if os.name == "posix" and os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
@@ -47,10 +47,10 @@ def open_own(path: Path) -> BinaryIO:
     return file
 
 
-def _clear_up(path: Path) -> None:
-    """Remove what processes that were killed have left behind; what others write now, stays."""
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files that killed processes left; those that are being written now stay."""
     for left in path.parent.iterdir():
         if left.name.startswith(f".{path.name}."):
             with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > LEFT_S:
+                if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
                     left.unlink()
