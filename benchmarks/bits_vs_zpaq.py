@@ -35,10 +35,10 @@ from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.evaluation.excerpts import from_list, texts_in
+from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.surroundings import Surroundings
 from tinycopilot.files import LeftOut
-from tinycopilot.insight.excerpts import from_list, texts_in
-from tinycopilot.insight.replay import Excerpt
-from tinycopilot.insight.surroundings import Surroundings
 from tinycopilot.model.tokenizer import DOCUMENT_START
 from tinycopilot.paths import model_to_load
 from tinycopilot.training.corpus import prepare_corpus

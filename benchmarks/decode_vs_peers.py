@@ -35,7 +35,7 @@ from decode_peers import PACKAGES, PEERS, Peer
 from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
-from tinycopilot.insight.workbench import hold_workspace, texts_to_type
+from tinycopilot.evaluation.workbench import hold_workspace, texts_to_type
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import find_model

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.evaluation.excerpts import from_paths, texts_in
+from tinycopilot.evaluation.score import Score
+from tinycopilot.evaluation.surroundings import Surroundings
 from tinycopilot.files import LeftOut
-from tinycopilot.insight.excerpts import from_paths, texts_in
-from tinycopilot.insight.score import Score
-from tinycopilot.insight.surroundings import Surroundings
 from tinycopilot.paths import model_to_load
 
 PACKAGES = ("rich", "_pytest", "hypothesis", "pygls", "hatchling", "packaging")

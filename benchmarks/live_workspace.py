@@ -28,7 +28,7 @@ from tinycopilot.client.demo import OPENED, TYPED
 from tinycopilot.client.stdio import Editor
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.insight.score import percentile
+from tinycopilot.evaluation.score import percentile
 from tinycopilot.paths import model_to_load
 
 SIZES_CHARS = (5_000, 50_000, 500_000)

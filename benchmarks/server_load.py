@@ -28,10 +28,10 @@ from live_workspace import INDEXED, fill
 from other_process import cpu_ms, has_loaded, proportional_mb, resident_mb
 from stdio_client import Answer, StdioClient
 
-from tinycopilot.insight.footprint import FIRST_TEXT
-from tinycopilot.insight.score import percentile
-from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, typing_on
-from tinycopilot.insight.workbench import texts_to_type
+from tinycopilot.evaluation.footprint import FIRST_TEXT
+from tinycopilot.evaluation.score import percentile
+from tinycopilot.evaluation.situations import Look, cursor_jumps, edits_above, first_keys, typing_on
+from tinycopilot.evaluation.workbench import texts_to_type
 from tinycopilot.paths import model_to_load
 
 PAUSE_S = (0.06, 0.2)

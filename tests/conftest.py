@@ -93,7 +93,7 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
 @pytest.fixture(scope="session")
 def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
     """The beginning of a command: Python that has imported PyTorch and all that trains (tests/preloaded.py)."""
-    modules = ["torch._dynamo", "tinycopilot.insight.adapt", "tinycopilot.training.distributed", "warmed_engine"]
+    modules = ["torch._dynamo", "tinycopilot.evaluation.adapt", "tinycopilot.training.distributed", "warmed_engine"]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
 

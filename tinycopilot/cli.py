@@ -360,7 +360,7 @@ def _adapt(arguments: argparse.Namespace) -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
-    from tinycopilot.insight.adapt import run_adaptation
+    from tinycopilot.evaluation.adapt import run_adaptation
     from tinycopilot.training.interrupts import end_with_stdin
 
     if arguments.end_with_stdin:
@@ -443,7 +443,7 @@ def _continue(prompt: str, generator: "Generator", tokenizer: "SimpleTokenizer",
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from tinycopilot.insight.evaluate import run_evaluation
+    from tinycopilot.evaluation.evaluate import run_evaluation
 
     run_evaluation(
         arguments.paths,
@@ -463,7 +463,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    from tinycopilot.insight.bench import run_bench
+    from tinycopilot.evaluation.bench import run_bench
 
     run_bench(
         arguments.folder,
@@ -477,7 +477,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _play(arguments: argparse.Namespace) -> None:
-    from tinycopilot.play.run import run_play
+    from tinycopilot.tui.run import run_play
 
     run_play(
         arguments.file,
@@ -525,7 +525,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from tinycopilot.client.doctor import run_doctor
 
     def ask_engine(paths: "ModelPaths") -> dict[str, Any]:
-        from tinycopilot.insight.environment import ask_environment  # whose own imports may be what is missing
+        from tinycopilot.evaluation.environment import ask_environment  # whose own imports may be what is missing
 
         return ask_environment(paths)
 

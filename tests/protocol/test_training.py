@@ -1,7 +1,7 @@
 """A real server trains on a small folder: from the command to the new model in use, and what can go wrong.
 
 How much is learned in a few seconds is for the clock to say, and so what is learned is given here, where it counts; all
-else is real: the processes, what is held out, measured, saved and loaded. (tests/unit/insight/test_adapt.py trains.)
+else is real: the processes, what is held out, measured, saved and loaded. (tests/unit/evaluation/test_adapt.py trains.)
 """
 
 import asyncio
@@ -38,7 +38,7 @@ main()
 LEARNS_AT_ONCE = """
 import sys
 from pathlib import Path
-from tinycopilot.insight import adapt, comparison
+from tinycopilot.evaluation import adapt, comparison
 from tinycopilot.model.gpt import load_pair
 
 def train_apart(request, folder, lines, console):

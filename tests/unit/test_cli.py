@@ -155,11 +155,11 @@ def test_a_file_that_is_no_model_is_not_replaced(flag: str, corpus: str, in_fold
 
 
 def test_a_package_that_is_missing_is_one_line(pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tinycopilot.play.run", None)
+    monkeypatch.setitem(sys.modules, "tinycopilot.tui.run", None)
     with pytest.raises(ImportError):  # of ours: not the user's to mend
         main(["play"])
-    monkeypatch.delitem(sys.modules, "tinycopilot.play.run")
-    monkeypatch.delitem(sys.modules, "tinycopilot.play.terminal", raising=False)
+    monkeypatch.delitem(sys.modules, "tinycopilot.tui.run")
+    monkeypatch.delitem(sys.modules, "tinycopilot.tui.terminal", raising=False)
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
     monkeypatch.setitem(sys.modules, "prompt_toolkit.application", None)
     assert main(["play", "--model_path", str(pair.model)]) == 2

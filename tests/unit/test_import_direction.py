@@ -42,14 +42,14 @@ HOUSE = {
         "tinycopilot.masking",
         *("numpy", "numba", "llvmlite"),
     },
-    "tinycopilot.insight": {
+    "tinycopilot.evaluation": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
         "torch",  # doctor asks it what it can use for training
         "rich",  # adapt trains, on a console
     },
-    "tinycopilot.play": {
+    "tinycopilot.tui": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
         *("tinycopilot.secret_files", "prompt_toolkit"),
     },
@@ -61,8 +61,8 @@ HOUSE = {
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.model", "tinycopilot.training"),
         *(
-            "tinycopilot.insight",
-            "tinycopilot.play",
+            "tinycopilot.evaluation",
+            "tinycopilot.tui",
             "tinycopilot.client",
             "tinycopilot.completion",
             "tinycopilot.extras",
@@ -145,7 +145,7 @@ def test_every_arrow_points_up() -> None:
         ("tinycopilot.paths", "import torch"),
         ("tinycopilot.completion.engine", "from lsprotocol import types"),
         ("tinycopilot.completion.decoding", "from tinycopilot.training.batches import join_documents"),
-        ("tinycopilot.play.engine", "def f():\n    import torch"),
+        ("tinycopilot.tui.engine", "def f():\n    import torch"),
         ("tinycopilot_server.completion", "def f():\n    import torch"),
         ("tinycopilot_server.models", "from tinycopilot.model.gpt import TinyGPT"),
     ],
@@ -233,7 +233,7 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
 
 def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
     imports_it = {n for n, p in modules().items() if re.search(r"(from|import) prompt_toolkit", p.read_text("utf-8"))}
-    assert imports_it == {"tinycopilot.play.terminal", "tinycopilot.play.screen"}
+    assert imports_it == {"tinycopilot.tui.terminal", "tinycopilot.tui.screen"}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
     [
         "import tinycopilot",
         "import tinycopilot.cli",
-        "import tinycopilot.play.run",
+        "import tinycopilot.tui.run",
         "import tinycopilot.completion.generation",
         "import tinycopilot.model.weights",
         "import tinycopilot_server.handlers",

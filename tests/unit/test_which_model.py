@@ -14,7 +14,7 @@ from tinycopilot import UserError
 from tinycopilot.cli import main
 from tinycopilot.completion import network
 from tinycopilot.completion.engine import Engine
-from tinycopilot.insight import adapt, bench, environment
+from tinycopilot.evaluation import adapt, bench, environment
 from tinycopilot.model import gpt
 from tinycopilot.paths import (
     ModelPaths,
@@ -25,7 +25,7 @@ from tinycopilot.paths import (
     user_model,
     workspace_model,
 )
-from tinycopilot.play import run as play
+from tinycopilot.tui import run as play
 
 CODE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(600))
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 CODE = "def add(a, b):\n    return a + b\n\n\n" * 200
 WITHOUT_TORCH = """
 import sys; sys.modules["torch"] = None
-from tinycopilot.insight import bench
+from tinycopilot.evaluation import bench
 for name, value in {"WORKSPACE_CHARS": 9_000, "N_PLACES": 1, "N_FILES": 1, "N_KEYS": 3, "N_JUMPS": 2}.items():
     setattr(bench, name, value)
 from tinycopilot.training.recipe import SIZES, Size
@@ -42,12 +42,12 @@ def test_figures_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
 
 
 def test_doctor_finds_the_model_sound_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
-    from tinycopilot.insight.environment import _describe_model
+    from tinycopilot.evaluation.environment import _describe_model
 
     code = (
         "import json, sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\n"
-        "from tinycopilot.insight.environment import _describe_model\n"
+        "from tinycopilot.evaluation.environment import _describe_model\n"
         "from tinycopilot.paths import ModelPaths\n"
         "print(json.dumps(_describe_model(ModelPaths(*map(Path, sys.argv[1:])))))"
     )

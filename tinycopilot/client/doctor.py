@@ -44,7 +44,7 @@ WORSE = 1.1
 """A model with more than this many times the shipped model's bits per character is reported as worse."""
 
 AskEngine = Callable[["ModelPaths"], dict[str, Any]]
-"""Returns facts about PyTorch and a model: `ask_environment` of tinycopilot.insight.environment."""
+"""Returns facts about PyTorch and a model: `ask_environment` of tinycopilot.evaluation.environment."""
 
 
 def run_doctor(
