@@ -11,10 +11,10 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.corpus import Corpus, write_corpus
-from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.train_state import TrainState
 
 TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
 LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
@@ -30,16 +30,16 @@ class Lesson:
         self.tokenizer = SimpleTokenizer.of_common(self.corpus.train.counts())
         self.held_out = ids_of(self.corpus.held_out, self.tokenizer)
 
-    def learner(self, recipe: Recipe = Recipe(), device: torch.device = CPU) -> Learner:  # noqa: B008
+    def state(self, recipe: Recipe = Recipe(), device: torch.device = CPU) -> TrainState:  # noqa: B008
         torch.manual_seed(recipe.seed)
         shape = GPTConfig(self.tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=32)
-        return Learner(TinyGPT(shape).to(device), recipe)
+        return TrainState(TinyGPT(shape).to(device), recipe)
 
     def reader(self, device: torch.device = CPU) -> Reader:
         return Reader(self.corpus.train, self.tokenizer, device)
 
-    def look(self, learner: Learner) -> Look:
-        log, model = learner.log, learner.model
+    def look(self, state: TrainState) -> Look:
+        log, model = state.log, state.model
         bits = bits_per_char(model, self.held_out)
         return Look(log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20))
 

@@ -22,11 +22,11 @@ from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can
 from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
 from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import Team
-from tinycopilot.training.learner import Learner
 from tinycopilot.training.measure import bits_per_char
 from tinycopilot.training.pace import SETTLED_AFTER, chars_in, finished_in
 from tinycopilot.training.recipe import CONV_WIDTH, SIZES, Plan, Recipe, stages_for
 from tinycopilot.training.saving import check_replaceable, check_writable
+from tinycopilot.training.train_state import TrainState
 
 ADAPTED_CHARS = 20_000
 """Minimum number of characters to train an existing model on."""
@@ -119,17 +119,17 @@ def make_room(request: Request, paths: ModelPaths, folder: Path, held_by: contex
 def go_on(
     request: Request, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack
 ) -> tuple[Run, dict[str, Any]]:
-    """The run that was stopped, and the state that it goes on from. Raises UserError where it cannot go on so."""
+    """The run that was stopped, and the snapshot that it goes on from. Raises UserError where it cannot go on so."""
     check_writable(paths)
     if not can_go_on(folder):
         raise UserError(f"{folder}: no run to resume; start one without --resume")
     held_by.enter_context(held(folder))
-    run, state = reopen(folder)
+    run, snapshot = reopen(folder)
     run.refuse_if_other(request.asked(), request.given())
     if request.finish:
-        plan, recipe = finished_in(60 * request.finish, run.plan, run.recipe, state["log"])
+        plan, recipe = finished_in(60 * request.finish, run.plan, run.recipe, snapshot["log"])
         run = dataclasses.replace(run, plan=plan, recipe=recipe)
-    return run, state
+    return run, snapshot
 
 
 def begin(request: Request, folder: Path, device: torch.device, crew: Team, say: Callable[[str], None]) -> Run:
@@ -169,7 +169,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
     run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
-        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_learner(run, device, crew), reader, crew)
+        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_train_state(run, device, crew), reader, crew)
         plan = Plan.over(n_chars, stages, settled_after=SETTLED_AFTER)
         run = dataclasses.replace(run, plan=plan)
     say(
@@ -259,19 +259,19 @@ def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
     return load_pair(files.model, files.tokenizer)
 
 
-def new_learner(run: Run, device: torch.device, crew: Team, state: dict[str, Any] | None = None) -> Learner:
-    """A Learner as `state` has it, else one that has yet to learn: random, or the model that is to be adapted."""
+def new_train_state(run: Run, device: torch.device, crew: Team, snapshot: dict[str, Any] | None = None) -> TrainState:
+    """Return the TrainState of `snapshot`, or a new one: random weights, or those of the model to fine-tune."""
     torch.manual_seed(run.recipe.seed)
-    init = None if state else _load_init(run.asked["init"])
-    learner = Learner((init[0] if init else TinyGPT(run.shape)).to(device), run.recipe, crew)
-    if state:
+    init = None if snapshot else _load_init(run.asked["init"])
+    state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.recipe, crew)
+    if snapshot:
         try:
-            learner.restore(state)
+            state.restore(snapshot)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             folder = run.corpus.train.path.parent
             why = str(error).splitlines()[0]
             raise UserError(f"the checkpoint is from another version ({why}); discard it: {way_out(folder)}") from None
-    return learner
+    return state
 
 
 def _looks_elsewhere(request: Request, asked: dict[str, Any]) -> bool:

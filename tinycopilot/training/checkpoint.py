@@ -118,7 +118,7 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
 
 
 def reopen(folder: Path) -> tuple[Run, dict[str, Any]]:
-    """The run in `folder`, and the Learner's snapshot to go on from. Raises UserError where there is no sound one."""
+    """The run in `folder`, and the TrainState's snapshot to go on from. Raises UserError if there is none."""
     try:
         return _reopened(folder)
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -187,9 +187,9 @@ class Checkpoints(Observer):
     def write(self) -> None:
         """Write the newest state; a disk that is full leaves the checkpoint before it as it is, and is said."""
         self._written_at = time.monotonic()
-        learner = self._newest | {"log": self._newest["log"].to_data()}
+        state = self._newest | {"log": self._newest["log"].to_data()}
         try:
-            save_atomically(self._contents | {"learner": learner}, self._path)
+            save_atomically(self._contents | {"learner": state}, self._path)
             self.written_step = self._newest["log"].n_steps
         except OSError as error:
             kept = f"; the one of step {self.written_step:,} is kept" if can_go_on(self._path.parent) else ""

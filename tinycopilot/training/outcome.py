@@ -16,12 +16,12 @@ from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
 from tinycopilot.training.corpus import open_corpus
 from tinycopilot.training.device import share_of_peak
-from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.measure import bits_of_each, bits_per_char, hardest_characters
 from tinycopilot.training.report import check_replaceable, write_report
 from tinycopilot.training.saving import save_pair
 from tinycopilot.training.takeover import Bits, comparable, figures, find_rival, measure_rival, reference_if_there
+from tinycopilot.training.train_state import TrainState
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Saved:
 
 
 def hand_over(
-    learner: Learner,
+    state: TrainState,
     run: Run,
     command: str,
     paths: ModelPaths,
@@ -48,7 +48,7 @@ def hand_over(
     The new model takes the place `paths` unless it is worse than the model it would displace (takeover.py). Then it is
     saved beside it, under the first free number, unless `use_anyway`.
     """
-    model, log = learner.result(), learner.log
+    model, log = state.result(), state.log
     targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer))
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)

@@ -10,10 +10,10 @@ from functools import partial
 from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import Team
-from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.optim import rate_at
 from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.trainer import train
 
 STEPS_SHARE = 0.94
@@ -29,16 +29,16 @@ for the seconds of a trial, or for the first minutes. If the trial was about rig
 
 
 def chars_in(
-    seconds: float, stages: Sequence[Stage], make_learner: Callable[[], Learner], reader: Reader, team: Team
+    seconds: float, stages: Sequence[Stage], make_state: Callable[[], TrainState], reader: Reader, team: Team
 ) -> float:
     """How many characters can be read in `seconds`, the trying included, as far as a trial of each stage can tell."""
     began = time.perf_counter()
     n_chars = planned_s = 0.0
-    learner = make_learner()
+    state = make_state()
     for stage in stages:
-        first_s = _seconds_of(1, stage, learner, reader, team)  # slower: memory is taken, code compiled
+        first_s = _seconds_of(1, stage, state, reader, team)  # slower: memory is taken, code compiled
         n_steps = team.answer(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first_s))
-        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, learner, reader, team)
+        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, state, reader, team)
         left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - began)
         n_in_stage = team.answer(partial(min, stage.n_chars, max(0.0, left_s) * chars_per_s))
         n_chars += n_in_stage
@@ -90,8 +90,8 @@ def _n_tried(seconds: float, seconds_per_step: float) -> int:
     return max(LEAST_TRIED, round(seconds / max(seconds_per_step, 1e-6)))
 
 
-def _seconds_of(n_steps: int, stage: Stage, learner: Learner, reader: Reader, team: Team) -> float:
+def _seconds_of(n_steps: int, stage: Stage, state: TrainState, reader: Reader, team: Team) -> float:
     """What so many steps of `stage` take."""
-    done, before = learner.log.n_steps, learner.log.seconds
-    train(learner, Plan((stage,), (done + n_steps,)), reader, team=team)
-    return learner.log.seconds - before
+    done, before = state.log.n_steps, state.log.seconds
+    train(state, Plan((stage,), (done + n_steps,)), reader, team=team)
+    return state.log.seconds - before

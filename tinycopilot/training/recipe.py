@@ -56,7 +56,7 @@ class Recipe:
     decay_share: float = 0.6
     """The share of the run, at its end, over which the rates fall linearly to zero."""
     averages: bool = False
-    """Whether an average of the weights is kept, and used where it is better (learner.py)."""
+    """Whether an average of the weights is kept, and used where it is better (train_state.py)."""
 
     @classmethod
     def for_run(cls, *, adapting: bool, is_long: bool, bfloat16: bool, seed: int) -> "Recipe":

@@ -15,12 +15,11 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home
 from tinycopilot.training.batches import Reader, ids_of
-from tinycopilot.training.begin import Request, begin, go_on, make_room, new_learner
+from tinycopilot.training.begin import Request, begin, go_on, make_room, new_train_state
 from tinycopilot.training.checkpoint import Checkpoints, Run, can_go_on, run_folder, way_on, way_out
 from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import Team, team
 from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
-from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
@@ -32,6 +31,7 @@ from tinycopilot.training.recipe import Plan
 from tinycopilot.training.takeover import find_rival
 from tinycopilot.training.tensorboard import TensorBoardObserver
 from tinycopilot.training.threads import ThreadChoice
+from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.trainer import DivergedError, train
 
 LOOK_CHARS = 20_000
@@ -56,28 +56,28 @@ def run_training(request: Request) -> ModelPaths:
             observers.append(lines)
         if crew.leads and request.tensorboard:
             observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(request.tensorboard)))))
-        state = None
+        snapshot = None
         if request.resume:
-            run, state = crew.answer(lambda: go_on(request, paths, folder, stack))
+            run, snapshot = crew.answer(lambda: go_on(request, paths, folder, stack))
         else:
             crew.answer(lambda: make_room(request, paths, folder, stack))
             run = begin(request, folder, device, crew, console.print)
-        learner = new_learner(run, device, crew, state)
-        checkpoints = Checkpoints(folder, run, learner.snapshot(), console.print)
+        state = new_train_state(run, device, crew, snapshot)
+        checkpoints = Checkpoints(folder, run, state.snapshot(), console.print)
         if lines:
-            lines.begins(run.plan, learner.log.n_chars)
+            lines.begins(run.plan, state.log.n_chars)
         saved = Saved(paths, is_in_use=True)
         with stoppable(checkpoints, paths, console, crew, use_anyway=request.use_anyway):
-            run = learn(learner, run, device, crew, console, [*observers, checkpoints])
+            run = learn(state, run, device, crew, console, [*observers, checkpoints])
             if crew.leads:
                 saved = hand_over(
-                    learner, run, request.command, paths, crew.world, console.print, checkpoints.finish,
+                    state, run, request.command, paths, crew.world, console.print, checkpoints.finish,
                     use_anyway=request.use_anyway,
                 )  # fmt: skip
         if crew.agrees("done") and crew.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
         if lines:
-            bits = learner.log.held_out_bits
+            bits = state.log.held_out_bits
             lines.say("done", 1.0, bits=bits, model=str(saved.paths.model), in_use=saved.is_in_use)
     return saved.paths
 
@@ -92,38 +92,38 @@ def train_apart(
     device, crew = choose_device(request.device), Team()
     observers: list[Observer] = [ThreadChoice()] if device.type == "cpu" else []
     run = begin(request, folder, device, crew, console.print)
-    learner = new_learner(run, device, crew)
+    state = new_train_state(run, device, crew)
     if lines:
         lines.begins(run.plan)
         observers.append(lines)
-    run = learn(learner, run, device, crew, console, observers)
-    learner.log.held_out_bits = learner.best_bits
-    facts = run.facts | provenance(run, learner.log, device, crew.world)
-    return learner.result().cpu(), run.tokenizer, facts
+    run = learn(state, run, device, crew, console, observers)
+    state.log.held_out_bits = state.best_bits
+    facts = run.facts | provenance(run, state.log, device, crew.world)
+    return state.result().cpu(), run.tokenizer, facts
 
 
 def learn(
-    learner: Learner, run: Run, device: torch.device, crew: Team, console: Console, observers: list[Observer]
+    state: TrainState, run: Run, device: torch.device, crew: Team, console: Console, observers: list[Observer]
 ) -> Run:
     """Take the run's steps, watched by the terminal and by whoever else was asked to. Returns the run as it was."""
     reader = Reader(run.corpus.train, run.tokenizer, device, run.recipe.seed)
     sample = ids_of(run.corpus.held_out, run.tokenizer, LOOK_CHARS)
     prompt = "def " if ".py" in run.asked["ext"] else ""
 
-    def look(learner: Learner) -> Look:
-        log, model = learner.log, learner.model
+    def look(state: TrainState) -> Look:
+        log, model = state.log, state.model
         text = write_sample(model, run.tokenizer, prompt)
         return Look(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, sample), text)
 
-    with TerminalProgress(console, run.plan.n_chars, learner.log.n_chars) as progress:
+    with TerminalProgress(console, run.plan.n_chars, state.log.n_chars) as progress:
         observer = Observers([progress, *observers]) if crew.leads else Observer()
 
         def take_steps(plan: Plan, until: int) -> None:
-            train(learner, plan, reader, look, plan.looks(len(sample)), observer, crew, until)
+            train(state, plan, reader, look, plan.looks(len(sample)), observer, crew, until)
 
         while run.plan.settled_after:
             take_steps(run.plan, run.plan.next_settled_at)
-            plan = crew.answer(partial(settled, run.plan, 60 * run.asked["minutes"], learner.log))
+            plan = crew.answer(partial(settled, run.plan, 60 * run.asked["minutes"], state.log))
             observer.planned(plan)
             run = dataclasses.replace(run, plan=plan)
         take_steps(run.plan, run.plan.n_steps)

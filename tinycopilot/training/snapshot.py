@@ -19,16 +19,16 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     folder = run_folder(model_to_save(model_path, tokenizer_path))
     if not can_go_on(folder):
         raise UserError(f"{folder}: no unfinished run here; give the --model_path of one")
-    run, state = reopen(folder)
-    log = state["log"]
+    run, snapshot = reopen(folder)
+    log = snapshot["log"]
     model = TinyGPT(run.shape)
     try:
-        model.load_state_dict(state["average"] or state["weights"])
+        model.load_state_dict(snapshot["average"] or snapshot["weights"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
     facts = run.facts | provenance(run, log, torch.device("cpu"), world=1)
     facts |= {"held_out_bits": log.looks[-1].bits if log.looks else None, "best_step": log.n_steps}
     paths = model_to_save(file)
     save_pair(paths, model, run.tokenizer, facts)
-    weights = "averaged weights" if state["average"] else "weights"
+    weights = "averaged weights" if snapshot["average"] else "weights"
     return f"{paths.model}: {weights} after step {log.n_steps:,}, {log.n_chars:,} characters"

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import Team
-from tinycopilot.training.learner import Learner
 from tinycopilot.training.log import Block, Look
 from tinycopilot.training.observer import Observer
 from tinycopilot.training.optim import rate_at, set_schedule
 from tinycopilot.training.recipe import Plan
+from tinycopilot.training.train_state import TrainState
 
 BLOCK_STEPS = 20
 """After so many steps the losses are looked at, and there is a new state to which the run can go back."""
@@ -32,35 +32,35 @@ class DivergedError(UserError):
 
 
 def train(
-    learner: Learner,
+    state: TrainState,
     plan: Plan,
     reader: Reader,
-    look: Callable[[Learner], Look] | None = None,
+    look: Callable[[TrainState], Look] | None = None,
     look_steps: Collection[int] = (),
     observer: Observer = Observer(),  # noqa: B008 (it holds nothing)
     team: Team = Team(),  # noqa: B008 (it is frozen)
     until: int = sys.maxsize,
 ) -> None:
-    """Take the steps of `plan`, as far as `until`, that `learner` has not taken yet; its `result` is then its best.
+    """Take the steps of `plan`, as far as `until`, that `state` has not taken yet; its `result` is then its best.
 
     `look` measures the network on held-out text, at the end of each block into which one of `look_steps` falls. With
     one thread, a run that went on from a snapshot ends with the very weights of one that never stopped. A small corpus,
     read often, is learned by heart in the end, which makes all other text less likely again: hence the best look rather
     than the last. Raises UserError where the losses are no numbers, or leap, time and again.
     """
-    model, optimizers, recipe = learner.model, learner.optimizers, learner.recipe
+    model, optimizers, recipe = state.model, state.optimizers, state.recipe
     forward = team.joined(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
     autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=recipe.bfloat16)
-    proven = latest = learner.snapshot()  # from `proven` on, a whole block went well
+    proven = latest = state.snapshot()  # from `proven` on, a whole block went well
 
     n_steps = min(until, plan.n_steps)
-    while learner.log.n_steps < n_steps:
-        first, losses, norms = learner.log.n_steps, list[Tensor](), list[Tensor]()
+    while state.log.n_steps < n_steps:
+        first, losses, norms = state.log.n_steps, list[Tensor](), list[Tensor]()
         started = time.perf_counter()
         for step in range(first, min(first + BLOCK_STEPS, n_steps)):
             stage, first_window, share = plan.at(step)
-            first_window += learner.n_skipped * stage.batch  # past the text that was on the table when it went wrong
-            rate = rate_at(step, share, recipe.decay_share) * 0.5**learner.n_attempts
+            first_window += state.n_skipped * stage.batch  # past the text that was on the table when it went wrong
+            rate = rate_at(step, share, recipe.decay_share) * 0.5**state.n_attempts
             set_schedule(optimizers, step, rate)
             inputs, targets = reader.batch(
                 stage.batch, stage.window, first_window, team.rank, team.world
@@ -77,21 +77,21 @@ def train(
             observer.step(losses[-1], stage.batch * stage.window)
         bits = (team.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
 
-        if trouble := what_is_wrong(bits, torch.stack(norms).tolist(), learner.log.blocks):
-            roll_back(learner, proven, f"steps {first + 1:,} to {first + len(bits):,}: {trouble}", observer)
-            proven = latest = learner.snapshot()
+        if trouble := what_is_wrong(bits, torch.stack(norms).tolist(), state.log.blocks):
+            roll_back(state, proven, f"steps {first + 1:,} to {first + len(bits):,}: {trouble}", observer)
+            proven = latest = state.snapshot()
             continue
-        log = learner.log
+        log = state.log
         log.n_steps, log.n_chars = first + len(bits), plan.n_chars_after(first + len(bits))
         log.seconds += time.perf_counter() - started
         log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, sum(bits) / len(bits), rate))
         observer.block(log.blocks[-1])
-        learner.update_average()
+        state.update_average()
         if look and any(first < due <= log.n_steps for due in look_steps):
-            log.looks.append(learner.better_of(look))
+            log.looks.append(state.better_of(look))
             observer.look(log.looks[-1])
-        learner.recover()
-        proven, latest = latest, learner.snapshot()
+        state.recover()
+        proven, latest = latest, state.snapshot()
         observer.keep(proven)
     observer.keep(latest)
 
@@ -108,12 +108,12 @@ def what_is_wrong(bits: Sequence[float], norms: Sequence[float], before: Sequenc
     return ""
 
 
-def roll_back(learner: Learner, proven: dict[str, Any], trouble: str, observer: Observer) -> None:
+def roll_back(state: TrainState, proven: dict[str, Any], trouble: str, observer: Observer) -> None:
     """Go back to `proven`, to go on from there past the text that did it (as PaLM's training did), at half the rate."""
-    n_attempts, n_skipped = learner.n_attempts + 1, learner.n_skipped + 2 * BLOCK_STEPS
+    n_attempts, n_skipped = state.n_attempts + 1, state.n_skipped + 2 * BLOCK_STEPS
     if n_attempts > MAX_ATTEMPTS:
         raise DivergedError(f"{trouble}, after {MAX_ATTEMPTS} attempts to go on past it; try another --seed")
-    learner.restore(proven)
-    learner.n_attempts, learner.n_skipped, learner.n_sound = n_attempts, n_skipped, 0
-    learner.log.events.append(f"{trouble}; back to step {learner.log.n_steps:,}, past this text, at half the rate")
-    observer.event(learner.log.events[-1])
+    state.restore(proven)
+    state.n_attempts, state.n_skipped, state.n_sound = n_attempts, n_skipped, 0
+    state.log.events.append(f"{trouble}; back to step {state.log.n_steps:,}, past this text, at half the rate")
+    observer.event(state.log.events[-1])

@@ -296,15 +296,15 @@ def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None
 
 
 def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settled, state = reopen(stopped.parent / ".m.pth.run")
+    settled, snapshot = reopen(stopped.parent / ".m.pth.run")
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    checkpoints = Checkpoints(stopped.parent / "new.run", settled, state, print)
+    checkpoints = Checkpoints(stopped.parent / "new.run", settled, snapshot, print)
     path = stopped.parent / "new.run" / CHECKPOINT_NAME
-    checkpoints.keep(state)
+    checkpoints.keep(snapshot)
     assert not path.exists()
     now[0] = checkpoint.CHECKPOINT_S
-    checkpoints.keep(state)
+    checkpoints.keep(snapshot)
     assert path.exists()
 
 

@@ -13,13 +13,13 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.training import begin
 from tinycopilot.training.begin import Request
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, reopen
-from tinycopilot.training.learner import AVERAGE_POWER
 from tinycopilot.training.log import Block, TrainLog
 from tinycopilot.training.optim import WARM_UP_STEPS, rate_at
 from tinycopilot.training.pace import STEPS_SHARE, finished_in
 from tinycopilot.training.recipe import Plan, Recipe, Size, Stage
 from tinycopilot.training.run import run_training
 from tinycopilot.training.snapshot import save_snapshot
+from tinycopilot.training.train_state import AVERAGE_POWER
 from tinycopilot.training.trainer import train
 
 pytestmark = pytest.mark.slow
@@ -44,44 +44,44 @@ def stopped(tmp_path: Path) -> Path:
 
 def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
     """Held to its definition: block i counts as much as a product of shares says, which grows with i."""
-    learner = Lesson(tmp_path).learner(Recipe(averages=True))
-    weight, seen = learner.model.head.weight, []
+    state = Lesson(tmp_path).state(Recipe(averages=True))
+    weight, seen = state.model.head.weight, []
     for i in range(200):
         weight.data.fill_(float(i))
         seen.append(float(i))
-        learner.log.blocks.append(Block(20 * i, 0, 0.0, 2.0, 1.0))
-        learner.update_average()
+        state.log.blocks.append(Block(20 * i, 0, 0.0, 2.0, 1.0))
+        state.update_average()
     expected = seen[0]
     for n, value in enumerate(seen):
         expected += (value - expected) * AVERAGE_POWER / (n + AVERAGE_POWER)
-    assert learner.average["head.weight"].mean().item() == pytest.approx(expected, rel=1e-4)
+    assert state.average["head.weight"].mean().item() == pytest.approx(expected, rel=1e-4)
     assert 199 - expected == pytest.approx(200 / (AVERAGE_POWER + 1), rel=0.1)  # its mean age
 
 
 def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
-    learner = lesson.learner(Recipe(averages=True))
-    train(learner, dataclasses.replace(PLAN, steps=(40, 40)), lesson.reader(), lesson.look, {80})
-    as_trained = lesson.look(learner).bits
-    current = {name: weight.clone() for name, weight in learner.model.state_dict().items()}
-    with learner.averaged():
-        averaged = lesson.look(learner).bits
+    state = lesson.state(Recipe(averages=True))
+    train(state, dataclasses.replace(PLAN, steps=(40, 40)), lesson.reader(), lesson.look, {80})
+    as_trained = lesson.look(state).bits
+    current = {name: weight.clone() for name, weight in state.model.state_dict().items()}
+    with state.averaged():
+        averaged = lesson.look(state).bits
     assert averaged != as_trained
-    assert all(torch.equal(weight, current[name]) for name, weight in learner.model.state_dict().items())
-    assert learner.log.looks[-1].bits == learner.best_bits == min(as_trained, averaged)
-    learner.result()
-    assert lesson.look(learner).bits == min(as_trained, averaged)
+    assert all(torch.equal(weight, current[name]) for name, weight in state.model.state_dict().items())
+    assert state.log.looks[-1].bits == state.best_bits == min(as_trained, averaged)
+    state.result()
+    assert lesson.look(state).bits == min(as_trained, averaged)
 
 
 def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
-    learners = [lesson.learner(Recipe(averages=True)) for _ in range(2)]
-    train(learners[0], dataclasses.replace(PLAN, steps=(40, 0)), lesson.reader())
-    learners[1].restore(learners[0].snapshot())
-    for learner in learners:
-        train(learner, dataclasses.replace(PLAN, steps=(60, 0)), lesson.reader())
-        learner.model.load_state_dict(learner.average)
-    assert same_weights(learners[0].model, learners[1].model)
+    states = [lesson.state(Recipe(averages=True)) for _ in range(2)]
+    train(states[0], dataclasses.replace(PLAN, steps=(40, 0)), lesson.reader())
+    states[1].restore(states[0].snapshot())
+    for state in states:
+        train(state, dataclasses.replace(PLAN, steps=(60, 0)), lesson.reader())
+        state.model.load_state_dict(state.average)
+    assert same_weights(states[0].model, states[1].model)
 
 
 def test_a_snapshot_is_the_average_and_the_run_continues(

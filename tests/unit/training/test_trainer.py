@@ -9,11 +9,11 @@ from learning import CPU, PLAN, Lesson, same_weights
 from torch import Tensor
 
 from tinycopilot.training.batches import Reader
-from tinycopilot.training.learner import RECOVERY_BLOCKS
 from tinycopilot.training.log import Block
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.optim import rate_at
 from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.train_state import RECOVERY_BLOCKS
 from tinycopilot.training.trainer import BLOCK_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
 
 pytestmark = pytest.mark.slow
@@ -47,9 +47,9 @@ def lesson(tmp_path: Path) -> Lesson:
 
 
 def test_it_learns_and_says_so(lesson: Lesson) -> None:
-    learner, notes = lesson.learner(), Notes()
-    train(learner, PLAN, lesson.reader(), lesson.look, {75, 150}, Observers([notes]))
-    log = learner.log
+    state, notes = lesson.state(), Notes()
+    train(state, PLAN, lesson.reader(), lesson.look, {75, 150}, Observers([notes]))
+    log = state.log
     assert len(notes.losses) == log.n_steps == PLAN.n_steps == 150
     assert log.n_chars == PLAN.n_chars
     assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # all equally likely
@@ -60,17 +60,17 @@ def test_it_learns_and_says_so(lesson: Lesson) -> None:
     assert [look.step for look in log.looks] == [80, 150]  # at the end of the block that the look falls into
     assert log.looks[-1].bits < 2.5 < 5 < log.blocks[0].bits
     assert log.best_step == 150
-    result = learner.result()
+    result = state.result()
     assert not result.training
     assert not result.head.weight.requires_grad
 
 
 def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
     plan = Plan(PLAN.stages, (10, 15))
-    learners = [lesson.learner(Recipe(seed=seed)) for seed in (0, 0, 1)]
-    for learner in learners:
-        train(learner, plan, lesson.reader())
-    a, b, other = (learner.model for learner in learners)
+    states = [lesson.state(Recipe(seed=seed)) for seed in (0, 0, 1)]
+    for state in states:
+        train(state, plan, lesson.reader())
+    a, b, other = (state.model for state in states)
     assert same_weights(a, b)
     assert not same_weights(a, other)
 
@@ -80,25 +80,25 @@ def test_the_result_is_the_best_of_the_looks(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
     lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
-    learner = lesson.learner()
-    train(learner, Plan((Stage(8, 32),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
-    log = learner.log
+    state = lesson.state()
+    train(state, Plan((Stage(8, 32),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
+    log = state.log
     assert log.best_step < log.n_steps
     assert log.looks[-1].bits > min(look.bits for look in log.looks) + 0.1
-    learner.result()
-    assert lesson.look(learner).bits == pytest.approx(min(look.bits for look in log.looks))
+    state.result()
+    assert lesson.look(state).bits == pytest.approx(min(look.bits for look in log.looks))
 
 
 def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(lesson: Lesson) -> None:
     """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
-    whole, notes = lesson.learner(), Notes()
+    whole, notes = lesson.state(), Notes()
     notes.kept.append(whole.snapshot())
     train(whole, PLAN, lesson.reader(), lesson.look, {75, 150}, notes)
     end, result = timeless(whole.snapshot()), whole.result()
     assert len(notes.kept) > 7
     for snapshot in (notes.kept[i] for i in (0, 1, 3, 4, 7)):
         before = copy.deepcopy(snapshot)
-        resumed = lesson.learner(Recipe())
+        resumed = lesson.state(Recipe())
         resumed.restore(snapshot)
         train(resumed, PLAN, lesson.reader(), lesson.look, {75, 150})
         assert equal(end, timeless(resumed.snapshot()))
@@ -127,14 +127,14 @@ def equal(a: Any, b: Any) -> bool:
 class Poisoned(Reader):
     """At some batches, the network is changed under the trainer's hands."""
 
-    def __init__(self, lesson: Lesson, learner: Any, at: range, factor: float) -> None:
+    def __init__(self, lesson: Lesson, state: Any, at: range, factor: float) -> None:
         super().__init__(lesson.corpus.train, lesson.tokenizer, CPU)
-        self._learner, self._at, self._factor = learner, at, factor
+        self._state, self._at, self._factor = state, at, factor
 
     def batch(self, batch: int, window: int, first: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
         if window == 32 and first // batch in self._at:
             with torch.no_grad():
-                self._learner.model.head.weight.mul_(self._factor)
+                self._state.model.head.weight.mul_(self._factor)
         return super().batch(batch, window, first, rank, world)
 
 
@@ -142,26 +142,26 @@ class Poisoned(Reader):
     ("factor", "named"), [(math.nan, "a loss that is not a number"), (-200.0, "the loss leapt from")]
 )
 def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
-    learner, notes = lesson.learner(), Notes()
-    train(learner, PLAN, Poisoned(lesson, learner, range(25, 26), factor), lesson.look, {150}, notes)
+    state, notes = lesson.state(), Notes()
+    train(state, PLAN, Poisoned(lesson, state, range(25, 26), factor), lesson.look, {150}, notes)
     assert len(notes.events) == 1
-    assert notes.events == learner.log.events
+    assert notes.events == state.log.events
     assert notes.events[0].startswith(f"steps 81 to 100: {named}")
     assert "back to step 60" in notes.events[0]  # from 80 on, no whole block had gone well
-    assert learner.n_attempts == 1
-    assert learner.log.n_steps == 150
-    assert [block.step for block in learner.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
-    assert learner.log.blocks[-1].rate == pytest.approx(
+    assert state.n_attempts == 1
+    assert state.log.n_steps == 150
+    assert [block.step for block in state.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
+    assert state.log.blocks[-1].rate == pytest.approx(
         0.5 * rate_at(149, PLAN.at(149)[2], Recipe().decay_share)
     )  # from then on, half
-    assert learner.log.looks[-1].bits < 3
-    assert all(torch.isfinite(weight).all() for weight in learner.model.state_dict().values())
+    assert state.log.looks[-1].bits < 3
+    assert all(torch.isfinite(weight).all() for weight in state.model.state_dict().values())
 
 
 def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
-    learner, notes = lesson.learner(), Notes()
+    state, notes = lesson.state(), Notes()
     with pytest.raises(DivergedError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
-        train(learner, PLAN, Poisoned(lesson, learner, range(0, 10**6), math.nan), None, (), notes)
+        train(state, PLAN, Poisoned(lesson, state, range(0, 10**6), math.nan), None, (), notes)
     assert len(notes.events) == MAX_ATTEMPTS
     assert {snapshot["log"].n_steps for snapshot in notes.kept} == {0, BLOCK_STEPS, 2 * BLOCK_STEPS}
     for snapshot in notes.kept:  # what was kept is sound
@@ -180,7 +180,7 @@ def test_ordinary_noise_is_not_a_spike() -> None:
 @pytest.mark.parametrize("at", [5, 18, 19])
 def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int, lesson: Lesson) -> None:
     """Also in a block's last step, whose loss was still a number."""
-    learner, notes = lesson.learner(), Notes()
+    state, notes = lesson.state(), Notes()
     n_steps = 0
 
     def spoil(gradient: Tensor) -> Tensor:
@@ -188,8 +188,8 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
         n_steps += 1
         return gradient * math.nan if n_steps == 80 + at + 1 else gradient
 
-    learner.model.head.weight.register_hook(spoil)
-    train(learner, PLAN, lesson.reader(), lesson.look, {150}, notes)
+    state.model.head.weight.register_hook(spoil)
+    train(state, PLAN, lesson.reader(), lesson.look, {150}, notes)
     assert len(notes.events) == 1
     assert "not a number" in notes.events[0]
     assert "back to step 60" in notes.events[0]
@@ -198,18 +198,18 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
 
 
 def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
-    learner = lesson.learner()
-    learner.n_attempts, learner.n_skipped = 3, 120
+    state = lesson.state()
+    state.n_attempts, state.n_skipped = 3, 120
     for _ in range(RECOVERY_BLOCKS):
-        assert learner.n_attempts == 3
-        learner.recover()
-    assert learner.n_attempts == 0
-    assert learner.n_skipped == 120
+        assert state.n_attempts == 3
+        state.recover()
+    assert state.n_attempts == 0
+    assert state.n_skipped == 120
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_cuda_learns_too(lesson: Lesson) -> None:
     cuda = torch.device("cuda")
-    learner = lesson.learner(device=cuda)
-    train(learner, PLAN, lesson.reader(cuda), lesson.look, {150})
-    assert learner.log.looks[-1].bits < 2.5
+    state = lesson.state(device=cuda)
+    train(state, PLAN, lesson.reader(cuda), lesson.look, {150})
+    assert state.log.looks[-1].bits < 2.5

@@ -1,4 +1,4 @@
-"""Learner: all that a training step changes, to be copied and taken back to."""
+"""TrainState: everything that a training step changes, with snapshots to return to."""
 
 import contextlib
 import copy
@@ -20,7 +20,7 @@ AVERAGE_POWER = 16
 _NUMBERS = {"best_bits": float, "n_attempts": int, "n_skipped": int, "n_sound": int}
 
 
-class Learner:
+class TrainState:
     """The network, its optimisers, and how far the run has come."""
 
     def __init__(self, model: TinyGPT, recipe: Recipe, team: Team = Team()) -> None:  # noqa: B008 (it is frozen)
@@ -95,7 +95,7 @@ class Learner:
         finally:
             self.model.load_state_dict(current)
 
-    def better_of(self, look: Callable[["Learner"], Look]) -> Look:
+    def better_of(self, look: Callable[["TrainState"], Look]) -> Look:
         """Measure the weights and, if there is one, their average; remember the better ones if they are the best."""
         looks = [look(self)]
         self.remember_if_best(looks[0].bits)
