@@ -13,12 +13,13 @@ from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.corpus import Corpus, write_corpus
 from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
-from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState
 
 TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
 LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
-PLAN = Plan((Stage(8, 8, 60 * 64), Stage(4, 32)), (60, 90))
+SCHEDULE = Schedule((Stage(8, 8, 60 * 64), Stage(4, 32)), (60, 90))
 CPU = torch.device("cpu")
 
 
@@ -30,10 +31,10 @@ class Lesson:
         self.tokenizer = SimpleTokenizer.of_common(self.corpus.train.counts())
         self.held_out = ids_of(self.corpus.held_out, self.tokenizer)
 
-    def state(self, recipe: Recipe = Recipe(), device: torch.device = CPU) -> TrainState:  # noqa: B008
-        torch.manual_seed(recipe.seed)
+    def state(self, config: TrainConfig = TrainConfig(), device: torch.device = CPU) -> TrainState:  # noqa: B008
+        torch.manual_seed(config.seed)
         shape = GPTConfig(self.tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=32)
-        return TrainState(TinyGPT(shape).to(device), recipe)
+        return TrainState(TinyGPT(shape).to(device), config)
 
     def reader(self, device: torch.device = CPU) -> Reader:
         return Reader(self.corpus.train, self.tokenizer, device)

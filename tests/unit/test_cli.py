@@ -15,7 +15,7 @@ from tinycopilot.cli import main
 from tinycopilot.model.gpt import GPTConfig
 from tinycopilot.paths import ModelPaths, bundled_model, user_model
 from tinycopilot.training import begin
-from tinycopilot.training.recipe import SIZES, Size
+from tinycopilot.training.train_config import SIZES, Size
 
 SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
 

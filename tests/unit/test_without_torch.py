@@ -17,7 +17,7 @@ import sys; sys.modules["torch"] = None
 from tinycopilot.evaluation import bench
 for name, value in {"WORKSPACE_CHARS": 9_000, "N_PLACES": 1, "N_FILES": 1, "N_KEYS": 3, "N_JUMPS": 2}.items():
     setattr(bench, name, value)
-from tinycopilot.training.recipe import SIZES, Size
+from tinycopilot.training.train_config import SIZES, Size
 SIZES["base"] = Size(n_layers=3, n_heads=4, d_model=64)
 from tinycopilot.cli import main
 for words in (

@@ -13,8 +13,8 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.model.weights import read_weights
 from tinycopilot.model.widen import widened
 from tinycopilot.paths import ModelPaths
-from tinycopilot.training.recipe import SIZES
 from tinycopilot.training.sources import documents
+from tinycopilot.training.train_config import SIZES
 
 TYPED_PACKAGE = "prompt_toolkit"
 """It is installed with this one, written by hand, and in no training text."""

@@ -23,9 +23,10 @@ from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepar
 from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.measure import bits_per_char
-from tinycopilot.training.pace import SETTLED_AFTER, chars_in, finished_in
-from tinycopilot.training.recipe import CONV_WIDTH, SIZES, Plan, Recipe, stages_for
+from tinycopilot.training.pace import REESTIMATE_AFTER, chars_in, finished_in
 from tinycopilot.training.saving import check_replaceable, check_writable
+from tinycopilot.training.schedule import Schedule, stages_for
+from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
 
 ADAPTED_CHARS = 20_000
@@ -127,8 +128,8 @@ def go_on(
     run, snapshot = reopen(folder)
     run.refuse_if_other(request.asked(), request.given())
     if request.finish:
-        plan, recipe = finished_in(60 * request.finish, run.plan, run.recipe, snapshot["log"])
-        run = dataclasses.replace(run, plan=plan, recipe=recipe)
+        schedule, config = finished_in(60 * request.finish, run.schedule, run.config, snapshot["log"])
+        run = dataclasses.replace(run, schedule=schedule, config=config)
     return run, snapshot
 
 
@@ -155,7 +156,7 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         say(line)
     bfloat16 = asked["precision"] == "auto" and crew.answer(lambda: has_fast_bfloat16(device))
     is_long = not init and SIZES[asked["size"]].is_long
-    recipe = Recipe.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=asked["seed"])
+    config = TrainConfig.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=asked["seed"])
     stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
     if any(stage.batch % crew.world for stage in stages):
         smallest = min(stage.batch for stage in stages)
@@ -164,18 +165,19 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         )
     if line := too_little(len(corpus.train), shape, asked, request.model_path):
         say(line)
-    plan = Plan.over((asked["epochs"] or 0) * len(corpus.train), stages)
+    schedule = Schedule.over((asked["epochs"] or 0) * len(corpus.train), stages)
     facts = crew.answer(lambda: _before(init, corpus, folder, looks_elsewhere=_looks_elsewhere(request, asked)))
-    run = Run(asked, corpus, tokenizer, shape, recipe, plan, facts)
+    run = Run(asked, corpus, tokenizer, shape, config, schedule, facts)
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
         n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_train_state(run, device, crew), reader, crew)
-        plan = Plan.over(n_chars, stages, settled_after=SETTLED_AFTER)
-        run = dataclasses.replace(run, plan=plan)
+        schedule = Schedule.over(n_chars, stages, reestimate_after=REESTIMATE_AFTER)
+        run = dataclasses.replace(run, schedule=schedule)
     say(
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
         f"{shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
-        f"{'about ' * bool(plan.settled_after)}{plan.n_chars / len(corpus.train):.1f} epochs in {plan.n_steps:,} steps"
+        f"{'about ' * bool(schedule.reestimate_after)}{schedule.n_chars / len(corpus.train):.1f} epochs "
+        f"in {schedule.n_steps:,} steps"
     )
     return run
 
@@ -261,9 +263,9 @@ def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
 
 def new_train_state(run: Run, device: torch.device, crew: Team, snapshot: dict[str, Any] | None = None) -> TrainState:
     """Return the TrainState of `snapshot`, or a new one: random weights, or those of the model to fine-tune."""
-    torch.manual_seed(run.recipe.seed)
+    torch.manual_seed(run.config.seed)
     init = None if snapshot else _load_init(run.asked["init"])
-    state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.recipe, crew)
+    state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.config, crew)
     if snapshot:
         try:
             state.restore(snapshot)

@@ -21,7 +21,8 @@ from tinycopilot.paths import ModelPaths, model_to_save
 from tinycopilot.training.corpus import Corpus, open_corpus
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.observer import Observer
-from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.train_config import TrainConfig
 
 CHECKPOINT_S = 60.0
 CHECKPOINT_NAME = "checkpoint.pth"
@@ -41,8 +42,8 @@ class Run:
     corpus: Corpus
     tokenizer: SimpleTokenizer
     shape: GPTConfig
-    recipe: Recipe
-    plan: Plan
+    config: TrainConfig
+    schedule: Schedule
     facts: dict[str, Any]
     """What is known of the model that it begins with, in plain values."""
 
@@ -134,17 +135,34 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     corpus = open_corpus(folder)
     if corpus.digest != data["corpus_digest"]:
         raise UserError("the corpus copy has changed; discard the run")
-    stages = tuple(Stage(*stage) for stage in data["plan"]["stages"])
-    plan = Plan(stages, tuple(data["plan"]["steps"]), tuple(data["plan"]["settled_after"]), data["plan"]["settled_at"])
     run = Run(
         asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
-        shape=GPTConfig(**data["shape"]), recipe=Recipe(**data["recipe"]), plan=plan, facts=data["facts"],
+        shape=GPTConfig(**data["shape"]), config=_config_from_data(data["recipe"]),
+        schedule=_schedule_from_data(data["plan"]), facts=data["facts"],
     )  # fmt: skip
     return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
 
 
-def _stored(plan: Plan) -> dict[str, Any]:
-    return dataclasses.asdict(plan) | {"stages": [list(dataclasses.astuple(stage)) for stage in plan.stages]}
+def _schedule_to_data(schedule: Schedule) -> dict[str, Any]:
+    """Plain values, by names that checkpoints of all versions have."""
+    return {
+        "stages": [list(dataclasses.astuple(stage)) for stage in schedule.stages], "steps": schedule.steps,
+        "settled_after": schedule.reestimate_after, "settled_at": schedule.reestimated_at,
+    }  # fmt: skip
+
+
+def _schedule_from_data(data: dict[str, Any]) -> Schedule:
+    stages = tuple(Stage(*stage) for stage in data["stages"])
+    return Schedule(stages, tuple(data["steps"]), tuple(data["settled_after"]), data["settled_at"])
+
+
+def _config_to_data(config: TrainConfig) -> dict[str, Any]:
+    """Plain values, by names that checkpoints of all versions have."""
+    return {name.replace("_lr", "_rate"): value for name, value in dataclasses.asdict(config).items()}
+
+
+def _config_from_data(data: dict[str, Any]) -> TrainConfig:
+    return TrainConfig(**{name.replace("_rate", "_lr"): value for name, value in data.items()})
 
 
 class Checkpoints(Observer):
@@ -163,8 +181,8 @@ class Checkpoints(Observer):
             "asked": run.asked,
             "alphabet": run.tokenizer.alphabet,
             "shape": dataclasses.asdict(run.shape),
-            "recipe": dataclasses.asdict(run.recipe),
-            "plan": _stored(run.plan),
+            "recipe": _config_to_data(run.config),
+            "plan": _schedule_to_data(run.schedule),
             "facts": run.facts,
             "corpus_digest": run.corpus.digest,
         }
@@ -174,9 +192,9 @@ class Checkpoints(Observer):
         self._newest = snapshot
         self._written_at = time.monotonic()  # a clock that is never set back
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, schedule: Schedule) -> None:
         """The run's length is settled."""
-        self._contents["plan"] = _stored(plan)
+        self._contents["plan"] = _schedule_to_data(schedule)
 
     def keep(self, snapshot: dict[str, Any]) -> None:
         """The run could go on from here; write that down if the last time is long enough ago."""

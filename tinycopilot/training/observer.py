@@ -6,13 +6,13 @@ from typing import Any
 from torch import Tensor
 
 from tinycopilot.training.log import Block, Look
-from tinycopilot.training.recipe import Plan
+from tinycopilot.training.schedule import Schedule
 
 
 class Observer:
     """Is told what happens in a run; this one does nothing about it."""
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, schedule: Schedule) -> None:
         """How long the run will be is settled."""
 
     def step(self, loss: Tensor, n_chars: int) -> None:
@@ -37,10 +37,10 @@ class Observers(Observer):
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, schedule: Schedule) -> None:
         """Tell each."""
         for observer in self._observers:
-            observer.planned(plan)
+            observer.planned(schedule)
 
     def step(self, loss: Tensor, n_chars: int) -> None:
         """Tell each."""

@@ -11,8 +11,9 @@ from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.log import TrainLog
-from tinycopilot.training.optim import rate_at
-from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.optim import lr_multiplier
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.trainer import train
 
@@ -22,8 +23,8 @@ TRIAL_SHARE = 0.015
 """And so much for trying: what a few steps alone say can be a fifth off."""
 LEAST_TRIED = 3
 RECENT_BLOCKS = 25
-SETTLED_AFTER = (0.2, 0.1, 0.1)
-"""After so much of a run, and so much more, and more, its length is settled anew: a machine may be slower or quicker
+REESTIMATE_AFTER = (0.2, 0.1, 0.1)
+"""After so much of a run, and so much more, and more, its length is estimated again: a machine may be slower or quicker
 for the seconds of a trial, or for the first minutes. If the trial was about right the rate is flat until then
 (optim.py), and how long the run will be makes no difference yet."""
 
@@ -48,10 +49,10 @@ def chars_in(
     return n_chars
 
 
-def settled(plan: Plan, seconds: float, log: TrainLog) -> Plan:
-    """`plan`, whose first steps were taken, as long as fits into `seconds` at the speed of the last quarter of them.
+def reestimated(schedule: Schedule, seconds: float, log: TrainLog) -> Schedule:
+    """Return a schedule whose length fits into `seconds`, at the speed of the last quarter of the steps so far.
 
-    At least one step more.
+    It has at least one more step.
     """
     before, now = log.blocks[(len(log.blocks) - 1) * 3 // 4], log.blocks[-1]
     if before is now:
@@ -59,16 +60,18 @@ def settled(plan: Plan, seconds: float, log: TrainLog) -> Plan:
     else:
         chars_per_s = (now.chars - before.chars) / (now.seconds - before.seconds)
     left_s = seconds * (STEPS_SHARE - TRIAL_SHARE) - log.seconds
-    one_step = max(stage.batch * stage.window for stage in plan.stages)
+    one_step = max(stage.batch * stage.window for stage in schedule.stages)
     n_chars = log.n_chars + max(one_step, left_s * chars_per_s)
-    return Plan.over(n_chars, plan.stages, settled_at=log.n_steps, settled_after=plan.settled_after[1:])
+    return Schedule.over(
+        n_chars, schedule.stages, reestimated_at=log.n_steps, reestimate_after=schedule.reestimate_after[1:]
+    )
 
 
-def finished_in(seconds: float, plan: Plan, recipe: Recipe, log: TrainLog) -> tuple[Plan, Recipe]:
-    """`plan` cut off about `seconds` after the steps taken so far, and a recipe whose rates fall to zero until then.
+def finished_in(seconds: float, schedule: Schedule, config: TrainConfig, log: TrainLog) -> tuple[Schedule, TrainConfig]:
+    """Return a schedule that ends about `seconds` from now, and a config whose learning rates decay to zero until then.
 
-    They fall from what they are now, so that a run can also be finished in its decay. The speed is the median of the
-    last blocks: a pause in one of them does not count.
+    They decay from their current values, so a run can also be finished during its decay. The speed is the median of the
+    last intervals, so that a pause in one of them does not matter. Raises UserError before the first interval.
     """
     if not log.blocks:
         raise UserError("this run has no finished step yet, so its speed is unknown; let it run for a while")
@@ -77,12 +80,12 @@ def finished_in(seconds: float, plan: Plan, recipe: Recipe, log: TrainLog) -> tu
         (chars - chars_before) / max(s - s_before, 1e-6)
         for (chars_before, s_before), (chars, s) in itertools.pairwise(ends)
     )
-    one_step = max(stage.batch * stage.window for stage in plan.stages)
+    one_step = max(stage.batch * stage.window for stage in schedule.stages)
     n_chars = log.n_chars + max(one_step, seconds * STEPS_SHARE * chars_per_s)
-    shorter = Plan.over(n_chars, plan.stages, settled_at=log.n_steps)
-    rate = rate_at(log.n_steps, log.n_chars / plan.n_chars, recipe.decay_share)
+    shorter = Schedule.over(n_chars, schedule.stages, reestimated_at=log.n_steps)
+    multiplier = lr_multiplier(log.n_steps, log.n_chars / schedule.n_chars, config.decay_share)
     share_left = 1 - log.n_chars / shorter.n_chars
-    return shorter, dataclasses.replace(recipe, decay_share=share_left / max(rate, 1e-6))
+    return shorter, dataclasses.replace(config, decay_share=share_left / max(multiplier, 1e-6))
 
 
 def _n_tried(seconds: float, seconds_per_step: float) -> int:
@@ -93,5 +96,5 @@ def _n_tried(seconds: float, seconds_per_step: float) -> int:
 def _seconds_of(n_steps: int, stage: Stage, state: TrainState, reader: Reader, team: Team) -> float:
     """What so many steps of `stage` take."""
     done, before = state.log.n_steps, state.log.seconds
-    train(state, Plan((stage,), (done + n_steps,)), reader, team=team)
+    train(state, Schedule((stage,), (done + n_steps,)), reader, team=team)
     return state.log.seconds - before

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tinycopilot.training.log import Block, Look
 from tinycopilot.training.observer import Observer
-from tinycopilot.training.recipe import Plan
+from tinycopilot.training.schedule import Schedule
 
 REFRESH_S = 0.25
 SMOOTHING = 0.1
@@ -42,9 +42,9 @@ class TerminalProgress(Observer):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, schedule: Schedule) -> None:
         """The bar's end."""
-        self._bar.update(self._task, total=plan.n_chars)
+        self._bar.update(self._task, total=schedule.n_chars)
 
     def step(self, loss: Tensor, n_chars: int) -> None:
         """Count one step; redraw a few times a second (and only then wait for a GPU's number)."""

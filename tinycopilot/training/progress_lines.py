@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tinycopilot.training.log import Block
 from tinycopilot.training.observer import Observer
-from tinycopilot.training.recipe import Plan
+from tinycopilot.training.schedule import Schedule
 
 EVERY_S = 1.0
 """At most one line in so long, but where a stage begins or ends."""
@@ -42,15 +42,15 @@ class ProgressLines(Observer):
         if time.monotonic() - self._said_s >= EVERY_S:
             self.say(stage, share, **more)
 
-    def begins(self, plan: Plan, n_chars_done: int = 0) -> None:
+    def begins(self, schedule: Schedule, n_chars_done: int = 0) -> None:
         """The first step comes next; of the run, so many characters were read before."""
-        self._n_planned, self._n_chars, self._n_first = plan.n_chars, n_chars_done, n_chars_done
+        self._n_planned, self._n_chars, self._n_first = schedule.n_chars, n_chars_done, n_chars_done
         self._began_s = time.monotonic()
-        self.say("training", n_chars_done / plan.n_chars, bits=None, minutes_left=None)
+        self.say("training", n_chars_done / schedule.n_chars, bits=None, minutes_left=None)
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, schedule: Schedule) -> None:
         """How long it will be is known better."""
-        self._n_planned = plan.n_chars
+        self._n_planned = schedule.n_chars
 
     def step(self, loss: Tensor, n_chars: int) -> None:  # noqa: ARG002
         """Count it. (The loss is left alone: a GPU would have to be waited for.)"""

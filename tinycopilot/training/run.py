@@ -24,10 +24,10 @@ from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.outcome import Saved, hand_over, provenance
-from tinycopilot.training.pace import settled
+from tinycopilot.training.pace import reestimated
 from tinycopilot.training.progress import TerminalProgress
 from tinycopilot.training.progress_lines import ProgressLines
-from tinycopilot.training.recipe import Plan
+from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.takeover import find_rival
 from tinycopilot.training.tensorboard import TensorBoardObserver
 from tinycopilot.training.threads import ThreadChoice
@@ -65,7 +65,7 @@ def run_training(request: Request) -> ModelPaths:
         state = new_train_state(run, device, crew, snapshot)
         checkpoints = Checkpoints(folder, run, state.snapshot(), console.print)
         if lines:
-            lines.begins(run.plan, state.log.n_chars)
+            lines.begins(run.schedule, state.log.n_chars)
         saved = Saved(paths, is_in_use=True)
         with stoppable(checkpoints, paths, console, crew, use_anyway=request.use_anyway):
             run = learn(state, run, device, crew, console, [*observers, checkpoints])
@@ -94,7 +94,7 @@ def train_apart(
     run = begin(request, folder, device, crew, console.print)
     state = new_train_state(run, device, crew)
     if lines:
-        lines.begins(run.plan)
+        lines.begins(run.schedule)
         observers.append(lines)
     run = learn(state, run, device, crew, console, observers)
     state.log.held_out_bits = state.best_bits
@@ -106,7 +106,7 @@ def learn(
     state: TrainState, run: Run, device: torch.device, crew: Team, console: Console, observers: list[Observer]
 ) -> Run:
     """Take the run's steps, watched by the terminal and by whoever else was asked to. Returns the run as it was."""
-    reader = Reader(run.corpus.train, run.tokenizer, device, run.recipe.seed)
+    reader = Reader(run.corpus.train, run.tokenizer, device, run.config.seed)
     sample = ids_of(run.corpus.held_out, run.tokenizer, LOOK_CHARS)
     prompt = "def " if ".py" in run.asked["ext"] else ""
 
@@ -115,18 +115,18 @@ def learn(
         text = write_sample(model, run.tokenizer, prompt)
         return Look(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, sample), text)
 
-    with TerminalProgress(console, run.plan.n_chars, state.log.n_chars) as progress:
+    with TerminalProgress(console, run.schedule.n_chars, state.log.n_chars) as progress:
         observer = Observers([progress, *observers]) if crew.leads else Observer()
 
-        def take_steps(plan: Plan, until: int) -> None:
-            train(state, plan, reader, look, plan.looks(len(sample)), observer, crew, until)
+        def take_steps(schedule: Schedule, until: int) -> None:
+            train(state, schedule, reader, look, schedule.looks(len(sample)), observer, crew, until)
 
-        while run.plan.settled_after:
-            take_steps(run.plan, run.plan.next_settled_at)
-            plan = crew.answer(partial(settled, run.plan, 60 * run.asked["minutes"], state.log))
-            observer.planned(plan)
-            run = dataclasses.replace(run, plan=plan)
-        take_steps(run.plan, run.plan.n_steps)
+        while run.schedule.reestimate_after:
+            take_steps(run.schedule, run.schedule.next_reestimate)
+            schedule = crew.answer(partial(reestimated, run.schedule, 60 * run.asked["minutes"], state.log))
+            observer.planned(schedule)
+            run = dataclasses.replace(run, schedule=schedule)
+        take_steps(run.schedule, run.schedule.n_steps)
     return run
 
 

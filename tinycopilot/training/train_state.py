@@ -12,7 +12,7 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.log import Look, TrainLog
 from tinycopilot.training.optim import make_optimizers
-from tinycopilot.training.recipe import Recipe
+from tinycopilot.training.train_config import TrainConfig
 
 RECOVERY_BLOCKS = 20
 AVERAGE_POWER = 16
@@ -23,16 +23,16 @@ _NUMBERS = {"best_bits": float, "n_attempts": int, "n_skipped": int, "n_sound": 
 class TrainState:
     """The network, its optimisers, and how far the run has come."""
 
-    def __init__(self, model: TinyGPT, recipe: Recipe, team: Team = Team()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(self, model: TinyGPT, config: TrainConfig, team: Team = Team()) -> None:  # noqa: B008 (it is frozen)
         self.model = model.train().requires_grad_(True)
-        self.recipe = recipe
-        self.optimizers = make_optimizers(model, recipe, team)
+        self.config = config
+        self.optimizers = make_optimizers(model, config, team)
         self.log = TrainLog()
         self.best: dict[str, Tensor] = {}
         """The weights of the best look so far, and its bits per character."""
         self.best_bits = math.inf
         self.average: dict[str, Tensor] = {}
-        """Running average of the weights, once a block; empty unless the recipe averages."""
+        """Running average of the weights, once a block; empty unless config.averages."""
         self.n_attempts = self.n_skipped = self.n_sound = 0
         """To go on past what went wrong: each at half the rate of the one before, and so many batches further. And how
         many blocks went well since then."""
@@ -76,7 +76,7 @@ class TrainState:
 
         The average then covers a fixed share of the run, however long it is (Karras et al. 2024, section 3.1).
         """
-        if not self.recipe.averages:
+        if not self.config.averages:
             return
         share = AVERAGE_POWER / (len(self.log.blocks) - 1 + AVERAGE_POWER)
         for name, weight in self.model.state_dict().items():

@@ -15,8 +15,8 @@ from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.log import Block, Look
 from tinycopilot.training.observer import Observer
-from tinycopilot.training.optim import rate_at, set_schedule
-from tinycopilot.training.recipe import Plan
+from tinycopilot.training.optim import lr_multiplier, set_rates
+from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_state import TrainState
 
 BLOCK_STEPS = 20
@@ -33,7 +33,7 @@ class DivergedError(UserError):
 
 def train(
     state: TrainState,
-    plan: Plan,
+    schedule: Schedule,
     reader: Reader,
     look: Callable[[TrainState], Look] | None = None,
     look_steps: Collection[int] = (),
@@ -41,27 +41,27 @@ def train(
     team: Team = Team(),  # noqa: B008 (it is frozen)
     until: int = sys.maxsize,
 ) -> None:
-    """Take the steps of `plan`, as far as `until`, that `state` has not taken yet; its `result` is then its best.
+    """Take the steps of `schedule`, as far as `until`, that `state` has not taken yet; its `result` is then its best.
 
     `look` measures the network on held-out text, at the end of each block into which one of `look_steps` falls. With
     one thread, a run that went on from a snapshot ends with the very weights of one that never stopped. A small corpus,
     read often, is learned by heart in the end, which makes all other text less likely again: hence the best look rather
     than the last. Raises UserError where the losses are no numbers, or leap, time and again.
     """
-    model, optimizers, recipe = state.model, state.optimizers, state.recipe
+    model, optimizers, config = state.model, state.optimizers, state.config
     forward = team.joined(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
-    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=recipe.bfloat16)
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=config.bfloat16)
     proven = latest = state.snapshot()  # from `proven` on, a whole block went well
 
-    n_steps = min(until, plan.n_steps)
+    n_steps = min(until, schedule.n_steps)
     while state.log.n_steps < n_steps:
         first, losses, norms = state.log.n_steps, list[Tensor](), list[Tensor]()
         started = time.perf_counter()
         for step in range(first, min(first + BLOCK_STEPS, n_steps)):
-            stage, first_window, share = plan.at(step)
+            stage, first_window, share = schedule.at(step)
             first_window += state.n_skipped * stage.batch  # past the text that was on the table when it went wrong
-            rate = rate_at(step, share, recipe.decay_share) * 0.5**state.n_attempts
-            set_schedule(optimizers, step, rate)
+            multiplier = lr_multiplier(step, share, config.decay_share) * 0.5**state.n_attempts
+            set_rates(optimizers, step, multiplier)
             inputs, targets = reader.batch(
                 stage.batch, stage.window, first_window, team.rank, team.world
             )  # (B, T) each
@@ -69,7 +69,7 @@ def train(
                 logits = forward(inputs)  # (B, T, V)
             loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
             loss.backward()
-            norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm))
+            norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm))
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -82,9 +82,9 @@ def train(
             proven = latest = state.snapshot()
             continue
         log = state.log
-        log.n_steps, log.n_chars = first + len(bits), plan.n_chars_after(first + len(bits))
+        log.n_steps, log.n_chars = first + len(bits), schedule.n_chars_after(first + len(bits))
         log.seconds += time.perf_counter() - started
-        log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, sum(bits) / len(bits), rate))
+        log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, sum(bits) / len(bits), multiplier))
         observer.block(log.blocks[-1])
         state.update_average()
         if look and any(first < due <= log.n_steps for due in look_steps):

@@ -19,7 +19,7 @@ from tinycopilot.evaluation.situations import Look, cursor_jumps, edits_above, f
 from tinycopilot.evaluation.speed import measure_speed
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
-from tinycopilot.training.recipe import SIZES, Size
+from tinycopilot.training.train_config import SIZES, Size
 
 ROOT = Path(__file__).resolve().parents[3]
 SITUATIONS = [

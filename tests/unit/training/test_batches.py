@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.training.batches import Reader, ids_of, shuffled, window_starts
 from tinycopilot.training.corpus import write_corpus
-from tinycopilot.training.recipe import Plan, stages_for
+from tinycopilot.training.schedule import Schedule, stages_for
 
 CPU = torch.device("cpu")
 
@@ -50,10 +50,10 @@ def test_each_epoch_reads_every_window_once(n_chars: int, batch: int, window: in
 
 def test_a_run_reads_no_window_again_before_it_has_read_all() -> None:
     n_chars = 1_000_000
-    plan = Plan.over(n_chars, stages_for(256, adapting=False, is_long=False))
+    schedule = Schedule.over(n_chars, stages_for(256, adapting=False, is_long=False))
     starts: list[int] = []
-    for step in range(plan.n_steps):
-        stage, first, _ = plan.at(step)
+    for step in range(schedule.n_steps):
+        stage, first, _ = schedule.at(step)
         starts += window_starts(n_chars, stage.batch, stage.window, first, seed=0).tolist()
     once = starts[: (n_chars - 1) // 256]
     assert len(set(once)) == len(once)

@@ -18,8 +18,9 @@ from tinycopilot.paths import ModelPaths
 from tinycopilot.training import begin, checkpoint, outcome, run, trainer
 from tinycopilot.training.begin import Request
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, reopen, run_folder
-from tinycopilot.training.recipe import Plan, Size
 from tinycopilot.training.run import run_training
+from tinycopilot.training.schedule import Schedule
+from tinycopilot.training.train_config import Size
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +78,7 @@ def request_of_minutes(corpus: Path, model: Path) -> Request:
 def twice_as_quick(patch: pytest.MonkeyPatch) -> None:
     """A machine whose speed is known: twice what the trial said."""
     patch.setattr(begin, "chars_in", lambda *_: 10_000)
-    patch.setattr(run, "settled", lambda plan, *_: Plan.over(20_000, plan.stages))
+    patch.setattr(run, "reestimated", lambda schedule, *_: Schedule.over(20_000, schedule.stages))
 
 
 def weights(path: Path) -> TinyGPT:
@@ -127,7 +128,8 @@ def test_minutes_are_stopped_before_and_after_they_are_settled(
 KILLED = """
 import os, sys
 from tinycopilot.training import begin, checkpoint
-from tinycopilot.training.recipe import Plan, Size
+from tinycopilot.training.schedule import Schedule
+from tinycopilot.training.train_config import Size
 from tinycopilot.training.run import run_training
 begin.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 begin.has_fast_bfloat16 = lambda device: False
@@ -296,10 +298,10 @@ def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None
 
 
 def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settled, snapshot = reopen(stopped.parent / ".m.pth.run")
+    reestimated, snapshot = reopen(stopped.parent / ".m.pth.run")
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    checkpoints = Checkpoints(stopped.parent / "new.run", settled, snapshot, print)
+    checkpoints = Checkpoints(stopped.parent / "new.run", reestimated, snapshot, print)
     path = stopped.parent / "new.run" / CHECKPOINT_NAME
     checkpoints.keep(snapshot)
     assert not path.exists()

@@ -36,7 +36,7 @@ SMALL = """
 import os, sys
 from tinycopilot import cli
 from tinycopilot.training import begin
-from tinycopilot.training.recipe import Size
+from tinycopilot.training.train_config import Size
 begin.SIZES["nano"] = Size(n_layers=2, n_heads=2, d_model=32, window=32)
 import torch
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import pytest
 from tinycopilot.training import pace
 from tinycopilot.training.distributed import Team
 from tinycopilot.training.log import Block, TrainLog
-from tinycopilot.training.recipe import Plan, Stage
+from tinycopilot.training.schedule import Schedule, Stage
 
 STAGES = (Stage(4, 100, 60_000), Stage(8, 100))
 STEP_S = {4: 0.4, 8: 0.5}  # 1,000 and 1,600 characters a second
@@ -59,40 +59,40 @@ def log_of(*blocks: tuple[int, int, float]) -> TrainLog:
 
 def test_a_run_is_settled_by_its_own_later_speed() -> None:
     """The first stage is over: its speed says nothing any more."""
-    plan = Plan.over(200_000, STAGES, settled_after=(0.2, 0.3))
+    schedule = Schedule.over(200_000, STAGES, reestimate_after=(0.2, 0.3))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
-    settled = pace.settled(plan, 1000, log)
+    reestimated = pace.reestimated(schedule, 1000, log)
     left_s = 1000 * (pace.STEPS_SHARE - pace.TRIAL_SHARE) - 124
-    assert settled == Plan.over(68_000 + left_s * 2000, STAGES, settled_after=(0.3,), settled_at=160)
+    assert reestimated == Schedule.over(68_000 + left_s * 2000, STAGES, reestimate_after=(0.3,), reestimated_at=160)
 
 
 def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -> None:
     """The machine was busy for a fifth of what was planned, at half its speed."""
     chars_per_s, n_block, seconds = 10_000, 50_000, 1000.0
     ideal = chars_per_s * seconds * (pace.STEPS_SHARE - pace.TRIAL_SHARE)
-    plan = Plan.over(ideal, (Stage(10, 100),), settled_after=pace.SETTLED_AFTER)
+    schedule = Schedule.over(ideal, (Stage(10, 100),), reestimate_after=pace.REESTIMATE_AFTER)
     slow_chars = 0.2 * ideal
     log = TrainLog()
-    while plan.settled_after:
-        while log.n_chars < plan.n_chars_after(plan.next_settled_at):
+    while schedule.reestimate_after:
+        while log.n_chars < schedule.n_chars_after(schedule.next_reestimate):
             log.n_chars += n_block
             log.seconds += n_block / chars_per_s * (2 if log.n_chars <= slow_chars else 1)
             log.n_steps = log.n_chars // 1000
             log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, 2.0, 1.0))
-        plan = pace.settled(plan, seconds, log)
+        schedule = pace.reestimated(schedule, seconds, log)
     lost = slow_chars  # what the slow time would have read besides
-    assert plan.n_chars == pytest.approx(ideal - lost, rel=0.03)
+    assert schedule.n_chars == pytest.approx(ideal - lost, rel=0.03)
 
 
 @pytest.mark.parametrize("seconds", [0.001, 130.0, 1e4])
 def test_what_was_taken_stays_as_it_was(seconds: float) -> None:
     """However wrong the trial was: the steps so far are the same in both plans, and one more is taken."""
-    plan = Plan.over(90_000, STAGES, settled_after=(0.2,))
+    schedule = Schedule.over(90_000, STAGES, reestimate_after=(0.2,))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
-    settled = pace.settled(plan, seconds, log)
-    assert settled.n_steps > log.n_steps
-    assert [settled.at(i)[:2] for i in range(log.n_steps)] == [plan.at(i)[:2] for i in range(log.n_steps)]
+    reestimated = pace.reestimated(schedule, seconds, log)
+    assert reestimated.n_steps > log.n_steps
+    assert [reestimated.at(i)[:2] for i in range(log.n_steps)] == [schedule.at(i)[:2] for i in range(log.n_steps)]
 
 
 def test_one_block_is_enough() -> None:
-    assert pace.settled(Plan.over(900, STAGES), 100, log_of((1, 400, 0.5))).n_chars > 400
+    assert pace.reestimated(Schedule.over(900, STAGES), 100, log_of((1, 400, 0.5))).n_chars > 400

@@ -13,8 +13,8 @@ from tinycopilot.training import progress_lines
 from tinycopilot.training.begin import Request
 from tinycopilot.training.log import Block
 from tinycopilot.training.progress_lines import ProgressLines
-from tinycopilot.training.recipe import Plan, Stage
 from tinycopilot.training.run import run_training
+from tinycopilot.training.schedule import Schedule, Stage
 
 LOSS = torch.tensor(1.0)
 
@@ -27,9 +27,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_shares_bits_and_time(told: list[str]) -> None:
     lines = ProgressLines(told.append)
-    lines.begins(Plan((Stage(4, 8),), (10,)))
+    lines.begins(Schedule((Stage(4, 8),), (10,)))
     lines.step(LOSS, 32)
-    lines.planned(Plan((Stage(4, 8),), (20,)))
+    lines.planned(Schedule((Stage(4, 8),), (20,)))
     lines.block(Block(1, 32, 1.0, 1.25, 0.1))
     lines.step(LOSS, 32)
     first, second, third = map(json.loads, told)

@@ -12,8 +12,9 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.training import begin, outcome, takeover
 from tinycopilot.training.begin import DEFAULTS, Request
 from tinycopilot.training.device import choose_device, operations, share_of_peak
-from tinycopilot.training.recipe import SIZES, Plan, Size, Stage
 from tinycopilot.training.run import run_training
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.train_config import SIZES, Size
 
 pytestmark = pytest.mark.slow
 
@@ -179,14 +180,14 @@ def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     shape = GPTConfig(vocab_size=10, n_layers=2, n_heads=2, d_model=8, window=16)
     in_products = 2 * 12 * 64 + 10 * 8 + 2 * 4 * 8 + 2 * 8
-    plan = Plan((Stage(4, 8, 96), Stage(4, 16)), (3, 5))
+    schedule = Schedule((Stage(4, 8, 96), Stage(4, 16)), (3, 5))
     expected = 3 * 4 * 8 * (6 * in_products + 12 * 2 * 8 * 8) + 5 * 4 * 16 * (6 * in_products + 12 * 2 * 8 * 16)
-    assert operations(shape, plan) == expected
-    assert share_of_peak(shape, plan, 2.0, torch.device("cpu"), 1) is None
+    assert operations(shape, schedule) == expected
+    assert share_of_peak(shape, schedule, 2.0, torch.device("cpu"), 1) is None
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100 80GB HBM3")
-    assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 2) == pytest.approx(expected / 3 / (2 * 989e12))
+    assert share_of_peak(shape, schedule, 3.0, torch.device("cuda"), 2) == pytest.approx(expected / 3 / (2 * 989e12))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA L40S")
-    assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 1) == pytest.approx(expected / 3 / 362e12)
+    assert share_of_peak(shape, schedule, 3.0, torch.device("cuda"), 1) == pytest.approx(expected / 3 / 362e12)
 
 
 def test_characters_that_cannot_be_learned_are_counted_and_named(

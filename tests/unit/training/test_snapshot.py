@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from learning import LINES, PLAN, Lesson, same_weights, stopped_after
+from learning import LINES, SCHEDULE, Lesson, same_weights, stopped_after
 
 from tinycopilot import UserError, cli
 from tinycopilot.model.gpt import load_pair
@@ -14,11 +14,12 @@ from tinycopilot.training import begin
 from tinycopilot.training.begin import Request
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, reopen
 from tinycopilot.training.log import Block, TrainLog
-from tinycopilot.training.optim import WARM_UP_STEPS, rate_at
+from tinycopilot.training.optim import WARM_UP_STEPS, lr_multiplier
 from tinycopilot.training.pace import STEPS_SHARE, finished_in
-from tinycopilot.training.recipe import Plan, Recipe, Size, Stage
 from tinycopilot.training.run import run_training
+from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.snapshot import save_snapshot
+from tinycopilot.training.train_config import Size, TrainConfig
 from tinycopilot.training.train_state import AVERAGE_POWER
 from tinycopilot.training.trainer import train
 
@@ -44,7 +45,7 @@ def stopped(tmp_path: Path) -> Path:
 
 def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
     """Held to its definition: block i counts as much as a product of shares says, which grows with i."""
-    state = Lesson(tmp_path).state(Recipe(averages=True))
+    state = Lesson(tmp_path).state(TrainConfig(averages=True))
     weight, seen = state.model.head.weight, []
     for i in range(200):
         weight.data.fill_(float(i))
@@ -60,8 +61,8 @@ def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
 
 def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
-    state = lesson.state(Recipe(averages=True))
-    train(state, dataclasses.replace(PLAN, steps=(40, 40)), lesson.reader(), lesson.look, {80})
+    state = lesson.state(TrainConfig(averages=True))
+    train(state, dataclasses.replace(SCHEDULE, steps=(40, 40)), lesson.reader(), lesson.look, {80})
     as_trained = lesson.look(state).bits
     current = {name: weight.clone() for name, weight in state.model.state_dict().items()}
     with state.averaged():
@@ -75,11 +76,11 @@ def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Pat
 
 def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
-    states = [lesson.state(Recipe(averages=True)) for _ in range(2)]
-    train(states[0], dataclasses.replace(PLAN, steps=(40, 0)), lesson.reader())
+    states = [lesson.state(TrainConfig(averages=True)) for _ in range(2)]
+    train(states[0], dataclasses.replace(SCHEDULE, steps=(40, 0)), lesson.reader())
     states[1].restore(states[0].snapshot())
     for state in states:
-        train(state, dataclasses.replace(PLAN, steps=(60, 0)), lesson.reader())
+        train(state, dataclasses.replace(SCHEDULE, steps=(60, 0)), lesson.reader())
         state.model.load_state_dict(state.average)
     assert same_weights(states[0].model, states[1].model)
 
@@ -106,9 +107,9 @@ def test_without_a_run_there_is_no_snapshot(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def log_at(step: int, plan: Plan, chars_per_s: float) -> TrainLog:
+def log_at(step: int, schedule: Schedule, chars_per_s: float) -> TrainLog:
     ends = [step * i // 10 for i in range(1, 11)]
-    chars = [plan.n_chars_after(end) for end in ends]
+    chars = [schedule.n_chars_after(end) for end in ends]
     log = TrainLog(blocks=[Block(end, n, n / chars_per_s, 2.0, 1.0) for end, n in zip(ends, chars, strict=True)])
     log.n_steps, log.n_chars = step, chars[-1]
     return log
@@ -116,20 +117,20 @@ def log_at(step: int, plan: Plan, chars_per_s: float) -> TrainLog:
 
 @pytest.mark.parametrize("step", [150, 600, 900, 990])
 def test_a_finished_run_decays_from_its_rate_to_zero(step: int) -> None:
-    plan, recipe = Plan.over(800_000, (Stage(4, 100, 80_000), Stage(8, 100))), Recipe(decay_share=0.3)
-    shorter, finishing = finished_in(100.0, plan, recipe, log_at(step, plan, 1000.0))
-    assert shorter.n_chars - plan.n_chars_after(step) == pytest.approx(100 * STEPS_SHARE * 1000, abs=800)
-    assert shorter.at(step - 1)[:2] == plan.at(step - 1)[:2]  # what was read stays what was read
-    rates = [rate_at(i, shorter.at(i)[2], finishing.decay_share) for i in range(step, shorter.n_steps)]
+    schedule, config = Schedule.over(800_000, (Stage(4, 100, 80_000), Stage(8, 100))), TrainConfig(decay_share=0.3)
+    shorter, finishing = finished_in(100.0, schedule, config, log_at(step, schedule, 1000.0))
+    assert shorter.n_chars - schedule.n_chars_after(step) == pytest.approx(100 * STEPS_SHARE * 1000, abs=800)
+    assert shorter.at(step - 1)[:2] == schedule.at(step - 1)[:2]  # what was read stays what was read
+    rates = [lr_multiplier(i, shorter.at(i)[2], finishing.decay_share) for i in range(step, shorter.n_steps)]
     assert step > WARM_UP_STEPS
-    assert rates[0] == pytest.approx(rate_at(step, plan.at(step)[2], recipe.decay_share))
+    assert rates[0] == pytest.approx(lr_multiplier(step, schedule.at(step)[2], config.decay_share))
     assert rates == sorted(rates, reverse=True)
     share_left = 1 - shorter.at(step)[2]
     assert rates[-1] == pytest.approx(rates[0] * 800 / shorter.n_chars / share_left, rel=0.01)  # one step before zero
 
 
 def test_finish_ends_the_run_early(stopped: Path) -> None:
-    whole = reopen(stopped.parent / ".m.pth.run")[0].plan.n_steps
+    whole = reopen(stopped.parent / ".m.pth.run")[0].schedule.n_steps
     run_training(Request(resume=True, finish=1e-6, model_path=str(stopped), device="cpu"))
     training = load_data(stopped, "model", {"training": dict})["training"]
     assert 20 < training["steps"] < whole

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from learning import CPU, PLAN, Lesson, same_weights
+from learning import CPU, SCHEDULE, Lesson, same_weights
 from torch import Tensor
 
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.log import Block
 from tinycopilot.training.observer import Observer, Observers
-from tinycopilot.training.optim import rate_at
-from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.optim import lr_multiplier
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import RECOVERY_BLOCKS
 from tinycopilot.training.trainer import BLOCK_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
 
@@ -48,15 +49,15 @@ def lesson(tmp_path: Path) -> Lesson:
 
 def test_it_learns_and_says_so(lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
-    train(state, PLAN, lesson.reader(), lesson.look, {75, 150}, Observers([notes]))
+    train(state, SCHEDULE, lesson.reader(), lesson.look, {75, 150}, Observers([notes]))
     log = state.log
-    assert len(notes.losses) == log.n_steps == PLAN.n_steps == 150
-    assert log.n_chars == PLAN.n_chars
+    assert len(notes.losses) == log.n_steps == SCHEDULE.n_steps == 150
+    assert log.n_chars == SCHEDULE.n_chars
     assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # all equally likely
     assert [block.step for block in log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
     assert notes.blocks == log.blocks
     assert log.blocks[0].bits == pytest.approx(sum(notes.losses[:20]) / 20 / math.log(2))
-    assert log.blocks[-1].rate == pytest.approx(rate_at(149, PLAN.at(149)[2], Recipe().decay_share))
+    assert log.blocks[-1].rate == pytest.approx(lr_multiplier(149, SCHEDULE.at(149)[2], TrainConfig().decay_share))
     assert [look.step for look in log.looks] == [80, 150]  # at the end of the block that the look falls into
     assert log.looks[-1].bits < 2.5 < 5 < log.blocks[0].bits
     assert log.best_step == 150
@@ -66,10 +67,10 @@ def test_it_learns_and_says_so(lesson: Lesson) -> None:
 
 
 def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
-    plan = Plan(PLAN.stages, (10, 15))
-    states = [lesson.state(Recipe(seed=seed)) for seed in (0, 0, 1)]
+    schedule = Schedule(SCHEDULE.stages, (10, 15))
+    states = [lesson.state(TrainConfig(seed=seed)) for seed in (0, 0, 1)]
     for state in states:
-        train(state, plan, lesson.reader())
+        train(state, schedule, lesson.reader())
     a, b, other = (state.model for state in states)
     assert same_weights(a, b)
     assert not same_weights(a, other)
@@ -81,7 +82,7 @@ def test_the_result_is_the_best_of_the_looks(tmp_path: Path) -> None:
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
     lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
     state = lesson.state()
-    train(state, Plan((Stage(8, 32),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
+    train(state, Schedule((Stage(8, 32),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
     log = state.log
     assert log.best_step < log.n_steps
     assert log.looks[-1].bits > min(look.bits for look in log.looks) + 0.1
@@ -93,14 +94,14 @@ def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(lesson: Lesson) -> N
     """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
     whole, notes = lesson.state(), Notes()
     notes.kept.append(whole.snapshot())
-    train(whole, PLAN, lesson.reader(), lesson.look, {75, 150}, notes)
+    train(whole, SCHEDULE, lesson.reader(), lesson.look, {75, 150}, notes)
     end, result = timeless(whole.snapshot()), whole.result()
     assert len(notes.kept) > 7
     for snapshot in (notes.kept[i] for i in (0, 1, 3, 4, 7)):
         before = copy.deepcopy(snapshot)
-        resumed = lesson.state(Recipe())
+        resumed = lesson.state(TrainConfig())
         resumed.restore(snapshot)
-        train(resumed, PLAN, lesson.reader(), lesson.look, {75, 150})
+        train(resumed, SCHEDULE, lesson.reader(), lesson.look, {75, 150})
         assert equal(end, timeless(resumed.snapshot()))
         assert equal(snapshot, before)
         assert same_weights(result, resumed.result())
@@ -143,7 +144,7 @@ class Poisoned(Reader):
 )
 def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
-    train(state, PLAN, Poisoned(lesson, state, range(25, 26), factor), lesson.look, {150}, notes)
+    train(state, SCHEDULE, Poisoned(lesson, state, range(25, 26), factor), lesson.look, {150}, notes)
     assert len(notes.events) == 1
     assert notes.events == state.log.events
     assert notes.events[0].startswith(f"steps 81 to 100: {named}")
@@ -152,7 +153,7 @@ def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, les
     assert state.log.n_steps == 150
     assert [block.step for block in state.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
     assert state.log.blocks[-1].rate == pytest.approx(
-        0.5 * rate_at(149, PLAN.at(149)[2], Recipe().decay_share)
+        0.5 * lr_multiplier(149, SCHEDULE.at(149)[2], TrainConfig().decay_share)
     )  # from then on, half
     assert state.log.looks[-1].bits < 3
     assert all(torch.isfinite(weight).all() for weight in state.model.state_dict().values())
@@ -161,7 +162,7 @@ def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, les
 def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
     with pytest.raises(DivergedError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
-        train(state, PLAN, Poisoned(lesson, state, range(0, 10**6), math.nan), None, (), notes)
+        train(state, SCHEDULE, Poisoned(lesson, state, range(0, 10**6), math.nan), None, (), notes)
     assert len(notes.events) == MAX_ATTEMPTS
     assert {snapshot["log"].n_steps for snapshot in notes.kept} == {0, BLOCK_STEPS, 2 * BLOCK_STEPS}
     for snapshot in notes.kept:  # what was kept is sound
@@ -189,7 +190,7 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
         return gradient * math.nan if n_steps == 80 + at + 1 else gradient
 
     state.model.head.weight.register_hook(spoil)
-    train(state, PLAN, lesson.reader(), lesson.look, {150}, notes)
+    train(state, SCHEDULE, lesson.reader(), lesson.look, {150}, notes)
     assert len(notes.events) == 1
     assert "not a number" in notes.events[0]
     assert "back to step 60" in notes.events[0]
@@ -211,5 +212,5 @@ def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
 def test_cuda_learns_too(lesson: Lesson) -> None:
     cuda = torch.device("cuda")
     state = lesson.state(device=cuda)
-    train(state, PLAN, lesson.reader(cuda), lesson.look, {150})
+    train(state, SCHEDULE, lesson.reader(cuda), lesson.look, {150})
     assert state.log.looks[-1].bits < 2.5
