@@ -80,12 +80,12 @@ class Reader:
         on_device = device.type != "cpu" and 2 * len(text) <= ON_DEVICE_BYTES
         self._held = ids_of(text, tokenizer).to(device) if on_device else None
 
-    def batch(self, batch: int, window: int, first: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, batch: int, window: int, first: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
         """Inputs and targets, (B, T) each, int64, of the `first`-th window and those after it.
 
-        Every `world`-th row from `rank` on.
+        Every `world_size`-th row from `rank` on.
         """
-        starts = window_starts(len(self._text), batch, window, first, self._seed)[rank::world]
+        starts = window_starts(len(self._text), batch, window, first, self._seed)[rank::world_size]
         if self._held is None:
             ids = _as_ids(self._text.windows(starts, window + 1), self._tokenizer).to(self._device)  # (B, T + 1)
         else:

@@ -21,7 +21,7 @@ from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can_go_on, held, reopen, way_on, way_out
 from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
 from tinycopilot.training.device import device_label, has_fast_bfloat16
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.measure import bits_per_char
 from tinycopilot.training.pace import REESTIMATE_AFTER, chars_in, finished_in
 from tinycopilot.training.saving import check_replaceable, check_writable
@@ -133,15 +133,15 @@ def go_on(
     return run, snapshot
 
 
-def begin(request: Request, folder: Path, device: torch.device, crew: Team, say: Callable[[str], None]) -> Run:
+def begin(request: Request, folder: Path, device: torch.device, dist: DistContext, say: Callable[[str], None]) -> Run:
     """A new run. Raises UserError, with everything left as it was."""
     asked = request.asked()
     init = _load_init(asked["init"])
-    corpus = crew.answer(lambda: _prepare(asked, folder, request.without))
+    corpus = dist.from_main(lambda: _prepare(asked, folder, request.without))
     for line in corpus.left_out:
         say(line)
-    own = corpus if crew.leads or crew.local_rank else _own_copy(corpus, asked, folder, request.without)
-    if not crew.agrees(own.digest):
+    own = corpus if dist.is_main or dist.local_rank else _own_copy(corpus, asked, folder, request.without)
+    if not dist.all_equal(own.digest):
         raise UserError("the processes of this run have different corpora; give all machines the same corpus")
     counts = corpus.train.counts()
     tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
@@ -154,23 +154,23 @@ def begin(request: Request, folder: Path, device: torch.device, crew: Team, say:
         )
     if line := unknown_characters(counts, len(corpus.train), tokenizer):
         say(line)
-    bfloat16 = asked["precision"] == "auto" and crew.answer(lambda: has_fast_bfloat16(device))
+    bfloat16 = asked["precision"] == "auto" and dist.from_main(lambda: has_fast_bfloat16(device))
     is_long = not init and SIZES[asked["size"]].is_long
     config = TrainConfig.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=asked["seed"])
     stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
-    if any(stage.batch % crew.world for stage in stages):
+    if any(stage.batch % dist.world_size for stage in stages):
         smallest = min(stage.batch for stage in stages)
         raise UserError(
-            f"{crew.world} processes cannot share a batch of {smallest} windows; use a number that divides it"
+            f"{dist.world_size} processes cannot share a batch of {smallest} windows; use a number that divides it"
         )
     if line := too_little(len(corpus.train), shape, asked, request.model_path):
         say(line)
     schedule = Schedule.over((asked["epochs"] or 0) * len(corpus.train), stages)
-    facts = crew.answer(lambda: _before(init, corpus, folder, looks_elsewhere=_looks_elsewhere(request, asked)))
+    facts = dist.from_main(lambda: _before(init, corpus, folder, looks_elsewhere=_looks_elsewhere(request, asked)))
     run = Run(asked, corpus, tokenizer, shape, config, schedule, facts)
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
-        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_train_state(run, device, crew), reader, crew)
+        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_train_state(run, device, dist), reader, dist)
         schedule = Schedule.over(n_chars, stages, reestimate_after=REESTIMATE_AFTER)
         run = dataclasses.replace(run, schedule=schedule)
     say(
@@ -261,11 +261,13 @@ def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
     return load_pair(files.model, files.tokenizer)
 
 
-def new_train_state(run: Run, device: torch.device, crew: Team, snapshot: dict[str, Any] | None = None) -> TrainState:
+def new_train_state(
+    run: Run, device: torch.device, dist: DistContext, snapshot: dict[str, Any] | None = None
+) -> TrainState:
     """Return the TrainState of `snapshot`, or a new one: random weights, or those of the model to fine-tune."""
     torch.manual_seed(run.config.seed)
     init = None if snapshot else _load_init(run.asked["init"])
-    state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.config, crew)
+    state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.config, dist)
     if snapshot:
         try:
             state.restore(snapshot)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.muon import Muon
 from tinycopilot.training.train_config import TrainConfig
 
@@ -27,7 +27,7 @@ def muon_momentum(step: int) -> float:
     return 0.85 + 0.10 * min(1.0, step / 300)
 
 
-def make_optimizers(model: nn.Module, config: TrainConfig, team: Team) -> list[Optimizer]:
+def make_optimizers(model: nn.Module, config: TrainConfig, dist: DistContext) -> list[Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms, convolutions.
 
     benchmarks/LOG.md has what Muon is worth.
@@ -38,7 +38,7 @@ def make_optimizers(model: nn.Module, config: TrainConfig, team: Team) -> list[O
     single = [p for name, p in matrices.items() if not name.endswith("qkv.weight")]
     others = [p for name, p in model.named_parameters() if name not in matrices]
     groups: list[dict[str, Any]] = [{"params": fused_qkv, "n_parts": 3}, {"params": single}]
-    muon = Muon(groups, lr=config.muon_lr, dtype=torch.bfloat16 if config.bfloat16 else torch.float32, team=team)
+    muon = Muon(groups, lr=config.muon_lr, dtype=torch.bfloat16 if config.bfloat16 else torch.float32, dist=dist)
     fused = others[0].device.type in ("cpu", "cuda")
     adam = AdamW(others, lr=config.adam_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
     for optimizer in (muon, adam):

@@ -37,7 +37,7 @@ def hand_over(
     run: Run,
     command: str,
     paths: ModelPaths,
-    world: int,
+    world_size: int,
     say: Callable[[str], None],
     finish: Callable[[], None],
     *,
@@ -53,7 +53,7 @@ def hand_over(
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)
-    facts |= provenance(run, log, model.device, world)
+    facts |= provenance(run, log, model.device, world_size)
     found, for_all = find_rival(paths), paths == user_model()
     rival = measure_rival(*found, run.corpus.held_out, with_reference=for_all) if found else None
     new = Bits(comparable(targets, bits, run.tokenizer), reference_if_there(model, run.tokenizer) if for_all else None)
@@ -95,7 +95,7 @@ def _after(model: TinyGPT, run: Run) -> dict[str, float]:
     return {"elsewhere_bits": bits_per_char(model, ids_of(text, run.tokenizer, ELSEWHERE_CHARS))}
 
 
-def provenance(run: Run, log: TrainLog, device: torch.device, world: int) -> dict[str, Any]:
+def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -> dict[str, Any]:
     """How the model came about, stored with it: plain values, and no path of the user's."""
     speed = log.chars_per_second
     return {
@@ -114,11 +114,11 @@ def provenance(run: Run, log: TrainLog, device: torch.device, world: int) -> dic
         "best_step": log.best_step,
         "seconds": round(log.seconds, 1),
         "chars_per_second": round(speed),
-        "share_of_peak": share_of_peak(run.shape, run.schedule, log.seconds, device, world),
+        "share_of_peak": share_of_peak(run.shape, run.schedule, log.seconds, device, world_size),
         "device": device.type,
         "precision": "bfloat16" if run.config.bfloat16 else "float32",
         "threads": torch.get_num_threads(),
-        "processes": world,
+        "processes": world_size,
         "tinycopilot": __version__,
         "torch": str(torch.__version__),
         "python": platform.python_version(),

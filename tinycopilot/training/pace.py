@@ -9,7 +9,7 @@ from functools import partial
 
 from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
@@ -30,18 +30,18 @@ for the seconds of a trial, or for the first minutes. If the trial was about rig
 
 
 def chars_in(
-    seconds: float, stages: Sequence[Stage], make_state: Callable[[], TrainState], reader: Reader, team: Team
+    seconds: float, stages: Sequence[Stage], make_state: Callable[[], TrainState], reader: Reader, dist: DistContext
 ) -> float:
     """How many characters can be read in `seconds`, the trying included, as far as a trial of each stage can tell."""
     began = time.perf_counter()
     n_chars = planned_s = 0.0
     state = make_state()
     for stage in stages:
-        first_s = _seconds_of(1, stage, state, reader, team)  # slower: memory is taken, code compiled
-        n_steps = team.answer(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first_s))
-        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, state, reader, team)
+        first_s = _seconds_of(1, stage, state, reader, dist)  # slower: memory is taken, code compiled
+        n_steps = dist.from_main(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first_s))
+        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, state, reader, dist)
         left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - began)
-        n_in_stage = team.answer(partial(min, stage.n_chars, max(0.0, left_s) * chars_per_s))
+        n_in_stage = dist.from_main(partial(min, stage.n_chars, max(0.0, left_s) * chars_per_s))
         n_chars += n_in_stage
         if n_in_stage < stage.n_chars:
             break
@@ -93,8 +93,8 @@ def _n_tried(seconds: float, seconds_per_step: float) -> int:
     return max(LEAST_TRIED, round(seconds / max(seconds_per_step, 1e-6)))
 
 
-def _seconds_of(n_steps: int, stage: Stage, state: TrainState, reader: Reader, team: Team) -> float:
+def _seconds_of(n_steps: int, stage: Stage, state: TrainState, reader: Reader, dist: DistContext) -> float:
     """What so many steps of `stage` take."""
     done, before = state.log.n_steps, state.log.seconds
-    train(state, Schedule((stage,), (done + n_steps,)), reader, team=team)
+    train(state, Schedule((stage,), (done + n_steps,)), reader, dist=dist)
     return state.log.seconds - before

@@ -18,7 +18,7 @@ from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.begin import Request, begin, go_on, make_room, new_train_state
 from tinycopilot.training.checkpoint import Checkpoints, Run, can_go_on, run_folder, way_on, way_out
 from tinycopilot.training.device import choose_device
-from tinycopilot.training.distributed import Team, team
+from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
 from tinycopilot.training.log import Look
 from tinycopilot.training.measure import bits_per_char, write_sample
@@ -45,36 +45,36 @@ def run_training(request: Request) -> ModelPaths:
     require_home(paths.model, "name the model's file with --model_path")
     folder = run_folder(paths)
     with contextlib.ExitStack() as stack:
-        crew = stack.enter_context(team(device.type))
+        dist = stack.enter_context(dist_context(device.type))
         stack.enter_context(ended_as_interrupted())
-        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not crew.leads)
+        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not dist.is_main)
         console.print(describe_model(*(find_rival(paths) or find_model())))
         observers: list[Observer] = [ThreadChoice()] if device.type == "cpu" else []
-        lines = ProgressLines() if crew.leads and request.progress else None
+        lines = ProgressLines() if dist.is_main and request.progress else None
         if lines:
             lines.say("reading", 0.0)
             observers.append(lines)
-        if crew.leads and request.tensorboard:
+        if dist.is_main and request.tensorboard:
             observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(request.tensorboard)))))
         snapshot = None
         if request.resume:
-            run, snapshot = crew.answer(lambda: go_on(request, paths, folder, stack))
+            run, snapshot = dist.from_main(lambda: go_on(request, paths, folder, stack))
         else:
-            crew.answer(lambda: make_room(request, paths, folder, stack))
-            run = begin(request, folder, device, crew, console.print)
-        state = new_train_state(run, device, crew, snapshot)
+            dist.from_main(lambda: make_room(request, paths, folder, stack))
+            run = begin(request, folder, device, dist, console.print)
+        state = new_train_state(run, device, dist, snapshot)
         checkpoints = Checkpoints(folder, run, state.snapshot(), console.print)
         if lines:
             lines.begins(run.schedule, state.log.n_chars)
         saved = Saved(paths, is_in_use=True)
-        with stoppable(checkpoints, paths, console, crew, use_anyway=request.use_anyway):
-            run = learn(state, run, device, crew, console, [*observers, checkpoints])
-            if crew.leads:
+        with stoppable(checkpoints, paths, console, dist, use_anyway=request.use_anyway):
+            run = learn(state, run, device, dist, console, [*observers, checkpoints])
+            if dist.is_main:
                 saved = hand_over(
-                    state, run, request.command, paths, crew.world, console.print, checkpoints.finish,
+                    state, run, request.command, paths, dist.world_size, console.print, checkpoints.finish,
                     use_anyway=request.use_anyway,
                 )  # fmt: skip
-        if crew.agrees("done") and crew.local_rank == 0:
+        if dist.all_equal("done") and dist.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
         if lines:
             bits = state.log.held_out_bits
@@ -89,21 +89,21 @@ def train_apart(
 
     Returns the network, on the processor, its tokenizer, and how it came about. Raises UserError.
     """
-    device, crew = choose_device(request.device), Team()
+    device, dist = choose_device(request.device), DistContext()
     observers: list[Observer] = [ThreadChoice()] if device.type == "cpu" else []
-    run = begin(request, folder, device, crew, console.print)
-    state = new_train_state(run, device, crew)
+    run = begin(request, folder, device, dist, console.print)
+    state = new_train_state(run, device, dist)
     if lines:
         lines.begins(run.schedule)
         observers.append(lines)
-    run = learn(state, run, device, crew, console, observers)
+    run = learn(state, run, device, dist, console, observers)
     state.log.held_out_bits = state.best_bits
-    facts = run.facts | provenance(run, state.log, device, crew.world)
+    facts = run.facts | provenance(run, state.log, device, dist.world_size)
     return state.result().cpu(), run.tokenizer, facts
 
 
 def learn(
-    state: TrainState, run: Run, device: torch.device, crew: Team, console: Console, observers: list[Observer]
+    state: TrainState, run: Run, device: torch.device, dist: DistContext, console: Console, observers: list[Observer]
 ) -> Run:
     """Take the run's steps, watched by the terminal and by whoever else was asked to. Returns the run as it was."""
     reader = Reader(run.corpus.train, run.tokenizer, device, run.config.seed)
@@ -116,14 +116,14 @@ def learn(
         return Look(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, sample), text)
 
     with TerminalProgress(console, run.schedule.n_chars, state.log.n_chars) as progress:
-        observer = Observers([progress, *observers]) if crew.leads else Observer()
+        observer = Observers([progress, *observers]) if dist.is_main else Observer()
 
         def take_steps(schedule: Schedule, until: int) -> None:
-            train(state, schedule, reader, look, schedule.looks(len(sample)), observer, crew, until)
+            train(state, schedule, reader, look, schedule.looks(len(sample)), observer, dist, until)
 
         while run.schedule.reestimate_after:
             take_steps(run.schedule, run.schedule.next_reestimate)
-            schedule = crew.answer(partial(reestimated, run.schedule, 60 * run.asked["minutes"], state.log))
+            schedule = dist.from_main(partial(reestimated, run.schedule, 60 * run.asked["minutes"], state.log))
             observer.planned(schedule)
             run = dataclasses.replace(run, schedule=schedule)
         take_steps(run.schedule, run.schedule.n_steps)
@@ -132,15 +132,15 @@ def learn(
 
 @contextlib.contextmanager
 def stoppable(
-    checkpoints: Checkpoints, paths: ModelPaths, console: Console, crew: Team, *, use_anyway: bool
+    checkpoints: Checkpoints, paths: ModelPaths, console: Console, dist: DistContext, *, use_anyway: bool
 ) -> Iterator[None]:
     """However the block is left before its end, the run is written down, and the user is told how to go on."""
-    if crew.leads:
+    if dist.is_main:
         checkpoints.write()  # from here on there is something to go on with, whatever kills this process
     try:
         yield
     except BaseException as error:
-        if crew.leads and not checkpoints.finished:
+        if dist.is_main and not checkpoints.finished:
             with undisturbed():
                 checkpoints.write()
             if isinstance(error, DivergedError):

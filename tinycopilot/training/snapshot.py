@@ -26,7 +26,7 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
         model.load_state_dict(snapshot["average"] or snapshot["weights"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
-    facts = run.facts | provenance(run, log, torch.device("cpu"), world=1)
+    facts = run.facts | provenance(run, log, torch.device("cpu"), world_size=1)
     facts |= {"held_out_bits": log.looks[-1].bits if log.looks else None, "best_step": log.n_steps}
     paths = model_to_save(file)
     save_pair(paths, model, run.tokenizer, facts)

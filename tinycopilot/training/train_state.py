@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from tinycopilot.model.gpt import TinyGPT
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import Look, TrainLog
 from tinycopilot.training.optim import make_optimizers
 from tinycopilot.training.train_config import TrainConfig
@@ -23,10 +23,10 @@ _NUMBERS = {"best_bits": float, "n_attempts": int, "n_skipped": int, "n_sound": 
 class TrainState:
     """The network, its optimisers, and how far the run has come."""
 
-    def __init__(self, model: TinyGPT, config: TrainConfig, team: Team = Team()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(self, model: TinyGPT, config: TrainConfig, dist: DistContext = DistContext()) -> None:  # noqa: B008 (it is frozen)
         self.model = model.train().requires_grad_(True)
         self.config = config
-        self.optimizers = make_optimizers(model, config, team)
+        self.optimizers = make_optimizers(model, config, dist)
         self.log = TrainLog()
         self.best: dict[str, Tensor] = {}
         """The weights of the best look so far, and its bits per character."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import Block, Look
 from tinycopilot.training.observer import Observer
 from tinycopilot.training.optim import lr_multiplier, set_rates
@@ -38,7 +38,7 @@ def train(
     look: Callable[[TrainState], Look] | None = None,
     look_steps: Collection[int] = (),
     observer: Observer = Observer(),  # noqa: B008 (it holds nothing)
-    team: Team = Team(),  # noqa: B008 (it is frozen)
+    dist: DistContext = DistContext(),  # noqa: B008 (it is frozen)
     until: int = sys.maxsize,
 ) -> None:
     """Take the steps of `schedule`, as far as `until`, that `state` has not taken yet; its `result` is then its best.
@@ -49,7 +49,7 @@ def train(
     than the last. Raises UserError where the losses are no numbers, or leap, time and again.
     """
     model, optimizers, config = state.model, state.optimizers, state.config
-    forward = team.joined(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
+    forward = dist.wrap_model(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
     autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=config.bfloat16)
     proven = latest = state.snapshot()  # from `proven` on, a whole block went well
 
@@ -63,7 +63,7 @@ def train(
             multiplier = lr_multiplier(step, share, config.decay_share) * 0.5**state.n_attempts
             set_rates(optimizers, step, multiplier)
             inputs, targets = reader.batch(
-                stage.batch, stage.window, first_window, team.rank, team.world
+                stage.batch, stage.window, first_window, dist.rank, dist.world_size
             )  # (B, T) each
             with autocast:
                 logits = forward(inputs)  # (B, T, V)
@@ -75,7 +75,7 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
             losses.append(loss.detach())
             observer.step(losses[-1], stage.batch * stage.window)
-        bits = (team.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
+        bits = (dist.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
 
         if trouble := what_is_wrong(bits, torch.stack(norms).tolist(), state.log.blocks):
             roll_back(state, proven, f"steps {first + 1:,} to {first + len(bits):,}: {trouble}", observer)

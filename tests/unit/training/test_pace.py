@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 
 from tinycopilot.training import pace
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import Block, TrainLog
 from tinycopilot.training.schedule import Schedule, Stage
 
@@ -29,7 +29,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def chars_in(seconds: float, stages: Sequence[Stage] = STAGES) -> float:
-    return pace.chars_in(seconds, stages, Mock(), Mock(), Team())
+    return pace.chars_in(seconds, stages, Mock(), Mock(), DistContext())
 
 
 def test_each_stage_at_its_own_speed(tried: list[tuple[int, int]]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.optim import lr_multiplier, make_optimizers, muon_momentum
 from tinycopilot.training.schedule import Schedule, Stage, stages_for
 from tinycopilot.training.train_config import SIZES, TrainConfig
@@ -86,7 +86,7 @@ def test_schedule() -> None:
 
 def test_each_weight_has_one_optimizer() -> None:
     fresh: nn.Module = TinyGPT(GPTConfig(50, 2, 2, 16, 8, conv_width=3))
-    muon, adam = make_optimizers(fresh, TrainConfig(), Team())
+    muon, adam = make_optimizers(fresh, TrainConfig(), DistContext())
     moved = [[id(p) for group in o.param_groups for p in group["params"]] for o in (muon, adam)]
     assert sorted(moved[0] + moved[1]) == sorted(map(id, fresh.parameters()))
     assert len(moved[0]) == 2 * 4  # qkv, o_proj, up and down of each block

@@ -132,11 +132,11 @@ class Poisoned(Reader):
         super().__init__(lesson.corpus.train, lesson.tokenizer, CPU)
         self._state, self._at, self._factor = state, at, factor
 
-    def batch(self, batch: int, window: int, first: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, batch: int, window: int, first: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
         if window == 32 and first // batch in self._at:
             with torch.no_grad():
                 self._state.model.head.weight.mul_(self._factor)
-        return super().batch(batch, window, first, rank, world)
+        return super().batch(batch, window, first, rank, world_size)
 
 
 @pytest.mark.parametrize(
