@@ -123,7 +123,7 @@ def run_adaptation(
     require_home(own.model)
     room = run_folder(own)
     with held(room, has_a_choice=False), ended_as_interrupted():
-        request = Request(ext=list(suffixes), minutes=minutes, device=device, looks_elsewhere=False)
+        request = Request(ext=list(suffixes), minutes=minutes, device=device, measure_forgetting=False)
         comparison = adapt(workspace, own, room, request, lines)
     message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
     if lines:

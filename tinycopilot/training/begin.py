@@ -67,7 +67,7 @@ class Request:
     """`json`: say on standard output how far it is (progress_lines.py)."""
     without: frozenset[Path] = frozenset()
     """Files that are not learned from, though they lie in the corpus's folders."""
-    looks_elsewhere: bool = True
+    measure_forgetting: bool = True
     """Whether it is measured what a model that is adapted forgets of other text."""
     command: str = "tinycopilot train"
     """The whole command, as it was typed."""
@@ -166,7 +166,9 @@ def begin(request: Request, folder: Path, device: torch.device, dist: DistContex
     if line := too_little(len(corpus.train), shape, asked, request.model_path):
         say(line)
     schedule = Schedule.over((asked["epochs"] or 0) * len(corpus.train), stages)
-    facts = dist.from_main(lambda: _before(init, corpus, folder, looks_elsewhere=_looks_elsewhere(request, asked)))
+    facts = dist.from_main(
+        lambda: _before(init, corpus, folder, measure_forgetting=_measures_forgetting(request, asked))
+    )
     run = Run(asked, corpus, tokenizer, shape, config, schedule, facts)
     if asked["minutes"]:
         reader = Reader(corpus.train, tokenizer, device)
@@ -278,20 +280,20 @@ def new_train_state(
     return state
 
 
-def _looks_elsewhere(request: Request, asked: dict[str, Any]) -> bool:
+def _measures_forgetting(request: Request, asked: dict[str, Any]) -> bool:
     """Elsewhere is the standard library, unless it is learned from now."""
-    return request.looks_elsewhere and "stdlib" not in asked["corpus"]
+    return request.measure_forgetting and "stdlib" not in asked["corpus"]
 
 
 def _before(
-    init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, folder: Path, *, looks_elsewhere: bool
+    init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, folder: Path, *, measure_forgetting: bool
 ) -> dict[str, float]:
     """Bits per character of a model that is to be adapted, on the held-out text and on text from elsewhere."""
     if init is None:
         return {}
     model, tokenizer = init
     bits = {"held_out_before": bits_per_char(model, ids_of(corpus.held_out, tokenizer))}
-    if looks_elsewhere:
+    if measure_forgetting:
         elsewhere = prepare_corpus(["stdlib"], folder / ELSEWHERE).held_out
         bits["elsewhere_before"] = bits_per_char(model, ids_of(elsewhere, tokenizer, ELSEWHERE_CHARS))
     return bits

@@ -192,11 +192,11 @@ class Checkpoints(Observer):
         self._newest = snapshot
         self._written_at = time.monotonic()  # a clock that is never set back
 
-    def planned(self, schedule: Schedule) -> None:
+    def on_schedule(self, schedule: Schedule) -> None:
         """The run's length is settled."""
         self._contents["plan"] = _schedule_to_data(schedule)
 
-    def keep(self, snapshot: dict[str, Any]) -> None:
+    def on_snapshot(self, snapshot: dict[str, Any]) -> None:
         """The run could go on from here; write that down if the last time is long enough ago."""
         self._newest = snapshot
         if time.monotonic() - self._written_at >= CHECKPOINT_S:

@@ -22,7 +22,7 @@ STEPS_SHARE = 0.94
 TRIAL_SHARE = 0.015
 """And so much for trying: what a few steps alone say can be a fifth off."""
 LEAST_TRIED = 3
-RECENT_BLOCKS = 25
+RECENT_INTERVALS = 25
 REESTIMATE_AFTER = (0.2, 0.1, 0.1)
 """After so much of a run, and so much more, and more, its length is estimated again: a machine may be slower or quicker
 for the seconds of a trial, or for the first minutes. If the trial was about right the rate is flat until then
@@ -54,7 +54,7 @@ def reestimated(schedule: Schedule, seconds: float, log: TrainLog) -> Schedule:
 
     It has at least one more step.
     """
-    before, now = log.blocks[(len(log.blocks) - 1) * 3 // 4], log.blocks[-1]
+    before, now = log.intervals[(len(log.intervals) - 1) * 3 // 4], log.intervals[-1]
     if before is now:
         chars_per_s = now.chars / now.seconds
     else:
@@ -73,9 +73,9 @@ def finished_in(seconds: float, schedule: Schedule, config: TrainConfig, log: Tr
     They decay from their current values, so a run can also be finished during its decay. The speed is the median of the
     last intervals, so that a pause in one of them does not matter. Raises UserError before the first interval.
     """
-    if not log.blocks:
+    if not log.intervals:
         raise UserError("this run has no finished step yet, so its speed is unknown; let it run for a while")
-    ends = [(0, 0.0), *((block.chars, block.seconds) for block in log.blocks)][-1 - RECENT_BLOCKS :]
+    ends = [(0, 0.0), *((interval.chars, interval.seconds) for interval in log.intervals)][-1 - RECENT_INTERVALS :]
     chars_per_s = statistics.median(
         (chars - chars_before) / max(s - s_before, 1e-6)
         for (chars_before, s_before), (chars, s) in itertools.pairwise(ends)

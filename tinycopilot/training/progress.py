@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 
-from tinycopilot.training.log import Block, Look
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
 from tinycopilot.training.schedule import Schedule
 
@@ -42,11 +42,11 @@ class TerminalProgress(Observer):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def planned(self, schedule: Schedule) -> None:
+    def on_schedule(self, schedule: Schedule) -> None:
         """The bar's end."""
         self._bar.update(self._task, total=schedule.n_chars)
 
-    def step(self, loss: Tensor, n_chars: int) -> None:
+    def on_step(self, loss: Tensor, n_chars: int) -> None:
         """Count one step; redraw a few times a second (and only then wait for a GPU's number)."""
         self._n_chars += n_chars
         now = time.perf_counter()
@@ -58,18 +58,18 @@ class TerminalProgress(Observer):
         self._shown_at, self._shown_chars = now, self._n_chars
         self._bar.update(self._task, completed=self._n_chars, bits=self._bits, rate=rate)
 
-    def block(self, block: Block) -> None:
+    def on_interval(self, interval: LogInterval) -> None:
         """What was read and then rolled back does not count."""
-        self._shown_chars -= self._n_chars - block.chars
-        self._n_chars = block.chars
+        self._shown_chars -= self._n_chars - interval.chars
+        self._n_chars = interval.chars
 
-    def look(self, look: Look) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """Print the held-out figure and the sample above the bar."""
-        line = f"step {look.step:,}: {look.bits:.3f} bits per character on held-out text"
+        line = f"step {evaluation.step:,}: {evaluation.bits:.3f} bits per character on held-out text"
         self._console.print(Text(line, "bold"))
-        self._console.print(Text("\n".join(f"    {line}" for line in look.sample.splitlines()), "dim"))
+        self._console.print(Text("\n".join(f"    {line}" for line in evaluation.sample.splitlines()), "dim"))
         self._shown_at, self._shown_chars = time.perf_counter(), self._n_chars  # a look is not training time
 
-    def event(self, line: str) -> None:
+    def on_event(self, line: str) -> None:
         """Print it above the bar."""
         self._console.print(Text(line, "bold yellow"))

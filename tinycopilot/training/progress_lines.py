@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tinycopilot.training.log import Block
+from tinycopilot.training.log import LogInterval
 from tinycopilot.training.observer import Observer
 from tinycopilot.training.schedule import Schedule
 
@@ -48,19 +48,19 @@ class ProgressLines(Observer):
         self._began_s = time.monotonic()
         self.say("training", n_chars_done / schedule.n_chars, bits=None, minutes_left=None)
 
-    def planned(self, schedule: Schedule) -> None:
+    def on_schedule(self, schedule: Schedule) -> None:
         """How long it will be is known better."""
         self._n_planned = schedule.n_chars
 
-    def step(self, loss: Tensor, n_chars: int) -> None:  # noqa: ARG002
+    def on_step(self, loss: Tensor, n_chars: int) -> None:  # noqa: ARG002
         """Count it. (The loss is left alone: a GPU would have to be waited for.)"""
         self._n_chars += n_chars
         share = min(1.0, self._n_chars / self._n_planned)
         self.say_now_and_then("training", share, bits=self._bits, minutes_left=self._minutes_left())
 
-    def block(self, block: Block) -> None:
+    def on_interval(self, interval: LogInterval) -> None:
         """What was read and then rolled back does not count."""
-        self._n_chars, self._bits = block.chars, round(block.bits, 4)
+        self._n_chars, self._bits = interval.chars, round(interval.bits, 4)
 
     def _minutes_left(self) -> float | None:
         n_read, seconds = self._n_chars - self._n_first, time.monotonic() - self._began_s

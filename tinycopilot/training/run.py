@@ -20,7 +20,7 @@ from tinycopilot.training.checkpoint import Checkpoints, Run, can_go_on, run_fol
 from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
-from tinycopilot.training.log import Look
+from tinycopilot.training.log import Evaluation
 from tinycopilot.training.measure import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.outcome import Saved, hand_over, provenance
@@ -34,7 +34,7 @@ from tinycopilot.training.threads import ThreadChoice
 from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.trainer import DivergedError, train
 
-LOOK_CHARS = 20_000
+EVAL_CHARS = 20_000
 """So much of the held-out text is measured at each look; all of it at the end."""
 
 
@@ -107,24 +107,24 @@ def learn(
 ) -> Run:
     """Take the run's steps, watched by the terminal and by whoever else was asked to. Returns the run as it was."""
     reader = Reader(run.corpus.train, run.tokenizer, device, run.config.seed)
-    sample = ids_of(run.corpus.held_out, run.tokenizer, LOOK_CHARS)
+    sample = ids_of(run.corpus.held_out, run.tokenizer, EVAL_CHARS)
     prompt = "def " if ".py" in run.asked["ext"] else ""
 
-    def look(state: TrainState) -> Look:
+    def evaluate(state: TrainState) -> Evaluation:
         log, model = state.log, state.model
         text = write_sample(model, run.tokenizer, prompt)
-        return Look(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, sample), text)
+        return Evaluation(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, sample), text)
 
     with TerminalProgress(console, run.schedule.n_chars, state.log.n_chars) as progress:
         observer = Observers([progress, *observers]) if dist.is_main else Observer()
 
         def take_steps(schedule: Schedule, until: int) -> None:
-            train(state, schedule, reader, look, schedule.looks(len(sample)), observer, dist, until)
+            train(state, schedule, reader, evaluate, schedule.eval_steps(len(sample)), observer, dist, until)
 
         while run.schedule.reestimate_after:
             take_steps(run.schedule, run.schedule.next_reestimate)
             schedule = dist.from_main(partial(reestimated, run.schedule, 60 * run.asked["minutes"], state.log))
-            observer.planned(schedule)
+            observer.on_schedule(schedule)
             run = dataclasses.replace(run, schedule=schedule)
         take_steps(run.schedule, run.schedule.n_steps)
     return run

@@ -50,14 +50,14 @@ class Schedule:
         """The step after which the length is estimated again, while `reestimate_after` is not empty."""
         return self.reestimated_at + max(1, round(self.reestimate_after[0] * self.n_steps))
 
-    def looks(self, n_look_chars: int) -> set[int]:
+    def eval_steps(self, n_eval_chars: int) -> set[int]:
         """After which steps the held-out text is measured, `n_look_chars` at a time.
 
         Evenly over the run, ten times at most, and fewer where that would take more than a fiftieth of the time: what
         is only read costs a third of what is learned from.
         """
-        n_looks = min(10, max(1, int(self.n_chars / 50 * 3 / max(1, n_look_chars))))
-        return {self.n_steps * i // n_looks for i in range(1, n_looks + 1)}
+        n_evals = min(10, max(1, int(self.n_chars / 50 * 3 / max(1, n_eval_chars))))
+        return {self.n_steps * i // n_evals for i in range(1, n_evals + 1)}
 
     @property
     def n_steps(self) -> int:

@@ -27,7 +27,7 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
     facts = run.facts | provenance(run, log, torch.device("cpu"), world_size=1)
-    facts |= {"held_out_bits": log.looks[-1].bits if log.looks else None, "best_step": log.n_steps}
+    facts |= {"held_out_bits": log.evaluations[-1].bits if log.evaluations else None, "best_step": log.n_steps}
     paths = model_to_save(file)
     save_pair(paths, model, run.tokenizer, facts)
     weights = "averaged weights" if snapshot["average"] else "weights"

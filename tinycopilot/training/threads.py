@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 
 from tinycopilot.process import usable_cores
-from tinycopilot.training.log import Block
+from tinycopilot.training.log import LogInterval
 from tinycopilot.training.observer import Observer
 
 CHECK_S = 60.0
@@ -34,7 +34,7 @@ class ThreadChoice(Observer):
         self._load = load or (lambda: os.getloadavg()[0])
         self._choose(own=0)  # until now this process has kept a processor busy for a second or two at most
 
-    def block(self, block: Block) -> None:  # noqa: ARG002
+    def on_interval(self, interval: LogInterval) -> None:  # noqa: ARG002
         """Choose again, if the last choice is long enough ago for the load to show it."""
         if self._clock() - self._checked_at >= CHECK_S:
             self._checked_at = self._clock()

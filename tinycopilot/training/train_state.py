@@ -10,11 +10,11 @@ from torch import Tensor
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.training.distributed import DistContext
-from tinycopilot.training.log import Look, TrainLog
+from tinycopilot.training.log import Evaluation, TrainLog
 from tinycopilot.training.optim import make_optimizers
 from tinycopilot.training.train_config import TrainConfig
 
-RECOVERY_BLOCKS = 20
+RECOVERY_INTERVALS = 20
 AVERAGE_POWER = 16
 """The average's weights grow with this power of time, less one: on average they are 1/17 of the run old."""
 _NUMBERS = {"best_bits": float, "n_attempts": int, "n_skipped": int, "n_sound": int}
@@ -61,7 +61,7 @@ class TrainState:
     def recover(self) -> None:
         """One more block went well. After RECOVERY_BLOCKS, what went wrong is forgotten, and the rate is whole."""
         self.n_sound += 1
-        if self.n_sound == RECOVERY_BLOCKS:
+        if self.n_sound == RECOVERY_INTERVALS:
             self.n_attempts = 0
 
     def remember_if_best(self, bits: float) -> None:
@@ -78,7 +78,7 @@ class TrainState:
         """
         if not self.config.averages:
             return
-        share = AVERAGE_POWER / (len(self.log.blocks) - 1 + AVERAGE_POWER)
+        share = AVERAGE_POWER / (len(self.log.intervals) - 1 + AVERAGE_POWER)
         for name, weight in self.model.state_dict().items():
             if name in self.average:
                 self.average[name].lerp_(weight, share)
@@ -95,15 +95,15 @@ class TrainState:
         finally:
             self.model.load_state_dict(current)
 
-    def better_of(self, look: Callable[["TrainState"], Look]) -> Look:
+    def better_of(self, evaluate: Callable[["TrainState"], Evaluation]) -> Evaluation:
         """Measure the weights and, if there is one, their average; remember the better ones if they are the best."""
-        looks = [look(self)]
-        self.remember_if_best(looks[0].bits)
+        evaluations = [evaluate(self)]
+        self.remember_if_best(evaluations[0].bits)
         if self.average:
             with self.averaged():
-                looks.append(look(self))
-                self.remember_if_best(looks[1].bits)
-        return min(looks, key=lambda one: one.bits)
+                evaluations.append(evaluate(self))
+                self.remember_if_best(evaluations[1].bits)
+        return min(evaluations, key=lambda one: one.bits)
 
     def result(self) -> TinyGPT:
         """The network with its best weights, ready for use."""

@@ -13,17 +13,17 @@ from torch.nn import functional as F
 from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import DistContext
-from tinycopilot.training.log import Block, Look
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
 from tinycopilot.training.optim import lr_multiplier, set_rates
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_state import TrainState
 
-BLOCK_STEPS = 20
+INTERVAL_STEPS = 20
 """After so many steps the losses are looked at, and there is a new state to which the run can go back."""
 SPIKE_BITS = 1.5
 """A block whose mean is so much worse than the worst of the RECENT_BLOCKS before it has gone wrong."""
-RECENT_BLOCKS = 10
+RECENT_INTERVALS = 10
 MAX_ATTEMPTS = 5
 
 
@@ -35,8 +35,8 @@ def train(
     state: TrainState,
     schedule: Schedule,
     reader: Reader,
-    look: Callable[[TrainState], Look] | None = None,
-    look_steps: Collection[int] = (),
+    evaluate: Callable[[TrainState], Evaluation] | None = None,
+    eval_steps: Collection[int] = (),
     observer: Observer = Observer(),  # noqa: B008 (it holds nothing)
     dist: DistContext = DistContext(),  # noqa: B008 (it is frozen)
     until: int = sys.maxsize,
@@ -57,7 +57,7 @@ def train(
     while state.log.n_steps < n_steps:
         first, losses, norms = state.log.n_steps, list[Tensor](), list[Tensor]()
         started = time.perf_counter()
-        for step in range(first, min(first + BLOCK_STEPS, n_steps)):
+        for step in range(first, min(first + INTERVAL_STEPS, n_steps)):
             stage, first_window, share = schedule.at(step)
             first_window += state.n_skipped * stage.batch  # past the text that was on the table when it went wrong
             multiplier = lr_multiplier(step, share, config.decay_share) * 0.5**state.n_attempts
@@ -74,35 +74,38 @@ def train(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             losses.append(loss.detach())
-            observer.step(losses[-1], stage.batch * stage.window)
+            observer.on_step(losses[-1], stage.batch * stage.window)
         bits = (dist.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
 
-        if trouble := what_is_wrong(bits, torch.stack(norms).tolist(), state.log.blocks):
+        if trouble := what_is_wrong(bits, torch.stack(norms).tolist(), state.log.intervals):
             roll_back(state, proven, f"steps {first + 1:,} to {first + len(bits):,}: {trouble}", observer)
             proven = latest = state.snapshot()
             continue
         log = state.log
         log.n_steps, log.n_chars = first + len(bits), schedule.n_chars_after(first + len(bits))
         log.seconds += time.perf_counter() - started
-        log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, sum(bits) / len(bits), multiplier))
-        observer.block(log.blocks[-1])
+        log.intervals.append(LogInterval(log.n_steps, log.n_chars, log.seconds, sum(bits) / len(bits), multiplier))
+        observer.on_interval(log.intervals[-1])
         state.update_average()
-        if look and any(first < due <= log.n_steps for due in look_steps):
-            log.looks.append(state.better_of(look))
-            observer.look(log.looks[-1])
+        if evaluate and any(first < due <= log.n_steps for due in eval_steps):
+            log.evaluations.append(state.better_of(evaluate))
+            observer.on_evaluation(log.evaluations[-1])
         state.recover()
         proven, latest = latest, state.snapshot()
-        observer.keep(proven)
-    observer.keep(latest)
+        observer.on_snapshot(proven)
+    observer.on_snapshot(latest)
 
 
-def what_is_wrong(bits: Sequence[float], norms: Sequence[float], before: Sequence[Block]) -> str:
+def what_is_wrong(bits: Sequence[float], norms: Sequence[float], before: Sequence[LogInterval]) -> str:
     """What is wrong with a block's losses and gradients, or nothing: the empty string."""
     if not all(map(math.isfinite, bits)):
         return "a loss that is not a number"
     if not all(map(math.isfinite, norms)):
         return "a gradient that is not a number"
-    mean, usual = sum(bits) / len(bits), max((block.bits for block in before[-RECENT_BLOCKS:]), default=math.inf)
+    mean, usual = (
+        sum(bits) / len(bits),
+        max((interval.bits for interval in before[-RECENT_INTERVALS:]), default=math.inf),
+    )
     if mean > usual + SPIKE_BITS:
         return f"the loss leapt from {usual:.2f} to {mean:.2f} bits per character"
     return ""
@@ -110,10 +113,10 @@ def what_is_wrong(bits: Sequence[float], norms: Sequence[float], before: Sequenc
 
 def roll_back(state: TrainState, proven: dict[str, Any], trouble: str, observer: Observer) -> None:
     """Go back to `proven`, to go on from there past the text that did it (as PaLM's training did), at half the rate."""
-    n_attempts, n_skipped = state.n_attempts + 1, state.n_skipped + 2 * BLOCK_STEPS
+    n_attempts, n_skipped = state.n_attempts + 1, state.n_skipped + 2 * INTERVAL_STEPS
     if n_attempts > MAX_ATTEMPTS:
         raise DivergedError(f"{trouble}, after {MAX_ATTEMPTS} attempts to go on past it; try another --seed")
     state.restore(proven)
     state.n_attempts, state.n_skipped, state.n_sound = n_attempts, n_skipped, 0
     state.log.events.append(f"{trouble}; back to step {state.log.n_steps:,}, past this text, at half the rate")
-    observer.event(state.log.events[-1])
+    observer.on_event(state.log.events[-1])

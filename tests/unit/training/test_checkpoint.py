@@ -303,10 +303,10 @@ def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
     checkpoints = Checkpoints(stopped.parent / "new.run", reestimated, snapshot, print)
     path = stopped.parent / "new.run" / CHECKPOINT_NAME
-    checkpoints.keep(snapshot)
+    checkpoints.on_snapshot(snapshot)
     assert not path.exists()
     now[0] = checkpoint.CHECKPOINT_S
-    checkpoints.keep(snapshot)
+    checkpoints.on_snapshot(snapshot)
     assert path.exists()
 
 

@@ -127,7 +127,7 @@ def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
     assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the one that died
     assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
-    assert len(reopen(tmp_path / ".m.pth.run")[1]["log"].blocks) == 1
+    assert len(reopen(tmp_path / ".m.pth.run")[1]["log"].intervals) == 1
     [again] = run_together(training_python, 1, SMALL, "0", *TRAIN, "--resume", *words)
     assert again.code == 0, again.stderr
     training = load_data(model, "model", {"training": dict})["training"]
@@ -158,17 +158,17 @@ from tinycopilot.training.distributed import dist_context
 from tinycopilot.training.muon import orthogonalise
 torch.set_num_threads(1)
 five = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
-with dist_context("cpu") as crew:
+with dist_context("cpu") as dist:
     asked = []
     def work(items):
         asked.append(len(items))
         return orthogonalise(items)
-    done = crew.share_out(work, five)
+    done = dist.map_sharded(work, five)
     print(f"<{asked} {bool((done - orthogonalise(five)).abs().max() < 1e-6)}>", flush=True)
 """
 
 
-def test_work_is_shared_out(training_python: Sequence[str]) -> None:
+def test_work_is_sharded(training_python: Sequence[str]) -> None:
     ended = run_together(training_python, 2, SHARED)
     assert [one.stdout.count("<[3] True>") for one in ended] == [1, 1], ended
 
@@ -178,12 +178,12 @@ def test_a_single_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch
     with dist_context("cpu") as alone:
         assert alone == DistContext()
         assert alone.is_main
-        assert alone.answer(lambda: 7) == 7
+        assert alone.from_main(lambda: 7) == 7
         assert alone.all_equal("x")
         values = torch.tensor([1.0, 2.0])
         assert torch.equal(alone.mean(values), values)
         with pytest.raises(UserError):
-            alone.answer(_refuse)
+            alone.from_main(_refuse)
 
 
 def _refuse() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tinycopilot.training import pace
 from tinycopilot.training.distributed import DistContext
-from tinycopilot.training.log import Block, TrainLog
+from tinycopilot.training.log import LogInterval, TrainLog
 from tinycopilot.training.schedule import Schedule, Stage
 
 STAGES = (Stage(4, 100, 60_000), Stage(8, 100))
@@ -50,10 +50,10 @@ def test_the_trial_takes_its_share_of_the_time(tried: list[tuple[int, int]]) -> 
     assert tried == [(4, 1), (4, pace.LEAST_TRIED)]
 
 
-def log_of(*blocks: tuple[int, int, float]) -> TrainLog:
+def log_of(*intervals: tuple[int, int, float]) -> TrainLog:
     """(steps, characters, seconds) at the end of each."""
-    log = TrainLog(blocks=[Block(steps, chars, seconds, 2.0, 1.0) for steps, chars, seconds in blocks])
-    log.n_steps, log.n_chars, log.seconds = blocks[-1]
+    log = TrainLog(intervals=[LogInterval(steps, chars, seconds, 2.0, 1.0) for steps, chars, seconds in intervals])
+    log.n_steps, log.n_chars, log.seconds = intervals[-1]
     return log
 
 
@@ -78,7 +78,7 @@ def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -
             log.n_chars += n_block
             log.seconds += n_block / chars_per_s * (2 if log.n_chars <= slow_chars else 1)
             log.n_steps = log.n_chars // 1000
-            log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, 2.0, 1.0))
+            log.intervals.append(LogInterval(log.n_steps, log.n_chars, log.seconds, 2.0, 1.0))
         schedule = pace.reestimated(schedule, seconds, log)
     lost = slow_chars  # what the slow time would have read besides
     assert schedule.n_chars == pytest.approx(ideal - lost, rel=0.03)

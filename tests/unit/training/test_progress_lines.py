@@ -11,7 +11,7 @@ import torch
 
 from tinycopilot.training import progress_lines
 from tinycopilot.training.begin import Request
-from tinycopilot.training.log import Block
+from tinycopilot.training.log import LogInterval
 from tinycopilot.training.progress_lines import ProgressLines
 from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
@@ -28,10 +28,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_shares_bits_and_time(told: list[str]) -> None:
     lines = ProgressLines(told.append)
     lines.begins(Schedule((Stage(4, 8),), (10,)))
-    lines.step(LOSS, 32)
-    lines.planned(Schedule((Stage(4, 8),), (20,)))
-    lines.block(Block(1, 32, 1.0, 1.25, 0.1))
-    lines.step(LOSS, 32)
+    lines.on_step(LOSS, 32)
+    lines.on_schedule(Schedule((Stage(4, 8),), (20,)))
+    lines.on_interval(LogInterval(1, 32, 1.0, 1.25, 0.1))
+    lines.on_step(LOSS, 32)
     first, second, third = map(json.loads, told)
     assert first == {"stage": "training", "share": 0.0, "bits": None, "minutes_left": None}
     assert (second["share"], second["bits"]) == (0.1, None)

@@ -54,12 +54,12 @@ def test_a_short_run_has_small_batches_alone() -> None:
     assert Schedule.over(0, stages_for(256, adapting=False, is_long=False)).steps == (1, 0)
 
 
-def test_looks_are_few_and_the_last_is_at_the_end() -> None:
+def test_evaluations_are_few_and_the_last_is_at_the_end() -> None:
     long = Schedule.over(10_000_000, stages_for(256, adapting=False, is_long=False))
-    assert len(long.looks(20_000)) == 10
-    assert max(long.looks(20_000)) == long.n_steps
+    assert len(long.eval_steps(20_000)) == 10
+    assert max(long.eval_steps(20_000)) == long.n_steps
     short = Schedule.over(500_000, stages_for(256, adapting=False, is_long=False))
-    assert short.looks(20_000) == {short.n_steps}
+    assert short.eval_steps(20_000) == {short.n_steps}
 
 
 def test_sizes() -> None:

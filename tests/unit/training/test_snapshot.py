@@ -13,7 +13,7 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.training import begin
 from tinycopilot.training.begin import Request
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, reopen
-from tinycopilot.training.log import Block, TrainLog
+from tinycopilot.training.log import LogInterval, TrainLog
 from tinycopilot.training.optim import WARM_UP_STEPS, lr_multiplier
 from tinycopilot.training.pace import STEPS_SHARE, finished_in
 from tinycopilot.training.run import run_training
@@ -50,7 +50,7 @@ def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
     for i in range(200):
         weight.data.fill_(float(i))
         seen.append(float(i))
-        state.log.blocks.append(Block(20 * i, 0, 0.0, 2.0, 1.0))
+        state.log.intervals.append(LogInterval(20 * i, 0, 0.0, 2.0, 1.0))
         state.update_average()
     expected = seen[0]
     for n, value in enumerate(seen):
@@ -62,16 +62,16 @@ def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
 def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     state = lesson.state(TrainConfig(averages=True))
-    train(state, dataclasses.replace(SCHEDULE, steps=(40, 40)), lesson.reader(), lesson.look, {80})
-    as_trained = lesson.look(state).bits
+    train(state, dataclasses.replace(SCHEDULE, steps=(40, 40)), lesson.reader(), lesson.evaluate, {80})
+    as_trained = lesson.evaluate(state).bits
     current = {name: weight.clone() for name, weight in state.model.state_dict().items()}
     with state.averaged():
-        averaged = lesson.look(state).bits
+        averaged = lesson.evaluate(state).bits
     assert averaged != as_trained
     assert all(torch.equal(weight, current[name]) for name, weight in state.model.state_dict().items())
-    assert state.log.looks[-1].bits == state.best_bits == min(as_trained, averaged)
+    assert state.log.evaluations[-1].bits == state.best_bits == min(as_trained, averaged)
     state.result()
-    assert lesson.look(state).bits == min(as_trained, averaged)
+    assert lesson.evaluate(state).bits == min(as_trained, averaged)
 
 
 def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
@@ -110,7 +110,9 @@ def test_without_a_run_there_is_no_snapshot(tmp_path: Path) -> None:
 def log_at(step: int, schedule: Schedule, chars_per_s: float) -> TrainLog:
     ends = [step * i // 10 for i in range(1, 11)]
     chars = [schedule.n_chars_after(end) for end in ends]
-    log = TrainLog(blocks=[Block(end, n, n / chars_per_s, 2.0, 1.0) for end, n in zip(ends, chars, strict=True)])
+    log = TrainLog(
+        intervals=[LogInterval(end, n, n / chars_per_s, 2.0, 1.0) for end, n in zip(ends, chars, strict=True)]
+    )
     log.n_steps, log.n_chars = step, chars[-1]
     return log
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tinycopilot.training import threads
-from tinycopilot.training.log import Block
+from tinycopilot.training.log import LogInterval
 from tinycopilot.training.threads import CHECK_S, ThreadChoice, fitting_threads
 
-BLOCK = Block(20, 1000, 1.0, 2.0, 1.0)
+INTERVAL = LogInterval(20, 1000, 1.0, 2.0, 1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +34,11 @@ def test_the_choice_follows_the_load() -> None:
     choice = ThreadChoice(lambda: load[0], lambda: now[0])
     assert torch.get_num_threads() == 1  # something else is busy when the run begins
     load[0] = 1.0  # now that is this process itself
-    choice.block(BLOCK)
+    choice.on_interval(INTERVAL)
     assert torch.get_num_threads() == 1  # too soon to tell
     for load[0], expected in ((1.1, 2), (2.0, 2), (3.0, 1), (2.0, 1), (1.0, 2)):
         now[0] += CHECK_S
-        choice.block(BLOCK)
+        choice.on_interval(INTERVAL)
         assert torch.get_num_threads() == expected
 
 
@@ -47,7 +47,7 @@ def test_it_never_takes_more_than_it_was_given() -> None:
     now = [0.0]
     choice = ThreadChoice(lambda: 0.0, lambda: now[0])
     now[0] += CHECK_S
-    choice.block(BLOCK)
+    choice.on_interval(INTERVAL)
     assert torch.get_num_threads() == 1
 
 

@@ -9,13 +9,13 @@ from learning import CPU, SCHEDULE, Lesson, same_weights
 from torch import Tensor
 
 from tinycopilot.training.batches import Reader
-from tinycopilot.training.log import Block
+from tinycopilot.training.log import LogInterval
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
-from tinycopilot.training.train_state import RECOVERY_BLOCKS
-from tinycopilot.training.trainer import BLOCK_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
+from tinycopilot.training.train_state import RECOVERY_INTERVALS
+from tinycopilot.training.trainer import INTERVAL_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
 
 pytestmark = pytest.mark.slow
 
@@ -25,20 +25,20 @@ class Notes(Observer):
 
     def __init__(self) -> None:
         self.losses: list[float] = []
-        self.blocks: list[Block] = []
+        self.intervals: list[LogInterval] = []
         self.events: list[str] = []
         self.kept: list[dict[str, Any]] = []
 
-    def step(self, loss: Tensor, n_chars: int) -> None:
+    def on_step(self, loss: Tensor, n_chars: int) -> None:
         self.losses.append(loss.item())
 
-    def block(self, block: Block) -> None:
-        self.blocks.append(block)
+    def on_interval(self, interval: LogInterval) -> None:
+        self.intervals.append(interval)
 
-    def event(self, line: str) -> None:
+    def on_event(self, line: str) -> None:
         self.events.append(line)
 
-    def keep(self, snapshot: dict[str, Any]) -> None:
+    def on_snapshot(self, snapshot: dict[str, Any]) -> None:
         self.kept.append(snapshot)
 
 
@@ -49,17 +49,22 @@ def lesson(tmp_path: Path) -> Lesson:
 
 def test_it_learns_and_says_so(lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
-    train(state, SCHEDULE, lesson.reader(), lesson.look, {75, 150}, Observers([notes]))
+    train(state, SCHEDULE, lesson.reader(), lesson.evaluate, {75, 150}, Observers([notes]))
     log = state.log
     assert len(notes.losses) == log.n_steps == SCHEDULE.n_steps == 150
     assert log.n_chars == SCHEDULE.n_chars
     assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # all equally likely
-    assert [block.step for block in log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
-    assert notes.blocks == log.blocks
-    assert log.blocks[0].bits == pytest.approx(sum(notes.losses[:20]) / 20 / math.log(2))
-    assert log.blocks[-1].rate == pytest.approx(lr_multiplier(149, SCHEDULE.at(149)[2], TrainConfig().decay_share))
-    assert [look.step for look in log.looks] == [80, 150]  # at the end of the block that the look falls into
-    assert log.looks[-1].bits < 2.5 < 5 < log.blocks[0].bits
+    assert [interval.step for interval in log.intervals] == [20, 40, 60, 80, 100, 120, 140, 150]
+    assert notes.intervals == log.intervals
+    assert log.intervals[0].bits == pytest.approx(sum(notes.losses[:20]) / 20 / math.log(2))
+    assert log.intervals[-1].lr_multiplier == pytest.approx(
+        lr_multiplier(149, SCHEDULE.at(149)[2], TrainConfig().decay_share)
+    )
+    assert [evaluation.step for evaluation in log.evaluations] == [
+        80,
+        150,
+    ]  # at the end of the interval with the due step
+    assert log.evaluations[-1].bits < 2.5 < 5 < log.intervals[0].bits
     assert log.best_step == 150
     result = state.result()
     assert not result.training
@@ -76,32 +81,32 @@ def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
     assert not same_weights(a, other)
 
 
-def test_the_result_is_the_best_of_the_looks(tmp_path: Path) -> None:
+def test_the_result_is_the_best_of_the_evaluations(tmp_path: Path) -> None:
     """Random text can only be learned by heart: an early look is the best one."""
     generator = torch.Generator().manual_seed(0)
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
     lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
     state = lesson.state()
-    train(state, Schedule((Stage(8, 32),), (300,)), lesson.reader(), lesson.look, range(40, 301, 20))
+    train(state, Schedule((Stage(8, 32),), (300,)), lesson.reader(), lesson.evaluate, range(40, 301, 20))
     log = state.log
     assert log.best_step < log.n_steps
-    assert log.looks[-1].bits > min(look.bits for look in log.looks) + 0.1
+    assert log.evaluations[-1].bits > min(evaluation.bits for evaluation in log.evaluations) + 0.1
     state.result()
-    assert lesson.look(state).bits == pytest.approx(min(look.bits for look in log.looks))
+    assert lesson.evaluate(state).bits == pytest.approx(min(evaluation.bits for evaluation in log.evaluations))
 
 
 def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(lesson: Lesson) -> None:
     """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
     whole, notes = lesson.state(), Notes()
     notes.kept.append(whole.snapshot())
-    train(whole, SCHEDULE, lesson.reader(), lesson.look, {75, 150}, notes)
+    train(whole, SCHEDULE, lesson.reader(), lesson.evaluate, {75, 150}, notes)
     end, result = timeless(whole.snapshot()), whole.result()
     assert len(notes.kept) > 7
     for snapshot in (notes.kept[i] for i in (0, 1, 3, 4, 7)):
         before = copy.deepcopy(snapshot)
         resumed = lesson.state(TrainConfig())
         resumed.restore(snapshot)
-        train(resumed, SCHEDULE, lesson.reader(), lesson.look, {75, 150})
+        train(resumed, SCHEDULE, lesson.reader(), lesson.evaluate, {75, 150})
         assert equal(end, timeless(resumed.snapshot()))
         assert equal(snapshot, before)
         assert same_weights(result, resumed.result())
@@ -144,18 +149,18 @@ class Poisoned(Reader):
 )
 def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
-    train(state, SCHEDULE, Poisoned(lesson, state, range(25, 26), factor), lesson.look, {150}, notes)
+    train(state, SCHEDULE, Poisoned(lesson, state, range(25, 26), factor), lesson.evaluate, {150}, notes)
     assert len(notes.events) == 1
     assert notes.events == state.log.events
     assert notes.events[0].startswith(f"steps 81 to 100: {named}")
     assert "back to step 60" in notes.events[0]  # from 80 on, no whole block had gone well
     assert state.n_attempts == 1
     assert state.log.n_steps == 150
-    assert [block.step for block in state.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
-    assert state.log.blocks[-1].rate == pytest.approx(
+    assert [interval.step for interval in state.log.intervals] == [20, 40, 60, 80, 100, 120, 140, 150]
+    assert state.log.intervals[-1].lr_multiplier == pytest.approx(
         0.5 * lr_multiplier(149, SCHEDULE.at(149)[2], TrainConfig().decay_share)
     )  # from then on, half
-    assert state.log.looks[-1].bits < 3
+    assert state.log.evaluations[-1].bits < 3
     assert all(torch.isfinite(weight).all() for weight in state.model.state_dict().values())
 
 
@@ -164,13 +169,13 @@ def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
     with pytest.raises(DivergedError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
         train(state, SCHEDULE, Poisoned(lesson, state, range(0, 10**6), math.nan), None, (), notes)
     assert len(notes.events) == MAX_ATTEMPTS
-    assert {snapshot["log"].n_steps for snapshot in notes.kept} == {0, BLOCK_STEPS, 2 * BLOCK_STEPS}
+    assert {snapshot["log"].n_steps for snapshot in notes.kept} == {0, INTERVAL_STEPS, 2 * INTERVAL_STEPS}
     for snapshot in notes.kept:  # what was kept is sound
         assert all(torch.isfinite(weight).all() for weight in snapshot["weights"].values())
 
 
 def test_ordinary_noise_is_not_a_spike() -> None:
-    before = [Block(20, 1, 1.0, 3.0, 1.0), Block(40, 2, 2.0, 2.0, 1.0)]
+    before = [LogInterval(20, 1, 1.0, 3.0, 1.0), LogInterval(40, 2, 2.0, 2.0, 1.0)]
     assert what_is_wrong([4.4, 4.4], [1.0], before) == ""
     assert what_is_wrong([9.0], [1.0], []) == ""
     assert "from 3.00 to 4.60" in what_is_wrong([4.5, 4.7], [1.0], before)
@@ -190,7 +195,7 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
         return gradient * math.nan if n_steps == 80 + at + 1 else gradient
 
     state.model.head.weight.register_hook(spoil)
-    train(state, SCHEDULE, lesson.reader(), lesson.look, {150}, notes)
+    train(state, SCHEDULE, lesson.reader(), lesson.evaluate, {150}, notes)
     assert len(notes.events) == 1
     assert "not a number" in notes.events[0]
     assert "back to step 60" in notes.events[0]
@@ -201,7 +206,7 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
 def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
     state = lesson.state()
     state.n_attempts, state.n_skipped = 3, 120
-    for _ in range(RECOVERY_BLOCKS):
+    for _ in range(RECOVERY_INTERVALS):
         assert state.n_attempts == 3
         state.recover()
     assert state.n_attempts == 0
@@ -212,5 +217,5 @@ def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
 def test_cuda_learns_too(lesson: Lesson) -> None:
     cuda = torch.device("cuda")
     state = lesson.state(device=cuda)
-    train(state, SCHEDULE, lesson.reader(cuda), lesson.look, {150})
-    assert state.log.looks[-1].bits < 2.5
+    train(state, SCHEDULE, lesson.reader(cuda), lesson.evaluate, {150})
+    assert state.log.evaluations[-1].bits < 2.5
