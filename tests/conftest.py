@@ -15,7 +15,7 @@ from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
-from tinycopilot.training import begin
+from tinycopilot.training import setup
 
 # No timing decides a test: not Hypothesis's either. `make soak` takes the long profile (--hypothesis-profile=long).
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,7 +59,7 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
 @pytest.fixture(autouse=True)
 def no_trial_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is quicker is told by the clock, and two runs are to be the same."""
-    monkeypatch.setattr(begin, "has_fast_bfloat16", lambda _device: False)
+    monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import Reader, ids_of
 from tinycopilot.training.corpus import Corpus, write_corpus
 from tinycopilot.training.log import Evaluation
-from tinycopilot.training.measure import bits_per_char, write_sample
+from tinycopilot.training.metrics import bits_per_char, write_sample
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState

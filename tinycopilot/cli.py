@@ -339,9 +339,9 @@ def _train(arguments: argparse.Namespace) -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
-    from tinycopilot.training.begin import Request
     from tinycopilot.training.interrupts import end_with_stdin
     from tinycopilot.training.run import run_training
+    from tinycopilot.training.setup import Request
 
     if arguments.snapshot:
         from tinycopilot.training.snapshot import save_snapshot

@@ -14,7 +14,7 @@ from tinycopilot import cli
 from tinycopilot.cli import main
 from tinycopilot.model.gpt import GPTConfig
 from tinycopilot.paths import ModelPaths, bundled_model, user_model
-from tinycopilot.training import begin
+from tinycopilot.training import setup
 from tinycopilot.training.train_config import SIZES, Size
 
 SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
@@ -135,11 +135,11 @@ def test_training_on_too_little_says_so_before_it_starts(
 def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_adapted_with() -> None:
     shape = GPTConfig(98, n_layers=1, n_heads=1, d_model=16, window=32)
     asked = {"corpus": ["stdlib"], "init": None}
-    assert begin.too_little(shape.n_parameters, shape, asked, None) == ""
-    assert "--corpus stdlib" in begin.too_little(shape.n_parameters - 1, shape, asked, None)
+    assert setup.too_little(shape.n_parameters, shape, asked, None) == ""
+    assert "--corpus stdlib" in setup.too_little(shape.n_parameters - 1, shape, asked, None)
     asked["init"] = "m.pth"
-    assert begin.too_little(20_000, shape, asked, None) == ""
-    assert begin.too_little(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
+    assert setup.too_little(20_000, shape, asked, None) == ""
+    assert setup.too_little(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
 
 
 @pytest.mark.parametrize("flag", ["--model_path", "--tokenizer_path"])

@@ -26,12 +26,12 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, require_home, user_path, workspace_model
 from tinycopilot.secret_files import is_secret_place
-from tinycopilot.training.begin import ADAPTED_CHARS, Request
 from tinycopilot.training.checkpoint import held, run_folder
 from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
-from tinycopilot.training.progress_lines import ProgressLines
+from tinycopilot.training.json_progress import ProgressLines
 from tinycopilot.training.run import train_apart
 from tinycopilot.training.saving import replace_pair
+from tinycopilot.training.setup import ADAPTED_CHARS, Request
 
 LEAST_CHARS = ADAPTED_CHARS
 """From less code nothing is learned that the memory does not know."""

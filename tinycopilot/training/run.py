@@ -15,24 +15,24 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home
 from tinycopilot.training.batches import Reader, ids_of
-from tinycopilot.training.begin import Request, begin, go_on, make_room, new_train_state
 from tinycopilot.training.checkpoint import Checkpoints, Run, can_go_on, run_folder, way_on, way_out
 from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import DistContext, dist_context
+from tinycopilot.training.finalize import Saved, hand_over, provenance
 from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
+from tinycopilot.training.json_progress import ProgressLines
 from tinycopilot.training.log import Evaluation
-from tinycopilot.training.measure import bits_per_char, write_sample
+from tinycopilot.training.loop import DivergedError, train
+from tinycopilot.training.metrics import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, Observers
-from tinycopilot.training.outcome import Saved, hand_over, provenance
-from tinycopilot.training.pace import reestimated
-from tinycopilot.training.progress import TerminalProgress
-from tinycopilot.training.progress_lines import ProgressLines
+from tinycopilot.training.promotion import find_rival
 from tinycopilot.training.schedule import Schedule
-from tinycopilot.training.takeover import find_rival
+from tinycopilot.training.setup import Request, begin, go_on, make_room, new_train_state
 from tinycopilot.training.tensorboard import TensorBoardObserver
+from tinycopilot.training.terminal_progress import TerminalProgress
 from tinycopilot.training.threads import ThreadChoice
+from tinycopilot.training.time_budget import reestimated
 from tinycopilot.training.train_state import TrainState
-from tinycopilot.training.trainer import DivergedError, train
 
 EVAL_CHARS = 20_000
 """So much of the held-out text is measured at each look; all of it at the end."""

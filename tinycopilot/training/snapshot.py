@@ -6,7 +6,7 @@ from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.paths import model_to_save
 from tinycopilot.training.checkpoint import can_go_on, reopen, run_folder
-from tinycopilot.training.outcome import provenance
+from tinycopilot.training.finalize import provenance
 from tinycopilot.training.saving import save_pair
 
 

@@ -15,7 +15,7 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
-from tinycopilot.training import trainer
+from tinycopilot.training import loop
 from tinycopilot.training.checkpoint import run_folder
 
 pytestmark = pytest.mark.slow
@@ -134,7 +134,7 @@ def test_stopped_half_way_it_leaves_nothing(folder: Path, monkeypatch: pytest.Mo
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "what_is_wrong", stop)
+    monkeypatch.setattr(loop, "what_is_wrong", stop)
     assert run(str(folder)) == 130
     assert kept() == []
 

@@ -15,11 +15,11 @@ from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.paths import ModelPaths
-from tinycopilot.training import begin, checkpoint, outcome, run, trainer
-from tinycopilot.training.begin import Request
+from tinycopilot.training import checkpoint, finalize, loop, run, setup
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, reopen, run_folder
 from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule
+from tinycopilot.training.setup import Request
 from tinycopilot.training.train_config import Size
 
 pytestmark = pytest.mark.slow
@@ -33,8 +33,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     home = str(tmp_path_factory.mktemp("home"))
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(begin.SIZES, "nano", TINY)
-        patch.setattr(begin, "has_fast_bfloat16", lambda _device: False)
+        patch.setitem(setup.SIZES, "nano", TINY)
+        patch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
         for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
             patch.setenv(name, home)
         yield
@@ -77,7 +77,7 @@ def request_of_minutes(corpus: Path, model: Path) -> Request:
 
 def twice_as_quick(patch: pytest.MonkeyPatch) -> None:
     """A machine whose speed is known: twice what the trial said."""
-    patch.setattr(begin, "chars_in", lambda *_: 10_000)
+    patch.setattr(setup, "chars_in", lambda *_: 10_000)
     patch.setattr(run, "reestimated", lambda schedule, *_: Schedule.over(20_000, schedule.stages))
 
 
@@ -127,26 +127,26 @@ def test_minutes_are_stopped_before_and_after_they_are_settled(
 
 KILLED = """
 import os, sys
-from tinycopilot.training import begin, checkpoint
+from tinycopilot.training import setup, checkpoint
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_config import Size
 from tinycopilot.training.run import run_training
-begin.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
-begin.has_fast_bfloat16 = lambda device: False
+setup.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
+setup.has_fast_bfloat16 = lambda device: False
 checkpoint.CHECKPOINT_S = 0.0  # after each block
 import torch
 torch.set_num_threads(1)
-read, left = begin.Reader.batch, int(sys.argv[3])
+read, left = setup.Reader.batch, int(sys.argv[3])
 def batch(*arguments):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), 9)
     return read(*arguments)
-begin.Reader.batch = batch
+setup.Reader.batch = batch
 resume = sys.argv[4:] == ["resume"]
 what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 2}
-run_training(begin.Request(model_path=sys.argv[2], device="cpu", **what))
+run_training(setup.Request(model_path=sys.argv[2], device="cpu", **what))
 """
 
 
@@ -274,7 +274,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
 
 def test_clocks_that_jump_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of day may be set back or forth; only monotonic clocks are read."""
-    for module in (checkpoint, trainer, run, begin):
+    for module in (checkpoint, loop, run, setup):
         if hasattr(module, "time"):
             monkeypatch.setattr(time, "time", lambda: 1 / 0)
     run_training(request(corpus, tmp_path / "m.pth"))
@@ -313,7 +313,7 @@ def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.Monk
 def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(begin, "prepare_corpus", _press_ctrl_c)
+    monkeypatch.setattr(setup, "prepare_corpus", _press_ctrl_c)
     for model in (tmp_path / "new" / "deep" / "m.pth", tmp_path / "m.pth"):
         with pytest.raises(KeyboardInterrupt):
             run_training(request(corpus, model))
@@ -369,7 +369,7 @@ def test_a_run_that_cannot_go_on_says_so(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def diverge(*_: object) -> None:
-        raise trainer.DivergedError("steps 1 to 20: no number")
+        raise loop.DivergedError("steps 1 to 20: no number")
 
     monkeypatch.setattr(run, "train", diverge)
     with pytest.raises(UserError):
@@ -382,7 +382,7 @@ def test_a_run_that_cannot_go_on_says_so(
 def test_stopped_while_it_is_compared_it_is_saved_all_the_same(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(outcome, "_draw", _press_ctrl_c)
+    monkeypatch.setattr(finalize, "_draw", _press_ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         run_training(request(corpus, tmp_path / "m.pth"))
     said = capsys.readouterr().err

@@ -9,11 +9,11 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training import begin, outcome, takeover
-from tinycopilot.training.begin import DEFAULTS, Request
+from tinycopilot.training import finalize, promotion, setup
 from tinycopilot.training.device import choose_device, operations, share_of_peak
 from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.setup import DEFAULTS, Request
 from tinycopilot.training.train_config import SIZES, Size
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_minutes_become_steps_that_are_stored(corpus: Path, tmp_path: Path, caps
 def test_where_bfloat16_is_quicker_it_is_taken_unless_told_otherwise(
     precision: str | None, used: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(begin, "has_fast_bfloat16", lambda _device: True)
+    monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: True)
     path = tmp_path / "m.pth"
     run_training(
         Request(corpus=[str(corpus)], ext=["rs"], precision=precision, epochs=0.1, model_path=str(path), device="cpu")
@@ -128,7 +128,7 @@ def test_adapting_can_go_on_without_the_model_it_began_with(corpus: Path, tmp_pa
         raise StopError
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(begin.Reader, "batch", stop)
+        patch.setattr(setup.Reader, "batch", stop)
         run_training(Request(corpus=[str(corpus)], ext=["rs"], init=str(first), model_path=str(second), device="cpu"))
     first.unlink()
     run_training(Request(resume=True, model_path=str(second), device="cpu"))
@@ -139,7 +139,7 @@ def test_what_is_compared_is_measured_on_the_same_text(tmp_path: Path, monkeypat
     """A short run over a long text: the new model and the one before are measured on one and the same."""
     (tmp_path / "long.py").write_text("".join(f"value_{i} = {i * 7919}\n" for i in range(40_000)))
     measured: list[int] = []
-    for module, name in ((outcome, "bits_of_each"), (takeover, "bits_of_each")):
+    for module, name in ((finalize, "bits_of_each"), (promotion, "bits_of_each")):
         original = getattr(module, name)
         noted = lambda model, ids, original=original: measured.append(len(ids)) or original(model, ids)  # noqa: E731
         monkeypatch.setattr(module, name, noted)

@@ -10,25 +10,25 @@ from learning import LINES, SCHEDULE, Lesson, same_weights, stopped_after
 from tinycopilot import UserError, cli
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training import begin
-from tinycopilot.training.begin import Request
+from tinycopilot.training import setup
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, reopen
 from tinycopilot.training.log import LogInterval, TrainLog
+from tinycopilot.training.loop import train
 from tinycopilot.training.optim import WARM_UP_STEPS, lr_multiplier
-from tinycopilot.training.pace import STEPS_SHARE, finished_in
 from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.setup import Request
 from tinycopilot.training.snapshot import save_snapshot
+from tinycopilot.training.time_budget import STEPS_SHARE, finished_in
 from tinycopilot.training.train_config import Size, TrainConfig
 from tinycopilot.training.train_state import AVERAGE_POWER
-from tinycopilot.training.trainer import train
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(begin.SIZES, "small", Size(n_layers=1, n_heads=2, d_model=16, window=32, is_long=True))
+    monkeypatch.setitem(setup.SIZES, "small", Size(n_layers=1, n_heads=2, d_model=16, window=32, is_long=True))
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
 from tinycopilot.training.corpus import open_corpus
 from tinycopilot.training.device import share_of_peak
 from tinycopilot.training.log import TrainLog
-from tinycopilot.training.measure import bits_of_each, bits_per_char, hardest_characters
+from tinycopilot.training.metrics import bits_of_each, bits_per_char, hardest_characters
+from tinycopilot.training.promotion import Bits, comparable, figures, find_rival, measure_rival, reference_if_there
 from tinycopilot.training.report import check_replaceable, write_report
 from tinycopilot.training.saving import save_pair
-from tinycopilot.training.takeover import Bits, comparable, figures, find_rival, measure_rival, reference_if_there
 from tinycopilot.training.train_state import TrainState
 
 
@@ -45,7 +45,7 @@ def hand_over(
 ) -> Saved:
     """Measure, compare with the model in use, save, `finish` the run, draw the report, and say all that.
 
-    The new model takes the place `paths` unless it is worse than the model it would displace (takeover.py). Then it is
+    The new model takes the place `paths` unless it is worse than the model it would displace (promotion.py). Then it is
     saved beside it, under the first free number, unless `use_anyway`.
     """
     model, log = state.result(), state.log

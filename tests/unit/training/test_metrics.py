@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.training.measure import bits_of_each, bits_per_char, hardest_characters, write_sample
+from tinycopilot.training.metrics import bits_of_each, bits_per_char, hardest_characters, write_sample
 
 
 def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:

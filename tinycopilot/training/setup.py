@@ -22,10 +22,10 @@ from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can
 from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
 from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import DistContext
-from tinycopilot.training.measure import bits_per_char
-from tinycopilot.training.pace import REESTIMATE_AFTER, chars_in, finished_in
+from tinycopilot.training.metrics import bits_per_char
 from tinycopilot.training.saving import check_replaceable, check_writable
 from tinycopilot.training.schedule import Schedule, stages_for
+from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in, finished_in
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
 
@@ -64,7 +64,7 @@ class Request:
     tensorboard: str | None = None
     """A folder for event files."""
     progress: str | None = None
-    """`json`: say on standard output how far it is (progress_lines.py)."""
+    """`json`: say on standard output how far it is (json_progress.py)."""
     without: frozenset[Path] = frozenset()
     """Files that are not learned from, though they lie in the corpus's folders."""
     measure_forgetting: bool = True

@@ -10,8 +10,8 @@ from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, bundled_model, bundled_path, user_model
-from tinycopilot.training import takeover
-from tinycopilot.training.takeover import UNKNOWN_BITS, Bits, Rival, comparable, find_rival, reference_bits
+from tinycopilot.training import promotion
+from tinycopilot.training.promotion import UNKNOWN_BITS, Bits, Rival, comparable, find_rival, reference_bits
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
     monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
     with pytest.raises(UserError, match="reinstall tinycopilot"):
         reference_bits(other, tokenizer)
-    assert takeover.reference_if_there(other, tokenizer) is None
+    assert promotion.reference_if_there(other, tokenizer) is None
 
 
 def test_the_reference_text_is_python_and_in_no_training_text_of_ours() -> None:
-    text, corpus = takeover.reference_text(), bundled_path("corpus.txt").read_text("utf-8")
+    text, corpus = promotion.reference_text(), bundled_path("corpus.txt").read_text("utf-8")
     compile(text, "reference.txt", "exec")
     assert text.isascii()
     assert not [i for i in range(len(text) - 100) if text[i : i + 100] in corpus]

@@ -11,11 +11,11 @@ from tinycopilot import UserError
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import TrainLog
+from tinycopilot.training.loop import train
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState
-from tinycopilot.training.trainer import train
 
 STEPS_SHARE = 0.94
 """Of the minutes, so much is for steps; looks at the held-out text, checkpoints and the saving take the rest."""

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from tinycopilot.training.batches import Reader
 from tinycopilot.training.log import LogInterval
+from tinycopilot.training.loop import INTERVAL_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
 from tinycopilot.training.observer import Observer, Observers
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import RECOVERY_INTERVALS
-from tinycopilot.training.trainer import INTERVAL_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
 
 pytestmark = pytest.mark.slow
 

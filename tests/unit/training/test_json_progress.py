@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from tinycopilot.training import progress_lines
-from tinycopilot.training.begin import Request
+from tinycopilot.training import json_progress
+from tinycopilot.training.json_progress import ProgressLines
 from tinycopilot.training.log import LogInterval
-from tinycopilot.training.progress_lines import ProgressLines
 from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.setup import Request
 
 LOSS = torch.tensor(1.0)
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(progress_lines, "EVERY_S", 0.0)
+    monkeypatch.setattr(json_progress, "EVERY_S", 0.0)
     return []
 
 
@@ -41,7 +41,7 @@ def test_shares_bits_and_time(told: list[str]) -> None:
 
 def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     lines = ProgressLines(told.append)
-    monkeypatch.setattr(progress_lines, "EVERY_S", 1e9)
+    monkeypatch.setattr(json_progress, "EVERY_S", 1e9)
     for share in (0.1, 0.2):
         lines.say_now_and_then("measuring", share)
     lines.say("done", 1.0, bits=float("nan"))

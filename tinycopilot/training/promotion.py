@@ -17,7 +17,7 @@ from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, find_model, user_model
 from tinycopilot.training.batches import ids_of
-from tinycopilot.training.measure import bits_of_each
+from tinycopilot.training.metrics import bits_of_each
 from tinycopilot.training.reference import UNKNOWN_BITS, reference_text
 from tinycopilot.training.text import Text
 
