@@ -9,7 +9,7 @@ import torch
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.training.batches import Reader, ids_of
+from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.corpus import Corpus, write_corpus
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_per_char, write_sample
@@ -36,8 +36,8 @@ class Lesson:
         shape = GPTConfig(self.tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=32)
         return TrainState(TinyGPT(shape).to(device), config)
 
-    def reader(self, device: torch.device = CPU) -> Reader:
-        return Reader(self.corpus.train, self.tokenizer, device)
+    def loader(self, device: torch.device = CPU) -> BatchLoader:
+        return BatchLoader(self.corpus.train, self.tokenizer, device)
 
     def evaluate(self, state: TrainState) -> Evaluation:
         log, model = state.log, state.model
@@ -48,7 +48,7 @@ class Lesson:
 @contextlib.contextmanager
 def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
     """The run is interrupted while it takes its next batch."""
-    read, n_read = Reader.batch, 0
+    read, n_read = BatchLoader.batch, 0
 
     def batch(*arguments: object) -> object:
         nonlocal n_read
@@ -58,7 +58,7 @@ def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
         return read(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
-        patch.setattr(Reader, "batch", batch)
+        patch.setattr(BatchLoader, "batch", batch)
         yield
 
 

@@ -339,9 +339,9 @@ def _train(arguments: argparse.Namespace) -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
-    from tinycopilot.training.interrupts import end_with_stdin
+    from tinycopilot.training.interrupts import interrupt_on_stdin_close
     from tinycopilot.training.run import run_training
-    from tinycopilot.training.setup import Request
+    from tinycopilot.training.setup import TrainOptions
 
     if arguments.snapshot:
         from tinycopilot.training.snapshot import save_snapshot
@@ -349,10 +349,10 @@ def _train(arguments: argparse.Namespace) -> None:
         print(save_snapshot(arguments.model_path, arguments.tokenizer_path, arguments.snapshot))
         return
     if arguments.end_with_stdin:
-        end_with_stdin()
-    fields = {field.name for field in dataclasses.fields(Request)}
+        interrupt_on_stdin_close()
+    fields = {field.name for field in dataclasses.fields(TrainOptions)}
     asked = {name: value for name, value in vars(arguments).items() if name in fields}
-    run_training(Request(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
+    run_training(TrainOptions(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
@@ -361,10 +361,10 @@ def _adapt(arguments: argparse.Namespace) -> None:
 
     require_torch("training")
     from tinycopilot.evaluation.adapt import run_adaptation
-    from tinycopilot.training.interrupts import end_with_stdin
+    from tinycopilot.training.interrupts import interrupt_on_stdin_close
 
     if arguments.end_with_stdin:
-        end_with_stdin()
+        interrupt_on_stdin_close()
     run_adaptation(
         arguments.folders,
         suffixes=arguments.ext or [".py"],

@@ -18,7 +18,7 @@ from lsprotocol import types
 
 from tinycopilot.files import Patterns, as_pattern
 from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
-from tinycopilot.training.checkpoint import held, run_folder
+from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 
 STRANGE = "ZQXJ"
 """Nothing that stands in the folder: what follows is for the network alone to say."""
@@ -41,12 +41,12 @@ from pathlib import Path
 from tinycopilot.evaluation import adapt, comparison
 from tinycopilot.model.gpt import load_pair
 
-def train_apart(request, folder, lines, console):
+def train_without_saving(request, folder, lines, console):
     assert request.minutes == 2 and folder.is_dir() and ".env" not in map(str, request.without)
     lines.say("training", 0.5, bits=1.5, minutes_left=1.0)
     return *load_pair(Path(MODEL), Path(TOKENIZER)), {}
 
-adapt.train_apart = train_apart
+adapt.train_without_saving = train_without_saving
 comparison.Comparison.is_better = IS_BETTER
 from tinycopilot.cli import main
 sys.exit(main())
@@ -257,7 +257,7 @@ async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, 
         trainee.told.clear()
         return str(ended.message)
 
-    with held(run_folder(workspace_model(str(folder)))):
+    with lock_run_folder(run_folder(workspace_model(str(folder)))):
         assert "another run is active here; wait for it" in await problem()
     assert left_behind() == []
     for path in folder.glob("module_1*.py"):

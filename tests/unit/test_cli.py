@@ -135,11 +135,11 @@ def test_training_on_too_little_says_so_before_it_starts(
 def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_adapted_with() -> None:
     shape = GPTConfig(98, n_layers=1, n_heads=1, d_model=16, window=32)
     asked = {"corpus": ["stdlib"], "init": None}
-    assert setup.too_little(shape.n_parameters, shape, asked, None) == ""
-    assert "--corpus stdlib" in setup.too_little(shape.n_parameters - 1, shape, asked, None)
+    assert setup.corpus_size_warning(shape.n_parameters, shape, asked, None) == ""
+    assert "--corpus stdlib" in setup.corpus_size_warning(shape.n_parameters - 1, shape, asked, None)
     asked["init"] = "m.pth"
-    assert setup.too_little(20_000, shape, asked, None) == ""
-    assert setup.too_little(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
+    assert setup.corpus_size_warning(20_000, shape, asked, None) == ""
+    assert setup.corpus_size_warning(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
 
 
 @pytest.mark.parametrize("flag", ["--model_path", "--tokenizer_path"])

@@ -26,12 +26,12 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, require_home, user_path, workspace_model
 from tinycopilot.secret_files import is_secret_place
-from tinycopilot.training.checkpoint import held, run_folder
-from tinycopilot.training.interrupts import ended_as_interrupted, undisturbed
-from tinycopilot.training.json_progress import ProgressLines
-from tinycopilot.training.run import train_apart
+from tinycopilot.training.checkpoint import lock_run_folder, run_folder
+from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
+from tinycopilot.training.json_progress import JsonProgress
+from tinycopilot.training.run import train_without_saving
 from tinycopilot.training.saving import replace_pair
-from tinycopilot.training.setup import ADAPTED_CHARS, Request
+from tinycopilot.training.setup import ADAPTED_CHARS, TrainOptions
 
 LEAST_CHARS = ADAPTED_CHARS
 """From less code nothing is learned that the memory does not know."""
@@ -115,19 +115,19 @@ def run_adaptation(
     answer: Callable[[str], None],
 ) -> None:
     """The whole command. However it ends before its end, the model before stays. Raises UserError."""
-    lines = ProgressLines(answer) if progress else None
-    if lines:
-        lines.say("reading", 0.0)
+    reporter = JsonProgress(answer) if progress else None
+    if reporter:
+        reporter.say("reading", 0.0)
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
     own = workspace_model(str(workspace.folders[0]))
     require_home(own.model)
     room = run_folder(own)
-    with held(room, has_a_choice=False), ended_as_interrupted():
-        request = Request(ext=list(suffixes), minutes=minutes, device=device, measure_forgetting=False)
-        comparison = adapt(workspace, own, room, request, lines)
+    with lock_run_folder(room, has_a_choice=False), sigterm_as_interrupt():
+        request = TrainOptions(ext=list(suffixes), minutes=minutes, device=device, measure_forgetting=False)
+        comparison = adapt(workspace, own, room, request, reporter)
     message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
-    if lines:
-        lines.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
+    if reporter:
+        reporter.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
     else:
         answer(message)
         if comparison.is_better:
@@ -135,7 +135,7 @@ def run_adaptation(
 
 
 def adapt(
-    workspace: Workspace, own: ModelPaths, room: Path, request: Request, lines: ProgressLines | None
+    workspace: Workspace, own: ModelPaths, room: Path, request: TrainOptions, reporter: JsonProgress | None
 ) -> Comparison:
     """Train as `request` says how, with what is needed meanwhile in `room`; compare; replace `own` if that is better.
 
@@ -148,21 +148,21 @@ def adapt(
     request = dataclasses.replace(
         request, corpus=workspace.to_learn_from, without=workspace.without, init=str(base.model)
     )
-    model, tokenizer, facts = train_apart(request, room, lines, console)
+    model, tokenizer, facts = train_without_saving(request, room, reporter, console)
     excerpts = workspace.excerpts()
 
     def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
         def done(share: float) -> None:
-            if lines:
-                lines.say_now_and_then("measuring", (number + share) / 2)
+            if reporter:
+                reporter.say_now_and_then("measuring", (number + share) / 2)
 
         return bits_of(network, tokenizer, workspace.texts, excerpts, done)
 
-    if lines:
-        lines.say("measuring", 0.0)
+    if reporter:
+        reporter.say("measuring", 0.0)
     comparison = Comparison(measured(0, *before), measured(1, _compiled(model), tokenizer), len(excerpts))
     if comparison.is_better:
-        with undisturbed():
+        with interrupts_ignored():
             _keep(own, model, tokenizer, facts | {"adapted": comparison.figures()})
     return comparison
 

@@ -72,7 +72,7 @@ def _as_ids(units: NDArray[np.uint16], tokenizer: SimpleTokenizer) -> Tensor:
     return torch.from_numpy(tokenizer.id_table[units])
 
 
-class Reader:
+class BatchLoader:
     """Batches of one text, as a tokenizer's ids, on the device that learns from them."""
 
     def __init__(self, text: Text, tokenizer: SimpleTokenizer, device: torch.device, seed: int = 0) -> None:

@@ -63,7 +63,7 @@ def _said(value: Any) -> str:
     return "not given" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def way_on(paths: ModelPaths, *, use_anyway: bool = False) -> str:
+def resume_command(paths: ModelPaths, *, use_anyway: bool = False) -> str:
     """The command that goes on with a run that was stopped."""
     words = ["tinycopilot", "train", "--resume"]
     if paths != model_to_save():
@@ -78,18 +78,18 @@ def run_folder(paths: ModelPaths) -> Path:
     return paths.model.with_name(f".{paths.model.name}.run")
 
 
-def can_go_on(folder: Path) -> bool:
+def can_resume(folder: Path) -> bool:
     """Whether there is a run in `folder` that can be gone on with."""
     return (folder / CHECKPOINT_NAME).exists()
 
 
-def way_out(folder: Path) -> str:
+def discard_command(folder: Path) -> str:
     """The command that gives a run up."""
     return shlex.join(["rm", "-r", str(folder)])
 
 
 @contextlib.contextmanager
-def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
+def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
     """`folder`, made if need be, is this process's alone. Raises UserError where another run goes on there.
 
     `has_a_choice`: whether its user could have named another one.
@@ -110,7 +110,7 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        if not can_go_on(folder):
+        if not can_resume(folder):
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):  # there is something else in one, such as the model
                 for parent in made:
@@ -118,13 +118,13 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
         lock.release()
 
 
-def reopen(folder: Path) -> tuple[Run, dict[str, Any]]:
+def load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
     """The run in `folder`, and the TrainState's snapshot to go on from. Raises UserError if there is none."""
     try:
         return _reopened(folder)
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = str(error).rpartition("; ")[0] or error  # without what it says to do about it
-        raise UserError(f"cannot resume the run: {why}; discard it: {way_out(folder)}") from None
+        raise UserError(f"cannot resume the run: {why}; discard it: {discard_command(folder)}") from None
 
 
 def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
@@ -165,7 +165,7 @@ def _config_from_data(data: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**{name.replace("_rate", "_lr"): value for name, value in data.items()})
 
 
-class Checkpoints(Observer):
+class CheckpointWriter(Observer):
     """Has the newest state of a run: on disk by the clock, and whenever `write` is called."""
 
     def __init__(
@@ -210,7 +210,7 @@ class Checkpoints(Observer):
             save_atomically(self._contents | {"learner": state}, self._path)
             self.written_step = self._newest["log"].n_steps
         except OSError as error:
-            kept = f"; the one of step {self.written_step:,} is kept" if can_go_on(self._path.parent) else ""
+            kept = f"; the one of step {self.written_step:,} is kept" if can_resume(self._path.parent) else ""
             self._say(f"cannot write a checkpoint ({error.strerror}){kept}")
 
     def finish(self) -> None:

@@ -17,8 +17,15 @@ from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
 from tinycopilot.training.corpus import open_corpus
 from tinycopilot.training.device import share_of_peak
 from tinycopilot.training.log import TrainLog
-from tinycopilot.training.metrics import bits_of_each, bits_per_char, hardest_characters
-from tinycopilot.training.promotion import Bits, comparable, figures, find_rival, measure_rival, reference_if_there
+from tinycopilot.training.metrics import bits_by_position, bits_per_char, hardest_characters
+from tinycopilot.training.promotion import (
+    Bits,
+    comparable_bits,
+    comparison_line,
+    evaluate_current_model,
+    find_current_model,
+    reference_bits_or_none,
+)
 from tinycopilot.training.report import check_replaceable, write_report
 from tinycopilot.training.saving import save_pair
 from tinycopilot.training.train_state import TrainState
@@ -32,7 +39,7 @@ class Saved:
     is_in_use: bool
 
 
-def hand_over(
+def finalize(
     state: TrainState,
     run: Run,
     command: str,
@@ -49,22 +56,24 @@ def hand_over(
     saved beside it, under the first free number, unless `use_anyway`.
     """
     model, log = state.result(), state.log
-    targets, bits = bits_of_each(model, ids_of(run.corpus.held_out, run.tokenizer))
+    targets, bits = bits_by_position(model, ids_of(run.corpus.held_out, run.tokenizer))
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)
     facts |= provenance(run, log, model.device, world_size)
-    found, for_all = find_rival(paths), paths == user_model()
-    rival = measure_rival(*found, run.corpus.held_out, with_reference=for_all) if found else None
-    new = Bits(comparable(targets, bits, run.tokenizer), reference_if_there(model, run.tokenizer) if for_all else None)
-    is_worse = rival is not None and rival.is_better_than(new)
+    found, for_all = find_current_model(paths), paths == user_model()
+    current = evaluate_current_model(*found, run.corpus.held_out, with_reference=for_all) if found else None
+    new = Bits(
+        comparable_bits(targets, bits, run.tokenizer), reference_bits_or_none(model, run.tokenizer) if for_all else None
+    )
+    is_worse = current is not None and current.is_better_than(new)
     saved = Saved(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
     kept = save_pair(saved.paths, model, run.tokenizer, facts)
     finish()
     for line in _closing(saved.paths, log, facts):
         say(line)
-    if rival:
-        say(figures(new, rival))
+    if current:
+        say(comparison_line(new, current))
         say(_verdict(paths, saved, kept, is_worse=is_worse))
     try:
         say(f"training report: {_draw(saved.paths, kept, log, facts, command)}")

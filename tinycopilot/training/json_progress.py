@@ -16,7 +16,7 @@ EVERY_S = 1.0
 """At most one line in so long, but where a stage begins or ends."""
 
 
-class ProgressLines(Observer):
+class JsonProgress(Observer):
     """A line for each stage that begins and, while it goes on, `share`: how much of this stage is done, 0 to 1.
 
     While it learns also `bits`, per character of the text it learned from last, and `minutes_left`; null until known.

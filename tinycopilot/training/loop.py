@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tinycopilot import UserError
-from tinycopilot.training.batches import Reader
+from tinycopilot.training.batches import BatchLoader
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
@@ -34,7 +34,7 @@ class DivergedError(UserError):
 def train(
     state: TrainState,
     schedule: Schedule,
-    reader: Reader,
+    loader: BatchLoader,
     evaluate: Callable[[TrainState], Evaluation] | None = None,
     eval_steps: Collection[int] = (),
     observer: Observer = Observer(),  # noqa: B008 (it holds nothing)
@@ -62,7 +62,7 @@ def train(
             first_window += state.n_skipped * stage.batch  # past the text that was on the table when it went wrong
             multiplier = lr_multiplier(step, share, config.decay_share) * 0.5**state.n_attempts
             set_rates(optimizers, step, multiplier)
-            inputs, targets = reader.batch(
+            inputs, targets = loader.batch(
                 stage.batch, stage.window, first_window, dist.rank, dist.world_size
             )  # (B, T) each
             with autocast:
@@ -77,7 +77,7 @@ def train(
             observer.on_step(losses[-1], stage.batch * stage.window)
         bits = (dist.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
 
-        if trouble := what_is_wrong(bits, torch.stack(norms).tolist(), state.log.intervals):
+        if trouble := find_anomaly(bits, torch.stack(norms).tolist(), state.log.intervals):
             roll_back(state, proven, f"steps {first + 1:,} to {first + len(bits):,}: {trouble}", observer)
             proven = latest = state.snapshot()
             continue
@@ -88,15 +88,15 @@ def train(
         observer.on_interval(log.intervals[-1])
         state.update_average()
         if evaluate and any(first < due <= log.n_steps for due in eval_steps):
-            log.evaluations.append(state.better_of(evaluate))
+            log.evaluations.append(state.evaluate_best(evaluate))
             observer.on_evaluation(log.evaluations[-1])
-        state.recover()
+        state.count_good_interval()
         proven, latest = latest, state.snapshot()
         observer.on_snapshot(proven)
     observer.on_snapshot(latest)
 
 
-def what_is_wrong(bits: Sequence[float], norms: Sequence[float], before: Sequence[LogInterval]) -> str:
+def find_anomaly(bits: Sequence[float], norms: Sequence[float], before: Sequence[LogInterval]) -> str:
     """What is wrong with a block's losses and gradients, or nothing: the empty string."""
     if not all(map(math.isfinite, bits)):
         return "a loss that is not a number"

@@ -12,12 +12,12 @@ from tinycopilot.training.log import HardCharacter
 
 
 def bits_per_char(model: TinyGPT, ids: Tensor, streams: int = 32) -> float:
-    """Mean of -log2 p(next character) over `ids`, (N,); see `bits_of_each`."""
-    return bits_of_each(model, ids, streams)[1].mean().item()
+    """Mean of -log2 p(next character) over `ids`, (N,); see `bits_by_position`."""
+    return bits_by_position(model, ids, streams)[1].mean().item()
 
 
 @torch.inference_mode()
-def bits_of_each(model: TinyGPT, ids: Tensor, streams: int = 32) -> tuple[Tensor, Tensor]:
+def bits_by_position(model: TinyGPT, ids: Tensor, streams: int = 32) -> tuple[Tensor, Tensor]:
     """The characters of `ids`, (N,), that were predicted, and -log2 p of each, read as the product reads.
 
     That is through one window that slides for ever. The text is cut into `streams` pieces that are read side by side,

@@ -31,7 +31,7 @@ class Observer:
         """From here the run could go on."""
 
 
-class Observers(Observer):
+class ObserverList(Observer):
     """Several as one."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:

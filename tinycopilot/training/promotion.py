@@ -17,7 +17,7 @@ from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, find_model, user_model
 from tinycopilot.training.batches import ids_of
-from tinycopilot.training.metrics import bits_of_each
+from tinycopilot.training.metrics import bits_by_position
 from tinycopilot.training.reference import UNKNOWN_BITS, reference_text
 from tinycopilot.training.text import Text
 
@@ -36,7 +36,7 @@ class Bits:
 
 
 @dataclass(frozen=True)
-class Rival:
+class CurrentModel:
     """The model in use, which a new one would displace."""
 
     paths: ModelPaths
@@ -49,7 +49,7 @@ class Rival:
         return self.bits is not None and not new.mean() <= self.bits.mean()  # one that is no number is worse
 
 
-def find_rival(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
+def find_current_model(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
     """The model that is displaced if a new one is saved at `target`; None if there is none.
 
     For a place that its user named, it is what is there; for the user's own model, what all commands use now.
@@ -60,40 +60,40 @@ def find_rival(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
     return (paths, origin) if paths.exist() else None
 
 
-def measure_rival(paths: ModelPaths, origin: Origin, held_out: Text, *, with_reference: bool) -> Rival:
+def evaluate_current_model(paths: ModelPaths, origin: Origin, held_out: Text, *, with_reference: bool) -> CurrentModel:
     """The model in use, and its bits per character: the network alone, on the held-out text of the new model."""
     try:
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError:
-        return Rival(paths, origin, None)
-    here = comparable(*bits_of_each(model, ids_of(held_out, tokenizer)), tokenizer)
-    return Rival(paths, origin, Bits(here, reference_if_there(model, tokenizer) if with_reference else None))
+        return CurrentModel(paths, origin, None)
+    here = comparable_bits(*bits_by_position(model, ids_of(held_out, tokenizer)), tokenizer)
+    return CurrentModel(paths, origin, Bits(here, reference_bits_or_none(model, tokenizer) if with_reference else None))
 
 
 def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float:
     """Bits per character of the network alone on the reference text. Raises UserError where that is missing."""
     ids = torch.tensor(tokenizer.encode(DOCUMENT_START + reference_text()))
-    return comparable(*bits_of_each(model, ids), tokenizer)
+    return comparable_bits(*bits_by_position(model, ids), tokenizer)
 
 
-def reference_if_there(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
+def reference_bits_or_none(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
     """The same; None where the text is missing, which is no reason to lose a training run."""
     with contextlib.suppress(UserError):
         return reference_bits(model, tokenizer)
     return None
 
 
-def comparable(targets: Tensor, bits: Tensor, tokenizer: SimpleTokenizer) -> float:
-    """The mean of what `bits_of_each` gave, (N,) each, comparable between models of different vocabularies."""
+def comparable_bits(targets: Tensor, bits: Tensor, tokenizer: SimpleTokenizer) -> float:
+    """The mean of what `bits_by_position` gave, (N,) each, comparable between models of different vocabularies."""
     return (bits + UNKNOWN_BITS * (targets == tokenizer.unknown_id)).mean().item()
 
 
-def figures(new: Bits, rival: Rival) -> str:
+def comparison_line(new: Bits, current: CurrentModel) -> str:
     """One line that compares the two models."""
-    named = f"{rival.paths.model} ({rival.origin.value})"
-    if rival.bits is None:
+    named = f"{current.paths.model} ({current.origin.value})"
+    if current.bits is None:
         return f"{named} cannot be read: nothing to compare with"
-    line = f"compared with {named}: held-out text {new.held_out:.3f}, before {rival.bits.held_out:.3f}"
-    if new.reference is not None and rival.bits.reference is not None:
-        line += f"; everyday Python (the reference text) {new.reference:.3f}, before {rival.bits.reference:.3f}"
+    line = f"compared with {named}: held-out text {new.held_out:.3f}, before {current.bits.held_out:.3f}"
+    if new.reference is not None and current.bits.reference is not None:
+        line += f"; everyday Python (the reference text) {new.reference:.3f}, before {current.bits.reference:.3f}"
     return f"{line} bits per character"

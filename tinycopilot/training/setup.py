@@ -17,15 +17,24 @@ from tinycopilot.files import normalise_suffixes
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, bundled_path, model_to_load, user_path
-from tinycopilot.training.batches import Reader, ids_of
-from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can_go_on, held, reopen, way_on, way_out
+from tinycopilot.training.batches import BatchLoader, ids_of
+from tinycopilot.training.checkpoint import (
+    ELSEWHERE,
+    ELSEWHERE_CHARS,
+    Run,
+    can_resume,
+    discard_command,
+    load_run,
+    lock_run_folder,
+    resume_command,
+)
 from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
 from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.metrics import bits_per_char
 from tinycopilot.training.saving import check_replaceable, check_writable
 from tinycopilot.training.schedule import Schedule, stages_for
-from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in, finished_in
+from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, finish_within
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
 
@@ -39,7 +48,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainOptions:
     """What the user asked for. None where a flag was not given: `DEFAULTS` then, or in a resumed run what it had."""
 
     corpus: list[str] | None = None
@@ -102,7 +111,7 @@ def _from_anywhere(name: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100 (a glob is no Path, and nothing needs to be there any more)
 
 
-def make_room(request: Request, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack) -> None:
+def check_new_run(request: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack) -> None:
     """See that a new run can be kept and its model be saved, before minutes of work; hold its folder meanwhile.
 
     Raises UserError, with everything left as it was.
@@ -110,30 +119,33 @@ def make_room(request: Request, paths: ModelPaths, folder: Path, held_by: contex
     request.asked()
     check_writable(paths)
     check_replaceable(paths)
-    if can_go_on(folder):
+    if can_resume(folder):
         raise UserError(
-            f"{folder}: there is an unfinished run; resume it: {way_on(paths)}, or discard it: {way_out(folder)}"
+            f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
+            f"or discard it: {discard_command(folder)}"
         )
-    held_by.enter_context(held(folder))
+    held_by.enter_context(lock_run_folder(folder))
 
 
-def go_on(
-    request: Request, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack
+def resume_run(
+    request: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack
 ) -> tuple[Run, dict[str, Any]]:
     """The run that was stopped, and the snapshot that it goes on from. Raises UserError where it cannot go on so."""
     check_writable(paths)
-    if not can_go_on(folder):
+    if not can_resume(folder):
         raise UserError(f"{folder}: no run to resume; start one without --resume")
-    held_by.enter_context(held(folder))
-    run, snapshot = reopen(folder)
+    held_by.enter_context(lock_run_folder(folder))
+    run, snapshot = load_run(folder)
     run.refuse_if_other(request.asked(), request.given())
     if request.finish:
-        schedule, config = finished_in(60 * request.finish, run.schedule, run.config, snapshot["log"])
+        schedule, config = finish_within(60 * request.finish, run.schedule, run.config, snapshot["log"])
         run = dataclasses.replace(run, schedule=schedule, config=config)
     return run, snapshot
 
 
-def begin(request: Request, folder: Path, device: torch.device, dist: DistContext, say: Callable[[str], None]) -> Run:
+def new_run(
+    request: TrainOptions, folder: Path, device: torch.device, dist: DistContext, say: Callable[[str], None]
+) -> Run:
     """A new run. Raises UserError, with everything left as it was."""
     asked = request.asked()
     init = _load_init(asked["init"])
@@ -152,7 +164,7 @@ def begin(request: Request, folder: Path, device: torch.device, dist: DistContex
             f"the corpus leaves {characters} to learn from, and must leave more than one "
             f"window of {shape.window}; add more text"
         )
-    if line := unknown_characters(counts, len(corpus.train), tokenizer):
+    if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
         say(line)
     bfloat16 = asked["precision"] == "auto" and dist.from_main(lambda: has_fast_bfloat16(device))
     is_long = not init and SIZES[asked["size"]].is_long
@@ -163,7 +175,7 @@ def begin(request: Request, folder: Path, device: torch.device, dist: DistContex
         raise UserError(
             f"{dist.world_size} processes cannot share a batch of {smallest} windows; use a number that divides it"
         )
-    if line := too_little(len(corpus.train), shape, asked, request.model_path):
+    if line := corpus_size_warning(len(corpus.train), shape, asked, request.model_path):
         say(line)
     schedule = Schedule.over((asked["epochs"] or 0) * len(corpus.train), stages)
     facts = dist.from_main(
@@ -171,8 +183,10 @@ def begin(request: Request, folder: Path, device: torch.device, dist: DistContex
     )
     run = Run(asked, corpus, tokenizer, shape, config, schedule, facts)
     if asked["minutes"]:
-        reader = Reader(corpus.train, tokenizer, device)
-        n_chars = chars_in(60 * asked["minutes"], stages, lambda: new_train_state(run, device, dist), reader, dist)
+        loader = BatchLoader(corpus.train, tokenizer, device)
+        n_chars = chars_in_budget(
+            60 * asked["minutes"], stages, lambda: new_train_state(run, device, dist), loader, dist
+        )
         schedule = Schedule.over(n_chars, stages, reestimate_after=REESTIMATE_AFTER)
         run = dataclasses.replace(run, schedule=schedule)
     say(
@@ -184,7 +198,7 @@ def begin(request: Request, folder: Path, device: torch.device, dist: DistContex
     return run
 
 
-def too_little(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path: str | None) -> str:
+def corpus_size_warning(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path: str | None) -> str:
     """A line, before training starts, that a corpus is too small for what is asked; empty if it is not.
 
     From random weights: fewer characters than the network has parameters. Beginning with a model: ADAPTED_CHARS.
@@ -209,7 +223,7 @@ def too_little(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path
     )
 
 
-def unknown_characters(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
+def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
     """A line about what of a text of `n_chars` the vocabulary lacks; empty if it lacks nothing.
 
     `counts` are those of Text.counts. Raises CorpusError where nothing but white space would be learned.
@@ -276,11 +290,13 @@ def new_train_state(
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             folder = run.corpus.train.path.parent
             why = str(error).splitlines()[0]
-            raise UserError(f"the checkpoint is from another version ({why}); discard it: {way_out(folder)}") from None
+            raise UserError(
+                f"the checkpoint is from another version ({why}); discard it: {discard_command(folder)}"
+            ) from None
     return state
 
 
-def _measures_forgetting(request: Request, asked: dict[str, Any]) -> bool:
+def _measures_forgetting(request: TrainOptions, asked: dict[str, Any]) -> bool:
     """Elsewhere is the standard library, unless it is learned from now."""
     return request.measure_forgetting and "stdlib" not in asked["corpus"]
 

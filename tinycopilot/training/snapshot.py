@@ -5,7 +5,7 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.paths import model_to_save
-from tinycopilot.training.checkpoint import can_go_on, reopen, run_folder
+from tinycopilot.training.checkpoint import can_resume, load_run, run_folder
 from tinycopilot.training.finalize import provenance
 from tinycopilot.training.saving import save_pair
 
@@ -17,9 +17,9 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     what was saved. Raises UserError.
     """
     folder = run_folder(model_to_save(model_path, tokenizer_path))
-    if not can_go_on(folder):
+    if not can_resume(folder):
         raise UserError(f"{folder}: no unfinished run here; give the --model_path of one")
-    run, snapshot = reopen(folder)
+    run, snapshot = load_run(folder)
     log = snapshot["log"]
     model = TinyGPT(run.shape)
     try:

@@ -19,12 +19,12 @@ CHECK_S = 60.0
 """The load is an average over a minute."""
 
 
-def fitting_threads(n_cores: int, others_load: float, most: int) -> int:
+def threads_for_load(n_cores: int, others_load: float, most: int) -> int:
     """How many of `n_cores` processors are left by programs that keep `others_load` of them busy: 1 to `most`."""
     return max(1, min(most, round(n_cores - others_load)))
 
 
-class ThreadChoice(Observer):
+class ThreadTuner(Observer):
     """Sets PyTorch's number of threads now and, as the load changes, after blocks; never more than there are now."""
 
     def __init__(self, load: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,6 +47,6 @@ class ThreadChoice(Observer):
             others = max(0.0, self._load() - own)
         except (AttributeError, OSError):  # Windows has no such average
             return
-        threads = fitting_threads(usable_cores(), others, self._most)
+        threads = threads_for_load(usable_cores(), others, self._most)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tinycopilot import UserError
-from tinycopilot.training.batches import Reader
+from tinycopilot.training.batches import BatchLoader
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.loop import train
@@ -29,17 +29,21 @@ for the seconds of a trial, or for the first minutes. If the trial was about rig
 (optim.py), and how long the run will be makes no difference yet."""
 
 
-def chars_in(
-    seconds: float, stages: Sequence[Stage], make_state: Callable[[], TrainState], reader: Reader, dist: DistContext
+def chars_in_budget(
+    seconds: float,
+    stages: Sequence[Stage],
+    make_state: Callable[[], TrainState],
+    loader: BatchLoader,
+    dist: DistContext,
 ) -> float:
     """How many characters can be read in `seconds`, the trying included, as far as a trial of each stage can tell."""
     began = time.perf_counter()
     n_chars = planned_s = 0.0
     state = make_state()
     for stage in stages:
-        first_s = _seconds_of(1, stage, state, reader, dist)  # slower: memory is taken, code compiled
+        first_s = _seconds_of(1, stage, state, loader, dist)  # slower: memory is taken, code compiled
         n_steps = dist.from_main(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first_s))
-        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, state, reader, dist)
+        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, state, loader, dist)
         left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - began)
         n_in_stage = dist.from_main(partial(min, stage.n_chars, max(0.0, left_s) * chars_per_s))
         n_chars += n_in_stage
@@ -49,7 +53,7 @@ def chars_in(
     return n_chars
 
 
-def reestimated(schedule: Schedule, seconds: float, log: TrainLog) -> Schedule:
+def reestimate(schedule: Schedule, seconds: float, log: TrainLog) -> Schedule:
     """Return a schedule whose length fits into `seconds`, at the speed of the last quarter of the steps so far.
 
     It has at least one more step.
@@ -67,7 +71,9 @@ def reestimated(schedule: Schedule, seconds: float, log: TrainLog) -> Schedule:
     )
 
 
-def finished_in(seconds: float, schedule: Schedule, config: TrainConfig, log: TrainLog) -> tuple[Schedule, TrainConfig]:
+def finish_within(
+    seconds: float, schedule: Schedule, config: TrainConfig, log: TrainLog
+) -> tuple[Schedule, TrainConfig]:
     """Return a schedule that ends about `seconds` from now, and a config whose learning rates decay to zero until then.
 
     They decay from their current values, so a run can also be finished during its decay. The speed is the median of the
@@ -93,8 +99,8 @@ def _n_tried(seconds: float, seconds_per_step: float) -> int:
     return max(LEAST_TRIED, round(seconds / max(seconds_per_step, 1e-6)))
 
 
-def _seconds_of(n_steps: int, stage: Stage, state: TrainState, reader: Reader, dist: DistContext) -> float:
+def _seconds_of(n_steps: int, stage: Stage, state: TrainState, loader: BatchLoader, dist: DistContext) -> float:
     """What so many steps of `stage` take."""
     done, before = state.log.n_steps, state.log.seconds
-    train(state, Schedule((stage,), (done + n_steps,)), reader, dist=dist)
+    train(state, Schedule((stage,), (done + n_steps,)), loader, dist=dist)
     return state.log.seconds - before

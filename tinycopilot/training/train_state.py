@@ -58,13 +58,13 @@ class TrainState:
         for name, kind in _NUMBERS.items():
             setattr(self, name, kind(snapshot[name]))
 
-    def recover(self) -> None:
+    def count_good_interval(self) -> None:
         """One more block went well. After RECOVERY_BLOCKS, what went wrong is forgotten, and the rate is whole."""
         self.n_sound += 1
         if self.n_sound == RECOVERY_INTERVALS:
             self.n_attempts = 0
 
-    def remember_if_best(self, bits: float) -> None:
+    def keep_if_best(self, bits: float) -> None:
         """Keep the weights as they are now, if they are the best so far: `bits` per character on held-out text."""
         if bits <= self.best_bits:
             self.best = {name: weight.clone() for name, weight in self.model.state_dict().items()}
@@ -95,14 +95,14 @@ class TrainState:
         finally:
             self.model.load_state_dict(current)
 
-    def better_of(self, evaluate: Callable[["TrainState"], Evaluation]) -> Evaluation:
+    def evaluate_best(self, evaluate: Callable[["TrainState"], Evaluation]) -> Evaluation:
         """Measure the weights and, if there is one, their average; remember the better ones if they are the best."""
         evaluations = [evaluate(self)]
-        self.remember_if_best(evaluations[0].bits)
+        self.keep_if_best(evaluations[0].bits)
         if self.average:
             with self.averaged():
                 evaluations.append(evaluate(self))
-                self.remember_if_best(evaluations[1].bits)
+                self.keep_if_best(evaluations[1].bits)
         return min(evaluations, key=lambda one: one.bits)
 
     def result(self) -> TinyGPT:

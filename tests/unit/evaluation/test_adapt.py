@@ -106,7 +106,7 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
     own = workspace_model(str(folder))
     first = own.model.read_bytes()
     began_with, compared = list[str | None](), list[Network]()
-    original, measure = adapt.train_apart, adapt.bits_of
+    original, measure = adapt.train_without_saving, adapt.bits_of
 
     def train(request, *rest):  # type: ignore[no-untyped-def]
         began_with.append(request.init)
@@ -116,7 +116,7 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
         compared.append(network)
         return measure(network, tokenizer, *rest)
 
-    monkeypatch.setattr(adapt, "train_apart", train)
+    monkeypatch.setattr(adapt, "train_without_saving", train)
     monkeypatch.setattr(adapt, "bits_of", measured)
     (folder / "module_1.py").write_text((folder / "module_1.py").read_text() + "more = 1\n" * 30)
     own_before = Network.load(own.model)
@@ -134,7 +134,7 @@ def test_stopped_half_way_it_leaves_nothing(folder: Path, monkeypatch: pytest.Mo
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "what_is_wrong", stop)
+    monkeypatch.setattr(loop, "find_anomaly", stop)
     assert run(str(folder)) == 130
     assert kept() == []
 

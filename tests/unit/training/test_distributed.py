@@ -15,7 +15,7 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training.checkpoint import reopen
+from tinycopilot.training.checkpoint import load_run
 from tinycopilot.training.distributed import DistContext, dist_context
 
 pytestmark = pytest.mark.slow
@@ -127,7 +127,7 @@ def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
     assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the one that died
     assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
-    assert len(reopen(tmp_path / ".m.pth.run")[1]["log"].intervals) == 1
+    assert len(load_run(tmp_path / ".m.pth.run")[1]["log"].intervals) == 1
     [again] = run_together(training_python, 1, SMALL, "0", *TRAIN, "--resume", *words)
     assert again.code == 0, again.stderr
     training = load_data(model, "model", {"training": dict})["training"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tinycopilot.training import json_progress
-from tinycopilot.training.json_progress import ProgressLines
+from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.log import LogInterval
 from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
-from tinycopilot.training.setup import Request
+from tinycopilot.training.setup import TrainOptions
 
 LOSS = torch.tensor(1.0)
 
@@ -26,7 +26,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_shares_bits_and_time(told: list[str]) -> None:
-    lines = ProgressLines(told.append)
+    lines = JsonProgress(told.append)
     lines.begins(Schedule((Stage(4, 8),), (10,)))
     lines.on_step(LOSS, 32)
     lines.on_schedule(Schedule((Stage(4, 8),), (20,)))
@@ -40,7 +40,7 @@ def test_shares_bits_and_time(told: list[str]) -> None:
 
 
 def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
-    lines = ProgressLines(told.append)
+    lines = JsonProgress(told.append)
     monkeypatch.setattr(json_progress, "EVERY_S", 1e9)
     for share in (0.1, 0.2):
         lines.say_now_and_then("measuring", share)
@@ -56,7 +56,7 @@ def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -
 def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "code.py").write_text("".join(f"def add_{i}(a):\n    return a + {i}\n\n" for i in range(200)))
     path = tmp_path / "m.pth"
-    run_training(Request([str(tmp_path)], epochs=1, model_path=str(path), device="cpu", progress="json"))
+    run_training(TrainOptions([str(tmp_path)], epochs=1, model_path=str(path), device="cpu", progress="json"))
     said = capsys.readouterr()
     lines = list(map(json.loads, said.out.splitlines()))
     assert lines[0] == {"stage": "reading", "share": 0.0}
@@ -71,7 +71,7 @@ def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pyte
 def test_with_its_standard_input_a_process_ends() -> None:
     """As whoever started it goes away; not before."""
     code = (
-        "import time; from tinycopilot.training.interrupts import end_with_stdin; end_with_stdin()\n"
+        "import time; from tinycopilot.training.interrupts import interrupt_on_stdin_close; interrupt_on_stdin_close()\n"
         "try:\n  print('ready', flush=True)\n  while True: time.sleep(0.01)\n"
         "except KeyboardInterrupt: print('cleaned up')"
     )

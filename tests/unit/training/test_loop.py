@@ -8,10 +8,10 @@ import torch
 from learning import CPU, SCHEDULE, Lesson, same_weights
 from torch import Tensor
 
-from tinycopilot.training.batches import Reader
+from tinycopilot.training.batches import BatchLoader
 from tinycopilot.training.log import LogInterval
-from tinycopilot.training.loop import INTERVAL_STEPS, MAX_ATTEMPTS, DivergedError, train, what_is_wrong
-from tinycopilot.training.observer import Observer, Observers
+from tinycopilot.training.loop import INTERVAL_STEPS, MAX_ATTEMPTS, DivergedError, find_anomaly, train
+from tinycopilot.training.observer import Observer, ObserverList
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
@@ -49,7 +49,7 @@ def lesson(tmp_path: Path) -> Lesson:
 
 def test_it_learns_and_says_so(lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
-    train(state, SCHEDULE, lesson.reader(), lesson.evaluate, {75, 150}, Observers([notes]))
+    train(state, SCHEDULE, lesson.loader(), lesson.evaluate, {75, 150}, ObserverList([notes]))
     log = state.log
     assert len(notes.losses) == log.n_steps == SCHEDULE.n_steps == 150
     assert log.n_chars == SCHEDULE.n_chars
@@ -75,7 +75,7 @@ def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
     schedule = Schedule(SCHEDULE.stages, (10, 15))
     states = [lesson.state(TrainConfig(seed=seed)) for seed in (0, 0, 1)]
     for state in states:
-        train(state, schedule, lesson.reader())
+        train(state, schedule, lesson.loader())
     a, b, other = (state.model for state in states)
     assert same_weights(a, b)
     assert not same_weights(a, other)
@@ -87,7 +87,7 @@ def test_the_result_is_the_best_of_the_evaluations(tmp_path: Path) -> None:
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
     lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
     state = lesson.state()
-    train(state, Schedule((Stage(8, 32),), (300,)), lesson.reader(), lesson.evaluate, range(40, 301, 20))
+    train(state, Schedule((Stage(8, 32),), (300,)), lesson.loader(), lesson.evaluate, range(40, 301, 20))
     log = state.log
     assert log.best_step < log.n_steps
     assert log.evaluations[-1].bits > min(evaluation.bits for evaluation in log.evaluations) + 0.1
@@ -99,14 +99,14 @@ def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(lesson: Lesson) -> N
     """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
     whole, notes = lesson.state(), Notes()
     notes.kept.append(whole.snapshot())
-    train(whole, SCHEDULE, lesson.reader(), lesson.evaluate, {75, 150}, notes)
+    train(whole, SCHEDULE, lesson.loader(), lesson.evaluate, {75, 150}, notes)
     end, result = timeless(whole.snapshot()), whole.result()
     assert len(notes.kept) > 7
     for snapshot in (notes.kept[i] for i in (0, 1, 3, 4, 7)):
         before = copy.deepcopy(snapshot)
         resumed = lesson.state(TrainConfig())
         resumed.restore(snapshot)
-        train(resumed, SCHEDULE, lesson.reader(), lesson.evaluate, {75, 150})
+        train(resumed, SCHEDULE, lesson.loader(), lesson.evaluate, {75, 150})
         assert equal(end, timeless(resumed.snapshot()))
         assert equal(snapshot, before)
         assert same_weights(result, resumed.result())
@@ -130,7 +130,7 @@ def equal(a: Any, b: Any) -> bool:
     return bool(a == b) or (a != a and b != b)
 
 
-class Poisoned(Reader):
+class Poisoned(BatchLoader):
     """At some batches, the network is changed under the trainer's hands."""
 
     def __init__(self, lesson: Lesson, state: Any, at: range, factor: float) -> None:
@@ -176,11 +176,11 @@ def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
 
 def test_ordinary_noise_is_not_a_spike() -> None:
     before = [LogInterval(20, 1, 1.0, 3.0, 1.0), LogInterval(40, 2, 2.0, 2.0, 1.0)]
-    assert what_is_wrong([4.4, 4.4], [1.0], before) == ""
-    assert what_is_wrong([9.0], [1.0], []) == ""
-    assert "from 3.00 to 4.60" in what_is_wrong([4.5, 4.7], [1.0], before)
-    assert "loss that is not a number" in what_is_wrong([2.0, math.inf], [1.0], before)
-    assert "gradient that is not a number" in what_is_wrong([2.0, 2.0], [1.0, math.nan], before)
+    assert find_anomaly([4.4, 4.4], [1.0], before) == ""
+    assert find_anomaly([9.0], [1.0], []) == ""
+    assert "from 3.00 to 4.60" in find_anomaly([4.5, 4.7], [1.0], before)
+    assert "loss that is not a number" in find_anomaly([2.0, math.inf], [1.0], before)
+    assert "gradient that is not a number" in find_anomaly([2.0, 2.0], [1.0, math.nan], before)
 
 
 @pytest.mark.parametrize("at", [5, 18, 19])
@@ -195,7 +195,7 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
         return gradient * math.nan if n_steps == 80 + at + 1 else gradient
 
     state.model.head.weight.register_hook(spoil)
-    train(state, SCHEDULE, lesson.reader(), lesson.evaluate, {150}, notes)
+    train(state, SCHEDULE, lesson.loader(), lesson.evaluate, {150}, notes)
     assert len(notes.events) == 1
     assert "not a number" in notes.events[0]
     assert "back to step 60" in notes.events[0]
@@ -208,7 +208,7 @@ def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
     state.n_attempts, state.n_skipped = 3, 120
     for _ in range(RECOVERY_INTERVALS):
         assert state.n_attempts == 3
-        state.recover()
+        state.count_good_interval()
     assert state.n_attempts == 0
     assert state.n_skipped == 120
 
@@ -217,5 +217,5 @@ def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
 def test_cuda_learns_too(lesson: Lesson) -> None:
     cuda = torch.device("cuda")
     state = lesson.state(device=cuda)
-    train(state, SCHEDULE, lesson.reader(cuda), lesson.evaluate, {150})
+    train(state, SCHEDULE, lesson.loader(cuda), lesson.evaluate, {150})
     assert state.log.evaluations[-1].bits < 2.5

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.training.metrics import bits_of_each, bits_per_char, hardest_characters, write_sample
+from tinycopilot.training.metrics import bits_by_position, bits_per_char, hardest_characters, write_sample
 
 
 def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:
@@ -14,7 +14,7 @@ def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:
     logits = model(ids[None, :-1].long())[0]
     expected = F.cross_entropy(logits, ids[1:].long(), reduction="none") / math.log(2)
     assert bits_per_char(model, ids, streams=1) == pytest.approx(expected.mean().item())
-    targets, bits = bits_of_each(model, ids, streams=1)
+    targets, bits = bits_by_position(model, ids, streams=1)
     assert torch.equal(targets, ids[1:].long())
     assert torch.allclose(bits, expected.float(), atol=1e-5)
 
@@ -22,8 +22,8 @@ def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:
 def test_streams_read_what_one_reads(model: TinyGPT) -> None:
     """Each stream but the first begins with nothing to look back on: that is all that differs."""
     ids = torch.randint(model.config.vocab_size, (64 * 8 + 1,), dtype=torch.int16)
-    targets, bits = bits_of_each(model, ids, streams=4)
-    alone, bits_alone = bits_of_each(model, ids, streams=1)
+    targets, bits = bits_by_position(model, ids, streams=4)
+    alone, bits_alone = bits_by_position(model, ids, streams=1)
     assert torch.equal(targets, alone)
     reach = model.config.reach
     for i in range(4):

@@ -11,7 +11,14 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, bundled_model, bundled_path, user_model
 from tinycopilot.training import promotion
-from tinycopilot.training.promotion import UNKNOWN_BITS, Bits, Rival, comparable, find_rival, reference_bits
+from tinycopilot.training.promotion import (
+    UNKNOWN_BITS,
+    Bits,
+    CurrentModel,
+    comparable_bits,
+    find_current_model,
+    reference_bits,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,14 +35,14 @@ from tinycopilot.training.promotion import UNKNOWN_BITS, Bits, Rival, comparable
     ],
 )
 def test_which_is_better(new: Bits, old: Bits | None, stays: bool) -> None:
-    assert Rival(bundled_model(), Origin.SHIPPED, old).is_better_than(new) is stays
+    assert CurrentModel(bundled_model(), Origin.SHIPPED, old).is_better_than(new) is stays
 
 
 def test_a_small_vocabulary_is_no_advantage() -> None:
     """A character that it does not have costs what telling it from 65,536 others does."""
     tokenizer = SimpleTokenizer("ab")
     targets, bits = torch.tensor([0, 1, 2, 2]), torch.tensor([1.0, 1.0, 0.5, 0.5])
-    assert comparable(targets, bits, tokenizer) == pytest.approx((1 + 1 + 2 * (0.5 + UNKNOWN_BITS)) / 4)
+    assert comparable_bits(targets, bits, tokenizer) == pytest.approx((1 + 1 + 2 * (0.5 + UNKNOWN_BITS)) / 4)
 
 
 def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
@@ -48,7 +55,7 @@ def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
     monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
     with pytest.raises(UserError, match="reinstall tinycopilot"):
         reference_bits(other, tokenizer)
-    assert promotion.reference_if_there(other, tokenizer) is None
+    assert promotion.reference_bits_or_none(other, tokenizer) is None
 
 
 def test_the_reference_text_is_python_and_in_no_training_text_of_ours() -> None:
@@ -60,9 +67,9 @@ def test_the_reference_text_is_python_and_in_no_training_text_of_ours() -> None:
 
 def test_what_a_new_model_displaces(pair: ModelPaths) -> None:
     users = user_model()
-    assert find_rival(users) == (bundled_model(), Origin.SHIPPED)
-    assert find_rival(pair) == (pair, Origin.GIVEN)
-    assert find_rival(ModelPaths(pair.model.with_name("new.pth"), pair.tokenizer.with_name("t.pth"))) is None
+    assert find_current_model(users) == (bundled_model(), Origin.SHIPPED)
+    assert find_current_model(pair) == (pair, Origin.GIVEN)
+    assert find_current_model(ModelPaths(pair.model.with_name("new.pth"), pair.tokenizer.with_name("t.pth"))) is None
     users.model.parent.mkdir(parents=True)
     users.model.write_bytes(b"broken")
-    assert find_rival(users) == (users, Origin.USER)
+    assert find_current_model(users) == (users, Origin.USER)

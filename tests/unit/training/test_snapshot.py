@@ -11,15 +11,15 @@ from tinycopilot import UserError, cli
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.training import setup
-from tinycopilot.training.checkpoint import CHECKPOINT_NAME, reopen
+from tinycopilot.training.checkpoint import CHECKPOINT_NAME, load_run
 from tinycopilot.training.log import LogInterval, TrainLog
 from tinycopilot.training.loop import train
 from tinycopilot.training.optim import WARM_UP_STEPS, lr_multiplier
 from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
-from tinycopilot.training.setup import Request
+from tinycopilot.training.setup import TrainOptions
 from tinycopilot.training.snapshot import save_snapshot
-from tinycopilot.training.time_budget import STEPS_SHARE, finished_in
+from tinycopilot.training.time_budget import STEPS_SHARE, finish_within
 from tinycopilot.training.train_config import Size, TrainConfig
 from tinycopilot.training.train_state import AVERAGE_POWER
 
@@ -35,7 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def stopped(tmp_path: Path) -> Path:
     """A model's path whose run was stopped after 20 steps."""
     (tmp_path / "text.py").write_text(LINES)
-    asked = Request(
+    asked = TrainOptions(
         [str(tmp_path / "text.py")], size="small", epochs=4, model_path=str(tmp_path / "m.pth"), device="cpu"
     )
     with stopped_after(45, KeyboardInterrupt):
@@ -62,7 +62,7 @@ def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
 def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     state = lesson.state(TrainConfig(averages=True))
-    train(state, dataclasses.replace(SCHEDULE, steps=(40, 40)), lesson.reader(), lesson.evaluate, {80})
+    train(state, dataclasses.replace(SCHEDULE, steps=(40, 40)), lesson.loader(), lesson.evaluate, {80})
     as_trained = lesson.evaluate(state).bits
     current = {name: weight.clone() for name, weight in state.model.state_dict().items()}
     with state.averaged():
@@ -77,10 +77,10 @@ def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Pat
 def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     states = [lesson.state(TrainConfig(averages=True)) for _ in range(2)]
-    train(states[0], dataclasses.replace(SCHEDULE, steps=(40, 0)), lesson.reader())
+    train(states[0], dataclasses.replace(SCHEDULE, steps=(40, 0)), lesson.loader())
     states[1].restore(states[0].snapshot())
     for state in states:
-        train(state, dataclasses.replace(SCHEDULE, steps=(60, 0)), lesson.reader())
+        train(state, dataclasses.replace(SCHEDULE, steps=(60, 0)), lesson.loader())
         state.model.load_state_dict(state.average)
     assert same_weights(states[0].model, states[1].model)
 
@@ -93,11 +93,11 @@ def test_a_snapshot_is_the_average_and_the_run_continues(
     assert cli.main(["train", "--snapshot", str(file), "--model_path", str(stopped)]) in (0, None)
     assert "averaged weights after step 20" in capsys.readouterr().out
     model, _ = load_pair(file, file.with_name("tokenizer.pth"))
-    average = reopen(tmp_path / ".m.pth.run")[1]["average"]
+    average = load_run(tmp_path / ".m.pth.run")[1]["average"]
     assert all(torch.equal(weight, average[name]) for name, weight in model.state_dict().items())
     assert load_data(file, "model", {"training": dict})["training"]["steps"] == 20
     assert (tmp_path / ".m.pth.run" / CHECKPOINT_NAME).read_bytes() == before
-    run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
     assert stopped.exists()
 
 
@@ -120,7 +120,7 @@ def log_at(step: int, schedule: Schedule, chars_per_s: float) -> TrainLog:
 @pytest.mark.parametrize("step", [150, 600, 900, 990])
 def test_a_finished_run_decays_from_its_rate_to_zero(step: int) -> None:
     schedule, config = Schedule.over(800_000, (Stage(4, 100, 80_000), Stage(8, 100))), TrainConfig(decay_share=0.3)
-    shorter, finishing = finished_in(100.0, schedule, config, log_at(step, schedule, 1000.0))
+    shorter, finishing = finish_within(100.0, schedule, config, log_at(step, schedule, 1000.0))
     assert shorter.n_chars - schedule.n_chars_after(step) == pytest.approx(100 * STEPS_SHARE * 1000, abs=800)
     assert shorter.at(step - 1)[:2] == schedule.at(step - 1)[:2]  # what was read stays what was read
     rates = [lr_multiplier(i, shorter.at(i)[2], finishing.decay_share) for i in range(step, shorter.n_steps)]
@@ -132,9 +132,9 @@ def test_a_finished_run_decays_from_its_rate_to_zero(step: int) -> None:
 
 
 def test_finish_ends_the_run_early(stopped: Path) -> None:
-    whole = reopen(stopped.parent / ".m.pth.run")[0].schedule.n_steps
-    run_training(Request(resume=True, finish=1e-6, model_path=str(stopped), device="cpu"))
+    whole = load_run(stopped.parent / ".m.pth.run")[0].schedule.n_steps
+    run_training(TrainOptions(resume=True, finish=1e-6, model_path=str(stopped), device="cpu"))
     training = load_data(stopped, "model", {"training": dict})["training"]
     assert 20 < training["steps"] < whole
     with pytest.raises(UserError, match="--resume"):
-        run_training(Request(finish=1.0, model_path=str(stopped), device="cpu"))
+        run_training(TrainOptions(finish=1.0, model_path=str(stopped), device="cpu"))

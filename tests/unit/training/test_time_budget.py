@@ -28,25 +28,25 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return trials
 
 
-def chars_in(seconds: float, stages: Sequence[Stage] = STAGES) -> float:
-    return time_budget.chars_in(seconds, stages, Mock(), Mock(), DistContext())
+def chars_in_budget(seconds: float, stages: Sequence[Stage] = STAGES) -> float:
+    return time_budget.chars_in_budget(seconds, stages, Mock(), Mock(), DistContext())
 
 
 def test_each_stage_at_its_own_speed(tried: list[tuple[int, int]]) -> None:
-    assert chars_in(1000) == pytest.approx(60_000 + (1000 * time_budget.STEPS_SHARE - 60) * 1600)
+    assert chars_in_budget(1000) == pytest.approx(60_000 + (1000 * time_budget.STEPS_SHARE - 60) * 1600)
     assert [batch for batch, _ in tried] == [4, 4, 8, 8]
 
 
 def test_a_stage_that_is_not_reached_is_not_tried(tried: list[tuple[int, int]]) -> None:
-    assert chars_in(30) == pytest.approx(30 * time_budget.STEPS_SHARE * 1000)
+    assert chars_in_budget(30) == pytest.approx(30 * time_budget.STEPS_SHARE * 1000)
     assert [batch for batch, _ in tried] == [4, 4]
 
 
 def test_the_trial_takes_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
-    chars_in(4000)
+    chars_in_budget(4000)
     assert [n_steps for _, n_steps in tried] == [1, round(30 / 0.4), 1, round(30 / 0.5)]
     tried.clear()
-    chars_in(1)
+    chars_in_budget(1)
     assert tried == [(4, 1), (4, time_budget.LEAST_TRIED)]
 
 
@@ -61,9 +61,9 @@ def test_a_run_is_settled_by_its_own_later_speed() -> None:
     """The first stage is over: its speed says nothing any more."""
     schedule = Schedule.over(200_000, STAGES, reestimate_after=(0.2, 0.3))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
-    reestimated = time_budget.reestimated(schedule, 1000, log)
+    reestimate = time_budget.reestimate(schedule, 1000, log)
     left_s = 1000 * (time_budget.STEPS_SHARE - time_budget.TRIAL_SHARE) - 124
-    assert reestimated == Schedule.over(68_000 + left_s * 2000, STAGES, reestimate_after=(0.3,), reestimated_at=160)
+    assert reestimate == Schedule.over(68_000 + left_s * 2000, STAGES, reestimate_after=(0.3,), reestimated_at=160)
 
 
 def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -> None:
@@ -79,7 +79,7 @@ def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -
             log.seconds += n_block / chars_per_s * (2 if log.n_chars <= slow_chars else 1)
             log.n_steps = log.n_chars // 1000
             log.intervals.append(LogInterval(log.n_steps, log.n_chars, log.seconds, 2.0, 1.0))
-        schedule = time_budget.reestimated(schedule, seconds, log)
+        schedule = time_budget.reestimate(schedule, seconds, log)
     lost = slow_chars  # what the slow time would have read besides
     assert schedule.n_chars == pytest.approx(ideal - lost, rel=0.03)
 
@@ -89,10 +89,10 @@ def test_what_was_taken_stays_as_it_was(seconds: float) -> None:
     """However wrong the trial was: the steps so far are the same in both plans, and one more is taken."""
     schedule = Schedule.over(90_000, STAGES, reestimate_after=(0.2,))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
-    reestimated = time_budget.reestimated(schedule, seconds, log)
-    assert reestimated.n_steps > log.n_steps
-    assert [reestimated.at(i)[:2] for i in range(log.n_steps)] == [schedule.at(i)[:2] for i in range(log.n_steps)]
+    reestimate = time_budget.reestimate(schedule, seconds, log)
+    assert reestimate.n_steps > log.n_steps
+    assert [reestimate.at(i)[:2] for i in range(log.n_steps)] == [schedule.at(i)[:2] for i in range(log.n_steps)]
 
 
 def test_one_block_is_enough() -> None:
-    assert time_budget.reestimated(Schedule.over(900, STAGES), 100, log_of((1, 400, 0.5))).n_chars > 400
+    assert time_budget.reestimate(Schedule.over(900, STAGES), 100, log_of((1, 400, 0.5))).n_chars > 400
