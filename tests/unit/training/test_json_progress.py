@@ -71,7 +71,7 @@ def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pyte
 def test_with_its_standard_input_a_process_ends() -> None:
     """As whoever started it goes away; not before."""
     code = (
-        "import time; from tinycopilot.training.interrupts import interrupt_on_stdin_close; interrupt_on_stdin_close()\n"
+        "import time; from tinycopilot.training import interrupts; interrupts.interrupt_on_stdin_close()\n"
         "try:\n  print('ready', flush=True)\n  while True: time.sleep(0.01)\n"
         "except KeyboardInterrupt: print('cleaned up')"
     )
