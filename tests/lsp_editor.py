@@ -12,7 +12,7 @@ from networks import EVERYTHING
 from pytest_lsp import LanguageClient
 
 from tinycopilot.completion.engine import Engine
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 
 def oracle(saved: ModelPaths, before: str, after: str = "") -> str:
@@ -54,6 +54,14 @@ class Editor:
         answer = await self.client.text_document_inline_completion_async(self.params(line, character))
         assert isinstance(answer, types.InlineCompletionList)
         return list(answer.items)
+
+    async def invoked(self, line: int, character: int) -> str:
+        """The first suggestion where the user has pressed the key that asks for one; "" if there is none."""
+        params = self.params(line, character)
+        params.context.trigger_kind = types.InlineCompletionTriggerKind.Invoked
+        answer = await self.client.text_document_inline_completion_async(params)
+        assert isinstance(answer, types.InlineCompletionList)
+        return str(answer.items[0].insert_text) if answer.items else ""
 
     async def ghost(self, line: int, character: int) -> str:
         items = await self.inline(line, character)
