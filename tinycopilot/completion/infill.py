@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from tinycopilot.completion.insertion import Insertion
-from tinycopilot.completion.truncation import SURE, CompleterSettings, Suggestion, is_worth_showing
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing
 
 SUFFIX_CHARS: Final = 8
 OTHER: Final = 0.001
 MIN_FIRST_LOG_P: Final = math.log(0.02)
 """Where the first character of the suffix is less likely than this, the rest of the suffix is not read."""
+MIN_CONFIDENCE: Final = 0.4
+"""An insertion must be at least this likely: the user may not miss anything there."""
 MAX_INFILL_CHARS: Final = 40
 MIN_P: Final = 0.003
 """A continuation ends before it is less likely than this, so that few are decoded in vain."""
@@ -42,7 +44,7 @@ def infill(
     n = max(range(len(joint)), key=joint.__getitem__)
     text, p = beginnings[n][0], joint[n] / (sum(joint) + OTHER)
     gain = p * (len(text) - 1) - settings.reading_keys
-    is_shown = p >= max(settings.least_likely(1), SURE) and gain > 0 and is_worth_showing(text)
+    is_shown = p >= max(settings.least_likely(1), MIN_CONFIDENCE) and gain > 0 and is_worth_showing(text)
     return Suggestion(text, p, gain) if is_shown and _fits(text, before, after, language) else None
 
 
