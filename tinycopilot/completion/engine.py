@@ -9,14 +9,16 @@ from typing import Final, Self
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
 from tinycopilot.completion.masker import adds_secret
-from tinycopilot.completion.network import Network, load_pair
-from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.network import Floats, Network, load_pair
+from tinycopilot.completion.ngram import NGramModel, Occurrence, context_of
 from tinycopilot.completion.postprocess import has_room, postprocess
-from tinycopilot.completion.predictor import Mixture, Place, PredictionCache, Predictor
+from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
+from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
+from tinycopilot.completion.trace import EAGERNESS, Cut, Recorder, Trace, TracedPrediction, recorded
+from tinycopilot.completion.truncation import CompleterSettings, Prefixes, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.places import ModelPaths
@@ -92,6 +94,10 @@ class Engine:
         self._predictor = Predictor(self.tokenizer.alphabet, self.ngrams.max_chars)
         self._state = SessionState(Readers(self._network, self.tokenizer))
 
+    def copy(self) -> "Engine":
+        """An engine that knows the same and has answered nothing yet: its use doesn't change this one."""
+        return Engine(self._network, self.tokenizer, self._settings, predictor=self._predictor.copy())
+
     def continued_by(self, other: "Engine") -> "Engine | None":
         """An engine with the network and settings of `other` that knows what this one knows, and replaces both.
 
@@ -142,11 +148,72 @@ class Engine:
         place = self._place(request, request.before, request.after)
         predictions = self._predictions_at(place)
         if place.before not in predictions:
-            logits = self._state.readers.of(place.document).read(place.before)
-            self._predictor.predict(predictions, logits[0], place.before)
+            self._predict(predictions, place)
         bits = self._predictor.bits(predictions, place.before, character)
         self._predictor.learn(predictions, place, character)
         return bits
+
+    def trace(self, request: Request, n_typed: int = 0) -> Trace:
+        """How a fresh request is answered, step by step; nothing is learned, held or shown by this.
+
+        Also predicts each of the last `n_typed` characters before the cursor from what precedes it, as if they had been
+        typed at the end of the document.
+        """
+        return self.copy()._trace(request, n_typed)
+
+    def _trace(self, request: Request, n_typed: int) -> Trace:
+        place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
+        for n in range(max(0, len(place.before) - n_typed), len(place.before)):
+            then = place._replace(before=place.before[:n], after="")
+            predictions = self._new_predictions(then)
+            logits = self._predict(predictions, then)
+            typed.append(self._traced(then, logits, predictions.at(then.before)))
+        predictions = self._new_predictions(place)
+        recorder = Recorder(self._predictor.continuation(predictions, place.before))
+        reader, decoded = self._state.readers.of(place.document), list[Decoded]()
+        best, settings = dict[float, Suggestion | None](), self._settings
+        source = decode(reader, recorder, place.before)
+        next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
+        for eagerness in EAGERNESS:  # the highest reaches furthest
+            self.configure(dataclasses.replace(settings, eagerness=eagerness))
+            best[eagerness] = self._best_of(recorded(decoded, source), place)
+        self.configure(settings)
+        suggestion = self._best_of(recorded(decoded, source), place)
+        language = language_of(place.document, place.language)
+        prefixes = Prefixes(decoded, settings, place.before, place.after, language)
+        cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
+        ahead = list[TracedPrediction]()
+        for i, logits in enumerate(recorder.logits[: len(decoded)]):
+            then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
+            ahead.append(self._traced(then, logits, predictions.at(then.before)))
+        return Trace(
+            place, typed, recorder.steps, decoded, ahead, cuts, prefixes.stop,
+            truncated=truncate(decoded, settings, place.before, place.after, language),
+            suggestion=suggestion, by_eagerness=best, has_room=has_room(place.after),
+            occurrences=self._occurrences(place, ahead[0].prediction),
+        )  # fmt: skip
+
+    def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
+        """`place.before` must be held but for what was decoded."""
+        context, n_symbols = context_of(self._predictor.alphabet, place.before), len(prediction.log_probs)
+        return TracedPrediction(
+            prediction,
+            logits,
+            self.ngrams.counts(context, n_symbols),
+            self.ngrams.counts(context, n_symbols, place.document or ""),
+        )
+
+    def _occurrences(self, place: Place, prediction: Prediction) -> list[Occurrence]:
+        if not prediction.n_seen:
+            return []
+        context = context_of(self._predictor.alphabet, place.before)
+        return self.ngrams.occurrences(context, ORDERS[prediction.n_seen - 1])
+
+    def _predict(self, predictions: PredictionCache, place: Place) -> Floats:
+        """Predict the character at `place`; returns the network's logits, (V,)."""
+        logits = self._state.readers.of(place.document).read(place.before)[0]
+        self._predictor.predict(predictions, logits, place.before)
+        return logits
 
     def _place(self, request: Request, before: str, after: str) -> Place:
         before, after = self._state.maskers.mask(request.document, plain_line_ends(before), plain_line_ends(after))

@@ -6,10 +6,12 @@ more, and are rarer; each order's prediction is interpolated with the next short
 likely in another. A prediction is a pure function of the set of documents held.
 """
 
+import copy
 import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import STRENGTH, count, interpolate
 from tinycopilot.completion.segments import NO_DOCUMENTS, Compaction, MergedSegment, Segment, symbols_of
-from tinycopilot.completion.suffix_array import DEPTH, HEADER_LEN, ORDERS, Symbols
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, HEADER_LEN, ORDERS, Symbols
 from tinycopilot.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
@@ -52,6 +54,14 @@ def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: s
         p = {c: (q * (STRENGTH + given) + max(0, seen.get(c, 0) - discount)) / (n + STRENGTH) for c, q in p.items()}
         longest = order
     return p, longest
+
+
+class Occurrence(NamedTuple):
+    """Where a context was seen."""
+
+    document: str
+    offset: int
+    """Of the character that follows the context."""
 
 
 class NGramModel:
@@ -258,10 +268,44 @@ class NGramModel:
 
         `context` is the last DEPTH symbols, or fewer; `possible` is what the method of that name returns.
         """
-        counts, p = np.zeros((len(ORDERS), len(possible)), np.int64), np.empty(len(possible))
-        count(self.headers(), context, ORDER_ROW, counts)
-        n_seen = interpolate(counts, possible, DISCOUNT_ROW, p)
+        p = np.empty(len(possible))
+        n_seen = interpolate(self.counts(context, len(possible)), possible, DISCOUNT_ROW, p)
         return p, ORDERS[n_seen - 1] if n_seen else 0
+
+    def counts(self, context: Symbols, n_symbols: int, name: str | None = None) -> NDArray[np.int64]:
+        """How often each symbol, from BREAK on, followed the last 3 ... 28 symbols of `context`: (n_orders, n_symbols).
+
+        With `name`, in that document alone, as it is held; zeros if it is not.
+        """
+        counts, headers = np.zeros((len(ORDERS), n_symbols), np.int64), self.headers()
+        if name is not None:
+            segment = self.segment(name)
+            headers = np.array([segment.header(1)] if segment else [], np.int64).reshape(-1, HEADER_LEN)
+        count(headers, context, ORDER_ROW, counts)
+        return counts
+
+    def occurrences(self, context: Symbols, order: int) -> list[Occurrence]:
+        """Where the last `order` symbols of `context` were seen, as `counts` counts them. Reads all that is held."""
+        found = list[Occurrence]()
+        for name in (*self._merged.documents, *(self._new.keys() - self._merged.documents.keys())):
+            if (segment := self.segment(name)) is None:
+                continue
+            symbols = segment.symbols
+            at = np.arange(order, len(symbols))  # of the symbol that follows
+            for depth in range(1, order + 1):
+                at = at[symbols[at - depth] == context[-depth]]
+            at = at[symbols[at] != BREAK]
+            if segment.cursor is not None:  # no context extends over it
+                at = at[(at < segment.cursor) | (at - order >= segment.cursor)]
+            found += [Occurrence(name, int(i) - len(DOCUMENT_START)) for i in at]
+        return found
+
+    def copy(self) -> "NGramModel":
+        """A model that holds the same, and can be changed without changing this one. They share their segments."""
+        other = copy.copy(self)
+        other._gone, other._new, other._recent = dict(self._gone), dict(self._new), dict(self._recent)
+        other._last_used_s, other._changed = dict(self._last_used_s), set(self._changed)
+        return other
 
     def _signed(self) -> Iterator[tuple[Segment, int]]:
         """All segments, each with the sign that it is counted with."""

@@ -5,6 +5,7 @@ has seen, the n-gram models counting more the longer it is; added to them are th
 Both are learned from what is typed (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012).
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded
-from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, verify
+from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, mix, verify
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import DISCOUNT_ROW, ORDER_ROW, NGramModel, context_of
 from tinycopilot.completion.suffix_array import DEPTH, ORDERS, Symbols
@@ -55,6 +56,22 @@ class Mixture:
     def as_rows(self) -> dict[Key, list[float]]:
         """A copy, by order and kind."""
         return dict(zip((*ORDERS, *KINDS), [*self.by_order.tolist(), *self.by_kind.tolist()], strict=True))
+
+    def copy(self) -> "Mixture":
+        """The same weights, which can be learned without changing these."""
+        return Mixture({key: (row[0], row[1], row[2]) for key, row in self.as_rows().items()})
+
+    def mix(self, prediction: "Prediction", *, without: int | None = None) -> NDArray[np.float64]:
+        """A prediction mixed again by these weights: log p, (A + 1,); `without` one of its three rows."""
+        if not prediction.n_seen:  # the network alone
+            return prediction.log_probs.copy()
+        parts = [self.by_order[prediction.n_seen - 1].copy(), self.by_kind[prediction.kind].copy()]
+        if without is not None:
+            for weights in parts:
+                weights[without] = 0
+        mixed = np.empty_like(prediction.log_probs)
+        mix(prediction.rows, *parts, prediction.log_probs > -math.inf, mixed)
+        return mixed
 
     def learn(self, prediction: "Prediction", index: int) -> None:
         """The character at `index` of a prediction was typed: one step down the gradient of its -log p."""
@@ -106,6 +123,10 @@ class PredictionCache:
         """Whether the character after `before` was predicted."""
         return _end_of(before) in self.by_end
 
+    def at(self, before: str) -> Prediction:
+        """The prediction of the character after `before`. Raises KeyError if there is none."""
+        return self.by_end[_end_of(before)]
+
     def two_likeliest(self, before: str, alphabet: Alphabet) -> list[tuple[str, float]] | None:
         """Two characters after `before` and their log p, the likeliest first; None if that was not predicted."""
         if (prediction := self.by_end.get(_end_of(before))) is None:
@@ -133,6 +154,12 @@ class Predictor:
     def restore(self, mixture: Mixture) -> None:
         """Continue with the weights of an earlier session."""
         self._mixture = mixture
+
+    def copy(self) -> "Predictor":
+        """One that knows the same, and can hold and learn without changing this one."""
+        other = copy.copy(self)
+        other.ngrams, other._mixture = self.ngrams.copy(), self._mixture.copy()
+        return other
 
     def kind_of(self) -> NDArray[np.int64]:
         """The kind of each symbol, (A + 1,), an index of KINDS."""
