@@ -53,6 +53,10 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
         *("tinycopilot.secret_files", "prompt_toolkit"),
     },
+    "tinycopilot.explain": {
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
+        *("tinycopilot.masking", "tinycopilot.model", "numpy", "rich", "jinja2", "markupsafe"),
+    },
     "tinycopilot.client": {
         *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.process", "tinycopilot.extras"),
         *("tinycopilot.completion", "pygls", "lsprotocol", "rich"),
@@ -63,6 +67,7 @@ HOUSE = {
         *(
             "tinycopilot.insight",
             "tinycopilot.play",
+            "tinycopilot.explain",
             "tinycopilot.client",
             "tinycopilot.completion",
             "tinycopilot.extras",
@@ -242,6 +247,7 @@ def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
         "import tinycopilot",
         "import tinycopilot.cli",
         "import tinycopilot.play.run",
+        "import tinycopilot.explain.run",
         "import tinycopilot.completion.generation",
         "import tinycopilot.model.weights",
         "import tinycopilot_server.handlers",

@@ -4,23 +4,32 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
 from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
-from tinycopilot.completion.ngram import NGramModel, Occurrence, context_of
+from tinycopilot.completion.ngram import NGramModel, context_of
 from tinycopilot.completion.postprocess import has_room, postprocess
 from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.trace import EAGERNESS, Cut, Recorder, Trace, TracedPrediction, recorded
+from tinycopilot.completion.trace import (
+    EAGERNESS,
+    MAX_SEEN,
+    Cut,
+    Recorder,
+    Seen,
+    Trace,
+    TracedPrediction,
+    recorded,
+)
 from tinycopilot.completion.truncation import CompleterSettings, Prefixes, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
-from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.places import ModelPaths
 
 __all__ = ["Engine", "Request", "Result", "Silence", "Why"]
@@ -190,7 +199,8 @@ class Engine:
             place, typed, recorder.steps, decoded, ahead, cuts, prefixes.stop,
             truncated=truncate(decoded, settings, place.before, place.after, language),
             suggestion=suggestion, by_eagerness=best, has_room=has_room(place.after),
-            occurrences=self._occurrences(place, ahead[0].prediction),
+            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture.copy(), alphabet=self._predictor.alphabet,
+            **self._seen(place, ahead[0].prediction),
         )  # fmt: skip
 
     def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
@@ -203,11 +213,17 @@ class Engine:
             self.ngrams.counts(context, n_symbols, place.document or ""),
         )
 
-    def _occurrences(self, place: Place, prediction: Prediction) -> list[Occurrence]:
+    def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
+        """The longest context before the cursor, and where it was seen; the document at hand first."""
         if not prediction.n_seen:
-            return []
-        context = context_of(self._predictor.alphabet, place.before)
-        return self.ngrams.occurrences(context, ORDERS[prediction.n_seen - 1])
+            return {"context": "", "n_occurrences": 0, "seen": []}
+        symbols, order = context_of(self._predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
+        found = self.ngrams.occurrences(symbols, order)
+        found.sort(key=lambda one: (one.document != place.document, one.document, -one.offset))
+        texts = {one.document: self.ngrams.text(one.document) or "" for one in found[:MAX_SEEN]}
+        seen = [Seen.at(one.document, texts[one.document], one.offset) for one in found[:MAX_SEEN]]
+        context = (DOCUMENT_START + place.before)[-order:]
+        return {"context": context, "n_occurrences": len(found), "seen": seen}
 
     def _predict(self, predictions: PredictionCache, place: Place) -> Floats:
         """Predict the character at `place`; returns the network's logits, (V,)."""

@@ -7,7 +7,7 @@ memory to read for each pass, and so faster.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -165,9 +165,11 @@ class Network:
 
     def weights(self) -> Weights:
         """Copies of its arrays, for reading them."""
-        embedding, vectors, last_norm, *pairs, rates = (array.copy() for array in self._weights)
-        matrices = [w.astype(np.float32) * scale[..., None] for w, scale in zip(pairs[::2], pairs[1::2], strict=True)]
-        return Weights(embedding, vectors, last_norm, *matrices, rates)
+        arrays: list[Any] = [array.copy() for array in self._weights]
+        embedding, vectors, last_norm, *pairs, rates = arrays
+        matrices = (w.astype(np.float32) * scale[..., None] for w, scale in zip(pairs[::2], pairs[1::2], strict=True))
+        qkv, o_proj, up, down, head = matrices
+        return Weights(embedding, vectors, last_norm, qkv, o_proj, up, down, head, rates)
 
     def new_cache(self) -> Cache:
         """Return an empty cache for this network."""

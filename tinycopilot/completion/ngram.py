@@ -159,6 +159,13 @@ class NGramModel:
             return self._new.get(name)
         return self._merged.segment(name)
 
+    def text(self, name: str) -> str | None:
+        """The text of a document, with MASK for a masked character; None if it is not held."""
+        if (segment := self.segment(name)) is None:
+            return None
+        symbols = segment.symbols[len(DOCUMENT_START) : -1].tolist()
+        return "".join(self.alphabet.character_of(symbol) if symbol != BREAK else MASK for symbol in symbols)
+
     def prepare(self, name: str, text: str) -> Segment:
         """Sort a document that will be held. For any thread; pass the result to `offer` in the model's own thread."""
         segment, merged = Segment(symbols_of(self.alphabet, text)), self._merged.segment(name)

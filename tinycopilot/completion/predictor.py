@@ -61,6 +61,14 @@ class Mixture:
         """The same weights, which can be learned without changing these."""
         return Mixture({key: (row[0], row[1], row[2]) for key, row in self.as_rows().items()})
 
+    def weights(self, prediction: "Prediction") -> Row:
+        """Those of network, workspace and file that a prediction is mixed with."""
+        if not prediction.n_seen:
+            return (1.0, 0.0, 0.0)
+        summed = self.by_order[prediction.n_seen - 1] + self.by_kind[prediction.kind]
+        network, workspace, file = np.clip(summed, 0, MAX_WEIGHT).tolist()
+        return network, workspace, file
+
     def mix(self, prediction: "Prediction", *, without: int | None = None) -> NDArray[np.float64]:
         """A prediction mixed again by these weights: log p, (A + 1,); `without` one of its three rows."""
         if not prediction.n_seen:  # the network alone
@@ -95,6 +103,12 @@ class Prediction(NamedTuple):
     """How many of ORDERS the workspace has seen; with none, the prediction is the network's alone."""
     kind: int
     """Of the last character, in KINDS."""
+
+    def entry_of(self, character: str, alphabet: Alphabet) -> int:
+        """The entry of a character: the last, -1, if it is one of all others."""
+        entry = alphabet.symbol_of(character) - 1
+        is_held = 0 <= entry < len(self.log_probs) - 1 and self.log_probs[entry] > -math.inf
+        return entry if is_held else -1
 
 
 class Place(NamedTuple):
@@ -192,21 +206,15 @@ class Predictor:
             return False
         if (prediction := cache.by_end.pop(_end_of(place.before), None)) is None:
             return False
-        self._mixture.learn(prediction, self._index(prediction, character))
+        self._mixture.learn(prediction, prediction.entry_of(character, self.alphabet))
         return True
 
     def bits(self, cache: PredictionCache, before: str, character: str) -> dict[str, float]:
         """Cost of `character` after `before`, which was predicted: -log2 p by each predictor."""
         prediction = cache.by_end[_end_of(before)]
-        index = self._index(prediction, character)
+        index = prediction.entry_of(character, self.alphabet)
         log_probs = {"network": prediction.rows[0], "memory": prediction.rows[1], "mixed": prediction.log_probs}
         return {name: -float(row[index]) / math.log(2) for name, row in log_probs.items()}
-
-    def _index(self, prediction: Prediction, character: str) -> int:
-        """The entry of a character in a prediction: the last, if it is one of all others."""
-        index = self.alphabet.symbol_of(character) - 1
-        is_held = 0 <= index < len(prediction.log_probs) - 1 and prediction.log_probs[index] > -math.inf
-        return index if is_held else -1
 
 
 class Continuation:

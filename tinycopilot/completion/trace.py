@@ -8,14 +8,17 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded, Speculator
 from tinycopilot.completion.network import Floats
-from tinycopilot.completion.ngram import Occurrence
-from tinycopilot.completion.predictor import Place, Prediction
+from tinycopilot.completion.predictor import Mixture, Place, Prediction
 from tinycopilot.completion.truncation import Obstacle, Prefix, Stop, Suggestion
 
 EAGERNESS: Final = tuple(i / 20 for i in range(21))
 """The values of that setting for which a Trace has the suggestion."""
+
+MAX_SEEN: Final = 20
+"""Number of places of the longest context that a Trace names."""
 
 
 class TracedPrediction(NamedTuple):
@@ -28,6 +31,24 @@ class TracedPrediction(NamedTuple):
     """How often each symbol followed the context in the workspace, (n_orders, A + 1), from BREAK on."""
     file: NDArray[np.int64]
     """The same in the file at hand, (n_orders, A + 1)."""
+
+
+class Seen(NamedTuple):
+    """A line of a document in which a context was seen."""
+
+    document: str
+    line: int
+    """From 1."""
+    text: str
+    column: int
+    """Offset in `text` of the character that follows the context."""
+
+    @classmethod
+    def at(cls, document: str, text: str, offset: int) -> "Seen":
+        """The line of `text` with the character at `offset`."""
+        start = text.rfind("\n", 0, offset) + 1
+        end = text.find("\n", offset)
+        return cls(document, text.count("\n", 0, offset) + 1, text[start : end if end >= 0 else None], offset - start)
 
 
 @dataclass(frozen=True)
@@ -76,8 +97,18 @@ class Trace:
     """What would be shown at each of EAGERNESS."""
     has_room: bool
     """Whether a suggestion may be shown here at all."""
-    occurrences: list[Occurrence]
-    """Where the longest context before the cursor was seen."""
+    context: str
+    """The longest context before the cursor that was seen in the workspace; empty if there is none."""
+    n_occurrences: int
+    """How often it was seen."""
+    seen: "list[Seen]"
+    """Where, MAX_SEEN at most."""
+    n_ngram_chars: int
+    """Number of characters that the n-gram model holds."""
+    mixture: Mixture
+    """The weights."""
+    alphabet: Alphabet
+    """The characters of a prediction's entries: entry i is symbol i + 1."""
 
 
 @dataclass

@@ -71,9 +71,11 @@ class Suggestion:
 class Obstacle(Enum):
     """Why a suggestion may not end after a prefix."""
 
-    TOO_SHORT = "fewer than two visible characters"
-    HALF = "in the middle of a word, after a blank, or a repeated line"
-    UNSAFE = "a string or bracket would be left open or closed twice"
+    TOO_SHORT = "too short"
+    BLANK = "ends with a blank"
+    IN_WORD = "inside a word"
+    REPEATS = "repeats a line above"
+    UNSAFE = "unbalanced code"
 
 
 class Stop(Enum):
@@ -145,8 +147,8 @@ class Prefixes:
         """Why a suggestion may not end after the prefix that was yielded last; None if it may."""
         if not is_worth_showing(self._text):
             return Obstacle.TOO_SHORT
-        if not self._end.is_good(self._text, self._following):
-            return Obstacle.HALF
+        if obstacle := self._end.obstacle(self._text, self._following):
+            return obstacle
         return None if self._insertion.may_end else Obstacle.UNSAFE
 
 
@@ -188,15 +190,14 @@ class End:
         *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
         self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
 
-    def is_good(self, text: str, following: str) -> bool:
-        """Not after a blank, nor within a word or a run of quotes that `following` continues.
-
-        Nor where its last line repeats one of those right above it.
-        """
+    def obstacle(self, text: str, following: str) -> Obstacle | None:
+        """Why `text`, which `following` continues, may not end here; None if it may."""
         last = text[-1:]
-        continues = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
-        repeats = _words(self._begun + text) in self._above
-        return not (last.isspace() or continues or repeats)
+        if last.isspace():
+            return Obstacle.BLANK
+        if (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following):
+            return Obstacle.IN_WORD
+        return Obstacle.REPEATS if _words(self._begun + text) in self._above else None
 
 
 def _words(line: str) -> str:
