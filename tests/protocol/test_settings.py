@@ -98,6 +98,37 @@ async def test_ghost_text_menu_or_neither(start: Start, options: dict[str, Any])
     assert (await editor.state("off")).message == "not enabled in the settings"
 
 
+async def test_on_demand_suggests_when_invoked_and_keeps_that_while_it_is_typed(
+    start: Start, options: dict[str, Any]
+) -> None:
+    editor = await start(options=options | {"inline": "onDemand"})
+    editor.open(CODE)
+    assert await ghost(editor) == ""
+    whole = await editor.invoked(1, 11)
+    assert len(whole) > 3
+    version = 1
+    for n in range(3):
+        assert (await editor.ghost(1, 11 + n)).startswith(whole[n:])
+        at = types.Position(1, 11 + n)
+        editor.change(version := version + 1, types.TextDocumentContentChangePartial(types.Range(at, at), whole[n]))
+    assert (await editor.ghost(1, 14)).startswith(whole[3:])
+    at = types.Position(1, 14)
+    wrong = "~" if whole[3] != "~" else "@"
+    editor.change(version := version + 1, types.TextDocumentContentChangePartial(types.Range(at, at), wrong))
+    assert await editor.ghost(1, 15) == ""
+    after_wrong = types.Range(at, types.Position(1, 15))
+    editor.change(version := version + 1, types.TextDocumentContentChangePartial(after_wrong, ""))
+    assert await editor.ghost(1, 14) == ""  # it is not shown again unasked
+    rest = await editor.invoked(1, 14)
+    editor.change(version := version + 1, types.TextDocumentContentChangePartial(types.Range(at, at), rest))
+    lines = (CODE + whole[:3] + rest).split("\n")
+    assert await editor.ghost(len(lines) - 1, len(lines[-1])) == ""  # after all of it was accepted
+    editor.set({"tinycopilot": {"inline": True}})
+    editor.uri = "file:///project/b.py"
+    editor.open(CODE)
+    assert await ghost(editor)
+
+
 async def test_who_does_not_want_it_has_no_model_loaded_until_it_is_wanted(
     start: Start, options: dict[str, Any]
 ) -> None:
