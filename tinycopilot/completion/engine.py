@@ -21,6 +21,7 @@ from tinycopilot.completion.trace import (
     EAGERNESS,
     MAX_SEEN,
     Cut,
+    Decision,
     Recorder,
     Seen,
     Trace,
@@ -30,7 +31,7 @@ from tinycopilot.completion.trace import (
 from tinycopilot.completion.truncation import CompleterSettings, Prefixes, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 __all__ = ["Engine", "Request", "Result", "Silence", "Why"]
 
@@ -73,6 +74,11 @@ class Engine:
     def settings(self) -> CompleterSettings:
         """What the user has set."""
         return self._settings
+
+    @property
+    def network(self) -> Network:
+        """What predicts besides the n-gram models."""
+        return self._network
 
     @property
     def predictor(self) -> Predictor:
@@ -180,28 +186,31 @@ class Engine:
         predictions = self._new_predictions(place)
         recorder = Recorder(self._predictor.continuation(predictions, place.before))
         reader, decoded = self._state.readers.of(place.document), list[Decoded]()
-        best, settings = dict[float, Suggestion | None](), self._settings
+        decisions, settings = dict[float, Decision](), self._settings
         source = decode(reader, recorder, place.before)
         next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
-        for eagerness in EAGERNESS:  # the highest reaches furthest
+        for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
             self.configure(dataclasses.replace(settings, eagerness=eagerness))
-            best[eagerness] = self._best_of(recorded(decoded, source), place)
-        self.configure(settings)
-        suggestion = self._best_of(recorded(decoded, source), place)
-        language = language_of(place.document, place.language)
-        prefixes = Prefixes(decoded, settings, place.before, place.after, language)
-        cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
+            decisions[eagerness] = self._decision(recorded(decoded, source), place)
         ahead = list[TracedPrediction]()
         for i, logits in enumerate(recorder.logits[: len(decoded)]):
             then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
             ahead.append(self._traced(then, logits, predictions.at(then.before)))
         return Trace(
-            place, typed, recorder.steps, decoded, ahead, cuts, prefixes.stop,
-            truncated=truncate(decoded, settings, place.before, place.after, language),
-            suggestion=suggestion, by_eagerness=best, has_room=has_room(place.after),
+            place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
+            has_room=has_room(place.after),
             n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture.copy(), alphabet=self._predictor.alphabet,
             **self._seen(place, ahead[0].prediction),
         )  # fmt: skip
+
+    def _decision(self, decoded: Iterable[Decoded], place: Place) -> Decision:
+        known = list[Decoded]()
+        suggestion = self._best_of(recorded(known, decoded), place)
+        language = language_of(place.document, place.language)
+        prefixes = Prefixes(known, self._settings, place.before, place.after, language)
+        cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
+        truncated = truncate(known, self._settings, place.before, place.after, language)
+        return Decision(self._settings, cuts, prefixes.stop, truncated, suggestion)
 
     def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
         """`place.before` must be held but for what was decoded."""

@@ -12,7 +12,7 @@ from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded, Speculator
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.predictor import Mixture, Place, Prediction
-from tinycopilot.completion.truncation import Obstacle, Prefix, Stop, Suggestion
+from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix, Stop, Suggestion
 
 EAGERNESS: Final = tuple(i / 20 for i in range(21))
 """The values of that setting for which a Trace has the suggestion."""
@@ -73,6 +73,20 @@ class Cut(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Decision:
+    """Where the decoded text is cut by some settings."""
+
+    settings: CompleterSettings
+    cuts: list[Cut]
+    stop: Stop
+    """Why there is no longer cut."""
+    truncated: Suggestion | None
+    """The best cut, before post-processing."""
+    suggestion: Suggestion | None
+    """What is shown if there is room."""
+
+
+@dataclass(frozen=True)
 class Trace:
     """How a request was answered."""
 
@@ -85,16 +99,10 @@ class Trace:
     """As far as the highest eagerness needs."""
     ahead: list[TracedPrediction]
     """Of each decoded character."""
-    cuts: list[Cut]
-    """At the engine's settings."""
-    stop: Stop
-    """Why there is no longer cut."""
-    truncated: Suggestion | None
-    """The best cut, before post-processing."""
-    suggestion: Suggestion | None
-    """What is shown if `has_room`."""
-    by_eagerness: dict[float, Suggestion | None]
-    """What would be shown at each of EAGERNESS."""
+    by_eagerness: "dict[float, Decision]"
+    """At each of EAGERNESS, and the engine's own."""
+    settings: CompleterSettings
+    """The engine's."""
     has_room: bool
     """Whether a suggestion may be shown here at all."""
     context: str
@@ -109,6 +117,16 @@ class Trace:
     """The weights."""
     alphabet: Alphabet
     """The characters of a prediction's entries: entry i is symbol i + 1."""
+
+    @property
+    def decision(self) -> Decision:
+        """By the engine's own settings."""
+        return self.by_eagerness[self.settings.eagerness]
+
+    @property
+    def suggestion(self) -> Suggestion | None:
+        """What is shown if there is room."""
+        return self.decision.suggestion
 
 
 @dataclass

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.indexing import IncrementalIndexing
 from tinycopilot.files import MAX_BYTES, LeftOut, read_source, read_written, source_files
+from tinycopilot.paths import user_path
 
 EXAMPLE: Final = "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg"
 """Explained if nothing else is named."""
@@ -50,7 +51,7 @@ def read_target(target: str | None, workspace: str | None) -> Source:
 
     A file's folder is its workspace if none is given. A text has one only if it is given.
     """
-    folder = places.user_path(workspace).resolve() if workspace is not None else None
+    folder = user_path(workspace).resolve() if workspace is not None else None
     if folder is not None and not folder.is_dir():
         raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
     if target is None:
@@ -58,13 +59,13 @@ def read_target(target: str | None, workspace: str | None) -> Source:
     place = PLACE.fullmatch(target)
     if place is None or not _is_file_name(place[1]):
         return Source(target, folder=folder)
-    return _read_place(places.user_path(place[1]), int(place[2]), int(place[3]), folder)
+    return _read_place(user_path(place[1]), int(place[2]), int(place[3]), folder)
 
 
 def _is_file_name(word: str) -> bool:
     """Whether it names a file, or looks as if it should: `a.py`, `src/a`; but not `x[1` of the text `x[1:2:3`."""
     try:
-        return places.user_path(word).exists() or re.fullmatch(r"[\w.~/\\:-]*(\.\w+|/[\w.-]+)", word) is not None
+        return user_path(word).exists() or re.fullmatch(r"[\w.~/\\:-]*(\.\w+|/[\w.-]+)", word) is not None
     except (OSError, ValueError):  # too long, or with a null character
         return False
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinycopilot.completion.trace import Trace
-from tinycopilot.explain.decision import decision
+from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.distributions import Entry, likeliest, p_of
 from tinycopilot.explain.words import name_of, quoted, visible
 
@@ -115,13 +115,14 @@ def _seen(trace: Trace) -> Iterator[Text | str]:
 
 
 def _decision(trace: Trace) -> Iterator[Table | Text | str]:
+    decision = trace.decision
     table = Table(title="Decision", title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("cut after", no_wrap=True, min_width=MAX_CUT_CHARS)
     table.add_column("confidence", justify="right", no_wrap=True, min_width=10)
     table.add_column("expected gain", justify="right", no_wrap=True, min_width=25)
     table.add_column("", no_wrap=True)
-    best = trace.truncated.text if trace.truncated else None
-    shown = [cut for cut in trace.cuts if cut.prefix.text]
+    best = decision.truncated.text if decision.truncated else None
+    shown = [cut for cut in decision.cuts if cut.prefix.text]
     skipped = max(0, len(shown) - N_CUTS)
     kept = sorted(shown, key=lambda cut: (cut.prefix.text != best, cut.obstacle is not None, -cut.prefix.gain))[:N_CUTS]
     for cut in sorted(kept, key=lambda cut: len(cut.prefix.text)):
@@ -137,7 +138,7 @@ def _decision(trace: Trace) -> Iterator[Table | Text | str]:
     if skipped:
         yield f"and {skipped} more cuts of lower gain"
     yield Text("expected gain = keys saved - cost of reading - cost of typing along, in keys", style="dim")
-    yield Text(decision(trace))
+    yield Text(in_words(trace, decision))
 
 
 def _percent(share: float) -> str:

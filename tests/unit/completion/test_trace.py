@@ -1,6 +1,7 @@
 """A trace says what the engine does, and changes nothing."""
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -67,20 +68,23 @@ def test_decision_and_distribution_are_the_engines(
             same(traced.prediction, predictions.at(text))
         assert log_p == traced.prediction.log_probs[:-1].max()
         text += character
-    assert trace.by_eagerness[eagerness] == trace.suggestion
+    for other, decision in trace.by_eagerness.items():
+        fresh = engine_for(network, tokenizer, dataclasses.replace(chosen, eagerness=other)).complete(request)
+        shown = decision.suggestion
+        assert (shown and shown.text) == (fresh.suggestion and fresh.suggestion.text)
 
 
 def test_cuts_are_those_that_the_suggestion_was_chosen_from(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = engine_for(network, tokenizer)
     for before in ("tot", "total = add(", "print(", "x", ""):
         trace = engine.trace(Request(before, document="own.py"))
-        good = [cut.prefix for cut in trace.cuts if cut.obstacle is None and cut.prefix.gain > 0]
+        good = [cut.prefix for cut in trace.decision.cuts if cut.obstacle is None and cut.prefix.gain > 0]
         best = max(good, key=lambda prefix: prefix.gain, default=None)
-        assert (best and best.text) == (trace.truncated and trace.truncated.text)
-        assert [cut.prefix.text for cut in trace.cuts] == [
-            "".join(c for c, _ in trace.decoded[:i]) for i in range(len(trace.cuts))
+        assert (best and best.text) == (trace.decision.truncated and trace.decision.truncated.text)
+        assert [cut.prefix.text for cut in trace.decision.cuts] == [
+            "".join(c for c, _ in trace.decoded[:i]) for i in range(len(trace.decision.cuts))
         ]
-        assert list(trace.by_eagerness) == list(EAGERNESS)
+        assert list(trace.by_eagerness) == list(EAGERNESS)  # among them the engine's own
         accepted = [decoded for step in trace.steps for decoded in step.accepted]
         assert accepted[: len(trace.decoded)] == trace.decoded
 

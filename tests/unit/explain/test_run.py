@@ -8,7 +8,7 @@ import pytest
 from tinycopilot import UserError
 from tinycopilot.cli import main
 from tinycopilot.explain.source import EXAMPLE, read_target
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 CODE = "def add(a, b):\n    return a + b\n\n\nprint(add(1, 2))\n"
 
