@@ -270,6 +270,7 @@ def _parser() -> argparse.ArgumentParser:
         "(default: an example)",
     )
     _add(explain, "--workspace", metavar="DIR", help="index the other files in DIR (default: FILE's folder, or none)")
+    _add(explain, "--html", metavar="FILE.html", help="write an interactive page, which contains your text, instead")
     _add(
         explain, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)"
     )
@@ -518,6 +519,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     run_explain(
         target,
         workspace=arguments.workspace,
+        html=arguments.html,
         eagerness=arguments.eagerness,
         model_path=arguments.model_path,
         tokenizer_path=arguments.tokenizer_path,

@@ -24,11 +24,13 @@ HOUSE = {
     },
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.atomic": {"tinycopilot.files"},
+    "tinycopilot.page_file": {"tinycopilot.__init__"},
     "tinycopilot.process": set(),
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
         *(
+            "tinycopilot.page_file",
             "tinycopilot.__init__",
             "tinycopilot.files",
             "tinycopilot.paths",
@@ -43,6 +45,7 @@ HOUSE = {
         *("numpy", "numba", "llvmlite"),
     },
     "tinycopilot.evaluation": {
+        "tinycopilot.page_file",
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
@@ -55,7 +58,7 @@ HOUSE = {
     },
     "tinycopilot.explain": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
-        *("tinycopilot.masking", "tinycopilot.model", "numpy", "rich", "jinja2", "markupsafe"),
+        *("tinycopilot.masking", "tinycopilot.model", "tinycopilot.page_file", "numpy", "rich", "jinja2", "markupsafe"),
     },
     "tinycopilot.client": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.process", "tinycopilot.extras"),
