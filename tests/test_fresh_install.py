@@ -44,7 +44,7 @@ def run(words: list[str], cwd: Path, site: Path | None, text: str = "") -> str:
     return result.stdout
 
 
-def test_the_wheel_finds_its_text_and_its_model_from_another_folder(installed: Path, tmp_path: Path) -> None:
+def test_wheel_finds_its_text_and_model_from_another_folder(installed: Path, tmp_path: Path) -> None:
     corpus, model = run(["-c", WHERE], tmp_path, installed).split()
     assert Path(corpus).is_relative_to(installed)
     assert Path(model).is_relative_to(installed)
@@ -52,13 +52,13 @@ def test_the_wheel_finds_its_text_and_its_model_from_another_folder(installed: P
     assert Path(model).read_bytes() == (ROOT / "paras" / "tiny_gpt.pth").read_bytes()
 
 
-def test_the_editable_install_finds_them_too(tmp_path: Path) -> None:
+def test_editable_install_finds_them_too(tmp_path: Path) -> None:
     corpus, model = run(["-c", WHERE], tmp_path, None).split()
     assert Path(corpus) == ROOT / "corpus.txt"
     assert Path(model) == ROOT / "paras" / "tiny_gpt.pth"
 
 
-def test_the_shipped_model_continues_text_as_python(installed: Path, tmp_path: Path) -> None:
+def test_shipped_model_continues_text_as_python(installed: Path, tmp_path: Path) -> None:
     """The conversation of the original project, through a pipe, from the wheel."""
     out = run(CONTINUE, tmp_path, installed, "data = [1, 2, 3\nquit\n")
     assert out.startswith("data = [1, 2, 3")
@@ -69,5 +69,5 @@ def test_the_shipped_model_continues_text_as_python(installed: Path, tmp_path: P
         codeop.compile_command("data = [1, 2, 3 ab")
 
 
-def test_the_server_in_the_wheel_answers_help(installed: Path, tmp_path: Path) -> None:
+def test_server_in_the_wheel_prints_help(installed: Path, tmp_path: Path) -> None:
     assert "--tcp" in run(["-m", "tinycopilot_server", "--help"], tmp_path, installed)

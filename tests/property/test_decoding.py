@@ -74,9 +74,7 @@ def assert_same(quick: list[Decoded], slow: list[Decoded]) -> None:
 
 @settings(max_examples=50)
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
-def test_decode_equals_plain_decode_whatever_was_read_before(
-    network: Network, tokenizer: SimpleTokenizer, texts: list[str]
-) -> None:
+def test_decode_equals_plain_decode(network: Network, tokenizer: SimpleTokenizer, texts: list[str]) -> None:
     reader = Reader(network, tokenizer)
     for text in texts:
         assert_same(fast(reader, text), plain(network, tokenizer, text))
@@ -93,7 +91,7 @@ def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far:
 
 @settings(max_examples=50)
 @given(texts=st.lists(TEXT, min_size=1, max_size=3), guesses=st.lists(GUESS, min_size=1, max_size=8))
-def test_drafts_change_nothing_however_right_or_wrong_they_are(
+def test_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, texts: list[str], guesses: list[tuple[int, str]]
 ) -> None:
     """Each guess: a number of characters of the right continuation, and then any text."""
@@ -104,7 +102,7 @@ def test_drafts_change_nothing_however_right_or_wrong_they_are(
         assert_same(fast(reader, text, partial(guessed, coming, len(text), comes)), wanted)
 
 
-def test_a_right_draft_saves_a_forward_for_each_character(
+def test_correct_draft_saves_one_forward_per_character(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, n_forwards = Reader(network, tokenizer), 0
@@ -137,7 +135,7 @@ def test_typing_and_deleting_equals_plain_decode(
 
 
 @pytest.mark.parametrize("first", ["", "ab", "c"])
-def test_no_more_is_read_than_can_matter(
+def test_only_visible_text_is_read(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     """Whether a long text begins as the last one did, or not."""
@@ -148,12 +146,12 @@ def test_no_more_is_read_than_can_matter(
     assert sum(n_read) <= network.config.reach + SPARE
 
 
-def test_the_trained_network_generates_the_same(model: TinyGPT, network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_trained_network_generates_the_same(model: TinyGPT, network: Network, tokenizer: SimpleTokenizer) -> None:
     ids = itertools.islice(model.generate(tokenizer.encode(DOCUMENT_START + "abc = (")), N)
     assert tokenizer.decode(ids) == "".join(c for c, _ in plain(network, tokenizer, "abc = ("))
 
 
-def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
+def test_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
     def always_unknown(_: str) -> Floats:
         return np.arange(tokenizer.vocab_size, dtype=np.float32)
 
@@ -163,7 +161,7 @@ def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
 
 @settings(max_examples=40)
 @given(text=TEXT, other=st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=300), max_draft_chars=st.integers(0, 12))
-def test_drafts_of_the_n_gram_models_change_nothing(
+def test_ngram_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, text: str, other: str, max_draft_chars: int
 ) -> None:
     """Mixed with the n-gram models: the compiled draft and verify against one prediction for each character."""

@@ -52,12 +52,12 @@ def position(text: str, offset: int, encoding: str) -> types.Position:
 
 
 @given(st.text(CHARACTERS))
-def test_lines_end_where_lsp_says(text: str) -> None:
+def test_lines_end_as_in_lsp(text: str) -> None:
     assert split_lines(text) == plain_lines(text)
 
 
 @given(st.text(CHARACTERS), st.data(), st.sampled_from(ENCODINGS))
-def test_random_edits_against_a_plain_string(text: str, data: st.DataObject, encoding: Kind) -> None:
+def test_random_edits_equal_a_plain_string(text: str, data: st.DataObject, encoding: Kind) -> None:
     document = Document(text, 0, encoding)
     for version in range(1, data.draw(st.integers(1, 6))):
         offsets = [i for i in range(len(text) + 1) if not (text[i - 1 : i] == "\r" and text[i : i + 1] == "\n")]
@@ -84,7 +84,7 @@ def test_split_is_at_the_cursor(text: str, data: st.DataObject, encoding: Kind) 
 
 
 @given(st.text(CHARACTERS), st.data(), st.sampled_from(ENCODINGS))
-def test_a_window_is_the_text_near_the_cursor(text: str, data: st.DataObject, encoding: Kind) -> None:
+def test_window_is_the_text_near_the_cursor(text: str, data: st.DataObject, encoding: Kind) -> None:
     offset = data.draw(st.sampled_from([i for i in range(len(text) + 1) if text[i - 1 : i + 1] != "\r\n"]))
     before, after = Document(text, 0, encoding).split_near(position(text, offset, encoding))
     assert text[:offset].endswith(before)
@@ -94,7 +94,7 @@ def test_a_window_is_the_text_near_the_cursor(text: str, data: st.DataObject, en
 
 
 @given(st.text("ab\N{SNOWMAN}\N{GRINNING FACE}", min_size=20), st.integers(0, 9), st.sampled_from(ENCODINGS))
-def test_while_one_types_a_window_begins_at_the_same_place_and_ends_there(text: str, n: int, encoding: Kind) -> None:
+def test_window_start_is_stable_while_typing(text: str, n: int, encoding: Kind) -> None:
     document, offset = Document(text, 0, encoding), n
     windows = []
     for _ in range(5):
@@ -108,7 +108,7 @@ def test_while_one_types_a_window_begins_at_the_same_place_and_ends_there(text: 
 
 
 @given(st.text(WIDE), st.data(), st.sampled_from(ENCODINGS))
-def test_a_long_line_is_a_string(text: str, data: st.DataObject, encoding: Kind) -> None:
+def test_long_line_equals_a_string(text: str, data: st.DataObject, encoding: Kind) -> None:
     line = LongLine(text + "c", encoding)
     text += "c"
     for _ in range(data.draw(st.integers(1, 8))):
@@ -136,7 +136,7 @@ def plain_offset(line: str, n_units: int, encoding: Kind) -> int:
 
 
 @given(st.text(WIDE), st.integers(0, 99), st.sampled_from(ENCODINGS))
-def test_an_offset_is_what_the_plain_count_says(line: str, n_units: int, encoding: Kind) -> None:
+def test_offset_equals_the_plain_count(line: str, n_units: int, encoding: Kind) -> None:
     assert to_offset(line, n_units, encoding) == plain_offset(line, n_units, encoding)
 
 

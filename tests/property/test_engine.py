@@ -152,7 +152,7 @@ class Person(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
-def test_whatever_a_person_does_the_suggestion_is_the_plain_one(
+def test_suggestion_equals_the_plain_one_after_any_actions(
     model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)

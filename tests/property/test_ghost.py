@@ -16,7 +16,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_what_is_shown_continues_the_text_that_was_asked_about(steps: list[tuple[str, ...]]) -> None:
+def test_shown_text_continues_the_requested_text(steps: list[tuple[str, ...]]) -> None:
     ghost, before, after = Ghost(), "", ""
     asked: list[Question] = []
     promised: tuple[str, str] | None = None  # the text up to the suggestion's end, and after it, of the last answer

@@ -51,7 +51,7 @@ def ignored_by_git(repository: Path, lines: list[str], paths: list[str]) -> dict
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=60, unique=True))
-def test_it_says_what_git_says(repository: Path, lines: list[str], paths: list[str]) -> None:
+def test_equals_git_check_ignore(repository: Path, lines: list[str], paths: list[str]) -> None:
     answers = ignored_by_git(repository, lines, paths)
     rules = Rules(parse(os.fsencode("\n".join(lines) + "\n")))
     for path in paths:

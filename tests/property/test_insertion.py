@@ -29,7 +29,7 @@ def texts(cursor: Cursor, text: str, dice: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_accepted_breaks_nothing(name: str) -> None:
+def test_accepted_suggestion_keeps_the_code_valid(name: str) -> None:
     path, dice = STDLIB / name, random.Random(name)
     if not path.is_file():
         pytest.skip("not in this Python")
@@ -52,7 +52,7 @@ def test_what_is_accepted_breaks_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES[:3])
-def test_truncation_needs_no_second_cut(name: str) -> None:
+def test_truncation_is_idempotent(name: str) -> None:
     """What `truncate` ends where the text after the cursor is known breaks nothing as it is."""
     path, dice = STDLIB / name, random.Random(name)
     if not path.is_file():
@@ -77,11 +77,11 @@ def test_truncation_needs_no_second_cut(name: str) -> None:
         ("f(\n", "left open"),
     ],
 )
-def test_the_judge_sees_each_fault(code: str, kind: str) -> None:
+def test_judge_detects_each_fault(code: str, kind: str) -> None:
     assert faults(code)[kind]
 
 
-def test_the_judge_knows_whole_code() -> None:
+def test_judge_accepts_whole_code() -> None:
     try:
         assert not faults("x = f('a', \"b\", f'{c!r}') + \\\n    [1]\n")
     except tokenize.TokenError:

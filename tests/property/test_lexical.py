@@ -80,14 +80,14 @@ def plain_wheres(text: str) -> list[Context] | None:
 
 
 @given(LINES)
-def test_at_every_place_of_a_program_it_is_as_python_has_it(pieces: list[str]) -> None:
+def test_context_equals_pythons_tokenizer(pieces: list[str]) -> None:
     text = "".join(pieces)
     wheres = plain_wheres(text)
     if wheres is not None:
         assert [lexical_context(text[:i]) for i in range(len(text) + 1)] == wheres
 
 
-def test_the_programs_above_are_programs() -> None:
+def test_example_programs_are_valid() -> None:
     """Or the test above would say nothing."""
     wheres = plain_wheres('x = r\'a\' + """\n#""" # it\'s\n')
     assert wheres is not None
@@ -134,18 +134,18 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("plaintext", 'a "b', "string"),
     ],
 )
-def test_other_languages_by_their_line(language: str, before: str, where: Context) -> None:
+def test_other_languages_by_line(language: str, before: str, where: Context) -> None:
     assert lexical_context(before, language) == where
 
 
 @pytest.mark.parametrize("piece", ["x = 'a'  # b\n", '"""', "'\\", '"', "\\", "#", "'a"])
-def test_ten_million_characters_take_no_time_to_speak_of(piece: str) -> None:
+def test_ten_million_characters_are_fast(piece: str) -> None:
     """A pattern that goes back and forth would take longer than a test may."""
     before = piece * (10_000_000 // len(piece))
     assert lexical_context(before) in ("code", "comment", "string")
 
 
-def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
+def test_long_text_starts_at_a_top_level_line() -> None:
     quarter = "x = 1\n" * (LOOK_BACK_CHARS // 12)
     text = quarter * 3 + '"""It is\n' + quarter[: LOOK_BACK_CHARS // 4] + '"""\n\ndef f():\n    return "'
     assert lexical_context(text) == "string"
@@ -153,7 +153,7 @@ def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
 
 
 @pytest.mark.parametrize("prose", ["    class of its own", "    def like this", "import it"])
-def test_prose_that_looks_like_a_header_is_no_place_to_begin(prose: str) -> None:
+def test_prose_that_looks_like_a_header_is_no_start(prose: str) -> None:
     """As in flask/app.py, whose docstrings say so: a file of usual length is read from its first line."""
     docstring = f'def f():\n    """Say.\n\n{prose}\n    """\n'
     text = "x = 1\n" * 3_000 + docstring + "y = 1\n" * 3_000
@@ -166,7 +166,7 @@ LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go",
 
 
 @given(st.lists(CODE, max_size=4), st.sampled_from(LANGUAGES))
-def test_a_text_in_pieces_is_the_text(pieces: list[str], language: str) -> None:
+def test_text_in_chunks_equals_the_text(pieces: list[str], language: str) -> None:
     syntax, state = syntax_of(language), State()
     for piece in pieces:
         state = advance(state, piece, syntax)
@@ -212,14 +212,14 @@ def test_files_of_the_standard_library(seed: int) -> None:
         ("f(a  # it's (\n", ")", "code"),
     ],
 )
-def test_what_is_open(text: str, closers: str, context: Context) -> None:
+def test_open_brackets(text: str, closers: str, context: Context) -> None:
     state = resolve(advance(State(), text, PYTHON), PYTHON)
     assert "".join(frame.closer for frame in state.frames) == closers
     assert state.context == context
 
 
 @given(st.text("x(\"'\n", max_size=30))
-def test_chunks_change_nothing(text: str) -> None:
+def test_chunk_size_changes_nothing(text: str) -> None:
     text = "y\n" * CHUNK_CHARS + text
     whole, chunked = advance(State(), text, PYTHON), state_after(text, PYTHON)
     assert (whole.frames, whole.tail) == (chunked.frames, chunked.tail)

@@ -14,7 +14,7 @@ from tinycopilot.cli import main
 from tinycopilot.places import ModelPaths
 
 
-def test_demo_types_a_program_and_says_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--model_path", str(pair.model)]) == 0
     out = capsys.readouterr().out
     assert re.search(r"\d+ characters with \d+ keys", out)
@@ -51,7 +51,7 @@ async def test_tcp_on_loopback(saved: ModelPaths) -> None:
     await client.stop()
 
 
-def test_a_port_that_is_taken_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -22,7 +22,7 @@ def split(text: str, offset: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("encoding", CODECS)
-async def test_after_any_edits_the_server_has_the_text_that_the_editor_has(
+async def test_server_text_equals_editor_text_after_random_edits(
     start: Start, saved: ModelPaths, encoding: Kind
 ) -> None:
     editor, chance, text, version = await start(encoding=encoding), random.Random(7), "import os\n", 1

@@ -46,7 +46,7 @@ main()
 
 @pytest.mark.parametrize("end", ["sigterm", "input"])
 @pytest.mark.parametrize("work", ["holds_the_lock", "backtracks", "computes", "waits"])
-async def test_it_ends_whatever_it_is_doing(saved: ModelPaths, work: str, end: str) -> None:
+async def test_server_exits_in_any_state(saved: ModelPaths, work: str, end: str) -> None:
     client = await StdioClient.start((sys.executable, "-c", BUSY, work))
     busy = asyncio.Event()
     client.on_line = lambda line: busy.set() if "busy" in line else None

@@ -121,7 +121,7 @@ def end(text: str) -> dict[str, int]:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX systems kill so")
 @pytest.mark.timeout(0)
-async def test_it_is_killed_while_it_writes(saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+async def test_killed_while_writing(saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     digest, dice = SimpleTokenizer.load(saved.tokenizer).digest, random.Random(pytestconfig.getoption("seed"))
     project = Project(saved, tmp_path, places.user_weights(str(tmp_path.resolve()), digest))
     n_kills, half_written = pytestconfig.getoption("kills") or N_KILLS, set[Path]()

@@ -48,7 +48,7 @@ async def probe(client: StdioClient, request_id: str) -> Any:
 
 
 @pytest.mark.timeout(0)
-async def test_messages_that_no_client_should_send(saved: ModelPaths, pytestconfig: pytest.Config) -> None:
+async def test_random_malformed_messages(saved: ModelPaths, pytestconfig: pytest.Config) -> None:
     n_messages = pytestconfig.getoption("malformed") or N_MESSAGES
     supply, client = Malformed(pytestconfig.getoption("seed")), await start(saved)
     right, since, kinds = await probe(client, "probe"), time.perf_counter(), Counter[Deserves]()
@@ -77,7 +77,7 @@ async def test_messages_that_no_client_should_send(saved: ModelPaths, pytestconf
     assert await client.end() == 0
 
 
-async def test_the_first_request_is_initialize_and_the_last_is_shutdown(tmp_path: Path) -> None:
+async def test_requests_before_initialize_and_after_shutdown(tmp_path: Path) -> None:
     client = await StdioClient.start()
     assert (await client.request("textDocument/completion", PROBED)).message["error"]["code"] == -32002
     assert (await client.request("shutdown", None)).message["error"]["code"] == -32002

@@ -87,7 +87,7 @@ async def whole_session(session: Session) -> None:
 
 
 @has_pairs
-async def test_no_connection_and_no_other_program(
+async def test_no_connections_and_no_subprocesses(
     start: Start, folder: Path, options: dict[str, Any], tmp_path: Path
 ) -> None:
     program = ["-c", LISTENING + BELIEVING, str(tmp_path / "events")]
@@ -97,14 +97,14 @@ async def test_no_connection_and_no_other_program(
 
 
 @has_pairs
-async def test_with_the_model_that_ships_too(start: Start, folder: Path, tmp_path: Path) -> None:
+async def test_no_connections_with_the_shipped_model(start: Start, folder: Path, tmp_path: Path) -> None:
     editor = await start(folders=[folder], options={}, program=["-c", LISTENING + SERVE, str(tmp_path / "events")])
     editor.open('import os\n\n\nif __name__ == "')
     assert await editor.ghost(3, 16) == '__main__":'
     assert recorded(tmp_path / "events") == []
 
 
-def test_what_is_listened_for_is_heard(tmp_path: Path) -> None:
+def test_audit_hook_reports_known_events(tmp_path: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -131,9 +131,7 @@ os.execvp("strace", words)
 
 
 @pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
-async def test_no_system_call_for_the_network(
-    start: Start, folder: Path, options: dict[str, Any], tmp_path: Path
-) -> None:
+async def test_no_network_system_calls(start: Start, folder: Path, options: dict[str, Any], tmp_path: Path) -> None:
     program = ["-c", TRACE, str(tmp_path / "calls"), "-c", BELIEVING]
     session = Session(await start(folders=[folder], options=options, program=program), folder)
     await whole_session(session)
@@ -145,7 +143,7 @@ async def test_no_system_call_for_the_network(
 
 
 @pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
-def test_what_is_traced_is_seen(tmp_path: Path) -> None:
+def test_strace_reports_known_calls(tmp_path: Path) -> None:
     code = "import socket\nsocket.socket().bind(('127.0.0.1', 0))"
     subprocess.run([sys.executable, "-c", TRACE, str(tmp_path / "calls"), "-c", code], check=True, timeout=60)
     assert "AF_INET" in (tmp_path / "calls").read_text("utf-8", "replace")
@@ -170,7 +168,7 @@ def secret_text(name: str) -> str:
     return f"password = {word}\n{word} = {word}\n" * 3
 
 
-async def test_secrets_are_not_kept_learned_or_completed(
+async def test_secrets_are_not_indexed_learned_or_suggested(
     start: Start,
     folder: Path,
     options: dict[str, Any],
@@ -231,7 +229,7 @@ async def test_secrets_are_not_kept_learned_or_completed(
         assert NAME.encode() not in content, path  # nor anything else of the workspace
 
 
-async def test_the_words_of_an_ordinary_file_do_come_back(start: Start, folder: Path, options: dict[str, Any]) -> None:
+async def test_words_of_an_ordinary_file_are_suggested(start: Start, folder: Path, options: dict[str, Any]) -> None:
     """What is asked of the secrets above, asked of a file that is none."""
     ordinary = secret_text("settings.py").replace("password", "animal")
     (folder / "settings.py").write_text(ordinary)

@@ -178,7 +178,7 @@ class Soak:
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(("encoding", "knows_more"), [("utf-8", True), ("utf-16", False), ("utf-32", True)])
-async def test_a_random_editor(
+async def test_random_editor_session(
     saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config, encoding: str, knows_more: bool
 ) -> None:
     n_messages = (pytestconfig.getoption("messages") or N_MESSAGES) // len(CODECS)

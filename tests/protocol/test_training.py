@@ -148,9 +148,7 @@ def left_behind() -> list[Path]:
     return sorted(Path(folder, name) for folder, folders, files in found for name in (*folders, *files))
 
 
-async def test_from_the_command_to_the_new_model_in_use(
-    begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
-) -> None:
+async def test_trained_model_is_loaded(begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path) -> None:
     trainee = await begin(program=learns(saved, is_better=True), shows_progress=True)
     before = base.model.read_bytes()
     trainee.open(folder, STRANGE)
@@ -178,7 +176,7 @@ async def test_from_the_command_to_the_new_model_in_use(
     assert isinstance(reports[-1], types.WorkDoneProgressEnd)
 
 
-async def test_one_that_is_not_better_changes_nothing(
+async def test_model_that_is_not_better_is_discarded(
     begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
 ) -> None:
     trainee = await begin(program=learns(saved, is_better=False))
@@ -199,7 +197,7 @@ async def really_begin(trainee: Trainee) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_cancelled_half_way_nothing_is_left(begin: Begin) -> None:
+async def test_cancelled_training_leaves_no_files(begin: Begin) -> None:
     trainee = await begin(shows_progress=True)
     assert await trainee.editor.command("tinycopilot.cancelTraining") == {"cancelled": False}
     await really_begin(trainee)
@@ -214,9 +212,7 @@ async def test_cancelled_half_way_nothing_is_left(begin: Begin) -> None:
     assert left_behind() == []
 
 
-async def test_what_is_saved_before_it_can_be_cancelled_is_in_use(
-    begin: Begin, saved: ModelPaths, folder: Path
-) -> None:
+async def test_model_saved_before_the_cancel_is_loaded(begin: Begin, saved: ModelPaths, folder: Path) -> None:
     program = learns(saved, is_better=True).replace("sys.exit(main())", "main()\nimport time\ntime.sleep(600)")
     trainee = await begin(program=program)
     trainee.open(folder, STRANGE)
@@ -228,7 +224,7 @@ async def test_what_is_saved_before_it_can_be_cancelled_is_in_use(
     assert await trainee.editor.ghost(0, 4) == oracle(saved, STRANGE)
 
 
-async def test_no_file_that_is_forgotten_is_learned_from(begin: Begin, folder: Path) -> None:
+async def test_forgotten_files_are_not_trained_on(begin: Begin, folder: Path) -> None:
     trainee = await begin(program="import sys\nprint(file=sys.stderr, *sys.argv)\nsys.exit(1)\n")
     odd = folder / "module 1[2] #!.py"
     await trainee.editor.command("tinycopilot.forgetFile", odd.as_uri())
@@ -238,7 +234,7 @@ async def test_no_file_that_is_forgotten_is_learned_from(begin: Begin, folder: P
     assert not Patterns([as_pattern(str(odd))]).match(str(folder / "module 12 #!.py"), [str(folder)])
 
 
-async def test_it_ends_with_the_server(begin: Begin) -> None:
+async def test_training_ends_with_the_server(begin: Begin) -> None:
     trainee = await begin(imports=True)
     await really_begin(trainee)
     await trainee.editor.client.shutdown_async(None)
@@ -247,7 +243,7 @@ async def test_it_ends_with_the_server(begin: Begin) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, folder: Path) -> None:
+async def test_failed_training_is_one_line(begin: Begin, folder: Path) -> None:
     trainee = await begin()
 
     async def problem() -> str:
@@ -271,7 +267,7 @@ async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, 
     assert trainee.editor.statuses[-1].state == "ready"
 
 
-async def test_a_process_that_crashes_changes_nothing(begin: Begin) -> None:
+async def test_crashed_training_changes_nothing(begin: Begin) -> None:
     trainee = await begin(program="print('warming up', flush=True)\nraise ValueError('it is broken')\n")
     assert (await trainee.train())["started"]
     ended = await trainee.ended()
@@ -279,7 +275,7 @@ async def test_a_process_that_crashes_changes_nothing(begin: Begin) -> None:
     assert "(exit code 1): ValueError: it is broken; nothing has changed" in ended.message
 
 
-async def test_where_there_is_nothing_to_begin_with(begin: Begin, saved: ModelPaths) -> None:
+async def test_training_without_a_folder_is_refused(begin: Begin, saved: ModelPaths) -> None:
     cases: list[tuple[dict[str, Any], Any, str]] = [
         ({"folders": []}, {}, "no folder is open"),
         (
@@ -299,9 +295,7 @@ async def test_where_there_is_nothing_to_begin_with(begin: Begin, saved: ModelPa
         assert trainee.told == []
 
 
-async def test_a_model_that_is_replaced_on_disk_is_taken_up(
-    begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
-) -> None:
+async def test_replaced_model_file_is_reloaded(begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path) -> None:
     """By itself, when something is typed; half of a new pair is not."""
     trainee = await begin()
     trainee.open(folder, STRANGE)
@@ -322,9 +316,7 @@ async def test_a_model_that_is_replaced_on_disk_is_taken_up(
     assert trainee.editor.statuses[-1].state == "ready"
 
 
-async def test_a_workspaces_own_model_that_is_damaged_is_passed_over(
-    begin: Begin, base: ModelPaths, folder: Path
-) -> None:
+async def test_damaged_workspace_model_is_skipped(begin: Begin, base: ModelPaths, folder: Path) -> None:
     own = places.workspace_model(str(folder))
     own.model.parent.mkdir(parents=True)
     own.model.write_text("half a mod")
@@ -342,7 +334,7 @@ main()
 """
 
 
-async def test_without_torch_training_says_what_to_install(start: Start, folder: Path) -> None:
+async def test_training_without_torch_says_what_to_install(start: Start, folder: Path) -> None:
     trainee = Trainee(await start(folders=[folder], program=["-c", WITHOUT_TORCH]))
     assert not (await trainee.editor.command("tinycopilot.status"))["canTrain"]
     answer = await trainee.train()

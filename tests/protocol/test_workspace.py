@@ -55,13 +55,13 @@ async def begin(start: Start, folder: Path, options: dict[str, Any]) -> Open:
     return begin_one
 
 
-async def test_a_name_that_only_stands_in_another_file_is_suggested(begin: Open) -> None:
+async def test_name_from_another_file_is_suggested(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     assert not await session.knows(OTHER)
 
 
-async def test_without_a_folder_no_file_is_read_and_open_documents_are_known(begin: Open) -> None:
+async def test_without_a_folder_only_open_documents_are_indexed(begin: Open) -> None:
     session = await begin(folders=())
     session.open("other.py", naming(OTHER))
     assert await session.knows(OTHER)
@@ -71,7 +71,7 @@ async def test_without_a_folder_no_file_is_read_and_open_documents_are_known(beg
     assert not await session.knows()
 
 
-async def test_with_no_characters_only_the_document_at_hand_is_known(begin: Open, options: dict[str, Any]) -> None:
+async def test_max_workspace_chars_0_indexes_only_the_current_document(begin: Open, options: dict[str, Any]) -> None:
     session = await begin(options=options | {"maxWorkspaceChars": 0})
     session.open("other.py", naming(OTHER))
     session.say("package/animals.py")
@@ -81,7 +81,7 @@ async def test_with_no_characters_only_the_document_at_hand_is_known(begin: Open
     assert (await session.ghost("a.py", naming(NAME) + TYPED)).startswith(REST)
 
 
-async def test_what_is_new_changed_or_deleted_on_disk_is_followed(begin: Open, folder: Path) -> None:
+async def test_changes_on_disk_are_followed(begin: Open, folder: Path) -> None:
     session = await begin()
     await session.comes_to_know()
     (folder / "new.py").write_text(naming(OTHER))
@@ -95,7 +95,7 @@ async def test_what_is_new_changed_or_deleted_on_disk_is_followed(begin: Open, f
     await session.forgets()
 
 
-async def test_where_nobody_watches_files_saving_is_a_reason_to_look(begin: Open, folder: Path) -> None:
+async def test_without_file_watching_a_save_triggers_a_scan(begin: Open, folder: Path) -> None:
     session = await begin()
     await session.comes_to_know()
     (folder / "new.py").write_text(naming(OTHER))
@@ -103,7 +103,7 @@ async def test_where_nobody_watches_files_saving_is_a_reason_to_look(begin: Open
     await session.comes_to_know(OTHER)
 
 
-async def test_a_client_that_can_is_asked_to_watch_files(begin: Open) -> None:
+async def test_file_watching_is_registered_if_supported(begin: Open) -> None:
     session = await begin(watches=True)
     while not session.editor.registrations:
         await asyncio.sleep(0.01)
@@ -111,7 +111,7 @@ async def test_a_client_that_can_is_asked_to_watch_files(begin: Open) -> None:
     assert registration.method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES
 
 
-async def test_folders_come_and_go(begin: Open, tmp_path: Path) -> None:
+async def test_folders_added_and_removed(begin: Open, tmp_path: Path) -> None:
     second = tmp_path / "second"
     second.mkdir()
     (second / "b.py").write_text(naming(OTHER))
@@ -125,7 +125,7 @@ async def test_folders_come_and_go(begin: Open, tmp_path: Path) -> None:
         await session.forgets(gone)
 
 
-async def test_a_root_counts_only_where_the_client_names_no_folders(begin: Open, folder: Path) -> None:
+async def test_root_uri_is_used_only_without_workspace_folders(begin: Open, folder: Path) -> None:
     session = await begin(root=folder, folders=[])
     await session.comes_to_know()
     session = await begin(root=folder)
@@ -135,7 +135,7 @@ async def test_a_root_counts_only_where_the_client_names_no_folders(begin: Open,
     await session.forgets()
 
 
-async def test_an_open_document_is_known_as_it_is_and_as_it_is_saved_when_it_is_closed(begin: Open) -> None:
+async def test_open_document_is_indexed_as_edited_then_as_saved(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     session.open("package/animals.py", naming(OTHER))  # not saved, and not what the disk has
@@ -150,7 +150,7 @@ async def test_an_open_document_is_known_as_it_is_and_as_it_is_saved_when_it_is_
     await session.comes_to_know()
 
 
-async def test_a_document_that_was_never_saved_is_gone_when_it_is_closed(begin: Open) -> None:
+async def test_unsaved_document_is_dropped_when_closed(begin: Open) -> None:
     session = await begin()
     session.open("never_saved.py", naming(OTHER))
     assert await session.knows(OTHER)
@@ -159,7 +159,7 @@ async def test_a_document_that_was_never_saved_is_gone_when_it_is_closed(begin: 
 
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="links")
-async def test_a_file_and_a_link_to_it_are_one_document(begin: Open, folder: Path) -> None:
+async def test_file_and_link_to_it_are_one_document(begin: Open, folder: Path) -> None:
     (folder / "link.py").symlink_to(folder / "package" / "animals.py")
     session = await begin()
     await session.comes_to_know()
@@ -167,7 +167,7 @@ async def test_a_file_and_a_link_to_it_are_one_document(begin: Open, folder: Pat
     assert not await session.knows()
 
 
-async def test_of_two_documents_that_are_one_file_one_may_be_closed(begin: Open, folder: Path) -> None:
+async def test_closing_one_of_two_documents_of_one_file(begin: Open, folder: Path) -> None:
     (folder / "real.py").write_text("x = 1\n")
     (folder / "link.py").symlink_to(folder / "real.py")
     session = await begin()
@@ -182,7 +182,7 @@ SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret
 
 
 @pytest.mark.parametrize("name", SECRETS)
-async def test_secrets_are_silent_and_not_known(begin: Open, folder: Path, name: str) -> None:
+async def test_secret_documents_are_neither_completed_nor_indexed(begin: Open, folder: Path, name: str) -> None:
     """A link, too, that is one by its own name or by that of what it leads to."""
     (folder / ".env").write_text(naming(OTHER))
     (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
@@ -197,7 +197,7 @@ async def test_secrets_are_silent_and_not_known(begin: Open, folder: Path, name:
     assert not await session.knows(OTHER)
 
 
-async def test_of_a_document_with_a_private_key_all_but_the_key_is_known(begin: Open) -> None:
+async def test_document_with_a_private_key_is_indexed_without_the_key(begin: Open) -> None:
     session = await begin()
     word = "aardvarkandgiraffeathome"
     body = f"MIIE{word}/{word}\n" * 4
@@ -209,7 +209,7 @@ async def test_of_a_document_with_a_private_key_all_but_the_key_is_known(begin: 
     assert await session.knows(word)
 
 
-async def test_a_document_with_endless_lines_is_completed_but_not_held(begin: Open) -> None:
+async def test_document_with_very_long_lines_is_completed_but_not_indexed(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     text = (naming(OTHER) + "y" * 3_000) * 3 + "\n"
@@ -218,7 +218,7 @@ async def test_a_document_with_endless_lines_is_completed_but_not_held(begin: Op
     assert not await session.knows(OTHER)
 
 
-async def test_a_long_document_is_known_from_its_first_question_on(begin: Open) -> None:
+async def test_long_document_is_indexed_by_its_first_request(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     session.open("long.py", naming(OTHER) * 2_000)
@@ -226,7 +226,7 @@ async def test_a_long_document_is_known_from_its_first_question_on(begin: Open) 
     assert await session.knows(OTHER)
 
 
-async def test_files_of_a_kind_that_is_opened_are_known(begin: Open, folder: Path) -> None:
+async def test_opening_a_file_indexes_files_with_its_suffix(begin: Open, folder: Path) -> None:
     (folder / "animals.rs").write_text(naming(OTHER))
     session = await begin()
     await session.comes_to_know()
@@ -235,7 +235,7 @@ async def test_files_of_a_kind_that_is_opened_are_known(begin: Open, folder: Pat
     await session.comes_to_know(OTHER)
 
 
-async def test_what_is_excluded_is_dropped_and_what_is_not_any_more_is_known_again(begin: Open) -> None:
+async def test_exclude_setting_drops_files_and_restores_them(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     session.open("open.py", naming(OTHER))
@@ -250,7 +250,7 @@ async def test_what_is_excluded_is_dropped_and_what_is_not_any_more_is_known_aga
     await session.comes_to_know()
 
 
-async def test_a_link_is_excluded_by_its_own_path_and_by_that_of_its_file(
+async def test_exclude_setting_matches_the_link_and_its_target(
     begin: Open, folder: Path, options: dict[str, Any]
 ) -> None:
     for excluded, path in (("private", "private/link.py"), ("shared", "link.py")):
@@ -264,9 +264,7 @@ async def test_a_link_is_excluded_by_its_own_path_and_by_that_of_its_file(
         assert await session.ghost(path, naming(OTHER) + OTHER[:11]) == ""
 
 
-async def test_a_language_that_is_not_wanted_any_more_is_not_known(
-    begin: Open, folder: Path, options: dict[str, Any]
-) -> None:
+async def test_disabled_language_is_dropped(begin: Open, folder: Path, options: dict[str, Any]) -> None:
     (folder / "lib.rs").write_text(naming(OTHER))
     session = await begin(options=options | {"languages": ["python", "rust"]})
     session.editor.open("fn main() {}\n", session.uri("main.rs"), "rust")
@@ -280,7 +278,7 @@ async def test_a_language_that_is_not_wanted_any_more_is_not_known(
 
 
 @pytest.mark.parametrize("how", ["forgotten", "excluded"])
-async def test_what_is_gone_is_not_suggested_again_to_who_stays_there(begin: Open, how: str) -> None:
+async def test_deleted_text_is_not_suggested_again(begin: Open, how: str) -> None:
     session = await begin()
     await session.comes_to_know()
     text = "\n\nx = " + TYPED
@@ -294,7 +292,7 @@ async def test_what_is_gone_is_not_suggested_again_to_who_stays_there(begin: Ope
     assert not (await session.ghost("a.py", text + REST[:2])).startswith(REST[2:])
 
 
-async def test_a_document_of_another_language_is_not_known_until_it_is_named(begin: Open) -> None:
+async def test_document_of_another_language_is_indexed_once_enabled(begin: Open) -> None:
     session = await begin()
     session.editor.open(naming(OTHER), session.uri("main.rs"), "rust")
     assert not await session.knows(OTHER)
@@ -302,7 +300,7 @@ async def test_a_document_of_another_language_is_not_known_until_it_is_named(beg
     assert await session.knows(OTHER)
 
 
-async def test_how_much_is_known_may_change_at_any_time(begin: Open) -> None:
+async def test_max_workspace_chars_may_change_at_any_time(begin: Open) -> None:
     session = await begin()
     session.open("open.py", naming(OTHER))
     await session.comes_to_know()
@@ -314,7 +312,7 @@ async def test_how_much_is_known_may_change_at_any_time(begin: Open) -> None:
     assert await session.knows(OTHER)
 
 
-async def test_what_a_menu_has_selected_is_not_held(begin: Open) -> None:
+async def test_selected_menu_entry_is_not_indexed(begin: Open) -> None:
     session = await begin()
     session.change("a.py", "y = hip")
     params = session.editor.params(0, 7)
@@ -324,7 +322,7 @@ async def test_what_a_menu_has_selected_is_not_held(begin: Open) -> None:
     assert not await session.knows(OTHER)
 
 
-async def test_what_cannot_be_read_is_left_out(begin: Open, folder: Path) -> None:
+async def test_unreadable_files_are_skipped(begin: Open, folder: Path) -> None:
     (folder / "binary.py").write_bytes(b"\0" + naming(OTHER).encode())
     (folder / "latin.py").write_bytes(naming(OTHER).encode() + b"\xe9\n")
     (folder / "key.py").write_text(KEY + naming(OTHER))
@@ -353,9 +351,7 @@ async def type_some(session: Session) -> None:
         await session.ghost("a.py", text)
 
 
-async def test_what_was_learned_is_kept_for_the_users_eyes_and_used_again(
-    begin: Open, folder: Path, unsure: ModelPaths
-) -> None:
+async def test_learned_weights_are_private_and_restored(begin: Open, folder: Path, unsure: ModelPaths) -> None:
     path = weights_file(folder, unsure)
     session = await begin()
     await session.comes_to_know()
@@ -380,7 +376,7 @@ async def test_what_was_learned_is_kept_for_the_users_eyes_and_used_again(
     assert after != found
 
 
-async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, unsure: ModelPaths) -> None:
+async def test_damaged_weights_file_is_replaced(begin: Open, folder: Path, unsure: ModelPaths) -> None:
     path = weights_file(folder, unsure)
     path.parent.mkdir(parents=True)
     path.write_text('{"kind": "tinycopilot weights", "weights": {"3": [NaN]}}')
@@ -393,7 +389,7 @@ async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, 
     assert json.loads(path.read_text())["weights"].keys() == set(map(str, INITIAL))
 
 
-async def test_with_no_characters_nothing_is_learned_or_kept(
+async def test_max_workspace_chars_0_learns_and_saves_nothing(
     begin: Open, folder: Path, unsure: ModelPaths, options: dict[str, Any]
 ) -> None:
     session = await begin(options=options | {"maxWorkspaceChars": 0})
@@ -403,7 +399,7 @@ async def test_with_no_characters_nothing_is_learned_or_kept(
     assert not weights_file(folder, unsure).parent.exists()
 
 
-async def test_what_was_indexed_is_known_at_once_the_next_time(begin: Open, folder: Path, digest: str) -> None:
+async def test_saved_index_is_used_in_the_next_session(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
     [kept] = [path async for path in _until_there(places.user_memory([str(folder)], digest).parent)]
@@ -416,7 +412,7 @@ async def test_what_was_indexed_is_known_at_once_the_next_time(begin: Open, fold
     await third.forgets()
 
 
-async def test_what_was_indexed_is_kept_for_the_folders_that_are_open(begin: Open, tmp_path: Path, digest: str) -> None:
+async def test_saved_index_belongs_to_the_open_folders(begin: Open, tmp_path: Path, digest: str) -> None:
     second = tmp_path / "second"
     second.mkdir()
     (second / "b.py").write_text(naming(OTHER))
@@ -428,7 +424,7 @@ async def test_what_was_indexed_is_kept_for_the_folders_that_are_open(begin: Ope
     assert kept == places.user_memory([str(second)], digest)
 
 
-async def test_what_is_learned_is_kept_for_the_folder_that_is_open(
+async def test_learned_weights_belong_to_the_open_folder(
     begin: Open, folder: Path, tmp_path: Path, unsure: ModelPaths
 ) -> None:
     second = tmp_path / "second"
@@ -446,7 +442,7 @@ async def test_what_is_learned_is_kept_for_the_folder_that_is_open(
     assert not weights_file(folder, unsure).exists()
 
 
-async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> None:
+async def test_forget_file(begin: Open, folder: Path) -> None:
     (folder / "other.py").write_text(naming(OTHER))
     session = await begin()
     await session.comes_to_know()
@@ -462,7 +458,7 @@ async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> N
     assert await session.editor.command("tinycopilot.forgetFile") == {"forgotten": ""}
 
 
-async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path, digest: str) -> None:
+async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
     weights, memory = places.user_weights(str(folder), digest), places.user_memory([str(folder)], digest)
@@ -501,7 +497,7 @@ async def _until_there(folder: Path) -> AsyncIterator[Path]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_nothing_runs_where_nothing_happens(begin: Open) -> None:
+async def test_idle_server_uses_no_cpu(begin: Open) -> None:
     """At most 20 ms of processor time a minute: here, in three seconds, none that the system would count."""
     session = await begin(watches=True)
     await session.comes_to_know()

@@ -133,7 +133,7 @@ def wrong_arrows(name: str, source: str) -> list[str]:
     return wrong
 
 
-def test_every_arrow_points_up() -> None:
+def test_imports_follow_the_layers() -> None:
     assert [arrow for name, path in modules().items() for arrow in wrong_arrows(name, path.read_text("utf-8"))] == []
 
 
@@ -150,7 +150,7 @@ def test_every_arrow_points_up() -> None:
         ("tinycopilot_server.models", "from tinycopilot.model.gpt import TinyGPT"),
     ],
 )
-def test_a_wrong_arrow_is_seen(name: str, source: str) -> None:
+def test_wrong_import_is_found(name: str, source: str) -> None:
     assert wrong_arrows(name, source)
 
 
@@ -192,7 +192,7 @@ def cycles(edges: dict[str, set[str]]) -> list[set[str]]:
     return [set(group) for group in groups if group]
 
 
-def test_no_module_imports_itself_through_others() -> None:
+def test_no_import_cycles() -> None:
     edges = graph({name: path.read_text("utf-8") for name, path in modules().items()})
     assert "tinycopilot_server.serve" in edges["tinycopilot.cli"]
     assert cycles(edges) == []
@@ -208,7 +208,7 @@ def test_no_module_imports_itself_through_others() -> None:
         "if TYPE_CHECKING:\n    from a.c import x",
     ],
 )
-def test_a_cycle_is_seen(line: str) -> None:
+def test_import_cycle_is_found(line: str) -> None:
     edges = graph({"a.__init__": "", "a.b": line, "a.c": "import a.d", "a.d": "from a.b import y", "a.e": "import a.b"})
     assert cycles(edges) == [{"a.b", "a.c", "a.d"}]
     assert cycles(graph({"a.b": "", "a.c": "import a.b", "a.d": "import a.b, a.c"})) == []
@@ -218,7 +218,7 @@ def server_sources() -> dict[str, str]:
     return {n: p.read_text("utf-8") for n, p in modules().items() if n.startswith("tinycopilot_server")}
 
 
-def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
+def test_engine_methods_and_utf16_are_each_known_to_few_files() -> None:
     sources = server_sources()
     uses_the_engine = {f"tinycopilot_server.{name}" for name in ("completion", "index", "models")}
     uses_its_thread = uses_the_engine | {"tinycopilot_server.server"}
@@ -231,7 +231,7 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     assert names_methods == {"tinycopilot_server.handlers"}
 
 
-def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
+def test_ghost_text_logic_needs_no_terminal() -> None:
     imports_it = {n for n, p in modules().items() if re.search(r"(from|import) prompt_toolkit", p.read_text("utf-8"))}
     assert imports_it == {"tinycopilot.play.terminal", "tinycopilot.play.screen"}
 
@@ -254,7 +254,7 @@ def test_light_imports_stay_light(statement: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_text_is_generated_on_the_cpu_without_torch(pair: ModelPaths) -> None:
+def test_generate_on_cpu_without_torch(pair: ModelPaths) -> None:
     words = ["generate", "a = ", "--model_path", str(pair.model), "--seed", "1", "--max_new_chars", "5"]
     code = f"import sys; from tinycopilot.cli import main; print(main({words!r}), 'torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

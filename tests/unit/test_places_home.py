@@ -31,7 +31,7 @@ def homeless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows always has a profile")
-def test_without_a_home_nothing_is_found_and_nothing_is_written(homeless: Path) -> None:
+def test_without_a_home_nothing_is_read_or_written(homeless: Path) -> None:
     folders = [folder for folder, _ in places.user_folders().values()]
     of_files = [places.user_models(), places.user_statistics(), places.user_weights("/a", "1"), places.user_log()]
     for path in (*folders, *of_files, places.user_memory(["/a"], "1"), places.workspace_model("/a").model):
@@ -48,20 +48,20 @@ def test_without_a_home_nothing_is_found_and_nothing_is_written(homeless: Path) 
 
 @pytest.mark.usefixtures("homeless")
 @pytest.mark.skipif(os.name != "posix", reason="Windows always has a profile")
-def test_where_there_is_no_home_a_model_is_not_saved_and_one_line_says_so() -> None:
+def test_without_a_home_saving_a_model_is_one_line() -> None:
     with pytest.raises(UserError, match=r"no home folder to save a model in; set HOME .*, or name it$"):
         places.check_home(places.to_save().model, "name it")
     places.check_home(places.to_save("here.pth").model)
 
 
-def test_a_home_is_used(home_of_its_own: Path) -> None:
+def test_home_is_used(home_of_its_own: Path) -> None:
     assert places.home() == home_of_its_own
     places.check_home(places.to_save().model)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
 @pytest.mark.parametrize(("mode", "is_private"), [(0o700, True), (0o775, True), (0o777, False), (0o1777, False)])
-def test_what_everybody_may_write_to_is_not_private(tmp_path: Path, mode: int, is_private: bool) -> None:
+def test_world_writable_folder_is_not_private(tmp_path: Path, mode: int, is_private: bool) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
     folder.chmod(mode)
@@ -71,13 +71,13 @@ def test_what_everybody_may_write_to_is_not_private(tmp_path: Path, mode: int, i
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
-def test_another_users_folder_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert places.is_private_and_writable(tmp_path / "a")
     monkeypatch.setattr(places.os, "geteuid", lambda: os.getuid() + 1)
     assert not places.is_private_and_writable(tmp_path / "a")
 
 
-def test_compiled_code_is_kept_at_the_first_place_that_will_do(
+def test_compiled_code_uses_the_first_writable_folder(
     tmp_path: Path, home_of_its_own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_the_way = tmp_path / "file"
@@ -92,9 +92,7 @@ def test_compiled_code_is_kept_at_the_first_place_that_will_do(
     assert places.compiled_code(in_the_way) is None
 
 
-def test_where_no_temporary_file_can_be_made_there_is_one_place_less(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_temporary_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
 

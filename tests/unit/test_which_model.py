@@ -87,7 +87,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 @pytest.mark.usefixtures("project")
-def test_all_commands_use_the_same_model_and_name_it(
+def test_all_commands_use_and_name_the_same_model(
     words: list[str], loaded: list[Path], pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def used(expected: ModelPaths, origin: Origin, *more: str) -> None:
@@ -111,7 +111,7 @@ def test_all_commands_use_the_same_model_and_name_it(
         used(ModelPaths(Path("paras/tiny_gpt.pth"), Path()), Origin.GIVEN, "--model_path", "paras/tiny_gpt.pth")
 
 
-def test_the_server_uses_the_same_and_a_workspaces_own_is_that_of_eval_and_play(
+def test_server_uses_the_workspace_model_that_eval_and_play_use(
     project: Path, loaded: list[Path], pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = str(project / "src")
@@ -155,7 +155,7 @@ sys.exit(main(["doctor"]))
 
 
 @pytest.mark.parametrize("missing", ["platformdirs", ",".join(NEEDED)], ids=["platformdirs", "all"])
-def test_doctor_works_whatever_is_missing(missing: str, home_of_its_own: Path) -> None:
+def test_doctor_works_with_anything_missing(missing: str, home_of_its_own: Path) -> None:
     command = [sys.executable, "-c", WITHOUT, missing]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=home_of_its_own)
     assert "Traceback" not in done.stdout + done.stderr

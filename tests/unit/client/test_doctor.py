@@ -60,13 +60,13 @@ def levels(some: Iterable[Finding]) -> list[Level]:
     return [one.level for one in some]
 
 
-def test_without_an_editor_one_note(tmp_path: Path) -> None:
+def test_without_an_editor_is_one_note(tmp_path: Path) -> None:
     [one] = look_at_editors(machine(tmp_path), SERVER)
     assert one.level is Level.NOTE
     assert SERVER in one.todo
 
 
-def test_our_settings_are_told_and_no_others(tmp_path: Path) -> None:
+def test_only_our_settings_are_listed(tmp_path: Path) -> None:
     program(tmp_path / "bin" / "tinycopilot-server")
     extension(tmp_path)
     text = f"""\ufeff{{ // a comment, with "quotes"
@@ -92,7 +92,7 @@ def test_our_settings_are_told_and_no_others(tmp_path: Path) -> None:
         (None, "directory"),
     ],
 )
-def test_settings_that_cannot_be_read_are_a_problem_in_one_line(tmp_path: Path, content: Any, says: str) -> None:
+def test_unreadable_settings_are_one_line(tmp_path: Path, content: Any, says: str) -> None:
     path = tmp_path / ".config" / "Code" / "User" / "settings.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(content if isinstance(content, bytes) else (content or "").encode())
@@ -121,7 +121,7 @@ def test_json_with_comments(text: str, data: dict[str, Any] | None) -> None:
     assert parse_jsonc(text) == expected
 
 
-def test_settings_too_large_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_settings_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinycopilot.client.editors.MAX_BYTES", 10)
     with pytest.raises(ValueError, match="too large"):
         own_settings(write(tmp_path / "settings.json", "{}" + " " * 10))
@@ -141,7 +141,7 @@ def test_settings_too_large_are_not_read(tmp_path: Path, monkeypatch: pytest.Mon
         ({"serverCommand": ["~/venv/server"], "modelPath": "~/m.pth"}, "names ~/m.pth, which is no file"),
     ],
 )
-def test_wrong_settings_are_problems_with_a_way_out(tmp_path: Path, own: dict[str, Any], says: str) -> None:
+def test_invalid_settings_are_problems_with_a_fix(tmp_path: Path, own: dict[str, Any], says: str) -> None:
     extension(tmp_path)
     program(tmp_path / "venv" / "server")
     settings(tmp_path, {f"tinycopilot.{key}": value for key, value in own.items()})
@@ -155,7 +155,7 @@ def test_wrong_settings_are_problems_with_a_way_out(tmp_path: Path, own: dict[st
 
 
 @pytest.mark.parametrize("word", ["~/venv/server", "server", "ABSOLUTE"])
-def test_right_settings(tmp_path: Path, word: str) -> None:
+def test_valid_settings(tmp_path: Path, word: str) -> None:
     extension(tmp_path)
     at_home, _ = program(tmp_path / "venv" / "server"), program(tmp_path / "bin" / "server")
     command = [str(at_home) if word == "ABSOLUTE" else word, "--stdio"]
@@ -163,14 +163,14 @@ def test_right_settings(tmp_path: Path, word: str) -> None:
     assert levels(look_at_editors(machine(tmp_path), SERVER)) == [Level.OK]
 
 
-def test_turned_off_is_worth_a_note(tmp_path: Path) -> None:
+def test_disabled_is_a_note(tmp_path: Path) -> None:
     extension(tmp_path)
     program(tmp_path / "bin" / "tinycopilot-server")
     settings(tmp_path, {"tinycopilot.enabled": False})
     assert levels(look_at_editors(machine(tmp_path), SERVER)) == [Level.OK, Level.NOTE]
 
 
-def test_an_extension_that_was_removed_is_not_installed(tmp_path: Path) -> None:
+def test_removed_extension_is_not_installed(tmp_path: Path) -> None:
     gone = extension(tmp_path)
     write(gone.parent / ".obsolete", json.dumps({gone.name: True}))
     [one] = look_at_editors(machine(tmp_path), SERVER)
@@ -196,9 +196,7 @@ def test_an_extension_that_was_removed_is_not_installed(tmp_path: Path) -> None:
         ("win32", {"LOCALAPPDATA": "local"}, "local/code-server/Data", "code-server"),
     ],
 )
-def test_where_each_system_has_settings(
-    tmp_path: Path, system: str, env: dict[str, str], folder: str, name: str
-) -> None:
+def test_settings_paths_per_system(tmp_path: Path, system: str, env: dict[str, str], folder: str, name: str) -> None:
     settings(tmp_path, {"tinycopilot.maxLines": 3}, folder)
     env = {variable: str(tmp_path / value) for variable, value in env.items()}
     [one] = look_at_editors(machine(tmp_path, system, **env), SERVER)
@@ -220,7 +218,7 @@ def nvim(home: Path, version: str) -> None:
         ("?", Level.NOTE, "does not say its version"),
     ],
 )
-def test_versions_of_neovim(tmp_path: Path, version: str, level: Level, says: str) -> None:
+def test_neovim_versions(tmp_path: Path, version: str, level: Level, says: str) -> None:
     nvim(tmp_path, version)
     write(tmp_path / ".config" / "nvim" / "init.lua", f"require('tinycopilot').setup {{}} -- {SECRET}\n")
     first, second = look_at_editors(machine(tmp_path), SERVER)
@@ -230,7 +228,7 @@ def test_versions_of_neovim(tmp_path: Path, version: str, level: Level, says: st
     assert SECRET not in second.text
 
 
-def test_old_and_unused_is_no_problem_and_missing_neither(tmp_path: Path) -> None:
+def test_old_unused_or_missing_neovim_is_not_a_problem(tmp_path: Path) -> None:
     nvim(tmp_path, "0.9.5")
     assert levels(look_at_editors(machine(tmp_path), SERVER)) == [Level.NOTE, Level.NOTE]
     (tmp_path / "bin" / "nvim").unlink()
@@ -251,7 +249,7 @@ def test_old_and_unused_is_no_problem_and_missing_neither(tmp_path: Path) -> Non
         ("-- setup { cmd = { '/no/tinycopilot-server' } }\nrequire 'tinycopilot'", False),
     ],
 )
-def test_programs_that_neovims_configuration_names(tmp_path: Path, line: str, is_wrong: bool) -> None:
+def test_server_command_in_the_neovim_configuration(tmp_path: Path, line: str, is_wrong: bool) -> None:
     nvim(tmp_path, "0.12.0")
     program(tmp_path / "venv" / "tinycopilot-server")
     write(tmp_path / "cfg" / "mine" / "init.lua", line + "\n")
@@ -259,7 +257,7 @@ def test_programs_that_neovims_configuration_names(tmp_path: Path, line: str, is
     assert levels(look_at_editors(there, SERVER)) == [Level.OK, Level.OK] + [Level.PROBLEM] * is_wrong
 
 
-def test_where_the_program_is() -> None:
+def test_server_command_lookup() -> None:
     here, other = Path("/venv/bin/tinycopilot-server"), "/usr/bin/tinycopilot-server"
     assert look_at_program(here, str(here)).level is Level.OK
     assert look_at_program(None, other).level is Level.OK
@@ -277,12 +275,12 @@ def test_where_the_program_is() -> None:
         ("2.1.0", ">=2.1", False), ("2.1", ">=2.1.0", False),
     ],
 )  # fmt: skip
-def test_versions_of_packages(monkeypatch: pytest.MonkeyPatch, installed: str, wanted: str, wrong: bool) -> None:
+def test_package_versions(monkeypatch: pytest.MonkeyPatch, installed: str, wanted: str, wrong: bool) -> None:
     monkeypatch.setattr(metadata, "version", lambda _name: installed)
     assert bool(wrong_version("pygls", wanted)) is wrong
 
 
-def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     real = metadata.version
 
     def version(name: str) -> str:
@@ -305,7 +303,7 @@ def asked(model: dict[str, Any]) -> doctor.AskEngine:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_which_model_and_why(tmp_path: Path) -> None:
+def test_model_in_use_and_its_origin(tmp_path: Path) -> None:
     sound, told = asked({"parameters": 815_872, "digest": "abcdef" * 10}), dict[str, Any]()
     which, file, tokenizer = look_at_model(None, None, sound, told)
     assert which.text.startswith("ships with tinycopilot: ")
@@ -328,7 +326,7 @@ def test_which_model_and_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Path) -> None:
+def test_model_worse_than_the_shipped_one_is_a_problem(tmp_path: Path) -> None:
     users = places.user_model()
     write(users.model, "x")
     write(users.tokenizer, "x")
@@ -361,7 +359,7 @@ def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Pa
     assert here.text == f"where an editor has this folder open, the one adapted to it: {own.model}"
 
 
-def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_trained_in_place_of_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a clone that is installed to be edited, where training saves in its paras/."""
     monkeypatch.setattr(places, "shipped", lambda name: tmp_path / "my clone" / name)
     model = write(tmp_path / "my clone" / "paras" / "tiny_gpt.pth", "as it ships")
@@ -380,7 +378,7 @@ def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monk
     assert which.facts["origin"] == "SHIPPED"
 
 
-def test_a_folder_that_cannot_be_written_is_one_problem(
+def test_unwritable_folder_is_one_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home_of_its_own: Path
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
@@ -395,7 +393,7 @@ def test_a_folder_that_cannot_be_written_is_one_problem(
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_a_model_that_cannot_be_read_is_one_problem() -> None:
+def test_unreadable_model_is_one_problem() -> None:
     _, problem = look_at_model("m.pth", None, asked({"problem": "m.pth: damaged; train one; or not"}), {})
     assert (problem.level, problem.text, problem.todo) == (Level.PROBLEM, "m.pth: damaged; train one", "or not")
 
@@ -430,7 +428,7 @@ def failing(error: Exception) -> Iterator[Finding]:
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", "tell us"),
     ],
 )
-def test_whatever_fails_is_a_line_and_what_was_found_stays(error: Exception, says: str, todo: str) -> None:
+def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, says: str, todo: str) -> None:
     first, problem = looked("section", lambda: failing(error))
     assert first.level is Level.OK
     assert problem.level is Level.PROBLEM
@@ -438,7 +436,7 @@ def test_whatever_fails_is_a_line_and_what_was_found_stays(error: Exception, say
     assert todo in problem.todo
 
 
-def test_text_and_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     sections = {
         "one": [Finding("a", "x[bold]\n\x1b", facts={"ms": 3})],
         "two": [Finding("long name", "y", Level.PROBLEM, "z")],
@@ -458,13 +456,13 @@ def test_text_and_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings.is_well({"one": sections["one"]})
 
 
-def test_this_process_has_memory_and_one_that_is_gone_has_none() -> None:
+def test_memory_of_a_process() -> None:
     mb = doctor.resident_mb(os.getpid())
     assert mb is None or 10 < mb < 100_000
     assert doctor.resident_mb(2**30) is None
 
 
-def test_where_machine_code_is_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_compile_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)
     assert doctor.look_at_compiled_code().level is Level.OK
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)

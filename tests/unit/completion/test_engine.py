@@ -28,7 +28,7 @@ def network(model: TinyGPT) -> Network:
     return compiled(sure(model))
 
 
-def test_typing_along_shows_the_rest(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_typing_through_shows_the_rest(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     pairs = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
     before, first = next((b, s) for b in pairs if (s := suggest(engine, b)) and len(s.text) > 2)
@@ -58,7 +58,7 @@ def anything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
 
 
-def test_what_is_hardly_likely_is_no_alternative(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_improbable_alternatives_are_not_offered(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, _ = a_place(network, tokenizer)
     engine = Engine(network, tokenizer, ALL)
     suggest(engine, before)
@@ -66,7 +66,7 @@ def test_what_is_hardly_likely_is_no_alternative(network: Network, tokenizer: Si
 
 
 @pytest.mark.usefixtures("anything")
-def test_alternatives_are_different_and_go_on_with_what_was_second(
+def test_alternatives_are_distinct_and_start_with_the_second_choice(
     network: Network, tokenizer: SimpleTokenizer
 ) -> None:
     before, first = a_place(network, tokenizer)
@@ -81,9 +81,7 @@ def test_alternatives_are_different_and_go_on_with_what_was_second(
 
 
 @pytest.mark.usefixtures("anything")
-def test_alternatives_are_those_of_the_place_whatever_was_computed_since(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_alternatives_are_independent_of_later_computations(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     at_once, later = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     suggest(at_once, before)
@@ -101,7 +99,7 @@ def n_forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return forwards
 
 
-def test_what_was_found_ahead_costs_nothing_and_is_the_same(
+def test_result_ahead_costs_nothing_and_is_the_same(
     network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
 ) -> None:
     before, first = a_place(network, tokenizer)
@@ -115,7 +113,7 @@ def test_what_was_found_ahead_costs_nothing_and_is_the_same(
     assert found == suggest(Engine(network, tokenizer, ALL), before + first.text)
 
 
-def test_what_was_found_ahead_is_forgotten_when_the_workspace_changes(
+def test_result_ahead_is_dropped_when_the_workspace_changes(
     network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
 ) -> None:
     before, first = a_place(network, tokenizer)
@@ -131,9 +129,7 @@ def test_what_was_found_ahead_is_forgotten_when_the_workspace_changes(
     assert found == suggest(fresh, before + first.text)
 
 
-def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_computing_ahead_keeps_what_the_next_key_teaches(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     key = "a" if first.text[0] != "a" else "b"
     learned = []
@@ -146,7 +142,7 @@ def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(
     assert learned == [True, True]
 
 
-def test_keys_teach_where_it_was_found_ahead_as_they_do_elsewhere(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_learning_is_the_same_with_results_ahead(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     accepted = before + first.text
     fresh, ahead = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
@@ -171,7 +167,7 @@ def countdown(n: int) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 5])
-def test_cancelling_stops_before_the_next_forward_and_loses_nothing(
+def test_cancel_stops_before_the_next_forward(
     network: Network, tokenizer: SimpleTokenizer, n: int, n_forwards: list[int]
 ) -> None:
     engine = Engine(network, tokenizer, ALL)
@@ -187,7 +183,7 @@ def test_cancelling_stops_before_the_next_forward_and_loses_nothing(
     assert there.confidence == pytest.approx(afresh.confidence, rel=1e-4)  # it was read in other pieces
 
 
-def test_what_is_left_after_tidying_must_be_worth_showing(
+def test_text_left_after_postprocessing_must_be_worth_showing(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "decode", lambda *_: iter([("x", 0.0), (")", 0.0), ("\n", 0.0)]))
@@ -199,7 +195,7 @@ def test_no_suggestion_in_the_middle_of_a_word(network: Network, tokenizer: Simp
     assert suggest(Engine(network, tokenizer, ALL), "ab", "cd") is None
 
 
-def test_an_empty_document_has_a_context(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_empty_document_has_a_context(network: Network, tokenizer: SimpleTokenizer) -> None:
     assert suggest(Engine(network, tokenizer, ALL), "") == suggest(Engine(network, tokenizer, ALL), "", "\n")
 
 
@@ -215,7 +211,7 @@ def ask(engine: Engine, before: str, after: str = "", document: str = "x") -> bo
 TYPED_BEFORE = "abc(e) = (\n" * 6
 
 
-def test_typing_teaches_what_an_explicit_lesson_would(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_typing_teaches_like_an_explicit_lesson(network: Network, tokenizer: SimpleTokenizer) -> None:
     """One step for each key, with the prediction for the place where it was typed."""
     engine, taught = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     text = TYPED_BEFORE
@@ -229,7 +225,7 @@ def test_typing_teaches_what_an_explicit_lesson_would(network: Network, tokenize
     assert weights(engine)[-1] != pytest.approx(weights(Engine(network, tokenizer, ALL))[-1])
 
 
-def test_suggestions_are_those_of_one_that_never_learned(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_suggestion_snapshot_ignores_later_learning(network: Network, tokenizer: SimpleTokenizer) -> None:
     """With the same weights: to learn changes nothing else."""
     engine, other = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     for n in range(len(TYPED_BEFORE) - 12, len(TYPED_BEFORE)):
@@ -242,7 +238,7 @@ def suggest_typed(engine: Engine, before: str) -> Suggestion | None:
     return type_at(engine, before, document="x").suggestion
 
 
-def test_what_was_not_typed_teaches_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_untyped_text_teaches_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     text = TYPED_BEFORE
     assert not ask(engine, text)  # opened
@@ -254,9 +250,7 @@ def test_what_was_not_typed_teaches_nothing(network: Network, tokenizer: SimpleT
     assert weights(engine) == weights(Engine(network, tokenizer, ALL))
 
 
-def test_a_suggestion_that_is_accepted_teaches_nothing_not_even_its_last_character(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_accepted_suggestion_teaches_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     text = TYPED_BEFORE
     suggestion = type_at(engine, text, document="x").suggestion
@@ -268,21 +262,19 @@ def test_a_suggestion_that_is_accepted_teaches_nothing_not_even_its_last_charact
     assert not ask(engine, text + last)  # it may have been accepted
 
 
-def test_warming_up_leaves_nothing_behind(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_warm_up_leaves_no_state(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     engine.warm_up()
     assert engine.ngrams.n_chars == 0
 
 
-def test_a_text_without_a_name_is_held_by_nobody(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_unnamed_text_is_not_indexed(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     suggest(engine, TYPED_BEFORE, document=None)
     assert engine.ngrams.n_chars == 0
 
 
-def test_what_was_prepared_before_all_was_forgotten_is_of_no_account(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_prepared_document_is_dropped_after_forget_all(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     engine.hold("x", "".join(map(chr, range(0x4E00, 0x4E80))))  # characters that the network does not know
     offer = engine.prepare("y", TYPED_BEFORE + "\u4f00")
@@ -292,7 +284,7 @@ def test_what_was_prepared_before_all_was_forgotten_is_of_no_account(
     assert asked == suggest(Engine(network, tokenizer, ALL), TYPED_BEFORE, "\u4f00", document="y")
 
 
-def test_line_ends_are_plain_in_all_that_is_held(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_line_ends_are_normalised_in_the_index(network: Network, tokenizer: SimpleTokenizer) -> None:
     held = []
     for end in ("\n", "\r\n", "\r"):
         engine = Engine(network, tokenizer, ALL)
@@ -303,9 +295,7 @@ def test_line_ends_are_plain_in_all_that_is_held(network: Network, tokenizer: Si
     assert held[0] == held[1] == held[2]
 
 
-def test_other_settings_hold_at_once_even_for_what_was_found_before(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_changed_settings_apply_at_once_even_ahead(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer, least_chars=4)
     shorter = dataclasses.replace(ALL, max_chars=2)
     engine = Engine(network, tokenizer, ALL)
@@ -317,7 +307,7 @@ def test_other_settings_hold_at_once_even_for_what_was_found_before(
 
 
 @pytest.mark.parametrize("document", ["a", None])
-def test_as_if_something_else_stood_there_it_suggests_but_nothing_of_that_is_kept(
+def test_selected_entry_is_suggested_for_but_not_kept(
     network: Network, tokenizer: SimpleTokenizer, document: str | None
 ) -> None:
     then, wanted = a_place(network, tokenizer)
@@ -340,9 +330,7 @@ def texts_at_hand(engine: Engine) -> list[tuple[str, str]]:
     return [(name, text) for name, (text, _) in engine.ngrams._recent.items()]
 
 
-def test_as_if_something_else_stood_there_does_not_take_away_what_the_next_key_teaches(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_selected_entry_does_not_disturb_learning(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     key = "a" if first.text[0] != "a" else "b"
     weights = []
@@ -356,7 +344,7 @@ def test_as_if_something_else_stood_there_does_not_take_away_what_the_next_key_t
     assert weights[0] == weights[1]
 
 
-def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
+def test_returning_to_a_recent_document_reuses_its_index(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     n_read, extend = list[int](), Reader.extend
@@ -390,7 +378,7 @@ def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
         ("new", "log", "log"),
     ],
 )
-def test_the_language_is_what_the_editor_says_or_else_what_the_name_does(
+def test_language_is_the_editors_or_from_the_file_name(
     network: Network,
     tokenizer: SimpleTokenizer,
     monkeypatch: pytest.MonkeyPatch,

@@ -78,7 +78,7 @@ def test_other_languages(name: str, before: str, after: str, text: str, expected
 
 
 @pytest.mark.parametrize("line", ["x = f('a', b)  # c\n", "((((", '"""a', "f'{a", "x = 1, "])
-def test_a_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
+def test_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
     before, best_s = line * (1_000_000 // len(line)), 1.0
     Insertion(before, ")\n" + before)
     for key in "abcdefgh":

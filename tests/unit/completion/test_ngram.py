@@ -120,7 +120,7 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
 @pytest.mark.slow
 @settings(max_examples=300)
 @given(STEPS, st.sampled_from([1, 2, 8]), st.text("ab(\n", max_size=40))
-def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n_at_hand: int, before: str) -> None:
+def test_predict_equals_the_definition(steps: list[Step], n_at_hand: int, before: str) -> None:
     """Whatever was held, dropped, looked at, and settled while that went on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngram_module, "MAX_RECENT", n_at_hand)
@@ -135,7 +135,7 @@ def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(STEPS, st.integers(0, 300), st.text("ab(\n", max_size=40))
-def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
+def test_forgetting_drops_whole_documents_least_recently_used_first(
     steps: list[Step], max_chars: int, before: str
 ) -> None:
     memory, model = NGramModel(Alphabet(KNOWN), max_chars), Model()
@@ -157,7 +157,7 @@ def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
 
 
 @pytest.mark.parametrize("n", [SHORT_STRIDE - 1, SHORT_STRIDE, 8 * SHORT_STRIDE + 17, LONG + 3])
-def test_contexts_that_were_seen_very_often(n: int) -> None:
+def test_frequent_contexts(n: int) -> None:
     """Beyond a stride, counts come from the table: "aaa" is five eighths of all contexts."""
     memory = NGramModel(Alphabet(KNOWN))
     text = "aaaaaaab" * (n // 8)
@@ -180,7 +180,7 @@ def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.sampled_from([1, 40, 90]), st.data())
-def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, data: st.DataObject) -> None:
+def test_edited_index_equals_a_fresh_one(some: list[int], n_times: int, data: st.DataObject) -> None:
     """Repeated, the text is so long that an edit does not sort all of it; and it has a new symbol now and then."""
     symbols = some * n_times
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
@@ -194,7 +194,7 @@ def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, 
         assert_same_index(index, symbols)
 
 
-def test_a_long_edit_of_a_long_text() -> None:
+def test_long_edit_of_a_long_text() -> None:
     """So long that the table is made anew, but not the order."""
     dice = np.random.default_rng(0)
     symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
@@ -203,14 +203,14 @@ def test_a_long_edit_of_a_long_text() -> None:
     assert_same_index(index, [*symbols[:20_000].tolist(), *new.tolist(), *symbols[21_000:].tolist()])
 
 
-def test_a_new_character_makes_the_table_anew_and_not_wider() -> None:
+def test_new_character_rebuilds_the_table_without_widening_it() -> None:
     symbols, late = np.arange(90_000, dtype=np.uint16) % 50 + 1, 20_000
     edited = SuffixArray(padded([symbols])).replaced(500, 501, np.array([late], np.uint16))
     assert_same_index(edited, [*symbols[:500].tolist(), late, *symbols[501:].tolist()])
     assert edited.n_bytes < 12 * len(symbols)
 
 
-def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
+def test_table_of_a_text_with_many_characters_stays_small() -> None:
     text = "".join(map(chr, range(0x4E00, 0x9E00))) * 3
     memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", text)
@@ -220,7 +220,7 @@ def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
 
 
 @given(st.lists(st.integers(0, 2), max_size=300))
-def test_positions_are_sorted_by_what_stands_before_them(symbols: list[int]) -> None:
+def test_positions_are_sorted_by_reversed_prefix(symbols: list[int]) -> None:
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     text = [BREAK] * DEPTH + symbols
     where = [i for i in range(DEPTH, len(text)) if text[i] != BREAK]
@@ -234,7 +234,7 @@ def test_no_context_reaches_over_the_cursor() -> None:
     assert predicted(memory, "aba")[1] == ORDERS[1]
 
 
-def test_nothing_that_was_dropped_is_left() -> None:
+def test_dropped_documents_leave_nothing() -> None:
     memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "secret = 1\n" * 9)
     memory.compact()
@@ -245,7 +245,7 @@ def test_nothing_that_was_dropped_is_left() -> None:
     assert len(memory._merged) == 0
 
 
-def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
+def test_unchanged_document_returns_to_the_merged_segment() -> None:
     """An edit that is taken back, a file that comes back: nothing piles up."""
     memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "abab" * 20)
@@ -259,7 +259,7 @@ def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
     assert memory.n_bytes <= n_bytes + 100
 
 
-def test_the_document_at_hand_is_never_forgotten_and_others_come_back() -> None:
+def test_current_document_is_never_forgotten() -> None:
     memory = NGramModel(Alphabet(KNOWN), max_chars=100)
     memory.hold("old", "a" * 40, last_used_s=1)
     memory.hold("new", "b" * 40, last_used_s=2)
@@ -272,7 +272,7 @@ def test_the_document_at_hand_is_never_forgotten_and_others_come_back() -> None:
     assert "old" in memory
 
 
-def test_of_what_is_settled_the_most_useful_is_kept() -> None:
+def test_compaction_keeps_the_most_useful_documents() -> None:
     memory = NGramModel(Alphabet(KNOWN), max_chars=130)
     memory.hold("held", "a" * 40, last_used_s=2)
     compaction = memory.begin_compaction()
@@ -284,7 +284,7 @@ def test_of_what_is_settled_the_most_useful_is_kept() -> None:
     assert not memory._gone  # it was not even put on the merged
 
 
-def test_many_pages_are_untidy_until_it_settles() -> None:
+def test_many_segments_need_compaction() -> None:
     memory = NGramModel(Alphabet(KNOWN))
     for i in range(ngram_module.MAX_SEPARATE + 1):
         assert not memory.needs_compaction
@@ -294,7 +294,7 @@ def test_many_pages_are_untidy_until_it_settles() -> None:
     assert not memory.needs_compaction
 
 
-def test_two_threads_give_each_character_one_number() -> None:
+def test_concurrent_threads_number_each_character_once() -> None:
     alphabet = Alphabet(KNOWN)
     texts = ["".join(chr(0x400 + (i * step) % 997) for i in range(997)) for step in (1, 5, 11, 500)]
     with ThreadPoolExecutor(len(texts)) as threads:
@@ -304,7 +304,7 @@ def test_two_threads_give_each_character_one_number() -> None:
         assert "".join(alphabet.character_of(int(n)) for n in numbers) == text
 
 
-def test_what_was_prepared_and_is_not_held_may_come_from_disk() -> None:
+def test_prepared_document_may_come_from_disk() -> None:
     """It was opened, and closed again before it was ready."""
     memory = NGramModel(Alphabet(KNOWN))
     memory.drop("x")
@@ -317,7 +317,7 @@ def test_what_was_prepared_and_is_not_held_may_come_from_disk() -> None:
 
 
 @pytest.mark.parametrize("settled", ["", "ab" * 50, "(b" * 50])
-def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
+def test_prepared_document_is_not_sorted_again(settled: str) -> None:
     memory = NGramModel(Alphabet(KNOWN))
     if settled:
         memory.hold("x", settled)
@@ -334,7 +334,7 @@ def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "(a"], "abab")
 
 
-def test_a_lower_limit_forgets_at_once() -> None:
+def test_lower_limit_forgets_at_once() -> None:
     memory = NGramModel(Alphabet("ab"))
     for name in "xyz":
         memory.hold(name, "ab" * 9, last_used_s=ord(name))

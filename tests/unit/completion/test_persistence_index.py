@@ -48,9 +48,7 @@ def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:
     return order == plain_order and found == pytest.approx(plain)
 
 
-def test_what_was_kept_is_what_was_sorted_and_for_its_users_eyes_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saved_index_round_trips_and_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, memory = tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS)
     save(path, memory)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -71,9 +69,7 @@ def test_what_was_kept_is_what_was_sorted_and_for_its_users_eyes_alone(
     met=st.sampled_from(["", "\u00e9", "\U0001f600\u00e9", "\u00e9\U0001f600", "q\U0001f600", "q"]),
     n=st.integers(1, 60),
 )
-def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
-    met: str, n: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_other_alphabet_order_predicts_the_same(met: str, n: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("kept") / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     alphabet = Alphabet(KNOWN)
@@ -95,14 +91,14 @@ def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
         memory.adopt(kept.merged, {})
 
 
-def test_what_has_changed_since_it_was_settled_is_not_merged() -> None:
+def test_document_changed_since_compaction_is_not_merged() -> None:
     memory = settled(Alphabet(KNOWN), TEXTS)
     memory.hold("x", "changed")
     memory.drop("y")
     assert set(memory.merged()[1]) == {"z", "unsaved"}
 
 
-def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
+def test_empty_index_is_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "one.memory"
     for memory, stamps in ((NGramModel(Alphabet(KNOWN)), None), (settled(Alphabet(KNOWN), TEXTS), {})):
         save(path, memory, stamps)
@@ -111,13 +107,13 @@ def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
         assert (len(kept.merged), kept.stamps) == (0, {})
 
 
-def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_file_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert persistence.load_index(tmp_path / "none", Alphabet(KNOWN), TOKENIZER) is None
     assert not caplog.records
 
 
 @pytest.mark.parametrize("n", range(0, 700, 23))
-def test_a_byte_that_is_another_is_noticed(n: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_changed_byte_is_detected(n: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     content = bytearray(path.read_bytes())
@@ -138,7 +134,7 @@ def test_a_byte_that_is_another_is_noticed(n: int, tmp_path: Path, caplog: pytes
         {"documents": "none"}, {"documents": [["x"]]}, {"characters": ""}, {"characters": None}, {"n_positions": 1.5},
     ],
 )  # fmt: skip
-def test_what_is_foreign_or_impossible_is_dropped(change: dict[str, object], tmp_path: Path) -> None:
+def test_foreign_or_invalid_index_is_dropped(change: dict[str, object], tmp_path: Path) -> None:
     """Though its digest is right."""
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
@@ -168,7 +164,7 @@ def test_positions_outside_of_the_text_are_never_read(place: int, position: int,
     assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_folder_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "cache").write_text("a file")
     save(tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS))
     (record,) = caplog.records

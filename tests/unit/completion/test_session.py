@@ -34,7 +34,7 @@ def typed(*looks: Look | str) -> str:
         (("ab", "Xab", "Xabc"), "c"),  # an edit above
     ],
 )
-def test_what_counts(looks: tuple[Look | str, ...], counts: str) -> None:
+def test_typed_positions(looks: tuple[Look | str, ...], counts: str) -> None:
     assert typed(*looks) == counts
 
 

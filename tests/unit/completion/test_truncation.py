@@ -43,12 +43,12 @@ def certain(text: str) -> list[tuple[str, float]]:
         (certain("\nreturn"), CompleterSettings(), None),
     ],
 )
-def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected: str | None) -> None:
+def test_truncation_points(decoded, settings: CompleterSettings, expected: str | None) -> None:
     suggestion = truncate(decoded, settings)
     assert (suggestion.text if suggestion else None) == expected
 
 
-def test_in_a_string_it_may_end_in_a_string() -> None:
+def test_in_a_string_truncates_inside_the_string() -> None:
     for text in ("usage: ", "a'", "doesn't"):
         suggestion = truncate(certain(text + " more"), CompleterSettings(max_chars=len(text)), 'x = "')
         assert suggestion is not None
@@ -65,12 +65,12 @@ def test_in_a_string_it_may_end_in_a_string() -> None:
         ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # brackets close again and again
     ],
 )
-def test_no_line_is_said_again(before: str, decoded: str, expected: str | None) -> None:
+def test_no_line_is_repeated(before: str, decoded: str, expected: str | None) -> None:
     suggestion = truncate(certain(decoded), CompleterSettings(eagerness=1), before)
     assert (suggestion.text if suggestion else None) == expected
 
 
-def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
+def test_confidence_is_the_product_and_meets_the_limit() -> None:
     decoded = [("a", -0.1), ("b", -0.2), (" ", -0.3), ("c", -5.0)]
     suggestion = truncate(decoded, CompleterSettings(eagerness=1, min_confidence=0.3))
     assert suggestion is not None
@@ -81,7 +81,7 @@ def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
 @pytest.mark.parametrize(
     ("eagerness", "sureness"), [(0, [0.55]), (0.5, [0.55, 0.45, 0.25]), (1, [0.55, 0.45, 0.25, 0.15, 0.1])]
 )
-def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float]) -> None:
+def test_eagerness(eagerness: float, sureness: list[float]) -> None:
     settings = CompleterSettings(eagerness=eagerness)
 
     def shown(p: float) -> bool:
@@ -94,7 +94,7 @@ def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float
     ("after", "room"),
     [("", True), (")", True), ('"])', True), ("  \nx", True), ("x", False), (" = 3\n", False), ("\r\nx", True)],
 )
-def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) -> None:
+def test_room_is_at_line_end_or_before_closers(after: str, room: bool) -> None:
     assert has_room(after) is room
 
 
@@ -114,7 +114,7 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
         ("a = 1", "", "\nb = 2\n", "a = 1"),
     ],
 )
-def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
+def test_existing_text_is_not_repeated(text: str, before: str, after: str, expected: str) -> None:
     assert postprocess(text, before, after) == expected
 
 
@@ -128,5 +128,5 @@ def test_nothing_is_said_that_stands_there_already(text: str, before: str, after
         ("a = 1", "\nif a:\n\tb", "\nif a:\n\tb"),  # nothing is indented yet
     ],
 )
-def test_a_suggestion_does_not_mix_tabs_and_spaces(before: str, text: str, expected: str) -> None:
+def test_tabs_and_spaces_are_not_mixed(before: str, text: str, expected: str) -> None:
     assert postprocess(text, before, "") == expected

@@ -64,7 +64,7 @@ def kept() -> list[Path]:
 
 
 @pytest.mark.usefixtures("always_better")
-def test_a_better_model_is_kept_for_this_workspace_alone(
+def test_better_model_is_kept_for_this_workspace_only(
     folder: Path, base: ModelPaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = base.model.read_bytes()
@@ -88,7 +88,7 @@ def test_a_better_model_is_kept_for_this_workspace_alone(
 
 
 @pytest.mark.usefixtures("base", "never_better")
-def test_one_that_is_not_better_is_not_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_that_is_not_better_is_discarded(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(folder), "--progress", "json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     stages = [line["stage"] for line in lines]
@@ -99,7 +99,7 @@ def test_one_that_is_not_better_is_not_kept(folder: Path, capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("always_better")
-def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_with_that_which_is(
+def test_base_is_the_general_model_and_comparison_is_with_the_current_one(
     folder: Path, base: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(str(folder)) == 0
@@ -130,7 +130,7 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
 
 
 @pytest.mark.usefixtures("base")
-def test_stopped_half_way_it_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_leaves_no_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -140,7 +140,7 @@ def test_stopped_half_way_it_leaves_nothing(folder: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("base")
-def test_what_cannot_be_is_said_in_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_input_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def problem(*words: str) -> str:
         assert run(*words) == 2
         [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tinycopilot: ")]
@@ -170,7 +170,7 @@ def test_what_cannot_be_is_said_in_one_line(folder: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.usefixtures("always_better")
-def test_a_full_disk_keeps_the_model_before(folder: Path, base: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_old_model(folder: Path, base: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -193,13 +193,13 @@ def test_several_folders_are_one_workspace(folder: Path, tmp_path: Path) -> None
     assert sum(e.last - e.first for e in workspace.excerpts()) <= adapt.MEASURED_CHARS
 
 
-def test_what_is_excluded_is_neither_learned_nor_held_out_nor_known(folder: Path) -> None:
+def test_excluded_files_are_not_used_at_all(folder: Path) -> None:
     names = {f"module_{i}.py" for i in range(3)}
     workspace = adapt.read_workspace([str(folder)], [".py"], ["module_[0-2].py"])
     assert names.isdisjoint(Path(path).name for path in (*workspace.texts, *workspace.held_out))
     assert names <= {path.name for path in workspace.without}
 
 
-def test_a_pattern_that_is_none_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_pattern_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(folder), "--exclude=!") == 2
     assert "'!'" in capsys.readouterr().err

@@ -427,7 +427,7 @@ print(json.dumps(said))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_line_soon_and_in_little_memory(name: str, verdicts: dict[str, Any]) -> None:
+def test_hostile_file_is_one_line_with_bounded_time_and_memory(name: str, verdicts: dict[str, Any]) -> None:
     kind, message, cause = verdicts[name]
     assert kind == "ModelFileError", message
     assert message.startswith(("/tiny_gpt.pth: ", "/tokenizer.pth: "))
@@ -448,16 +448,16 @@ def test_one_line_soon_and_in_little_memory(name: str, verdicts: dict[str, Any])
         ("config {'window': 1000000000}", "window must be a whole number"),
     ],
 )  # fmt: skip
-def test_it_says_what_is_wrong(name: str, says: str, verdicts: dict[str, Any]) -> None:
+def test_hostile_file_error_names_the_problem(name: str, says: str, verdicts: dict[str, Any]) -> None:
     assert says in verdicts[name][1]
 
 
-def test_a_config_cannot_claim_a_cache_of_gigabytes() -> None:
+def test_config_with_a_huge_cache_is_refused() -> None:
     with pytest.raises(ValueError, match="cache"):
         GPTConfig(100, n_layers=900, n_heads=1, d_model=64, window=4_096)
 
 
-def test_every_truncated_file_gets_one_line(pair: ModelPaths) -> None:
+def test_truncated_file_is_one_line(pair: ModelPaths) -> None:
     content = pair.model.read_bytes()
     for n_bytes in {*range(0, len(content), 3_001), *range(len(content) - 200, len(content), 7)}:
         pair.model.write_bytes(content[:n_bytes])
@@ -465,7 +465,7 @@ def test_every_truncated_file_gets_one_line(pair: ModelPaths) -> None:
             load_pair(pair.model, pair.tokenizer)
 
 
-def test_what_we_write_is_read_as_torch_reads_it(tmp_path: Path) -> None:
+def test_our_files_are_read_as_torch_reads_them(tmp_path: Path) -> None:
     """Views, types, shared and empty tensors, nested plain values."""
     base = torch.arange(24, dtype=torch.float32)
     betas = (0.9, 0.95)
@@ -488,7 +488,7 @@ def test_what_we_write_is_read_as_torch_reads_it(tmp_path: Path) -> None:
     assert shapes["e"] == StoredTensor((2,), np.dtype("f4"), 4, is_contiguous=True)
 
 
-def test_the_learning_curve_of_a_long_run_is_read_where_it_is_expected(tmp_path: Path) -> None:
+def test_learning_curve_of_a_long_run_is_read_where_expected(tmp_path: Path) -> None:
     torch.save({"kind": "checkpoint", "curve": [i / 7 for i in range(120_000)]}, tmp_path / "c")
     assert len(load_data(tmp_path / "c", "checkpoint", {}, max_pickle_bytes=MAX_PICKLE_BYTES)["curve"]) == 120_000
     with pytest.raises(ModelFileError):

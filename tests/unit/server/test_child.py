@@ -56,7 +56,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heard:
     return Heard()
 
 
-def test_a_processor_stays_free_unless_the_user_says_otherwise(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_core_is_left_free_unless_configured(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     for n_cores, threads in ((1, "1"), (2, "1"), (8, "7")):
         monkeypatch.setattr(training, "usable_cores", lambda n_cores=n_cores: n_cores)
         heard.run("threads").join(60)
@@ -66,26 +66,26 @@ def test_a_processor_stays_free_unless_the_user_says_otherwise(heard: Heard, mon
     assert heard.lines[-1] == "8"
 
 
-def test_its_lines_and_its_end_are_told(heard: Heard) -> None:
+def test_output_lines_and_exit_code_are_reported(heard: Heard) -> None:
     heard.run("a b", "$HOME; echo").join(60)
     assert heard.lines == ["said a b $HOME; echo"]  # no shell
     assert heard.end == (0, "")
 
 
-def test_the_last_of_its_errors_is_told(heard: Heard) -> None:
+def test_last_line_of_standard_error_is_reported(heard: Heard) -> None:
     heard.run("fail").join(60)
     assert heard.end == (3, "the last one")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there it has a priority class")
-def test_it_is_nice(heard: Heard) -> None:
+def test_child_is_niced(heard: Heard) -> None:
     heard.run("nice").join(60)
     assert (
         int(heard.lines[1]) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS) or int(heard.lines[1]) == NICENESS
     )
 
 
-def test_it_is_stopped_by_the_end_of_its_input(heard: Heard) -> None:
+def test_closing_standard_input_stops_the_child(heard: Heard) -> None:
     running = heard.run("wait")
     heard.has_said.wait(60)
     assert heard.end is None
@@ -96,7 +96,7 @@ def test_it_is_stopped_by_the_end_of_its_input(heard: Heard) -> None:
     assert heard.end == (0, "")
 
 
-def test_one_that_does_not_end_is_killed(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_that_ignores_the_stop_is_killed(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "PATIENCE_S", 0.01)
     running = heard.run("stubborn")
     heard.has_said.wait(60)
@@ -107,7 +107,7 @@ def test_one_that_does_not_end_is_killed(heard: Heard, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("heard")
-def test_it_ends_with_the_server_that_is_killed(tmp_path: Path) -> None:
+def test_child_ends_with_a_killed_server(tmp_path: Path) -> None:
     """The grandchild's output ends when it does, though its parent died without a word."""
     server = (
         "import sys; from tinycopilot_server.training import Child\n"
@@ -129,7 +129,7 @@ def test_it_ends_with_the_server_that_is_killed(tmp_path: Path) -> None:
     pytest.fail("it did not end")
 
 
-def test_what_lies_in_the_working_folder_is_not_imported(heard: Heard, in_folder: Path, monkeypatch) -> None:
+def test_working_folder_is_not_on_the_import_path(heard: Heard, in_folder: Path, monkeypatch) -> None:
     monkeypatch.delenv("PYTHONPATH")
     assert (in_folder / "program_of_a_test.py").exists()
     heard.run().join(60)

@@ -53,7 +53,7 @@ def server() -> Iterator[tuple[TinyCopilotServer, Calls]]:
     server.shutdown()
 
 
-def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_other_documents_are_indexed_once_per_version(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, calls = server
     a, b, _ = server_.session.documents.values()
     server_.index.hold_others(a)
@@ -72,7 +72,7 @@ def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer,
     assert calls.now()[3:] == [("hold", "/b.py", "in b.py")]
 
 
-def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_document_name_in_the_index(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, calls = server
     a, _, env = server_.session.documents.values()
     assert server_.index.admit(a) == "/a.py"
@@ -82,13 +82,13 @@ def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, Calls]) ->
     assert calls.now() == [("drop", "/a.py"), ("drop", "/.env")]
 
 
-def test_which_documents_are_open(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_open_documents(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, _ = server
     assert server_.session.documents.is_open("/a.py")
     assert not server_.session.documents.is_open("/c.py")
 
 
-def test_what_the_settings_leave_alone_is_not_held(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_disabled_languages_are_not_indexed(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, calls = server
     a, b, _ = server_.session.documents.values()
     b.language = "rust"

@@ -74,7 +74,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.indexer.close()
 
 
-def test_what_is_found_is_held_and_one_line_says_so(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_are_indexed_and_reported_in_one_line(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     for i in range(20):
         desk.write(f"{i}.py", f"a = {i}\n")
     desk.write(".env", "a = 1\n")
@@ -87,7 +87,7 @@ def test_what_is_found_is_held_and_one_line_says_so(desk: Desk, caplog: pytest.L
     assert line.endswith(" s; left out: 1 secret by its name (.env)")
 
 
-def test_a_few_changes_do_not_sort_everything_anew(desk: Desk) -> None:
+def test_few_changes_do_not_rebuild_the_merged_segment(desk: Desk) -> None:
     for i in range(50):
         desk.write(f"{i}.py", f"a = {i}\n" * 9)
     desk.look()
@@ -104,7 +104,7 @@ def test_a_few_changes_do_not_sort_everything_anew(desk: Desk) -> None:
     assert desk.memory._merged is not merged
 
 
-def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_is_usable_before_the_first_scan_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "FIRST_CHARS", 20)
     for i in range(10):
         desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
@@ -116,7 +116,7 @@ def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest
     assert len(desk.held) == 10
 
 
-def test_of_too_much_what_was_changed_last_is_known(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_beyond_the_limit_recent_files_are_indexed(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.memory = NGramModel(Alphabet("\nab"), max_chars=50)
     for i in range(10):
         desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
@@ -127,7 +127,7 @@ def test_of_too_much_what_was_changed_last_is_known(desk: Desk, caplog: pytest.L
     assert "left out: 4 files more than fit (maxWorkspaceChars)" in caplog.text
 
 
-def test_what_is_open_or_was_held_meanwhile_is_the_editors(desk: Desk) -> None:
+def test_open_documents_take_precedence_over_files(desk: Desk) -> None:
     """Here the editor gets ahead of the indexer between reading and handing over."""
     desk.write("a.py", "from_disk = 1\n")
     desk.open.add(desk.write("b.py", "from_disk = 1\n"))
@@ -137,14 +137,14 @@ def test_what_is_open_or_was_held_meanwhile_is_the_editors(desk: Desk) -> None:
     assert desk.memory.n_chars == 2 * 99 + 2
 
 
-def test_what_was_dropped_meanwhile_stays_dropped(desk: Desk) -> None:
+def test_document_dropped_during_a_scan_stays_dropped(desk: Desk) -> None:
     desk.write("a.py", "a = 1\n")
     desk.before_each = lambda: desk.memory.drop(desk.name("a.py"))
     desk.look()
     assert desk.held == set()
 
 
-def test_it_tidies_up(desk: Desk) -> None:
+def test_segments_are_compacted(desk: Desk) -> None:
     for i in range(MAX_SEPARATE + 1):
         desk.memory.hold(str(i), "ab")
     assert desk.memory.needs_compaction
@@ -153,7 +153,7 @@ def test_it_tidies_up(desk: Desk) -> None:
     assert not desk.memory.needs_compaction
 
 
-def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
+def test_indexer_waits_during_a_request(desk: Desk) -> None:
     desk.write("a.py", "a = 1\n")
     desk.idle.clear()
     desk.indexer.scan(None)
@@ -166,7 +166,7 @@ def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
     assert desk.held == {"a.py"}
 
 
-def test_closing_ends_it_at_once_even_while_it_waits(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_close_interrupts_a_waiting_indexer(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.write("a.py", "a = 1\n")
     desk.idle.clear()
     desk.indexer.scan(None)
@@ -177,7 +177,7 @@ def test_closing_ends_it_at_once_even_while_it_waits(desk: Desk, caplog: pytest.
     assert caplog.records == []
 
 
-def test_looks_that_wait_are_one(desk: Desk) -> None:
+def test_pending_scans_are_merged(desk: Desk) -> None:
     for i in range(9):
         desk.write(f"{i}.py", "a = 1\n")
     desk.before_each = lambda: setattr(desk, "n_finished", desk.n_finished + 1)
@@ -191,7 +191,7 @@ def test_looks_that_wait_are_one(desk: Desk) -> None:
     assert desk.n_finished == 3  # begun, and handed over, once
 
 
-def test_an_error_is_logged_and_the_next_look_is_made(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_is_logged_and_the_next_scan_runs(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.write("a.py", "a = 1\n")
 
     def fail() -> None:
@@ -221,7 +221,7 @@ class Shown:
         self.told.append(("end", None))
 
 
-def test_a_bar_shows_how_a_look_at_everything_goes(desk: Desk) -> None:
+def test_full_scan_shows_progress(desk: Desk) -> None:
     bars = list[Shown]()
     desk.indexer.new_bar = lambda: bars.append(Shown()) or bars[-1]  # type: ignore[func-returns-value]
     for i in range(4):
@@ -260,7 +260,7 @@ def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
         other.indexer.close()
 
 
-def test_what_an_earlier_session_has_read_is_not_read_again(
+def test_saved_index_avoids_reading_files_again(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk = again()
@@ -290,7 +290,7 @@ def test_what_an_earlier_session_has_read_is_not_read_again(
     fresh.indexer.close()
 
 
-def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
+def test_index_is_saved_rarely_and_only_after_a_merge(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, saved = again(), list[int]()
@@ -311,7 +311,7 @@ def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
     assert saved == [25, 65]
 
 
-def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk]) -> None:
+def test_forgotten_and_old_files_are_deleted(again: Callable[[], Desk]) -> None:
     desk = again()
     assert desk.indexer.file
     path = desk.indexer.file._path
@@ -328,7 +328,7 @@ def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_what_is_not_wanted_any_more_is_not_taken_up_from_before(again: Callable[[], Desk]) -> None:
+def test_saved_files_excluded_since_are_not_restored(again: Callable[[], Desk]) -> None:
     desk = again()
     desk.folders.choose(Patterns(["1.py"]))
     desk.before_each = lambda: held.append(desk.held)
@@ -338,9 +338,7 @@ def test_what_is_not_wanted_any_more_is_not_taken_up_from_before(again: Callable
     assert not any("1.py" in names for names in held)
 
 
-def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
-    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_index_forgotten_during_a_save_is_deleted(again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch) -> None:
     desk = again()
     kept, save = desk.indexer.file, persistence.save_index
     assert kept

@@ -36,7 +36,7 @@ from tinycopilot import UserError
         ({"stage": "done", "share": 1}, 100, "done"),
     ],
 )
-def test_a_line_is_a_percentage_and_words(line: dict[str, Any], percent: int, words: str) -> None:
+def test_progress_line_becomes_percentage_and_message(line: dict[str, Any], percent: int, words: str) -> None:
     said = read_line(json.dumps(line).encode())
     assert said is not None
     assert percentage(said) == percent
@@ -57,7 +57,7 @@ def test_a_line_is_a_percentage_and_words(line: dict[str, Any], percent: int, wo
         b'{"stage": ["done"]}',
     ],
 )
-def test_what_is_no_such_line_says_nothing(line: bytes) -> None:
+def test_invalid_progress_line_is_ignored(line: bytes) -> None:
     assert read_line(line) is None
 
 

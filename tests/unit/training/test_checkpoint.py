@@ -90,7 +90,7 @@ def equal(a: Path, b: Path) -> bool:
 
 
 @pytest.mark.parametrize(("n_batches", "error"), [*((n, KeyboardInterrupt) for n in (0, 7, 20, 33)), (33, MemoryError)])
-def test_ctrl_c_saves_and_says_how_to_go_on(
+def test_ctrl_c_saves_and_says_how_to_resume(
     n_batches: int,
     error: type[BaseException],
     whole: Path,
@@ -112,7 +112,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
 
 
 @pytest.mark.parametrize("n_batches", [7, 45, 70, 100])
-def test_minutes_are_stopped_before_and_after_they_are_settled(
+def test_stop_before_and_after_the_time_budget_is_settled(
     n_batches: int, whole_of_minutes: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice_as_quick(monkeypatch)
@@ -148,7 +148,7 @@ run_training(begin.Request(model_path=sys.argv[2], device="cpu", **what))
 """
 
 
-def test_killed_again_and_again_it_ends_the_same(
+def test_run_killed_repeatedly_ends_the_same(
     whole: Path, corpus: Path, tmp_path: Path, training_python: Sequence[str]
 ) -> None:
     """kill -9 in each of several places, one after another, in one run."""
@@ -160,7 +160,7 @@ def test_killed_again_and_again_it_ends_the_same(
     assert equal(model, whole)
 
 
-def test_a_request_to_end_is_a_ctrl_c(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
+def test_sigterm_acts_like_ctrl_c(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
     """SIGTERM, as at a system's shutdown or from torchrun."""
     code = KILLED.replace("os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)").replace("S = 0.0", "S = 1e9")
     words = [str(corpus), str(tmp_path / "m.pth"), "45"]
@@ -190,31 +190,31 @@ def stopped(corpus: Path, tmp_path: Path) -> Path:
         ({"precision": "float32"}, "--precision was auto, not float32"),
     ],
 )
-def test_a_resume_with_another_anything_is_refused(more: dict[str, object], named: str, stopped: Path) -> None:
+def test_resume_with_other_settings_is_refused(more: dict[str, object], named: str, stopped: Path) -> None:
     before = (stopped.parent / ".m.pth.run" / CHECKPOINT_NAME).read_bytes()
     with pytest.raises(UserError, match=named):
         run_training(Request(resume=True, model_path=str(stopped), device="cpu", **more))  # type: ignore[arg-type]
     assert (stopped.parent / ".m.pth.run" / CHECKPOINT_NAME).read_bytes() == before
 
 
-def test_the_same_flags_may_be_given_again(stopped: Path, corpus: Path) -> None:
+def test_resume_with_the_same_flags(stopped: Path, corpus: Path) -> None:
     run_training(request(corpus, stopped, seed=0, size="nano", resume=True))
     assert stopped.exists()
 
 
-def test_a_new_run_does_not_overwrite_one_that_can_go_on(stopped: Path, corpus: Path) -> None:
+def test_new_run_does_not_overwrite_a_resumable_one(stopped: Path, corpus: Path) -> None:
     with pytest.raises(UserError, match=r"unfinished run.*--resume.*rm -r \S+\.m\.pth\.run"):
         run_training(request(corpus, stopped))
     reopen(stopped.parent / ".m.pth.run")
 
 
-def test_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
+def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
         run_training(Request(resume=True, model_path=str(tmp_path / "m.pth"), device="cpu"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_folder_without_a_checkpoint_is_no_run(corpus: Path, tmp_path: Path) -> None:
+def test_run_folder_without_checkpoint_is_not_a_run(corpus: Path, tmp_path: Path) -> None:
     """Killed while it still read the corpus: a new run clears that away."""
     (tmp_path / ".m.pth.run").mkdir()
     (tmp_path / ".m.pth.run" / "train.bin").write_bytes(b"half")
@@ -224,7 +224,7 @@ def test_a_run_folder_without_a_checkpoint_is_no_run(corpus: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("name", [CHECKPOINT_NAME, "train.bin", "held_out.bin", "corpus.json"])
 @pytest.mark.parametrize("damage", ["shorter", "other", "gone"])
-def test_a_damaged_run_gets_one_line(name: str, damage: str, stopped: Path) -> None:
+def test_damaged_run_is_one_line(name: str, damage: str, stopped: Path) -> None:
     path = stopped.parent / ".m.pth.run" / name
     if damage == "gone":
         path.unlink()
@@ -236,7 +236,7 @@ def test_a_damaged_run_gets_one_line(name: str, damage: str, stopped: Path) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_a_checkpoint_that_calls_is_not_run(stopped: Path) -> None:
+def test_code_in_a_checkpoint_is_not_run(stopped: Path) -> None:
     class Calls:
         def __reduce__(self) -> tuple[object, ...]:
             return (os.mkdir, (str(stopped.parent / "called"),))
@@ -247,7 +247,7 @@ def test_a_checkpoint_that_calls_is_not_run(stopped: Path) -> None:
     assert not (stopped.parent / "called").exists()
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(
+def test_full_disk_keeps_the_last_checkpoint(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Training goes on; the checkpoint before stays as it is, and a run can go on from there."""
@@ -270,7 +270,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     assert reopen(tmp_path / ".m.pth.run")[1]["log"].n_steps == 0
 
 
-def test_clocks_that_jump_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_jumps_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of day may be set back or forth; only monotonic clocks are read."""
     for module in (checkpoint, trainer, run, begin):
         if hasattr(module, "time"):
@@ -279,12 +279,12 @@ def test_clocks_that_jump_do_not_matter(corpus: Path, tmp_path: Path, monkeypatc
     assert (tmp_path / "m.pth").exists()
 
 
-def test_a_run_is_for_its_users_eyes(stopped: Path) -> None:
+def test_run_folder_is_private(stopped: Path) -> None:
     """It holds a copy of their code."""
     assert (stopped.parent / ".m.pth.run").stat().st_mode & 0o077 == 0
 
 
-def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None:
+def test_result_records_its_provenance(corpus: Path, tmp_path: Path) -> None:
     run_training(request(corpus, tmp_path / "m.pth"))
     training = load_data(tmp_path / "m.pth", "model", {"training": dict})["training"]
     assert training["corpus"] == "text.py"
@@ -295,7 +295,7 @@ def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None
     assert "text.py" in report
 
 
-def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_interval_follows_the_clock(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settled, state = reopen(stopped.parent / ".m.pth.run")
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
@@ -308,9 +308,7 @@ def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.Monk
     assert path.exists()
 
 
-def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_while_reading_leaves_no_folder(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(begin, "prepare_corpus", _press_ctrl_c)
     for model in (tmp_path / "new" / "deep" / "m.pth", tmp_path / "m.pth"):
         with pytest.raises(KeyboardInterrupt):
@@ -318,7 +316,7 @@ def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
         assert list(tmp_path.iterdir()) == [corpus]
 
 
-def test_two_runs_at_once_do_not_meet(stopped: Path, corpus: Path, tmp_path: Path) -> None:
+def test_concurrent_runs_use_separate_folders(stopped: Path, corpus: Path, tmp_path: Path) -> None:
     """Neither a new one nor a resumed one enters a folder where a run goes on; and it loses nothing by the attempt."""
     folder = tmp_path / ".other.pth.run"
     with held(folder):
@@ -333,7 +331,7 @@ def test_two_runs_at_once_do_not_meet(stopped: Path, corpus: Path, tmp_path: Pat
     run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
 
 
-def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
+def test_second_ctrl_c_does_not_prevent_the_save(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save, n_saved = checkpoint.save_atomically, 0
@@ -354,7 +352,7 @@ def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
     assert "stopped after step 20; nothing is lost" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_version_gets_one_line(stopped: Path) -> None:
+def test_checkpoint_of_another_version_is_one_line(stopped: Path) -> None:
     path = stopped.parent / ".m.pth.run" / CHECKPOINT_NAME
     data = torch.load(path, weights_only=True)
     data["learner"]["optimizers"] = data["learner"]["optimizers"][:1]
@@ -363,7 +361,7 @@ def test_a_checkpoint_of_another_version_gets_one_line(stopped: Path) -> None:
         run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
 
 
-def test_a_run_that_cannot_go_on_says_so(
+def test_unresumable_run_is_reported(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def diverge(*_: object) -> None:
@@ -377,7 +375,7 @@ def test_a_run_that_cannot_go_on_says_so(
     assert "nothing is lost" not in said
 
 
-def test_stopped_while_it_is_compared_it_is_saved_all_the_same(
+def test_stopped_during_the_comparison_saves_the_model(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(outcome, "_draw", _press_ctrl_c)

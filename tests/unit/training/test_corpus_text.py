@@ -29,7 +29,7 @@ def test_size_and_separator(text: str, blocks: list[str]) -> None:
     assert len(names) == len(set(names)) == len(blocks) >= 40
 
 
-def test_every_block_compiles(blocks: list[str]) -> None:
+def test_each_block_compiles(blocks: list[str]) -> None:
     for block in blocks:
         compile(block, "<block>", "exec")
 
@@ -47,13 +47,13 @@ def repeated_runs(blocks: list[str]) -> tuple[list[str], set[str]]:
     return repeated, runs
 
 
-def test_no_long_run_stands_twice(blocks: list[str]) -> None:
+def test_no_long_passage_is_repeated(blocks: list[str]) -> None:
     assert repeated_runs(blocks)[0] == []
     assert repeated_runs([*blocks, "x" + blocks[0][500:700]])[0]  # the check itself can fail
 
 
 @pytest.mark.slow
-def test_no_long_run_is_from_the_standard_library(blocks: list[str]) -> None:
+def test_no_long_passage_is_from_the_standard_library(blocks: list[str]) -> None:
     runs = repeated_runs(blocks)[1]
     anchors = {run[:20] for run in runs}
     found = []

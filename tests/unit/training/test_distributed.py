@@ -96,7 +96,7 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def test_two_processes_are_one(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
+def test_two_processes_equal_one(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
     """After 20 steps on the same batches, every weight is the same within 1e-4; one of the two writes and speaks."""
     ends = []
     for n_processes in (1, 2):
@@ -117,7 +117,7 @@ def test_two_processes_are_one(corpus: Path, tmp_path: Path, training_python: Se
         assert (one - ends[1][name]).abs().max() < 1e-4, name
 
 
-def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
+def test_dead_worker_is_reported_and_the_run_continues(
     corpus: Path, tmp_path: Path, training_python: Sequence[str]
 ) -> None:
     model = tmp_path / "m.pth"
@@ -135,7 +135,7 @@ def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
     assert training["processes"] == 1
 
 
-def test_what_the_leader_cannot_do_is_said_once(tmp_path: Path, training_python: Sequence[str]) -> None:
+def test_leader_error_is_reported_once(tmp_path: Path, training_python: Sequence[str]) -> None:
     words = [*TRAIN, "--corpus", "nowhere.py", "--model_path", str(tmp_path / "m.pth")]
     ended = run_together(training_python, 2, SMALL, "0", *words)
     assert all(one.code for one in ended)
@@ -168,12 +168,12 @@ with team("cpu") as crew:
 """
 
 
-def test_work_is_shared_out(training_python: Sequence[str]) -> None:
+def test_work_is_split_evenly(training_python: Sequence[str]) -> None:
     ended = run_together(training_python, 2, SHARED)
     assert [one.stdout.count("<[3] True>") for one in ended] == [1, 1], ended
 
 
-def test_alone_there_is_no_team(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_process_has_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with team("cpu") as alone:
         assert alone == Team()

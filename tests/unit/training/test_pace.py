@@ -32,17 +32,17 @@ def chars_in(seconds: float, stages: Sequence[Stage] = STAGES) -> float:
     return pace.chars_in(seconds, stages, Mock(), Mock(), Team())
 
 
-def test_each_stage_at_its_own_speed(tried: list[tuple[int, int]]) -> None:
+def test_each_stage_has_its_own_speed(tried: list[tuple[int, int]]) -> None:
     assert chars_in(1000) == pytest.approx(60_000 + (1000 * pace.STEPS_SHARE - 60) * 1600)
     assert [batch for batch, _ in tried] == [4, 4, 8, 8]
 
 
-def test_a_stage_that_is_not_reached_is_not_tried(tried: list[tuple[int, int]]) -> None:
+def test_unreached_stage_is_not_tried(tried: list[tuple[int, int]]) -> None:
     assert chars_in(30) == pytest.approx(30 * pace.STEPS_SHARE * 1000)
     assert [batch for batch, _ in tried] == [4, 4]
 
 
-def test_the_trial_takes_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
+def test_trial_uses_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
     chars_in(4000)
     assert [n_steps for _, n_steps in tried] == [1, round(30 / 0.4), 1, round(30 / 0.5)]
     tried.clear()
@@ -57,7 +57,7 @@ def log_of(*blocks: tuple[int, int, float]) -> TrainLog:
     return log
 
 
-def test_a_run_is_settled_by_its_own_later_speed() -> None:
+def test_length_is_settled_by_later_speed() -> None:
     """The first stage is over: its speed says nothing any more."""
     plan = Plan.over(200_000, STAGES, settled_after=(0.2, 0.3))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
@@ -66,7 +66,7 @@ def test_a_run_is_settled_by_its_own_later_speed() -> None:
     assert settled == Plan.over(68_000 + left_s * 2000, STAGES, settled_after=(0.3,), settled_at=160)
 
 
-def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -> None:
+def test_slow_start_does_not_shorten_the_run() -> None:
     """The machine was busy for a fifth of what was planned, at half its speed."""
     chars_per_s, n_block, seconds = 10_000, 50_000, 1000.0
     ideal = chars_per_s * seconds * (pace.STEPS_SHARE - pace.TRIAL_SHARE)
@@ -85,7 +85,7 @@ def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -
 
 
 @pytest.mark.parametrize("seconds", [0.001, 130.0, 1e4])
-def test_what_was_taken_stays_as_it_was(seconds: float) -> None:
+def test_past_steps_are_unchanged(seconds: float) -> None:
     """However wrong the trial was: the steps so far are the same in both plans, and one more is taken."""
     plan = Plan.over(90_000, STAGES, settled_after=(0.2,))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
@@ -94,5 +94,5 @@ def test_what_was_taken_stays_as_it_was(seconds: float) -> None:
     assert [settled.at(i)[:2] for i in range(log.n_steps)] == [plan.at(i)[:2] for i in range(log.n_steps)]
 
 
-def test_one_block_is_enough() -> None:
+def test_one_interval_is_enough() -> None:
     assert pace.settled(Plan.over(900, STAGES), 100, log_of((1, 400, 0.5))).n_chars > 400

@@ -39,7 +39,7 @@ def test_shares_bits_and_time(told: list[str]) -> None:
     assert third["minutes_left"] >= 0
 
 
-def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+def test_lines_are_rate_limited(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     lines = ProgressLines(told.append)
     monkeypatch.setattr(progress_lines, "EVERY_S", 1e9)
     for share in (0.1, 0.2):
@@ -53,7 +53,7 @@ def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("told")
-def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_progress_beside_its_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "code.py").write_text("".join(f"def add_{i}(a):\n    return a + {i}\n\n" for i in range(200)))
     path = tmp_path / "m.pth"
     run_training(Request([str(tmp_path)], epochs=1, model_path=str(path), device="cpu", progress="json"))
@@ -68,7 +68,7 @@ def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pyte
     assert "saved: " in said.err
 
 
-def test_with_its_standard_input_a_process_ends() -> None:
+def test_process_ends_with_its_standard_input() -> None:
     """As whoever started it goes away; not before."""
     code = (
         "import time; from tinycopilot.training.interrupts import end_with_stdin; end_with_stdin()\n"

@@ -17,7 +17,7 @@ STAGES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1
 
 
 @given(STAGES, st.integers(0, 20_000))
-def test_a_plan_reads_what_it_is_to_read(stages: list[Stage], n_chars: int) -> None:
+def test_plan_reads_the_requested_characters(stages: list[Stage], n_chars: int) -> None:
     plan = Plan.over(n_chars, stages)
     assert plan.n_steps >= 1
     assert abs(plan.n_chars - n_chars) <= sum(stage.batch * stage.window + 1 for stage in stages)
@@ -44,16 +44,16 @@ def test_windows_are_whole_and_batches_grow(adapting: bool, is_long: bool) -> No
 
 
 @pytest.mark.parametrize(("window", "batch"), [(32, 16), (256, 16), (512, 8), (8192, 1)])
-def test_a_step_of_fine_tuning_reads_as_much_with_any_window(window: int, batch: int) -> None:
+def test_fine_tuning_step_reads_as_much_with_any_window(window: int, batch: int) -> None:
     assert stages_for(window, adapting=True, is_long=False) == (Stage(batch, window),)
 
 
-def test_a_short_run_has_small_batches_alone() -> None:
+def test_short_run_uses_small_batches_only() -> None:
     assert Plan.over(500_000, stages_for(256, adapting=False, is_long=False)).steps == (488, 0)
     assert Plan.over(0, stages_for(256, adapting=False, is_long=False)).steps == (1, 0)
 
 
-def test_looks_are_few_and_the_last_is_at_the_end() -> None:
+def test_evaluations_are_few_and_the_last_is_at_the_end() -> None:
     long = Plan.over(10_000_000, stages_for(256, adapting=False, is_long=False))
     assert len(long.looks(20_000)) == 10
     assert max(long.looks(20_000)) == long.n_steps

@@ -42,7 +42,7 @@ def stopped(tmp_path: Path) -> Path:
     return tmp_path / "m.pth"
 
 
-def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
+def test_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
     """Held to its definition: block i counts as much as a product of shares says, which grows with i."""
     learner = Lesson(tmp_path).learner(Recipe(averages=True))
     weight, seen = learner.model.head.weight, []
@@ -58,7 +58,7 @@ def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
     assert 199 - expected == pytest.approx(200 / (AVERAGE_POWER + 1), rel=0.1)  # its mean age
 
 
-def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Path) -> None:
+def test_better_of_weights_and_average_is_kept(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     learner = lesson.learner(Recipe(averages=True))
     train(learner, dataclasses.replace(PLAN, steps=(40, 40)), lesson.reader(), lesson.look, {80})
@@ -73,7 +73,7 @@ def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Pat
     assert lesson.look(learner).bits == min(as_trained, averaged)
 
 
-def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
+def test_average_survives_a_snapshot(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     learners = [lesson.learner(Recipe(averages=True)) for _ in range(2)]
     train(learners[0], dataclasses.replace(PLAN, steps=(40, 0)), lesson.reader())
@@ -84,7 +84,7 @@ def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
     assert same_weights(learners[0].model, learners[1].model)
 
 
-def test_a_snapshot_is_the_average_and_the_run_continues(
+def test_snapshot_is_the_average_and_the_run_continues(
     stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (tmp_path / ".m.pth.run" / CHECKPOINT_NAME).read_bytes()
@@ -100,7 +100,7 @@ def test_a_snapshot_is_the_average_and_the_run_continues(
     assert stopped.exists()
 
 
-def test_without_a_run_there_is_no_snapshot(tmp_path: Path) -> None:
+def test_no_snapshot_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no unfinished run"):
         save_snapshot(str(tmp_path / "m.pth"), None, str(tmp_path / "s.pth"))
     assert list(tmp_path.iterdir()) == []
@@ -115,7 +115,7 @@ def log_at(step: int, plan: Plan, chars_per_s: float) -> TrainLog:
 
 
 @pytest.mark.parametrize("step", [150, 600, 900, 990])
-def test_a_finished_run_decays_from_its_rate_to_zero(step: int) -> None:
+def test_finished_run_decays_to_zero(step: int) -> None:
     plan, recipe = Plan.over(800_000, (Stage(4, 100, 80_000), Stage(8, 100))), Recipe(decay_share=0.3)
     shorter, finishing = finished_in(100.0, plan, recipe, log_at(step, plan, 1000.0))
     assert shorter.n_chars - plan.n_chars_after(step) == pytest.approx(100 * STEPS_SHARE * 1000, abs=800)

@@ -27,18 +27,18 @@ from tinycopilot.training.takeover import UNKNOWN_BITS, Bits, Rival, comparable,
         (Bits(9.0, 9.0), None, False),  # a model that cannot be read is no rival
     ],
 )
-def test_which_is_better(new: Bits, old: Bits | None, stays: bool) -> None:
+def test_comparison_of_two_models(new: Bits, old: Bits | None, stays: bool) -> None:
     assert Rival(places.shipped_model(), Origin.SHIPPED, old).is_better_than(new) is stays
 
 
-def test_a_small_vocabulary_is_no_advantage() -> None:
+def test_small_vocabulary_is_no_advantage() -> None:
     """A character that it does not have costs what telling it from 65,536 others does."""
     tokenizer = SimpleTokenizer("ab")
     targets, bits = torch.tensor([0, 1, 2, 2]), torch.tensor([1.0, 1.0, 0.5, 0.5])
     assert comparable(targets, bits, tokenizer) == pytest.approx((1 + 1 + 2 * (0.5 + UNKNOWN_BITS)) / 4)
 
 
-def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
+def test_reference_text_is_known_to_the_shipped_model_only(
     tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = places.shipped_model()
@@ -51,14 +51,14 @@ def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
     assert takeover.reference_if_there(other, tokenizer) is None
 
 
-def test_the_reference_text_is_python_and_in_no_training_text_of_ours() -> None:
+def test_reference_text_is_python_outside_of_the_training_text() -> None:
     text, corpus = takeover.reference_text(), places.shipped("corpus.txt").read_text("utf-8")
     compile(text, "reference.txt", "exec")
     assert text.isascii()
     assert not [i for i in range(len(text) - 100) if text[i : i + 100] in corpus]
 
 
-def test_what_a_new_model_displaces(pair: ModelPaths) -> None:
+def test_new_model_displaces_the_old_one(pair: ModelPaths) -> None:
     users = places.user_model()
     assert find_rival(users) == (places.shipped_model(), Origin.SHIPPED)
     assert find_rival(pair) == (pair, Origin.GIVEN)

@@ -24,11 +24,11 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("n_cores", "load", "most", "expected"),
     [(2, 0.0, 2, 2), (2, 0.4, 2, 2), (2, 1.0, 2, 1), (2, 14.0, 2, 1), (8, 3.0, 8, 5), (8, 3.0, 4, 4), (1, 0.0, 1, 1)],
 )
-def test_threads_fit_beside_the_load(n_cores: int, load: float, most: int, expected: int) -> None:
+def test_threads_fit_the_free_cores(n_cores: int, load: float, most: int, expected: int) -> None:
     assert fitting_threads(n_cores, load, most) == expected
 
 
-def test_the_choice_follows_the_load() -> None:
+def test_thread_count_follows_the_load() -> None:
     """The load includes the threads of this process, once it has trained for a while."""
     now, load = [0.0], [1.0]
     choice = ThreadChoice(lambda: load[0], lambda: now[0])
@@ -42,7 +42,7 @@ def test_the_choice_follows_the_load() -> None:
         assert torch.get_num_threads() == expected
 
 
-def test_it_never_takes_more_than_it_was_given() -> None:
+def test_thread_count_is_at_most_the_given_one() -> None:
     torch.set_num_threads(1)
     now = [0.0]
     choice = ThreadChoice(lambda: 0.0, lambda: now[0])
@@ -51,7 +51,7 @@ def test_it_never_takes_more_than_it_was_given() -> None:
     assert torch.get_num_threads() == 1
 
 
-def test_where_there_is_no_load_average_the_number_stays() -> None:
+def test_without_load_average_the_thread_count_stays() -> None:
     def none() -> float:
         raise AttributeError
 

@@ -46,7 +46,7 @@ def lesson(tmp_path: Path) -> Lesson:
     return Lesson(tmp_path / "lesson")
 
 
-def test_it_learns_and_says_so(lesson: Lesson) -> None:
+def test_training_learns_and_reports(lesson: Lesson) -> None:
     learner, notes = lesson.learner(), Notes()
     train(learner, PLAN, lesson.reader(), lesson.look, {75, 150}, Observers([notes]))
     log = learner.log
@@ -75,7 +75,7 @@ def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
     assert not same_weights(a, other)
 
 
-def test_the_result_is_the_best_of_the_looks(tmp_path: Path) -> None:
+def test_result_is_the_best_evaluation(tmp_path: Path) -> None:
     """Random text can only be learned by heart: an early look is the best one."""
     generator = torch.Generator().manual_seed(0)
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
@@ -89,7 +89,7 @@ def test_the_result_is_the_best_of_the_looks(tmp_path: Path) -> None:
     assert lesson.look(learner).bits == pytest.approx(min(look.bits for look in log.looks))
 
 
-def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(lesson: Lesson) -> None:
+def test_resumed_run_ends_the_same(lesson: Lesson) -> None:
     """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
     whole, notes = lesson.learner(), Notes()
     notes.kept.append(whole.snapshot())
@@ -141,7 +141,7 @@ class Poisoned(Reader):
 @pytest.mark.parametrize(
     ("factor", "named"), [(math.nan, "a loss that is not a number"), (-200.0, "the loss leapt from")]
 )
-def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
+def test_spike_is_reported_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
     learner, notes = lesson.learner(), Notes()
     train(learner, PLAN, Poisoned(lesson, learner, range(25, 26), factor), lesson.look, {150}, notes)
     assert len(notes.events) == 1
@@ -158,7 +158,7 @@ def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, les
     assert all(torch.isfinite(weight).all() for weight in learner.model.state_dict().values())
 
 
-def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
+def test_repeated_spikes_end_the_run(lesson: Lesson) -> None:
     learner, notes = lesson.learner(), Notes()
     with pytest.raises(DivergedError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
         train(learner, PLAN, Poisoned(lesson, learner, range(0, 10**6), math.nan), None, (), notes)
@@ -178,7 +178,7 @@ def test_ordinary_noise_is_not_a_spike() -> None:
 
 
 @pytest.mark.parametrize("at", [5, 18, 19])
-def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int, lesson: Lesson) -> None:
+def test_nan_gradient_is_rolled_back_anywhere_in_an_interval(at: int, lesson: Lesson) -> None:
     """Also in a block's last step, whose loss was still a number."""
     learner, notes = lesson.learner(), Notes()
     n_steps = 0
@@ -197,7 +197,7 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
         assert all(torch.isfinite(weight).all() for weight in snapshot["weights"].values())
 
 
-def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
+def test_reduced_learning_rate_recovers(lesson: Lesson) -> None:
     learner = lesson.learner()
     learner.n_attempts, learner.n_skipped = 3, 120
     for _ in range(RECOVERY_BLOCKS):
@@ -208,7 +208,7 @@ def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_cuda_learns_too(lesson: Lesson) -> None:
+def test_training_on_cuda(lesson: Lesson) -> None:
     cuda = torch.device("cuda")
     learner = lesson.learner(device=cuda)
     train(learner, PLAN, lesson.reader(cuda), lesson.look, {150})
