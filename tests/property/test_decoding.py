@@ -1,4 +1,4 @@
-"""Decoding and the Completer against their definition: plain greedy decoding, everything read again each time."""
+"""Decoding and the Engine against their definition: plain greedy decoding that reads everything again each time."""
 
 import dataclasses
 import itertools
@@ -43,7 +43,7 @@ def no_guess(_text: str) -> str:
 
 
 class Guesser:
-    """A Speculator that drafts what `guess` says, and verifies it by `choose`."""
+    """A Speculator that drafts `guess`, and verifies with `choose`."""
 
     def __init__(self, choose: Choose, guess: Callable[[str], str], text: str) -> None:
         self.choose, self.guess, self.text = choose, guess, text
@@ -84,7 +84,7 @@ GUESS = st.tuples(st.integers(0, 9), st.text(alphabet="ab c(\n)=e", max_size=9))
 
 
 def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far: str) -> str:
-    """The next guess after `so_far`, where `comes` is the text after the first `n_chars`."""
+    """Return the next draft after `so_far`; `comes` is the text after the first `n_chars`."""
     n_right, wrong = next(coming)
     return comes[len(so_far) - n_chars :][:n_right] + wrong
 
@@ -94,7 +94,7 @@ def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far:
 def test_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, texts: list[str], guesses: list[tuple[int, str]]
 ) -> None:
-    """Each guess: a number of characters of the right continuation, and then any text."""
+    """Each guess is a number of correct characters, followed by arbitrary text."""
     reader = Reader(network, tokenizer)
     for text in texts:
         wanted = plain(network, tokenizer, text)
@@ -117,7 +117,7 @@ def test_correct_draft_saves_one_forward_per_character(
     monkeypatch.setattr(reader, "extend", counted)
     decoded = fast(reader, "ab", lambda so_far: comes[len(so_far) - 2 :][:3])
     assert "".join(character for character, _ in decoded) == comes
-    assert n_forwards == math.ceil(N / 4)  # three are drafted with what is read
+    assert n_forwards == math.ceil(N / 4)  # three are drafted with the text that is read
 
 
 EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))
@@ -138,7 +138,7 @@ def test_typing_and_deleting_equals_plain_decode(
 def test_only_visible_text_is_read(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
-    """Whether a long text begins as the last one did, or not."""
+    """The next long text may share its start with the last one."""
     reader, n_read, extend = Reader(network, tokenizer), list[int](), Reader.extend
     reader.read(first)
     monkeypatch.setattr(Reader, "extend", lambda self, text, n: (n_read.append(len(text)), extend(self, text, n))[1])
@@ -164,7 +164,7 @@ def test_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
 def test_ngram_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, text: str, other: str, max_draft_chars: int
 ) -> None:
-    """Mixed with the n-gram models: the compiled draft and verify against one prediction for each character."""
+    """With the n-gram models: compiled draft and verify against one prediction per character."""
     predictor = Predictor(tokenizer.alphabet)
     predictor.ngrams.hold("other", other * 3)
     predictor.ngrams.hold("this", text, "ab\n")
@@ -185,7 +185,7 @@ def test_ngram_drafts_change_nothing(
 def test_completion_equals_plain_greedy_decoding(
     network: Network, tokenizer: SimpleTokenizer, before: str, n_keys: int
 ) -> None:
-    """Requested at once, or at every key on the way there: the same suggestion, truncated as the plain text is."""
+    """A direct request and one after each keystroke give the same suggestion, truncated like the plain text."""
     predictor = Predictor(tokenizer.alphabet)
     predictor.ngrams.hold("", before, "")
     choose = partial(predictor.likeliest, PredictionCache(Place("", before, "")))
@@ -196,6 +196,6 @@ def test_completion_equals_plain_greedy_decoding(
     engine = Engine(network, tokenizer, ALL)
     for i in range(max(0, len(before) - n_keys), len(before)):
         engine.complete(Request(before[:i], why=Why.REPLAYED))
-        engine.configure(dataclasses.replace(ALL, threads=i + 2))  # the rest of a suggestion is another matter
+        engine.configure(dataclasses.replace(ALL, threads=i + 2))  # typing through a suggestion is tested elsewhere
     on_the_way = engine.complete(Request(before, why=Why.REPLAYED)).suggestion
     assert (on_the_way and on_the_way.text) == (wanted and wanted.text)

@@ -1,4 +1,4 @@
-"""The server's documents against plain strings, in every position encoding."""
+"""The server's documents against plain strings, in each position encoding."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tinycopilot_server.documents import Document, LongLine, split_lines, to_off
 
 @pytest.fixture(autouse=True, scope="module")
 def tiny_pieces() -> Iterator[None]:
-    """Lines of more than three characters are long, and a window is five: what is written below is all edges."""
+    """Make lines of more than 3 characters long, and windows 5 characters: small texts then reach every edge case."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(documents, "PIECE_CHARS", 3)
         patch.setattr(documents, "WINDOW_CHARS", 5)
@@ -24,7 +24,7 @@ def tiny_pieces() -> Iterator[None]:
 
 ENCODINGS = [Kind.Utf8, Kind.Utf16, Kind.Utf32]
 CODECS = {Kind.Utf8: ("utf-8", 1), Kind.Utf16: ("utf-16-le", 2), Kind.Utf32: ("utf-32-le", 4)}
-# what splits a line, what only Python's splitlines thinks does, and one character of each width
+# line ends, characters that only str.splitlines splits at, and one character of each width
 CHARACTERS = "ab\n\r\x0c\u2028\x85\N{LATIN SMALL LETTER E WITH ACUTE}\N{SNOWMAN}\N{GRINNING FACE}"
 WIDE = "ab\N{LATIN SMALL LETTER E WITH ACUTE}\N{SNOWMAN}\N{GRINNING FACE}\ud800"
 
@@ -46,7 +46,7 @@ def plain_lines(text: str) -> list[str]:
 
 
 def position(text: str, offset: int, encoding: str) -> types.Position:
-    """Where an editor says that `offset` is; not between \\r and \\n, where no editor's cursor stands."""
+    """The client's position of `offset`, which is not between \\r and \\n."""
     lines = plain_lines(text[:offset])
     return types.Position(len(lines) - 1, units(lines[-1], encoding))
 

@@ -1,4 +1,4 @@
-"""The lexer against Python's own tokens, at every offset of random programs and of the standard library."""
+"""The lexer against Python's tokenizer, at each offset of random programs and of the standard library."""
 
 import io
 import random
@@ -29,7 +29,7 @@ INNER = st.text("ab #'\"\\\n\N{SNOWMAN}", max_size=6)
 
 @st.composite
 def strings(draw: st.DrawFn) -> str:
-    """A string of any kind but f-strings, whose tokens are another matter since Python 3.12."""
+    """Strings of any kind except f-strings, whose tokens differ since Python 3.12."""
     prefix = draw(st.sampled_from(["", "r", "b", "Rb", "u"]))
     quotes = draw(st.sampled_from(['"', "'", '"""', "'''"]))
     return prefix + quotes + draw(INNER) + quotes
@@ -38,13 +38,13 @@ def strings(draw: st.DrawFn) -> str:
 FSTRING_START, FSTRING_MIDDLE, FSTRING_END = (
     getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END")
 )
-"""From Python 3.12 on; before that an f-string is one string."""
+"""Programs for Python 3.12 and later; before that an f-string is one token."""
 
 LINES = st.lists(st.one_of(strings(), st.sampled_from(["x = ", "(", ")", "\\\n", "\n", " + y", '# it\'s "so"\n'])))
 
 
 def plain_wheres(text: str) -> list[Context] | None:
-    """The definition, for each place of a program; None if it is none."""
+    """The definition: the context at each offset; None if the program is invalid."""
     wheres: list[Context] = ["code"] * (len(text) + 1)
     starts = [0]
     for line in io.StringIO(text, newline=""):
@@ -73,7 +73,7 @@ def plain_wheres(text: str) -> list[Context] | None:
                 start += opening.start(1)
                 wheres[start + 1 : end] = ["string"] * (end - start - 1)
                 if len(opening[1]) == 3:
-                    wheres[start + 2] = "code"  # "" is a whole string, for who cannot see what comes next
+                    wheres[start + 2] = "code"  # "" is a complete string unless a third quote follows
     except (tokenize.TokenError, SyntaxError):
         return None
     return wheres
@@ -88,7 +88,7 @@ def test_context_equals_pythons_tokenizer(pieces: list[str]) -> None:
 
 
 def test_example_programs_are_valid() -> None:
-    """Or the test above would say nothing."""
+    """Otherwise the test above would test nothing."""
     wheres = plain_wheres('x = r\'a\' + """\n#""" # it\'s\n')
     assert wheres is not None
     assert set(wheres) == {"code", "comment", "string"}
@@ -140,7 +140,7 @@ def test_other_languages_by_line(language: str, before: str, where: Context) -> 
 
 @pytest.mark.parametrize("piece", ["x = 'a'  # b\n", '"""', "'\\", '"', "\\", "#", "'a"])
 def test_ten_million_characters_are_fast(piece: str) -> None:
-    """A pattern that goes back and forth would take longer than a test may."""
+    """A pattern with backtracking would exceed the test's time limit."""
     before = piece * (10_000_000 // len(piece))
     assert lexical_context(before) in ("code", "comment", "string")
 
@@ -154,7 +154,7 @@ def test_long_text_starts_at_a_top_level_line() -> None:
 
 @pytest.mark.parametrize("prose", ["    class of its own", "    def like this", "import it"])
 def test_prose_that_looks_like_a_header_is_no_start(prose: str) -> None:
-    """As in flask/app.py, whose docstrings say so: a file of usual length is read from its first line."""
+    """As in flask/app.py, whose docstrings contain such text: a file of usual length is read from its first line."""
     docstring = f'def f():\n    """Say.\n\n{prose}\n    """\n'
     text = "x = 1\n" * 3_000 + docstring + "y = 1\n" * 3_000
     assert lexical_context(text) == "code"
@@ -175,7 +175,7 @@ def test_text_in_chunks_equals_the_text(pieces: list[str], language: str) -> Non
 
 @pytest.mark.parametrize("seed", range(6))
 def test_files_of_the_standard_library(seed: int) -> None:
-    """The context at each of 4,000 offsets; and at the end nothing is open, and nothing was wrong."""
+    """Check the context at each of 4,000 offsets, and that nothing is open at the end."""
     paths = sorted(path for path in STDLIB.glob("*.py") if 2_000 < path.stat().st_size < 60_000)
     text = random.Random(seed).choice(paths).read_text("utf-8")
     wheres = plain_wheres(text)
@@ -183,7 +183,7 @@ def test_files_of_the_standard_library(seed: int) -> None:
     end = advance(State(), text, PYTHON)
     assert (end.frames, bool(end.faults)) == ((), False)
     if sys.version_info < (3, 12) and re.search(r"""\b[rR]?[fF][rR]?["']""", text):
-        return  # Python 3.11 does not say where the replacement fields are, which are code
+        return  # Python 3.11 does not report replacement fields, which are code
     state = State()
     for offset, character in enumerate(text[:4_000]):
         assert resolve(state, PYTHON).context == wheres[offset], text[max(0, offset - 50) : offset]
@@ -208,7 +208,7 @@ def test_files_of_the_standard_library(seed: int) -> None:
         ("'{a", "'", "string"),
         ("b'''a''", "'''", "string"),
         ("f(a, [b, {", ")]}", "code"),
-        ("f(\ndef g(", ")", "code"),  # the first one was forgotten
+        ("f(\ndef g(", ")", "code"),  # the first one was evicted
         ("f(a  # it's (\n", ")", "code"),
     ],
 )

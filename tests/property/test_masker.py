@@ -1,4 +1,4 @@
-"""An edited document is masked as if it had been masked from scratch."""
+"""An edited document is masked like one that is masked from scratch."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""`tinycopilot demo` as `make demo` runs it, and the server on a port of loopback."""
+"""`tinycopilot demo` as `make demo` runs it, and the server on a loopback port."""
 
 import asyncio
 import re
@@ -47,7 +47,7 @@ async def test_tcp_on_loopback(saved: ModelPaths) -> None:
     await client.shutdown_session()
     assert await server.wait() == 0
     assert client.protocol.writer is not None
-    client.protocol.writer.close()  # pygls leaves that to the garbage collector, which warns in some other test
+    client.protocol.writer.close()  # otherwise the garbage collector does, and warns in another test
     await client.stop()
 
 

@@ -1,4 +1,4 @@
-"""`tinycopilot doctor` with a real server, and what it says of servers that are none."""
+"""`tinycopilot doctor` with a real server, and with programs that are not one."""
 
 import json
 import sys

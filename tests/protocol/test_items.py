@@ -1,4 +1,4 @@
-"""What is suggested, as the protocol has it: where it belongs, over what, and how its acceptance is told."""
+"""Completion items: insert text, range, and the counting of accepts."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def at(line: int, start: int, end: int) -> types.Range:
 
 
 async def with_selected(editor: Editor, where: types.Range, text: str) -> list[types.InlineCompletionItem]:
-    """Ask at the end of `where`, while the menu's entry `text` is selected, which would stand there."""
+    """Request at the end of `where` while the menu's entry `text` is selected."""
     params = editor.params(where.end.line, where.end.character)
     params.context.selected_completion_info = types.SelectedCompletionInfo(where, text)
     answer = await editor.client.text_document_inline_completion_async(params)
@@ -34,7 +34,7 @@ async def with_selected(editor: Editor, where: types.Range, text: str) -> list[t
 
 @pytest.mark.parametrize("prefix", ["", EMOJI])
 async def test_suggestion_extends_the_selected_menu_entry(start: Start, saved: ModelPaths, prefix: str) -> None:
-    """VS Code shows it if it begins with the entry's text, and its range with the entry's range."""
+    """VS Code requires that text and range start with those of the entry."""
     editor = await start()
     n_units = 2 * len(prefix)
     editor.open(f"a{prefix} = va)\nb = 1\n")
@@ -63,13 +63,13 @@ async def test_selected_entry_may_replace_text_after_the_cursor(start: Start, sa
 
 async def test_no_suggestion_after_a_complete_menu_entry(start: Start) -> None:
     editor = await start()
-    editor.open("a = va word\n")  # before a word: silence
+    editor.open("a = va word\n")  # before a word nothing is suggested
     assert await with_selected(editor, at(0, 4, 6), "value") == []
 
 
 @pytest.mark.parametrize("closers", [")", "])", '")', "):", " )"])
 async def test_suggestion_before_closers_does_not_repeat_them(start: Start, closers: str) -> None:
-    """An empty range at the cursor: VS Code then shows it there, whatever follows, and Neovim pastes over nothing."""
+    """An empty range at the cursor: VS Code shows it whatever follows, and Neovim overwrites nothing."""
     editor = await start(settings=CompleterSettings(eagerness=1, min_confidence=0, max_chars=60, max_lines=3))
     n_found = 0
     for i, prompt in enumerate(("x = f(a", "x = [f(", 'print("va', "if f(a, ", "for x in g(")):
@@ -105,7 +105,7 @@ async def test_menu_lists_rest_of_line_and_rest_of_word(start: Start, saved: Mod
 
 
 async def counted(editor: Editor) -> dict[str, int]:
-    """The counts of all days."""
+    """The counts, summed over all days."""
     days = (await editor.command("tinycopilot.statistics"))["days"]
     total: dict[str, int] = {}
     for day in days.values():
@@ -155,7 +155,7 @@ async def test_closed_document_is_checked_with_its_last_text(start: Start) -> No
     editor.open("result = val")
     item = (await editor.popup(0, 12)).items[0]
     assert item.command is not None
-    await editor.command("tinycopilot.accepted", *(item.command.arguments or []))  # and undone, before it is closed
+    await editor.command("tinycopilot.accepted", *(item.command.arguments or []))  # and undone before closing
     editor.client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(editor.uri)))
     found = await counted(editor)
     assert found["chosen"] == 1
@@ -206,7 +206,7 @@ async def test_partial_accept_is_measured_in_client_units(start: Start, unsure: 
 
 
 async def test_server_commands_do_not_clash_with_the_extensions(start: Start) -> None:
-    """VS Code's client registers each of the server's under its own name, and that of another fails."""
+    """VS Code's client registers the server's commands by name; a name that the extension has registered would fail."""
     editor = await start()
     assert editor.capabilities.execute_command_provider
     ours = set(editor.capabilities.execute_command_provider.commands)
@@ -222,7 +222,7 @@ async def test_server_commands_do_not_clash_with_the_extensions(start: Start) ->
 async def test_loading_and_indexing_show_progress(start: Start, tmp_path: Path) -> None:
     for i in range(20):
         (tmp_path / f"{i}.py").write_text(f"x = {i}\n" * 99)
-    editor = await start(folders=[tmp_path], shows_progress=True, imports=True)  # what takes no time is never shown
+    editor = await start(folders=[tmp_path], shows_progress=True, imports=True)  # short work is never shown
     reports = editor.client.progress_reports
     titles = {"tinycopilot: loading the model", "tinycopilot: indexing the workspace"}
     kinds: dict[str, list[str]] = {}

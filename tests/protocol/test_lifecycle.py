@@ -1,4 +1,4 @@
-"""The server's life over real stdio, in every order: raw messages, since no client's library would send them so."""
+"""The server's life cycle over stdio, in any order of messages. They are sent raw, since client libraries enforce one."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ INLINE = COMPLETION | {"context": {"triggerKind": 2}}
 
 
 class Raw:
-    """A server, and messages."""
+    """A server process, and raw messages to it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -33,7 +33,7 @@ class Raw:
         self.send({"method": method, "params": params})
 
     async def ask(self, method: str, params: Any = None, name: str = "") -> dict[str, Any]:
-        """A request, and its answer."""
+        """Send a request and return its response."""
         self._n += 1
         name = name or str(self._n)
         self.send({"id": name, "method": method, "params": params})
@@ -129,7 +129,7 @@ async def test_second_initialize_and_requests_after_shutdown_are_refused(begin: 
     raw = await begin()
     await raw.initialize(options)
     assert (await raw.ask("initialize", {"processId": None, "capabilities": {}}))["error"]["code"] == INVALID_REQUEST
-    assert (await raw.ask("shutdown"))["result"] is None  # while the model is loaded
+    assert (await raw.ask("shutdown"))["result"] is None  # while the model is loading
     raw.open("x = [")
     for method, params in (("shutdown", None), ("textDocument/completion", COMPLETION), ("initialize", {})):
         assert "error" in await raw.ask(method, params)
@@ -141,7 +141,7 @@ async def test_cancel_before_during_and_after_a_request(begin: Begin, options: d
     raw = await begin()
     await raw.initialize(options)
     await raw.ready()
-    raw.open('"""ab')  # in a long string nothing ends a suggestion: there is time to cancel it
+    raw.open('"""ab')  # in a long string no suggestion ends early: there is time to cancel it
     raw.tell("$/cancelRequest", {"id": "early"})
     before_a_word = INLINE | {"position": {"line": 0, "character": 0}}
     assert "result" in await raw.ask("textDocument/inlineCompletion", before_a_word, "early")
@@ -205,7 +205,7 @@ async def test_server_ends_when_the_client_process_ends(begin: Begin, options: d
     assert raw.process.returncode is None
     client.kill()
     assert await raw.exit_code() == 1
-    assert places.user_statistics().exists()  # what was counted is kept
+    assert places.user_statistics().exists()  # the counts were saved
     await client.wait()
 
 

@@ -1,6 +1,6 @@
-"""Messages that make no sense: each request is answered with an error, once, and the server is as good as before.
+"""Malformed messages: each request is answered once, with an error, and the server continues to work.
 
-A short run is part of all tests; `make soak` is a long one:
+The suite runs a short version; `make soak` runs a long one:
 
     python -m pytest -s tests/protocol/test_malformed.py --malformed 100000
 """
@@ -20,9 +20,9 @@ from stdio_client import Answer, StdioClient
 from tinycopilot.places import ModelPaths
 
 N_MESSAGES = 600
-"""Of a short run."""
+"""Number of messages in a short run."""
 PROBE = 25
-"""After so many, a question that makes sense."""
+"""A valid request follows after this many messages."""
 WAIT_S = 60.0
 TEXT = "value = 1\nresult = val"
 PROBED = {

@@ -27,7 +27,7 @@ async def test_inline_completion_inserts_the_suggestion_at_the_cursor(start: Sta
 
 
 async def test_invoked_completion_returns_alternatives(start: Start) -> None:
-    """By the model that ships: it is less sure than a random one."""
+    """With the shipped model, which is less certain than a random one."""
     editor, n_shown = await start(options={"modelPath": str(shipped("paras") / "tiny_gpt.pth")}), list[int]()
     lines = ["import o", "def main(", "    for i in ran", "    if x is ", "        self.name = n"]
     editor.open("\n".join(lines))
@@ -128,7 +128,7 @@ async def test_request_after_shutdown_is_refused(start: Start) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 async def test_suggestions_use_the_documents_line_ends(start: Start, end: str) -> None:
-    """Several random lines, so that there is a line's end in the suggestion to look at."""
+    """With several lines, so that the suggestion contains a line end."""
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=200, max_lines=200)
     editor = await start(settings=settings)
     found = 0
@@ -156,7 +156,7 @@ async def test_python_only_line_separators(start: Start, saved: ModelPaths) -> N
 
 
 BUSY = CompleterSettings(min_confidence=0, max_chars=100_000, max_lines=100_000)
-# Goes on even where nobody can be sure of so many lines.
+# Continues even where several lines are improbable.
 BOLD = """
 from tinycopilot.completion import truncation
 from tinycopilot_server.__main__ import main
@@ -176,7 +176,7 @@ async def test_cancelled_request_is_answered_at_once(start: Start) -> None:
     with pytest.raises(JsonRpcException) as caught:
         await asyncio.wrap_future(future)
     assert caught.value.code == -32800
-    assert await editor.ghost(0, 0) == ""  # before a word: silence, but only once the thread is free
+    assert await editor.ghost(0, 0) == ""  # before a word nothing is suggested, but only once the thread is free
 
 
 async def test_newer_request_ends_the_older_one(start: Start) -> None:
@@ -184,7 +184,7 @@ async def test_newer_request_ends_the_older_one(start: Start) -> None:
     editor.open("x = [")
     older = asyncio.create_task(editor.inline(0, 5))
     await asyncio.sleep(0.2)
-    assert await editor.inline(0, 0) == []  # before a word: silence
+    assert await editor.inline(0, 0) == []  # before a word nothing is suggested
     assert await older == []
 
 
@@ -254,7 +254,7 @@ async def test_model_in_the_working_folder_is_not_loaded(start: Start, in_folder
     (in_folder / "paras").mkdir()
     for name in ("tiny_gpt.pth", "tokenizer.pth"):
         (in_folder / "paras" / name).write_text("hostile")
-    editor = await start(options={})  # would say "error" if it had looked at them
+    editor = await start(options={})  # would be "error" if it had read them
     editor.open('import os\n\n\nif __name__ == "')
     assert await editor.ghost(3, 16) == '__main__":'
 

@@ -1,4 +1,4 @@
-"""Settings as clients send them, and what changes with them at once: a real server, over real stdio."""
+"""Settings as clients send them, and their effect at once, with a real server over stdio."""
 
 import asyncio
 import itertools
@@ -139,7 +139,7 @@ async def test_in_comments_and_in_strings(start: Start, options: dict[str, Any])
 
 
 async def test_debounced_request_waits_unless_superseded(start: Start, options: dict[str, Any]) -> None:
-    """Nobody waits for the ten seconds here: what is answered is superseded, or asked for."""
+    """The test does not wait ten seconds: each request is superseded or invoked."""
     editor = await start(options=options | {"debounceMs": 10_000})
     editor.open(CODE)
     assert await ghost(editor)  # nothing has changed yet

@@ -1,7 +1,7 @@
-"""A real server trains on a small folder: from the command to the new model in use, and what can go wrong.
+"""A real server trains on a small folder, from the command to the new model, with its failures.
 
-How much is learned in a few seconds is for the clock to say, and so what is learned is given here, where it counts; all
-else is real: the processes, what is held out, measured, saved and loaded. (tests/unit/insight/test_adapt.py trains.)
+What a few seconds of training achieve depends on the machine, so the trained weights are given where they matter. The
+rest is real: processes, held-out text, measurement, saving and loading. (tests/unit/insight/test_adapt.py trains.)
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from tinycopilot.places import ModelPaths
 from tinycopilot.training.checkpoint import held, run_folder
 
 STRANGE = "ZQXJ"
-"""Nothing that stands in the folder: what follows is for the network alone to say."""
+"""Text that is not in the folder: only the network predicts it."""
 
-# The server, which runs PROGRAM in place of `python -m tinycopilot`, and PYTHON, which has imported what that needs.
+# The server, with PROGRAM in place of `python -m tinycopilot`, and PYTHON, a command prefix with its imports loaded.
 SERVER = """
 import sys
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ from tinycopilot_server.__main__ import main
 main()
 """
 
-# `python -m tinycopilot`, which learns in no time what MODEL has learned.
+# `python -m tinycopilot` that takes MODEL's weights instead of training.
 LEARNS_AT_ONCE = """
 import sys
 from pathlib import Path
@@ -56,7 +56,7 @@ sys.exit(main())
 
 @pytest.fixture(autouse=True)
 def base(unsure: ModelPaths) -> ModelPaths:
-    """The user's own model: one that has learned nothing."""
+    """The user's own model, untrained."""
     own = places.user_models()
     own.mkdir(parents=True)
     for path in (unsure.model, unsure.tokenizer):
@@ -66,7 +66,7 @@ def base(unsure: ModelPaths) -> ModelPaths:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Called like an option, as far as a folder can be."""
+    """A folder whose name looks like an option."""
     folder = tmp_path / "-x"
     folder.mkdir()
     for i in range(12):
@@ -78,7 +78,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Trainee:
-    """An editor, and what it is told of the training."""
+    """A client that records training notifications."""
 
     def __init__(self, editor: Editor) -> None:
         self.editor = editor
@@ -114,7 +114,7 @@ Begin = Callable[..., Awaitable[Trainee]]
 async def begin(
     start: Start, folder: Path, tmp_path: Path, training_python: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> Begin:
-    """Starts a server; `program` is what it runs to train; `imports`: whether that is to import everything itself."""
+    """Start a server. `program`: what it runs to train. `imports`: whether that process imports everything itself."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {shlex.join(training_python)} "$@"\n')
     python.chmod(0o755)
@@ -155,7 +155,7 @@ async def test_trained_model_is_loaded(begin: Begin, saved: ModelPaths, base: Mo
     assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE) != oracle(saved, STRANGE)
     assert await trainee.train({"minutes": 2}) == {"started": True, "message": ""}
     assert (await trainee.editor.state("busy")).message == "training on this workspace"
-    assert not (await trainee.train())["started"]  # one at a time
+    assert not (await trainee.train())["started"]  # one run at a time
     ended = await trainee.ended()
     assert ended.state == "done", ended.message
     assert ended.better
@@ -190,7 +190,7 @@ async def test_model_that_is_not_better_is_discarded(
 
 
 async def really_begin(trainee: Trainee) -> None:
-    """This really trains, or would for some minutes."""
+    """Start a run that really trains, for minutes unless stopped."""
     trainee.told.clear()
     assert (await trainee.train({"minutes": 4}))["started"]
     while not any(path.name == "train.bin" for path in left_behind()):
@@ -205,7 +205,7 @@ async def test_cancelled_training_leaves_no_files(begin: Begin) -> None:
     assert (await trainee.ended()).state == "cancelled"
     assert left_behind() == []
     assert trainee.editor.statuses[-1].state == "ready"
-    await really_begin(trainee)  # again, and stopped in the editor's progress bar
+    await really_begin(trainee)  # again, stopped in the editor's progress bar
     token = list(trainee.editor.client.progress_reports)[-1]  # after those of loading, indexing, and the first run
     trainee.editor.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
     assert (await trainee.ended()).state == "cancelled"
@@ -296,7 +296,7 @@ async def test_training_without_a_folder_is_refused(begin: Begin, saved: ModelPa
 
 
 async def test_replaced_model_file_is_reloaded(begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path) -> None:
-    """By itself, when something is typed; half of a new pair is not."""
+    """A replaced model is loaded on the next edit; an incomplete one is not."""
     trainee = await begin()
     trainee.open(folder, STRANGE)
     old = oracle(base, STRANGE)
@@ -325,7 +325,7 @@ async def test_damaged_workspace_model_is_skipped(begin: Begin, base: ModelPaths
     assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE)
 
 
-# The server, where PyTorch is not installed.
+# The server, with PyTorch not installed.
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None

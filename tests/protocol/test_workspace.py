@@ -1,4 +1,4 @@
-"""A real server and a real folder: what stands in other files is known, as it is now, and no secret is."""
+"""A real server and a real folder: other files are indexed in their current state, except secrets."""
 
 import asyncio
 import json
@@ -138,10 +138,10 @@ async def test_root_uri_is_used_only_without_workspace_folders(begin: Open, fold
 async def test_open_document_is_indexed_as_edited_then_as_saved(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
-    session.open("package/animals.py", naming(OTHER))  # not saved, and not what the disk has
+    session.open("package/animals.py", naming(OTHER))  # unsaved, and different on disk
     assert await session.knows(OTHER)
     assert not await session.knows()
-    session.say("package/animals.py")  # the editor has it: the disk does not count
+    session.say("package/animals.py")  # the editor's text counts, not the disk's
     session.change("package/animals.py", naming("x" + OTHER))
     assert await session.knows("x" + OTHER)
     assert not await session.knows()
@@ -183,7 +183,7 @@ SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret
 
 @pytest.mark.parametrize("name", SECRETS)
 async def test_secret_documents_are_neither_completed_nor_indexed(begin: Open, folder: Path, name: str) -> None:
-    """A link, too, that is one by its own name or by that of what it leads to."""
+    """Also links that are secret by their own name or by their target's."""
     (folder / ".env").write_text(naming(OTHER))
     (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
     (folder.parent / "outside.py").write_text(naming(OTHER))
@@ -363,8 +363,8 @@ async def test_learned_weights_are_private_and_restored(begin: Open, folder: Pat
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
     learned = json.loads(path.read_text())
-    assert learned["weights"] != first["weights"]  # of the later keys, too: written at the end
-    found = learned["weights"] | {"digit": [0.25, 0.5, 0.75]}  # no digit is typed, and so nothing is learned of it
+    assert learned["weights"] != first["weights"]  # of later keys, too: written at the end
+    found = learned["weights"] | {"digit": [0.25, 0.5, 0.75]}  # no digit is typed, so its weight is not trained
     path.write_text(json.dumps(learned | {"weights": found}))
     session = await begin()
     await session.comes_to_know()
@@ -372,7 +372,7 @@ async def test_learned_weights_are_private_and_restored(begin: Open, folder: Pat
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
     after = json.loads(path.read_text())["weights"]
-    assert after["digit"] == found["digit"]  # it went on from what it found
+    assert after["digit"] == found["digit"]  # it continued from the saved weights
     assert after != found
 
 
@@ -452,7 +452,7 @@ async def test_forget_file(begin: Open, folder: Path) -> None:
     await session.forgets()
     session.open("package/animals.py", naming(NAME))
     session.say("package/animals.py", "other.py")
-    assert await session.ghost("package/animals.py", naming(NAME) + TYPED) == ""  # it is left alone
+    assert await session.ghost("package/animals.py", naming(NAME) + TYPED) == ""  # it is not indexed again
     await session.comes_to_know(OTHER)
     assert not await session.knows()
     assert await session.editor.command("tinycopilot.forgetFile") == {"forgotten": ""}
@@ -475,10 +475,10 @@ async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
     assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}
     await session.forgets()
     session.say("package/animals.py")
-    for max_chars in (1_000_000, 20_000_000):  # whatever is set then
+    for max_chars in (1_000_000, 20_000_000):  # whatever is set later
         session.editor.set({"tinycopilot": {"maxWorkspaceChars": max_chars}})
         assert not await session.knows()
-    session.open("other.py", naming(OTHER))  # nor is anything that is seen from now on
+    session.open("other.py", naming(OTHER))  # nor is anything that is opened later
     await session.ghost("other.py", naming(OTHER) + "x")
     for _ in range(20):
         assert not await session.knows()
@@ -489,7 +489,7 @@ async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
 
 
 async def _until_there(folder: Path) -> AsyncIterator[Path]:
-    """What lies in a folder as soon as something does."""
+    """Wait until the folder has content, and return it."""
     while not folder.exists() or not (found := [path for path in folder.iterdir() if path.suffix == ".memory"]):
         await asyncio.sleep(0.02)
     for path in found:
@@ -498,7 +498,7 @@ async def _until_there(folder: Path) -> AsyncIterator[Path]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_idle_server_uses_no_cpu(begin: Open) -> None:
-    """At most 20 ms of processor time a minute: here, in three seconds, none that the system would count."""
+    """At most 20 ms of processor time per minute: in three seconds, less than the system's resolution."""
     session = await begin(watches=True)
     await session.comes_to_know()
     server = session.editor.client._server
@@ -509,7 +509,7 @@ async def test_idle_server_uses_no_cpu(begin: Open) -> None:
         return int(fields[11]) + int(fields[12])
 
     before = -1
-    while before != (before := n_ticks()):  # until all that was begun is done
+    while before != (before := n_ticks()):  # until all pending work is done
         await asyncio.sleep(0.5)
     await asyncio.sleep(3)
     assert n_ticks() - before <= 1
