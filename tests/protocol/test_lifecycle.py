@@ -1,4 +1,4 @@
-"""The server's life cycle over stdio, in any order of messages. They are sent raw, since client libraries enforce one."""
+"""The server's life cycle over stdio, in any order of messages: raw ones, since client libraries enforce an order."""
 
 import asyncio
 import json

@@ -23,7 +23,7 @@ needs_zpaq = pytest.mark.skipif(shutil.which("zpaq") is None, reason="zpaq is no
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Its modules, by name."""
+    """Import a module of benchmarks/ by name."""
     monkeypatch.syspath_prepend(BENCHMARKS)
 
     def load(name: str) -> ModuleType:
@@ -44,7 +44,7 @@ def test_lab_network_is_loaded_as_trained(benchmark: Any) -> None:
 
 
 class Bigram(nn.Module):
-    """As nanoGPT answers: logits for each position, and a loss that nobody wants; depends on the last id alone."""
+    """nanoGPT's interface: logits for each position, and a loss; they depend on the last id alone."""
 
     def __init__(self, vocab_size: int) -> None:
         super().__init__()
@@ -84,14 +84,14 @@ def test_zpaq_reads_one_stream_in_order(benchmark: Any) -> None:
 
     before, end = CODE[:-2_000].encode(), CODE[-2_000:].encode()
     assert bits(before, end) == bits(before, end[:700]) + bits(before + end[:700], end[700:])
-    dice = bytes(random.Random(0).choices(b"abcdefghijklmnop", k=2_000))  # four bits each, whoever reads them
+    dice = bytes(random.Random(0).choices(b"abcdefghijklmnop", k=2_000))  # four bits each, regardless of position
     assert 4 * 2_000 < bits(before, dice) < 4.5 * 2_000
     assert bits(before + dice, dice) < 0.1 * bits(before, dice)
 
 
 @pytest.fixture
 def packages(tmp_path: Path) -> list[Excerpt]:
-    """Excerpts of two packages, of which one has a copy of a file."""
+    """Excerpts of two packages, one with a duplicated file."""
     texts = {
         "one/a.py": "import os\n\n\ndef there(path):\n    return os.path.exists(path)\n" * 3,
         "one/b.py": "import sys\n\n\ndef out(text):\n    sys.stdout.write(text)  # \u00e9\n" * 3,

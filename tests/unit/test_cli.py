@@ -1,4 +1,4 @@
-"""The commands as a user gives them, in this process; tests/test_fresh_install.py runs them from a wheel."""
+"""The commands as a user runs them, in this process; tests/test_fresh_install.py runs them from a wheel."""
 
 import io
 import re
@@ -22,7 +22,7 @@ SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in ra
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that learns in a second."""
+    """A network that trains in a second."""
     monkeypatch.setitem(SIZES, "nano", Size(n_layers=1, n_heads=2, d_model=16, window=32))
 
 
@@ -54,7 +54,7 @@ def test_training_again_keeps_the_old_model_and_says_how_to_restore_it(corpus: s
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_original_flags_save_to_the_original_paths(corpus: str, capsys) -> None:
-    """paras/ of the working folder, where there is one, for the two flags alone."""
+    """The two original flags use paras/ in the working folder, if it exists."""
     words = ["--corpus", corpus, "--epochs", "1", "--device", "cpu"]
     Path("paras").mkdir()
     assert main(["--generate", "--device", "cpu", "--max_new_chars", "3", "x"]) == 0  # nothing there yet
@@ -79,7 +79,7 @@ def generate_said(capsys) -> str:
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_worse_model_is_saved_beside_the_better_one(corpus: str, capsys) -> None:
-    """Against the one that ships, with which nothing trained for a second can compete; then against the user's own."""
+    """Compared with the shipped model, which nothing trained for a second can beat; then with the user's own."""
     words = ["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu"]
     users, beside = places.user_model(), places.user_model().model.with_name("tiny_gpt.1.pth")
     assert main(words) == 0
@@ -94,7 +94,7 @@ def test_worse_model_is_saved_beside_the_better_one(corpus: str, capsys) -> None
     assert "--use-anyway" in line
     assert "(ships with tinycopilot)" in generate_said(capsys)
 
-    subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user takes it
+    subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user installs it
     assert not beside.exists()
     assert f"model: {users.model} (your own)" in generate_said(capsys)
     shutil.copy(places.shipped_model().model, users.model)  # a better one
@@ -107,7 +107,7 @@ def test_worse_model_is_saved_beside_the_better_one(corpus: str, capsys) -> None
     [line] = [line for line in said.splitlines() if line.startswith("NOT IN USE")]
     subprocess.run(line.split("or run: ")[1], shell=True, check=True)
     assert users.model.read_bytes() != first
-    assert users.model.with_name("tiny_gpt.2.pth").read_bytes() == first  # the one before is moved aside, not lost
+    assert users.model.with_name("tiny_gpt.2.pth").read_bytes() == first  # the previous one is renamed, not lost
 
     assert main([*words, "--epochs", "0.01", "--use-anyway"]) == 0
     said = capsys.readouterr().err
@@ -125,7 +125,7 @@ def test_too_little_text_is_reported_before_training(in_folder: Path, capsys, mo
     assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
     command = f"tinycopilot train --init {places.shipped_model().model} --corpus {in_folder} --model_path m.pth"
     assert lines[at].endswith(f"Fine-tune that one instead: {command}")
-    (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to
+    (in_folder / "code.py").write_text(SOURCE * 8)  # enough for fine-tuning
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     assert f"for this project only: tinycopilot adapt {in_folder}" in capsys.readouterr().err
 
@@ -154,7 +154,7 @@ def test_file_that_is_not_a_model_is_not_overwritten(flag: str, corpus: str, in_
 
 def test_missing_package_is_one_line(pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tinycopilot.play.run", None)
-    with pytest.raises(ImportError):  # of ours: not the user's to mend
+    with pytest.raises(ImportError):  # one of our own modules: not for the user to fix
         main(["play"])
     monkeypatch.delitem(sys.modules, "tinycopilot.play.run")
     monkeypatch.delitem(sys.modules, "tinycopilot.play.terminal", raising=False)
@@ -194,7 +194,7 @@ def test_generate_is_deterministic_with_a_seed(pair: ModelPaths, capsys) -> None
 
 
 def test_only_the_original_flags_are_accepted_without_a_command(pair: ModelPaths, capsys) -> None:
-    """Not inside of a prompt, and not after another command."""
+    """Neither inside a prompt nor after another command."""
     assert main(["generate", "--model_path", str(pair.model), "--max_new_chars", "2", "--", "--train"]) == 0
     assert capsys.readouterr().out.startswith("--train")
     with pytest.raises(SystemExit):
@@ -352,7 +352,7 @@ def test_ctrl_c_while_training_saves_the_model(corpus: str, capsys, monkeypatch:
 
 
 def test_ctrl_c_in_compiled_code_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There Python makes a SystemError of it."""
+    """Python turns that into a SystemError."""
 
     def interrupted(_: object) -> None:
         raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
@@ -380,7 +380,7 @@ def test_other_system_errors_are_one_line(monkeypatch: pytest.MonkeyPatch) -> No
 def test_compile_reports_where_and_that_nothing_is_left_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)  # the functions' own is used as ever
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)  # the functions' own cache is used as usual
     assert main(["compile"]) == 0
     assert str(tmp_path) in capsys.readouterr().out
     assert main(["compile"]) == 0

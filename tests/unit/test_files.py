@@ -54,7 +54,7 @@ def test_repository_gitignore_applies_in_subfolders(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("src/local.py\n")
     assert names(tmp_path / "src") == ["main.py"]
     (tmp_path / ".gitignore").write_text("src/\n")
-    assert names(tmp_path / "src") == ["local.py", "main.py"]  # who names an ignored folder means it
+    assert names(tmp_path / "src") == ["local.py", "main.py"]  # an ignored folder is read if it is named
 
 
 def test_invalid_patterns_and_entries_are_skipped(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_suffix_descriptions() -> None:
         ("jquery.min.js", "x = 1\n", Reason.GENERATED),
         ("a.py", "# The names are automatically generated from those.\n", None),
         ("a.py", '"""Edit the generated file names."""\n', None),
-        ("a.py", "x = 1\n" * 300 + "# @generated\n", None),  # not at the beginning, so not of the file
+        ("a.py", "x = 1\n" * 300 + "# @generated\n", None),  # not at the start, so not the file's header
         ("a.js", "x = 1;\n" * 200 + "y" * 2_001 + "\n", Reason.LONG_LINES),
         ("a.js", "x = 1;\n" * 200 + "y" * 2_000 + "\n", None),
         ("a.js", ("y" * 210 + "\n") * 10, Reason.LONG_LINES),
@@ -188,7 +188,7 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     [
         (b"\x7fELF\0\0", "binary"),
         ("caf\xe9\n".encode("latin1"), "not UTF-8 text (byte 3)"),
-        ("abc".encode("utf-16-le"), "binary"),  # without a mark nothing says that it is text
+        ("abc".encode("utf-16-le"), "binary"),  # without a byte order mark it is not recognised as text
         ("abc".encode("utf-32"), "binary"),
         (b"\xff\xfea\0\0\0", "binary"),
         (b"\xff\xfe\xfa" * 10, "not UTF-8 text (byte 0)"),  # no such characters
@@ -260,7 +260,7 @@ def test_pieces_are_complete_and_whole_lines(tmp_path: Path, monkeypatch: pytest
     path.write_bytes("\ufeffa\u00e9\r\nb\N{SNAKE}\rc\n\n d\r\n\r\ne\r".encode())
     assert "".join(read_pieces(path)) == "a\u00e9\nb\N{SNAKE}\nc\n\n d\n\ne\n"
     path.write_text("one\ntwo\nthree\n")
-    if piece_bytes >= 5:  # longer lines are cut
+    if piece_bytes >= 5:  # longer lines are split
         assert all(piece.endswith("\n") for piece in read_pieces(path))
     path.write_bytes(b"\xef\xbb\xbfone\ntwo\n\xff\n")
     with pytest.raises(NotTextError, match="byte 11"):
@@ -290,7 +290,7 @@ def test_each_encoding_gives_the_same_text_in_whole_lines(
 
 
 def test_utf16_line_stays_in_one_piece_wherever_the_read_splits(tmp_path: Path) -> None:
-    """U+0A0A is two bytes 10, neither of which ends a line."""
+    """U+0A0A is encoded as two bytes 10, neither of which is a line end."""
     path = tmp_path / "f.txt"
     line = "\u0a0a" * 40 + "\n"
     for encoding in ("utf-16-le", "utf-16-be"):

@@ -1,4 +1,4 @@
-"""What git cannot be asked: limits, and time."""
+"""Limits and running time, which cannot be compared with git's."""
 
 import time
 
@@ -9,7 +9,7 @@ from tinycopilot.gitignore import MAX_GLOBS, MAX_PATTERNS, PatternError, Rules, 
 LONG = "a" * 250 + ".py"
 DEEP = "b/" * 200 + "d"
 MAX_S = 0.05
-"""For one pattern and one path; each takes about 10 us, and with backtracking for ever."""
+"""Limit for one pattern and one path. Each takes about 10 us; with backtracking it would not finish."""
 
 
 def rules(*lines: str) -> Rules:

@@ -1,4 +1,4 @@
-"""Folders made to hang, to exhaust, or to lead somewhere else: each is read in bounded time, or left out."""
+"""Folders that are built to block, exhaust memory or escape: each is read in bounded time, or skipped."""
 
 import os
 import socket
@@ -112,7 +112,7 @@ def test_file_replaced_before_reading(root: Path, becomes: str) -> None:
 
     left_out = LeftOut()
     found = list(read_written(changed(source_files(root)), root, left_out))
-    if becomes != "closed" or os.geteuid() != 0:  # root reads everything
+    if becomes != "closed" or os.geteuid() != 0:  # root may read everything
         assert found == []
         assert len(left_out.lines()) == 1
 
@@ -207,7 +207,7 @@ def test_names_of_255_bytes_in_any_encoding(root: Path) -> None:
         try:
             os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
         except OSError:
-            continue  # the file system wants UTF-8
+            continue  # the file system requires UTF-8
         expected.add(name.rpartition(b"/")[2])
     (root / ".gitignore").write_bytes(b"\xff*\n")
     left_out = LeftOut()

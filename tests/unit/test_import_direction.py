@@ -1,4 +1,4 @@
-"""The house of design: a wing imports only wings above it, a heavy package only where it is at home."""
+"""Import rules: a layer imports only layers above it, and heavy packages are limited to certain layers."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from tinycopilot.places import ModelPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# From top to bottom: a wing, and all that it may import besides the standard library and itself (CONTRIBUTING.md).
+# From top to bottom: a layer, and what it may import besides the standard library and itself (CONTRIBUTING.md).
 HOUSE = {
     "tinycopilot.__init__": set(),
     "tinycopilot.gitignore": set(),
@@ -46,8 +46,8 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
-        "torch",  # doctor asks it what it can use for training
-        "rich",  # adapt trains, on a console
+        "torch",  # doctor asks it which devices can train
+        "rich",  # adapt trains, with console output
     },
     "tinycopilot.play": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
@@ -67,7 +67,7 @@ HOUSE = {
             "tinycopilot.completion",
             "tinycopilot.extras",
         ),
-        *("tinycopilot_server", "torch", "numpy"),  # in the bodies of the commands that need them
+        *("tinycopilot_server", "torch", "numpy"),  # inside the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
@@ -90,7 +90,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(source: str) -> list[tuple[str, bool]]:
-    """Each imported module, and whether it is imported when the file is (not inside a function or for types alone)."""
+    """Each imported module, and whether it is imported with the file (not in a function or for types only)."""
     found: list[tuple[str, bool]] = []
 
     def visit(node: ast.AST, at_once: bool) -> None:
@@ -114,7 +114,7 @@ def imports(source: str) -> list[tuple[str, bool]]:
 
 
 def wing(module: str) -> str:
-    """The wing that a module of ours belongs to: the longest name in HOUSE that it begins with."""
+    """The layer of a module of ours: the longest name in HOUSE that is its prefix."""
     if module in ("tinycopilot", "tinycopilot.UserError", "tinycopilot.__version__"):
         return "tinycopilot.__init__"
     fitting = [name for name in HOUSE if module == name or module.startswith(name + ".")]
@@ -155,7 +155,7 @@ def test_wrong_import_is_found(name: str, source: str) -> None:
 
 
 def graph(sources: dict[str, str]) -> dict[str, set[str]]:
-    """Which modules of ours each one imports, at the top or in a function, for types or not."""
+    """The modules of ours that each module imports, at the top or in a function, for types or not."""
     return {
         name: {target(*found, sources.keys()) for found in from_imports(source)} - {name, ""}
         for name, source in sources.items()
@@ -174,13 +174,13 @@ def from_imports(source: str) -> list[tuple[str, str]]:
 
 
 def target(module: str, name: str, ours: Collection[str]) -> str:
-    """The module of ours that an import reaches; "" if it is another one."""
+    """The module of ours that an import refers to; "" if it is another one."""
     candidates = (f"{module}.{name}", module, f"{module}.__init__")
     return next((candidate for candidate in candidates if candidate in ours), "")
 
 
 def cycles(edges: dict[str, set[str]]) -> list[set[str]]:
-    """The groups of modules that import each other, directly or through others."""
+    """The groups of modules that import each other, directly or indirectly."""
     reached = {name: set(targets) for name, targets in edges.items()}
     for through in edges:
         for name in edges:

@@ -1,6 +1,6 @@
-"""Secrets in a text: what is found, what is not, and that everything else stays where it was.
+"""Secrets in a text: what is masked, what is not, and that offsets stay.
 
-Every secret here is made up when the test runs, so that no scanner finds one in this file.
+Every secret here is generated when the test runs, so that no scanner finds one in this file.
 """
 
 import json
@@ -20,7 +20,7 @@ DICE = random.Random(7)
 
 
 def chars(alphabet: str, n: int) -> str:
-    """`n` characters, one of them a letter and one a digit at least."""
+    """`n` characters, with at least one letter and one digit."""
     while True:
         made = "".join(DICE.choices(alphabet, k=n))
         if any(map(str.isalpha, made)) and any(map(str.isdigit, made)):
@@ -186,7 +186,7 @@ def test_time_is_linear_in_the_text(piece: str) -> None:
         return time.thread_time() - started
 
     few, many = min(seconds(4_000) for _ in range(3)), min(seconds(64_000) for _ in range(3))
-    assert many < 16 * 4 * few + 0.05  # were it quadratic, it would be 256 times
+    assert many < 16 * 4 * few + 0.05  # quadratic time would be a factor of 256
 
 
 def test_key_that_may_continue_in_the_next_piece() -> None:

@@ -1,4 +1,4 @@
-"""The text that the shipped model learns from: a sound list, and nothing in it that must not be learned from."""
+"""The shipped model's training text: a valid list, and no excluded text in it."""
 
 import hashlib
 import io
@@ -87,7 +87,7 @@ def test_excluded_sources(data: ModuleType) -> None:
 
 @given(st.text("ab \n", max_size=600), st.text("ab \n", max_size=600), st.text("xy\n", min_size=260, max_size=400))
 def test_passage_is_found_anywhere(data: ModuleType, before: str, after: str, passage: str) -> None:
-    """Against the plain definition: some line of the passage, and what follows it, in both."""
+    """Against the definition: a line of the passage and the text after it occur in both."""
     inside = data.shingles(f"{before}\n{passage}\n{after}")
     starts = [i for i in range(len(passage)) if (i == 0 or passage[i - 1] == "\n") and passage[i] != "\n"]
     assert bool(inside & data.shingles(passage)) == any(i + data.SHINGLE_CHARS <= len(passage) for i in starts)
@@ -157,7 +157,7 @@ def test_archive_becomes_documents(kind: str, data: ModuleType, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_shortened_run_is_reproducible(data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From archives to weights, twice, on one thread: the same text and the same network."""
+    """From archives to weights, twice, on one thread: equal text and equal weights."""
     monkeypatch.setitem(SIZES, "small", Size(n_layers=1, n_heads=2, d_model=16, window=32, is_long=True))
     monkeypatch.setattr(data, "heldout_documents", lambda _folder: ([("click/core.py", lines("heldout"))], {"click"}))
     monkeypatch.setattr(data, "HELD_OUT_CHARS", 1_500)

@@ -1,4 +1,4 @@
-"""paras/: the model that ships, and the manifest that says how it came about."""
+"""paras/: the shipped model, and the manifest of how it was made."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def test_manifest_matches_the_files() -> None:
 
 
 def test_shipped_model_predicts_python() -> None:
-    """On this very file, which it never saw: far below the 6.6 bits of every character being as likely as any other."""
+    """On this file, which is not in its training text: far below the 6.6 bits of a uniform prediction."""
     from tinycopilot.model.tokenizer import DOCUMENT_START
     from tinycopilot.training.measure import bits_per_char
 
@@ -61,5 +61,5 @@ def test_demo_program_is_not_in_the_training_text() -> None:
 
     corpus = (ROOT / "corpus.txt").read_text("utf-8")
     compile(OPENED + TYPED, "thermometer.py", "exec")
-    n_chars = 100  # the idiom at the end of a script may well stand in both
+    n_chars = 100  # the idiom at the end of a script may occur in both
     assert [TYPED[i : i + n_chars] for i in range(len(TYPED) - n_chars) if TYPED[i : i + n_chars] in corpus] == []

@@ -23,7 +23,7 @@ def test_search_order_and_origin() -> None:
     assert shipped.tokenizer.is_file()
     users = make(places.user_models())
     assert places.found() == (users, Origin.USER)
-    make(Path("paras"))  # of the working folder, which may be anybody's
+    make(Path("paras"))  # of the working folder, which may be a stranger's
     assert places.found() == (users, Origin.USER)
     given = places.found("x/m.pth", "y/t.pth")
     assert given == (ModelPaths(Path("x/m.pth"), Path("y/t.pth")), Origin.GIVEN)

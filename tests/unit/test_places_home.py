@@ -1,4 +1,4 @@
-"""The user's folders where there is no home, or one that is named wrongly, and where compiled code is kept."""
+"""The user's folders without a home or with an invalid one, and where compiled code is stored."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ VARIABLES = ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
 @pytest.fixture(params=[None, "~", "relative", "~nobody-here"])
 def homeless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The working folder of a user without an entry in passwd, and without folders, or with ones that are none."""
+    """The working folder of a user without a passwd entry, and with missing or invalid folders."""
     import pwd
 
     for name in VARIABLES:
@@ -66,7 +66,7 @@ def test_world_writable_folder_is_not_private(tmp_path: Path, mode: int, is_priv
     folder.mkdir()
     folder.chmod(mode)
     assert places.is_private_and_writable(folder) is is_private
-    # A folder in it: one that everybody may replace is not private either, unless only its owner may (sticky).
+    # A folder that everybody may replace is not private either, unless its parent is sticky.
     assert places.is_private_and_writable(folder / "new") is (mode != 0o777)
 
 
@@ -88,7 +88,7 @@ def test_compiled_code_uses_the_first_writable_folder(
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
     temporary = tmp_path / f"tinycopilot-{os.geteuid()}" / "compiled"
     assert places.compiled_code(in_the_way) == temporary
-    temporary.parent.chmod(0o777)  # as if another user had made it
+    temporary.parent.chmod(0o777)  # owned by another user
     assert places.compiled_code(in_the_way) is None
 
 

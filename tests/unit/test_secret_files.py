@@ -1,4 +1,4 @@
-"""Names of secrets, by kind, and names of ordinary code."""
+"""Names of secrets, by kind, and of ordinary code."""
 
 import os
 import sysconfig

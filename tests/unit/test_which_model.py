@@ -1,4 +1,4 @@
-"""Every command and the server answer the question of which model they use alike, and say so first."""
+"""All commands and the server use the same model, and name it first."""
 
 import io
 import shutil
@@ -28,12 +28,12 @@ class Terminal(io.StringIO):
 
 
 class UsedError(UserError):
-    """Raised where a model would be loaded: no test here needs more of a command."""
+    """Raised in place of loading a model: no test here needs more of a command."""
 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The models that are asked for."""
+    """The models that were requested."""
     paths: list[Path] = []
 
     def load_pair(model: Path, _tokenizer: Path, **_: object) -> None:
@@ -55,7 +55,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture
 def project(in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: two files of code, and a paras/ that somebody has put there."""
+    """The working folder: two files of code, and a paras/ that a stranger may have added."""
     folder = in_folder / "project"
     for name in ("one.py", "two.py"):
         (folder / "src").mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ COMMANDS = [
     ["adapt", "src"],
     ["doctor"],
 ]
-"""Each would load the model before it does anything else that takes long."""
+"""Each loads the model before any other long work."""
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
@@ -100,8 +100,8 @@ def test_all_commands_use_and_name_the_same_model(
         if words[0] == "doctor":
             assert f"{origin.value}: {expected.model}" in out
         elif words[0] == "generate":
-            assert err == "tinycopilot: enough\n"  # nothing is named that could not be loaded
-        elif words[0] != "adapt":  # which names it once it is loaded, since it may pass one over
+            assert err == "tinycopilot: enough\n"  # a model that fails to load is not named
+        elif words[0] != "adapt":  # it names the model after loading, since it may skip one
             assert (out if words[0] == "play" else err).splitlines()[0] == places.named(expected, origin)
 
     used(places.shipped_model(), Origin.SHIPPED)
@@ -123,7 +123,7 @@ def test_server_uses_the_workspace_model_that_eval_and_play_use(
     own = install(places.workspace_model(source), pair)
     assert to_use(settings, source) == own
     assert origin_of(own, settings, source) is Origin.WORKSPACE
-    assert origin_of(users, settings, source) is Origin.USER  # where its own was not sound
+    assert origin_of(users, settings, source) is Origin.USER  # the workspace's own was invalid
     assert to_use(settings, str(project)) == users
     for words, expected in (
         (["eval", "src"], own),

@@ -1,4 +1,4 @@
-"""Commands that complete, in fresh processes in which PyTorch cannot be imported."""
+"""Commands that complete, in new processes that cannot import PyTorch."""
 
 import json
 import subprocess

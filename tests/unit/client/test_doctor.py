@@ -1,4 +1,4 @@
-"""What the doctor makes of a machine: homes, settings and programs are made up, and nothing is started but scripts."""
+"""The doctor's findings for fake homes, settings and programs; it runs nothing but scripts."""
 
 import hashlib
 import json
@@ -317,7 +317,7 @@ def test_model_in_use_and_its_origin(tmp_path: Path) -> None:
 
     write(tmp_path / "paras" / "tiny_gpt.pth", "x")
     which, passed_over, *_ = look_at_model(None, None, sound, {})
-    assert which.text.startswith("your own")  # what the server takes
+    assert which.text.startswith("your own")  # the server uses it
     assert passed_over.level is Level.NOTE
     assert "paras/" in passed_over.text
     given, *others = look_at_model("paras/tiny_gpt.pth", None, sound, {})
@@ -351,7 +351,7 @@ def test_model_worse_than_the_shipped_one_is_a_problem(tmp_path: Path) -> None:
     assert quality(1.3).level is Level.OK
     assert quality(1.33).level is Level.PROBLEM
     write(tmp_path / "rust.pth", "x")
-    assert quality(4.0, "rust.pth").level is Level.NOTE  # what a user names is what they want
+    assert quality(4.0, "rust.pth").level is Level.NOTE  # an explicit choice is respected
     own = places.workspace_model(str(tmp_path))
     write(own.model, "x")
     which, here, *_ = look_at_model(None, None, asked({"problem": "x"}), {})
@@ -360,14 +360,12 @@ def test_model_worse_than_the_shipped_one_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_model_trained_in_place_of_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a clone that is installed to be edited, where training saves in its paras/."""
+    """As in an editable install of a clone, where training saves in its paras/."""
     monkeypatch.setattr(places, "shipped", lambda name: tmp_path / "my clone" / name)
     model = write(tmp_path / "my clone" / "paras" / "tiny_gpt.pth", "as it ships")
     manifest = {"files": {model.name: hashlib.sha256(model.read_bytes()).hexdigest()}}
     sound = asked({"parameters": 815_872, "digest": "abcdef" * 10})
-    assert (
-        next(iter(look_at_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
-    )  # nobody can tell
+    assert next(iter(look_at_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"  # unknown
     write(model.with_name("manifest.json"), json.dumps(manifest))
     assert next(iter(look_at_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
     model.write_text("trained anew")
@@ -382,7 +380,7 @@ def test_unwritable_folder_is_one_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home_of_its_own: Path
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    assert levels(look_at_folders()) == [Level.OK] * 4  # those that are still to be made, too
+    assert levels(look_at_folders()) == [Level.OK] * 4  # including those that do not exist yet
     assert not [*home_of_its_own.iterdir()]
     in_the_way = write(tmp_path / "file", "where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))

@@ -1,4 +1,4 @@
-"""Common prefixes and suffixes against a comparison character by character; a suggestion that is typed through."""
+"""Common prefixes and suffixes against a comparison by character; typing through a suggestion."""
 
 import hypothesis.strategies as st
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Machine code on disk: used again, never where it is damaged or of something else, and never needed."""
+"""Compiled code on disk: reused, never used where it is damaged or foreign, and never required."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from tinycopilot.completion.compiled import compiled
 
 pytestmark = pytest.mark.slow
 
-# Compiles one function in a process of its own; prints its answer and whether the machine code came from the disk.
+# Compiles a function in a separate process; prints its result and whether the code came from disk.
 PROGRAM = """
 import json, sys, types
 import numpy as np
@@ -48,7 +48,7 @@ def start(program: Path, cache: Path, **environment: str) -> "subprocess.Popen[s
 
 
 def run(program: Path, cache: Path, **environment: str) -> list[float]:
-    """The function's answer, which is 8, and how many times it was loaded instead of compiled."""
+    """Return the function's result, which is 8, and how often it was loaded instead of compiled."""
     process = start(program, cache, **environment)
     output, _ = process.communicate()
     assert process.returncode == 0
@@ -81,7 +81,7 @@ def test_unwritable_folder_recompiles_each_time(program: Path, cache: Path) -> N
 
 
 class Bomb:
-    """Unpickling it would run code."""
+    """Would run code when unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (Path("exploded"),)
@@ -89,7 +89,7 @@ class Bomb:
 
 @pytest.fixture
 def in_process(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function, compiled once, with its cache; called again as if this were another process."""
+    """A function, compiled once, with its cache; called again as in another process."""
     monkeypatch.setattr(module, "CACHE", cache)
 
     @compiled
@@ -101,7 +101,7 @@ def in_process(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def again(function: Any) -> tuple[float, int]:
-    """The answer of the same function in a new dispatcher, and whether it was loaded from the disk."""
+    """The result of the same function in a new dispatcher, and whether it was loaded from disk."""
     fresh = compiled(function.py_func)
     return fresh(np.ones(4)), sum(fresh.stats.cache_hits.values())
 
@@ -157,7 +157,7 @@ def test_full_disk_or_missing_folder_is_harmless(in_process: Any, cache: Path, m
 
 
 def test_the_cache_is_keyed_on_the_processor() -> None:
-    """Numba's own description of it, which every file's name depends on."""
+    """Numba's description of the CPU is part of each file's name."""
     triple, name, features = cpu_target.target_context.codegen().magic_tuple()
     assert triple and name and isinstance(features, str)
 

@@ -1,4 +1,4 @@
-"""The Engine's behaviour: what it keeps, what it shows of it, and how it is cancelled."""
+"""The Engine: its state, what it shows, and how it is cancelled."""
 
 import copy
 import dataclasses
@@ -22,9 +22,9 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 
 @pytest.fixture(scope="module")
 def network(model: TinyGPT) -> Network:
-    """Of a network that is sure of nothing there would be nothing to see."""
+    """A network with certain predictions would have no alternatives."""
     model = copy.deepcopy(model)
-    model.ln.weight[:], model.ln.bias[:] = 1, 0  # what comes next depends on what is there
+    model.ln.weight[:], model.ln.bias[:] = 1, 0  # predictions depend on the text
     return compiled(sure(model))
 
 
@@ -40,13 +40,11 @@ def test_typing_through_shows_the_rest(network: Network, tokenizer: SimpleTokeni
     fresh = suggest(Engine(network, tokenizer, ALL), before + other)
     found = suggest(engine, before + other)
     assert (found and found.text) == (fresh and fresh.text)
-    assert found is None or found.confidence == pytest.approx(
-        fresh.confidence
-    )  # read in other pieces, it is rounded otherwise
+    assert found is None or found.confidence == pytest.approx(fresh.confidence)  # rounding differs with the chunks read
 
 
 def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) -> tuple[str, Suggestion]:
-    """A text, and a suggestion after it that has at least the given number of characters."""
+    """A text, and the suggestion after it, of at least that many characters."""
     texts = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
     suggested = ((text, suggest(Engine(network, tokenizer, ALL), text)) for text in texts)
     return next((text, s) for text, s in suggested if s and len(s.text) >= least_chars)
@@ -54,7 +52,7 @@ def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) 
 
 @pytest.fixture
 def anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sure network has no likely alternatives."""
+    """A certain network has no probable alternatives."""
     monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
 
 
@@ -76,7 +74,7 @@ def test_alternatives_are_distinct_and_start_with_the_second_choice(
     assert others
     texts = [first.text, *(other.text for other in others)]
     assert not any(a.startswith(b) for a, b in itertools.permutations(texts, 2))
-    assert suggest(engine, before) == first  # which is still what stands there
+    assert suggest(engine, before) == first  # which is still the suggestion there
     assert [other.text for other in alternatives(engine, before)] == texts[1:]
 
 
@@ -93,7 +91,7 @@ def test_alternatives_are_independent_of_later_computations(network: Network, to
 
 @pytest.fixture
 def n_forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each forward pass."""
+    """One entry per forward pass."""
     forwards, forward = list[int](), Network.forward
     monkeypatch.setattr(Network, "forward", lambda *a, **k: (forwards.append(1), forward(*a, **k))[1])
     return forwards
@@ -171,7 +169,7 @@ def test_cancel_stops_before_the_next_forward(
     network: Network, tokenizer: SimpleTokenizer, n: int, n_forwards: list[int]
 ) -> None:
     engine = Engine(network, tokenizer, ALL)
-    texts = ["abc(e)\n" * 30 + end for end in tokenizer.alphabet]  # more than two pieces to read
+    texts = ["abc(e)\n" * 30 + end for end in tokenizer.alphabet]  # more than two chunks to read
     text, afresh = next((t, s) for t in texts if (s := suggest(Engine(network, tokenizer, ALL), t)))
     n_forwards.clear()
     result = engine.complete(Request(text), cancelled=countdown(n))
@@ -180,7 +178,7 @@ def test_cancel_stops_before_the_next_forward(
     there = suggest(engine, text)
     assert there is not None
     assert there.text == afresh.text
-    assert there.confidence == pytest.approx(afresh.confidence, rel=1e-4)  # it was read in other pieces
+    assert there.confidence == pytest.approx(afresh.confidence, rel=1e-4)  # it was read in other chunks
 
 
 def test_text_left_after_postprocessing_must_be_worth_showing(
@@ -204,7 +202,7 @@ def weights(engine: Engine) -> list[list[float]]:
 
 
 def ask(engine: Engine, before: str, after: str = "", document: str = "x") -> bool:
-    """As the server does; returns whether it learned."""
+    """Request as the server does; return whether the engine learned."""
     return type_at(engine, before, after, document).has_learned
 
 
@@ -212,11 +210,11 @@ TYPED_BEFORE = "abc(e) = (\n" * 6
 
 
 def test_typing_teaches_like_an_explicit_lesson(network: Network, tokenizer: SimpleTokenizer) -> None:
-    """One step for each key, with the prediction for the place where it was typed."""
+    """One update per key, with the prediction for the position where it was typed."""
     engine, taught = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     text = TYPED_BEFORE
     ask(engine, text)
-    engine.configure(dataclasses.replace(ALL, max_chars=1))  # no suggestion is typed along: it would be older
+    engine.configure(dataclasses.replace(ALL, max_chars=1))  # no typing through: that suggestion would be older
     for character in "abc(e)=\N{SNOWMAN}x":
         taught.observe(Request(text, document="x"), character)
         text += character
@@ -226,7 +224,7 @@ def test_typing_teaches_like_an_explicit_lesson(network: Network, tokenizer: Sim
 
 
 def test_suggestion_snapshot_ignores_later_learning(network: Network, tokenizer: SimpleTokenizer) -> None:
-    """With the same weights: to learn changes nothing else."""
+    """With equal weights: learning changes nothing else."""
     engine, other = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     for n in range(len(TYPED_BEFORE) - 12, len(TYPED_BEFORE)):
         there = suggest_typed(engine, TYPED_BEFORE[:n])
@@ -243,10 +241,10 @@ def test_untyped_text_teaches_nothing(network: Network, tokenizer: SimpleTokeniz
     text = TYPED_BEFORE
     assert not ask(engine, text)  # opened
     assert not ask(engine, text + "abc")  # pasted
-    assert not ask(engine, text + "ab")  # taken back
+    assert not ask(engine, text + "ab")  # deleted
     assert not ask(engine, text + "abc")  # undone
-    assert not ask(engine, text, "abc")  # gone elsewhere
-    assert not ask(engine, text + "a", "abc")  # before a word it is silent, and predicts nothing
+    assert not ask(engine, text, "abc")  # cursor moved
+    assert not ask(engine, text + "a", "abc")  # before a word nothing is suggested or predicted
     assert weights(engine) == weights(Engine(network, tokenizer, ALL))
 
 
@@ -258,7 +256,7 @@ def test_accepted_suggestion_teaches_nothing(network: Network, tokenizer: Simple
     *typed_along, last = suggestion.text
     for character in typed_along:
         text += character
-        assert ask(engine, text)  # what is typed along a suggestion is typed
+        assert ask(engine, text)  # typing through a suggestion is typing
     assert not ask(engine, text + last)  # it may have been accepted
 
 
@@ -276,7 +274,7 @@ def test_unnamed_text_is_not_indexed(network: Network, tokenizer: SimpleTokenize
 
 def test_prepared_document_is_dropped_after_forget_all(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
-    engine.hold("x", "".join(map(chr, range(0x4E00, 0x4E80))))  # characters that the network does not know
+    engine.hold("x", "".join(map(chr, range(0x4E00, 0x4E80))))  # characters unknown to the network
     offer = engine.prepare("y", TYPED_BEFORE + "\u4f00")
     engine.forget()
     offer()
@@ -359,13 +357,13 @@ def test_returning_to_a_recent_document_reuses_its_index(
 
     def most_read(name: str, key: str) -> int:
         n_read.clear()
-        suggest(engine, (name[0] + "bc") * 50 + key, document=name)  # with no beginning in common
+        suggest(engine, (name[0] + "bc") * 50 + key, document=name)  # no common prefix
         return max(n_read)
 
-    assert min(most_read(name, "") for name in names) > 20  # as far as the network reaches
+    assert min(most_read(name, "") for name in names) > 20  # as far as the network's reach
     assert max(most_read(name, "x") for name in names) < 10
     most_read("another.py", "")
-    assert most_read(names[0], "xy") > 20  # it was used longest ago
+    assert most_read(names[0], "xy") > 20  # least recently used
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Texts by the compiled network: the definition's distribution, without its unknown."""
+"""Text generation with the compiled network: the definition's distribution, without the unknown."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The compiled network against its definition, TinyGPT: the same logits for every shape, piece, and history."""
+"""The compiled network against its definition, TinyGPT: equal logits for any shape, chunking and history."""
 
 import dataclasses
 import itertools
@@ -27,9 +27,9 @@ TINY = GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
 
 @st.composite
 def configs(draw: st.DrawFn) -> GPTConfig:
-    """Every shape, widths that are no multiple of any block included.
+    """Any shape, with widths that are no multiple of a block.
 
-    At least 12 channels: a LayerNorm of 2 divides by their difference, and so amplifies rounding without bound.
+    At least 12 channels: a LayerNorm of 2 divides by their difference, and amplifies rounding without bound.
     """
     n_heads = draw(st.integers(1, 5))
     return GPTConfig(
@@ -43,7 +43,7 @@ def configs(draw: st.DrawFn) -> GPTConfig:
 
 
 def networks(config: GPTConfig, seed: int = 0) -> tuple[TinyGPT, Network]:
-    """A random network, and the same one compiled, in float32."""
+    """A random network, and the same network compiled, in float32."""
     model = randomise(TinyGPT(config), seed, std=0.7 / config.d_model**0.5)
     with torch.no_grad():
         model.embedding.weight *= config.d_model**0.5
@@ -57,7 +57,7 @@ def random_ids(config: GPTConfig, n: int, seed: int) -> list[int]:
 
 
 def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
-    """The definition's: everything at once, without a cache."""
+    """The definition's logits: everything at once, without a cache."""
     with torch.inference_mode():
         return model(torch.tensor([ids]))[0].numpy()
 
@@ -82,7 +82,7 @@ def test_logits_equal_the_definition(config: GPTConfig, pieces: list[int], seed:
 def test_only_visible_positions_are_computed(
     config: GPTConfig, n_read: int, n_wanted: int, data: st.DataObject
 ) -> None:
-    """Also after going back as far as to the first wanted position, and on a cache that has held something else."""
+    """Also after truncating to the first wanted position, and with a cache that has contained other text."""
     model, network = networks(config, n_read)
     ids, cache = random_ids(config, n_read, n_wanted), network.new_cache()
     first_wanted = max(0, n_read - n_wanted)
@@ -196,7 +196,7 @@ def test_id_outside_the_vocabulary_is_refused(wrong: list[int]) -> None:
 @settings(max_examples=30)
 @given(config=configs(), seed=st.integers(0, 1000))
 def test_int8_equals_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:
-    """Each matrix rounded to 255 steps in a row, by PyTorch: the rest of the arithmetic is the same."""
+    """Each row rounded to 255 steps by PyTorch; the rest of the arithmetic is the same."""
     model, _ = networks(config, seed)
     weights = {name: weight.numpy().copy() for name, weight in model.state_dict().items()}
     network = Network.from_weights(config, weights, int8=True)
@@ -222,7 +222,7 @@ def test_saved_model_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) -> 
 
 @pytest.mark.slow
 def test_without_avx2_logits_are_equal(pair: ModelPaths, tmp_path: Path) -> None:
-    """Compiled for the processor that every x86-64 is: four numbers in an instruction, no fused multiply-add."""
+    """Compiled for baseline x86-64: four numbers per instruction, no fused multiply-add."""
     ids = random_ids(TINY, 20, 0)
     code = (
         "import json, sys; from pathlib import Path; from tinycopilot.completion.network import Network\n"

@@ -1,4 +1,4 @@
-"""The memory against its definition, whatever was done to it before."""
+"""The n-gram model against its definition, after any history."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,7 +28,7 @@ STEPS = st.lists(
 
 
 class Model:
-    """What a memory holds, in plain words; and the compaction that is under way."""
+    """The texts that an n-gram model contains, and the pending compaction."""
 
     def __init__(self) -> None:
         self.documents: dict[str, Document] = {}
@@ -74,7 +74,7 @@ def predicted(memory: NGramModel, before: str) -> tuple[dict[str, float], int]:
 
 
 def assert_predicts(memory: NGramModel, pieces: list[str], before: str) -> None:
-    """As the definition does of these texts alone."""
+    """Check predictions against the definition for these texts."""
     characters = sorted(set("".join(pieces)) | set(KNOWN))
     wanted, longest = plain_prediction(pieces, characters, DOCUMENT_START + before)
     p, order = predicted(memory, before)
@@ -84,7 +84,7 @@ def assert_predicts(memory: NGramModel, pieces: list[str], before: str) -> None:
 
 
 def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: Step, when_s: int) -> Compaction:
-    """In the memory and in its model; returns the compaction under way."""
+    """Apply a step to the n-gram model and to the reference; return the pending compaction."""
     what, name, text, after = step
     if what == "hold":
         memory.hold(name, text, last_used_s=when_s)
@@ -121,7 +121,7 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
 @settings(max_examples=300)
 @given(STEPS, st.sampled_from([1, 2, 8]), st.text("ab(\n", max_size=40))
 def test_predict_equals_the_definition(steps: list[Step], n_at_hand: int, before: str) -> None:
-    """Whatever was held, dropped, looked at, and settled while that went on."""
+    """After any sequence of indexing, dropping, predicting and compacting."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngram_module, "MAX_RECENT", n_at_hand)
         memory, model = NGramModel(Alphabet(KNOWN)), Model()
@@ -141,7 +141,7 @@ def test_forgetting_drops_whole_documents_least_recently_used_first(
     memory, model = NGramModel(Alphabet(KNOWN), max_chars), Model()
     compaction = memory.begin_compaction()
     for when_s, step in enumerate(steps):
-        is_in_the_way = step[0] == "finish" and model.changes.keys() & model.meanwhile  # sorted for nothing
+        is_in_the_way = step[0] == "finish" and model.changes.keys() & model.meanwhile  # sorted in vain
         compaction = take_step(memory, compaction, model, step, when_s)
         kept = {name for name in model.documents if name in memory}
         forgotten, here = model.documents.keys() - kept, {*model.at_hand[-1:]}
@@ -181,7 +181,7 @@ def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.sampled_from([1, 40, 90]), st.data())
 def test_edited_index_equals_a_fresh_one(some: list[int], n_times: int, data: st.DataObject) -> None:
-    """Repeated, the text is so long that an edit does not sort all of it; and it has a new symbol now and then."""
+    """The repeated text is so long that an edit sorts only a part of it; sometimes the edit has a new symbol."""
     symbols = some * n_times
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     for _ in range(4):
@@ -189,13 +189,13 @@ def test_edited_index_equals_a_fresh_one(some: list[int], n_times: int, data: st
         end = data.draw(st.integers(start, min(start + 60, len(symbols))))
         new = data.draw(st.lists(st.integers(0, 5), max_size=50))
         before, index = index, index.replaced(start, end, np.array(new, np.uint16))
-        assert before.symbols.tolist() == symbols  # which another thread may still read
+        assert before.symbols.tolist() == symbols  # another thread may still read the old index
         symbols[start:end] = new
         assert_same_index(index, symbols)
 
 
 def test_long_edit_of_a_long_text() -> None:
-    """So long that the table is made anew, but not the order."""
+    """So long that the table is rebuilt, but not the order."""
     dice = np.random.default_rng(0)
     symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
     new = dice.integers(0, 9, 2_000).astype(np.uint16)
@@ -246,7 +246,7 @@ def test_dropped_documents_leave_nothing() -> None:
 
 
 def test_unchanged_document_returns_to_the_merged_segment() -> None:
-    """An edit that is taken back, a file that comes back: nothing piles up."""
+    """An undone edit or a restored file leaves no extra segment."""
     memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "abab" * 20)
     memory.compact()
@@ -281,7 +281,7 @@ def test_compaction_keeps_the_most_useful_documents() -> None:
     compaction.sort(memory.max_chars, everything=True)
     memory.finish_compaction(compaction)
     assert [name for name in ("held", "early", "late", "later") if name in memory] == ["held", "late", "later"]
-    assert not memory._gone  # it was not even put on the merged
+    assert not memory._gone  # it did not even enter the merged segment
 
 
 def test_many_segments_need_compaction() -> None:
@@ -305,7 +305,7 @@ def test_concurrent_threads_number_each_character_once() -> None:
 
 
 def test_prepared_document_may_come_from_disk() -> None:
-    """It was opened, and closed again before it was ready."""
+    """The document was opened, and closed before it was prepared."""
     memory = NGramModel(Alphabet(KNOWN))
     memory.drop("x")
     memory.offer("x", "abab" * 9, memory.prepare("x", "abab" * 9))
@@ -325,11 +325,11 @@ def test_prepared_document_is_not_sorted_again(settled: str) -> None:
     with ThreadPoolExecutor(1) as thread:
         segment = thread.submit(memory.prepare, "x", "ab" * 50).result()
     memory.offer("x", "ab" * 50, segment)
-    assert ("x" in memory) is bool(settled)  # it is not held yet
+    assert ("x" in memory) is bool(settled)  # it is not indexed yet
     memory.hold("x", "ab" * 50, "(")
     assert all(segment._index is not None for segment, _ in memory._signed())
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "("], "abab")
-    memory.offer("x", "ab" * 50, segment)  # late: it was looked at by then
+    memory.offer("x", "ab" * 50, segment)  # too late: it was already sorted
     memory.hold("x", "ab" * 50, "(a")
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "(a"], "abab")
 

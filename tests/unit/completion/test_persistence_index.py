@@ -1,4 +1,4 @@
-"""What was kept predicts as what was sorted, and nothing that was damaged on the way is used."""
+"""A saved index predicts like the original, and a damaged one is never used."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def save(path: Path, memory: NGramModel, stamps: dict[str, tuple[int, int]] | No
 
 
 def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:
-    """Whether it is what the definition says of these texts."""
+    """Whether predictions equal the definition's for these texts."""
     alphabet = memory.alphabet
     p, order = memory.predict(context_of(alphabet, before), memory.possible())
     held = [alphabet.character_of(i + 1) for i in np.flatnonzero(memory.possible()[:-1])]
@@ -57,12 +57,12 @@ def test_saved_index_round_trips_and_is_private(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delattr(suffix_array, "_sorted")
     kept = persistence.load_index(path, Alphabet(KNOWN), TOKENIZER)
     assert kept is not None
-    assert kept.stamps == STAMPS  # and so the unsaved text is not there
+    assert kept.stamps == STAMPS  # so the unsaved text is not in it
     assert kept.last_used_s == {"x": 0, "y": 1, "z": 2}
     for one, other in zip(kept.merged.index.arrays, fresh.index.arrays, strict=True):
         assert np.array_equal(one, other)
         assert one.dtype == other.dtype
-        assert one.flags.writeable  # else everything would be compiled anew
+        assert one.flags.writeable  # otherwise everything would be compiled again
 
 
 @given(
@@ -75,7 +75,7 @@ def test_other_alphabet_order_predicts_the_same(met: str, n: int, tmp_path_facto
     alphabet = Alphabet(KNOWN)
     memory = NGramModel(alphabet)
     memory.hold("open", met * 8)
-    memory.hold("x", "bbb", met)  # is at hand in the editor, and not as it was
+    memory.hold("x", "bbb", met)  # open in the editor, with another text
     kept = persistence.load_index(path, alphabet, TOKENIZER)
     assert kept is not None
     memory.adopt(kept.merged, kept.last_used_s)
@@ -135,7 +135,7 @@ def test_changed_byte_is_detected(n: int, tmp_path: Path, caplog: pytest.LogCapt
     ],
 )  # fmt: skip
 def test_foreign_or_invalid_index_is_dropped(change: dict[str, object], tmp_path: Path) -> None:
-    """Though its digest is right."""
+    """With a valid digest."""
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER)
@@ -151,7 +151,7 @@ def test_foreign_or_invalid_index_is_dropped(change: dict[str, object], tmp_path
 @pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("position", [-1, 0, 31, 40, 10**6])
 def test_positions_outside_of_the_text_are_never_read(place: int, position: int, tmp_path: Path) -> None:
-    """Nor any twice."""
+    """Nor a position twice."""
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     _, line, rest = path.read_bytes().split(b"\n", 2)

@@ -1,4 +1,4 @@
-"""What was learned, on disk and back; and what is not believed."""
+"""Learned weights on disk, and which files are rejected."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""One distribution out of three."""
+"""The mixture of three distributions."""
 
 import math
 
@@ -54,11 +54,11 @@ def test_prediction_is_the_normalised_weighted_log_sum() -> None:
     order = ORDERS[prediction.n_seen - 1]
     product = np.prod([row**weight for row, weight in zip(rows, INITIAL[order], strict=True)], axis=0)
     assert np.exp(prediction.log_probs) == pytest.approx(product / product.sum(), rel=1e-5)
-    assert order == ORDERS[2]  # with the newline that all documents begin with
+    assert order == ORDERS[2]  # with the newline that precedes each document
 
 
 def test_characters_unknown_to_the_network_share_its_unknown() -> None:
-    possible = np.array([True] * 4 + [True, False, True])  # two further characters, one of them gone, and all others
+    possible = np.array([True] * 4 + [True, False, True])  # two further characters, one of them dropped, and all others
     row = np.empty(len(possible))
     spread(LOGITS, possible, row)
     assert np.exp(row) == pytest.approx([0.1, 0.4, 0.2, 0.1, 0.1, 0, 0.1], rel=1e-5)

@@ -1,4 +1,4 @@
-"""The engine's thread: which engine is used, what counts as a change, and which request is answered."""
+"""The engine's thread: which engine is used, which changes count, and which request is answered."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def test_change_is_counted_at_once_or_when_done(scheduler: Scheduler) -> None:
 
 
 def test_concurrent_changes_are_all_counted(scheduler: Scheduler) -> None:
-    """The event loop, the indexer and the engine's thread all count."""
+    """The event loop, the indexer and the engine's thread all count changes."""
     use(scheduler, "one")
     first, n_each = scheduler.generation, 2_000
     threads = [
@@ -90,7 +90,7 @@ def test_closed_or_without_engine_nothing_changes(scheduler: Scheduler) -> None:
 
 
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"."""
+    """Computes until it is cancelled, except for the request "quick"."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()

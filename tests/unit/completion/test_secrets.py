@@ -1,4 +1,4 @@
-"""Secrets never reach the n-gram models, and nothing that would be one is suggested."""
+"""Secrets never reach the n-gram models, and no suggestion completes one."""
 
 import numpy as np
 

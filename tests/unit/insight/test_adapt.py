@@ -1,4 +1,4 @@
-"""The command `adapt`, whole, in this process: what it learns from, what it keeps, and what it leaves behind."""
+"""The command `adapt` in this process: what it trains on, what it saves, and what it leaves behind."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def always_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How much is learned in so short a time is for the clock to say."""
+    """What so short a run achieves depends on the machine."""
     monkeypatch.setattr(comparison.Comparison, "is_better", True)
 
 
@@ -72,7 +72,7 @@ def test_better_model_is_kept_for_this_workspace_only(
     own = places.workspace_model(str(folder))
     assert places.to_load(workspace=str(folder)) == own
     assert places.to_load(workspace=str(folder.parent)) == base
-    assert kept() == sorted([own.model.parent, own.model, own.tokenizer])  # neither a text nor a run
+    assert kept() == sorted([own.model.parent, own.model, own.tokenizer])  # neither text nor run
     assert base.model.read_bytes() == before
     network, tokenizer = load_pair(own.model, own.tokenizer)
     old, old_tokenizer = load_pair(base.model, base.tokenizer)
@@ -80,7 +80,7 @@ def test_better_model_is_kept_for_this_workspace_only(
     said = capsys.readouterr()
     assert " bits per character on 1 file held out" in said.out
     assert "in use" in said.out
-    assert said.err.count("secrets.py") == 1  # it is said that this was left out
+    assert said.err.count("secrets.py") == 1  # the skipped file is reported
     training = load_data(own.model, "model", {"training": dict})["training"]
     [held_out] = adapt.read_workspace([str(folder)], [".py"]).held_out
     n_chars = sum(len(path.read_text()) + 1 for path in folder.glob("module_*.py") if str(path) != held_out)

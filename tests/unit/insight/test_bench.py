@@ -1,4 +1,4 @@
-"""The command `bench`, on a small workspace: what it says of each situation, and that it would notice other text."""
+"""The command `bench` on a small workspace: each scenario is reported, and a different text is detected."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ SITUATIONS = [
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough to see every situation once."""
+    """Enough for each scenario once."""
     for name, value in {"WORKSPACE_CHARS": 30_000, "N_PLACES": 2, "N_FILES": 2, "N_KEYS": 4, "N_JUMPS": 2}.items():
         monkeypatch.setattr(bench, name, value)
 

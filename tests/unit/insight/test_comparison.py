@@ -1,4 +1,4 @@
-"""Which of two models is better, and what a character costs: what the engine itself says, one by one."""
+"""Comparison of two models, and bits per character against the engine's own."""
 
 from pathlib import Path
 
@@ -34,12 +34,12 @@ def test_significant_gain_is_accepted(gain: float, is_better: bool) -> None:
 
 
 def test_gain_that_may_be_chance_is_rejected() -> None:
-    """A hundredth of a bit in the mean, where pieces of a hundred characters are half a bit better or worse."""
+    """0.01 bits on average, while chunks of 100 characters differ by half a bit either way."""
     swings = [(0.5 if (i // 100) % 2 else -0.5) + 0.01 for i in range(len(BEFORE))]
     compared = comparison(BEFORE, [x - swing for x, swing in zip(BEFORE, swings, strict=True)])
     assert compared.gain == pytest.approx(0.01)
     assert not compared.is_better
-    assert not comparison([1.0] * 50, [0.5] * 50).is_better  # too little to tell
+    assert not comparison([1.0] * 50, [0.5] * 50).is_better  # too little text to tell
 
 
 def test_comparison_as_data_and_as_text() -> None:

@@ -1,4 +1,4 @@
-"""Which passages are shown: the most different ones, and none twice."""
+"""Which passages are shown: the largest differences, without overlap."""
 
 import math
 
@@ -15,7 +15,7 @@ N_LINES = WINDOW_CHARS // len(LINE)
 
 
 def spots(text: str, **changed: float) -> Replayed:
-    """A gain at each of these lines, `line_7=2.0`, of as many bits per character there."""
+    """Gains at lines, such as `line_7=2.0`, in bits per character."""
     network, mixed = {}, {}
     for word, gain_bits in changed.items():
         start = int(word.removeprefix("line_")) * len(LINE)
@@ -72,7 +72,7 @@ LINES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
 @pytest.mark.slow
 @given(st.lists(LINES, min_size=1, max_size=3), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_each_passage_is_the_largest_remaining_difference(texts: list[list[int]], dice: object, n_each: int) -> None:
-    """Found anew by brute force: from every line the fewest whole lines, every overlap by the lines that are shown."""
+    """Against brute force over all ranges of whole lines; overlaps are compared by the lines shown."""
     replays = []
     for lengths in texts:
         text = "".join("x" * n + "\n" for n in lengths)
@@ -93,7 +93,7 @@ def test_each_passage_is_the_largest_remaining_difference(texts: list[list[int]]
 
 
 def brute_windows(number: int, replayed: Replayed) -> list[tuple[int, float, set[int], tuple[int, int]]]:
-    """(replay, gain, the lines that are shown, (first, last)) of every passage that there might be."""
+    """(replay, gain, shown lines, (first, last)) of every possible passage."""
     lines, found = replayed.excerpt.text.splitlines(keepends=True), []
     for i in range(len(lines)):
         for j in range(i + 1, len(lines) + 1):

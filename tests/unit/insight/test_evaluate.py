@@ -1,4 +1,4 @@
-"""The command `eval` as a user gives it."""
+"""The command `eval` as a user runs it."""
 
 import hashlib
 import io
@@ -117,7 +117,7 @@ def test_secrets_are_not_replayed(tmp_path: Path) -> None:
 def test_replayed_file_is_not_in_the_index(
     files: list[str], in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A short one, which has no copies: told by its path alone."""
+    """A short file, which is not compared with copies: it is identified by its path alone."""
     (in_folder / "a.py").write_text("value = 1\n")
     (in_folder / "b.py").write_text("# another\n")
     bits = []
@@ -126,7 +126,7 @@ def test_replayed_file_is_not_in_the_index(
         assert main(["eval", path, "--workspace", workspace, "--json", *files]) == 0
         bits.append(json.loads(capsys.readouterr().out)["bits_per_char"]["memory"])
     assert bits[0] == bits[1] == bits[2]
-    (in_folder / "c.py").write_text("value = 1\n")  # by another name it is another file
+    (in_folder / "c.py").write_text("value = 1\n")  # under another name it is another file
     assert main(["eval", "a.py", "--workspace", ".", "--json", *files]) == 0
     assert json.loads(capsys.readouterr().out)["bits_per_char"]["memory"] < bits[0]
 

@@ -1,4 +1,4 @@
-"""The colours behind code: which, and that the code is still there."""
+"""Background colours of code, and that the code itself is complete."""
 
 import itertools
 import math

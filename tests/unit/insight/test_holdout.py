@@ -1,4 +1,4 @@
-"""Which files are held out: by their names, the same ones when others come and go."""
+"""Which files are held out: chosen by name, and stable when other files are added or removed."""
 
 from tinycopilot.insight.holdout import LEAST_CHARS, copies, held_out
 

@@ -1,4 +1,4 @@
-"""The ideal user, with an engine whose suggestions are written down: every count is known."""
+"""The simulated user, with scripted suggestions: all counts are known."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ from tinycopilot.insight.score import SHOWN_COST_KEYS, Score, calibration, calib
 
 
 class Scripted:
-    """Suggests what is written down for a text, and nothing elsewhere; each character costs two bits."""
+    """Suggests what the script has for a text; each character costs two bits."""
 
     def __init__(self, script: dict[str, str]) -> None:
         self.script = script
@@ -63,7 +63,7 @@ def test_wrong_suggestion_is_not_accepted() -> None:
     ("text", "script", "n_saved"),
     [
         ("return x\n", {"re": "turn y"}, 3),  # "turn" with one key
-        ("return x\n", {"re": "turn x"}, 5),  # the whole
+        ("return x\n", {"re": "turn x"}, 5),  # the rest
         ("f(a, bc)\n", {"f": "(a, bd)"}, 0),  # "(", "a" and ",": no key is saved; " bd" is wrong
         ("if a:\n    foo(b)\n", {"if a": ":\n    foo(c)"}, 3),  # "\n    foo" without the indentation
     ],
@@ -91,7 +91,7 @@ def test_vanished_suggestion_after_a_matching_key_is_a_flicker() -> None:
 
 
 def test_indentation_counts_for_nothing() -> None:
-    """Nor does what is shown in it; within a line, a blank is a character as any other."""
+    """Indentation in suggestions does not count either; within a line, a blank is a character like any other."""
     text = "if a b:\n    \tpass\n"
     score, _ = replayed(text, {text[:10]: "  \tpass", text[:13]: "pass"})
     assert score.n_chars == len(text) - 5
@@ -107,7 +107,7 @@ def test_engine_sees_text_before_the_cursor_only() -> None:
 
 
 def test_bits_of_each_character_are_kept() -> None:
-    """Of those that were accepted and of indentation, too; the sum is the score's."""
+    """Including accepted characters and indentation; they add up to the score's bits."""
 
     class Counting(Scripted):
         def observe(self, request: Request, character: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The page of an evaluation: what is on it, that it needs nothing else, and how it is written."""
+"""The evaluation page: its content, that it is self-contained, and how it is written."""
 
 import html
 import math

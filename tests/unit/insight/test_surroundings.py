@@ -1,4 +1,4 @@
-"""What is known of a workspace while one of its files is typed."""
+"""What is indexed of a workspace while one of its files is typed."""
 
 from pathlib import Path
 

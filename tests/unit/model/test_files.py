@@ -1,4 +1,4 @@
-"""The two files of a model: what comes back, and what every wrong one gets."""
+"""The two files of a model: round trips, and the error for each invalid file."""
 
 import os
 import pickle
@@ -170,7 +170,7 @@ def test_each_invalid_file_is_one_line(damage, pair: ModelPaths, in_folder: Path
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith((str(pair.model), str(pair.tokenizer)))
-    assert {p: p.read_bytes() for p in in_folder.iterdir()} == before  # nothing ran, nothing was changed
+    assert {p: p.read_bytes() for p in in_folder.iterdir()} == before  # no code ran, and nothing was changed
 
 
 def test_unreadable_file(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,13 +179,13 @@ def test_unreadable_file(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(
         "tinycopilot.model.storage.read_archive", refuse
-    )  # root may read everything, so the refusal is made
+    )  # root may read everything, so the refusal is simulated
     with pytest.raises(ModelFileError, match="may not be read"):
         load_pair(pair.model, pair.tokenizer)
 
 
 def test_saving_is_all_or_nothing(pair: ModelPaths) -> None:
-    """A real write that fails half-way (a limit on the size of files stands in for a full disk)."""
+    """A real write that fails half-way; a file size limit stands for a full disk."""
     before = pair.model.read_bytes()
     code = (
         "import sys, torch\nfrom tinycopilot.model.gpt import *\nfrom tinycopilot.model.tokenizer import *\n"

@@ -13,7 +13,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 
 
 def test_forward_pass_equals_plain_implementation(model: TinyGPT) -> None:
-    """With the readable attention, LayerNorm, convolution and GELU written out: the same logits."""
+    """With attention, LayerNorm, convolution and GELU written out: equal logits."""
     ids = torch.randint(model.config.vocab_size, (2, 20))
     n_heads, d_head = model.config.n_heads, model.config.d_head
     x = model.embedding.weight[ids]
@@ -80,7 +80,7 @@ def test_truncate_equals_never_having_read(model: TinyGPT, lengths: list[tuple[i
 @pytest.mark.parametrize("n_read", [1, 5, 60])
 def test_cleared_cache_equals_new_cache(model: TinyGPT, n_read: int) -> None:
     cache, ids = model.new_cache(), [i % 7 for i in range(n_read)]
-    model.prefill(ids, cache)  # 60: so far that it has slid
+    model.prefill(ids, cache)  # 60: so far that the window has moved
     cache.clear()
     assert torch.equal(model.prefill([3, 1, 4], cache), model.prefill([3, 1, 4], model.new_cache()))
     assert cache.length == 3
@@ -109,7 +109,7 @@ def test_generate_depends_on_the_seed_only_and_never_emits_unknown(tokenizer: Si
     model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 1, 2, 16, 8)))
     model.head.weight[-1] = 0
     model.ln.bias[:] = 1
-    model.head.weight[-1] = 100  # the unknown is by far the likeliest
+    model.head.weight[-1] = 100  # the unknown is by far the most probable
 
     def write(seed: int, top_k: int | None = None, temperature: float = 1.0) -> list[int]:
         dice = torch.Generator().manual_seed(seed)
@@ -137,7 +137,7 @@ def test_n_cached(conv_width: int) -> None:
 
 
 def test_without_convolutions_parameters_are_those_of_gpt_neox() -> None:
-    """So that weights of that shape, and models of the time before the convolutions, can be loaded."""
+    """So that weights of that shape, and models from before the convolutions, can be loaded."""
     plain = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8))
     mixed = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3))
     added = mixed.state_dict().keys() - plain.state_dict().keys()

@@ -1,4 +1,4 @@
-"""A wider network says the same."""
+"""Widening preserves the network's function."""
 
 import pytest
 import torch

@@ -22,7 +22,7 @@ from tinycopilot.play.ghost import Question
 
 
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"; counts what was cancelled."""
+    """Computes until it is cancelled, except for the request "quick"; counts cancellations."""
 
     def __init__(self) -> None:
         self.ngrams = NGramModel(Alphabet("\nx"))
@@ -44,7 +44,7 @@ class Endless:
 
 
 class Listener(queue.Queue[Answer | State]):
-    """Hears what an engine tells, and asks it."""
+    """Receives the engine's events, and sends requests."""
 
     def start(self, load: Callable[[], Any], project: Project) -> EngineThread:
         self.engine = EngineThread(load, project)

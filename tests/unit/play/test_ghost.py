@@ -1,4 +1,4 @@
-"""What is shown, taken and counted, with no terminal: suggestions are handed in, and the text changes by itself."""
+"""Ghost text without a terminal: shown, accepted and counted; results and edits are passed in."""
 
 import pytest
 
@@ -31,9 +31,9 @@ def test_typing_through_keeps_the_rest() -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("x = a", ")"),  # another way
-        ("x =", ")"),  # back
-        ("x = o", "))"),  # something else has changed as well
+        ("x = a", ")"),  # diverge
+        ("x =", ")"),  # go back
+        ("x = o", "))"),  # another edit elsewhere
         ("y = o", ")"),
         ("x = open(path)x", ")"),  # all of it, and more
     ],
@@ -59,7 +59,7 @@ def test_late_result_is_not_shown() -> None:
 
 
 def test_same_text_again_is_a_new_request() -> None:
-    """The answer to the older one may be about another state of the workspace: the newest counts."""
+    """The older result may be for another state of the workspace: the newest counts."""
     ghost = Ghost()
     older, _, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", ""), ghost.text_changed("x", "")
     ghost.answered(older, Suggestion("older", 1.0))
@@ -157,7 +157,7 @@ def test_alternatives_are_requested_once_and_cycled() -> None:
     question = ghost.next()
     assert question is not None
     assert (question.before, question.after, question.wants_others) == ("x = ", ")", True)
-    assert ghost.text == "open(path)"  # until there is an answer
+    assert ghost.text == "open(path)"  # until there is a result
     assert ghost.answered(
         question, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]
     )
@@ -166,9 +166,9 @@ def test_alternatives_are_requested_once_and_cycled() -> None:
         assert ghost.next() is None
         seen.append(ghost.text)
     assert seen == ["os.getcwd(", "1", "open(path)", "os.getcwd("]
-    ghost.text_changed("x = os", ")")  # it is typed along like any other
+    ghost.text_changed("x = os", ")")  # it is typed through like any other
     assert ghost.text == ".getcwd("
-    assert ghost.next() is not None  # there are others here
+    assert ghost.next() is not None  # alternatives of this position
 
 
 def test_single_suggestion_stays() -> None:
@@ -178,7 +178,7 @@ def test_single_suggestion_stays() -> None:
     assert ghost.answered(question, Suggestion("open(path)", 0.7))
     assert ghost.text == "open(path)"
     ghost.dismiss()
-    assert ghost.next() is None  # where nothing is shown, nothing else is
+    assert ghost.next() is None  # without a suggestion, there is no alternative
     assert Ghost().next() is None
 
 

@@ -1,4 +1,4 @@
-"""Enter, Tab and Backspace as an editor has them."""
+"""Enter, Tab and Backspace as in an editor."""
 
 import pytest
 

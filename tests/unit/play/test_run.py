@@ -1,4 +1,4 @@
-"""The command as a user gives it: in a real terminal, and where there is none."""
+"""The command as a user runs it: in a real terminal, and without one."""
 
 import os
 import subprocess
@@ -74,7 +74,7 @@ def test_closing_line() -> None:
 
 
 class RealTerminal:
-    """A pseudo-terminal, and Python in it."""
+    """Python in a pseudo-terminal."""
 
     def __init__(self, *words: str) -> None:
         import termios
@@ -90,7 +90,7 @@ class RealTerminal:
         self.seen = ""
 
     def until(self, words: str) -> None:
-        """Read on until they are written."""
+        """Read until all of these are written."""
         while words not in self.seen:
             self.seen += os.read(self._ours, 65536).decode()
 

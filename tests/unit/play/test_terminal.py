@@ -1,4 +1,4 @@
-"""Keys go in through a pipe, and the screen is looked at; a stand-in answers where its suggestions begin."""
+"""Keys are sent through a pipe, and the screen is compared; suggestions are scripted."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ GHOST, COLUMNS, ROWS = "class:ghost", 80, 12
 
 
 class Promised:
-    """Suggests what it was told, after texts that end so; answers when it may."""
+    """Suggests the scripted text after a matching suffix, once it may answer."""
 
     def __init__(self, **suggestions: str) -> None:
         self.suggestions = suggestions
@@ -60,7 +60,7 @@ class Output(DummyOutput):
 
 
 class User:
-    """Types, and looks at the screen."""
+    """Presses keys and checks the screen."""
 
     def __init__(self, terminal: Terminal, task: "asyncio.Task[None]", send: Callable[[str], None]) -> None:
         self.terminal = terminal
@@ -68,7 +68,7 @@ class User:
         self._send = send
 
     async def press(self, *words: str) -> None:
-        """Keys by their names, or texts; each arrives by itself, and what it does can be waited for."""
+        """Press keys, given by name or as text, one at a time, and wait for the effect of each."""
         for word in words:
             self._send(KEYS.get(word, word))
             await asyncio.sleep(0.01)
@@ -81,7 +81,7 @@ class User:
         raise AssertionError(f"this is never so; the screen: {self.screen}")
 
     async def sees(self, *lines: str) -> None:
-        """What is on the screen from the top, ghost text in brackets."""
+        """Wait for this screen, from the top, with ghost text in brackets."""
         await self.until(lambda: self.screen[: len(lines)] == [*lines])
 
     @property
@@ -94,11 +94,11 @@ class User:
         ]
 
     async def has(self, text: str) -> None:
-        """What is in the buffer, with a bar for the cursor."""
+        """Wait for this buffer, with a bar for the cursor."""
         await self.until(lambda: self.text == text)
 
     async def told(self, words: str) -> None:
-        """What stands in the line of the status."""
+        """Wait for this status line."""
         await self.until(lambda: words in self.screen[-2])
 
     @property
@@ -135,7 +135,7 @@ async def test_tab_accepts_or_indents() -> None:
         await user.sees("    import os")
         await user.told("5 keys saved")
         await user.press("Ctrl-Z")
-        await user.has("    imp|")  # one undo takes back just that
+        await user.has("    imp|")  # one undo removes it
         await user.press("Ctrl-Y")
         await user.has("    import os|")
 
@@ -161,7 +161,7 @@ async def test_result_for_outdated_text_is_not_shown() -> None:
         await user.press("i")
         await user.until(lambda: promised.asked == ["", "i"])
         await user.press("a")
-        await user.has("ia|")  # typing waits for no answer
+        await user.has("ia|")  # typing does not wait for a result
         promised.may_answer.set()
         await user.until(lambda: promised.answered == ["", "i", "ia"])
         await user.press("b")
@@ -203,7 +203,7 @@ async def test_multi_line_ghost_text_moves_lines_down() -> None:
         await user.press("if ()", "Enter", "x", "Up", "End", "Left", "a")
         await user.sees("if (a[:]", "[    b]", "[    c])", "x")
         assert "Alt-Down line" in user.screen[-1]
-        assert user.screen[-1].endswith("quit")  # all of it is to be seen
+        assert user.screen[-1].endswith("quit")  # all of it is visible
         await user.press("Alt-Down", "Alt-Down")
         await user.has("if (a:\n    b|)\nx")
         await user.sees("if (a:", "    b", "[    c])", "x")
@@ -248,7 +248,7 @@ async def test_file_is_written_only_on_save(tmp_path: Path) -> None:
         await user.told("Not saved")
         await user.press("!")
         await user.told("ready")
-        await user.press("Ctrl-Q")  # who types on has to be told again
+        await user.press("Ctrl-Q")  # after further typing it must be confirmed again
         await user.told("Not saved")
         await user.press("Ctrl-S")
         await user.told("Saved")

@@ -1,4 +1,4 @@
-"""A file comes back byte for byte, but for what was edited; and nothing that is no text of the user's is opened."""
+"""A file is saved byte for byte except for the edits; binary and special files are refused."""
 
 import os
 import stat
@@ -66,7 +66,7 @@ def test_new_file_exists_once_saved(tmp_path: Path) -> None:
     assert not (tmp_path / "new.py").exists()
     file.save("x = 1\n")
     assert (tmp_path / "new.py").read_bytes() == b"x = 1\n"
-    file.save("x = 2\n")  # what it wrote itself is no change by another program
+    file.save("x = 2\n")  # its own write is not a change by another program
     assert (tmp_path / "new.py").read_bytes() == b"x = 2\n"
     assert [path.name for path in tmp_path.iterdir()] == ["new.py"]
 

@@ -1,4 +1,4 @@
-"""A process of the server's: what it says, how it ends, and that nothing of a project is run in it."""
+"""The server's training process: its output, its end, and that it runs no code of the project."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ if "fail" in words:
 
 
 class Heard:
-    """What a child said, line by line, and how it ended."""
+    """The output lines of a child, and how it ended."""
 
     def __init__(self) -> None:
         self.lines = list[str]()
@@ -108,7 +108,7 @@ def test_child_that_ignores_the_stop_is_killed(heard: Heard, monkeypatch: pytest
 
 @pytest.mark.usefixtures("heard")
 def test_child_ends_with_a_killed_server(tmp_path: Path) -> None:
-    """The grandchild's output ends when it does, though its parent died without a word."""
+    """The grandchild's output ends when it does, though its parent was killed."""
     server = (
         "import sys; from tinycopilot_server.training import Child\n"
         "Child('program_of_a_test', ['wait'], lambda line: print(line.decode(), end='', flush=True), print)\n"

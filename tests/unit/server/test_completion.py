@@ -1,4 +1,4 @@
-"""Requests, with a stand-in for the Engine that counts: what is cancelled, shared, superseded."""
+"""Requests to a stand-in for the Engine: cancelled, shared, superseded."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 
 
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"; prepares until `is_prepared` is set; notes the rest."""
+    """Computes until cancelled, except for the request "quick"; prepares until `is_prepared` is set; records the rest."""
 
     def __init__(self) -> None:
         self.n_calls = 0
@@ -91,7 +91,7 @@ class Asked:
         return document
 
     async def wait(self) -> None:
-        """Until the engine's thread has done all that waits there."""
+        """Wait until the engine's thread is idle."""
         await asyncio.wrap_future(self.scheduler.submit(lambda: None))
 
     def close(self) -> None:
@@ -237,14 +237,14 @@ async def test_one_computation_ahead_per_suggestion(asked: tuple[Asked, Endless]
     requests, endless = asked
     await requests.suggest(1, "a.py", "quick", "x")
     await requests.suggest(1, "a.py", "quick", "x")
-    await requests.alternatives(1)  # after whatever waits in the thread
+    await requests.alternatives(1)  # after all pending work in the thread
     assert endless.n_ahead == 1
 
 
 async def test_dropped_document_is_not_computed_ahead(
     asked: tuple[Asked, Endless], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A document that was closed, or has come to hold a secret, while the answer was computed."""
+    """A document was closed, or received a secret, while the result was computed."""
     requests, endless = asked
     suggest = endless.suggest
 
@@ -265,7 +265,7 @@ async def test_settings_apply_from_the_next_request(asked: tuple[Asked, Endless]
     requests.index.configure(Settings(max_lines=7))
     await requests.suggest(1, "a.py", "quick", "x")
     assert endless.told == [("configure", "7"), ("limit", "12000000")]
-    assert endless.n_calls == 2  # the first answer was by other settings
+    assert endless.n_calls == 2  # the first result had other settings
 
 
 async def test_max_workspace_chars_0_indexes_nothing(asked: tuple[Asked, Endless]) -> None:
@@ -284,5 +284,5 @@ async def test_request_with_a_selected_menu_entry(asked: tuple[Asked, Endless]) 
         "a.py/b/a/other b/other a", 1.0
     )
     assert endless.n_calls == 0
-    await requests.alternatives(1)  # after whatever waits in the thread
+    await requests.alternatives(1)  # after all pending work in the thread
     assert endless.n_ahead == 0

@@ -1,4 +1,4 @@
-"""What is looked for when a document changes, before anybody asks; and where."""
+"""What is computed ahead when a document changes, and for which position."""
 
 import asyncio
 from collections.abc import Hashable
@@ -19,7 +19,7 @@ URI = "file:///a.py"
 
 
 class Asked(Completer):
-    """Notes the requests."""
+    """Records the requests."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
         super().__init__(server.session, server.scheduler, server.index)
@@ -107,12 +107,12 @@ def edit(text: str, end: tuple[int, int] = (3, 5)) -> types.TextDocumentContentC
     ("text", "encoding", "line", "character"),
     [
         ("x", Kind.Utf16, 3, 6),
-        ("", Kind.Utf16, 3, 5),  # something was deleted
+        ("", Kind.Utf16, 3, 5),  # text was deleted
         ("()", Kind.Utf16, 3, 6),
         ("f()", Kind.Utf16, 3, 8),
         ("\n", Kind.Utf16, 4, 0),
         ("\r\n    ", Kind.Utf16, 4, 4),
-        ("a\x0cb\u2028c", Kind.Utf16, 3, 10),  # what ends no line
+        ("a\x0cb\u2028c", Kind.Utf16, 3, 10),  # not a line end
         ("\U0001f600", Kind.Utf16, 3, 7),
         ("\U0001f600", Kind.Utf8, 3, 9),
         ("\U0001f600", Kind.Utf32, 3, 6),

@@ -4,7 +4,7 @@ import pytest
 from tinycopilot_server.completion import Debounce
 
 LONG_MS = 3_600_000
-"""Nobody waits for it."""
+"""No test waits that long."""
 
 
 async def test_no_wait_without_a_change() -> None:
@@ -38,4 +38,4 @@ async def test_superseded_request_is_answered_at_once(what: str) -> None:
     assert not newer.done()
     newer.cancel()
     await asyncio.gather(newer, return_exceptions=True)
-    assert await debounce.is_quiet(0)  # who was cancelled is in nobody's way
+    assert await debounce.is_quiet(0)  # a cancelled request does not block others

@@ -10,7 +10,7 @@ def test_positions_outside_of_the_text_are_clamped() -> None:
     assert document.split(types.Position(0, 99)) == ("ab", "\ncd")
     assert document.split(types.Position(9, 0)) == ("ab\ncd", "")
     smile = "\N{GRINNING FACE}"
-    assert to_offset(smile + "x", 1, Kind.Utf16) == 0  # inside of a pair: before it
+    assert to_offset(smile + "x", 1, Kind.Utf16) == 0  # inside a pair: before it
 
 
 def test_reversed_range_is_normalised() -> None:
@@ -52,7 +52,7 @@ def test_secret_and_unindexed_documents() -> None:
     assert "lines" in opened("x" * 3_000).why_not_indexed
     assert opened("x" * 3_000, "/project/a.md").why_not_indexed == ""
     assert "a line" in opened("x" * (MAX_HELD_LINE_CHARS + 1), "/project/a.md").why_not_indexed
-    assert opened("# @generated\n").why_not_indexed == ""  # somebody works on it
+    assert opened("# @generated\n").why_not_indexed == ""  # the user works on it
 
 
 @pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf16])

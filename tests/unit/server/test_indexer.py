@@ -1,4 +1,4 @@
-"""The indexer with a real memory, whose thread is here whatever thread asks."""
+"""The indexer with a real n-gram model; the engine's thread is the caller's."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Desk:
-    """An indexer, its folder and its memory."""
+    """An indexer, its folder and its n-gram model."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class Desk:
         self.ever_open = set[str]()
 
     def keep(self, path: Path) -> None:
-        """Between sessions, in that file."""
+        """Save the index in that file."""
         self.indexer.file = IndexFile(path, "digest", self.ever_open.__contains__)
 
     def ask(self, function: Callable[[NGramModel], T]) -> T:
@@ -55,7 +55,7 @@ class Desk:
         return name_of(self.folder / path)
 
     def look(self, *within: str) -> None:
-        """And wait until that is done."""
+        """Scan, and wait until it is done."""
         self.indexer.scan([(self.folder / path).as_uri() for path in within] or None)
         self.wait()
 
@@ -81,7 +81,7 @@ def test_files_are_indexed_and_reported_in_one_line(desk: Desk, caplog: pytest.L
     with caplog.at_level(logging.INFO):
         desk.look()
     assert len(desk.held) == 20
-    assert len(desk.memory._merged.documents) == 20  # sorted in the other thread, on one merged
+    assert len(desk.memory._merged.documents) == 20  # sorted in the indexer's thread, into one segment
     [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert line.startswith("indexed 20 files, 130 characters, in ")
     assert line.endswith(" s; left out: 1 secret by its name (.env)")
@@ -97,7 +97,7 @@ def test_few_changes_do_not_rebuild_the_merged_segment(desk: Desk) -> None:
     desk.look("7.py", "8.py")
     assert desk.memory._merged is merged
     assert len(desk.held) == 49
-    assert all(page._index is not None for page, _ in desk.memory._signed())  # sorted in the other thread
+    assert all(page._index is not None for page, _ in desk.memory._signed())  # sorted in the indexer's thread
     for i in range(20, 40):
         desk.write(f"{i}.py", "changed = 1\n")
     desk.look()
@@ -128,7 +128,7 @@ def test_beyond_the_limit_recent_files_are_indexed(desk: Desk, caplog: pytest.Lo
 
 
 def test_open_documents_take_precedence_over_files(desk: Desk) -> None:
-    """Here the editor gets ahead of the indexer between reading and handing over."""
+    """Here the editor is faster than the indexer, between reading and handing over."""
     desk.write("a.py", "from_disk = 1\n")
     desk.open.add(desk.write("b.py", "from_disk = 1\n"))
     desk.before_each = lambda: desk.memory.hold(desk.name("a.py"), "ab" * 99)
@@ -206,7 +206,7 @@ def test_error_is_logged_and_the_next_scan_runs(desk: Desk, caplog: pytest.LogCa
 
 
 class Shown:
-    """A bar that notes what it is told."""
+    """A progress bar that records the calls."""
 
     def __init__(self) -> None:
         self.told = list[tuple[str, int | None]]()
@@ -241,7 +241,7 @@ def test_full_scan_shows_progress(desk: Desk) -> None:
 
 @pytest.fixture
 def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Desk]]:
-    """The next session: another memory of the same folder. The first has read five files, and kept what it read."""
+    """The next session: a new n-gram model for the same folder; the first has indexed five files and saved the index."""
     path, desks = tmp_path_factory.mktemp("cache") / "one.memory", list[Desk]()
 
     def start() -> Desk:
@@ -296,7 +296,7 @@ def test_index_is_saved_rarely_and_only_after_a_merge(
     desk, saved = again(), list[int]()
     monkeypatch.setattr(persistence, "save_index", lambda _path, kept, *_: saved.append(len(kept.stamps)))
     desk.look()
-    assert saved == []  # it is what the file has, but for one
+    assert saved == []  # the file has all documents but one
     for i in range(20):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()
@@ -304,7 +304,7 @@ def test_index_is_saved_rarely_and_only_after_a_merge(
     for i in range(20, 60):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()
-    assert saved == [25]  # it is too soon
+    assert saved == [25]  # too soon
     now = time.monotonic() + SAVE_S
     monkeypatch.setattr(time, "monotonic", lambda: now)
     desk.look()

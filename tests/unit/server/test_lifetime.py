@@ -1,4 +1,4 @@
-"""The client's process, watched in each way that this system has."""
+"""The client's process, watched in each way that this system offers."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def test_process_end_is_noticed_even_of_a_zombie(
     thread = ended(wait)
     thread.join(0.1)
     assert thread.is_alive()
-    process.kill()  # nobody asks for its exit code yet: it is a zombie
+    process.kill()  # its exit code was not read yet: it is a zombie
     thread.join(LIMIT_S)
     assert not thread.is_alive()
     assert process.returncode is None

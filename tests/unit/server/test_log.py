@@ -34,7 +34,7 @@ def test_log_rotates_and_is_private(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_undecodable_file_name_can_be_logged(tmp_path: Path) -> None:
     file = serve.PrivateFile(tmp_path / "log", encoding="utf-8", errors="backslashreplace")
-    file.handle(logging.makeLogRecord({"msg": "\ud800"}))  # by itself: reports of tests cannot hold it
+    file.handle(logging.makeLogRecord({"msg": "\ud800"}))  # separately: pytest's reports cannot contain it
     file.close()
     assert (tmp_path / "log").read_text() == "\\ud800\n"
 

@@ -1,4 +1,4 @@
-"""Whether the model's files have changed, told by a look now and then."""
+"""Detection of changed model files, by checks at intervals."""
 
 from pathlib import Path
 

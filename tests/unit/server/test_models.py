@@ -1,4 +1,4 @@
-"""One model is loaded after the other; and how it is, is told."""
+"""Models are loaded one after another, and the status is sent."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tinycopilot_server.settings import Settings
 
 
 class Loader:
-    """Stands in for Models.load: it loads when it may; a second model takes over what is known."""
+    """Stands in for Models.load: it loads when it may; a second model takes over what is indexed."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
         self.server = server
@@ -29,7 +29,7 @@ class Loader:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyCopilotServer]:
-    """With nobody to tell."""
+    """A server without a client."""
     monkeypatch.setattr(Session, "send_status", lambda _: None)
     monkeypatch.setattr("tinycopilot_server.models.Progress", lambda *_: NoBar())
     server = TinyCopilotServer()
@@ -64,13 +64,13 @@ async def test_documents_opened_before_the_model_are_indexed_later(server: TinyC
     here, other = server.session.documents.values()
     loading = asyncio.ensure_future(server.models.start())
     await asyncio.sleep(0)
-    server.index.hold_others(here)  # a client asks at once: nothing is known yet
+    server.index.hold_others(here)  # a client requests at once: nothing is indexed yet
     loader.may_load.set()
     await loading
     assert other.seen_version is None
     server.index.hold_others(here)
     assert await server.models.reload() == ""
-    assert other.seen_version == 1  # the new model has taken over what was known
+    assert other.seen_version == 1  # the new model has taken over the index
 
 
 async def test_settings_changed_during_a_reload_apply(

@@ -1,4 +1,4 @@
-"""Another model takes over between two questions, with what is known; one that cannot be loaded does not."""
+"""A new model replaces the current one between two requests and keeps the index; one that cannot be loaded does not."""
 
 import asyncio
 import dataclasses
@@ -100,7 +100,7 @@ async def test_same_alphabet_keeps_the_ngram_model(
     assert await says(loading) == old != ""
     loading.index.hold("b.py", "mnop()")
     take(paths, other)
-    assert await says(loading) == old  # it is not told to yet
+    assert await says(loading) == old  # the file has not changed yet
     assert await loading.load(settings)
     assert await says(loading) == old  # the suggestion that is shown stays
     assert await says(loading, elsewhere) == new
@@ -153,7 +153,7 @@ async def test_workspace_forgotten_during_a_load_stays_forgotten(settings: Setti
 
 
 async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings: Settings, tmp_path: Path) -> None:
-    """The editor may be closed before the indexer has come to it."""
+    """The client may exit before the indexer has started."""
     loading, busy = Loading(), threading.Event()
     loading.open_folder(tmp_path)
     await loading.load(settings, is_first=True)
@@ -169,7 +169,7 @@ async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings
     assert loading.scheduler.engine
     saving = learned.saving(loading.scheduler.engine)
     loading.index.forget_workspace()
-    saving()  # it was under way
+    saving()  # it was running
     assert not any(path.exists() for path in kept)
     await says(loading)
     assert not loading.knows("b.py")

@@ -1,4 +1,4 @@
-"""The progress bar with a stand-in for the client, which answers when it is told to."""
+"""Progress with a stand-in for the client, which responds on demand."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tinycopilot_server.progress import Progress
 
 
 class Client:
-    """Has a bar, or not; notes what it is told of it, as pygls's Progress would send it."""
+    """A client with or without progress; records its messages as pygls's Progress would send them."""
 
     def __init__(self, *, has_bars: bool = True) -> None:
         window = types.WindowClientCapabilities(work_done_progress=has_bars)

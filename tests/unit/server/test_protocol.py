@@ -1,4 +1,4 @@
-"""What is answered, and what is read, before pygls sees it."""
+"""Messages that are answered or read before pygls handles them."""
 
 import io
 from typing import Any

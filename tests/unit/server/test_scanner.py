@@ -1,4 +1,4 @@
-"""What the folders hold, and what has changed there."""
+"""Files in the folders, and what has changed."""
 
 import os
 import time
@@ -14,11 +14,11 @@ from tinycopilot.files import LeftOut, Patterns, read_written
 
 
 def nothing() -> None:
-    """The pause that does not wait."""
+    """A pause that does not wait."""
 
 
 class Look:
-    """One look after another at a folder, and what each found, by the path below it."""
+    """Repeated scans of a folder, and the changes that each finds, by relative path."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -49,7 +49,7 @@ class Look:
 
 @pytest.fixture
 def look(tmp_path: Path) -> Look:
-    """At four files: b.py, older than a.py, and two in a folder."""
+    """A scanner of four files: b.py, older than a.py, and two in a subfolder."""
     for i, path in enumerate(("package/deep/d.py", "package/c.py", "b.py", "a.py")):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)

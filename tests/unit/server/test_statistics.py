@@ -1,4 +1,4 @@
-"""What is counted, and how several servers' counts become one file."""
+"""What is counted, and how several servers merge their counts in one file."""
 
 import asyncio
 import functools
@@ -31,7 +31,7 @@ from tinycopilot_server.statistics import (
 
 
 class Clock:
-    """Stands until it is moved."""
+    """A clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
@@ -56,7 +56,7 @@ def counted(path: Path, clock: Clock) -> Statistics:
 
 
 def total(statistics: Statistics) -> Day:
-    """Over all days: it may be midnight."""
+    """The sum over all days: the test may run at midnight."""
     [day] = functools.reduce(added, ({"": day} for day in statistics.days().values())).values()
     return day
 
@@ -251,7 +251,7 @@ async def test_file_is_written_at_most_once_a_minute(counted: Statistics, path: 
 
 
 def test_forget_deletes_everything(counted: Statistics, path: Path) -> None:
-    counted.forget()  # of nothing
+    counted.forget()  # nothing
     name = counted.answered("a.py", "", "value", 7.0)
     counted.save()
     counted.forget()

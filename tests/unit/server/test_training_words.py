@@ -1,4 +1,4 @@
-"""From the lines of a training process to what a user is shown."""
+"""From the output of a training process to the user's messages."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""No run is lost: stopped in any way, at any time, it goes on as if it had never stopped."""
+"""Runs survive any interruption: a resumed run ends like one that was never interrupted."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ TINY = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 
 @pytest.fixture(scope="module", autouse=True)
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """For the runs that all tests share, too: a small network, one thread, no home of anyone."""
+    """For shared runs, too: a small network, one thread, no home."""
     home = str(tmp_path_factory.mktemp("home"))
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -41,7 +41,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model of a run that nothing stopped."""
+    """The model of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "text.py").write_text(LINES)
     run_training(request(folder / "text.py", folder / "whole.pth"))
@@ -50,7 +50,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole_of_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, of a run of minutes."""
+    """The same, of a run with a time budget."""
     folder = tmp_path_factory.mktemp("minutes")
     (folder / "text.py").write_text(LINES)
     with pytest.MonkeyPatch.context() as patch:
@@ -75,7 +75,7 @@ def request_of_minutes(corpus: Path, model: Path) -> Request:
 
 
 def twice_as_quick(patch: pytest.MonkeyPatch) -> None:
-    """A machine whose speed is known: twice what the trial said."""
+    """A machine with known speed: twice the trial's."""
     patch.setattr(begin, "chars_in", lambda *_: 10_000)
     patch.setattr(run, "settled", lambda plan, *_: Plan.over(20_000, plan.stages))
 
@@ -102,7 +102,8 @@ def test_ctrl_c_saves_and_says_how_to_resume(
     with stopped_after(n_batches, error):
         run_training(request(corpus, stopped))
     said = capsys.readouterr().err
-    assert f"stopped after step {max(0, n_batches // 20 * 20 - 20)}" in said  # from where a whole block went well
+    n_steps = max(0, n_batches // 20 * 20 - 20)  # to the end of the last complete interval
+    assert f"stopped after step {n_steps}" in said
     assert f"tinycopilot train --resume --model_path {stopped}" in said
     assert not stopped.exists()
     corpus.write_text("changed = True\n")  # the run has its own copy
@@ -151,7 +152,7 @@ run_training(begin.Request(model_path=sys.argv[2], device="cpu", **what))
 def test_run_killed_repeatedly_ends_the_same(
     whole: Path, corpus: Path, tmp_path: Path, training_python: Sequence[str]
 ) -> None:
-    """kill -9 in each of several places, one after another, in one run."""
+    """kill -9 in several places, one after another, in one run."""
     model = tmp_path / "killed.pth"
     for i, n_batches in enumerate((0, 1, 25, 21, 10_000)):
         words = [str(corpus), str(model), str(n_batches), *(["resume"] if i else [])]
@@ -161,7 +162,7 @@ def test_run_killed_repeatedly_ends_the_same(
 
 
 def test_sigterm_acts_like_ctrl_c(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
-    """SIGTERM, as at a system's shutdown or from torchrun."""
+    """SIGTERM, as from a system shutdown or torchrun."""
     code = KILLED.replace("os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)").replace("S = 0.0", "S = 1e9")
     words = [str(corpus), str(tmp_path / "m.pth"), "45"]
     result = subprocess.run([*training_python, "-c", code, *words], capture_output=True, text=True)
@@ -172,7 +173,7 @@ def test_sigterm_acts_like_ctrl_c(corpus: Path, tmp_path: Path, training_python:
 
 @pytest.fixture
 def stopped(corpus: Path, tmp_path: Path) -> Path:
-    """A model's path whose run was stopped after 20 steps."""
+    """The path of a model whose run was interrupted after 20 steps."""
     with stopped_after(45, KeyboardInterrupt):
         run_training(request(corpus, tmp_path / "m.pth"))
     return tmp_path / "m.pth"
@@ -215,7 +216,7 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
 
 
 def test_run_folder_without_checkpoint_is_not_a_run(corpus: Path, tmp_path: Path) -> None:
-    """Killed while it still read the corpus: a new run clears that away."""
+    """Killed while reading the corpus: a new run removes it."""
     (tmp_path / ".m.pth.run").mkdir()
     (tmp_path / ".m.pth.run" / "train.bin").write_bytes(b"half")
     run_training(request(corpus, tmp_path / "m.pth"))
@@ -250,7 +251,7 @@ def test_code_in_a_checkpoint_is_not_run(stopped: Path) -> None:
 def test_full_disk_keeps_the_last_checkpoint(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Training goes on; the checkpoint before stays as it is, and a run can go on from there."""
+    """Training continues; the previous checkpoint is kept, and can be resumed."""
     save, n_saved = checkpoint.save_atomically, 0
 
     def full_after_two(contents: dict[str, object], path: Path) -> None:
@@ -271,7 +272,7 @@ def test_full_disk_keeps_the_last_checkpoint(
 
 
 def test_clock_jumps_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of day may be set back or forth; only monotonic clocks are read."""
+    """The time of day may change; only monotonic clocks are read."""
     for module in (checkpoint, trainer, run, begin):
         if hasattr(module, "time"):
             monkeypatch.setattr(time, "time", lambda: 1 / 0)
@@ -280,7 +281,7 @@ def test_clock_jumps_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: py
 
 
 def test_run_folder_is_private(stopped: Path) -> None:
-    """It holds a copy of their code."""
+    """It contains a copy of the user's code."""
     assert (stopped.parent / ".m.pth.run").stat().st_mode & 0o077 == 0
 
 
@@ -317,7 +318,7 @@ def test_stopped_while_reading_leaves_no_folder(corpus: Path, tmp_path: Path, mo
 
 
 def test_concurrent_runs_use_separate_folders(stopped: Path, corpus: Path, tmp_path: Path) -> None:
-    """Neither a new one nor a resumed one enters a folder where a run goes on; and it loses nothing by the attempt."""
+    """Neither a new nor a resumed run enters the folder of an active run, and nothing is lost by the attempt."""
     folder = tmp_path / ".other.pth.run"
     with held(folder):
         (folder / "train.bin").write_bytes(b"text")
@@ -339,7 +340,7 @@ def test_second_ctrl_c_does_not_prevent_the_save(
     def pressed_again(contents: dict[str, object], path: Path) -> None:
         nonlocal n_saved
         n_saved += 1
-        if n_saved == 2:  # the one that the first Ctrl-C asks for
+        if n_saved == 2:  # the write that the first Ctrl-C requests
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGTERM)
         save(contents, path)

@@ -32,7 +32,7 @@ def string(text: Text) -> str:
 
 
 def prepared(texts: list[str], folder: Path) -> tuple[Corpus, list[str], list[str]]:
-    """A corpus of files in this order, and its documents; none of `texts` holds a line end but at its own end."""
+    """A corpus of these files in this order, and its documents; each of `texts` has a line end at its end only."""
     sources = folder / "sources"
     sources.mkdir(parents=True)
     for i, text in enumerate(texts):
@@ -100,7 +100,7 @@ def test_given_documents_are_stored_unchanged(tmp_path: Path) -> None:
     assert string(corpus.held_out) == "\nc\n"
     assert (corpus.n_documents, corpus.label) == (3, "mine")
     assert open_corpus(tmp_path / "out").digest == corpus.digest
-    assert len(write_corpus([], [], tmp_path / "out").train) == 0  # and an older corpus gives way
+    assert len(write_corpus([], [], tmp_path / "out").train) == 0  # and replaces an older corpus
 
 
 def test_single_document_holds_out_its_last_lines(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_single_document_holds_out_its_last_lines(tmp_path: Path) -> None:
 
 
 def test_few_documents_hold_out_the_end_of_the_text_too(tmp_path: Path) -> None:
-    """A package of seven modules and an __init__.py of a line: that line would be all that is measured."""
+    """A package of seven modules and a one-line __init__.py: only that line would be measured otherwise."""
     for i in range(7):
         (tmp_path / f"{i}.py").write_text("".join(f"value_{i}_{j} = {j}\n" for j in range(500)))
     (tmp_path / "__init__.py").write_text('"""A package."""\n')
@@ -133,7 +133,7 @@ LINES = st.lists(st.text("abc", min_size=1, max_size=300).map(lambda line: line 
 
 @settings(max_examples=50)
 @given(LINES, st.sampled_from([20, 100, 1_000, 100_000]))
-@example(["x" * 300 + "\n" + "y" * 36 + "\n"], 100_000)  # a last line longer than what is to be held out
+@example(["x" * 300 + "\n" + "y" * 36 + "\n"], 100_000)  # a last line longer than the held-out part
 @example(["x"], 100_000)
 @example(["a" * 1000, "b" * 1000], 100_000)
 def test_split_is_complete_and_holds_out_a_small_part(texts: list[str], held_out_chars: int) -> None:
@@ -145,12 +145,12 @@ def test_split_is_complete_and_holds_out_a_small_part(texts: list[str], held_out
     assert sorted(stored) == sorted("".join("\n" + text for text in once))
     assert corpus.n_documents == len(once)
     n_chars = sum(map(len, once))
-    starts = len(once)  # the DOCUMENT_STARTs are not counted against the limit
+    starts = len(once)  # DOCUMENT_START does not count against the limit
     assert 0 < len(corpus.held_out) <= max(1, min(HELD_OUT_SHARE * (n_chars + starts), held_out_chars)) + starts
 
 
 def plain_held_out(texts: set[str], held_out_chars: int) -> set[str]:
-    """What is held out, by its definition: with all texts in view."""
+    """The held-out texts by definition, with all texts in memory."""
     ranked = sorted(
         (text for text in texts if len(text) <= held_out_chars), key=lambda t: hashlib.sha256(t.encode()).digest()
     )

@@ -20,7 +20,7 @@ def test_bits_per_char_equals_the_uncached_forward(model: TinyGPT) -> None:
 
 
 def test_batched_streams_equal_one_stream(model: TinyGPT) -> None:
-    """Each stream but the first begins with nothing to look back on: that is all that differs."""
+    """All streams but the first start without context, which is the only difference."""
     ids = torch.randint(model.config.vocab_size, (64 * 8 + 1,), dtype=torch.int16)
     targets, bits = bits_of_each(model, ids, streams=4)
     alone, bits_alone = bits_of_each(model, ids, streams=1)

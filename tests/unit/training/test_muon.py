@@ -17,7 +17,7 @@ def matrices(seed: int) -> list[nn.Parameter]:
 @pytest.mark.slow
 @given(st.integers(0, 1000), st.floats(0, 0.99))
 def test_equals_pytorch_muon(seed: int, momentum: float) -> None:
-    """PyTorch's, one matrix after another and in bfloat16, is the definition; the difference is bfloat16's."""
+    """PyTorch's, one matrix at a time and in bfloat16, is the definition; the tolerance is bfloat16's."""
     ours, theirs = matrices(seed), matrices(seed)
     one = Muon(ours, lr=0.1, momentum=momentum, dtype=torch.bfloat16)
     other = torch.optim.Muon(theirs, lr=0.1, momentum=momentum, weight_decay=0.0, adjust_lr_fn="original")
@@ -34,7 +34,7 @@ def test_equals_pytorch_muon(seed: int, momentum: float) -> None:
 
 
 def test_fused_matrix_equals_its_parts() -> None:
-    """Queries, keys and values lie in one matrix, and are three all the same."""
+    """Queries, keys and values are stored in one matrix but orthogonalised separately."""
     generator = torch.Generator().manual_seed(0)
     parts = [nn.Parameter(torch.randn(8, 8, generator=generator)) for _ in range(3)]
     fused = nn.Parameter(torch.cat([part.detach() for part in parts]))
@@ -57,7 +57,7 @@ def test_singular_values_become_about_equal() -> None:
 def test_weights_without_gradient_are_unchanged() -> None:
     still, moved = matrices(0)[:2]
     before = still.clone()
-    moved.grad = torch.zeros_like(moved)  # and a gradient of nothing gives no step, rather than no number
+    moved.grad = torch.zeros_like(moved)  # a zero gradient gives a zero step, not NaN
     after = moved.clone()
     Muon([still, moved], lr=0.1).step()
     assert torch.equal(still, before)

@@ -1,4 +1,4 @@
-"""From minutes to characters, with a machine whose speed is known."""
+"""From minutes to characters, on a machine of known speed."""
 
 from collections.abc import Sequence
 from unittest.mock import Mock
@@ -11,7 +11,7 @@ from tinycopilot.training.log import Block, TrainLog
 from tinycopilot.training.recipe import Plan, Stage
 
 STAGES = (Stage(4, 100, 60_000), Stage(8, 100))
-STEP_S = {4: 0.4, 8: 0.5}  # 1,000 and 1,600 characters a second
+STEP_S = {4: 0.4, 8: 0.5}  # 1,000 and 1,600 characters per second
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def test_trial_uses_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
 
 
 def log_of(*blocks: tuple[int, int, float]) -> TrainLog:
-    """(steps, characters, seconds) at the end of each."""
+    """(steps, characters, seconds) at the end of each interval."""
     log = TrainLog(blocks=[Block(steps, chars, seconds, 2.0, 1.0) for steps, chars, seconds in blocks])
     log.n_steps, log.n_chars, log.seconds = blocks[-1]
     return log
 
 
 def test_length_is_settled_by_later_speed() -> None:
-    """The first stage is over: its speed says nothing any more."""
+    """The first stage is over, so its speed no longer counts."""
     plan = Plan.over(200_000, STAGES, settled_after=(0.2, 0.3))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
     settled = pace.settled(plan, 1000, log)
@@ -67,7 +67,7 @@ def test_length_is_settled_by_later_speed() -> None:
 
 
 def test_slow_start_does_not_shorten_the_run() -> None:
-    """The machine was busy for a fifth of what was planned, at half its speed."""
+    """The machine ran at half speed for the first fifth of the plan."""
     chars_per_s, n_block, seconds = 10_000, 50_000, 1000.0
     ideal = chars_per_s * seconds * (pace.STEPS_SHARE - pace.TRIAL_SHARE)
     plan = Plan.over(ideal, (Stage(10, 100),), settled_after=pace.SETTLED_AFTER)
@@ -80,13 +80,13 @@ def test_slow_start_does_not_shorten_the_run() -> None:
             log.n_steps = log.n_chars // 1000
             log.blocks.append(Block(log.n_steps, log.n_chars, log.seconds, 2.0, 1.0))
         plan = pace.settled(plan, seconds, log)
-    lost = slow_chars  # what the slow time would have read besides
+    lost = slow_chars  # what the slow time would have read in addition
     assert plan.n_chars == pytest.approx(ideal - lost, rel=0.03)
 
 
 @pytest.mark.parametrize("seconds", [0.001, 130.0, 1e4])
 def test_past_steps_are_unchanged(seconds: float) -> None:
-    """However wrong the trial was: the steps so far are the same in both plans, and one more is taken."""
+    """With any error of the trial, both plans share the steps so far, and one more is taken."""
     plan = Plan.over(90_000, STAGES, settled_after=(0.2,))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
     settled = pace.settled(plan, seconds, log)

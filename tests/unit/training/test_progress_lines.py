@@ -1,4 +1,4 @@
-"""What a program is told of a run."""
+"""Machine-readable progress of a run."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ def test_train_prints_progress_beside_its_output(tmp_path: Path, capsys: pytest.
 
 
 def test_process_ends_with_its_standard_input() -> None:
-    """As whoever started it goes away; not before."""
+    """When its parent closes the pipe, and not before."""
     code = (
         "import time; from tinycopilot.training.interrupts import end_with_stdin; end_with_stdin()\n"
         "try:\n  print('ready', flush=True)\n  while True: time.sleep(0.01)\n"

@@ -27,7 +27,7 @@ def test_plan_reads_the_requested_characters(stages: list[Stage], n_chars: int) 
         stage, first, share = plan.at(step)
         assert plan.n_chars_after(step) == read
         assert share == read / plan.n_chars
-        assert first == seen[stage.window]  # batches that grow read on where the smaller ones ended
+        assert first == seen[stage.window]  # a larger batch continues where the smaller ones ended
         seen[stage.window] += stage.batch
         read += stage.batch * stage.window
     assert read == plan.n_chars

@@ -22,7 +22,7 @@ CHARS_PER_STEP = 4096
 
 
 def a_run(n_blocks: int = 130, n_looks: int = 5) -> TrainLog:
-    """Shaped like a real one: from 6.6 to 1.3 bits, the last look a little worse than the one before."""
+    """Like a real run: from 6.6 to 1.3 bits, the last evaluation slightly worse than the one before."""
     blocks = []
     for i in range(1, n_blocks + 1):
         step = 20 * i
@@ -80,7 +80,7 @@ def test_charts_have_title_and_description() -> None:
 
 
 def test_curve_points_match_the_figures() -> None:
-    """The last point of the held-out curve, and its dot, worked out by hand from the axis."""
+    """The last point of the held-out curve, and its dot, calculated from the axis."""
     log = a_run()
     train = [block.bits for block in log.blocks]
     y = bits_axis(train, smoothed(train), [look.bits for look in log.looks])

@@ -1,4 +1,4 @@
-"""The command `train`, whole: how long, from which model, of which text."""
+"""The command `train`: duration, base model, and training text."""
 
 import re
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_bfloat16_is_used_where_faster_unless_disabled(
 
 
 def test_fine_tuning_a_model(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It keeps its vocabulary and its shape, gets better here, and what it forgets is said."""
+    """It keeps vocabulary and shape, improves on this text, and reports what it forgets elsewhere."""
     first, second = tmp_path / "first.pth", tmp_path / "second.pth"
     (tmp_path / "text.py").write_text("def f(x):\n    return x + 1\n" * 100)
     run_training(
@@ -135,7 +135,7 @@ def test_fine_tuning_resumes_without_the_base_model(corpus: Path, tmp_path: Path
 
 
 def test_compared_models_are_measured_on_the_same_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short run over a long text: the new model and the one before are measured on one and the same."""
+    """A short run over a long text: the new model and the previous one are measured on the same text."""
     (tmp_path / "long.py").write_text("".join(f"value_{i} = {i * 7919}\n" for i in range(40_000)))
     measured: list[int] = []
     for module, name in ((outcome, "bits_of_each"), (takeover, "bits_of_each")):
@@ -174,7 +174,7 @@ def test_devices() -> None:
 
 
 def test_flops_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PaLM's count for a shape that is easily counted by hand, and its share of a card's peak."""
+    """PaLM's formula for a simple shape, and its share of a GPU's peak."""
     from tinycopilot.model.gpt import GPTConfig
 
     shape = GPTConfig(vocab_size=10, n_layers=2, n_heads=2, d_model=8, window=16)
@@ -190,7 +190,7 @@ def test_flops_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unlearnable_characters_are_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two that are rare, an emoji, and none of the DOCUMENT_START."""
+    """Two rare characters and an emoji, and no DOCUMENT_START."""
     (tmp_path / "a.py").write_text("é = 'é'  # ж щ 🐍\n" + "x = 1  # é\n" * 100)
     run_training(Request([str(tmp_path / "a.py")], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
     [line] = [line for line in capsys.readouterr().err.splitlines() if "treated as unknown" in line]

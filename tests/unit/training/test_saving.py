@@ -58,4 +58,4 @@ def test_unwritable_destination_is_reported_before_training(tmp_path: Path) -> N
         with pytest.raises(UserError, match="cannot save a model there"):
             check_writable(ModelPaths(model, tmp_path / "t.pth"))
     check_writable(ModelPaths(tmp_path / "new" / "folder" / "m.pth", tmp_path / "t.pth"))
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # and nothing is made for a run that may yet fail
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing is created for a run that may still fail

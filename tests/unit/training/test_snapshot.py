@@ -1,4 +1,4 @@
-"""A run of a long size: its averaged weights, its snapshots, and how it is finished."""
+"""Long runs: averaged weights, snapshots, and finishing early."""
 
 import dataclasses
 from pathlib import Path
@@ -32,7 +32,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
-    """A model's path whose run was stopped after 20 steps."""
+    """The path of a model whose run was interrupted after 20 steps."""
     (tmp_path / "text.py").write_text(LINES)
     asked = Request(
         [str(tmp_path / "text.py")], size="small", epochs=4, model_path=str(tmp_path / "m.pth"), device="cpu"
@@ -43,7 +43,7 @@ def stopped(tmp_path: Path) -> Path:
 
 
 def test_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
-    """Held to its definition: block i counts as much as a product of shares says, which grows with i."""
+    """Against the definition: the weight of interval i is a product of shares, which grows with i."""
     learner = Lesson(tmp_path).learner(Recipe(averages=True))
     weight, seen = learner.model.head.weight, []
     for i in range(200):
@@ -119,7 +119,7 @@ def test_finished_run_decays_to_zero(step: int) -> None:
     plan, recipe = Plan.over(800_000, (Stage(4, 100, 80_000), Stage(8, 100))), Recipe(decay_share=0.3)
     shorter, finishing = finished_in(100.0, plan, recipe, log_at(step, plan, 1000.0))
     assert shorter.n_chars - plan.n_chars_after(step) == pytest.approx(100 * STEPS_SHARE * 1000, abs=800)
-    assert shorter.at(step - 1)[:2] == plan.at(step - 1)[:2]  # what was read stays what was read
+    assert shorter.at(step - 1)[:2] == plan.at(step - 1)[:2]  # past steps are unchanged
     rates = [rate_at(i, shorter.at(i)[2], finishing.decay_share) for i in range(step, shorter.n_steps)]
     assert step > WARM_UP_STEPS
     assert rates[0] == pytest.approx(rate_at(step, plan.at(step)[2], recipe.decay_share))

@@ -12,7 +12,7 @@ from tinycopilot.training.sources import documents, split_blocks
 
 
 def tree(root: Path, *names: str) -> None:
-    """Files that hold their own names."""
+    """Files that contain their own names."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def blocks(text: str) -> list[str]:
 def test_text_file_is_split_into_blocks(tmp_path: Path) -> None:
     text = "a note\n\n# %% one.py\n\nx = 1\n\n# %% two.py\ny = 2\n# %% \nz = 3"
     assert blocks(text) == ["a note\n", "x = 1\n", "y = 2\n", "z = 3\n"]
-    assert blocks("\n \n# %% one\nx\n") == ["x\n"]  # white space above the first is no block
+    assert blocks("\n \n# %% one\nx\n") == ["x\n"]  # white space before the first block is not a block
     assert blocks("just text\n") == ["just text\n"]
     (tmp_path / "c.txt").write_text(text)
     expected = [("c.txt", "a note\n"), *(("c.txt", f"{c} = {i}\n") for i, c in enumerate("xyz", 1))]
@@ -49,7 +49,7 @@ def test_text_file_is_split_into_blocks(tmp_path: Path) -> None:
 
 @given(st.lists(st.sampled_from(["# %% name\n", "# %%\n", "x = 1\n", "\n", "\t \n", "# %% "]), max_size=12))
 def test_blocks_keep_every_line(lines: list[str]) -> None:
-    """All lines but the separators and blank ones at a block's ends are in the blocks, in their order."""
+    """All lines except separators, and blank lines at a block's ends, are in the blocks, in order."""
     kept = [line for block in split_blocks(lines) for line in block.splitlines() if line.strip()]
     assert kept == [line.strip("\n") for line in lines if line.strip() and not line.startswith("# %% ")]
 
@@ -102,7 +102,7 @@ def test_long_named_file_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     pieces = [piece for _, piece in documents(str(tmp_path / "f.py"), (), LeftOut())]
     assert len(pieces) > 50
     assert "".join(pieces) == text
-    assert "1 file over" in complaint(tmp_path)  # found in a folder, it is left out
+    assert "1 file over" in complaint(tmp_path)  # found in a folder, it is skipped
 
 
 def test_folder_is_filtered_by_suffix(tmp_path: Path) -> None:
@@ -134,14 +134,14 @@ def test_files_left_out_of_a_folder(tmp_path: Path) -> None:
         "left out: 1 binary file (binary.py)",
         "left out: 1 file that is not UTF-8 (latin.py)",
     )
-    assert found(tmp_path / "table.py") == ["table.py"]  # who names it means it
+    assert found(tmp_path / "table.py") == ["table.py"]  # a file that is named is read
     assert "keys or passwords" in complaint(tmp_path / ".env")
 
 
 def test_folder_without_matching_files_says_what_it_has(tmp_path: Path) -> None:
     tree(tmp_path, "a.rs", "b.rs", "c.toml", "d.pyc", "e.pyc", "f.pyc", "Makefile")
     for name in "def":
-        (tmp_path / f"{name}.pyc").write_bytes(b"\0")  # not text: no use to suggest it
+        (tmp_path / f"{name}.pyc").write_bytes(b"\0")  # not text: not worth suggesting
     assert complaint(tmp_path) == f"{tmp_path}: no .py files there; it has .rs (2) and .toml (1): give --ext rs"
     assert "no .c or .h files there" in complaint(tmp_path, ".c", ".h")
     (tmp_path / "empty").mkdir()
@@ -158,7 +158,7 @@ def test_folder_without_matching_files_says_what_it_has(tmp_path: Path) -> None:
         ("**", ["a.py", "src/b.js", "src/c.py", "src/deep/d.py", "src/deep/e.js"]),
         ("s?c/[cd]*", ["src/c.py", "src/deep/d.py"]),
         ("*/deep/*.??", ["src/deep/d.py", "src/deep/e.js"]),
-        ("vendor/*.py", ["vendor/v.py"]),  # a folder that is named is meant
+        ("vendor/*.py", ["vendor/v.py"]),  # a folder that is named is read
     ],
 )
 def test_globs(in_folder: Path, pattern: str, names: list[str]) -> None:
@@ -214,7 +214,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_installed_package_is_not_imported(installed: Path, name: str, names: list[str]) -> None:
     (installed.parent / ".git").mkdir()
-    (installed.parent / ".gitignore").write_text("site-packages/\n")  # who names it means it
+    (installed.parent / ".gitignore").write_text("site-packages/\n")  # a module that is named is read
     assert found(f"package:{name}") == names
     assert not {"pack_x", "mod_x", "space_x"} & set(sys.modules)
 
@@ -227,10 +227,10 @@ def test_missing_package_is_one_line(installed: Path, name: str) -> None:
 
 @pytest.mark.usefixtures("in_folder")
 def test_standard_library_excludes_its_tests() -> None:
-    names = found("stdlib", ".js")  # it is Python whatever is asked for of folders
+    names = found("stdlib", ".js")  # Python, whatever suffix is requested for folders
     assert {"json/decoder.py", "argparse.py"} <= set(names)
     assert not [name for name in names if {"test", "tests", "pydoc_data", "encodings"} & set(name.split("/"))]
-    Path("stdlib").mkdir()  # a folder of that name is the folder
+    Path("stdlib").mkdir()  # a folder of that name takes precedence
     assert "no .py files" in complaint("stdlib")
 
 

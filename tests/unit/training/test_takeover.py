@@ -1,4 +1,4 @@
-"""Whether a new model is taken into use: the decision, and what it is based on."""
+"""Whether a new model replaces the current one: the decision and its inputs."""
 
 import math
 
@@ -20,11 +20,11 @@ from tinycopilot.training.takeover import UNKNOWN_BITS, Bits, Rival, comparable,
         (Bits(5.3, 5.3), Bits(1.02, 1.2), True),
         (Bits(0.9, 1.2), Bits(1.0, 1.2), False),
         (Bits(1.0, 1.2), Bits(1.0, 1.2), False),  # the same again
-        (Bits(0.1, 5.0), Bits(1.0, 1.2), True),  # one project by heart, and nothing else
-        (Bits(1.06, 1.35), Bits(1.29, 1.27), False),  # it gains more here than it forgets elsewhere
+        (Bits(0.1, 5.0), Bits(1.0, 1.2), True),  # memorised one project and nothing else
+        (Bits(1.06, 1.35), Bits(1.29, 1.27), False),  # the gain here exceeds the loss elsewhere
         (Bits(1.1), Bits(1.0), True),
         (Bits(math.nan, 1.0), Bits(9.0, 9.0), True),
-        (Bits(9.0, 9.0), None, False),  # a model that cannot be read is no rival
+        (Bits(9.0, 9.0), None, False),  # an unreadable model is no competitor
     ],
 )
 def test_comparison_of_two_models(new: Bits, old: Bits | None, stays: bool) -> None:
@@ -32,7 +32,7 @@ def test_comparison_of_two_models(new: Bits, old: Bits | None, stays: bool) -> N
 
 
 def test_small_vocabulary_is_no_advantage() -> None:
-    """A character that it does not have costs what telling it from 65,536 others does."""
+    """A character outside the vocabulary costs as much as selecting one of 65,536."""
     tokenizer = SimpleTokenizer("ab")
     targets, bits = torch.tensor([0, 1, 2, 2]), torch.tensor([1.0, 1.0, 0.5, 0.5])
     assert comparable(targets, bits, tokenizer) == pytest.approx((1 + 1 + 2 * (0.5 + UNKNOWN_BITS)) / 4)

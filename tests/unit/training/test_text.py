@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinycopilot import UserError
 from tinycopilot.training.text import UNKNOWN_UNIT, Text, TextWriter, to_units
 
-# Hypothesis's text() leaves lone surrogates out; a document that was decoded oddly may hold them.
+# Hypothesis's text() omits lone surrogates; a badly decoded document may contain them.
 ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
 
 
@@ -25,7 +25,7 @@ def written(folder: Path, *documents: str) -> Text:
 
 
 def plain_units(text: str) -> list[int]:
-    """`to_units` as its docstring says it, a character at a time."""
+    """`to_units` as documented, one character at a time."""
     stored = [ord(character) for character in text]
     return [UNKNOWN_UNIT if i > 0xFFFF or 0xD800 <= i <= 0xDFFF else i for i in stored]
 
@@ -87,7 +87,7 @@ def test_characters_are_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("tinycopilot.training.text.PIECE_CHARS", 3)
     text = written(tmp_path, "banana \N{SNAKE}", "\N{SNOWMAN}")
     assert text.counts() == {"\n": 2, "b": 1, "a": 3, "n": 2, " ": 1, "\N{SNOWMAN}": 1}
-    assert text.counts().total() == len(text) - 1  # the snake has no character of its own
+    assert text.counts().total() == len(text) - 1  # the snake is outside of the 16 bits
 
 
 def test_empty_text(tmp_path: Path) -> None:

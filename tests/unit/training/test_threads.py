@@ -1,4 +1,4 @@
-"""Training beside other work."""
+"""Training beside other load."""
 
 from collections.abc import Iterator
 
@@ -29,10 +29,10 @@ def test_threads_fit_the_free_cores(n_cores: int, load: float, most: int, expect
 
 
 def test_thread_count_follows_the_load() -> None:
-    """The load includes the threads of this process, once it has trained for a while."""
+    """After some time of training, the load includes this process's own threads."""
     now, load = [0.0], [1.0]
     choice = ThreadChoice(lambda: load[0], lambda: now[0])
-    assert torch.get_num_threads() == 1  # something else is busy when the run begins
+    assert torch.get_num_threads() == 1  # something else is busy when the run starts
     load[0] = 1.0  # now that is this process itself
     choice.block(BLOCK)
     assert torch.get_num_threads() == 1  # too soon to tell

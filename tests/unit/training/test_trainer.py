@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 class Notes(Observer):
-    """Writes down all that it is told."""
+    """Records all callbacks."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -52,12 +52,12 @@ def test_training_learns_and_reports(lesson: Lesson) -> None:
     log = learner.log
     assert len(notes.losses) == log.n_steps == PLAN.n_steps == 150
     assert log.n_chars == PLAN.n_chars
-    assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # all equally likely
+    assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # uniform
     assert [block.step for block in log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
     assert notes.blocks == log.blocks
     assert log.blocks[0].bits == pytest.approx(sum(notes.losses[:20]) / 20 / math.log(2))
     assert log.blocks[-1].rate == pytest.approx(rate_at(149, PLAN.at(149)[2], Recipe().decay_share))
-    assert [look.step for look in log.looks] == [80, 150]  # at the end of the block that the look falls into
+    assert [look.step for look in log.looks] == [80, 150]  # at the end of the interval in which the evaluation falls
     assert log.looks[-1].bits < 2.5 < 5 < log.blocks[0].bits
     assert log.best_step == 150
     result = learner.result()
@@ -76,7 +76,7 @@ def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
 
 
 def test_result_is_the_best_evaluation(tmp_path: Path) -> None:
-    """Random text can only be learned by heart: an early look is the best one."""
+    """Random text can only be memorised: an early evaluation is the best."""
     generator = torch.Generator().manual_seed(0)
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
     lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
@@ -90,7 +90,7 @@ def test_result_is_the_best_evaluation(tmp_path: Path) -> None:
 
 
 def test_resumed_run_ends_the_same(lesson: Lesson) -> None:
-    """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
+    """Bit for bit, in weights, optimisers and log; resuming does not change the snapshot."""
     whole, notes = lesson.learner(), Notes()
     notes.kept.append(whole.snapshot())
     train(whole, PLAN, lesson.reader(), lesson.look, {75, 150}, notes)
@@ -107,7 +107,7 @@ def test_resumed_run_ends_the_same(lesson: Lesson) -> None:
 
 
 def timeless(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """It without the seconds that the run took."""
+    """The log without durations."""
     log = snapshot["log"].to_data()
     for row in (*log["blocks"], *log["looks"]):
         row[2] = 0.0
@@ -125,7 +125,7 @@ def equal(a: Any, b: Any) -> bool:
 
 
 class Poisoned(Reader):
-    """At some batches, the network is changed under the trainer's hands."""
+    """Changes the network at certain batches."""
 
     def __init__(self, lesson: Lesson, learner: Any, at: range, factor: float) -> None:
         super().__init__(lesson.corpus.train, lesson.tokenizer, CPU)
@@ -147,7 +147,7 @@ def test_spike_is_reported_and_rolled_back(factor: float, named: str, lesson: Le
     assert len(notes.events) == 1
     assert notes.events == learner.log.events
     assert notes.events[0].startswith(f"steps 81 to 100: {named}")
-    assert "back to step 60" in notes.events[0]  # from 80 on, no whole block had gone well
+    assert "back to step 60" in notes.events[0]  # from step 80 on, no complete interval was good
     assert learner.n_attempts == 1
     assert learner.log.n_steps == 150
     assert [block.step for block in learner.log.blocks] == [20, 40, 60, 80, 100, 120, 140, 150]
@@ -164,7 +164,7 @@ def test_repeated_spikes_end_the_run(lesson: Lesson) -> None:
         train(learner, PLAN, Poisoned(lesson, learner, range(0, 10**6), math.nan), None, (), notes)
     assert len(notes.events) == MAX_ATTEMPTS
     assert {snapshot["log"].n_steps for snapshot in notes.kept} == {0, BLOCK_STEPS, 2 * BLOCK_STEPS}
-    for snapshot in notes.kept:  # what was kept is sound
+    for snapshot in notes.kept:  # the kept weights are valid
         assert all(torch.isfinite(weight).all() for weight in snapshot["weights"].values())
 
 
@@ -179,7 +179,7 @@ def test_ordinary_noise_is_not_a_spike() -> None:
 
 @pytest.mark.parametrize("at", [5, 18, 19])
 def test_nan_gradient_is_rolled_back_anywhere_in_an_interval(at: int, lesson: Lesson) -> None:
-    """Also in a block's last step, whose loss was still a number."""
+    """Including an interval's last step, whose loss was still finite."""
     learner, notes = lesson.learner(), Notes()
     n_steps = 0
 
