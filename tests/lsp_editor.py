@@ -55,6 +55,14 @@ class Editor:
         assert isinstance(answer, types.InlineCompletionList)
         return list(answer.items)
 
+    async def invoked(self, line: int, character: int) -> str:
+        """The first suggestion where the user has pressed the key that asks for one; "" if there is none."""
+        params = self.params(line, character)
+        params.context.trigger_kind = types.InlineCompletionTriggerKind.Invoked
+        answer = await self.client.text_document_inline_completion_async(params)
+        assert isinstance(answer, types.InlineCompletionList)
+        return str(answer.items[0].insert_text) if answer.items else ""
+
     async def ghost(self, line: int, character: int) -> str:
         items = await self.inline(line, character)
         return str(items[0].insert_text) if items else ""

@@ -85,6 +85,8 @@ def vs_code() -> str:
         schema: dict[str, Any] = {"order": order, "type": TYPES[type(row.default)]}
         if isinstance(row.default, tuple):
             schema["items"] = {"type": "string"}
+        if row.about.choices:
+            schema |= {"type": ["string", "boolean"], "enum": [*row.about.choices, True]}
         if row.about.low is not None:
             schema |= {"minimum": row.about.low, "maximum": row.about.high}
         schema["default"] = list(default) if isinstance(default, tuple) else default
@@ -95,6 +97,7 @@ def vs_code() -> str:
     text = json.dumps(properties, indent=2)[1:-1].strip("\n")
     text = re.sub(r"\{\s+\"type\": \"string\"\s+\}", '{ "type": "string" }', text)
     text = re.sub(r"\[\s+\"python\"\s+\]", '["python"]', text)
+    text = re.sub(r"(\"(?:type|enum)\": )(\[[^]]*\])", lambda found: found[1] + json.dumps(json.loads(found[2])), text)
     return textwrap.indent(text, 6 * " ") + "\n"
 
 
@@ -115,6 +118,11 @@ def lua_bounds() -> str:
             whole = ", true" if isinstance(row.default, int) else ""
             text += f"  {row.name} = {{ {row.about.low}, {row.about.high}{whole} }},\n"
     return text
+
+
+def lua_choices() -> str:
+    """`inline = { 'automatic', 'onDemand', false },`."""
+    return "".join(f"  {row.name} = {as_lua(row.about.choices)},\n" for row in rows() if row.about.choices)
 
 
 def help_example() -> str:
@@ -139,6 +147,7 @@ PLACES: list[tuple[str, str, str, Callable[[], str]]] = [
     ("editors/vscode/package.json", r"what runs on your machine\.\"\n        \},\n", r"      \}\n    \}\n", vs_code),
     ("editors/nvim/lua/tinycopilot/options.lua", r"  settings = \{.*\n", r"  \},\n", lua),
     ("editors/nvim/lua/tinycopilot/options.lua", r"local bounds = \{.*\n", r"\}\n", lua_bounds),
+    ("editors/nvim/lua/tinycopilot/options.lua", r"local choices = \{.*\n", r"\}\n", lua_choices),
     ("editors/nvim/doc/tinycopilot.txt", r"      settings = \{\n", r"      \},\n", help_example),
     ("editors/nvim/doc/tinycopilot.txt", r"settings +Settings of the server(?:.*\n){2}\n", r"\nkeymaps  ", help_list),
 ]

@@ -105,6 +105,21 @@ class Completer:
         """Whether the client has ever requested a completion."""
         self.ahead: asyncio.Future[Answer | None] | None = None
         """The computation of the request that is expected next."""
+        self.invoked: Answer | None = None
+        """The last answer that the user asked for with a key."""
+
+    def is_typed_along(self, uri: str, cursor: types.Position) -> bool:
+        """Whether the text up to `cursor` is that of the last invoked request and the beginning of its answer."""
+        invoked = self.invoked
+        if invoked is None or self._session.documents.get(uri) is not invoked.document:
+            return False
+        n_lines = cursor.line - invoked.cursor.line
+        texts = [text for text in invoked.texts if 0 <= n_lines <= text.count("\n")]
+        typed = invoked.document.between(invoked.cursor, cursor) if texts else ""
+        is_along = any(text.startswith(typed) and text != typed for text in texts)
+        if not is_along:
+            self.invoked = None
+        return is_along
 
     async def complete(
         self,

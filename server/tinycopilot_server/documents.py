@@ -252,6 +252,14 @@ class Document:
         n_units = line.to_units(offset) if isinstance(line, LongLine) else to_units(line, offset, self.encoding)
         return types.Position(at, n_units)
 
+    def between(self, start: types.Position, end: types.Position) -> str:
+        """The text from `start` to `end`; "" if they are in the other order."""
+        (first, first_offset), (last, last_offset) = self._locate(start), self._locate(end)
+        if first >= last:
+            return self._lines[first][first_offset:last_offset] if first == last else ""
+        middle = map(str, self._lines[first + 1 : last])
+        return "".join((self._lines[first][first_offset:], *middle, self._lines[last][:last_offset]))
+
     def split(self, position: types.Position) -> tuple[str, str]:
         """The text before and after a position."""
         at, offset = self._locate(position)

@@ -156,7 +156,11 @@ async def inline_completion(
     if not settings.inline or not (is_invoked or await completer.debounce.is_quiet(settings.debounce_ms)):
         return types.InlineCompletionList(items=[])
     uri, selected, completer.is_used = params.text_document.uri, params.context.selected_completion_info, True
+    if settings.inline == "onDemand" and not (is_invoked or completer.is_typed_along(uri, params.position)):
+        return types.InlineCompletionList(items=[])
     answer = await completer.complete(uri, params.position, with_alternatives=is_invoked, selected=selected)
+    if is_invoked:
+        completer.invoked = answer
     if answer is None:
         return types.InlineCompletionList(items=[])
     where, already = (selected.range, selected.text) if selected else (types.Range(answer.cursor, answer.cursor), "")

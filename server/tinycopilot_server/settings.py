@@ -1,5 +1,6 @@
 """The settings: one table, from which docs/settings.md and the editors' settings are generated (`make settings`)."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
@@ -30,10 +31,12 @@ class About(NamedTuple):
     high: float | None = None
     problem: Callable[[Any], str] = lambda _: ""
     """What else is wrong with a value of the right type, to follow "must be"; "" if nothing."""
+    choices: tuple[str | bool, ...] = ()
+    """The values, if they can be listed, the default first; `true` stands for the default."""
 
 
-def _setting(default: Any, *about: Any) -> Any:
-    return field(default=default, metadata={"about": About(*about)})
+def _setting(default: Any, *about: Any, choices: tuple[str | bool, ...] = ()) -> Any:
+    return field(default=default, metadata={"about": About(*about)._replace(choices=choices)})
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ class Settings:
         "Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.",
         None, None, _no_pattern,
     )  # fmt: skip
-    inline: bool = _setting(True, "Show suggestions as ghost text.")
+    inline: str | bool = _setting(
+        "automatic",
+        'When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key '
+        "that asks for one, and then for as long as you type along; `false`, never.",
+        choices=("automatic", "onDemand", False),
+    )
     popup: bool = _setting(True, "List suggestions in the completion menu, below all other entries.")
     eagerness: float = _setting(
         CompleterSettings.eagerness,
@@ -172,6 +180,10 @@ def _in_json(value: Any) -> Any:
 def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
     """A value as the dataclass has it, and what is wrong with it, to follow "must be"; "" if nothing."""
     known = about(name)
+    if known.choices:
+        is_known = any(value is one or (isinstance(one, str) and value == one) for one in known.choices)
+        wanted = " or ".join(map(json.dumps, known.choices))
+        return (default if value is True else value), "" if is_known or value is True else wanted
     if isinstance(default, bool):
         return value, "" if isinstance(value, bool) else "true or false"
     if isinstance(default, str):

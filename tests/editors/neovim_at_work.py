@@ -40,6 +40,52 @@ def paused_and_resumed(user: User) -> None:
 
 
 @check
+def snoozed_for_a_while(user: User) -> None:
+    """The snooze ends by itself; two of them add up."""
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    paused_until = "return require('tinycopilot.state').paused_until - os.time()"
+    user.editor.nvim.command("TinyCopilot snooze")
+    until("being off", 5, lambda: user.editor.status() == "tinycopilot: off")
+    user.editor.nvim.command("TinyCopilot snooze")
+    left_s = user.editor.lua(paused_until)
+    if not 500 < left_s <= 600:
+        raise AssertionError(f"two snoozes end in {left_s} s")
+    if "paused until" not in user.editor.said("TinyCopilot"):
+        raise AssertionError(f"it does not say until when: {user.editor.said('TinyCopilot')!r}")
+    user.editor.nvim.command("TinyCopilot resume")
+    until("being ready", 5, lambda: user.editor.status() == "tinycopilot: ready")
+    user.editor.nvim.command("TinyCopilot snooze 0.02")
+    until("being off", 5, lambda: user.editor.status() == "tinycopilot: off")
+    until("being ready by itself", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    user.press("A", "e")
+    user.editor.settled_ghost_text()
+
+
+@check
+def on_demand(user: User) -> None:
+    """Nothing is shown until the key asks for it; what is shown then stays while it is typed."""
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set inline=onDemand")
+    try:
+        user.press("A", "e")
+        equal("ghost text before the key", "", user.answer_to(BEGUN + "e"))
+        user.press("M-\\")
+        ghost = str(until("ghost text", 5, user.editor.ghost_text))
+        user.press("n")
+        user.wait_for_ghost("the rest after a typed character", ghost[1:])
+        equal("the rest after the answer", ghost[1:], user.answer_to(BEGUN + "en")[: len(ghost) - 1])
+        user.accept("Tab", BEGUN + "en", "", user.editor.ghost_text(), "accepting what was asked for")
+        user.press("Enter", "w")
+        text = user.editor.text()
+        equal("ghost text after it was accepted", "", user.answer_to(text))
+    finally:
+        user.press("Escape")
+        user.editor.nvim.command("TinyCopilot set inline=true")
+
+
+@check
 def switched_off_in_a_buffer_and_for_a_type(user: User) -> None:
     for what in ("buffer", "filetype"):
         user.begin(BEGUN[:-2], "op")

@@ -298,6 +298,21 @@ test('where a language was turned off the status bar says so, and leads back', a
   await until('ready', isReady);
 });
 
+test('suggestions on demand: the menu turns them on and off, and the status bar says how to ask', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  assert.match(editor.item.text, /ready/);
+  const toggle = editor.commands['tinycopilot.toggleOnDemand'];
+  await toggle();
+  assert.equal(editor.settings.inline, 'onDemand');
+  assert.match(editor.item.text, /on demand/);
+  assert.match(editor.item.tooltip, /Alt\+\\/);
+  await toggle();
+  assert.equal(editor.settings.inline, 'automatic');
+  assert.match(editor.item.text, /ready/);
+});
+
 test('a pause outlives the window; where no server runs nothing is paused', async () => {
   editor.open('python');
   begin();

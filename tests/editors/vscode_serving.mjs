@@ -103,6 +103,41 @@ export const SERVING = {
     return `silent when paused; resumed: ${JSON.stringify(await editor.settledGhostText())}`;
   },
 
+  async onDemand(example) {
+    const { editor } = example;
+    await example.suggested('on_demand');
+    await editor.command('tinycopilot: Suggest only when asked, or as you type');
+    await editor.state('on demand');
+    if (!await isSilent(example)) throw new Error(`unasked: ${JSON.stringify(await editor.ghostText())}`);
+    await editor.press('Alt+\\');
+    const ghost = await editor.settledGhostText(5);
+    await editor.type(ghost[0]);
+    await editor.until('the rest after a typed character', 5, async () => await editor.ghostText() === ghost.slice(1));
+    await editor.press('Tab');
+    await editor.changed('accepting with Tab');
+    await editor.press('Enter');
+    await editor.type('x');
+    await editor.noGhostText('it was accepted');
+    await editor.command('tinycopilot: Suggest only when asked, or as you type');
+    await editor.state('ready');
+    return `nothing unasked; with Alt+\\ ${JSON.stringify(ghost)}, which stays while it is typed`;
+  },
+
+  async snooze(example) {
+    const { editor } = example;
+    await example.suggested('snooze');
+    const until = async () => (await editor.item.first().locator('[aria-label]').first().getAttribute('aria-label')).match(/until (\d+):(\d+)/);
+    await editor.command('tinycopilot: Snooze for 5 minutes');
+    await editor.state('off');
+    const first = await editor.until('the end of the snooze', 5, until);
+    await editor.command('tinycopilot: Snooze for 5 minutes');
+    const minutes = ([, hours, minutes]) => 60 * hours + Number(minutes);
+    await editor.until('a snooze of ten minutes', 5, async () => [5, 5 - 12 * 60, 5 - 24 * 60].includes(minutes(await until()) - minutes(first)));
+    await editor.command('tinycopilot: Resume suggestions');
+    await editor.state('ready');
+    return 'two snoozes add up to ten minutes';
+  },
+
   async settings(example) {
     const { editor } = example;
     await example.suggested('settings');

@@ -171,6 +171,27 @@ test('a pause of an hour ends by itself, and outlives a server that starts again
   }
 });
 
+test('a snooze is added to a pause that ends by itself', async () => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  try {
+    const asked = [];
+    const pause = new Pause(async command => void asked.push(command.replace('tinycopilot.', '')), memento());
+    await pause.snooze(5);
+    mock.timers.tick(60_000);
+    await pause.snooze(5);
+    assert.equal(pause.until.getTime(), 10 * 60_000);
+    mock.timers.tick(9 * 60_000 - 1);
+    assert.deepEqual(asked, ['pause', 'pause']);
+    mock.timers.tick(1);
+    assert.deepEqual(asked, ['pause', 'pause', 'resume']);
+    await pause.snooze(5);
+    assert.equal(pause.until.getTime(), 15 * 60_000);
+    pause.dispose();
+  } finally {
+    mock.timers.reset();
+  }
+});
+
 test('a pause that somebody else has ended is over', async () => {
   const asked = [];
   const pause = new Pause(async command => void asked.push(command), memento());

@@ -96,6 +96,35 @@ async def test_inline_popup_or_neither(start: Start, options: dict[str, Any]) ->
     assert (await editor.state("off")).message == "not enabled in the settings"
 
 
+async def test_on_demand_suggestion_stays_while_typing_through(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options | {"inline": "onDemand"})
+    editor.open(CODE)
+    assert await ghost(editor) == ""
+    whole = await editor.invoked(1, 11)
+    assert len(whole) > 3
+    version = 1
+    for n in range(3):
+        assert (await editor.ghost(1, 11 + n)).startswith(whole[n:])
+        at = types.Position(1, 11 + n)
+        editor.change(version := version + 1, types.TextDocumentContentChangePartial(types.Range(at, at), whole[n]))
+    assert (await editor.ghost(1, 14)).startswith(whole[3:])
+    at = types.Position(1, 14)
+    wrong = "~" if whole[3] != "~" else "@"
+    editor.change(version := version + 1, types.TextDocumentContentChangePartial(types.Range(at, at), wrong))
+    assert await editor.ghost(1, 15) == ""
+    after_wrong = types.Range(at, types.Position(1, 15))
+    editor.change(version := version + 1, types.TextDocumentContentChangePartial(after_wrong, ""))
+    assert await editor.ghost(1, 14) == ""  # not shown again until invoked
+    rest = await editor.invoked(1, 14)
+    editor.change(version := version + 1, types.TextDocumentContentChangePartial(types.Range(at, at), rest))
+    lines = (CODE + whole[:3] + rest).split("\n")
+    assert await editor.ghost(len(lines) - 1, len(lines[-1])) == ""  # after all of it was accepted
+    editor.set({"tinycopilot": {"inline": True}})
+    editor.uri = "file:///project/b.py"
+    editor.open(CODE)
+    assert await ghost(editor)
+
+
 async def test_disabled_server_loads_the_model_when_enabled(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options, configuration={"enabled": False}, wait=False)
     await editor.state("off")

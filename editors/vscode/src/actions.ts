@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { commands, type LogOutputChannel, Uri, window, workspace } from 'vscode';
 import type { ServerStatus } from './client';
 import type { Pause } from './pause';
-import { hasLanguage, readSettings, setLanguage } from './settings';
+import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
 import type { TrainingBar } from './training';
 
 /** What the actions act on. */
@@ -34,6 +34,7 @@ export interface Action {
 }
 
 const HOUR_MINUTES = 60;
+const SNOOZE_MINUTES = 5;
 
 /** All of them, in the order of the menu. None may be called like one of the server's: the library registers those. */
 export function actionsOf(host: Host): Action[] {
@@ -46,12 +47,23 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs && host.status?.state === 'off', run: () => host.pause.end(),
     },
     {
+      command: 'tinycopilot.snooze', group: 'Suggestions',
+      label: () => host.pause.until ? `$(clock) Snooze for ${SNOOZE_MINUTES} more minutes` : `$(clock) Snooze for ${SNOOZE_MINUTES} minutes`,
+      isOffered: () => suggests() || (host.runs && host.pause.until !== undefined),
+      run: () => silence(() => host.pause.snooze(SNOOZE_MINUTES)),
+    },
+    {
       command: 'tinycopilot.pauseSuggestions', group: 'Suggestions', label: () => '$(debug-pause) Pause suggestions',
-      isOffered: suggests, run: () => pause(host),
+      isOffered: suggests, run: () => silence(() => host.pause.begin()),
     },
     {
       command: 'tinycopilot.pauseForAnHour', group: 'Suggestions', label: () => '$(watch) Pause for an hour',
-      isOffered: suggests, run: () => pause(host, HOUR_MINUTES),
+      isOffered: suggests, run: () => silence(() => host.pause.begin(HOUR_MINUTES)),
+    },
+    {
+      command: 'tinycopilot.toggleOnDemand', group: 'Suggestions',
+      label: () => isOnDemand() ? '$(zap) Suggest as I type' : '$(bell-slash) Suggest only when I ask (Alt+\\)',
+      isOffered: () => host.runs, run: () => silence(() => setOnDemand(!isOnDemand())),
     },
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
@@ -103,8 +115,9 @@ export function actionsOf(host: Host): Action[] {
   ];
 }
 
-async function pause(host: Host, minutes?: number): Promise<void> {
-  await host.pause.begin(minutes);
+/** Turns suggestions off in some way, and takes off the screen what is shown. */
+async function silence(turnOff: () => Promise<void>): Promise<void> {
+  await turnOff();
   await commands.executeCommand('editor.action.inlineSuggest.hide');  // what is shown already would stay
 }
 

@@ -7,7 +7,7 @@ import { complain, type Remedy } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
 import { Pause } from './pause';
-import { DEFAULT_LANGUAGES, hasLanguage, readSettings, restarting } from './settings';
+import { DEFAULT_LANGUAGES, hasLanguage, isOnDemand, readSettings, restarting } from './settings';
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
 
@@ -37,9 +37,14 @@ export function activate(context: ExtensionContext): void {
     if (!next) return item.hide();
     log.info(next.message ? `${next.state}: ${next.message}` : next.state);
     if (next.state === 'loading') loading = setTimeout(() => fail('The server does not respond.'), LOADING_MS);
+    draw(next);
+  }
+
+  /** Shows it in the status bar. */
+  function draw(next: ServerStatus): void {
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
-    item.show(until ? { ...next, message: `paused until ${until}` } : next);
+    item.show(until ? { ...next, message: `paused until ${until}` } : next, isOnDemand());
   }
 
   function setContext(key: string, value: unknown): void {
@@ -152,6 +157,7 @@ export function activate(context: ExtensionContext): void {
     workspace.onDidGrantWorkspaceTrust(restart),
     workspace.onDidChangeConfiguration(() => {
       if (restarting(readSettings()) !== startedWith) restart();  // a workspace's serverCommand counts for nothing
+      else if (status) draw(status);
     }),
     workspace.onDidOpenTextDocument(({ languageId }) => {
       if (waits && hasLanguage(readSettings(), languageId)) restart();

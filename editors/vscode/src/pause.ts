@@ -30,6 +30,12 @@ export class Pause {
     void this.memento.update(KEY, { untilMs });
   }
 
+  /** Pauses for some minutes more: a pause that ends by itself ends later. */
+  async snooze(minutes: number): Promise<void> {
+    const left = this.until ? Math.max(0, this.until.getTime() - Date.now()) / 60_000 : 0;
+    await this.begin(left + minutes);
+  }
+
   async end(): Promise<void> {
     this.forget();
     await this.ask('tinycopilot.resume');

@@ -54,6 +54,23 @@ function wordsOf(command: unknown): string[] {
   return Array.isArray(command) ? command.map(String) : [];
 }
 
+/** Whether ghost text is shown only when a key asks for it. */
+export function isOnDemand(): boolean {
+  return workspace.getConfiguration('tinycopilot').get('inline') === 'onDemand';
+}
+
+/** Shows ghost text only when a key asks for it, or as one types; the setting is changed where it is set. */
+export async function setOnDemand(wanted: boolean): Promise<void> {
+  await update('inline', wanted ? 'onDemand' : 'automatic');
+}
+
+/** Changes a setting in the workspace if it is set there, or else for the user. */
+async function update(name: string, value: unknown): Promise<void> {
+  const section = workspace.getConfiguration('tinycopilot');
+  const isWorkspaces = section.inspect(name)?.workspaceValue !== undefined;
+  await section.update(name, value, isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global);
+}
+
 /** Whether documents of a language are completed. */
 export function hasLanguage({ languages }: Settings, language: string): boolean {
   return languages.includes('*') || languages.includes(language);
@@ -61,9 +78,6 @@ export function hasLanguage({ languages }: Settings, language: string): boolean 
 
 /** Completes documents of a language from now on, or no more; the setting is changed where it is set. */
 export async function setLanguage(language: string, wanted: boolean): Promise<void> {
-  const section = workspace.getConfiguration('tinycopilot');
   const others = readSettings().languages.filter(name => name !== language);
-  const isWorkspaces = section.inspect('languages')?.workspaceValue !== undefined;
-  const target = isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global;
-  await section.update('languages', wanted ? [...others, language] : others, target);
+  await update('languages', wanted ? [...others, language] : others);
 }

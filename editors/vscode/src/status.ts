@@ -18,8 +18,11 @@ export class StatusItem implements Disposable {
     this.item.command = 'tinycopilot.menu';
   }
 
-  show({ state, message }: ServerStatus): void {
-    this.item.text = TEXT[state];
+  /** `isOnDemand`: suggestions are shown only when a key asks for them. */
+  show({ state, message }: ServerStatus, isOnDemand: boolean): void {
+    const waits = state === 'ready' && isOnDemand;
+    this.item.text = waits ? 'tinycopilot: on demand' : TEXT[state];
+    if (waits) message = 'suggests when you press Alt+\\';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
     // A screen reader would be given text and tooltip, and say the state twice.
     this.item.accessibilityInformation = { label: `tinycopilot: ${message ? `${state}: ${message}` : state}`, role: 'button' };

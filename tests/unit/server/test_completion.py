@@ -16,7 +16,7 @@ from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 
 
 class Endless:
-    """Computes until cancelled, except for the request "quick"; prepares until `is_prepared` is set; records the rest."""
+    """Computes until cancelled, except for "quick"; prepares until `is_prepared` is set; records the rest."""
 
     def __init__(self) -> None:
         self.n_calls = 0

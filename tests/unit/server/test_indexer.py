@@ -241,7 +241,7 @@ def test_full_scan_shows_progress(desk: Desk) -> None:
 
 @pytest.fixture
 def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Desk]]:
-    """The next session: a new n-gram model for the same folder; the first has indexed five files and saved the index."""
+    """The next session: a new n-gram model for the same folder; the first has indexed five files and saved them."""
     path, desks = tmp_path_factory.mktemp("cache") / "one.memory", list[Desk]()
 
     def start() -> Desk:

@@ -39,6 +39,8 @@ def test_valid_values() -> None:
         ({"exclude": [7]}, "exclude must be a list of texts, not [7]: using []"),
         ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
         ({"colour": "red"}, "no setting 'colour'"),
+        ({"inline": "never"}, """inline must be "automatic" or "onDemand" or false, not 'never': using 'automatic'"""),
+        ({"inline": 0}, "inline must be"),
         ([1, 2], "not an object"),
     ],
 )
@@ -47,6 +49,15 @@ def test_invalid_value_is_reported_and_replaced(options: object, says: str) -> N
     assert settings == Settings()
     assert len(problems) == 1
     assert says in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "inline"),
+    [("automatic", "automatic"), ("onDemand", "onDemand"), (False, False), (True, "automatic"), (None, "automatic")],
+)
+def test_inline_accepts_names_and_booleans(value: object, inline: object) -> None:
+    settings, problems = parse_settings({"inline": value})
+    assert (settings.inline, problems) == (inline, [])
 
 
 def test_null_means_not_set() -> None:
@@ -107,7 +118,10 @@ def test_each_setting_is_generated() -> None:
         schema, known = properties[f"tinycopilot.{name}"], about(field)
         assert schema["markdownDescription"].startswith(known.meaning)
         assert (schema.get("minimum"), schema.get("maximum")) == (known.low, known.high)
-        assert schema["type"] == TYPES[type(getattr(Settings, field))]
+        if known.choices:
+            assert schema["enum"] == [*known.choices, True]
+        else:
+            assert schema["type"] == TYPES[type(getattr(Settings, field))]
         if name not in VS_CODES_OWN:
             assert parse_settings({name: schema["default"]}) == (Settings(), [])
     for path in ("docs/settings.md", "editors/vscode/README.md", "editors/nvim/doc/tinycopilot.txt"):

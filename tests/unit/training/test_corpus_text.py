@@ -70,7 +70,7 @@ def test_no_long_passage_is_from_the_standard_library(blocks: list[str]) -> None
 
 
 def shape(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """A function with its own names (variables, arguments, attributes of self) numbered, without docstring and types."""
+    """A function with its own names (variables, arguments, attributes of self) numbered, and no docstring or types."""
     numbers: dict[str, str] = {}
 
     def number(name: str) -> str:

@@ -37,18 +37,43 @@ function commands.status()
   say_status { state = now.state .. percentage, message = now.message }
 end
 
---- All servers, and those that start later.
-local function set_paused(is_paused)
-  state.is_paused = is_paused
+local snooze ---@type uv.uv_timer_t? ends a snooze
+
+--- Pauses or resumes all servers, and those that start later; until `until_s`, in seconds since 1970, if it is given.
+local function set_paused(is_paused, until_s)
+  if snooze and not snooze:is_closing() then snooze:close() end
+  state.is_paused, state.paused_until, snooze = is_paused, until_s, nil
   local clients = state.clients()
-  for i, client in ipairs(clients) do
-    ask(client, is_paused and 'pause' or 'resume', nil, i == #clients and say_status or function() end)
+  local function answered(status)
+    say_status(until_s and { state = 'off', message = os.date('paused until %H:%M', until_s) } or status)
   end
-  if #clients == 0 then say(is_paused and 'off: paused' or 'resumed') end
+  for i, client in ipairs(clients) do
+    ask(client, is_paused and 'pause' or 'resume', nil, i == #clients and answered or function() end)
+  end
+  if #clients == 0 then answered { state = is_paused and 'off' or 'resumed', message = is_paused and 'paused' or '' } end
 end
 
 function commands.pause() set_paused(true) end
 function commands.resume() set_paused(false) end
+
+--- A number of minutes; complains and returns nil if `word` is none.
+local function minutes_of(command, word)
+  local minutes = tonumber(word)
+  if minutes and 0 < minutes and minutes < math.huge then return minutes end
+  complain(('%s: expected a number of minutes, not %s'):format(command, word))
+end
+
+--- Pauses for 5 minutes, or another number of them; added to a snooze that has not ended.
+function commands.snooze(words)
+  local minutes = minutes_of('snooze', words[1] or 5)
+  if not minutes then return end
+  if state.is_paused and not state.paused_until then return say 'paused already, until :TinyCopilot resume' end
+  local now = os.time()
+  local until_s = math.max(state.paused_until or now, now) + minutes * 60
+  set_paused(true, math.floor(until_s))
+  local function wake() set_paused(false) end
+  snooze = vim.defer_fn(wake, math.floor((until_s - now) * 1000))
+end
 
 local function refresh(buffers)
   for _, buffer in ipairs(buffers) do
@@ -77,10 +102,11 @@ function commands.toggle(words)
 end
 
 --- What is meant by a word for a setting whose value is like `now`; the word itself if nothing is.
-local function read(word, now)
+local function read(name, word, now)
   if type(now) == 'number' then return tonumber(word) or word end
   if type(now) == 'table' then return vim.split(word, '%s*,%s*', { trimempty = true }) end
-  if type(now) == 'boolean' and (word == 'true' or word == 'false') then return word == 'true' end
+  local may_be_boolean = type(now) == 'boolean' or options.has_choices(name)
+  if may_be_boolean and (word == 'true' or word == 'false') then return word == 'true' end
   return word
 end
 
@@ -92,16 +118,15 @@ function commands.set(words)
   local now = require(NAME).options.settings[name]
   if now == nil then return complain(('set: unknown setting `%s`; example: set eagerness=0.9'):format(name)) end
   if sign == '' and word == '' then return say(name .. '=' .. write(now)) end
-  local good = options.usable({ [name] = read(word, now) }, complain)
+  local good = options.usable({ [name] = read(name, word, now) }, complain)
   if good[name] == nil then return end
   require(NAME).set(good)
   say(name .. '=' .. write(good[name]))
 end
 
 function commands.train(words)
-  local minutes = tonumber(words[1] or 5)
-  local is_some = minutes and 0 < minutes and minutes < math.huge
-  if not is_some then return complain('train: expected a number of minutes, not ' .. words[1]) end
+  local minutes = minutes_of('train', words[1] or 5)
+  if not minutes then return end
   local client = a_client()
   if not client then return end
   ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server says itself why it does not
@@ -216,7 +241,7 @@ local function complete(start, line)
   return #words == 2 and second[words[1]] and beginning_with(start, second[words[1]]()) or {}
 end
 
-local most_words = { toggle = 1, set = math.huge, train = 1 } -- that follow a command's name; 0 for all others
+local most_words = { toggle = 1, set = math.huge, snooze = 1, train = 1 } -- that follow a command's name; 0 for all others
 
 function M.register()
   local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }

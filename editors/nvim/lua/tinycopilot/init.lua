@@ -54,7 +54,7 @@ function M.status()
 end
 
 --- Accept the suggestion, all or a part, go to another, dismiss it: true if there was one. For keys of your own.
-for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss' } do
+for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss', 'suggest' } do
   M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').act(action) end
 end
 

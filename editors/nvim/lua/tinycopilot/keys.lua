@@ -150,25 +150,41 @@ function actions.dismiss()
   return is_shown() and suggestions.get { on_accept = function() end } -- taken, and put nowhere
 end
 
+local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
+
+--- Requests suggestions and alternatives for the cursor, as invoked by the user; shows the first, then calls `go_on`.
+local function invoke(own, client, go_on)
+  local here = cursor_place()
+  local params = vim.lsp.util.make_position_params(0, client.offset_encoding) ---@type table
+  params.context = { triggerKind = vim.lsp.protocol.InlineCompletionTriggerKind.Invoked }
+  client:request('textDocument/inlineCompletion', params, function(err, result, context)
+    local items = result and (result.items or result) or {}
+    if err or #items == 0 or not vim.deep_equal(here, cursor_place()) then return end
+    own.tinycopilot_asked = here
+    own:handler(err, result, context)
+    go_on()
+  end, own.bufnr)
+end
+
 --- Shows another suggestion. Neovim asks for one alone while the user types: for others, the server is asked once more.
 local function step(count)
   if not is_shown() then return false end
   local own = neovims_own()
   local client = own and own.current and vim.lsp.get_client_by_id(own.current.client_id)
-  local here = { vim.b.changedtick, api.nvim_win_get_cursor(0) }
-  if not client or vim.deep_equal(own.tinycopilot_asked, here) then
-    suggestions.select { count = count }
-    return true
+  local function select() suggestions.select { count = count } end
+  if not client or vim.deep_equal(own.tinycopilot_asked, cursor_place()) then
+    select()
+  else
+    invoke(own, client, select)
   end
-  local params = vim.lsp.util.make_position_params(0, client.offset_encoding) ---@type table
-  params.context = { triggerKind = vim.lsp.protocol.InlineCompletionTriggerKind.Invoked }
-  client:request('textDocument/inlineCompletion', params, function(err, result, context)
-    local items = result and (result.items or result) or {}
-    if err or #items == 0 or not vim.deep_equal(here, { vim.b.changedtick, api.nvim_win_get_cursor(0) }) then return end
-    own.tinycopilot_asked = here
-    own:handler(err, result, context)
-    suggestions.select { count = count }
-  end, own.bufnr)
+  return true
+end
+
+--- Requests a suggestion now. The key does what it did before where the server isn't attached.
+function actions.suggest()
+  local own, client = neovims_own(), require('tinycopilot.state').clients(0)[1]
+  if not own or not client then return false end
+  if not is_shown() then invoke(own, client, function() end) end
   return true
 end
 
@@ -183,7 +199,7 @@ end
 
 --- For mappings that are not ours. Where text is locked, the action comes right after.
 function M.act(action)
-  if not is_locked() then return actions[action]() end
+  if not is_locked() or action == 'suggest' then return actions[action]() end
   if not is_shown() or is_menus() or action:find '^accept_' and not has_parts() then return false end
   vim.schedule(actions[action])
   return true

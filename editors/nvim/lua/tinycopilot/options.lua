@@ -10,8 +10,9 @@ M.defaults = {
     languages = { 'python' },
     -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
-    -- Show suggestions as ghost text.
-    inline = true,
+    -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key
+    -- that asks for one, and then for as long as you type along; `false`, never.
+    inline = 'automatic',
     -- List suggestions in the completion menu, below all other entries.
     popup = true,
     -- How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of
@@ -51,6 +52,7 @@ M.defaults = {
     next = '<M-]>',
     previous = '<M-[>',
     dismiss = '<C-]>',
+    suggest = '<M-\\>', -- show a suggestion now; with `inline = 'onDemand'`, the only way to get one
   },
 }
 
@@ -64,6 +66,12 @@ local bounds = { -- of the settings that are numbers: the least, and the most
   maxWorkspaceChars = { 0, 1000000000, true },
 }
 
+local choices = { -- the values of settings that have few; `true` stands for the first
+  inline = { 'automatic', 'onDemand', false },
+}
+
+function M.has_choices(name) return choices[name] ~= nil end
+
 local function is_texts(value)
   local function is_text(one) return type(one) == 'string' end
   return type(value) == 'table' and vim.islist(value) and vim.iter(value):all(is_text)
@@ -75,6 +83,10 @@ local function as_list(value) return type(value) == 'string' and { value } or va
 --- What a setting must be, and whether `value` is that.
 local function wanted(name, value)
   local kind = type(M.defaults.settings[name])
+  if choices[name] then
+    local words = vim.tbl_map(vim.inspect, choices[name])
+    return table.concat(words, ' or '), value == true or vim.list_contains(choices[name], value)
+  end
   if kind == 'table' then return 'a list of strings', is_texts(value) end
   if kind == 'boolean' then return 'true or false', type(value) == kind end
   if kind == 'string' then return 'a string', type(value) == kind end

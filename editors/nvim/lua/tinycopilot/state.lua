@@ -3,6 +3,7 @@ local M = {}
 local NAME = 'tinycopilot'
 
 M.is_paused = false -- whether the user has paused all servers
+M.paused_until = nil ---@type integer? when that ends by itself, in seconds since 1970
 local said = {} ---@type table<integer, { state: string, message?: string }> each server's last status, by client id
 local training = {} ---@type table<integer, { percentage: integer, message: string }> while it goes on, by client id
 local leaving = {} ---@type table<integer, true> the clients that are being stopped
@@ -40,7 +41,9 @@ function M.of(client_id)
     local news = training[client_id]
     now, percentage = { state = 'training', message = news.message }, math.floor(news.percentage or 0)
   end
-  return { state = now.state, message = now.message or '', percentage = percentage }
+  local message = now.message or ''
+  if now.state == 'off' and M.paused_until then message = os.date('paused until %H:%M', M.paused_until) end
+  return { state = now.state, message = message, percentage = percentage }
 end
 
 --- How it is in the current buffer; nil where no server is attached.
