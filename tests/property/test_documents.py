@@ -67,8 +67,10 @@ def test_random_edits_equal_a_plain_string(text: str, data: st.DataObject, encod
         document.apply([types.TextDocumentContentChangePartial(range=where, text=new)], version)
         text = text[:start] + new + text[end:]
         assert document.text == text
-        assert list(map(str, document._lines)) == plain_lines(text)
-        assert document._n_chars == len(text)
+        assert document.n_chars == len(text)
+        starts = [0, *itertools.accumulate(map(len, plain_lines(text)))]
+        for line, n_before in enumerate(starts[:-1]):
+            assert document.split(types.Position(line, 0)) == (text[:n_before], text[n_before:])
         here = data.draw(st.sampled_from([i for i in range(len(text) + 1) if text[i - 1 : i + 1] != "\r\n"]))
         at = position(text, here, encoding)
         assert document.split(at) == (text[:here], text[here:])
@@ -119,7 +121,7 @@ def test_long_line_equals_a_string(text: str, data: st.DataObject, encoding: Kin
         assert (str(line), len(line), line[start:], line[:-2], line[-1:]) == (
             text, len(text), text[start:], text[:-2], text[-1:],
         )  # fmt: skip
-        assert all(line._pieces)
+
         for offset in range(len(text) + 1):
             assert line.to_units(offset) == units(text[:offset], encoding)
         for n_units in range(units(text, encoding) + 2):

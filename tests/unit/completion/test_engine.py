@@ -289,7 +289,7 @@ def test_line_ends_are_normalised_in_the_index(network: Network, tokenizer: Simp
         engine.hold("x", f"a{end}b{end}")
         engine.prepare("y", f"c{end}d{end}")()
         suggest(engine, f"c{end}", f"{end}d{end}", document="y")
-        held.append([segment.broken.tolist() for segment, _ in engine.ngrams._signed()])
+        held.append(symbols_in(engine))
     assert held[0] == held[1] == held[2]
 
 
@@ -306,26 +306,29 @@ def test_changed_settings_apply_at_once_even_ahead(network: Network, tokenizer: 
 
 @pytest.mark.parametrize("document", ["a", None])
 def test_selected_entry_is_suggested_for_but_not_kept(
-    network: Network, tokenizer: SimpleTokenizer, document: str | None
+    network: Network, tokenizer: SimpleTokenizer, document: str | None, n_forwards: list[int]
 ) -> None:
     then, wanted = a_place(network, tokenizer)
     request = Request("x = b\r\n", "\r\n", document)
     engine = Engine(network, tokenizer, ALL)
-    engine.complete(request)
-    held, shown = texts_at_hand(engine), engine._state.shown
+    plain, indexed = engine.complete(request).suggestion, symbols_in(engine)
+    assert plain is not None
     found = engine.complete(dataclasses.replace(request, selected=(then, "\n"))).suggestion
     assert found is not None
     if document is None:
         assert found.text == wanted.text
-    assert (texts_at_hand(engine), engine._state.shown) == (held, shown)
+    assert symbols_in(engine) == indexed
+    n_forwards.clear()
+    assert engine.complete(request).suggestion == plain
+    assert not n_forwards  # it was still shown
     invoked = dataclasses.replace(request, selected=(then, "\n"), why=Why.INVOKED)
     assert engine.complete(invoked).suggestions == (found,)
     no_room = engine.complete(dataclasses.replace(request, selected=(then, "word")))
     assert (no_room.suggestions, no_room.silence) == ((), Silence.NO_ROOM)
 
 
-def texts_at_hand(engine: Engine) -> list[tuple[str, str]]:
-    return [(name, text) for name, (text, _) in engine.ngrams._recent.items()]
+def symbols_in(engine: Engine) -> list[list[int]]:
+    return [segment.broken.tolist() for segment, _ in engine.ngrams.segments()]
 
 
 def test_selected_entry_does_not_disturb_learning(network: Network, tokenizer: SimpleTokenizer) -> None:

@@ -172,11 +172,12 @@ def test_frequent_contexts(n: int) -> None:
 def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
     fresh = SuffixArray(padded([np.array(symbols, np.uint16)]))
     assert index.symbols.tolist() == symbols
-    assert index._positions.tolist() == fresh._positions.tolist()
-    assert index._next.tolist() == fresh._next.tolist()
-    width = fresh._until.shape[1]
-    assert index._until[:, :width].tolist() == fresh._until.tolist()
-    assert not index._until[:, width:].any()
+    assert index.arrays[1].tolist() == fresh.arrays[1].tolist()
+    (following, counts), (fresh_following, fresh_counts) = index.tables, fresh.tables
+    assert following.tolist() == fresh_following.tolist()
+    width = fresh_counts.shape[1]
+    assert counts[:, :width].tolist() == fresh_counts.tolist()
+    assert not counts[:, width:].any()
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.sampled_from([1, 40, 90]), st.data())
@@ -224,7 +225,7 @@ def test_positions_are_sorted_by_reversed_prefix(symbols: list[int]) -> None:
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     text = [BREAK] * DEPTH + symbols
     where = [i for i in range(DEPTH, len(text)) if text[i] != BREAK]
-    assert index._positions.tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
+    assert index.arrays[1].tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
 
 
 def test_no_context_reaches_over_the_cursor() -> None:
@@ -242,7 +243,7 @@ def test_dropped_documents_leave_nothing() -> None:
     assert "x" not in memory
     assert predicted(memory, "secre")[1] == 0
     memory.compact()
-    assert len(memory._merged) == 0
+    assert len(memory.merged()[0]) == 0
 
 
 def test_unchanged_document_returns_to_the_merged_segment() -> None:
@@ -281,7 +282,7 @@ def test_compaction_keeps_the_most_useful_documents() -> None:
     compaction.sort(memory.max_chars, everything=True)
     memory.finish_compaction(compaction)
     assert [name for name in ("held", "early", "late", "later") if name in memory] == ["held", "late", "later"]
-    assert not memory._gone  # it did not even enter the merged segment
+    assert "early" not in memory.merged()[0]  # it was not even sorted
 
 
 def test_many_segments_need_compaction() -> None:
@@ -327,7 +328,7 @@ def test_prepared_document_is_not_sorted_again(settled: str) -> None:
     memory.offer("x", "ab" * 50, segment)
     assert ("x" in memory) is bool(settled)  # it is not indexed yet
     memory.hold("x", "ab" * 50, "(")
-    assert all(segment._index is not None for segment, _ in memory._signed())
+    assert all(segment.is_sorted for segment, _ in memory.segments())
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "("], "abab")
     memory.offer("x", "ab" * 50, segment)  # too late: it was already sorted
     memory.hold("x", "ab" * 50, "(a")

@@ -144,7 +144,7 @@ def test_foreign_or_invalid_index_is_dropped(change: dict[str, object], tmp_path
     n = 2 * header["n_symbols"]
     line = json.dumps(header | change).encode() + b"\n"
     arrays = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32)
-    path.write_bytes(persistence._digest(line, *arrays).encode() + b"\n" + line + rest)
+    path.write_bytes(persistence.digest_of(line, *arrays).encode() + b"\n" + line + rest)
     assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
 
 
@@ -159,7 +159,7 @@ def test_positions_outside_of_the_text_are_never_read(place: int, position: int,
     symbols, positions = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32).copy()
     positions[place] = position
     line += b"\n"
-    digest = persistence._digest(line, symbols, positions)
+    digest = persistence.digest_of(line, symbols, positions)
     path.write_bytes(digest.encode() + b"\n" + line + rest[:n] + positions.tobytes())
     assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
 

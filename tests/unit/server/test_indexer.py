@@ -17,6 +17,7 @@ from tinycopilot_server.session import Folders, name_of
 from tinycopilot.completion import indexing, persistence
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
+from tinycopilot.completion.segments import MergedSegment
 from tinycopilot.files import Patterns
 
 T = TypeVar("T")
@@ -64,7 +65,11 @@ class Desk:
 
     @property
     def held(self) -> set[str]:
-        return {Path(name).name for name in self.memory._last_used_s}
+        return {Path(name).name for name in self.memory.documents}
+
+    @property
+    def merged(self) -> MergedSegment:
+        return self.memory.merged()[0]
 
 
 @pytest.fixture
@@ -81,7 +86,7 @@ def test_files_are_indexed_and_reported_in_one_line(desk: Desk, caplog: pytest.L
     with caplog.at_level(logging.INFO):
         desk.look()
     assert len(desk.held) == 20
-    assert len(desk.memory._merged.documents) == 20  # sorted in the indexer's thread, into one segment
+    assert len(desk.merged.documents) == 20  # sorted in the indexer's thread, into one segment
     [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert line.startswith("indexed 20 files, 130 characters, in ")
     assert line.endswith(" s; left out: 1 secret by its name (.env)")
@@ -91,17 +96,17 @@ def test_few_changes_do_not_rebuild_the_merged_segment(desk: Desk) -> None:
     for i in range(50):
         desk.write(f"{i}.py", f"a = {i}\n" * 9)
     desk.look()
-    merged = desk.memory._merged
+    merged = desk.merged
     desk.write("7.py", "changed = 1\n")
     (desk.folder / "8.py").unlink()
     desk.look("7.py", "8.py")
-    assert desk.memory._merged is merged
+    assert desk.merged is merged
     assert len(desk.held) == 49
-    assert all(page._index is not None for page, _ in desk.memory._signed())  # sorted in the indexer's thread
+    assert all(segment.is_sorted for segment, _ in desk.memory.segments())  # in the indexer's thread
     for i in range(20, 40):
         desk.write(f"{i}.py", "changed = 1\n")
     desk.look()
-    assert desk.memory._merged is not merged
+    assert desk.merged is not merged
 
 
 def test_index_is_usable_before_the_first_scan_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +176,10 @@ def test_close_interrupts_a_waiting_indexer(desk: Desk, caplog: pytest.LogCaptur
     desk.idle.clear()
     desk.indexer.scan(None)
     desk.indexer.close()
-    desk.indexer._thread.shutdown(wait=True)
+    for thread in threading.enumerate():
+        if thread.name.startswith("indexer"):
+            thread.join(60)
+            assert not thread.is_alive()
     desk.indexer.scan(None)  # nothing happens
     assert desk.held == set()
     assert caplog.records == []
@@ -314,7 +322,7 @@ def test_index_is_saved_rarely_and_only_after_a_merge(
 def test_forgotten_and_old_files_are_deleted(again: Callable[[], Desk]) -> None:
     desk = again()
     assert desk.indexer.file
-    path = desk.indexer.file._path
+    path = desk.indexer.file.path
     old, young = path.with_name("old.memory"), path.with_name("young.memory")
     for other in (old, young):
         other.write_text("x")
@@ -351,4 +359,4 @@ def test_index_forgotten_during_a_save_is_deleted(again: Callable[[], Desk], mon
     for i in range(20):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()
-    assert not kept._path.exists()
+    assert not kept.path.exists()

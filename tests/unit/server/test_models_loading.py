@@ -161,7 +161,7 @@ async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings
     learned = loading.index.learned
     assert loading.index.indexer.file
     assert learned.path
-    kept = [loading.index.indexer.file._path, learned.path]
+    kept = [loading.index.indexer.file.path, learned.path]
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
