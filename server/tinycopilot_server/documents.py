@@ -186,7 +186,7 @@ class Document:
         if self.n_chars > MAX_HELD_CHARS:
             return f"it has more than {MAX_HELD_CHARS:,} characters"
         if not self._is_written:
-            return "its lines are too long for a person to have written it"
+            return "its lines are too long: it appears to be generated"
         if any(isinstance(line, LongLine) and len(line) > MAX_HELD_LINE_CHARS for line in self._lines):
             return f"a line has more than {MAX_HELD_LINE_CHARS:,} characters"
         return ""
@@ -233,7 +233,7 @@ class Document:
             high += 1
         new = split_lines(joined)
         if high < len(lines) and new[-1] == "":
-            new.pop()  # what follows begins a line of its own
+            new.pop()  # the next line starts separately
         self.n_chars += len(joined) - sum(map(len, lines[low:high]))
         lines[low:high] = [as_line(line, self.encoding) for line in new]
 

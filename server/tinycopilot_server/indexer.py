@@ -193,9 +193,9 @@ class Indexer:
             pass
         except (CancelledError, RuntimeError):
             if not self._is_closed:
-                log.exception("the workspace's files could not be looked at")
+                log.exception("the workspace could not be scanned")
         except Exception:
-            log.exception("the workspace's files could not be looked at")
+            log.exception("the workspace could not be scanned")
 
     def _scan(self, within: set[str] | None) -> None:
         since_s, found, n_loaded = time.perf_counter(), Found(), 0
@@ -224,7 +224,7 @@ class Indexer:
                 indexing.drop(change.name)
             else:
                 indexing.put(change.name, change.text, change.changed_s)
-            now = 100 * found.n_looked_at // max(1, found.n_to_look_at)
+            now = 100 * found.n_visited // max(1, found.n_total)
             if percentage != now:
                 (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
                 percentage = now
@@ -234,10 +234,10 @@ class Indexer:
 def _summary(found: Found, n_loaded: int, seconds: float) -> str:
     parts = [f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"]
     if n_loaded:
-        parts.append(f"{n_loaded:,} files were known from before")
+        parts.append(f"{n_loaded:,} files from the saved index")
     parts += found.left_out
-    if found.n_passed_over:
-        parts.append(f"left out: {found.n_passed_over:,} files more than fit (maxWorkspaceChars)")
+    if found.n_skipped:
+        parts.append(f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
     return "; ".join(parts)
 
 

@@ -76,7 +76,7 @@ async def test_invalid_setting_is_reported_once_and_replaced(start: Start, optio
         assert await ghost(editor)
     [message] = [message.message for message in editor.client.messages]
     assert "maxLines must be a whole number from 1 to 100,000, not 0: using 3" in message
-    assert "there is no setting 'colour'" in message
+    assert "unknown setting 'colour'" in message
     editor.set({"tinycopilot": {"maxLines": "many"}})
     assert await ghost(editor)
     assert len(editor.client.messages) == 2
@@ -93,7 +93,7 @@ async def test_inline_popup_or_neither(start: Start, options: dict[str, Any]) ->
     ):
         editor.set({"tinycopilot": given})
         assert (bool(await ghost(editor)), bool(await listed(editor))) == (has_ghost, has_menu)
-    assert (await editor.state("off")).message == "not enabled in the settings"
+    assert (await editor.state("off")).message == "disabled in the settings"
 
 
 async def test_on_demand_suggestion_stays_while_typing_through(start: Start, options: dict[str, Any]) -> None:

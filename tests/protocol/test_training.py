@@ -272,7 +272,7 @@ async def test_crashed_training_changes_nothing(begin: Begin) -> None:
     assert (await trainee.train())["started"]
     ended = await trainee.ended()
     assert ended.state == "failed"
-    assert "(exit code 1): ValueError: it is broken; nothing has changed" in ended.message
+    assert "(exit code 1): ValueError: it is broken; the model is unchanged" in ended.message
 
 
 async def test_training_without_a_folder_is_refused(begin: Begin, saved: ModelPaths) -> None:
@@ -281,10 +281,10 @@ async def test_training_without_a_folder_is_refused(begin: Begin, saved: ModelPa
         (
             {"options": {"modelPath": str(saved.model)}},
             {},
-            "modelPath or tokenizerPath names the model to use, and wins",
+            "modelPath or tokenizerPath overrides a trained model",
         ),
-        ({"options": {"maxWorkspaceChars": 0}}, {}, "nothing of the workspace is kept"),
-        ({}, {"minutes": "; touch x"}, "minutes must be a number"),
+        ({"options": {"maxWorkspaceChars": 0}}, {}, "maxWorkspaceChars is 0"),
+        ({}, {"minutes": "; touch x"}, "minutes must be above 0"),
     ]
     for more, argument, problem in cases:
         trainee = await begin(**more)

@@ -22,7 +22,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 
 @pytest.fixture(scope="module")
 def network(model: TinyGPT) -> Network:
-    """A network with certain predictions would have no alternatives."""
+    """A network that is certain enough to show suggestions."""
     model = copy.deepcopy(model)
     model.ln.weight[:], model.ln.bias[:] = 1, 0  # predictions depend on the text
     return compiled(sure(model))
@@ -309,7 +309,9 @@ def test_selected_entry_is_suggested_for_but_not_kept(
     network: Network, tokenizer: SimpleTokenizer, document: str | None, n_forwards: list[int]
 ) -> None:
     then, wanted = a_place(network, tokenizer)
-    request = Request("x = b\r\n", "\r\n", document)
+    texts = ["x = b\r\n" + character for character in tokenizer.alphabet]
+    before = next(text for text in texts if suggest(Engine(network, tokenizer, ALL), text, "\r\n", document))
+    request = Request(before, "\r\n", document)
     engine = Engine(network, tokenizer, ALL)
     plain, indexed = engine.complete(request).suggestion, symbols_in(engine)
     assert plain is not None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tinycopilot_server import protocol
-from tinycopilot_server.protocol import Framed, id_of, is_to_be_answered, why_invalid
+from tinycopilot_server.protocol import ResyncInput, id_of, is_to_be_answered, why_invalid
 from tinycopilot_server.server import TinyCopilotServer
 
 
@@ -66,7 +66,7 @@ def test_notifications_leave_no_futures() -> None:
 
 
 def lines(data: bytes) -> list[bytes]:
-    framed = Framed(io.BytesIO(data))
+    framed = ResyncInput(io.BytesIO(data))
     return list(iter(framed.readline, b""))
 
 
@@ -91,5 +91,5 @@ def test_excessive_length_is_skipped(n_bytes: int) -> None:
 
 
 def test_read_returns_n_bytes() -> None:
-    framed = Framed(io.BytesIO(b"abc\ndef"))
+    framed = ResyncInput(io.BytesIO(b"abc\ndef"))
     assert (framed.readline(), framed.read(2), framed.read(9)) == (b"abc\n", b"de", b"f")

@@ -171,7 +171,7 @@ def test_file_that_vanishes_before_reading_is_dropped(look: Look, monkeypatch: p
 def test_older_files_beyond_the_limit_are_skipped_until_they_change(look: Look) -> None:
     changes = look.all_changes(is_enough=lambda: look.found.n_files >= 2)
     assert [Path(change.name).name for change in changes] == ["a.py", "b.py"]
-    assert look.found.n_passed_over == 2
+    assert look.found.n_skipped == 2
     assert look() == {}
     (look.root / "package" / "c.py").write_text("changed = 1\n")
     assert look() == {"package/c.py": "changed = 1\n"}

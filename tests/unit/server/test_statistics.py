@@ -107,23 +107,23 @@ def test_accepted_text_is_checked_when_due(counted: Statistics, clock: Clock) ->
 
     counted.accepted(counted.answered("a.py", "x = ", "value", 7.0))
     clock.now_s += KEPT_S - 1
-    counted.judge(text_of)
+    counted.check_kept(text_of)
     assert asked == []
     counted.accepted(counted.answered("a.py", "y = ", "value", 7.0))
     clock.now_s += 1
-    counted.judge(text_of)
+    counted.check_kept(text_of)
     assert asked == ["a.py"]
     assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (5, 3)
-    counted.judge(text_of, at_once=True)
+    counted.check_kept(text_of, at_once=True)
     assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (10, 3)
 
 
 def test_closed_document_is_checked_and_missing_one_ignored(counted: Statistics) -> None:
     for document in ("a.py", "b.py", "c.py"):
         counted.accepted(counted.answered(document, "x = ", "value", 7.0))
-    counted.judge(lambda _: "x = value", document="b.py", at_once=True)
+    counted.check_kept(lambda _: "x = value", document="b.py", at_once=True)
     assert total(counted)["judged_chars"] == 5
-    counted.judge({"a.py": "x = value"}.get, at_once=True)
+    counted.check_kept({"a.py": "x = value"}.get, at_once=True)
     assert total(counted)["judged_chars"] == 10
 
 
@@ -275,14 +275,14 @@ def test_summary_text(counted: Statistics) -> None:
     name = counted.answered("a.py", "x = ", "value", 7.0)
     counted.shown(name)
     counted.accepted(name)
-    counted.judge(lambda _: "x = valid", at_once=True)
+    counted.check_kept(lambda _: "x = valid", at_once=True)
     other = counted.answered("a.py", "y = ", "other", 70.0)
     words = in_words(counted.days())
     assert "2 suggestions, 1 accepted (50%)." in words
-    assert "5 characters accepted; 60% of them still stood there 30 s later." in words
-    assert "Latency: 7.5 ms (median), 87 ms (p95), at most 25 % too high." in words
+    assert "5 characters accepted; 60% still present 30 s later." in words
+    assert "Latency: 7.5 ms (p50), 87 ms (p95), rounded up by at most 25 %." in words
     counted.partly_accepted(other, 2)
     counted.answered("a.py", "z = ", "third", 250.0)
     words = in_words(counted.days())
     assert "3 suggestions, 1 accepted (33%), 1 in part." in words
-    assert "Latency: 87 ms (median), 265 ms (p95), at most 25 % too high." in words
+    assert "Latency: 87 ms (p50), 265 ms (p95), rounded up by at most 25 %." in words
