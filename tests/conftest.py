@@ -16,8 +16,8 @@ from preloaded import preloading
 from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
-from tinycopilot.training import begin
+from tinycopilot.paths import ModelPaths
+from tinycopilot.training import setup
 
 # No test depends on timing, not even through Hypothesis's deadline. `make soak` uses the long profile.
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,7 +61,7 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
 @pytest.fixture(autouse=True)
 def no_trial_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Disable the trial of bfloat16, whose outcome depends on timing."""
-    monkeypatch.setattr(begin, "has_fast_bfloat16", lambda _device: False)
+    monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +95,7 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
 @pytest.fixture(scope="session")
 def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
     """A command prefix for Python with PyTorch and the training modules imported (tests/preloaded.py)."""
-    modules = ["torch._dynamo", "tinycopilot.insight.adapt", "tinycopilot.training.distributed", "warmed_engine"]
+    modules = ["torch._dynamo", "tinycopilot.evaluation.adapt", "tinycopilot.training.distributed", "warmed_engine"]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
 

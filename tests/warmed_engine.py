@@ -1,7 +1,7 @@
 """Load all compiled functions on import, before preloaded.py forks."""
 
-from tinycopilot import places
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.paths import bundled_model
 
-Engine.load(places.shipped_model(), CompleterSettings()).warm_up()
+Engine.load(bundled_model(), CompleterSettings()).warm_up()

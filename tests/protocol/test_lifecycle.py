@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tinycopilot import places
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, statistics_path
 
 NOT_INITIALIZED, INVALID_REQUEST, CANCELLED = -32002, -32600, -32800
 COMPLETION = {"textDocument": {"uri": "file:///project/a.py"}, "position": {"line": 0, "character": 5}}
@@ -189,10 +188,10 @@ async def test_sigterm_saves_statistics(begin: Begin, options: dict[str, Any]) -
     await raw.ready()
     raw.open("x = [")
     assert (await raw.ask("textDocument/inlineCompletion", INLINE))["result"]["items"]
-    assert not places.user_statistics().exists()
+    assert not statistics_path().exists()
     raw.process.send_signal(signal.SIGTERM)
     assert await raw.exit_code() == 128 + signal.SIGTERM
-    assert places.user_statistics().exists()
+    assert statistics_path().exists()
 
 
 async def test_server_ends_when_the_client_process_ends(begin: Begin, options: dict[str, Any]) -> None:
@@ -205,7 +204,7 @@ async def test_server_ends_when_the_client_process_ends(begin: Begin, options: d
     assert raw.process.returncode is None
     client.kill()
     assert await raw.exit_code() == 1
-    assert places.user_statistics().exists()  # the counts were saved
+    assert statistics_path().exists()  # the counts were saved
     await client.wait()
 
 

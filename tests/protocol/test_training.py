@@ -1,7 +1,7 @@
 """A real server trains on a small folder, from the command to the new model, with its failures.
 
 What a few seconds of training achieve depends on the machine, so the trained weights are given where they matter. The
-rest is real: processes, held-out text, measurement, saving and loading. (tests/unit/insight/test_adapt.py trains.)
+rest is real: processes, held-out text, measurement, saving and loading. (tests/unit/evaluation/test_adapt.py trains.)
 """
 
 import asyncio
@@ -16,10 +16,9 @@ import pytest
 from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
-from tinycopilot import places
 from tinycopilot.files import Patterns, as_pattern
-from tinycopilot.places import ModelPaths
-from tinycopilot.training.checkpoint import held, run_folder
+from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
+from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 
 STRANGE = "ZQXJ"
 """Text that is not in the folder: only the network predicts it."""
@@ -39,15 +38,15 @@ main()
 LEARNS_AT_ONCE = """
 import sys
 from pathlib import Path
-from tinycopilot.insight import adapt, comparison
+from tinycopilot.evaluation import adapt, comparison
 from tinycopilot.model.gpt import load_pair
 
-def train_apart(request, folder, lines, console):
+def train_without_saving(request, folder, lines, console):
     assert request.minutes == 2 and folder.is_dir() and ".env" not in map(str, request.without)
     lines.say("training", 0.5, bits=1.5, minutes_left=1.0)
     return *load_pair(Path(MODEL), Path(TOKENIZER)), {}
 
-adapt.train_apart = train_apart
+adapt.train_without_saving = train_without_saving
 comparison.Comparison.is_better = IS_BETTER
 from tinycopilot.cli import main
 sys.exit(main())
@@ -57,11 +56,11 @@ sys.exit(main())
 @pytest.fixture(autouse=True)
 def base(unsure: ModelPaths) -> ModelPaths:
     """The user's own model, untrained."""
-    own = places.user_models()
+    own = user_model_folder()
     own.mkdir(parents=True)
     for path in (unsure.model, unsure.tokenizer):
         shutil.copy(path, own / path.name)
-    return places.to_load()
+    return model_to_load()
 
 
 @pytest.fixture
@@ -144,7 +143,7 @@ def learns(model: ModelPaths, *, is_better: bool) -> str:
 
 
 def left_behind() -> list[Path]:
-    found = os.walk(places.user_models().parent / "workspaces")  # which may vanish meanwhile
+    found = os.walk(user_model_folder().parent / "workspaces")  # which may vanish meanwhile
     return sorted(Path(folder, name) for folder, folders, files in found for name in (*folders, *files))
 
 
@@ -160,7 +159,7 @@ async def test_trained_model_is_loaded(begin: Begin, saved: ModelPaths, base: Mo
     assert ended.state == "done", ended.message
     assert ended.better
     assert ended.files == 1
-    own = places.workspace_model(str(folder))
+    own = workspace_model(str(folder))
     assert ended.model == str(own.model)
     assert left_behind() == sorted([own.model.parent, own.model, own.tokenizer])  # no text, no checkpoint
     assert base.model.read_bytes() == before
@@ -217,7 +216,7 @@ async def test_model_saved_before_the_cancel_is_loaded(begin: Begin, saved: Mode
     trainee = await begin(program=program)
     trainee.open(folder, STRANGE)
     assert (await trainee.train({"minutes": 2}))["started"]
-    while not places.workspace_model(str(folder)).model.exists():
+    while not workspace_model(str(folder)).model.exists():
         await asyncio.sleep(0.02)
     assert await trainee.editor.command("tinycopilot.cancelTraining") == {"cancelled": True}
     assert (await trainee.ended()).state == "done"
@@ -254,7 +253,7 @@ async def test_failed_training_is_one_line(begin: Begin, folder: Path) -> None:
         trainee.told.clear()
         return str(ended.message)
 
-    with held(run_folder(places.workspace_model(str(folder)))):
+    with lock_run_folder(run_folder(workspace_model(str(folder)))):
         assert "another run is active here; wait for it" in await problem()
     assert left_behind() == []
     for path in folder.glob("module_1*.py"):
@@ -317,7 +316,7 @@ async def test_replaced_model_file_is_reloaded(begin: Begin, saved: ModelPaths, 
 
 
 async def test_damaged_workspace_model_is_skipped(begin: Begin, base: ModelPaths, folder: Path) -> None:
-    own = places.workspace_model(str(folder))
+    own = workspace_model(str(folder))
     own.model.parent.mkdir(parents=True)
     own.model.write_text("half a mod")
     trainee = await begin()

@@ -15,11 +15,10 @@ from lsp_editor import Start
 from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
 from lsprotocol import types
 
-from tinycopilot import places
 from tinycopilot.completion.persistence import WEIGHTS_KIND
 from tinycopilot.completion.predictor import INITIAL
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, index_path, mixture_weights_path, workspace_model
 
 OTHER = "hippopotamus_appetite"
 
@@ -340,7 +339,7 @@ async def test_unreadable_files_are_skipped(begin: Open, folder: Path) -> None:
 
 
 def weights_file(folder: Path, unsure: ModelPaths) -> Path:
-    return places.user_weights(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
+    return mixture_weights_path(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
 
 
 async def type_some(session: Session) -> None:
@@ -402,7 +401,7 @@ async def test_max_workspace_chars_0_learns_and_saves_nothing(
 async def test_saved_index_is_used_in_the_next_session(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
-    [kept] = [path async for path in _until_there(places.user_memory([str(folder)], digest).parent)]
+    [kept] = [path async for path in _until_there(index_path([str(folder)], digest).parent)]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     second = await begin()
     await second.comes_to_know()
@@ -420,8 +419,8 @@ async def test_saved_index_belongs_to_the_open_folders(begin: Open, tmp_path: Pa
     event = types.WorkspaceFoldersChangeEvent([types.WorkspaceFolder(second.as_uri(), second.name)], [])
     session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
     await session.comes_to_know(OTHER)
-    [kept] = [path async for path in _until_there(places.user_memory([str(second)], digest).parent)]
-    assert kept == places.user_memory([str(second)], digest)
+    [kept] = [path async for path in _until_there(index_path([str(second)], digest).parent)]
+    assert kept == index_path([str(second)], digest)
 
 
 async def test_learned_weights_belong_to_the_open_folder(
@@ -461,15 +460,15 @@ async def test_forget_file(begin: Open, folder: Path) -> None:
 async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
-    weights, memory = places.user_weights(str(folder), digest), places.user_memory([str(folder)], digest)
+    weights, memory = mixture_weights_path(str(folder), digest), index_path([str(folder)], digest)
     [_] = [path async for path in _until_there(memory.parent)]
-    own = places.workspace_model(str(folder))
+    own = workspace_model(str(folder))
     own.model.parent.mkdir(parents=True)
     own.model.write_text("of this workspace")
     weights.parent.mkdir(parents=True)
     weights.write_text("learned here")
-    others = [places.user_weights(str(folder), "another"), places.user_memory([str(folder)], "another")]
-    elsewhere = [places.user_weights("/elsewhere", digest), places.user_memory([str(folder), "/elsewhere"], digest)]
+    others = [mixture_weights_path(str(folder), "another"), index_path([str(folder)], "another")]
+    elsewhere = [mixture_weights_path("/elsewhere", digest), index_path([str(folder), "/elsewhere"], digest)]
     for path in (*others, *elsewhere):
         path.write_text("with another model, or of another workspace")
     assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}

@@ -1,7 +1,7 @@
 """Functions compiled to machine code by Numba at their first call. They release the GIL.
 
 Compiling everything takes some seconds, so machine code is cached on disk: in NUMBA_CACHE_DIR, else next to the
-sources, else in the user's cache folder (`places.compiled_code`). If no folder is writable, each process compiles.
+sources, else in the user's cache folder (`compiled_code_folder`). If no folder is writable, each process compiles.
 
 Numba's own cache has an index file for each function, which two processes can overwrite, and it detects changes only in
 the function's own file, although functions of other files are inlined. So here each function, signature and CPU has its
@@ -27,10 +27,10 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
-from tinycopilot import places
+from tinycopilot.paths import compiled_code_folder
 
 _given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # the variable NUMBA_CACHE_DIR
-CACHE = places.compiled_code(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
+CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
 """The folder of machine code; None: no folder is writable and the user's own."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))

@@ -156,7 +156,7 @@ def test_full_disk_or_missing_folder_is_harmless(in_process: Any, cache: Path, m
     assert not list(cache.rglob("*twice*"))
 
 
-def test_the_cache_is_keyed_on_the_processor() -> None:
+def test_cache_is_keyed_on_the_cpu() -> None:
     """Numba's description of the CPU is part of each file's name."""
     triple, name, features = cpu_target.target_context.codegen().magic_tuple()
     assert triple and name and isinstance(features, str)
