@@ -60,10 +60,7 @@ def test_training_learns_and_reports(lesson: Lesson) -> None:
     assert log.intervals[-1].lr_multiplier == pytest.approx(
         lr_multiplier(149, SCHEDULE.at(149)[2], TrainConfig().decay_share)
     )
-    assert [evaluation.step for evaluation in log.evaluations] == [
-        80,
-        150,
-    ]  # at the end of the interval in which the evaluation falls
+    assert [evaluation.step for evaluation in log.evaluations] == [80, 150]  # at the end of an interval
     assert log.evaluations[-1].bits < 2.5 < 5 < log.intervals[0].bits
     assert log.best_step == 150
     result = state.result()
