@@ -155,17 +155,17 @@ def _by_handle(pid: int) -> Wait | None:
 
 def polling(pid: int, poll_s: float = POLL_S) -> Wait | None:
     """Like `waiting_for`, by polling with signal 0, and /proc if available, which shows zombies and reused ids."""
-    if (began := _start_time(pid)) is None:
+    if (began := start_time(pid)) is None:
         return None
 
     def wait() -> None:
-        while _start_time(pid) == began:
+        while start_time(pid) == began:
             time.sleep(poll_s)
 
     return wait
 
 
-def _start_time(pid: int) -> str | None:
+def start_time(pid: int) -> str | None:
     """The start time of the process in the system's format, "" if unknown; None if it has ended."""
     try:
         os.kill(pid, 0)

@@ -137,7 +137,7 @@ def test_oversized_settings_are_not_read(tmp_path: Path, monkeypatch: pytest.Mon
         ({"serverCommand": 7}, "no list of words"),
         ({}, "not on the PATH"),
         ({"serverCommand": ["~/venv/server"], "eagerness": 7}, "eagerness must be a number from 0 to 1, not 7"),
-        ({"serverCommand": ["~/venv/server"], "colour": 7}, "no setting 'colour'"),
+        ({"serverCommand": ["~/venv/server"], "colour": 7}, "unknown setting 'colour'"),
         ({"serverCommand": ["~/venv/server"], "modelPath": "~/m.pth"}, "names ~/m.pth, which is no file"),
     ],
 )

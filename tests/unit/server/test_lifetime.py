@@ -54,7 +54,7 @@ def test_reused_process_id_is_another_process(
 ) -> None:
     wait = polling(process.pid, poll_s=0.01)
     assert wait is not None
-    monkeypatch.setattr(lifetime, "_began", lambda _pid: "later")
+    monkeypatch.setattr(lifetime, "start_time", lambda _pid: "later")
     thread = ended(wait)
     thread.join(LIMIT_S)
     assert not thread.is_alive()

@@ -38,10 +38,10 @@ def test_valid_values() -> None:
         ({"languages": "rust"}, "languages must be a list of strings, not 'rust': using ['python']"),
         ({"exclude": [7]}, "exclude must be a list of strings, not [7]: using []"),
         ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
-        ({"colour": "red"}, "no setting 'colour'"),
+        ({"colour": "red"}, "unknown setting 'colour'"),
         ({"inline": "never"}, """inline must be "automatic" or "onDemand" or false, not 'never': using 'automatic'"""),
         ({"inline": 0}, "inline must be"),
-        ([1, 2], "not an object"),
+        ([1, 2], "must be an object"),
     ],
 )
 def test_invalid_value_is_reported_and_replaced(options: object, says: str) -> None:
