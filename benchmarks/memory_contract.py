@@ -106,7 +106,7 @@ def measure(n_bytes: int, n_edits: int) -> dict[str, Any]:
 
 
 def type_into_each(memory: NGramModel, code: str) -> tuple[dict[int, dict[str, float | None]], int]:
-    """Type into documents of EDITED_CHARS, if there is enough code: milliseconds for each; total number of missed keys."""
+    """Type into documents of EDITED_CHARS, if there is enough code: milliseconds for each; total of missed keys."""
     key_ms, n_unknown = {}, 0
     for n_chars in EDITED_CHARS:
         if n_chars <= len(code):

@@ -135,7 +135,7 @@ async def start_server() -> StdioClient:
 
 
 def options() -> dict[str, Any]:
-    """The model that `tinycopilot bench` uses, with a high eagerness, so that there is a first suggestion to wait for."""
+    """The model that `tinycopilot bench` uses, with high eagerness, so that there is a suggestion to wait for."""
     paths = model_to_load()
     files = {"modelPath": str(paths.model), "tokenizerPath": str(paths.tokenizer)}
     return {"initializationOptions": files | {"eagerness": 1}}

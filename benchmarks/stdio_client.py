@@ -124,7 +124,7 @@ class StdioClient:
         return answer
 
     async def state(self, *wanted: str) -> Any:
-        """Wait for a status message with one of these states, and return it. Raises EOFError if the server has exited."""
+        """Wait for a status message with one of these states; return it. Raises EOFError if the server has exited."""
         while True:
             for status in self.notified.get("tinycopilot/status", []):
                 if status["state"] in wanted:

@@ -18,7 +18,7 @@ def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys
     assert main(["demo", "--model_path", str(pair.model)]) == 0
     out = capsys.readouterr().out
     assert re.search(r"\d+ characters with \d+ keys", out)
-    assert "ms (median)" in out
+    assert "ms (p50)" in out
     assert "VS Code" in out
     assert "Neovim" in out
     assert re.search(r"tinycopilot play\n", out)
