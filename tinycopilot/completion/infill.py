@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from tinycopilot.completion.insertion import Insertion
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing
+from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix, Suggestion, is_worth_showing
 
 SUFFIX_CHARS: Final = 8
 OTHER: Final = 0.001
@@ -35,34 +35,46 @@ def infill(
     after: str,
     language: str = "python",
 ) -> Suggestion | None:
-    """The beginning of `decoded`, (character, log-probability) pairs, that is most likely missing between two texts.
+    """The prefix of `decoded`, (character, log-probability) pairs, that is most likely missing between two texts.
 
-    None if none is likely enough, or worth reading. `suffix_log_p(text)` is log p(suffix | before + text).
+    None if it is not likely enough, not worth reading, or would break the code. `suffix_log_p(text)` is
+    log p(suffix | before + text).
     """
-    beginnings = _beginnings(decoded, settings)
-    joint = [math.exp(log_p + suffix_log_p(text)) for text, log_p in beginnings]
-    n = max(range(len(joint)), key=joint.__getitem__)
-    text, p = beginnings[n][0], joint[n] / (sum(joint) + OTHER)
-    gain = p * (len(text) - 1) - settings.reading_keys
-    is_shown = p >= max(settings.least_likely(1), MIN_CONFIDENCE) and gain > 0 and is_worth_showing(text)
-    return Suggestion(text, p, gain) if is_shown and _fits(text, before, after, language) else None
+    best = max(insertions(decoded, suffix_log_p, settings), key=lambda prefix: prefix.confidence)
+    if best.gain <= 0 or obstacle(best, settings, before, after, language) is not None:
+        return None
+    return Suggestion(best.text, best.confidence, best.gain)
 
 
-def _beginnings(decoded: Iterable[tuple[str, float]], settings: CompleterSettings) -> list[tuple[str, float]]:
-    """All beginnings of the first line, the empty one included, each with its log-probability."""
-    beginnings, text, log_p = [("", 0.0)], "", 0.0
+def insertions(
+    decoded: Iterable[tuple[str, float]], suffix_log_p: Callable[[str], float], settings: CompleterSettings
+) -> list[Prefix]:
+    """The prefixes of the first line, the empty one first; the confidence of each is that exactly it is missing."""
+    prefixes, text, log_p = [("", 0.0)], "", 0.0
     for character, log_prob in decoded:
         text, log_p = text + character, log_p + log_prob
         if character == "\n" or log_p < math.log(MIN_P):
             break
-        beginnings.append((text, log_p))
+        prefixes.append((text, log_p))
         if len(text) == min(MAX_INFILL_CHARS, settings.max_chars):
             break
-    return beginnings
+    joint = [math.exp(log_p + suffix_log_p(text)) for text, log_p in prefixes]
+    total = sum(joint) + OTHER
+    return [
+        Prefix(text, p / total, p / total * (len(text) - 1), settings.reading_keys, 0.0)
+        for (text, _), p in zip(prefixes, joint, strict=True)
+    ]
 
 
-def _fits(text: str, before: str, after: str, language: str) -> bool:
+def obstacle(
+    prefix: Prefix, settings: CompleterSettings, before: str, after: str, language: str = "python"
+) -> Obstacle | None:
+    """Why a prefix may not be inserted; None if it may."""
+    if not is_worth_showing(prefix.text):
+        return Obstacle.TOO_SHORT
+    if prefix.confidence < max(settings.least_likely(1), MIN_CONFIDENCE):
+        return Obstacle.NOT_MISSING
     insertion = Insertion(before, after, language)
-    for character in text:
+    for character in prefix.text:
         insertion.push(character)
-    return insertion.may_end
+    return None if insertion.may_end else Obstacle.UNSAFE

@@ -8,7 +8,7 @@ from asking import suggest, type_at
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.infill import MAX_INFILL_CHARS, OTHER, infill
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.paths import shipped_model
+from tinycopilot.paths import bundled_model
 
 SETTINGS = CompleterSettings()
 LINES = "".join(f"x{i} = add(alpha_{i}, beta)\ny{i} = len(names)\n" for i in range(3)) + "z = add(alpha_1, beta)\n" * 9
@@ -20,7 +20,7 @@ def spelled(text: str, p: float = 0.9) -> list[tuple[str, float]]:
 
 def knowing_lines() -> Engine:
     """The bundled model, with LINES in its workspace."""
-    engine = Engine.load(shipped_model(), SETTINGS)
+    engine = Engine.load(bundled_model(), SETTINGS)
     engine.hold("lines.py", LINES)
     return engine
 

@@ -1,0 +1,56 @@
+"""Why a suggestion ends where it does, or why there is none, in one or two sentences."""
+
+from tinycopilot.completion.infill import SUFFIX_CHARS
+from tinycopilot.completion.trace import Decision, Trace
+from tinycopilot.explain.words import quoted
+from tinycopilot.masking import MASK
+
+
+def in_words(trace: Trace, decision: Decision) -> str:
+    """What is shown at the cursor by one decision of a trace, and why."""
+    if trace.place.before.endswith(MASK):
+        return "Nothing is shown: the text before the cursor ends with a masked secret."
+    if not trace.is_at_line_end:
+        return _in_line(trace, decision)
+    if decision.truncated is None:
+        return _no_cut(decision)
+    if decision.suggestion is None:
+        return (
+            f"Nothing is shown: the best cut is {quoted(decision.truncated.text)}, but post-processing removes it. "
+            "It would repeat the next line, break a string or bracket, or show a secret."
+        )
+    shown, best = decision.suggestion, decision.truncated
+    why = f"{quoted(best.text)} has the highest expected gain of all cuts, {best.gain:.2f} keys"
+    if shown.text != best.text:
+        why += "; post-processing shortens it, so that it repeats nothing and breaks no string or bracket"
+    return f"{quoted(shown.text)} is shown, at a confidence of {shown.confidence:.0%}: {why}. {_stop(decision)}"
+
+
+def _in_line(trace: Trace, decision: Decision) -> str:
+    """In the middle of a line."""
+    following = quoted(trace.place.after[:SUFFIX_CHARS])
+    if decision.suggestion is not None:
+        shown = decision.suggestion
+        sure = f"with a probability of {shown.confidence:.0%} exactly that is missing"
+        return f"{quoted(shown.text)} is shown: {sure} before {following}."
+    best = max((cut.prefix for cut in decision.cuts), key=lambda prefix: prefix.confidence)
+    missing = f"{quoted(best.text)} is missing" if best.text else "nothing is missing"
+    return (
+        f"Nothing is shown: text follows the cursor on its line, and a suggestion must lead into it, {following}. "
+        f"Most likely, {missing} there ({best.confidence:.0%})."
+    )
+
+
+def _no_cut(decision: Decision) -> str:
+    allowed = [cut.prefix for cut in decision.cuts if cut.obstacle is None]
+    if not allowed:
+        return f"Nothing is shown: there is no place where a suggestion may end. {_stop(decision)}"
+    best = max(allowed, key=lambda prefix: prefix.gain)
+    return (
+        f"Nothing is shown: no cut is worth reading. The best one, {quoted(best.text)}, has an expected gain of "
+        f"{best.gain:.2f} keys. {_stop(decision)}"
+    )
+
+
+def _stop(decision: Decision) -> str:
+    return f"There is no longer cut: {decision.stop.value}."
