@@ -500,8 +500,7 @@ async def test_idle_server_uses_no_cpu(begin: Open) -> None:
     """At most 20 ms of processor time per minute: in three seconds, less than the system's resolution."""
     session = await begin(watches=True)
     await session.comes_to_know()
-    server = session.editor.client._server
-    assert server is not None
+    server = session.editor.process
 
     def n_ticks() -> int:  # of 10 ms, mostly
         fields = Path(f"/proc/{server.pid}/stat").read_text().rsplit(") ", 1)[1].split()

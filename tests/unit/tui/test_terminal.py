@@ -74,11 +74,11 @@ class User:
             await asyncio.sleep(0.01)
 
     async def until(self, holds: Callable[[], Any]) -> None:
-        for _ in range(1000):
+        for _ in range(6000):
             if holds():
                 return
             await asyncio.sleep(0.01)
-        raise AssertionError(f"this is never so; the screen: {self.screen}")
+        raise AssertionError(f"not within a minute; the screen: {self.screen}")
 
     async def sees(self, *lines: str) -> None:
         """Wait for this screen, from the top, with ghost text in brackets."""
