@@ -32,7 +32,7 @@ def texts(cursor: Cursor, text: str, dice: random.Random) -> list[str]:
 def test_accepted_suggestion_keeps_the_code_valid(name: str) -> None:
     path, dice = STDLIB / name, random.Random(name)
     if not path.is_file():
-        pytest.skip("not in this Python")
+        pytest.skip("not available in this Python version")
     text = path.read_text("utf-8")
     drawn = [cursor for cursor in cursors(text, dice) if cursor.closers or dice.random() < 0.3]
     n_shown = 0
@@ -56,7 +56,7 @@ def test_truncation_is_idempotent(name: str) -> None:
     """A text truncated with the text after the cursor known is valid as it is."""
     path, dice = STDLIB / name, random.Random(name)
     if not path.is_file():
-        pytest.skip("not in this Python")
+        pytest.skip("not available in this Python version")
     text = path.read_text("utf-8")
     for cursor in dice.sample(list(cursors(text, dice)), 100):
         for pairs in combinations(cursor.closers):

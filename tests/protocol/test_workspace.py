@@ -157,7 +157,7 @@ async def test_unsaved_document_is_dropped_when_closed(begin: Open) -> None:
     assert not await session.knows(OTHER)
 
 
-@pytest.mark.skipif(not hasattr(os, "symlink"), reason="links")
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links")
 async def test_file_and_link_to_it_are_one_document(begin: Open, folder: Path) -> None:
     (folder / "link.py").symlink_to(folder / "package" / "animals.py")
     session = await begin()
