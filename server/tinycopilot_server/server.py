@@ -1,4 +1,4 @@
-"""The server: pygls's, with the parts that the handlers use."""
+"""The server: pygls's server with the components that the handlers use."""
 
 import asyncio
 import contextlib
@@ -116,7 +116,7 @@ class TinyCopilotServer(LanguageServer):
             self.stop()
             os._exit(128 + signal.SIGTERM)  # a thread is blocked reading from the client, and cannot be interrupted
 
-        if sys.platform != "win32":  # which has no such signal
+        if sys.platform != "win32":  # Windows has no SIGTERM
             # Not the loop's own handler, which would replace the watchdog's pipe.
             loop = asyncio.get_running_loop()
             signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
