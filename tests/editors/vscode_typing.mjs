@@ -155,7 +155,7 @@ export const TYPING = {
     await repeated(example, 'middle', `${apart}    print(args.p¦)\n    return\n`, 'a');
     same('the text', await tabbed(example.editor), `${PROGRAM}${apart}    print(args.path)\n    return\n`);
     const call = '    report(args.path, args.other)\n';
-    await repeated(example, 'middle', `${call}${call}${apart}    report(args.p¦, args.other)\n`, 'a');
+    await repeated(example, 'middle_words', `${call}${call}${apart}    report(args.p¦, args.other)\n`, 'a');
     same('the text', await tabbed(example.editor), `${PROGRAM}${call}${call}${apart}${call}`);
     return 'in the middle of a line, before brackets and before words';
   },
