@@ -217,6 +217,13 @@ def test_a_full_disk_leaves_the_page_before(
     assert (in_folder / "page.html").read_text() == before
 
 
+def test_dark_is_the_same_in_a_browser_and_in_vs_code() -> None:
+    style = (ROOT / "tinycopilot/explain/page/page.css").read_text("utf-8")
+    dark = re.findall(r"vscode-(?:light|dark)\)\)? \{ (--paper.*?--l2: #\w+; --ghost: #\w+)", style, re.DOTALL)
+    assert len(dark) == 2
+    assert dark[0] == dark[1]
+
+
 @pytest.mark.slow
 def test_two_hundred_characters_with_the_shipped_model_are_two_megabytes_at_most(make_page: MakePage) -> None:
     text = Path(inspect.getfile(Engine)).read_text()[2_000:2_200]
