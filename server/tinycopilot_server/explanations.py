@@ -56,7 +56,7 @@ def _write(engine: "Engine", request: Request, result: Result, model: str) -> Pa
     notes = list[str]()
     if len(request.before) > MAX_CHARS:
         notes.append(f"explained: the last {MAX_CHARS} of {len(request.before):,} characters before the cursor")
-    if explained.trace.has_room and (found and found.text) != (shown and shown.text):
+    if (found and found.text) != (shown and shown.text):
         earlier = f"“{visible(shown.text)}”" if shown else "nothing"
         notes.append(f"the editor showed {earlier}: it was computed before, when less had been typed or indexed")
     html = render(explained, path, model=model, notes=notes)

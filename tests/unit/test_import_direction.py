@@ -251,6 +251,7 @@ def test_ghost_text_logic_needs_no_terminal() -> None:
         "import tinycopilot.cli",
         "import tinycopilot.tui.run",
         "import tinycopilot.explain.run",
+        "import tinycopilot.explain.page",
         "import tinycopilot.completion.generation",
         "import tinycopilot.model.weights",
         "import tinycopilot_server.handlers",
