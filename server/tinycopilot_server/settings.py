@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from tinycopilot import UserError
+from tinycopilot.completion.syntaxes import WRITTEN, language_of_suffix
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import Patterns
 
@@ -45,8 +47,9 @@ class Settings:
 
     enabled: bool = _setting(True, "Suggest code as you type. When off, nothing is suggested.")
     languages: tuple[str, ...] = _setting(
-        ("python",),
-        "Languages to complete and index, by the editor's language identifiers; `*` means all languages.",
+        ("default",),
+        "Languages to complete and index, by the editor's language identifiers. `default`: programming and markup "
+        "languages; `*`: all languages; `-css`: not this one. The last word that names a language counts.",
     )
     exclude: tuple[str, ...] = _setting(
         (),
@@ -114,7 +117,21 @@ class Settings:
 
     def has_language(self, language: str) -> bool:
         """Whether documents of this language are completed."""
-        return "*" in self.languages or language in self.languages
+        is_on, is_written = False, language in WRITTEN
+        for word in self.languages:
+            if word in (language, "*") or (word == "default" and is_written):
+                is_on = True
+            elif word == f"-{language}":
+                is_on = False
+        return is_on
+
+    def has_files_like(self, name: str) -> bool:
+        """Whether other files with this one's suffix are indexed: not those of a language that is off.
+
+        `CMakeLists.txt` is completed, and other text files are not.
+        """
+        language = language_of_suffix(PurePath(name).suffix)
+        return language is None or self.has_language(language)
 
 
 def about(name: str) -> About:

@@ -237,7 +237,32 @@ def set_while_it_runs(user: User) -> None:
         raise AssertionError(f"not at most 4 characters, after setup was called again: {ghost!r}")
     user.press("Escape")
     user.editor.lua(setup_again % "")
-    equal("the languages as they were", "tinycopilot: languages=python", user.editor.said("TinyCopilot set languages"))
+    equal("the languages as they were", "tinycopilot: languages=default", user.editor.said("TinyCopilot set languages"))
+
+
+@check
+def every_language_but_those_that_are_off(user: User) -> None:
+    """Ghost text in Rust as it is installed, none in JSON, until it is turned on there."""
+    rust = "".join(
+        f"fn read_{name}(path: &Path) -> Vec<String> {{ lines_of(path) }}\n\n" for name in ("one", "two", "six")
+    )
+    ghost = user.begin(rust + "fn read_ten(path:", " &P", name="reads.rs")
+    if not ghost.startswith("ath) -> Vec<String>"):
+        raise AssertionError(f"in Rust: {ghost!r}")
+    user.press("Escape")
+    json = "".join(f'{{"reading_{name}": "warm enough"}}\n' for name in ("one", "two", "six"))
+    user.open(json + '{"reading_ten": "war', name="reads.json")
+    equal("the status in JSON", "", user.editor.status())
+    said = user.editor.said("TinyCopilot")
+    if "off in json: turn it on with :TinyCopilot toggle filetype" not in said:
+        raise AssertionError(f"in JSON it says {said!r}")
+    user.editor.nvim.command("TinyCopilot toggle filetype")
+    until("being ready in JSON", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    user.press("A", "m")
+    user.editor.settled_ghost_text()
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set languages=default")
+    until("being off in JSON", 5, lambda: not user.editor.status())
 
 
 @check

@@ -238,7 +238,7 @@ test('while another window installs nothing is touched; one that has died holds 
   editor.messages.length = 0;
   void install();
   await agree();
-  await editor.message('the server is installed. It starts when you open a file in: python.');
+  await editor.message('the server is installed. It starts when you open a file to complete.');
   editor.open('python');
   await until('ready', isReady);
 });
@@ -264,12 +264,35 @@ test('nothing is installed where a setting names the server', async () => {
   assert.equal(editor.contexts['tinycopilot.canInstall'], false);
 });
 
-test('without a document to complete nothing is shown, and the server can be installed', async () => {
-  editor.open('markdown');
+test('without a document nothing is shown, and the server can be installed', async () => {
   begin({});
   await until('an offer', () => editor.contexts['tinycopilot.canInstall']);
   assert.ok(!editor.item.isShown);
   assert.deepEqual(editor.messages, []);
+});
+
+test('where a language is off the status bar says so, and the menu turns it on', async () => {
+  editor.open('json');
+  begin();
+  await until('off', () => editor.says('off'));
+  assert.equal(editor.item.text, 'tinycopilot: off in json');
+  editor.open('rust');
+  await until('ready', isReady);
+  assert.equal(editor.item.text, 'tinycopilot: ready');
+  editor.open('json');
+  assert.equal(editor.item.text, 'tinycopilot: off in json');
+  assert.equal(editor.item.accessibilityInformation.label, 'tinycopilot: off in json');
+  await editor.commands['tinycopilot.toggleLanguage']();
+  assert.deepEqual(editor.settings.languages, ['default', 'json']);
+  await until('ready', () => editor.item.text === 'tinycopilot: ready');
+  await editor.commands['tinycopilot.toggleLanguage']();
+  assert.deepEqual(editor.settings.languages, ['default']);
+  editor.vscode.window.activeTextEditor.document.uri.scheme = 'vscode-notebook-cell';
+  editor.open('rust');
+  await until('ready', () => editor.item.text === 'tinycopilot: ready');
+  editor.vscode.window.activeTextEditor.document.uri.scheme = 'vscode-notebook-cell';
+  editor.events.active.fire();
+  assert.equal(editor.item.text, 'tinycopilot: off in notebooks');
 });
 
 test('in a workspace that is not trusted the way out is to trust it', async () => {
@@ -288,13 +311,11 @@ test('where a language was turned off the status bar says so, and leads back', a
   assert.deepEqual(editor.item.accessibilityInformation, { label: 'tinycopilot: ready', role: 'button' });
   const toggle = editor.commands['tinycopilot.toggleLanguage'];
   await toggle();
-  await until('off', () => editor.says('off'));
-  assert.match(editor.item.tooltip, /not in python/);
-  editor.open('markdown');
-  assert.ok(!editor.item.isShown);
-  editor.open('python');
-  assert.ok(editor.says('off'));
+  await until('off', () => editor.item.text === 'tinycopilot: off in python');
+  assert.deepEqual(editor.settings.languages, ['default', '-python']);
+  assert.match(editor.item.tooltip, /off in python/);
   await toggle();
+  assert.deepEqual(editor.settings.languages, ['default']);
   await until('ready', isReady);
 });
 

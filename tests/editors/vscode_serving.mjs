@@ -82,7 +82,7 @@ export const SERVING = {
     await example.menuPicture();
     await editor.press('Escape');
     same('its title', title, 'tinycopilot: ready');
-    for (const label of ['Pause suggestions', 'Turn off suggestions in python', 'Statistics', 'Train on this workspace']) {
+    for (const label of ['Pause suggestions', 'Turn off for python', 'Statistics', 'Train on this workspace']) {
       if (!labels.includes(label)) throw new Error(`"${label}" is missing in\n${labels}`);
     }
     if (labels.includes('Resume')) throw new Error('it offers to resume what is not paused');

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { commands, type LogOutputChannel, Uri, window, workspace } from 'vscode';
-import type { ServerStatus } from './client';
+import { SCHEMES, type ServerStatus } from './client';
 import type { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
 import type { TrainingBar } from './training';
@@ -35,6 +35,7 @@ export interface Action {
 
 const HOUR_MINUTES = 60;
 const SNOOZE_MINUTES = 5;
+const NOTEBOOK = 'vscode-notebook-cell';
 
 /** All of them, in the order of the menu. None may be called like one of the server's: the library registers those. */
 export function actionsOf(host: Host): Action[] {
@@ -67,8 +68,8 @@ export function actionsOf(host: Host): Action[] {
     },
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
-      label: () => isOn() ? `$(circle-slash) Turn off suggestions in ${language()}` : `$(check) Turn on suggestions in ${language()}`,
-      isOffered: () => language() !== '', run: () => toggleLanguage(language()),
+      label: () => isOn() ? `$(circle-slash) Turn off for ${language()}` : `$(play) Turn on for ${language()}`,
+      isOffered: () => language() !== '' && !isInNotebook(), run: () => setLanguage(language(), !isOn()),
     },
     {
       command: 'tinycopilot.showStatistics', group: 'Suggestions', label: () => '$(graph) Statistics',
@@ -121,12 +122,16 @@ async function silence(turnOff: () => Promise<void>): Promise<void> {
   await commands.executeCommand('editor.action.inlineSuggest.hide');  // what is shown already would stay
 }
 
-async function toggleLanguage(language: string): Promise<void> {
-  const settings = readSettings();
-  if (!settings.languages.includes('*')) return setLanguage(language, !hasLanguage(settings, language));
-  const choice = await window.showInformationMessage(
-    'tinycopilot: the setting tinycopilot.languages is "*" (all languages). List the languages that you want instead.', 'Open the setting');
-  if (choice) await commands.executeCommand('workbench.action.openSettings', 'tinycopilot.languages');
+function isInNotebook(): boolean {
+  return window.activeTextEditor?.document.uri.scheme === NOTEBOOK;
+}
+
+/** The language, or kind of document, of the active editor, if it has no suggestions; undefined where it has some. */
+export function offIn(): string | undefined {
+  const document = window.activeTextEditor?.document;
+  if (isInNotebook()) return 'notebooks';
+  if (!document || !SCHEMES.includes(document.uri.scheme)) return undefined;
+  return hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
 }
 
 async function showStatistics(host: Host): Promise<void> {

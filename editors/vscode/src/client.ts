@@ -6,7 +6,7 @@ import {
   LanguageClient, type MessageTransports, type TextDocumentFilter,
 } from 'vscode-languageclient/node';
 import type { Command } from './command';
-import { readSettings, type Settings } from './settings';
+import { namedLanguages, readSettings, type Settings } from './settings';
 import { within } from './time';
 import type { TrainingStatus } from './training';
 
@@ -28,10 +28,12 @@ const SECTION = 'tinycopilot';
 /** So long an end is waited for of a server that was still starting. */
 const END_MS = 5_000;
 
-function selector(languages: string[]): TextDocumentFilter[] {
-  const schemes = ['file', 'untitled'];
-  if (languages.includes('*')) return schemes.map(scheme => ({ scheme }));
-  return schemes.flatMap(scheme => languages.map(language => ({ language, scheme })));
+/** Documents on disk, and those that have no file yet. */
+export const SCHEMES = ['file', 'untitled'];
+
+function selector(languages: string[] | undefined): TextDocumentFilter[] {
+  if (!languages) return SCHEMES.map(scheme => ({ scheme }));
+  return SCHEMES.flatMap(scheme => languages.map(language => ({ language, scheme })));
 }
 
 /** The server, which comes again if it dies. When a setting changes, it is told; or, for some, there is a new Client. */
@@ -46,7 +48,7 @@ export class Client extends LanguageClient {
     // Not in the workspace: `python -m` takes modules from its working directory first, and would run what lies there.
     const server = { ...command, options: { cwd: homedir() } };
     super('tinycopilot', 'tinycopilot', server, {
-      documentSelector: selector(settings.languages),
+      documentSelector: selector(namedLanguages(settings)),
       initializationOptions: settings.forServer,
       outputChannel: log,
       stdioOptions: {

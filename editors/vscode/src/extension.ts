@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
-import { actionsOf, type Host } from './actions';
+import { actionsOf, type Host, offIn } from './actions';
 import { Client, type ServerStatus } from './client';
 import { findServer, programIn } from './command';
 import { complain, type Remedy } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
 import { Pause } from './pause';
-import { DEFAULT_LANGUAGES, hasLanguage, isOnDemand, readSettings, restarting } from './settings';
+import { hasLanguage, isOnDemand, readSettings, restarting } from './settings';
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
 
@@ -44,7 +44,9 @@ export function activate(context: ExtensionContext): void {
   function draw(next: ServerStatus): void {
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
-    item.show(until ? { ...next, message: `paused until ${until}` } : next, isOnDemand());
+    const suggests = next.state === 'ready' || next.state === 'busy';
+    const where = suggests || waits ? offIn() : undefined;
+    item.show(until ? { ...next, message: `paused until ${until}` } : next, isOnDemand(), where);
   }
 
   function setContext(key: string, value: unknown): void {
@@ -90,31 +92,25 @@ export function activate(context: ExtensionContext): void {
   }
 
   async function installOnce(): Promise<void> {
-    const { languages } = readSettings();
     if (!await install(places(), log)) return;
     restart();
     if (!waits) return;
-    void window.showInformationMessage(`tinycopilot: the server is installed. It starts when you open a file in: ${languages.join(', ') || 'no language'}.`);
+    void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file to complete.');
   }
 
   /** For a document to complete: until there is one, no server runs. */
   let waits = false;
   let startedWith = '';
-  /** Languages that are on, or were. */
-  const known = new Set(DEFAULT_LANGUAGES);
 
-  /** Nothing is shown, but where a language was turned off: there its user looks for a way back. */
+  /** Nothing is shown, but where a language is off: there its user looks for a way to turn it on. */
   function showWaiting(): void {
-    const language = window.activeTextEditor?.document.languageId ?? '';
-    const isOff = known.has(language) && !hasLanguage(readSettings(), language);
-    show(isOff ? { state: 'off', message: `not in ${language}` } : undefined);
+    show(offIn() ? { state: 'off' } : undefined);
   }
 
   async function start(): Promise<void> {
     setRuns(false);
     const settings = readSettings();
     startedWith = restarting(settings);
-    settings.languages.forEach(language => known.add(language));
     waits = settings.enabled && !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
     if (!settings.enabled) return show({ state: 'off', message: 'disabled in the settings' });
     if (waits) showWaiting();
@@ -164,6 +160,7 @@ export function activate(context: ExtensionContext): void {
     }),
     window.onDidChangeActiveTextEditor(() => {
       if (waits) showWaiting();
+      else if (status) draw(status);
     }),
   );
   restart();

@@ -35,7 +35,7 @@ def test_good_values_are_taken() -> None:
         ({"modelPath": 3}, "modelPath must be a text, not 3"),
         ({"minConfidence": float("nan")}, "minConfidence must be"),
         ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
-        ({"languages": "rust"}, "languages must be a list of texts, not 'rust': using ['python']"),
+        ({"languages": "rust"}, "languages must be a list of texts, not 'rust': using ['default']"),
         ({"exclude": [7]}, "exclude must be a list of texts, not [7]: using []"),
         ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
         ({"colour": "red"}, "no setting 'colour'"),
@@ -80,10 +80,52 @@ def test_what_was_said_since_goes_before_unless_it_is_null(initial: object, said
 
 
 def test_which_languages_are_completed() -> None:
-    assert Settings().has_language("python")
-    assert not Settings().has_language("rust")
-    assert Settings(languages=("*",)).has_language("rust")
+    for language in (
+        "python",
+        "rust",
+        "typescriptreact",
+        "cs",
+        "csharp",
+        "sh",
+        "shellscript",
+        "html",
+        "markdown",
+        "vue",
+    ):
+        assert Settings().has_language(language)
+    for language in (
+        "plaintext",
+        "text",
+        "log",
+        "json",
+        "jsonc",
+        "csv",
+        "git-commit",
+        "gitcommit",
+        "dotenv",
+        "properties",
+    ):
+        assert not Settings().has_language(language)
+    assert Settings(languages=("*",)).has_language("json")
     assert not Settings(languages=()).has_language("python")
+    assert not Settings(languages=("python",)).has_language("rust")
+
+
+def test_the_last_word_that_names_a_language_counts() -> None:
+    assert not Settings(languages=("default", "-css")).has_language("css")
+    assert Settings(languages=("default", "-css")).has_language("scss")
+    assert Settings(languages=("-css", "default")).has_language("css")
+    assert not Settings(languages=("*", "-json")).has_language("json")
+    assert Settings(languages=("-json", "json")).has_language("json")
+    assert not Settings(languages=("default",)).has_language("default")
+
+
+def test_files_of_a_language_that_is_off_are_not_indexed_for_one_that_is_on() -> None:
+    assert not Settings().has_files_like("/w/CMakeLists.txt")
+    assert Settings(languages=("default", "plaintext")).has_files_like("/w/CMakeLists.txt")
+    assert Settings().has_files_like("/w/page.VUE")
+    assert Settings().has_files_like("/w/what.unknown")
+    assert not Settings().has_files_like("/w/data.json")
 
 
 def test_every_setting_is_explained_and_every_number_bounded_and_its_default_within() -> None:

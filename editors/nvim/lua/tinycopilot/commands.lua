@@ -11,7 +11,7 @@ local function complain(message) say(message, vim.log.levels.ERROR) end
 --- The server of the current buffer, else any that runs; complains where there is none.
 local function a_client()
   local client = state.clients(0)[1] or state.clients()[1]
-  if not client then complain 'the server is not running: it starts when you open a file in one of `languages`' end
+  if not client then complain 'the server is not running: it starts when you open a file in a language of `languages`' end
   return client
 end
 
@@ -32,7 +32,11 @@ function commands.status()
   local news, now = require(NAME).cut, state.here()
   if news then vim.notify(news) end
   require(NAME).cut = nil
-  if not now then return say 'not attached to this buffer' end
+  if not now then
+    local filetype = vim.bo.filetype
+    if filetype == '' or state.has_language(0) then return say 'not attached to this buffer' end
+    return say(('off in %s: turn it on with :TinyCopilot toggle filetype'):format(filetype))
+  end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
   say_status { state = now.state .. percentage, message = now.message }
 end
@@ -91,7 +95,14 @@ function toggles.buffer()
 end
 
 function toggles.filetype()
-  say((state.toggle_filetype() and 'on for ' or 'off for ') .. vim.bo.filetype)
+  local filetype = vim.bo.filetype
+  if filetype ~= '' and not state.has_language(0) then -- the setting says so: it is changed until Neovim ends
+    local function is_other(word) return word ~= '-' .. filetype end
+    local languages = vim.tbl_filter(is_other, require(NAME).options.settings.languages)
+    require(NAME).set { languages = vim.list_extend(languages, { filetype }) }
+    return say('on in ' .. filetype)
+  end
+  say((state.toggle_filetype() and 'on in ' or 'off in ') .. filetype)
   refresh(vim.tbl_filter(vim.api.nvim_buf_is_loaded, vim.api.nvim_list_bufs()))
 end
 

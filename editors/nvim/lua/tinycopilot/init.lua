@@ -9,8 +9,7 @@ local NAME = 'tinycopilot'
 
 --- The types of buffers that the server is started for; nil for all.
 function M.filetypes()
-  local languages = M.options.settings.languages
-  return not vim.list_contains(languages, '*') and languages or nil
+  return options.filetypes(M.options.settings.languages)
 end
 
 M.options = nil ---@type table? the defaults and what setup() was given

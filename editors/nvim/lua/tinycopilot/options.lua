@@ -6,8 +6,9 @@ M.defaults = {
   settings = { -- settings of the server
     -- Suggest code as you type. When off, nothing is suggested.
     enabled = true,
-    -- Languages to complete and index, by the editor's language identifiers; `*` means all languages.
-    languages = { 'python' },
+    -- Languages to complete and index, by the editor's language identifiers. `default`: programming and markup
+    -- languages; `*`: all languages; `-css`: not this one. The last word that names a language counts.
+    languages = { 'default' },
     -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
     -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key
@@ -55,6 +56,45 @@ M.defaults = {
     suggest = '<M-\\>', -- show a suggestion now; with `inline = 'onDemand'`, the only way to get one
   },
 }
+
+-- What `default` in `languages` means.
+local written = [[
+  FortranFreeForm actionscript ada agda ansible apex applescript arduino arm asciidoc asciidoctor asm
+  asm-intel-x86-generic aspnetcorerazor astro autohotkey awk azure-pipelines bash basic bat bazel bicep blade bzl c
+  clojure cmake cobol coffee coffeescript commonlisp context coq cpp crystal cs csharp cshtml css cuda cuda-cpp cue
+  cython d dart delphi django-html dockercompose dockerfile dosbatch dot eelixir elisp elixir elm emacs-lisp erb
+  erlang eruby fennel fish fortran fortran-modern fsharp gdscript gdshader github-actions-workflow gleam glimmer glsl
+  gn go gohtmltmpl gotmpl graphql groovy hack haml handlebars haskell haxe hcl heex helm hlsl html html.erb
+  html.handlebars htmldjango idris jade janet java javascript javascriptreact jinja jinja-html jinja2 jsonnet julia
+  just kotlin ksh latex lean lean4 less liquid lisp lua luau make makefile markdown matlab mdx mermaid meson mojo move
+  mustache mysql nasm nim nix nunjucks objc objcpp objective-c objective-cpp objectpascal ocaml octave odin opencl org
+  pascal perl perl6 pgsql php plaintex plantuml plsql powershell prisma prolog proto proto3 ps1 pug puppet purescript
+  python qml quarto query r racket raku razor rego rescript restructuredtext rmd rocq rst ruby rust sass scala scheme
+  scss sh shaderlab shellscript slim snakemake solidity sql starlark stylus svelte swift systemverilog tcl terraform
+  tex thrift toml twig typescript typescriptreact typst v vala vb vbnet verilog vhdl vim viml vue wat wgsl xhtml xml
+  xsl yaml zig zsh
+]]
+
+--- Whether buffers of this type are completed: `languages` is the setting, whose last word that names the type counts.
+function M.has_language(languages, filetype)
+  local is_on, is_written = false, (' ' .. written:gsub('%s+', ' ')):find(' ' .. filetype .. ' ', 1, true) ~= nil
+  for _, word in ipairs(languages) do
+    if word == '*' or word == filetype or (word == 'default' and is_written) then is_on = true end
+    if word == '-' .. filetype then is_on = false end
+  end
+  return is_on
+end
+
+--- The types that the server is started for; nil for all.
+function M.filetypes(languages)
+  if vim.list_contains(languages, '*') then return nil end
+  local names = vim.list_contains(languages, 'default') and vim.split(vim.trim(written), '%s+') or {}
+  for _, word in ipairs(languages) do
+    local is_name = word ~= 'default' and not vim.startswith(word, '-') and not vim.list_contains(names, word)
+    if is_name then table.insert(names, word) end
+  end
+  return vim.tbl_filter(function(name) return M.has_language(languages, name) end, names)
+end
 
 local bounds = { -- of the settings that are numbers: the least, and the most
   eagerness = { 0, 1 },
