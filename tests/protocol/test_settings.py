@@ -144,11 +144,15 @@ async def test_who_does_not_want_it_has_no_model_loaded_until_it_is_wanted(
 
 async def test_only_languages_that_are_named_are_completed(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options)
-    editor.uri = "file:///project/a.rs"
-    editor.open(CODE, language="rust")
-    for languages, is_completed in ((None, False), (["rust"], True), (["python"], False), (["*"], True)):
-        editor.set({"tinycopilot": {"languages": languages}})
-        assert bool(await ghost(editor)) == is_completed
+    for language, suffix, by_default in (("rust", "rs", True), ("json", "json", False)):
+        editor.uri = f"file:///project/a.{suffix}"
+        editor.open(CODE, language=language)
+        without = ["default", "*", f"-{language}"]
+        for languages, is_completed in (
+            (None, by_default), ([language], True), (["python"], False), (["*"], True), (without, False),
+        ):  # fmt: skip
+            editor.set({"tinycopilot": {"languages": languages}})
+            assert bool(await ghost(editor)) == is_completed
 
 
 async def test_in_comments_and_strings_only_if_it_is_wanted(start: Start, options: dict[str, Any]) -> None:
