@@ -29,11 +29,11 @@ from typing import NamedTuple
 
 from heldout_bits import LISTING, PACKAGES, fetch
 
-from tinycopilot import places
 from tinycopilot.completion.decoding import never
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.postprocess import has_room, postprocess
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
+from tinycopilot.paths import model_to_load
 
 MAX_PAIRS = 3
 """Number of innermost frames whose closers are combined, which makes at most eight combinations."""
@@ -286,7 +286,7 @@ class Run:
     def over(self, paths: list[Path]) -> None:
         """Each file once, in random order, until there are enough suggestions."""
         settings = CompleterSettings(eagerness=1)
-        engine = Engine.load(places.to_load(None, None), settings)
+        engine = Engine.load(model_to_load(None, None), settings)
         self.dice.shuffle(paths)
         for path in paths:
             try:

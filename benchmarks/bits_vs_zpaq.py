@@ -30,16 +30,17 @@ import torch
 from heldout_bits import LISTING, PACKAGES, excerpts
 from zpaq_bits import STANDARD_ERROR_BITS, cost_after, need_zpaq, plain_model
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.evaluation.excerpts import from_list, texts_in
+from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.surroundings import Surroundings
 from tinycopilot.files import LeftOut
-from tinycopilot.insight.excerpts import from_list, texts_in
-from tinycopilot.insight.replay import Excerpt
-from tinycopilot.insight.surroundings import Surroundings
 from tinycopilot.model.tokenizer import DOCUMENT_START
+from tinycopilot.paths import model_to_load
 from tinycopilot.training.corpus import prepare_corpus
 
 WANTED_LOWER = 0.12
@@ -230,7 +231,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     excerpts(arguments.packages)  # fetched, where they are not there
     listed = from_list(LISTING, arguments.packages.resolve(), None)
     totals, seconds, report = Bits(), dict[str, float](), dict[str, Any]()
-    paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
+    paths = model_to_load(arguments.model_path, arguments.tokenizer_path)
     if "zpaq" in arguments.only:
         learned = learned_text(arguments.corpus)
         report["zpaq_read_what_the_network_learned"] = learned.digest == learned_by(paths.model)

@@ -32,13 +32,13 @@ from pathlib import Path
 import torch
 from decode_peers import PACKAGES, PEERS, Peer
 
-from tinycopilot import places
 from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
-from tinycopilot.insight.workbench import hold_workspace, texts_to_type
+from tinycopilot.evaluation.workbench import hold_workspace, texts_to_type
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.paths import find_model
 
 N_PROMPT, N_CHARS = 120, 100
 """Together less than a window, over which transformers would look."""
@@ -147,7 +147,7 @@ def main() -> None:
     arguments = parser.parse_args()
     fetch(arguments.peers)
     torch.set_num_threads(1)
-    paths, _ = places.found(None, None)
+    paths, _ = find_model(None, None)
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     race = Race(without_convolutions(model), tokenizer, texts_to_type(None))
     per_second, n_unequal = race.run(prompts(race.texts, arguments.rounds))

@@ -12,13 +12,13 @@ import json
 import sys
 from pathlib import Path
 
-from tinycopilot import places
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.evaluation.excerpts import from_paths, texts_in
+from tinycopilot.evaluation.score import Score
+from tinycopilot.evaluation.surroundings import Surroundings
 from tinycopilot.files import LeftOut
-from tinycopilot.insight.excerpts import from_paths, texts_in
-from tinycopilot.insight.score import Score
-from tinycopilot.insight.surroundings import Surroundings
+from tinycopilot.paths import model_to_load
 
 PACKAGES = ("rich", "_pytest", "hypothesis", "pygls", "hatchling", "packaging")
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--max_chars", type=int, default=100_000)
     parser.add_argument("--packages", nargs="+", default=PACKAGES)
     arguments = parser.parse_args()
-    engine = Engine.load(places.to_load(arguments.model_path), CompleterSettings())
+    engine = Engine.load(model_to_load(arguments.model_path), CompleterSettings())
     total = Score()
     for package in arguments.packages:
         total += type_along(engine, folder_of(package), arguments.max_chars // len(arguments.packages))

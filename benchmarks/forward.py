@@ -19,7 +19,7 @@ import torch
 from tinycopilot.completion.network import Network
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.gpt import TinyGPT
-from tinycopilot.training.recipe import SIZES
+from tinycopilot.training.train_config import SIZES
 
 N_READ = 300
 VOCAB_SIZE = 100

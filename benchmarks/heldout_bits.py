@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinycopilot import places
 from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.paths import model_to_load
 
 LISTING = Path(__file__).with_name("heldout.json")
 PACKAGES = Path(tempfile.gettempdir()) / "tinycopilot-heldout"
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--network", choices=("torch", "float32", "int8"), default="torch")
     arguments = parser.parse_args()
     listed = excerpts(arguments.packages)
-    paths = places.to_load(arguments.model_path, arguments.tokenizer_path)
+    paths = model_to_load(arguments.model_path, arguments.tokenizer_path)
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     torch.set_num_threads(1)
     started = time.perf_counter()

@@ -24,12 +24,12 @@ from other_process import resident_mb
 from pygls.lsp.client import LanguageClient
 from tinycopilot_server.session import STATUS
 
-from tinycopilot import places
 from tinycopilot.client.demo import OPENED, TYPED
 from tinycopilot.client.stdio import Editor
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.insight.score import percentile
+from tinycopilot.evaluation.score import percentile
+from tinycopilot.paths import model_to_load
 
 SIZES_CHARS = (5_000, 50_000, 500_000)
 KEY_MS = 30
@@ -51,7 +51,7 @@ def percentiles_ms(seconds: list[float]) -> dict[str, float | None]:
 
 def keys_in(code: str) -> dict[str, Any]:
     """Type KEYS in the middle of a document."""
-    engine = Engine.load(places.to_load(), CompleterSettings())
+    engine = Engine.load(model_to_load(), CompleterSettings())
     engine.warm_up()
     middle = code.index("\n", len(code) // 2) + 1
     before, after = code[:middle], "\n" + code[middle:]

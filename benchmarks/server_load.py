@@ -28,11 +28,11 @@ from live_workspace import INDEXED, fill
 from other_process import cpu_ms, has_loaded, proportional_mb, resident_mb
 from stdio_client import Answer, StdioClient
 
-from tinycopilot import places
-from tinycopilot.insight.footprint import FIRST_TEXT
-from tinycopilot.insight.score import percentile
-from tinycopilot.insight.situations import Look, cursor_jumps, edits_above, first_keys, typing_on
-from tinycopilot.insight.workbench import texts_to_type
+from tinycopilot.evaluation.footprint import FIRST_TEXT
+from tinycopilot.evaluation.score import percentile
+from tinycopilot.evaluation.situations import Look, cursor_jumps, edits_above, first_keys, typing_on
+from tinycopilot.evaluation.workbench import texts_to_type
+from tinycopilot.paths import model_to_load
 
 PAUSE_S = (0.06, 0.2)
 N_STARTS = 3
@@ -136,7 +136,7 @@ async def start_server() -> StdioClient:
 
 def options() -> dict[str, Any]:
     """The model that ships, or the user's own; eager, so that there is a first suggestion to wait for."""
-    paths = places.to_load()
+    paths = model_to_load()
     files = {"modelPath": str(paths.model), "tokenizerPath": str(paths.tokenizer)}
     return {"initializationOptions": files | {"eagerness": 1}}
 

@@ -36,9 +36,10 @@ from heldout_bits import PACKAGES, Excerpt, bits_by_package, bits_of, excerpts
 from how_soon import WANTED, Run, how_soon, times_quicker
 from turns import Child, take_turns
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.paths import model_to_load
 from tinycopilot.training.device import has_fast_bfloat16
 
 BITS_LOWER = 0.08
@@ -124,7 +125,7 @@ class Benchmark:
 
     def judge_ours(self, child: Child) -> None:
         """By what it saved."""
-        paths = places.to_load(str(child.log.with_name(MODEL)))
+        paths = model_to_load(str(child.log.with_name(MODEL)))
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
         training = torch.load(paths.model, weights_only=True)["training"]
         self.record(child, self.bits(partial(bits_of, model, tokenizer)), training.get("chars"))

@@ -14,8 +14,8 @@ from preloaded import preloading
 from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
-from tinycopilot.training import begin
+from tinycopilot.paths import ModelPaths
+from tinycopilot.training import setup
 
 # No timing decides a test: not Hypothesis's either. `make soak` takes the long profile (--hypothesis-profile=long).
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,7 +59,7 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
 @pytest.fixture(autouse=True)
 def no_trial_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is quicker is told by the clock, and two runs are to be the same."""
-    monkeypatch.setattr(begin, "has_fast_bfloat16", lambda _device: False)
+    monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +93,7 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
 @pytest.fixture(scope="session")
 def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
     """The beginning of a command: Python that has imported PyTorch and all that trains (tests/preloaded.py)."""
-    modules = ["torch._dynamo", "tinycopilot.insight.adapt", "tinycopilot.training.distributed", "warmed_engine"]
+    modules = ["torch._dynamo", "tinycopilot.evaluation.adapt", "tinycopilot.training.distributed", "warmed_engine"]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
 

@@ -9,16 +9,17 @@ import torch
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.training.batches import Reader, ids_of
+from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.corpus import Corpus, write_corpus
-from tinycopilot.training.learner import Learner
-from tinycopilot.training.log import Look
-from tinycopilot.training.measure import bits_per_char, write_sample
-from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.log import Evaluation
+from tinycopilot.training.metrics import bits_per_char, write_sample
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.train_config import TrainConfig
+from tinycopilot.training.train_state import TrainState
 
 TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
 LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
-PLAN = Plan((Stage(8, 8, 60 * 64), Stage(4, 32)), (60, 90))
+SCHEDULE = Schedule((Stage(8, 8, 60 * 64), Stage(4, 32)), (60, 90))
 CPU = torch.device("cpu")
 
 
@@ -30,24 +31,24 @@ class Lesson:
         self.tokenizer = SimpleTokenizer.of_common(self.corpus.train.counts())
         self.held_out = ids_of(self.corpus.held_out, self.tokenizer)
 
-    def learner(self, recipe: Recipe = Recipe(), device: torch.device = CPU) -> Learner:  # noqa: B008
-        torch.manual_seed(recipe.seed)
+    def state(self, config: TrainConfig = TrainConfig(), device: torch.device = CPU) -> TrainState:  # noqa: B008
+        torch.manual_seed(config.seed)
         shape = GPTConfig(self.tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=32)
-        return Learner(TinyGPT(shape).to(device), recipe)
+        return TrainState(TinyGPT(shape).to(device), config)
 
-    def reader(self, device: torch.device = CPU) -> Reader:
-        return Reader(self.corpus.train, self.tokenizer, device)
+    def loader(self, device: torch.device = CPU) -> BatchLoader:
+        return BatchLoader(self.corpus.train, self.tokenizer, device)
 
-    def look(self, learner: Learner) -> Look:
-        log, model = learner.log, learner.model
+    def evaluate(self, state: TrainState) -> Evaluation:
+        log, model = state.log, state.model
         bits = bits_per_char(model, self.held_out)
-        return Look(log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20))
+        return Evaluation(log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20))
 
 
 @contextlib.contextmanager
 def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
     """The run is interrupted while it takes its next batch."""
-    read, n_read = Reader.batch, 0
+    read, n_read = BatchLoader.batch, 0
 
     def batch(*arguments: object) -> object:
         nonlocal n_read
@@ -57,7 +58,7 @@ def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
         return read(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
-        patch.setattr(Reader, "batch", batch)
+        patch.setattr(BatchLoader, "batch", batch)
         yield
 
 

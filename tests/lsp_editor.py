@@ -12,7 +12,7 @@ from networks import EVERYTHING
 from pytest_lsp import LanguageClient
 
 from tinycopilot.completion.engine import Engine
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 
 def oracle(saved: ModelPaths, before: str, after: str = "") -> str:

@@ -5,7 +5,7 @@ from typing import cast
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.insight.replay import Excerpt, Replayed, replay
+from tinycopilot.evaluation.replay import Excerpt, Replayed, replay
 
 
 class Written:

@@ -12,7 +12,7 @@ import pytest
 from tinycopilot.completion.compiled import CACHE
 
 ROOT = Path(__file__).resolve().parents[1]
-WHERE = "from tinycopilot import places; print(places.shipped('corpus.txt')); print(places.to_load().model)"
+WHERE = "from tinycopilot import paths as p; print(p.bundled_path('corpus.txt')); print(p.model_to_load().model)"
 CONTINUE = ["-m", "tinycopilot", "generate", "--device", "cpu", "--seed", "1", "--max_new_chars", "60"]
 
 

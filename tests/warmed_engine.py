@@ -1,7 +1,7 @@
 """Loads all compiled loops when it is imported, so that no process that is forked afterwards has to (preloaded.py)."""
 
-from tinycopilot import places
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.paths import bundled_model
 
-Engine.load(places.shipped_model(), CompleterSettings()).warm_up()
+Engine.load(bundled_model(), CompleterSettings()).warm_up()

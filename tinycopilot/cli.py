@@ -16,7 +16,7 @@ from tinycopilot import UserError, __version__
 
 if TYPE_CHECKING:
     from tinycopilot.model.tokenizer import SimpleTokenizer
-    from tinycopilot.places import ModelPaths
+    from tinycopilot.paths import ModelPaths
 
     Generator = Callable[[list[int]], Iterator[int]]
 
@@ -339,9 +339,9 @@ def _train(arguments: argparse.Namespace) -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
-    from tinycopilot.training.begin import Request
-    from tinycopilot.training.interrupts import end_with_stdin
+    from tinycopilot.training.interrupts import interrupt_on_stdin_close
     from tinycopilot.training.run import run_training
+    from tinycopilot.training.setup import TrainOptions
 
     if arguments.snapshot:
         from tinycopilot.training.snapshot import save_snapshot
@@ -349,10 +349,10 @@ def _train(arguments: argparse.Namespace) -> None:
         print(save_snapshot(arguments.model_path, arguments.tokenizer_path, arguments.snapshot))
         return
     if arguments.end_with_stdin:
-        end_with_stdin()
-    fields = {field.name for field in dataclasses.fields(Request)}
+        interrupt_on_stdin_close()
+    fields = {field.name for field in dataclasses.fields(TrainOptions)}
     asked = {name: value for name, value in vars(arguments).items() if name in fields}
-    run_training(Request(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
+    run_training(TrainOptions(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
@@ -360,11 +360,11 @@ def _adapt(arguments: argparse.Namespace) -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
-    from tinycopilot.insight.adapt import run_adaptation
-    from tinycopilot.training.interrupts import end_with_stdin
+    from tinycopilot.evaluation.adapt import run_adaptation
+    from tinycopilot.training.interrupts import interrupt_on_stdin_close
 
     if arguments.end_with_stdin:
-        end_with_stdin()
+        interrupt_on_stdin_close()
     run_adaptation(
         arguments.folders,
         suffixes=arguments.ext or [".py"],
@@ -377,13 +377,13 @@ def _adapt(arguments: argparse.Namespace) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> None:
-    from tinycopilot import places
+    from tinycopilot.paths import describe_model, find_model
 
-    paths, origin = places.found(arguments.model_path, arguments.tokenizer_path)
+    paths, origin = find_model(arguments.model_path, arguments.tokenizer_path)
     generator, tokenizer = (_generator_on_cpu if arguments.device in ("auto", "cpu") else _generator_in_torch)(
         paths, arguments
     )
-    print(places.named(paths, origin), file=sys.stderr, flush=True)
+    print(describe_model(paths, origin), file=sys.stderr, flush=True)
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, generator, tokenizer, arguments.max_new_chars)
 
@@ -443,7 +443,7 @@ def _continue(prompt: str, generator: "Generator", tokenizer: "SimpleTokenizer",
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from tinycopilot.insight.evaluate import run_evaluation
+    from tinycopilot.evaluation.evaluate import run_evaluation
 
     run_evaluation(
         arguments.paths,
@@ -463,7 +463,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    from tinycopilot.insight.bench import run_bench
+    from tinycopilot.evaluation.bench import run_bench
 
     run_bench(
         arguments.folder,
@@ -477,7 +477,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _play(arguments: argparse.Namespace) -> None:
-    from tinycopilot.play.run import run_play
+    from tinycopilot.tui.run import run_play
 
     run_play(
         arguments.file,
@@ -505,15 +505,15 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _compile(_arguments: argparse.Namespace) -> None:
     import time
 
-    from tinycopilot import places
     from tinycopilot.completion.compiled import CACHE
     from tinycopilot.completion.engine import Engine
     from tinycopilot.completion.truncation import CompleterSettings
+    from tinycopilot.paths import bundled_model
 
     if CACHE is None:
         raise UserError("no private, writable folder for compiled code; set NUMBA_CACHE_DIR to one")
     since = time.perf_counter()
-    engine = Engine.load(places.shipped_model(), CompleterSettings())
+    engine = Engine.load(bundled_model(), CompleterSettings())
     if engine.is_compiled:
         print(f"already compiled, in {CACHE}")
         return
@@ -525,7 +525,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from tinycopilot.client.doctor import run_doctor
 
     def ask_engine(paths: "ModelPaths") -> dict[str, Any]:
-        from tinycopilot.insight.environment import ask_environment  # whose own imports may be what is missing
+        from tinycopilot.evaluation.environment import ask_environment  # whose own imports may be what is missing
 
         return ask_environment(paths)
 

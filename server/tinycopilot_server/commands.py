@@ -7,8 +7,9 @@ from filelock import Timeout
 from lsprotocol import types
 from pygls.capabilities import get_capability
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.extras import has_torch
+from tinycopilot.paths import log_path
 from tinycopilot_server.models import delete_own
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.session import document_name
@@ -89,7 +90,7 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
 
 def open_log(server: TinyCopilotServer) -> dict[str, str]:
     """Show the log file, if the client can show a document; return its path."""
-    path = places.user_log()
+    path = log_path()
     if get_capability(server.client_capabilities, "window.show_document.support"):
         server.window_show_document(types.ShowDocumentParams(path.as_uri(), take_focus=True))
     return {"path": str(path)}

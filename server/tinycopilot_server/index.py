@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinycopilot import places
 from tinycopilot.completion.request import Result
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.files import Patterns
+from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
 from tinycopilot_server.documents import Document
 from tinycopilot_server.indexer import Indexer, IndexFile
 from tinycopilot_server.scanner import Scanner
@@ -51,7 +51,7 @@ class LearnedWeights:
     @classmethod
     def of(cls, folder: str | None, tokenizer_digest: str) -> "LearnedWeights":
         """Those of the workspace `folder`; None: no workspace is open."""
-        return cls(places.user_weights(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
+        return cls(mixture_weights_path(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
 
     @property
     def is_due(self) -> bool:
@@ -149,7 +149,7 @@ class Index:
     def _use_file(self, engine: "Engine") -> None:
         """Save the index of these folders, for this tokenizer. In the indexer's thread."""
         roots, digest = self._session.folders.roots, engine.tokenizer.digest
-        path = places.user_memory(roots, digest)
+        path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
         if self.is_forgotten:  # before it was known what there was to delete
             self._forget_all()
@@ -318,7 +318,7 @@ class Index:
         self.delete_file()
         self.indexer.file = None
         self.learned.delete()
-        for path in places.kept_of_workspace(self._session.folders.roots):  # for other models, too
+        for path in saved_state_paths(self._session.folders.roots):  # for other models, too
             path.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, model_to_load, workspace_model
 from tinycopilot_server.index import Index, LearnedWeights
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.session import Session
@@ -32,18 +32,18 @@ log = logging.getLogger(__name__)
 
 def to_use(settings: Settings, folder: str | None) -> ModelPaths:
     """The model that the settings name, else the workspace's own, the user's, the shipped one. Raises UserError."""
-    return places.to_load(settings.model_path, settings.tokenizer_path, workspace=folder)
+    return model_to_load(settings.model_path, settings.tokenizer_path, workspace=folder)
 
 
-def origin_of(paths: ModelPaths, settings: Settings, folder: str | None) -> places.Origin:
+def origin_of(paths: ModelPaths, settings: Settings, folder: str | None) -> Origin:
     """Why `paths` is used, for the workspace `folder`, or without it where its own model cannot be read."""
-    found = (places.found(settings.model_path, settings.tokenizer_path, workspace=place) for place in (folder, None))
-    return next((origin for pair, origin in found if pair == paths), places.Origin.GIVEN)
+    found = (find_model(settings.model_path, settings.tokenizer_path, workspace=place) for place in (folder, None))
+    return next((origin for pair, origin in found if pair == paths), Origin.GIVEN)
 
 
 def delete_own(folder: str) -> None:
     """Delete the model that was adapted to the workspace `folder`, if there is one."""
-    shutil.rmtree(places.workspace_model(folder).model.parent, ignore_errors=True)
+    shutil.rmtree(workspace_model(folder).model.parent, ignore_errors=True)
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -196,7 +196,7 @@ class Models:
                 raise
             log.warning("%s: the workspace's own model is not used", error)
             paths, engine = others, Engine.load(others, settings.completer, max_chars)
-        log.info("%s", places.named(paths, origin_of(paths, settings, folder)))
+        log.info("%s", describe_model(paths, origin_of(paths, settings, folder)))
         if not engine.is_compiled:
             on_compiling()
         engine.warm_up()

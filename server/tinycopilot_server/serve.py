@@ -11,7 +11,8 @@ import sys
 from logging.handlers import RotatingFileHandler
 from typing import BinaryIO, cast
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
+from tinycopilot.paths import log_path
 from tinycopilot_server import commands, handlers, lifetime
 from tinycopilot_server.protocol import Framed, Heard
 from tinycopilot_server.server import TinyCopilotServer
@@ -36,7 +37,7 @@ def begin_log() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("tinycopilot_server").setLevel(logging.INFO)
     with contextlib.suppress(OSError):
-        path = places.user_log()
+        path = log_path()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = PrivateFile(path, maxBytes=MAX_BYTES, backupCount=N_OLD, encoding="utf-8", errors="backslashreplace")
         file.setFormatter(logging.Formatter(FORMAT))

@@ -15,9 +15,10 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
-from tinycopilot import __version__, places
+from tinycopilot import __version__
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.files import Patterns
+from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
 from tinycopilot_server.completion import Completer
 from tinycopilot_server.index import Index
@@ -57,7 +58,7 @@ class TinyCopilotServer(LanguageServer):
         self.models = Models(self.session, self.scheduler, self.index)
         self.completer = Completer(self.session, self.scheduler, self.index)
         self.training = Training(self.session, self.index, self.models)
-        self.statistics = Statistics(places.user_statistics())
+        self.statistics = Statistics(statistics_path())
 
     @property
     def encoding(self) -> str:

@@ -22,8 +22,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tinycopilot.atomic import atomic_write
 from tinycopilot.completion.common_prefix import common_prefix_len, typed_through
-from tinycopilot.private import replacing
 
 KIND, VERSION = "tinycopilot statistics", 1
 COUNTS = (
@@ -326,5 +326,5 @@ def _is_day(entry: tuple[str, Any]) -> bool:
 
 def write(path: Path, days: dict[str, Day]) -> None:
     """Replace the file. Raises OSError."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps({"kind": KIND, "version": VERSION, "days": days}).encode())

@@ -21,9 +21,10 @@ from typing import IO, Any, Literal
 
 from lsprotocol import types
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.extras import MissingTorchError, has_torch
 from tinycopilot.files import as_pattern
+from tinycopilot.paths import workspace_model
 from tinycopilot.process import usable_cores
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models, Stamp, delete_own, stamp_of
@@ -118,7 +119,7 @@ class Training:
         return ["adapt", *options, "--", *folders]
 
     def _own_model(self) -> Stamp | None:
-        return stamp_of(places.workspace_model(self._folder).model)
+        return stamp_of(workspace_model(self._folder).model)
 
     def cancel(self) -> bool:
         """Stop the run, if there is one, and return whether there was; the current model stays in use."""

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.play.ghost import Ghost, Question
+from tinycopilot.tui.ghost import Ghost, Question
 
 TEXTS = st.text("ab \n", min_size=1, max_size=4)
 STEPS = st.one_of(

@@ -18,7 +18,7 @@ from tinycopilot_server.settings import camel_case
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS, SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 NOT_ABLE = object()
 

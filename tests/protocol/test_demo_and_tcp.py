@@ -11,7 +11,7 @@ from lsprotocol import types
 from pytest_lsp import make_test_lsp_client
 
 from tinycopilot.cli import main
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 
 def test_demo_types_a_program_and_says_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:

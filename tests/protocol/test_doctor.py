@@ -9,7 +9,7 @@ import pytest
 from tinycopilot.cli import main
 from tinycopilot.client import stdio
 from tinycopilot.client.doctor import run_doctor
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 DEAD = "import sys; sys.exit('the disk is on fire')"
 DIES_LATER = """

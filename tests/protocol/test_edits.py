@@ -8,7 +8,7 @@ from lsp_editor import Start, oracle
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 CODECS = {Kind.Utf8: ("utf-8", 1), Kind.Utf16: ("utf-16-le", 2), Kind.Utf32: ("utf-32-le", 4)}
 PIECES = ["a", "x = [", "\n", "\r\n", "\r", "\t", "\x0c", "\u2028", "\N{GRINNING FACE}", "\N{SNOWMAN}b", "f(\n"]

@@ -8,7 +8,7 @@ import time
 import pytest
 from stdio_client import StdioClient
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal, and no watchdog")
 

@@ -13,7 +13,7 @@ from networks import EVERYTHING
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 EMOJI = "\N{GRINNING FACE}"
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,12 +20,11 @@ from asking import suggest
 from networks import EVERYTHING
 from stdio_client import StdioClient
 
-from tinycopilot import places
 from tinycopilot.completion import persistence
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.predictor import INITIAL
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, mixture_weights_path
 
 N_KILLS = 2
 """Of a short run."""
@@ -50,12 +49,12 @@ class Slow:
             self.file.flush()
             if pause_s:
                 time.sleep(pause_s)
-replacing = persistence.replacing
+atomic_write = persistence.atomic_write
 @contextlib.contextmanager
 def replacing_slowly(path):
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         yield Slow(file)
-persistence.replacing = replacing_slowly
+persistence.atomic_write = replacing_slowly
 from tinycopilot_server.__main__ import main
 main()
 """
@@ -123,7 +122,7 @@ def end(text: str) -> dict[str, int]:
 @pytest.mark.timeout(0)
 async def test_it_is_killed_while_it_writes(saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     digest, dice = SimpleTokenizer.load(saved.tokenizer).digest, random.Random(pytestconfig.getoption("seed"))
-    project = Project(saved, tmp_path, places.user_weights(str(tmp_path.resolve()), digest))
+    project = Project(saved, tmp_path, mixture_weights_path(str(tmp_path.resolve()), digest))
     n_kills, half_written = pytestconfig.getoption("kills") or N_KILLS, set[Path]()
     for i in range(n_kills):
         await project.kill_one(dice, SLOW_S if i % 2 == 0 else 0.0)

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tinycopilot import places
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, statistics_path
 
 NOT_INITIALIZED, INVALID_REQUEST, CANCELLED = -32002, -32600, -32800
 COMPLETION = {"textDocument": {"uri": "file:///project/a.py"}, "position": {"line": 0, "character": 5}}
@@ -191,10 +190,10 @@ async def test_at_sigterm_what_was_counted_is_kept(begin: Begin, options: dict[s
     await raw.ready()
     raw.open("x = [")
     assert (await raw.ask("textDocument/inlineCompletion", INLINE))["result"]["items"]
-    assert not places.user_statistics().exists()
+    assert not statistics_path().exists()
     raw.process.send_signal(signal.SIGTERM)
     assert await raw.exit_code() == 128 + signal.SIGTERM
-    assert places.user_statistics().exists()
+    assert statistics_path().exists()
 
 
 async def test_when_the_clients_process_has_ended_it_ends_though_the_pipe_is_open(
@@ -209,7 +208,7 @@ async def test_when_the_clients_process_has_ended_it_ends_though_the_pipe_is_ope
     assert raw.process.returncode is None
     client.kill()
     assert await raw.exit_code() == 1
-    assert places.user_statistics().exists()  # what was counted is kept
+    assert statistics_path().exists()  # what was counted is kept
     await client.wait()
 
 

@@ -17,7 +17,7 @@ from malformed import Bad, Deserves, Malformed
 from other_process import resident_mb
 from stdio_client import Answer, StdioClient
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 N_MESSAGES = 600
 """Of a short run."""

@@ -17,9 +17,8 @@ from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
 from lsprotocol import types
 from tinycopilot_server import lifetime
 
-from tinycopilot import places
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, mixture_weights_path
 
 # What Python does through any library: https://docs.python.org/3/library/audit_events.html
 LISTENING = """
@@ -222,7 +221,7 @@ async def test_secrets_are_not_kept_learned_or_completed(
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
 
-    weights = places.user_weights(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
+    weights = mixture_weights_path(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
     files = [path for path in home_of_its_own.rglob("*") if path.is_file()]
     assert weights in files
     for path in files:

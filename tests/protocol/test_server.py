@@ -9,7 +9,7 @@ from lsprotocol.types import PositionEncodingKind as Kind
 from pygls.exceptions import JsonRpcException
 
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.places import ModelPaths, shipped
+from tinycopilot.paths import ModelPaths, shipped
 
 
 def insertion(line: int, character: int, text: str) -> types.TextDocumentContentChangePartial:

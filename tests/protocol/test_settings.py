@@ -9,7 +9,7 @@ import pytest
 from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 CODE = "def f(a, b):\n    return "
 

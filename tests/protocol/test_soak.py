@@ -23,7 +23,7 @@ from stdio_client import Answer, StdioClient
 from tinycopilot_server.settings import camel_case
 
 from tinycopilot.completion.engine import Engine
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 N_MESSAGES = 1_500
 """Of a short run, over all encodings."""

@@ -1,7 +1,7 @@
 """A real server trains on a small folder: from the command to the new model in use, and what can go wrong.
 
 How much is learned in a few seconds is for the clock to say, and so what is learned is given here, where it counts; all
-else is real: the processes, what is held out, measured, saved and loaded. (tests/unit/insight/test_adapt.py trains.)
+else is real: the processes, what is held out, measured, saved and loaded. (tests/unit/evaluation/test_adapt.py trains.)
 """
 
 import asyncio
@@ -16,10 +16,9 @@ import pytest
 from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
-from tinycopilot import places
 from tinycopilot.files import Patterns, as_pattern
-from tinycopilot.places import ModelPaths
-from tinycopilot.training.checkpoint import held, run_folder
+from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
+from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 
 STRANGE = "ZQXJ"
 """Nothing that stands in the folder: what follows is for the network alone to say."""
@@ -39,15 +38,15 @@ main()
 LEARNS_AT_ONCE = """
 import sys
 from pathlib import Path
-from tinycopilot.insight import adapt, comparison
+from tinycopilot.evaluation import adapt, comparison
 from tinycopilot.model.gpt import load_pair
 
-def train_apart(request, folder, lines, console):
+def train_without_saving(request, folder, lines, console):
     assert request.minutes == 2 and folder.is_dir() and ".env" not in map(str, request.without)
     lines.say("training", 0.5, bits=1.5, minutes_left=1.0)
     return *load_pair(Path(MODEL), Path(TOKENIZER)), {}
 
-adapt.train_apart = train_apart
+adapt.train_without_saving = train_without_saving
 comparison.Comparison.is_better = IS_BETTER
 from tinycopilot.cli import main
 sys.exit(main())
@@ -57,11 +56,11 @@ sys.exit(main())
 @pytest.fixture(autouse=True)
 def base(unsure: ModelPaths) -> ModelPaths:
     """The user's own model: one that has learned nothing."""
-    own = places.user_models()
+    own = user_model_folder()
     own.mkdir(parents=True)
     for path in (unsure.model, unsure.tokenizer):
         shutil.copy(path, own / path.name)
-    return places.to_load()
+    return model_to_load()
 
 
 @pytest.fixture
@@ -144,7 +143,7 @@ def learns(model: ModelPaths, *, is_better: bool) -> str:
 
 
 def left_behind() -> list[Path]:
-    found = os.walk(places.user_models().parent / "workspaces")  # which may vanish meanwhile
+    found = os.walk(user_model_folder().parent / "workspaces")  # which may vanish meanwhile
     return sorted(Path(folder, name) for folder, folders, files in found for name in (*folders, *files))
 
 
@@ -162,7 +161,7 @@ async def test_from_the_command_to_the_new_model_in_use(
     assert ended.state == "done", ended.message
     assert ended.better
     assert ended.files == 1
-    own = places.workspace_model(str(folder))
+    own = workspace_model(str(folder))
     assert ended.model == str(own.model)
     assert left_behind() == sorted([own.model.parent, own.model, own.tokenizer])  # no text, no checkpoint
     assert base.model.read_bytes() == before
@@ -221,7 +220,7 @@ async def test_what_is_saved_before_it_can_be_cancelled_is_in_use(
     trainee = await begin(program=program)
     trainee.open(folder, STRANGE)
     assert (await trainee.train({"minutes": 2}))["started"]
-    while not places.workspace_model(str(folder)).model.exists():
+    while not workspace_model(str(folder)).model.exists():
         await asyncio.sleep(0.02)
     assert await trainee.editor.command("tinycopilot.cancelTraining") == {"cancelled": True}
     assert (await trainee.ended()).state == "done"
@@ -258,7 +257,7 @@ async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, 
         trainee.told.clear()
         return str(ended.message)
 
-    with held(run_folder(places.workspace_model(str(folder)))):
+    with lock_run_folder(run_folder(workspace_model(str(folder)))):
         assert "another run is active here; wait for it" in await problem()
     assert left_behind() == []
     for path in folder.glob("module_1*.py"):
@@ -325,7 +324,7 @@ async def test_a_model_that_is_replaced_on_disk_is_taken_up(
 async def test_a_workspaces_own_model_that_is_damaged_is_passed_over(
     begin: Begin, base: ModelPaths, folder: Path
 ) -> None:
-    own = places.workspace_model(str(folder))
+    own = workspace_model(str(folder))
     own.model.parent.mkdir(parents=True)
     own.model.write_text("half a mod")
     trainee = await begin()

@@ -5,7 +5,7 @@ from pathlib import Path
 from lsp_editor import Start, oracle
 from lsprotocol import types
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 WITHOUT_TORCH = """
 import sys

@@ -15,11 +15,10 @@ from lsp_editor import Start
 from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
 from lsprotocol import types
 
-from tinycopilot import places
 from tinycopilot.completion.persistence import WEIGHTS_KIND
 from tinycopilot.completion.predictor import INITIAL
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, index_path, mixture_weights_path, workspace_model
 
 OTHER = "hippopotamus_appetite"
 
@@ -342,7 +341,7 @@ async def test_what_cannot_be_read_is_left_out(begin: Open, folder: Path) -> Non
 
 
 def weights_file(folder: Path, unsure: ModelPaths) -> Path:
-    return places.user_weights(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
+    return mixture_weights_path(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
 
 
 async def type_some(session: Session) -> None:
@@ -406,7 +405,7 @@ async def test_with_no_characters_nothing_is_learned_or_kept(
 async def test_what_was_indexed_is_known_at_once_the_next_time(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
-    [kept] = [path async for path in _until_there(places.user_memory([str(folder)], digest).parent)]
+    [kept] = [path async for path in _until_there(index_path([str(folder)], digest).parent)]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     second = await begin()
     await second.comes_to_know()
@@ -424,8 +423,8 @@ async def test_what_was_indexed_is_kept_for_the_folders_that_are_open(begin: Ope
     event = types.WorkspaceFoldersChangeEvent([types.WorkspaceFolder(second.as_uri(), second.name)], [])
     session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
     await session.comes_to_know(OTHER)
-    [kept] = [path async for path in _until_there(places.user_memory([str(second)], digest).parent)]
-    assert kept == places.user_memory([str(second)], digest)
+    [kept] = [path async for path in _until_there(index_path([str(second)], digest).parent)]
+    assert kept == index_path([str(second)], digest)
 
 
 async def test_what_is_learned_is_kept_for_the_folder_that_is_open(
@@ -465,15 +464,15 @@ async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> N
 async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
-    weights, memory = places.user_weights(str(folder), digest), places.user_memory([str(folder)], digest)
+    weights, memory = mixture_weights_path(str(folder), digest), index_path([str(folder)], digest)
     [_] = [path async for path in _until_there(memory.parent)]
-    own = places.workspace_model(str(folder))
+    own = workspace_model(str(folder))
     own.model.parent.mkdir(parents=True)
     own.model.write_text("of this workspace")
     weights.parent.mkdir(parents=True)
     weights.write_text("learned here")
-    others = [places.user_weights(str(folder), "another"), places.user_memory([str(folder)], "another")]
-    elsewhere = [places.user_weights("/elsewhere", digest), places.user_memory([str(folder), "/elsewhere"], digest)]
+    others = [mixture_weights_path(str(folder), "another"), index_path([str(folder)], "another")]
+    elsewhere = [mixture_weights_path("/elsewhere", digest), index_path([str(folder), "/elsewhere"], digest)]
     for path in (*others, *elsewhere):
         path.write_text("with another model, or of another workspace")
     assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}

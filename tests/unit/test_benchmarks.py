@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
-from tinycopilot.insight.replay import Excerpt
+from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

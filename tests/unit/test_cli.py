@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import cli, places
+from tinycopilot import cli
 from tinycopilot.cli import main
 from tinycopilot.model.gpt import GPTConfig
-from tinycopilot.places import ModelPaths
-from tinycopilot.training import begin
-from tinycopilot.training.recipe import SIZES, Size
+from tinycopilot.paths import ModelPaths, bundled_model, user_model
+from tinycopilot.training import setup
+from tinycopilot.training.train_config import SIZES, Size
 
 SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(120))
 
@@ -67,7 +67,7 @@ def test_the_original_flags_have_the_original_place(corpus: str, capsys) -> None
     assert Path("m.pth").is_file()
     assert main(["--generate", "--model_path=m.pth", "--max_new_chars", "3", "x"]) == 0
     assert capsys.readouterr().err.splitlines()[-1] == "model: m.pth (named by you)"
-    assert not places.user_model().exist()
+    assert not user_model().exist()
 
 
 def generate_said(capsys) -> str:
@@ -81,7 +81,7 @@ def generate_said(capsys) -> str:
 def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus: str, capsys) -> None:
     """Against the one that ships, with which nothing trained for a second can compete; then against the user's own."""
     words = ["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu"]
-    users, beside = places.user_model(), places.user_model().model.with_name("tiny_gpt.1.pth")
+    users, beside = user_model(), user_model().model.with_name("tiny_gpt.1.pth")
     assert main(words) == 0
     said = capsys.readouterr().err
     assert said.splitlines()[0].endswith("(ships with tinycopilot)")
@@ -97,8 +97,8 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user takes it
     assert not beside.exists()
     assert f"model: {users.model} (your own)" in generate_said(capsys)
-    shutil.copy(places.shipped_model().model, users.model)  # a better one
-    shutil.copy(places.shipped_model().tokenizer, users.tokenizer)
+    shutil.copy(bundled_model().model, users.model)  # a better one
+    shutil.copy(bundled_model().tokenizer, users.tokenizer)
     first = users.model.read_bytes()
 
     assert main(words) == 0
@@ -125,7 +125,7 @@ def test_training_on_too_little_says_so_before_it_starts(
     lines = capsys.readouterr().err.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))
     assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
-    command = f"tinycopilot train --init {places.shipped_model().model} --corpus {in_folder} --model_path m.pth"
+    command = f"tinycopilot train --init {bundled_model().model} --corpus {in_folder} --model_path m.pth"
     assert lines[at].endswith(f"Fine-tune that one instead: {command}")
     (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
@@ -135,11 +135,11 @@ def test_training_on_too_little_says_so_before_it_starts(
 def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_adapted_with() -> None:
     shape = GPTConfig(98, n_layers=1, n_heads=1, d_model=16, window=32)
     asked = {"corpus": ["stdlib"], "init": None}
-    assert begin.too_little(shape.n_parameters, shape, asked, None) == ""
-    assert "--corpus stdlib" in begin.too_little(shape.n_parameters - 1, shape, asked, None)
+    assert setup.corpus_size_warning(shape.n_parameters, shape, asked, None) == ""
+    assert "--corpus stdlib" in setup.corpus_size_warning(shape.n_parameters - 1, shape, asked, None)
     asked["init"] = "m.pth"
-    assert begin.too_little(20_000, shape, asked, None) == ""
-    assert begin.too_little(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
+    assert setup.corpus_size_warning(20_000, shape, asked, None) == ""
+    assert setup.corpus_size_warning(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
 
 
 @pytest.mark.parametrize("flag", ["--model_path", "--tokenizer_path"])
@@ -155,11 +155,11 @@ def test_a_file_that_is_no_model_is_not_replaced(flag: str, corpus: str, in_fold
 
 
 def test_a_package_that_is_missing_is_one_line(pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tinycopilot.play.run", None)
+    monkeypatch.setitem(sys.modules, "tinycopilot.tui.run", None)
     with pytest.raises(ImportError):  # of ours: not the user's to mend
         main(["play"])
-    monkeypatch.delitem(sys.modules, "tinycopilot.play.run")
-    monkeypatch.delitem(sys.modules, "tinycopilot.play.terminal", raising=False)
+    monkeypatch.delitem(sys.modules, "tinycopilot.tui.run")
+    monkeypatch.delitem(sys.modules, "tinycopilot.tui.terminal", raising=False)
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
     monkeypatch.setitem(sys.modules, "prompt_toolkit.application", None)
     assert main(["play", "--model_path", str(pair.model)]) == 2
@@ -352,7 +352,7 @@ def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: p
     monkeypatch.setattr(run, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
     assert "nothing is lost; resume with: tinycopilot train --resume\n" in capsys.readouterr().err
-    assert not places.user_model().exist()
+    assert not user_model().exist()
 
 
 def test_ctrl_c_in_compiled_code_and_again_while_it_is_said_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

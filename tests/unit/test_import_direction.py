@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,8 +22,8 @@ HOUSE = {
     "tinycopilot.files": {
         *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
     },
-    "tinycopilot.places": {"tinycopilot.__init__", "platformdirs"},
-    "tinycopilot.private": {"tinycopilot.files"},
+    "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
+    "tinycopilot.atomic": {"tinycopilot.files"},
     "tinycopilot.process": set(),
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
@@ -31,38 +31,38 @@ HOUSE = {
         *(
             "tinycopilot.__init__",
             "tinycopilot.files",
-            "tinycopilot.places",
+            "tinycopilot.paths",
             "tinycopilot.model",
             "tinycopilot.process",
         ),
         *("torch", "numpy", "rich", "filelock"),
     },
     "tinycopilot.completion": {
-        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.private", "tinycopilot.model"),
+        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.model"),
         "tinycopilot.masking",
         *("numpy", "numba", "llvmlite"),
     },
-    "tinycopilot.insight": {
-        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.training"),
+    "tinycopilot.evaluation": {
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
         "torch",  # doctor asks it what it can use for training
         "rich",  # adapt trains, on a console
     },
-    "tinycopilot.play": {
-        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.completion"),
+    "tinycopilot.tui": {
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
         *("tinycopilot.secret_files", "prompt_toolkit"),
     },
     "tinycopilot.client": {
-        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.process", "tinycopilot.extras"),
+        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.process", "tinycopilot.extras"),
         *("tinycopilot.completion", "pygls", "lsprotocol", "rich"),
         "tinycopilot_server",  # the names of its settings and notifications
     },
     "tinycopilot.cli": {
-        *("tinycopilot.__init__", "tinycopilot.places", "tinycopilot.model", "tinycopilot.training"),
+        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.model", "tinycopilot.training"),
         *(
-            "tinycopilot.insight",
-            "tinycopilot.play",
+            "tinycopilot.evaluation",
+            "tinycopilot.tui",
             "tinycopilot.client",
             "tinycopilot.completion",
             "tinycopilot.extras",
@@ -71,7 +71,7 @@ HOUSE = {
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
-        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.places", "tinycopilot.private"),
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
         "tinycopilot.extras",
         *("pygls", "lsprotocol", "cattrs", "filelock"),
@@ -99,7 +99,7 @@ def imports(source: str) -> list[tuple[str, bool]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "absolute imports only"
             found.append((node.module or "", at_once))
-            # `from tinycopilot import places` imports a module, too
+            # `from tinycopilot import files` imports a module, too
             found.extend(
                 (f"{node.module}.{alias.name}", at_once) for alias in node.names if node.module == "tinycopilot"
             )
@@ -142,10 +142,10 @@ def test_every_arrow_points_up() -> None:
     [
         ("tinycopilot.model.gpt", "from tinycopilot.training.corpus import Corpus"),
         ("tinycopilot.model.gpt", "def f():\n    import tinycopilot.completion.decoding"),
-        ("tinycopilot.places", "import torch"),
+        ("tinycopilot.paths", "import torch"),
         ("tinycopilot.completion.engine", "from lsprotocol import types"),
         ("tinycopilot.completion.decoding", "from tinycopilot.training.batches import join_documents"),
-        ("tinycopilot.play.engine", "def f():\n    import torch"),
+        ("tinycopilot.tui.engine", "def f():\n    import torch"),
         ("tinycopilot_server.completion", "def f():\n    import torch"),
         ("tinycopilot_server.models", "from tinycopilot.model.gpt import TinyGPT"),
     ],
@@ -233,7 +233,7 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
 
 def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
     imports_it = {n for n, p in modules().items() if re.search(r"(from|import) prompt_toolkit", p.read_text("utf-8"))}
-    assert imports_it == {"tinycopilot.play.terminal", "tinycopilot.play.screen"}
+    assert imports_it == {"tinycopilot.tui.terminal", "tinycopilot.tui.screen"}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
     [
         "import tinycopilot",
         "import tinycopilot.cli",
-        "import tinycopilot.play.run",
+        "import tinycopilot.tui.run",
         "import tinycopilot.completion.generation",
         "import tinycopilot.model.weights",
         "import tinycopilot_server.handlers",

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.model.gpt import load_pair
-from tinycopilot.training.begin import Request
-from tinycopilot.training.recipe import SIZES, Size
 from tinycopilot.training.run import run_training
+from tinycopilot.training.setup import TrainOptions
+from tinycopilot.training.train_config import SIZES, Size
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -173,7 +173,7 @@ def test_a_cut_down_run_can_be_repeated(data: ModuleType, tmp_path: Path, monkey
         data.prepare(found, folder)
         assert found["text"]["held_out_chars"].keys() == {"python", "other"}  # type: ignore[call-overload]
         model = folder / "m.pth"
-        request = Request(
+        request = TrainOptions(
             [str(folder / "text")], ["py", "ts"], size="small", epochs=2, model_path=str(model), device="cpu"
         )
         run_training(request)

@@ -11,7 +11,7 @@ from asking import suggest
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import load_pair
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAS = ROOT / "paras"
@@ -39,7 +39,7 @@ def test_the_manifest_is_of_these_very_files() -> None:
 def test_it_knows_python_better_than_chance() -> None:
     """On this very file, which it never saw: far below the 6.6 bits of every character being as likely as any other."""
     from tinycopilot.model.tokenizer import DOCUMENT_START
-    from tinycopilot.training.measure import bits_per_char
+    from tinycopilot.training.metrics import bits_per_char
 
     model, tokenizer = load_pair(SHIPPED.model, SHIPPED.tokenizer)
     ids = torch.tensor(tokenizer.encode(DOCUMENT_START + Path(__file__).read_text("utf-8")))

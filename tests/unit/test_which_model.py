@@ -10,14 +10,22 @@ import pytest
 from tinycopilot_server.models import origin_of, to_use
 from tinycopilot_server.settings import Settings
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.cli import main
 from tinycopilot.completion import network
 from tinycopilot.completion.engine import Engine
-from tinycopilot.insight import adapt, bench, environment
+from tinycopilot.evaluation import adapt, bench, environment
 from tinycopilot.model import gpt
-from tinycopilot.places import ModelPaths, Origin
-from tinycopilot.play import run as play
+from tinycopilot.paths import (
+    ModelPaths,
+    Origin,
+    bundled_model,
+    describe_model,
+    model_to_load,
+    user_model,
+    workspace_model,
+)
+from tinycopilot.tui import run as play
 
 CODE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in range(600))
 
@@ -102,10 +110,10 @@ def test_all_commands_use_the_same_model_and_name_it(
         elif words[0] == "generate":
             assert err == "tinycopilot: enough\n"  # nothing is named that could not be loaded
         elif words[0] != "adapt":  # which names it once it is loaded, since it may pass one over
-            assert (out if words[0] == "play" else err).splitlines()[0] == places.named(expected, origin)
+            assert (out if words[0] == "play" else err).splitlines()[0] == describe_model(expected, origin)
 
-    used(places.shipped_model(), Origin.SHIPPED)
-    users = install(places.user_model(), pair)
+    used(bundled_model(), Origin.SHIPPED)
+    users = install(user_model(), pair)
     used(users, Origin.USER)
     if words[0] != "adapt":
         used(ModelPaths(Path("paras/tiny_gpt.pth"), Path()), Origin.GIVEN, "--model_path", "paras/tiny_gpt.pth")
@@ -116,11 +124,11 @@ def test_the_server_uses_the_same_and_a_workspaces_own_is_that_of_eval_and_play(
 ) -> None:
     source = str(project / "src")
     settings = Settings()
-    assert to_use(settings, source) == places.to_load() == places.shipped_model()
-    users = install(places.user_model(), pair)
+    assert to_use(settings, source) == model_to_load() == bundled_model()
+    users = install(user_model(), pair)
     assert to_use(settings, source) == users
     assert origin_of(users, settings, source) is Origin.USER
-    own = install(places.workspace_model(source), pair)
+    own = install(workspace_model(source), pair)
     assert to_use(settings, source) == own
     assert origin_of(own, settings, source) is Origin.WORKSPACE
     assert origin_of(users, settings, source) is Origin.USER  # where its own was not sound

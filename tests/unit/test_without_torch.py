@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 pytestmark = pytest.mark.slow
 
 CODE = "def add(a, b):\n    return a + b\n\n\n" * 200
 WITHOUT_TORCH = """
 import sys; sys.modules["torch"] = None
-from tinycopilot.insight import bench
+from tinycopilot.evaluation import bench
 for name, value in {"WORKSPACE_CHARS": 9_000, "N_PLACES": 1, "N_FILES": 1, "N_KEYS": 3, "N_JUMPS": 2}.items():
     setattr(bench, name, value)
-from tinycopilot.training.recipe import SIZES, Size
+from tinycopilot.training.train_config import SIZES, Size
 SIZES["base"] = Size(n_layers=3, n_heads=4, d_model=64)
 from tinycopilot.cli import main
 for words in (
@@ -42,13 +42,13 @@ def test_figures_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
 
 
 def test_doctor_finds_the_model_sound_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
-    from tinycopilot.insight.environment import _describe_model
+    from tinycopilot.evaluation.environment import _describe_model
 
     code = (
         "import json, sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\n"
-        "from tinycopilot.insight.environment import _describe_model\n"
-        "from tinycopilot.places import ModelPaths\n"
+        "from tinycopilot.evaluation.environment import _describe_model\n"
+        "from tinycopilot.paths import ModelPaths\n"
         "print(json.dumps(_describe_model(ModelPaths(*map(Path, sys.argv[1:])))))"
     )
     words = [sys.executable, "-c", code, str(pair.model), str(pair.tokenizer)]

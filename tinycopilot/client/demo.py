@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tinycopilot import places
 from tinycopilot.client.stdio import Editor, running_server
+from tinycopilot.paths import describe_model, find_model
 
 OPENED = '''\
 """Average the readings of a thermometer, day by day."""
@@ -95,7 +95,7 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     """Run the demo; return the exit code. Raises UserError if the server has no model."""
     console = Console(highlight=False, soft_wrap=True)
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
-    console.print(places.named(*places.found(model_path, tokenizer_path)), markup=False)
+    console.print(describe_model(*find_model(model_path, tokenizer_path)), markup=False)
     console.print(
         "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
     )

@@ -28,7 +28,7 @@ from tinycopilot.client.findings import Finding, Level, Sections, as_json, is_we
 from tinycopilot.extras import TORCH, TORCH_SIZE
 
 if TYPE_CHECKING:
-    from tinycopilot.places import ModelPaths
+    from tinycopilot.paths import ModelPaths
 from tinycopilot.process import memory_bytes, usable_cores
 
 SHOWN = ("pygls", "lsprotocol")
@@ -44,7 +44,7 @@ WORSE = 1.1
 """A model with more than this many times the shipped model's bits per character is reported as worse."""
 
 AskEngine = Callable[["ModelPaths"], dict[str, Any]]
-"""Returns facts about PyTorch and a model: `ask_environment` of tinycopilot.insight.environment."""
+"""Returns facts about PyTorch and a model: `ask_environment` of tinycopilot.evaluation.environment."""
 
 
 def run_doctor(
@@ -75,10 +75,10 @@ def run_doctor(
 
 def _home() -> Path:
     """The user's home folder. Raises UserError if the system names none."""
-    from tinycopilot import places  # noqa: PLC0415
+    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, home_folder  # noqa: PLC0415
 
-    if (home := places.home()) == places.NO_HOME:
-        raise UserError(f"{places.NO_HOME_KNOWN}, where an editor would have its settings; {places.HOW_TO_HAVE_A_HOME}")
+    if (home := home_folder()) == NO_HOME:
+        raise UserError(f"{NO_HOME_KNOWN}, where an editor would have its settings; {HOW_TO_HAVE_A_HOME}")
     return home
 
 
@@ -187,22 +187,22 @@ def look_at_model(
     model_path: str | None, tokenizer_path: str | None, ask_engine: AskEngine, told: dict[str, Any]
 ) -> Iterator[Finding]:
     """Report which model the server uses, why, and whether it can be read. Adds the engine's facts to `told`."""
-    from tinycopilot import places  # noqa: PLC0415
+    from tinycopilot.paths import MODEL_NAME, Origin, find_model  # noqa: PLC0415
 
-    paths, origin = places.found(model_path, tokenizer_path)
+    paths, origin = find_model(model_path, tokenizer_path)
     facts = {"path": str(paths.model), "origin": origin.name}
-    if origin is places.Origin.SHIPPED and not is_as_shipped(paths.model):
+    if origin is Origin.SHIPPED and not is_as_shipped(paths.model):
         text = f"retrained in place of the bundled one: {paths.model}"
         todo = f"to go back: {_way_back(paths)}"
         yield Finding("which", text, Level.NOTE, todo, facts)
     else:
         yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)
     here = os.getcwd()  # noqa: PTH109
-    elsewhere, why = places.found(model_path, tokenizer_path, workspace=here)
-    if why is places.Origin.WORKSPACE:
+    elsewhere, why = find_model(model_path, tokenizer_path, workspace=here)
+    if why is Origin.WORKSPACE:
         text = f"where an editor has this folder open, the one adapted to it: {elsewhere.model}"
         yield Finding("which", text, facts={"path": str(elsewhere.model), "origin": why.name})
-    in_paras = Path("paras", places.MODEL_NAME)
+    in_paras = Path("paras", MODEL_NAME)
     if in_paras.exists() and os.path.realpath(in_paras) != os.path.realpath(paths.model):
         text = "paras/ of this folder has a model, which no command takes unless it is named"
         yield Finding("which", text, Level.NOTE, f"to use it: --model_path {in_paras}, and modelPath likewise")
@@ -223,12 +223,12 @@ def look_at_model(
         "tokenizer", f"{paths.tokenizer.name}, which the model was trained with (digest {model['digest'][:12]})",
         facts={"path": str(paths.tokenizer), "digest": model["digest"]},
     )  # fmt: skip
-    yield from _quality(model, paths, is_users=origin is places.Origin.USER)
+    yield from _quality(model, paths, is_users=origin is Origin.USER)
 
 
 def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> Iterator[Finding]:
     """Compare the model with the shipped one, on a text that neither was trained on."""
-    from tinycopilot import places  # noqa: PLC0415
+    from tinycopilot.paths import move_command, unused_paths  # noqa: PLC0415
 
     bits, ships = model.get("reference_bits"), model.get("shipped_bits")
     if bits is None or ships is None:
@@ -242,17 +242,17 @@ def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> I
         level = Level.PROBLEM if is_users else Level.NOTE
         todo = "keep it if it is for another language than Python"
         if is_users:
-            todo = f"to go back to the one that ships: {places.moving((paths, places.free_pair(paths)))}; or {todo}"
+            todo = f"to go back to the one that ships: {move_command((paths, unused_paths(paths)))}; or {todo}"
     facts = {"reference_bits": round(bits, 4), "shipped_bits": round(ships, 4)}
     yield Finding("quality", text, level, todo, facts)
 
 
 def is_as_shipped(model: Path) -> bool:
     """Whether the model is the file in the manifest beside it; True without a manifest."""
-    from tinycopilot import places  # noqa: PLC0415
+    from tinycopilot.paths import MANIFEST_NAME  # noqa: PLC0415
 
     try:
-        files = json.loads((model.parent / places.MANIFEST_NAME).read_text("utf-8"))["files"]
+        files = json.loads((model.parent / MANIFEST_NAME).read_text("utf-8"))["files"]
         return bool(files[model.name] == hashlib.sha256(model.read_bytes()).hexdigest())
     except (OSError, ValueError, KeyError, TypeError):
         return True
@@ -266,12 +266,12 @@ def _way_back(paths: "ModelPaths") -> str:
 
 def look_at_folders() -> Iterator[Finding]:
     """Check that the user's folders can be written."""
-    from tinycopilot import places  # noqa: PLC0415
+    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, user_folders  # noqa: PLC0415
 
-    for name, (folder, kept) in places.user_folders().items():
-        if places.NO_HOME in folder.parents:
-            text = f"{places.NO_HOME_KNOWN}: {kept} is not kept"
-            yield Finding(name, text, Level.PROBLEM, places.HOW_TO_HAVE_A_HOME)
+    for name, (folder, kept) in user_folders().items():
+        if NO_HOME in folder.parents:
+            text = f"{NO_HOME_KNOWN}: {kept} is not kept"
+            yield Finding(name, text, Level.PROBLEM, HOW_TO_HAVE_A_HOME)
             continue
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         facts = {"path": str(folder)}

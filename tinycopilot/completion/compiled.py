@@ -1,7 +1,7 @@
 """Loops over arrays, compiled to machine code by Numba when they are first called. Other threads run meanwhile.
 
 Machine code is cached on disk, since compiling all loops takes some seconds: in NUMBA_CACHE_DIR, else beside the
-sources, else in the user's cache folder (`places.compiled_code`). Without a writable folder each process compiles.
+sources, else in the user's cache folder (`compiled_code_folder`). Without a writable folder each process compiles.
 
 Numba's own cache has an index file for each function, which two processes can overwrite, and notices a change only in
 the function's own file, although functions of other files are inlined. So each function, signature and processor has a
@@ -27,10 +27,10 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
-from tinycopilot import places
+from tinycopilot.paths import compiled_code_folder
 
 _given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # the variable NUMBA_CACHE_DIR
-CACHE = places.compiled_code(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
+CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
 """The folder of machine code; None: no folder is writable and the user's own."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))

@@ -19,7 +19,7 @@ from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 __all__ = ["Engine", "Request", "Result", "Silence", "Why"]
 

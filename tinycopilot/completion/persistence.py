@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from tinycopilot.atomic import atomic_write, open_owned
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import MAX_WEIGHT
 from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
 from tinycopilot.completion.segments import MergedSegment
 from tinycopilot.completion.suffix_array import SuffixArray
 from tinycopilot.masking import RULES_VERSION
-from tinycopilot.private import open_own, replacing
 
 INDEX_KIND = f"tinycopilot memory, 2, masked by rules {RULES_VERSION}"
 MAX_HEADER_BYTES = 100_000_000
@@ -69,7 +69,7 @@ def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_dige
     }  # fmt: skip
     line = json.dumps(header, allow_nan=False).encode() + b"\n"
     try:
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(_digest(line, symbols, positions).encode() + b"\n" + line)
             file.write(symbols.data)
             file.write(positions.data)
@@ -90,7 +90,7 @@ def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIn
 
 def _read(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex:
     """Raises ValueError and more for what cannot be used."""
-    with open_own(path) as file:
+    with open_owned(path) as file:
         digest, line = file.readline(200).strip(), file.readline(MAX_HEADER_BYTES)
         header = json.loads(line)
         if header["kind"] != INDEX_KIND or header["tokenizer"] != tokenizer_digest:
@@ -137,7 +137,7 @@ def _digest(header: bytes, *arrays: "np.ndarray[Any, Any]") -> str:
 def load_weights(path: Path, tokenizer_digest: str) -> Mixture:
     """The mixture that `save_weights` wrote; a new one if there is no file, or if it cannot be used."""
     try:
-        with open_own(path) as file:
+        with open_owned(path) as file:
             content = file.read(MAX_WEIGHTS_BYTES + 1)
         if len(content) > MAX_WEIGHTS_BYTES:
             raise ValueError("it is too large")
@@ -154,7 +154,7 @@ def save_weights(path: Path, weights: Weights, tokenizer_digest: str) -> None:
     data = {"kind": WEIGHTS_KIND, "tokenizer": tokenizer_digest, "weights": weights}
     try:
         content = json.dumps(data, allow_nan=False).encode()
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(content)
     except (OSError, ValueError) as error:
         log.warning("%s: what was learned could not be saved: %s", path, error)

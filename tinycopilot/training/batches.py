@@ -72,7 +72,7 @@ def _as_ids(units: NDArray[np.uint16], tokenizer: SimpleTokenizer) -> Tensor:
     return torch.from_numpy(tokenizer.id_table[units])
 
 
-class Reader:
+class BatchLoader:
     """Batches of one text, as a tokenizer's ids, on the device that learns from them."""
 
     def __init__(self, text: Text, tokenizer: SimpleTokenizer, device: torch.device, seed: int = 0) -> None:
@@ -80,12 +80,12 @@ class Reader:
         on_device = device.type != "cpu" and 2 * len(text) <= ON_DEVICE_BYTES
         self._held = ids_of(text, tokenizer).to(device) if on_device else None
 
-    def batch(self, batch: int, window: int, first: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, batch: int, window: int, first: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
         """Inputs and targets, (B, T) each, int64, of the `first`-th window and those after it.
 
-        Every `world`-th row from `rank` on.
+        Every `world_size`-th row from `rank` on.
         """
-        starts = window_starts(len(self._text), batch, window, first, self._seed)[rank::world]
+        starts = window_starts(len(self._text), batch, window, first, self._seed)[rank::world_size]
         if self._held is None:
             ids = _as_ids(self._text.windows(starts, window + 1), self._tokenizer).to(self._device)  # (B, T + 1)
         else:

@@ -12,16 +12,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.model.writing import as_tensors, save_atomically
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, model_to_save
 from tinycopilot.training.corpus import Corpus, open_corpus
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.observer import Observer
-from tinycopilot.training.recipe import Plan, Recipe, Stage
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.train_config import TrainConfig
 
 CHECKPOINT_S = 60.0
 CHECKPOINT_NAME = "checkpoint.pth"
@@ -41,8 +42,8 @@ class Run:
     corpus: Corpus
     tokenizer: SimpleTokenizer
     shape: GPTConfig
-    recipe: Recipe
-    plan: Plan
+    config: TrainConfig
+    schedule: Schedule
     facts: dict[str, Any]
     """What is known of the model that it begins with, in plain values."""
 
@@ -62,12 +63,12 @@ def _said(value: Any) -> str:
     return "not given" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def way_on(paths: ModelPaths, *, use_anyway: bool = False) -> str:
+def resume_command(paths: ModelPaths, *, use_anyway: bool = False) -> str:
     """The command that goes on with a run that was stopped."""
     words = ["tinycopilot", "train", "--resume"]
-    if paths != places.to_save():
+    if paths != model_to_save():
         words += ["--model_path", str(paths.model)]
-        if paths != places.to_save(str(paths.model)):
+        if paths != model_to_save(str(paths.model)):
             words += ["--tokenizer_path", str(paths.tokenizer)]
     return shlex.join([*words, *["--use-anyway"] * use_anyway])
 
@@ -77,18 +78,18 @@ def run_folder(paths: ModelPaths) -> Path:
     return paths.model.with_name(f".{paths.model.name}.run")
 
 
-def can_go_on(folder: Path) -> bool:
+def can_resume(folder: Path) -> bool:
     """Whether there is a run in `folder` that can be gone on with."""
     return (folder / CHECKPOINT_NAME).exists()
 
 
-def way_out(folder: Path) -> str:
+def discard_command(folder: Path) -> str:
     """The command that gives a run up."""
     return shlex.join(["rm", "-r", str(folder)])
 
 
 @contextlib.contextmanager
-def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
+def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
     """`folder`, made if need be, is this process's alone. Raises UserError where another run goes on there.
 
     `has_a_choice`: whether its user could have named another one.
@@ -109,7 +110,7 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        if not can_go_on(folder):
+        if not can_resume(folder):
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):  # there is something else in one, such as the model
                 for parent in made:
@@ -117,13 +118,13 @@ def held(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
         lock.release()
 
 
-def reopen(folder: Path) -> tuple[Run, dict[str, Any]]:
-    """The run in `folder`, and the Learner's snapshot to go on from. Raises UserError where there is no sound one."""
+def load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
+    """The run in `folder`, and the TrainState's snapshot to go on from. Raises UserError if there is none."""
     try:
         return _reopened(folder)
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = str(error).rpartition("; ")[0] or error  # without what it says to do about it
-        raise UserError(f"cannot resume the run: {why}; discard it: {way_out(folder)}") from None
+        raise UserError(f"cannot resume the run: {why}; discard it: {discard_command(folder)}") from None
 
 
 def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
@@ -134,20 +135,37 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     corpus = open_corpus(folder)
     if corpus.digest != data["corpus_digest"]:
         raise UserError("the corpus copy has changed; discard the run")
-    stages = tuple(Stage(*stage) for stage in data["plan"]["stages"])
-    plan = Plan(stages, tuple(data["plan"]["steps"]), tuple(data["plan"]["settled_after"]), data["plan"]["settled_at"])
     run = Run(
         asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
-        shape=GPTConfig(**data["shape"]), recipe=Recipe(**data["recipe"]), plan=plan, facts=data["facts"],
+        shape=GPTConfig(**data["shape"]), config=_config_from_data(data["recipe"]),
+        schedule=_schedule_from_data(data["plan"]), facts=data["facts"],
     )  # fmt: skip
     return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
 
 
-def _stored(plan: Plan) -> dict[str, Any]:
-    return dataclasses.asdict(plan) | {"stages": [list(dataclasses.astuple(stage)) for stage in plan.stages]}
+def _schedule_to_data(schedule: Schedule) -> dict[str, Any]:
+    """Plain values, by names that checkpoints of all versions have."""
+    return {
+        "stages": [list(dataclasses.astuple(stage)) for stage in schedule.stages], "steps": schedule.steps,
+        "settled_after": schedule.reestimate_after, "settled_at": schedule.reestimated_at,
+    }  # fmt: skip
 
 
-class Checkpoints(Observer):
+def _schedule_from_data(data: dict[str, Any]) -> Schedule:
+    stages = tuple(Stage(*stage) for stage in data["stages"])
+    return Schedule(stages, tuple(data["steps"]), tuple(data["settled_after"]), data["settled_at"])
+
+
+def _config_to_data(config: TrainConfig) -> dict[str, Any]:
+    """Plain values, by names that checkpoints of all versions have."""
+    return {name.replace("_lr", "_rate"): value for name, value in dataclasses.asdict(config).items()}
+
+
+def _config_from_data(data: dict[str, Any]) -> TrainConfig:
+    return TrainConfig(**{name.replace("_rate", "_lr"): value for name, value in data.items()})
+
+
+class CheckpointWriter(Observer):
     """Has the newest state of a run: on disk by the clock, and whenever `write` is called."""
 
     def __init__(
@@ -163,8 +181,8 @@ class Checkpoints(Observer):
             "asked": run.asked,
             "alphabet": run.tokenizer.alphabet,
             "shape": dataclasses.asdict(run.shape),
-            "recipe": dataclasses.asdict(run.recipe),
-            "plan": _stored(run.plan),
+            "recipe": _config_to_data(run.config),
+            "plan": _schedule_to_data(run.schedule),
             "facts": run.facts,
             "corpus_digest": run.corpus.digest,
         }
@@ -174,11 +192,11 @@ class Checkpoints(Observer):
         self._newest = snapshot
         self._written_at = time.monotonic()  # a clock that is never set back
 
-    def planned(self, plan: Plan) -> None:
+    def on_schedule(self, schedule: Schedule) -> None:
         """The run's length is settled."""
-        self._contents["plan"] = _stored(plan)
+        self._contents["plan"] = _schedule_to_data(schedule)
 
-    def keep(self, snapshot: dict[str, Any]) -> None:
+    def on_snapshot(self, snapshot: dict[str, Any]) -> None:
         """The run could go on from here; write that down if the last time is long enough ago."""
         self._newest = snapshot
         if time.monotonic() - self._written_at >= CHECKPOINT_S:
@@ -187,12 +205,12 @@ class Checkpoints(Observer):
     def write(self) -> None:
         """Write the newest state; a disk that is full leaves the checkpoint before it as it is, and is said."""
         self._written_at = time.monotonic()
-        learner = self._newest | {"log": self._newest["log"].to_data()}
+        state = self._newest | {"log": self._newest["log"].to_data()}
         try:
-            save_atomically(self._contents | {"learner": learner}, self._path)
+            save_atomically(self._contents | {"learner": state}, self._path)
             self.written_step = self._newest["log"].n_steps
         except OSError as error:
-            kept = f"; the one of step {self.written_step:,} is kept" if can_go_on(self._path.parent) else ""
+            kept = f"; the one of step {self.written_step:,} is kept" if can_resume(self._path.parent) else ""
             self._say(f"cannot write a checkpoint ({error.strerror}){kept}")
 
     def finish(self) -> None:

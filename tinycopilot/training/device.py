@@ -6,7 +6,7 @@ import torch
 
 from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig
-from tinycopilot.training.recipe import Plan
+from tinycopilot.training.schedule import Schedule
 
 BFLOAT16_PEAK = {
     "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12,
@@ -58,19 +58,21 @@ def _product_seconds(dtype: torch.dtype) -> float:
     return min(seconds)
 
 
-def operations(shape: GPTConfig, plan: Plan) -> float:
-    """Floating-point operations to take all steps of `plan` (Chowdhery et al. 2022, PaLM, appendix B)."""
+def operations(shape: GPTConfig, schedule: Schedule) -> float:
+    """Floating-point operations to take all steps of `schedule` (Chowdhery et al. 2022, PaLM, appendix B)."""
     in_products = shape.n_parameters - shape.vocab_size * shape.d_model  # looking up an embedding multiplies nothing
     return sum(
         n_steps * stage.batch * stage.window * (6 * in_products + 12 * shape.n_layers * shape.d_model * stage.window)
-        for stage, n_steps in zip(plan.stages, plan.steps, strict=True)
+        for stage, n_steps in zip(schedule.stages, schedule.steps, strict=True)
     )
 
 
-def share_of_peak(shape: GPTConfig, plan: Plan, seconds: float, device: torch.device, n_devices: int) -> float | None:
+def share_of_peak(
+    shape: GPTConfig, schedule: Schedule, seconds: float, device: torch.device, n_devices: int
+) -> float | None:
     """The share of a GPU's bfloat16 peak that training used, 0 to 1; None where the peak is not known."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
     peak = next((peak for card, peak in BFLOAT16_PEAK.items() if card in name), None)
-    return operations(shape, plan) / (seconds * peak * n_devices) if peak else None
+    return operations(shape, schedule) / (seconds * peak * n_devices) if peak else None

@@ -1,4 +1,4 @@
-"""What torchrun says: which of how many processes this one is, and how they agree. Alone, a team of one."""
+"""Distributed data-parallel training under torchrun: process ranks, gradient averaging, and agreement on values."""
 
 import contextlib
 import os
@@ -14,94 +14,94 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tinycopilot import UserError
 
-Answer = TypeVar("Answer")
-PATIENCE = timedelta(hours=2)
-"""So long the others wait for the one that reads the corpus."""
+T = TypeVar("T")
+TIMEOUT = timedelta(hours=2)
+"""Limit of a collective operation; the main process may read a large corpus while the others wait."""
 
 
 @dataclass(frozen=True)
-class Team:
-    """The processes of one run. Each reads its rows of every batch; their gradients are averaged."""
+class DistContext:
+    """The processes of one run; the default is a single process. Each reads its rows of every batch."""
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     local_rank: int = 0
-    """Which process of its own machine this is."""
+    """Rank among the processes of the same machine."""
 
     @property
-    def leads(self) -> bool:
-        """One process alone writes files and speaks to the user."""
+    def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def joined(self, model: nn.Module) -> nn.Module:
-        """`model`, whose backward pass from now on averages gradients over the team, while it still computes them."""
-        if self.world == 1:
+    def wrap_model(self, model: nn.Module) -> nn.Module:
+        """Return `model` such that its backward pass averages gradients over all processes."""
+        if self.world_size == 1:
             return model
         device = next(model.parameters()).device
         device_ids = [device] if device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=device_ids)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean of each process's `values`."""
-        if self.world > 1:
+        """Return the elementwise mean of `values` over all processes."""
+        if self.world_size > 1:
             dist.all_reduce(values)
-        return values / self.world
+        return values / self.world_size
 
-    def share_out(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
-        """What `work` makes of `items`, one for each along the first dimension; each process does its share of them."""
-        if self.world == 1:
+    def map_sharded(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+        """Return `work(items)`; each process computes its share of the first dimension."""
+        if self.world_size == 1:
             return work(items)
-        n_each = -(-len(items) // self.world)
-        padded = torch.cat((items, items.new_zeros(n_each * self.world - len(items), *items.shape[1:])))
+        n_each = -(-len(items) // self.world_size)
+        padded = torch.cat((items, items.new_zeros(n_each * self.world_size - len(items), *items.shape[1:])))
         done = work(padded[self.rank * n_each : (self.rank + 1) * n_each]).contiguous()
-        of_each = [torch.empty_like(done) for _ in range(self.world)]
-        dist.all_gather(of_each, done)
-        return torch.cat(of_each)[: len(items)]
+        shards = [torch.empty_like(done) for _ in range(self.world_size)]
+        dist.all_gather(shards, done)
+        return torch.cat(shards)[: len(items)]
 
-    def answer(self, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` returns, or the UserError that it raises, in the process that leads: for all of them."""
-        if self.world == 1:
-            return ask()
-        told: list[Answer | UserError | None] = [None]
-        if self.leads:
+    def from_main(self, compute: Callable[[], T]) -> T:
+        """Call `compute` in the main process only; return its value, or raise its UserError, in all processes."""
+        if self.world_size == 1:
+            return compute()
+        box: list[T | UserError | None] = [None]
+        if self.is_main:
             try:
-                told = [ask()]
+                box = [compute()]
             except UserError as error:
-                told = [error]
-        dist.broadcast_object_list(told)
-        if isinstance(told[0], UserError):
-            raise told[0] if self.leads else SystemExit(2)
-        return told[0]  # type: ignore[return-value]
+                box = [error]
+        dist.broadcast_object_list(box)
+        if isinstance(box[0], UserError):
+            raise box[0] if self.is_main else SystemExit(2)
+        return box[0]  # type: ignore[return-value]
 
-    def agrees(self, value: str) -> bool:
-        """Whether all processes have the same `value`."""
-        if self.world == 1:
+    def all_equal(self, value: str) -> bool:
+        """Whether all processes have the same `value`. Also a barrier."""
+        if self.world_size == 1:
             return True
-        values: list[str | None] = [None] * self.world
+        values: list[str | None] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return len(set(values)) == 1
 
 
 @contextlib.contextmanager
-def team(device_type: str) -> Iterator[Team]:
-    """The team that torchrun's environment describes, for as long as the block lasts.
+def dist_context(device_type: str) -> Iterator[DistContext]:
+    """Join the process group that torchrun's environment variables describe, and leave it afterwards.
 
-    Raises UserError where a process of the team is lost: then the others cannot go on either.
+    Raises UserError if another process of the run is lost.
     """
-    said = [os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK")]
-    if not all(word.isdigit() for word in said) or said[0] == "1":
-        yield Team()
+    variables = [os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK")]
+    if not all(word.isdigit() for word in variables) or variables[0] == "1":
+        yield DistContext()
         return
-    world, rank, local_rank = map(int, said)
+    world_size, rank, local_rank = map(int, variables)
     if device_type == "cuda":
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
-        yield Team(rank, world, local_rank)
+        yield DistContext(rank, world_size, local_rank)
         dist.barrier()
     except UserError:
         if rank:
-            raise SystemExit(2) from None  # the one that leads says it
+            raise SystemExit(2) from None  # the main process prints it
         raise
     except (RuntimeError, dist.DistBackendError) as error:
         if "onnection" not in str(error) and "peer" not in str(error):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def interrupts_ignored() -> Iterator[None]:
     """A second Ctrl-C does not keep the first one from being seen to."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -24,7 +24,7 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ended_as_interrupted() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """A request to end (SIGTERM: a system that shuts down, torchrun) stops a run as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
@@ -40,7 +40,7 @@ def ended_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def end_with_stdin() -> None:
+def interrupt_on_stdin_close() -> None:
     """From now on the end of standard input stops this process as Ctrl-C does.
 
     Whoever started it holds the other end: it is closed when nobody wants the result any more, and the system closes it

@@ -1,4 +1,4 @@
-"""What happened in a training run, in plain numbers and words: for the report, the checkpoint and the closing line."""
+"""Log of a training run: losses, evaluations and events, for the report, the checkpoint and the summary."""
 
 import math
 from collections.abc import Mapping
@@ -7,115 +7,113 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True)
-class Block:
-    """A few steps taken together."""
+class LogInterval:
+    """Several training steps, logged together."""
 
     step: int
-    """Steps done at its end."""
+    """Number of steps at its end."""
     chars: int
     """Characters read at its end."""
     seconds: float
-    """Training time at its end; looks do not count."""
+    """Training time at its end, without evaluations."""
     bits: float
-    """Mean bits per character of its training losses."""
-    rate: float
-    """Learning rate at its end, as a share of its peak."""
+    """Mean training loss, in bits per character."""
+    lr_multiplier: float
+    """Learning rate at its end, as a share of the peak."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """The held-out text was measured, and the network wrote a sample."""
+class Evaluation:
+    """An evaluation on held-out text, and a sample that the network wrote."""
 
     step: int
     chars: int
     seconds: float
     bits: float
-    """Bits per character on the held-out text, or on a sample of it."""
+    """Bits per character on the held-out text, or on a part of it."""
     sample: str
-    """What the network wrote, the prompt included."""
+    """The prompt and its continuation."""
 
 
 @dataclass(frozen=True)
 class HardCharacter:
-    """How badly one character is predicted in the held-out text."""
+    """How well one character is predicted in the held-out text."""
 
     character: str
-    """One character; U+FFFD stands for all that the vocabulary lacks."""
+    """U+FFFD for all characters outside the vocabulary."""
     n: int
-    """How often it stands in the held-out text."""
+    """Its number of occurrences in the held-out text."""
     bits: float
-    """Mean -log2 p where it stands."""
+    """Mean -log2 p over them."""
 
 
 @dataclass
 class TrainLog:
-    """The whole run so far. A resumed run goes on with the log of the one before."""
+    """The log of a whole run. A resumed run continues the log of its checkpoint."""
 
-    blocks: list[Block] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
+    intervals: list[LogInterval] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
-    """Rollbacks and the like, one line each."""
+    """Rollbacks and other events, one line each."""
     hardest: list[HardCharacter] = field(default_factory=list)
-    """Every character of the held-out text, in any order: the report works out each one's share of all bits."""
+    """Every character of the held-out text, in any order."""
     best_step: int = 0
-    """After this many steps the held-out text was predicted best: these weights are the result."""
+    """The step with the best evaluation: its weights are the result."""
     n_steps: int = 0
     n_chars: int = 0
     seconds: float = 0.0
     held_out_bits: float = math.nan
-    """Bits per character of the result on the held-out text; NaN before the first look."""
+    """Bits per character of the result on the held-out text; NaN before the first evaluation."""
 
     @property
     def chars_per_second(self) -> float:
-        """Throughput of the training steps alone."""
+        """Training throughput, without evaluations."""
         return self.n_chars / self.seconds if self.seconds else 0.0
 
     def copy(self) -> Self:
-        """A log that goes on by itself. (What happened does not change: the records are shared.)"""
-        return replace(
-            self,
-            blocks=list(self.blocks),
-            looks=list(self.looks),
-            events=list(self.events),
-            hardest=list(self.hardest),
-        )
+        """Return an independent log; the records, which are immutable, are shared."""
+        lists: dict[str, Any] = {name: list(getattr(self, name)) for name in (*_RECORDS, "events")}
+        return replace(self, **lists)
 
     def to_data(self) -> dict[str, Any]:
-        """Plain numbers, words and lists, a row for each Block, Look and HardCharacter: weights_only loads them."""
+        """Return numbers, strings and lists, a row for each record, by the names that checkpoints use."""
         rows = {name: [list(astuple(record)) for record in getattr(self, name)] for name in _RECORDS}
-        return vars(self) | rows | {"events": list(self.events)}
+        data: dict[str, Any] = vars(self) | rows | {"events": list(self.events)}
+        return {_SAVED_NAMES.get(name, name): value for name, value in data.items()}
 
     @classmethod
     def from_data(cls, data: object) -> Self:
-        """The log that `to_data` wrote. Raises ValueError where a part is missing, unknown or of the wrong type."""
-        names = [part.name for part in fields(cls)]
-        if not isinstance(data, Mapping) or set(data) != set(names):
-            raise ValueError(f"a training log has exactly these parts: {', '.join(names)}")
-        parts = dict(data)
+        """Return the log that `to_data` wrote. Raises ValueError if a part is missing, unknown or of the wrong type."""
+        saved_names = {part.name: _SAVED_NAMES.get(part.name, part.name) for part in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != set(saved_names.values()):
+            raise ValueError(f"a training log has exactly these parts: {', '.join(saved_names.values())}")
+        parts = {name: data[saved] for name, saved in saved_names.items()}
         for name, kind in _RECORDS.items():
-            parts[name] = [_record(kind, row) for row in _checked(list, name, parts[name])]
+            parts[name] = [_record(kind, row) for row in _checked(list, saved_names[name], parts[name])]
         parts["events"] = [_checked(str, "events", event) for event in _checked(list, "events", parts["events"])]
         return cls(**parts | _scalars(cls, parts))
 
 
-_RECORDS: dict[str, type[Any]] = {"blocks": Block, "looks": Look, "hardest": HardCharacter}
+_RECORDS: dict[str, type[Any]] = {"intervals": LogInterval, "evaluations": Evaluation, "hardest": HardCharacter}
+_SAVED_NAMES: dict[str, str] = {"intervals": "blocks", "evaluations": "looks"}
+"""Field -> its name in checkpoints, which is the same in all versions."""
 
 
 def _record(kind: type[Any], row: object) -> Any:
     names = [part.name for part in fields(kind)]
     if not isinstance(row, list | tuple) or len(row) != len(names):
-        raise ValueError(f"a {kind.__name__} is a row of {', '.join(names)}")
+        raise ValueError(f"{kind.__name__}: a row must have {', '.join(names)}")
     return kind(**_scalars(kind, dict(zip(names, row, strict=True))))
 
 
 def _scalars(kind: type[Any], values: dict[str, object]) -> dict[str, Any]:
-    """The numbers and words of `kind`, each of its declared type."""
+    """Return the numbers and strings among `values`, each checked against the type that `kind` declares."""
     plain = {part.name: part.type for part in fields(kind) if part.type in (int, float, str)}
     return {name: _checked(type_, name, values[name]) for name, type_ in plain.items()}
 
 
 def _checked(type_: Any, name: str, value: object) -> Any:
-    """`value` as a `type_`. A whole number does for a float; True is no number."""
+    """Return `value` as a `type_`. An int is accepted as a float; a bool is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float) if type_ is float else type_):
         raise ValueError(f"{name} is {value!r:.80} where {type_.__name__} is expected")
     return type_(value)

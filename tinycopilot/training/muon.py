@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 N_ITERATIONS = 5
@@ -42,14 +42,14 @@ class Muon(Optimizer):
         lr: float,
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,
-        team: Team = Team(),  # noqa: B008 (it is frozen)
+        dist: DistContext = DistContext(),  # noqa: B008 (it is frozen)
     ) -> None:
         """A group may say that each of its matrices holds `n_parts` matrices, one below the other.
 
-        The processes of a `team`, which all have the same gradients, make the directions equally large together.
+        The processes of `dist`, which all have the same gradients, share the orthogonalisation.
         """
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "n_parts": 1})
-        self.dtype, self.team = dtype, team
+        self.dtype, self.dist = dtype, dist
 
     @torch.no_grad()
     def step(self, _closure: None = None) -> None:  # type: ignore[override]
@@ -68,7 +68,7 @@ class Muon(Optimizer):
                             alike[rows, columns].append((matrix, along, group["lr"]))
         for members in alike.values():
             directions = torch.stack([along for _, along, _ in members]).to(self.dtype)
-            updates = self.team.share_out(orthogonalise, directions)
+            updates = self.dist.map_sharded(orthogonalise, directions)
             for (matrix, _, rate), update in zip(members, updates, strict=True):
                 matrix.add_(update, alpha=-rate)
 

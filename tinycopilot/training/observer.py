@@ -5,64 +5,64 @@ from typing import Any
 
 from torch import Tensor
 
-from tinycopilot.training.log import Block, Look
-from tinycopilot.training.recipe import Plan
+from tinycopilot.training.log import Evaluation, LogInterval
+from tinycopilot.training.schedule import Schedule
 
 
 class Observer:
     """Is told what happens in a run; this one does nothing about it."""
 
-    def planned(self, plan: Plan) -> None:
+    def on_schedule(self, schedule: Schedule) -> None:
         """How long the run will be is settled."""
 
-    def step(self, loss: Tensor, n_chars: int) -> None:
+    def on_step(self, loss: Tensor, n_chars: int) -> None:
         """One step is done, on `n_chars` characters; `loss` is in nats per character."""
 
-    def block(self, block: Block) -> None:
+    def on_interval(self, interval: LogInterval) -> None:
         """A few more steps are done, and all is well."""
 
-    def look(self, look: Look) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """The held-out text was measured."""
 
-    def event(self, line: str) -> None:
+    def on_event(self, line: str) -> None:
         """Something happened that the user should know."""
 
-    def keep(self, snapshot: dict[str, Any]) -> None:
+    def on_snapshot(self, snapshot: dict[str, Any]) -> None:
         """From here the run could go on."""
 
 
-class Observers(Observer):
+class ObserverList(Observer):
     """Several as one."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
-    def planned(self, plan: Plan) -> None:
+    def on_schedule(self, schedule: Schedule) -> None:
         """Tell each."""
         for observer in self._observers:
-            observer.planned(plan)
+            observer.on_schedule(schedule)
 
-    def step(self, loss: Tensor, n_chars: int) -> None:
+    def on_step(self, loss: Tensor, n_chars: int) -> None:
         """Tell each."""
         for observer in self._observers:
-            observer.step(loss, n_chars)
+            observer.on_step(loss, n_chars)
 
-    def block(self, block: Block) -> None:
+    def on_interval(self, interval: LogInterval) -> None:
         """Tell each."""
         for observer in self._observers:
-            observer.block(block)
+            observer.on_interval(interval)
 
-    def look(self, look: Look) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """Tell each."""
         for observer in self._observers:
-            observer.look(look)
+            observer.on_evaluation(evaluation)
 
-    def event(self, line: str) -> None:
+    def on_event(self, line: str) -> None:
         """Tell each."""
         for observer in self._observers:
-            observer.event(line)
+            observer.on_event(line)
 
-    def keep(self, snapshot: dict[str, Any]) -> None:
+    def on_snapshot(self, snapshot: dict[str, Any]) -> None:
         """Tell each."""
         for observer in self._observers:
-            observer.keep(snapshot)
+            observer.on_snapshot(snapshot)

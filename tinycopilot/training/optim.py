@@ -7,27 +7,27 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from tinycopilot.training.distributed import Team
+from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.muon import Muon
-from tinycopilot.training.recipe import Recipe
+from tinycopilot.training.train_config import TrainConfig
 
 WARM_UP_STEPS = 50
 
 
-def rate_at(step: int, share: float, decay_share: float) -> float:
-    """Learning rate as a share of its peak, at a `step` before which `share` of the run's characters were read.
+def lr_multiplier(step: int, share: float, decay_share: float) -> float:
+    """Return the factor of the peak learning rate at `step`, before which `share` of the run's characters were read.
 
     Warm-up, stable, then linear decay to zero over the last `decay_share` of the run (WSD: Hu et al. 2024, MiniCPM).
     """
     return min(1.0, (step + 1) / WARM_UP_STEPS) * min(1.0, (1 - share) / decay_share)
 
 
-def momentum_at(step: int) -> float:
+def muon_momentum(step: int) -> float:
     """Muon's momentum: it begins lower, while the gradients still turn quickly (0.85 to 0.95 over 300 steps)."""
     return 0.85 + 0.10 * min(1.0, step / 300)
 
 
-def make_optimizers(model: nn.Module, recipe: Recipe, team: Team) -> list[Optimizer]:
+def make_optimizers(model: nn.Module, config: TrainConfig, dist: DistContext) -> list[Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms, convolutions.
 
     benchmarks/LOG.md has what Muon is worth.
@@ -38,19 +38,19 @@ def make_optimizers(model: nn.Module, recipe: Recipe, team: Team) -> list[Optimi
     single = [p for name, p in matrices.items() if not name.endswith("qkv.weight")]
     others = [p for name, p in model.named_parameters() if name not in matrices]
     groups: list[dict[str, Any]] = [{"params": fused_qkv, "n_parts": 3}, {"params": single}]
-    muon = Muon(groups, lr=recipe.muon_rate, dtype=torch.bfloat16 if recipe.bfloat16 else torch.float32, team=team)
+    muon = Muon(groups, lr=config.muon_lr, dtype=torch.bfloat16 if config.bfloat16 else torch.float32, dist=dist)
     fused = others[0].device.type in ("cpu", "cuda")
-    adam = AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
+    adam = AdamW(others, lr=config.adam_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return [muon, adam]
 
 
-def set_schedule(optimizers: Sequence[Optimizer], step: int, rate: float) -> None:
-    """Set the rates to the share `rate` of their peaks, and the momentum for `step`."""
+def set_rates(optimizers: Sequence[Optimizer], step: int, multiplier: float) -> None:
+    """Set each learning rate to its peak times `multiplier`, and Muon's momentum for `step`."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * rate
+            group["lr"] = group["peak"] * multiplier
             if isinstance(optimizer, Muon):
-                group["momentum"] = momentum_at(step)
+                group["momentum"] = muon_momentum(step)

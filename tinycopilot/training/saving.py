@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.storage import ModelFileError, load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import MODEL_NAME, TOKENIZER_NAME, ModelPaths, back_up, user_model
 
 
 def check_writable(paths: ModelPaths) -> None:
@@ -33,7 +33,7 @@ def check_replaceable(paths: ModelPaths) -> None:
 
     `--model_path notes.txt` is a slip, not a wish to have the notes renamed. An empty file may be replaced.
     """
-    if paths == places.user_model():
+    if paths == user_model():
         return
     for path, kind in ((paths.model, "model"), (paths.tokenizer, "tokenizer")):
         if path.is_file() and path.stat().st_size:
@@ -53,12 +53,12 @@ def save_pair(
     system's folder for temporary files if it can be, so that a training run is not lost to a full disk.
     """
     try:
-        return replace_pair(paths, model, tokenizer, training, before=lambda: places.keep_old(paths))
+        return replace_pair(paths, model, tokenizer, training, before=lambda: back_up(paths))
     except OSError as error:
         problem = f"{paths.model}: cannot save the model ({error.strerror}); the old file is unchanged"
     try:
         folder = Path(tempfile.mkdtemp(prefix="tinycopilot-"))
-        _write_pair(ModelPaths(folder / places.MODEL_NAME, folder / places.TOKENIZER_NAME), model, tokenizer, training)
+        _write_pair(ModelPaths(folder / MODEL_NAME, folder / TOKENIZER_NAME), model, tokenizer, training)
     except OSError:
         raise UserError(f"{problem}; free some disk space, and save it with --resume") from None
     raise UserError(f"{problem}; the new model is in {folder}; free some space and move it")

@@ -2,10 +2,11 @@
 
 import torch
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT
-from tinycopilot.training.checkpoint import can_go_on, reopen, run_folder
-from tinycopilot.training.outcome import provenance
+from tinycopilot.paths import model_to_save
+from tinycopilot.training.checkpoint import can_resume, load_run, run_folder
+from tinycopilot.training.finalize import provenance
 from tinycopilot.training.saving import save_pair
 
 
@@ -15,19 +16,19 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     The run that will be saved at `model_path` is left alone, whether it is stopped or not. Returns a line that says
     what was saved. Raises UserError.
     """
-    folder = run_folder(places.to_save(model_path, tokenizer_path))
-    if not can_go_on(folder):
+    folder = run_folder(model_to_save(model_path, tokenizer_path))
+    if not can_resume(folder):
         raise UserError(f"{folder}: no unfinished run here; give the --model_path of one")
-    run, state = reopen(folder)
-    log = state["log"]
+    run, snapshot = load_run(folder)
+    log = snapshot["log"]
     model = TinyGPT(run.shape)
     try:
-        model.load_state_dict(state["average"] or state["weights"])
+        model.load_state_dict(snapshot["average"] or snapshot["weights"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
-    facts = run.facts | provenance(run, log, torch.device("cpu"), world=1)
-    facts |= {"held_out_bits": log.looks[-1].bits if log.looks else None, "best_step": log.n_steps}
-    paths = places.to_save(file)
+    facts = run.facts | provenance(run, log, torch.device("cpu"), world_size=1)
+    facts |= {"held_out_bits": log.evaluations[-1].bits if log.evaluations else None, "best_step": log.n_steps}
+    paths = model_to_save(file)
     save_pair(paths, model, run.tokenizer, facts)
-    weights = "averaged weights" if state["average"] else "weights"
+    weights = "averaged weights" if snapshot["average"] else "weights"
     return f"{paths.model}: {weights} after step {log.n_steps:,}, {log.n_chars:,} characters"

@@ -20,7 +20,7 @@ from tinycopilot.files import (
     source_files,
     walk,
 )
-from tinycopilot.places import user_path
+from tinycopilot.paths import user_path
 
 BLOCK_SEPARATOR = "# %% "
 """A .txt file holds blocks, each a document, under a line that starts so and goes on with the block's name."""

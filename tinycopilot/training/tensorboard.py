@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.training.log import Block, Look
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
 
 INSTALL = 'pip install "tinycopilot[tensorboard]"'
@@ -24,21 +24,21 @@ class TensorBoardObserver(Observer):
             self._writer = SummaryWriter(str(folder))
         except OSError as error:
             raise UserError(f"{folder}: cannot write event files there ({error.strerror})") from None
-        self._before: Block | None = None
+        self._before: LogInterval | None = None
 
-    def block(self, block: Block) -> None:
+    def on_interval(self, interval: LogInterval) -> None:
         """Write training bits, rate and, from the second block on, throughput (the first one has no beginning)."""
-        self._writer.add_scalar("bits per character/train", block.bits, block.step)
-        self._writer.add_scalar("learning rate (share of its peak)", block.rate, block.step)
-        before, self._before = self._before, block
-        if before and block.seconds > before.seconds:
-            speed = (block.chars - before.chars) / (block.seconds - before.seconds)
-            self._writer.add_scalar("characters per second", speed, block.step)
+        self._writer.add_scalar("bits per character/train", interval.bits, interval.step)
+        self._writer.add_scalar("learning rate (share of its peak)", interval.lr_multiplier, interval.step)
+        before, self._before = self._before, interval
+        if before and interval.seconds > before.seconds:
+            speed = (interval.chars - before.chars) / (interval.seconds - before.seconds)
+            self._writer.add_scalar("characters per second", speed, interval.step)
 
-    def look(self, look: Look) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """Write held-out bits and the sample, which is shown as code, and let readers see all up to here."""
-        self._writer.add_scalar("bits per character/held-out", look.bits, look.step)
-        self._writer.add_text("sample", _as_code(look.sample), look.step)
+        self._writer.add_scalar("bits per character/held-out", evaluation.bits, evaluation.step)
+        self._writer.add_text("sample", _as_code(evaluation.sample), evaluation.step)
         self._writer.flush()
 
     def close(self) -> None:

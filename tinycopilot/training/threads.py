@@ -12,19 +12,19 @@ from collections.abc import Callable
 import torch
 
 from tinycopilot.process import usable_cores
-from tinycopilot.training.log import Block
+from tinycopilot.training.log import LogInterval
 from tinycopilot.training.observer import Observer
 
 CHECK_S = 60.0
 """The load is an average over a minute."""
 
 
-def fitting_threads(n_cores: int, others_load: float, most: int) -> int:
+def threads_for_load(n_cores: int, others_load: float, most: int) -> int:
     """How many of `n_cores` processors are left by programs that keep `others_load` of them busy: 1 to `most`."""
     return max(1, min(most, round(n_cores - others_load)))
 
 
-class ThreadChoice(Observer):
+class ThreadTuner(Observer):
     """Sets PyTorch's number of threads now and, as the load changes, after blocks; never more than there are now."""
 
     def __init__(self, load: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +34,7 @@ class ThreadChoice(Observer):
         self._load = load or (lambda: os.getloadavg()[0])
         self._choose(own=0)  # until now this process has kept a processor busy for a second or two at most
 
-    def block(self, block: Block) -> None:  # noqa: ARG002
+    def on_interval(self, interval: LogInterval) -> None:  # noqa: ARG002
         """Choose again, if the last choice is long enough ago for the load to show it."""
         if self._clock() - self._checked_at >= CHECK_S:
             self._checked_at = self._clock()
@@ -47,6 +47,6 @@ class ThreadChoice(Observer):
             others = max(0.0, self._load() - own)
         except (AttributeError, OSError):  # Windows has no such average
             return
-        threads = fitting_threads(usable_cores(), others, self._most)
+        threads = threads_for_load(usable_cores(), others, self._most)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.client import doctor, findings
 from tinycopilot.client.doctor import (
     look_at_device,
@@ -22,7 +22,7 @@ from tinycopilot.client.doctor import (
 )
 from tinycopilot.client.editors import Machine, look_at_editors, own_settings, parse_jsonc
 from tinycopilot.client.findings import Finding, Level
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, unused_paths, user_model, user_model_folder, workspace_model
 
 SERVER = "/opt/tinycopilot/bin/tinycopilot-server"
 SECRET = "a-setting-that-is-nobodys-business"
@@ -313,7 +313,7 @@ def test_which_model_and_why(tmp_path: Path) -> None:
     assert "abcdefabcdef" in tokenizer.text
     assert told["gpus"] == ["cuda"]
 
-    users = ModelPaths(places.user_models() / "tiny_gpt.pth", places.user_models() / "tokenizer.pth")
+    users = ModelPaths(user_model_folder() / "tiny_gpt.pth", user_model_folder() / "tokenizer.pth")
     write(users.model, "x")
     assert next(iter(look_at_model(None, None, sound, {}))).text == f"your own: {users.model}"
 
@@ -329,7 +329,7 @@ def test_which_model_and_why(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_folder")
 def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Path) -> None:
-    users = places.user_model()
+    users = user_model()
     write(users.model, "x")
     write(users.tokenizer, "x")
 
@@ -347,14 +347,14 @@ def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Pa
     assert worse.level is Level.PROBLEM
     assert "2.22 bits per character" in worse.text
     assert worse.text.endswith("the one that ships: 1.20")
-    aside = places.free_pair(users)
+    aside = unused_paths(users)
     assert f"mv {users.model} {aside.model} && mv {users.tokenizer} {aside.tokenizer}" in worse.todo
     assert worse.facts == {"reference_bits": 2.22, "shipped_bits": 1.2}
     assert quality(1.3).level is Level.OK
     assert quality(1.33).level is Level.PROBLEM
     write(tmp_path / "rust.pth", "x")
     assert quality(4.0, "rust.pth").level is Level.NOTE  # what a user names is what they want
-    own = places.workspace_model(str(tmp_path))
+    own = workspace_model(str(tmp_path))
     write(own.model, "x")
     which, here, *_ = look_at_model(None, None, asked({"problem": "x"}), {})
     assert which.facts["origin"] == "USER"
@@ -363,7 +363,7 @@ def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Pa
 
 def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a clone that is installed to be edited, where training saves in its paras/."""
-    monkeypatch.setattr(places, "shipped", lambda name: tmp_path / "my clone" / name)
+    monkeypatch.setattr("tinycopilot.paths.bundled_path", lambda name: tmp_path / "my clone" / name)
     model = write(tmp_path / "my clone" / "paras" / "tiny_gpt.pth", "as it ships")
     manifest = {"files": {model.name: hashlib.sha256(model.read_bytes()).hexdigest()}}
     sound = asked({"parameters": 815_872, "digest": "abcdef" * 10})

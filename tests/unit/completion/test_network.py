@@ -20,7 +20,7 @@ from tinycopilot.model.config import SPARE, GPTConfig
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.storage import ModelFileError
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 TINY = GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
 

@@ -15,7 +15,7 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage import ModelFileError
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.model.writing import save_atomically
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 
 
 def test_save_load_same_logits(pair: ModelPaths, tokenizer: SimpleTokenizer, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tinycopilot.model.archive import StoredTensor, read_archive
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage import ModelFileError, load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.training.checkpoint import MAX_PICKLE_BYTES
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tinycopilot_server import serve
 
-from tinycopilot import places
+from tinycopilot.paths import log_path
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def test_it_rotates_and_is_for_its_users_eyes_alone(monkeypatch: pytest.MonkeyPa
     serve.begin_log()
     for i in range(100):
         logging.getLogger("tinycopilot_server.test").info("line %d", i)
-    files = sorted(places.user_log().parent.iterdir())
+    files = sorted(log_path().parent.iterdir())
     assert [path.name for path in files] == ["server.log", "server.log.1", "server.log.2"]
     assert "line 99" in files[0].read_text()
     for path in files:
@@ -40,6 +40,6 @@ def test_a_file_name_that_is_no_unicode_can_be_logged(tmp_path: Path) -> None:
 
 
 def test_where_there_can_be_no_file_there_is_none() -> None:
-    places.user_log().parent.parent.mkdir(parents=True, exist_ok=True)
-    places.user_log().parent.write_text("a file")
+    log_path().parent.parent.mkdir(parents=True, exist_ok=True)
+    log_path().parent.write_text("a file")
     serve.begin_log()

@@ -6,8 +6,8 @@ import pytest
 from tinycopilot_server.models import CHECK_S, ModelFiles, to_use
 from tinycopilot_server.settings import Settings
 
-from tinycopilot import UserError, places
-from tinycopilot.places import ModelPaths
+from tinycopilot import UserError
+from tinycopilot.paths import ModelPaths, bundled_path, workspace_model
 
 
 class Clock:
@@ -67,13 +67,13 @@ def test_another_model_to_use_is_news_too(tmp_path: Path) -> None:
     folder = str(tmp_path / "project")
     files = ModelFiles(lambda: to_use(Settings(), folder), Clock())
     files.note()
-    own = places.workspace_model(folder)
+    own = workspace_model(folder)
     own.model.parent.mkdir(parents=True)
     own.model.write_text("model")
     assert files.have_changed()
     assert to_use(Settings(), folder) == own
     assert to_use(Settings(model_path="/m.pth"), folder).model == Path("/m.pth")
-    assert to_use(Settings(), None).model == places.shipped("paras") / "tiny_gpt.pth"
+    assert to_use(Settings(), None).model == bundled_path("paras") / "tiny_gpt.pth"
 
 
 def test_a_path_that_cannot_be_is_no_news_either() -> None:

@@ -14,11 +14,11 @@ from tinycopilot_server.index import LearnedWeights
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths, index_path, mixture_weights_path
 
 ALPHABET = "\nabcdefghijklmnop=:"
 BEFORE = "abc = d"
@@ -137,7 +137,7 @@ async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgot
     settings: Settings, tmp_path: Path
 ) -> None:
     digest = SimpleTokenizer(ALPHABET).digest
-    kept = [places.user_weights(str(tmp_path), digest), places.user_memory([str(tmp_path)], digest)]
+    kept = [mixture_weights_path(str(tmp_path), digest), index_path([str(tmp_path)], digest)]
     for path in kept:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"")

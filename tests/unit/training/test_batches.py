@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
-from tinycopilot.training.batches import Reader, ids_of, shuffled, window_starts
+from tinycopilot.training.batches import BatchLoader, ids_of, shuffled, window_starts
 from tinycopilot.training.corpus import write_corpus
-from tinycopilot.training.recipe import Plan, stages_for
+from tinycopilot.training.schedule import Schedule, stages_for
 
 CPU = torch.device("cpu")
 
@@ -50,10 +50,10 @@ def test_each_epoch_reads_every_window_once(n_chars: int, batch: int, window: in
 
 def test_a_run_reads_no_window_again_before_it_has_read_all() -> None:
     n_chars = 1_000_000
-    plan = Plan.over(n_chars, stages_for(256, adapting=False, is_long=False))
+    schedule = Schedule.over(n_chars, stages_for(256, adapting=False, is_long=False))
     starts: list[int] = []
-    for step in range(plan.n_steps):
-        stage, first, _ = plan.at(step)
+    for step in range(schedule.n_steps):
+        stage, first, _ = schedule.at(step)
         starts += window_starts(n_chars, stage.batch, stage.window, first, seed=0).tolist()
     once = starts[: (n_chars - 1) // 256]
     assert len(set(once)) == len(once)
@@ -62,14 +62,14 @@ def test_a_run_reads_no_window_again_before_it_has_read_all() -> None:
 def test_a_batch_is_text_and_what_follows_it(tmp_path: Path, tokenizer: SimpleTokenizer) -> None:
     text = "".join(f"{letter}bcdefghij " for letter in "klmnopqrst")
     corpus = write_corpus([text], ["x"], tmp_path)
-    reader = Reader(corpus.train, tokenizer, CPU, seed=1)
-    inputs, targets = reader.batch(6, 8, 12)
+    loader = BatchLoader(corpus.train, tokenizer, CPU, seed=1)
+    inputs, targets = loader.batch(6, 8, 12)
     assert inputs.shape == targets.shape == (6, 8)
     assert inputs.dtype == targets.dtype == torch.int64
     for row, following in zip(inputs, targets, strict=True):
         assert torch.equal(row[1:], following[:-1])
         assert tokenizer.decode(row) + tokenizer.decode(following[-1:]) in DOCUMENT_START + text
-    halves = [reader.batch(6, 8, 12, rank, 2)[0] for rank in (0, 1)]
+    halves = [loader.batch(6, 8, 12, rank, 2)[0] for rank in (0, 1)]
     assert torch.equal(torch.stack(halves, 1).flatten(0, 1), inputs)
 
 

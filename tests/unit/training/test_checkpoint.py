@@ -14,12 +14,13 @@ from learning import LINES, stopped_after
 from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.places import ModelPaths
-from tinycopilot.training import begin, checkpoint, outcome, run, trainer
-from tinycopilot.training.begin import Request
-from tinycopilot.training.checkpoint import CHECKPOINT_NAME, Checkpoints, held, reopen, run_folder
-from tinycopilot.training.recipe import Plan, Size
+from tinycopilot.paths import ModelPaths
+from tinycopilot.training import checkpoint, finalize, loop, run, setup
+from tinycopilot.training.checkpoint import CHECKPOINT_NAME, CheckpointWriter, load_run, lock_run_folder, run_folder
 from tinycopilot.training.run import run_training
+from tinycopilot.training.schedule import Schedule
+from tinycopilot.training.setup import TrainOptions
+from tinycopilot.training.train_config import Size
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +33,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     home = str(tmp_path_factory.mktemp("home"))
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(begin.SIZES, "nano", TINY)
-        patch.setattr(begin, "has_fast_bfloat16", lambda _device: False)
+        patch.setitem(setup.SIZES, "nano", TINY)
+        patch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
         for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
             patch.setenv(name, home)
         yield
@@ -66,18 +67,18 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def request(corpus: Path, model: Path, **more: object) -> Request:
-    return Request(corpus=[str(corpus)], epochs=2, model_path=str(model), device="cpu", **more)  # type: ignore[arg-type]
+def request(corpus: Path, model: Path, **more: object) -> TrainOptions:
+    return TrainOptions(corpus=[str(corpus)], epochs=2, model_path=str(model), device="cpu", **more)  # type: ignore[arg-type]
 
 
-def request_of_minutes(corpus: Path, model: Path) -> Request:
-    return Request(corpus=[str(corpus)], minutes=1.0, model_path=str(model), device="cpu")
+def request_of_minutes(corpus: Path, model: Path) -> TrainOptions:
+    return TrainOptions(corpus=[str(corpus)], minutes=1.0, model_path=str(model), device="cpu")
 
 
 def twice_as_quick(patch: pytest.MonkeyPatch) -> None:
     """A machine whose speed is known: twice what the trial said."""
-    patch.setattr(begin, "chars_in", lambda *_: 10_000)
-    patch.setattr(run, "settled", lambda plan, *_: Plan.over(20_000, plan.stages))
+    patch.setattr(setup, "chars_in_budget", lambda *_: 10_000)
+    patch.setattr(run, "reestimate", lambda schedule, *_: Schedule.over(20_000, schedule.stages))
 
 
 def weights(path: Path) -> TinyGPT:
@@ -106,7 +107,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert f"tinycopilot train --resume --model_path {stopped}" in said
     assert not stopped.exists()
     corpus.write_text("changed = True\n")  # the run has its own copy
-    run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
     assert equal(stopped, whole)
     assert not run_folder(ModelPaths(stopped, stopped)).exists()
 
@@ -119,32 +120,33 @@ def test_minutes_are_stopped_before_and_after_they_are_settled(
     stopped = tmp_path / "stopped.pth"
     with stopped_after(n_batches, KeyboardInterrupt):
         run_training(request_of_minutes(corpus, stopped))
-    run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
     assert equal(stopped, whole_of_minutes)
     assert load_data(stopped, "model", {"training": dict})["training"]["steps"] == round(20_000 / (4 * 32))
 
 
 KILLED = """
 import os, sys
-from tinycopilot.training import begin, checkpoint
-from tinycopilot.training.recipe import Plan, Size
+from tinycopilot.training import setup, checkpoint
+from tinycopilot.training.schedule import Schedule
+from tinycopilot.training.train_config import Size
 from tinycopilot.training.run import run_training
-begin.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
-begin.has_fast_bfloat16 = lambda device: False
+setup.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
+setup.has_fast_bfloat16 = lambda device: False
 checkpoint.CHECKPOINT_S = 0.0  # after each block
 import torch
 torch.set_num_threads(1)
-read, left = begin.Reader.batch, int(sys.argv[3])
+read, left = setup.BatchLoader.batch, int(sys.argv[3])
 def batch(*arguments):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), 9)
     return read(*arguments)
-begin.Reader.batch = batch
+setup.BatchLoader.batch = batch
 resume = sys.argv[4:] == ["resume"]
 what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 2}
-run_training(begin.Request(model_path=sys.argv[2], device="cpu", **what))
+run_training(setup.TrainOptions(model_path=sys.argv[2], device="cpu", **what))
 """
 
 
@@ -167,7 +169,7 @@ def test_a_request_to_end_is_a_ctrl_c(corpus: Path, tmp_path: Path, training_pyt
     result = subprocess.run([*training_python, "-c", code, *words], capture_output=True, text=True)
     assert "KeyboardInterrupt" in result.stderr
     assert "stopped after step 20" in result.stderr
-    assert reopen(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
+    assert load_run(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
 
 
 @pytest.fixture
@@ -193,7 +195,7 @@ def stopped(corpus: Path, tmp_path: Path) -> Path:
 def test_a_resume_with_another_anything_is_refused(more: dict[str, object], named: str, stopped: Path) -> None:
     before = (stopped.parent / ".m.pth.run" / CHECKPOINT_NAME).read_bytes()
     with pytest.raises(UserError, match=named):
-        run_training(Request(resume=True, model_path=str(stopped), device="cpu", **more))  # type: ignore[arg-type]
+        run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu", **more))  # type: ignore[arg-type]
     assert (stopped.parent / ".m.pth.run" / CHECKPOINT_NAME).read_bytes() == before
 
 
@@ -205,12 +207,12 @@ def test_the_same_flags_may_be_given_again(stopped: Path, corpus: Path) -> None:
 def test_a_new_run_does_not_overwrite_one_that_can_go_on(stopped: Path, corpus: Path) -> None:
     with pytest.raises(UserError, match=r"unfinished run.*--resume.*rm -r \S+\.m\.pth\.run"):
         run_training(request(corpus, stopped))
-    reopen(stopped.parent / ".m.pth.run")
+    load_run(stopped.parent / ".m.pth.run")
 
 
 def test_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
-        run_training(Request(resume=True, model_path=str(tmp_path / "m.pth"), device="cpu"))
+        run_training(TrainOptions(resume=True, model_path=str(tmp_path / "m.pth"), device="cpu"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -232,7 +234,7 @@ def test_a_damaged_run_gets_one_line(name: str, damage: str, stopped: Path) -> N
         data = path.read_bytes()
         path.write_bytes(data[: len(data) // 2 - 1] if damage == "shorter" else b"{}" * (len(data) // 2))
     with pytest.raises(UserError) as caught:
-        run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+        run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
     assert "\n" not in str(caught.value)
 
 
@@ -243,7 +245,7 @@ def test_a_checkpoint_that_calls_is_not_run(stopped: Path) -> None:
 
     torch.save({"kind": "checkpoint", "asked": Calls()}, stopped.parent / ".m.pth.run" / CHECKPOINT_NAME)
     with pytest.raises(UserError, match="more than data"):
-        run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+        run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
     assert not (stopped.parent / "called").exists()
 
 
@@ -267,12 +269,12 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     said = capsys.readouterr().err
     assert "cannot write a checkpoint (No space left on device)" in said
     assert "the one of step 0 is kept" in said
-    assert reopen(tmp_path / ".m.pth.run")[1]["log"].n_steps == 0
+    assert load_run(tmp_path / ".m.pth.run")[1]["log"].n_steps == 0
 
 
 def test_clocks_that_jump_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of day may be set back or forth; only monotonic clocks are read."""
-    for module in (checkpoint, trainer, run, begin):
+    for module in (checkpoint, loop, run, setup):
         if hasattr(module, "time"):
             monkeypatch.setattr(time, "time", lambda: 1 / 0)
     run_training(request(corpus, tmp_path / "m.pth"))
@@ -296,22 +298,22 @@ def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None
 
 
 def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settled, state = reopen(stopped.parent / ".m.pth.run")
+    reestimate, snapshot = load_run(stopped.parent / ".m.pth.run")
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    checkpoints = Checkpoints(stopped.parent / "new.run", settled, state, print)
+    checkpoints = CheckpointWriter(stopped.parent / "new.run", reestimate, snapshot, print)
     path = stopped.parent / "new.run" / CHECKPOINT_NAME
-    checkpoints.keep(state)
+    checkpoints.on_snapshot(snapshot)
     assert not path.exists()
     now[0] = checkpoint.CHECKPOINT_S
-    checkpoints.keep(state)
+    checkpoints.on_snapshot(snapshot)
     assert path.exists()
 
 
 def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(begin, "prepare_corpus", _press_ctrl_c)
+    monkeypatch.setattr(setup, "prepare_corpus", _press_ctrl_c)
     for model in (tmp_path / "new" / "deep" / "m.pth", tmp_path / "m.pth"):
         with pytest.raises(KeyboardInterrupt):
             run_training(request(corpus, model))
@@ -321,16 +323,16 @@ def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
 def test_two_runs_at_once_do_not_meet(stopped: Path, corpus: Path, tmp_path: Path) -> None:
     """Neither a new one nor a resumed one enters a folder where a run goes on; and it loses nothing by the attempt."""
     folder = tmp_path / ".other.pth.run"
-    with held(folder):
+    with lock_run_folder(folder):
         (folder / "train.bin").write_bytes(b"text")
         with pytest.raises(UserError, match="another run is active here"):
             run_training(request(corpus, tmp_path / "other.pth"))
         with pytest.raises(UserError, match="give one of them"):
             run_training(request(corpus, tmp_path / "other.pth", minutes=1))
         assert (folder / "train.bin").read_bytes() == b"text"
-    with held(stopped.parent / ".m.pth.run"), pytest.raises(UserError, match="another run is active here"):
-        run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
-    run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+    with lock_run_folder(stopped.parent / ".m.pth.run"), pytest.raises(UserError, match="another run is active here"):
+        run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
+    run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
 
 
 def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
@@ -350,7 +352,7 @@ def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
     with stopped_after(45, KeyboardInterrupt):
         run_training(request(corpus, tmp_path / "m.pth"))
     assert n_saved == 2
-    assert reopen(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
+    assert load_run(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
     assert "stopped after step 20; nothing is lost" in capsys.readouterr().err
 
 
@@ -360,14 +362,14 @@ def test_a_checkpoint_of_another_version_gets_one_line(stopped: Path) -> None:
     data["learner"]["optimizers"] = data["learner"]["optimizers"][:1]
     torch.save(data, path)
     with pytest.raises(UserError, match=r"from another version.*rm -r"):
-        run_training(Request(resume=True, model_path=str(stopped), device="cpu"))
+        run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
 
 
 def test_a_run_that_cannot_go_on_says_so(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def diverge(*_: object) -> None:
-        raise trainer.DivergedError("steps 1 to 20: no number")
+        raise loop.DivergedError("steps 1 to 20: no number")
 
     monkeypatch.setattr(run, "train", diverge)
     with pytest.raises(UserError):
@@ -380,7 +382,7 @@ def test_a_run_that_cannot_go_on_says_so(
 def test_stopped_while_it_is_compared_it_is_saved_all_the_same(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(outcome, "_draw", _press_ctrl_c)
+    monkeypatch.setattr(finalize, "_draw", _press_ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         run_training(request(corpus, tmp_path / "m.pth"))
     said = capsys.readouterr().err

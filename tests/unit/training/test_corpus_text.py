@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import places
+from tinycopilot.paths import bundled_path
 from tinycopilot.training.sources import BLOCK_SEPARATOR, split_blocks
 
 RUN_CHARS = 100
@@ -15,7 +15,7 @@ RUN_CHARS = 100
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return places.shipped("corpus.txt").read_text("utf-8")
+    return bundled_path("corpus.txt").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

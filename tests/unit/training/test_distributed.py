@@ -15,8 +15,8 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training.checkpoint import reopen
-from tinycopilot.training.distributed import Team, team
+from tinycopilot.training.checkpoint import load_run
+from tinycopilot.training.distributed import DistContext, dist_context
 
 pytestmark = pytest.mark.slow
 
@@ -35,19 +35,19 @@ LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(160))
 SMALL = """
 import os, sys
 from tinycopilot import cli
-from tinycopilot.training import begin
-from tinycopilot.training.recipe import Size
-begin.SIZES["nano"] = Size(n_layers=2, n_heads=2, d_model=32, window=32)
+from tinycopilot.training import setup
+from tinycopilot.training.train_config import Size
+setup.SIZES["nano"] = Size(n_layers=2, n_heads=2, d_model=32, window=32)
 import torch
 torch.set_num_threads(1)
-read, left = begin.Reader.batch, int(sys.argv[1])
+read, left = setup.BatchLoader.batch, int(sys.argv[1])
 def batch(*arguments):
     global left
     left -= 1
     if left == 0 and os.environ.get("RANK", "1") == "1":
         os._exit(9)
     return read(*arguments)
-begin.Reader.batch = batch
+setup.BatchLoader.batch = batch
 sys.exit(cli.main(sys.argv[2:]))
 """
 
@@ -127,11 +127,11 @@ def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
     assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the one that died
     assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
-    assert len(reopen(tmp_path / ".m.pth.run")[1]["log"].blocks) == 1
+    assert len(load_run(tmp_path / ".m.pth.run")[1]["log"].intervals) == 1
     [again] = run_together(training_python, 1, SMALL, "0", *TRAIN, "--resume", *words)
     assert again.code == 0, again.stderr
     training = load_data(model, "model", {"training": dict})["training"]
-    assert training["steps"] > 50  # to the end of the plan, beyond where the other had died
+    assert training["steps"] > 50  # to the end of the schedule, beyond where the other had died
     assert training["processes"] == 1
 
 
@@ -154,36 +154,36 @@ def test_three_processes_cannot_share_four_windows(
 # What five matrices come to, however many processes share them. Prints in each process whether it has all five.
 SHARED = """
 import torch
-from tinycopilot.training.distributed import team
+from tinycopilot.training.distributed import dist_context
 from tinycopilot.training.muon import orthogonalise
 torch.set_num_threads(1)
 five = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
-with team("cpu") as crew:
+with dist_context("cpu") as dist:
     asked = []
     def work(items):
         asked.append(len(items))
         return orthogonalise(items)
-    done = crew.share_out(work, five)
+    done = dist.map_sharded(work, five)
     print(f"<{asked} {bool((done - orthogonalise(five)).abs().max() < 1e-6)}>", flush=True)
 """
 
 
-def test_work_is_shared_out(training_python: Sequence[str]) -> None:
+def test_work_is_sharded(training_python: Sequence[str]) -> None:
     ended = run_together(training_python, 2, SHARED)
     assert [one.stdout.count("<[3] True>") for one in ended] == [1, 1], ended
 
 
-def test_alone_there_is_no_team(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with team("cpu") as alone:
-        assert alone == Team()
-        assert alone.leads
-        assert alone.answer(lambda: 7) == 7
-        assert alone.agrees("x")
+    with dist_context("cpu") as alone:
+        assert alone == DistContext()
+        assert alone.is_main
+        assert alone.from_main(lambda: 7) == 7
+        assert alone.all_equal("x")
         values = torch.tensor([1.0, 2.0])
         assert torch.equal(alone.mean(values), values)
         with pytest.raises(UserError):
-            alone.answer(_refuse)
+            alone.from_main(_refuse)
 
 
 def _refuse() -> None:

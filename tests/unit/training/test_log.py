@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from tinycopilot.training.log import Block, HardCharacter, Look, TrainLog
+from tinycopilot.training.log import Evaluation, HardCharacter, LogInterval, TrainLog
 
 LOG = TrainLog(
-    [Block(20, 4096, 0.5, 6.5, 0.4), Block(40, 8192, 1.0, math.nan, 1.0)],
-    [Look(40, 8192, 1.0, 4.2, "def \x00")],
+    [LogInterval(20, 4096, 0.5, 6.5, 0.4), LogInterval(40, 8192, 1.0, math.nan, 1.0)],
+    [Evaluation(40, 8192, 1.0, 4.2, "def \x00")],
     ["step 21: went back"],
     [HardCharacter("\ufffd", 3, 11.5)],
     best_step=40,
@@ -34,7 +34,7 @@ def test_the_data_is_no_window_into_the_log() -> None:
     data["events"].append("another")
     data["blocks"][0][0] = 7
     assert LOG.events == ["step 21: went back"]
-    assert LOG.blocks[0].step == 20
+    assert LOG.intervals[0].step == 20
 
 
 def test_a_log_that_has_not_begun() -> None:
@@ -45,7 +45,7 @@ def test_a_log_that_has_not_begun() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"blocks": [[20, 4096, 0.5, 6.5]]}, "a Block is a row of step, chars"),
+        ({"blocks": [[20, 4096, 0.5, 6.5]]}, "LogInterval: a row must have step, chars"),
         ({"blocks": {"step": 1}}, "blocks is"),
         ({"blocks": [[20.5, 4096, 0.5, 6.5, 1.0]]}, "step is 20.5 where int"),
         ({"looks": [[1, 2, 3.0, 4.0, None]]}, "sample is None where str"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from outline import Outline
 
 from tinycopilot import UserError
-from tinycopilot.training.log import Block, HardCharacter, Look, TrainLog
+from tinycopilot.training.log import Evaluation, HardCharacter, LogInterval, TrainLog
 from tinycopilot.training.report import write_report
 from tinycopilot.training.report.chart import high_axis, short, wide_axis
 from tinycopilot.training.report.curves import N_POINTS, bits_axis, chars_per_second, smoothed, thinned
@@ -21,22 +21,24 @@ from tinycopilot.training.report.page import page
 CHARS_PER_STEP = 4096
 
 
-def a_run(n_blocks: int = 130, n_looks: int = 5) -> TrainLog:
+def a_run(n_blocks: int = 130, n_evals: int = 5) -> TrainLog:
     """Shaped like a real one: from 6.6 to 1.3 bits, the last look a little worse than the one before."""
-    blocks = []
+    intervals = []
     for i in range(1, n_blocks + 1):
         step = 20 * i
         bits = 1.3 + 5.3 * math.exp(-40 * i / n_blocks) + 0.6 * (1 - i / n_blocks)
-        blocks.append(Block(step, CHARS_PER_STEP * step, 0.9 * i, bits, min(1.0, 2 * (1 - i / n_blocks))))
-    looks = []
-    for i in range(1, n_looks + 1):
-        block = blocks[n_blocks * i // n_looks - 1]
-        bits = 1.5 + 0.5 * (1 - i / n_looks) if i < n_looks or n_looks == 1 else 1.65
-        looks.append(Look(block.step, block.chars, block.seconds, bits, f"def f{i}():\n    return {i}\n"))
-    best = min(looks, key=lambda look: look.bits)
-    end = blocks[-1]
+        intervals.append(LogInterval(step, CHARS_PER_STEP * step, 0.9 * i, bits, min(1.0, 2 * (1 - i / n_blocks))))
+    evaluations = []
+    for i in range(1, n_evals + 1):
+        interval = intervals[n_blocks * i // n_evals - 1]
+        bits = 1.5 + 0.5 * (1 - i / n_evals) if i < n_evals or n_evals == 1 else 1.65
+        evaluations.append(
+            Evaluation(interval.step, interval.chars, interval.seconds, bits, f"def f{i}():\n    return {i}\n")
+        )
+    best = min(evaluations, key=lambda evaluation: evaluation.bits)
+    end = intervals[-1]
     hardest = [HardCharacter("e", 10, 1.0), HardCharacter(" ", 5, 6.0)]
-    return TrainLog(blocks, looks, [], hardest, best.step, end.step, end.chars, end.seconds, best.bits)
+    return TrainLog(intervals, evaluations, [], hardest, best.step, end.step, end.chars, end.seconds, best.bits)
 
 
 def written(log: TrainLog, **words: Any) -> str:
@@ -67,7 +69,7 @@ def test_what_is_on_the_page() -> None:
     outline = Outline(html)
     assert outline.words["h1"] == ["corpus.txt"]
     assert outline.words["dd"] == ["1.600", "1 min 57 s", "10.6 M", "91 k"]
-    assert outline.words["pre"] == ["\n" + look.sample.rstrip() for look in log.looks] + [command]
+    assert outline.words["pre"] == ["\n" + evaluation.sample.rstrip() for evaluation in log.evaluations] + [command]
     assert "step 40: went back to step 20" in outline.words["ul"][0]
     assert outline.words["td"][-2:] == ["the CPU", "812,416"]
     assert f"among <b>{2**1.6:.1f}</b> equally likely" in html
@@ -82,8 +84,8 @@ def test_drawings_have_a_name_and_a_description() -> None:
 def test_curves_stand_where_the_figures_are() -> None:
     """The last point of the held-out curve, and its dot, worked out by hand from the axis."""
     log = a_run()
-    train = [block.bits for block in log.blocks]
-    y = bits_axis(train, smoothed(train), [look.bits for look in log.looks])
+    train = [interval.bits for interval in log.intervals]
+    y = bits_axis(train, smoothed(train), [evaluation.bits for evaluation in log.evaluations])
     place = 100 * (y.high - 1.65) / (y.high - y.low)
     html = written(log)
     assert paths(html)[2].endswith(f"L100.00 {place:.2f}")
@@ -95,10 +97,10 @@ def test_curves_stand_where_the_figures_are() -> None:
 
 def test_the_first_steps_do_not_flatten_the_rest() -> None:
     log = a_run()
-    train = [block.bits for block in log.blocks]
-    y = bits_axis(train, train, [look.bits for look in log.looks])
-    assert y.low <= 1.3 < 1.9 <= y.high < 2.5 < log.blocks[0].bits
-    assert f"from {log.blocks[0].bits:.2f} bits on" in written(log)
+    train = [interval.bits for interval in log.intervals]
+    y = bits_axis(train, train, [evaluation.bits for evaluation in log.evaluations])
+    assert y.low <= 1.3 < 1.9 <= y.high < 2.5 < log.intervals[0].bits
+    assert f"from {log.intervals[0].bits:.2f} bits on" in written(log)
 
 
 def test_a_run_that_went_astray_is_cut_off() -> None:
@@ -109,18 +111,18 @@ def test_a_run_that_went_astray_is_cut_off() -> None:
 
 def test_a_long_run_is_thinned() -> None:
     log = a_run(n_blocks=10_001)
-    few = thinned(log.blocks)
+    few = thinned(log.intervals)
     assert len(few) <= N_POINTS
-    assert few[-1].step == log.blocks[-1].step
-    assert few[3].bits == pytest.approx(sum(block.bits for block in log.blocks[78:104]) / 26)
+    assert few[-1].step == log.intervals[-1].step
+    assert few[3].bits == pytest.approx(sum(interval.bits for interval in log.intervals[78:104]) / 26)
     html = written(log)
     assert all(len(re.findall("[ML]", path)) <= N_POINTS for path in paths(html))
     assert len(html) < 400_000
 
 
 def test_thinning_leaves_out_what_is_no_number() -> None:
-    blocks = [Block(i, i, float(i), bits, 1.0) for i, bits in enumerate([math.nan, 2.0, math.inf, math.nan])]
-    assert [block.bits for block in thinned(blocks, 2)] == [2.0, pytest.approx(math.nan, nan_ok=True)]
+    intervals = [LogInterval(i, i, float(i), bits, 1.0) for i, bits in enumerate([math.nan, 2.0, math.inf, math.nan])]
+    assert [interval.bits for interval in thinned(intervals, 2)] == [2.0, pytest.approx(math.nan, nan_ok=True)]
 
 
 def test_smoothing_is_not_late() -> None:
@@ -131,8 +133,12 @@ def test_smoothing_is_not_late() -> None:
 
 
 def test_throughput_is_that_of_each_block() -> None:
-    blocks = [Block(1, 100, 2.0, 1.0, 1.0), Block(2, 400, 3.0, 1.0, 1.0), Block(3, 500, 3.0, 1.0, 1.0)]
-    assert chars_per_second(blocks) == [50.0, 300.0, pytest.approx(math.nan, nan_ok=True)]
+    intervals = [
+        LogInterval(1, 100, 2.0, 1.0, 1.0),
+        LogInterval(2, 400, 3.0, 1.0, 1.0),
+        LogInterval(3, 500, 3.0, 1.0, 1.0),
+    ]
+    assert chars_per_second(intervals) == [50.0, 300.0, pytest.approx(math.nan, nan_ok=True)]
 
 
 def test_the_strips_under_the_mouse_cover_the_chart_once() -> None:
@@ -142,8 +148,12 @@ def test_the_strips_under_the_mouse_cover_the_chart_once() -> None:
     assert sum(widths) == pytest.approx(100, abs=1)
 
 
-BROKEN = [Block(20, 100, 1.0, math.nan, math.nan), Block(40, 200, 1.0, math.inf, -math.inf), Block(60, 300, 2.0, 3, 1)]
-LOOK = Look(60, 300, 2.0, 2.5, "def ")
+BROKEN = [
+    LogInterval(20, 100, 1.0, math.nan, math.nan),
+    LogInterval(40, 200, 1.0, math.inf, -math.inf),
+    LogInterval(60, 300, 2.0, 3, 1),
+]
+EVALUATION = Evaluation(60, 300, 2.0, 2.5, "def ")
 
 
 @pytest.mark.parametrize(
@@ -151,10 +161,10 @@ LOOK = Look(60, 300, 2.0, 2.5, "def ")
     [
         TrainLog(),
         TrainLog(BROKEN[:1]),
-        TrainLog(BROKEN, [dataclasses.replace(LOOK, bits=math.nan), LOOK]),
-        TrainLog(BROKEN, [dataclasses.replace(LOOK, bits=math.inf)], held_out_bits=math.inf),
-        TrainLog([], [LOOK], best_step=60, held_out_bits=2.5),
-        TrainLog([Block(0, 0, 0.0, 0.0, 0.0)], [dataclasses.replace(LOOK, chars=0, bits=0.0)]),
+        TrainLog(BROKEN, [dataclasses.replace(EVALUATION, bits=math.nan), EVALUATION]),
+        TrainLog(BROKEN, [dataclasses.replace(EVALUATION, bits=math.inf)], held_out_bits=math.inf),
+        TrainLog([], [EVALUATION], best_step=60, held_out_bits=2.5),
+        TrainLog([LogInterval(0, 0, 0.0, 0.0, 0.0)], [dataclasses.replace(EVALUATION, chars=0, bits=0.0)]),
         TrainLog([], [], [], [HardCharacter("a", 0, math.nan), HardCharacter("b", 2, math.inf)], seconds=math.nan),
     ],
 )
@@ -163,12 +173,12 @@ def test_nothing_breaks_it(log: TrainLog) -> None:
     Outline(html)
     drawn = " ".join(value or "" for _, attributes in Outline(html).elements for value in attributes.values())
     assert not re.search(r"\b(nan|inf)", drawn)
-    assert ("Nothing was measured" in html) == (not log.blocks and not log.looks)
+    assert ("Nothing was measured" in html) == (not log.intervals and not log.evaluations)
 
 
 def test_a_gap_in_a_curve_is_no_line() -> None:
     bits = [3.0, math.nan, 2.0, 1.9]
-    log = TrainLog([Block(i, 100 * i, float(i), value, 1.0) for i, value in enumerate(bits, 1)])
+    log = TrainLog([LogInterval(i, 100 * i, float(i), value, 1.0) for i, value in enumerate(bits, 1)])
     assert re.sub(r"[\d. ]", "", paths(written(log))[0]) == "MhMhL"
 
 
@@ -177,7 +187,7 @@ def test_words_from_outside_stay_words() -> None:
     log = dataclasses.replace(
         a_run(), events=[nasty], hardest=[HardCharacter("<", 1, 1.0), HardCharacter("\x07", 1, 2.0)]
     )
-    log.looks[0] = dataclasses.replace(log.looks[0], sample=nasty)
+    log.evaluations[0] = dataclasses.replace(log.evaluations[0], sample=nasty)
     html = written(log, title=nasty, command=nasty, facts=[(nasty, nasty)])
     html.encode("utf-8")
     outline = Outline(html)
@@ -205,7 +215,7 @@ def test_the_hardest_characters_are_sorted_by_what_they_cost() -> None:
 
 
 def test_of_many_samples_a_few_are_shown() -> None:
-    log = dataclasses.replace(a_run(n_looks=40), best_step=a_run(n_looks=40).looks[22].step)
+    log = dataclasses.replace(a_run(n_evals=40), best_step=a_run(n_evals=40).evaluations[22].step)
     shown = Outline(written(log)).words["li"]
     assert 8 <= len(shown) <= 9
     assert "def f1()" in shown[0]

@@ -9,11 +9,12 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
-from tinycopilot.training import begin, outcome, takeover
-from tinycopilot.training.begin import DEFAULTS, Request
+from tinycopilot.training import finalize, promotion, setup
 from tinycopilot.training.device import choose_device, operations, share_of_peak
-from tinycopilot.training.recipe import SIZES, Plan, Size, Stage
 from tinycopilot.training.run import run_training
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.setup import DEFAULTS, TrainOptions
+from tinycopilot.training.train_config import SIZES, Size
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,9 @@ def learned(path: Path) -> dict[str, object]:
 def test_another_language_and_what_was_left_out(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_training(Request(corpus=[str(corpus)], ext=["rs"], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
+    run_training(
+        TrainOptions(corpus=[str(corpus)], ext=["rs"], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu")
+    )
     said = capsys.readouterr().err
     assert ".env" in next(line for line in said.splitlines() if line.startswith("left out: "))
     assert b"hunter2" not in (tmp_path / "m.pth").read_bytes()
@@ -55,14 +58,16 @@ def test_another_language_and_what_was_left_out(
 @pytest.mark.parametrize("size", SIZES)
 def test_a_size_decides_the_shape(size: str, corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    run_training(Request(corpus=[str(corpus)], ext=["rs"], size=size, epochs=0.1, model_path=str(path), device="cpu"))
+    run_training(
+        TrainOptions(corpus=[str(corpus)], ext=["rs"], size=size, epochs=0.1, model_path=str(path), device="cpu")
+    )
     assert load_pair(path, tmp_path / "m.tokenizer.pth")[0].config.n_layers == list(SIZES).index(size) + 1
     assert learned(path)["size"] == size
 
 
 def test_minutes_become_steps_that_are_stored(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "m.pth"
-    request = Request(corpus=[str(corpus)], ext=["rs"], minutes=0.03, model_path=str(path), device="cpu")
+    request = TrainOptions(corpus=[str(corpus)], ext=["rs"], minutes=0.03, model_path=str(path), device="cpu")
     run_training(request)
     assert re.search(r"about \S+ epochs in [\d,]+ steps", capsys.readouterr().err)
     training = learned(path)
@@ -75,10 +80,12 @@ def test_minutes_become_steps_that_are_stored(corpus: Path, tmp_path: Path, caps
 def test_where_bfloat16_is_quicker_it_is_taken_unless_told_otherwise(
     precision: str | None, used: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(begin, "has_fast_bfloat16", lambda _device: True)
+    monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: True)
     path = tmp_path / "m.pth"
     run_training(
-        Request(corpus=[str(corpus)], ext=["rs"], precision=precision, epochs=0.1, model_path=str(path), device="cpu")
+        TrainOptions(
+            corpus=[str(corpus)], ext=["rs"], precision=precision, epochs=0.1, model_path=str(path), device="cpu"
+        )
     )
     assert learned(path)["precision"] == used
 
@@ -88,11 +95,11 @@ def test_a_model_is_adapted(corpus: Path, tmp_path: Path, capsys: pytest.Capture
     first, second = tmp_path / "first.pth", tmp_path / "second.pth"
     (tmp_path / "text.py").write_text("def f(x):\n    return x + 1\n" * 100)
     run_training(
-        Request(corpus=[str(tmp_path / "text.py")], size="small", epochs=2, model_path=str(first), device="cpu")
+        TrainOptions(corpus=[str(tmp_path / "text.py")], size="small", epochs=2, model_path=str(first), device="cpu")
     )
     capsys.readouterr()
     run_training(
-        Request(corpus=[str(corpus)], ext=["rs"], init=str(first), epochs=10, model_path=str(second), device="cpu")
+        TrainOptions(corpus=[str(corpus)], ext=["rs"], init=str(first), epochs=10, model_path=str(second), device="cpu")
     )
     said = capsys.readouterr().err
     figures = re.search(
@@ -117,7 +124,7 @@ def test_a_model_is_adapted(corpus: Path, tmp_path: Path, capsys: pytest.Capture
 
 def test_adapting_can_go_on_without_the_model_it_began_with(corpus: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first.pth", tmp_path / "second.pth"
-    request = Request(corpus=[str(corpus)], ext=["rs"], epochs=1, model_path=str(first), device="cpu")
+    request = TrainOptions(corpus=[str(corpus)], ext=["rs"], epochs=1, model_path=str(first), device="cpu")
     run_training(request)
 
     class StopError(Exception):
@@ -127,10 +134,12 @@ def test_adapting_can_go_on_without_the_model_it_began_with(corpus: Path, tmp_pa
         raise StopError
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(begin.Reader, "batch", stop)
-        run_training(Request(corpus=[str(corpus)], ext=["rs"], init=str(first), model_path=str(second), device="cpu"))
+        patch.setattr(setup.BatchLoader, "batch", stop)
+        run_training(
+            TrainOptions(corpus=[str(corpus)], ext=["rs"], init=str(first), model_path=str(second), device="cpu")
+        )
     first.unlink()
-    run_training(Request(resume=True, model_path=str(second), device="cpu"))
+    run_training(TrainOptions(resume=True, model_path=str(second), device="cpu"))
     assert second.exists()
 
 
@@ -138,11 +147,11 @@ def test_what_is_compared_is_measured_on_the_same_text(tmp_path: Path, monkeypat
     """A short run over a long text: the new model and the one before are measured on one and the same."""
     (tmp_path / "long.py").write_text("".join(f"value_{i} = {i * 7919}\n" for i in range(40_000)))
     measured: list[int] = []
-    for module, name in ((outcome, "bits_of_each"), (takeover, "bits_of_each")):
+    for module, name in ((finalize, "bits_by_position"), (promotion, "bits_by_position")):
         original = getattr(module, name)
         noted = lambda model, ids, original=original: measured.append(len(ids)) or original(model, ids)  # noqa: E731
         monkeypatch.setattr(module, name, noted)
-    request = Request([str(tmp_path / "long.py")], epochs=0.001, model_path=str(tmp_path / "m.pth"), device="cpu")
+    request = TrainOptions([str(tmp_path / "long.py")], epochs=0.001, model_path=str(tmp_path / "m.pth"), device="cpu")
     run_training(request)
     run_training(request)
     assert len(measured) == 3
@@ -153,14 +162,16 @@ def test_the_report_is_kept_with_the_model_it_is_about(corpus: Path, tmp_path: P
     path = tmp_path / "m.pth"
     for epochs in (1, 2):
         command = f"tinycopilot train --epochs {epochs}"
-        run_training(Request([str(corpus)], ["rs"], epochs=epochs, model_path=str(path), device="cpu", command=command))
+        run_training(
+            TrainOptions([str(corpus)], ["rs"], epochs=epochs, model_path=str(path), device="cpu", command=command)
+        )
     assert "--epochs 1" in (tmp_path / "m.1.training.html").read_text("utf-8")
     assert "--epochs 2" in (tmp_path / "m.training.html").read_text("utf-8")
 
 
 def test_every_flag_that_decides_what_is_learned_has_a_default() -> None:
-    assert Request().given() == []
-    asked = Request().asked()
+    assert TrainOptions().given() == []
+    asked = TrainOptions().asked()
     assert asked.keys() == DEFAULTS.keys()
     assert Path(asked["corpus"][0]).name == "corpus.txt"
 
@@ -179,14 +190,14 @@ def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     shape = GPTConfig(vocab_size=10, n_layers=2, n_heads=2, d_model=8, window=16)
     in_products = 2 * 12 * 64 + 10 * 8 + 2 * 4 * 8 + 2 * 8
-    plan = Plan((Stage(4, 8, 96), Stage(4, 16)), (3, 5))
+    schedule = Schedule((Stage(4, 8, 96), Stage(4, 16)), (3, 5))
     expected = 3 * 4 * 8 * (6 * in_products + 12 * 2 * 8 * 8) + 5 * 4 * 16 * (6 * in_products + 12 * 2 * 8 * 16)
-    assert operations(shape, plan) == expected
-    assert share_of_peak(shape, plan, 2.0, torch.device("cpu"), 1) is None
+    assert operations(shape, schedule) == expected
+    assert share_of_peak(shape, schedule, 2.0, torch.device("cpu"), 1) is None
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100 80GB HBM3")
-    assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 2) == pytest.approx(expected / 3 / (2 * 989e12))
+    assert share_of_peak(shape, schedule, 3.0, torch.device("cuda"), 2) == pytest.approx(expected / 3 / (2 * 989e12))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA L40S")
-    assert share_of_peak(shape, plan, 3.0, torch.device("cuda"), 1) == pytest.approx(expected / 3 / 362e12)
+    assert share_of_peak(shape, schedule, 3.0, torch.device("cuda"), 1) == pytest.approx(expected / 3 / 362e12)
 
 
 def test_characters_that_cannot_be_learned_are_counted_and_named(
@@ -194,7 +205,7 @@ def test_characters_that_cannot_be_learned_are_counted_and_named(
 ) -> None:
     """Two that are rare, an emoji, and none of the DOCUMENT_START."""
     (tmp_path / "a.py").write_text("é = 'é'  # ж щ 🐍\n" + "x = 1  # é\n" * 100)
-    run_training(Request([str(tmp_path / "a.py")], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
+    run_training(TrainOptions([str(tmp_path / "a.py")], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
     [line] = [line for line in capsys.readouterr().err.splitlines() if "treated as unknown" in line]
     assert re.fullmatch(
         r"left out: 3 of 1,\d+ characters, rare or not in the vocabulary "
@@ -207,5 +218,5 @@ def test_characters_that_cannot_be_learned_are_counted_and_named(
 def test_a_corpus_of_which_no_character_can_be_learned_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(UserError, match=r"^the corpus has no character of the vocabulary .*U\+FFFE|'一'"):
-        run_training(Request([str(tmp_path / "a.txt")], model_path=str(tmp_path / "m.pth"), device="cpu"))
+        run_training(TrainOptions([str(tmp_path / "a.txt")], model_path=str(tmp_path / "m.pth"), device="cpu"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import UserError, places
+from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.places import ModelPaths
+from tinycopilot.paths import ModelPaths
 from tinycopilot.training import saving
 from tinycopilot.training.saving import check_writable, save_pair
 
@@ -28,7 +28,7 @@ def refuse_keeping(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
             raise OSError(28, "No space left on device")
         shutil.copy(now, then)
 
-    monkeypatch.setattr(places, "_link", full_disk)
+    monkeypatch.setattr("tinycopilot.paths._link", full_disk)
 
 
 @pytest.mark.parametrize("refuse", [refuse_model, refuse_keeping])

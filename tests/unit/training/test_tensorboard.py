@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import UserError
-from tinycopilot.training.log import Block, Look
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.tensorboard import TensorBoardObserver
 
-BLOCKS = [Block(20, 2000, 1.0, 6.5, 0.4), Block(40, 4000, 1.5, math.nan, 1.0), Block(60, 6000, 1.5, 3.0, 0.5)]
+INTERVALS = [
+    LogInterval(20, 2000, 1.0, 6.5, 0.4),
+    LogInterval(40, 4000, 1.5, math.nan, 1.0),
+    LogInterval(60, 6000, 1.5, 3.0, 0.5),
+]
 SAMPLE = "def <b>:\n    \x00\ud800"
 
 
@@ -34,9 +38,9 @@ def test_the_events_are_read_back(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     observer = TensorBoardObserver(tmp_path)
-    for block in BLOCKS:
-        observer.block(block)
-    observer.look(Look(60, 6000, 1.5, 3.25, SAMPLE))
+    for interval in INTERVALS:
+        observer.on_interval(interval)
+    observer.on_evaluation(Evaluation(60, 6000, 1.5, 3.25, SAMPLE))
     observer.close()
     events = EventAccumulator(str(tmp_path)).Reload()
     read = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tinycopilot.training import threads
-from tinycopilot.training.log import Block
-from tinycopilot.training.threads import CHECK_S, ThreadChoice, fitting_threads
+from tinycopilot.training.log import LogInterval
+from tinycopilot.training.threads import CHECK_S, ThreadTuner, threads_for_load
 
-BLOCK = Block(20, 1000, 1.0, 2.0, 1.0)
+INTERVAL = LogInterval(20, 1000, 1.0, 2.0, 1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -25,29 +25,29 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [(2, 0.0, 2, 2), (2, 0.4, 2, 2), (2, 1.0, 2, 1), (2, 14.0, 2, 1), (8, 3.0, 8, 5), (8, 3.0, 4, 4), (1, 0.0, 1, 1)],
 )
 def test_threads_fit_beside_the_load(n_cores: int, load: float, most: int, expected: int) -> None:
-    assert fitting_threads(n_cores, load, most) == expected
+    assert threads_for_load(n_cores, load, most) == expected
 
 
 def test_the_choice_follows_the_load() -> None:
     """The load includes the threads of this process, once it has trained for a while."""
     now, load = [0.0], [1.0]
-    choice = ThreadChoice(lambda: load[0], lambda: now[0])
+    tuner = ThreadTuner(lambda: load[0], lambda: now[0])
     assert torch.get_num_threads() == 1  # something else is busy when the run begins
     load[0] = 1.0  # now that is this process itself
-    choice.block(BLOCK)
+    tuner.on_interval(INTERVAL)
     assert torch.get_num_threads() == 1  # too soon to tell
     for load[0], expected in ((1.1, 2), (2.0, 2), (3.0, 1), (2.0, 1), (1.0, 2)):
         now[0] += CHECK_S
-        choice.block(BLOCK)
+        tuner.on_interval(INTERVAL)
         assert torch.get_num_threads() == expected
 
 
 def test_it_never_takes_more_than_it_was_given() -> None:
     torch.set_num_threads(1)
     now = [0.0]
-    choice = ThreadChoice(lambda: 0.0, lambda: now[0])
+    tuner = ThreadTuner(lambda: 0.0, lambda: now[0])
     now[0] += CHECK_S
-    choice.block(BLOCK)
+    tuner.on_interval(INTERVAL)
     assert torch.get_num_threads() == 1
 
 
@@ -55,5 +55,5 @@ def test_where_there_is_no_load_average_the_number_stays() -> None:
     def none() -> float:
         raise AttributeError
 
-    ThreadChoice(none)
+    ThreadTuner(none)
     assert torch.get_num_threads() == 2

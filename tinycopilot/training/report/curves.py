@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from tinycopilot.training.log import Block, Look, TrainLog
+from tinycopilot.training.log import Evaluation, LogInterval, TrainLog
 from tinycopilot.training.report.chart import Axis, Curve, Dot, Points, Reading, chart, high_axis, short, wide_axis
 
 N_POINTS = 400
@@ -14,24 +14,27 @@ N_POINTS = 400
 
 def curves(log: TrainLog) -> str:
     """The charts, one under the other, as HTML; they have the same x axis."""
-    blocks = thinned(log.blocks)
-    if not blocks and not log.looks:
+    intervals = thinned(log.intervals)
+    if not intervals and not log.evaluations:
         return "<p>Nothing was measured: the run ended too soon.</p>"
-    ends = [block.chars for block in blocks] + [look.chars for look in log.looks]
+    ends = [interval.chars for interval in intervals] + [evaluation.chars for evaluation in log.evaluations]
     x = wide_axis("characters read", max(ends))
-    charts = [_bits_chart(blocks, log, x)]
-    if blocks:
-        rates = [block.rate for block in blocks]
-        charts.append(_small_chart("learning rate, share of its peak", "rate", blocks, rates, x))
-        charts.append(_small_chart("characters per second", "speed", blocks, chars_per_second(blocks), x))
+    charts = [_bits_chart(intervals, log, x)]
+    if intervals:
+        rates = [interval.lr_multiplier for interval in intervals]
+        charts.append(_small_chart("learning rate, share of its peak", "rate", intervals, rates, x))
+        charts.append(_small_chart("characters per second", "speed", intervals, chars_per_second(intervals), x))
     return "\n".join(charts)
 
 
-def thinned(blocks: Sequence[Block], n: int = N_POINTS) -> list[Block]:
+def thinned(intervals: Sequence[LogInterval], n: int = N_POINTS) -> list[LogInterval]:
     """At most `n` blocks: neighbours become one, with the mean of their bits (of those that are numbers)."""
-    size = max(1, math.ceil(len(blocks) / n))
-    bins = [blocks[i : i + size] for i in range(0, len(blocks), size)]
-    return [Block(b[-1].step, b[-1].chars, b[-1].seconds, _mean(block.bits for block in b), b[-1].rate) for b in bins]
+    size = max(1, math.ceil(len(intervals) / n))
+    bins = [intervals[i : i + size] for i in range(0, len(intervals), size)]
+    return [
+        LogInterval(b[-1].step, b[-1].chars, b[-1].seconds, _mean(interval.bits for interval in b), b[-1].lr_multiplier)
+        for b in bins
+    ]
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
@@ -42,12 +45,12 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return [statistics.median(near) if near else math.nan for near in around]
 
 
-def chars_per_second(blocks: Sequence[Block]) -> list[float]:
+def chars_per_second(intervals: Sequence[LogInterval]) -> list[float]:
     """Throughput of each block; NaN where no time went by."""
-    start = Block(0, 0, 0.0, math.nan, math.nan)
+    start = LogInterval(0, 0, 0.0, math.nan, math.nan)
     return [
         (b.chars - a.chars) / (b.seconds - a.seconds) if b.seconds > a.seconds else math.nan
-        for a, b in itertools.pairwise([start, *blocks])
+        for a, b in itertools.pairwise([start, *intervals])
     ]
 
 
@@ -69,19 +72,21 @@ def _numbers(values: Iterable[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
-def _bits_chart(blocks: Sequence[Block], log: TrainLog, x: Axis) -> str:
-    raw = [block.bits for block in blocks]
+def _bits_chart(intervals: Sequence[LogInterval], log: TrainLog, x: Axis) -> str:
+    raw = [interval.bits for interval in intervals]
     smooth = smoothed(raw)
-    y = bits_axis(raw, smooth, [look.bits for look in log.looks])
+    y = bits_axis(raw, smooth, [evaluation.bits for evaluation in log.evaluations])
     lines = [
-        Curve("raw", _over_chars(blocks, raw)),
-        Curve("train", _over_chars(blocks, smooth)),
-        Curve("held-out", [(look.chars, look.bits) for look in log.looks]),
+        Curve("raw", _over_chars(intervals, raw)),
+        Curve("train", _over_chars(intervals, smooth)),
+        Curve("held-out", [(evaluation.chars, evaluation.bits) for evaluation in log.evaluations]),
     ]
-    dots = [_look_dot(look, best=look.step == log.best_step) for look in log.looks]
-    readings = [_reading(block, f"{block.bits:.3f} bits") for block in blocks]
-    words = "; ".join(f"{look.bits:.3f} bits on held-out text after step {look.step:,}" for look in log.looks)
-    begin = log.blocks[0].bits if log.blocks else math.nan
+    dots = [_evaluation_dot(evaluation, best=evaluation.step == log.best_step) for evaluation in log.evaluations]
+    readings = [_reading(interval, f"{interval.bits:.3f} bits") for interval in intervals]
+    words = "; ".join(
+        f"{evaluation.bits:.3f} bits on held-out text after step {evaluation.step:,}" for evaluation in log.evaluations
+    )
+    begin = log.intervals[0].bits if log.intervals else math.nan
     note = (
         f'<p class="note">Above the picture: the first steps, from {begin:.2f} bits on.</p>' if begin > y.high else ""
     )
@@ -91,23 +96,23 @@ def _bits_chart(blocks: Sequence[Block], log: TrainLog, x: Axis) -> str:
     )
 
 
-def _look_dot(look: Look, *, best: bool) -> Dot:
-    label = f"best: {look.bits:.3f}" if best else ""
-    reading = f"step {look.step:,}: {look.bits:.3f} bits, held out"
-    return Dot("look best" if best else "look", look.chars, look.bits, label, reading)
+def _evaluation_dot(evaluation: Evaluation, *, best: bool) -> Dot:
+    label = f"best: {evaluation.bits:.3f}" if best else ""
+    reading = f"step {evaluation.step:,}: {evaluation.bits:.3f} bits, held out"
+    return Dot("look best" if best else "look", evaluation.chars, evaluation.bits, label, reading)
 
 
-def _small_chart(title: str, css_class: str, blocks: Sequence[Block], values: Sequence[float], x: Axis) -> str:
+def _small_chart(title: str, css_class: str, intervals: Sequence[LogInterval], values: Sequence[float], x: Axis) -> str:
     y = high_axis(title, 0.0, max(_numbers(values), default=1.0), n_ticks=3)
-    line = Curve(css_class, _over_chars(blocks, values))
-    readings = [_reading(block, short(value)) for block, value in zip(blocks, values, strict=True)]
+    line = Curve(css_class, _over_chars(intervals, values))
+    readings = [_reading(interval, short(value)) for interval, value in zip(intervals, values, strict=True)]
     words = f"From {short(values[0])} to {short(values[-1])}"
     return f'<div class="low">{chart(title, words, x, y, [line], (), readings)}</div>'
 
 
-def _over_chars(blocks: Sequence[Block], values: Sequence[float]) -> Points:
-    return [(block.chars, value) for block, value in zip(blocks, values, strict=True)]
+def _over_chars(intervals: Sequence[LogInterval], values: Sequence[float]) -> Points:
+    return [(interval.chars, value) for interval, value in zip(intervals, values, strict=True)]
 
 
-def _reading(block: Block, words: str) -> Reading:
-    return Reading(block.chars, f"step {block.step:,}: {words}")
+def _reading(interval: LogInterval, words: str) -> Reading:
+    return Reading(interval.chars, f"step {interval.step:,}: {words}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from tinycopilot.training.log import HardCharacter, Look, TrainLog
+from tinycopilot.training.log import Evaluation, HardCharacter, TrainLog
 from tinycopilot.training.report.chart import short
 from tinycopilot.training.report.curves import curves
 from tinycopilot.training.report.frame import UNKNOWN, document, facts_table, is_plain, section, visible
@@ -19,7 +19,7 @@ def page(log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, 
     """The whole page as text: all of it is here, and every word that came from outside is escaped."""
     sections = (
         section("Learning curve", curves(log)),
-        section("What it wrote", _samples(log.looks, log.best_step)),
+        section("What it wrote", _samples(log.evaluations, log.best_step)),
         section("The hardest characters", _hardest(log.hardest)),
         section("What happened on the way", _events(log.events)),
         section("The same run again", facts_table(command, facts)),
@@ -58,27 +58,27 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"
 
 
-def _samples(looks: Sequence[Look], best_step: int) -> str:
-    if not looks:
+def _samples(evaluations: Sequence[Evaluation], best_step: int) -> str:
+    if not evaluations:
         return ""
-    shown = _spread(looks, best_step)
-    some = f" {len(shown)} of {len(looks)} samples." if len(shown) < len(looks) else ""
-    items = "\n".join(_sample(look, best=look.step == best_step) for look in shown)
+    shown = _spread(evaluations, best_step)
+    some = f" {len(shown)} of {len(evaluations)} samples." if len(shown) < len(evaluations) else ""
+    items = "\n".join(_sample(evaluation, best=evaluation.step == best_step) for evaluation in shown)
     return f'<p>The same prompt, the same dice, as it learned.{some}</p>\n<ol class="samples">{items}</ol>'
 
 
-def _spread(looks: Sequence[Look], best_step: int) -> list[Look]:
+def _spread(evaluations: Sequence[Evaluation], best_step: int) -> list[Evaluation]:
     """About `N_SAMPLES` looks, evenly spread, the first and the last and the best among them."""
-    n = min(N_SAMPLES, len(looks))
-    places = {round(i * (len(looks) - 1) / max(n - 1, 1)) for i in range(n)}
-    return [look for i, look in enumerate(looks) if i in places or look.step == best_step]
+    n = min(N_SAMPLES, len(evaluations))
+    places = {round(i * (len(evaluations) - 1) / max(n - 1, 1)) for i in range(n)}
+    return [evaluation for i, evaluation in enumerate(evaluations) if i in places or evaluation.step == best_step]
 
 
-def _sample(look: Look, *, best: bool) -> str:
+def _sample(evaluation: Evaluation, *, best: bool) -> str:
     badge = '<span class="badge">best, and kept</span>' if best else ""
-    figures = f"<b>{_bits(look.bits)}</b> bits<br><small>step {look.step:,}</small>{badge}"
+    figures = f"<b>{_bits(evaluation.bits)}</b> bits<br><small>step {evaluation.step:,}</small>{badge}"
     # HTML takes away a line end at the very start of a <pre>: one more keeps the sample's own.
-    return f'<li><div>{figures}</div><pre tabindex="0">\n{visible(look.sample.rstrip())}</pre></li>'
+    return f'<li><div>{figures}</div><pre tabindex="0">\n{visible(evaluation.sample.rstrip())}</pre></li>'
 
 
 def _hardest(characters: Sequence[HardCharacter]) -> str:

@@ -1,0 +1,69 @@
+"""Which of two models is better, and what a character costs: what the engine itself says, one by one."""
+
+from pathlib import Path
+
+import pytest
+
+from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.completion.network import Network
+from tinycopilot.evaluation.comparison import Bits, Comparison, bits_of
+from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.model.tokenizer import SimpleTokenizer
+
+CODE = "".join(f"def area_{i}(width, height):\n    return width * height + {i}\n\n\n" for i in range(30))
+
+
+def bits(mixed: list[float]) -> Bits:
+    return {"network": [2 * x for x in mixed], "mixed": mixed}
+
+
+def comparison(before: list[float], now: list[float]) -> Comparison:
+    return Comparison(bits(before), bits(now), 3)
+
+
+BEFORE = [0.5, 1.5, 1.0, 1.0] * 500
+
+
+@pytest.mark.parametrize(
+    ("gain", "is_better"), [(0.05, True), (0.0021, True), (0.0019, False), (0.0, False), (-0.05, False)]
+)
+def test_it_takes_a_gain_that_is_worth_it(gain: float, is_better: bool) -> None:
+    compared = comparison(BEFORE, [x - gain for x in BEFORE])
+    assert compared.gain == pytest.approx(gain)
+    assert compared.is_better is is_better
+
+
+def test_what_may_be_chance_is_no_gain() -> None:
+    """A hundredth of a bit in the mean, where pieces of a hundred characters are half a bit better or worse."""
+    swings = [(0.5 if (i // 100) % 2 else -0.5) + 0.01 for i in range(len(BEFORE))]
+    compared = comparison(BEFORE, [x - swing for x, swing in zip(BEFORE, swings, strict=True)])
+    assert compared.gain == pytest.approx(0.01)
+    assert not compared.is_better
+    assert not comparison([1.0] * 50, [0.5] * 50).is_better  # too little to tell
+
+
+def test_it_is_said_in_figures_and_in_words() -> None:
+    compared = comparison([1.0] * 400, [0.95] * 400)
+    assert compared.figures() == {
+        "better": True,
+        "before": {"network": 2.0, "mixed": 1.0},
+        "now": {"network": 1.9, "mixed": 0.95},
+        "files": 3,
+        "chars": 400,
+    }
+    assert compared.in_words().startswith("1.000 -> 0.950 bits per character on 3 files held out")
+
+
+@pytest.mark.parametrize("first", [0, 5, 300])
+def test_a_character_costs_what_the_engine_says(network: Network, tokenizer: SimpleTokenizer, first: int) -> None:
+    texts = {"a.py": CODE, "b.py": "import math\n\n\nradius = math.pi\ndiameter = 2 * radius\n" * 20}
+    excerpt = Excerpt("a.py", CODE, first, first + 60, Path())
+    done = list[float]()
+    measured = bits_of(network, tokenizer, texts, [excerpt], done.append)
+    engine = Engine(network, tokenizer)
+    engine.hold("b.py", texts["b.py"])
+    engine.ngrams.compact()
+    one_by_one = [engine.observe(Request(CODE[:at], document="a.py"), CODE[at]) for at in range(first, first + 60)]
+    for whose, costs in measured.items():
+        assert costs == pytest.approx([cost[whose] for cost in one_by_one], abs=1e-4)
+    assert done[-1] == 1.0

@@ -1,0 +1,110 @@
+"""Which passages are shown: the most different ones, and none twice."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from replays import a_replay
+
+from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.report.disagreement import CONTEXT_LINES, WINDOW_CHARS, Passage, most_different, windows
+
+LINE = "a line of forty characters, end and all\n"
+N_LINES = WINDOW_CHARS // len(LINE)
+
+
+def spots(text: str, **changed: float) -> Replayed:
+    """A gain at each of these lines, `line_7=2.0`, of as many bits per character there."""
+    network, mixed = {}, {}
+    for word, gain_bits in changed.items():
+        start = int(word.removeprefix("line_")) * len(LINE)
+        worse = network if gain_bits > 0 else mixed
+        worse |= dict.fromkeys(range(start, start + len(LINE)), 0.125 + abs(gain_bits))
+    return a_replay(text, network=network, mixed=mixed)
+
+
+def line_of(passage: Passage) -> int:
+    return passage.first // len(LINE)
+
+
+def test_the_greatest_differences_of_either_direction_come_first() -> None:
+    replayed = spots(LINE * 100, line_20=3.0, line_50=4.0, line_70=-2.0, line_90=1.0)
+    helped, hurt = most_different([replayed])
+    assert [50 in range(line_of(p), line_of(p) + N_LINES) for p in helped] == [True, False, False]
+    assert [p.gain_bits * N_LINES for p in helped] == [4.0, 3.0, 1.0]
+    assert [p.gain_bits * N_LINES for p in hurt] == [-2.0]
+    assert all(p.last - p.first == N_LINES * len(LINE) for p in helped + hurt)
+
+
+def test_what_is_shown_is_whole_lines_around_it() -> None:
+    replayed = spots(LINE * 100, line_50=4.0)
+    [passage] = most_different([replayed])[0]
+    more = CONTEXT_LINES * len(LINE)
+    assert passage.shown == (passage.first - more, passage.last + more)
+    at_the_start = next(windows(0, replayed))
+    assert at_the_start.shown == (0, N_LINES * len(LINE) + more)
+
+
+def test_no_more_than_asked_for() -> None:
+    replayed = spots(LINE * 200, **{f"line_{i}": 1.0 + i for i in range(0, 200, 20)})
+    assert [len(some) for some in most_different([replayed], 3)] == [3, 0]
+
+
+def test_a_short_text_is_one_passage() -> None:
+    replayed = a_replay("x = 1\ny = 2\n", network={3: 2.125}, first=2, last=9)
+    [passage] = most_different([replayed])[0]
+    assert (passage.first, passage.last, passage.shown, passage.gain_bits) == (2, 9, (0, 12), 2 / 7)
+
+
+def test_where_nothing_differs_there_is_none() -> None:
+    assert most_different([a_replay(LINE * 10)]) == ([], [])
+
+
+def test_what_is_no_number_is_passed_over() -> None:
+    replayed = a_replay(LINE * 30, network={5: math.inf, 700: math.nan}, mixed={6: math.inf})
+    assert most_different([replayed]) == ([], [])
+
+
+LINES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
+
+
+@pytest.mark.slow
+@given(st.lists(LINES, min_size=1, max_size=3), st.randoms(use_true_random=False), st.integers(1, 4))
+def test_each_is_the_most_different_of_all_that_are_left(texts: list[list[int]], dice: object, n_each: int) -> None:
+    """Found anew by brute force: from every line the fewest whole lines, every overlap by the lines that are shown."""
+    replays = []
+    for lengths in texts:
+        text = "".join("x" * n + "\n" for n in lengths)
+        costs = [{i: dice.choice([0.125, 0.125, 1.0, 4.0]) for i in range(len(text))} for _ in "nm"]  # type: ignore[attr-defined]
+        replays.append(a_replay(text, network=costs[0], mixed=costs[1]))
+    candidates = [candidate for number, replayed in enumerate(replays) for candidate in brute_windows(number, replayed)]
+    chosen, left = [], {True: n_each, False: n_each}
+    helped, hurt = most_different(replays, n_each)
+    for passage in sorted(helped + hurt, key=lambda p: -abs(p.gain_bits)):
+        free = [c for c in candidates if left[c[1] > 0] and not any(c[0] == o[0] and c[2] & o[2] for o in chosen)]
+        assert abs(passage.gain_bits) == max(abs(c[1]) for c in free)
+        itself = [c for c in free if (c[0], c[3]) == (passage.number, (passage.first, passage.last))]
+        assert [c[1] for c in itself] == [passage.gain_bits]
+        chosen += itself
+        left[passage.gain_bits > 0] -= 1
+    free = [c for c in candidates if left[c[1] > 0] and not any(c[0] == o[0] and c[2] & o[2] for o in chosen)]
+    assert free == []
+
+
+def brute_windows(number: int, replayed: Replayed) -> list[tuple[int, float, set[int], tuple[int, int]]]:
+    """(replay, gain, the lines that are shown, (first, last)) of every passage that there might be."""
+    lines, found = replayed.excerpt.text.splitlines(keepends=True), []
+    for i in range(len(lines)):
+        for j in range(i + 1, len(lines) + 1):
+            n_chars = sum(map(len, lines[i:j]))
+            if n_chars >= WINDOW_CHARS or (i == 0 and j == len(lines)):
+                first = sum(map(len, lines[:i]))
+                places = slice(first, first + n_chars)
+                gain = (sum(replayed.bits["network"][places]) - sum(replayed.bits["mixed"][places])) / n_chars
+                if gain:
+                    found.append(
+                        (number, gain, {*range(i - CONTEXT_LINES, j + CONTEXT_LINES)}, (first, first + n_chars))
+                    )
+                break
+    return found

@@ -1,0 +1,159 @@
+"""The ideal user, with an engine whose suggestions are written down: every count is known."""
+
+from typing import cast
+
+import pytest
+
+from tinycopilot.completion.engine import Engine, Request, Result, Silence
+from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.evaluation.replay import Excerpt, Shown, is_indentation, replay
+from tinycopilot.evaluation.score import SHOWN_COST_KEYS, Score, calibration, calibration_error, percentile
+
+
+class Scripted:
+    """Suggests what is written down for a text, and nothing elsewhere; each character costs two bits."""
+
+    def __init__(self, script: dict[str, str]) -> None:
+        self.script = script
+        self.asked: list[str] = []
+
+    def complete(self, request: Request) -> Result:
+        self.asked.append(request.before)
+        text = self.script.get(request.before)
+        return Result((Suggestion(text, 0.5),)) if text else Result(silence=Silence.UNSURE)
+
+    def observe(self, request: Request, character: str) -> dict[str, float]:
+        assert len(character) == 1
+        return {"network": 2.0}
+
+
+def replayed(text: str, script: dict[str, str]) -> tuple[Score, list[Shown]]:
+    result = replay(cast(Engine, Scripted(script)), Excerpt("a.py", text, 0, len(text)))
+    return result.score, result.shown
+
+
+def test_without_suggestions_each_character_is_a_key() -> None:
+    score, shown = replayed("abc def\n", {})
+    assert (score.n_keys, score.n_chars, score.n_shown, shown) == (8, 8, 0, [])
+    assert score.figures()["keystrokes_saved"] == {"net": 0, "net_by_word": 0, "gross": 0}
+
+
+def test_what_comes_next_is_accepted_with_one_key() -> None:
+    score, [shown] = replayed("return x\n", {"re": "turn x"})
+    assert (score.n_keys, score.n_chars, score.accepted_chars) == (2 + 1 + 1, 9, [6])
+    assert score.figures()["keystrokes_saved"]["net"] == pytest.approx(1 - (4 + SHOWN_COST_KEYS) / 9, abs=1e-4)
+    assert (shown.line, shown.before, shown.n_right, shown.accepted) == (1, "re", 6, True)
+    assert shown.at == 2
+
+
+def test_indentation_counts_for_nothing_whoever_writes_it() -> None:
+    text = "if a:\n    foo()\n    bar()\n"
+    typed, _ = replayed(text, {})
+    accepted, _ = replayed(text, {"if a:\n    ": "foo()\n    bar()"})
+    assert typed.n_chars == accepted.n_chars == len(text) - 8
+    assert accepted.n_keys == typed.n_keys - len("foo()\nbar()") + 1
+
+
+def test_what_is_not_wholly_right_is_not_accepted() -> None:
+    score, [shown] = replayed("return x\n", {"re": "turn y"})
+    assert (score.n_keys, score.n_shown, score.accepted_chars, shown.n_right) == (9, 1, [], 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "script", "n_saved"),
+    [
+        ("return x\n", {"re": "turn y"}, 3),  # "turn" with one key
+        ("return x\n", {"re": "turn x"}, 5),  # the whole
+        ("f(a, bc)\n", {"f": "(a, bd)"}, 0),  # "(", "a" and ",": no key is saved; " bd" is wrong
+        ("if a:\n    foo(b)\n", {"if a": ":\n    foo(c)"}, 3),  # "\n    foo" without the indentation
+    ],
+)
+def test_words_that_are_right_may_be_accepted_with_a_key_each(text: str, script: dict[str, str], n_saved: int) -> None:
+    score, _ = replayed(text, script)
+    typed, _ = replayed(text, {})
+    assert typed.n_keys - score.n_keys_by_word == n_saved
+
+
+def test_what_is_typed_along_is_shown_once() -> None:
+    script = {"r": "eturn y", "re": "turn y", "ret": "urn y"}
+    score, shown = replayed("retx", script)
+    assert (score.n_shown, len(shown), score.n_typed_along, score.n_flickers) == (1, 1, 2, 0)
+
+
+def test_another_suggestion_although_the_key_agreed_is_a_flicker() -> None:
+    score, _ = replayed("retx", {"r": "eturn y", "re": "quest", "ret": ""})
+    assert (score.n_shown, score.n_typed_along, score.n_flickers) == (2, 1, 1)
+
+
+def test_a_suggestion_that_goes_although_the_key_agreed_is_a_flicker() -> None:
+    score, _ = replayed("retx", {"r": "eturn y"})
+    assert (score.n_shown, score.n_typed_along, score.n_flickers) == (1, 1, 1)
+
+
+def test_indentation_counts_for_nothing() -> None:
+    """Nor does what is shown in it; within a line, a blank is a character as any other."""
+    text = "if a b:\n    \tpass\n"
+    score, _ = replayed(text, {text[:10]: "  \tpass", text[:13]: "pass"})
+    assert score.n_chars == len(text) - 5
+    assert score.accepted_chars == [4]
+    assert score.n_bits_chars == len(text)
+    assert [is_indentation(" a b\n \t", i) for i in range(7)] == [True, False, False, False, False, True, True]
+
+
+def test_what_stands_before_is_known_and_what_stands_after_is_not() -> None:
+    engine = Scripted({})
+    replay(cast(Engine, engine), Excerpt("a.py", "0123456789", 4, 7))
+    assert engine.asked == ["0123", "01234", "012345"]
+
+
+def test_what_each_character_cost_is_kept() -> None:
+    """Of those that were accepted and of indentation, too; the sum is the score's."""
+
+    class Counting(Scripted):
+        def observe(self, request: Request, character: str) -> dict[str, float]:
+            return {"network": len(request.before) / 4, "mixed": ord(character)}
+
+    result = replay(cast(Engine, Counting({"x\n\tre": "turn"})), Excerpt("a.py", "x\n\treturn\n", 1, 10))
+    assert result.score.accepted_chars == [4]
+    assert list(result.bits["network"]) == [i / 4 for i in range(1, 10)]
+    assert list(result.bits["mixed"]) == list(b"\n\treturn\n")
+    assert {name: sum(bits) for name, bits in result.bits.items()} == dict(result.score.bits)
+
+
+def test_scores_add_up() -> None:
+    one, _ = replayed("return x\n", {"re": "turn x"})
+    two, _ = replayed("abc", {})
+    both = one + two
+    assert (both.n_keys, both.n_chars, both.accepted_chars) == (7, 12, [6])
+    assert both.figures()["bits_per_char"] == {"network": 2.0}
+    assert len(both.latencies_ms) == 7 == both.n_keys
+
+
+def test_what_cost_nothing_is_still_a_figure() -> None:
+    score = Score()
+    score.count_bits({"network": 1.0, "mixed": 0.0})
+    assert (Score() + score).figures()["bits_per_char"] == {"network": 1.0, "mixed": 0.0}
+    assert score.bits == {"network": 1.0, "mixed": 0.0}
+
+
+def test_nothing_is_no_division_by_zero() -> None:
+    figures = Score().figures()
+    assert figures["keystrokes_saved"] == {"net": None, "net_by_word": None, "gross": None}
+    assert figures["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 5), (0.51, 6), (0.95, 10), (1.0, 10)])
+def test_percentiles_are_nearest_ranks(share: float, value: float) -> None:
+    assert percentile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], share) == value
+
+
+def test_calibration_is_what_was_said_against_what_came_true() -> None:
+    sure = [(0.9, True)] * 9 + [(0.9, False)]
+    unsure = [(0.5, i % 2 == 0) for i in range(10)]
+    bins = calibration(sure + unsure)
+    assert [b.n for b in bins] == [2] * 10
+    assert [b.confidence for b in bins] == pytest.approx([0.5] * 5 + [0.9] * 5)
+    assert sum(b.right * b.n for b in bins) == 5 + 9
+    assert calibration_error(calibration([(0.9, False)] * 30)) == pytest.approx(0.9)
+    assert calibration_error(calibration([(1.0, True)] * 3)) == 0
+    assert calibration_error(calibration([])) is None

@@ -1,0 +1,48 @@
+"""What is known of a workspace while one of its files is typed."""
+
+from pathlib import Path
+
+import pytest
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.evaluation import surroundings as surroundings_module
+from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.surroundings import Surroundings, are_alike, shingles
+
+LINES = [f"a line of its own, {i}, which is longer than a shingle is: {i * i}\n" for i in range(20)]
+TEXTS = {
+    "own.py": "".join(LINES),
+    "copy.py": "".join(LINES[:15]) + "another end\n",
+    "other.py": "".join(LINES[:2]) + "".join(f"def another_function_{i}(x):\n    return x + {i}\n" for i in range(30)),
+}
+
+
+def held(memory: NGramModel) -> set[str]:
+    return {name for name in TEXTS if name in memory}
+
+
+def test_neither_the_file_nor_a_copy_is_known() -> None:
+    memory = NGramModel(Alphabet("\nab"))
+    surroundings = Surroundings(memory)
+    surroundings.change_to(TEXTS)
+    assert held(memory) == set(TEXTS)
+    with surroundings.without_copies_of(Excerpt("own.py", TEXTS["own.py"], 0, 10, Path())):
+        assert held(memory) == {"other.py"}
+        memory.hold("own.py", "as far as it is typed")
+    assert held(memory) == set(TEXTS)
+    surroundings.change_to({"a.py": "x = 1\n"})
+    assert held(memory) == set()
+    assert "a.py" in memory
+
+
+def test_copies_share_half_of_the_shorter_one() -> None:
+    own, copy, other = (shingles(text) for text in TEXTS.values())
+    assert are_alike(own, copy)
+    assert not are_alike(own, other)
+    assert not are_alike(own, shingles("short\n" * 100))
+
+
+def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings_module, "MAX_CHARS", len(TEXTS["own.py"]))
+    assert Surroundings(NGramModel(Alphabet("\nab"))).change_to(TEXTS) == len(TEXTS) - 1

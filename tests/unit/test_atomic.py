@@ -1,0 +1,59 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tinycopilot.atomic import ABANDONED_AFTER_S, atomic_write, open_owned
+
+
+def test_the_old_file_is_there_until_the_new_one_is(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b"
+    with atomic_write(path) as file:
+        file.write(b"old")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"new"
+    assert [left.name for left in path.parent.iterdir()] == ["b"]
+
+
+def test_what_was_left_half_written_is_cleared_up_and_what_others_write_now_is_not(tmp_path: Path) -> None:
+    path, old, young = tmp_path / "b", tmp_path / ".b.old", tmp_path / ".b.young"
+    old.touch()
+    young.touch()
+    os.utime(old, (0, 0))
+    with atomic_write(path):
+        pass
+    assert sorted(left.name for left in tmp_path.iterdir()) == [".b.young", "b"]
+    assert ABANDONED_AFTER_S > 60
+
+
+def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match="a"), atomic_write(tmp_path / "a" / "b"):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have owners there")
+def test_what_another_user_wrote_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "weights.json"
+    path.write_text("{}")
+    with open_owned(path) as file:
+        assert file.read() == b"{}"
+    status, another = path.stat(), 12_345
+    os.chown(path, another, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: status.st_uid + 1)
+    with pytest.raises(PermissionError, match="another user"):
+        open_owned(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index")
+    with pytest.raises(OSError, match="not a regular file"):
+        open_owned(tmp_path / "index")

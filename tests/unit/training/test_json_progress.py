@@ -1,0 +1,84 @@
+"""What a program is told of a run."""
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from tinycopilot.training import json_progress
+from tinycopilot.training.json_progress import JsonProgress
+from tinycopilot.training.log import LogInterval
+from tinycopilot.training.run import run_training
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.setup import TrainOptions
+
+LOSS = torch.tensor(1.0)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(json_progress, "EVERY_S", 0.0)
+    return []
+
+
+def test_shares_bits_and_time(told: list[str]) -> None:
+    lines = JsonProgress(told.append)
+    lines.begins(Schedule((Stage(4, 8),), (10,)))
+    lines.on_step(LOSS, 32)
+    lines.on_schedule(Schedule((Stage(4, 8),), (20,)))
+    lines.on_interval(LogInterval(1, 32, 1.0, 1.25, 0.1))
+    lines.on_step(LOSS, 32)
+    first, second, third = map(json.loads, told)
+    assert first == {"stage": "training", "share": 0.0, "bits": None, "minutes_left": None}
+    assert (second["share"], second["bits"]) == (0.1, None)
+    assert (third["share"], third["bits"]) == (0.1, 1.25)
+    assert third["minutes_left"] >= 0
+
+
+def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+    lines = JsonProgress(told.append)
+    monkeypatch.setattr(json_progress, "EVERY_S", 1e9)
+    for share in (0.1, 0.2):
+        lines.say_now_and_then("measuring", share)
+    lines.say("done", 1.0, bits=float("nan"))
+    assert list(map(json.loads, told)) == [
+        {"stage": "measuring", "share": 0.1},
+        {"stage": "done", "share": 1.0, "bits": None},
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("told")
+def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "code.py").write_text("".join(f"def add_{i}(a):\n    return a + {i}\n\n" for i in range(200)))
+    path = tmp_path / "m.pth"
+    run_training(TrainOptions([str(tmp_path)], epochs=1, model_path=str(path), device="cpu", progress="json"))
+    said = capsys.readouterr()
+    lines = list(map(json.loads, said.out.splitlines()))
+    assert lines[0] == {"stage": "reading", "share": 0.0}
+    assert lines[-1]["stage"] == "done"
+    assert lines[-1]["model"] == str(path)
+    shares = [line["share"] for line in lines if line["stage"] == "training"]
+    assert all(a <= b for a, b in pairwise(shares))
+    assert shares[-1] == 1.0
+    assert "saved: " in said.err
+
+
+def test_with_its_standard_input_a_process_ends() -> None:
+    """As whoever started it goes away; not before."""
+    code = (
+        "import time; from tinycopilot.training import interrupts; interrupts.interrupt_on_stdin_close()\n"
+        "try:\n  print('ready', flush=True)\n  while True: time.sleep(0.01)\n"
+        "except KeyboardInterrupt: print('cleaned up')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as it:
+        assert it.stdout is not None
+        assert it.stdout.readline() == "ready\n"
+        assert it.poll() is None
+        out, _ = it.communicate()
+    assert out == "cleaned up\n"
+    assert it.returncode == 0

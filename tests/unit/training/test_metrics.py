@@ -1,0 +1,48 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.training.metrics import bits_by_position, bits_per_char, hardest_characters, write_sample
+
+
+def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:
+    ids = torch.randint(model.config.vocab_size, (70,), dtype=torch.int16)
+    logits = model(ids[None, :-1].long())[0]
+    expected = F.cross_entropy(logits, ids[1:].long(), reduction="none") / math.log(2)
+    assert bits_per_char(model, ids, streams=1) == pytest.approx(expected.mean().item())
+    targets, bits = bits_by_position(model, ids, streams=1)
+    assert torch.equal(targets, ids[1:].long())
+    assert torch.allclose(bits, expected.float(), atol=1e-5)
+
+
+def test_streams_read_what_one_reads(model: TinyGPT) -> None:
+    """Each stream but the first begins with nothing to look back on: that is all that differs."""
+    ids = torch.randint(model.config.vocab_size, (64 * 8 + 1,), dtype=torch.int16)
+    targets, bits = bits_by_position(model, ids, streams=4)
+    alone, bits_alone = bits_by_position(model, ids, streams=1)
+    assert torch.equal(targets, alone)
+    reach = model.config.reach
+    for i in range(4):
+        piece = slice(128 * i + reach, 128 * (i + 1))
+        assert torch.allclose(bits[piece], bits_alone[piece], atol=1e-5)
+
+
+def test_the_hardest_characters_cost_the_most(tokenizer: SimpleTokenizer) -> None:
+    targets = torch.tensor(tokenizer.encode("aab\N{SNOWMAN}"))
+    hardest = hardest_characters(tokenizer, targets, torch.tensor([1.0, 2.0, 0.5, 9.0]))
+    assert [(hard.character, hard.n, hard.bits) for hard in hardest] == [
+        ("\ufffd", 1, 9.0),
+        ("a", 2, 1.5),
+        ("b", 1, 0.5),
+    ]
+
+
+def test_a_sample_is_the_same_each_time(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+    sample = write_sample(model, tokenizer, "def ", 30)
+    assert sample == write_sample(model, tokenizer, "def ", 30)
+    assert sample.startswith("def ")
+    assert len(sample) == 34

@@ -1,0 +1,75 @@
+"""Whether a new model is taken into use: the decision, and what it is based on."""
+
+import math
+
+import pytest
+import torch
+from networks import randomise
+
+from tinycopilot import UserError
+from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.paths import ModelPaths, Origin, bundled_model, bundled_path, user_model
+from tinycopilot.training import promotion
+from tinycopilot.training.promotion import (
+    UNKNOWN_BITS,
+    Bits,
+    CurrentModel,
+    comparable_bits,
+    find_current_model,
+    reference_bits,
+)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "stays"),
+    [
+        (Bits(5.3, 5.3), Bits(1.02, 1.2), True),
+        (Bits(0.9, 1.2), Bits(1.0, 1.2), False),
+        (Bits(1.0, 1.2), Bits(1.0, 1.2), False),  # the same again
+        (Bits(0.1, 5.0), Bits(1.0, 1.2), True),  # one project by heart, and nothing else
+        (Bits(1.06, 1.35), Bits(1.29, 1.27), False),  # it gains more here than it forgets elsewhere
+        (Bits(1.1), Bits(1.0), True),
+        (Bits(math.nan, 1.0), Bits(9.0, 9.0), True),
+        (Bits(9.0, 9.0), None, False),  # a model that cannot be read is no rival
+    ],
+)
+def test_which_is_better(new: Bits, old: Bits | None, stays: bool) -> None:
+    assert CurrentModel(bundled_model(), Origin.SHIPPED, old).is_better_than(new) is stays
+
+
+def test_a_small_vocabulary_is_no_advantage() -> None:
+    """A character that it does not have costs what telling it from 65,536 others does."""
+    tokenizer = SimpleTokenizer("ab")
+    targets, bits = torch.tensor([0, 1, 2, 2]), torch.tensor([1.0, 1.0, 0.5, 0.5])
+    assert comparable_bits(targets, bits, tokenizer) == pytest.approx((1 + 1 + 2 * (0.5 + UNKNOWN_BITS)) / 4)
+
+
+def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
+    tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = bundled_model()
+    assert reference_bits(*load_pair(paths.model, paths.tokenizer)) < 1.6
+    other = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
+    assert reference_bits(other, tokenizer) > 4
+    monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
+    with pytest.raises(UserError, match="reinstall tinycopilot"):
+        reference_bits(other, tokenizer)
+    assert promotion.reference_bits_or_none(other, tokenizer) is None
+
+
+def test_the_reference_text_is_python_and_in_no_training_text_of_ours() -> None:
+    text, corpus = promotion.reference_text(), bundled_path("corpus.txt").read_text("utf-8")
+    compile(text, "reference.txt", "exec")
+    assert text.isascii()
+    assert not [i for i in range(len(text) - 100) if text[i : i + 100] in corpus]
+
+
+def test_what_a_new_model_displaces(pair: ModelPaths) -> None:
+    users = user_model()
+    assert find_current_model(users) == (bundled_model(), Origin.SHIPPED)
+    assert find_current_model(pair) == (pair, Origin.GIVEN)
+    assert find_current_model(ModelPaths(pair.model.with_name("new.pth"), pair.tokenizer.with_name("t.pth"))) is None
+    users.model.parent.mkdir(parents=True)
+    users.model.write_bytes(b"broken")
+    assert find_current_model(users) == (users, Origin.USER)

@@ -1,0 +1,211 @@
+"""The engine's thread, first with a stand-in for the Engine that counts, then with a real one."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asking import suggest
+
+from tinycopilot.completion import indexing
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.engine import Request, Result, Silence, Why
+from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+from tinycopilot.paths import ModelPaths
+from tinycopilot.tui import engine
+from tinycopilot.tui.engine import Answer, EngineThread, Project, State, loader
+from tinycopilot.tui.ghost import Question
+
+
+class Endless:
+    """Computes until it is cancelled, unless asked for "quick"; counts what was cancelled."""
+
+    def __init__(self) -> None:
+        self.ngrams = NGramModel(Alphabet("\nx"))
+        self.begun = threading.Event()
+        self.asked: list[str] = []
+        self.n_cancelled = 0
+
+    def complete(self, request: Request, cancelled: Callable[[], bool]) -> Result:
+        if request.why is Why.AHEAD:
+            return Result(silence=Silence.UNSURE)
+        self.asked.append(request.before)
+        self.begun.set()
+        while request.before != "quick":
+            if cancelled():
+                self.n_cancelled += 1
+                return Result(silence=Silence.CANCELLED)
+        others = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
+        return Result((Suggestion(f"{request.after}{request.document}", 1.0), *others))
+
+
+class Listener(queue.Queue[Answer | State]):
+    """Hears what an engine tells, and asks it."""
+
+    def start(self, load: Callable[[], Any], project: Project) -> EngineThread:
+        self.engine = EngineThread(load, project)
+        self.engine.start(self.put)
+        return self.engine
+
+    def until(self, message: str) -> None:
+        while True:
+            news = self.get(timeout=60)
+            if isinstance(news, State) and news.message == message:
+                return
+
+    def answer(self) -> Answer:
+        while not isinstance(news := self.get(timeout=60), Answer):
+            assert not news.has_failed, news.message
+        return news
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    yield listener
+    listener.engine.close()
+    assert not any(thread.name.startswith(("engine", "indexer")) for thread in threading.enumerate())
+
+
+def test_the_newest_question_is_answered_and_the_older_one_given_up(listener: Listener) -> None:
+    endless = Endless()
+    asked = listener.start(lambda: endless, Project("a.py"))
+    asked.ask(Question("endless", ""))
+    assert endless.begun.wait(60)
+    newest = Question("quick", "x")
+    asked.ask(newest)
+    answer = listener.answer()
+    assert answer.question is newest
+    assert answer.suggestion == Suggestion("xa.py", 1.0)
+    assert answer.took_ms >= 0
+    assert endless.n_cancelled == 1
+    assert listener.empty()
+
+
+def test_others_are_found_for_who_wants_them_alone(listener: Listener) -> None:
+    asked = listener.start(Endless, Project())
+    asked.ask(Question("quick", "x"))
+    assert listener.answer().others == ()
+    asked.ask(Question("quick", "x", wants_others=True))
+    assert [other.text for other in listener.answer().others] == ["other 0", "other 1"]
+
+
+def test_of_questions_asked_while_the_model_loads_only_the_newest_is_answered(listener: Listener) -> None:
+    endless, may_load = Endless(), threading.Event()
+
+    def load() -> Endless:
+        assert may_load.wait(60)
+        return endless
+
+    asked = listener.start(load, Project())
+    listener.until("loading the model ...")
+    for word in ("one", "two", "quick"):
+        asked.ask(Question(word, ""))
+    may_load.set()
+    assert listener.answer().question.before == "quick"
+    assert endless.asked == ["one", "two", "quick"]  # the engine learns from each keystroke
+    assert endless.n_cancelled == 2
+
+
+def test_a_question_that_is_taken_back_is_given_up(listener: Listener) -> None:
+    endless = Endless()
+    asked = listener.start(lambda: endless, Project())
+    asked.ask(Question("endless", ""))
+    assert endless.begun.wait(60)
+    asked.ask(None)
+    asked.ask(Question("quick", ""))
+    assert listener.answer().question.before == "quick"
+    assert endless.n_cancelled == 1
+
+
+def test_closing_gives_up_what_is_computed(listener: Listener) -> None:
+    endless = Endless()
+    asked = listener.start(lambda: endless, Project())
+    asked.ask(Question("endless", ""))
+    assert endless.begun.wait(60)
+    asked.close()
+    assert endless.n_cancelled == 1
+
+
+def test_whatever_goes_wrong_is_told(listener: Listener) -> None:
+    def load() -> None:
+        raise ValueError("no good")
+
+    listener.start(load, Project())
+    assert listener.get(timeout=60) == State("loading the model ...")
+    assert listener.get(timeout=60) == State("no good", has_failed=True)
+
+
+def test_a_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
+    settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=9)
+    asked = listener.start(loader(pair, settings), Project())
+    asked.ask(Question("x = [", "]\n"))
+    expected = suggest(loader(pair, settings)(), "x = [", "]\n")
+    assert listener.answer().suggestion == expected
+
+
+def folder_with(path: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        (path / f"{name}.py").write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("first_chars", [1, 1_000_000])
+def test_the_other_files_of_a_workspace_are_known_and_not_the_one_that_is_edited(
+    first_chars: int, pair: ModelPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "FIRST_CHARS", first_chars)
+    folder = folder_with(tmp_path, one="x = 1\n", two="y = 2\n", edited="z = 3\n")
+    (folder / ".env").write_text("KEY = 4\n")
+    loaded = loader(pair, CompleterSettings())()
+    Project("edited.py", folder).index(lambda function: function(loaded.ngrams))
+    indexed = [name for name in ("one.py", "two.py", "edited.py", ".env") if name in loaded.ngrams]
+    assert indexed == ["one.py", "two.py"]
+    Project("edited.py", tmp_path / "nothing").index(lambda function: function(loaded.ngrams))
+    assert "one.py" in loaded.ngrams
+
+
+def test_questions_are_answered_while_the_workspace_is_read(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_answered = threading.Event()
+
+    def read(*_: Any) -> Iterator[tuple[str, str]]:
+        assert is_answered.wait(60)
+        yield from ()
+
+    monkeypatch.setattr(engine, "read_written", read)
+    asked = listener.start(Endless, Project("a.py", tmp_path))
+    listener.until("reading the workspace ...")
+    asked.ask(Question("quick", ""))
+    listener.answer()
+    is_answered.set()
+    listener.until("ready")
+
+
+def test_indexing_waits_while_a_question_is_answered(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless, steps, may_read = Endless(), list[str](), threading.Event()
+
+    def read(*_: Any) -> Iterator[tuple[str, str]]:
+        assert may_read.wait(60)
+        steps.append("one.py")
+        yield "one.py", "x = 1"
+        steps.append("two.py")
+
+    monkeypatch.setattr(engine, "read_written", read)
+    asked = listener.start(lambda: endless, Project("a.py", tmp_path))
+    asked.ask(Question("endless", ""))
+    assert endless.begun.wait(60)
+    may_read.set()
+    time.sleep(0.3)
+    assert steps == []
+    asked.ask(Question("quick", ""))
+    listener.answer()
+    listener.until("ready")
+    assert steps == ["one.py", "two.py"]

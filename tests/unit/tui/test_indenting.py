@@ -1,0 +1,71 @@
+"""Enter, Tab and Backspace as an editor has them."""
+
+import pytest
+
+from tinycopilot.tui.indenting import line_break, n_for_backspace, n_for_outdent, tab, unit_of
+
+
+@pytest.mark.parametrize(
+    ("line", "n_chars", "inserted"),
+    [
+        ("", 0, "\n"),
+        ("x = 1", 0, "\n"),
+        ("    x = 1", 0, "\n    "),
+        ("def f():", 0, "\n    "),
+        ("    if x:  ", 0, "\n        "),
+        ("    # so it is:", 0, "\n    "),
+        ("        ", 8, "\n        "),
+        ("\tif x:", 0, "\n\t    "),
+    ],
+)
+def test_a_new_line_is_as_deep_and_deeper_after_a_colon(line: str, n_chars: int, inserted: str) -> None:
+    assert line_break(line, "    ") == (n_chars, inserted)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("", "    "),
+        ("x = 1\n", "    "),
+        ("def f():\n  return\n", "  "),
+        ("class A:\n\n\tdef f(self):\n\t\tpass\n", "\t"),
+        ('"""Notes:\n        far in"""\ndef f():\n  if x:\n    y\n', "  "),
+        ("if x:\npass\n", "    "),
+    ],
+)
+def test_the_level_is_the_files_own(text: str, unit: str) -> None:
+    assert unit_of(text) == unit
+
+
+@pytest.mark.parametrize(
+    ("line", "unit", "inserted"),
+    [("", "    ", "    "), ("      ", "    ", "  "), ("abc", "  ", " "), ("abcd", "    ", "    "), ("x", "\t", "\t")],
+)
+def test_tab_goes_to_the_next_level(line: str, unit: str, inserted: str) -> None:
+    assert tab(line, unit) == inserted
+
+
+@pytest.mark.parametrize(
+    ("line", "unit", "n_chars"),
+    [
+        ("", "    ", 1),
+        ("x", "    ", 1),
+        ("    x", "    ", 1),
+        ("    ", "    ", 4),
+        ("        ", "    ", 4),
+        ("      ", "    ", 2),
+        (" ", "    ", 1),
+        ("\t\t", "\t", 1),
+        ("  \t", "    ", 1),
+    ],
+)
+def test_backspace_takes_a_level_of_indentation(line: str, unit: str, n_chars: int) -> None:
+    assert n_for_backspace(line, unit) == n_chars
+
+
+@pytest.mark.parametrize(
+    ("line", "unit", "n_chars"),
+    [("        x", "    ", 4), ("  x", "    ", 2), ("x", "    ", 0), ("\t\tx", "\t", 1), ("", "    ", 0)],
+)
+def test_outdenting_takes_no_more_than_there_is(line: str, unit: str, n_chars: int) -> None:
+    assert n_for_outdent(line, unit) == n_chars

@@ -1,0 +1,326 @@
+"""Keys go in through a pipe, and the screen is looked at; a stand-in answers where its suggestions begin."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from tinycopilot import UserError
+from tinycopilot.completion.engine import Request, Result, Silence, Why
+from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.tui.engine import EngineThread, Project
+from tinycopilot.tui.terminal import Terminal
+from tinycopilot.tui.text_file import TextFile
+
+KEYS = {
+    "Tab": "\t", "Enter": "\r", "Esc": "\x1b", "Backspace": "\x7f", "Shift-Tab": "\x1b[Z", "Left": "\x1b[D",
+    "Shift-Left": "\x1b[1;2D",
+    "Right": "\x1b[C", "Up": "\x1b[A", "Home": "\x1b[H", "End": "\x1b[F", "Ctrl-Right": "\x1b[1;5C", "Alt-F": "\x1bf",
+    "Alt-Right": "\x1b[1;3C", "Alt-Down": "\x1b[1;3B", "Ctrl-C": "\x03", "Ctrl-O": "\x0f", "Ctrl-Q": "\x11",
+    "Ctrl-S": "\x13", "Ctrl-Y": "\x19", "Ctrl-Z": "\x1a", "Alt-Enter": "\x1b\r", "Alt-#": "\x1b#",
+    "Alt-N": "\x1bn",
+}  # fmt: skip
+GHOST, COLUMNS, ROWS = "class:ghost", 80, 12
+
+
+class Promised:
+    """Suggests what it was told, after texts that end so; answers when it may."""
+
+    def __init__(self, **suggestions: str) -> None:
+        self.suggestions = suggestions
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.asked: list[str] = []
+        self.answered: list[str] = []
+
+    def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
+        if request.why is Why.AHEAD:
+            return Result(silence=Silence.UNSURE)
+        self.asked.append(request.before)
+        assert self.may_answer.wait(60)
+        self.answered.append(request.before)
+        ends = [end for end in self.suggestions if request.before.endswith(end)]
+        if not ends:
+            return Result(silence=Silence.UNSURE)
+        others = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
+        return Result((Suggestion(self.suggestions[ends[0]], 0.71), *others))
+
+
+class Output(DummyOutput):
+    def get_size(self) -> Size:
+        return Size(rows=ROWS, columns=COLUMNS)
+
+
+class User:
+    """Types, and looks at the screen."""
+
+    def __init__(self, terminal: Terminal, task: "asyncio.Task[None]", send: Callable[[str], None]) -> None:
+        self.terminal = terminal
+        self.task = task
+        self._send = send
+
+    async def press(self, *words: str) -> None:
+        """Keys by their names, or texts; each arrives by itself, and what it does can be waited for."""
+        for word in words:
+            self._send(KEYS.get(word, word))
+            await asyncio.sleep(0.01)
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        for _ in range(1000):
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"this is never so; the screen: {self.screen}")
+
+    async def sees(self, *lines: str) -> None:
+        """What is on the screen from the top, ghost text in brackets."""
+        await self.until(lambda: self.screen[: len(lines)] == [*lines])
+
+    @property
+    def screen(self) -> list[str]:
+        screen = self.terminal.application.renderer.last_rendered_screen
+        rows = [[screen.data_buffer[y][x] for x in range(COLUMNS)] for y in range(ROWS)] if screen else []
+        return [
+            "".join(f"[{cell.char}]" if GHOST in cell.style else cell.char for cell in row).replace("][", "").rstrip()
+            for row in rows
+        ]
+
+    async def has(self, text: str) -> None:
+        """What is in the buffer, with a bar for the cursor."""
+        await self.until(lambda: self.text == text)
+
+    async def told(self, words: str) -> None:
+        """What stands in the line of the status."""
+        await self.until(lambda: words in self.screen[-2])
+
+    @property
+    def text(self) -> str:
+        document = self.terminal.buffer.document
+        return document.text_before_cursor + "|" + document.text_after_cursor
+
+
+@contextlib.asynccontextmanager
+async def using(completer: object, file: TextFile | None = None, max_lines: int = 1) -> AsyncIterator[User]:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
+        engine = EngineThread(lambda: completer, Project())  # type: ignore[arg-type, return-value]
+        terminal = Terminal(engine, file, max_lines)
+        task = asyncio.create_task(terminal.run())
+        user = User(terminal, task, keys.send_text)
+        try:
+            await user.until(lambda: "ready" in "".join(user.screen))
+            yield user
+        finally:
+            if not task.done():
+                terminal.application.exit()
+            await task
+
+
+async def test_tab_takes_what_is_shown_and_is_indentation_where_nothing_is() -> None:
+    async with using(Promised(imp="ort os", os="")) as user:
+        await user.press("Tab")
+        await user.has("    |")
+        await user.press("imp")
+        await user.sees("    imp[ort os]")
+        await user.told("71 % sure")
+        await user.press("Tab")
+        await user.has("    import os|")
+        await user.sees("    import os")
+        await user.told("5 keys saved")
+        await user.press("Ctrl-Z")
+        await user.has("    imp|")  # one undo takes back just that
+        await user.press("Ctrl-Y")
+        await user.has("    import os|")
+
+
+async def test_typed_along_the_rest_stays_with_no_answer_in_between() -> None:
+    promised = Promised(imp="ort os")
+    async with using(promised) as user:
+        await user.press("imp")
+        await user.sees("imp[ort os]")
+        promised.may_answer.clear()
+        await user.press("o")
+        await user.sees("impo[rt os]")
+        await user.press("x")
+        await user.sees("impox")
+        promised.may_answer.set()
+
+
+async def test_an_answer_for_a_text_that_is_gone_is_not_shown() -> None:
+    promised = Promised(i="f x")
+    async with using(promised) as user:
+        await user.until(lambda: promised.answered == [""])
+        promised.may_answer.clear()
+        await user.press("i")
+        await user.until(lambda: promised.asked == ["", "i"])
+        await user.press("a")
+        await user.has("ia|")  # typing waits for no answer
+        promised.may_answer.set()
+        await user.until(lambda: promised.answered == ["", "i", "ia"])
+        await user.press("b")
+        await user.until(lambda: promised.answered[-1] == "iab")
+        await user.sees("iab")
+
+
+@pytest.mark.parametrize("key", ["Ctrl-Right", "Alt-F", "Alt-Right"])
+async def test_word_by_word_and_a_move_where_nothing_is_shown(key: str) -> None:
+    async with using(Promised(imp="ort os.path")) as user:
+        await user.press("imp")
+        await user.sees("imp[ort os.path]")
+        await user.press(key, key)
+        await user.sees("import os[.path]")
+        await user.press("Esc")
+        await user.sees("import os")
+        await user.press("Left", "Left", key)
+        await user.has("import os|")
+
+
+async def test_escape_dismisses_and_typing_on_asks_again() -> None:
+    async with using(Promised(imp="ort os", impx="y z")) as user:
+        await user.press("imp")
+        await user.sees("imp[ort os]")
+        await user.press("Esc")
+        await user.sees("imp")
+        await user.press("x")
+        await user.sees("impx[y z]")
+
+
+async def test_in_the_middle_of_a_text_the_rest_stands_behind_it() -> None:
+    async with using(Promised(a="bc")) as user:
+        await user.press("print()", "Enter", "x", "Up", "End", "Left", "a")
+        await user.sees("print(a[bc])", "x")
+
+
+async def test_more_lines_push_down_what_follows() -> None:
+    async with using(Promised(a=":\n    b\n\tc"), max_lines=3) as user:
+        await user.press("if ()", "Enter", "x", "Up", "End", "Left", "a")
+        await user.sees("if (a[:]", "[    b]", "[    c])", "x")
+        assert "Alt-Down line" in user.screen[-1]
+        assert user.screen[-1].endswith("quit")  # all of it is to be seen
+        await user.press("Alt-Down", "Alt-Down")
+        await user.has("if (a:\n    b|)\nx")
+        await user.sees("if (a:", "    b", "[    c])", "x")
+
+
+async def test_an_editors_enter_and_backspace() -> None:
+    async with using(Promised()) as user:
+        await user.press("def f():", "Enter", "if x:", "Enter", "Enter")
+        await user.has("def f():\n    if x:\n\n        |")
+        await user.press("Backspace", "y", "Shift-Tab")
+        await user.has("def f():\n    if x:\n\ny|")
+        await user.press("Home", "Backspace")
+        await user.has("def f():\n    if x:\n|y")
+
+
+@pytest.mark.parametrize(("key", "text"), [("Backspace", "a|"), ("Enter", "a\n|"), ("x", "ax|")])
+async def test_what_is_selected_is_replaced(key: str, text: str) -> None:
+    async with using(Promised()) as user:
+        await user.press("abc", "Shift-Left", "Shift-Left", key)
+        await user.has(text)
+
+
+@pytest.mark.parametrize("key", ["Alt-Enter", "Alt-#", "Ctrl-O"])
+async def test_keys_that_end_a_shells_line_end_nothing_here(key: str) -> None:
+    async with using(Promised()) as user:
+        await user.press("x", key, "y")
+        await user.until(lambda: "x" in user.text and "y" in user.text)
+
+
+async def test_a_file_is_written_when_that_is_said_and_no_earlier(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(b"x = 1\r\n")
+    async with using(Promised(y="es"), TextFile(path)) as user:
+        await user.sees("x = 1", "")
+        await user.has("x = 1\n|")
+        await user.press("y")
+        await user.sees("x = 1", "y[es]")
+        await user.press("Tab")
+        await user.told("a.py *")
+        assert path.read_bytes() == b"x = 1\r\n"
+        await user.press("Ctrl-Q")
+        await user.told("Not saved")
+        await user.press("!")
+        await user.told("ready")
+        await user.press("Ctrl-Q")  # who types on has to be told again
+        await user.told("Not saved")
+        await user.press("Ctrl-S")
+        await user.told("Saved")
+        assert path.read_bytes() == b"x = 1\r\nyes!"
+        await user.press("Ctrl-C")
+        await user.task
+
+
+async def test_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    file = TextFile(tmp_path / "folder" / "a.py")
+    (tmp_path / "folder").rmdir()
+    async with using(Promised(), file) as user:
+        await user.press("x", "Ctrl-S")
+        await user.told("not saved")
+    async with using(Promised()) as user:
+        await user.press("x", "Ctrl-S")
+        await user.told("no file to save")
+
+
+async def test_what_would_be_lost_is_said_to_its_end_however_the_file_is_called(tmp_path: Path) -> None:
+    path = tmp_path / ("a_file_with_a_long_name_" * 5 + "and_an_end.py")
+    path.write_text("x = 1\n")
+    async with using(Promised(y="es"), TextFile(path)) as user:
+        await user.press("y")
+        await user.told("% sure")
+        await user.told(" 0 keys saved   …long_name_and_an_end.py *   2:2")
+        await user.press("Ctrl-Q")
+        await user.told(" Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same")
+        path.write_text("another = 1\n")
+        await user.press("Ctrl-S")
+        await user.told(" not saved: another program changed the file; save again to overwrite it")
+        await user.press("Ctrl-S")
+        await user.told("Saved …")
+
+
+class Broken(Promised):
+    def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
+        if request.before:
+            raise ValueError("it broke")
+        return Result(silence=Silence.UNSURE)
+
+
+async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> None:
+    async with using(Broken()) as user:
+        await user.press("x")
+        await user.told("it broke")
+        await user.press("y")
+        await user.has("xy|")
+
+    def load() -> Any:
+        raise UserError("no model")
+
+    session = create_pipe_input()
+    with session as keys, create_app_session(input=keys, output=Output()), pytest.raises(UserError, match="no model"):
+        await Terminal(EngineThread(load, Project()), None).run()
+
+
+async def test_a_terminal_that_is_gone_ends_it() -> None:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
+        task = asyncio.create_task(Terminal(EngineThread(Promised, Project()), None).run())  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        keys.close()
+        await task
+
+
+async def test_another_suggestion_in_the_place_of_the_one_that_is_shown() -> None:
+    async with using(Promised(imp="ort os")) as user:
+        await user.press("imp")
+        for shown in ("ort os", "other 0", "other 1", "ort os", "other 0"):
+            await user.sees(f"imp[{shown}]")
+            await user.press("Alt-N")
+        await user.sees("imp[other 1]")
+        await user.press("Tab")
+        await user.has("impother 1|")

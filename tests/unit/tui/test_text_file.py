@@ -1,0 +1,140 @@
+"""A file comes back byte for byte, but for what was edited; and nothing that is no text of the user's is opened."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tinycopilot import UserError
+from tinycopilot.tui.text_file import TextFile
+
+
+def edited(path: Path, data: bytes, text: str) -> bytes:
+    path.write_bytes(data)
+    TextFile(path).save(text)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"x",
+        b"x\n",
+        b"a\r\nb\r\n",
+        b"a\rb\r",
+        b"\xef\xbb\xbfx\r\n",
+        b"a\r\nb\nc\rd",
+        b"\n\r\n\r",
+        b"a\x0cb\xe2\x80\xa8c\n",
+        "\ufeffa\r\n\u0a0a\nc".encode("utf-16-le"),
+        "\ufeffa\r\n\u0a0a\nc".encode("utf-16-be"),
+    ],
+)
+def test_saved_as_it_is_it_is_the_same_file(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(data)
+    file = TextFile(path)
+    assert "\r" not in file.text
+    file.save(file.text)
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "saved"),
+    [
+        (b"a\r\nb\r\n", "a\nnew\nb\n", b"a\r\nnew\r\nb\r\n"),
+        (b"a\r\nb", "a\nb\nc\n", b"a\r\nb\r\nc\r\n"),
+        (b"a\r\nb\r\nc\nd\n", "a\nb\nnew\nc\nd\n", b"a\r\nb\r\nnew\r\nc\nd\n"),
+        (b"a\r\nb\nc\r\nd", "a", b"a"),
+        (b"a\nb\r\nc\nd\n", "b\nc\nd\n", b"b\r\nc\nd\n"),
+        (b"", "a\nb\n", b"a\nb\n"),
+        (b"\xef\xbb\xbfx\n", "y\n", b"\xef\xbb\xbfy\n"),
+        ("\ufeffx\r\n".encode("utf-16-be"), "\N{SNAKE}\n", "\ufeff\N{SNAKE}\r\n".encode("utf-16-be")),
+    ],
+)
+def test_line_ends_are_kept_and_new_ones_are_like_most(data: bytes, text: str, saved: bytes, tmp_path: Path) -> None:
+    assert edited(tmp_path / "a.py", data, text) == saved
+
+
+def test_a_new_file_is_there_once_it_is_saved(tmp_path: Path) -> None:
+    file = TextFile(tmp_path / "new.py")
+    assert file.text == ""
+    assert not (tmp_path / "new.py").exists()
+    file.save("x = 1\n")
+    assert (tmp_path / "new.py").read_bytes() == b"x = 1\n"
+    file.save("x = 2\n")  # what it wrote itself is no change by another program
+    assert (tmp_path / "new.py").read_bytes() == b"x = 2\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["new.py"]
+
+
+def test_permissions_and_a_link_stay(tmp_path: Path) -> None:
+    path, link = tmp_path / "a.py", tmp_path / "link.py"
+    path.write_text("x\n")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    TextFile(link).save("y\n")
+    assert link.is_symlink()
+    assert path.read_text() == "y\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_what_another_program_wrote_is_replaced_only_by_saving_twice(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("x\n")
+    file = TextFile(path)
+    path.write_text("theirs, longer\n")
+    with pytest.raises(UserError, match="another program"):
+        file.save("mine\n")
+    assert path.read_text() == "theirs, longer\n"
+    file.save("mine\n")
+    assert path.read_text() == "mine\n"
+
+
+def test_what_cannot_be_written_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("x\n")
+    file = TextFile(path)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="No space left"):
+        patch.setattr(os, "fsync", full)
+        file.save("y\n")
+    with pytest.raises(UserError, match="line 2"):
+        file.save("y\n\udc80")
+    assert path.read_text() == "x\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.py"]
+    file.save("y\n")
+    assert path.read_text() == "y\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.bin", b"\0\1", "binary file"),
+        ("latin1.py", b"caf\xe9", "not UTF-8"),
+        (".env", b"KEY=1", "secret file"),
+        (".env", None, "secret file"),
+        (".ssh/a.py", None, "secret file"),
+        ("huge.py", b"x = 1\n" * 200_000, "too large"),
+        ("no_folder/a.py", None, "not found"),
+        (".", None, "a folder"),
+    ],
+)
+def test_what_is_no_text_of_the_users_is_not_opened(name: str, data: bytes | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(UserError, match=says) as caught:
+        TextFile(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_what_would_never_end_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    with pytest.raises(UserError, match="not a regular file"):
+        TextFile(tmp_path / "pipe.py")

@@ -1,0 +1,116 @@
+"""Two models on the same code, each mixed with the same memory, as an editor has it: is one better, or is it noise?"""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinycopilot.completion.network import Floats, Network
+from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
+from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.surroundings import Surroundings
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+
+LEAST_GAIN = 0.002
+"""What is gained is at least this share of the bits before, or it is not worth a change."""
+N_DEVIATIONS = 2.0
+"""And so many times what chance makes of it: the standard error of the mean, over pieces."""
+PIECE_CHARS = 100
+"""Of neighbours one is as hard as the other: chance is estimated from the means of pieces of so many characters."""
+
+Bits = dict[str, list[float]]
+"""-log2 p of each character, by whose prediction: `network`, `mixed`."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What both said of the same characters."""
+
+    before: Bits
+    now: Bits
+    n_files: int
+
+    @property
+    def gain(self) -> float:
+        """Bits per character that are saved, network and memories mixed."""
+        return statistics.fmean(self._gains)
+
+    @property
+    def _gains(self) -> list[float]:
+        return [old - new for old, new in zip(self.before["mixed"], self.now["mixed"], strict=True)]
+
+    @property
+    def noise(self) -> float:
+        """The standard error of the gain; infinite where there is too little to tell."""
+        gains = self._gains
+        pieces = [statistics.fmean(gains[i : i + PIECE_CHARS]) for i in range(0, len(gains), PIECE_CHARS)]
+        return statistics.stdev(pieces) / math.sqrt(len(pieces)) if len(pieces) > 1 else math.inf
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the new one is, and more than noise would make it."""
+        return self.gain >= max(LEAST_GAIN * statistics.fmean(self.before["mixed"]), N_DEVIATIONS * self.noise)
+
+    def figures(self) -> dict[str, Any]:
+        """Means, for a program."""
+        return {
+            "better": self.is_better,
+            "before": _means(self.before),
+            "now": _means(self.now),
+            "files": self.n_files,
+            "chars": len(self.now["mixed"]),
+        }
+
+    def in_words(self) -> str:
+        """`1.020 -> 0.970 bits per character (the network alone: ...) on 3 files that it has not seen`."""
+        before, now = _means(self.before), _means(self.now)
+        files = f"{self.n_files} file{'s' * (self.n_files > 1)}"
+        return (
+            f"{before['mixed']:.3f} -> {now['mixed']:.3f} bits per character on {files} held out "
+            f"(network alone: {before['network']:.3f} -> {now['network']:.3f})"
+        )
+
+
+def _means(bits: Bits) -> dict[str, float]:
+    return {whose: round(statistics.fmean(costs), 4) for whose, costs in bits.items()}
+
+
+def bits_of(
+    network: Network,
+    tokenizer: SimpleTokenizer,
+    texts: Mapping[str, str],
+    excerpts: Sequence[Excerpt],
+    done: Callable[[float], None] = lambda _: None,
+) -> Bits:
+    """What each character of `excerpts` costs while the rest of `texts` is known, and the file as far as it is typed.
+
+    `done` is told the share that is measured.
+    """
+    predictor = Predictor(tokenizer.alphabet)
+    surroundings = Surroundings(predictor.ngrams)
+    surroundings.change_to(texts)
+    bits: Bits = {"network": [], "mixed": []}
+    n_chars = sum(excerpt.last - excerpt.first for excerpt in excerpts)
+    for excerpt in excerpts:
+        with surroundings.without_copies_of(excerpt):
+            for at, logits in enumerate(network_logits(network, tokenizer, excerpt), start=excerpt.first):
+                place = Place(excerpt.name, excerpt.text[:at], "")
+                predictor.ngrams.hold(excerpt.name, place.before, place.after)
+                predictions = PredictionCache(place)
+                predictor.predict(predictions, logits, place.before)
+                cost = predictor.bits(predictions, place.before, excerpt.text[at])
+                predictor.learn(predictions, place, excerpt.text[at])
+                for whose, costs in bits.items():
+                    costs.append(cost[whose])
+                done(len(bits["mixed"]) / n_chars)
+    return bits
+
+
+def network_logits(network: Network, tokenizer: SimpleTokenizer, excerpt: Excerpt) -> Floats:
+    """The logits of each character of the excerpt, (n, V), the text before it read through a window that slides."""
+    text = DOCUMENT_START + excerpt.text[: excerpt.last - 1]
+    n = excerpt.last - excerpt.first
+    return network.forward(tokenizer.encode(text[max(0, len(text) - n - network.config.reach) :]), network.new_cache())[
+        -n:
+    ]

@@ -1,0 +1,134 @@
+"""The command `eval`: what the completion would have saved, had it been on while this code was written."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tinycopilot import UserError, __version__
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.evaluation.evaluation import Evaluation, evaluate
+from tinycopilot.evaluation.excerpts import from_list, from_paths
+from tinycopilot.evaluation.replay import Excerpt, Shown
+from tinycopilot.evaluation.report import check_report, write_report
+from tinycopilot.evaluation.score import Bin, calibration_error
+from tinycopilot.files import normalise_suffixes
+from tinycopilot.paths import Origin, describe_model, find_model, user_path
+
+N_EXAMPLES = 5
+
+
+def run_evaluation(
+    paths: Sequence[str],
+    *,
+    listing: str | None,
+    workspace: str | None,
+    suffixes: Sequence[str],
+    max_chars: int,
+    eagerness: float,
+    as_json: bool,
+    report: str | None,
+    command: str,
+    model_path: str | None,
+    tokenizer_path: str | None,
+    say: Callable[[str], None],
+    answer: Callable[[str], None],
+) -> None:
+    """The whole command; `command` is what was typed. Raises UserError.
+
+    It says on the way where it is, and answers once: a page that cannot be written in the end costs no figure, and
+    figures that cannot be printed cost no page.
+    """
+    page = Path(os.path.realpath(user_path(report))) if report is not None else None
+    if page:
+        check_report(page)
+    root = user_path(workspace).resolve() if workspace else None
+    if root and not root.is_dir():
+        raise UserError(f"{root}: not a folder; --workspace expects the folder to index")
+    suffixes = normalise_suffixes(suffixes)
+    left_out: tuple[str, ...] = ()
+    if listing:
+        if len(paths) != 1:
+            raise UserError("--list needs exactly one PATH: the folder that contains the listed files")
+        excerpts = from_list(user_path(listing), user_path(paths[0]).resolve(), root)
+    else:
+        excerpts, left_out = from_paths([user_path(path).resolve() for path in paths], suffixes, max_chars, root)
+    if page and str(page) in {excerpt.name for excerpt in excerpts}:
+        raise UserError(f"{page}: is one of the files to replay; use another --report")
+    model, origin = find_model(model_path, tokenizer_path, workspace=_only_workspace(excerpts))
+    say(describe_model(model, origin))
+    if origin is Origin.WORKSPACE:
+        say("the model was trained on files in this folder; on unseen code, it saves less")
+    for line in left_out:
+        say(line)
+    engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
+    facts = _facts(model.model, engine.settings)
+    evaluation = evaluate(engine, excerpts, suffixes, say)
+    try:
+        answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
+    finally:
+        if page:
+            write_report(page, evaluation, command=command, facts=facts)
+            say(f"report: {page}")
+
+
+def _only_workspace(excerpts: Sequence[Excerpt]) -> str | None:
+    """The folder that an editor would have open for all excerpts, whose adapted model it would use; None if several."""
+    folders = {excerpt.workspace for excerpt in excerpts}
+    return str(folders.pop()) if len(folders) == 1 else None
+
+
+def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
+    """What was measured, for who reads the page elsewhere."""
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    shown = f"at most {settings.max_lines} line and {settings.max_chars} characters"
+    return [
+        ("model", f"{model.name}, SHA-256 {digest[:16]}"),
+        ("suggestions", f"{shown}, confidence at least {100 * settings.min_confidence:.0f} %"),
+        ("tinycopilot", __version__),
+    ]
+
+
+def tables(evaluation: Evaluation) -> str:
+    """A table by file, and the best and the worst suggestions, each in its place."""
+    lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
+    rows = [*evaluation.scores.items()]
+    if len(rows) > 1:
+        rows.append(("all files", evaluation.total))
+    for name, score in rows:
+        figures = score.figures()
+        bits = figures["bits_per_char"]["mixed"]
+        saved, accepted = _percent(figures["keystrokes_saved"]["net"]), _percent(figures["accepted_share"])
+        shown = "-" if figures["shown_per_100"] is None else f"{figures['shown_per_100']:.1f}"
+        lines.append(f"{figures['chars']:10,} {bits:9.3f} {saved:>6} {shown:>9} {accepted:>8}  {name}")
+    lines += ["", *_calibration_lines(evaluation.calibration)]
+    taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
+    wrong = sorted((s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_right, -s.suggestion.confidence))
+    for title, some in (
+        ("best suggestions", taken),
+        ("worst suggestions: wrong at the first character, highest confidence", wrong),
+    ):
+        if some:
+            lines += ["", f"{title} (typed [suggested], line, file)", *map(_in_place, some[:N_EXAMPLES])]
+    return "\n".join(lines)
+
+
+def _calibration_lines(bins: Sequence[Bin]) -> list[str]:
+    error = calibration_error(bins)
+    if error is None:
+        return ["no suggestion was shown"]
+    said = "  ".join(f"{b.confidence:5.2f}" for b in bins)
+    true = "  ".join(f"{b.right:5.2f}" for b in bins)
+    return [f"confidence  {said}", f"correct     {true}   (expected calibration error {100 * error:.1f} %)"]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _in_place(shown: Shown) -> str:
+    text = shown.suggestion.text.replace("\n", "\\n")
+    place = f"(line {shown.line}, {shown.name}; confidence {shown.suggestion.confidence:.2f})"
+    return f"  {shown.before.lstrip()}[{text}]  {place}"

@@ -1,0 +1,82 @@
+"""What is replayed: parts of files that the user names, or of a list that says which, so that others can repeat it."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinycopilot import UserError
+from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.files import LeftOut, read_source, read_written, source_files
+
+
+def from_paths(
+    paths: Sequence[Path], suffixes: Sequence[str], n_chars: int, workspace: Path | None
+) -> tuple[list[Excerpt], tuple[str, ...]]:
+    """Of each file, and of each file in a folder, about as much, `n_chars` at most in all; and what was left out.
+
+    From the middle of a file: its beginning is known by then, as it is to an editor. The workspace is the folder that
+    was named, or that the file lies in, if none is given. Raises UserError.
+    """
+    left_out = LeftOut()
+    texts, folders = dict[str, str](), dict[str, Path]()
+    for path in paths:
+        found = texts_in(path, suffixes, left_out) if path.is_dir() else {str(path): read_source(path)}
+        texts |= {name: text for name, text in found.items() if text}
+        folders |= dict.fromkeys(found, workspace or (path if path.is_dir() else path.parent))
+    if not texts:
+        empty = [f"{path.name} is empty" for path in paths if not path.is_dir()]
+        why = " and ".join(empty) or f"no text with {' '.join(suffixes)} there"
+        raise UserError(f"nothing to replay: {why}{left_out.in_brackets()}; use other files, or another --ext")
+    excerpts = []
+    for (name, text), n in zip(texts.items(), shares(texts, n_chars), strict=True):
+        first = (len(text) - n) // 2
+        excerpts.append(Excerpt(name, text, first, first + n, folders[name]))
+    return excerpts, left_out.lines()
+
+
+def texts_in(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> dict[str, str]:
+    """The text of each file below `folder` that a person wrote, by its path."""
+    found = read_written(source_files(folder, suffixes, left_out), folder, left_out)
+    return {str(folder / name): text for name, text in found}
+
+
+def shares(texts: dict[str, str], n_chars: int) -> list[int]:
+    """How much of each text is taken: the same of all, but all of those that are shorter; at least one character."""
+    shares = dict.fromkeys(texts, 0)
+    left = n_chars
+    for i, name in enumerate(sorted(texts, key=lambda name: len(texts[name]))):
+        shares[name] = max(1, min(len(texts[name]), left // (len(texts) - i)))
+        left -= shares[name]
+    return list(shares.values())
+
+
+def from_list(path: Path, folder: Path, workspace: Path | None) -> list[Excerpt]:
+    """The parts of files below `folder` that a list names: `file`, `first`, `last` and `sha256` of each.
+
+    The workspace is the file's topmost folder below `folder`, its package, if none is given. Raises UserError where the
+    list is none or empty, or a file is not the one that was listed.
+    """
+    try:
+        excerpts = [_listed(entry, folder, workspace) for entry in json.loads(path.read_text("utf-8"))]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the path") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path}: not a list of files with first, last and sha256 ({error}); see heldout.json"
+        ) from None
+    if not excerpts:
+        raise UserError(f"{path}: the list is empty; see heldout.json for an example")
+    return excerpts
+
+
+def _listed(entry: dict[str, Any], folder: Path, workspace: Path | None) -> Excerpt:
+    data = (folder / entry["file"]).read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise UserError(f"{folder / entry['file']}: differs from the listed file; get the version in the list")
+    text, first, last = data.decode("utf-8"), int(entry["first"]), int(entry["last"])
+    if not 0 <= first < last <= len(text):
+        raise ValueError(f"{entry['file']} has no characters {first} to {last}")
+    package = folder / Path(entry["file"]).parts[0]
+    return Excerpt(str(folder / entry["file"]), text, first, last, workspace or package)

@@ -1,0 +1,132 @@
+"""Replay: code is typed again, character by character, by an ideal user, and what suggestions would have saved counts.
+
+Before each character the engine may show one suggestion. The user accepts it, with one key, exactly when the whole of
+it comes next, and types one character otherwise. What stands before is known; what stands after never is. A second
+count of keys is of a user who also accepts the words that a suggestion begins with, a key each, as editors allow.
+"""
+
+import re
+import time
+from array import array
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tinycopilot.completion.common_prefix import common_prefix_len
+from tinycopilot.completion.engine import Engine, Request, Why
+from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.evaluation.score import Score
+
+WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s]+)")
+"""What one press of the editors' key for a word accepts."""
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a file, text[first:last], which is typed; what stands before it is there already."""
+
+    name: str
+    """Its path."""
+    text: str
+    first: int
+    last: int
+    workspace: Path = Path()
+    """The folder whose other files are known meanwhile."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A suggestion that was new, and what became of it: accepted, or how much of it was what came next."""
+
+    name: str
+    at: int
+    """The offset of the cursor in the file's text."""
+    line: int
+    """From 1."""
+    before: str
+    """Its line up to the cursor."""
+    suggestion: Suggestion
+    n_right: int
+    """So many of its characters came next."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether all of them did."""
+        return self.n_right == len(self.suggestion.text)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """An excerpt, and what came of typing it."""
+
+    excerpt: Excerpt
+    score: Score
+    shown: list[Shown]
+    """In the order of their offsets."""
+    bits: "dict[str, array[float]]"
+    """What each character of the excerpt cost, -log2 p, by whose prediction; the first is the one at excerpt.first."""
+
+
+def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
+    """Type `excerpt`."""
+    score, shown = Score(), list[Shown]()
+    bits: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
+    text, expected, accepted_end = excerpt.text, "", 0
+    for at in range(excerpt.first, excerpt.last):
+        before, typed = text[:at], text[at]
+        if is_indentation(text, at):
+            expected = ""  # editors type it; it counts for nothing, nor does what is shown there
+        elif at >= accepted_end:
+            suggestion = _suggested(engine, Request(before, document=excerpt.name, why=Why.REPLAYED), score)
+            offered = suggestion.text if suggestion else ""
+            score.n_typed_along += expected != ""
+            score.n_flickers += expected not in ("", offered)
+            if suggestion and offered != expected:
+                shown.append(_shown(excerpt, at, suggestion))
+                score.n_shown += 1
+                score.n_keys_by_word -= 0 if shown[-1].accepted else keys_saved_by_word(shown[-1], text)
+            score.n_keys += 1
+            score.n_keys_by_word += 1
+            n_accepted = len(offered) if offered and text.startswith(offered, at) else 0
+            if n_accepted:
+                score.accepted_chars.append(n_accepted)
+                accepted_end, expected = at + n_accepted, ""
+            else:
+                expected = offered[1:] if offered.startswith(typed) else ""
+            score.n_chars += max(1, sum(not is_indentation(text, i) for i in range(at, at + n_accepted)))
+        cost = engine.observe(Request(before, document=excerpt.name, why=Why.REPLAYED), typed)
+        score.count_bits(cost)
+        for whose, cost_bits in cost.items():
+            bits[whose].append(cost_bits)
+    return Replayed(excerpt, score, shown, dict(bits))
+
+
+def keys_saved_by_word(shown: Shown, text: str) -> int:
+    """Keys saved where the words that a suggestion begins with are accepted with one key each, as far as right."""
+    n_saved, at = 0, shown.at
+    while (word := WORD.match(shown.suggestion.text, at - shown.at)) and word.end() <= shown.n_right:
+        end = shown.at + word.end()
+        n_saved += max(0, sum(not is_indentation(text, i) for i in range(at, end)) - 1)
+        at = end
+    return n_saved
+
+
+def is_indentation(text: str, at: int) -> bool:
+    """Whether the character at `at` is blank, and so is all before it in its line."""
+    return text[at] in " \t" and not text[text.rfind("\n", 0, at) + 1 : at].strip()
+
+
+def _suggested(engine: Engine, request: Request, score: Score) -> Suggestion | None:
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    suggestion = engine.complete(request).suggestion
+    score.latencies_ms.append(1e3 * (time.perf_counter() - wall_s))
+    score.cpu_s += time.process_time() - cpu_s
+    return suggestion
+
+
+def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> Shown:
+    text, offered = excerpt.text, suggestion.text
+    n_right = common_prefix_len(offered, text[at : at + len(offered)])
+    line_start = text.rfind("\n", 0, at) + 1
+    return Shown(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_right)

@@ -1,0 +1,38 @@
+"""The page of an evaluation: its figures, file by file, and the code, coloured by what it cost."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinycopilot.evaluation.evaluation import Evaluation
+from tinycopilot.evaluation.report.calibration import calibration_chart
+from tinycopilot.evaluation.report.figures import by_file, figures
+from tinycopilot.evaluation.report.passages import passages
+from tinycopilot.evaluation.report.typed import typed_files
+from tinycopilot.training.report.frame import document, facts_table, section
+
+
+def page(evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
+    """The whole page as text: all of it is here, and every word that came from outside is escaped."""
+    paths = [replayed.excerpt.name for replayed in evaluation.replays]
+    title, names = short_names(paths)
+    sections = (
+        section("By file", by_file(evaluation, dict(zip(paths, names, strict=True)))),
+        section("Calibration", calibration_chart(evaluation.calibration)),
+        section("Where network and n-gram model disagree most", passages(evaluation.replays, names)),
+        section("Replayed code", typed_files(evaluation.replays, names)),
+    )
+    style = Path(__file__).with_name("page.css").read_text("utf-8")
+    head = facts_table(command, facts) + figures(evaluation.to_json())
+    return document("evaluation", title=title, style=style, figures=head, sections=sections)
+
+
+def short_names(paths: Sequence[str]) -> tuple[str, list[str]]:
+    """What all are called together, and each path without the folder that all of them are in."""
+    if len(set(paths)) == 1:
+        return Path(paths[0]).name, [Path(path).name for path in paths]
+    try:
+        folder = Path(os.path.commonpath([Path(path).parent for path in paths]))
+    except ValueError:  # on several drives, or none at all
+        return f"{len(paths)} files", list(paths)
+    return folder.name or str(folder), [str(Path(path).relative_to(folder)) for path in paths]

@@ -1,0 +1,62 @@
+"""What is known while a file is replayed: the rest of its workspace, and neither the file nor a copy of it."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.evaluation.replay import Excerpt
+
+MAX_CHARS = 10_000_000
+"""So much of a workspace is held."""
+SHINGLE_CHARS = 50
+
+
+class Surroundings:
+    """The texts of one workspace after another, in an n-gram model."""
+
+    def __init__(self, ngrams: NGramModel) -> None:
+        self._ngrams = ngrams
+        self._texts: dict[str, str] = {}
+        self._shingles: dict[str, set[str]] = {}
+
+    def change_to(self, texts: Mapping[str, str]) -> int:
+        """Hold `texts`, by their names, MAX_CHARS at most, and nothing of the workspace before.
+
+        Returns how many had no room.
+        """
+        for name in self._texts:
+            self._ngrams.drop(name)
+        self._texts, n_chars = {}, 0
+        for name, text in texts.items():
+            if n_chars + len(text) <= MAX_CHARS:
+                self._ngrams.hold(name, text)
+                self._texts[name] = text
+                n_chars += len(text)
+        self._ngrams.compact()
+        self._shingles = {name: shingles(text) for name, text in self._texts.items()}
+        return len(texts) - len(self._texts)
+
+    @contextlib.contextmanager
+    def without_copies_of(self, excerpt: Excerpt) -> Iterator[None]:
+        """Meanwhile neither the file is held, but for what is typed of it, nor any text like it."""
+        own = shingles(excerpt.text)
+        copies = [name for name in self._texts if name == excerpt.name or are_alike(own, self._shingles[name])]
+        for name in copies:
+            self._ngrams.drop(name)
+        try:
+            yield
+        finally:
+            self._ngrams.drop(excerpt.name)
+            for name in copies:
+                self._ngrams.hold(name, self._texts[name])
+
+
+def shingles(text: str) -> set[str]:
+    """The pieces of SHINGLE_CHARS characters that begin where a line does (Broder 1997 has all, and samples them)."""
+    starts = [0, *(i + 1 for i, character in enumerate(text) if character == "\n")]
+    return {piece for i in starts if len(piece := text[i : i + SHINGLE_CHARS]) == SHINGLE_CHARS}
+
+
+def are_alike(some: set[str], others: set[str]) -> bool:
+    """Whether half of the smaller set is in both."""
+    return bool(some and others) and 2 * len(some & others) >= min(len(some), len(others))

@@ -1,0 +1,175 @@
+"""What becomes of a trained network: measured, saved, compared with the one before it, and said."""
+
+import contextlib
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinycopilot import UserError, __version__
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.paths import ModelPaths, move_command, unused_paths, user_model
+from tinycopilot.training.batches import ids_of
+from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
+from tinycopilot.training.corpus import open_corpus
+from tinycopilot.training.device import share_of_peak
+from tinycopilot.training.log import TrainLog
+from tinycopilot.training.metrics import bits_by_position, bits_per_char, hardest_characters
+from tinycopilot.training.promotion import (
+    Bits,
+    comparable_bits,
+    comparison_line,
+    evaluate_current_model,
+    find_current_model,
+    reference_bits_or_none,
+)
+from tinycopilot.training.report import check_replaceable, write_report
+from tinycopilot.training.saving import save_pair
+from tinycopilot.training.train_state import TrainState
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Where the new model is, and whether it is in use."""
+
+    paths: ModelPaths
+    is_in_use: bool
+
+
+def finalize(
+    state: TrainState,
+    run: Run,
+    command: str,
+    paths: ModelPaths,
+    world_size: int,
+    say: Callable[[str], None],
+    finish: Callable[[], None],
+    *,
+    use_anyway: bool = False,
+) -> Saved:
+    """Measure, compare with the model in use, save, `finish` the run, draw the report, and say all that.
+
+    The new model takes the place `paths` unless it is worse than the model it would displace (promotion.py). Then it is
+    saved beside it, under the first free number, unless `use_anyway`.
+    """
+    model, log = state.result(), state.log
+    targets, bits = bits_by_position(model, ids_of(run.corpus.held_out, run.tokenizer))
+    log.held_out_bits = bits.mean().item()
+    log.hardest = hardest_characters(run.tokenizer, targets, bits)
+    facts = run.facts | _after(model, run)
+    facts |= provenance(run, log, model.device, world_size)
+    found, for_all = find_current_model(paths), paths == user_model()
+    current = evaluate_current_model(*found, run.corpus.held_out, with_reference=for_all) if found else None
+    new = Bits(
+        comparable_bits(targets, bits, run.tokenizer), reference_bits_or_none(model, run.tokenizer) if for_all else None
+    )
+    is_worse = current is not None and current.is_better_than(new)
+    saved = Saved(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
+    kept = save_pair(saved.paths, model, run.tokenizer, facts)
+    finish()
+    for line in _closing(saved.paths, log, facts):
+        say(line)
+    if current:
+        say(comparison_line(new, current))
+        say(_verdict(paths, saved, kept, is_worse=is_worse))
+    try:
+        say(f"training report: {_draw(saved.paths, kept, log, facts, command)}")
+    except UserError as error:
+        say(f"no training report: {error}")  # the model is saved: that is what counts
+    return saved
+
+
+def _verdict(paths: ModelPaths, saved: Saved, kept: ModelPaths | None, *, is_worse: bool) -> str:
+    """Which model is in use now, and the command that makes it the other one."""
+    if not saved.is_in_use:
+        moves = [(paths, unused_paths(paths)), (saved.paths, paths)]
+        return (
+            f"NOT IN USE: it is worse than the model in use. To use it anyway, train with --use-anyway, "
+            f"or run: {move_command(*moves)}"
+        )
+    anyway = ", although it is worse" * is_worse
+    if kept:
+        return f"in use now{anyway}; the previous model is kept; to go back: {move_command((kept, paths))}"
+    return f"in use now{anyway}; to go back: {move_command((paths, unused_paths(paths)))}"
+
+
+def _after(model: TinyGPT, run: Run) -> dict[str, float]:
+    """What a model that was adapted has forgotten, if this one was."""
+    if "elsewhere_before" not in run.facts:
+        return {}
+    text = open_corpus(run.corpus.train.path.parent / ELSEWHERE).held_out
+    return {"elsewhere_bits": bits_per_char(model, ids_of(text, run.tokenizer, ELSEWHERE_CHARS))}
+
+
+def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -> dict[str, Any]:
+    """How the model came about, stored with it: plain values, and no path of the user's."""
+    speed = log.chars_per_second
+    return {
+        "corpus": run.corpus.label,
+        "corpus_sha256": run.corpus.digest,
+        "train_chars": run.corpus.train_chars,
+        "held_out_chars": run.corpus.held_out_chars,
+        "held_out_bits": log.held_out_bits,
+        "size": run.asked["size"],
+        "parameters": run.shape.n_parameters,
+        "epochs": run.asked["epochs"],
+        "minutes": run.asked["minutes"],
+        "seed": run.config.seed,
+        "steps": log.n_steps,
+        "chars": log.n_chars,
+        "best_step": log.best_step,
+        "seconds": round(log.seconds, 1),
+        "chars_per_second": round(speed),
+        "share_of_peak": share_of_peak(run.shape, run.schedule, log.seconds, device, world_size),
+        "device": device.type,
+        "precision": "bfloat16" if run.config.bfloat16 else "float32",
+        "threads": torch.get_num_threads(),
+        "processes": world_size,
+        "tinycopilot": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[str]:
+    """The figures, and where the model is."""
+    lines = [
+        f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): "
+        f"{log.held_out_bits:.3f} bits per character on held-out text"
+    ]
+    if facts["share_of_peak"]:
+        lines.append(f"{facts['share_of_peak']:.1%} of the peak bfloat16 throughput of the GPU")
+    if log.best_step < log.n_steps:
+        lines.append(f"the weights are from step {log.best_step:,}; after that, it overfitted")
+    if "held_out_before" in facts:
+        line = f"on held-out text of this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now"
+        if "elsewhere_before" in facts:
+            line += (
+                f"; on text from elsewhere (the standard library): {facts['elsewhere_before']:.3f} before, "
+                f"{facts['elsewhere_bits']:.3f} now"
+            )
+        lines.append(line)
+    return [*lines, f"saved: {paths.model} and {paths.tokenizer}"]
+
+
+def _as_shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _report_of(paths: ModelPaths) -> Path:
+    return paths.model.with_name(f"{paths.model.stem}.training.html")
+
+
+def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict[str, Any], command: str) -> Path:
+    """The report beside the model; that of the model before goes with it."""
+    report = _report_of(paths)
+    if kept and report.exists():
+        with contextlib.suppress(OSError, UserError):
+            check_replaceable(report)
+            report.replace(_report_of(kept))
+    shown = [(name.replace("_", " "), _as_shown(value)) for name, value in facts.items() if value is not None]
+    write_report(report, log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown)
+    return report

@@ -1,0 +1,315 @@
+"""From what the user asked for to a Run: all that is settled before the first step."""
+
+import contextlib
+import dataclasses
+import os
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinycopilot import UserError
+from tinycopilot.files import normalise_suffixes
+from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.paths import ModelPaths, bundled_path, model_to_load, user_path
+from tinycopilot.training.batches import BatchLoader, ids_of
+from tinycopilot.training.checkpoint import (
+    ELSEWHERE,
+    ELSEWHERE_CHARS,
+    Run,
+    can_resume,
+    discard_command,
+    load_run,
+    lock_run_folder,
+    resume_command,
+)
+from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
+from tinycopilot.training.device import device_label, has_fast_bfloat16
+from tinycopilot.training.distributed import DistContext
+from tinycopilot.training.metrics import bits_per_char
+from tinycopilot.training.saving import check_replaceable, check_writable
+from tinycopilot.training.schedule import Schedule, stages_for
+from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, finish_within
+from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
+from tinycopilot.training.train_state import TrainState
+
+ADAPTED_CHARS = 20_000
+"""Minimum number of characters to train an existing model on."""
+
+DEFAULTS: dict[str, Any] = {
+    "corpus": None, "ext": [".py"], "size": "nano", "init": None, "epochs": 20.0, "minutes": None,
+    "precision": "auto", "seed": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the user asked for. None where a flag was not given: `DEFAULTS` then, or in a resumed run what it had."""
+
+    corpus: list[str] | None = None
+    """Files, folders, globs, `stdlib`, `package:NAME`; by default the corpus.txt that ships."""
+    ext: list[str] | None = None
+    """In folders, files whose names end so."""
+    size: str | None = None
+    init: str | None = None
+    """A model's file to begin with, rather than with random weights."""
+    epochs: float | None = None
+    minutes: float | None = None
+    precision: str | None = None
+    seed: int | None = None
+    device: str = "auto"
+    model_path: str | None = None
+    tokenizer_path: str | None = None
+    resume: bool = False
+    finish: float | None = None
+    """With `resume`: bring the run to its end within this many minutes."""
+    use_anyway: bool = False
+    """Take the new model into use even if it is worse than the one in use."""
+    tensorboard: str | None = None
+    """A folder for event files."""
+    progress: str | None = None
+    """`json`: say on standard output how far it is (json_progress.py)."""
+    without: frozenset[Path] = frozenset()
+    """Files that are not learned from, though they lie in the corpus's folders."""
+    measure_forgetting: bool = True
+    """Whether it is measured what a model that is adapted forgets of other text."""
+    command: str = "tinycopilot train"
+    """The whole command, as it was typed."""
+
+    def given(self) -> list[str]:
+        """The names of the flags that decide what is learned, as far as they were given."""
+        return [name for name in DEFAULTS if getattr(self, name) is not None]
+
+    def asked(self) -> dict[str, Any]:
+        """Each of those flags and its value, paths as they are from everywhere. Raises UserError."""
+        if self.finish and not self.resume:
+            raise UserError("--finish requires --resume")
+        if self.epochs and self.minutes:
+            raise UserError("--epochs and --minutes exclude each other; give one of them")
+        if self.init and self.size:
+            raise UserError("--init and --size exclude each other: the model already has a size")
+        asked = DEFAULTS | {name: getattr(self, name) for name in self.given()}
+        asked["corpus"] = [_from_anywhere(name) for name in asked["corpus"] or [str(bundled_path("corpus.txt"))]]
+        asked["ext"] = list(normalise_suffixes(asked["ext"]))
+        if asked["init"]:
+            asked |= {"init": _from_anywhere(asked["init"]), "size": None}
+        if asked["minutes"]:
+            asked["epochs"] = None
+        return asked
+
+
+def _from_anywhere(name: str) -> str:
+    """The name of a corpus or a model, to be understood from whatever folder the run is gone on with."""
+    path = user_path(name)
+    if name.startswith("package:") or (name == "stdlib" and not path.exists()):
+        return name
+    return os.path.abspath(path)  # noqa: PTH100 (a glob is no Path, and nothing needs to be there any more)
+
+
+def check_new_run(request: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack) -> None:
+    """See that a new run can be kept and its model be saved, before minutes of work; hold its folder meanwhile.
+
+    Raises UserError, with everything left as it was.
+    """
+    request.asked()
+    check_writable(paths)
+    check_replaceable(paths)
+    if can_resume(folder):
+        raise UserError(
+            f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
+            f"or discard it: {discard_command(folder)}"
+        )
+    held_by.enter_context(lock_run_folder(folder))
+
+
+def resume_run(
+    request: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack
+) -> tuple[Run, dict[str, Any]]:
+    """The run that was stopped, and the snapshot that it goes on from. Raises UserError where it cannot go on so."""
+    check_writable(paths)
+    if not can_resume(folder):
+        raise UserError(f"{folder}: no run to resume; start one without --resume")
+    held_by.enter_context(lock_run_folder(folder))
+    run, snapshot = load_run(folder)
+    run.refuse_if_other(request.asked(), request.given())
+    if request.finish:
+        schedule, config = finish_within(60 * request.finish, run.schedule, run.config, snapshot["log"])
+        run = dataclasses.replace(run, schedule=schedule, config=config)
+    return run, snapshot
+
+
+def new_run(
+    request: TrainOptions, folder: Path, device: torch.device, dist: DistContext, say: Callable[[str], None]
+) -> Run:
+    """A new run. Raises UserError, with everything left as it was."""
+    asked = request.asked()
+    init = _load_init(asked["init"])
+    corpus = dist.from_main(lambda: _prepare(asked, folder, request.without))
+    for line in corpus.left_out:
+        say(line)
+    own = corpus if dist.is_main or dist.local_rank else _own_copy(corpus, asked, folder, request.without)
+    if not dist.all_equal(own.digest):
+        raise UserError("the processes of this run have different corpora; give all machines the same corpus")
+    counts = corpus.train.counts()
+    tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
+    shape = init[0].config if init else _shape(asked["size"], tokenizer)
+    if len(corpus.train) <= shape.window:
+        characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
+        raise CorpusError(
+            f"the corpus leaves {characters} to learn from, and must leave more than one "
+            f"window of {shape.window}; add more text"
+        )
+    if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
+        say(line)
+    bfloat16 = asked["precision"] == "auto" and dist.from_main(lambda: has_fast_bfloat16(device))
+    is_long = not init and SIZES[asked["size"]].is_long
+    config = TrainConfig.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=asked["seed"])
+    stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
+    if any(stage.batch % dist.world_size for stage in stages):
+        smallest = min(stage.batch for stage in stages)
+        raise UserError(
+            f"{dist.world_size} processes cannot share a batch of {smallest} windows; use a number that divides it"
+        )
+    if line := corpus_size_warning(len(corpus.train), shape, asked, request.model_path):
+        say(line)
+    schedule = Schedule.over((asked["epochs"] or 0) * len(corpus.train), stages)
+    facts = dist.from_main(
+        lambda: _before(init, corpus, folder, measure_forgetting=_measures_forgetting(request, asked))
+    )
+    run = Run(asked, corpus, tokenizer, shape, config, schedule, facts)
+    if asked["minutes"]:
+        loader = BatchLoader(corpus.train, tokenizer, device)
+        n_chars = chars_in_budget(
+            60 * asked["minutes"], stages, lambda: new_train_state(run, device, dist), loader, dist
+        )
+        schedule = Schedule.over(n_chars, stages, reestimate_after=REESTIMATE_AFTER)
+        run = dataclasses.replace(run, schedule=schedule)
+    say(
+        f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
+        f"{shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
+        f"{'about ' * bool(schedule.reestimate_after)}{schedule.n_chars / len(corpus.train):.1f} epochs "
+        f"in {schedule.n_steps:,} steps"
+    )
+    return run
+
+
+def corpus_size_warning(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path: str | None) -> str:
+    """A line, before training starts, that a corpus is too small for what is asked; empty if it is not.
+
+    From random weights: fewer characters than the network has parameters. Beginning with a model: ADAPTED_CHARS.
+    """
+    if asked["init"]:
+        if n_chars >= ADAPTED_CHARS:
+            return ""
+        return (
+            f"too little text: from {n_chars:,} characters, a network learns nothing that the workspace index doesn't "
+            f"know; use more than {ADAPTED_CHARS:,}"
+        )
+    if n_chars >= shape.n_parameters:
+        return ""
+    words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *asked["corpus"]]
+    words += ["--model_path", model_path] if model_path else []
+    folders = [name for name in asked["corpus"] if os.path.isdir(name)]  # noqa: PTH112
+    alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders])}" if folders else ""
+    return (
+        f"too little text: {n_chars:,} characters for {shape.n_parameters:,} random weights; a model trained from "
+        f"scratch will likely be worse than the one in use. Fine-tune that one instead: {shlex.join(words)}"
+        f"{alone if n_chars >= ADAPTED_CHARS else ''}"
+    )
+
+
+def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
+    """A line about what of a text of `n_chars` the vocabulary lacks; empty if it lacks nothing.
+
+    `counts` are those of Text.counts. Raises CorpusError where nothing but white space would be learned.
+    """
+    known = set(tokenizer.alphabet)
+    unknown = Counter({character: n for character, n in counts.items() if character not in known})
+    n_unknown = n_chars - counts.total() + unknown.total()
+    some = ", ".join(repr(character) for character, _ in unknown.most_common(3))
+    if n_chars > counts.total():
+        some += f"{', ' * bool(some)}characters above U+FFFE, such as emoji"
+    if not any(character in known and not character.isspace() for character in counts):
+        raise CorpusError(
+            f"the corpus has no character of the vocabulary ({some}); add text in which each character occurs more "
+            f"than once, or omit --init"
+        )
+    if not n_unknown:
+        return ""
+    return (
+        f"left out: {n_unknown:,} of {n_chars:,} characters, rare or not in the vocabulary ({some}); treated as unknown"
+    )
+
+
+def _prepare(asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private,
+        (folder / ".gitignore").write_text("*\n")  # and nothing for a repository
+        return prepare_corpus(asked["corpus"], folder, asked["ext"], without)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot copy the corpus there ({error.strerror}); free some space, or use another --model_path"
+        ) from None
+
+
+def _own_copy(corpus: Corpus, asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:
+    """The text in `folder` if it is that of the process that leads, else this machine's own, which should be."""
+    with contextlib.suppress(UserError):
+        own = open_corpus(folder)
+        if own.digest == corpus.digest:
+            return own
+    return _prepare(asked, folder, without)
+
+
+def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
+    return GPTConfig(tokenizer.vocab_size, **SIZES[size].shape(), conv_width=CONV_WIDTH)
+
+
+def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
+    if path is None:
+        return None
+    files = model_to_load(path)
+    return load_pair(files.model, files.tokenizer)
+
+
+def new_train_state(
+    run: Run, device: torch.device, dist: DistContext, snapshot: dict[str, Any] | None = None
+) -> TrainState:
+    """Return the TrainState of `snapshot`, or a new one: random weights, or those of the model to fine-tune."""
+    torch.manual_seed(run.config.seed)
+    init = None if snapshot else _load_init(run.asked["init"])
+    state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.config, dist)
+    if snapshot:
+        try:
+            state.restore(snapshot)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            folder = run.corpus.train.path.parent
+            why = str(error).splitlines()[0]
+            raise UserError(
+                f"the checkpoint is from another version ({why}); discard it: {discard_command(folder)}"
+            ) from None
+    return state
+
+
+def _measures_forgetting(request: TrainOptions, asked: dict[str, Any]) -> bool:
+    """Elsewhere is the standard library, unless it is learned from now."""
+    return request.measure_forgetting and "stdlib" not in asked["corpus"]
+
+
+def _before(
+    init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, folder: Path, *, measure_forgetting: bool
+) -> dict[str, float]:
+    """Bits per character of a model that is to be adapted, on the held-out text and on text from elsewhere."""
+    if init is None:
+        return {}
+    model, tokenizer = init
+    bits = {"held_out_before": bits_per_char(model, ids_of(corpus.held_out, tokenizer))}
+    if measure_forgetting:
+        elsewhere = prepare_corpus(["stdlib"], folder / ELSEWHERE).held_out
+        bits["elsewhere_before"] = bits_per_char(model, ids_of(elsewhere, tokenizer, ELSEWHERE_CHARS))
+    return bits

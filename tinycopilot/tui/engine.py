@@ -1,0 +1,171 @@
+"""EngineThread: the Engine in a thread of its own, for the terminal UI; the workspace is indexed in a second thread."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinycopilot.completion.indexing import CallWithModel, IncrementalIndexing
+from tinycopilot.completion.request import Request, Result, Silence, Why
+from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+from tinycopilot.files import LeftOut, read_written, source_files
+from tinycopilot.paths import ModelPaths
+from tinycopilot.tui.ghost import Question
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.engine import Engine
+
+CLOSE_LIMIT_S = 0.5
+MAX_WORKSPACE_CHARS = 10_000_000
+"""At most this much of a workspace is indexed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, its suggestions, and the time that the engine took."""
+
+    question: Question
+    suggestion: Suggestion | None
+    took_ms: float
+    others: tuple[Suggestion, ...] = ()
+    """Alternatives, if they were asked for."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the engine is doing, or why there is none."""
+
+    message: str
+    has_failed: bool = False
+
+
+Tell = Callable[[Answer | State], None]
+"""Receives answers and states, in the engine's thread or the indexing thread."""
+
+
+class Closed(Exception):  # noqa: N818 (not an error)
+    """The engine was closed."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The document being edited, and the folder whose other files are indexed."""
+
+    document: str = ""
+    folder: Path | None = None
+    suffixes: tuple[str, ...] = (".py",)
+
+    def index(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> int:
+        """Index the other files; return the number of files for which there was no room.
+
+        `pause` is called before each file; it may wait, or raise to stop.
+        """
+        if self.folder is None:
+            return 0
+        indexing, n_without_room = IncrementalIndexing(call, pause), 0
+        for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
+            pause()
+            if name == self.document:
+                continue
+            if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
+                n_without_room += 1
+            else:
+                indexing.put(name, text, last_used_s=0)  # nothing is ever dropped here for lack of room
+        indexing.finish()
+        return n_without_room
+
+
+class EngineThread:
+    """Answers the latest question; one that is superseded is cancelled, and gets no answer."""
+
+    def __init__(self, load: Callable[[], "Engine"], project: Project) -> None:
+        """`load` is called in the engine's thread."""
+        self._load, self._project = load, project
+        self._scheduler = Scheduler()
+        self._indexer = threading.Thread(target=self._index, name="indexer", daemon=True)
+        self._tell: Tell = lambda _: None
+
+    def start(self, tell: Tell) -> None:
+        """Load the model, then answer; returns at once."""
+        self._tell = tell
+        self._scheduler.submit(self._start).add_done_callback(self._report)
+
+    def _start(self) -> None:
+        self._tell(State("loading the model ..."))
+        self._scheduler.use(self._load())
+        self._indexer.start()
+
+    def _report(self, work: "Future[None] | Future[Result]") -> None:
+        """Tell the user about an error in the engine's thread, and answer nothing after it."""
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._scheduler.close()
+        self._tell(State(str(error) or type(error).__name__, has_failed=True))
+
+    def ask(self, question: Question | None) -> None:
+        """Replace the latest question; None cancels it.
+
+        The engine learns from questions that are one keystroke apart, so each keystroke should be one.
+        """
+        self._scheduler.cancel()
+        if question is None or self._scheduler.is_closed:
+            return
+        why = Why.INVOKED if question.wants_others else Why.TYPED
+        request = Request(question.before, question.after, self._project.document, why)
+
+        def then(_engine: "Engine", result: Result, took_ms: float) -> None:
+            if result.silence is not Silence.CANCELLED:
+                self._tell(Answer(question, result.suggestion, took_ms, result.suggestions[1:]))
+
+        self._scheduler.complete(request, then).result.add_done_callback(self._report)
+
+    def close(self) -> bool:
+        """End both threads; False if one of them still runs after CLOSE_LIMIT_S, as while a model is loaded."""
+        end_s = time.monotonic() + CLOSE_LIMIT_S
+        self._scheduler.cancel()
+        self._scheduler.close()
+        has_ended = self._scheduler.join(CLOSE_LIMIT_S)
+        if self._indexer.is_alive():
+            self._indexer.join(max(0, end_s - time.monotonic()))
+        return has_ended and not self._indexer.is_alive()
+
+    def _index(self) -> None:
+        """In the indexing thread."""
+        ready = "ready"
+        try:
+            if self._project.folder is not None:
+                self._tell(State("reading the workspace ..."))
+                if n := self._project.index(self._scheduler.change_ngrams, self._pause):
+                    ready = f"ready; {n:,} files beyond {MAX_WORKSPACE_CHARS // 1_000_000} MB not read"
+            self._tell(State(ready))
+        except Closed:
+            pass
+        except (CancelledError, Exception) as error:
+            if not self._scheduler.is_closed:
+                self._fail(error)
+
+    def _pause(self) -> None:
+        """Give way while a question is answered. Raises Closed."""
+        while not self._scheduler.wait_until_idle(0.1) and not self._scheduler.is_closed:
+            pass
+        if self._scheduler.is_closed:
+            raise Closed
+
+
+def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Engine"]:
+    """A function that loads a model. It imports Numba, which takes a moment."""
+
+    def load() -> "Engine":
+        from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (see above)
+
+        engine = Engine.load(paths, settings)
+        engine.warm_up()
+        return engine
+
+    return load

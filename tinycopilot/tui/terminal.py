@@ -1,0 +1,221 @@
+"""Terminal: keys in, a screen out. What is shown and taken Ghost knows, and the Engine finds it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition, has_selection
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout import (
+    ConditionalContainer,
+    FormattedTextControl,
+    HSplit,
+    Layout,
+    ScrollOffsets,
+    VSplit,
+    Window,
+    WindowAlign,
+)
+
+from tinycopilot import UserError
+from tinycopilot.tui.engine import Answer, EngineThread, State
+from tinycopilot.tui.ghost import Ghost
+from tinycopilot.tui.indenting import line_break, n_for_backspace, n_for_outdent, tab, unit_of
+from tinycopilot.tui.screen import STYLE, GhostControl
+from tinycopilot.tui.text_file import TextFile
+
+ESCAPE_WAIT_S = 0.05
+"""So long Esc is waited upon, in case that it begins another key; and as long again, in case that it is Alt's."""
+
+KEYS = " Tab take  Alt-F word{}  Alt-N other  Esc dismiss  ^S save  ^Q quit"  # 80 columns must do
+KEY_OF_LINE = "  Alt-Down line"
+MAX_NAME_CHARS, MAX_PATH_CHARS = 24, 70
+"""A longer name has no room beside what else is said in 80 columns, a longer path none behind "Saved"."""
+MAX_ROOM_LINES = 8
+"""So many lines are seen below the cursor, for a suggestion of many."""
+
+
+class Terminal:
+    """An editor of one file, or of none."""
+
+    def __init__(self, engine: EngineThread, file: TextFile | None, max_lines: int = 1) -> None:
+        self.ghost = Ghost()
+        self._engine = engine
+        self._file = file
+        self._state = State("")
+        self._note = ""
+        self._answer_ms: float | None = None
+        self._may_quit = False  # it was said that there is something to lose
+        self._opened = text = file.text if file else ""
+        self._unit = unit_of(text)
+        self.buffer = Buffer(
+            document=Document(text),  # the cursor is at its end: one types on
+            multiline=True,
+            accept_handler=lambda _buffer: True,  # some keys of a shell end a text; here it stays
+            on_text_changed=lambda _buffer: self._on_text(),
+            on_cursor_position_changed=lambda _buffer: self._on_cursor(),
+        )
+        self.application: Application[None] = Application(
+            layout=self._layout(max_lines),
+            key_bindings=self._key_bindings(),
+            style=STYLE,
+            full_screen=True,
+        )
+        self.application.ttimeoutlen = self.application.timeoutlen = ESCAPE_WAIT_S
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything that Ctrl-S would save."""
+        return self._file is not None and self.buffer.text != self._file.text
+
+    async def run(self) -> None:
+        """Until the user quits, or the terminal is gone. Raises UserError where the engine fails before one types."""
+        try:
+            with contextlib.suppress(EOFError):
+                await self.application.run_async(pre_run=self._start)
+        finally:
+            self._engine.close()
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(news: Answer | State) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the user has quit
+                loop.call_soon_threadsafe(self._hear, news)
+
+        self._engine.start(tell)
+        self._on_text()
+
+    def _hear(self, news: Answer | State) -> None:
+        if isinstance(news, Answer):
+            if self.ghost.answered(news.question, news.suggestion, news.others):
+                self._answer_ms = news.took_ms
+        else:
+            self._state = news
+            if news.has_failed and self.buffer.text == self._opened and not self.application.is_done:
+                self.application.exit(exception=UserError(news.message))
+        self.application.invalidate()
+
+    def _on_text(self) -> None:
+        self._note, self._may_quit = "", False
+        self._engine.ask(self.ghost.text_changed(*self._sides()))
+
+    def _on_cursor(self) -> None:
+        self.ghost.cursor_moved(*self._sides())
+
+    def _sides(self) -> tuple[str, str]:
+        document = self.buffer.document
+        return document.text_before_cursor, document.text_after_cursor
+
+    def _layout(self, max_lines: int) -> Layout:
+        name = self._file.path.name if self._file else "untitled.py"
+        text = Window(
+            GhostControl(self.buffer, lambda: self.ghost.text, name),
+            wrap_lines=True,
+            scroll_offsets=ScrollOffsets(bottom=min(max_lines - 1, MAX_ROOM_LINES)),
+            allow_scroll_beyond_bottom=True,  # or the text would jump back each time that ghost text goes
+        )
+        state = Window(FormattedTextControl(self._state_line), height=1, style="class:status")
+        place = Window(FormattedTextControl(self._place), height=1, style="class:status", align=WindowAlign.RIGHT)
+        keys = KEYS.format(KEY_OF_LINE if max_lines > 1 else "")
+        beside = ConditionalContainer(place, Condition(lambda: not self._note))  # a note has the whole row
+        help_line = Window(FormattedTextControl(keys), height=1, style="class:keys")
+        return Layout(HSplit([text, VSplit([state, beside]), help_line]), focused_element=text)
+
+    def _state_line(self) -> StyleAndTextTuples:
+        """The engine's state, how long its last answer took, how sure it is of what is shown; or what the user did."""
+        if self._note:
+            return [("class:status.note", f" {self._note}")]
+        shown = self.ghost.shown
+        parts = [
+            self._state.message,
+            "" if self._answer_ms is None else f"{self._answer_ms:.1f} ms",
+            f"{100 * shown.confidence:.0f} % sure" if shown else "",
+        ]
+        return [("", " " + "   ".join(part for part in parts if part))]
+
+    def _place(self) -> StyleAndTextTuples:
+        """What was saved, the file, and where the cursor is in it."""
+        name = shortened(self._file.path.name, MAX_NAME_CHARS) if self._file else "no file"
+        document = self.buffer.document
+        place = f"{document.cursor_position_row + 1}:{document.cursor_position_col + 1}"
+        return [("", f"{self.ghost.n_keys_saved} keys saved   {name}{' *' * self.is_changed}   {place} ")]
+
+    def _key_bindings(self) -> KeyBindings:
+        keys = KeyBindings()
+        shown = Condition(lambda: bool(self.ghost.text))
+
+        def inserting(take: Callable[[], str]) -> Callable[[KeyPressEvent], None]:
+            return lambda _event: self.buffer.insert_text(take())
+
+        keys.add("tab")(lambda _event: self.buffer.insert_text(tab(self._line, self._unit)))
+        keys.add("tab", filter=shown)(inserting(self.ghost.take))
+        for words in (("c-right",), ("escape", "f"), ("escape", "right")):
+            keys.add(*words, filter=shown)(inserting(self.ghost.take_word))
+        keys.add("escape", "down", filter=shown)(inserting(self.ghost.take_line))
+        keys.add("escape", "n", filter=shown)(lambda _event: self._show_another())
+        keys.add("escape", filter=shown)(lambda _event: self.ghost.dismiss())
+        keys.add("enter", filter=~has_selection)(lambda _event: self._break_line())
+        keys.add("backspace", filter=~has_selection)(lambda _event: self._backspace())
+        keys.add("s-tab")(lambda _event: self._outdent())
+        keys.add("c-z", save_before=lambda _event: False)(lambda _event: self.buffer.undo())
+        keys.add("c-y", save_before=lambda _event: False)(lambda _event: self.buffer.redo())
+        keys.add("c-s")(lambda _event: self._save())
+        for word in ("c-q", "c-c", "<sigint>"):
+            keys.add(word)(lambda _event: self._quit())
+        return keys
+
+    def _show_another(self) -> None:
+        if question := self.ghost.next():
+            self._engine.ask(question)
+
+    @property
+    def _line(self) -> str:
+        """The line up to the cursor."""
+        return self.buffer.document.current_line_before_cursor
+
+    def _break_line(self) -> None:
+        n_chars, text = line_break(self._line, self._unit)
+        self._replace(n_chars, text)
+
+    def _replace(self, n_chars: int, text: str) -> None:
+        """Put `text` in the place of what stands before the cursor: one change, and not two."""
+        before, after = self._sides()
+        before = before[: len(before) - n_chars] + text
+        self.buffer.document = Document(before + after, len(before))
+
+    def _backspace(self) -> None:
+        before, _ = self._sides()
+        self._replace(min(len(before), n_for_backspace(self._line, self._unit)), "")
+
+    def _outdent(self) -> None:
+        document = self.buffer.document
+        n_chars = n_for_outdent(document.current_line, self._unit)
+        start = document.cursor_position - document.cursor_position_col
+        text = document.text[:start] + document.text[start + n_chars :]
+        self.buffer.document = Document(text, max(start, document.cursor_position - n_chars))
+
+    def _save(self) -> None:
+        if self._file is None:
+            self._note = "There is no file to save in. With one: tinycopilot play FILE"
+            return
+        try:
+            self._file.save(self.buffer.text)
+            self._note = f"Saved {shortened(str(self._file.path), MAX_PATH_CHARS)}"
+        except UserError as error:
+            self._note = str(error)
+
+    def _quit(self) -> None:
+        if self.is_changed and not self._may_quit:
+            self._note, self._may_quit = "Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same", True
+        elif not self.application.is_done:
+            self.application.exit()
+
+
+def shortened(name: str, n_chars: int) -> str:
+    """A name, or the end of it, in so many characters: in a path and in a name the end says more."""
+    return name if len(name) <= n_chars else "\N{HORIZONTAL ELLIPSIS}" + name[1 - n_chars :]
