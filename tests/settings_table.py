@@ -23,9 +23,9 @@ OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
 """Settings that VS Code does not sync to the user's other machines."""
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     "popup": (
-        False,
-        "VS Code shows its word-based suggestions only if no other source has entries, so turning this on hides them "
-        "if no other extension supports the language.",
+        "automatic",
+        "VS Code shows its word-based suggestions only if no other source has entries, so `true` hides them if no "
+        "other extension supports the language.",
     ),
     "enabled": (True, "No server runs while it is off."),
 }
@@ -88,7 +88,7 @@ def vs_code() -> str:
         if isinstance(row.default, tuple):
             schema["items"] = {"type": "string"}
         if row.about.choices:
-            schema |= {"type": ["string", "boolean"], "enum": [*row.about.choices, True]}
+            schema |= {"type": ["string", "boolean"], "enum": list(dict.fromkeys((*row.about.choices, True)))}
         if row.about.low is not None:
             schema |= {"minimum": row.about.low, "maximum": row.about.high}
         schema["default"] = list(default) if isinstance(default, tuple) else default

@@ -384,6 +384,8 @@ def _generate(arguments: argparse.Namespace) -> None:
         paths, arguments
     )
     print(describe_model(paths, origin), file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("It continues a text character by character: expect the look of code, and no sense.", file=sys.stderr)
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, generator, tokenizer, arguments.max_new_chars)
 

@@ -192,8 +192,8 @@ class Completer:
     def changed(self, uri: str, document: Document, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
         """A document was edited: compute what most clients request some milliseconds later."""
         self.debounce.changed()
-        settings = self._session.settings
-        if self.is_used and (settings.inline or settings.popup) and not settings.debounce_ms:
+        settings, lists = self._session.settings, self._session.lists_suggestions
+        if self.is_used and (settings.inline or lists) and not settings.debounce_ms:
             cursor = cursor_after(changes, document.encoding)
             if cursor is not None:
                 self.ahead = asyncio.ensure_future(self.complete(uri, cursor))

@@ -183,7 +183,7 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
     """Entries of the completion menu, sorted last: the rest of the line, and that of the word if it is shorter."""
     completer, uri = server.completer, params.text_document.uri
     completer.is_used = True
-    answer = await completer.complete(uri, params.position) if server.session.settings.popup else None
+    answer = await completer.complete(uri, params.position) if server.session.lists_suggestions else None
     rest = answer.suggestion.text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])

@@ -181,6 +181,14 @@ class Session:
         """Whether the user wants no suggestions at all."""
         return self.is_paused or not self.settings.enabled
 
+    @property
+    def lists_suggestions(self) -> bool:
+        """Whether suggestions are entries of the completion menu."""
+        if self.settings.popup != "automatic":
+            return bool(self.settings.popup)
+        has_ghost_text = get_capability(self.client.client_capabilities, "text_document.inline_completion") is not None
+        return not (has_ghost_text and self.settings.inline)
+
     def wants(self, document: Document) -> bool:
         """Whether the settings let this document be completed and indexed."""
         is_excluded = self.folders.excludes(document.name, document.opened_as)

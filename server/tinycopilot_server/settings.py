@@ -34,7 +34,7 @@ class About(NamedTuple):
     problem: Callable[[Any], str] = lambda _: ""
     """What else is wrong with a value of the right type, to follow "must be"; "" if nothing."""
     choices: tuple[str | bool, ...] = ()
-    """The values, if they can be listed, the default first; `true` stands for the default."""
+    """The values, if they can be listed, the default first; `true`, if it is none of them, means the default."""
 
 
 def _setting(default: Any, *about: Any, choices: tuple[str | bool, ...] = ()) -> Any:
@@ -62,7 +62,12 @@ class Settings:
         "that asks for one, and then for as long as you type along; `false`, never.",
         choices=("automatic", "onDemand", False),
     )
-    popup: bool = _setting(True, "List suggestions in the completion menu, below all other entries.")
+    popup: str | bool = _setting(
+        "automatic",
+        'Whether to list suggestions in the completion menu, below all other entries: `"automatic"`, only where the '
+        "editor shows no ghost text.",
+        choices=("automatic", True, False),
+    )
     eagerness: float = _setting(
         CompleterSettings.eagerness,
         "How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of "
@@ -198,9 +203,9 @@ def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
     """A value as the dataclass has it, and what is wrong with it, to follow "must be"; "" if nothing."""
     known = about(name)
     if known.choices:
+        value = default if value is True and True not in known.choices else value
         is_known = any(value is one or (isinstance(one, str) and value == one) for one in known.choices)
-        wanted = " or ".join(map(json.dumps, known.choices))
-        return (default if value is True else value), "" if is_known or value is True else wanted
+        return value, "" if is_known else " or ".join(map(json.dumps, known.choices))
     if isinstance(default, bool):
         return value, "" if isinstance(value, bool) else "true or false"
     if isinstance(default, str):

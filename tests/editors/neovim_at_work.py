@@ -166,6 +166,15 @@ def statistics(user: User) -> None:
 
 
 @check
+def evaluation_in_a_terminal(user: User) -> None:
+    user.open(TEXT, name="eval_me.py")
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("TinyCopilot eval")
+    until("the figures", 50, lambda: "bits/char" in user.editor.text())
+    user.editor.nvim.command("bwipeout!")
+
+
+@check
 def enter_deletes_nothing(user: User) -> None:
     user.open("x = 1\n")
     user.editor.wait_until_ready()

@@ -5,6 +5,8 @@ import { join, resolve } from 'node:path';
 
 export const root = resolve(import.meta.dirname, '../../editors/vscode');
 
+globalThis.clone = '';  // in which the extension was built
+
 /** Builds sources of the extension into `room`, with globalThis.vscode for `vscode`, and loads them. */
 export async function loadSources(room, ...names) {
   const { build } = createRequire(`${root}/`)('esbuild');
@@ -12,7 +14,7 @@ export async function loadSources(room, ...names) {
   await build({
     entryPoints: names.map(name => join(root, `src/${name}.ts`)),
     outdir: room, outExtension: { '.js': '.cjs' }, alias: { vscode: join(room, 'vscode.cjs') },
-    bundle: true, platform: 'node', format: 'cjs', logLevel: 'error',
+    bundle: true, platform: 'node', format: 'cjs', logLevel: 'error', define: { CLONE: 'globalThis.clone' },
   });
   const load = createRequire(join(room, 'x'));
   return names.map(name => load(`./${name}.cjs`));

@@ -98,6 +98,20 @@ async def test_ghost_text_menu_or_neither(start: Start, options: dict[str, Any])
     assert (await editor.state("off")).message == "not enabled in the settings"
 
 
+async def test_the_menu_lists_suggestions_where_there_is_no_ghost_text(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options, has_ghost_text=True)
+    editor.open(CODE)
+    for given, has_ghost, has_menu in (
+        ({}, True, False),
+        ({"inline": "onDemand"}, False, False),
+        ({"inline": False}, False, True),
+        ({"popup": True}, True, True),
+        ({"popup": False, "inline": False}, False, False),
+    ):
+        editor.set({"tinycopilot": given})
+        assert (bool(await ghost(editor)), bool(await listed(editor))) == (has_ghost, has_menu)
+
+
 async def test_on_demand_suggests_when_invoked_and_keeps_that_while_it_is_typed(
     start: Start, options: dict[str, Any]
 ) -> None:

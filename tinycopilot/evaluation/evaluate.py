@@ -103,7 +103,13 @@ def tables(evaluation: Evaluation) -> str:
         saved, accepted = _percent(figures["keystrokes_saved"]["net"]), _percent(figures["accepted_share"])
         shown = "-" if figures["shown_per_100"] is None else f"{figures['shown_per_100']:.1f}"
         lines.append(f"{figures['chars']:10,} {bits:9.3f} {saved:>6} {shown:>9} {accepted:>8}  {name}")
-    lines += ["", *_calibration_lines(evaluation.calibration)]
+    lines += [
+        "",
+        "saved: keystrokes, less 0.1 for each suggestion shown; shown/100: suggestions per 100 characters;",
+        "accepted: share of the suggestions that were right",
+        "",
+    ]
+    lines += [*_calibration_lines(evaluation.calibration)]
     taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
     wrong = sorted((s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_right, -s.suggestion.confidence))
     for title, some in (

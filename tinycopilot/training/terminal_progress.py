@@ -30,7 +30,7 @@ class TerminalProgress(Observer):
             console=console,
         )
         self._task = self._bar.add_task("", total=n_chars, completed=n_chars_done, bits=math.nan, rate=math.nan)
-        self._bits = math.nan
+        self._bits, self._has_sample = math.nan, False
         self._n_chars = self._shown_chars = n_chars_done
         self._shown_at = time.perf_counter()
 
@@ -67,6 +67,9 @@ class TerminalProgress(Observer):
         """Print the held-out figure and the sample above the bar."""
         line = f"step {evaluation.step:,}: {evaluation.bits:.3f} bits per character on held-out text"
         self._console.print(Text(line, "bold"))
+        if not self._has_sample:
+            self._has_sample = True
+            self._console.print(Text("What the network writes by itself now. It looks like code later on:", "dim"))
         self._console.print(Text("\n".join(f"    {line}" for line in evaluation.sample.splitlines()), "dim"))
         self._shown_at, self._shown_chars = time.perf_counter(), self._n_chars  # a look is not training time
 

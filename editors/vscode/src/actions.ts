@@ -1,12 +1,16 @@
-import { basename } from 'node:path';
-import { commands, type LogOutputChannel, Uri, window, workspace } from 'vscode';
+import { homedir } from 'node:os';
+import { basename, extname } from 'node:path';
+import { commands, type LogOutputChannel, ProcessExecution, Task, tasks, Uri, window, workspace } from 'vscode';
 import { SCHEMES, type ServerStatus } from './client';
+import { type Command, programBeside } from './command';
 import type { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
 import type { TrainingBar } from './training';
 
 /** What the actions act on. */
 export interface Host {
+  /** What starts the server that runs. */
+  readonly command: Command | undefined;
   readonly status: ServerStatus | undefined;
   /** Whether a server runs that can be asked. */
   readonly runs: boolean;
@@ -76,6 +80,11 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs, run: () => showStatistics(host),
     },
     {
+      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How much would it have saved here?',
+      isOffered: () => host.runs && workspace.isTrusted && (workspace.workspaceFolders ?? []).length > 0,
+      run: () => evaluate(host),
+    },
+    {
       command: 'tinycopilot.trainHere', group: 'Model and data', label: () => '$(mortar-board) Train on this workspace…',
       isOffered: () => suggests() && !host.training.isRunning && (workspace.workspaceFolders ?? []).length > 0,
       run: () => train(host),
@@ -132,6 +141,17 @@ export function offIn(): string | undefined {
   if (isInNotebook()) return 'notebooks';
   if (!document || !SCHEMES.includes(document.uri.scheme)) return undefined;
   return hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
+}
+
+/** Runs `tinycopilot eval` in a terminal, on files like the one that is open. */
+async function evaluate({ command }: Host): Promise<void> {
+  const folder = workspace.workspaceFolders?.[0];
+  const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
+  if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found beside the server');
+  const ending = offIn() ? '' : extname(window.activeTextEditor?.document.fileName ?? '').slice(1);
+  const words = [...args, 'eval', folder.uri.fsPath, ...(ending ? ['--ext', ending] : [])];
+  const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));
+  await tasks.executeTask(task);
 }
 
 async function showStatistics(host: Host): Promise<void> {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
 import { actionsOf, type Host, offIn } from './actions';
 import { Client, type ServerStatus } from './client';
-import { findServer, programIn } from './command';
+import { type Command, findServer, programIn } from './command';
 import { complain, type Remedy } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
@@ -25,6 +25,7 @@ export function activate(context: ExtensionContext): void {
   let status: ServerStatus | undefined;
   let loading: NodeJS.Timeout | undefined;
   let canInstall = false;
+  let serverCommand: Command | undefined;
 
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
     if (!client?.isRunning()) throw new Error('tinycopilot: the server is not running');
@@ -124,6 +125,7 @@ export function activate(context: ExtensionContext): void {
       return fail(command.missing, isNamed || workspace.isTrusted ? ['Show the log', 'Open the setting'] : ['Manage trust', 'Show the log']);
     }
     log.info(`starting ${[command.command, ...command.args].join(' ')}`);
+    serverCommand = command;
     client = new Client(command, settings, log, listener);
     void client.run();
   }
@@ -136,6 +138,7 @@ export function activate(context: ExtensionContext): void {
 
   const host: Host = {
     get status() { return status; },
+    get command() { return serverCommand; },
     get runs() { return client?.isRunning() === true; },
     get canInstall() { return canInstall; },
     log, pause, training, ask, restart, install: installServer, installTorch: () => installTorch(places(), log),

@@ -386,7 +386,7 @@ def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
         ("a.py", "", "python"),
         ("new", "javascript", "javascript"),
         (None, "rust", "rust"),
-        ("a.cs", "cs", "csharp"),
+        ("a.cs", "c-sharp", "csharp"),
         ("new", "log", "log"),
     ],
 )

@@ -135,6 +135,20 @@ function commands.set(words)
   say(name .. '=' .. write(good[name]))
 end
 
+--- Types code of this project again, in a terminal, and counts the keystrokes that suggestions would have saved.
+function commands.eval(words)
+  local client = a_client()
+  if not client then return end
+  local server = vim.fn.resolve(vim.fn.exepath(require(NAME).options.cmd[1]))
+  local program = vim.fs.joinpath(vim.fs.dirname(server), NAME)
+  if vim.fn.executable(program) == 0 then return complain('eval: no program `tinycopilot` beside ' .. server) end
+  local ending = state.has_language(0) and vim.fn.expand '%:e' or ''
+  local command = { program, 'eval', words[1] and vim.fs.normalize(words[1]) or client.root_dir or vim.fn.getcwd() }
+  if ending ~= '' then vim.list_extend(command, { '--ext', ending }) end
+  vim.cmd 'botright new'
+  vim.fn.jobstart(command, { term = true })
+end
+
 function commands.train(words)
   local minutes = minutes_of('train', words[1] or 5)
   if not minutes then return end
@@ -252,7 +266,7 @@ local function complete(start, line)
   return #words == 2 and second[words[1]] and beginning_with(start, second[words[1]]()) or {}
 end
 
-local most_words = { toggle = 1, set = math.huge, snooze = 1, train = 1 } -- that follow a command's name; 0 for all others
+local most_words = { eval = 1, toggle = 1, set = math.huge, snooze = 1, train = 1 } -- that follow a command's name; 0 for all others
 
 function M.register()
   local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }

@@ -14,8 +14,9 @@ M.defaults = {
     -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key
     -- that asks for one, and then for as long as you type along; `false`, never.
     inline = 'automatic',
-    -- List suggestions in the completion menu, below all other entries.
-    popup = true,
+    -- Whether to list suggestions in the completion menu, below all other entries: `"automatic"`, only where the
+    -- editor shows no ghost text.
+    popup = 'automatic',
     -- How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of
     -- keystrokes that a suggestion must be expected to save to be worth reading.
     eagerness = 0.5,
@@ -108,6 +109,7 @@ local bounds = { -- of the settings that are numbers: the least, and the most
 
 local choices = { -- the values of settings that have few; `true` stands for the first
   inline = { 'automatic', 'onDemand', false },
+  popup = { 'automatic', true, false },
 }
 
 function M.has_choices(name) return choices[name] ~= nil end
