@@ -47,6 +47,7 @@ def register(server: TinyCopilotServer) -> None:
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
     """Answered at once: the model is loaded afterwards."""
     server.session.has_folders = params.workspace_folders is not None
+    server.session.has_ghost_text = get_capability(params.capabilities, "text_document.inline_completion") is not None
     server.stop_with_client(params.process_id)
     server.session.initial_settings = params.initialization_options
     server.apply_settings(None)

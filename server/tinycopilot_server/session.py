@@ -159,6 +159,8 @@ class Session:
         self.model_status = Status("loading")
         self.initial_settings: object = None
         """The initialization options."""
+        self.has_ghost_text = False
+        """Whether the client announces inline completion."""
         self.has_folders = False
         """Whether the client reports workspace folders; if not, it has one root."""
         self.watches_files = False
@@ -186,8 +188,7 @@ class Session:
         """Whether suggestions are entries of the completion menu."""
         if self.settings.popup != "automatic":
             return bool(self.settings.popup)
-        has_ghost_text = get_capability(self.client.client_capabilities, "text_document.inline_completion") is not None
-        return not (has_ghost_text and self.settings.inline)
+        return not (self.has_ghost_text and self.settings.inline)
 
     def wants(self, document: Document) -> bool:
         """Whether the settings let this document be completed and indexed."""

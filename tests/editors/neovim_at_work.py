@@ -166,6 +166,34 @@ def statistics(user: User) -> None:
 
 
 @check
+def welcomed_once(user: User) -> None:
+    """The first of these Neovims said it; a second one does not."""
+    marks = list(user.editor.home.rglob("tinycopilot-welcomed"))
+    equal("marks of the welcome", 1, len(marks))
+    with user.another() as other:
+        other.editor.wait_until_ready()
+        equal("what a second Neovim says", "", other.editor.said("messages"))
+        marks[0].unlink()
+        other.editor.nvim.command("TinyCopilot restart")
+        until("the welcome", 20, lambda: "<Tab> accepts, <C-Right>" in other.editor.said("messages"))
+
+
+@check
+def what_it_knows(user: User) -> None:
+    user.open(TEXT, name="known.py")
+    user.editor.wait_until_ready()
+    n_windows = len(user.editor.nvim.windows)
+    user.editor.nvim.command("TinyCopilot knowledge")
+    until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
+    text = user.editor.text()
+    for word in ("Indexed: ", " files on disk", "Model: ", "Last suggestion: ", " ms"):
+        if word not in text:
+            raise AssertionError(f"no {word!r} in {text!r}")
+    user.press("q")
+    until("the window gone", 5, lambda: len(user.editor.nvim.windows) == n_windows)
+
+
+@check
 def evaluation_in_a_terminal(user: User) -> None:
     user.open(TEXT, name="eval_me.py")
     user.editor.wait_until_ready()

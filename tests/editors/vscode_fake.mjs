@@ -41,6 +41,13 @@ function open(known) {
   return new Proxy(known, { get: (target, key) => key in target ? target[key] : ANYTHING });
 }
 
+function memento(kept) {
+  return {
+    get: key => kept.get(key),
+    update: async (key, value) => void (value === undefined ? kept.delete(key) : kept.set(key, JSON.parse(JSON.stringify(value)))),
+  };
+}
+
 class EventEmitter {
   listeners = new Set();
   event = listener => {
@@ -64,6 +71,7 @@ class Editor {
   messages = [];
   logged = [];
   kept = new Map();
+  keptForAll = new Map([['welcomed', true]]);
   item = { isShown: false, show: () => { this.item.isShown = true; }, hide: () => { this.item.isShown = false; }, dispose() {} };
 
   /** Whether the status bar says that state. */
@@ -93,10 +101,7 @@ class Editor {
   context(folder) {
     return {
       subscriptions: [], globalStorageUri: { fsPath: folder }, asAbsolutePath: path => join(folder, path),
-      workspaceState: {
-        get: key => this.kept.get(key),
-        update: async (key, value) => void (value === undefined ? this.kept.delete(key) : this.kept.set(key, JSON.parse(JSON.stringify(value)))),
-      },
+      workspaceState: memento(this.kept), globalState: memento(this.keptForAll),
     };
   }
 

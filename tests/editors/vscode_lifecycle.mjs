@@ -282,17 +282,16 @@ test('where a language is off the status bar says so, and the menu turns it on',
   editor.open('json');
   assert.equal(editor.item.text, 'tinycopilot: off in json');
   assert.equal(editor.item.accessibilityInformation.label, 'tinycopilot: off in json');
-  await editor.commands['tinycopilot.toggleLanguage']();
-  assert.deepEqual(editor.settings.languages, ['default', 'json']);
-  await until('ready', () => editor.item.text === 'tinycopilot: ready');
-  await editor.commands['tinycopilot.toggleLanguage']();
-  assert.deepEqual(editor.settings.languages, ['default']);
-  editor.vscode.window.activeTextEditor.document.uri.scheme = 'vscode-notebook-cell';
-  editor.open('rust');
-  await until('ready', () => editor.item.text === 'tinycopilot: ready');
-  editor.vscode.window.activeTextEditor.document.uri.scheme = 'vscode-notebook-cell';
+  const { uri } = editor.vscode.window.activeTextEditor.document;
+  uri.scheme = 'vscode-notebook-cell';
   editor.events.active.fire();
   assert.equal(editor.item.text, 'tinycopilot: off in notebooks');
+  uri.scheme = 'file';
+  const [first] = running();
+  await editor.commands['tinycopilot.toggleLanguage']();
+  assert.deepEqual(editor.settings.languages, ['default', 'json']);
+  await until('another', () => running().length === 1 && running()[0] !== first && isReady());
+  assert.equal(editor.item.text, 'tinycopilot: ready');
 });
 
 test('in a workspace that is not trusted the way out is to trust it', async () => {
@@ -317,6 +316,21 @@ test('where a language was turned off the status bar says so, and leads back', a
   await toggle();
   assert.deepEqual(editor.settings.languages, ['default']);
   await until('ready', isReady);
+});
+
+test('the first start says what it does, once on this machine', async () => {
+  editor.keptForAll.clear();
+  editor.open('python');
+  begin();
+  const { text, choose } = await editor.message('completes code as you type');
+  for (const key of ['Tab', 'Ctrl+Right', 'Esc', 'status bar', 'nothing leaves this machine']) assert.ok(text.includes(key), key);
+  choose('Only when I ask');
+  await until('on demand', () => editor.settings.inline === 'onDemand');
+  editor.messages.length = 0;
+  const [first] = running();
+  restart();
+  await until('another', () => running().length === 1 && running()[0] !== first && isReady());
+  assert.deepEqual(editor.messages, []);
 });
 
 test('suggestions on demand: the menu turns them on and off, and the status bar says how to ask', async () => {

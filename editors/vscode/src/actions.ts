@@ -80,6 +80,10 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs, run: () => showStatistics(host),
     },
     {
+      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(question) What do you know?',
+      isOffered: () => host.runs, run: () => showKnowledge(host),
+    },
+    {
       command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How much would it have saved here?',
       isOffered: () => host.runs && workspace.isTrusted && (workspace.workspaceFolders ?? []).length > 0,
       run: () => evaluate(host),
@@ -152,6 +156,11 @@ async function evaluate({ command }: Host): Promise<void> {
   const words = [...args, 'eval', folder.uri.fsPath, ...(ending ? ['--ext', ending] : [])];
   const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));
   await tasks.executeTask(task);
+}
+
+async function showKnowledge(host: Host): Promise<void> {
+  const { text } = await host.ask<{ text: string }>('tinycopilot.knowledge');
+  await window.showInformationMessage('tinycopilot: what it knows', { modal: true, detail: text }, 'Close');
 }
 
 async function showStatistics(host: Host): Promise<void> {

@@ -10,6 +10,7 @@ import { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, restarting } from './settings';
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
+import { welcome } from './welcome';
 
 /** A server that says nothing for so long while it is loading is taken for one that never will. */
 const LOADING_MS = 60_000;
@@ -65,6 +66,7 @@ export function activate(context: ExtensionContext): void {
       show(next);
       setRuns(next.state !== 'loading' && client?.isRunning() === true);
       void pause.heard(next).catch(error => log.error(error));
+      if (next.state === 'ready') void welcome(context.globalState).catch(error => log.error(error));
     },
     training(next: Parameters<TrainingBar['heard']>[0]): void {
       training.heard(next);

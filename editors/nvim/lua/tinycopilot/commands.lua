@@ -190,6 +190,11 @@ function commands.stats()
   if client then ask(client, 'statistics', nil, function(answer) show('statistics', answer.text or '') end) end
 end
 
+function commands.knowledge()
+  local client = a_client()
+  if client then ask(client, 'knowledge', nil, function(answer) show('knowledge', answer.text or '') end) end
+end
+
 --- Asks first, unless there was a `!`.
 local function is_sure(question, bang) return bang or vim.fn.confirm(question, '&Yes\n&No', 2) == 1 end
 
