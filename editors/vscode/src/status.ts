@@ -9,7 +9,7 @@ const TEXT = {
   error: 'tinycopilot: error',
 };
 
-/** The item in the status bar; a click on it opens the menu. package.json asks for its state as `tinycopilot.state`. */
+/** The status bar item; a click opens the menu. `when` clauses in package.json use its state as `tinycopilot.state`. */
 export class StatusItem implements Disposable {
   private readonly item = window.createStatusBarItem('tinycopilot.status', StatusBarAlignment.Right, 100);
 
@@ -18,14 +18,14 @@ export class StatusItem implements Disposable {
     this.item.command = 'tinycopilot.menu';
   }
 
-  /** `isOnDemand`: suggestions are shown only when a key asks for them. `offIn`: in this language none are shown. */
+  /** `isOnDemand`: suggestions are shown only on demand. `offIn`: the active editor's language, if it is off. */
   show({ state, message }: ServerStatus, isOnDemand: boolean, offIn: string | undefined): void {
     const waits = state === 'ready' && isOnDemand;
     this.item.text = offIn ? `tinycopilot: off in ${offIn}` : waits ? 'tinycopilot: on demand' : TEXT[state];
     if (offIn) message = `off in ${offIn}`;
     else if (waits) message = 'suggests when you press Alt+\\';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
-    // A screen reader would be given text and tooltip, and say the state twice.
+    // Otherwise a screen reader reads text and tooltip, and so the state twice.
     const label = offIn ? message : message ? `${state}: ${message}` : state;
     this.item.accessibilityInformation = { label: `tinycopilot: ${label}`, role: 'button' };
     this.item.backgroundColor = state === 'error' ? new ThemeColor('statusBarItem.errorBackground') : undefined;

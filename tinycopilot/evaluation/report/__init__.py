@@ -4,34 +4,18 @@
 the suggestions are. `heat` colours code.
 """
 
-import errno
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
 from tinycopilot.evaluation.evaluation import Evaluation
 from tinycopilot.evaluation.report.page import page
-from tinycopilot.training.report import check_replaceable, write_page
-
-SUFFIXES = (".html", ".htm")
+from tinycopilot.page_file import check_page, write_page
 
 
 def check_report(path: Path) -> None:
-    """Before minutes of typing: that a page can be written there. Raises UserError."""
-    try:
-        if path.suffix.lower() not in SUFFIXES:  # a word too few, and `--report a.py b.py` would be the end of a.py
-            raise OSError(errno.EINVAL, "the name does not end in .html")
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "not a regular file")
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        check_replaceable(path)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UserError(f"{path}: cannot write a report there ({error.strerror}); use another --report") from None
+    """Check, before minutes of replaying, that a report can be written to `path`. Raises UserError."""
+    check_page(path, "--report")
 
 
 def write_report(path: Path, evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str]]) -> None:

@@ -3,27 +3,13 @@
 `page` is the page, `curves` what is drawn of a run, `chart` how a drawing is made, `frame` what any page of ours has.
 """
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
+from tinycopilot.page_file import check_replaceable, write_page
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report.page import page
-
-MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
-"""One of these is at the beginning of every page of ours; the second, of those that version 0.1 wrote."""
-
-
-def check_replaceable(path: Path) -> None:
-    """That a page takes the place of another page of ours, or of nothing. Raises UserError; OSError if unreadable."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        start = file.read(1_000)
-    if start and not any(mark in start for mark in MARKS):
-        raise UserError(f"{path}: exists and is not a tinycopilot report; use another name, or move it")
 
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:
@@ -39,14 +25,3 @@ def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: 
     except OSError as error:
         problem = f"{path}: the report cannot be written ({error.strerror})"
         raise UserError(f"{problem}; use another path, or free some space") from None
-
-
-def write_page(path: Path, html: str) -> None:
-    """Write `html` to `path`, atomically. Raises OSError; what was there before is then unchanged."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(html, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)  # noqa: PTH105
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
