@@ -5,6 +5,7 @@ import {
   CloseAction, type CloseHandlerResult, DidChangeConfigurationNotification, ErrorAction, ExecuteCommandRequest,
   LanguageClient, type MessageTransports, type TextDocumentFilter,
 } from 'vscode-languageclient/node';
+import { withTypedBrackets } from './brackets';
 import type { Command } from './command';
 import { namedLanguages, readSettings, type Settings } from './settings';
 import { within } from './time';
@@ -60,6 +61,8 @@ export class Client extends LanguageClient {
         handleWorkDoneProgress: (token, params, next) => {
           if (params.kind !== 'begin' || !params.cancellable) next(token, params);
         },
+        provideInlineCompletionItems: async (document, position, context, token, next) =>
+          withTypedBrackets(await next(document, position, context, token)),
         workspace: {
           configuration: ({ items }) => items.map(item => item.section === SECTION ? readSettings().forServer : null),
           didChangeConfiguration: () => this.tellSettings(),

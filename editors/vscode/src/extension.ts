@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
 import { actionsOf, type Host, offIn } from './actions';
+import { OPEN_BRACKET, openBracket } from './brackets';
 import { Client, type ServerStatus } from './client';
 import { type Command, findServer, programIn } from './command';
 import { complain, type Remedy } from './failure';
@@ -153,6 +154,7 @@ export function activate(context: ExtensionContext): void {
     pause,
     { dispose: () => clearTimeout(loading) },
     ...actions.map(({ command, run }) => commands.registerCommand(command, run)),
+    commands.registerCommand(OPEN_BRACKET, openBracket),
     commands.registerCommand('tinycopilot.menu', () =>
       showMenu(actions, status ? `tinycopilot: ${[status.state, status.message].filter(Boolean).join(': ')}` : 'tinycopilot')),
     workspace.onDidGrantWorkspaceTrust(restart),
