@@ -37,6 +37,8 @@ local function tell(message, level)
   vim.schedule(function() notify(message, level) end)
 end
 
+M.tell = tell
+
 local function warn(message) tell(message, vim.log.levels.WARN) end
 
 function M.forget_reported() reported = {} end

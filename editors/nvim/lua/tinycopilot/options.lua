@@ -47,6 +47,7 @@ M.defaults = {
     -- Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.
     statistics = true,
   },
+  tab_on_blank = 'indent', -- where only blanks precede the cursor, <Tab> indents; 'accept': accepts the suggestion
   keymaps = { -- in insert mode; false: no key. When no suggestion is visible, a key does what it did before.
     accept = '<Tab>',
     accept_word = '<C-Right>', -- next word; the rest stays visible
@@ -188,6 +189,11 @@ function takers.settings(settings, complain)
   complain(must_be('a table', 'settings', settings))
 end
 
+function takers.tab_on_blank(value, complain)
+  if value == 'indent' or value == 'accept' then return value end
+  complain(must_be("'indent' or 'accept'", 'tab_on_blank', value))
+end
+
 function takers.keymaps(keymaps, complain)
   if type(keymaps) == 'table' or keymaps == false then return usable_keys(keymaps, complain) end
   complain(must_be('a table or false', 'keymaps', keymaps))
@@ -204,7 +210,8 @@ function M.laid_over(given, complain)
     local take = takers[name]
     if not take then complain(('unknown option `%s`'):format(name)) end
     local good = take and take(value, complain)
-    if good then options[name] = name == 'cmd' and good or vim.tbl_extend('force', options[name], good) end
+    local is_whole = name == 'cmd' or name == 'tab_on_blank'
+    if good then options[name] = is_whole and good or vim.tbl_extend('force', options[name], good) end
   end
   return options
 end
