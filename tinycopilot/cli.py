@@ -290,6 +290,14 @@ def _parser() -> argparse.ArgumentParser:
     compiling = "Compile the network and the n-gram model for this processor. Otherwise, the first run does it."
     _command(commands, "compile", _compile, "compile for this machine, before the first run", compiling)
 
+    deleting = (
+        "Delete the index, the learned weights, the statistics, the log and compiled code, after listing them and "
+        "asking. With --all, delete your own models as well."
+    )
+    clean = _command(commands, "clean", _clean, "delete what is stored on this machine", deleting)
+    _add(clean, "--all", action="store_true", help="delete the models that you have trained, too")
+    _add(clean, "--yes", action="store_true", help="do not ask")
+
     looking = "Check the installation, model, device, folders, editor settings and a running server."
     doctor = _command(commands, "doctor", _doctor, "check that everything works", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
@@ -558,6 +566,13 @@ def _compile(_arguments: argparse.Namespace) -> None:
         return
     engine.warm_up()
     print(f"compiled in {time.perf_counter() - since:.0f} s, in {CACHE}")
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    from tinycopilot.cleaning import run_cleaning
+
+    can_ask = sys.stdin is not None and sys.stdin.isatty()
+    run_cleaning(with_models=arguments.all, is_sure=arguments.yes, ask=input if can_ask else None, say=print)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -88,6 +88,21 @@ def _user_cache() -> Path:
     return _user_folder(platformdirs.user_cache_dir)
 
 
+def user_data_folder() -> Path:
+    """The folder of models, mixing weights and statistics."""
+    return _user_data()
+
+
+def user_cache_folder() -> Path:
+    """The folder of the index, and of compiled code that cannot be beside the package."""
+    return _user_cache()
+
+
+def user_log_folder() -> Path:
+    """The folder of the server's log."""
+    return log_path().parent
+
+
 def user_model_folder() -> Path:
     """The user's own data folder, as the system has it."""
     return _user_data() / "paras"

@@ -152,6 +152,28 @@ export const SERVING = {
     return 'tinycopilot.inline off in the workspace: silent; on: not; the server stays, whichever the workspace names';
   },
 
+  async tabCompletion(example) {
+    const { editor } = example;
+    const lines = ['one', 'two', 'six'].map(name => `    reading_${name} = read_${name}(path)\n    print('it is so')\n`).join('');
+    const program = `def read(path):\n${lines}    reading_ten = read_ten(path)\n    `;
+    const results = [];
+    for (const setting of ['off', 'on', 'onlySnippets']) {
+      const file = join(dirname(editor.file), '.vscode', 'settings.json');
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, JSON.stringify({ 'editor.tabCompletion': setting }));
+      await editor.open(`tab_${setting}.py`, program);
+      await editor.command('Trigger Inline Suggestion');
+      const ghost = await editor.settledGhostText();
+      await editor.press('Tab');
+      await editor.changed('Tab');
+      const added = (await editor.savedText()).slice(program.length);
+      if (!added.startsWith(ghost)) throw new Error(`Tab behind blanks, ${setting}: ${JSON.stringify(added)}, not ${JSON.stringify(ghost)}`);
+      results.push(setting);
+    }
+    writeFileSync(join(dirname(editor.file), '.vscode', 'settings.json'), '{}');
+    return `Tab behind blanks accepts, with editor.tabCompletion ${results.join(', ')}`;
+  },
+
   async windows(example) {
     const { editor, port } = example;
     const mine = example.server().pid;
