@@ -14,7 +14,6 @@ from networks import compiled, sure
 from tinycopilot.completion import engine as engine_module
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
-from tinycopilot.completion.postprocess import has_room
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -25,7 +24,7 @@ TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=25)
 KEY = st.sampled_from("ab c(\n)=e")
 
 
-class Person(RuleBasedStateMachine):
+class User(RuleBasedStateMachine):
     """Texts on both sides of the cursor by document, and the expected suggestions."""
 
     network: Network
@@ -54,7 +53,7 @@ class Person(RuleBasedStateMachine):
         """Return the rest of the suggestion shown, else the suggestion of a new engine with these documents."""
         if self.is_along(before, after) and self.shown is not None:
             return self.shown[3][len(before) - len(self.shown[1]) :]
-        if self.name is not None and has_room(after):
+        if self.name is not None:
             self.held[self.name] = (before, after)
         fresh = Engine(self.network, self.tokenizer, ALL)
         for name, pieces in self.held.items():
@@ -158,7 +157,7 @@ def test_suggestion_equals_the_plain_one_after_any_actions(
     monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
     model = copy.deepcopy(model)
     model.ln.weight[:], model.ln.bias[:] = 1, 0  # the prediction depends on the text
-    Person.network, Person.tokenizer = compiled(sure(model)), tokenizer
+    User.network, User.tokenizer = compiled(sure(model)), tokenizer
     run_state_machine_as_test(
-        Person, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)
+        User, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)
     )

@@ -200,6 +200,19 @@ class Predictor:
         best = int(log_probs[:-1].argmax())
         return self.alphabet.character_of(best + 1), float(log_probs[best])
 
+    def log_p(self, cache: PredictionCache, logits: Floats, before: str, character: str) -> float:
+        """log p (natural) of `character` after `before`, given the network's logits, (V,)."""
+        if before not in cache:
+            self.predict(cache, logits, before)
+        return self._log_p(cache.by_end[_end_of(before)], character)
+
+    def cached_log_p(self, cache: PredictionCache, before: str, character: str) -> float | None:
+        """The same if it was predicted, else None."""
+        return self._log_p(cache.by_end[_end_of(before)], character) if before in cache else None
+
+    def _log_p(self, prediction: Prediction, character: str) -> float:
+        return float(prediction.log_probs[prediction.entry_of(character, self.alphabet)])
+
     def learn(self, cache: PredictionCache, place: Place, character: str) -> bool:
         """Learn that `character` was typed at `place`, once, if that was predicted; return whether it was."""
         if (cache.place.document, cache.place.after) != (place.document, place.after):
@@ -233,7 +246,7 @@ class Continuation:
         self._kind_of = predictor.kind_of()
 
     def draft(self, max_chars: int) -> str:
-        """What the n-gram models alone predict, as far as that is likely to be right; at most `max_chars`."""
+        """The greedy continuation by the n-gram models alone, while it is probable; at most `max_chars`."""
         mixture, possible = self._predictor.mixture, self._possible
         self._looked_up = np.empty((max_chars + 1, 2, len(possible)))
         self._drafted, self._contexts = draft(
@@ -243,7 +256,7 @@ class Continuation:
         return self._characters(self._drafted)
 
     def verify(self, logits: Floats) -> list[Decoded]:
-        """The drafted characters that are right, and one more; logits, (1 + n, V), follow the text and each drafted."""
+        """The correct drafted characters, and one more, given logits (1 + n, V) after the text and each of them."""
         mixture, n = self._predictor.mixture, len(logits)
         rows, log_probs = np.empty((n, 3, len(self._possible))), np.empty((n, len(self._possible)))
         n_right, likeliest = verify(
@@ -266,12 +279,12 @@ class Continuation:
 
 
 def kind_of(character: str) -> str:
-    """One of KINDS."""
+    """The kind of a character, one of KINDS."""
     if character.isalpha():
         return "lower" if character.islower() else "upper"
     return "digit" if character.isdigit() else SIGNS.get(character, "other")
 
 
 def _end_of(before: str) -> tuple[int, str]:
-    """Distinguishes a text from its prefixes, and from the texts that it is a prefix of."""
+    """Length and end of a text: distinguishes it from its prefixes and continuations."""
     return len(before), before[-DEPTH:]

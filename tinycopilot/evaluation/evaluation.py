@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinycopilot.completion.engine import Engine
-from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.evaluation.replay import Excerpt, Replayed, Shown, replay
 from tinycopilot.evaluation.score import Bin, Score, calibration, calibration_error
-from tinycopilot.evaluation.surroundings import MAX_CHARS, Surroundings
-from tinycopilot.files import LeftOut
+from tinycopilot.evaluation.surroundings import in_workspaces
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,4 @@ def evaluate(
     engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
 ) -> Evaluation:
     """Replay one after another, while the rest of its workspace is known, but for copies of what is replayed."""
-    replays = list[Replayed]()
-    surroundings, folder = Surroundings(engine.ngrams), None
-    for number, excerpt in enumerate(excerpts, start=1):
-        say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
-        if excerpt.workspace != folder:
-            folder = excerpt.workspace
-            n_without_room = surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
-            if n_without_room:
-                say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
-        with surroundings.without_copies_of(excerpt):
-            replays.append(replay(engine, excerpt))
-    return Evaluation(replays)
+    return Evaluation([replay(engine, excerpt) for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say)])

@@ -1,10 +1,12 @@
 """What is known while a file is replayed: the rest of its workspace, and neither the file nor a copy of it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.files import LeftOut
 
 MAX_CHARS = 10_000_000
 """So much of a workspace is held."""
@@ -49,6 +51,22 @@ class Surroundings:
             self._ngrams.drop(excerpt.name)
             for name in copies:
                 self._ngrams.hold(name, self._texts[name])
+
+
+def in_workspaces(
+    ngrams: NGramModel, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
+) -> Iterator[Excerpt]:
+    """Each excerpt, while the rest of its workspace is held, but for copies of its file."""
+    surroundings, folder = Surroundings(ngrams), None
+    for number, excerpt in enumerate(excerpts, start=1):
+        say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
+        if excerpt.workspace != folder:
+            folder = excerpt.workspace
+            n_without_room = surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
+            if n_without_room:
+                say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
+        with surroundings.without_copies_of(excerpt):
+            yield excerpt
 
 
 def shingles(text: str) -> set[str]:
