@@ -42,12 +42,11 @@ def _candidates(with_models: bool) -> Iterator[Stored]:
     data = user_data_folder()
     yield Stored(user_cache_folder(), "the index, which contains text of your files")
     yield Stored(user_log_folder(), "the log")
-    yield Stored(data / "weights", "mixing weights")
-    yield from (Stored(path, "statistics") for path in sorted(data.glob("statistics.*")))
     if with_models:
-        yield Stored(data / "paras", "your own model, and those that it replaced")
-        yield Stored(data / "workspaces", "models adapted to workspaces")
-        yield Stored(data, "what else is in the data folder")
+        yield Stored(data, "all models that you trained, mixing weights, statistics")
+    else:
+        yield Stored(data / "weights", "mixing weights")
+        yield from (Stored(path, "statistics") for path in sorted(data.glob("statistics.*")))
     yield from (Stored(path, "compiled code") for path in _compiled_code())
 
 
@@ -80,7 +79,7 @@ def run_cleaning(
         try:
             one.delete()
         except FileNotFoundError:
-            continue  # it was in a folder that is deleted
+            continue  # on Windows, the data folder contains the others
         except OSError as error:
             problems.append(f"{one.path}: {error.strerror}")
     if problems:

@@ -61,7 +61,7 @@ def test_everything_is_listed_before_it_asks_and_no_is_the_default(home: Path, a
     run_cleaning(with_models=True, is_sure=False, ask=ask, say=said.append)
     assert files(home) == before
     listed = "\n".join(said[:-2])
-    for place in (user_cache_folder(), user_log_folder(), user_data_folder() / "paras", home / "compiled"):
+    for place in (user_cache_folder(), user_log_folder(), user_data_folder(), home / "compiled"):
         assert str(place) in listed
     assert "     1.0 MB" in listed
     assert "Delete all of this?" in said[-2]
