@@ -180,8 +180,8 @@ def welcomed_once(user: User) -> None:
 
 @check
 def what_it_knows(user: User) -> None:
-    user.open(TEXT, name="known.py")
-    user.editor.wait_until_ready()
+    user.begin(BEGUN[:-2], "op", name="known.py")
+    user.press("Escape")
     n_windows = len(user.editor.nvim.windows)
     user.editor.nvim.command("TinyCopilot knowledge")
     until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
