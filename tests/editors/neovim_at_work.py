@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 from random import Random
 from string import ascii_letters
 
@@ -200,6 +201,19 @@ def evaluation_in_a_terminal(user: User) -> None:
     user.editor.nvim.command("TinyCopilot eval")
     until("the figures", 50, lambda: "bits/char" in user.editor.text())
     user.editor.nvim.command("bwipeout!")
+
+
+@check
+def why(user: User) -> None:
+    """The page is opened; here by a function that notes its path."""
+    user.begin(BEGUN[:-2], "op")
+    user.editor.lua("vim.ui.open = function(path) _G.opened = path end")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot why")
+    until("the page", 60, lambda: user.editor.lua("return _G.opened"))
+    page = Path(user.editor.lua("return _G.opened")).read_text("utf-8")
+    if "How this suggestion comes about" not in page or "read_omega" not in page.replace('", "', ""):
+        raise AssertionError(f"not the page: {page[:200]!r}")
 
 
 @check

@@ -1,6 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, extname } from 'node:path';
-import { commands, type LogOutputChannel, ProcessExecution, Task, tasks, Uri, window, workspace } from 'vscode';
+import { commands, type LogOutputChannel, ProcessExecution, Task, tasks, Uri, ViewColumn, window, workspace } from 'vscode';
 import { SCHEMES, type ServerStatus } from './client';
 import { type Command, programBeside } from './command';
 import type { Pause } from './pause';
@@ -76,11 +77,15 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => language() !== '' && !isInNotebook(), run: () => setLanguage(language(), !isOn()),
     },
     {
+      command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Why this suggestion, or none?',
+      isOffered: () => host.runs, run: () => why(host),
+    },
+    {
       command: 'tinycopilot.showStatistics', group: 'Suggestions', label: () => '$(graph) Statistics',
       isOffered: () => host.runs, run: () => showStatistics(host),
     },
     {
-      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(question) What do you know?',
+      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(info) What do you know?',
       isOffered: () => host.runs, run: () => showKnowledge(host),
     },
     {
@@ -161,6 +166,14 @@ async function evaluate({ command }: Host): Promise<void> {
 async function showKnowledge(host: Host): Promise<void> {
   const { text } = await host.ask<{ text: string }>('tinycopilot.knowledge');
   await window.showInformationMessage('tinycopilot: what it knows', { modal: true, detail: text }, 'Close');
+}
+
+/** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */
+async function why(host: Host): Promise<void> {
+  const { path } = await host.ask<{ path: string }>('tinycopilot.explain');
+  if (!path) return;
+  const panel = window.createWebviewPanel('tinycopilot.why', 'Why this?', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
+  panel.webview.html = await readFile(path, 'utf8');
 }
 
 async function showStatistics(host: Host): Promise<void> {
