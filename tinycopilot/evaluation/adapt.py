@@ -17,9 +17,9 @@ from rich.console import Console
 
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
-from tinycopilot.evaluation.comparison import Bits, Comparison, bits_of
+from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
 from tinycopilot.evaluation.excerpts import shares, texts_in
-from tinycopilot.evaluation.holdout import copies, held_out
+from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
 from tinycopilot.model.gpt import TinyGPT
@@ -33,14 +33,14 @@ from tinycopilot.training.run import train_without_saving
 from tinycopilot.training.saving import replace_pair
 from tinycopilot.training.setup import ADAPTED_CHARS, TrainOptions
 
-LEAST_CHARS = ADAPTED_CHARS
+MIN_CHARS = ADAPTED_CHARS
 """From less code nothing is learned that the memory does not know."""
 MEASURED_CHARS = 20_000
 """So much of the held-out files is measured."""
 
 
 @dataclass(frozen=True)
-class Workspace:
+class WorkspaceSplit:
     """The code of a workspace, and what of it is held out."""
 
     folders: list[Path]
@@ -52,7 +52,7 @@ class Workspace:
     """The files that are not learned from: those, their copies, and what is excluded."""
 
     @property
-    def to_learn_from(self) -> list[str]:
+    def train_folders(self) -> list[str]:
         """The folders that have other files than those."""
         left = [Path(name) for name, text in self.texts.items() if text.strip() and Path(name) not in self.without]
         return [str(folder) for folder in self.folders if any(folder in path.parents for path in left)]
@@ -67,7 +67,7 @@ class Workspace:
         return excerpts
 
 
-def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> Workspace:
+def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> WorkspaceSplit:
     """Its code, as training reads it. Raises UserError, one line, where there is too little."""
     patterns, excluded = _patterns(exclude), set[str]()
     roots, texts = [user_path(folder).resolve() for folder in folders], dict[str, str]()
@@ -85,14 +85,16 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
         above = "" if root == roots[0] else f"{root.name}/"
         names |= {path: above + Path(path).relative_to(root).as_posix() for path in found}
     by_name = {names[path]: texts[path] for path in texts}
-    chosen = set(held_out(by_name))
+    chosen = set(choose_held_out(by_name))
     paths = [path for path in texts if names[path] in chosen]
-    workspace = Workspace(roots, texts, paths, frozenset(map(Path, [*excluded, *paths, *copies(texts, paths)])))
+    workspace = WorkspaceSplit(
+        roots, texts, paths, frozenset(map(Path, [*excluded, *paths, *near_duplicates(texts, paths)]))
+    )
     n_chars = sum(map(len, texts.values()))
-    if n_chars < LEAST_CHARS or not workspace.to_learn_from:
+    if n_chars < MIN_CHARS or not workspace.train_folders:
         raise UserError(
             f"{n_chars:,} characters of code ({' '.join(suffixes)}) here is too little: "
-            f"training needs {LEAST_CHARS:,}, in at least two different files{left_out.in_brackets()}"
+            f"training needs {MIN_CHARS:,}, in at least two different files{left_out.in_brackets()}"
         )
     return workspace
 
@@ -121,11 +123,11 @@ def run_adaptation(
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
     own = workspace_model(str(workspace.folders[0]))
     require_home(own.model)
-    room = run_folder(own)
-    with lock_run_folder(room, has_a_choice=False), sigterm_as_interrupt():
+    folder = run_folder(own)
+    with lock_run_folder(folder, has_a_choice=False), sigterm_as_interrupt():
         request = TrainOptions(ext=list(suffixes), minutes=minutes, device=device, measure_forgetting=False)
-        comparison = adapt(workspace, own, room, request, reporter)
-    message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
+        comparison = adapt(workspace, own, folder, request, reporter)
+    message = f"{comparison.summary()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
     if reporter:
         reporter.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
     else:
@@ -135,7 +137,7 @@ def run_adaptation(
 
 
 def adapt(
-    workspace: Workspace, own: ModelPaths, room: Path, request: TrainOptions, reporter: JsonProgress | None
+    workspace: WorkspaceSplit, own: ModelPaths, folder: Path, request: TrainOptions, reporter: JsonProgress | None
 ) -> Comparison:
     """Train as `request` says how, with what is needed meanwhile in `room`; compare; replace `own` if that is better.
 
@@ -143,12 +145,12 @@ def adapt(
     """
     base, origin = find_model()
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    before, is_own = _load_first(own, base)
+    before, is_own = _load_current(own, base)
     console.print(describe_model(own, Origin.WORKSPACE) if is_own else describe_model(base, origin))
     request = dataclasses.replace(
-        request, corpus=workspace.to_learn_from, without=workspace.without, init=str(base.model)
+        request, corpus=workspace.train_folders, without=workspace.without, init=str(base.model)
     )
-    model, tokenizer, facts = train_without_saving(request, room, reporter, console)
+    model, tokenizer, facts = train_without_saving(request, folder, reporter, console)
     excerpts = workspace.excerpts()
 
     def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
@@ -156,7 +158,7 @@ def adapt(
             if reporter:
                 reporter.say_now_and_then("measuring", (number + share) / 2)
 
-        return bits_of(network, tokenizer, workspace.texts, excerpts, done)
+        return measure_bits(network, tokenizer, workspace.texts, excerpts, done)
 
     if reporter:
         reporter.say("measuring", 0.0)
@@ -167,7 +169,7 @@ def adapt(
     return comparison
 
 
-def _load_first(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, SimpleTokenizer], bool]:
+def _load_current(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, SimpleTokenizer], bool]:
     """The model that the workspace uses now, and whether it is its own, which is passed over if it is not sound.
 
     Raises UserError.

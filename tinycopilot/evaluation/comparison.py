@@ -9,10 +9,10 @@ from typing import Any
 from tinycopilot.completion.network import Floats, Network
 from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
 from tinycopilot.evaluation.replay import Excerpt
-from tinycopilot.evaluation.surroundings import Surroundings
+from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
-LEAST_GAIN = 0.002
+MIN_GAIN = 0.002
 """What is gained is at least this share of the bits before, or it is not worth a change."""
 N_DEVIATIONS = 2.0
 """And so many times what chance makes of it: the standard error of the mean, over pieces."""
@@ -50,7 +50,7 @@ class Comparison:
     @property
     def is_better(self) -> bool:
         """Whether the new one is, and more than noise would make it."""
-        return self.gain >= max(LEAST_GAIN * statistics.fmean(self.before["mixed"]), N_DEVIATIONS * self.noise)
+        return self.gain >= max(MIN_GAIN * statistics.fmean(self.before["mixed"]), N_DEVIATIONS * self.noise)
 
     def figures(self) -> dict[str, Any]:
         """Means, for a program."""
@@ -62,7 +62,7 @@ class Comparison:
             "chars": len(self.now["mixed"]),
         }
 
-    def in_words(self) -> str:
+    def summary(self) -> str:
         """`1.020 -> 0.970 bits per character (the network alone: ...) on 3 files that it has not seen`."""
         before, now = _means(self.before), _means(self.now)
         files = f"{self.n_files} file{'s' * (self.n_files > 1)}"
@@ -73,10 +73,10 @@ class Comparison:
 
 
 def _means(bits: Bits) -> dict[str, float]:
-    return {whose: round(statistics.fmean(costs), 4) for whose, costs in bits.items()}
+    return {source: round(statistics.fmean(costs), 4) for source, costs in bits.items()}
 
 
-def bits_of(
+def measure_bits(
     network: Network,
     tokenizer: SimpleTokenizer,
     texts: Mapping[str, str],
@@ -88,12 +88,12 @@ def bits_of(
     `done` is told the share that is measured.
     """
     predictor = Predictor(tokenizer.alphabet)
-    surroundings = Surroundings(predictor.ngrams)
-    surroundings.change_to(texts)
+    index = WorkspaceIndex(predictor.ngrams)
+    index.load(texts)
     bits: Bits = {"network": [], "mixed": []}
     n_chars = sum(excerpt.last - excerpt.first for excerpt in excerpts)
     for excerpt in excerpts:
-        with surroundings.without_copies_of(excerpt):
+        with index.excluding_duplicates_of(excerpt):
             for at, logits in enumerate(network_logits(network, tokenizer, excerpt), start=excerpt.first):
                 place = Place(excerpt.name, excerpt.text[:at], "")
                 predictor.ngrams.hold(excerpt.name, place.before, place.after)
@@ -101,8 +101,8 @@ def bits_of(
                 predictor.predict(predictions, logits, place.before)
                 cost = predictor.bits(predictions, place.before, excerpt.text[at])
                 predictor.learn(predictions, place, excerpt.text[at])
-                for whose, costs in bits.items():
-                    costs.append(cost[whose])
+                for source, costs in bits.items():
+                    costs.append(cost[source])
                 done(len(bits["mixed"]) / n_chars)
     return bits
 

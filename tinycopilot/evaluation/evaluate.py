@@ -9,11 +9,11 @@ from pathlib import Path
 from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.evaluation.evaluation import Evaluation, evaluate
 from tinycopilot.evaluation.excerpts import from_list, from_paths
-from tinycopilot.evaluation.replay import Excerpt, Shown
+from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion
+from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
 from tinycopilot.evaluation.report import check_report, write_report
-from tinycopilot.evaluation.score import Bin, calibration_error
+from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.paths import Origin, describe_model, find_model, user_path
 
@@ -65,7 +65,7 @@ def run_evaluation(
         say(line)
     engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
     facts = _facts(model.model, engine.settings)
-    evaluation = evaluate(engine, excerpts, suffixes, say)
+    evaluation = replay_all(engine, excerpts, suffixes, say)
     try:
         answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
     finally:
@@ -91,7 +91,7 @@ def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
     ]
 
 
-def tables(evaluation: Evaluation) -> str:
+def tables(evaluation: EvaluationResult) -> str:
     """A table by file, and the best and the worst suggestions, each in its place."""
     lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
     rows = [*evaluation.scores.items()]
@@ -105,7 +105,9 @@ def tables(evaluation: Evaluation) -> str:
         lines.append(f"{figures['chars']:10,} {bits:9.3f} {saved:>6} {shown:>9} {accepted:>8}  {name}")
     lines += ["", *_calibration_lines(evaluation.calibration)]
     taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
-    wrong = sorted((s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_right, -s.suggestion.confidence))
+    wrong = sorted(
+        (s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_correct, -s.suggestion.confidence)
+    )
     for title, some in (
         ("best suggestions", taken),
         ("worst suggestions: wrong at the first character, highest confidence", wrong),
@@ -115,7 +117,7 @@ def tables(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def _calibration_lines(bins: Sequence[Bin]) -> list[str]:
+def _calibration_lines(bins: Sequence[CalibrationBin]) -> list[str]:
     error = calibration_error(bins)
     if error is None:
         return ["no suggestion was shown"]
@@ -128,7 +130,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _in_place(shown: Shown) -> str:
+def _in_place(shown: ShownSuggestion) -> str:
     text = shown.suggestion.text.replace("\n", "\\n")
     place = f"(line {shown.line}, {shown.name}; confidence {shown.suggestion.confidence:.2f})"
     return f"  {shown.before.lstrip()}[{text}]  {place}"

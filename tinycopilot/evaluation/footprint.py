@@ -40,12 +40,12 @@ def _resident_mb() -> float | None:
 def _tell(n_chars: int, size: str, paths: ModelPaths) -> dict[str, float | None]:
     """In the process of its own."""
     from tinycopilot.completion.engine import Engine, Request  # noqa: PLC0415 (the process that asks does without)
-    from tinycopilot.evaluation.workbench import hold_workspace, load_sized  # noqa: PLC0415
+    from tinycopilot.evaluation.bench_data import index_stdlib, load_widened  # noqa: PLC0415
 
-    engine = Engine(*load_sized(paths, size or None))
+    engine = Engine(*load_widened(paths, size or None))
     engine.complete(Request(FIRST_TEXT))
     ready_at, engine_mb = time.time(), _resident_mb()
-    hold_workspace(engine.ngrams, n_chars)
+    index_stdlib(engine.ngrams, n_chars)
     engine.complete(Request(FIRST_TEXT))
     return {"engine_mb": engine_mb, "full_mb": _resident_mb(), "ready_at": ready_at}
 

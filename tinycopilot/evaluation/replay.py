@@ -36,7 +36,7 @@ class Excerpt:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSuggestion:
     """A suggestion that was new, and what became of it: accepted, or how much of it was what came next."""
 
     name: str
@@ -47,30 +47,30 @@ class Shown:
     before: str
     """Its line up to the cursor."""
     suggestion: Suggestion
-    n_right: int
+    n_correct: int
     """So many of its characters came next."""
 
     @property
     def accepted(self) -> bool:
         """Whether all of them did."""
-        return self.n_right == len(self.suggestion.text)
+        return self.n_correct == len(self.suggestion.text)
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """An excerpt, and what came of typing it."""
 
     excerpt: Excerpt
     score: Score
-    shown: list[Shown]
+    shown: list[ShownSuggestion]
     """In the order of their offsets."""
     bits: "dict[str, array[float]]"
     """What each character of the excerpt cost, -log2 p, by whose prediction; the first is the one at excerpt.first."""
 
 
-def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
+def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
     """Type `excerpt`."""
-    score, shown = Score(), list[Shown]()
+    score, shown = Score(), list[ShownSuggestion]()
     bits: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
     text, expected, accepted_end = excerpt.text, "", 0
     for at in range(excerpt.first, excerpt.last):
@@ -80,7 +80,7 @@ def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
         elif at >= accepted_end:
             suggestion = _suggested(engine, Request(before, document=excerpt.name, why=Why.REPLAYED), score)
             offered = suggestion.text if suggestion else ""
-            score.n_typed_along += expected != ""
+            score.n_typed_through += expected != ""
             score.n_flickers += expected not in ("", offered)
             if suggestion and offered != expected:
                 shown.append(_shown(excerpt, at, suggestion))
@@ -97,15 +97,15 @@ def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
             score.n_chars += max(1, sum(not is_indentation(text, i) for i in range(at, at + n_accepted)))
         cost = engine.observe(Request(before, document=excerpt.name, why=Why.REPLAYED), typed)
         score.count_bits(cost)
-        for whose, cost_bits in cost.items():
-            bits[whose].append(cost_bits)
-    return Replayed(excerpt, score, shown, dict(bits))
+        for source, cost_bits in cost.items():
+            bits[source].append(cost_bits)
+    return ReplayResult(excerpt, score, shown, dict(bits))
 
 
-def keys_saved_by_word(shown: Shown, text: str) -> int:
+def keys_saved_by_word(shown: ShownSuggestion, text: str) -> int:
     """Keys saved where the words that a suggestion begins with are accepted with one key each, as far as right."""
     n_saved, at = 0, shown.at
-    while (word := WORD.match(shown.suggestion.text, at - shown.at)) and word.end() <= shown.n_right:
+    while (word := WORD.match(shown.suggestion.text, at - shown.at)) and word.end() <= shown.n_correct:
         end = shown.at + word.end()
         n_saved += max(0, sum(not is_indentation(text, i) for i in range(at, end)) - 1)
         at = end
@@ -125,8 +125,8 @@ def _suggested(engine: Engine, request: Request, score: Score) -> Suggestion | N
     return suggestion
 
 
-def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> Shown:
+def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> ShownSuggestion:
     text, offered = excerpt.text, suggestion.text
-    n_right = common_prefix_len(offered, text[at : at + len(offered)])
+    n_correct = common_prefix_len(offered, text[at : at + len(offered)])
     line_start = text.rfind("\n", 0, at) + 1
-    return Shown(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_right)
+    return ShownSuggestion(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_correct)

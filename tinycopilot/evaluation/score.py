@@ -28,7 +28,7 @@ class Score:
     """Suggestions that were new; what is left of one that is typed along is not."""
     accepted_chars: list[int] = field(default_factory=list)
     """How long each accepted suggestion was."""
-    n_typed_along: int = 0
+    n_typed_through: int = 0
     """How often something was shown, and the next character agreed with it."""
     n_flickers: int = 0
     """How often something else was shown thereafter."""
@@ -64,7 +64,7 @@ class Score:
             "shown_per_100": _ratio(100 * self.n_shown, self.n_chars),
             "accepted_share": _ratio(len(self.accepted_chars), self.n_shown),
             "median_accepted": statistics.median(self.accepted_chars) if self.accepted_chars else None,
-            "flicker": _ratio(self.n_flickers, self.n_typed_along),
+            "flicker": _ratio(self.n_flickers, self.n_typed_through),
             "latency_ms": {f"p{share}": percentile(self.latencies_ms, share / 100) for share in (50, 95, 99)},
             "cpu_s_per_1000_keys": _ratio(1000 * self.cpu_s, self.n_keys),
         }
@@ -78,7 +78,7 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """Suggestions of about the same confidence: what was said of them, and what came true."""
 
     n: int
@@ -88,18 +88,20 @@ class Bin:
     """The share of them that were right."""
 
 
-def calibration(shown: Sequence[tuple[float, bool]]) -> list[Bin]:
+def calibration(shown: Sequence[tuple[float, bool]]) -> list[CalibrationBin]:
     """(confidence, whether it was right) pairs in N_BINS bins of equal count, as far as that goes, least sure first."""
     ordered = sorted(shown)
     edges = [len(ordered) * i // N_BINS for i in range(N_BINS + 1)]
     parts = [ordered[first:last] for first, last in itertools.pairwise(edges) if first < last]
     return [
-        Bin(len(part), statistics.fmean(sure for sure, _ in part), statistics.fmean(right for _, right in part))
+        CalibrationBin(
+            len(part), statistics.fmean(sure for sure, _ in part), statistics.fmean(right for _, right in part)
+        )
         for part in parts
     ]
 
 
-def calibration_error(bins: Sequence[Bin]) -> float | None:
+def calibration_error(bins: Sequence[CalibrationBin]) -> float | None:
     """How far what was said is from what came true, in the mean (Naeini et al. 2015); None of none."""
     return _ratio(sum(b.n * abs(b.confidence - b.right) for b in bins), sum(b.n for b in bins))
 

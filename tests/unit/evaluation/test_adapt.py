@@ -106,7 +106,7 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
     own = workspace_model(str(folder))
     first = own.model.read_bytes()
     began_with, compared = list[str | None](), list[Network]()
-    original, measure = adapt.train_without_saving, adapt.bits_of
+    original, measure = adapt.train_without_saving, adapt.measure_bits
 
     def train(request, *rest):  # type: ignore[no-untyped-def]
         began_with.append(request.init)
@@ -117,7 +117,7 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
         return measure(network, tokenizer, *rest)
 
     monkeypatch.setattr(adapt, "train_without_saving", train)
-    monkeypatch.setattr(adapt, "bits_of", measured)
+    monkeypatch.setattr(adapt, "measure_bits", measured)
     (folder / "module_1.py").write_text((folder / "module_1.py").read_text() + "more = 1\n" * 30)
     own_before = Network.load(own.model)
     assert run(str(folder)) == 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.evaluation.evaluation import Evaluation
+from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report.page import page
 from tinycopilot.training.report import check_replaceable, write_page
 
@@ -34,7 +34,7 @@ def check_report(path: Path) -> None:
         raise UserError(f"{path}: cannot write a report there ({error.strerror}); use another --report") from None
 
 
-def write_report(path: Path, evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str]]) -> None:
+def write_report(path: Path, evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> None:
     """Write the page to `path`, atomically. `command` is what was typed; `facts` are names and values.
 
     Raises UserError where the file cannot be written; what was there before is then unchanged.

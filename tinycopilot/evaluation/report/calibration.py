@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from tinycopilot.evaluation.report.figures import percent
-from tinycopilot.evaluation.score import Bin, calibration_error
+from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.training.report.chart import Curve, Dot, chart, high_axis, wide_axis
 
 
-def calibration_chart(bins: Sequence[Bin]) -> str:
+def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
     """HTML; a word where nothing was shown."""
     error = calibration_error(bins)
     if error is None:
@@ -30,5 +30,5 @@ def calibration_chart(bins: Sequence[Bin]) -> str:
     )
 
 
-def _reading(b: Bin) -> str:
+def _reading(b: CalibrationBin) -> str:
     return f"{100 * b.confidence:.0f} % confidence, {100 * b.right:.0f} % correct, {b.n:,} suggestions"

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.evaluation.report.lines import Lines
 
 N_EACH = 6
@@ -31,7 +31,7 @@ class Passage:
     """Per character, the network's bits less the mixture's: above 0 where the memory helped."""
 
 
-def most_different(replays: Sequence[Replayed], n_each: int = N_EACH) -> tuple[list[Passage], list[Passage]]:
+def most_different(replays: Sequence[ReplayResult], n_each: int = N_EACH) -> tuple[list[Passage], list[Passage]]:
     """Where the memory helped most, and where it hurt most, the greatest difference first; none overlap.
 
     Each is the most different of all that overlap none before it.
@@ -47,7 +47,7 @@ def most_different(replays: Sequence[Replayed], n_each: int = N_EACH) -> tuple[l
     return helped, hurt
 
 
-def windows(number: int, replayed: Replayed) -> Iterator[Passage]:
+def windows(number: int, replayed: ReplayResult) -> Iterator[Passage]:
     """The passage that begins at each line, where enough was typed; all of it where all is shorter than that."""
     excerpt, lines = replayed.excerpt, Lines(replayed.excerpt.text)
     typed = lines.between(excerpt.first, excerpt.last)

@@ -4,14 +4,14 @@ import bisect
 import itertools
 from collections.abc import Sequence
 
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.training.report.frame import visible
 
 EDGES_BITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Where one level of heat ends and the next begins; level 0 has no colour."""
 GAIN_EDGES_BITS = (0.5, 2.0, 5.0)
 """The same of what the mixture gains on the network, or loses. Where neither has a colour, nor has the gain."""
-WHOSE = ("network", "memory", "mixed")
+SOURCES = ("network", "memory", "mixed")
 LETTERS = {"network": "n", "mixed": "m"}
 """A level is a class of CSS, the letter and a figure: n3, m0."""
 
@@ -27,13 +27,13 @@ def gain_class(bits: float) -> str:
     return f"{'b' if bits > 0 else 'w'}{size}" if size else ""
 
 
-class Heat:
+class HeatMap:
     """The code of one excerpt, coloured."""
 
-    def __init__(self, replayed: Replayed) -> None:
+    def __init__(self, replayed: ReplayResult) -> None:
         self._excerpt = replayed.excerpt
-        self._bits = [replayed.bits[whose] for whose in WHOSE]
-        self._levels = {whose: bytes(map(level, replayed.bits[whose])) for whose in LETTERS}
+        self._bits = [replayed.bits[source] for source in SOURCES]
+        self._levels = {source: bytes(map(level, replayed.bits[source])) for source in LETTERS}
 
     def html(self, first: int, last: int, by: Sequence[str], *, quiet: bool = False) -> str:
         """text[first:last], at most one line, in runs of characters whose levels `by` each of these are the same.
@@ -57,14 +57,14 @@ class Heat:
         """The levels of one character; none of one that was not typed."""
         if not self._excerpt.first <= at < self._excerpt.last:
             return ()
-        return tuple(self._levels[whose][at - self._excerpt.first] for whose in by)
+        return tuple(self._levels[source][at - self._excerpt.first] for source in by)
 
     def _run(self, first: int, last: int, shown: str, by: Sequence[str]) -> str:
         """`shown` in the colours of its first character, with all its bits; an empty one is a line end."""
         n, places = last - first, slice(first - self._excerpt.first, last - self._excerpt.first)
         network, memory, mixed = (sum(bits[places]) for bits in self._bits)
         levels = zip(by, self._levels_at(first, by), strict=True)
-        classes = [f"{LETTERS[whose]}{level}" for whose, level in levels if level]
+        classes = [f"{LETTERS[source]}{level}" for source, level in levels if level]
         classes += [gain_class((network - mixed) / n)] if len(by) > 1 else []
         classes += ["eol"] if not shown else []
         words = " ".join(filter(None, classes))

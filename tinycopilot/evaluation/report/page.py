@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinycopilot.evaluation.evaluation import Evaluation
+from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report.calibration import calibration_chart
 from tinycopilot.evaluation.report.figures import by_file, figures
 from tinycopilot.evaluation.report.passages import passages
@@ -12,7 +12,7 @@ from tinycopilot.evaluation.report.typed import typed_files
 from tinycopilot.training.report.frame import document, facts_table, section
 
 
-def page(evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
+def page(evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
     """The whole page as text: all of it is here, and every word that came from outside is escaped."""
     paths = [replayed.excerpt.name for replayed in evaluation.replays]
     title, names = short_names(paths)

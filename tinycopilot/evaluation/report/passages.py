@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.evaluation.report.disagreement import Passage, most_different
 from tinycopilot.evaluation.report.figures import percent
-from tinycopilot.evaluation.report.heat import GAIN_EDGES_BITS, Heat, heat_scale
+from tinycopilot.evaluation.report.heat import GAIN_EDGES_BITS, HeatMap, heat_scale
 from tinycopilot.evaluation.report.lines import Lines
 from tinycopilot.training.report.frame import visible
 
@@ -14,7 +14,7 @@ PANES = {"network": ("network",), "mixed": ("network", "mixed")}
 """Whose levels cut the code of a pane into runs: on the right both, since what was gained is marked there, too."""
 
 
-def passages(replays: Sequence[Replayed], names: Sequence[str]) -> str:
+def passages(replays: Sequence[ReplayResult], names: Sequence[str]) -> str:
     """HTML of both kinds; `names` are those of the replays' files, as they are shown. Nothing where none differ."""
     helped, hurt = most_different(replays)
     kinds = (("Where the n-gram model helped most", helped), ("Where it hurt most", hurt))
@@ -26,7 +26,7 @@ def passages(replays: Sequence[Replayed], names: Sequence[str]) -> str:
     return "\n".join([_in_sum(replays), heat_scale(), *shown]) if shown else ""
 
 
-def _in_sum(replays: Sequence[Replayed]) -> str:
+def _in_sum(replays: Sequence[ReplayResult]) -> str:
     gains = [
         network - mixed
         for replayed in replays
@@ -41,29 +41,30 @@ def _in_sum(replays: Sequence[Replayed]) -> str:
     )
 
 
-def _passage(passage: Passage, replayed: Replayed, name: str) -> str:
+def _passage(passage: Passage, replayed: ReplayResult, name: str) -> str:
     lines = Lines(replayed.excerpt.text)
     first, last = lines.number(passage.first), lines.number(passage.last - 1)
     where = f"line {first}" if first == last else f"lines {first} to {last}"
-    heat = Heat(replayed)
-    panes = "\n".join(_pane(passage, replayed, heat, lines, whose) for whose in PANES)
+    heat = HeatMap(replayed)
+    panes = "\n".join(_pane(passage, replayed, heat, lines, source) for source in PANES)
     return (
         f'<figure><figcaption><a href="#f{passage.number}-{first}">{visible(name)}, {where}</a></figcaption>\n'
         f'<div class="panes">{panes}</div></figure>'
     )
 
 
-def _pane(passage: Passage, replayed: Replayed, heat: Heat, lines: Lines, whose: str) -> str:
+def _pane(passage: Passage, replayed: ReplayResult, heat: HeatMap, lines: Lines, source: str) -> str:
     text, start = replayed.excerpt.text, replayed.excerpt.first
     shown = lines.between(*passage.shown)
     indentation = _common_indentation([text[first:last] for first, last in shown])
     rows = "\n".join(
-        f"<code{_mark(passage, first, last)}>{heat.html(min(first + indentation, last - 1), last, PANES[whose])}</code>"
+        f"<code{_mark(passage, first, last)}>"
+        f"{heat.html(min(first + indentation, last - 1), last, PANES[source])}</code>"
         for first, last in shown
     )
-    bits = sum(replayed.bits[whose][passage.first - start : passage.last - start]) / (passage.last - passage.first)
+    bits = sum(replayed.bits[source][passage.first - start : passage.last - start]) / (passage.last - passage.first)
     return (
-        f'<div class="by-{whose}"><p><b>{bits:.2f}</b> bits per character, {MEANING[whose]}</p>\n'
+        f'<div class="by-{source}"><p><b>{bits:.2f}</b> bits per character, {MEANING[source]}</p>\n'
         f'<div class="code" style="--before: {lines.number(passage.shown[0]) - 1}">\n{rows}\n</div></div>'
     )
 

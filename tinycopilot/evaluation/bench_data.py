@@ -18,11 +18,11 @@ from tinycopilot.training.train_config import SIZES
 
 TYPED_PACKAGE = "prompt_toolkit"
 """It is installed with this one, written by hand, and in no training text."""
-LEAST_CHARS = 6_000
+MIN_CHARS = 6_000
 """A file that is shorter is not typed."""
 
 
-def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
+def load_widened(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
     """Return the model and its tokenizer; with a size of SIZES, widened to it, but for its window. Raises UserError."""
     require_file(paths.model, "model")
     tokenizer = SimpleTokenizer.load(paths.tokenizer)
@@ -33,7 +33,7 @@ def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleToke
     return Network.from_weights(config, weights), tokenizer
 
 
-def hold_workspace(ngrams: NGramModel, most_chars: int) -> None:
+def index_stdlib(ngrams: NGramModel, most_chars: int) -> None:
     """Hold Python's standard library, as training reads it, up to so many characters."""
     compaction, n_chars = ngrams.begin_compaction(), 0
     for name, text in documents("stdlib", (".py",), LeftOut()):
@@ -44,7 +44,7 @@ def hold_workspace(ngrams: NGramModel, most_chars: int) -> None:
     ngrams.finish_compaction(compaction)
 
 
-def texts_to_type(folder: Path | None) -> dict[str, str]:
+def load_typing_texts(folder: Path | None) -> dict[str, str]:
     """The files of a folder, or of TYPED_PACKAGE, that are long enough, by their paths. Raises UserError."""
     if folder is None:
         spec = importlib.util.find_spec(TYPED_PACKAGE)
@@ -54,8 +54,8 @@ def texts_to_type(folder: Path | None) -> dict[str, str]:
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; give a folder of code")
     left_out = LeftOut()
-    texts = {name: text for name, text in texts_in(folder, [".py"], left_out).items() if len(text) >= LEAST_CHARS}
+    texts = {name: text for name, text in texts_in(folder, [".py"], left_out).items() if len(text) >= MIN_CHARS}
     if not texts:
-        nothing = f"no Python file of {LEAST_CHARS:,} characters there{left_out.in_brackets()}"
+        nothing = f"no Python file of {MIN_CHARS:,} characters there{left_out.in_brackets()}"
         raise UserError(f"{folder}: {nothing}; give another folder")
     return texts

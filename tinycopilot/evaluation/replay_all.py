@@ -6,17 +6,17 @@ from typing import Any
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.evaluation.excerpts import texts_in
-from tinycopilot.evaluation.replay import Excerpt, Replayed, Shown, replay
-from tinycopilot.evaluation.score import Bin, Score, calibration, calibration_error
-from tinycopilot.evaluation.surroundings import MAX_CHARS, Surroundings
+from tinycopilot.evaluation.replay import Excerpt, ReplayResult, ShownSuggestion, replay
+from tinycopilot.evaluation.score import CalibrationBin, Score, calibration, calibration_error
+from tinycopilot.evaluation.workspace import MAX_CHARS, WorkspaceIndex
 from tinycopilot.files import LeftOut
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """All that was replayed."""
 
-    replays: list[Replayed]
+    replays: list[ReplayResult]
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -33,12 +33,12 @@ class Evaluation:
         return sum(self.scores.values(), Score())
 
     @property
-    def shown(self) -> list[Shown]:
+    def shown(self) -> list[ShownSuggestion]:
         """All that was shown, in all files."""
         return [shown for replayed in self.replays for shown in replayed.shown]
 
     @property
-    def calibration(self) -> list[Bin]:
+    def calibration(self) -> list[CalibrationBin]:
         """How sure it was of what it showed, and how right."""
         return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
 
@@ -48,19 +48,19 @@ class Evaluation:
         return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
 
 
-def evaluate(
+def replay_all(
     engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
-) -> Evaluation:
+) -> EvaluationResult:
     """Replay one after another, while the rest of its workspace is known, but for copies of what is replayed."""
-    replays = list[Replayed]()
-    surroundings, folder = Surroundings(engine.ngrams), None
+    replays = list[ReplayResult]()
+    index, folder = WorkspaceIndex(engine.ngrams), None
     for number, excerpt in enumerate(excerpts, start=1):
         say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
         if excerpt.workspace != folder:
             folder = excerpt.workspace
-            n_without_room = surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
+            n_without_room = index.load(texts_in(folder, suffixes, LeftOut()))
             if n_without_room:
                 say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
-        with surroundings.without_copies_of(excerpt):
+        with index.excluding_duplicates_of(excerpt):
             replays.append(replay(engine, excerpt))
-    return Evaluation(replays)
+    return EvaluationResult(replays)

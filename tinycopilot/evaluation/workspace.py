@@ -11,7 +11,7 @@ MAX_CHARS = 10_000_000
 SHINGLE_CHARS = 50
 
 
-class Surroundings:
+class WorkspaceIndex:
     """The texts of one workspace after another, in an n-gram model."""
 
     def __init__(self, ngrams: NGramModel) -> None:
@@ -19,7 +19,7 @@ class Surroundings:
         self._texts: dict[str, str] = {}
         self._shingles: dict[str, set[str]] = {}
 
-    def change_to(self, texts: Mapping[str, str]) -> int:
+    def load(self, texts: Mapping[str, str]) -> int:
         """Hold `texts`, by their names, MAX_CHARS at most, and nothing of the workspace before.
 
         Returns how many had no room.
@@ -37,17 +37,19 @@ class Surroundings:
         return len(texts) - len(self._texts)
 
     @contextlib.contextmanager
-    def without_copies_of(self, excerpt: Excerpt) -> Iterator[None]:
+    def excluding_duplicates_of(self, excerpt: Excerpt) -> Iterator[None]:
         """Meanwhile neither the file is held, but for what is typed of it, nor any text like it."""
         own = shingles(excerpt.text)
-        copies = [name for name in self._texts if name == excerpt.name or are_alike(own, self._shingles[name])]
-        for name in copies:
+        near_duplicates = [
+            name for name in self._texts if name == excerpt.name or are_near_duplicates(own, self._shingles[name])
+        ]
+        for name in near_duplicates:
             self._ngrams.drop(name)
         try:
             yield
         finally:
             self._ngrams.drop(excerpt.name)
-            for name in copies:
+            for name in near_duplicates:
                 self._ngrams.hold(name, self._texts[name])
 
 
@@ -57,6 +59,6 @@ def shingles(text: str) -> set[str]:
     return {piece for i in starts if len(piece := text[i : i + SHINGLE_CHARS]) == SHINGLE_CHARS}
 
 
-def are_alike(some: set[str], others: set[str]) -> bool:
+def are_near_duplicates(some: set[str], others: set[str]) -> bool:
     """Whether half of the smaller set is in both."""
     return bool(some and others) and 2 * len(some & others) >= min(len(some), len(others))

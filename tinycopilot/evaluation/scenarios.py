@@ -13,7 +13,7 @@ LONG_CHARS = 300_000
 
 
 @dataclass(frozen=True)
-class Look:
+class Step:
     """A document on both sides of the cursor."""
 
     document: str
@@ -23,36 +23,36 @@ class Look:
     """Else it only leads up to the next one."""
 
 
-def typing_on(name: str, text: str, first: int, n_keys: int) -> Iterator[Look]:
+def typing_on(name: str, text: str, first: int, n_keys: int) -> Iterator[Step]:
     """Each key of a part of a text; nothing stands after the cursor yet."""
     for at in range(first, min(first + n_keys, len(text))):
-        yield Look(name, text[:at], "", is_timed=at > first)
+        yield Step(name, text[:at], "", is_timed=at > first)
 
 
-def first_keys(texts: Mapping[str, str], dice: random.Random) -> Iterator[Look]:
+def first_keys(texts: Mapping[str, str], dice: random.Random) -> Iterator[Step]:
     """The first key in each document after it was opened."""
     for name, text in texts.items():
         if (at := line_end(text, dice)) is not None:
-            yield Look(name, text[:at], text[at:])
+            yield Step(name, text[:at], text[at:])
 
 
-def cursor_jumps(name: str, text: str, n_keys: int, dice: random.Random) -> Iterator[Look]:
+def cursor_jumps(name: str, text: str, n_keys: int, dice: random.Random) -> Iterator[Step]:
     """A key here and a key there, anywhere in a document."""
     for _ in range(n_keys):
         if (at := line_end(text, dice)) is not None:
-            yield Look(name, text[:at], text[at:])
+            yield Step(name, text[:at], text[at:])
 
 
-def edits_above(name: str, text: str, n_keys: int, dice: random.Random) -> Iterator[Look]:
+def edits_above(name: str, text: str, n_keys: int, dice: random.Random) -> Iterator[Step]:
     """A key, a word written some lines above, and a key where the first one was."""
     for i in range(n_keys):
         if (at := line_end(text, dice)) is None:
             return
         lines = text[:at].split("\n")
         above = max(0, len(lines) - 1 - LINES_ABOVE)
-        yield Look(name, text[:at], text[at:], is_timed=False)
+        yield Step(name, text[:at], text[at:], is_timed=False)
         lines[above] += f"  # note {i}"
-        yield Look(name, "\n".join(lines), text[at:])
+        yield Step(name, "\n".join(lines), text[at:])
 
 
 def line_end(text: str, dice: random.Random) -> int | None:
