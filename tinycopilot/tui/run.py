@@ -9,8 +9,8 @@ from pathlib import Path
 from tinycopilot import UserError
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.paths import describe_model, find_model, user_path
-from tinycopilot.tui.engine import EngineThread, Project, loader
-from tinycopilot.tui.ghost import Ghost
+from tinycopilot.tui.engine import EngineWorker, Project, loader
+from tinycopilot.tui.ghost_text import GhostText
 from tinycopilot.tui.terminal import Terminal
 from tinycopilot.tui.text_file import TextFile
 
@@ -37,7 +37,7 @@ def run_play(
         raise UserError(f"{paths.model}: model file not found; use another --model_path")
     say(describe_model(paths, origin))  # seen again when the editor leaves the screen
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
-    engine = EngineThread(loader(paths, settings), project(text_file, folder))
+    engine = EngineWorker(loader(paths, settings), project(text_file, folder))
     terminal = Terminal(engine, text_file, max_lines)
     asyncio.run(terminal.run())
     say(summary(terminal.ghost))
@@ -54,7 +54,7 @@ def project(file: TextFile | None, folder: Path | None) -> Project:
     return Project(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
 
 
-def summary(ghost: Ghost) -> str:
+def summary(ghost: GhostText) -> str:
     """What the suggestions were good for."""
-    keys = f"{ghost.n_taken} key" + "s" * (ghost.n_taken != 1)
-    return f"{ghost.n_taken_chars} characters came from suggestions, with {keys}: {ghost.n_keys_saved} keys saved."
+    keys = f"{ghost.n_accepted} key" + "s" * (ghost.n_accepted != 1)
+    return f"{ghost.n_accepted_chars} characters came from suggestions, with {keys}: {ghost.n_keys_saved} keys saved."

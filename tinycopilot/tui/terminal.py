@@ -22,9 +22,9 @@ from prompt_toolkit.layout import (
 )
 
 from tinycopilot import UserError
-from tinycopilot.tui.engine import Answer, EngineThread, State
-from tinycopilot.tui.ghost import Ghost
-from tinycopilot.tui.indenting import line_break, n_for_backspace, n_for_outdent, tab, unit_of
+from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse
+from tinycopilot.tui.ghost_text import GhostText
+from tinycopilot.tui.indentation import indentation_unit, line_break, n_for_backspace, n_for_outdent, tab
 from tinycopilot.tui.screen import STYLE, GhostControl
 from tinycopilot.tui.text_file import TextFile
 
@@ -42,16 +42,16 @@ MAX_ROOM_LINES = 8
 class Terminal:
     """An editor of one file, or of none."""
 
-    def __init__(self, engine: EngineThread, file: TextFile | None, max_lines: int = 1) -> None:
-        self.ghost = Ghost()
+    def __init__(self, engine: EngineWorker, file: TextFile | None, max_lines: int = 1) -> None:
+        self.ghost = GhostText()
         self._engine = engine
         self._file = file
-        self._state = State("")
+        self._status = Status("")
         self._note = ""
         self._answer_ms: float | None = None
         self._may_quit = False  # it was said that there is something to lose
         self._opened = text = file.text if file else ""
-        self._unit = unit_of(text)
+        self._unit = indentation_unit(text)
         self.buffer = Buffer(
             document=Document(text),  # the cursor is at its end: one types on
             multiline=True,
@@ -83,26 +83,26 @@ class Terminal:
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def tell(news: Answer | State) -> None:
+        def tell(news: SuggestionResponse | Status) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the user has quit
-                loop.call_soon_threadsafe(self._hear, news)
+                loop.call_soon_threadsafe(self._on_message, news)
 
         self._engine.start(tell)
         self._on_text()
 
-    def _hear(self, news: Answer | State) -> None:
-        if isinstance(news, Answer):
-            if self.ghost.answered(news.question, news.suggestion, news.others):
+    def _on_message(self, news: SuggestionResponse | Status) -> None:
+        if isinstance(news, SuggestionResponse):
+            if self.ghost.on_response(news.request, news.suggestion, news.alternatives):
                 self._answer_ms = news.took_ms
         else:
-            self._state = news
+            self._status = news
             if news.has_failed and self.buffer.text == self._opened and not self.application.is_done:
                 self.application.exit(exception=UserError(news.message))
         self.application.invalidate()
 
     def _on_text(self) -> None:
         self._note, self._may_quit = "", False
-        self._engine.ask(self.ghost.text_changed(*self._sides()))
+        self._engine.request_suggestion(self.ghost.text_changed(*self._sides()))
 
     def _on_cursor(self) -> None:
         self.ghost.cursor_moved(*self._sides())
@@ -119,20 +119,20 @@ class Terminal:
             scroll_offsets=ScrollOffsets(bottom=min(max_lines - 1, MAX_ROOM_LINES)),
             allow_scroll_beyond_bottom=True,  # or the text would jump back each time that ghost text goes
         )
-        state = Window(FormattedTextControl(self._state_line), height=1, style="class:status")
+        state = Window(FormattedTextControl(self._status_line), height=1, style="class:status")
         place = Window(FormattedTextControl(self._place), height=1, style="class:status", align=WindowAlign.RIGHT)
         keys = KEYS.format(KEY_OF_LINE if max_lines > 1 else "")
         beside = ConditionalContainer(place, Condition(lambda: not self._note))  # a note has the whole row
         help_line = Window(FormattedTextControl(keys), height=1, style="class:keys")
         return Layout(HSplit([text, VSplit([state, beside]), help_line]), focused_element=text)
 
-    def _state_line(self) -> StyleAndTextTuples:
+    def _status_line(self) -> StyleAndTextTuples:
         """The engine's state, how long its last answer took, how sure it is of what is shown; or what the user did."""
         if self._note:
             return [("class:status.note", f" {self._note}")]
         shown = self.ghost.shown
         parts = [
-            self._state.message,
+            self._status.message,
             "" if self._answer_ms is None else f"{self._answer_ms:.1f} ms",
             f"{100 * shown.confidence:.0f} % sure" if shown else "",
         ]
@@ -153,10 +153,10 @@ class Terminal:
             return lambda _event: self.buffer.insert_text(take())
 
         keys.add("tab")(lambda _event: self.buffer.insert_text(tab(self._line, self._unit)))
-        keys.add("tab", filter=shown)(inserting(self.ghost.take))
+        keys.add("tab", filter=shown)(inserting(self.ghost.accept))
         for words in (("c-right",), ("escape", "f"), ("escape", "right")):
-            keys.add(*words, filter=shown)(inserting(self.ghost.take_word))
-        keys.add("escape", "down", filter=shown)(inserting(self.ghost.take_line))
+            keys.add(*words, filter=shown)(inserting(self.ghost.accept_word))
+        keys.add("escape", "down", filter=shown)(inserting(self.ghost.accept_line))
         keys.add("escape", "n", filter=shown)(lambda _event: self._show_another())
         keys.add("escape", filter=shown)(lambda _event: self.ghost.dismiss())
         keys.add("enter", filter=~has_selection)(lambda _event: self._break_line())
@@ -170,8 +170,8 @@ class Terminal:
         return keys
 
     def _show_another(self) -> None:
-        if question := self.ghost.next():
-            self._engine.ask(question)
+        if request := self.ghost.next():
+            self._engine.request_suggestion(request)
 
     @property
     def _line(self) -> str:

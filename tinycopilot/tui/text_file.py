@@ -126,6 +126,6 @@ def _write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def _n_same(some: Sequence[str], others: Sequence[str]) -> int:
+def _n_same(some: Sequence[str], alternatives: Sequence[str]) -> int:
     """With how many lines both begin."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, others, strict=False)))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, alternatives, strict=False)))

@@ -11,7 +11,7 @@ import pytest
 from tinycopilot import UserError
 from tinycopilot.paths import ModelPaths
 from tinycopilot.tui.engine import Project
-from tinycopilot.tui.ghost import Ghost
+from tinycopilot.tui.ghost_text import GhostText
 from tinycopilot.tui.run import project, run_play, summary
 from tinycopilot.tui.text_file import TextFile
 
@@ -67,9 +67,9 @@ def test_a_file_of_the_workspace_goes_by_its_name_there(tmp_path: Path) -> None:
 
 
 def test_the_closing_line() -> None:
-    ghost = Ghost()
+    ghost = GhostText()
     assert summary(ghost) == "0 characters came from suggestions, with 0 keys: 0 keys saved."
-    ghost.n_taken, ghost.n_taken_chars = 1, 10
+    ghost.n_accepted, ghost.n_accepted_chars = 1, 10
     assert summary(ghost) == "10 characters came from suggestions, with 1 key: 9 keys saved."
 
 

@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.engine import EngineThread, Project
+from tinycopilot.tui.engine import EngineWorker, Project
 from tinycopilot.tui.terminal import Terminal
 from tinycopilot.tui.text_file import TextFile
 
@@ -39,19 +39,19 @@ class Promised:
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.asked: list[str] = []
-        self.answered: list[str] = []
+        self.on_response: list[str] = []
 
     def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
         if request.why is Why.AHEAD:
             return Result(silence=Silence.UNSURE)
         self.asked.append(request.before)
         assert self.may_answer.wait(60)
-        self.answered.append(request.before)
+        self.on_response.append(request.before)
         ends = [end for end in self.suggestions if request.before.endswith(end)]
         if not ends:
             return Result(silence=Silence.UNSURE)
-        others = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
-        return Result((Suggestion(self.suggestions[ends[0]], 0.71), *others))
+        alternatives = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
+        return Result((Suggestion(self.suggestions[ends[0]], 0.71), *alternatives))
 
 
 class Output(DummyOutput):
@@ -110,7 +110,7 @@ class User:
 @contextlib.asynccontextmanager
 async def using(completer: object, file: TextFile | None = None, max_lines: int = 1) -> AsyncIterator[User]:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        engine = EngineThread(lambda: completer, Project())  # type: ignore[arg-type, return-value]
+        engine = EngineWorker(lambda: completer, Project())  # type: ignore[arg-type, return-value]
         terminal = Terminal(engine, file, max_lines)
         task = asyncio.create_task(terminal.run())
         user = User(terminal, task, keys.send_text)
@@ -156,16 +156,16 @@ async def test_typed_along_the_rest_stays_with_no_answer_in_between() -> None:
 async def test_an_answer_for_a_text_that_is_gone_is_not_shown() -> None:
     promised = Promised(i="f x")
     async with using(promised) as user:
-        await user.until(lambda: promised.answered == [""])
+        await user.until(lambda: promised.on_response == [""])
         promised.may_answer.clear()
         await user.press("i")
         await user.until(lambda: promised.asked == ["", "i"])
         await user.press("a")
         await user.has("ia|")  # typing waits for no answer
         promised.may_answer.set()
-        await user.until(lambda: promised.answered == ["", "i", "ia"])
+        await user.until(lambda: promised.on_response == ["", "i", "ia"])
         await user.press("b")
-        await user.until(lambda: promised.answered[-1] == "iab")
+        await user.until(lambda: promised.on_response[-1] == "iab")
         await user.sees("iab")
 
 
@@ -304,12 +304,12 @@ async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> Non
 
     session = create_pipe_input()
     with session as keys, create_app_session(input=keys, output=Output()), pytest.raises(UserError, match="no model"):
-        await Terminal(EngineThread(load, Project()), None).run()
+        await Terminal(EngineWorker(load, Project()), None).run()
 
 
 async def test_a_terminal_that_is_gone_ends_it() -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        task = asyncio.create_task(Terminal(EngineThread(Promised, Project()), None).run())  # type: ignore[arg-type]
+        task = asyncio.create_task(Terminal(EngineWorker(Promised, Project()), None).run())  # type: ignore[arg-type]
         await asyncio.sleep(0)
         keys.close()
         await task

@@ -6,7 +6,7 @@ from itertools import pairwise
 DEFAULT_UNIT = "    "
 
 
-def unit_of(text: str) -> str:
+def indentation_unit(text: str) -> str:
     """One level of indentation, as most blocks of a file have it."""
     lines = [line for line in text.split("\n") if line.strip()]
     levels = Counter(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinycopilot.tui.indenting import line_break, n_for_backspace, n_for_outdent, tab, unit_of
+from tinycopilot.tui.indentation import indentation_unit, line_break, n_for_backspace, n_for_outdent, tab
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_new_line_is_as_deep_and_deeper_after_a_colon(line: str, n_chars: int,
     ],
 )
 def test_the_level_is_the_files_own(text: str, unit: str) -> None:
-    assert unit_of(text) == unit
+    assert indentation_unit(text) == unit
 
 
 @pytest.mark.parametrize(
