@@ -230,7 +230,7 @@ async def test_without_a_model_it_says_so_once_and_lives(start: Start, tmp_path:
     missing = tmp_path / "missing.pth"
     editor = await start(options={"modelPath": str(missing)}, wait=False)
     problem = await editor.state("error")
-    assert f"{missing}: there is no model file here" in problem.message
+    assert f"{missing}: no model file here" in problem.message
     assert "tinycopilot train" in problem.message
     editor.open("x = ")
     for _ in range(3):

@@ -209,7 +209,7 @@ async def test_another_model_is_taken_up_and_one_that_is_none_is_not(
     while not editor.client.messages:
         await asyncio.sleep(0.01)
     [message] = editor.client.messages
-    assert "there is no model file here" in message.message
+    assert "no model file here" in message.message
     assert await ghost(editor) == old
     editor.set({"tinycopilot": {"modelPath": str(unsure.model), "tokenizerPath": str(unsure.tokenizer)}})
     text, other = "x = f(", oracle(unsure, "x = f(")

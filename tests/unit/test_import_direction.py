@@ -243,7 +243,7 @@ def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
         "import tinycopilot.cli",
         "import tinycopilot.tui.run",
         "import tinycopilot.completion.generation",
-        "import tinycopilot.model.weights",
+        "import tinycopilot.model.storage.weights",
         "import tinycopilot_server.handlers",
     ],
 )

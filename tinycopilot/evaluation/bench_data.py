@@ -9,8 +9,8 @@ from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.files import LeftOut
 from tinycopilot.model.storage import require_file
+from tinycopilot.model.storage.weights import read_weights
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.model.weights import read_weights
 from tinycopilot.model.widen import widened
 from tinycopilot.paths import ModelPaths
 from tinycopilot.training.sources import documents

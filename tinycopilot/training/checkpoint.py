@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 from tinycopilot import UserError
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import load_data
+from tinycopilot.model.storage.limits import config_from_data
+from tinycopilot.model.storage.writing import as_tensors, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.model.writing import as_tensors, save_atomically
 from tinycopilot.paths import ModelPaths, model_to_save
 from tinycopilot.training.corpus import Corpus, open_corpus
 from tinycopilot.training.log import TrainLog
@@ -137,7 +138,7 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
         raise UserError("the corpus copy has changed; discard the run")
     run = Run(
         asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
-        shape=GPTConfig(**data["shape"]), config=_config_from_data(data["recipe"]),
+        shape=config_from_data(data["shape"]), config=_config_from_data(data["recipe"]),
         schedule=_schedule_from_data(data["plan"]), facts=data["facts"],
     )  # fmt: skip
     return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
