@@ -340,8 +340,8 @@ def _train(arguments: argparse.Namespace) -> None:
 
     require_torch("training")
     from tinycopilot.training.interrupts import interrupt_on_stdin_close
-    from tinycopilot.training.run import run_training
     from tinycopilot.training.setup import TrainOptions
+    from tinycopilot.training.train import run_training
 
     if arguments.snapshot:
         from tinycopilot.training.snapshot import save_snapshot

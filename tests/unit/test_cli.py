@@ -342,12 +342,12 @@ def test_a_device_that_is_not_there(capsys, pair: ModelPaths) -> None:
 
 
 def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinycopilot.training import run
+    from tinycopilot.training import train
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "train", interrupted)
+    monkeypatch.setattr(train, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
     assert "nothing is lost; resume with: tinycopilot train --resume\n" in capsys.readouterr().err
     assert not user_model().exist()

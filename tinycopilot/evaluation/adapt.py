@@ -29,11 +29,11 @@ from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
 from tinycopilot.training.json_progress import JsonProgress
-from tinycopilot.training.run import train_without_saving
 from tinycopilot.training.saving import replace_pair
-from tinycopilot.training.setup import ADAPTED_CHARS, TrainOptions
+from tinycopilot.training.setup import MIN_ADAPT_CHARS, TrainOptions
+from tinycopilot.training.train import train_without_saving
 
-MIN_CHARS = ADAPTED_CHARS
+MIN_CHARS = MIN_ADAPT_CHARS
 """From less code nothing is learned that the memory does not know."""
 MEASURED_CHARS = 20_000
 """So much of the held-out files is measured."""
@@ -48,13 +48,13 @@ class WorkspaceSplit:
     texts: dict[str, str]
     """By their paths."""
     held_out: list[str]
-    without: frozenset[Path]
+    excluded: frozenset[Path]
     """The files that are not learned from: those, their copies, and what is excluded."""
 
     @property
     def train_folders(self) -> list[str]:
         """The folders that have other files than those."""
-        left = [Path(name) for name, text in self.texts.items() if text.strip() and Path(name) not in self.without]
+        left = [Path(name) for name, text in self.texts.items() if text.strip() and Path(name) not in self.excluded]
         return [str(folder) for folder in self.folders if any(folder in path.parents for path in left)]
 
     def excerpts(self) -> list[Excerpt]:
@@ -148,7 +148,7 @@ def adapt(
     before, is_own = _load_current(own, base)
     console.print(describe_model(own, Origin.WORKSPACE) if is_own else describe_model(base, origin))
     request = dataclasses.replace(
-        request, corpus=workspace.train_folders, without=workspace.without, init=str(base.model)
+        request, corpus=workspace.train_folders, exclude=workspace.excluded, init=str(base.model)
     )
     model, tokenizer, facts = train_without_saving(request, folder, reporter, console)
     excerpts = workspace.excerpts()

@@ -38,7 +38,7 @@ ELSEWHERE_CHARS = 50_000
 class Run:
     """What one run is, settled before its first step."""
 
-    asked: dict[str, Any]
+    flags: dict[str, Any]
     """The flags that decide what is learned, by their names, each a plain value."""
     corpus: Corpus
     tokenizer: SimpleTokenizer
@@ -48,12 +48,12 @@ class Run:
     facts: dict[str, Any]
     """What is known of the model that it begins with, in plain values."""
 
-    def refuse_if_other(self, asked: dict[str, Any], given: Sequence[str]) -> None:
+    def refuse_if_other(self, flags: dict[str, Any], given: Sequence[str]) -> None:
         """Raises UserError where a flag that was `given` says another thing than what this run was begun with."""
-        other = [name for name in given if asked[name] != self.asked.get(name)]
+        other = [name for name in given if flags[name] != self.flags.get(name)]
         if other:
             differences = "; ".join(
-                f"--{name} was {_said(self.asked.get(name))}, not {_said(asked[name])}" for name in other
+                f"--{name} was {_said(self.flags.get(name))}, not {_said(flags[name])}" for name in other
             )
             raise UserError(
                 f"cannot resume with other options: {differences}; use --resume alone, or start another run"
@@ -137,7 +137,7 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     if corpus.digest != data["corpus_digest"]:
         raise UserError("the corpus copy has changed; discard the run")
     run = Run(
-        asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
+        flags=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
         shape=config_from_data(data["shape"]), config=_config_from_data(data["recipe"]),
         schedule=_schedule_from_data(data["plan"]), facts=data["facts"],
     )  # fmt: skip
@@ -179,7 +179,7 @@ class CheckpointWriter(Observer):
         self._path, self._say = folder / CHECKPOINT_NAME, say
         self._contents = {
             "kind": "checkpoint",
-            "asked": run.asked,
+            "asked": run.flags,
             "alphabet": run.tokenizer.alphabet,
             "shape": dataclasses.asdict(run.shape),
             "recipe": _config_to_data(run.config),

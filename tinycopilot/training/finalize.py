@@ -32,7 +32,7 @@ from tinycopilot.training.train_state import TrainState
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedModel:
     """Where the new model is, and whether it is in use."""
 
     paths: ModelPaths
@@ -49,7 +49,7 @@ def finalize(
     finish: Callable[[], None],
     *,
     use_anyway: bool = False,
-) -> Saved:
+) -> SavedModel:
     """Measure, compare with the model in use, save, `finish` the run, draw the report, and say all that.
 
     The new model takes the place `paths` unless it is worse than the model it would displace (promotion.py). Then it is
@@ -67,7 +67,7 @@ def finalize(
         comparable_bits(targets, bits, run.tokenizer), reference_bits_or_none(model, run.tokenizer) if for_all else None
     )
     is_worse = current is not None and current.is_better_than(new)
-    saved = Saved(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
+    saved = SavedModel(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
     kept = save_pair(saved.paths, model, run.tokenizer, facts)
     finish()
     for line in _closing(saved.paths, log, facts):
@@ -82,7 +82,7 @@ def finalize(
     return saved
 
 
-def _verdict(paths: ModelPaths, saved: Saved, kept: ModelPaths | None, *, is_worse: bool) -> str:
+def _verdict(paths: ModelPaths, saved: SavedModel, kept: ModelPaths | None, *, is_worse: bool) -> str:
     """Which model is in use now, and the command that makes it the other one."""
     if not saved.is_in_use:
         moves = [(paths, unused_paths(paths)), (saved.paths, paths)]
@@ -113,10 +113,10 @@ def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -
         "train_chars": run.corpus.train_chars,
         "held_out_chars": run.corpus.held_out_chars,
         "held_out_bits": log.held_out_bits,
-        "size": run.asked["size"],
+        "size": run.flags["size"],
         "parameters": run.shape.n_parameters,
-        "epochs": run.asked["epochs"],
-        "minutes": run.asked["minutes"],
+        "epochs": run.flags["epochs"],
+        "minutes": run.flags["minutes"],
         "seed": run.config.seed,
         "steps": log.n_steps,
         "chars": log.n_chars,

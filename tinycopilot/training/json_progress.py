@@ -42,7 +42,7 @@ class JsonProgress(Observer):
         if time.monotonic() - self._said_s >= EVERY_S:
             self.say(stage, share, **more)
 
-    def begins(self, schedule: Schedule, n_chars_done: int = 0) -> None:
+    def start(self, schedule: Schedule, n_chars_done: int = 0) -> None:
         """The first step comes next; of the run, so many characters were read before."""
         self._n_planned, self._n_chars, self._n_first = schedule.n_chars, n_chars_done, n_chars_done
         self._began_s = time.monotonic()

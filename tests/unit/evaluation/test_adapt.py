@@ -15,7 +15,7 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
-from tinycopilot.training import loop
+from tinycopilot.training import train
 from tinycopilot.training.checkpoint import run_folder
 
 pytestmark = pytest.mark.slow
@@ -134,7 +134,7 @@ def test_stopped_half_way_it_leaves_nothing(folder: Path, monkeypatch: pytest.Mo
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "find_anomaly", stop)
+    monkeypatch.setattr(train, "find_anomaly", stop)
     assert run(str(folder)) == 130
     assert kept() == []
 
@@ -189,7 +189,7 @@ def test_several_folders_are_one_workspace(folder: Path, tmp_path: Path) -> None
     (other / "module_0.py").write_text("def f(x):\n    return x\n" * 20)
     workspace = adapt.read_workspace([str(folder), str(other)], [".py"])
     assert str(other / "module_0.py") in workspace.texts
-    assert workspace.without >= set(map(Path, workspace.held_out))
+    assert workspace.excluded >= set(map(Path, workspace.held_out))
     assert sum(e.last - e.first for e in workspace.excerpts()) <= adapt.MEASURED_CHARS
 
 
@@ -197,7 +197,7 @@ def test_what_is_excluded_is_neither_learned_nor_held_out_nor_known(folder: Path
     names = {f"module_{i}.py" for i in range(3)}
     workspace = adapt.read_workspace([str(folder)], [".py"], ["module_[0-2].py"])
     assert names.isdisjoint(Path(path).name for path in (*workspace.texts, *workspace.held_out))
-    assert names <= {path.name for path in workspace.without}
+    assert names <= {path.name for path in workspace.excluded}
 
 
 def test_a_pattern_that_is_none_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

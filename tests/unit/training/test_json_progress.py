@@ -12,9 +12,9 @@ import torch
 from tinycopilot.training import json_progress
 from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.log import LogInterval
-from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
+from tinycopilot.training.train import run_training
 
 LOSS = torch.tensor(1.0)
 
@@ -27,7 +27,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_shares_bits_and_time(told: list[str]) -> None:
     lines = JsonProgress(told.append)
-    lines.begins(Schedule((Stage(4, 8),), (10,)))
+    lines.start(Schedule((Stage(4, 8),), (10,)))
     lines.on_step(LOSS, 32)
     lines.on_schedule(Schedule((Stage(4, 8),), (20,)))
     lines.on_interval(LogInterval(1, 32, 1.0, 1.25, 0.1))
