@@ -1,14 +1,14 @@
-"""How many suggestions break the code they are accepted into: real suggestions, with the pairs that editors insert.
+"""How many suggestions break the code that they are accepted into, with the pairs that editors insert.
 
     python benchmarks/accept_safety.py [--packages FOLDER] [--suggestions N] [--seed N] [--json FILE]
 
-Cursors are drawn along files of the packages in heldout.json (fetched once by pip, never trained on). At each, the
-rest of its line is taken away, and what an editor would have closed automatically stands there instead: every
-combination of the closers of the innermost strings and brackets that the line has opened. What is open from lines above
-is closed below. The engine decodes once for each cursor, without the text below; where the suggestion ends is decided
-for each combination. Each suggestion is accepted whole, in part by line, and in part by word, and the statement is read
-by Python's own `tokenize`: a fault counts if it was not there before the suggestion. After a word the rest stays
-visible, so what the part itself has opened may be open. Prints a table and one JSON line.
+Cursors are sampled from files of the packages in heldout.json (fetched once by pip, never trained on). At each, the
+rest of the line is removed, and replaced by what an editor would have closed automatically: every combination of the
+closers of the innermost strings and brackets that the line has opened. Brackets from lines above are closed below. The
+engine decodes once per cursor, without the text below; the suggestion is truncated for each combination. Each
+suggestion is accepted whole, in part by line, and in part by word, and the statement is read by Python's `tokenize`: a
+fault counts if it was not there before the suggestion. After a word the rest stays visible, so whatever the part has
+opened may be open. Prints a table and one JSON line.
 """
 
 import argparse
@@ -36,27 +36,27 @@ from tinycopilot.completion.truncation import CompleterSettings, is_worth_showin
 from tinycopilot.paths import model_to_load
 
 MAX_PAIRS = 3
-"""Number of innermost frames whose closers are combined, which makes at most eight combinations."""
+"""Number of innermost frames whose closers are combined: at most eight combinations."""
 MAX_JUMP_CHARS = 12
 SHARE_WITHOUT_PAIRS = 0.2
-"""Share of the cursors whose line has opened nothing before them that is drawn."""
+"""Sampling rate of cursors whose line has nothing open before them."""
 N_WORD_CHECKS = 4
-"""Accepting by word is judged for one suggestion in this many."""
+"""Accepting by word is checked for one in this many suggestions."""
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 FAULTS = ("unterminated string", "unmatched closer", "stray backslash", "broken f-string", "left open")
 
 
 class Cursor(NamedTuple):
-    """A place in a file, and how an editor would have it."""
+    """A cursor, with the surrounding text as in an editor."""
 
     before: str
     statement: str
-    """The end of `before`, from its statement on, below headers that make its indentation right."""
+    """The end of `before`, from its statement on, below headers that make its indentation valid."""
     closers: tuple[str, ...]
-    """What closes the innermost frames that the line has opened, the innermost first."""
+    """Closers of the innermost frames that the line has opened, the innermost first."""
     below: str
-    """What closes the others, on lines of their own."""
+    """Closers of the other frames, on separate lines."""
 
 
 class Frame(NamedTuple):
@@ -68,7 +68,7 @@ class Frame(NamedTuple):
 
 
 def faults(code: str) -> Counter[str]:
-    """What Python's own tokens say is wrong in `code`; "left open" if a bracket or a line is."""
+    """Faults of `code` by Python's tokenizer; "left open" if a bracket or a line is."""
     found, brackets = Counter[str](), list[str]()
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):
@@ -87,7 +87,7 @@ def faults(code: str) -> Counter[str]:
         found.update([_kind(error.args[0])])
     except IndentationError:
         pass
-    except SyntaxError as error:  # from Python 3.12 on
+    except SyntaxError as error:  # since Python 3.12
         found.update([_kind(str(error))])
     if brackets and not found:
         found["left open"] += 1
@@ -108,15 +108,15 @@ def _parses(string: str) -> bool:
     try:
         ast.parse(string, mode="eval")
     except (SyntaxError, ValueError) as error:
-        return "invalid syntax" in str(error) or "unicode error" in str(error)  # no program, but its fields are whole
+        return "invalid syntax" in str(error) or "unicode error" in str(error)  # not a program; its fields are complete
     return True
 
 
 def open_frames(code: str, first_line: int = 0) -> list[Frame]:
-    """What is open at the end of `code`, which begins with a statement; a plain reading, a character at a time."""
+    """Frames open at the end of `code`, which starts with a statement; a plain scan by character."""
     frames, i, line = list[Frame](), 0, first_line
     prefix = re.compile(r"(?<!\w)(?:[fF][rR]?|[rR][fF])\Z")
-    fields = list[bool]()  # of each frame: whether it is a string with replacement fields
+    fields = list[bool]()  # for each frame, whether it is a string with replacement fields
     while i < len(code):
         character, in_string = code[i], bool(frames) and frames[-1].closer[0] in "'\""
         line += character == "\n"
@@ -155,7 +155,7 @@ def open_frames(code: str, first_line: int = 0) -> list[Frame]:
 
 
 def statements(text: str) -> list[tuple[int, int]]:
-    """Where each logical line of a program begins, and how many blocks it is in. Raises SyntaxError, TokenError."""
+    """The start and the indentation depth of each logical line of a program. Raises SyntaxError, TokenError."""
     starts, found, depth, is_first = [0], list[tuple[int, int]](), 0, True
     for row in io.StringIO(text):
         starts.append(starts[-1] + len(row))
@@ -170,7 +170,7 @@ def statements(text: str) -> list[tuple[int, int]]:
 
 
 def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
-    """Along a program, a few characters apart."""
+    """Yield cursors of a program, a few characters apart."""
     starts = statements(text)
     for (start, depth), (end, _) in itertools.pairwise([*starts, (len(text), 0)]):
         indentation = len(text[start:end]) - len(text[start:end].lstrip(" "))
@@ -190,27 +190,27 @@ def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
 
 
 class Pairs(NamedTuple):
-    """What stands after the cursor in its line."""
+    """The text after the cursor in its line."""
 
     text: str
     is_full: bool
-    """All that the line has opened is closed."""
+    """The closers of all frames that the line has opened."""
     n_unfinished: int
     """Number of innermost frames that are not closed."""
 
 
 def combinations(closers: Sequence[str]) -> Iterator[Pairs]:
-    """Each way in which some of the closers stand after the cursor."""
+    """Each combination of closers after the cursor."""
     for is_there in itertools.product((True, False), repeat=len(closers)):
         n_unfinished = is_there.index(True) if any(is_there) else len(closers)
         yield Pairs("".join(itertools.compress(closers, is_there)), all(is_there), n_unfinished)
 
 
 def introduced(cursor: Cursor, text: str, pairs: Pairs, how: str) -> set[str]:
-    """Which faults there are after accepting `text`, "whole", or as a part by "line" or "word", if none was before.
+    """Faults after accepting `text` whole, or a part by "line" or "word", that were not there before.
 
-    What is unfinished before the cursor, and closed by nothing after it, is closed first: a string that the user is
-    writing is no fault. So is what a word has opened, for the rest of the suggestion is visible.
+    Frames that are unfinished before the cursor, and closed by nothing after it, are closed first: an unfinished string
+    is no fault. So are frames that a word has opened, since the rest of the suggestion is visible.
     """
     was, now = open_frames(cursor.statement), open_frames(cursor.statement + text)
     n_closed, is_word = len(was) - pairs.n_unfinished, how == "word"
@@ -226,19 +226,19 @@ def introduced(cursor: Cursor, text: str, pairs: Pairs, how: str) -> set[str]:
     after = pairs.text + cursor.below
     base, found = faults(cursor.statement + closed + after), faults(cursor.statement + text + closed_now + after)
     if any(kind != "left open" for kind in base):
-        return set()  # broken before, as where a closer in the middle is missing
+        return set()  # it had faults before, such as a missing closer in the middle
     has_field = is_word and any(frame.closer == "}" and not frame.is_bracket for frame in now[min(n_same, n_closed) :])
     ignored = ["left open"] * (not counts_open or "left open" in base) + ["broken f-string"] * has_field
     return {f"{how}: {kind}" for kind in found if kind not in ignored}
 
 
 def parts_by_line(text: str) -> list[str]:
-    """What accepting a line gives, again and again, but for the whole."""
+    """The prefixes from accepting line by line, except the whole."""
     return [text[: found.start()] for found in re.finditer("\n", text)]
 
 
 def parts_by_word(text: str) -> list[str]:
-    """The same by word."""
+    """The prefixes from accepting word by word, except the whole."""
     ends, at = list[int](), 0
     while (found := WORD.match(text, at)) and found.end() < len(text):
         ends.append(at := found.end())
@@ -253,7 +253,7 @@ def judge(cursor: Cursor, text: str, pairs: Pairs, *, by_word: bool) -> set[str]
 
 
 def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pairs, str]]:
-    """The pairs after the cursor, and the suggestion, where there is one."""
+    """The pairs after the cursor, and the suggestion if there is one."""
     here = engine._place(Request(cursor.before, "", name), cursor.before, "")
     stream = engine._decode(engine._new_predictions(here), here, never)
     decoded = list[tuple[str, float]]()
@@ -273,7 +273,7 @@ def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pai
 
 
 class Run:
-    """Counts as it goes."""
+    """Running counts."""
 
     def __init__(self, n_wanted: int, seed: int, report: Path | None) -> None:
         self.n_wanted, self.report, self.seed = n_wanted, report, seed
@@ -284,7 +284,7 @@ class Run:
         self.started_s = time.perf_counter()
 
     def over(self, paths: list[Path]) -> None:
-        """Each file once, in random order, until there are enough suggestions."""
+        """Visit each file once, in random order, until there are enough suggestions."""
         settings = CompleterSettings(eagerness=1)
         engine = Engine.load(model_to_load(None, None), settings)
         self.dice.shuffle(paths)
@@ -344,7 +344,7 @@ class Run:
 
 
 def main() -> None:
-    """Draw, judge, and print."""
+    """Sample, check and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, default=PACKAGES)
     parser.add_argument("--suggestions", type=int, default=100_000)

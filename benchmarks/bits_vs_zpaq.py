@@ -1,17 +1,17 @@
-"""Bits per character of what completion predicts from, network and memory mixed, beside zpaq -m5.
+"""Bits per character of the mixture of network and n-gram models, compared with zpaq -m5.
 
     python benchmarks/bits_vs_zpaq.py [--model_path FILE] [--packages FOLDER] [--jobs 2] [--only zpaq]
 
-Both are given the same and predict the same: the characters from `first` to `last` of each file of heldout.json, after
-the text that the network learned from, the rest of the file's package (no copies of the file) and the file up to there.
-Ours has the first in its weights, the second in its memory, the third in both. zpaq reads all three as one stream, in
-this order; its bits are what the excerpt adds to its output (zpaq_bits.py says why that is a code length).
+Both predict the characters from `first` to `last` of each file of heldout.json, given the network's training text, the
+rest of the file's package (without copies of the file) and the file up to there. Ours has the first in its weights, the
+second in its n-gram models, the third in both. zpaq reads all three as one stream, in this order; its bits are what the
+excerpt adds to its output (zpaq_bits.py explains why that is a code length).
 
-Each excerpt is a run of its own for zpaq. So ours is measured twice: `mixed` learns the mixture's weights along the
-list, as `tinycopilot eval` does; `afresh` begins each file with the weights that ship. The bar is for the latter.
+Each excerpt is a separate run for zpaq. So ours is measured twice: `mixed` learns the mixture's weights along the list,
+as `tinycopilot eval` does; `afresh` starts each file with the shipped weights. The target is for the latter.
 
-The packages are fetched by pip, as heldout_bits.py says. zpaq makes two archives for each file, --jobs at a time, each
-on one core. Prints a table and one JSON line.
+The packages are fetched by pip (see heldout_bits.py). zpaq makes two archives for each file, --jobs at a time, each on
+one core. Prints a table and one JSON line.
 """
 
 import argparse
@@ -44,45 +44,45 @@ from tinycopilot.paths import model_to_load
 from tinycopilot.training.corpus import prepare_corpus
 
 WANTED_LOWER = 0.12
-"""The bar: ours is at least this share below zpaq."""
+"""Target: ours is at least this share below zpaq."""
 CORPUS = (str(Path(__file__).resolve().parents[1] / "corpus.txt"), "stdlib")
 PEERS = ("ours", "zpaq")
 COLUMNS = ("network", "memory", "mixed", "afresh", "zpaq")
 ALL = "all"
 
 Bits = dict[str, Counter[str]]
-"""Sums of -log2 p by package, and there by who predicted."""
+"""Sums of -log2 p by package and predictor."""
 
 
 class Learned(NamedTuple):
-    """What a network learns from."""
+    """The training text of a network."""
 
     text: str
-    """All documents, each behind its DOCUMENT_START."""
+    """All documents, each after its DOCUMENT_START."""
     digest: str
-    """As a model's file gives it."""
+    """As recorded in the model's file."""
 
 
 class TextsHeld(NGramModel):
-    """Takes a memory's place, and keeps the texts that it would hold."""
+    """Stands in for an n-gram model, and keeps the texts that it would index."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
 
     def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:  # noqa: ARG002 (as it is there)
-        """Keep it."""
+        """Keep a text."""
         self.texts[name] = "".join(document)
 
     def drop(self, name: str) -> bool:
-        """Keep it no longer; whether it was kept."""
+        """Drop a text; return whether it was kept."""
         return self.texts.pop(name, None) is not None
 
     def compact(self) -> None:
-        """There is nothing to sort."""
+        """Nothing to compact."""
 
 
 def learned_text(names: Sequence[str]) -> Learned:
-    """What `tinycopilot train --corpus NAMES` learns from, without what it holds out. Raises UserError."""
+    """The text that `tinycopilot train --corpus NAMES` trains on, without the held-out part. Raises UserError."""
     with tempfile.TemporaryDirectory(prefix="tinycopilot-corpus-") as folder:
         corpus = prepare_corpus(names, Path(folder))
         units = corpus.train.read().astype("<u2").tobytes()
@@ -90,7 +90,7 @@ def learned_text(names: Sequence[str]) -> Learned:
 
 
 def with_surroundings(listed: Sequence[Excerpt], memory: NGramModel) -> Iterator[Excerpt]:
-    """Each excerpt, while `memory` holds the rest of its package, and nothing else."""
+    """Yield each excerpt while `memory` contains only the rest of its package."""
     index, folder = WorkspaceIndex(memory), None
     try:
         for excerpt in listed:
@@ -104,7 +104,7 @@ def with_surroundings(listed: Sequence[Excerpt], memory: NGramModel) -> Iterator
 
 
 def our_bits(engine: Engine, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:
-    """What each excerpt costs, by whose prediction; with `afresh`, the mixture begins anew at each."""
+    """Bits of each excerpt by predictor; with `afresh`, the mixture starts anew for each."""
     engine.restore(Mixture())
     for excerpt in with_surroundings(listed, engine.ngrams):
         if afresh:
@@ -116,23 +116,23 @@ def our_bits(engine: Engine, listed: Sequence[Excerpt], afresh: bool) -> Iterato
 
 
 class Job(NamedTuple):
-    """What zpaq is asked: what does the excerpt cost after all that it is given?"""
+    """A question to zpaq: the cost of the excerpt after all text before it."""
 
     excerpt: Excerpt
     others: tuple[str, ...]
-    """The rest of its package, in the order of names."""
+    """The rest of its package, sorted by name."""
     is_first: bool
-    """Of its package: one for each is asked, too, which model -m5 would take."""
+    """For one excerpt per package, also find out which model -m5 would choose."""
 
     def stream(self, learned: str) -> tuple[bytes, bytes]:
-        """What zpaq reads before the excerpt, and the excerpt."""
+        """The text before the excerpt, and the excerpt, as zpaq reads them."""
         text, first, last = self.excerpt.text, self.excerpt.first, self.excerpt.last
         before = learned + "".join(DOCUMENT_START + document for document in (*self.others, text[:first]))
         return as_bytes(before), as_bytes(text[first:last])
 
 
 def jobs(listed: Sequence[Excerpt]) -> list[Job]:
-    """One for each excerpt."""
+    """One job per excerpt."""
     held, packages, found = TextsHeld(), set[str](), list[Job]()
     for excerpt in with_surroundings(listed, held):
         others = tuple(held.texts[name] for name in sorted(held.texts))
@@ -142,7 +142,7 @@ def jobs(listed: Sequence[Excerpt]) -> list[Job]:
 
 
 def zpaq_bits(listed: Sequence[Excerpt], learned: str, n_jobs: int, other_models: set[str]) -> Iterator[Counter[str]]:
-    """What each excerpt costs. Packages for which -m5 itself would have taken another model go into `other_models`."""
+    """Bits of each excerpt. Packages for which -m5 itself would choose another model are added to `other_models`."""
 
     def measure(job: Job) -> Counter[str]:
         before, text = job.stream(learned)
@@ -159,23 +159,23 @@ def zpaq_bits(listed: Sequence[Excerpt], learned: str, n_jobs: int, other_models
 
 
 def as_bytes(text: str) -> bytes:
-    """In UTF-8; any str has some, lone surrogates too."""
+    """The text in UTF-8, including lone surrogates."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def package_of(excerpt: Excerpt) -> str:
-    """By its name."""
+    """The package of a file, by name."""
     return excerpt.workspace.name
 
 
 def add(totals: Bits, excerpt: Excerpt, bits: Mapping[str, float]) -> None:
-    """Count it for its package, and for all."""
+    """Add to the sums of its package, and of all."""
     for name in (package_of(excerpt), ALL):
         totals.setdefault(name, Counter()).update(bits)
 
 
 def counted(name: str, listed: Sequence[Excerpt], found: Iterable[Counter[str]], totals: Bits) -> float:
-    """Add what was found for each excerpt, and say so on the way; returns how many seconds it took."""
+    """Sum up the results of all excerpts, reporting progress; return the duration in seconds."""
     started = time.perf_counter()
     for number, (excerpt, bits) in enumerate(zip(listed, found, strict=True), start=1):
         add(totals, excerpt, bits)
@@ -186,7 +186,7 @@ def counted(name: str, listed: Sequence[Excerpt], found: Iterable[Counter[str]],
 
 
 def n_chars_by_package(listed: Sequence[Excerpt]) -> Counter[str]:
-    """How many characters count, in each and in all."""
+    """Number of characters by package and in total."""
     n_chars = Counter[str]()
     for excerpt in listed:
         for name in (package_of(excerpt), ALL):
@@ -195,7 +195,7 @@ def n_chars_by_package(listed: Sequence[Excerpt]) -> Counter[str]:
 
 
 def table(totals: Bits, n_chars: Mapping[str, int]) -> str:
-    """A line for each package, in bits per character, and one for all."""
+    """Rows of bits per character: one per package, and one for all."""
     lines = [f"{'package':12}{'chars':>8}" + "".join(f"{column:>9}" for column in COLUMNS) + f"{'afresh/zpaq':>13}"]
     for name in sorted(totals, key=lambda name: (name == ALL, name)):
         bits = totals[name]
@@ -206,7 +206,7 @@ def table(totals: Bits, n_chars: Mapping[str, int]) -> str:
 
 
 def bar(bits: Mapping[str, float]) -> dict[str, Any] | None:
-    """How far ours is below zpaq, as a share; None where one of them was not measured."""
+    """How far ours is below zpaq, as a share; None if one of them was not measured."""
     if not {"afresh", "zpaq"} <= bits.keys():
         return None
     lower = 1 - bits["afresh"] / bits["zpaq"]
@@ -220,15 +220,15 @@ def bar(bits: Mapping[str, float]) -> dict[str, Any] | None:
 
 
 def standard_error(listed: Sequence[Excerpt]) -> float:
-    """Of zpaq's figure for all, in bits per character: its sizes are whole bytes."""
+    """Standard error of zpaq's total, in bits per character: its sizes are whole bytes."""
     return STANDARD_ERROR_BITS * len(listed) ** 0.5 / n_chars_by_package(listed)[ALL]
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All that was asked for, with the table printed; what the JSON line says. Raises UserError."""
+    """Measure everything requested, print the table, and return the JSON line's content. Raises UserError."""
     if "zpaq" in arguments.only:
         need_zpaq()  # before anything takes time
-    excerpts(arguments.packages)  # fetched, where they are not there
+    excerpts(arguments.packages)  # fetched if missing
     listed = from_list(LISTING, arguments.packages.resolve(), None)
     totals, seconds, report = Bits(), dict[str, float](), dict[str, Any]()
     paths = model_to_load(arguments.model_path, arguments.tokenizer_path)
@@ -261,18 +261,18 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def learned_by(model: Path) -> str | None:
-    """The digest of the text that a model learned from, if its file says it."""
+    """Digest of the text that a model was trained on, if its file records it."""
     digest: str | None = torch.load(model, weights_only=True)["training"].get("corpus_sha256")
     return digest
 
 
 def say(line: str) -> None:
-    """What is going on: not part of the result."""
+    """Report progress on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path")
     parser.add_argument("--tokenizer_path")
@@ -284,7 +284,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure, and print; returns 2 for what the user can put right."""
+    """Measure and print; return 2 for errors that the user can fix."""
     try:
         print(json.dumps(measure(parsed())))
     except UserError as error:

@@ -1,11 +1,11 @@
-"""What a corpus takes in memory, however large: prepares synthetic ones, and reads random windows from them.
+"""Memory of a corpus of any size: prepares synthetic ones, and reads random windows from them.
 
     python benchmarks/corpus_memory.py [--megabytes 10 1000] [--folder FOLDER]
 
 Each corpus is 500 kB files of random words, no two alike; it is prepared, and 2,000 batches of 32 windows of 513
-characters are read from it, in a fresh process. `--megabytes 10 10000` shows the whole claim and needs 31 GB of disk.
-Prints a table and one JSON line. `anonymous` is what only the process has (watched every 20 ms; 0 where the system
-does not say it), `in all` includes the parts of files that it has mapped.
+characters are read from it, in a new process. `--megabytes 10 10000` tests the full claim and needs 31 GB of disk.
+Prints a table and one JSON line. `anonymous` is the process's private memory (sampled every 20 ms; 0 where
+unavailable); `in all` includes mapped files.
 """
 
 import argparse
@@ -32,7 +32,7 @@ N_BATCHES, BATCH, WINDOW = 2_000, 32, 513
 
 
 def write_sources(folder: Path, megabytes: int) -> None:
-    """Files of random lines, FILE_BYTES each and each different, so that none is left out as a duplicate."""
+    """Write files of random lines, FILE_BYTES each, all different, so that none is dropped as a duplicate."""
     dice = random.Random(0)
     words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz_", k=dice.randrange(2, 10))) for _ in range(5_000)]
     lines = [("    " * dice.randrange(4) + " ".join(dice.choices(words, k=8)) + "\n").encode() for _ in range(20_000)]
@@ -43,27 +43,27 @@ def write_sources(folder: Path, megabytes: int) -> None:
 
 
 def peak_bytes() -> int:
-    """The most that this process has had in memory."""
+    """Peak resident memory of this process."""
     unit = 1 if sys.platform == "darwin" else 1024
     return memory_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 class AnonymousPeak(threading.Thread):
-    """Watches how much memory only this process has."""
+    """Samples the private memory of this process."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.n_bytes = 0
 
     def run(self) -> None:
-        """Until the process ends."""
+        """Sample until the process exits."""
         while True:
             self.n_bytes = max(self.n_bytes, memory_bytes("RssAnon") or 0)
             time.sleep(0.02)
 
 
 def measure(sources: Path, prepared: Path) -> dict[str, float]:
-    """Prepare and read, in this process."""
+    """Prepare and read in this process."""
     anonymous = AnonymousPeak()
     anonymous.start()
     before = peak_bytes()
@@ -85,10 +85,10 @@ def measure(sources: Path, prepared: Path) -> dict[str, float]:
 
 
 def measure_apart(megabytes: int, parent: Path | None) -> dict[str, float]:
-    """Write a corpus, and measure it in a process that has done nothing else."""
+    """Write a corpus, and measure it in a new process."""
     with tempfile.TemporaryDirectory(dir=parent) as name:
         folder = Path(name)
-        needed = 3.1 * megabytes * 1e6  # itself, and two bytes for each character
+        needed = 3.1 * megabytes * 1e6  # the files, and two bytes per character
         free = shutil.disk_usage(folder).free
         if free < needed:
             sys.exit(f"{megabytes:,} MB need {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free; see --folder")
@@ -99,7 +99,7 @@ def measure_apart(megabytes: int, parent: Path | None) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, nargs="+", default=[10, 1_000])
     parser.add_argument("--folder", type=Path, help="where there is room; the system's temporary folder otherwise")

@@ -1,8 +1,8 @@
 """Three other programs that decode with the weights of a TinyGPT without convolutions, which is a GPT-NeoX.
 
-Each is built from a TinyGPT and its tokenizer, runs on one thread in float32, and has `continue_ids(ids, n)`: the n
-likeliest ids after `ids`, one after another, never the unknown id, by a cache that is empty at the start. What is not
-installed raises ImportError. Attention over a window is attention over everything as long as all ids fit into it.
+Each is built from a TinyGPT and its tokenizer, runs on one thread in float32, and has `continue_ids(ids, n)`: greedy
+decoding of n ids after `ids`, never the unknown id, with an initially empty cache. Raises ImportError if the program is
+not installed. Windowed attention is full attention as long as all ids fit into the window.
 """
 
 import tempfile
@@ -33,12 +33,12 @@ class Transformers:
         )  # fmt: skip
         self._peer = GPTNeoXForCausalLM(config).eval()
         state = {name: torch.zeros_like(value) for name, value in self._peer.state_dict().items()}  # no biases
-        head = next(name for name in ("embed_out.weight", "lm_head.weight") if name in state)  # by version
+        head = next(name for name in ("embed_out.weight", "lm_head.weight") if name in state)  # depends on the version
         state |= {"gpt_neox.embed_in.weight": model.embedding.weight, head: model.head.weight}
         state |= {f"gpt_neox.final_layer_norm.{name}": value for name, value in model.ln.state_dict().items()}
         for i, block in enumerate(model.decoder_blocks()):
             layer = f"gpt_neox.layers.{i}."
-            qkv = block.attn.qkv.weight.view(3, c.n_heads, c.d_head, c.d_model).transpose(0, 1)  # theirs: head by head
+            qkv = block.attn.qkv.weight.view(3, c.n_heads, c.d_head, c.d_model).transpose(0, 1)  # per head
             state |= {
                 layer + "attention.query_key_value.weight": qkv.reshape(3 * c.d_model, c.d_model),
                 layer + "attention.dense.weight": block.attn.o_proj.weight,
@@ -51,7 +51,7 @@ class Transformers:
         self._unknown_id = c.vocab_size - 1
 
     def continue_ids(self, ids: Sequence[int], n: int) -> list[int]:
-        """The likeliest continuation."""
+        """Decode greedily."""
         prompt = torch.tensor([ids])
         continued = self._peer.generate(
             prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=n, min_new_tokens=n, do_sample=False,
@@ -63,7 +63,8 @@ class Transformers:
 class LlamaCpp:
     """llama.cpp's server loop, in this process (xllamacpp's wheel), with keys and values in float32.
 
-    Its GELU is the tanh approximation from a table in float16, so a text can differ where two ids are almost as likely.
+    Its GELU is the tanh approximation from a float16 table, so texts can differ where two ids are almost equally
+    probable.
     """
 
     def __init__(self, model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
@@ -78,12 +79,12 @@ class LlamaCpp:
         params.n_parallel = 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-        params.cache_ram_mib = params.n_ctx_checkpoints = 0  # nothing is kept from one request to the next
+        params.cache_ram_mib = params.n_ctx_checkpoints = 0  # nothing is kept between requests
         params.verbosity = -1
         self._server = xllamacpp.Server(params)
 
     def continue_ids(self, ids: Sequence[int], n: int) -> list[int]:
-        """The likeliest continuation."""
+        """Decode greedily."""
         answer = self._server.handle_completions({
             "prompt": list(ids), "n_predict": n, "samplers": ["top_k"], "top_k": 1, "temperature": 0,
             "cache_prompt": False, "ignore_eos": True, "logit_bias": [[self._tokenizer.unknown_id, False]],
@@ -109,7 +110,7 @@ def _write_gguf(path: str, model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
     spelled = _byte_letters()
     writer.add_token_list(["".join(spelled[b] for b in char.encode()) for char in tokenizer.alphabet] + ["<unknown>"])
     writer.add_token_types([gguf.TokenType.NORMAL] * (c.vocab_size - 1) + [gguf.TokenType.CONTROL])
-    writer.add_token_merges(["a b"])  # at least one; no text is tokenized
+    writer.add_token_merges(["a b"])  # at least one is required; no text is tokenized
     writer.add_bos_token_id(tokenizer.unknown_id)
     writer.add_eos_token_id(tokenizer.unknown_id)
     names = {"embedding": "token_embd", "ln": "output_norm", "head": "output"}
@@ -129,7 +130,7 @@ def _write_gguf(path: str, model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
 
 
 def _byte_letters() -> list[str]:
-    """GPT-2's letter for each byte: its own where that is printable, else the next one from U+0100 on."""
+    """GPT-2's letter for each byte: the byte itself if printable, else the next one from U+0100 on."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = iter(range(256, 512))
     return [chr(b if b in printable else next(others)) for b in range(256)]
@@ -138,7 +139,7 @@ def _byte_letters() -> list[str]:
 class OnnxRuntime:
     """ONNX Runtime, all optimizations on, with the fused attention of its generative models (GroupQueryAttention).
 
-    Keys and values stay in one buffer, which input and output of a run share.
+    Keys and values stay in one buffer, shared by the input and output of a run.
     """
 
     def __init__(self, model: TinyGPT, _tokenizer: SimpleTokenizer) -> None:
@@ -150,7 +151,7 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(_onnx_of(model), options, ["CPUExecutionProvider"])
 
     def continue_ids(self, ids: Sequence[int], n: int) -> list[int]:
-        """The likeliest continuation."""
+        """Decode greedily."""
         c, said, new = self._config, list[int](), np.array([ids], np.int64)
         binding, value = self._session.io_binding(), self._ort.OrtValue.ortvalue_from_numpy
         for i in range(c.n_layers):
@@ -233,4 +234,4 @@ def _onnx_of(model: TinyGPT) -> bytes:
 Peer = Transformers | LlamaCpp | OnnxRuntime
 PEERS: dict[str, type[Peer]] = {"transformers": Transformers, "llama.cpp": LlamaCpp, "ONNX Runtime": OnnxRuntime}
 PACKAGES = ("transformers", "xllamacpp", "gguf", "onnxruntime", "onnx")
-"""What pip installs for them; no part of this project."""
+"""Packages to install with pip; not dependencies of this project."""

@@ -1,18 +1,18 @@
-"""How quickly characters are decoded: ours beside transformers, llama.cpp and ONNX Runtime, with the same weights.
+"""Decoding speed compared with transformers, llama.cpp and ONNX Runtime, with the same weights.
 
     python benchmarks/decode_vs_peers.py [--peers FOLDER] [--rounds 20]
 
-The weights are those of the model that ships, without its convolutions, which is a GPT-NeoX. float32, one thread,
-greedy, N_CHARS after N_PROMPT characters of code, a cold cache each time, one way after the other in each round:
+The weights are those of the shipped model without its convolutions, which is a GPT-NeoX. float32, one thread, greedy,
+N_CHARS after N_PROMPT characters of code, with a cold cache, interleaved in each round:
 
-- transformers, llama.cpp, ONNX Runtime: as decode_peers.py runs them, one character at a time;
-- cached: ours, the network alone, one character at a time; the same text;
+- transformers, llama.cpp, ONNX Runtime: see decode_peers.py; one character at a time;
+- cached: our network alone, one character at a time; the same text;
 - window: the original project's way, the whole window again for each character; the same text;
-- drafted: ours as the product has it, with the n-gram models of a workspace (the rest of that package, and much else),
-  which draft: other text, and more work.
+- drafted: ours as in the product, with drafts by the n-gram models of a workspace (the rest of that package, and
+  more): other text, and more work.
 
-The peers are fetched by pip into FOLDER, or into a folder of their own, and are no part of this project; those that
-cannot be had are named and left out. Prints a table and one JSON line.
+The peers are fetched by pip into FOLDER, or a temporary folder, and are not part of this project; missing ones are
+listed and skipped. Prints a table and one JSON line.
 """
 
 import argparse
@@ -41,15 +41,15 @@ from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import find_model
 
 N_PROMPT, N_CHARS = 120, 100
-"""Together less than a window, over which transformers would look."""
+"""Less than a window in total, since transformers would attend beyond it."""
 WORKSPACE_CHARS = 3_000_000
 FOLDER = Path(tempfile.gettempdir()) / "tinycopilot-peers"
 BARS = {"transformers": 10.0, "llama.cpp": 1.0, "ONNX Runtime": 1.0}
-"""cached must be at least this many times as quick as each peer."""
+"""Target: cached is at least this many times as fast as each peer."""
 
 
 def without_convolutions(model: TinyGPT) -> TinyGPT:
-    """The same weights, where they are those of a GPT-NeoX."""
+    """The same weights without convolutions, as in a GPT-NeoX."""
     plain = TinyGPT(dataclasses.replace(model.config, conv_width=1))
     plain.load_state_dict({name: value for name, value in model.state_dict().items() if not name.endswith("taps")})
     return plain.requires_grad_(False).eval()
@@ -78,16 +78,16 @@ class Race:
         self.ways |= {"cached": self.cached, "window": self.window, "drafted": self.drafted}
 
     def by_peer(self, peer: Peer, text: str) -> str:
-        """From the ids of the text to the text that follows."""
+        """Maps the text's ids to the continuation, by peer."""
         return self.tokenizer.decode(peer.continue_ids(self.tokenizer.encode(DOCUMENT_START + text), N_CHARS))
 
     def cached(self, text: str) -> str:
-        """A cold cache, as theirs."""
+        """With a cold cache, as the peers have."""
         return self.continued(self.alone, Place(None, text, ""), 0)
 
     @torch.inference_mode()
     def window(self, text: str) -> str:
-        """Everything that is visible, for each character."""
+        """Reads the whole window for each character."""
         start = len(text)
         for _ in range(N_CHARS):
             ids = self.tokenizer.encode(DOCUMENT_START + text)[-self.model.config.window :]
@@ -95,22 +95,22 @@ class Race:
         return text[start:]
 
     def drafted(self, text: str) -> str:
-        """The document is held first, as the engine does."""
+        """Indexes the document first, as the engine does."""
         self.predictor.ngrams.hold("here", text, "")
         return self.continued(self.predictor, Place("here", text, ""), MAX_DRAFT_CHARS)
 
     def continued(self, predictor: Predictor, place: Place, max_draft_chars: int) -> str:
-        """By a cold cache."""
+        """With a cold cache."""
         continuation = predictor.continuation(PredictionCache(place), place.before)
         reader = Reader(self.network, self.tokenizer)
         decoded = decode(reader, continuation, place.before, max_draft_chars=max_draft_chars)
         return "".join(character for character, _ in islice(decoded, N_CHARS))
 
     def run(self, prompts: list[tuple[str, str]]) -> tuple[dict[str, float], dict[str, int]]:
-        """Characters a second, each way, by the median of its times; and how many of its texts are not `cached`'s."""
+        """Characters per second of each way, by median time; and the number of texts that differ from `cached`."""
         seconds, n_unequal = {name: list[float]() for name in self.ways}, dict.fromkeys(self.ways, 0)
         for way in self.ways.values():
-            way(prompts[0][1])  # what is slow the first time
+            way(prompts[0][1])  # warm up
         for of_file, prompt in prompts:
             self.predictor.ngrams.drop(of_file)
             said = {}
@@ -125,22 +125,22 @@ class Race:
 
 
 def prompts(texts: dict[str, str], n: int) -> list[tuple[str, str]]:
-    """Names, and code in the middle of those files, which was never learned from, N_PROMPT characters at a time."""
+    """Names, and N_PROMPT characters of code from the middle of held-out files."""
     names = (list(texts) * n)[:n]
     return [(name, texts[name][len(texts[name]) // 2 :][:N_PROMPT]) for name in names]
 
 
 def fetch(folder: Path) -> None:
-    """Have the peers importable, those of them that pip can install."""
+    """Install those peers that pip can install, and make them importable."""
     for package in PACKAGES:
         if not (folder / package).is_dir():
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--target"]
             subprocess.run([*command, str(folder), package], check=False)
-    sys.path.append(str(folder))  # after what this project uses itself
+    sys.path.append(str(folder))  # after this project's own packages
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, default=FOLDER, metavar="FOLDER", help="where they are, or will be")
     parser.add_argument("--rounds", type=int, default=20, help="texts that are continued (default: 20)")

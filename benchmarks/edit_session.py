@@ -1,6 +1,6 @@
-"""A person at work in a workspace: documents are opened, typed in, cut and pasted into, removed and brought back.
+"""A simulated user in a workspace: documents are opened, edited, cut and pasted, removed and restored.
 
-The same for the same seed. Documents stay about as long as they were, so that a memory that grows does so by itself.
+Deterministic for a seed. Document lengths stay about constant, so that memory growth is not caused by the documents.
 """
 
 import random
@@ -10,28 +10,28 @@ from collections.abc import Iterator, Mapping
 from tinycopilot.completion.ngram import Document
 
 BURST = range(20, 200)
-"""So many edits are made in one document, before another is gone to."""
+"""Number of edits in one document before switching to another."""
 N_OPEN = 12
 OPENS_SHARE = 0.2
-"""How often the other one is not open yet; it takes the place of the one that was opened first."""
+"""Probability that the other document is not open yet; it replaces the one opened first."""
 REMOVED_SHARE = 0.05
-"""So many documents are missing at a time, at most."""
+"""Maximum number of documents missing at a time."""
 MAX_PASTED_CHARS = 2_000
 LONGEST, SHORTEST = 1.25, 0.8
-"""Of its first length, to which a document may grow or shrink (and by two pieces beyond)."""
+"""Bounds of a document's length relative to the original (and two pieces beyond)."""
 KINDS = {"typed": 75, "deleted": 16, "pasted": 3, "cut": 3, "moved": 2, "removed": 0.5, "brought back": 0.5}
-"""In so many edits of a hundred. `moved`: the cursor; `removed` and `brought back`: another document."""
+"""Frequencies in percent. `moved`: the cursor; `removed` and `brought back`: another document."""
 
 Edit = tuple[str, Document | None]
-"""A document's name, and what it is from now on, before and after the cursor; None where it is removed."""
+"""A document's name, and its text before and after the cursor; None if it is removed."""
 
 
 class Session:
-    """Edits `documents`, and counts them by kind."""
+    """Edits `documents`, and counts edits by kind."""
 
     def __init__(self, texts: Mapping[str, str], seed: int = 0) -> None:
         """`texts`, by name: at least two that are not empty."""
-        # Copies, so that a session takes as much memory at its beginning as later, when it has edited them all.
+        # Copies, so that memory is the same at the start as after all were edited.
         self.documents: dict[str, Document] = {name: (text[:1] + text[1:],) for name, text in texts.items()}
         self.counts = Counter[str]()
         self._dice = random.Random(seed)
@@ -39,10 +39,10 @@ class Session:
         self._names = list(self._texts)
         self._removed: list[str] = []
         self._open: list[str] = []
-        self._to_type = ""  # what is typed next: code of another document
+        self._to_type = ""  # the next text to type: code of another document
 
     def edits(self, n: int) -> Iterator[Edit]:
-        """The next `n` edits, which `documents` has when they are told."""
+        """Yield the next `n` edits, already applied to `documents`."""
         left_in_burst, name = 0, ""
         for _ in range(n):
             if left_in_burst == 0:
@@ -82,19 +82,19 @@ class Session:
         return name, (before, after)
 
     def _possible(self, kind: str, name: str) -> str:
-        """This kind, or what keeps the document and their number within bounds."""
+        """This kind, or another that keeps lengths and number of documents within bounds."""
         growth = sum(map(len, self.documents[name])) / len(self._texts[name])
         if kind in ("typed", "pasted") and growth > LONGEST:
             return "cut"
         if kind in ("deleted", "cut") and growth < SHORTEST:
             return "pasted"
-        most_removed = min(REMOVED_SHARE * len(self._names), len(self._names) - N_OPEN - 1)  # what is open is kept
+        most_removed = min(REMOVED_SHARE * len(self._names), len(self._names) - N_OPEN - 1)  # open documents are kept
         if kind == "removed" and len(self._removed) >= most_removed:
             kind = "brought back"
         return "moved" if kind == "brought back" and not self._removed else kind
 
     def _another(self, kind: str) -> Edit:
-        """A document that is not open disappears, or is there again as it was at first."""
+        """Remove a document that is not open, or restore it as it was at first."""
         if kind == "removed":
             name = self._dice.choice([n for n in self._names if n not in self._open and n not in self._removed])
             self._removed.append(name)
@@ -109,20 +109,20 @@ class Session:
         return before, "".join(after)
 
     def _move(self, name: str) -> None:
-        """Put the cursor somewhere else."""
+        """Move the cursor to a random position."""
         text = "".join(self.documents[name])
         at = self._dice.randrange(len(text) + 1)
         self.documents[name] = (text[:at], text[at:])
 
     def _next_typed(self) -> str:
-        """One character, of code that stands somewhere else."""
+        """One character of another document's code."""
         if not self._to_type:
             self._to_type = self._piece()
         character, self._to_type = self._to_type[0], self._to_type[1:]
         return character
 
     def _piece(self) -> str:
-        """Some code of some document."""
+        """A piece of some document's code."""
         text = self._texts[self._dice.choice(self._names)]
         start = self._dice.randrange(len(text))
         return text[start : start + self._dice.randrange(1, MAX_PASTED_CHARS)]

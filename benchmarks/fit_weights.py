@@ -1,9 +1,9 @@
-"""Fit the weights that a mixture begins with, on code that is in neither the training text nor heldout.json.
+"""Fit the initial weights of the mixture, on code that is in neither the training text nor heldout.json.
 
     python benchmarks/fit_weights.py [--model_path FILE] [--max_chars 100000] [--packages rich pytest hypothesis pygls]
 
-Types parts of installed packages, each with the rest of its package known, and learns as it goes. Prints the weights
-for tinycopilot/completion/predictor.py, and one JSON line with bits per character.
+Types parts of installed packages, each with the rest of its package indexed, and learns online. Prints the weights for
+tinycopilot/completion/predictor.py, and one JSON line with bits per character.
 """
 
 import argparse
@@ -24,7 +24,7 @@ PACKAGES = ("rich", "_pytest", "hypothesis", "pygls", "hatchling", "packaging")
 
 
 def folder_of(package: str) -> Path:
-    """Where it is installed; exits where it is not."""
+    """The folder of an installed package; exits if it is missing."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         sys.exit(f"{package} is not installed here; name others: --packages")
@@ -45,7 +45,7 @@ def type_along(engine: Engine, folder: Path, max_chars: int) -> Score:
 
 
 def main() -> None:
-    """Fit, and print."""
+    """Fit and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path")
     parser.add_argument("--max_chars", type=int, default=100_000)

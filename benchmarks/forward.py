@@ -2,9 +2,9 @@
 
     python benchmarks/forward.py [--sizes nano small base large] [--positions 1 4 8 16 64 128] [--seconds 2]
 
-Random weights; `nano` to `base` are the sizes of `train --size`, `wide` is 8 layers of width 512. 300 positions have
-been read, so the window is full; then the new positions are read repeatedly from there. One thread; the
-three take turns, and the minimum counts. Prints a table and one JSON line.
+Random weights; `nano` to `base` are the sizes of `train --size`, `wide` is 8 layers of width 512. 300 positions are in
+the cache, so the window is full; then the new positions are read repeatedly from there. One thread; the three are
+interleaved, and the minimum counts. Prints a table and one JSON line.
 """
 
 import argparse
@@ -26,7 +26,7 @@ VOCAB_SIZE = 100
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shapes = {name: size.shape() | {"window": 256} for name, size in SIZES.items()}
     parser.add_argument("--sizes", nargs="+", choices=shapes, default=list(shapes))
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def random_model(config: GPTConfig) -> TinyGPT:
-    """A network of that shape, its weights drawn at random: zeros would be quicker than any."""
+    """A network of that shape with random weights: zeros would be faster."""
     torch.manual_seed(0)
     model = TinyGPT(config)
     for parameter in model.parameters():
@@ -58,7 +58,7 @@ def random_model(config: GPTConfig) -> TinyGPT:
 
 
 def passes(model: TinyGPT, n_new: int) -> list[Callable[[], object]]:
-    """One pass over `n_new` positions, for each of the three ways."""
+    """Functions for one pass over `n_new` positions, for each of the three."""
     weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
     ids = np.random.default_rng(0).integers(model.config.vocab_size, size=N_READ + n_new)
     torch_cache = model.new_cache()
@@ -84,12 +84,12 @@ def passes(model: TinyGPT, n_new: int) -> list[Callable[[], object]]:
 
 
 def minima(ways: Sequence[Callable[[], object]], seconds: float) -> list[float]:
-    """The least milliseconds of each, while they take turns for so long."""
+    """Minimum milliseconds of each, interleaved for that many seconds."""
     best = [float("inf")] * len(ways)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for i, way in enumerate(ways):
-            way()  # what the other two left in the processor's caches is not its fault
+            way()  # the first pass after the others has a cold CPU cache, and does not count
             started = time.perf_counter()
             way()
             best[i] = min(best[i], 1000 * (time.perf_counter() - started))

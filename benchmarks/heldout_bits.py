@@ -1,14 +1,13 @@
-"""Bits per character of a network on code that it never saw: files of six packages, named in heldout.json.
+"""Bits per character of a network on held-out code: files of six packages, listed in heldout.json.
 
     python benchmarks/heldout_bits.py [--model_path FILE] [--tokenizer_path FILE] [--packages FOLDER]
                                       [--network torch|float32|int8]
 
---network chooses what computes it: TinyGPT in PyTorch (the default), or the compiled network that completes.
+--network selects the implementation: TinyGPT in PyTorch (default), or the compiled network.
 
-The packages are fetched once by pip, at the versions listed, into FOLDER (a folder of their own; nothing of them is
-ever trained on), and each file's digest is checked. Each file is read from its beginning, as in an editor; the
-characters from `first` to `last` count, all of them, the unknown ones as the network's p(unknown). Prints a table and
-one JSON line.
+The packages are fetched once by pip, at the listed versions, into FOLDER (never used for training), and each file's
+digest is checked. Each file is read from its start, as in an editor; the characters from `first` to `last` count,
+unknown ones with the network's p(unknown). Prints a table and one JSON line.
 """
 
 import argparse
@@ -49,7 +48,7 @@ class Excerpt:
 
 
 def excerpts(folder: Path) -> list[Excerpt]:
-    """All that is listed, from `folder`; fetched into it where it is not there yet. Exits where it cannot be had."""
+    """All excerpts of the list, from `folder`, where they are fetched if missing. Exits on failure."""
     entries = json.loads(LISTING.read_text("utf-8"))
     fetch(entries, folder)
     return [Excerpt(e["package"], read_checked(e, folder), e["first"], e["last"]) for e in entries]
@@ -58,7 +57,7 @@ def excerpts(folder: Path) -> list[Excerpt]:
 def bits_by_package(
     bits: Callable[[str, int, int], float], excerpts: Sequence[Excerpt]
 ) -> dict[str, tuple[float, int]]:
-    """The sum of `bits`(text, first, last), and how many characters it is of; all files together under "all"."""
+    """The sum of `bits`(text, first, last) and the number of characters, by package, and under "all"."""
     totals: dict[str, tuple[float, int]] = {}
     for excerpt in excerpts:
         n_bits, n_chars = bits(excerpt.text, excerpt.first, excerpt.last), excerpt.last - excerpt.first
@@ -69,7 +68,7 @@ def bits_by_package(
 
 
 def fetch(entries: list[dict[str, Any]], folder: Path) -> None:
-    """Install the packages at their versions, without what they depend on, where they are not there yet."""
+    """Install the packages at their versions, without dependencies, if they are missing."""
     wanted = sorted({f"{entry['package']}=={entry['version']}" for entry in entries})
     if not all((folder / entry["file"]).is_file() for entry in entries):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
@@ -78,7 +77,7 @@ def fetch(entries: list[dict[str, Any]], folder: Path) -> None:
 
 
 def read_checked(entry: dict[str, Any], folder: Path) -> str:
-    """The file's text; exits where it is not the very file that was listed."""
+    """The file's text; exits if its digest is not the listed one."""
     data = (folder / entry["file"]).read_bytes()
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         sys.exit(f"{entry['file']}: not the listed version; empty {folder} and run again")
@@ -87,7 +86,7 @@ def read_checked(entry: dict[str, Any], folder: Path) -> str:
 
 @torch.inference_mode()
 def bits_of(model: TinyGPT, tokenizer: SimpleTokenizer, text: str, first: int, last: int) -> float:
-    """Sum of -log2 p over text[first:last], read through a cache that slides, from the file's beginning."""
+    """Sum of -log2 p over text[first:last], read through a sliding cache, from the start of the file."""
     ids = torch.tensor([tokenizer.encode(DOCUMENT_START + text[:last])])
     cache = model.new_cache()
     window = model.config.window
@@ -99,7 +98,7 @@ def bits_of(model: TinyGPT, tokenizer: SimpleTokenizer, text: str, first: int, l
 
 
 def bits_of_network(network: Network, tokenizer: SimpleTokenizer, text: str, first: int, last: int) -> float:
-    """The same by the compiled network."""
+    """The same with the compiled network."""
     ids = np.array(tokenizer.encode(DOCUMENT_START + text[:last]))
     logits = network.forward(ids[:-1], network.new_cache()).astype(np.float64)[first:]
     top = logits.max(1)
@@ -109,7 +108,7 @@ def bits_of_network(network: Network, tokenizer: SimpleTokenizer, text: str, fir
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path")
     parser.add_argument("--tokenizer_path")

@@ -1,13 +1,13 @@
-"""In how small a part of another system's time a command reaches the figure that it reached."""
+"""Finds the shortest training time in which our command reaches another system's figure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 WANTED, ENOUGH = 14.0, 7.0
-"""First tried is this many times quicker; where that fails, this; then what lies between."""
+"""Factors to try: this speed-up first; if that fails, this one; then values in between."""
 MAX_RUNS = 4
 MARGIN = 0.98
-"""Aim at a little less time than is allowed: no two runs take quite the same."""
+"""Aim at slightly less time than allowed, since durations vary."""
 
 
 @dataclass(frozen=True)
@@ -15,21 +15,21 @@ class Run:
     """One run of ours."""
 
     minutes: float
-    """What it was told to take, --minutes."""
+    """Its --minutes."""
     wall_s: float
-    """What it took, from the command's start to the file saved."""
+    """Seconds from the command's start to the saved file."""
     bits: float
-    """Bits per character of what it saved."""
+    """Bits per character of the saved model."""
 
 
 def how_soon(wall_s: float, bits: float, overhead_s: float, train: Callable[[float], Run]) -> list[Run]:
-    """At most MAX_RUNS runs of `train`(minutes), that look for the least time in which `bits` are reached.
+    """Up to MAX_RUNS runs of `train`(minutes) that search for the shortest time that reaches `bits`.
 
-    `wall_s` and `bits` are the other system's; `overhead_s` is what a run takes beyond its --minutes, and is corrected
-    after each. Ends as soon as one is WANTED times quicker, or none is ENOUGH.
+    `wall_s` and `bits` are the other system's; `overhead_s` is a run's time beyond its --minutes, corrected after each
+    run. Ends as soon as a run is WANTED times faster, or none is ENOUGH.
     """
     runs: list[Run] = []
-    reached, missed = 0.0, 0.0  # the greatest factor that reached the bits, the least that did not; 0 for none
+    reached, missed = 0.0, 0.0  # the largest factor that reached the bits, and the smallest that did not; 0 if none did
     while len(runs) < MAX_RUNS:
         factor = WANTED if not missed else (reached + missed) / 2 if reached else ENOUGH
         run = train(max(0.05, (wall_s / factor * MARGIN - overhead_s) / 60))
@@ -45,5 +45,5 @@ def how_soon(wall_s: float, bits: float, overhead_s: float, train: Callable[[flo
 
 
 def times_quicker(wall_s: float, bits: float, runs: list[Run]) -> float:
-    """How many times quicker the quickest of `runs` reached `bits`; 0 where none did."""
+    """Speed-up of the fastest of `runs` that reached `bits`; 0 if none did."""
     return max((wall_s / run.wall_s for run in runs if run.bits <= bits), default=0.0)

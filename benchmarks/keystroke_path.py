@@ -1,12 +1,12 @@
-"""How much code a keystroke runs through, from the server's handlers to the network and back.
+"""Amount of code that runs for a keystroke, from the server's handlers to the network and back.
 
     python benchmarks/keystroke_path.py [--root FOLDER] [--list]
 
 Starts the language server of the checkout at --root (default: this one) with a profile hook, types a function into a
-document of a small workspace, asking for inline completion after each key, and notes each function of tinycopilot that
-runs while that happens, after a second of typing that is not counted. Compiled functions count with all that they call,
+document of a small workspace, requesting inline completion after each key, and records each function of tinycopilot
+that runs, after a second of typing that is not counted. Compiled functions count with all functions that they call,
 found by name in their modules. A function's lines are those of its syntax tree as `ast.unparse` writes it: without
-blanks, comments and docstrings; a function within another one counts once. One JSON line at the end.
+blanks, comments and docstrings; nested functions count once. Prints one JSON line.
 """
 
 import argparse
@@ -28,11 +28,11 @@ def main(path):
         days[day] = float(celsius)
 """
 N_UNCOUNTED = 20
-"""Keys before anything is counted: what is done once, at the first requests."""
+"""Keys before counting starts, for work done only at the first requests."""
 
 
 def traced(mark: Path, root: Path) -> str:
-    """A program that runs the server with a profile hook; files beside `mark` begin and end the counting."""
+    """A program that runs the server with a profile hook; files next to `mark` start and stop the counting."""
     return f"""
 import os, sys, threading
 sys.path[:0] = [{str(root)!r}, {str(root / "server")!r}]
@@ -71,7 +71,7 @@ sys.exit(main())
 
 
 async def drive(command: list[str], mark: Path, folder: Path) -> int:
-    """Type TYPED, and ask at each key; returns how many suggestions came."""
+    """Type TYPED with a request after each key; return the number of suggestions."""
     from lsprotocol import types  # noqa: PLC0415
     from pygls.lsp.client import LanguageClient  # noqa: PLC0415
 
@@ -115,7 +115,7 @@ def functions_of(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 
 def lines_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of a function as `ast.unparse` writes it, without its docstring and the functions within it."""
+    """Lines of a function as `ast.unparse` writes it, without its docstring and nested functions."""
     copy = ast.parse(ast.unparse(node)).body[0]
     assert isinstance(copy, ast.FunctionDef | ast.AsyncFunctionDef)
     for inner in ast.walk(copy):
@@ -135,7 +135,7 @@ def is_compiled(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def called_compiled(trees: dict[Path, ast.Module], ran: set[tuple[Path, int]]) -> set[tuple[Path, int]]:
-    """The compiled functions that the functions run call, directly or through others, by their names."""
+    """The compiled functions that these functions call, directly or indirectly, by name."""
     compiled = {
         node.name: (path, node) for path, tree in trees.items() for node in functions_of(tree) if is_compiled(node)
     }
@@ -151,12 +151,12 @@ def called_compiled(trees: dict[Path, ast.Module], ran: set[tuple[Path, int]]) -
 
 
 def first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """As `co_firstlineno` has it: that of the first decorator, if there is one."""
+    """Like `co_firstlineno`: the line of the first decorator, if there is one."""
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 def main() -> None:
-    """Trace, count, print."""
+    """Trace, count and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--list", action="store_true", help="print each function, with its lines")

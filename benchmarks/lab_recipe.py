@@ -1,9 +1,9 @@
-"""The baseline of train_vs_peers.py: the recipe that tinycopilot started from, in one file.
+"""The baseline of train_vs_peers.py: tinycopilot's original training recipe, in one file.
 
     python benchmarks/lab_recipe.py FILE --cpu_s 1200 [--precision float32]
 
-Muon and AdamW at a rate that depends on the CPU time gone by, batches of 16 random windows of 256 characters, Python's
-standard library without its tests. The parameters have TinyGPT's names, so that both are judged by the same code.
+Muon and AdamW with a learning rate by elapsed CPU time, batches of 16 random windows of 256 characters, Python's
+standard library without its tests. Parameter names are TinyGPT's, so that both are measured by the same code.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from torch.nn import functional as F
 from tinycopilot.training.device import has_fast_bfloat16
 
 ALPHABET = "\n\t" + "".join(map(chr, range(32, 127)))
-VOCAB_SIZE = len(ALPHABET) + 1  # the last id stands for all other characters; the training text has none
+VOCAB_SIZE = len(ALPHABET) + 1  # the last id is for all other characters; the training text has none
 N_LAYERS, N_HEADS, D_MODEL, WINDOW, BATCH = 4, 4, 128, 256, 16
 MUON_RATE, ADAM_RATE, CLIP_NORM = 0.02, 3e-3, 1.0
 LEFT_OUT = ("site-packages", "/test/", "/tests/", "lib2to3", "idlelib")
 
 
 def standard_library_text() -> str:
-    """The standard library's modules in shuffled order, one after another, of their characters those in ALPHABET."""
+    """The standard library's modules in shuffled order, concatenated, with only the characters in ALPHABET."""
     root = Path(sysconfig.get_paths()["stdlib"])
     documents = []
     for path in sorted(root.rglob("*.py")):
@@ -52,7 +52,7 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(D_MODEL, D_MODEL, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T, C); `bias` (T, T) is -inf where a position may not look."""
+        """(B, T, C) -> (B, T, C); `bias` (T, T) is -inf at masked positions."""
         B, T, C = x.shape  # noqa: N806
         D = C // N_HEADS  # noqa: N806
         q, k, v = self.qkv(x).view(B, T, 3, N_HEADS, D).permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
@@ -119,7 +119,7 @@ class Network(nn.Module):
 
 
 def orthogonal(gradient: Tensor, dtype: torch.dtype) -> Tensor:
-    """About the nearest matrix with all singular values one, by five Newton-Schulz steps (Jordan et al. 2024)."""
+    """Approximately the nearest orthogonal matrix, by five Newton-Schulz steps (Jordan et al. 2024)."""
     x = gradient.to(dtype)
     x = x / (x.norm() + 1e-7)
     if tall := x.size(0) > x.size(1):
@@ -131,7 +131,7 @@ def orthogonal(gradient: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def train(text: str, cpu_s: float, dtype: torch.dtype) -> tuple[Network, int]:
-    """A network trained for `cpu_s` seconds of this process' CPU time, all threads counted; and its number of steps."""
+    """A network trained for `cpu_s` seconds of this process's CPU time over all threads; and its number of steps."""
     torch.manual_seed(0)
     id_of = {character: i for i, character in enumerate(ALPHABET)}
     ids = torch.tensor([id_of[character] for character in text], dtype=torch.uint8)
@@ -142,7 +142,7 @@ def train(text: str, cpu_s: float, dtype: torch.dtype) -> tuple[Network, int]:
     adam = torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0)
     momenta = [torch.zeros_like(w) for w in matrices]
     step = 0
-    since_s = time.process_time()  # stands still while the process is stopped
+    since_s = time.process_time()  # does not advance while the process is stopped
     while (share := (time.process_time() - since_s) / cpu_s) < 1:
         rate = min(1, (step + 1) / 50) * min(1, (1 - share) / 0.6)
         starts = torch.randint(len(ids) - WINDOW - 1, (BATCH,))
@@ -167,7 +167,7 @@ def train(text: str, cpu_s: float, dtype: torch.dtype) -> tuple[Network, int]:
 
 
 def main() -> None:
-    """Train, and save the weights and the number of characters that were read."""
+    """Train, and save the weights and the number of characters read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--cpu_s", type=float, required=True, help="seconds of CPU time, all threads counted")

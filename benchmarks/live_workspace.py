@@ -1,11 +1,11 @@
-"""What it costs to know the workspace live: a key in long documents, and suggestions while 10 MB are being indexed.
+"""Cost of the live workspace index: a key in long documents, and suggestions while 10 MB are being indexed.
 
     python benchmarks/live_workspace.py [--megabytes 10]
 
-The workspace is a copy of Python's standard library, as much of it as fits. The first part asks the Engine in this
-process, after each key typed in the middle of a document; no suggestion is typed along. The second starts the real
-server twice, without the folder and with it, and types into a document, a key every 30 ms, while it indexes. One JSON
-line at the end.
+The workspace is a copy of Python's standard library, up to that size. The first part calls the Engine in this process
+after each key typed in the middle of a document, without typing through suggestions. The second starts the real server
+twice, without the folder and with it, and types into a document, a key every 30 ms, during indexing. Prints one JSON
+line.
 """
 
 import argparse
@@ -38,13 +38,13 @@ KEYS = "    def read_days(self, path):\n        for line in path:\n            s
 
 
 def library() -> list[Path]:
-    """The files of the standard library that a workspace would hold."""
+    """The files of the standard library that a workspace would index."""
     top = Path(sysconfig.get_path("stdlib"))
     return sorted(path for path in top.rglob("*.py") if "site-packages" not in path.parts and path.stat().st_size < 1e6)
 
 
 def percentiles_ms(seconds: list[float]) -> dict[str, float | None]:
-    """Of some times, in milliseconds."""
+    """Percentiles of some times, in milliseconds."""
     ms = [1e3 * s for s in seconds]
     return {name: percentile(ms, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("highest", 1.0))}
 
@@ -60,7 +60,7 @@ def keys_in(code: str) -> dict[str, Any]:
     first_s, memory_s, suggest_s = time.perf_counter() - since, list[float](), list[float]()
     for key in KEYS:
         before += key
-        engine.configure(CompleterSettings(max_chars=120 + len(before) % 2))  # so that no suggestion is typed along
+        engine.configure(CompleterSettings(max_chars=120 + len(before) % 2))  # so that no suggestion is typed through
         since = time.perf_counter()
         engine.ngrams.hold("x", before, after)
         memory_s.append(time.perf_counter() - since)
@@ -74,7 +74,7 @@ def keys_in(code: str) -> dict[str, Any]:
 
 
 def fill(folder: Path, n_bytes: int) -> int:
-    """Copy as much of the library as fits; how much it is."""
+    """Copy files of the library up to that size; return the size."""
     n_copied = 0
     for i, path in enumerate(library()):
         data = path.read_bytes()
@@ -132,7 +132,7 @@ async def session(folder: Path, holds_it: bool, most_s: float) -> dict[str, Any]
 
 
 async def type_key(editor: Editor, seconds: list[float]) -> None:
-    """The next character of the demo's program, over and over, and how long the answer took."""
+    """Type the next character of the demo's program, repeatedly; return the response time."""
     n_typed = len(editor.text) - len(OPENED)
     editor.type(TYPED[n_typed % len(TYPED)])
     await editor.suggestion()
@@ -141,7 +141,7 @@ async def type_key(editor: Editor, seconds: list[float]) -> None:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=10)
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""What a key costs the server's documents on one line of 1 MB, in every encoding, compared with a short line.
+"""Cost of a key in the server's documents on a line of 1 MB, in each encoding, compared with a short line.
 
     python benchmarks/long_line.py
 
-For each position encoding, width of character and place of the cursor: milliseconds of one key, the minimum of many,
-without the network: the edit, the checks, and the text on both sides of the cursor. The last line is one JSON object.
+For each position encoding, character width and cursor position: milliseconds of one key, the minimum of many, without
+the network: the edit, the checks, and the text on both sides of the cursor. The last line is one JSON object.
 """
 
 import json
@@ -19,7 +19,7 @@ CHARACTERS = {"ASCII": "e", "BMP": "\N{LATIN SMALL LETTER E WITH ACUTE}", "astra
 
 
 def key_ms(n_words: int, character: str, place: float, encoding: str) -> float:
-    """The minimum over N_KEYS keys, typed at that share of the line."""
+    """Minimum over N_KEYS keys, typed at that share of the line."""
     text, n_before = f'x = "{character}' + WORD * n_words, 6 + int(place * n_words) * len(WORD)
     document, column, best = Document(text, 0, encoding, "/a.js"), to_units(text, n_before, encoding), float("inf")
     for version in range(N_KEYS):
@@ -35,7 +35,7 @@ def key_ms(n_words: int, character: str, place: float, encoding: str) -> float:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     worst = 0.0
     for encoding in (kind.value for kind in PositionEncodingKind):
         for width, character in CHARACTERS.items():

@@ -1,6 +1,6 @@
-"""Write paras/manifest.json: how the model that ships came about, from what its own file says, and what it is worth.
+"""Write paras/manifest.json: the shipped model's provenance, from its own file, and its figures.
 
-python benchmarks/manifest.py "COMMAND THAT TRAINED IT"      (the packages of heldout.json are fetched by pip)
+python benchmarks/manifest.py "TRAINING COMMAND"      (the packages of heldout.json are fetched by pip)
 """
 
 import hashlib
@@ -16,19 +16,19 @@ DATA = ROOT / "benchmarks" / "model_data.json"
 
 
 def sha256(path: Path) -> str:
-    """In hexadecimal."""
+    """SHA-256 digest in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def licences() -> dict[str, str]:
-    """Of each source, by its name: learned from, not contained."""
+    """Licence of each source by name: trained on, not included."""
     sources = json.loads(DATA.read_text("utf-8"))["sources"]
     named = {source["name"]: f"{source['licence']} (version {source['version']})" for source in sources}
     return {"corpus.txt": "MIT, written for this project"} | named
 
 
 def main() -> None:
-    """Measure, and write."""
+    """Measure and write."""
     paras = ROOT / "paras"
     model = torch.load(paras / "tiny_gpt.pth", weights_only=True)
     pair = ["--model_path", str(paras / "tiny_gpt.pth"), "--tokenizer_path", str(paras / "tokenizer.pth")]

@@ -1,19 +1,19 @@
-"""The workspace memory's contract, measured: what 10 MB of code take to index and to hold, what a prediction takes.
+"""Contract of the workspace index: time and memory for 10 MB of code, and time of a prediction.
 
     python benchmarks/memory_contract.py [--megabytes 10] [--edits 100000]
 
-The workspace is Python's standard library as training reads it, and as much of PyTorch's own code as is missing. All is
-measured in this one process, which has imported and compiled what it needs before the first figure. Times are CPU times
-of its one thread that works: on an idle machine those that a user waits, on a shared one without what others take.
+The workspace is Python's standard library as training reads it, and as much of PyTorch's code as is missing. Everything
+is measured in this process, after imports and compilation. Times are CPU times of its one working thread: on an idle
+machine, the time that a user waits.
 
-- index: as the server's indexer does; resident memory added by it, at the end and at the highest.
-- predict: after contexts from all over the workspace, once it is indexed; and again after all edits, unsettled.
-- edits: the session of edit_session.py, a prediction after each. The memory settles when it says that it is untidy; and
-  after each tenth of the edits, when what it takes is measured.
-- equal: after all that, predictions equal those of a memory that was never edited.
-- key: typing in the middle of a document, from the document as it is then to a prediction that knows it.
+- index: as the server's indexer does; resident memory added by it, at the end and at the peak.
+- predict: after contexts from all over the workspace, once it is indexed; and again after all edits, uncompacted.
+- edits: the session of edit_session.py, with a prediction after each. The index is compacted when due, and after each
+  tenth of the edits, when memory is measured.
+- equal: after all that, predictions equal those of an index that was never edited.
+- key: typing in the middle of a document, from the document's text to an updated prediction.
 
-The contract is for 10 MB and 100,000 edits. Prints a table and one JSON line. Reads /proc: for Linux.
+The contract is for 10 MB and 100,000 edits. Prints a table and one JSON line. Reads /proc: Linux only.
 """
 
 import argparse
@@ -34,15 +34,16 @@ from tinycopilot.files import LeftOut
 from tinycopilot.training.sources import documents
 
 INDEX_S, RESIDENT_MB, PREDICT_US = 10.0, 200.0, 60.0
-"""The contract: at most so much; 95 in 100 predictions, settled or not."""
+"""Limits of the contract; for predictions, p95, compacted or not."""
 INDEX_GROWTH, RESIDENT_GROWTH = 1.02, 1.05
-"""No growth: for each character held, the indexes take at most so many times what they took after a tenth of the edits;
-resident memory, at the highest look of the second half, so many times what it was at that of the first."""
+"""No growth: index memory per character, relative to that after a tenth of the edits; peak resident memory of the
+second half, relative to the first.
+"""
 N_CONTEXTS, N_UNSETTLED = 2_000, 200
-"""So many places are predicted, and so many edits made after the memory settled last."""
+"""Number of predictions, and of edits after the last compaction."""
 EDITED_CHARS = (5_000, 50_000, 500_000)
 LEFT_CHARS = 500
-"""A workspace is full when so little is left that hardly a file fits."""
+"""A workspace is full when hardly a file fits any more."""
 
 
 def workspace(n_bytes: int) -> dict[str, str]:
@@ -66,7 +67,7 @@ def read_in_order(names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def measure(n_bytes: int, n_edits: int) -> dict[str, Any]:
-    """All of it, in this process. Raises UserError."""
+    """Measure everything, in this process. Raises UserError."""
     texts = workspace(n_bytes)
     session, befores = Session(texts), contexts(list(texts.values()), N_CONTEXTS)
     compile_all()
@@ -105,7 +106,7 @@ def measure(n_bytes: int, n_edits: int) -> dict[str, Any]:
 
 
 def type_into_each(memory: NGramModel, code: str) -> tuple[dict[int, dict[str, float | None]], int]:
-    """Into documents of EDITED_CHARS, as far as there is so much code: each one's milliseconds; unknown keys in all."""
+    """Type into documents of EDITED_CHARS, if there is enough code: milliseconds for each; total of missed keys."""
     key_ms, n_unknown = {}, 0
     for n_chars in EDITED_CHARS:
         if n_chars <= len(code):
@@ -116,12 +117,12 @@ def type_into_each(memory: NGramModel, code: str) -> tuple[dict[int, dict[str, f
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:
-    """The median, what 95 in 100 do not exceed, and the highest."""
+    """p50, p95 and maximum."""
     return {name: percentile(values, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("highest", 1.0))}
 
 
 def contract(measured: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each promise: what was measured, what is wanted, and whether it is met."""
+    """Each promise: measured, wanted, and whether it is met."""
     index, edits = measured["index"], measured["edits"]
     figures = {
         "index_s": (index["s"], INDEX_S),
@@ -139,20 +140,20 @@ def contract(measured: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def growth_of_index(looks: Sequence[Mapping[str, Any]]) -> float:
-    """How many times the first look's is the last one's, for each character held."""
+    """Ratio of index memory per character, last measurement to first."""
     first, last = (look["bytes"] / look["chars"] for look in (looks[0], looks[-1]))
     return float(last / first)
 
 
 def growth_of_resident(looks: Sequence[Mapping[str, Any]]) -> float:
-    """How many times the highest look of the first half is that of the second."""
+    """Ratio of peak resident memory, second half to first half."""
     resident = [float(look["resident_mb"]) for look in looks]
     middle = len(resident) // 2
     return max(resident[middle:]) / max(resident[:middle])
 
 
 def table(measured: Mapping[str, Any], promises: Mapping[str, Mapping[str, Any]]) -> str:
-    """What was measured, and the contract."""
+    """Format the measurements and the contract."""
     index, edits = measured["index"], measured["edits"]
     lines = [
         f"{measured['chars']:,} characters in {measured['documents']:,} documents",
@@ -186,12 +187,12 @@ def spoken(figures: Mapping[str, float | None], unit: str) -> str:
 
 
 def say(line: str) -> None:
-    """What is going on: not part of the result."""
+    """Report progress on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def main() -> int:
-    """Measure, and print; returns 2 for what the user can put right."""
+    """Measure and print; return 2 for errors that the user can fix."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=10.0, help="of code in the workspace (default: 10)")
     parser.add_argument("--edits", type=int, default=100_000, help="(default: 100000)")

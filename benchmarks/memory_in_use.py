@@ -1,4 +1,4 @@
-"""A workspace's memory in use, as the product uses it: indexed, asked, typed into, and edited for long."""
+"""A workspace index in use, as in the product: indexed, queried, typed into, and edited for long."""
 
 import gc
 import random
@@ -18,17 +18,17 @@ from tinycopilot.completion.suffix_array import DEPTH
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS
 
 TYPED = "zq = [vx for vx in wq9(zq, 7) if vx]  # qz\n"
-"""What is typed to measure a key: it stands nowhere else."""
+"""Text typed to measure a key: it occurs nowhere else."""
 N_LOOKS = 10
 
 
 def new_memory() -> NGramModel:
-    """An empty one."""
+    """Create an empty n-gram model."""
     return NGramModel(Alphabet(BASIC_CHARACTERS))
 
 
 def compile_all() -> None:
-    """Use everything, twice: what is compiled, or imported when it is first used, is part of no figure."""
+    """Use everything twice, so that compilation and imports are part of no figure."""
     memory = new_memory()
     for _ in range(2):
         index(memory, {name: f"import os  # {name}\n" * 99 for name in "abc"})
@@ -39,7 +39,7 @@ def compile_all() -> None:
 
 
 def index(memory: NGramModel, texts: Mapping[str, str]) -> float:
-    """Index these texts as the server's indexer does; return the processor time in seconds."""
+    """Index these texts as the server's indexer does; return the CPU time in seconds."""
     since = time.thread_time()
     indexing = IncrementalIndexing(lambda function: function(memory))
     for name, text in texts.items():
@@ -49,7 +49,7 @@ def index(memory: NGramModel, texts: Mapping[str, str]) -> float:
 
 
 def contexts(texts: Sequence[str], n: int, seed: int = 0) -> list[str]:
-    """What stands right before `n` places anywhere in them: each character is as likely to be the next."""
+    """Contexts before `n` random positions: each character is equally likely to be the next."""
     dice, found = random.Random(seed), []
     for text in dice.choices(texts, [len(text) for text in texts], k=n):
         at = dice.randrange(len(text))
@@ -58,7 +58,7 @@ def contexts(texts: Sequence[str], n: int, seed: int = 0) -> list[str]:
 
 
 def prediction_us(memory: NGramModel, befores: Sequence[str]) -> list[float]:
-    """How long each takes."""
+    """Time of each prediction, in microseconds."""
     microseconds = []
     for context in [context_of(memory.alphabet, before) for before in befores]:
         since = time.thread_time_ns()
@@ -69,18 +69,18 @@ def prediction_us(memory: NGramModel, befores: Sequence[str]) -> list[float]:
 
 @dataclass(frozen=True)
 class Typing:
-    """What it took to type TYPED."""
+    """Cost of typing TYPED."""
 
     prepare_ms: float
     """Before the first key, in any thread."""
     key_ms: list[float]
-    """For each key: from the document as it is then to a prediction that knows it."""
+    """For each key: from the document's text to an updated prediction."""
     n_unknown: int
-    """How many keys the prediction did not know."""
+    """Number of keys that the prediction did not contain."""
 
 
 def type_into(memory: NGramModel, text: str) -> Typing:
-    """In the middle of a document, which is opened for that, as the server opens a long one."""
+    """Type in the middle of a document, which is opened first, as the server opens a long one."""
     name, middle, key_ms, n_unknown = "typed into", len(text) // 2, list[float](), 0
     index(memory, {name: text})
     since = time.thread_time_ns()
@@ -100,33 +100,33 @@ def type_into(memory: NGramModel, text: str) -> Typing:
 
 
 def likelihood(memory: NGramModel, before: str, character: str) -> float:
-    """Of `character` after `before`."""
+    """Probability of `character` after `before`."""
     p, _ = memory.predict(context_of(memory.alphabet, before), memory.possible())
     return float(p[memory.alphabet.symbol_of(character) - 1])
 
 
 @dataclass
 class Live:
-    """A memory through a session of edits."""
+    """An n-gram model during a session of edits."""
 
     memory: NGramModel
     session: Session
     resident: Resident
     edit_ms: list[float] = field(default_factory=list)
-    """What each edit took, to a prediction that knows it; without compaction."""
+    """Time of each edit, up to an updated prediction, without compaction."""
     settle_s: list[float] = field(default_factory=list)
-    """What it took to settle, each time that the memory was untidy."""
+    """Time of each compaction."""
     looks: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, n_edits: int) -> None:
-        """All edits, and N_LOOKS at what it takes meanwhile."""
+        """Apply all edits, and measure memory N_LOOKS times."""
         for look in range(1, N_LOOKS + 1):
             done, until = (n_edits * i // N_LOOKS for i in (look - 1, look))
             self.edit(until - done)
             self._look(until, is_last=look == N_LOOKS)
 
     def edit(self, n_edits: int) -> None:
-        """Some more; the memory settles when it says that it is time."""
+        """Apply some edits; compact when due."""
         for name, document in self.session.edits(n_edits):
             since = time.thread_time_ns()
             if document is None:
@@ -144,7 +144,9 @@ class Live:
         return time.thread_time() - since
 
     def _look(self, n_done: int, *, is_last: bool) -> None:
-        """After compaction, so that looks compare. What is in use is asked at the last: to ask changes what follows."""
+        """Measure after compaction, so that measurements compare. Memory in use is measured last, since it changes
+        later figures.
+        """
         self._settle()
         gc.collect()
         n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
@@ -154,7 +156,7 @@ class Live:
 
 
 def n_unequal(memory: NGramModel, held: Mapping[str, Document], n_contexts: int) -> int:
-    """In how many of so many places it predicts otherwise than a memory that has never held anything else."""
+    """Number of sampled positions where predictions differ from an index that was never edited."""
     fresh = NGramModel(memory.alphabet)
     for name, document in held.items():
         fresh.hold(name, *document)

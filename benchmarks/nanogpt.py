@@ -1,6 +1,6 @@
-"""nanoGPT as a peer: where to have it, its own train.py on the standard library, and what its network is worth.
+"""nanoGPT as a peer: where to get it, its train.py on the standard library, and the figures of its network.
 
-https://github.com/karpathy/nanoGPT (MIT) is fetched and run beside this project, and never a part of it.
+https://github.com/karpathy/nanoGPT (MIT) is fetched and run separately, and is not part of this project.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ from tinycopilot import UserError
 URL = "https://github.com/karpathy/nanoGPT"
 CLONE_LIMIT_S = 120
 EVAL_INTERVAL_STEPS = 250
-"""config/train_shakespeare_char.py measures, and so saves, once in as many steps: a run is a multiple of it long."""
+"""config/train_shakespeare_char.py evaluates, and so saves, once in this many steps: a run's length is a multiple."""
 BATCH, WINDOW = 12, 64
 README_FLAGS = (
     *("config/train_shakespeare_char.py", "--device=cpu", "--compile=False", "--eval_iters=20", "--log_interval=1"),
@@ -36,7 +36,7 @@ README_FLAGS = (
 
 
 def copy_of(given: Path | None, folder: Path) -> Path:
-    """A copy in `folder`, of the one that is given or of the one on GitHub. Raises UserError where there is none."""
+    """Copy the given nanoGPT, or the one on GitHub, into `folder`. Raises UserError if there is none."""
     copy = folder / "nanoGPT"
     if given is not None:
         if not (given / "train.py").is_file():
@@ -68,20 +68,20 @@ def prepare(copy: Path, text: str) -> None:
 
 
 def training(copy: Path, n_steps: int, env: Mapping[str, str]) -> Child:
-    """Its own train.py, at its README's settings for a CPU, for `n_steps` steps."""
+    """The command of its train.py, with its README's settings for a CPU, for `n_steps` steps."""
     run = (f"--max_iters={n_steps}", f"--lr_decay_iters={n_steps}", "--dataset=stdlib_char", "--out_dir=saved")
     return Child("nanogpt", [sys.executable, "train.py", *README_FLAGS, *run], copy / "log.txt", env, copy)
 
 
 def n_steps_in(seconds: float, log: str) -> int:
-    """How many steps take so long, measurements included, by the log of EVAL_INTERVAL_STEPS or more of them."""
+    """Number of steps that fill the time, evaluations included, by a log of EVAL_INTERVAL_STEPS or more steps."""
     times_ms = [float(ms) for ms in re.findall(r"^iter \d+: .* time ([\d.]+)ms", log, re.MULTILINE)]
-    step_s = sum(times_ms[1:]) / len(times_ms[1:]) / 1000  # the first one holds what starting takes
+    step_s = sum(times_ms[1:]) / len(times_ms[1:]) / 1000  # the first one includes the start-up
     return max(1, round(seconds / step_s / EVAL_INTERVAL_STEPS)) * EVAL_INTERVAL_STEPS
 
 
 def n_chars_in(n_steps: int) -> int:
-    """How many characters so many steps learn from; it takes one more than it is told to."""
+    """Number of characters read in that many steps; it takes one more than requested."""
     return (n_steps + 1) * BATCH * WINDOW
 
 
@@ -100,10 +100,10 @@ def load(copy: Path) -> tuple[nn.Module, dict[str, int]]:
 
 
 def bits_of(network: nn.Module, id_of: Mapping[str, int], text: str, first: int, last: int) -> float:
-    """Sum of -log2 p over text[first:last]: windows that overlap by half, of which the second half counts.
+    """Sum of -log2 p over text[first:last]: windows overlap by half, and the second half of each counts.
 
-    Its positions are learned, so its window cannot slide; the first window counts whole. Every character must be in
-    its vocabulary, as those of heldout.json are: printable ASCII, of which the standard library lacks none.
+    Positions are learned, so the window cannot slide; the first window counts whole. Every character must be in its
+    vocabulary, as those of heldout.json are: printable ASCII, all of which occurs in the standard library.
     """
     ids = torch.tensor([id_of[character] for character in "\n" + text[:last]])
     half = WINDOW // 2
@@ -114,7 +114,7 @@ def bits_of(network: nn.Module, id_of: Mapping[str, int], text: str, first: int,
         end = start + targets.size(1)  # target i is character start + i of the text
         counted_from = max(first, start + (half if start else 0))
         if counted_from < end:
-            logits: Tensor = network(inputs, targets)[0]  # without targets it gives the last position's alone
+            logits: Tensor = network(inputs, targets)[0]  # without targets it returns the last position only
             each = F.cross_entropy(logits[0], targets[0], reduction="none")
             nats += each[counted_from - start :].sum().item()
     return nats / math.log(2)

@@ -1,4 +1,4 @@
-"""How much memory this process has come to take, as Linux counts it."""
+"""Resident memory of this process, on Linux."""
 
 import gc
 from pathlib import Path
@@ -10,7 +10,7 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 class Resident:
-    """What is resident beyond what was when this was made."""
+    """Memory beyond that at creation."""
 
     def __init__(self) -> None:
         collect()
@@ -18,29 +18,29 @@ class Resident:
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was the highest."""
+        """Reset the peak."""
         CLEAR_REFS.write_text("5")
 
     @property
     def mb(self) -> float:
-        """Now."""
+        """Current memory."""
         return self._more("VmRSS")
 
     @property
     def highest_mb(self) -> float:
-        """At the highest, since it was last restarted."""
+        """Peak since the last reset."""
         return self._more("VmHWM")
 
     def _more(self, field: str) -> float:
         return round(((memory_bytes(field) or 0) - self._first) / 1e6, 1)
 
     def in_use_mb(self) -> float:
-        """Now, without what the C library keeps of what was freed."""
+        """Current memory, without free memory that the C library keeps."""
         collect()
         return self.mb
 
 
 def collect() -> None:
-    """What is free in this process goes back to the system."""
+    """Return free memory to the system."""
     gc.collect()
     release_memory()

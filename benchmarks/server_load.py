@@ -1,12 +1,12 @@
-"""The real server with the model that ships, from outside: how soon it is there, how soon it answers, what it takes.
+"""The real server with the shipped model, from outside: start time, latency, memory and CPU time.
 
     python benchmarks/server_load.py [FOLDER] [--fast] [--idle_s 60] [--keys 300] [--megabytes 10]
 
 Starts it as an editor does, over stdio, and types code of FOLDER, or of the package that `tinycopilot bench` types,
-with a key every 60 to 200 ms (`--fast`: as soon as the last one is answered). A time runs from a request's being
-written to its answer's being read; `a trivial request`, about a document that is not open, is answered without the
-engine, so that the share of the pipe, pygls and this client is known. Memory and processor time are what Linux says.
-A table with what is wanted beside each figure, then one JSON line. Nothing depends on whether it is met.
+with a key every 60 to 200 ms (`--fast`: as soon as the last request is answered). Latency is from writing the request
+to reading the response; `a trivial request`, about a document that is not open, is answered without the engine, which
+shows the share of the pipe, pygls and this client. Memory and CPU time are Linux's. Prints a table with targets, then
+one JSON line. The exit code does not depend on the targets.
 """
 
 import argparse
@@ -37,12 +37,12 @@ from tinycopilot.paths import model_to_load
 PAUSE_S = (0.06, 0.2)
 N_STARTS = 3
 N_FILES = 4
-"""So many documents are typed into."""
+"""Number of documents that are typed into."""
 N_APART = 30
-"""So many first keys, jumps, and edits above."""
+"""Number of first keys, jumps, and edits above."""
 TRIVIAL_EVERY = 5
 MAX_ROUNDS = 4
-"""So often, at most, the ten megabytes are indexed, until there are keys enough."""
+"""Maximum number of times the ten megabytes are indexed until there are enough keys."""
 QUIET_S = 0.3
 PATIENCE_S = 120.0
 SHARES = (50, 95, 99)
@@ -54,11 +54,11 @@ WANTED: dict[str, float] = {
     "ms.typing.p50": 10, "ms.typing.p95": 30, "ms.four_documents.p95": 50, "ms.while_indexing.p99": 100,
     "idle_cpu_ms_per_minute": 20, "second_window_mb.beyond_torch": 50,
 }  # fmt: skip
-"""At most so much of each is wanted."""
+"""Targets: upper limits."""
 
 
 def place(uri: str, text: str, offset: int) -> dict[str, Any]:
-    """The parameters that name a place; characters count as they are (utf-32), and lines end in \\n alone."""
+    """Position parameters; characters count as in utf-32, and lines end with \\n only."""
     line_start = text.rfind("\n", 0, offset) + 1
     return {
         "textDocument": {"uri": uri},
@@ -67,7 +67,7 @@ def place(uri: str, text: str, offset: int) -> dict[str, Any]:
 
 
 def edit(old: str, new: str) -> tuple[int, int, str]:
-    """Where `old` differs from `new`, from and to, and what stands there in `new`."""
+    """The range where `old` differs from `new`, and the new text there."""
     most = min(len(old), len(new))
     start = next((i for i in range(most) if old[i] != new[i]), most) if old[:most] != new[:most] else most
     left = most - start
@@ -77,7 +77,7 @@ def edit(old: str, new: str) -> tuple[int, int, str]:
 
 @dataclass
 class Typist:
-    """Shows looks at documents to a server, as an editor does: opens, edits, asks."""
+    """Applies document states to a server as an editor does: opens, edits, requests."""
 
     client: StdioClient
     dice: random.Random
@@ -87,7 +87,7 @@ class Typist:
     trivial_ms: list[float] = field(default_factory=list)
 
     async def time_requests(self, looks: Iterable[Step]) -> list[float]:
-        """Milliseconds for each look that is timed."""
+        """Milliseconds of each timed request."""
         ms = list[float]()
         for i, look in enumerate(looks):
             if not self.is_fast:
@@ -100,13 +100,13 @@ class Typist:
         return ms
 
     async def ask(self, look: Step) -> Answer:
-        """Bring the document to what is looked at, and ask at the cursor."""
+        """Bring the document to this state, and request a completion at the cursor."""
         text, uri = look.before + look.after, self.uri(look.document)
         self.bring_to(uri, text)
         return await self.inline(place(uri, text, len(look.before)))
 
     def uri(self, name: str) -> str:
-        """Of a document."""
+        """The URI of a document."""
         return Path("/tmp/typed", name).as_uri()
 
     def bring_to(self, uri: str, text: str) -> None:
@@ -124,25 +124,25 @@ class Typist:
         self.texts[uri] = text
 
     async def inline(self, where: dict[str, Any]) -> Answer:
-        """Ask for ghost text."""
+        """Request inline completion."""
         params = where | {"context": {"triggerKind": 2}}
         return await asyncio.wait_for(self.client.request("textDocument/inlineCompletion", params), PATIENCE_S)
 
 
 async def start_server() -> StdioClient:
-    """With the model that `tinycopilot bench` takes, and nothing said to it yet."""
+    """Start a server, without sending anything yet."""
     return await StdioClient.start()
 
 
 def options() -> dict[str, Any]:
-    """The model that ships, or the user's own; eager, so that there is a first suggestion to wait for."""
+    """The model that `tinycopilot bench` uses, with high eagerness, so that there is a suggestion to wait for."""
     paths = model_to_load()
     files = {"modelPath": str(paths.model), "tokenizerPath": str(paths.tokenizer)}
     return {"initializationOptions": files | {"eagerness": 1}}
 
 
 async def measure_start() -> dict[str, Any]:
-    """A server that is asked as soon as its process is there."""
+    """Measure a server that is sent requests as soon as its process exists."""
     client = await start_server()
     answer = await client.initialize("utf-32", **options())
     torch_is_there = has_loaded(client.pid, "libtorch")
@@ -162,7 +162,7 @@ async def measure_start() -> dict[str, Any]:
 
 
 async def measure_reading() -> float:
-    """How long `initialize` takes of a server that has nothing else to do: from being written, and so being read."""
+    """Time of `initialize` in an idle server: from writing it, which is when it is read."""
     client = await start_server()
     used_ms = -1.0
     while used_ms != (used_ms := cpu_ms(client.pid)) or used_ms < QUIET_S:
@@ -174,7 +174,7 @@ async def measure_reading() -> float:
 
 
 async def start_in(folder: Path | None) -> tuple[StdioClient, asyncio.Event]:
-    """A server that is ready, and what is set whenever it says that it has indexed."""
+    """A ready server, and an event that is set whenever it reports the end of indexing."""
     client, indexed = await start_server(), asyncio.Event()
     client.on_line = lambda line: indexed.set() if INDEXED.search(line) else None
     await client.initialize("utf-32", **options(), workspaceFolders=[as_folder(folder)] if folder else [])
@@ -183,26 +183,26 @@ async def start_in(folder: Path | None) -> tuple[StdioClient, asyncio.Event]:
 
 
 def as_folder(folder: Path) -> dict[str, str]:
-    """As LSP has it."""
+    """A workspace folder in LSP's form."""
     return {"uri": folder.resolve().as_uri(), "name": folder.name}
 
 
 def parts(texts: dict[str, str], n_keys: int, dice: random.Random) -> list[list[Step]]:
-    """In N_FILES documents, a part of each that is typed."""
+    """N_FILES documents, each with the part that is typed."""
     names = dice.sample(list(texts), min(len(texts), N_FILES))
     firsts = [dice.randrange(max(1, len(texts[name]) - n_keys)) for name in names]
     return [list(typing_on(name, texts[name], first, n_keys)) for name, first in zip(names, firsts, strict=True)]
 
 
 def in_turn(typed: list[list[Step]]) -> Iterator[Step]:
-    """A key in each document, and again."""
+    """One key in each document in turn, repeatedly."""
     return (look for looks in zip_longest(*typed) for look in looks if look is not None)
 
 
 async def measure_typing(
     folder: Path | None, texts: dict[str, str], n_keys: int, dice: random.Random, *, is_fast: bool, idle_s: float
 ) -> dict[str, Any]:
-    """One session in one window, situation after situation; then an idle while; then a second window."""
+    """One session in one window, scenario by scenario; then idle; then a second window."""
     client, indexed = await start_in(folder)
     if folder:
         await asyncio.wait_for(indexed.wait(), PATIENCE_S)
@@ -235,14 +235,14 @@ async def measure_typing(
 
 
 async def measure_second(first: StdioClient, folder: Path | None) -> dict[str, float]:
-    """What another server adds to all that is resident, and what a process does that imports torch and no more."""
+    """Memory that a second server adds in total, and that of a process that only imports torch."""
     pipe = asyncio.subprocess.PIPE
     torch = await asyncio.create_subprocess_exec(sys.executable, "-c", ONLY_TORCH, stdin=pipe, stdout=pipe)
     assert torch.stdout is not None
     alone_mb = proportional_mb(first.pid)
     await torch.stdout.readline()
     torch_mb = proportional_mb(first.pid) + proportional_mb(torch.pid) - alone_mb
-    await torch.communicate(b"")  # its input ends, and so does it
+    await torch.communicate(b"")  # its input ends, and so it exits
     alone_mb = proportional_mb(first.pid)
     second, indexed = await start_in(folder)
     if folder:
@@ -256,7 +256,7 @@ async def measure_second(first: StdioClient, folder: Path | None) -> dict[str, f
 async def measure_indexing(
     texts: dict[str, str], n_keys: int, n_bytes: int, dice: random.Random, *, is_fast: bool
 ) -> tuple[list[float], dict[str, float]]:
-    """Type while a folder of so many bytes is indexed: milliseconds, and what is resident."""
+    """Type while a folder of that size is indexed: milliseconds, and resident memory."""
     with tempfile.TemporaryDirectory() as name:
         folder, ms = Path(name), list[float]()
         fill(folder, n_bytes)
@@ -281,18 +281,18 @@ async def measure_indexing(
 
 
 def change(client: StdioClient, added: Path | None = None, removed: Path | None = None) -> None:
-    """A folder of the workspace comes or goes."""
+    """Add or remove a workspace folder."""
     event = {"added": [as_folder(added)] if added else [], "removed": [as_folder(removed)] if removed else []}
     client.notify("workspace/didChangeWorkspaceFolders", {"event": event})
 
 
 def percentiles(ms: list[float]) -> dict[str, float | None]:
-    """What is told of some times."""
+    """Percentiles of some times."""
     return {f"p{share}": percentile(ms, share / 100) for share in SHARES}
 
 
 def flat(figures: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Each figure, by the names of all that it stands in."""
+    """Each figure under its joined names."""
     rows = dict[str, Any]()
     for name, value in figures.items():
         rows |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
@@ -300,7 +300,7 @@ def flat(figures: dict[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """Each figure, and beside it what is wanted, where something is."""
+    """Format each figure, with its target if there is one."""
     lines = []
     for name, value in flat(figures).items():
         shown = f"{value:12,.1f}" if isinstance(value, float) else f"{value!s:>12}"
@@ -309,19 +309,19 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def beside(value: Any, wanted: float | None) -> str:
-    """Whether it is as wanted."""
+    """Whether a target is met."""
     if wanted is None or value is None:
         return ""
     return f"   at most {wanted:,.0f}" + ("" if value <= wanted else ": MISSED")
 
 
 def say(what: str) -> None:
-    """To stderr: the table is for stdout."""
+    """Print to stderr: the table goes to stdout."""
     print(what.replace("_", " "), file=sys.stderr, flush=True)
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All of it."""
+    """Measure everything."""
     dice = random.Random(arguments.seed)
     folder = Path(arguments.folder).resolve() if arguments.folder else None
     texts = {re.sub(r"^.*/", "", name): text.replace("\r\n", "\n") for name, text in load_typing_texts(folder).items()}
@@ -345,7 +345,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="of code that is typed, and that the server knows")
     parser.add_argument("--fast", action="store_true", help="type without pauses")

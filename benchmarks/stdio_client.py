@@ -1,6 +1,7 @@
-"""The least client of a language server over stdio: messages as plain JSON, and when each was written and read.
+"""A minimal client of a language server over stdio: messages as plain JSON, with times of writing and reading.
 
-pygls's own client checks and converts every message, which takes longer than many an answer: it would be measured too.
+pygls's own client validates and converts every message, which takes longer than many responses, and would be measured,
+too.
 """
 
 import asyncio
@@ -23,46 +24,46 @@ MAX_LINE_BYTES = 2**24
 
 @dataclass
 class Answer:
-    """What came for a request."""
+    """The response to a request."""
 
     message: Message
     written_s: float
-    """By `time.perf_counter`, as the next."""
+    """By `time.perf_counter`, like the next."""
     read_s: float
 
     @property
     def ms(self) -> float:
-        """From the request's being written to the answer's being read, in milliseconds."""
+        """Milliseconds from writing the request to reading the response."""
         return 1e3 * (self.read_s - self.written_s)
 
     @property
     def result(self) -> Any:
-        """Raises KeyError for an error."""
+        """The result. Raises KeyError for an error."""
         return self.message["result"]
 
 
 def frame(message: object) -> bytes:
-    """A message as it goes over the pipe."""
+    """A message with its header."""
     return framed(json.dumps(message).encode())
 
 
 def framed(body: bytes) -> bytes:
-    """The same for one that is bytes already."""
+    """The same for bytes."""
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 @dataclass
 class StdioClient:
-    """One server's process, and the conversation with it."""
+    """A server process and its messages."""
 
     process: asyncio.subprocess.Process
     started_s: float
     n_answers: Counter[Any] = field(default_factory=Counter)
-    """How often each id was answered; under None, errors about messages whose id could not be read."""
+    """Number of responses for each id; under None, errors for messages with unreadable ids."""
     notified: dict[str, list[Any]] = field(default_factory=dict)
-    """The parameters of what the server said, by method."""
+    """Parameters of the server's notifications, by method."""
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
-    """The end of what it wrote to stderr."""
+    """The end of its stderr."""
     on_line: Callable[[str], None] = lambda _line: None
     """Called with each line of stderr."""
     _waiting: dict[Any, tuple[float, "asyncio.Future[Answer]"]] = field(default_factory=dict)
@@ -84,11 +85,11 @@ class StdioClient:
 
     @property
     def pid(self) -> int:
-        """The server's."""
+        """The server's process id."""
         return self.process.pid
 
     def send(self, data: bytes) -> None:
-        """Write bytes as they are."""
+        """Write raw bytes."""
         assert self.process.stdin is not None
         self.process.stdin.write(data)
 
@@ -102,7 +103,7 @@ class StdioClient:
         self.send(frame({"jsonrpc": "2.0", "method": method, "params": params}))
 
     def request(self, method: str, params: object, request_id: Any = None) -> "asyncio.Future[Answer]":
-        """Send a request; its answer comes, an error too."""
+        """Send a request and return its response, which may be an error."""
         if request_id is None:
             request_id = self._n_requests = self._n_requests + 1
         answer = self.expect(request_id)
@@ -110,20 +111,20 @@ class StdioClient:
         return answer
 
     def expect(self, request_id: Any) -> "asyncio.Future[Answer]":
-        """The answer to a request of that id that is written now."""
+        """The future response to a request with that id, which is written now."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = (time.perf_counter(), answer)
         return answer
 
     async def initialize(self, encoding: str = "utf-16", **params: Any) -> Answer:
-        """The handshake; the answer to `initialize`."""
+        """Initialize the server; return the response to `initialize`."""
         capabilities = {"general": {"positionEncodings": [encoding]}}
         answer = await self.request("initialize", {"processId": None, "capabilities": capabilities, **params})
         self.notify("initialized", {})
         return answer
 
     async def state(self, *wanted: str) -> Any:
-        """The first status message that says one of these; waits for it. Raises EOFError if the server has gone."""
+        """Wait for a status message with one of these states; return it. Raises EOFError if the server has exited."""
         while True:
             for status in self.notified.get("tinycopilot/status", []):
                 if status["state"] in wanted:
@@ -134,20 +135,20 @@ class StdioClient:
             await self._has_news.wait()
 
     async def end(self) -> int:
-        """Say goodbye; the exit code."""
+        """Shut down; return the exit code."""
         with contextlib.suppress(ConnectionError):
             await self.request("shutdown", None)
             self.notify("exit", None)
         return await self.gone()
 
     async def kill(self) -> int:
-        """SIGKILL; the exit code."""
+        """Send SIGKILL; return the exit code."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         return await self.gone()
 
     async def gone(self) -> int:
-        """Wait until the process has ended; its exit code."""
+        """Wait until the process has exited; return the exit code."""
         code = await self.process.wait()
         await asyncio.gather(*self._listening)
         assert self.process.stdin is not None

@@ -1,16 +1,16 @@
-"""`tinycopilot train` beside the recipe that it started from, and beside nanoGPT's train.py, on one machine.
+"""`tinycopilot train` compared with its original recipe, and with nanoGPT's train.py, on one machine.
 
     python benchmarks/train_vs_peers.py [--minutes 10] [--nanogpt FOLDER] [--threads 2] [--only lab,ours]
 
-All learn from Python's standard library, and are judged by bits per character on the list of heldout.json, network
-alone. Nothing of these packages is learned from.
+All train on Python's standard library, and are measured in bits per character on the list of heldout.json, network
+alone. None is trained on these packages.
 
-1. `lab` (lab_recipe.py) and `ours` run in turns of 15 s while the other is stopped, so that a noisy machine hits both
-   alike. The claim is equal CPU time: both are given --minutes of all threads. Where the processor is quicker in
-   bfloat16, both run in float32 as well, since most laptops' are not.
-2. `nanogpt` runs alone, at its README's settings for a CPU, for as many steps as fill --nanogpt_minutes. The claim is
-   wall time, from the command's start to its end.
-3. `soon` is ours again, right after: how soon does it reach nanoGPT's figure? Its short runs are told how long to take.
+1. `lab` (lab_recipe.py) and `ours` take turns of 15 s while the other is stopped, so that noise affects both alike. The
+   claim is for equal CPU time: both get --minutes of all threads. Where bfloat16 is faster, both run in float32 as
+   well, since most laptops have no fast bfloat16.
+2. `nanogpt` runs alone, with its README's settings for a CPU, for as many steps as fill --nanogpt_minutes. The claim is
+   for wall time, from the command's start to its end.
+3. `soon` is ours again: how soon does it reach nanoGPT's figure? Its short runs are given --minutes.
 
 With the defaults about 40 minutes; 60 with bfloat16. Prints a table and one JSON line. For Linux and macOS.
 """
@@ -43,12 +43,12 @@ from tinycopilot.paths import model_to_load
 from tinycopilot.training.device import has_fast_bfloat16
 
 BITS_LOWER = 0.08
-"""The first bar: ours must be at least so much below the lab's recipe."""
+"""First target: ours is at least this much below the lab's recipe."""
 CPU_TOLERANCE = 1.03
-"""Equal CPU time: ours may have taken at most so many times what the lab's took."""
+"""Equal CPU time: ours may have used at most this many times the lab's."""
 STARTING_S = 40.0
 SETTLING_SHARE = 0.5
-"""Ours settles how many steps fit into --minutes by the speed of its first two fifths: it is not stopped meanwhile."""
+"""Ours determines its number of steps by the speed of its first two fifths: it is not stopped during that time."""
 TRIAL_MINUTES = 0.1
 HALVED = has_fast_bfloat16(torch.device("cpu"))
 MODEL, LOG = "model.pth", "log.txt"
@@ -58,14 +58,14 @@ PEERS = (*TURNS, "nanogpt", "soon")
 
 @dataclass(frozen=True)
 class Result:
-    """What a peer came to."""
+    """A peer's result."""
 
     bits_per_char: float
     trained_chars: int | None
-    """None where its file does not say."""
+    """None if its file does not record it."""
     cpu_s: float
     wall_s: float
-    """Awake, from its start to its end."""
+    """Running time from start to end."""
 
     def to_json(self) -> dict[str, Any]:
         """Rounded, and with the throughput, its start and end included."""
@@ -75,7 +75,7 @@ class Result:
 
 
 class Benchmark:
-    """One session: its settings, a folder that is thrown away, and what has come out so far."""
+    """One session: its settings, a temporary folder, and the results so far."""
 
     def __init__(self, arguments: argparse.Namespace, folder: Path, listed: list[Excerpt]) -> None:
         self.minutes: float = arguments.minutes
@@ -89,7 +89,7 @@ class Benchmark:
         self.failed: list[str] = []
 
     def in_turns(self, names: list[str]) -> None:
-        """Ours and the lab's recipe, each of `names`."""
+        """Run ours and the lab's recipe, each of `names`, in turns."""
         children = [self.ours(name, self.minutes) if name.startswith("ours") else self.lab(name) for name in names]
         say(f"{', '.join(names)}: in turns, about {len(names) * self.minutes:.0f} minutes")
         take_turns(children)
@@ -98,7 +98,7 @@ class Benchmark:
                 self.judge_ours(child) if child.name.startswith("ours") else self.judge_lab(child)
 
     def ours(self, name: str, minutes: float) -> Child:
-        """The command, as a user gives it."""
+        """The command as a user runs it."""
         folder = self.new_folder()
         command = [sys.executable, "-m", "tinycopilot", "train", "--corpus", "stdlib", "--device", "cpu"]
         command += ["--minutes", f"{minutes:.3f}", "--model_path", str(folder / MODEL), *precision_of(name)]
@@ -113,18 +113,18 @@ class Benchmark:
         return Child(name, [*command, *precision_of(name)], folder / LOG, self.env)
 
     def new_folder(self) -> Path:
-        """One for each child: ours compares its model with one that it replaces, which would take time."""
+        """A folder per child: ours compares its model with one that it replaces, which would take time."""
         return Path(tempfile.mkdtemp(dir=self.folder))
 
     def has_worked(self, child: Child) -> bool:
-        """Whether it ended well; else its last lines are shown."""
+        """Whether the child succeeded; otherwise print its last lines."""
         if child.exit_code != 0:
             say(f"{child.name} failed with exit code {child.exit_code}; its last lines:\n{child.last_lines()}")
             self.failed.append(child.name)
         return child.exit_code == 0
 
     def judge_ours(self, child: Child) -> None:
-        """By what it saved."""
+        """Measure the model that it saved."""
         paths = model_to_load(str(child.log.with_name(MODEL)))
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
         training = torch.load(paths.model, weights_only=True)["training"]
@@ -133,7 +133,7 @@ class Benchmark:
             shutil.copytree(child.log.parent, self.keep, dirs_exist_ok=True)
 
     def judge_lab(self, child: Child) -> None:
-        """By its weights in a TinyGPT, which has the same shape, so that both are read in the very same way."""
+        """Measure its weights in a TinyGPT, which has the same shape, so that both are measured by the same code."""
         saved = torch.load(child.log.with_name(MODEL), weights_only=True)
         model, tokenizer = lab_as_ours(saved["weights"])
         self.record(child, self.bits(partial(bits_of, model, tokenizer)), saved["n_chars"])
@@ -144,11 +144,11 @@ class Benchmark:
         return n_bits / n_chars
 
     def record(self, child: Child, bits: float, trained_chars: int | None) -> None:
-        """Keep it under the child's name."""
+        """Store a result under the child's name."""
         self.results[child.name] = Result(bits, trained_chars, child.cpu_s, child.wall_s)
 
     def beside_nanogpt(self, copy: Path, minutes: float) -> None:
-        """nanoGPT alone on the machine: a short run says how many steps fill `minutes`, the real one follows."""
+        """Run nanoGPT alone: a short run determines how many steps fill `minutes`, then the real one follows."""
         nanogpt.prepare(copy, lab_recipe.standard_library_text())
         trial = nanogpt.training(copy, nanogpt.EVAL_INTERVAL_STEPS, self.env)
         take_turns([trial])
@@ -162,15 +162,15 @@ class Benchmark:
             self.record(child, self.bits(partial(nanogpt.bits_of, *nanogpt.load(copy))), nanogpt.n_chars_in(n_steps))
 
     def soon(self) -> None:
-        """How soon ours reaches nanoGPT's figure; the quickest run that does, or else the best, is the result."""
+        """How soon ours reaches nanoGPT's figure; the result is the fastest run that does, or else the best."""
         peer = self.results["nanogpt"]
-        trial = self.run_soon(TRIAL_MINUTES)  # for what starting and saving take
+        trial = self.run_soon(TRIAL_MINUTES)  # for start-up and saving
         del self.results["soon"]
         overhead_s = trial.wall_s - 60 * TRIAL_MINUTES
         self.runs = how_soon(peer.wall_s, peer.bits_per_char, overhead_s, self.run_soon)
 
     def run_soon(self, minutes: float) -> Run:
-        """One short run of ours. Raises UserError where it fails."""
+        """One short run of ours. Raises UserError if it fails."""
         say(f"soon: {60 * minutes:.0f} s")
         child = self.ours("soon", minutes)
         take_turns([child])
@@ -190,14 +190,14 @@ def precision_of(name: str) -> list[str]:
 
 
 def is_better(run: Run, before: Result, bits: float) -> bool:
-    """Whether `run` tells more of how soon `bits` are reached: one that reaches them, and then the quicker one."""
+    """Whether `run` is the better evidence: one that reaches `bits`, then the faster one."""
     if run.bits <= bits and before.bits_per_char <= bits:
         return run.wall_s < before.wall_s
     return run.bits < before.bits_per_char
 
 
 def lab_as_ours(weights: dict[str, torch.Tensor]) -> tuple[TinyGPT, SimpleTokenizer]:
-    """The lab's weights in a TinyGPT, and its alphabet as a tokenizer; the unknown id is the last one in both."""
+    """The lab's weights in a TinyGPT, and its alphabet as a tokenizer; the unknown id is the last in both."""
     r = lab_recipe
     model = TinyGPT(GPTConfig(r.VOCAB_SIZE, r.N_LAYERS, r.N_HEADS, r.D_MODEL, r.WINDOW))
     model.load_state_dict(weights)
@@ -205,7 +205,7 @@ def lab_as_ours(weights: dict[str, torch.Tensor]) -> tuple[TinyGPT, SimpleTokeni
 
 
 def lab_bar(results: Mapping[str, Result], suffix: str = "") -> dict[str, Any] | None:
-    """How far ours is below the lab's recipe for the same CPU time; None where one of them was not measured."""
+    """How far ours is below the lab's recipe for the same CPU time; None if one of them was not measured."""
     ours, lab = results.get("ours" + suffix), results.get("lab" + suffix)
     if ours is None or lab is None:
         return None
@@ -220,7 +220,7 @@ def lab_bar(results: Mapping[str, Result], suffix: str = "") -> dict[str, Any] |
 
 
 def nanogpt_bar(results: Mapping[str, Result], runs: list[Run]) -> dict[str, Any] | None:
-    """How many times quicker than nanoGPT ours reached its figure; None where that was not measured, 0 for never."""
+    """Speed-up of ours in reaching nanoGPT's figure; None if not measured, 0 if never reached."""
     if not runs:
         return None
     peer = results["nanogpt"]
@@ -230,7 +230,7 @@ def nanogpt_bar(results: Mapping[str, Result], runs: list[Run]) -> dict[str, Any
 
 
 def table(results: Mapping[str, Result]) -> str:
-    """A line for each peer."""
+    """A row for each peer."""
     lines = [f"{'peer':14}{'bits/char':>10}{'chars':>14}{'chars/s':>10}{'CPU s':>9}{'wall s':>9}"]
     for name, result in results.items():
         chars = "?" if result.trained_chars is None else f"{result.trained_chars:,}"
@@ -241,12 +241,12 @@ def table(results: Mapping[str, Result]) -> str:
 
 
 def say(line: str) -> None:
-    """What is going on: not part of the result."""
+    """Report progress on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=positive, default=10.0, help="for ours and the lab's recipe (default: 10)")
     parser.add_argument("--lab_minutes", type=positive, help="another budget for the lab's (default: --minutes)")
@@ -260,21 +260,21 @@ def parsed() -> argparse.Namespace:
 
 
 def positive(word: str) -> float:
-    """For argparse."""
+    """A type for argparse."""
     if not 0 < (number := float(word)) < float("inf"):
         raise argparse.ArgumentTypeError("must be more than 0")
     return number
 
 
 def whole(word: str) -> int:
-    """For argparse."""
+    """A type for argparse."""
     if (number := int(word)) < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
 
 
 def peers(word: str) -> tuple[str, ...]:
-    """For argparse."""
+    """A type for argparse."""
     names = tuple(word.split(","))
     if unknown := set(names) - set(PEERS):
         raise argparse.ArgumentTypeError(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
@@ -282,10 +282,10 @@ def peers(word: str) -> tuple[str, ...]:
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> Benchmark:
-    """Run all that was asked for and can be had."""
+    """Run everything that is requested and available."""
     wanted = list(arguments.only)
     copy = None
-    if "nanogpt" in wanted:  # first of all, so that what cannot be had is said at once
+    if "nanogpt" in wanted:  # first, so that missing peers are reported at once
         try:
             copy = nanogpt.copy_of(arguments.nanogpt, folder)
         except UserError as error:
@@ -309,7 +309,7 @@ def report(benchmark: Benchmark) -> dict[str, Any]:
     return {
         "processor": platform.processor() or platform.machine(),
         "threads": benchmark.n_threads,
-        "bfloat16": HALVED,  # without it, all of the figures are in float32
+        "bfloat16": HALVED,  # without it, all figures are in float32
         "torch": str(torch.__version__),
         "minutes": benchmark.minutes,
         "chars": sum(excerpt.last - excerpt.first for excerpt in benchmark.listed),
@@ -324,14 +324,14 @@ def report(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, and print; returns 1 where a peer failed, 2 for what the user can put right."""
+    """Measure and print; return 1 if a peer failed, 2 for errors that the user can fix."""
     arguments = parsed()
     if not hasattr(os, "killpg"):
         say("train_vs_peers: this system cannot stop a process for a while; run it on Linux or macOS")
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end as after Ctrl-C: no child is left behind, or stopped for ever
+    for number in (signal.SIGTERM, signal.SIGHUP):  # exit as after Ctrl-C: no child is left running or stopped
         signal.signal(number, lambda received, _: sys.exit(128 + received))
-    torch.set_num_threads(arguments.threads)  # of the judge, who works alone
+    torch.set_num_threads(arguments.threads)  # for the measurements, which run alone
     with tempfile.TemporaryDirectory(prefix="tinycopilot-peers-") as folder:
         benchmark = measure(arguments, Path(folder))
     print(table(benchmark.results))

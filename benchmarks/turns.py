@@ -1,4 +1,4 @@
-"""Children that take turns on one machine: all but one are stopped, so that what disturbs it hits all alike."""
+"""Child processes that take turns: all but one are stopped, so that noise affects all alike."""
 
 import os
 import signal
@@ -16,33 +16,33 @@ LAST_LINES = 12
 
 @dataclass
 class Child:
-    """A command in a process group of its own, that is stopped and goes on as a whole. For POSIX systems."""
+    """A command in its own process group, which is stopped and resumed as a whole. POSIX only."""
 
     name: str
     command: Sequence[str]
     log: Path
-    """Where all that it prints goes."""
+    """File for its output."""
     env: Mapping[str, str] | None = None
     cwd: Path | None = None
     first_turn_s: float = 0.0
-    """Its first turn is at least so long: a child that measures its own speed should not be stopped meanwhile."""
+    """Minimum length of its first turn: a child that measures its own speed should not be stopped meanwhile."""
 
     wall_s: float = field(default=0.0, init=False)
-    """Seconds that it was awake, its start included."""
+    """Seconds that it was running, including its start."""
     cpu_s: float = field(default=0.0, init=False)
-    """CPU seconds of itself and the children it waited for; known when it has ended."""
+    """CPU seconds of itself and its children; known once it has exited."""
     exit_code: int | None = field(default=None, init=False)
-    """None until it has ended; negative where a signal ended it."""
+    """None until it has exited; negative for a signal."""
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     @property
     def pid(self) -> int:
-        """Of the process, and of its group. Only for one that was started."""
+        """Id of the process and its group. Only after the start."""
         assert self._process is not None
         return self._process.pid
 
     def run(self, limit_s: float | None = None) -> bool:
-        """Start it or let it go on, for `limit_s` seconds or to its end; returns whether it has ended."""
+        """Start or resume it for `limit_s` seconds or until it exits; return whether it has."""
         since = time.perf_counter()
         if self._process is None:
             self._process = self._start()
@@ -61,7 +61,7 @@ class Child:
             return subprocess.Popen(self.command, env=self.env, cwd=self.cwd, process_group=0, **streams)
 
     def _reap(self) -> bool:
-        """Note how it ended, if it has."""
+        """Record its exit code, if it has exited."""
         assert self._process is not None
         pid, status, used = os.wait4(self._process.pid, os.WNOHANG)
         if pid == 0:
@@ -71,7 +71,7 @@ class Child:
         return True
 
     def end(self) -> None:
-        """Kill it, and all that it started, where it has not ended; a process that is stopped dies just so."""
+        """Kill its process group, if it has not exited, even if it is stopped."""
         if self._process is not None and self.exit_code is None:
             os.killpg(self.pid, signal.SIGCONT)
             os.killpg(self.pid, signal.SIGKILL)
@@ -79,13 +79,13 @@ class Child:
             self.exit_code = self._process.returncode
 
     def last_lines(self) -> str:
-        """The end of what it printed."""
+        """The end of its output."""
         lines = self.log.read_text("utf-8", "replace").replace("\r", "\n").splitlines()
         return "\n".join(lines[-LAST_LINES:])
 
 
 def take_turns(children: Sequence[Child], turn_s: float = TURN_S) -> None:
-    """Run `children` to their ends, one at a time, in turns. Whatever happens, none is left behind."""
+    """Run `children` to their ends in turns, one at a time. None is left behind, whatever happens."""
     waiting = list(children)
     try:
         while waiting:

@@ -1,4 +1,4 @@
-"""Short ways to ask an Engine, for tests."""
+"""Shorthands for requests to an Engine in tests."""
 
 from collections.abc import Callable
 
@@ -10,17 +10,17 @@ from tinycopilot.completion.truncation import Suggestion
 def suggest(
     engine: Engine, before: str, after: str = "", document: str | None = "", cancelled: Callable[[], bool] = never
 ) -> Suggestion | None:
-    """The suggestion; nothing is learned from the keystroke."""
+    """Return the suggestion, without learning from the keystroke."""
     return engine.complete(Request(before, after, document, Why.REPLAYED), cancelled).suggestion
 
 
 def type_at(engine: Engine, before: str, after: str = "", document: str | None = "") -> Result:
-    """As an editor asks after a keystroke."""
+    """Request as an editor does after a keystroke."""
     return engine.complete(Request(before, after, document))
 
 
 def alternatives(engine: Engine, before: str, after: str = "", document: str | None = "") -> list[Suggestion]:
-    """What else is suggested there."""
+    """Return the alternatives at this position."""
     return list(engine.complete(Request(before, after, document, Why.INVOKED)).suggestions[1:])
 
 
@@ -28,5 +28,5 @@ def work_ahead(
     engine: Engine, before: str, suggestion: Suggestion, after: str = "", document: str | None = "",
     cancelled: Callable[[], bool] = never,
 ) -> Result:  # fmt: skip
-    """Find what follows if `suggestion` is accepted."""
+    """Compute ahead what follows after `suggestion` is accepted."""
     return engine.complete(Request(before, after, document).after_accepting(suggestion), cancelled)

@@ -1,4 +1,6 @@
-"""Tiny networks with every parameter drawn at random: a zero-initialised one would pass many a test for nothing."""
+"""Fixtures: tiny networks with random parameters (with the zeros that training starts from, many tests would pass
+trivially).
+"""
 
 import os
 import signal
@@ -17,7 +19,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 from tinycopilot.training import setup
 
-# No timing decides a test: not Hypothesis's either. `make soak` takes the long profile (--hypothesis-profile=long).
+# No test depends on timing, not even through Hypothesis's deadline. `make soak` uses the long profile.
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("short", NO_CLOCK, max_examples=40)
 settings.register_profile("long", NO_CLOCK, max_examples=1000)
@@ -25,12 +27,12 @@ settings.load_profile("short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the server is tried; left out, some seconds (tests/protocol/test_soak.py and its neighbours)."""
-    group = parser.getgroup("the server, for long")
-    group.addoption("--messages", type=int, help="of a legal editor")
-    group.addoption("--malformed", type=int, help="messages that no editor should send")
-    group.addoption("--kills", type=int, help="how often it is killed while it writes")
-    group.addoption("--seed", type=int, default=0, help="of all that is random there")
+    """Set the length of the soak tests; each option defaults to a few seconds (tests/protocol/test_soak.py)."""
+    group = parser.getgroup("soak tests of the server")
+    group.addoption("--messages", type=int, help="number of messages of a valid editor")
+    group.addoption("--malformed", type=int, help="number of malformed messages")
+    group.addoption("--kills", type=int, help="number of kills during a write")
+    group.addoption("--seed", type=int, default=0, help="random seed of these tests")
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def ctrl_c_as_before() -> Iterator[None]:
-    """A command that was stopped hears no other Ctrl-C: its process is about to end."""
+    """Restore the SIGINT handler: an interrupted command ignores further Ctrl-C, since its process is about to end."""
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
@@ -48,7 +50,7 @@ def ctrl_c_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees, or writes to, the models of whoever runs it."""
+    """Give each test its own home, so that it neither sees nor changes the models of the user who runs it."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
@@ -58,7 +60,7 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
 
 @pytest.fixture(autouse=True)
 def no_trial_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which is quicker is told by the clock, and two runs are to be the same."""
+    """Disable the trial of bfloat16, whose outcome depends on timing."""
     monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
 
 
@@ -69,20 +71,20 @@ def tokenizer() -> SimpleTokenizer:
 
 @pytest.fixture(scope="session")
 def model(tokenizer: SimpleTokenizer) -> TinyGPT:
-    """Two layers of width 32, a window of 8, convolutions of 3, and so a reach of 23, in float64: small, and exact."""
+    """A network with 2 layers, d_model 32, window 8, convolutions of 3 (reach 23), in float64."""
     config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
     return randomise(TinyGPT(config).double())
 
 
 @pytest.fixture(scope="session")
 def network(model: TinyGPT) -> Network:
-    """The same, compiled, in float32."""
+    """The same network, compiled, in float32."""
     return compiled(model)
 
 
 @pytest.fixture
 def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
-    """A saved random model and its tokenizer."""
+    """The saved random model and its tokenizer."""
     paths = ModelPaths(tmp_path / "tiny_gpt.pth", tmp_path / "tokenizer.pth")
     config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
     tokenizer.save(paths.tokenizer)
@@ -92,7 +94,7 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
 
 @pytest.fixture(scope="session")
 def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
-    """The beginning of a command: Python that has imported PyTorch and all that trains (tests/preloaded.py)."""
+    """A command prefix for Python with PyTorch and the training modules imported (tests/preloaded.py)."""
     modules = ["torch._dynamo", "tinycopilot.evaluation.adapt", "tinycopilot.training.distributed", "warmed_engine"]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
@@ -100,7 +102,7 @@ def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequen
 
 @pytest.fixture
 def in_folder(tmp_path: Path) -> Iterator[Path]:
-    """The working folder is an empty one."""
+    """Change to an empty working folder."""
     before = Path.cwd()
     os.chdir(tmp_path)
     yield tmp_path

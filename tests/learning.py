@@ -1,4 +1,4 @@
-"""Small texts, small networks and short plans for tests of training."""
+"""Small texts, networks and plans for tests of training."""
 
 import contextlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 class Lesson:
-    """A text, the tokenizer that it makes, and what a run over it needs."""
+    """A text, its tokenizer, and what a run over it needs."""
 
     def __init__(self, folder: Path, train: str = TEXT[:-600], held_out: str = TEXT[-600:]) -> None:
         self.corpus: Corpus = write_corpus([train], [held_out], folder)
@@ -47,7 +47,7 @@ class Lesson:
 
 @contextlib.contextmanager
 def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
-    """The run is interrupted while it takes its next batch."""
+    """Interrupt the run while it takes its next batch."""
     read, n_read = BatchLoader.batch, 0
 
     def batch(*arguments: object) -> object:

@@ -1,4 +1,4 @@
-"""An editor, as the protocol tests see one, and the engine's own word on what the server should say."""
+"""A client for the protocol tests, and the engine as the oracle of its answers."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ from tinycopilot.paths import ModelPaths
 
 
 def oracle(saved: ModelPaths, before: str, after: str = "") -> str:
-    """What the engine itself says there."""
+    """Return the engine's own suggestion for this text."""
     suggestion = suggest(Engine.load(saved, EVERYTHING), before, after)
     return suggestion.text if suggestion else ""
 
 
 @dataclass
 class Editor:
-    """A client with a document or two."""
+    """A client with one or more documents."""
 
     client: LanguageClient
     statuses: list[Any] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Editor:
     uri: str = "file:///project/a.py"
     has_shut_down: bool = False
     configuration: Any = None
-    """What it answers when it is asked for our section."""
+    """The answer to `workspace/configuration` for our section."""
     n_asked: int = 0
 
     def open(self, text: str, uri: str = "", language: str = "python") -> None:
@@ -74,7 +74,7 @@ class Editor:
         return answer
 
     def set(self, said: Any) -> None:
-        """Say what is set."""
+        """Send `workspace/didChangeConfiguration`."""
         self.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(said))
 
     def answer_configuration(self, params: types.ConfigurationParams) -> list[Any]:
@@ -82,11 +82,11 @@ class Editor:
         return [self.configuration if item.section == "tinycopilot" else None for item in params.items]
 
     async def command(self, name: str, *arguments: Any) -> Any:
-        """One of the server's own commands."""
+        """Run one of the server's commands."""
         return await self.client.workspace_execute_command_async(types.ExecuteCommandParams(name, list(arguments)))
 
     async def raw_request(self, method: str, params: object) -> dict[str, Any]:
-        """A request that the client's types would not let through, and the answer as it comes."""
+        """Send a request that the client's types would reject; return the raw response."""
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         protocol = self.client.protocol
         structure = protocol.structure_message
@@ -95,7 +95,7 @@ class Editor:
             if data.get("id") == "raw" and "jsonrpc" in data:
                 answer.set_result(data)
                 protocol._request_futures["raw"] = expected = asyncio.Future()
-                expected.add_done_callback(lambda future: future.exception())  # looked at here, in `data`
+                expected.add_done_callback(lambda future: future.exception())  # checked here, in `data`
             return structure(data)
 
         protocol.structure_message = listen  # type: ignore[method-assign]
@@ -104,7 +104,7 @@ class Editor:
         return await answer
 
     async def state(self, name: str) -> Any:
-        """The status message that says `name`; waits for it."""
+        """Wait for the status message that contains `name`, and return it."""
         while not (found := [s for s in self.statuses if s.state == name]):
             await asyncio.sleep(0.01)
         return found[0]

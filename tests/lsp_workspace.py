@@ -1,4 +1,4 @@
-"""An editor with a workspace, and a server that says what it knows of it."""
+"""A client with a workspace folder, and a server whose suggestions reveal what is indexed."""
 
 import asyncio
 from pathlib import Path
@@ -8,9 +8,9 @@ from lsprotocol import types
 
 NAME = "quetzalcoatlus_wingspan"
 TYPED, REST = NAME[:11], NAME[11:]
-KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # in one piece, it would make a secret of this file
+KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # split, so that this file itself contains no secret
 
-# The server, whose mixture believes the workspace and not the network: what is held is what is suggested.
+# A server whose mixture ignores the network: it suggests exactly what is indexed.
 BELIEVING = """
 from tinycopilot.completion import predictor
 predictor.INITIAL.update({key: (0.0, 2.0, 0.0) for key in predictor.INITIAL if key not in predictor.KINDS})
@@ -24,7 +24,7 @@ def naming(name: str) -> str:
 
 
 class Session:
-    """An editor with a folder, and a document a.py in it, in which it asks what is known."""
+    """A client with a folder and an open document a.py, in which it requests suggestions."""
 
     def __init__(self, editor: Editor, folder: Path) -> None:
         self.editor, self.folder = editor, folder
@@ -50,18 +50,18 @@ class Session:
         self.editor.change(self._versions[name], types.TextDocumentContentChangeWholeDocument(text))
 
     def say(self, *names: str, kind: types.FileChangeType = types.FileChangeType.Changed) -> None:
-        """That these have changed on disk."""
+        """Report that these files have changed on disk."""
         changes = [types.FileEvent(self.uri(name), kind) for name in names]
         self.editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams(changes))
 
     async def ghost(self, name: str, text: str) -> str:
-        """What is suggested at the end of a document when it is this."""
+        """Return the suggestion at the end of a document with this text."""
         self.change(name, text)
         return await self.editor.ghost(text.count("\n"), len(text.rsplit("\n", 1)[-1]))
 
     async def knows(self, name: str = NAME, where: str = "a.py") -> bool:
-        """Whether the rest of a name is suggested when its beginning is typed in a.py."""
-        blank_lines = "\n" * (self._versions.get(where, 0) % 7)  # another place each time, and so an answer of its own
+        """Whether typing the start of a name in a.py suggests the rest."""
+        blank_lines = "\n" * (self._versions.get(where, 0) % 7)  # another position, so another request
         return (await self.ghost(where, blank_lines + "x = " + name[:11])).startswith(name[11:])
 
     async def comes_to_know(self, name: str = NAME) -> None:

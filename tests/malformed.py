@@ -1,4 +1,4 @@
-"""Messages that no client should send, and what each deserves: an error, an answer of whatever kind, or none."""
+"""Malformed messages, and the expected reaction to each: an error, any response, or none."""
 
 import json
 import random
@@ -54,23 +54,23 @@ JUNK = (
     *({"jsonrpc": "2.0", "id": 7, "method": "shutdown"}, {"type_name": "a b"}, {"uri": None}, list(range(99))),
 )
 LOST = frame({"jsonrpc": "2.0", "method": "$/setTrace", "params": {"value": "off"}})
-"""A message whose header may be swallowed by the one before."""
+"""A message whose header may be lost with the preceding message."""
 
 
 class Deserves(Enum):
-    """What comes back."""
+    """The expected response."""
 
     ERROR = auto()
     ANSWER = auto()
-    """A result or an error: it may make some sense after all."""
+    """A result or an error: the mutated message may still be valid."""
     NULL_ERROR = auto()
-    """An error for nobody: the id cannot be read, or is none."""
+    """An error without an id: the id is unreadable or invalid."""
     NOTHING = auto()
 
 
 @dataclass(frozen=True)
 class Bad:
-    """Some bytes for the server."""
+    """Bytes to send, and the expected response."""
 
     data: bytes
     deserves: Deserves
@@ -78,7 +78,7 @@ class Bad:
 
 
 class Malformed:
-    """An endless supply; `seed` decides."""
+    """An endless generator of malformed messages, determined by `seed`."""
 
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
@@ -93,7 +93,7 @@ class Malformed:
         return self.dice.choice(self._kinds)()
 
     def new_id(self) -> int | str:
-        """Of a kind that is allowed."""
+        """Return a new id of an allowed type."""
         self._n += 1
         return self.dice.choice((self._n, f"id {self._n}", -self._n, f"\ud800{self._n}", 2**70 + self._n))
 
@@ -102,7 +102,7 @@ class Malformed:
         return Bad(frame({"jsonrpc": "2.0", "id": request_id, "method": method} | more), deserves, request_id)
 
     def mutated(self, params: Any) -> Any:
-        """A copy with one thing in it left out, or replaced by something else."""
+        """Return a copy with one element removed or replaced."""
         if self.dice.random() < 0.2 or not isinstance(params, dict | list) or not params:
             return self.dice.choice(JUNK)
         copy = json.loads(json.dumps(params))
@@ -130,7 +130,7 @@ class Malformed:
         return self.request(method, **more)
 
     def bad_envelope(self) -> Bad:
-        """No method, none that can be, or not of JSON-RPC 2.0; or a request without parameters."""
+        """A request without a valid method, `jsonrpc` version or parameters."""
         method, params = self.dice.choice(list(REQUESTS.items()))
         kind = self.dice.randrange(4)
         if kind == 0:
@@ -154,7 +154,7 @@ class Malformed:
         return self.request(method, params=params)
 
     def response(self) -> Bad:
-        """To a question that was never asked."""
+        """A response to a request that was never sent."""
         bad = self.dice.choice((None, 1, 1.5, "a", [], {}))
         more = self.dice.choice(({"result": None}, {"result": {"a": 1}}, {"error": None}, {"error": {"code": "x"}}))
         return Bad(frame({"jsonrpc": "2.0", "id": bad} | more), Deserves.NOTHING)
@@ -172,7 +172,7 @@ class Malformed:
         return Bad(frame(body), Deserves.NULL_ERROR)
 
     def deep(self) -> Bad:
-        """So deep that it can be read, or not."""
+        """JSON that is nested up to or beyond the parser's limit."""
         if self.dice.random() < 0.5:
             n = self.dice.choice((10_000, 100_000))
             opening, closing = self.dice.choice(((b"[", b"]"), (b'{"a":', b"}")))
@@ -191,7 +191,7 @@ class Malformed:
         return self.request("exit", params=None)
 
     def strange_document(self) -> Bad:
-        """Half a character in the name or the text, a name that is none; and then a question about it."""
+        """A document whose name or text has a lone surrogate, or whose name is invalid; then a request for it."""
         uri = self.dice.choice(
             ("file:///\ud800.py", "\0", "", "file:///%ff%fe.py", "untitled:1", "file://host/a.py", URI)
         )
@@ -210,7 +210,7 @@ class Malformed:
         return Bad(first + asked.data, Deserves.ANSWER, asked.request_id)
 
     def bad_frame(self) -> Bad:
-        """A header that is wrong, or odd; whatever is lost with it, the next message is not."""
+        """A wrong or unusual header; whatever is lost with it, the next message is read."""
         request_id = self.new_id()
         body = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": "x/y", "params": PLACE}).encode()
         size = len(body)

@@ -1,4 +1,4 @@
-"""Random networks for tests, and settings under which a sure one is hardly ever silent."""
+"""Random networks for tests, and settings under which suggestions are rarely withheld."""
 
 import torch
 
@@ -11,7 +11,7 @@ SURE = 40.0
 
 
 def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
-    """Every parameter drawn at random: the zeros that training starts from would hide most mistakes."""
+    """Set every parameter to a random value: the zeros that training starts from would hide most errors."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -20,14 +20,14 @@ def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
 
 
 def compiled(model: TinyGPT) -> Network:
-    """The same network, compiled, in float32."""
+    """Return the same network, compiled, in float32."""
     return Network.from_weights(
         model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, False
     )
 
 
 def sure(model: TinyGPT) -> TinyGPT:
-    """The same network, sure of whatever it says: no suggestion is too unlikely to be worth reading."""
+    """Return the same network with sharper predictions, so that no suggestion is too unlikely to show."""
     with torch.no_grad():
         model.head.weight *= SURE
     return model

@@ -1,4 +1,4 @@
-"""What a page has on it, for the tests of pages."""
+"""The elements of an HTML page, for tests."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ VOID = {"meta", "br", "input"}
 
 
 class Outline(HTMLParser):
-    """A page's elements with their attributes, and the words inside each kind; raises where tags do not match."""
+    """Collect elements with attributes, and the text inside each tag; raise on mismatched tags."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Processes that begin with everything imported: forked from one that has done it. Importing is most of such a test.
+"""Fork processes from one in which everything is imported: imports take most of the time of such tests.
 
-A test starts `python preloaded.py SOCKET PYTHON_ARGUMENTS...` in place of `python PYTHON_ARGUMENTS...`. It sends its
-standard streams, its environment and its arguments to the process that `preloading` has started, and ends as what is
-forked there ends. Who is forked has the pipes of the test, and a process of its own, as ever.
+A test runs `python preloaded.py SOCKET PYTHON_ARGUMENTS...` instead of `python PYTHON_ARGUMENTS...`. This process sends
+its standard streams, environment and arguments to the server that `preloading` has started, and exits with the exit
+code of the forked process. That one is a separate process, connected to the test's pipes.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ MAX_BYTES = 1_000_000
 
 @contextlib.contextmanager
 def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Meanwhile these modules are there. Gives how a command begins: with `python` itself where nothing is forked."""
+    """Start the server with these modules; yield the command prefix (plain `python` without pidfd)."""
     if not hasattr(os, "pidfd_open"):  # not Linux
         yield [sys.executable]
         return
@@ -41,7 +41,7 @@ def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def hand_over(path: str, arguments: Sequence[str]) -> int:
-    """What the test starts: returns the exit code of what was forked."""
+    """Ask the server to fork; return the exit code of the forked process."""
     message = json.dumps([arguments, dict(os.environ), str(Path.cwd())]).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_BYTES)
@@ -51,8 +51,8 @@ def hand_over(path: str, arguments: Sequence[str]) -> int:
 
 
 def listen(listening: socket.socket) -> None:
-    """Fork, whenever somebody connects; with a process in between that waits for what was forked."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those
+    """Fork for each connection, with an intermediate process that waits for the forked one."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the intermediate processes are not waited for
     while True:
         connection, _ = listening.accept()
         if os.fork() == 0:
@@ -63,7 +63,7 @@ def listen(listening: socket.socket) -> None:
 
 
 def begin(connection: socket.socket) -> None:
-    """Returns in the process that is to run the program; the one that waits for it ends here."""
+    """Return in the process that runs the program; the process that waits for it exits here."""
     message, streams, _, _ = socket.recv_fds(connection, MAX_BYTES, len(STREAMS))
     arguments, environment, folder = json.loads(message)
     child = os.fork()
@@ -72,7 +72,7 @@ def begin(connection: socket.socket) -> None:
             os.close(stream)
         watched = os.pidfd_open(child)
         ready, _, _ = select.select([watched, connection], [], [])
-        if watched not in ready:  # who has started it was killed
+        if watched not in ready:  # the process that started it was killed
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         with contextlib.suppress(OSError):
@@ -82,7 +82,7 @@ def begin(connection: socket.socket) -> None:
     for stream, standard in zip(streams, STREAMS, strict=True):
         os.dup2(stream, standard)
         os.close(stream)
-    # What Python has made of the streams before knows only of those: whether they can be searched, for instance.
+    # Python's stream objects describe the old descriptors (whether they are seekable, for instance).
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     os.chdir(folder)
@@ -92,7 +92,7 @@ def begin(connection: socket.socket) -> None:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """As `python ARGUMENTS` does, with `-m` or `-c`, and PYTHONPATH as it is now."""
+    """Run as `python ARGUMENTS` would, with `-m` or `-c`, and the current PYTHONPATH."""
     import runpy
 
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
@@ -109,7 +109,7 @@ def run(arguments: Sequence[str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError):  # the program may have closed it
             stream.flush()
-    os._exit(code)  # to take down all that was imported takes as long as to import it
+    os._exit(code)  # tearing down the imported modules takes as long as importing them
 
 
 if __name__ == "__main__":
@@ -120,5 +120,5 @@ if __name__ == "__main__":
         sys.exit(code)
     for module in sys.argv[3:]:
         __import__(module)
-    gc.freeze()  # what is never looked at again is never copied
+    gc.freeze()  # frozen objects are not touched by the collector, and so not copied
     listen(socket.socket(fileno=int(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""A random but legal editor: what it does to its documents, and the plain texts that they should come to."""
+"""A random editor that follows the protocol: its edits, and the resulting texts as plain strings."""
 
 import random
 import re
@@ -9,7 +9,7 @@ from typing import Any
 CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 LINE_END = re.compile(r"\r\n|\r|\n")
 MAX_CHARS = 4_000
-"""A document that has grown beyond this is cut down to a part of it."""
+"""Limit on a document's length, in characters; a longer one is cut."""
 PIECES = (
     *("\n", "\n", "\r\n", "\r", "\x0c", "\u2028", "\x85", "\t", "    ", "\n\n    ", "\r\n\r\n", "\n\r"),
     *(
@@ -24,26 +24,26 @@ PIECES = (
 
 
 def units(text: str, encoding: str) -> int:
-    """How many units of a position encoding a text takes."""
+    """The number of code units of `text` in a position encoding."""
     codec, size = CODECS[encoding]
     return len(text.encode(codec)) // size
 
 
 def position(text: str, offset: int, encoding: str) -> dict[str, int]:
-    """Where an editor says that `offset` is."""
+    """The client's position of `offset`."""
     before = text[:offset]
     ends = [end.end() for end in LINE_END.finditer(before)]
     return {"line": len(ends), "character": units(before[ends[-1] if ends else 0 :], encoding)}
 
 
 def legal(text: str, offset: int) -> int:
-    """The nearest place for a cursor: none is between \\r and \\n."""
+    """Move an offset between \\r and \\n to a valid cursor position."""
     return offset - (text[max(0, offset - 1) : offset + 1] == "\r\n")
 
 
 @dataclass
 class Plain:
-    """A document as a string, and the number of its version."""
+    """A document as a string, with its version."""
 
     uri: str
     text: str = ""
@@ -52,12 +52,12 @@ class Plain:
 
 @dataclass
 class RandomEditor:
-    """Its open documents. `seed` and the order of calls decide all."""
+    """Open documents; `seed` and the order of calls determine everything."""
 
     encoding: str
     seed: int
     uris: tuple[str, ...]
-    """The documents that it opens and closes, again and again."""
+    """Names of the documents that it opens and closes."""
     documents: dict[str, Plain] = field(default_factory=dict)
     dice: random.Random = field(init=False)
 
@@ -71,18 +71,18 @@ class RandomEditor:
         return self.dice.choice(list(self.documents.values()))
 
     def some_offset(self, text: str) -> int:
-        """Anywhere but between \\r and \\n, where no editor's cursor stands; often at the end."""
+        """A random offset, often the end; never between \\r and \\n."""
         return legal(text, len(text) if self.dice.random() < 0.2 else self.dice.randint(0, len(text)))
 
     def place(self, document: Plain, offset: int) -> dict[str, Any]:
-        """The parameters that name a place in a document; the end of a line, now and then as one beyond it."""
+        """Parameters with a position in a document; sometimes beyond the end of its line."""
         where = position(document.text, offset, self.encoding)
         if document.text[offset : offset + 1] in ("", "\r", "\n") and self.dice.random() < 0.1:
             where["character"] += self.dice.choice((1, 1_000, 2**31 - 1 - where["character"]))
         return {"textDocument": {"uri": document.uri}, "position": where}
 
     def open(self) -> tuple[str, dict[str, Any]]:
-        """A document that is not open."""
+        """Open a document that is not open."""
         uri = self.dice.choice([uri for uri in self.uris if uri not in self.documents])
         document = self.documents[uri] = Plain(uri, self.some_text(100), self.dice.randrange(3))
         item = {"uri": uri, "languageId": "python", "version": document.version, "text": document.text}
@@ -96,7 +96,7 @@ class RandomEditor:
         return "textDocument/didSave", {"textDocument": {"uri": self.some_document().uri}}
 
     def change(self) -> tuple[str, dict[str, Any]]:
-        """Some edits of a document; each is stated in terms of the text that the last one left."""
+        """Apply several edits; each refers to the text that the previous one left."""
         document = self.some_document()
         document.version += self.dice.randint(1, 3)
         make: Callable[[Plain], dict[str, Any]] = self.replace if len(document.text) < MAX_CHARS else self.cut_down
@@ -117,7 +117,7 @@ class RandomEditor:
         return self.write(document, self.some_offset(document.text[:100]), self.some_offset(document.text), "")
 
     def write(self, document: Plain, start: int, end: int, new: str) -> dict[str, Any]:
-        """Put `new` for what stands between two offsets."""
+        """Replace the text between two offsets with `new`."""
         start, end = min(start, end), max(start, end)
         where = {
             "start": position(document.text, start, self.encoding),

@@ -1,4 +1,4 @@
-"""Replays for tests, with an engine whose suggestions and figures are written down."""
+"""Replays for tests, with an engine whose suggestions and bits are given."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -9,7 +9,7 @@ from tinycopilot.evaluation.replay import Excerpt, ReplayResult, replay
 
 
 class Written:
-    """Suggests what `script` has for a text, and says that a character costs what `bits` has at its offset."""
+    """Suggest `script[text]`; a character costs `bits(offset)` bits."""
 
     def __init__(
         self, script: Mapping[str, str], bits: Callable[[int], Mapping[str, float]], confidence: float
@@ -35,7 +35,7 @@ def a_replay(
     last: int | None = None,
     confidence: float = 0.5,
 ) -> ReplayResult:
-    """Bits are those given at an offset, and 0.125 elsewhere; the memory's are twice the mixture's."""
+    """A replay with the given bits at an offset, 0.125 elsewhere; the n-gram model's are twice the mixture's."""
 
     def bits(at: int) -> dict[str, float]:
         of_both = [(given or {}).get(at, 0.125) for given in (network, mixed)]

@@ -16,7 +16,7 @@ if __name__ == "__main__":
 from tinycopilot_server.settings import NAMES, About, Settings, about  # noqa: E402
 
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", tuple: "array"}
-"""In JSON schemas."""
+"""Names of types in JSON schemas."""
 OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
 """Settings that VS Code does not sync to the user's other machines."""
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
@@ -27,7 +27,7 @@ VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     ),
     "enabled": (True, "No server runs while it is off."),
 }
-"""VS Code's exceptions: its default, and a sentence to add."""
+"""Defaults that differ in VS Code, each with a sentence to add."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """All settings, in order."""
+    """Return all settings, in order."""
     return [Row(name, getattr(Settings, field), about(field)) for name, field in NAMES.items()]
 
 
@@ -68,7 +68,7 @@ def markdown(prefix: str = "") -> str:
 
 
 def vs_codes_markdown() -> str:
-    """The same with VS Code's defaults."""
+    """The same rows with VS Code's defaults."""
     text = markdown("tinycopilot.")
     for name, (default, more) in VS_CODES_OWN.items():
         text = re.sub(

@@ -1,4 +1,4 @@
-"""What a user gets: a wheel that holds both packages, the text and the model, and finds them from anywhere."""
+"""The built wheel contains both packages, the text and the model, and finds them from any folder."""
 
 import codeop
 import os
@@ -18,7 +18,7 @@ CONTINUE = ["-m", "tinycopilot", "generate", "--device", "cpu", "--seed", "1", "
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, unpacked where nothing else of this project is."""
+    """Unpack the wheel outside of the project."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
@@ -32,19 +32,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(words: list[str], cwd: Path, site: Path | None, text: str = "") -> str:
-    """Python in another folder; with `site`, that folder comes before the editable install."""
+    """Run Python in another folder; `site` comes before the editable install in the import path."""
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    if CACHE:  # the wheel has the same sources, and so may use what is compiled already
+    if CACHE:  # the wheel has the same sources, and can use the compiled code of this machine
         environment["NUMBA_CACHE_DIR"] = str(CACHE)
     if site:
-        environment["PYTHONPATH"] = str(site)  # before the editable install's own entry
+        environment["PYTHONPATH"] = str(site)  # before the editable install's entry
     result = subprocess.run(
         [sys.executable, *words], cwd=cwd, env=environment, input=text, capture_output=True, text=True, check=True
     )
     return result.stdout
 
 
-def test_the_wheel_finds_its_text_and_its_model_from_another_folder(installed: Path, tmp_path: Path) -> None:
+def test_wheel_finds_its_text_and_model_from_another_folder(installed: Path, tmp_path: Path) -> None:
     corpus, model = run(["-c", WHERE], tmp_path, installed).split()
     assert Path(corpus).is_relative_to(installed)
     assert Path(model).is_relative_to(installed)
@@ -52,22 +52,22 @@ def test_the_wheel_finds_its_text_and_its_model_from_another_folder(installed: P
     assert Path(model).read_bytes() == (ROOT / "paras" / "tiny_gpt.pth").read_bytes()
 
 
-def test_the_editable_install_finds_them_too(tmp_path: Path) -> None:
+def test_editable_install_finds_them_too(tmp_path: Path) -> None:
     corpus, model = run(["-c", WHERE], tmp_path, None).split()
     assert Path(corpus) == ROOT / "corpus.txt"
     assert Path(model) == ROOT / "paras" / "tiny_gpt.pth"
 
 
-def test_the_shipped_model_continues_text_as_python(installed: Path, tmp_path: Path) -> None:
-    """The conversation of the original project, through a pipe, from the wheel."""
+def test_shipped_model_continues_text_as_python(installed: Path, tmp_path: Path) -> None:
+    """Run the original project's conversation through a pipe, from the wheel."""
     out = run(CONTINUE, tmp_path, installed, "data = [1, 2, 3\nquit\n")
     assert out.startswith("data = [1, 2, 3")
     line = out[: len("data = [1, 2, 3") + 20].split("\n")[0]
     assert len(line) > len("data = [1, 2, 3")
-    codeop.compile_command(line)  # None where it is Python that goes on, SyntaxError where it is not Python
+    codeop.compile_command(line)  # None: an incomplete statement; SyntaxError: not Python
     with pytest.raises(SyntaxError):
         codeop.compile_command("data = [1, 2, 3 ab")
 
 
-def test_the_server_in_the_wheel_answers_help(installed: Path, tmp_path: Path) -> None:
+def test_server_in_the_wheel_prints_help(installed: Path, tmp_path: Path) -> None:
     assert "--tcp" in run(["-m", "tinycopilot_server", "--help"], tmp_path, installed)

@@ -1,4 +1,4 @@
-"""Loads all compiled loops when it is imported, so that no process that is forked afterwards has to (preloaded.py)."""
+"""Load all compiled functions on import, before preloaded.py forks."""
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings

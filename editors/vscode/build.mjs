@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const MAX_KB = 300;
 
-/** Features of the library that the server has not: their modules are not bundled, and what they export does nothing. */
+/** Features of the library that the server lacks: their modules are replaced by stubs. */
 const UNUSED = [
   'callHierarchy', 'codeAction', 'codeLens', 'colorProvider', 'declaration', 'definition', 'diagnostic',
   'documentHighlight', 'documentLink', 'documentSymbol', 'fileOperations', 'foldingRange', 'formatting', 'hover',
@@ -16,7 +16,7 @@ const UNUSED = [
 const NOTHING = `
   class Nothing { getState() { return { kind: 'static' }; } fillClientCapabilities() {} initialize() {} clear() {} }
   module.exports = new Proxy({}, { get: () => Nothing });`;
-/** The library asks with it whether VS Code is at least 1.91. VS Code has asked itself: engines in package.json. */
+/** The library checks with it that VS Code is at least 1.91, which `engines` in package.json ensures. */
 const ANY_VERSION = 'module.exports = version => ({ version, prerelease: [] });';
 
 const leaner = {

@@ -36,10 +36,10 @@ def resume(server: TinyCopilotServer) -> dict[str, str | bool]:
 def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str | bool]:
     server.session.is_paused = is_paused
     server.session.send_status()
-    return tell_status(server)
+    return status(server)
 
 
-def tell_status(server: TinyCopilotServer) -> dict[str, str | bool]:
+def status(server: TinyCopilotServer) -> dict[str, str | bool]:
     """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs."""
     return {**server.session.status.as_json(), "canTrain": has_torch()}
 
@@ -51,9 +51,9 @@ def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
     server.statistics.update(server.session.documents.text_of)
 
 
-def tell_statistics(server: TinyCopilotServer) -> dict[str, Any]:
+def statistics(server: TinyCopilotServer) -> dict[str, Any]:
     """The statistics by day, and a summary."""
-    server.statistics.judge(server.session.documents.text_of)
+    server.statistics.check_kept(server.session.documents.text_of)
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
 
@@ -64,7 +64,7 @@ def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
         server.statistics.forget()
     except (OSError, Timeout) as error:
         server.session.warn([f"the statistics could not be deleted: {error}"])
-    return tell_statistics(server)
+    return statistics(server)
 
 
 def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
@@ -123,9 +123,9 @@ async def reload_model(server: TinyCopilotServer) -> dict[str, Any]:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.pause": pause,
     "tinycopilot.resume": resume,
-    "tinycopilot.status": tell_status,
+    "tinycopilot.status": status,
     ACCEPTED: accepted,
-    "tinycopilot.statistics": tell_statistics,
+    "tinycopilot.statistics": statistics,
     "tinycopilot.forgetStatistics": forget_statistics,
     "tinycopilot.trainWorkspace": train_workspace,
     "tinycopilot.cancelTraining": cancel_training,

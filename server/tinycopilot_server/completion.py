@@ -1,5 +1,7 @@
-"""Completion: from a cursor to a request, and from its result to an answer. The latest request wins; requests for the
-same place share one computation; the next request is guessed from an edit, and computed before the client sends it.
+"""Completion: turns a cursor into a request, and its result into an answer.
+
+The latest request wins. Requests for the same position share one computation. After an edit, the next request is
+predicted, and computed before the client sends it.
 """
 
 import asyncio
@@ -29,13 +31,13 @@ PAIRS = ("()", "[]", "{}", '""', "''", "``")
 
 @dataclass(frozen=True)
 class Answer:
-    """Suggestions, and the place that they are for."""
+    """Suggestions, and their position."""
 
     uri: str
     document: Document
     cursor: types.Position
     before: str
-    """The text before the suggestion: with the selected entry of a menu, as it would be."""
+    """The text before the suggestion; including the selected menu entry, if there is one."""
     suggestion: Suggestion
     alternatives: list[Suggestion]
     latency_ms: float
@@ -51,10 +53,10 @@ class Debounce:
 
     def __init__(self) -> None:
         self._changed_s = -float("inf")
-        self._waiting: asyncio.Future[None] | None = None  # is done when it need not wait any more
+        self._waiting: asyncio.Future[None] | None = None  # done when the request need not wait any more
 
     def changed(self) -> None:
-        """A text has changed: a request about the text before is answered at once."""
+        """Note a change of a text: a request for the earlier text returns at once."""
         self._changed_s = time.monotonic()
         self._supersede()
 
@@ -76,7 +78,7 @@ class Debounce:
 
 
 class SharedJob:
-    """A job, and the number of requests that wait for its result."""
+    """A job, and the number of requests that wait for it."""
 
     def __init__(self, key: Hashable, job: Job) -> None:
         self.key, self.job = key, job
@@ -84,7 +86,7 @@ class SharedJob:
         self._result = asyncio.wrap_future(job.result)
 
     async def suggestion(self) -> Suggestion | None:
-        """Wait for the result. The job is cancelled when all that wait for it are."""
+        """Wait for the result. The job is cancelled when all waiting requests are."""
         self._n_waiting += 1
         try:
             return (await asyncio.shield(self._result)).suggestion
@@ -129,7 +131,7 @@ class Completer:
         with_alternatives: bool = False,
         selected: types.SelectedCompletionInfo | None = None,
     ) -> Answer | None:
-        """The suggestion at the cursor; None if there is none or none is wanted, or the text has changed meanwhile."""
+        """The suggestion at the cursor; None without one, if the settings exclude it, or after a change meanwhile."""
         since_s, session = time.perf_counter(), self._session
         document = session.documents.get(uri)
         if document is None or session.is_silent or not session.wants(document):
@@ -151,8 +153,8 @@ class Completer:
         alternatives = await self.alternatives(key) if wants_alternatives else []
         if suggestion is None or session.documents.get(uri) is not document or document.version != version:
             return None
-        stands_before = then[0] if then else before
-        return Answer(uri, document, document.clamp(cursor), stands_before, suggestion, alternatives, latency_ms)
+        text_before = then[0] if then else before
+        return Answer(uri, document, document.clamp(cursor), text_before, suggestion, alternatives, latency_ms)
 
     def _is_wanted_after(self, before: str, language: str) -> bool:
         """Whether the settings allow suggestions in this lexical context."""
@@ -177,20 +179,20 @@ class Completer:
         return await latest.suggestion()
 
     async def alternatives(self, key: Hashable) -> list[Suggestion]:
-        """Further suggestions for that place, if the latest request was for it."""
+        """Further suggestions for the position of `key`, if the latest request was for it."""
         if (latest := self._shared(key)) is None:
             return []
         return await asyncio.wrap_future(self._scheduler.ask(partial(_alternatives, latest.job)))
 
     def _shared(self, key: Hashable) -> SharedJob | None:
-        """The latest job, if it was for that key, is not cancelled, and nothing has changed for the engine."""
+        """The latest job, if it has that key, is not cancelled, and the engine has not changed since."""
         latest = self._latest
         if latest is None or (latest.key, latest.job.generation) != (key, self._scheduler.generation):
             return None
         return None if latest.job.cancelled.is_set() else latest
 
     def changed(self, uri: str, document: Document, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
-        """A document was edited: compute what most clients request some milliseconds later."""
+        """After an edit, compute ahead what most clients request some milliseconds later."""
         self.debounce.changed()
         settings = self._session.settings
         if self.is_used and (settings.inline or settings.popup) and not settings.debounce_ms:
@@ -203,21 +205,21 @@ class Completer:
 def _with_selected(
     split: Callable[[types.Position], tuple[str, str]], selected: types.SelectedCompletionInfo
 ) -> tuple[str, str]:
-    """The texts on both sides of the cursor as they would be if the menu's selected entry were accepted."""
+    """The texts on both sides of the cursor if the selected menu entry is accepted."""
     before, _ = split(selected.range.start)
     _, after = split(selected.range.end)
     return before + selected.text, after
 
 
 def _alternatives(job: Job, engine: "Engine") -> list[Suggestion]:
-    """In the engine's thread."""
+    """Compute alternatives, in the engine's thread."""
     if job.request.selected is not None or job.cancelled.is_set():
         return []
     return list(engine.complete(replace(job.request, why=Why.INVOKED), job.cancelled.is_set).suggestions[1:])
 
 
 def _ignore_error(ahead: "asyncio.Future[Answer | None]") -> None:
-    """An error happens again in the request itself, and is reported there."""
+    """Ignore an error, which the request itself will raise again and report."""
     if not ahead.cancelled():
         ahead.exception()
 

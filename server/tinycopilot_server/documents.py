@@ -169,7 +169,8 @@ class Document:
 
     def _set(self, text: str) -> None:
         self._lines: list[Line] = [as_line(line, self.encoding) for line in split_lines(text)]
-        self._n_chars = len(text)
+        self.n_chars = len(text)
+        """Length of the text in characters."""
 
     @property
     def is_secret(self) -> bool:
@@ -182,10 +183,10 @@ class Document:
 
         Whether a person wrote it is judged by the text that was opened.
         """
-        if self._n_chars > MAX_HELD_CHARS:
+        if self.n_chars > MAX_HELD_CHARS:
             return f"it has more than {MAX_HELD_CHARS:,} characters"
         if not self._is_written:
-            return "its lines are too long for a person to have written it"
+            return "its lines are too long: it appears to be generated"
         if any(isinstance(line, LongLine) and len(line) > MAX_HELD_LINE_CHARS for line in self._lines):
             return f"a line has more than {MAX_HELD_LINE_CHARS:,} characters"
         return ""
@@ -216,7 +217,7 @@ class Document:
             n_added = len(text) - (last_offset - first_offset)
             if len(line) + n_added > PIECE_CHARS:
                 line.replace(first_offset, last_offset, text)
-                self._n_chars += n_added
+                self.n_chars += n_added
                 return
         self._replace_lines(first, first_offset, last, last_offset, text)
 
@@ -232,8 +233,8 @@ class Document:
             high += 1
         new = split_lines(joined)
         if high < len(lines) and new[-1] == "":
-            new.pop()  # what follows begins a line of its own
-        self._n_chars += len(joined) - sum(map(len, lines[low:high]))
+            new.pop()  # the next line starts separately
+        self.n_chars += len(joined) - sum(map(len, lines[low:high]))
         lines[low:high] = [as_line(line, self.encoding) for line in new]
 
     def _locate(self, position: types.Position) -> tuple[int, int]:

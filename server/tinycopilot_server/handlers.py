@@ -81,7 +81,7 @@ async def _register_one(server: TinyCopilotServer, name: str, method: str, optio
         registration = types.Registration(name, method, options)
         await server.client_register_capability_async(types.RegistrationParams([registration]))
     except JsonRpcException as error:
-        log.warning("the client will not say what changes (%s): %s", name, error)
+        log.warning("the client refused to register %s: %s", name, error)
         return False
     return True
 
@@ -121,7 +121,7 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
     """A document was closed: its text is that on disk again."""
     uri = params.text_document.uri
-    server.statistics.judge(server.session.documents.text_of, document=uri, at_once=True)
+    server.statistics.check_kept(server.session.documents.text_of, document=uri, at_once=True)
     server.index.close_document(uri)
 
 

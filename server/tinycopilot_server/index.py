@@ -1,6 +1,7 @@
-"""Index: what the engine knows of the workspace (open documents, files, learned weights), and how it is forgotten.
+"""Index: the engine's knowledge of the workspace (open documents, files, learned weights), and how it is forgotten.
 
-The one owner of all that: nothing else adds to the engine's n-gram model, or writes or deletes what is saved of it.
+Nothing else adds to the engine's n-gram model, except the engine itself for the current document, or writes or deletes
+the saved files.
 """
 
 import asyncio
@@ -97,9 +98,9 @@ class Index:
         self.learned = LearnedWeights()
         """For the engine's thread."""
         self.max_chars = Settings().max_workspace_chars
-        """Limit on the workspace's indexed characters; 0: only the document at hand."""
+        """Limit on the workspace's indexed characters; 0: only the current document."""
         self.is_forgotten = False
-        """Whether the user has had this workspace forgotten: nothing is indexed or learned, whatever is set later."""
+        """Whether the user has asked to forget this workspace: nothing is indexed or learned, whatever is set later."""
         self._preparing: dict[str, asyncio.Future[None]] = {}
 
     # Settings and folders
@@ -168,13 +169,13 @@ class Index:
         self._prepare(document)
 
     def _note_opened(self, document: Document) -> None:
-        """Log why the document is not completed or indexed; or index the files of its kind."""
+        """Log why the document is not completed or indexed; otherwise index files with its suffix, too."""
         if not self._session.wants(document):
-            log.info("%s is left alone: its language, or its path, is not to be completed", document.name)
+            log.info("%s: not completed: language or path is excluded by the settings", document.name)
         elif document.is_secret:
-            log.info("%s is a secret: it is not completed", document.name)
+            log.info("%s: not completed: secret file", document.name)
         elif why := document.why_not_indexed:
-            log.info("%s is not held: %s", document.name, why)
+            log.info("%s: not indexed: %s", document.name, why)
         elif self._session.folders.want(document.name):
             self.scan(None)
 
@@ -189,7 +190,7 @@ class Index:
             self.scan([uri])
 
     def admit(self, document: Document) -> str | None:
-        """The name under which the document may be indexed now; None if it must not be, and is not any more."""
+        """The name under which to index the document; None if it must not be indexed, and then it is dropped."""
         if self._session.wants(document) and not document.is_secret and not document.why_not_indexed:
             return document.name
         # It is rarely in the model: it may be left from an earlier session.
@@ -197,7 +198,7 @@ class Index:
         return None
 
     def hold_others(self, here: Document) -> None:
-        """Index what has changed in the other open documents; the engine indexes the one at hand itself."""
+        """Index changes of the other open documents; the engine indexes the current one itself."""
         for document in self._session.documents.values():
             if document is not here and document.version != document.seen_version:
                 document.seen_version = document.version
@@ -258,10 +259,10 @@ class Index:
         return learned
 
     def take_over(self, engine: "Engine", learned: LearnedWeights) -> "Future[bool]":
-        """Use a new engine from now on; the result is whether it knows what the one before knew.
+        """Use a new engine from now on; the result is whether it keeps the n-gram model of the previous one.
 
-        If not (there was none, or its alphabet is another one), its n-gram model is empty. By way of the indexer's
-        thread: what was begun with one model is not finished with another.
+        If not (there was none, or its alphabet differs), its n-gram model is empty. Runs in the indexer's thread, so
+        that no scan starts with one model and ends with another.
         """
         return self.indexer.submit(partial(self._take_over, engine, learned))
 

@@ -64,7 +64,7 @@ class IndexFile:
 
     def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
         """`was_open`: whether a document of that name was ever open, since its indexed text may not be that on disk."""
-        self._path, self._digest, self._was_open = path, tokenizer_digest, was_open
+        self.path, self._digest, self._was_open = path, tokenizer_digest, was_open
         self._merged: MergedSegment | None = None  # what the file contains
         self._saved_s = -SAVE_S
         self._n_deleted = 0
@@ -73,7 +73,7 @@ class IndexFile:
         """Take over the saved index, and the stamps of its files; return the number of files, 0 if there is none."""
         from tinycopilot.completion import persistence  # noqa: PLC0415 (brings Numba, loaded by now)
 
-        saved = persistence.load_index(self._path, call(lambda ngrams: ngrams.alphabet), self._digest)
+        saved = persistence.load_index(self.path, call(lambda ngrams: ngrams.alphabet), self._digest)
         if saved is None:
             return 0
         if unwanted := [name for name in saved.stamps if not scanner.folders.wants(name)]:  # by the current settings
@@ -98,17 +98,17 @@ class IndexFile:
         known, wants = scanner.known, scanner.folders.wants
         names = [name for name in last_used_s if name in known and wants(name) and not self._was_open(name)]
         stamps = {name: known[name] for name in names}
-        persistence.save_index(self._path, persistence.SavedIndex(merged, last_used_s, stamps), alphabet, self._digest)
+        persistence.save_index(self.path, persistence.SavedIndex(merged, last_used_s, stamps), alphabet, self._digest)
         if self._n_deleted != n_deleted:  # meanwhile
             self.delete()
-        _delete_old(self._path.parent)
+        _delete_old(self.path.parent)
 
     def delete(self) -> None:
         """Delete the file now; it is written again after the next scan. Any thread."""
         self._n_deleted += 1
         self._merged, self._saved_s = None, -SAVE_S
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            self.path.unlink()
 
 
 def _delete_old(folder: Path) -> None:
@@ -193,9 +193,9 @@ class Indexer:
             pass
         except (CancelledError, RuntimeError):
             if not self._is_closed:
-                log.exception("the workspace's files could not be looked at")
+                log.exception("the workspace could not be scanned")
         except Exception:
-            log.exception("the workspace's files could not be looked at")
+            log.exception("the workspace could not be scanned")
 
     def _scan(self, within: set[str] | None) -> None:
         since_s, found, n_loaded = time.perf_counter(), Found(), 0
@@ -224,7 +224,7 @@ class Indexer:
                 indexing.drop(change.name)
             else:
                 indexing.put(change.name, change.text, change.changed_s)
-            now = 100 * found.n_looked_at // max(1, found.n_to_look_at)
+            now = 100 * found.n_visited // max(1, found.n_total)
             if percentage != now:
                 (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
                 percentage = now
@@ -234,10 +234,10 @@ class Indexer:
 def _summary(found: Found, n_loaded: int, seconds: float) -> str:
     parts = [f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"]
     if n_loaded:
-        parts.append(f"{n_loaded:,} files were known from before")
+        parts.append(f"{n_loaded:,} files from the saved index")
     parts += found.left_out
-    if found.n_passed_over:
-        parts.append(f"left out: {found.n_passed_over:,} files more than fit (maxWorkspaceChars)")
+    if found.n_skipped:
+        parts.append(f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
     return "; ".join(parts)
 
 

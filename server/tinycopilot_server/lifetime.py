@@ -1,10 +1,10 @@
-"""Lifetime: the server ends with its client, and within two seconds, even if it can run no Python code any more.
+"""Lifetime: the server exits with its client, within two seconds, even if it cannot run Python code any more.
 
-A thread in C code that holds the interpreter's lock stops all Python code of its process, signal handlers included. So
-a small process, the watchdog, runs this file as a script: the server's signal handler in C writes each signal's number
-into a pipe, and the system reports when the client has closed its end of standard input. The server then has GRACE_S to
-save what it has learned and to exit by itself. The watchdog exits when the server does. Not on Windows: there SIGTERM
-ends a process at once, and only the server itself notices a closed input.
+A thread in C code that holds the GIL blocks all Python code of its process, including signal handlers. So a small
+process, the watchdog, runs this file as a script: the server's signal handler in C writes each signal's number into a
+pipe, and the system reports when the client has closed its end of standard input. The server then has GRACE_S to save
+what it has learned and to exit by itself. The watchdog exits when the server does. Not on Windows: there SIGTERM ends a
+process at once, and only the server itself detects a closed input.
 
 LSP also wants the server to exit when the client's process has ended, even if something keeps the pipe open. The system
 wakes a thread at that moment, so watching costs no processor time: pidfd_open(2) and poll(2) on Linux, kqueue(2) on
@@ -47,8 +47,8 @@ def start_watchdog(*, watches_input: bool) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[reading],
-            start_new_session=True,  # a signal to the terminal's processes is not for this one
-        ).returncode = 0  # it is never waited for: this suppresses the warning
+            start_new_session=True,  # signals to the terminal's process group do not reach it
+        ).returncode = 0  # it is never waited for: suppresses the ResourceWarning
     except OSError:  # the server works without it
         os.close(writing)
         return
@@ -58,7 +58,7 @@ def start_watchdog(*, watches_input: bool) -> None:
 
 
 def watch_server(reading: int, server: int) -> None:
-    """The watchdog: return when the server has ended; kill it GRACE_S after it was told to end."""
+    """Run the watchdog: return when the server has exited; kill it GRACE_S after it should have."""
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(sys.stdin.fileno(), RDHUP)
@@ -88,8 +88,8 @@ def _wait_or_kill(poll: "select.poll", reading: int, server: int) -> None:
 def watch_client(pid: int | None, on_end: Callable[[], None]) -> threading.Thread | None:
     """Call `on_end`, in a thread of its own, when the process `pid` has ended; return that thread.
 
-    None if there is nothing to watch: no number was given, it is our own, or no such process is visible from here, as
-    in a container whose client is outside of it.
+    None if there is nothing to watch: no id was given, it is our own, or the process is not visible, such as a client
+    outside of this container.
     """
     if pid is None or pid <= 0 or pid == os.getpid() or (wait := waiting_for(pid)) is None:
         return None
@@ -104,7 +104,7 @@ def watch_client(pid: int | None, on_end: Callable[[], None]) -> threading.Threa
 
 
 def waiting_for(pid: int) -> Wait | None:
-    """A function that blocks until the process has ended; None if there is no such process."""
+    """A function that blocks until the process has ended; None if the process does not exist."""
     if sys.platform == "win32":
         return _by_handle(pid)
     with contextlib.suppress(OSError, AttributeError):  # an old kernel, or a filter of system calls
@@ -154,19 +154,19 @@ def _by_handle(pid: int) -> Wait | None:
 
 
 def polling(pid: int, poll_s: float = POLL_S) -> Wait | None:
-    """The same by polling with signal 0, and /proc where there is one, which shows zombies and numbers used again."""
-    if (began := _began(pid)) is None:
+    """Like `waiting_for`, by polling with signal 0, and /proc if available, which shows zombies and reused ids."""
+    if (began := start_time(pid)) is None:
         return None
 
     def wait() -> None:
-        while _began(pid) == began:
+        while start_time(pid) == began:
             time.sleep(poll_s)
 
     return wait
 
 
-def _began(pid: int) -> str | None:
-    """When the process began, as the system writes it, "" if it does not say; None if it has ended."""
+def start_time(pid: int) -> str | None:
+    """The start time of the process in the system's format, "" if unknown; None if it has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Models: loads the model, and loads it again when its files change or the settings name another one."""
+"""Models: loads the model, and reloads it when its files change or the settings name another one."""
 
 import asyncio
 import logging
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
 COMPILING = "compiling, once on this machine"
-NOT_CACHED = "machine code cannot be cached, so each start takes some seconds; `tinycopilot doctor` says why"
+NOT_CACHED = "compiled code cannot be cached, so each start takes some seconds; `tinycopilot doctor` says why"
 CHECK_S = 2.0
-"""Minimum time between two checks of the model's files: when something happens, never by a clock."""
+"""Minimum time between two checks of the model's files. There is no timer: edits and saves trigger a check."""
 
 Stamp = tuple[object, ...]
 
@@ -36,7 +36,7 @@ def to_use(settings: Settings, folder: str | None) -> ModelPaths:
 
 
 def origin_of(paths: ModelPaths, settings: Settings, folder: str | None) -> Origin:
-    """Why `paths` is used, for the workspace `folder`, or without it where its own model cannot be read."""
+    """The origin of `paths` for the workspace `folder`, or without it if the workspace's own model is unreadable."""
     found = (find_model(settings.model_path, settings.tokenizer_path, workspace=place) for place in (folder, None))
     return next((origin for pair, origin in found if pair == paths), Origin.GIVEN)
 
@@ -56,7 +56,7 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 class ModelFiles:
-    """Notices when other files are to be used, or when those in use have been replaced."""
+    """Detects that other files are to be used, or that those in use were replaced."""
 
     def __init__(self, find: Callable[[], ModelPaths], clock: Callable[[], float] = time.monotonic) -> None:
         """`find` returns the files to use; it may raise UserError. `clock` counts seconds."""
@@ -65,7 +65,7 @@ class ModelFiles:
         self._checked_s = 0.0
 
     def note(self) -> None:
-        """The files are about to be read: later changes count."""
+        """Note the files' state, before reading them: later changes count."""
         self._stamp, self._checked_s = self._current(), self._clock()
 
     def have_changed(self) -> bool:
@@ -92,7 +92,7 @@ class Models:
         self.has_started = False
         """Whether a model is loaded, or is being loaded."""
         self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main))
-        self._lock = asyncio.Lock()  # models are loaded one after another, so that the one named last is used
+        self._lock = asyncio.Lock()  # models are loaded in order, so that the last one named is used
         self._tasks = set[asyncio.Task[object]]()
 
     async def start(self) -> None:
@@ -124,19 +124,19 @@ class Models:
             progress.end()
 
     async def reload(self) -> str:
-        """Load the files as they are now, while the current model answers; return what is wrong, "" if nothing.
+        """Load the files as they are now, while the current model answers; return the problem, "" if none.
 
-        If something is wrong, the current model stays in use.
+        After a problem, the current model stays in use.
         """
         problem = await self._try_to_load(is_first=False)
         if problem:
-            log.warning("the model before goes on: %s", problem)
+            log.warning("keeping the current model: %s", problem)
         elif self._session.model_status.state == "error":
             self._session.report("ready")
         return problem
 
     async def reload_and_warn(self) -> str:
-        """The same, and show the user what is wrong."""
+        """Reload, and show the user a problem."""
         problem = await self.reload()
         self._session.warn([problem] if problem else [])
         return problem
@@ -153,7 +153,7 @@ class Models:
         task.add_done_callback(self._tasks.discard)
 
     async def _try_to_load(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> str:
-        """Load, and return what is wrong, "" if nothing."""
+        """Load, and return the problem, "" if none."""
         try:
             async with self._lock:
                 self._files.note()
@@ -162,7 +162,7 @@ class Models:
             return str(error)
         except Exception as error:
             log.exception("the model could not be loaded")
-            return f"the model could not be loaded ({error}); the server's log says more"
+            return f"the model could not be loaded ({error}); see the server's log"
         self._index.configure(self._session.settings)  # which may have changed meanwhile
         if not is_continued:  # nothing is indexed yet
             self._index.hold_all_again()
@@ -170,7 +170,7 @@ class Models:
         return ""
 
     async def load(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> bool:
-        """Load a model and use it from now on; return whether it knows what the one before knew of the workspace.
+        """Load a model and use it from now on; return whether the n-gram model was kept.
 
         The first one is loaded in the engine's thread, later ones in another thread, while the current one answers.
         `on_compiling` is called, in that thread, if the engine must be compiled first, which takes some seconds.
@@ -184,7 +184,7 @@ class Models:
     def _load(
         self, settings: Settings, folder: str | None, on_compiling: Callable[[], None], *, may_be_another: bool
     ) -> "tuple[Engine, LearnedWeights]":
-        """If `may_be_another`, a workspace's own model that cannot be read is replaced by the next in line."""
+        """Load in this thread. If `may_be_another`, an unreadable workspace model is replaced by the next in order."""
         from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
 
         max_chars = self._index.max_chars

@@ -1,4 +1,4 @@
-"""pygls's protocol; but every request is answered exactly once, however malformed, and a wrong header is survived."""
+"""pygls's protocol, hardened: each request is answered exactly once, however malformed; wrong headers are skipped."""
 
 import contextlib
 import logging
@@ -15,7 +15,7 @@ from pygls.exceptions import (
 from pygls.protocol import LanguageServerProtocol
 
 MAX_BYTES = 2**30
-"""A header that announces a longer message is a mistake, and is not waited for."""
+"""A header with a larger Content-Length is wrong, and is skipped."""
 HEADER = re.compile(rb"content-length:[ \t]*(\d{1,20})[ \t]*\r?\n\Z", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
@@ -25,19 +25,19 @@ class Protocol(LanguageServerProtocol):
     """Validates each message before pygls handles it."""
 
     def structure_message(self, data: Any) -> Any:
-        """Return `data` unchanged: pygls calls this for each object in a message, which may look like a message."""
+        """Return `data` unchanged: pygls calls this for each nested object, which could look like a message."""
         return data
 
     def handle_message(self, message: Any) -> None:
-        """Handle a message, or answer what is wrong with it; a response or a notification is never answered."""
+        """Handle a message, or answer it with an error; responses and notifications are never answered."""
         try:
             super().handle_message(self._structured(message))
         except JsonRpcException as error:
             log.info("refused, error %d", error.code)  # its message may quote what was sent
             if is_to_be_answered(message):
                 self.refuse(id_of(message), error)
-        except Exception:  # a cancellation of something that is no id, and the like
-            log.info("a message made no sense", exc_info=True)
+        except Exception:  # for example a cancellation without a valid id
+            log.info("invalid message", exc_info=True)
         self._forget_what_is_done()
 
     def _forget_what_is_done(self) -> None:
@@ -66,37 +66,37 @@ class Protocol(LanguageServerProtocol):
         if self._shutdown:
             raise JsonRpcInvalidRequest("shutting down")
         if not has_begun and not is_first:
-            raise JsonRpcServerNotInitialized(f"{method} was asked before the server was initialized")
+            raise JsonRpcServerNotInitialized(f"{method}: the server is not initialized")
         if has_begun and is_first:
-            raise JsonRpcInvalidRequest(f"{method} was asked before")
+            raise JsonRpcInvalidRequest(f"{method}: the server is already initialized")
         if handler is None:
             raise JsonRpcMethodNotFound.of(method)
 
     def refuse(self, request_id: str | int | None, error: JsonRpcException) -> None:
         """Answer with an error. (pygls omits an id that is null.)"""
-        told = {"code": error.code, "message": error.message}
-        self._send_data({"jsonrpc": self.VERSION, "id": request_id, "error": told})
+        content = {"code": error.code, "message": error.message}
+        self._send_data({"jsonrpc": self.VERSION, "id": request_id, "error": content})
 
     def refuse_unreadable(self, error: Exception) -> None:
-        """Answer something that is not JSON, without an id."""
-        self.refuse(None, JsonRpcParseError(f"this cannot be read: {error}"))
+        """Answer bytes that are not JSON, without an id."""
+        self.refuse(None, JsonRpcParseError(f"invalid JSON: {error}"))
 
 
 def why_invalid(message: Any) -> str:
     """Why this is not a JSON-RPC 2.0 message; "" if it is one."""
     if not isinstance(message, dict):
-        return "a message is one object"
+        return "a message must be an object"
     if message.get("jsonrpc") != "2.0":
-        return "a message says jsonrpc: 2.0"
+        return 'jsonrpc must be "2.0"'
     if not isinstance(message.get("method", ""), str):
-        return "a method is a text"
+        return "method must be a string"
     if "id" in message and id_of(message) is None and is_to_be_answered(message):
-        return "an id is a text or a whole number"
-    return "" if "method" in message or not is_to_be_answered(message) else "a request has a method"
+        return "id must be a string or an integer"
+    return "" if "method" in message or not is_to_be_answered(message) else "method is missing"
 
 
 def is_to_be_answered(message: Any) -> bool:
-    """Whether the client waits for an answer, as far as one can tell."""
+    """Whether the client appears to wait for a response."""
     if not isinstance(message, dict):
         return True
     return "id" in message and not ("method" not in message and ("result" in message or "error" in message))
@@ -108,34 +108,34 @@ def id_of(message: Any) -> str | int | None:
     return found if isinstance(found, str | int) and not isinstance(found, bool) else None
 
 
-class Framed:
+class ResyncInput:
     """An input stream for pygls that resynchronises after a wrong Content-Length.
 
     The rest of a message then precedes the next header on the same line. Header names may be in any case, and a
-    length of more than MAX_BYTES is skipped.
+    length above MAX_BYTES is skipped.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def readline(self) -> bytes:
-        """One line; only the header of a line that ends with one."""
+        """Read a line; if it ends with a header, return only that."""
         line = self._stream.readline()
         if (found := HEADER.search(line)) is None:
             return line
         n_bytes = int(found[1])
         if n_bytes > MAX_BYTES:
-            log.warning("passed over: a message that is said to have %d bytes", n_bytes)
+            log.warning("skipped: Content-Length of %d bytes", n_bytes)
             return b"\n"
         return b"Content-Length: %d\r\n" % n_bytes
 
     def read(self, n_bytes: int) -> bytes:
-        """`n_bytes` bytes; fewer only at the end of the stream."""
+        """Read `n_bytes` bytes; fewer only at the end of the stream."""
         return self._stream.read(n_bytes)
 
 
-class Heard:
-    """An output stream for pygls that ignores a broken pipe: the end of the input reports that the client has gone."""
+class TolerantOutput:
+    """An output stream for pygls that ignores a broken pipe: the end of input reports that the client has exited."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Scanner: finds what has changed in the workspace's folders on disk. Nothing outside of them is read."""
+"""Scanner: finds changes in the workspace's folders on disk. Nothing outside of them is read."""
 
 import os
 import stat
@@ -11,9 +11,9 @@ from tinycopilot.files import LeftOut, Reason, read_written, walk
 from tinycopilot_server.session import Folders, document_name, is_within
 
 MAX_FOLDERS = 100_000
-"""In a folder with more subfolders, the others are not visited: it is no project, but somebody's home."""
+"""Limit on visited folders: a larger tree is not a project, but a home folder."""
 MAX_FILES = 100_000
-"""The same for files: what is noted of each takes memory."""
+"""Limit on files, since each takes memory."""
 
 
 def place_of(uri: str) -> str:
@@ -24,7 +24,7 @@ def place_of(uri: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """A file as it is now; without a text, it is gone or must not be indexed."""
+    """A changed file; without a text, it was deleted or must not be indexed."""
 
     name: str
     text: str | None = None
@@ -38,22 +38,22 @@ class Found:
 
     n_files: int = 0
     n_chars: int = 0
-    n_passed_over: int = 0
-    """Number of files that were not read because enough had been."""
+    n_skipped: int = 0
+    """Number of files that were not read because the limit was reached."""
     left_out: tuple[str, ...] = ()
     """A line for each reason."""
-    n_looked_at: int = 0
-    """Number of files done so far, including those that were known or are open in the editor."""
-    n_to_look_at: int = 0
-    """Number of files in all."""
+    n_visited: int = 0
+    """Number of files visited so far, including unchanged and open ones."""
+    n_total: int = 0
+    """Total number of files."""
 
 
 class Scanner:
-    """Remembers what it has read, and finds what has changed since. For one thread."""
+    """Remembers what it has read, and finds later changes. For one thread."""
 
     def __init__(self, folders: Folders) -> None:
         self.folders = folders
-        self._known: dict[str, list[int]] = {}  # when each file was changed, in ns, and its size in bytes
+        self._known: dict[str, list[int]] = {}  # time of change in ns, size in bytes
 
     @property
     def known(self) -> dict[str, tuple[int, int]]:
@@ -61,11 +61,11 @@ class Scanner:
         return {name: (changed_ns, n_bytes) for name, (changed_ns, n_bytes) in self._known.items()}
 
     def remember(self, stamps: Mapping[str, tuple[int, int]]) -> None:
-        """Take these files as read: they are read again only if they differ from their stamps."""
+        """Treat these files as read: they are read again only if they differ from their stamps."""
         self._known = {name: list(stamp) for name, stamp in stamps.items()}
 
     def forget(self) -> None:
-        """Take no file as read: the next scan finds everything."""
+        """Treat no file as read: the next scan finds everything."""
         self._known.clear()
 
     def changes(
@@ -76,31 +76,32 @@ class Scanner:
         is_enough: Callable[[], bool],
         pause: Callable[[], None],
     ) -> Iterator[Change]:
-        """What has changed since the last scan: first what is gone, then the most recently changed files first.
+        """Yield changes since the last scan: deleted files, then changed ones, most recently changed first.
 
-        `within`: scan these files and folders only, and read them whether they seem changed or not. Open documents
-        (`is_open`) are left to the editor. `pause` is called for each file and folder; it may wait, or raise.
+        `within`: scan these files and folders only, and read them even if they seem unchanged. Open documents
+        (`is_open`) are skipped. `is_enough`: whether the limit is reached. `pause` is called for each file and folder;
+        it may wait, or raise.
         """
         left_out = LeftOut()
         stamps = self._stamps(within, left_out, pause)
         for name in self._known_within(within) - stamps.keys():
             del self._known[name]
             yield Change(name)
-        found.n_to_look_at = len(stamps)
+        found.n_total = len(stamps)
         for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
-            found.n_looked_at += 1
+            found.n_visited += 1
             *stamp, root = stamps[name]
             was_known = self._known.pop(name, None)
             if is_open(name):
                 continue
-            if name in self.folders.forgotten:  # since this scan began
+            if name in self.folders.forgotten:  # forgotten since this scan began
                 yield Change(name)
                 continue
             self._known[name] = stamp
             if within is None and was_known == stamp:
                 continue
             if is_enough():
-                found.n_passed_over += 1
+                found.n_skipped += 1
                 continue
             pause()
             text = next((text for _, text in read_written([Path(name)], Path(root), left_out)), None)
@@ -131,9 +132,9 @@ class Scanner:
                     return stamps
                 try:
                     status = path.lstat()
-                except OSError:  # it has vanished
+                except OSError:  # deleted meanwhile
                     continue
-                if not stat.S_ISREG(status.st_mode):  # it has become something else
+                if not stat.S_ISREG(status.st_mode):  # no longer a regular file
                     continue
                 stamps[name] = (status.st_mtime_ns, status.st_size, root)
         return stamps

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from tinycopilot import UserError
 from tinycopilot.paths import log_path
 from tinycopilot_server import commands, handlers, lifetime
-from tinycopilot_server.protocol import Framed, Heard
+from tinycopilot_server.protocol import ResyncInput, TolerantOutput
 from tinycopilot_server.server import TinyCopilotServer
 
 LOOPBACK = "127.0.0.1"
@@ -45,23 +45,24 @@ def begin_log() -> None:
 
 
 def serve(*, tcp_port: int | None = None) -> int:
-    """Run until the client sends `exit`, over stdio or a port of loopback; return the exit code.
+    """Run until the client sends `exit`, over stdio or a loopback port; return the exit code.
 
-    The code is 1 if the client has not sent `shutdown` before. Raises UserError if there is no stdio, or no such port.
+    The code is 1 if the client has not sent `shutdown` before. Raises UserError if stdio is closed or the port is used.
     """
     if tcp_port is None and (sys.stdin is None or sys.stdout is None):
-        raise UserError("standard input or output is closed: no client can speak there; let an editor start it")
+        raise UserError("standard input or output is closed; the server must be started by an editor")
     begin_log()
     lifetime.start_watchdog(watches_input=tcp_port is None)
     server = TinyCopilotServer()
     handlers.register(server)
     commands.register(server)
     if tcp_port is None:
-        server.start_io(cast(BinaryIO, Framed(sys.stdin.buffer)), cast(BinaryIO, Heard(sys.stdout.buffer)))
+        reader, writer = ResyncInput(sys.stdin.buffer), TolerantOutput(sys.stdout.buffer)
+        server.start_io(cast(BinaryIO, reader), cast(BinaryIO, writer))
         logging.shutdown()
-        os._exit(server.exit_code)  # all is saved; a thread that still computes is not waited for
+        os._exit(server.exit_code)  # everything is saved; do not wait for a busy thread
     try:
         server.start_tcp(LOOPBACK, tcp_port)
         return server.exit_code
     except OSError as error:
-        raise UserError(f"port {tcp_port} cannot be used ({error.strerror}); give another with --tcp") from None
+        raise UserError(f"port {tcp_port} cannot be used ({error.strerror}); choose another with --tcp") from None

@@ -103,7 +103,7 @@ class TinyCopilotServer(LanguageServer):
     def stop(self) -> None:
         """Stop computing and training, and save what was learned and counted. A second call does nothing."""
         self.scheduler.cancel()
-        self.statistics.judge(self.session.documents.text_of, at_once=True)
+        self.statistics.check_kept(self.session.documents.text_of, at_once=True)
         self.statistics.save()
         self.index.close()
         self.scheduler.close()

@@ -1,4 +1,4 @@
-"""Session: what the client has said (settings, folders, open documents), and the status that it is told."""
+"""Session: the client's settings, folders and open documents, and the status that it is sent."""
 
 import logging
 import os
@@ -65,7 +65,7 @@ class Folders:
         self.excluded = Patterns()
         """Files that the settings exclude."""
         self.forgotten = set[str]()
-        """Names of files that the user has told the server to forget."""
+        """Names of files that the user has asked to forget."""
         self._roots_as_opened: tuple[str, ...] = ()
 
     def set_roots(self, uris: Iterable[str]) -> None:
@@ -144,7 +144,7 @@ class Status:
 
 
 PAUSED = Status("off", "paused")
-DISABLED = Status("off", "not enabled in the settings")
+DISABLED = Status("off", "disabled in the settings")
 
 
 class Session:
@@ -201,7 +201,7 @@ class Session:
             params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
             return list(await self.client.workspace_configuration_async(params))
         except JsonRpcException as error:
-            log.warning("the client does not say what is set: %s", error)
+            log.warning("the client refused to send its settings: %s", error)
             return []
 
     def report(self, state: State, message: str = "") -> None:

@@ -140,12 +140,12 @@ def parse_settings(options: object) -> tuple[Settings, list[str]]:
     if options is None:
         return Settings(), []
     if not isinstance(options, Mapping):
-        return Settings(), ["the settings are not an object of names and values: using the defaults"]
+        return Settings(), ["the settings must be an object: using the defaults"]
     problems, values = list[str](), dict[str, Any]()
     for client_name, value in options.items():
         name = NAMES.get(client_name)
         if name is None:
-            problems.append(f"there is no setting {client_name!r}")
+            problems.append(f"unknown setting {client_name!r}")
         elif value is not None:
             default = getattr(Settings, name)
             values[name], problem = _converted(name, default, value)
@@ -159,12 +159,12 @@ def merged(initial: object, configured: object) -> object:
     """The initial settings, overridden name by name by those sent since; null means not set."""
     if not isinstance(configured, Mapping):
         return initial
-    said = {name: value for name, value in configured.items() if value is not None}
-    return {**(initial if isinstance(initial, Mapping) else {}), **said}
+    given = {name: value for name, value in configured.items() if value is not None}
+    return {**(initial if isinstance(initial, Mapping) else {}), **given}
 
 
 def pushed_settings(received: object) -> Mapping[str, object] | None:
-    """Our settings in a client's whole configuration: in our section, or bare; None if there are none of ours."""
+    """Our settings in a client's configuration: in our section, or at the top level; None if there are none."""
     if not isinstance(received, Mapping):
         return None
     section = received.get(SECTION)
@@ -178,7 +178,7 @@ def _in_json(value: Any) -> Any:
 
 
 def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
-    """A value as the dataclass has it, and what is wrong with it, to follow "must be"; "" if nothing."""
+    """Convert a value for the dataclass; return it and the requirement that it violates, "" if none ("must be ...")."""
     known = about(name)
     if known.choices:
         is_known = any(value is one or (isinstance(one, str) and value == one) for one in known.choices)
@@ -187,10 +187,10 @@ def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
     if isinstance(default, bool):
         return value, "" if isinstance(value, bool) else "true or false"
     if isinstance(default, str):
-        return value, "" if isinstance(value, str) else "a text"
+        return value, "" if isinstance(value, str) else "a string"
     if isinstance(default, tuple):
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-            return default, "a list of texts"
+            return default, "a list of strings"
         return tuple(value), known.problem(tuple(value))
     assert known.low is not None
     assert known.high is not None

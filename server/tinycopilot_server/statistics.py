@@ -1,7 +1,7 @@
-"""Statistics: what is suggested, accepted and kept, by day, counted on this machine alone.
+"""Statistics: suggestions shown, accepted and kept, by day, stored on this machine only.
 
-The file contains numbers only, no code. The texts of suggestions are kept in memory while they may still be accepted,
-and accepted texts until it is checked whether they are still there.
+The file contains numbers only, no code. Texts of suggestions stay in memory while they may still be accepted, and
+accepted texts until they are checked.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from tinycopilot.completion.common_prefix import common_prefix_len, typed_throug
 
 KIND, VERSION = "tinycopilot statistics", 1
 COUNTS = (
-    "answered",  # requests for ghost text that were answered with something new; a client may not have shown each
-    "shown",  # ghost texts that the client says it has shown; most never say so
-    "accepted",  # ghost texts of which all was accepted
-    "partly_accepted",  # ghost texts of which a part was accepted
-    "listed",  # entries in menus of completions
-    "chosen",  # those that were chosen
-    "accepted_chars",  # characters that were accepted, in all of these ways
-    "judged_chars",  # of those, the ones that were looked for later
-    "kept_chars",  # and those that were still there
+    "answered",  # requests answered with new ghost text; a client may not have shown all of it
+    "shown",  # ghost texts that the client reported as shown; most never do
+    "accepted",  # ghost texts accepted in full
+    "partly_accepted",  # ghost texts accepted in part
+    "listed",  # entries in completion menus
+    "chosen",  # entries that were accepted
+    "accepted_chars",  # characters accepted in any of these ways
+    "judged_chars",  # of those, the ones checked later
+    "kept_chars",  # of the checked ones, those still present
 )
 KEPT_S = 30.0
 """Seconds from an acceptance until it is checked whether the text is still there."""
@@ -100,7 +100,7 @@ class Statistics:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.is_on = True
-        """If not, nothing is counted, and the file stays as it is."""
+        """Whether anything is counted; if not, the file stays unchanged."""
         self._path, self._clock = path, clock
         self._prefix, self._numbers = uuid.uuid4().hex[:8], itertools.count()
         self._offers: dict[str, Offer] = {}
@@ -165,7 +165,7 @@ class Statistics:
         self._count("accepted_chars", len(more))
         self._accepted.append(Accepted(offer.document, before[-ANCHOR_CHARS:], more, self._clock()))
 
-    def judge(
+    def check_kept(
         self, text_of: Callable[[str], str | None], *, document: str | None = None, at_once: bool = False
     ) -> None:
         """Check whether texts accepted at least KEPT_S ago, in `document` or anywhere, are still there.
@@ -193,8 +193,8 @@ class Statistics:
                 self._today()[what] += n
 
     def update(self, text_of: Callable[[str], str | None]) -> None:
-        """Check what is due (see `judge`), and save in another thread, at most every SAVE_S seconds."""
-        self.judge(text_of)
+        """Check what is due (see `check_kept`), and save in another thread, at most every SAVE_S seconds."""
+        self.check_kept(text_of)
         if self._new and self._clock() - self._saved_s >= SAVE_S:
             self._saved_s = self._clock()
             asyncio.get_running_loop().run_in_executor(None, self.save)
@@ -209,7 +209,7 @@ class Statistics:
             with self._locked():
                 write(self._path, added(read(self._path), new))
         except (OSError, Timeout) as error:
-            log.warning("%s: statistics could not be kept: %s", self._path, error)
+            log.warning("%s: statistics could not be saved: %s", self._path, error)
             with self._lock:
                 self._new = added(self._new, new)
 
@@ -268,17 +268,18 @@ def in_words(days: dict[str, Day]) -> str:
     lines = [f"Since {min(days)}, on this machine:"]
     accepted, answered = total["accepted"], total["answered"]
     share = f" ({accepted / answered:.0%})" if answered else ""
-    in_part = f", {total['partly_accepted']:,} in part" if total["partly_accepted"] else ""  # many editors never say so
+    # Many editors do not report partial accepts.
+    in_part = f", {total['partly_accepted']:,} in part" if total["partly_accepted"] else ""
     lines.append(f"{answered:,} suggestions, {accepted:,} accepted{share}{in_part}.")
     if total["shown"]:
-        lines.append(f"{total['shown']:,} were shown, as the editor says.")
-    lines.append(f"{total['listed']:,} entries in menus, {total['chosen']:,} chosen.")
+        lines.append(f"{total['shown']:,} reported as shown by the editor.")
+    lines.append(f"{total['listed']:,} menu entries, {total['chosen']:,} accepted.")
     kept, judged = total["kept_chars"], total["judged_chars"]
-    still = f"; {kept / judged:.0%} of them still stood there {KEPT_S:.0f} s later" if judged else ""
+    still = f"; {kept / judged:.0%} still present {KEPT_S:.0f} s later" if judged else ""
     lines.append(f"{total['accepted_chars']:,} characters accepted{still}.")
     p50, p95 = (percentile_ms(total["latency"], percent) for percent in (50, 95))
     if p50 is not None and p95 is not None:
-        lines.append(f"Latency: {_in_ms(p50)} (median), {_in_ms(p95)} (p95), at most 25 % too high.")
+        lines.append(f"Latency: {_in_ms(p50)} (p50), {_in_ms(p95)} (p95), rounded up by at most 25 %.")
     return "\n".join(lines)
 
 
@@ -292,7 +293,7 @@ def read(path: Path) -> dict[str, Day]:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ValueError("it is too large")
+            raise ValueError("the file is too large")
         return _checked(json.loads(content))
     except FileNotFoundError:
         return {}
@@ -304,10 +305,10 @@ def read(path: Path) -> dict[str, Day]:
 def _checked(data: Any) -> dict[str, Day]:
     """The days in the file's content. Raises ValueError if it is not valid."""
     if not isinstance(data, dict) or data.get("kind") != KIND or data.get("version") != VERSION:
-        raise ValueError("it is something else, or of another version")
+        raise ValueError("not a statistics file, or of another version")
     days = data.get("days")
     if not isinstance(days, dict) or len(days) > MAX_DAYS or not all(map(_is_day, days.items())):
-        raise ValueError("its days are none")
+        raise ValueError("damaged: invalid days")
     return days
 
 

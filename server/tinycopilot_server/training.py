@@ -1,8 +1,8 @@
-"""Train on this workspace: `tinycopilot adapt` in a process of its own; its progress is shown, its model taken up.
+"""Training: runs `tinycopilot adapt` in a separate process, shows its progress, and loads its model.
 
-One core is left to the user: where two threads compute together and one has to wait for a core, they are ten times
-slower than one alone. The process's standard input is a pipe that nobody writes to: closing it stops the process, and
-the system closes it when the server is gone, however it ended.
+One core is left to the user: two threads of which one waits for a core are ten times slower than one thread. The
+process's standard input is an empty pipe: closing it stops the process, and the system closes it when the server exits
+for any reason.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ TRAINING = "tinycopilot/training"
 "message": "..."}; and, when it is done, the figures of `tinycopilot adapt --progress json`."""
 
 PROGRAM = "tinycopilot"
-"""The module that is run."""
+"""The module to run."""
 NICENESS = 10
 PATIENCE_S = 10.0
 """Time limit for cleaning up when the process is stopped; then it is killed."""
 LAST_BYTES = 8_000
 CLOSE_S = 0.5
-TOO_LATE = "it had ended before it could be cancelled: the new model is in use"
+TOO_LATE = "training had finished before it was cancelled: the new model is in use"
 SUFFIX = re.compile(r"\.[\w+#-]+")
 
 STAGES = {"reading": (0, 3), "training": (3, 85), "measuring": (85, 100), "done": (100, 100)}
@@ -73,7 +73,7 @@ class Training:
 
     @property
     def is_running(self) -> bool:
-        """Whether a run is under way, including the loading of its model."""
+        """Whether training is running, including the loading of its model."""
         return self._child is not None
 
     def start(self, minutes: float) -> None:
@@ -84,34 +84,34 @@ class Training:
         on_loop = partial(_on, asyncio.get_running_loop())
         arguments = self._arguments(folders, minutes)
         try:
-            self._child = Child(PROGRAM, arguments, partial(on_loop, self._heard), partial(on_loop, self._end))
+            self._child = Child(PROGRAM, arguments, partial(on_loop, self._on_line), partial(on_loop, self._on_end))
         except OSError as error:
-            raise UserError(f"no process could be started to train in ({error.strerror})") from None
+            raise UserError(f"the training process could not be started ({error.strerror})") from None
         self._is_cancelled, self._last = False, {}
         self._progress = Progress(self._session.client, "Training on this workspace", self._stop)
         self._progress.begin("reading", 0)
         self._busy = Status("busy", "training on this workspace")
         self._status_before, self._session.model_status = self._session.model_status, self._busy
         self._session.send_status()
-        self._tell("running", "reading")
+        self._notify("running", "reading")
 
     def _folders(self) -> tuple[str, ...]:
         """The folders to train on. Raises UserError if training is not possible."""
         settings, folders = self._session.settings, self._session.folders.roots
         if self.is_running:
-            raise UserError("training goes on already; cancel it first, or wait for it")
+            raise UserError("training is already running; cancel it, or wait for it")
         if not has_torch():
             raise MissingTorchError("training")
         if settings.model_path or settings.tokenizer_path:
-            raise UserError("the setting modelPath or tokenizerPath names the model to use, and wins; clear it first")
+            raise UserError("the setting modelPath or tokenizerPath overrides a trained model; clear it first")
         if settings.max_workspace_chars == 0:
-            raise UserError("by the setting maxWorkspaceChars, 0, nothing of the workspace is kept; change it first")
+            raise UserError("the setting maxWorkspaceChars is 0, so nothing about the workspace is stored; raise it")
         if not folders:
-            raise UserError("no folder is open; open that of your project")
+            raise UserError("no folder is open; open your project's folder")
         return folders
 
     def _arguments(self, folders: tuple[str, ...], minutes: float) -> list[str]:
-        """Folders come last, after `--`, as absolute paths, so that none is taken for an option."""
+        """The command line. Folders come last, after `--`, as absolute paths, so that none is parsed as an option."""
         suffixes = [suffix for suffix in self._session.folders.suffixes if SUFFIX.fullmatch(suffix)]
         options = ["--minutes", f"{minutes:f}", "--progress", "json", "--end_with_stdin", "--ext", *suffixes]
         forgotten = map(as_pattern, sorted(self._session.folders.forgotten))
@@ -134,38 +134,38 @@ class Training:
             self._child.stop()
 
     def close(self) -> None:
-        """The server ends: stop the run, and wait up to CLOSE_S."""
+        """Stop the run when the server exits, and wait up to CLOSE_S."""
         if self.cancel() and self._child is not None:
             self._child.join(CLOSE_S)
 
-    def _heard(self, line: bytes) -> None:
-        said = read_line(line)
-        if said is None:
+    def _on_line(self, output: bytes) -> None:
+        line = read_line(output)
+        if line is None:
             return
-        self._last = said
-        if said["stage"] != "done" and not self._is_cancelled:
+        self._last = line
+        if line["stage"] != "done" and not self._is_cancelled:
             if self._progress:
-                self._progress.report(in_words(said), percentage(said))
-            self._tell("running", in_words(said), percentage(said))
+                self._progress.report(in_words(line), percentage(line))
+            self._notify("running", in_words(line), percentage(line))
 
-    def _end(self, code: int, last_words: str) -> None:
-        self._ending = asyncio.ensure_future(self._take_up(code, last_words))
+    def _on_end(self, code: int, error: str) -> None:
+        self._ending = asyncio.ensure_future(self._finish(code, error))
 
-    async def _take_up(self, code: int, last_words: str) -> None:
-        """The process has ended: load its model, and tell the client."""
+    async def _finish(self, code: int, error: str) -> None:
+        """After the process has exited: load its model, and notify the client."""
         state: State
         if self._index.is_forgotten:
-            delete_own(self._folder)  # it may have been saved since
+            delete_own(self._folder)  # it may have been saved meanwhile
         is_done = code == 0 and self._last.get("stage") == "done"
         is_new = self._own_model() not in (None, self._model_before)
         if self._is_cancelled and not is_new:
-            state, message = "cancelled", "cancelled: the model before stays"
+            state, message = "cancelled", "cancelled; the model is unchanged"
         elif is_done or self._is_cancelled:
             state, message = "done", str(self._last["message"]) if is_done else TOO_LATE
             if is_new and (problem := await self._models.reload()):
                 message += f"; but it could not be loaded: {problem}"
         else:
-            state, message = "failed", why_it_failed(code, last_words)
+            state, message = "failed", why_it_failed(code, error)
         if self._progress:
             self._progress.end(message)
         if self._session.model_status is self._busy:
@@ -173,25 +173,25 @@ class Training:
             self._session.send_status()
         self._child = self._progress = self._ending = None
         figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
-        self._tell(state, message, 100 if state == "done" else None, **(figures if state == "done" else {}))
+        self._notify(state, message, 100 if state == "done" else None, **(figures if state == "done" else {}))
         if state != "cancelled":
             kind = types.MessageType.Info if state == "done" else types.MessageType.Warning
             self._session.show_message(kind, message)
 
-    def _tell(self, state: State, message: str, percent: int | None = 0, **figures: Any) -> None:
-        said = {"state": state, "message": message, **({} if percent is None else {"percentage": percent}), **figures}
+    def _notify(self, state: State, message: str, percent: int | None = 0, **figures: Any) -> None:
+        params = {"state": state, "message": message, **({} if percent is None else {"percentage": percent}), **figures}
         log.log(logging.DEBUG if state == "running" else logging.INFO, "training: %s: %s", state, message)
-        self._session.client.protocol.notify(TRAINING, said)
+        self._session.client.protocol.notify(TRAINING, params)
 
 
 def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
-    """Call `function` on the loop, from another thread; do nothing when the loop has ended."""
+    """Call `function` on the loop, from another thread; do nothing if the loop is closed."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)
 
 
 class Child:
-    """Runs `python -m MODULE ARGUMENTS`, niced, without a shell. The callbacks are called in a thread of its own."""
+    """Runs `python -m MODULE ARGUMENTS`, niced, without a shell. Callbacks run in a separate thread."""
 
     def __init__(
         self,
@@ -204,12 +204,12 @@ class Child:
 
         Raises OSError if the process cannot be started.
         """
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (a pipe that nobody reads would block it)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (an unread pipe would block it)
         below_normal = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) | getattr(
             subprocess, "CREATE_NO_WINDOW", 0
         )
         self._process = subprocess.Popen(
-            # -P: nothing must be imported from the working folder, a user's project
+            # -P: import nothing from the working folder, which may be the user's project
             [sys.executable, "-P", "-m", module, *arguments],
             env={"OMP_NUM_THREADS": str(max(1, usable_cores() - 1)), **os.environ},
             stdin=subprocess.PIPE,
@@ -234,7 +234,7 @@ class Child:
             on_end(code, _last_line(errors))
 
     def stop(self) -> None:
-        """Ask it to end, and kill it after PATIENCE_S. Returns at once."""
+        """Ask it to exit, and kill it after PATIENCE_S. Returns at once."""
         self._close_input()
         killer = threading.Timer(PATIENCE_S, self._process.kill)
         killer.daemon = True
@@ -246,7 +246,7 @@ class Child:
             self._process.stdin.close()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has ended, at most `seconds`."""
+        """Wait until it has exited, at most `seconds`."""
         self._thread.join(seconds)
 
 
@@ -259,28 +259,29 @@ def _last_line(file: IO[bytes]) -> str:
 def read_line(line: bytes) -> Line | None:
     """Parse a line; None if it is not a progress line."""
     try:
-        said = json.loads(line)
+        parsed = json.loads(line)
     except ValueError:
         return None
-    is_one = isinstance(said, dict) and str(said.get("stage")) in STAGES and isinstance(said.get("share"), int | float)
-    return said if is_one else None
+    if not isinstance(parsed, dict) or str(parsed.get("stage")) not in STAGES:
+        return None
+    return parsed if isinstance(parsed.get("share"), int | float) else None
 
 
-def percentage(said: Line) -> int:
+def percentage(line: Line) -> int:
     """Progress of the whole run, from 0 to 100."""
-    first, last = STAGES[said["stage"]]
-    return round(first + (last - first) * min(1.0, max(0.0, said["share"])))
+    first, last = STAGES[line["stage"]]
+    return round(first + (last - first) * min(1.0, max(0.0, line["share"])))
 
 
-def in_words(said: Line) -> str:
-    """`training: 1.02 bits per character, 3 minutes left`."""
+def in_words(line: Line) -> str:
+    """A message such as `training: 1.02 bits per character, 3 minutes left`."""
     facts = []
-    if isinstance(bits := said.get("bits"), int | float):
+    if isinstance(bits := line.get("bits"), int | float):
         facts.append(f"{bits:.2f} bits per character")
-    if isinstance(left := said.get("minutes_left"), int | float):
+    if isinstance(left := line.get("minutes_left"), int | float):
         n = round(left)
         facts.append(f"{n} minute{'s' * (n != 1)} left" if n else "less than a minute left")
-    return ": ".join(filter(None, (said["stage"], ", ".join(facts))))
+    return ": ".join(filter(None, (line["stage"], ", ".join(facts))))
 
 
 def minutes_of(arguments: tuple[Any, ...]) -> float:
@@ -290,13 +291,13 @@ def minutes_of(arguments: tuple[Any, ...]) -> float:
     if minutes is None:
         return DEFAULT_MINUTES
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes <= MAX_MINUTES:
-        raise UserError(f"minutes must be a number above 0, {MAX_MINUTES:,.0f} at most, not {minutes!r:.80}")
+        raise UserError(f"minutes must be above 0 and at most {MAX_MINUTES:,.0f}, not {minutes!r:.80}")
     return float(minutes)
 
 
-def why_it_failed(code: int, last_words: str) -> str:
-    """One line for the user, from the exit code and the last line of standard error."""
+def why_it_failed(code: int, error: str) -> str:
+    """A line for the user, from the exit code and the last line of standard error."""
     prefix = "tinycopilot: "
-    if code == 2 and last_words.startswith(prefix):
-        return last_words.removeprefix(prefix)
-    return f"training ended before its end (exit code {code}){': ' * bool(last_words)}{last_words}; nothing has changed"
+    if code == 2 and error.startswith(prefix):
+        return error.removeprefix(prefix)
+    return f"training failed (exit code {code}){': ' * bool(error)}{error}; the model is unchanged"

@@ -1,10 +1,10 @@
-"""Completes in real Emacs through Eglot, with the settings that editors/README.md tells its users.
+"""Test completion in Emacs through Eglot, with the settings in editors/README.md.
 
     python emacs_eglot.py EMACS --server COMMAND...
 
-A file is opened in `emacs -Q --batch`, its last line has an emoji before the cursor, and Eglot speaks of positions in
-utf-32. The test holds that completion-at-point lists what stands several times above, and that accepting that entry
-puts it in its place, and nothing anywhere else. It exits with 1 if anything fails.
+Open a file in `emacs -Q --batch` whose last line has an emoji before the cursor; Eglot uses utf-32 positions. Check
+that completion-at-point lists a name used above, and that accepting it inserts it in the right place and changes
+nothing else. Exits with 1 on failure.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Completes in real Helix, with the settings that editors/README.md tells its users.
+"""Test completion in Helix, with the settings in editors/README.md.
 
     python helix.py HX --server COMMAND...
 
-Helix runs in a terminal of its own (a pty). The last line of the file has an emoji before the cursor, and
-Helix speaks of positions in utf-8. The test holds that the menu lists what stands several times above, and that
-accepting that entry puts it in its place, and nothing anywhere else. It exits with 1 if anything fails.
+Helix runs in a pty. The file's last line has an emoji before the cursor; Helix uses utf-8 positions. Check that the
+menu lists a name used above, and that accepting it inserts it in the right place and changes nothing else. Exits with 1
+on failure.
 """
 
 import argparse
@@ -25,35 +25,35 @@ from pathlib import Path
 from menu import TYPED, WANTED, check_file, environment, new_project, settings
 
 MARKS = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|P.*?\x1b\\|[()].|.)", re.S)
-"""What says how and where to write, rather than what."""
+"""Control sequences of the terminal."""
 
 
 class Terminal:
-    """A program on a terminal of 100 by 24, and what it has written there."""
+    """A program in a pty of 100 by 24 cells, and its output."""
 
     def __init__(self, command: list[str], variables: dict[str, str], folder: Path) -> None:
         self.written = b""
         self.process, self.line = pty.fork()
         if not self.process:
-            os.chdir(folder)  # Helix takes that for the workspace
+            os.chdir(folder)  # marks the workspace root for Helix
             os.execvpe(command[0], command, variables)
         fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
 
     def read(self, seconds: float) -> None:
-        """Take what comes in that time."""
+        """Read output for at most that time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if select.select([self.line], [], [], left)[0]:
                 try:
                     self.written += os.read(self.line, 65536)
-                except OSError:  # the program has ended
+                except OSError:  # the program has exited
                     return
 
     def press(self, keys: str) -> None:
         os.write(self.line, keys.encode())
 
     def wait_for(self, text: str, seconds: float) -> bool:
-        """Whether it is written from now on, within that time."""
+        """Wait for `text` in further output; return whether it came in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if text.encode() in MARKS.sub(b"", self.written):
@@ -78,22 +78,22 @@ class Terminal:
 
 
 def complete(terminal: Terminal) -> None:
-    """Type, wait for the menu, take the entry, save, quit."""
+    """Type, wait for the menu, accept the entry, save, quit."""
     if not terminal.wait_for("say(", 10):
         raise AssertionError("Helix does not show the file")
-    terminal.press("gegla")  # to the last line, its end, and after that
+    terminal.press("gegla")  # to the last line and its end, then append
     terminal.read(0.5)
-    terminal.written = b""  # what is listed is not what stands in the file
+    terminal.written = b""  # the menu's text is in no line of the file
     terminal.press(TYPED)
-    for _ in range(15):  # the server may be starting: ask again, afresh
+    for _ in range(15):  # the server may still be starting: request again
         terminal.press("\x1b")
         terminal.read(0.2)
-        terminal.press("gla\x18")  # after the line's end, C-x: the menu, now
+        terminal.press("gla\x18")  # end of line, then C-x for the menu
         if terminal.wait_for(WANTED, 1):
             break
     else:
         raise AssertionError(f"no entry {WANTED!r} in the menu; written last: {MARKS.sub(b'', terminal.written)!r}")
-    terminal.press("\t")  # selects the first
+    terminal.press("\t")  # selects the first entry
     terminal.read(0.5)
     terminal.press("\r")
     terminal.read(0.5)

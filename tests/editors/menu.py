@@ -1,4 +1,4 @@
-"""What the tests of editors that have a menu of completions alone share: a project, its settings, the server's name."""
+"""Shared by tests of editors with completion menus only: a project, its settings, and the server's command."""
 
 import os
 import re
@@ -8,14 +8,14 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[2] / "editors" / "README.md"
 LINE = 'say("🙂 né", open(path_{}, encoding="utf-8").read())\n'
-"""An emoji is one, two or four units of a line, by the client's encoding: positions after it tell."""
+"""An emoji is 1, 2 or 4 code units, depending on the encoding: an error shows in positions after it."""
 BEGUN, TYPED = "".join(map(LINE.format, range(5))) + 'say("🙂 né", ', "op"
 WANTED = "open(path_"
-"""How the entry begins that is to be listed: it stands five times above."""
+"""Prefix of the expected entry, which occurs five times above."""
 
 
 def settings(language: str) -> str:
-    """The blocks of code of a language in editors/README.md: what a user is told to write."""
+    """Return the code blocks of a language in editors/README.md, the documented configuration."""
     found = re.findall(rf"```{language}\n(.*?)```", README.read_text("utf-8"), re.S)
     if not found:
         raise AssertionError(f"no settings in {language} in {README}")
@@ -23,7 +23,7 @@ def settings(language: str) -> str:
 
 
 def environment(folder: Path, server: list[str]) -> dict[str, str]:
-    """For the editor: the command is `tinycopilot-server` on its PATH, and what is kept lies in `folder`."""
+    """Return the editor's environment: `tinycopilot-server` is on PATH, and state is stored in `folder`."""
     program = shutil.which(server[0])
     if program is None:
         raise FileNotFoundError(f"there is no program {server[0]}")
@@ -36,7 +36,7 @@ def environment(folder: Path, server: list[str]) -> dict[str, str]:
 
 
 def new_project(folder: Path) -> Path:
-    """A file to type at the end of."""
+    """Create a file to complete at its end."""
     project = folder / "project"
     (project / ".git").mkdir(parents=True)
     file = project / "readings.py"
@@ -45,7 +45,7 @@ def new_project(folder: Path) -> Path:
 
 
 def check_file(file: Path) -> str:
-    """That the entry stands in the right place, and nothing else has changed; the line that came of it."""
+    """Check that the entry is in the right place and nothing else has changed; return its line."""
     text = file.read_text("utf-8").removesuffix("\n")
     line = text.removeprefix(BEGUN)
     if not text.startswith(BEGUN) or not line.startswith(WANTED) or "\n" in line:

@@ -1,4 +1,4 @@
-"""Checks of what is around the suggestion: switches, settings, windows, files, training, and the server's life."""
+"""Checks around suggestions: switches, settings, windows, files, training, and the server's life cycle."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from neovim_editor import until
 from neovim_user import BEGUN, TEXT, UNASKED_S, Check, User, equal
 
 TRAIN_MINUTES = 0.02
-"""A step or two: where everything is strange to the network, these are enough."""
+"""One or two training steps: enough for a network that knows nothing of the text."""
 
 CHECKS: list[Check] = []
 
@@ -118,12 +118,12 @@ local function start(dispatchers)
 end
 return vim.lsp.start({ name = 'other', cmd = start })
 """
-"""It runs in Neovim itself, and says no place for what it suggests."""
+"""A server inside Neovim, whose items have no range."""
 
 
 @check
 def beside_another_server(user: User) -> None:
-    """Switched off, tinycopilot takes nothing from it; what can be taken in whole alone, a key for a word leaves."""
+    """When disabled, tinycopilot leaves its items alone; the accept-word key ignores an item without a range."""
     user.begin(BEGUN[:-2], "op")
     user.press("Escape")
     user.editor.nvim.command("TinyCopilot toggle buffer")
@@ -146,7 +146,7 @@ def beside_another_server(user: User) -> None:
 def env_file_is_silent(user: User) -> None:
     lines = "".join(f'PASSWORD_{i} = "correct horse battery staple"\n' for i in range(4))
     user.open(lines + 'PASSWORD_4 = "correct', name=".env")
-    user.editor.nvim.command("set filetype=python")  # else it is not asked at all
+    user.editor.nvim.command("set filetype=python")  # otherwise no request is sent at all
     until("being attached", 10, lambda: user.editor.status() == "tinycopilot: ready")
     user.press("A", "Space", "h")
     equal("ghost text in .env", "", user.answer_to(lines + 'PASSWORD_4 = "correct h'))
@@ -179,7 +179,7 @@ def enter_deletes_nothing(user: User) -> None:
         until("the question", 5, lambda question=question: question in user.editor.screen())
         user.press("Enter")
         until("the question gone", 5, lambda question=question: question not in user.editor.screen())
-        time.sleep(UNASKED_S)  # an answer of the server's would be said
+        time.sleep(UNASKED_S)  # an answer from the server would be shown
         equal(f"what was said after Enter at {command}", "", user.editor.said("messages"))
 
 
@@ -242,7 +242,7 @@ def set_while_it_runs(user: User) -> None:
 
 @check
 def two_windows_on_one_file(user: User) -> None:
-    text = TEXT + "\n" * 30 + BEGUN.removeprefix(TEXT)  # what is like it is not on the screen
+    text = TEXT + "\n" * 30 + BEGUN.removeprefix(TEXT)  # duplicates are not on the screen
     user.begin(text[:-2], "op")
     user.press("Escape")
     user.editor.nvim.command("split")
@@ -312,7 +312,7 @@ def large_file(user: User) -> None:
 
 @check
 def read_only_files(user: User) -> None:
-    """Some may be typed into, and are warned about; some may not. None brings an error of ours."""
+    """Some can be edited after a warning, others cannot; none causes an error of ours."""
     for option in ("readonly", "nomodifiable", "readonly nomodifiable"):
         user.open(BEGUN)
         user.editor.wait_until_ready()
@@ -335,8 +335,8 @@ def read_only_files(user: User) -> None:
 
 @check
 def trained_to_its_end(user: User) -> None:
-    """On letters by chance: no memory of other letters helps, and the network, which expects words, learns at once."""
-    project = user.folder.parent / "letters"  # of its own: what is trained here is for this project alone
+    """On random letters: other text does not help, and the network, which expects words, improves at once."""
+    project = user.folder.parent / "letters"  # a separate folder, since the model is trained for this project alone
     project.mkdir()
     (project / "pyproject.toml").touch()
     dice = Random(1)
@@ -346,7 +346,7 @@ def trained_to_its_end(user: User) -> None:
     user.press("Escape")
     user.editor.nvim.command(f"silent edit! {project}/rows_0.py")
     user.editor.wait_until_ready()
-    user.editor.watch(400)  # on a busy machine; else some twenty seconds
+    user.editor.watch(400)  # on a busy machine; usually about twenty seconds
     user.editor.lua(
         "vim.cmd('messages clear') _G.percentages = {} "
         "vim.api.nvim_create_autocmd('User', { pattern = 'TinyCopilotStatus', callback ="
@@ -368,7 +368,7 @@ def trained_to_its_end(user: User) -> None:
     log = "".join(path.read_text() for path in user.editor.home.rglob("server.log"))
     if f"model: {model} (adapted" not in log:
         raise AssertionError(f"the new model {model} is not in use, says the log:\n{log}")
-    user.editor.nvim.command("bwipeout")  # with it, its server starts no more
+    user.editor.nvim.command("bwipeout")  # its server is not started again
 
 
 @check

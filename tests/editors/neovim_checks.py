@@ -1,10 +1,10 @@
-"""Everything a user does with ghost text in Neovim, one check each, in real Neovim in a real terminal.
+"""Run all checks of ghost text in a real Neovim in a real terminal.
 
     python neovim_checks.py NVIM --server COMMAND...
 
-The checks are in neovim_typing.py, neovim_at_work.py and neovim_misused.py. Each types into a file of its own, and
-prints one line; a failure says what was shown and what came of it. It exits with 1 if any fails. What it needs is what
-neovim_ghost_text.py needs. From the root of a clone:
+The checks are in neovim_typing.py, neovim_at_work.py and neovim_misused.py. Each edits its own file and prints one
+line; a failure prints what was shown and what happened. Exits with 1 if any check fails. The requirements are those of
+neovim_ghost_text.py. From the root of a clone:
 
     tests/editors/install_editors.sh .editors nvim
     .editors/python/bin/python tests/editors/neovim_checks.py .editors/nvim/run --server .venv/bin/tinycopilot-server
@@ -25,7 +25,7 @@ def main() -> int:
     parser = parser_of("Use tinycopilot in real Neovim as its users do.")
     parser.add_argument("--only", default="", help="the checks whose names contain this")
     arguments = parser.parse_args()
-    # The later ones look at what the first have counted.
+    # Later checks use the counts of the first.
     all_checks = neovim_typing.CHECKS + neovim_at_work.CHECKS + neovim_misused.CHECKS
     checks = [one for one in all_checks if arguments.only in one.__name__]
     if not checks:
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def passes(check: Callable[[User], None], user: User) -> bool:
-    """Whether it does; says so."""
+    """Run a check, print its result, and return whether it passes."""
     since = time.monotonic()
     user.editor.watch(60)
     try:

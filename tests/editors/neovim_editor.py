@@ -1,4 +1,4 @@
-"""Real Neovim in a terminal, the plugin loaded as a user loads it, and its RPC to ask what a screen does not say."""
+"""Neovim in a terminal, with the plugin installed as documented, and its RPC for state that is not on screen."""
 
 import argparse
 import contextlib
@@ -37,7 +37,8 @@ vim.api.nvim_create_autocmd('LspRequest', {{
   end,
 }})
 """
-"""Neovim asks some time after the last key: for which place, and which state of the text, it was answered last."""
+"""The position and document version of the last answered request; Neovim sends requests some time after the last key.
+"""
 
 GHOST_TEXT = """
 local namespace = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
@@ -49,11 +50,11 @@ return vim.iter({ { mark[4].virt_text }, mark[4].virt_lines or {} }):flatten(1):
 
 
 FAILURES = (AssertionError, OSError, subprocess.SubprocessError, pynvim.NvimError)
-"""What goes wrong in an editor's test; a TimeoutError is an OSError."""
+"""Exceptions of a failed check; a TimeoutError is an OSError."""
 
 
 def until(what: str, seconds: float, ask: Callable[[], Any]) -> Any:
-    """Ask until the answer is truthy, for at most `seconds`."""
+    """Poll until the result is truthy, at most `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if answer := ask():
@@ -63,24 +64,24 @@ def until(what: str, seconds: float, ask: Callable[[], Any]) -> Any:
 
 
 def found(program: str) -> str:
-    """Its full path: it is started in another folder than ours."""
+    """Return the program's absolute path, since Neovim starts in another folder."""
     if path := shutil.which(program):
         return str(Path(path).absolute())
     raise FileNotFoundError(f"there is no program {program}")
 
 
 class Editor:
-    """Neovim in its terminal, and the line to it."""
+    """Neovim in its terminal, and an RPC connection."""
 
     def __init__(self, folder: Path, nvim: str, file: Path, server: list[str], home: Path | None = None) -> None:
-        """What it needs lies in `folder`; what it and its server keep in `home`, or there as well."""
+        """`folder` contains its files; `home`, or else `folder`, its state and the server's."""
         lua = "{ " + ", ".join(map(json.dumps, server)) + " }"
         init, socket = folder / "init.lua", folder / "nvim"
         init.write_text(INIT.format(plugin=json.dumps(str(PLUGIN)), command=lua))
         command = [nvim, "--clean", "-n", "-u", str(init), "--listen", str(socket), str(file)]
-        # tmux sets up the terminal's variables; the log, what the server keeps, and the like go to our folder.
+        # tmux sets the terminal's variables; logs and the server's state go to our folder.
         environment = {"PATH": os.environ["PATH"], "COLORTERM": "truecolor"}
-        environment["OMP_NUM_THREADS"] = "1"  # for training: two threads wait for each other where others are at work
+        environment["OMP_NUM_THREADS"] = "1"  # for training: two threads would wait for each other on a busy machine
         self.program, self.server, self.home = nvim, server, home or folder
         environment |= {
             f"XDG_{kind.upper()}_HOME": str(self.home / kind) for kind in ("state", "data", "cache", "config")
@@ -99,13 +100,13 @@ class Editor:
         self.watch(180)
 
     def watch(self, seconds: float) -> None:
-        """Whatever happens, there is an end: without the terminal Neovim ends, and with it each wait for its answer."""
+        """A watchdog: closing the terminal ends Neovim, and with it any wait for an RPC answer."""
         self.watchdog.cancel()
         self.watchdog = threading.Timer(seconds, self.terminal.close)
         self.watchdog.start()
 
     def waits_for_a_key(self) -> bool:
-        """At a prompt, as under a long message, Neovim answers nothing but this question."""
+        """Whether Neovim is at a prompt, as under a long message, where it answers only this request."""
         return bool(self.nvim.api.get_mode()["blocking"])
 
     def lua(self, code: str) -> Any:
@@ -119,7 +120,7 @@ class Editor:
         return str(self.lua("return require('tinycopilot').status()"))
 
     def wait_until_ready(self) -> None:
-        """Until the server is; an error of it is one here."""
+        """Wait until the server is ready; raise if it reports an error."""
 
         def ready() -> bool:
             if (status := self.status()) == "tinycopilot: error":
@@ -129,7 +130,7 @@ class Editor:
         until("the server being ready", 60, ready)
 
     def said(self, command: str) -> str:
-        """What a command says."""
+        """Return the output of a command."""
         return str(self.lua(f"return vim.trim(vim.fn.execute({json.dumps(command)}))"))
 
     def text(self) -> str:
@@ -139,22 +140,22 @@ class Editor:
         return str(self.lua(GHOST_TEXT))
 
     def other_ghost_texts(self) -> list[str]:
-        """Those in all windows but the current one."""
+        """Return the ghost texts in all windows except the current one."""
         windows = [window for window in self.nvim.windows if window != self.nvim.current.window]
         texts = [self.lua(f"return vim.api.nvim_win_call({w.handle}, function() {GHOST_TEXT} end)") for w in windows]
         return [text for text in texts if text]
 
     def is_answered(self) -> bool:
-        """Whether the server has answered for the text and the cursor as they are now, whatever it said."""
+        """Whether the server has answered for the current text and cursor."""
         return bool(self.lua(f"return vim.deep_equal(_G.answered_for, {HERE})"))
 
     def wait_for_answer(self) -> str:
-        """The ghost text, or "", once the server has answered for the text and the cursor as they are now."""
+        """Wait until the server has answered for the current text and cursor; return the ghost text, or ""."""
         until("the server's answer", 15, self.is_answered)
         return self.ghost_text()
 
     def settled_ghost_text(self) -> str:
-        """The same where there must be some: it stays until something is typed."""
+        """Wait for ghost text, and return it."""
         return str(until("ghost text", 15, lambda: self.is_answered() and self.ghost_text()))
 
     def screen(self) -> str:
@@ -166,14 +167,14 @@ class Editor:
 
     def close(self) -> None:
         self.watchdog.cancel()
-        with contextlib.suppress(OSError, EOFError):  # it hangs up while it answers
+        with contextlib.suppress(OSError, EOFError):  # it disconnects while it answers
             if not self.waits_for_a_key():
                 self.nvim.command("qall!")
         self.terminal.close()
 
 
 def parser_of(description: str) -> argparse.ArgumentParser:
-    """What each program takes that opens Neovim: its path first, and the server's command last."""
+    """An argument parser for scripts that run Neovim: its path first, the server's command last."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("nvim", help="the program")
     parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
@@ -182,8 +183,8 @@ def parser_of(description: str) -> argparse.ArgumentParser:
 
 @contextlib.contextmanager
 def opened(arguments: argparse.Namespace, files: Mapping[str, str]) -> Iterator[tuple[Editor, Path]]:
-    """Neovim with the first of these files, and the folder of all; both are gone in the end."""
-    with tempfile.TemporaryDirectory(prefix="ghost", ignore_cleanup_errors=True) as folder:  # short: sockets lie in it
+    """Run Neovim with the first of these files; yield it and the folder of all. Both are removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="ghost", ignore_cleanup_errors=True) as folder:  # short: it holds sockets
         project = Path(folder) / "project"
         project.mkdir()
         for name, text in files.items():
@@ -197,6 +198,6 @@ def opened(arguments: argparse.Namespace, files: Mapping[str, str]) -> Iterator[
 
 
 def end_of_log(editor: Editor) -> str:
-    """What the server's log says last, through Neovim's."""
+    """Return the end of the server's log, read through Neovim's."""
     lines = editor.log.read_text(errors="replace").splitlines() if editor.log.exists() else []
     return "\n".join(lines[-15:])

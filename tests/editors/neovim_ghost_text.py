@@ -1,16 +1,15 @@
-r"""Types in real Neovim, in a real terminal, waits for tinycopilot's ghost text, takes its picture, and accepts it.
+r"""Type in a real Neovim in a real terminal, wait for ghost text, take a screenshot, and accept it.
 
     python neovim_ghost_text.py NVIM FILE TEXT_TO_TYPE SCREENSHOT.png --server COMMAND...
 
-tmux is the terminal: the keys go in through it, and the picture is drawn from its screen. What a screen does not say
-(the server's status, the buffer's text) is asked over Neovim's own RPC. A copy of FILE, a short Python file, is opened
-in a folder of its own, with the plugin loaded as a user loads it, and TEXT_TO_TYPE goes on a new line at its end. The
-test holds that
-  - the ghost text is on the screen right of what was typed, in a colour of its own;
-  - Tab makes the buffer grow by exactly the ghost text, and one undo takes back just that;
-  - where nothing is shown, Tab is a tab.
-It exits with 1 if anything fails, and the picture shows where. It needs tmux and the font DejaVu Sans Mono (Debian's
-packages tmux and fonts-dejavu-core), and pynvim and pillow. From the root of a clone, with the server on the PATH:
+The terminal is tmux: keys are sent through it, and the picture is drawn from its screen. Other state (the server's
+status, the buffer's text) comes over Neovim's RPC. A copy of FILE, a short Python file, is opened in a new folder with
+the plugin installed as documented, and TEXT_TO_TYPE is typed on a new line at its end. Checks:
+  - the ghost text is on screen after the typed text, in its own colour;
+  - Tab adds exactly the ghost text to the buffer, and one undo removes it;
+  - without ghost text, Tab inserts a tab.
+Exits with 1 on failure; the picture shows the screen. Requires tmux and the font DejaVu Sans Mono (Debian packages tmux
+and fonts-dejavu-core), pynvim and pillow. From the root of a clone, with the server on PATH:
 
     tests/editors/install_editors.sh /tmp/editors
     /tmp/editors/python/bin/python tests/editors/neovim_ghost_text.py /tmp/editors/nvim/run \
@@ -29,10 +28,10 @@ from terminal import COLUMNS
 
 
 def test(editor: Editor, to_type: str, picture: Path) -> str:
-    """Everything that the head of this file promises; returns the ghost text."""
+    """Run the checks listed at the top of this file; return the ghost text."""
     editor.wait_until_ready()
     terminal = editor.terminal
-    terminal.press("G", "o", "0", "C-d")  # a new line at the end, without the indentation that Neovim gives it
+    terminal.press("G", "o", "0", "C-d")  # a new line at the end, without Neovim's automatic indentation
     terminal.type(to_type)
     ghost = editor.settled_ghost_text()
     before = editor.text()
@@ -59,7 +58,7 @@ def test(editor: Editor, to_type: str, picture: Path) -> str:
     until("one undo for the suggestion", 5, lambda: editor.text() == before)
 
     terminal.press("G", "o", "0", "C-d")
-    time.sleep(1)  # whatever is to be shown here is shown by now
+    time.sleep(1)  # any further suggestion would be shown by now
     terminal.press("C-]")
     until("no ghost text", 5, lambda: not editor.ghost_text())
     before = editor.text()

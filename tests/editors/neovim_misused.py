@@ -1,4 +1,4 @@
-"""Checks of what is misused: commands, settings that cannot be used, programs that are no server. All get a line."""
+"""Checks of misuse: invalid commands, invalid settings, and programs that are not a server. Each gets one line."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def check(function: Check) -> Check:
 
 
 def complaint(user: User, command: str) -> str:
-    """What Neovim says of the command."""
+    """Return Neovim's error for the command."""
     try:
         return user.editor.said(command)
     except pynvim.NvimError as error:
@@ -40,7 +40,7 @@ COMPLAINTS = {
     "set inComments=never": 'inComments must be true or false, not "never"',
     "set colour=red": "set: unknown setting `colour`; example: set eagerness=0.9",
 }
-"""Of what follows `:TinyCopilot`."""
+"""Errors by arguments of `:TinyCopilot`."""
 
 
 @check
@@ -48,7 +48,7 @@ def commands_complain(user: User) -> None:
     user.open("x = 1\n")
     for command, wanted in COMPLAINTS.items():
         said = complaint(user, f"TinyCopilot {command}")
-        if f"Vim:tinycopilot: {wanted}\n" not in said:  # what Lua adds is of this test
+        if f"Vim:tinycopilot: {wanted}\n" not in said:  # the part that Lua adds comes from this test
             raise AssertionError(f"of {command}: {said!r}")
     equal("what was set before", "tinycopilot: eagerness=0.5", user.editor.said("TinyCopilot set eagerness"))
 
@@ -98,7 +98,7 @@ io.stdout:write(vim.json.encode(main()))
 
 
 def alone(user: User, body: str) -> Any:
-    """What `body`, Lua, returns in a Neovim of its own without a screen."""
+    """Return the result of `body`, Lua code, in a separate headless Neovim."""
     script = user.folder.parent / "alone.lua"
     script.write_text(ALONE.format(body=body))
     home = {f"XDG_{kind}_HOME": str(user.editor.home / "alone") for kind in ("STATE", "DATA", "CACHE", "CONFIG")}
@@ -127,12 +127,12 @@ SETUPS = {
     "keymaps = { acept = '<Tab>' }": ["unknown keymap `acept`"],
     "keymap = {}": ["unknown option `keymap`"],
 }
-"""What is told of what setup is given."""
+"""Messages by invalid arguments of setup."""
 
 
 @check
 def setups_that_cannot_be_used(user: User) -> None:
-    """One line for each thing that is wrong, the default in its place, and files that open; :checkhealth says it."""
+    """One line per problem, its default used instead, files still open, and :checkhealth lists it."""
     body = "local all = {}\n"
     for options, wanted in SETUPS.items():
         body += f"""
@@ -161,7 +161,7 @@ PROGRAMS = {
     r"printf 'hello\r\n\r\n'; cat > /dev/null": "`sh` is not a language server",
     "echo hello; cat > /dev/null": "`sh` does not respond",
 }
-"""What is told of programs that are no server; the last goes on and on."""
+"""Messages by programs that are not a server; the last one never ends."""
 
 
 @check

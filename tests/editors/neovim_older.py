@@ -1,8 +1,8 @@
-"""What there is in a Neovim without ghost text: before 0.11, one message and no error; in 0.11, a popup menu.
+"""Older Neovims, without ghost text: before 0.11, one message and no error; in 0.11, a popup menu.
 
     python neovim_older.py NVIM --server COMMAND...
 
-From the root of a clone, with the server on the PATH:
+From the root of a clone, with the server on PATH:
 
     tests/editors/install_editors.sh .editors nvim nvim-0.11 nvim-0.10 nvim-0.7
     .editors/python/bin/python tests/editors/neovim_older.py .editors/nvim-0.10/run --server tinycopilot-server
@@ -18,7 +18,7 @@ MESSAGE = "tinycopilot: requires Neovim 0.12 (ghost text) or 0.11 (popup menu)"
 
 
 def too_old(user: User) -> None:
-    """It says so, once, and is not there: not in the statusline, not in a key."""
+    """One message; then nothing in the statusline, and no key mapped."""
     editor = user.editor
     equal("all that is said", MESSAGE, editor.said("messages"))
     user.open("x = 1\n")
@@ -35,7 +35,7 @@ def too_old(user: User) -> None:
 
 
 def popup_menu(user: User) -> None:
-    """The menu opens while one types, with nothing selected; what is selected there is inserted whole."""
+    """The menu opens while typing, with no entry selected; a selected entry is inserted whole."""
     editor = user.editor
     editor.wait_until_ready()
     user.open(BEGUN[:-2])

@@ -1,4 +1,4 @@
-"""Checks of the suggestion and its keys: shown, typed through, accepted, changed for another, dismissed."""
+"""Checks of suggestions and their keys: show, type through, accept, cycle, dismiss."""
 
 import re
 import time
@@ -45,7 +45,7 @@ def accepts_all_and_undoes_it_at_once(user: User) -> None:
 
 
 def accept_parts(user: User, key: str, pattern: re.Pattern[str], ghost: str, what: str) -> tuple[str, int]:
-    """Press the key until nothing of the ghost text is left; the text before the last part, and how many there were."""
+    """Press the key until the ghost text is used up; return the text before the last part, and the number of parts."""
     text = last = BEGUN
     n = 0
     while ghost:
@@ -54,7 +54,7 @@ def accept_parts(user: User, key: str, pattern: re.Pattern[str], ghost: str, wha
         last, text, ghost, n = text, text + part, ghost[len(part) :], n + 1
         if ghost:
             user.wait_for_ghost(f"the rest after {what} {n}", ghost)
-            now = user.editor.wait_for_answer()  # what it had may come longer, not otherwise
+            now = user.editor.wait_for_answer()  # the rest may become longer, but not different
             if not now.startswith(ghost):
                 raise AssertionError(f"after {what} {n} the rest {ghost!r} became {now!r}")
             ghost = now if n < 4 else ghost
@@ -128,7 +128,7 @@ def bracket_after_the_cursor(user: User) -> None:
 
 @check
 def middle_of_a_line(user: User) -> None:
-    """Before nothing but brackets and the like; before words, nothing is suggested."""
+    """Suggestions before closing brackets and the like only; none before words."""
     text = "".join(f"show([first_reading, second_reading]):  # {i}\n" for i in range(4)) + "show(["
     ghost = user.begin(text, "first", "]):")
     user.accept("C-Right", text + "first", "]):", "_reading", "accepting a word before brackets")
@@ -145,7 +145,7 @@ def middle_of_a_line(user: User) -> None:
 @check
 def next_and_previous(user: User) -> None:
     endings = ("warmest", "coldest", "average", "nearest")
-    apart = "one = 1\ntwo = 2\nthree = 3\n"  # what stands right above is not suggested
+    apart = "one = 1\ntwo = 2\nthree = 3\n"  # the line directly above is not suggested
     text = "".join(f"print(weather.{ending}_day)\n{apart}" for ending in endings * 2)
     user.begin(text + "print(wea", "ther.")
     first, seen = user.editor.ghost_text(), []
@@ -208,7 +208,7 @@ def own_key_where_nothing_is_shown(user: User) -> None:
 
 @check
 def own_key_that_falls_back_to_itself(user: User) -> None:
-    """As plugins for snippets have it: an `<expr>` mapping that may be mapped further, and comes to the key itself."""
+    """Like snippet plugins: an `<expr>` mapping that may be remapped, and returns the key itself."""
     back_to_itself = "function() return '<Tab>!' end, { expr = true, remap = true }"
     mappings = {
         "imap <silent> <expr> <Tab> v:false ? '<Plug>one' : '<Tab>'": "\t",

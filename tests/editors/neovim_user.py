@@ -1,4 +1,4 @@
-"""One who uses Neovim: what they do at the keyboard, what is held of what comes, and the list of all checks."""
+"""A simulated user of Neovim: key presses, assertions on the results, and the list of all checks."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,11 +16,11 @@ def read_{name}(path):
 """
 TEXT = "".join(BLOCK.format(name=name) for name in ("alpha", "beta", "gamma", "delta"))
 BEGUN = TEXT + "def read_omega(path):\n    with op"
-"""What comes next was said four times: a suggestion is certain."""
+"""The continuation occurs four times above: a suggestion is certain."""
 PROJECT = {"start.py": TEXT, "pyproject.toml": ""}
-"""The files that Neovim begins with."""
+"""Files that Neovim opens at the start."""
 UNASKED_S = 0.4
-"""Where Neovim is not to ask: twice as long as it waits before it does."""
+"""How long to wait before asserting that no request is sent: twice Neovim's delay."""
 
 Check = Callable[["User"], None]
 
@@ -31,14 +31,14 @@ def equal(what: str, wanted: object, got: object) -> None:
 
 
 class User:
-    """At the keyboard of one Neovim."""
+    """Key presses in one Neovim."""
 
     def __init__(self, editor: Editor, folder: Path) -> None:
         self.editor, self.folder, self.n_files = editor, folder, 0
 
     @contextlib.contextmanager
     def another(self) -> "Iterator[User]":
-        """At a second Neovim, in the same folder."""
+        """Return the user of a second Neovim in the same folder."""
         room = self.folder.parent / "another"
         room.mkdir()
         editor = self.editor
@@ -54,12 +54,12 @@ class User:
         self.editor.terminal.press(*keys)
 
     def other_window(self) -> None:
-        """To it by a key of one's own, as with the mouse: without leaving insert mode."""
+        """Switch windows with a mapped key, as with the mouse: without leaving insert mode."""
         self.editor.lua("vim.keymap.set('i', '<F2>', '<Cmd>wincmd w<CR>')")
         self.press("F2")
 
     def open(self, text: str, name: str = "") -> Path:
-        """A file with that text, the cursor at its end, in normal mode."""
+        """Open a file with that text, in normal mode, with the cursor at its end."""
         self.press("Escape", "Escape")
         self.n_files += 1
         path = self.folder / (name or f"file_{self.n_files}.py")
@@ -70,7 +70,7 @@ class User:
         return path
 
     def begin(self, text: str, typed: str, after: str = "", name: str = "") -> str:
-        """Open a file, type something at its end, before `after`; the ghost text that comes."""
+        """Open a file and type at its end, before `after`; return the ghost text."""
         self.open(text + after, name)
         self.editor.wait_until_ready()
         self.press("A")
@@ -84,7 +84,7 @@ class User:
         until("the keys' arrival", 5, lambda: self.editor.text() == text)
 
     def answer_to(self, text: str) -> str:
-        """The ghost text, or "", that the server has answered with when the keys have made that text."""
+        """Return the ghost text, or "", for the text after these keys."""
         self.wait_for_text(text)
         return self.editor.wait_for_answer()
 
@@ -98,7 +98,7 @@ class User:
             equal(what, ghost, self.editor.ghost_text())
 
     def accept(self, key: str, before: str, after: str, part: str, what: str) -> None:
-        """Press the key: exactly that part comes between what stands before the cursor and after."""
+        """Press the key, and check that exactly that part is inserted at the cursor."""
         self.press(key)
         equal(what, before + part + after, self.changed(before + after, what))
         row, column = self.editor.nvim.current.window.cursor

@@ -1,4 +1,4 @@
-"""A terminal in tmux: keys go in, the screen comes out, and can be drawn as a picture."""
+"""A terminal in tmux: send keys, read the screen, draw it as a picture."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ COLUMNS, ROWS = 100, 24
 
 
 class Terminal:
-    """A tmux server of our own with one window, in which one program runs."""
+    """A separate tmux server with one window that runs one program."""
 
     def __init__(self, folder: Path, command: list[str], environment: dict[str, str]) -> None:
         self.socket = str(folder / "tmux")
@@ -37,9 +37,9 @@ class Terminal:
         self.tmux("send-keys", *keys)
 
     def type(self, text: str) -> None:
-        """Type a text, a key at a time, as a fast typist does."""
+        """Type a text key by key, as a fast typist does."""
         for character in text:
-            self.tmux("send-keys", "-l", character.replace(";", "\\;"))  # a semicolon alone parts tmux's commands
+            self.tmux("send-keys", "-l", character.replace(";", "\\;"))  # a semicolon alone separates tmux's commands
             time.sleep(0.03)
 
     def cells(self) -> "list[list[Cell]]":
@@ -54,7 +54,7 @@ class Terminal:
 
 
 class Cell(NamedTuple):
-    """One cell of the screen. A wide character has two, the second of them with no character."""
+    """One cell of the screen. A wide character has two cells, the second without a character."""
 
     character: str
     ink: str
@@ -64,15 +64,15 @@ class Cell(NamedTuple):
     underline: bool = False
 
 
-INK, PAPER, CURSOR = "#e0e2ea", "#14161b", "#9b9ea4"  # Neovim's own dark colours
-PALETTE = [  # of a terminal: the eight, and the eight bright ones
+INK, PAPER, CURSOR = "#e0e2ea", "#14161b", "#9b9ea4"  # Neovim's default dark colours
+PALETTE = [  # the terminal's eight colours, and eight bright ones
     *("#07080d", "#ffc0b9", "#b3f6c0", "#fce094", "#a6dbff", "#ffcaff", "#8cf8f7", "#eef1f8"),
     *("#4f5258", "#ffc0b9", "#b3f6c0", "#fce094", "#a6dbff", "#ffcaff", "#8cf8f7", "#ffffff"),
 ]
 
 
 def colour(codes: Iterator[int], default: str) -> str:
-    """The colour that follows a 38 or a 48: `2;r;g;b` or `5;index`."""
+    """Parse the colour that follows a 38 or 48: `2;r;g;b` or `5;index`."""
     if next(codes) == 2:
         return "#" + "".join(f"{next(codes):02x}" for _ in range(3))
     index = next(codes)
@@ -85,7 +85,7 @@ def colour(codes: Iterator[int], default: str) -> str:
 
 
 def parse_screen(screen: str) -> list[list[Cell]]:
-    """The cells of tmux's screen, row by row. It marks colours as a terminal does, and they go on from row to row."""
+    """Parse tmux's screen into rows of cells. Colours continue from row to row."""
     plain = {"ink": INK, "paper": PAPER, "bold": False, "italic": False, "underline": False, "reverse": False}
     style: dict[str, Any] = dict(plain)
     rows: list[list[Cell]] = [[]]
@@ -121,14 +121,14 @@ def parse_screen(screen: str) -> list[list[Cell]]:
 
 
 def draw(cells: list[list[Cell]], cursor: tuple[int, int], path: Path) -> None:
-    """The screen as a picture, at twice the size for sharp letters."""
+    """Draw the screen as a picture, at twice the size."""
     names = {(False, False): "", (True, False): "-Bold", (False, True): "-Oblique", (True, True): "-BoldOblique"}
     regular = ImageFont.truetype("DejaVuSansMono.ttf", 26)
     fonts = {}
     for face, name in names.items():
         try:
             fonts[face] = ImageFont.truetype(f"DejaVuSansMono{name}.ttf", 26)
-        except OSError:  # not every font package brings the slanted ones
+        except OSError:  # not every font package has italics
             fonts[face] = regular
     width, height, margin = round(regular.getlength("M")), 34, 24
     picture = Image.new("RGB", (COLUMNS * width + 2 * margin, ROWS * height + 2 * margin), PAPER)
@@ -143,5 +143,5 @@ def draw(cells: list[list[Cell]], cursor: tuple[int, int], path: Path) -> None:
             if cell.underline:
                 pen.line((x, y + height - 4, x + width, y + height - 4), fill=cell.ink, width=2)
     x, y = margin + cursor[1] * width, margin + cursor[0] * height
-    pen.rectangle((x, y + 2, x + 3, y + height - 3), fill=CURSOR)  # a bar: it is insert mode
+    pen.rectangle((x, y + 2, x + 3, y + height - 3), fill=CURSOR)  # a bar: insert mode
     picture.save(path)

@@ -1,4 +1,4 @@
-// Films real VS Code while a few lines are typed, and what is suggested of them is accepted with Tab.
+// Records an animation of real VS Code: a few lines are typed, and matching suggestions are accepted with Tab.
 //
 //   node vscode_animation.mjs PORT FILE PICTURE.webp PYTHON
 //
@@ -29,7 +29,7 @@ if (!python) throw new Error('usage: vscode_animation.mjs PORT FILE PICTURE.webp
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'animation-')));
 const frames = [];
 
-/** What the editor does by itself is left out, and nothing blinks. */
+/** Disables automatic features of the editor, and blinking. */
 function prepare() {
   mkdirSync(join(folder, '.vscode'));
   writeFileSync(join(folder, '.vscode/settings.json'), JSON.stringify({

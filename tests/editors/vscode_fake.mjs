@@ -1,4 +1,4 @@
-// What stands for VS Code where the extension is tried without it: it notes what it is told, and says what a test wants.
+// A fake of VS Code's API for tests of the extension: records calls, and returns what a test sets.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -18,7 +18,7 @@ export async function loadSources(room, ...names) {
   return names.map(name => load(`./${name}.cjs`));
 }
 
-/** Waits until the answer is truthy; that it never is, is what the test would find. */
+/** Polls until the result is truthy; otherwise the test times out. */
 export async function until(what, ask) {
   for (const end = Date.now() + 20_000; Date.now() < end; await new Promise(resolve => realTimeout(resolve, 10))) {
     const answer = ask();
@@ -26,15 +26,15 @@ export async function until(what, ask) {
   }
   throw new Error(`${what}: not within 20 s`);
 }
-const realTimeout = setTimeout;  // a test may stop the clock
+const realTimeout = setTimeout;  // a test may mock the clock
 
-/** Stands for all that the library touches and no test looks at: it can be called, extended, made, and asked for more. */
+/** A stand-in for API that the library uses and no test checks: can be called, extended, constructed and accessed. */
 const ANYTHING = new Proxy(function () {}, {
   get: (target, key) => key === 'prototype' ? target.prototype : typeof key === 'symbol' || key === 'then' ? undefined : ANYTHING,
   apply: () => ANYTHING,
 });
 
-/** With ANYTHING for what is not in it. */
+/** Returns ANYTHING for missing properties. */
 function open(known) {
   return new Proxy(known, { get: (target, key) => key in target ? target[key] : ANYTHING });
 }
@@ -56,7 +56,7 @@ class Editor {
   settings = {};
   contexts = {};
   commands = {};
-  /** What has been executed of VS Code's own. */
+  /** VS Code's commands that were executed. */
   executed = [];
   /** Messages: `{ text, buttons, choose }`. */
   messages = [];
@@ -64,7 +64,7 @@ class Editor {
   kept = new Map();
   item = { isShown: false, show: () => { this.item.isShown = true; }, hide: () => { this.item.isShown = false; }, dispose() {} };
 
-  /** Whether the status bar says that state. */
+  /** Whether the status bar shows that state. */
   says(state) {
     return this.item.isShown && this.contexts['tinycopilot.state'] === state;
   }
@@ -144,7 +144,7 @@ class Editor {
 
 let current;
 
-/** VS Code before anything is open in it, in the place of the last. */
+/** A new VS Code with nothing open, which replaces the last one. */
 export function newEditor() {
   globalThis.vscode ??= new Proxy({}, { get: (_, key) => current.vscode[key] });
   return current = new Editor();

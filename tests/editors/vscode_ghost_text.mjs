@@ -1,4 +1,4 @@
-// Types in real VS Code: waits for tinycopilot's ghost text, takes its picture, and tries the keys and the menu.
+// Types in real VS Code, waits for ghost text, takes a screenshot, and tests the keys and the menu.
 //
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
@@ -34,7 +34,7 @@ if (unknown?.length) throw new Error(`there is no check ${unknown}`);
 const KEYS = 12;
 const original = readFileSync(fileArgument, 'utf8');
 
-/** What a check works with: a window, and FILE to be typed on. */
+/** The context of a check: a window, and FILE. */
 class Example {
   line = textToType;
   lastKeys = textToType.slice(-KEYS);
@@ -51,7 +51,7 @@ class Example {
     this.host = servers(port).find(({ pid }) => !others.includes(pid)).host;
   }
 
-  /** A window on the workspace, FILE's text in its editor. */
+  /** Opens a window on the workspace, with FILE's text in its editor. */
   window(name) {
     const file = join(this.folder, name);
     writeFileSync(file, original + textToType.slice(0, -KEYS));
@@ -71,7 +71,7 @@ class Example {
     return whole;
   }
 
-  /** The same, and says what is suggested. */
+  /** The same; returns the suggestion. */
   async suggested(name, changes) {
     await this.typed(name, changes);
     return this.editor.settledGhostText();
@@ -88,7 +88,7 @@ class Example {
 
 let opening = Promise.resolve();
 
-/** Runs checks in one window; after one that fails, in another. */
+/** Runs checks in one window; opens another after a failure. */
 async function run(browser, checks) {
   let example;
   for (const [name, check] of Object.entries(checks)) {
@@ -96,7 +96,7 @@ async function run(browser, checks) {
     try {
       if (!example) {
         example = new Example(browser, realpathSync(mkdtempSync(join(room, 'workspace-'))));
-        // One window after the other: which server is whose is seen by what is new.
+        // One window after another: a new server process belongs to the new window.
         await (opening = opening.catch(() => undefined).then(() => example.openWindow()));
       }
       console.log(`${name}: ${await check(example)}`);

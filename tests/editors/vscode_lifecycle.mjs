@@ -1,4 +1,4 @@
-// What the extension does where the server is missing, dies, is slow, or is ended while it starts: with its library and
+// The extension with a server that is missing, crashes, is slow, or is ended while it starts: with its library and
 // real processes, without an editor. Run by `npm test` in editors/vscode.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -16,11 +16,11 @@ const [extension] = await loadSources(room, 'extension');
 const stub = join(import.meta.dirname, 'vscode_stub_server.mjs');
 let folder, context;
 
-/** What the stub is told, by a file. */
+/** Controls the stub by files. */
 const tell = word => writeFileSync(join(folder, word), '');
 const untell = word => rmSync(join(folder, word));
 
-/** The processes of stubs that run. */
+/** The processes of running stubs. */
 function running() {
   try {
     return readdirSync(join(folder, 'running')).map(Number).filter(pid => {
@@ -44,14 +44,14 @@ const restart = () => editor.commands['tinycopilot.restart']();
 const isReady = () => editor.says('ready');
 const buttons = part => editor.message(part).then(message => message.buttons);
 
-/** A program that a shell runs. */
+/** A shell script. */
 function program(file, ...lines) {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, ['#!/bin/sh', 'PATH=/usr/bin:/bin', ...lines, ''].join('\n'), { mode: 0o755 });
   return file;
 }
 
-/** On the PATH, a Python that makes environments in which pip installs the stub. */
+/** Puts a Python on the PATH that creates environments in which pip installs the stub. */
 function python() {
   program(join(folder, 'path', 'python3'),
     'case "$*" in',
@@ -68,7 +68,7 @@ function python() {
 const install = () => editor.commands['tinycopilot.install']();
 const asks = () => editor.messages.filter(({ text }) => text.startsWith('Install the tinycopilot server?'));
 
-/** Says yes to what the installation asks. */
+/** Accepts the installation's questions. */
 async function agree() {
   const { choose, buttons } = await editor.message('Install the tinycopilot server?');
   choose(buttons.at(-1));
@@ -87,7 +87,7 @@ afterEach(async () => {
   for (const pid of running()) process.kill(pid, 'SIGKILL');
 });
 
-test('a server that is killed comes again', async () => {
+test('a killed server is restarted', async () => {
   editor.open('python');
   begin();
   await until('ready', isReady);
@@ -97,23 +97,23 @@ test('a server that is killed comes again', async () => {
   assert.deepEqual(editor.messages, []);
 });
 
-test('a server that is to end while it starts ends, and does not come again', async () => {
+test('a server that is ended while it starts exits, and is not restarted', async () => {
   editor.open('python');
   tell('waits');
   begin();
   const [first] = await until('one that starts', () => running().length === 1 && running());
   restart();
-  untell('waits');  // it answers after all, before it is killed
+  untell('waits');  // it responds before it is killed
   await until('the end of the first', () => !running().includes(first) && isReady());
   await new Promise(resolve => setTimeout(resolve, 300));
   assert.equal(running().length, 1);
   assert.deepEqual(editor.messages, []);
 });
 
-test('a server that cannot come back is told about, with a way to try again', async () => {
+test('a server that keeps crashing is reported, with a button to restart it', async () => {
   editor.open('python');
   const server = program(join(folder, 'server'), `exec '${process.execPath}' '${stub}' '${folder}'`);
-  begin({ serverCommand: server });  // a text is a program, too
+  begin({ serverCommand: server });  // a string is a program
   await until('ready', isReady);
   const text = readFileSync(server);
   rmSync(server);
@@ -125,7 +125,7 @@ test('a server that cannot come back is told about, with a way to try again', as
   await until('ready', isReady);
 });
 
-test('one that ends at each start did not start: it did not stop five times', async () => {
+test('a server that exits at startup is reported as not started', async () => {
   editor.open('python');
   begin();
   await until('ready', isReady);
@@ -135,7 +135,7 @@ test('one that ends at each start did not start: it did not stop five times', as
   assert.equal(editor.messages.length, 1);
 });
 
-test('one that never answers is told about, and can be restarted', async () => {
+test('a server that never responds is reported, and can be restarted', async () => {
   editor.open('python');
   tell('waits');
   mock.timers.enable({ apis: ['setTimeout'] });
@@ -149,7 +149,7 @@ test('one that never answers is told about, and can be restarted', async () => {
   await until('ready', () => isReady() && running().length === 1);
 });
 
-test('what goes wrong before there is a server is said, and the next start is as good as any', async () => {
+test('an error before the server starts is reported, and the next start works', async () => {
   editor.open('python');
   const { textDocuments } = editor.vscode.workspace;
   editor.vscode.workspace.textDocuments = undefined;
@@ -160,7 +160,7 @@ test('what goes wrong before there is a server is said, and the next start is as
   await until('ready', isReady);
 });
 
-test('the server is installed once, however often that is asked for', async () => {
+test('repeated install commands install the server once', async () => {
   editor.open('python');
   python();
   begin({});
@@ -175,7 +175,7 @@ test('the server is installed once, however often that is asked for', async () =
   assert.ok(!existsSync(join(folder, 'server.lock')));
 });
 
-test('training offers PyTorch with its size, and starts once that is installed', async () => {
+test('training offers to install PyTorch, with its size, and starts once it is installed', async () => {
   editor.open('python');
   python();
   begin({});
@@ -213,7 +213,7 @@ test('training offers PyTorch with its size, and starts once that is installed',
   assert.deepEqual(editor.messages, []);
 });
 
-test('in an environment of the user\'s own nothing is added for training: the server says what is missing', async () => {
+test('PyTorch is not installed into the user\'s own environment: the server reports what is missing', async () => {
   editor.open('python');
   begin();
   await until('ready', isReady);
@@ -223,7 +223,7 @@ test('in an environment of the user\'s own nothing is added for training: the se
   assert.ok(existsSync(join(folder, 'trained')));
 });
 
-test('while another window installs nothing is touched; one that has died holds nobody up', async () => {
+test('only one window installs at a time; a stale lock is ignored', async () => {
   python();
   begin({});
   mkdirSync(join(folder, 'server'));
@@ -243,7 +243,7 @@ test('while another window installs nothing is touched; one that has died holds 
   await until('ready', isReady);
 });
 
-test('an environment whose Python has gone is made anew', async () => {
+test('an environment without Python is created again', async () => {
   editor.open('python');
   python();
   const bin = join(folder, 'server', 'bin');
@@ -257,14 +257,14 @@ test('an environment whose Python has gone is made anew', async () => {
   await until('ready', isReady);
 });
 
-test('nothing is installed where a setting names the server', async () => {
+test('nothing is installed if the setting names a server', async () => {
   editor.open('python');
   begin({ serverCommand: ['~/nowhere/tinycopilot-server'] });
   assert.deepEqual(await buttons('The program "'), ['Show the log', 'Open the setting']);
   assert.equal(editor.contexts['tinycopilot.canInstall'], false);
 });
 
-test('without a document to complete nothing is shown, and the server can be installed', async () => {
+test('without a document to complete the status is hidden, and the server can be installed', async () => {
   editor.open('markdown');
   begin({});
   await until('an offer', () => editor.contexts['tinycopilot.canInstall']);
@@ -272,7 +272,7 @@ test('without a document to complete nothing is shown, and the server can be ins
   assert.deepEqual(editor.messages, []);
 });
 
-test('in a workspace that is not trusted the way out is to trust it', async () => {
+test('an untrusted workspace offers to manage trust', async () => {
   editor.open('python');
   editor.vscode.workspace.isTrusted = false;
   begin({});
@@ -281,7 +281,7 @@ test('in a workspace that is not trusted the way out is to trust it', async () =
   await until('the page of trust', () => editor.executed.includes('workbench.trust.manage'));
 });
 
-test('where a language was turned off the status bar says so, and leads back', async () => {
+test('a language that was turned off is shown in the status bar, with an action to turn it on', async () => {
   editor.open('python');
   begin();
   await until('ready', isReady);
@@ -313,7 +313,7 @@ test('suggestions on demand: the menu turns them on and off, and the status bar 
   assert.match(editor.item.text, /ready/);
 });
 
-test('a pause outlives the window; where no server runs nothing is paused', async () => {
+test('a pause survives the window; without a server nothing is paused', async () => {
   editor.open('python');
   begin();
   await until('ready', isReady);

@@ -1,10 +1,10 @@
-// Drives real VS Code (code-server) in headless Chromium: what a test does with the editor, and reads from its screen.
+// Drives real VS Code (code-server) in headless Chromium: key presses, and reading the screen.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 
 export async function startBrowser() {
-  // playwright-core lies in the folder that install_editors.sh made; unless told, it is where the Node that runs this lies.
+  // playwright-core is in the folder of install_editors.sh; by default, next to the Node that runs this.
   const editors = process.env.EDITORS_DIR ?? resolve(dirname(process.execPath), '../../../..');
   const { chromium } = createRequire(`${editors}/playwright/`)('playwright-core');
   return chromium.launch({
@@ -13,7 +13,7 @@ export async function startBrowser() {
   });
 }
 
-/** Opens VS Code, which listens on `port`, with `file` in the editor and its folder, or another, as the workspace. */
+/** Opens VS Code on `port`, with `file` in the editor, and its folder or another one as the workspace. */
 export async function openPage(browser, port, file, { folder = dirname(file), ...options } = {}) {
   const page = await browser.newPage({ viewport: { width: 1000, height: 560 }, ...options });
   await page.route(url => url.hostname !== '127.0.0.1', route => route.abort());  // nothing leaves the machine
@@ -22,7 +22,7 @@ export async function openPage(browser, port, file, { folder = dirname(file), ..
   return new Editor(page, file);
 }
 
-/** Fails unless it is what is wanted. */
+/** Fails unless both are equal. */
 export function same(what, is, wanted) {
   if (is !== wanted) throw new Error(`${what}: ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
 }
@@ -33,16 +33,16 @@ class Editor {
     this.item = page.locator('.statusbar-item[id*="tinycopilot"]');
   }
 
-  /** Waits for the editor, and for the status bar to say ready; the cursor is then at the file's end. */
+  /** Waits for the editor and the status "ready"; the cursor is then at the end of the file. */
   async begin() {
     await this.page.waitForSelector('.editor-instance .view-line', { timeout: 60_000 });
     await this.state('ready');
-    await this.page.keyboard.press('Control+b');  // the side bar, away
+    await this.page.keyboard.press('Control+b');  // hide the side bar
     await this.page.click('.editor-instance .view-lines');
     await this.page.keyboard.press('Control+End');
   }
 
-  /** Ends the window. VS Code says goodbye first; a window that just vanishes keeps its server for hours. */
+  /** Closes the window properly; otherwise its server would run for hours. */
   async close() {
     await this.page.goto('about:blank');
     await this.page.close();
@@ -57,13 +57,13 @@ class Editor {
     await this.until(`${name} in the editor`, 10, async () =>
       (await this.page.locator('.tab.active').allTextContents()).some(label => label.includes(basename(name))));
     await this.until(`the cursor in ${name}`, 10, () => this.page.evaluate(() => document.activeElement?.closest('.monaco-editor')));
-    // The tab comes first, and the text, if it is long, later: until then keys go to the file before.
+    // The tab appears before the text of a long file: until then keys go to the previous file.
     const place = this.page.locator('[id="status.editor.selection"]');
     await this.until(`the cursor on line ${before.length}`, 30, async () =>
       await place.count() > 0 && (await place.first().textContent()).startsWith(`Ln ${before.length},`));
   }
 
-  /** Asks until the answer is truthy, for at most `seconds`. */
+  /** Polls until the result is truthy, at most `seconds`. */
   async until(what, seconds, ask) {
     for (const end = Date.now() + seconds * 1000; Date.now() < end; await this.page.waitForTimeout(50)) {
       const answer = await ask();
@@ -72,7 +72,7 @@ class Editor {
     throw new Error(`${what}: not within ${seconds} s`);
   }
 
-  /** Waits for the status bar to say so; gives up at once, with its reason, if it says error. */
+  /** Waits for a status; fails at once, with the reason, if the status is an error. */
   async state(wanted) {
     const said = await this.until(`the status bar saying ${wanted}`, 60, async () => {
       const text = await this.item.count() > 0 ? await this.item.first().textContent() : '';
@@ -82,7 +82,7 @@ class Editor {
     throw new Error(`the status bar says: ${await this.item.first().locator('[aria-label]').first().getAttribute('aria-label')}`);
   }
 
-  /** Does it, and waits until the status bar has said these, one after the other, since. */
+  /** Runs an action, and waits for these statuses, in order. */
   async saying(words, act) {
     await this.page.evaluate(() => {
       window.watcher?.disconnect();
@@ -102,13 +102,13 @@ class Editor {
     });
   }
 
-  /** Waits for a message with this in it, and returns all that it says. */
+  /** Waits for a message that contains this text, and returns all of it. */
   message(part, seconds = 20) {
     return this.until(`a message with "${part}"`, seconds, async () =>
       (await this.page.locator('.notification-list-item').allTextContents()).find(text => text.includes(part)));
   }
 
-  /** The ghost text on the screen. It is coloured, so it stands in many spans; its second line and on stand in a view zone. */
+  /** The visible ghost text. It is in many coloured spans; further lines are in a view zone. */
   ghostText() {
     return this.page.evaluate(() => {
       const lines = [...document.querySelectorAll('.editor-instance .view-lines > .view-line')]
@@ -121,7 +121,7 @@ class Editor {
     });
   }
 
-  /** The ghost text once it has stayed the same for a while: the editor asks at every key. */
+  /** The ghost text once it is stable: the editor sends a request at each key. */
   async settledGhostText(seconds = 60) {
     let last = '';
     let since = Date.now();
@@ -132,7 +132,7 @@ class Editor {
     });
   }
 
-  /** Waits until there is none, and fails if there is any in the second after. Of a server that answers later it would not know. */
+  /** Waits until there is no ghost text, and fails if any appears within a second. */
   async noGhostText(why) {
     await this.until(`${why}: an end of the ghost text`, 5, async () => await this.ghostText() === '');
     for (let i = 0; i < 20; i++, await this.page.waitForTimeout(50)) {
@@ -141,16 +141,16 @@ class Editor {
     }
   }
 
-  /** The lines of the editor that are on the screen. */
+  /** The visible lines of the editor. */
   async shownText() {
     const rows = await this.page.locator('.editor-instance .view-line').allTextContents();
     return rows.join('\n').replaceAll('\u00a0', ' ');
   }
 
-  /** What the editor holds, by way of the disk: the screen shows only what fits. */
+  /** The editor's text, read from disk: the screen shows only a part. */
   async savedText() {
     const isDirty = async () => await this.page.locator('.tab.active.dirty').count() > 0;
-    if (await isDirty()) await this.press('Control+s');  // what is saved already would be written again while it is read
+    if (await isDirty()) await this.press('Control+s');  // an unchanged file would be written while it is read
     await this.until('saving', 10, async () => !await isDirty());
     return readFileSync(this.file, 'utf8');
   }
@@ -165,7 +165,7 @@ class Editor {
     return this.pick(`>${title}`, title);
   }
 
-  /** Takes from the palette what is found for `wanted` once that has `label` in it. */
+  /** Selects the entry that the palette finds for `wanted`, once it contains `label`. */
   async pick(wanted, label) {
     await this.page.keyboard.press('F1');
     const input = this.page.locator('.quick-input-widget input[type=text]').first();

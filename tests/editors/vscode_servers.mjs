@@ -1,11 +1,11 @@
-// The language servers of real VS Code's windows, as Linux sees them: which one is a window's, for a test to kill.
+// The language server processes of VS Code's windows on Linux, for tests that kill one.
 import { readdirSync, readFileSync } from 'node:fs';
 
 function commandOf(pid) {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
   } catch {
-    return '';  // it has ended
+    return '';  // it has exited
   }
 }
 
@@ -22,7 +22,7 @@ function isBelow(pid, wanted) {
   return false;
 }
 
-/** Those of all windows of the VS Code that listens on `port`: `{ pid, host }`, the process and its window's extension host. */
+/** The servers of all windows of the VS Code on `port`: `{ pid, host }`, the process and its window's extension host. */
 export function servers(port) {
   return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number)
     .filter(pid => /tinycopilot[-_]server/.test(commandOf(pid)))

@@ -1,23 +1,23 @@
-// What happens to the server behind real VS Code: asked by the menu, set, shared, killed, trained. vscode_ghost_text.mjs runs these.
+// Checks of the server in real VS Code: menu, settings, several windows, crashes, training. Run by vscode_ghost_text.mjs.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { same } from './vscode_page.mjs';
 import { servers } from './vscode_servers.mjs';
 
-/** Types the last character again, so that it is asked again. */
+/** Types the last character again, for another request. */
 async function again({ editor }) {
   await editor.press('Backspace');
   await editor.type('i');
 }
 
-/** Whether nothing is shown a second after a key. */
+/** Whether no ghost text is visible a second after a key. */
 async function isSilent(example) {
   await again(example);
   await example.editor.page.waitForTimeout(1000);
   return await example.editor.ghostText() === '';
 }
 
-/** The dialogue that is open: what it says, and the button that Enter takes. */
+/** The open dialogue: its text, and the button that Enter presses. */
 async function dialogue({ editor }, part) {
   const box = editor.page.locator('.monaco-dialog-box');
   await editor.until(`a dialogue with "${part}"`, 10, async () => await box.count() > 0 && (await box.textContent()).includes(part));
@@ -26,7 +26,7 @@ async function dialogue({ editor }, part) {
   return { text: await box.textContent(), focused: (await button.textContent()).trim() };
 }
 
-/** Answers it with Enter, or by a click on a button. */
+/** Answers the dialogue with Enter, or with a click on a button. */
 async function answer({ editor }, button) {
   const box = editor.page.locator('.monaco-dialog-box');
   if (button) await box.locator('.monaco-button', { hasText: button }).click();
@@ -37,7 +37,7 @@ async function noDialogue({ editor }) {
   await editor.until('the dialogue closed', 10, async () => await editor.page.locator('.monaco-dialog-box').count() === 0);
 }
 
-/** What the statistics' dialogue says, which Enter closes. */
+/** The text of the statistics dialogue, which Enter closes. */
 async function statistics(example) {
   await example.editor.command('tinycopilot: Statistics');
   const { text, focused } = await dialogue(example, 'tinycopilot: statistics');

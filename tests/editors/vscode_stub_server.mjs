@@ -1,10 +1,10 @@
-// A language server that knows nothing, for vscode_lifecycle.mjs.
+// A stub of the language server, for vscode_lifecycle.mjs.
 //
 //   node vscode_stub_server.mjs FOLDER
 //
-// In FOLDER it leaves a file with its process id, for as long as it runs. Where there is a file FOLDER/fails it ends at
-// once; where there is FOLDER/waits it answers `initialize` only when that is gone, and heeds no signal. It can train where
-// there is FOLDER/torch, and leaves FOLDER/trained when it is asked to.
+// While it runs, FOLDER has a file with its process id. If FOLDER/fails exists, it exits at once; while FOLDER/waits
+// exists, it does not answer `initialize` and ignores signals. It can train if FOLDER/torch exists, and then creates
+// FOLDER/trained.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

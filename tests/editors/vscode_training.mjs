@@ -1,4 +1,4 @@
-// Training on the workspace from real VS Code, to its end; vscode_ghost_text.mjs runs it.
+// A complete training run in real VS Code. Run by vscode_ghost_text.mjs.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { same } from './vscode_page.mjs';
@@ -31,7 +31,7 @@ export const TRAINING = {
     await editor.type('training: done');
     await editor.press('Enter');
     await editor.until('what the log says', 10, async () => (await editor.shownText()).includes(figures));
-    // How many steps are taken is the machine's affair, and so whether they are enough to be better.
+    // The number of steps depends on the machine, and so does whether the result is better.
     const isBetter = said.includes('in use');
     const isLoaded = /model: .*workspaces/.test(await editor.shownText());
     same('whether another model was loaded', isLoaded, isBetter);

@@ -1,7 +1,7 @@
-// What a person does with ghost text in real VS Code, check by check; vscode_ghost_text.mjs runs them.
+// Checks of ghost text in real VS Code. Run by vscode_ghost_text.mjs.
 import { same } from './vscode_page.mjs';
 
-/** Something to repeat: where it is written again, several lines are suggested. */
+/** A program to repeat: typing it again gives suggestions of several lines. */
 const PROGRAM = `"""Say a path."""
 import argparse
 from pathlib import Path
@@ -17,7 +17,7 @@ def main() -> None:
 def other() -> None:
 `;
 
-/** Accepts what is shown, and holds that the text has then grown by exactly that, at the cursor; returns the text before. */
+/** Accepts the suggestion, checks that exactly it was inserted at the cursor, and returns the earlier text. */
 async function accept(example, ghost, lineEnd = '\n') {
   const { editor, line } = example;
   const before = await editor.savedText();
@@ -29,7 +29,7 @@ async function accept(example, ghost, lineEnd = '\n') {
   return before;
 }
 
-/** Opens PROGRAM with a line begun, the cursor at its `¦`, types `keys`, and says what is suggested. */
+/** Opens PROGRAM with a new line and the cursor at its `¦`, types `keys`, and returns the suggestion. */
 async function repeated({ editor }, name, begun, keys, program = PROGRAM) {
   await editor.open(`${name}.py`, program + begun);
   await editor.type(keys);
@@ -151,7 +151,7 @@ export const TYPING = {
   },
 
   async middle(example) {
-    const apart = '    a = 1\n    b = 2\n';  // what stands right above is not suggested again
+    const apart = '    a = 1\n    b = 2\n';  // the line directly above is not suggested
     await repeated(example, 'middle', `${apart}    print(args.p¦)\n    return\n`, 'a');
     same('the text', await tabbed(example.editor), `${PROGRAM}${apart}    print(args.path)\n    return\n`);
     return 'in the middle of a line, before what stands behind the cursor';

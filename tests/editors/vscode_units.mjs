@@ -1,5 +1,5 @@
-// What the extension decides without an editor: where the server is, what pip is told, when a pause ends.
-// Run by `npm test` in editors/vscode; `vscode` is what stands in `vscode` below.
+// Unit tests of the extension: finding the server, arguments for pip, pauses. Run by `npm test` in editors/vscode, with
+// the fake API of `vscode` below.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ function program(...path) {
   return file;
 }
 
-/** The Python extension, which has chosen this interpreter. */
+/** A Python extension with this interpreter selected. */
 function chooses(python) {
   const environments = {
     getActiveEnvironmentPath: () => ({ path: python }),
@@ -35,7 +35,7 @@ function chooses(python) {
   vscode.extensions.getExtension = () => ({ activate: async () => ({ environments }) });
 }
 
-/** What is kept of a workspace, in a window and in the next. */
+/** A workspace's saved state, which the next window reads. */
 function memento() {
   const kept = new Map();
   return { get: key => kept.get(key), update: async (key, value) => void kept.set(key, value) };
@@ -51,7 +51,7 @@ beforeEach(() => {
   vscode.extensions.getExtension = () => undefined;
 });
 
-test('the server is the first of: the workspace, the Python extension, the PATH, the own environment', async () => {
+test('search order: the workspace, the Python extension, the PATH, the extension\'s environment', async () => {
   assert.match((await findServer([], own, log)).missing, /tinycopilot-server was not found/);
   const inOwn = program(own, 'bin/tinycopilot-server');
   assert.deepEqual(await findServer([], own, log), { command: inOwn, args: [] });
@@ -66,7 +66,7 @@ test('the server is the first of: the workspace, the Python extension, the PATH,
   assert.equal((await findServer([], own, log)).command, dotVenv);
 });
 
-test('an interpreter without the program beside it, but with the package, runs the module', async () => {
+test('an interpreter with the package but without the program runs the module', async () => {
   const python = join(room, 'python/bin/python');
   mkdirSync(dirname(python), { recursive: true });
   writeFileSync(python, '#!/bin/sh\n[ "$1" = -P ] && [ "$2" = -c ]\n', { mode: 0o755 });
@@ -76,7 +76,7 @@ test('an interpreter without the program beside it, but with the package, runs t
   assert.ok('missing' in await findServer([], own, log));
 });
 
-test('a Python extension that fails, or never answers, is passed over, and the log says so', async () => {
+test('a Python extension that fails or does not respond is skipped and logged', async () => {
   const never = new Promise(() => undefined);
   const fails = async () => { throw new Error('conda is broken'); };
   const environments = { getActiveEnvironmentPath: () => ({ path: 'x' }) };
@@ -101,12 +101,12 @@ test('a Python extension that fails, or never answers, is passed over, and the l
   }
 });
 
-test('where no document is to be completed yet, the Python extension is not woken', async () => {
+test('without a document to complete, the Python extension is not activated', async () => {
   vscode.extensions.getExtension = () => ({ isActive: false, activate: () => assert.fail('it was') });
   assert.ok('missing' in await findServer([], own, log, false));
 });
 
-test('from a workspace that is not trusted no program is taken, nor one of its Python', async () => {
+test('no program of an untrusted workspace or its Python environment is run', async () => {
   vscode.workspace.isTrusted = false;
   program(workspaceFolder, '.venv/bin/tinycopilot-server');
   chooses(program(workspaceFolder, '.venv/bin/python'));
@@ -115,14 +115,14 @@ test('from a workspace that is not trusted no program is taken, nor one of its P
   assert.equal((await findServer([], own, log)).command, command);
 });
 
-test('the setting wins, and if it names nothing nothing else is taken', async () => {
+test('the setting takes precedence, even if its program does not exist', async () => {
   program(onPath, 'tinycopilot-server');
   const named = program(room, 'path/another');
   assert.deepEqual(await findServer([named, '--x'], own, log), { command: named, args: ['--x'] });
   assert.match((await findServer(['nowhere'], own, log)).missing, /"nowhere" in the setting/);
 });
 
-test('nothing relative is looked at', async () => {
+test('relative folders on the PATH are ignored', async () => {
   const here = process.cwd();
   program(workspaceFolder, 'tinycopilot-server');
   process.chdir(workspaceFolder);
@@ -135,7 +135,7 @@ test('nothing relative is looked at', async () => {
   }
 });
 
-test('pip is given the wheel that is packed, else what the setting says, and never the name alone', () => {
+test('pip installs the included wheel, else from the setting, and never by name alone', () => {
   const wheels = join(room, 'wheel');
   const elsewhere = join(room, 'elsewhere');
   const source = installFrom => sourceOf({ environment: own, wheels, installFrom }).pip;
@@ -149,18 +149,18 @@ test('pip is given the wheel that is packed, else what the setting says, and nev
   assert.deepEqual(source(elsewhere), [packed]);
 });
 
-test('a pause of an hour ends by itself, and outlives a server that starts again', async () => {
+test('a pause of an hour ends by itself, and survives a server restart', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   try {
     const asked = [];
     const pause = new Pause(async command => void asked.push(command.replace('tinycopilot.', '')), memento());
     await pause.begin(60);
-    await pause.heard({ state: 'off' });
+    await pause.onStatus({ state: 'off' });
     assert.equal(pause.until.getTime(), 60 * 60_000);
-    await pause.heard({ state: 'loading' });
-    await pause.heard({ state: 'ready' });
+    await pause.onStatus({ state: 'loading' });
+    await pause.onStatus({ state: 'ready' });
     assert.deepEqual(asked, ['pause', 'pause']);
-    await pause.heard({ state: 'off' });
+    await pause.onStatus({ state: 'off' });
     mock.timers.tick(60 * 60_000 - 1);
     assert.equal(asked.length, 2);
     mock.timers.tick(1);
@@ -192,19 +192,19 @@ test('a snooze is added to a pause that ends by itself', async () => {
   }
 });
 
-test('a pause that somebody else has ended is over', async () => {
+test('a pause that was ended elsewhere is over', async () => {
   const asked = [];
   const pause = new Pause(async command => void asked.push(command), memento());
   await pause.begin(60);
-  await pause.heard({ state: 'off' });
-  await pause.heard({ state: 'ready' });
-  await pause.heard({ state: 'loading' });
-  await pause.heard({ state: 'ready' });
+  await pause.onStatus({ state: 'off' });
+  await pause.onStatus({ state: 'ready' });
+  await pause.onStatus({ state: 'loading' });
+  await pause.onStatus({ state: 'ready' });
   assert.deepEqual(asked, ['tinycopilot.pause']);
   assert.equal(pause.until, undefined);
 });
 
-test('a pause outlives the window, until its end', async () => {
+test('a pause survives the window, until its end', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   try {
     const asked = [];
@@ -214,15 +214,15 @@ test('a pause outlives the window, until its end', async () => {
     await first.begin(60);
     first.dispose();
     const second = inWindow();
-    await second.heard({ state: 'loading' });
-    await second.heard({ state: 'ready' });
+    await second.onStatus({ state: 'loading' });
+    await second.onStatus({ state: 'ready' });
     assert.deepEqual(asked, ['pause', 'pause']);
     assert.equal(second.until.getTime(), 60 * 60_000);
     second.dispose();
     mock.timers.tick(60 * 60_000);
     const third = inWindow();
-    await third.heard({ state: 'loading' });
-    await third.heard({ state: 'ready' });
+    await third.onStatus({ state: 'loading' });
+    await third.onStatus({ state: 'ready' });
     assert.deepEqual(asked, ['pause', 'pause']);
   } finally {
     mock.timers.reset();

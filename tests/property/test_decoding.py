@@ -1,4 +1,4 @@
-"""Decoding and the Completer against their definition: plain greedy decoding, everything read again each time."""
+"""Decoding and the Engine against their definition: plain greedy decoding that reads everything again each time."""
 
 import dataclasses
 import itertools
@@ -43,7 +43,7 @@ def no_guess(_text: str) -> str:
 
 
 class Guesser:
-    """A Speculator that drafts what `guess` says, and verifies it by `choose`."""
+    """A Speculator that drafts `guess`, and verifies with `choose`."""
 
     def __init__(self, choose: Choose, guess: Callable[[str], str], text: str) -> None:
         self.choose, self.guess, self.text = choose, guess, text
@@ -74,9 +74,7 @@ def assert_same(quick: list[Decoded], slow: list[Decoded]) -> None:
 
 @settings(max_examples=50)
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
-def test_decode_equals_plain_decode_whatever_was_read_before(
-    network: Network, tokenizer: SimpleTokenizer, texts: list[str]
-) -> None:
+def test_decode_equals_plain_decode(network: Network, tokenizer: SimpleTokenizer, texts: list[str]) -> None:
     reader = Reader(network, tokenizer)
     for text in texts:
         assert_same(fast(reader, text), plain(network, tokenizer, text))
@@ -86,17 +84,17 @@ GUESS = st.tuples(st.integers(0, 9), st.text(alphabet="ab c(\n)=e", max_size=9))
 
 
 def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far: str) -> str:
-    """The next guess after `so_far`, where `comes` is the text after the first `n_chars`."""
+    """Return the next draft after `so_far`; `comes` is the text after the first `n_chars`."""
     n_right, wrong = next(coming)
     return comes[len(so_far) - n_chars :][:n_right] + wrong
 
 
 @settings(max_examples=50)
 @given(texts=st.lists(TEXT, min_size=1, max_size=3), guesses=st.lists(GUESS, min_size=1, max_size=8))
-def test_drafts_change_nothing_however_right_or_wrong_they_are(
+def test_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, texts: list[str], guesses: list[tuple[int, str]]
 ) -> None:
-    """Each guess: a number of characters of the right continuation, and then any text."""
+    """Each guess is a number of correct characters, followed by arbitrary text."""
     reader = Reader(network, tokenizer)
     for text in texts:
         wanted = plain(network, tokenizer, text)
@@ -104,7 +102,7 @@ def test_drafts_change_nothing_however_right_or_wrong_they_are(
         assert_same(fast(reader, text, partial(guessed, coming, len(text), comes)), wanted)
 
 
-def test_a_right_draft_saves_a_forward_for_each_character(
+def test_correct_draft_saves_one_forward_per_character(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, n_forwards = Reader(network, tokenizer), 0
@@ -119,7 +117,7 @@ def test_a_right_draft_saves_a_forward_for_each_character(
     monkeypatch.setattr(reader, "extend", counted)
     decoded = fast(reader, "ab", lambda so_far: comes[len(so_far) - 2 :][:3])
     assert "".join(character for character, _ in decoded) == comes
-    assert n_forwards == math.ceil(N / 4)  # three are drafted with what is read
+    assert n_forwards == math.ceil(N / 4)  # three are drafted with the text that is read
 
 
 EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))
@@ -137,10 +135,10 @@ def test_typing_and_deleting_equals_plain_decode(
 
 
 @pytest.mark.parametrize("first", ["", "ab", "c"])
-def test_no_more_is_read_than_can_matter(
+def test_only_visible_text_is_read(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
-    """Whether a long text begins as the last one did, or not."""
+    """The next long text may share its start with the last one."""
     reader, n_read, extend = Reader(network, tokenizer), list[int](), Reader.extend
     reader.read(first)
     monkeypatch.setattr(Reader, "extend", lambda self, text, n: (n_read.append(len(text)), extend(self, text, n))[1])
@@ -148,12 +146,12 @@ def test_no_more_is_read_than_can_matter(
     assert sum(n_read) <= network.config.reach + SPARE
 
 
-def test_the_trained_network_generates_the_same(model: TinyGPT, network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_trained_network_generates_the_same(model: TinyGPT, network: Network, tokenizer: SimpleTokenizer) -> None:
     ids = itertools.islice(model.generate(tokenizer.encode(DOCUMENT_START + "abc = (")), N)
     assert tokenizer.decode(ids) == "".join(c for c, _ in plain(network, tokenizer, "abc = ("))
 
 
-def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
+def test_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
     def always_unknown(_: str) -> Floats:
         return np.arange(tokenizer.vocab_size, dtype=np.float32)
 
@@ -163,10 +161,10 @@ def test_the_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
 
 @settings(max_examples=40)
 @given(text=TEXT, other=st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=300), max_draft_chars=st.integers(0, 12))
-def test_drafts_of_the_n_gram_models_change_nothing(
+def test_ngram_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, text: str, other: str, max_draft_chars: int
 ) -> None:
-    """Mixed with the n-gram models: the compiled draft and verify against one prediction for each character."""
+    """With the n-gram models: compiled draft and verify against one prediction per character."""
     predictor = Predictor(tokenizer.alphabet)
     predictor.ngrams.hold("other", other * 3)
     predictor.ngrams.hold("this", text, "ab\n")
@@ -187,7 +185,7 @@ def test_drafts_of_the_n_gram_models_change_nothing(
 def test_completion_equals_plain_greedy_decoding(
     network: Network, tokenizer: SimpleTokenizer, before: str, n_keys: int
 ) -> None:
-    """Requested at once, or at every key on the way there: the same suggestion, truncated as the plain text is."""
+    """A direct request and one after each keystroke give the same suggestion, truncated like the plain text."""
     predictor = Predictor(tokenizer.alphabet)
     predictor.ngrams.hold("", before, "")
     choose = partial(predictor.likeliest, PredictionCache(Place("", before, "")))
@@ -198,6 +196,6 @@ def test_completion_equals_plain_greedy_decoding(
     engine = Engine(network, tokenizer, ALL)
     for i in range(max(0, len(before) - n_keys), len(before)):
         engine.complete(Request(before[:i], why=Why.REPLAYED))
-        engine.configure(dataclasses.replace(ALL, threads=i + 2))  # the rest of a suggestion is another matter
+        engine.configure(dataclasses.replace(ALL, threads=i + 2))  # typing through a suggestion is tested elsewhere
     on_the_way = engine.complete(Request(before, why=Why.REPLAYED)).suggestion
     assert (on_the_way and on_the_way.text) == (wanted and wanted.text)

@@ -1,4 +1,4 @@
-"""The server's documents against plain strings, in every position encoding."""
+"""The server's documents against plain strings, in each position encoding."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tinycopilot_server.documents import Document, LongLine, split_lines, to_off
 
 @pytest.fixture(autouse=True, scope="module")
 def tiny_pieces() -> Iterator[None]:
-    """Lines of more than three characters are long, and a window is five: what is written below is all edges."""
+    """Make lines of more than 3 characters long, and windows 5 characters: small texts then reach every edge case."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(documents, "PIECE_CHARS", 3)
         patch.setattr(documents, "WINDOW_CHARS", 5)
@@ -24,7 +24,7 @@ def tiny_pieces() -> Iterator[None]:
 
 ENCODINGS = [Kind.Utf8, Kind.Utf16, Kind.Utf32]
 CODECS = {Kind.Utf8: ("utf-8", 1), Kind.Utf16: ("utf-16-le", 2), Kind.Utf32: ("utf-32-le", 4)}
-# what splits a line, what only Python's splitlines thinks does, and one character of each width
+# line ends, characters that only str.splitlines splits at, and one character of each width
 CHARACTERS = "ab\n\r\x0c\u2028\x85\N{LATIN SMALL LETTER E WITH ACUTE}\N{SNOWMAN}\N{GRINNING FACE}"
 WIDE = "ab\N{LATIN SMALL LETTER E WITH ACUTE}\N{SNOWMAN}\N{GRINNING FACE}\ud800"
 
@@ -46,18 +46,18 @@ def plain_lines(text: str) -> list[str]:
 
 
 def position(text: str, offset: int, encoding: str) -> types.Position:
-    """Where an editor says that `offset` is; not between \\r and \\n, where no editor's cursor stands."""
+    """The client's position of `offset`, which is not between \\r and \\n."""
     lines = plain_lines(text[:offset])
     return types.Position(len(lines) - 1, units(lines[-1], encoding))
 
 
 @given(st.text(CHARACTERS))
-def test_lines_end_where_lsp_says(text: str) -> None:
+def test_lines_end_as_in_lsp(text: str) -> None:
     assert split_lines(text) == plain_lines(text)
 
 
 @given(st.text(CHARACTERS), st.data(), st.sampled_from(ENCODINGS))
-def test_random_edits_against_a_plain_string(text: str, data: st.DataObject, encoding: Kind) -> None:
+def test_random_edits_equal_a_plain_string(text: str, data: st.DataObject, encoding: Kind) -> None:
     document = Document(text, 0, encoding)
     for version in range(1, data.draw(st.integers(1, 6))):
         offsets = [i for i in range(len(text) + 1) if not (text[i - 1 : i] == "\r" and text[i : i + 1] == "\n")]
@@ -67,8 +67,10 @@ def test_random_edits_against_a_plain_string(text: str, data: st.DataObject, enc
         document.apply([types.TextDocumentContentChangePartial(range=where, text=new)], version)
         text = text[:start] + new + text[end:]
         assert document.text == text
-        assert list(map(str, document._lines)) == plain_lines(text)
-        assert document._n_chars == len(text)
+        assert document.n_chars == len(text)
+        starts = [0, *itertools.accumulate(map(len, plain_lines(text)))]
+        for line, n_before in enumerate(starts[:-1]):
+            assert document.split(types.Position(line, 0)) == (text[:n_before], text[n_before:])
         here = data.draw(st.sampled_from([i for i in range(len(text) + 1) if text[i - 1 : i + 1] != "\r\n"]))
         at = position(text, here, encoding)
         assert document.split(at) == (text[:here], text[here:])
@@ -84,7 +86,7 @@ def test_split_is_at_the_cursor(text: str, data: st.DataObject, encoding: Kind) 
 
 
 @given(st.text(CHARACTERS), st.data(), st.sampled_from(ENCODINGS))
-def test_a_window_is_the_text_near_the_cursor(text: str, data: st.DataObject, encoding: Kind) -> None:
+def test_window_is_the_text_near_the_cursor(text: str, data: st.DataObject, encoding: Kind) -> None:
     offset = data.draw(st.sampled_from([i for i in range(len(text) + 1) if text[i - 1 : i + 1] != "\r\n"]))
     before, after = Document(text, 0, encoding).split_near(position(text, offset, encoding))
     assert text[:offset].endswith(before)
@@ -94,7 +96,7 @@ def test_a_window_is_the_text_near_the_cursor(text: str, data: st.DataObject, en
 
 
 @given(st.text("ab\N{SNOWMAN}\N{GRINNING FACE}", min_size=20), st.integers(0, 9), st.sampled_from(ENCODINGS))
-def test_while_one_types_a_window_begins_at_the_same_place_and_ends_there(text: str, n: int, encoding: Kind) -> None:
+def test_window_start_is_stable_while_typing(text: str, n: int, encoding: Kind) -> None:
     document, offset = Document(text, 0, encoding), n
     windows = []
     for _ in range(5):
@@ -108,7 +110,7 @@ def test_while_one_types_a_window_begins_at_the_same_place_and_ends_there(text: 
 
 
 @given(st.text(WIDE), st.data(), st.sampled_from(ENCODINGS))
-def test_a_long_line_is_a_string(text: str, data: st.DataObject, encoding: Kind) -> None:
+def test_long_line_equals_a_string(text: str, data: st.DataObject, encoding: Kind) -> None:
     line = LongLine(text + "c", encoding)
     text += "c"
     for _ in range(data.draw(st.integers(1, 8))):
@@ -119,7 +121,7 @@ def test_a_long_line_is_a_string(text: str, data: st.DataObject, encoding: Kind)
         assert (str(line), len(line), line[start:], line[:-2], line[-1:]) == (
             text, len(text), text[start:], text[:-2], text[-1:],
         )  # fmt: skip
-        assert all(line._pieces)
+
         for offset in range(len(text) + 1):
             assert line.to_units(offset) == units(text[:offset], encoding)
         for n_units in range(units(text, encoding) + 2):
@@ -136,7 +138,7 @@ def plain_offset(line: str, n_units: int, encoding: Kind) -> int:
 
 
 @given(st.text(WIDE), st.integers(0, 99), st.sampled_from(ENCODINGS))
-def test_an_offset_is_what_the_plain_count_says(line: str, n_units: int, encoding: Kind) -> None:
+def test_offset_equals_the_plain_count(line: str, n_units: int, encoding: Kind) -> None:
     assert to_offset(line, n_units, encoding) == plain_offset(line, n_units, encoding)
 
 

@@ -1,4 +1,4 @@
-"""A person who edits, jumps about, changes documents, pastes, takes back and accepts, against a plain model."""
+"""A simulated user who edits, moves, switches documents, pastes, undoes and accepts, against a plain model."""
 
 import copy
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 NAMES = ("a.py", "b.py", None)
-"""Documents; None is one that must not be held."""
+"""Document names; None is a document that must not be indexed."""
 TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=25)
 KEY = st.sampled_from("ab c(\n)=e")
 
 
 class Person(RuleBasedStateMachine):
-    """Texts on both sides of the cursor, by document; and what the Engine should say of them."""
+    """Texts on both sides of the cursor by document, and the expected suggestions."""
 
     network: Network
     tokenizer: SimpleTokenizer
@@ -35,14 +35,14 @@ class Person(RuleBasedStateMachine):
     def begin(self, before: str, after: str) -> None:
         self.engine = Engine(self.network, self.tokenizer, ALL)
         self.texts = dict.fromkeys(NAMES, (before, after))
-        self.held = dict[str | None, tuple[str, str]]()  # as they were looked at last
+        self.held = dict[str | None, tuple[str, str]]()  # as of the last request
         self.undo = list[tuple[str | None, str, str]]()
         self.name: str | None = NAMES[0]
         self.shown: tuple[str | None, str, str, str] | None = None  # document, before, after, suggestion
         self.look()
 
     def look(self) -> None:
-        """Ask, and compare."""
+        """Request a suggestion, and compare it."""
         before, after = self.texts[self.name]
         suggestion = suggest(self.engine, before, after, self.name)
         text = suggestion.text if suggestion else ""
@@ -51,7 +51,7 @@ class Person(RuleBasedStateMachine):
             self.shown = (self.name, before, after, text) if text else None
 
     def expected(self, before: str, after: str) -> str:
-        """What is left of what is shown, or else what one that has seen nothing but these documents would say."""
+        """Return the rest of the suggestion shown, else the suggestion of a new engine with these documents."""
         if self.is_along(before, after) and self.shown is not None:
             return self.shown[3][len(before) - len(self.shown[1]) :]
         if self.name is not None and has_room(after):
@@ -125,7 +125,7 @@ class Person(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 5), ahead=st.booleans())
     def is_interrupted(self, n: int, ahead: bool) -> None:
-        """A question, or work ahead, that is given up at its nth look."""
+        """A request, or a computation ahead, that is cancelled at the nth check."""
         before, after = self.texts[self.name]
         calls = iter(range(n))
         cancelled: Callable[[], bool] = lambda: next(calls, None) is None  # noqa: E731
@@ -152,12 +152,12 @@ class Person(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
-def test_whatever_a_person_does_the_suggestion_is_the_plain_one(
+def test_suggestion_equals_the_plain_one_after_any_actions(
     model: TinyGPT, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
     model = copy.deepcopy(model)
-    model.ln.weight[:], model.ln.bias[:] = 1, 0  # what comes next depends on what is there
+    model.ln.weight[:], model.ln.bias[:] = 1, 0  # the prediction depends on the text
     Person.network, Person.tokenizer = compiled(sure(model)), tokenizer
     run_state_machine_as_test(
         Person, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)

@@ -1,4 +1,4 @@
-"""However one types, moves, takes and dismisses, and whenever answers come: what is shown continues the text."""
+"""Ghost text continues the text through any order of typing, moving, accepting, dismissing, and late results."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +18,10 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_what_is_shown_continues_the_text_that_was_asked_about(steps: list[tuple[str, ...]]) -> None:
+def test_shown_text_continues_the_requested_text(steps: list[tuple[str, ...]]) -> None:
     ghost, before, after = GhostText(), "", ""
     asked: list[SuggestionRequest] = []
-    promised: tuple[str, str] | None = None  # the text up to the suggestion's end, and after it, of the last answer
+    promised: tuple[str, str] | None = None  # of the last result: text up to the suggestion's end, and after it
     n_chars = 0
     for name, *texts in steps:
         was = before, after

@@ -1,4 +1,4 @@
-"""The matcher against git's own answer, on random patterns and paths."""
+"""The matcher against git, on random patterns and paths."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ignored_by_git(repository: Path, lines: list[str], paths: list[str]) -> dict[str, bool]:
-    """The paths for which a pattern decides, and how: `git check-ignore`, for paths that need not exist."""
+    """The paths that a pattern matches, and whether they are ignored, by `git check-ignore` (paths need not exist)."""
     (repository / ".gitignore").write_bytes(os.fsencode("\n".join(lines) + "\n"))
     words = [str(GIT), "check-ignore", "--no-index", "-z", "-v", "--stdin"]
     data = b"".join(os.fsencode(path) + b"\0" for path in paths)
@@ -51,7 +51,7 @@ def ignored_by_git(repository: Path, lines: list[str], paths: list[str]) -> dict
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=60, unique=True))
-def test_it_says_what_git_says(repository: Path, lines: list[str], paths: list[str]) -> None:
+def test_equals_git_check_ignore(repository: Path, lines: list[str], paths: list[str]) -> None:
     answers = ignored_by_git(repository, lines, paths)
     rules = Rules(parse(os.fsencode("\n".join(lines) + "\n")))
     for path in paths:

@@ -1,4 +1,4 @@
-"""Accepting a suggestion leaves code whole: random cursors in real files, with pairs, judged by Python's `tokenize`."""
+"""Accepted suggestions keep code valid: random cursors in real files, auto-closed pairs, checked with `tokenize`."""
 
 import random
 import sysconfig
@@ -15,12 +15,13 @@ STDLIB = Path(sysconfig.get_paths()["stdlib"])
 FILES = ("argparse.py", "ast.py", "cgi.py", "configparser.py", "dataclasses.py", "json/decoder.py", "pprint.py",
          "re/_parser.py", "shlex.py", "string.py", "textwrap.py", "turtle.py")  # fmt: skip
 N_CURSORS = 50
-"""Of each file; with every combination of pairs, and two texts at each. (benchmarks/accept_safety.py tries 100,000.)"""
+"""Cursors per file, for each combination of pairs, with two texts at each (benchmarks/accept_safety.py tries 100,000).
+"""
 SCRAPS = ('"', "'", '"""', "\\", "\\n", "{", "}", "(", ")", "[", "]", "# ", 'f"{x', "{x}", "}}", "\\\n", "x", ", ")
 
 
 def texts(cursor: Cursor, text: str, dice: random.Random) -> list[str]:
-    """What a model may decode there: what follows in the file, and something of another place with scraps in it."""
+    """Texts that a model may decode here: the file's continuation, and text from elsewhere with fragments inserted."""
     there = dice.randrange(len(text))
     parts = [text[there : there + dice.randint(1, 15)] for _ in range(2)]
     mixed = parts[0] + dice.choice(SCRAPS) + parts[1] + dice.choice(SCRAPS) + dice.choice(SCRAPS)
@@ -29,7 +30,7 @@ def texts(cursor: Cursor, text: str, dice: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_accepted_breaks_nothing(name: str) -> None:
+def test_accepted_suggestion_keeps_the_code_valid(name: str) -> None:
     path, dice = STDLIB / name, random.Random(name)
     if not path.is_file():
         pytest.skip("not in this Python")
@@ -44,7 +45,7 @@ def test_what_is_accepted_breaks_nothing(name: str) -> None:
             ):
                 shown = postprocess(decoded, cursor.before, after)
                 found = judge(cursor, shown, pairs, by_word=True)
-                if not is_code:  # what is in a replacement field is no expression then
+                if not is_code:  # `tokenize` then sees no expression in a replacement field
                     found -= {f"{how}: broken f-string" for how in ("whole", "line", "word")}
                 assert not found, (cursor.statement, shown, after, found)
                 n_shown += bool(shown)
@@ -52,8 +53,8 @@ def test_what_is_accepted_breaks_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES[:3])
-def test_truncation_needs_no_second_cut(name: str) -> None:
-    """What `truncate` ends where the text after the cursor is known breaks nothing as it is."""
+def test_truncation_is_idempotent(name: str) -> None:
+    """A text truncated with the text after the cursor known is valid as it is."""
     path, dice = STDLIB / name, random.Random(name)
     if not path.is_file():
         pytest.skip("not in this Python")
@@ -77,11 +78,11 @@ def test_truncation_needs_no_second_cut(name: str) -> None:
         ("f(\n", "left open"),
     ],
 )
-def test_the_judge_sees_each_fault(code: str, kind: str) -> None:
+def test_judge_detects_each_fault(code: str, kind: str) -> None:
     assert faults(code)[kind]
 
 
-def test_the_judge_knows_whole_code() -> None:
+def test_judge_accepts_whole_code() -> None:
     try:
         assert not faults("x = f('a', \"b\", f'{c!r}') + \\\n    [1]\n")
     except tokenize.TokenError:

@@ -1,4 +1,4 @@
-"""The lexer against Python's own tokens, at every offset of random programs and of the standard library."""
+"""The lexer against Python's tokenizer, at each offset of random programs and of the standard library."""
 
 import io
 import random
@@ -29,7 +29,7 @@ INNER = st.text("ab #'\"\\\n\N{SNOWMAN}", max_size=6)
 
 @st.composite
 def strings(draw: st.DrawFn) -> str:
-    """A string of any kind but f-strings, whose tokens are another matter since Python 3.12."""
+    """Strings of any kind except f-strings, whose tokens differ since Python 3.12."""
     prefix = draw(st.sampled_from(["", "r", "b", "Rb", "u"]))
     quotes = draw(st.sampled_from(['"', "'", '"""', "'''"]))
     return prefix + quotes + draw(INNER) + quotes
@@ -38,13 +38,13 @@ def strings(draw: st.DrawFn) -> str:
 FSTRING_START, FSTRING_MIDDLE, FSTRING_END = (
     getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END")
 )
-"""From Python 3.12 on; before that an f-string is one string."""
+"""Programs for Python 3.12 and later; before that an f-string is one token."""
 
 LINES = st.lists(st.one_of(strings(), st.sampled_from(["x = ", "(", ")", "\\\n", "\n", " + y", '# it\'s "so"\n'])))
 
 
 def plain_wheres(text: str) -> list[Context] | None:
-    """The definition, for each place of a program; None if it is none."""
+    """The definition: the context at each offset; None if the program is invalid."""
     wheres: list[Context] = ["code"] * (len(text) + 1)
     starts = [0]
     for line in io.StringIO(text, newline=""):
@@ -73,22 +73,22 @@ def plain_wheres(text: str) -> list[Context] | None:
                 start += opening.start(1)
                 wheres[start + 1 : end] = ["string"] * (end - start - 1)
                 if len(opening[1]) == 3:
-                    wheres[start + 2] = "code"  # "" is a whole string, for who cannot see what comes next
+                    wheres[start + 2] = "code"  # "" is a complete string unless a third quote follows
     except (tokenize.TokenError, SyntaxError):
         return None
     return wheres
 
 
 @given(LINES)
-def test_at_every_place_of_a_program_it_is_as_python_has_it(pieces: list[str]) -> None:
+def test_context_equals_pythons_tokenizer(pieces: list[str]) -> None:
     text = "".join(pieces)
     wheres = plain_wheres(text)
     if wheres is not None:
         assert [lexical_context(text[:i]) for i in range(len(text) + 1)] == wheres
 
 
-def test_the_programs_above_are_programs() -> None:
-    """Or the test above would say nothing."""
+def test_example_programs_are_valid() -> None:
+    """Otherwise the test above would test nothing."""
     wheres = plain_wheres('x = r\'a\' + """\n#""" # it\'s\n')
     assert wheres is not None
     assert set(wheres) == {"code", "comment", "string"}
@@ -134,18 +134,18 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("plaintext", 'a "b', "string"),
     ],
 )
-def test_other_languages_by_their_line(language: str, before: str, where: Context) -> None:
+def test_other_languages_by_line(language: str, before: str, where: Context) -> None:
     assert lexical_context(before, language) == where
 
 
 @pytest.mark.parametrize("piece", ["x = 'a'  # b\n", '"""', "'\\", '"', "\\", "#", "'a"])
-def test_ten_million_characters_take_no_time_to_speak_of(piece: str) -> None:
-    """A pattern that goes back and forth would take longer than a test may."""
+def test_ten_million_characters_are_fast(piece: str) -> None:
+    """A pattern with backtracking would exceed the test's time limit."""
     before = piece * (10_000_000 // len(piece))
     assert lexical_context(before) in ("code", "comment", "string")
 
 
-def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
+def test_long_text_starts_at_a_top_level_line() -> None:
     quarter = "x = 1\n" * (LOOK_BACK_CHARS // 12)
     text = quarter * 3 + '"""It is\n' + quarter[: LOOK_BACK_CHARS // 4] + '"""\n\ndef f():\n    return "'
     assert lexical_context(text) == "string"
@@ -153,8 +153,8 @@ def test_in_a_long_text_it_begins_at_a_line_of_the_top_level() -> None:
 
 
 @pytest.mark.parametrize("prose", ["    class of its own", "    def like this", "import it"])
-def test_prose_that_looks_like_a_header_is_no_place_to_begin(prose: str) -> None:
-    """As in flask/app.py, whose docstrings say so: a file of usual length is read from its first line."""
+def test_prose_that_looks_like_a_header_is_no_start(prose: str) -> None:
+    """As in flask/app.py, whose docstrings contain such text: a file of usual length is read from its first line."""
     docstring = f'def f():\n    """Say.\n\n{prose}\n    """\n'
     text = "x = 1\n" * 3_000 + docstring + "y = 1\n" * 3_000
     assert lexical_context(text) == "code"
@@ -166,7 +166,7 @@ LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go",
 
 
 @given(st.lists(CODE, max_size=4), st.sampled_from(LANGUAGES))
-def test_a_text_in_pieces_is_the_text(pieces: list[str], language: str) -> None:
+def test_text_in_chunks_equals_the_text(pieces: list[str], language: str) -> None:
     syntax, state = syntax_of(language), State()
     for piece in pieces:
         state = advance(state, piece, syntax)
@@ -175,7 +175,7 @@ def test_a_text_in_pieces_is_the_text(pieces: list[str], language: str) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_files_of_the_standard_library(seed: int) -> None:
-    """The context at each of 4,000 offsets; and at the end nothing is open, and nothing was wrong."""
+    """Check the context at each of 4,000 offsets, and that nothing is open at the end."""
     paths = sorted(path for path in STDLIB.glob("*.py") if 2_000 < path.stat().st_size < 60_000)
     text = random.Random(seed).choice(paths).read_text("utf-8")
     wheres = plain_wheres(text)
@@ -183,7 +183,7 @@ def test_files_of_the_standard_library(seed: int) -> None:
     end = advance(State(), text, PYTHON)
     assert (end.frames, bool(end.faults)) == ((), False)
     if sys.version_info < (3, 12) and re.search(r"""\b[rR]?[fF][rR]?["']""", text):
-        return  # Python 3.11 does not say where the replacement fields are, which are code
+        return  # Python 3.11 does not report replacement fields, which are code
     state = State()
     for offset, character in enumerate(text[:4_000]):
         assert resolve(state, PYTHON).context == wheres[offset], text[max(0, offset - 50) : offset]
@@ -208,18 +208,18 @@ def test_files_of_the_standard_library(seed: int) -> None:
         ("'{a", "'", "string"),
         ("b'''a''", "'''", "string"),
         ("f(a, [b, {", ")]}", "code"),
-        ("f(\ndef g(", ")", "code"),  # the first one was forgotten
+        ("f(\ndef g(", ")", "code"),  # the first one was evicted
         ("f(a  # it's (\n", ")", "code"),
     ],
 )
-def test_what_is_open(text: str, closers: str, context: Context) -> None:
+def test_open_brackets(text: str, closers: str, context: Context) -> None:
     state = resolve(advance(State(), text, PYTHON), PYTHON)
     assert "".join(frame.closer for frame in state.frames) == closers
     assert state.context == context
 
 
 @given(st.text("x(\"'\n", max_size=30))
-def test_chunks_change_nothing(text: str) -> None:
+def test_chunk_size_changes_nothing(text: str) -> None:
     text = "y\n" * CHUNK_CHARS + text
     whole, chunked = advance(State(), text, PYTHON), state_after(text, PYTHON)
     assert (whole.frames, whole.tail) == (chunked.frames, chunked.tail)

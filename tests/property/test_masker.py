@@ -1,4 +1,4 @@
-"""An edited document is masked as if it had been masked from scratch."""
+"""An edited document is masked like one that is masked from scratch."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ TEXTS = st.lists(PIECES, max_size=30).map("".join)
 
 @settings(max_examples=400, deadline=None)
 @given(TEXTS, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 60), TEXTS), max_size=6))
-def test_after_any_edits_it_is_as_masked_at_once(text: str, edits: list[tuple[int, int, str]]) -> None:
+def test_incremental_masking_equals_masking_from_scratch(text: str, edits: list[tuple[int, int, str]]) -> None:
     masker = Masker()
     assert masker.mask(text) == mask(text)
     for start, n_gone, new in edits:
@@ -42,7 +42,7 @@ def test_both_sides_of_the_cursor_are_masked_as_one_text(before: str, after: str
     assert "".join(Maskers().mask(None, before, after)) == mask(before + after)
 
 
-def test_a_secret_that_the_cursor_is_in_is_masked_on_both_sides() -> None:
+def test_secret_at_the_cursor_is_masked_on_both_sides() -> None:
     before, after = Maskers().mask("a", 'x = "' + TOKEN[:9], TOKEN[9:] + '"\n')
     assert before == 'x = "' + MASK * 9
     assert after == MASK * (len(TOKEN) - 9) + '"\n'

@@ -1,4 +1,4 @@
-"""The real server, over real stdio, driven by pytest-lsp's client, which checks messages against the specification."""
+"""The real server over stdio, driven by pytest-lsp's client, which validates messages against the specification."""
 
 import dataclasses
 import sys
@@ -37,7 +37,7 @@ def save(model: TinyGPT, tokenizer: SimpleTokenizer, folder: Path) -> ModelPaths
 
 @pytest.fixture(scope="session")
 def unsure(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
-    """A random network to which all characters are about as likely: what comes next is what the memory knows."""
+    """A random network with nearly uniform predictions: the n-gram models decide."""
     tokenizer = SimpleTokenizer(BASIC_CHARACTERS)
     model = new_model(tokenizer)
     model.head.weight *= 1e-3
@@ -46,20 +46,20 @@ def unsure(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
-    """A random network that knows printable ASCII and never writes a blank, which alone would be silence."""
+    """A random network over printable ASCII that never emits a blank: a blank suggestion would be silence."""
     tokenizer = SimpleTokenizer(BASIC_CHARACTERS)
     model = new_model(tokenizer)
-    model.embedding.weight *= 8  # what comes next depends on what is there, not on the biases alone
+    model.embedding.weight *= 8  # predictions depend on the text, not only on the biases
     model.ln.weight[:], model.ln.bias[:] = 1, 0
-    model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one number that is always 1, and ...
-    model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... speaks against blanks, ...
-    model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and for the end of a line now and then
+    model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one feature that is always 1, and ...
+    model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... suppresses blanks, ...
+    model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and raises line ends now and then
     return save(sure(model), tokenizer, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
-    """The beginning of a command. What a server imports is there already: importing is half of most tests here."""
+    """A command prefix for Python with the server's modules imported, which takes half the time of most tests here."""
     modules = ["warmed_engine", "tinycopilot_server.handlers", "tinycopilot.cli"]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
@@ -67,7 +67,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
 
 @pytest.fixture
 async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start]:
-    """Starts servers; at the end each is shut down, and must have exited with 0."""
+    """Start servers; at the end, shut each down and require exit code 0."""
     editors: list[Editor] = []
 
     async def start_one(
@@ -84,7 +84,7 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         program: Sequence[str] = ("-m", "tinycopilot_server"),
         imports: bool = False,
     ) -> Editor:
-        """`imports`: whether it is to import everything itself, and so needs a while to be ready."""
+        """`imports`: import everything in the new process, so that it takes a while to be ready."""
         client = await ClientServerConfig([*([sys.executable] if imports else python), *program]).start()
         assert isinstance(client, LanguageClient)
         editor = Editor(client)

@@ -1,4 +1,4 @@
-"""`tinycopilot demo` as `make demo` runs it, and the server on a port of loopback."""
+"""`tinycopilot demo` as `make demo` runs it, and the server on a loopback port."""
 
 import asyncio
 import re
@@ -14,11 +14,11 @@ from tinycopilot.cli import main
 from tinycopilot.paths import ModelPaths
 
 
-def test_demo_types_a_program_and_says_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--model_path", str(pair.model)]) == 0
     out = capsys.readouterr().out
     assert re.search(r"\d+ characters with \d+ keys", out)
-    assert "ms (median)" in out
+    assert "ms (p50)" in out
     assert "VS Code" in out
     assert "Neovim" in out
     assert re.search(r"tinycopilot play\n", out)
@@ -47,11 +47,11 @@ async def test_tcp_on_loopback(saved: ModelPaths) -> None:
     await client.shutdown_session()
     assert await server.wait() == 0
     assert client.protocol.writer is not None
-    client.protocol.writer.close()  # pygls leaves that to the garbage collector, which warns in some other test
+    client.protocol.writer.close()  # otherwise the garbage collector does, and warns in another test
     await client.stop()
 
 
-def test_a_port_that_is_taken_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""`tinycopilot doctor` with a real server, and what it says of servers that are none."""
+"""`tinycopilot doctor` with a real server, and with programs that are not one."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ def no_editors(home_of_its_own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home_of_its_own / "config"))
 
 
-def test_a_healthy_machine(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
+def test_healthy_machine(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--model_path", str(pair.model)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 40
@@ -41,7 +41,7 @@ def test_a_healthy_machine(pair: ModelPaths, capsys: pytest.CaptureFixture[str])
     assert any("40 over stdio" in line and line.split()[0] in ("OK", "note") for line in lines)
 
 
-def test_one_object(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output_is_one_object(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["doctor", "--json", "--model_path", str(pair.model)])
     told = json.loads(capsys.readouterr().out)
     start, answers, *_ = told["server"]
@@ -53,7 +53,7 @@ def test_one_object(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> Non
     assert next(one["parameters"] for one in told["model"] if "parameters" in one) > 0
 
 
-def test_a_broken_model_is_one_line_and_exit_code_1(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_model_is_one_line_and_exit_code_1(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
     pair.model.write_bytes(pair.model.read_bytes()[:3000])
     assert main(["doctor", "--model_path", str(pair.model)]) == 1
     said = capsys.readouterr()
@@ -64,7 +64,7 @@ def test_a_broken_model_is_one_line_and_exit_code_1(pair: ModelPaths, capsys: py
 @pytest.mark.parametrize(
     ("code", "says"), [(DEAD, "the disk is on fire"), (DIES_LATER, "no more of this"), (CHATTY, "slow")]
 )
-def test_a_server_that_does_not_answer_is_one_line(
+def test_unresponsive_server_is_one_line(
     pair: ModelPaths, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, says: str
 ) -> None:
     monkeypatch.setattr(stdio, "SERVER", (sys.executable, "-c", code))
@@ -82,7 +82,7 @@ def test_a_server_that_does_not_answer_is_one_line(
     assert "Traceback" not in said.err
 
 
-def test_a_process_that_finds_no_pytorch_says_so(
+def test_missing_torch_is_reported(
     pair: ModelPaths, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shadow").mkdir()

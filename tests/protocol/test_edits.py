@@ -1,4 +1,4 @@
-"""Random edits through the real protocol: the server's text is told from what it suggests there."""
+"""Random edits over the protocol; the server's suggestions reveal its text."""
 
 import random
 import re
@@ -16,13 +16,13 @@ N_ROUNDS, N_EDITS = 6, 25
 
 
 def split(text: str, offset: int) -> tuple[int, str]:
-    """The number of the line that `offset` is in, and what stands before it there: the definition."""
+    """The line number of `offset`, and the text before it in that line: the definition."""
     lines = text[:offset].replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return len(lines) - 1, lines[-1]
 
 
 @pytest.mark.parametrize("encoding", CODECS)
-async def test_after_any_edits_the_server_has_the_text_that_the_editor_has(
+async def test_server_text_equals_editor_text_after_random_edits(
     start: Start, saved: ModelPaths, encoding: Kind
 ) -> None:
     editor, chance, text, version = await start(encoding=encoding), random.Random(7), "import os\n", 1
@@ -36,7 +36,7 @@ async def test_after_any_edits_the_server_has_the_text_that_the_editor_has(
     n_found = 0
     for _ in range(N_ROUNDS):
         for _ in range(N_EDITS):
-            # no editor's cursor stands between \r and \n
+            # no cursor between \r and \n
             offsets = [i for i in range(len(text) + 1) if text[i - 1 : i + 1] != "\r\n"]
             first, last = (
                 sorted(chance.choices(offsets, k=2)) if chance.random() < 0.2 else [chance.choice(offsets)] * 2
@@ -45,7 +45,7 @@ async def test_after_any_edits_the_server_has_the_text_that_the_editor_has(
             where = types.Range(position(first), position(last))
             editor.change(version, types.TextDocumentContentChangePartial(range=where, text=new))
             text = text[:first] + new + text[last:]
-        for ending in ("\nx = va", "(", " = "):  # at the end of the text: there is always room
+        for ending in ("\nx = va", "(", " = "):  # at the end of the text, where a suggestion is always allowed
             version += 1
             here = position(len(text))
             editor.change(version, types.TextDocumentContentChangePartial(range=types.Range(here, here), text=ending))
@@ -58,6 +58,6 @@ async def test_after_any_edits_the_server_has_the_text_that_the_editor_has(
 
 
 def first_end(text: str) -> str:
-    """What ends the text's first line."""
+    """Return the text's first line end."""
     found = re.search("\r\n|\r|\n", text)
     return found[0] if found else "\n"

@@ -1,4 +1,4 @@
-"""SIGTERM and the end of its input end the server within two seconds, whatever it is doing."""
+"""SIGTERM and the end of input stop the server within two seconds, whatever it is doing."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no suc
 LIMIT_S = 2.0
 WAIT_S = 60.0
 
-# The server, and once a client has said `initialized`, a thread that does something for ever.
+# The server; after `initialized`, a thread runs an endless loop.
 BUSY = """
 import ctypes, re, sys, threading, time
 from tinycopilot_server import server as app
@@ -46,7 +46,7 @@ main()
 
 @pytest.mark.parametrize("end", ["sigterm", "input"])
 @pytest.mark.parametrize("work", ["holds_the_lock", "backtracks", "computes", "waits"])
-async def test_it_ends_whatever_it_is_doing(saved: ModelPaths, work: str, end: str) -> None:
+async def test_server_exits_in_any_state(saved: ModelPaths, work: str, end: str) -> None:
     client = await StdioClient.start((sys.executable, "-c", BUSY, work))
     busy = asyncio.Event()
     client.on_line = lambda line: busy.set() if "busy" in line else None

@@ -1,4 +1,4 @@
-"""What is suggested, as the protocol has it: where it belongs, over what, and how its acceptance is told."""
+"""Completion items: insert text, range, and the counting of accepts."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def at(line: int, start: int, end: int) -> types.Range:
 
 
 async def with_selected(editor: Editor, where: types.Range, text: str) -> list[types.InlineCompletionItem]:
-    """Ask at the end of `where`, while the menu's entry `text` is selected, which would stand there."""
+    """Request at the end of `where` while the menu's entry `text` is selected."""
     params = editor.params(where.end.line, where.end.character)
     params.context.selected_completion_info = types.SelectedCompletionInfo(where, text)
     answer = await editor.client.text_document_inline_completion_async(params)
@@ -33,8 +33,8 @@ async def with_selected(editor: Editor, where: types.Range, text: str) -> list[t
 
 
 @pytest.mark.parametrize("prefix", ["", EMOJI])
-async def test_what_the_menu_has_selected_is_gone_on_with(start: Start, saved: ModelPaths, prefix: str) -> None:
-    """VS Code shows it if it begins with the entry's text, and its range with the entry's range."""
+async def test_suggestion_extends_the_selected_menu_entry(start: Start, saved: ModelPaths, prefix: str) -> None:
+    """VS Code requires that text and range start with those of the entry."""
     editor = await start()
     n_units = 2 * len(prefix)
     editor.open(f"a{prefix} = va)\nb = 1\n")
@@ -48,7 +48,7 @@ async def test_what_the_menu_has_selected_is_gone_on_with(start: Start, saved: M
     assert await editor.ghost(0, n_units + 6) == oracle(saved, f"a{prefix} = va", ")\nb = 1\n")
 
 
-async def test_an_entry_may_replace_what_follows_the_cursor(start: Start, saved: ModelPaths) -> None:
+async def test_selected_entry_may_replace_text_after_the_cursor(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     editor.open("a = vast\n")
     params = editor.params(0, 6)
@@ -61,15 +61,15 @@ async def test_an_entry_may_replace_what_follows_the_cursor(start: Start, saved:
     assert [item.insert_text for item in answer.items] == ["value" + wanted.text]
 
 
-async def test_where_nothing_follows_the_selected_entry_nothing_is_shown(start: Start) -> None:
+async def test_no_suggestion_after_a_complete_menu_entry(start: Start) -> None:
     editor = await start()
-    editor.open("a = va word\n")  # before a word: silence
+    editor.open("a = va word\n")  # before a word nothing is suggested
     assert await with_selected(editor, at(0, 4, 6), "value") == []
 
 
 @pytest.mark.parametrize("closers", [")", "])", '")', "):", " )"])
-async def test_before_closers_it_is_inserted_at_the_cursor_and_repeats_none(start: Start, closers: str) -> None:
-    """An empty range at the cursor: VS Code then shows it there, whatever follows, and Neovim pastes over nothing."""
+async def test_suggestion_before_closers_does_not_repeat_them(start: Start, closers: str) -> None:
+    """An empty range at the cursor: VS Code shows it whatever follows, and Neovim overwrites nothing."""
     editor = await start(settings=CompleterSettings(eagerness=1, min_confidence=0, max_chars=60, max_lines=3))
     n_found = 0
     for i, prompt in enumerate(("x = f(a", "x = [f(", 'print("va', "if f(a, ", "for x in g(")):
@@ -82,7 +82,7 @@ async def test_before_closers_it_is_inserted_at_the_cursor_and_repeats_none(star
     assert n_found
 
 
-async def test_the_menu_lists_the_rest_of_the_line_and_of_the_word(start: Start, saved: ModelPaths) -> None:
+async def test_menu_lists_rest_of_line_and_rest_of_word(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     n_both = 0
     for i, text in enumerate(("result = val", "import o", "def f(se", "x = [a for a in b", "for i in ran")):
@@ -105,7 +105,7 @@ async def test_the_menu_lists_the_rest_of_the_line_and_of_the_word(start: Start,
 
 
 async def counted(editor: Editor) -> dict[str, int]:
-    """The counts of all days."""
+    """The counts, summed over all days."""
     days = (await editor.command("tinycopilot.statistics"))["days"]
     total: dict[str, int] = {}
     for day in days.values():
@@ -123,7 +123,7 @@ def item_of(item: types.InlineCompletionItem) -> dict[str, Any]:
     }
 
 
-async def test_what_is_accepted_is_counted_and_looked_for_at_the_end(start: Start, home_of_its_own: Path) -> None:
+async def test_accepted_suggestion_is_counted_and_checked_at_the_end(start: Start, home_of_its_own: Path) -> None:
     editor = await start()
     editor.open("result = val")
     [item] = await editor.inline(0, 12)
@@ -150,12 +150,12 @@ async def test_what_is_accepted_is_counted_and_looked_for_at_the_end(start: Star
     assert "result" not in path.read_text()
 
 
-async def test_a_closed_document_is_judged_as_it_was(start: Start) -> None:
+async def test_closed_document_is_checked_with_its_last_text(start: Start) -> None:
     editor = await start()
     editor.open("result = val")
     item = (await editor.popup(0, 12)).items[0]
     assert item.command is not None
-    await editor.command("tinycopilot.accepted", *(item.command.arguments or []))  # and undone, before it is closed
+    await editor.command("tinycopilot.accepted", *(item.command.arguments or []))  # and undone before closing
     editor.client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(editor.uri)))
     found = await counted(editor)
     assert found["chosen"] == 1
@@ -166,7 +166,7 @@ async def test_a_closed_document_is_judged_as_it_was(start: Start) -> None:
 @pytest.mark.parametrize(
     "params", [{}, {"item": None}, {"item": {"command": {}}}, {"item": {"command": {"arguments": [7]}}}, {"item": 7}]
 )
-async def test_what_nobody_can_make_sense_of_is_not_counted(start: Start, params: dict[str, Any]) -> None:
+async def test_invalid_statistics_messages_are_ignored(start: Start, params: dict[str, Any]) -> None:
     editor = await start()
     for method in ("didShowCompletion", "didPartiallyAcceptCompletion"):
         editor.client.protocol.notify(f"textDocument/{method}", params | {"acceptedLength": "long"})
@@ -177,7 +177,7 @@ async def test_what_nobody_can_make_sense_of_is_not_counted(start: Start, params
     assert editor.client.messages == []
 
 
-async def test_who_wants_no_statistics_has_none_and_can_have_them_forgotten(start: Start) -> None:
+async def test_statistics_can_be_disabled_and_deleted(start: Start) -> None:
     editor = await start()
     editor.open("result = val")
     assert (await editor.inline(0, 12))[0].command
@@ -191,7 +191,7 @@ async def test_who_wants_no_statistics_has_none_and_can_have_them_forgotten(star
     assert await counted(editor) == {}
 
 
-async def test_a_part_is_measured_in_the_clients_units(start: Start, unsure: ModelPaths) -> None:
+async def test_partial_accept_is_measured_in_client_units(start: Start, unsure: ModelPaths) -> None:
     editor = await start(
         encoding=Kind.Utf16, options={"modelPath": str(unsure.model), "minConfidence": 0, "eagerness": 1}
     )
@@ -205,8 +205,8 @@ async def test_a_part_is_measured_in_the_clients_units(start: Start, unsure: Mod
     assert (await counted(editor))["accepted_chars"] == 2
 
 
-async def test_the_servers_commands_are_none_of_the_extensions(start: Start) -> None:
-    """VS Code's client registers each of the server's under its own name, and that of another fails."""
+async def test_server_commands_do_not_clash_with_the_extensions(start: Start) -> None:
+    """VS Code's client registers the server's commands by name; a name that the extension has registered would fail."""
     editor = await start()
     assert editor.capabilities.execute_command_provider
     ours = set(editor.capabilities.execute_command_provider.commands)
@@ -219,10 +219,10 @@ async def test_the_servers_commands_are_none_of_the_extensions(start: Start) -> 
     assert not ours & theirs
 
 
-async def test_loading_and_indexing_are_shown_and_end(start: Start, tmp_path: Path) -> None:
+async def test_loading_and_indexing_show_progress(start: Start, tmp_path: Path) -> None:
     for i in range(20):
         (tmp_path / f"{i}.py").write_text(f"x = {i}\n" * 99)
-    editor = await start(folders=[tmp_path], shows_progress=True, imports=True)  # what takes no time is never shown
+    editor = await start(folders=[tmp_path], shows_progress=True, imports=True)  # short work is never shown
     reports = editor.client.progress_reports
     titles = {"tinycopilot: loading the model", "tinycopilot: indexing the workspace"}
     kinds: dict[str, list[str]] = {}
@@ -236,7 +236,7 @@ async def test_loading_and_indexing_are_shown_and_end(start: Start, tmp_path: Pa
         assert kinds[title].count("begin") == kinds[title].count("end") == 1
 
 
-async def test_a_model_that_cannot_be_loaded_ends_its_bar_too(start: Start, tmp_path: Path) -> None:
+async def test_failed_load_ends_its_progress(start: Start, tmp_path: Path) -> None:
     editor = await start(options={"modelPath": str(tmp_path / "missing.pth")}, wait=False, shows_progress=True)
     await editor.state("error")
     for _ in range(10):

@@ -1,6 +1,6 @@
-"""`kill -9` while what was learned is being written: the next start is as any other, and nothing piles up.
+"""`kill -9` while learned weights are written: the next start is normal, and no temporary files accumulate.
 
-A few kills are part of all tests; `make soak` does many:
+The suite runs a few kills; `make soak` runs many:
 
     python -m pytest -s tests/protocol/test_killed.py --kills 200
 """
@@ -27,13 +27,13 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, mixture_weights_path
 
 N_KILLS = 2
-"""Of a short run."""
+"""Number of kills in a short run."""
 WAIT_S = 60.0
 SLOW_S = 1e-4
-"""Between two bytes, every other time: it is killed in the middle for certain. Else it is so at any moment."""
+"""Every other kill happens between two bytes of a write; the rest happen at any moment."""
 TEXT = "value = 1\nresult = val"
 
-# The server, which writes what it has learned as often as it can, byte by byte.
+# The server, which writes its weights as often as possible, byte by byte.
 WRITING = """
 import contextlib, sys, time
 pause_s = float(sys.argv.pop())
@@ -62,14 +62,14 @@ main()
 
 @dataclass
 class Project:
-    """A folder whose weights are kept, and the servers that work in it, one after another."""
+    """A folder whose weights are saved, and the servers that run in it one after another."""
 
     saved: ModelPaths
     folder: Path
     kept: Path
 
     def left_behind(self) -> list[Path]:
-        """What was half written."""
+        """Return temporary files of interrupted writes."""
         return [path for path in self.kept.parent.glob("*") if path != self.kept]
 
     async def start(self, *program: str) -> StdioClient:
@@ -93,13 +93,13 @@ class Project:
         return (self.folder / "a.py").as_uri()
 
     async def ask(self, client: StdioClient, text: str) -> list[str]:
-        """What is suggested at the end of the text's second line."""
+        """Return the suggestion at the end of the second line."""
         place = {"textDocument": {"uri": self.uri}, "position": end(text), "context": {"triggerKind": 2}}
         answer = await asyncio.wait_for(client.request("textDocument/inlineCompletion", place), WAIT_S)
         return [item["insertText"] for item in answer.result["items"]]
 
     async def kill_one(self, dice: random.Random, pause_s: float) -> None:
-        """Type, and kill the server some keys after it began to write, at any moment."""
+        """Type, and kill the server at a random moment after it has begun to write."""
         client, text, n_more = await self.start("-c", WRITING, str(pause_s)), TEXT, dice.randint(1, 8)
         for version in itertools.count(2):
             await self.ask(client, text)
@@ -120,7 +120,7 @@ def end(text: str) -> dict[str, int]:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX systems kill so")
 @pytest.mark.timeout(0)
-async def test_it_is_killed_while_it_writes(saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+async def test_killed_while_writing(saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     digest, dice = SimpleTokenizer.load(saved.tokenizer).digest, random.Random(pytestconfig.getoption("seed"))
     project = Project(saved, tmp_path, mixture_weights_path(str(tmp_path.resolve()), digest))
     n_kills, half_written = pytestconfig.getoption("kills") or N_KILLS, set[Path]()

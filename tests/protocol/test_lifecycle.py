@@ -1,4 +1,4 @@
-"""The server's life over real stdio, in every order: raw messages, since no client's library would send them so."""
+"""The server's life cycle over stdio, in any order of messages: raw ones, since client libraries enforce an order."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ INLINE = COMPLETION | {"context": {"triggerKind": 2}}
 
 
 class Raw:
-    """A server, and messages."""
+    """A server process, and raw messages to it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -32,7 +32,7 @@ class Raw:
         self.send({"method": method, "params": params})
 
     async def ask(self, method: str, params: Any = None, name: str = "") -> dict[str, Any]:
-        """A request, and its answer."""
+        """Send a request and return its response."""
         self._n += 1
         name = name or str(self._n)
         self.send({"id": name, "method": method, "params": params})
@@ -94,13 +94,13 @@ def options(saved: ModelPaths) -> dict[str, Any]:
     return {"modelPath": str(saved.model), "minConfidence": 0, "maxChars": 100_000, "maxLines": 100_000}
 
 
-async def test_exit_comes_first(begin: Begin) -> None:
+async def test_exit_before_initialize(begin: Begin) -> None:
     raw = await begin()
     raw.tell("exit")
     assert await raw.exit_code() == 1
 
 
-async def test_before_initialize_requests_are_refused_and_the_rest_is_dropped(
+async def test_before_initialize_requests_are_refused_and_notifications_dropped(
     begin: Begin, options: dict[str, Any]
 ) -> None:
     raw = await begin()
@@ -114,7 +114,7 @@ async def test_before_initialize_requests_are_refused_and_the_rest_is_dropped(
     assert await raw.exit_code() == 0
 
 
-async def test_exit_without_shutdown_is_an_error_though_a_tidy_one(begin: Begin, options: dict[str, Any]) -> None:
+async def test_exit_without_shutdown_is_exit_code_1(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)
     await raw.ready()
@@ -124,11 +124,11 @@ async def test_exit_without_shutdown_is_an_error_though_a_tidy_one(begin: Begin,
     assert await raw.exit_code() == 1
 
 
-async def test_a_second_initialize_and_all_after_shutdown_are_refused(begin: Begin, options: dict[str, Any]) -> None:
+async def test_second_initialize_and_requests_after_shutdown_are_refused(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)
     assert (await raw.ask("initialize", {"processId": None, "capabilities": {}}))["error"]["code"] == INVALID_REQUEST
-    assert (await raw.ask("shutdown"))["result"] is None  # while the model is loaded
+    assert (await raw.ask("shutdown"))["result"] is None  # while the model is loading
     raw.open("x = [")
     for method, params in (("shutdown", None), ("textDocument/completion", COMPLETION), ("initialize", {})):
         assert "error" in await raw.ask(method, params)
@@ -136,13 +136,11 @@ async def test_a_second_initialize_and_all_after_shutdown_are_refused(begin: Beg
     assert await raw.exit_code() == 0
 
 
-async def test_a_cancel_may_come_before_its_request_after_it_or_after_its_answer(
-    begin: Begin, options: dict[str, Any]
-) -> None:
+async def test_cancel_before_during_and_after_a_request(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)
     await raw.ready()
-    raw.open('"""ab')  # in a long string nothing ends a suggestion: there is time to cancel it
+    raw.open('"""ab')  # in a long string no suggestion ends early: there is time to cancel it
     raw.tell("$/cancelRequest", {"id": "early"})
     before_a_word = INLINE | {"position": {"line": 0, "character": 0}}
     assert "result" in await raw.ask("textDocument/inlineCompletion", before_a_word, "early")
@@ -157,7 +155,7 @@ async def test_a_cancel_may_come_before_its_request_after_it_or_after_its_answer
     assert await raw.exit_code() == 0
 
 
-async def test_a_client_that_vanishes_ends_it(begin: Begin, options: dict[str, Any]) -> None:
+async def test_closed_input_ends_the_server(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)
     await raw.ready()
@@ -166,7 +164,7 @@ async def test_a_client_that_vanishes_ends_it(begin: Begin, options: dict[str, A
     assert await raw.exit_code() == 1
 
 
-async def test_a_client_that_hears_nothing_any_more_is_no_error(begin: Begin, options: dict[str, Any]) -> None:
+async def test_closed_output_is_no_error(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)
     await raw.ready()
@@ -184,7 +182,7 @@ async def test_a_client_that_hears_nothing_any_more_is_no_error(begin: Begin, op
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
-async def test_at_sigterm_what_was_counted_is_kept(begin: Begin, options: dict[str, Any]) -> None:
+async def test_sigterm_saves_statistics(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)
     await raw.ready()
@@ -196,9 +194,7 @@ async def test_at_sigterm_what_was_counted_is_kept(begin: Begin, options: dict[s
     assert statistics_path().exists()
 
 
-async def test_when_the_clients_process_has_ended_it_ends_though_the_pipe_is_open(
-    begin: Begin, options: dict[str, Any]
-) -> None:
+async def test_server_ends_when_the_client_process_ends(begin: Begin, options: dict[str, Any]) -> None:
     client = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
     raw = await begin()
     await raw.initialize(options, client.pid)
@@ -208,11 +204,11 @@ async def test_when_the_clients_process_has_ended_it_ends_though_the_pipe_is_ope
     assert raw.process.returncode is None
     client.kill()
     assert await raw.exit_code() == 1
-    assert statistics_path().exists()  # what was counted is kept
+    assert statistics_path().exists()  # the counts were saved
     await client.wait()
 
 
-async def test_a_client_that_is_not_visible_from_here_is_not_waited_for(begin: Begin, options: dict[str, Any]) -> None:
+async def test_invisible_client_process_is_not_watched(begin: Begin, options: dict[str, Any]) -> None:
     client = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await client.wait()
     raw = await begin()

@@ -1,6 +1,6 @@
-"""Messages that make no sense: each request is answered with an error, once, and the server is as good as before.
+"""Malformed messages: each request is answered once, with an error, and the server continues to work.
 
-A short run is part of all tests; `make soak` is a long one:
+The suite runs a short version; `make soak` runs a long one:
 
     python -m pytest -s tests/protocol/test_malformed.py --malformed 100000
 """
@@ -20,9 +20,9 @@ from stdio_client import Answer, StdioClient
 from tinycopilot.paths import ModelPaths
 
 N_MESSAGES = 600
-"""Of a short run."""
+"""Number of messages in a short run."""
 PROBE = 25
-"""After so many, a question that makes sense."""
+"""A valid request follows after this many messages."""
 WAIT_S = 60.0
 TEXT = "value = 1\nresult = val"
 PROBED = {
@@ -48,7 +48,7 @@ async def probe(client: StdioClient, request_id: str) -> Any:
 
 
 @pytest.mark.timeout(0)
-async def test_messages_that_no_client_should_send(saved: ModelPaths, pytestconfig: pytest.Config) -> None:
+async def test_random_malformed_messages(saved: ModelPaths, pytestconfig: pytest.Config) -> None:
     n_messages = pytestconfig.getoption("malformed") or N_MESSAGES
     supply, client = Malformed(pytestconfig.getoption("seed")), await start(saved)
     right, since, kinds = await probe(client, "probe"), time.perf_counter(), Counter[Deserves]()
@@ -77,7 +77,7 @@ async def test_messages_that_no_client_should_send(saved: ModelPaths, pytestconf
     assert await client.end() == 0
 
 
-async def test_the_first_request_is_initialize_and_the_last_is_shutdown(tmp_path: Path) -> None:
+async def test_requests_before_initialize_and_after_shutdown(tmp_path: Path) -> None:
     client = await StdioClient.start()
     assert (await client.request("textDocument/completion", PROBED)).message["error"]["code"] == -32002
     assert (await client.request("shutdown", None)).message["error"]["code"] == -32002

@@ -1,4 +1,4 @@
-"""Nothing leaves the machine, nothing else is started, and no secret is kept, learned or completed."""
+"""No network connection, no subprocess, and no secret saved, learned or suggested."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tinycopilot_server import lifetime
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, mixture_weights_path
 
-# What Python does through any library: https://docs.python.org/3/library/audit_events.html
+# Audit events of whatever library: https://docs.python.org/3/library/audit_events.html
 LISTENING = """
 import json, sys
 record = open(sys.argv.pop(1), "a", buffering=1)
@@ -47,7 +47,7 @@ has_pairs = pytest.mark.skipif(sys.platform == "win32", reason="a pair of socket
 
 
 def recorded(path: Path) -> list[tuple[str, int | None, str]]:
-    """The events but two: asyncio's pair of nameless AF_UNIX sockets, and the server's own watchdog."""
+    """The recorded events, except asyncio's pair of AF_UNIX sockets and the server's watchdog."""
     events = [tuple(json.loads(line)) for line in path.read_text().splitlines()]
     own = [one for one in events if one[0] == "subprocess.Popen" and WATCHDOG in one[2]]
     assert len(own) <= 1
@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def whole_session(session: Session) -> None:
-    """From opening to shutting down, with all that an editor says in between."""
+    """A session from `initialize` to `shutdown`, with all messages of a typical editor."""
     session.open("a.py")
     await session.comes_to_know()
     text = naming(NAME) + "x = "
@@ -86,7 +86,7 @@ async def whole_session(session: Session) -> None:
 
 
 @has_pairs
-async def test_no_connection_and_no_other_program(
+async def test_no_connections_and_no_subprocesses(
     start: Start, folder: Path, options: dict[str, Any], tmp_path: Path
 ) -> None:
     program = ["-c", LISTENING + BELIEVING, str(tmp_path / "events")]
@@ -96,14 +96,14 @@ async def test_no_connection_and_no_other_program(
 
 
 @has_pairs
-async def test_with_the_model_that_ships_too(start: Start, folder: Path, tmp_path: Path) -> None:
+async def test_no_connections_with_the_shipped_model(start: Start, folder: Path, tmp_path: Path) -> None:
     editor = await start(folders=[folder], options={}, program=["-c", LISTENING + SERVE, str(tmp_path / "events")])
     editor.open('import os\n\n\nif __name__ == "')
     assert await editor.ghost(3, 16) == '__main__":'
     assert recorded(tmp_path / "events") == []
 
 
-def test_what_is_listened_for_is_heard(tmp_path: Path) -> None:
+def test_audit_hook_reports_known_events(tmp_path: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -115,7 +115,7 @@ def test_what_is_listened_for_is_heard(tmp_path: Path) -> None:
 
 
 def why_not_traced() -> str:
-    """Why system calls cannot be traced here; empty if they can."""
+    """Why system calls cannot be traced here; "" if they can."""
     if shutil.which("strace") is None:
         return "strace is not installed (apt-get install strace)"
     done = subprocess.run(["strace", "-f", "-o", os.devnull, "true"], capture_output=True, text=True)
@@ -130,21 +130,19 @@ os.execvp("strace", words)
 
 
 @pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
-async def test_no_system_call_for_the_network(
-    start: Start, folder: Path, options: dict[str, Any], tmp_path: Path
-) -> None:
+async def test_no_network_system_calls(start: Start, folder: Path, options: dict[str, Any], tmp_path: Path) -> None:
     program = ["-c", TRACE, str(tmp_path / "calls"), "-c", BELIEVING]
     session = Session(await start(folders=[folder], options=options, program=program), folder)
     await whole_session(session)
     calls = (tmp_path / "calls").read_text("utf-8", "replace").splitlines()
     assert [call for call in calls if "AF_INET" in call] == []
     programs = [call for call in calls if "execve(" in call]
-    assert len([call for call in programs if '"-I", "-S"' not in call]) == 1  # Python itself: so much was traced
+    assert len([call for call in programs if '"-I", "-S"' not in call]) == 1  # Python itself: tracing works
     assert len(programs) <= 2
 
 
 @pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
-def test_what_is_traced_is_seen(tmp_path: Path) -> None:
+def test_strace_reports_known_calls(tmp_path: Path) -> None:
     code = "import socket\nsocket.socket().bind(('127.0.0.1', 0))"
     subprocess.run([sys.executable, "-c", TRACE, str(tmp_path / "calls"), "-c", code], check=True, timeout=60)
     assert "AF_INET" in (tmp_path / "calls").read_text("utf-8", "replace")
@@ -158,7 +156,7 @@ SECRETS = (
 
 
 def sentinel(name: str) -> str:
-    """A word that stands nowhere else, and has nothing in common with another's."""
+    """A unique word that shares no n-gram with another."""
     return "".join(random.Random(name).choices(string.ascii_lowercase, k=24))
 
 
@@ -169,7 +167,7 @@ def secret_text(name: str) -> str:
     return f"password = {word}\n{word} = {word}\n" * 3
 
 
-async def test_secrets_are_not_kept_learned_or_completed(
+async def test_secrets_are_not_indexed_learned_or_suggested(
     start: Start,
     folder: Path,
     options: dict[str, Any],
@@ -185,7 +183,7 @@ async def test_secrets_are_not_kept_learned_or_completed(
         (folder / name).write_text(secret_text(name))
     session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
     session.open("a.py")
-    session.open("ordinary.txt", "one = 1\n")  # from now on, files of its kind are looked for
+    session.open("ordinary.txt", "one = 1\n")  # from now on, files with this suffix are scanned
     await session.comes_to_know()
 
     async def none_is_known() -> None:
@@ -200,7 +198,7 @@ async def test_secrets_are_not_kept_learned_or_completed(
         session.open(name, text)
         for n in (1, 6, 11, 12, 13):
             ghost = await session.ghost(name, text + word[:n])
-            if "with_a_key" in name:  # all but the key may be known
+            if "with_a_key" in name:  # everything but the key may be indexed
                 assert n < 6 or word[n : n + 4] not in ghost, name
                 continue
             assert ghost == "", name
@@ -211,7 +209,7 @@ async def test_secrets_are_not_kept_learned_or_completed(
         session.save(name)
         session.say(name)
         session.close(name)
-    text = naming(NAME) + "y = 1\n" * 9 + "x = "  # further than ever before: what is typed again teaches nothing
+    text = naming(NAME) + "y = 1\n" * 9 + "x = "  # beyond any earlier length: text typed again teaches nothing
     await session.ghost("a.py", text)
     for character in TYPED:  # an ordinary file teaches, meanwhile
         text += character
@@ -230,8 +228,8 @@ async def test_secrets_are_not_kept_learned_or_completed(
         assert NAME.encode() not in content, path  # nor anything else of the workspace
 
 
-async def test_the_words_of_an_ordinary_file_do_come_back(start: Start, folder: Path, options: dict[str, Any]) -> None:
-    """What is asked of the secrets above, asked of a file that is none."""
+async def test_words_of_an_ordinary_file_are_suggested(start: Start, folder: Path, options: dict[str, Any]) -> None:
+    """Check an ordinary file in the same way as the secrets above."""
     ordinary = secret_text("settings.py").replace("password", "animal")
     (folder / "settings.py").write_text(ordinary)
     word = sentinel("settings.py")

@@ -17,9 +17,7 @@ def insertion(line: int, character: int, text: str) -> types.TextDocumentContent
     return types.TextDocumentContentChangePartial(range=types.Range(here, here), text=text)
 
 
-async def test_inline_completion_is_the_engines_suggestion_inserted_at_the_cursor(
-    start: Start, saved: ModelPaths
-) -> None:
+async def test_inline_completion_inserts_the_suggestion_at_the_cursor(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     text = "def f(a, b):\n    return "
     editor.open(text)
@@ -28,8 +26,8 @@ async def test_inline_completion_is_the_engines_suggestion_inserted_at_the_curso
     assert item.range == types.Range(types.Position(1, 11), types.Position(1, 11))
 
 
-async def test_who_asks_to_see_suggestions_is_shown_several(start: Start) -> None:
-    """By the model that ships: it is less sure than a random one."""
+async def test_invoked_completion_returns_alternatives(start: Start) -> None:
+    """With the shipped model, which is less certain than a random one."""
     editor, n_shown = await start(options={"modelPath": str(shipped("paras") / "tiny_gpt.pth")}), list[int]()
     lines = ["import o", "def main(", "    for i in ran", "    if x is ", "        self.name = n"]
     editor.open("\n".join(lines))
@@ -45,7 +43,7 @@ async def test_who_asks_to_see_suggestions_is_shown_several(start: Start) -> Non
     assert max(n_shown) > 1
 
 
-async def test_it_follows_every_keystroke(start: Start, saved: ModelPaths) -> None:
+async def test_completion_after_every_keystroke(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     editor.open("x = 1\n\n")
     text = "x = 1\n"
@@ -61,7 +59,7 @@ async def test_it_follows_every_keystroke(start: Start, saved: ModelPaths) -> No
     assert await editor.ghost(0, 7) == oracle(saved, "import ")
 
 
-async def test_completion_continues_the_word_at_the_cursor(start: Start, saved: ModelPaths) -> None:
+async def test_completion_menu_continues_the_current_word(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     editor.open("result = val")
     answer = await editor.popup(0, 12)
@@ -75,7 +73,7 @@ async def test_completion_continues_the_word_at_the_cursor(start: Start, saved: 
 
 
 @pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf16, Kind.Utf32])
-async def test_an_emoji_before_the_cursor(start: Start, saved: ModelPaths, encoding: Kind) -> None:
+async def test_emoji_before_the_cursor(start: Start, saved: ModelPaths, encoding: Kind) -> None:
     editor = await start(encoding=encoding)
     line = 'name = "\N{GRINNING FACE}\N{LATIN SMALL LETTER E WITH ACUTE}"; val'
     editor.open("a = 1\n" + line + "\nb = 2\n")
@@ -91,14 +89,14 @@ async def test_an_emoji_before_the_cursor(start: Start, saved: ModelPaths, encod
     assert await editor.ghost(1, column + 1) == oracle(saved, "a = 1\n" + line + "(", ")\nb = 2\n")
 
 
-async def test_a_client_that_names_no_encoding_means_utf16(start: Start, saved: ModelPaths) -> None:
+async def test_default_encoding_is_utf16(start: Start, saved: ModelPaths) -> None:
     editor = await start(encoding=None)
     editor.open('s = "\N{GRINNING FACE}" + ')
     editor.change(2, insertion(0, 11, "b"))
     assert await editor.ghost(0, 12) == oracle(saved, 's = "\N{GRINNING FACE}" + b')
 
 
-async def test_a_position_outside_of_the_text_is_its_end(start: Start) -> None:
+async def test_position_outside_of_the_text_is_clamped(start: Start) -> None:
     editor = await start()
     editor.open("a = 1\nb = val")
     for line, character in ((1, 99), (9, 9)):
@@ -109,7 +107,7 @@ async def test_a_position_outside_of_the_text_is_its_end(start: Start) -> None:
         assert ghost.range == types.Range(types.Position(1, 7), types.Position(1, 7))
 
 
-async def test_a_document_that_is_opened_again_is_another_one(start: Start, saved: ModelPaths) -> None:
+async def test_reopened_document_is_a_new_document(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     for text in ("x = [", "y = ("):
         editor.open(text)
@@ -119,7 +117,7 @@ async def test_a_document_that_is_opened_again_is_another_one(start: Start, save
         )
 
 
-async def test_a_request_after_shutdown_is_refused_not_ignored(start: Start) -> None:
+async def test_request_after_shutdown_is_refused(start: Start) -> None:
     editor = await start()
     await editor.client.shutdown_async(None)
     editor.has_shut_down = True
@@ -129,8 +127,8 @@ async def test_a_request_after_shutdown_is_refused_not_ignored(start: Start) -> 
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-async def test_line_ends_are_the_documents(start: Start, end: str) -> None:
-    """Several random lines, so that there is a line's end in the suggestion to look at."""
+async def test_suggestions_use_the_documents_line_ends(start: Start, end: str) -> None:
+    """With several lines, so that the suggestion contains a line end."""
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=200, max_lines=200)
     editor = await start(settings=settings)
     found = 0
@@ -143,14 +141,14 @@ async def test_line_ends_are_the_documents(start: Start, end: str) -> None:
     assert found
 
 
-async def test_tabs_are_text_like_any_other(start: Start, saved: ModelPaths) -> None:
+async def test_tabs(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     text = "def f():\n\tif x:\n\t\treturn "
     editor.open(text)
     assert await editor.ghost(2, 9) == oracle(saved, text) != ""
 
 
-async def test_lines_that_only_python_would_split(start: Start, saved: ModelPaths) -> None:
+async def test_python_only_line_separators(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     editor.open("a\x0cb\u2028c\nccc\n")
     editor.change(2, insertion(1, 3, "d"))
@@ -158,7 +156,7 @@ async def test_lines_that_only_python_would_split(start: Start, saved: ModelPath
 
 
 BUSY = CompleterSettings(min_confidence=0, max_chars=100_000, max_lines=100_000)
-# Goes on even where nobody can be sure of so many lines.
+# Continues even where several lines are improbable.
 BOLD = """
 from tinycopilot.completion import truncation
 from tinycopilot_server.__main__ import main
@@ -167,7 +165,7 @@ main()
 """
 
 
-async def test_a_cancelled_request_is_answered_before_the_busy_generation_ends(start: Start) -> None:
+async def test_cancelled_request_is_answered_at_once(start: Start) -> None:
     """100,000 characters would take minutes. The answer to the last request shows that the engine is free again."""
     editor = await start(settings=BUSY, program=("-c", BOLD))
     editor.open("x = [")
@@ -178,19 +176,19 @@ async def test_a_cancelled_request_is_answered_before_the_busy_generation_ends(s
     with pytest.raises(JsonRpcException) as caught:
         await asyncio.wrap_future(future)
     assert caught.value.code == -32800
-    assert await editor.ghost(0, 0) == ""  # before a word: silence, but only once the thread is free
+    assert await editor.ghost(0, 0) == ""  # before a word nothing is suggested, but only once the thread is free
 
 
-async def test_a_newer_request_ends_an_older_one_and_both_are_answered(start: Start) -> None:
+async def test_newer_request_ends_the_older_one(start: Start) -> None:
     editor = await start(settings=BUSY, program=("-c", BOLD))
     editor.open("x = [")
     older = asyncio.create_task(editor.inline(0, 5))
     await asyncio.sleep(0.2)
-    assert await editor.inline(0, 0) == []  # before a word: silence
+    assert await editor.inline(0, 0) == []  # before a word nothing is suggested
     assert await older == []
 
 
-async def test_requests_that_cannot_be_answered_get_an_empty_answer(start: Start) -> None:
+async def test_unanswerable_requests_get_an_empty_result(start: Start) -> None:
     editor = await start()
     assert await editor.inline(0, 0) == []  # never opened
     editor.open("x = ")
@@ -200,7 +198,7 @@ async def test_requests_that_cannot_be_answered_get_an_empty_answer(start: Start
 
 
 @pytest.mark.parametrize("kind", [0, 7])
-async def test_an_unknown_kind_of_trigger_is_answered(start: Start, saved: ModelPaths, kind: int) -> None:
+async def test_unknown_trigger_kind_is_answered(start: Start, saved: ModelPaths, kind: int) -> None:
     editor = await start()
     editor.open("x = ")
     document, position = {"uri": editor.uri}, {"line": 0, "character": 4}
@@ -209,7 +207,7 @@ async def test_an_unknown_kind_of_trigger_is_answered(start: Start, saved: Model
     assert answer["result"].items[0].insertText == oracle(saved, "x = ")
 
 
-async def test_parameters_that_make_no_sense_get_an_error_not_silence(start: Start, saved: ModelPaths) -> None:
+async def test_invalid_parameters_get_an_error(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     answer = await editor.raw_request("textDocument/inlineCompletion", {"textDocument": 7})
     assert answer["error"]["code"] == -32602
@@ -217,7 +215,7 @@ async def test_parameters_that_make_no_sense_get_an_error_not_silence(start: Sta
     assert await editor.ghost(0, 4) == oracle(saved, "x = ")
 
 
-async def test_initialize_is_answered_before_the_model_is_there(start: Start) -> None:
+async def test_initialize_is_answered_before_the_model_is_loaded(start: Start) -> None:
     editor = await start(wait=False)
     editor.open("x = ")
     assert [s.state for s in editor.statuses] in ([], ["loading"])
@@ -226,7 +224,7 @@ async def test_initialize_is_answered_before_the_model_is_there(start: Start) ->
     assert await editor.inline(0, 4) != []
 
 
-async def test_without_a_model_it_says_so_once_and_lives(start: Start, tmp_path: Path) -> None:
+async def test_missing_model_is_reported_once(start: Start, tmp_path: Path) -> None:
     missing = tmp_path / "missing.pth"
     editor = await start(options={"modelPath": str(missing)}, wait=False)
     problem = await editor.state("error")
@@ -239,7 +237,7 @@ async def test_without_a_model_it_says_so_once_and_lives(start: Start, tmp_path:
     assert editor.client.messages[0].message.endswith(problem.message)
 
 
-async def test_a_bad_setting_gets_one_message_and_its_default(start: Start, saved: ModelPaths) -> None:
+async def test_invalid_setting_is_reported_once_and_replaced(start: Start, saved: ModelPaths) -> None:
     options = {
         "modelPath": str(saved.model),
         "tokenizerPath": str(saved.tokenizer),
@@ -252,17 +250,17 @@ async def test_a_bad_setting_gets_one_message_and_its_default(start: Start, save
     assert "'color'" in editor.client.messages[0].message
 
 
-async def test_it_never_loads_a_model_of_the_folder_it_is_started_in(start: Start, in_folder: Path) -> None:
+async def test_model_in_the_working_folder_is_not_loaded(start: Start, in_folder: Path) -> None:
     (in_folder / "paras").mkdir()
     for name in ("tiny_gpt.pth", "tokenizer.pth"):
         (in_folder / "paras" / name).write_text("hostile")
-    editor = await start(options={})  # would say "error" if it had looked at them
+    editor = await start(options={})  # would be "error" if it had read them
     editor.open('import os\n\n\nif __name__ == "')
     assert await editor.ghost(3, 16) == '__main__":'
 
 
 @pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf32])
-async def test_what_it_says_it_can_do(start: Start, encoding: Kind) -> None:
+async def test_server_capabilities(start: Start, encoding: Kind) -> None:
     capabilities = (await start(encoding=encoding)).capabilities
     assert capabilities.position_encoding == encoding
     assert capabilities.inline_completion_provider
@@ -271,7 +269,7 @@ async def test_what_it_says_it_can_do(start: Start, encoding: Kind) -> None:
     assert capabilities.text_document_sync.change == types.TextDocumentSyncKind.Incremental
 
 
-async def test_who_pauses_it_is_shown_nothing_until_it_resumes(start: Start) -> None:
+async def test_pause_and_resume(start: Start) -> None:
     editor = await start()
     editor.open("def f(a, b):\n    return ")
     assert await editor.ghost(1, 11)

@@ -1,4 +1,4 @@
-"""Settings as clients send them, and what changes with them at once: a real server, over real stdio."""
+"""Settings as clients send them, and their effect at once, with a real server over stdio."""
 
 import asyncio
 import itertools
@@ -27,9 +27,7 @@ async def listed(editor: Editor) -> int:
     return len((await editor.popup(1, 11)).items)
 
 
-async def test_what_is_pulled_goes_before_what_was_sent_first_unless_it_is_null(
-    start: Start, options: dict[str, Any]
-) -> None:
+async def test_pulled_settings_override_initialization_options(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options | {"maxChars": 40}, configuration={"maxChars": 3, "eagerness": None})
     editor.open(CODE)
     assert 0 < len(await ghost(editor)) <= 3
@@ -40,14 +38,14 @@ async def test_what_is_pulled_goes_before_what_was_sent_first_unless_it_is_null(
     assert editor.client.messages == []
 
 
-async def test_who_answers_null_keeps_what_was_sent_first(start: Start, options: dict[str, Any]) -> None:
+async def test_null_configuration_keeps_initialization_options(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options, configuration=None)
     editor.open(CODE)
     assert len(await ghost(editor)) > 3
 
 
 @pytest.mark.parametrize("said", [None, {}, {"another": {"x": 1}}])
-async def test_a_change_that_is_not_told_is_asked_for(start: Start, options: dict[str, Any], said: Any) -> None:
+async def test_change_without_settings_pulls_them(start: Start, options: dict[str, Any], said: Any) -> None:
     editor = await start(options=options, configuration={})
     editor.open(CODE)
     assert len(await ghost(editor)) > 3
@@ -60,7 +58,7 @@ async def test_a_change_that_is_not_told_is_asked_for(start: Start, options: dic
 
 
 @pytest.mark.parametrize("style", ["section", "bare"])
-async def test_a_change_that_is_told_holds_at_once(start: Start, options: dict[str, Any], style: str) -> None:
+async def test_pushed_settings_apply_at_once(start: Start, options: dict[str, Any], style: str) -> None:
     editor = await start(options=options)
     editor.open(CODE)
     whole = await ghost(editor)
@@ -70,7 +68,7 @@ async def test_a_change_that_is_told_holds_at_once(start: Start, options: dict[s
     assert await ghost(editor) == whole
 
 
-async def test_what_is_wrong_is_said_once_and_its_default_stands(start: Start, options: dict[str, Any]) -> None:
+async def test_invalid_setting_is_reported_once_and_replaced(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options)
     editor.open(CODE)
     for _ in range(2):
@@ -78,13 +76,13 @@ async def test_what_is_wrong_is_said_once_and_its_default_stands(start: Start, o
         assert await ghost(editor)
     [message] = [message.message for message in editor.client.messages]
     assert "maxLines must be a whole number from 1 to 100,000, not 0: using 3" in message
-    assert "there is no setting 'colour'" in message
+    assert "unknown setting 'colour'" in message
     editor.set({"tinycopilot": {"maxLines": "many"}})
     assert await ghost(editor)
     assert len(editor.client.messages) == 2
 
 
-async def test_ghost_text_menu_or_neither(start: Start, options: dict[str, Any]) -> None:
+async def test_inline_popup_or_neither(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options)
     editor.open(CODE)
     for given, has_ghost, has_menu in (
@@ -95,12 +93,10 @@ async def test_ghost_text_menu_or_neither(start: Start, options: dict[str, Any])
     ):
         editor.set({"tinycopilot": given})
         assert (bool(await ghost(editor)), bool(await listed(editor))) == (has_ghost, has_menu)
-    assert (await editor.state("off")).message == "not enabled in the settings"
+    assert (await editor.state("off")).message == "disabled in the settings"
 
 
-async def test_on_demand_suggests_when_invoked_and_keeps_that_while_it_is_typed(
-    start: Start, options: dict[str, Any]
-) -> None:
+async def test_on_demand_suggestion_stays_while_typing_through(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options | {"inline": "onDemand"})
     editor.open(CODE)
     assert await ghost(editor) == ""
@@ -118,7 +114,7 @@ async def test_on_demand_suggests_when_invoked_and_keeps_that_while_it_is_typed(
     assert await editor.ghost(1, 15) == ""
     after_wrong = types.Range(at, types.Position(1, 15))
     editor.change(version := version + 1, types.TextDocumentContentChangePartial(after_wrong, ""))
-    assert await editor.ghost(1, 14) == ""  # it is not shown again unasked
+    assert await editor.ghost(1, 14) == ""  # not shown again until invoked
     rest = await editor.invoked(1, 14)
     editor.change(version := version + 1, types.TextDocumentContentChangePartial(types.Range(at, at), rest))
     lines = (CODE + whole[:3] + rest).split("\n")
@@ -129,9 +125,7 @@ async def test_on_demand_suggests_when_invoked_and_keeps_that_while_it_is_typed(
     assert await ghost(editor)
 
 
-async def test_who_does_not_want_it_has_no_model_loaded_until_it_is_wanted(
-    start: Start, options: dict[str, Any]
-) -> None:
+async def test_disabled_server_loads_the_model_when_enabled(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options, configuration={"enabled": False}, wait=False)
     await editor.state("off")
     editor.open(CODE)
@@ -142,7 +136,7 @@ async def test_who_does_not_want_it_has_no_model_loaded_until_it_is_wanted(
     assert await ghost(editor)
 
 
-async def test_only_languages_that_are_named_are_completed(start: Start, options: dict[str, Any]) -> None:
+async def test_only_enabled_languages_are_completed(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options)
     editor.uri = "file:///project/a.rs"
     editor.open(CODE, language="rust")
@@ -151,7 +145,7 @@ async def test_only_languages_that_are_named_are_completed(start: Start, options
         assert bool(await ghost(editor)) == is_completed
 
 
-async def test_in_comments_and_strings_only_if_it_is_wanted(start: Start, options: dict[str, Any]) -> None:
+async def test_in_comments_and_in_strings(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options)
     texts = {"code": "x = va", "comment": "# x = va", "string": "x = 'it"}
     for name, text in texts.items():
@@ -173,8 +167,8 @@ async def test_in_comments_and_strings_only_if_it_is_wanted(start: Start, option
     assert await completed() == {"code", "comment"}
 
 
-async def test_a_debounced_question_waits_unless_there_is_a_newer_one(start: Start, options: dict[str, Any]) -> None:
-    """Nobody waits for the ten seconds here: what is answered is superseded, or asked for."""
+async def test_debounced_request_waits_unless_superseded(start: Start, options: dict[str, Any]) -> None:
+    """The test does not wait ten seconds: each request is superseded or invoked."""
     editor = await start(options=options | {"debounceMs": 10_000})
     editor.open(CODE)
     assert await ghost(editor)  # nothing has changed yet
@@ -199,7 +193,7 @@ async def test_a_debounced_question_waits_unless_there_is_a_newer_one(start: Sta
     assert await second == ""
 
 
-async def test_another_model_is_taken_up_and_one_that_is_none_is_not(
+async def test_model_path_change_loads_the_model_if_valid(
     start: Start, options: dict[str, Any], saved: ModelPaths, unsure: ModelPaths, tmp_path: Path
 ) -> None:
     editor = await start(options=options)

@@ -1,6 +1,6 @@
-"""Hundreds of thousands of messages from a random but legal editor: each request is answered once, the text is right.
+"""A random editor that follows the protocol: each request is answered once, and the server's text is the editor's.
 
-A short run is part of all tests; `make soak` is a long one:
+The suite runs a short version; `make soak` runs a long one:
 
     python -m pytest -s tests/protocol/test_soak.py --messages 1000000
 """
@@ -26,15 +26,15 @@ from tinycopilot.completion.engine import Engine
 from tinycopilot.paths import ModelPaths
 
 N_MESSAGES = 1_500
-"""Of a short run, over all encodings."""
+"""Number of messages of a short run, over all encodings."""
 N_TENTHS = 10
 LONG_MESSAGES = 50_000
-"""In a run of so many, in one encoding, the first tenth is more than warming up: memory must be level from there on."""
+"""From this many messages in one encoding, memory must be level after the first tenth, which is the warm-up."""
 LEVEL = 1.05
 WAIT_S = 60.0
 MAX_WAITING = 40
 
-# The server, with one request more: the text of a document as it has it.
+# The server with an additional request, which returns its text of a document.
 TELLING = """
 from tinycopilot_server import handlers
 register = handlers.register
@@ -49,13 +49,13 @@ main()
 
 @dataclass
 class Soak:
-    """A conversation under way, and what has been seen of it."""
+    """A running session and its record."""
 
     client: StdioClient
     editor: RandomEditor
     folders: list[Path]
     oracle: Callable[[str, str], str] | None
-    """What the engine says; only of a server that knows the document at hand alone."""
+    """The engine as oracle; only for a server that indexes the current document alone."""
     open_folders: set[Path] = field(default_factory=set)
     waiting: dict[int, "asyncio.Future[Answer]"] = field(default_factory=dict)
     n_messages: int = 0
@@ -76,16 +76,16 @@ class Soak:
         return answer
 
     async def answered(self) -> None:
-        """Wait until all is, and see that it is as it should be."""
+        """Wait for all responses, and check them."""
         answers = await asyncio.wait_for(asyncio.gather(*self.waiting.values()), WAIT_S)
         self.waiting.clear()
         for answer in answers:
             if "error" in answer.message:
-                assert answer.message["error"]["code"] == -32800, answer.message  # cancelled, as it was told
+                assert answer.message["error"]["code"] == -32800, answer.message  # cancelled, as requested
                 self.n_cancelled += 1
 
     async def step(self) -> None:
-        """One thing that an editor does."""
+        """One random action of an editor."""
         dice, editor = self.editor.dice, self.editor
         if len(editor.documents) < 2 or (len(editor.documents) < 5 and dice.random() < 0.03):
             self.notify(*editor.open())
@@ -124,7 +124,7 @@ class Soak:
         self.request("textDocument/completion", self.editor.place(document, self.editor.some_offset(document.text)))
 
     def cancel(self) -> None:
-        """A request under way, one that was answered long ago, or one that never was."""
+        """Cancel a pending request, a finished one, or one that never existed."""
         dice = self.editor.dice
         known = [*self.waiting, dice.randint(1, self.n_requests + 1), -1]
         self.notify("$/cancelRequest", {"id": dice.choice(known) + 1_000})
@@ -136,7 +136,7 @@ class Soak:
         self.n_texts += 1
 
     async def check_engine(self) -> None:
-        """Nothing else is under way, and something else was suggested before: nothing is typed along."""
+        """Compare with the oracle; nothing else is pending, and no suggestion is being typed through."""
         if self.oracle is None:
             return
         await self.answered()
@@ -178,7 +178,7 @@ class Soak:
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(("encoding", "knows_more"), [("utf-8", True), ("utf-16", False), ("utf-32", True)])
-async def test_a_random_editor(
+async def test_random_editor_session(
     saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config, encoding: str, knows_more: bool
 ) -> None:
     n_messages = (pytestconfig.getoption("messages") or N_MESSAGES) // len(CODECS)
@@ -215,7 +215,7 @@ async def test_a_random_editor(
 
 
 def new_oracle(saved: ModelPaths) -> Callable[[str, str], str]:
-    """What the engine says of a text that it sees for the first time."""
+    """Return an oracle that has not seen the text before."""
 
     def ask(before: str, after: str) -> str:
         suggestion = suggest(Engine.load(saved, EVERYTHING), before, after)

@@ -1,7 +1,7 @@
-"""A real server trains on a small folder: from the command to the new model in use, and what can go wrong.
+"""A real server trains on a small folder, from the command to the new model, with its failures.
 
-How much is learned in a few seconds is for the clock to say, and so what is learned is given here, where it counts; all
-else is real: the processes, what is held out, measured, saved and loaded. (tests/unit/evaluation/test_adapt.py trains.)
+What a few seconds of training achieve depends on the machine, so the trained weights are given where they matter. The
+rest is real: processes, held-out text, measurement, saving and loading. (tests/unit/evaluation/test_adapt.py trains.)
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, work
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 
 STRANGE = "ZQXJ"
-"""Nothing that stands in the folder: what follows is for the network alone to say."""
+"""Text that is not in the folder: only the network predicts it."""
 
-# The server, which runs PROGRAM in place of `python -m tinycopilot`, and PYTHON, which has imported what that needs.
+# The server, with PROGRAM in place of `python -m tinycopilot`, and PYTHON, a command prefix with its imports loaded.
 SERVER = """
 import sys
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ from tinycopilot_server.__main__ import main
 main()
 """
 
-# `python -m tinycopilot`, which learns in no time what MODEL has learned.
+# `python -m tinycopilot` that takes MODEL's weights instead of training.
 LEARNS_AT_ONCE = """
 import sys
 from pathlib import Path
@@ -55,7 +55,7 @@ sys.exit(main())
 
 @pytest.fixture(autouse=True)
 def base(unsure: ModelPaths) -> ModelPaths:
-    """The user's own model: one that has learned nothing."""
+    """The user's own model, untrained."""
     own = user_model_folder()
     own.mkdir(parents=True)
     for path in (unsure.model, unsure.tokenizer):
@@ -65,7 +65,7 @@ def base(unsure: ModelPaths) -> ModelPaths:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Called like an option, as far as a folder can be."""
+    """A folder whose name looks like an option."""
     folder = tmp_path / "-x"
     folder.mkdir()
     for i in range(12):
@@ -77,7 +77,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Trainee:
-    """An editor, and what it is told of the training."""
+    """A client that records training notifications."""
 
     def __init__(self, editor: Editor) -> None:
         self.editor = editor
@@ -113,7 +113,7 @@ Begin = Callable[..., Awaitable[Trainee]]
 async def begin(
     start: Start, folder: Path, tmp_path: Path, training_python: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> Begin:
-    """Starts a server; `program` is what it runs to train; `imports`: whether that is to import everything itself."""
+    """Start a server. `program`: what it runs to train. `imports`: whether that process imports everything itself."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {shlex.join(training_python)} "$@"\n')
     python.chmod(0o755)
@@ -147,16 +147,14 @@ def left_behind() -> list[Path]:
     return sorted(Path(folder, name) for folder, folders, files in found for name in (*folders, *files))
 
 
-async def test_from_the_command_to_the_new_model_in_use(
-    begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
-) -> None:
+async def test_trained_model_is_loaded(begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path) -> None:
     trainee = await begin(program=learns(saved, is_better=True), shows_progress=True)
     before = base.model.read_bytes()
     trainee.open(folder, STRANGE)
     assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE) != oracle(saved, STRANGE)
     assert await trainee.train({"minutes": 2}) == {"started": True, "message": ""}
     assert (await trainee.editor.state("busy")).message == "training on this workspace"
-    assert not (await trainee.train())["started"]  # one at a time
+    assert not (await trainee.train())["started"]  # one run at a time
     ended = await trainee.ended()
     assert ended.state == "done", ended.message
     assert ended.better
@@ -177,7 +175,7 @@ async def test_from_the_command_to_the_new_model_in_use(
     assert isinstance(reports[-1], types.WorkDoneProgressEnd)
 
 
-async def test_one_that_is_not_better_changes_nothing(
+async def test_model_that_is_not_better_is_discarded(
     begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
 ) -> None:
     trainee = await begin(program=learns(saved, is_better=False))
@@ -191,14 +189,14 @@ async def test_one_that_is_not_better_changes_nothing(
 
 
 async def really_begin(trainee: Trainee) -> None:
-    """This really trains, or would for some minutes."""
+    """Start a run that really trains, for minutes unless stopped."""
     trainee.told.clear()
     assert (await trainee.train({"minutes": 4}))["started"]
     while not any(path.name == "train.bin" for path in left_behind()):
         await asyncio.sleep(0.02)
 
 
-async def test_cancelled_half_way_nothing_is_left(begin: Begin) -> None:
+async def test_cancelled_training_leaves_no_files(begin: Begin) -> None:
     trainee = await begin(shows_progress=True)
     assert await trainee.editor.command("tinycopilot.cancelTraining") == {"cancelled": False}
     await really_begin(trainee)
@@ -206,16 +204,14 @@ async def test_cancelled_half_way_nothing_is_left(begin: Begin) -> None:
     assert (await trainee.ended()).state == "cancelled"
     assert left_behind() == []
     assert trainee.editor.statuses[-1].state == "ready"
-    await really_begin(trainee)  # again, and stopped in the editor's progress bar
+    await really_begin(trainee)  # again, stopped in the editor's progress bar
     token = list(trainee.editor.client.progress_reports)[-1]  # after those of loading, indexing, and the first run
     trainee.editor.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
     assert (await trainee.ended()).state == "cancelled"
     assert left_behind() == []
 
 
-async def test_what_is_saved_before_it_can_be_cancelled_is_in_use(
-    begin: Begin, saved: ModelPaths, folder: Path
-) -> None:
+async def test_model_saved_before_the_cancel_is_loaded(begin: Begin, saved: ModelPaths, folder: Path) -> None:
     program = learns(saved, is_better=True).replace("sys.exit(main())", "main()\nimport time\ntime.sleep(600)")
     trainee = await begin(program=program)
     trainee.open(folder, STRANGE)
@@ -227,7 +223,7 @@ async def test_what_is_saved_before_it_can_be_cancelled_is_in_use(
     assert await trainee.editor.ghost(0, 4) == oracle(saved, STRANGE)
 
 
-async def test_no_file_that_is_forgotten_is_learned_from(begin: Begin, folder: Path) -> None:
+async def test_forgotten_files_are_not_trained_on(begin: Begin, folder: Path) -> None:
     trainee = await begin(program="import sys\nprint(file=sys.stderr, *sys.argv)\nsys.exit(1)\n")
     odd = folder / "module 1[2] #!.py"
     await trainee.editor.command("tinycopilot.forgetFile", odd.as_uri())
@@ -237,7 +233,7 @@ async def test_no_file_that_is_forgotten_is_learned_from(begin: Begin, folder: P
     assert not Patterns([as_pattern(str(odd))]).match(str(folder / "module 12 #!.py"), [str(folder)])
 
 
-async def test_it_ends_with_the_server(begin: Begin) -> None:
+async def test_training_ends_with_the_server(begin: Begin) -> None:
     trainee = await begin(imports=True)
     await really_begin(trainee)
     await trainee.editor.client.shutdown_async(None)
@@ -246,7 +242,7 @@ async def test_it_ends_with_the_server(begin: Begin) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, folder: Path) -> None:
+async def test_failed_training_is_one_line(begin: Begin, folder: Path) -> None:
     trainee = await begin()
 
     async def problem() -> str:
@@ -270,24 +266,24 @@ async def test_what_goes_wrong_in_the_process_is_said_in_one_line(begin: Begin, 
     assert trainee.editor.statuses[-1].state == "ready"
 
 
-async def test_a_process_that_crashes_changes_nothing(begin: Begin) -> None:
+async def test_crashed_training_changes_nothing(begin: Begin) -> None:
     trainee = await begin(program="print('warming up', flush=True)\nraise ValueError('it is broken')\n")
     assert (await trainee.train())["started"]
     ended = await trainee.ended()
     assert ended.state == "failed"
-    assert "(exit code 1): ValueError: it is broken; nothing has changed" in ended.message
+    assert "(exit code 1): ValueError: it is broken; the model is unchanged" in ended.message
 
 
-async def test_where_there_is_nothing_to_begin_with(begin: Begin, saved: ModelPaths) -> None:
+async def test_training_without_a_folder_is_refused(begin: Begin, saved: ModelPaths) -> None:
     cases: list[tuple[dict[str, Any], Any, str]] = [
         ({"folders": []}, {}, "no folder is open"),
         (
             {"options": {"modelPath": str(saved.model)}},
             {},
-            "modelPath or tokenizerPath names the model to use, and wins",
+            "modelPath or tokenizerPath overrides a trained model",
         ),
-        ({"options": {"maxWorkspaceChars": 0}}, {}, "nothing of the workspace is kept"),
-        ({}, {"minutes": "; touch x"}, "minutes must be a number"),
+        ({"options": {"maxWorkspaceChars": 0}}, {}, "maxWorkspaceChars is 0"),
+        ({}, {"minutes": "; touch x"}, "minutes must be above 0"),
     ]
     for more, argument, problem in cases:
         trainee = await begin(**more)
@@ -298,10 +294,8 @@ async def test_where_there_is_nothing_to_begin_with(begin: Begin, saved: ModelPa
         assert trainee.told == []
 
 
-async def test_a_model_that_is_replaced_on_disk_is_taken_up(
-    begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path
-) -> None:
-    """By itself, when something is typed; half of a new pair is not."""
+async def test_replaced_model_file_is_reloaded(begin: Begin, saved: ModelPaths, base: ModelPaths, folder: Path) -> None:
+    """A replaced model is loaded on the next edit; an incomplete one is not."""
     trainee = await begin()
     trainee.open(folder, STRANGE)
     old = oracle(base, STRANGE)
@@ -321,9 +315,7 @@ async def test_a_model_that_is_replaced_on_disk_is_taken_up(
     assert trainee.editor.statuses[-1].state == "ready"
 
 
-async def test_a_workspaces_own_model_that_is_damaged_is_passed_over(
-    begin: Begin, base: ModelPaths, folder: Path
-) -> None:
+async def test_damaged_workspace_model_is_skipped(begin: Begin, base: ModelPaths, folder: Path) -> None:
     own = workspace_model(str(folder))
     own.model.parent.mkdir(parents=True)
     own.model.write_text("half a mod")
@@ -332,7 +324,7 @@ async def test_a_workspaces_own_model_that_is_damaged_is_passed_over(
     assert await trainee.editor.ghost(0, 4) == oracle(base, STRANGE)
 
 
-# The server, where PyTorch is not installed.
+# The server, with PyTorch not installed.
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
@@ -341,7 +333,7 @@ main()
 """
 
 
-async def test_without_torch_training_says_what_to_install(start: Start, folder: Path) -> None:
+async def test_training_without_torch_says_what_to_install(start: Start, folder: Path) -> None:
     trainee = Trainee(await start(folders=[folder], program=["-c", WITHOUT_TORCH]))
     assert not (await trainee.editor.command("tinycopilot.status"))["canTrain"]
     answer = await trainee.train()

@@ -1,4 +1,4 @@
-"""The server in a process in which PyTorch cannot be imported: everything that completion needs still works."""
+"""The server in a process that cannot import PyTorch: completion works."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A real server and a real folder: what stands in other files is known, as it is now, and no secret is."""
+"""A real server and a real folder: other files are indexed in their current state, except secrets."""
 
 import asyncio
 import json
@@ -54,13 +54,13 @@ async def begin(start: Start, folder: Path, options: dict[str, Any]) -> Open:
     return begin_one
 
 
-async def test_a_name_that_only_stands_in_another_file_is_suggested(begin: Open) -> None:
+async def test_name_from_another_file_is_suggested(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     assert not await session.knows(OTHER)
 
 
-async def test_without_a_folder_no_file_is_read_and_open_documents_are_known(begin: Open) -> None:
+async def test_without_a_folder_only_open_documents_are_indexed(begin: Open) -> None:
     session = await begin(folders=())
     session.open("other.py", naming(OTHER))
     assert await session.knows(OTHER)
@@ -70,7 +70,7 @@ async def test_without_a_folder_no_file_is_read_and_open_documents_are_known(beg
     assert not await session.knows()
 
 
-async def test_with_no_characters_only_the_document_at_hand_is_known(begin: Open, options: dict[str, Any]) -> None:
+async def test_max_workspace_chars_0_indexes_only_the_current_document(begin: Open, options: dict[str, Any]) -> None:
     session = await begin(options=options | {"maxWorkspaceChars": 0})
     session.open("other.py", naming(OTHER))
     session.say("package/animals.py")
@@ -80,7 +80,7 @@ async def test_with_no_characters_only_the_document_at_hand_is_known(begin: Open
     assert (await session.ghost("a.py", naming(NAME) + TYPED)).startswith(REST)
 
 
-async def test_what_is_new_changed_or_deleted_on_disk_is_followed(begin: Open, folder: Path) -> None:
+async def test_changes_on_disk_are_followed(begin: Open, folder: Path) -> None:
     session = await begin()
     await session.comes_to_know()
     (folder / "new.py").write_text(naming(OTHER))
@@ -94,7 +94,7 @@ async def test_what_is_new_changed_or_deleted_on_disk_is_followed(begin: Open, f
     await session.forgets()
 
 
-async def test_where_nobody_watches_files_saving_is_a_reason_to_look(begin: Open, folder: Path) -> None:
+async def test_without_file_watching_a_save_triggers_a_scan(begin: Open, folder: Path) -> None:
     session = await begin()
     await session.comes_to_know()
     (folder / "new.py").write_text(naming(OTHER))
@@ -102,7 +102,7 @@ async def test_where_nobody_watches_files_saving_is_a_reason_to_look(begin: Open
     await session.comes_to_know(OTHER)
 
 
-async def test_a_client_that_can_is_asked_to_watch_files(begin: Open) -> None:
+async def test_file_watching_is_registered_if_supported(begin: Open) -> None:
     session = await begin(watches=True)
     while not session.editor.registrations:
         await asyncio.sleep(0.01)
@@ -110,7 +110,7 @@ async def test_a_client_that_can_is_asked_to_watch_files(begin: Open) -> None:
     assert registration.method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES
 
 
-async def test_folders_come_and_go(begin: Open, tmp_path: Path) -> None:
+async def test_folders_added_and_removed(begin: Open, tmp_path: Path) -> None:
     second = tmp_path / "second"
     second.mkdir()
     (second / "b.py").write_text(naming(OTHER))
@@ -124,7 +124,7 @@ async def test_folders_come_and_go(begin: Open, tmp_path: Path) -> None:
         await session.forgets(gone)
 
 
-async def test_a_root_counts_only_where_the_client_names_no_folders(begin: Open, folder: Path) -> None:
+async def test_root_uri_is_used_only_without_workspace_folders(begin: Open, folder: Path) -> None:
     session = await begin(root=folder, folders=[])
     await session.comes_to_know()
     session = await begin(root=folder)
@@ -134,13 +134,13 @@ async def test_a_root_counts_only_where_the_client_names_no_folders(begin: Open,
     await session.forgets()
 
 
-async def test_an_open_document_is_known_as_it_is_and_as_it_is_saved_when_it_is_closed(begin: Open) -> None:
+async def test_open_document_is_indexed_as_edited_then_as_saved(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
-    session.open("package/animals.py", naming(OTHER))  # not saved, and not what the disk has
+    session.open("package/animals.py", naming(OTHER))  # unsaved, and different on disk
     assert await session.knows(OTHER)
     assert not await session.knows()
-    session.say("package/animals.py")  # the editor has it: the disk does not count
+    session.say("package/animals.py")  # the editor's text counts, not the disk's
     session.change("package/animals.py", naming("x" + OTHER))
     assert await session.knows("x" + OTHER)
     assert not await session.knows()
@@ -149,7 +149,7 @@ async def test_an_open_document_is_known_as_it_is_and_as_it_is_saved_when_it_is_
     await session.comes_to_know()
 
 
-async def test_a_document_that_was_never_saved_is_gone_when_it_is_closed(begin: Open) -> None:
+async def test_unsaved_document_is_dropped_when_closed(begin: Open) -> None:
     session = await begin()
     session.open("never_saved.py", naming(OTHER))
     assert await session.knows(OTHER)
@@ -158,7 +158,7 @@ async def test_a_document_that_was_never_saved_is_gone_when_it_is_closed(begin: 
 
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="links")
-async def test_a_file_and_a_link_to_it_are_one_document(begin: Open, folder: Path) -> None:
+async def test_file_and_link_to_it_are_one_document(begin: Open, folder: Path) -> None:
     (folder / "link.py").symlink_to(folder / "package" / "animals.py")
     session = await begin()
     await session.comes_to_know()
@@ -166,7 +166,7 @@ async def test_a_file_and_a_link_to_it_are_one_document(begin: Open, folder: Pat
     assert not await session.knows()
 
 
-async def test_of_two_documents_that_are_one_file_one_may_be_closed(begin: Open, folder: Path) -> None:
+async def test_closing_one_of_two_documents_of_one_file(begin: Open, folder: Path) -> None:
     (folder / "real.py").write_text("x = 1\n")
     (folder / "link.py").symlink_to(folder / "real.py")
     session = await begin()
@@ -181,8 +181,8 @@ SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret
 
 
 @pytest.mark.parametrize("name", SECRETS)
-async def test_secrets_are_silent_and_not_known(begin: Open, folder: Path, name: str) -> None:
-    """A link, too, that is one by its own name or by that of what it leads to."""
+async def test_secret_documents_are_neither_completed_nor_indexed(begin: Open, folder: Path, name: str) -> None:
+    """Also links that are secret by their own name or by their target's."""
     (folder / ".env").write_text(naming(OTHER))
     (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
     (folder.parent / "outside.py").write_text(naming(OTHER))
@@ -196,7 +196,7 @@ async def test_secrets_are_silent_and_not_known(begin: Open, folder: Path, name:
     assert not await session.knows(OTHER)
 
 
-async def test_of_a_document_with_a_private_key_all_but_the_key_is_known(begin: Open) -> None:
+async def test_document_with_a_private_key_is_indexed_without_the_key(begin: Open) -> None:
     session = await begin()
     word = "aardvarkandgiraffeathome"
     body = f"MIIE{word}/{word}\n" * 4
@@ -208,7 +208,7 @@ async def test_of_a_document_with_a_private_key_all_but_the_key_is_known(begin: 
     assert await session.knows(word)
 
 
-async def test_a_document_with_endless_lines_is_completed_but_not_held(begin: Open) -> None:
+async def test_document_with_very_long_lines_is_completed_but_not_indexed(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     text = (naming(OTHER) + "y" * 3_000) * 3 + "\n"
@@ -217,7 +217,7 @@ async def test_a_document_with_endless_lines_is_completed_but_not_held(begin: Op
     assert not await session.knows(OTHER)
 
 
-async def test_a_long_document_is_known_from_its_first_question_on(begin: Open) -> None:
+async def test_long_document_is_indexed_by_its_first_request(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     session.open("long.py", naming(OTHER) * 2_000)
@@ -225,7 +225,7 @@ async def test_a_long_document_is_known_from_its_first_question_on(begin: Open) 
     assert await session.knows(OTHER)
 
 
-async def test_files_of_a_kind_that_is_opened_are_known(begin: Open, folder: Path) -> None:
+async def test_opening_a_file_indexes_files_with_its_suffix(begin: Open, folder: Path) -> None:
     (folder / "animals.rs").write_text(naming(OTHER))
     session = await begin()
     await session.comes_to_know()
@@ -234,7 +234,7 @@ async def test_files_of_a_kind_that_is_opened_are_known(begin: Open, folder: Pat
     await session.comes_to_know(OTHER)
 
 
-async def test_what_is_excluded_is_dropped_and_what_is_not_any_more_is_known_again(begin: Open) -> None:
+async def test_exclude_setting_drops_files_and_restores_them(begin: Open) -> None:
     session = await begin()
     await session.comes_to_know()
     session.open("open.py", naming(OTHER))
@@ -249,7 +249,7 @@ async def test_what_is_excluded_is_dropped_and_what_is_not_any_more_is_known_aga
     await session.comes_to_know()
 
 
-async def test_a_link_is_excluded_by_its_own_path_and_by_that_of_its_file(
+async def test_exclude_setting_matches_the_link_and_its_target(
     begin: Open, folder: Path, options: dict[str, Any]
 ) -> None:
     for excluded, path in (("private", "private/link.py"), ("shared", "link.py")):
@@ -263,9 +263,7 @@ async def test_a_link_is_excluded_by_its_own_path_and_by_that_of_its_file(
         assert await session.ghost(path, naming(OTHER) + OTHER[:11]) == ""
 
 
-async def test_a_language_that_is_not_wanted_any_more_is_not_known(
-    begin: Open, folder: Path, options: dict[str, Any]
-) -> None:
+async def test_disabled_language_is_dropped(begin: Open, folder: Path, options: dict[str, Any]) -> None:
     (folder / "lib.rs").write_text(naming(OTHER))
     session = await begin(options=options | {"languages": ["python", "rust"]})
     session.editor.open("fn main() {}\n", session.uri("main.rs"), "rust")
@@ -279,7 +277,7 @@ async def test_a_language_that_is_not_wanted_any_more_is_not_known(
 
 
 @pytest.mark.parametrize("how", ["forgotten", "excluded"])
-async def test_what_is_gone_is_not_suggested_again_to_who_stays_there(begin: Open, how: str) -> None:
+async def test_deleted_text_is_not_suggested_again(begin: Open, how: str) -> None:
     session = await begin()
     await session.comes_to_know()
     text = "\n\nx = " + TYPED
@@ -293,7 +291,7 @@ async def test_what_is_gone_is_not_suggested_again_to_who_stays_there(begin: Ope
     assert not (await session.ghost("a.py", text + REST[:2])).startswith(REST[2:])
 
 
-async def test_a_document_of_another_language_is_not_known_until_it_is_named(begin: Open) -> None:
+async def test_document_of_another_language_is_indexed_once_enabled(begin: Open) -> None:
     session = await begin()
     session.editor.open(naming(OTHER), session.uri("main.rs"), "rust")
     assert not await session.knows(OTHER)
@@ -301,7 +299,7 @@ async def test_a_document_of_another_language_is_not_known_until_it_is_named(beg
     assert await session.knows(OTHER)
 
 
-async def test_how_much_is_known_may_change_at_any_time(begin: Open) -> None:
+async def test_max_workspace_chars_may_change_at_any_time(begin: Open) -> None:
     session = await begin()
     session.open("open.py", naming(OTHER))
     await session.comes_to_know()
@@ -313,7 +311,7 @@ async def test_how_much_is_known_may_change_at_any_time(begin: Open) -> None:
     assert await session.knows(OTHER)
 
 
-async def test_what_a_menu_has_selected_is_not_held(begin: Open) -> None:
+async def test_selected_menu_entry_is_not_indexed(begin: Open) -> None:
     session = await begin()
     session.change("a.py", "y = hip")
     params = session.editor.params(0, 7)
@@ -323,7 +321,7 @@ async def test_what_a_menu_has_selected_is_not_held(begin: Open) -> None:
     assert not await session.knows(OTHER)
 
 
-async def test_what_cannot_be_read_is_left_out(begin: Open, folder: Path) -> None:
+async def test_unreadable_files_are_skipped(begin: Open, folder: Path) -> None:
     (folder / "binary.py").write_bytes(b"\0" + naming(OTHER).encode())
     (folder / "latin.py").write_bytes(naming(OTHER).encode() + b"\xe9\n")
     (folder / "key.py").write_text(KEY + naming(OTHER))
@@ -352,9 +350,7 @@ async def type_some(session: Session) -> None:
         await session.ghost("a.py", text)
 
 
-async def test_what_was_learned_is_kept_for_the_users_eyes_and_used_again(
-    begin: Open, folder: Path, unsure: ModelPaths
-) -> None:
+async def test_learned_weights_are_private_and_restored(begin: Open, folder: Path, unsure: ModelPaths) -> None:
     path = weights_file(folder, unsure)
     session = await begin()
     await session.comes_to_know()
@@ -366,8 +362,8 @@ async def test_what_was_learned_is_kept_for_the_users_eyes_and_used_again(
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
     learned = json.loads(path.read_text())
-    assert learned["weights"] != first["weights"]  # of the later keys, too: written at the end
-    found = learned["weights"] | {"digit": [0.25, 0.5, 0.75]}  # no digit is typed, and so nothing is learned of it
+    assert learned["weights"] != first["weights"]  # of later keys, too: written at the end
+    found = learned["weights"] | {"digit": [0.25, 0.5, 0.75]}  # no digit is typed, so its weight is not trained
     path.write_text(json.dumps(learned | {"weights": found}))
     session = await begin()
     await session.comes_to_know()
@@ -375,11 +371,11 @@ async def test_what_was_learned_is_kept_for_the_users_eyes_and_used_again(
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
     after = json.loads(path.read_text())["weights"]
-    assert after["digit"] == found["digit"]  # it went on from what it found
+    assert after["digit"] == found["digit"]  # it continued from the saved weights
     assert after != found
 
 
-async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, unsure: ModelPaths) -> None:
+async def test_damaged_weights_file_is_replaced(begin: Open, folder: Path, unsure: ModelPaths) -> None:
     path = weights_file(folder, unsure)
     path.parent.mkdir(parents=True)
     path.write_text('{"kind": "tinycopilot weights", "weights": {"3": [NaN]}}')
@@ -392,7 +388,7 @@ async def test_a_damaged_file_of_weights_is_replaced(begin: Open, folder: Path, 
     assert json.loads(path.read_text())["weights"].keys() == set(map(str, INITIAL))
 
 
-async def test_with_no_characters_nothing_is_learned_or_kept(
+async def test_max_workspace_chars_0_learns_and_saves_nothing(
     begin: Open, folder: Path, unsure: ModelPaths, options: dict[str, Any]
 ) -> None:
     session = await begin(options=options | {"maxWorkspaceChars": 0})
@@ -402,7 +398,7 @@ async def test_with_no_characters_nothing_is_learned_or_kept(
     assert not weights_file(folder, unsure).parent.exists()
 
 
-async def test_what_was_indexed_is_known_at_once_the_next_time(begin: Open, folder: Path, digest: str) -> None:
+async def test_saved_index_is_used_in_the_next_session(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
     [kept] = [path async for path in _until_there(index_path([str(folder)], digest).parent)]
@@ -415,7 +411,7 @@ async def test_what_was_indexed_is_known_at_once_the_next_time(begin: Open, fold
     await third.forgets()
 
 
-async def test_what_was_indexed_is_kept_for_the_folders_that_are_open(begin: Open, tmp_path: Path, digest: str) -> None:
+async def test_saved_index_belongs_to_the_open_folders(begin: Open, tmp_path: Path, digest: str) -> None:
     second = tmp_path / "second"
     second.mkdir()
     (second / "b.py").write_text(naming(OTHER))
@@ -427,7 +423,7 @@ async def test_what_was_indexed_is_kept_for_the_folders_that_are_open(begin: Ope
     assert kept == index_path([str(second)], digest)
 
 
-async def test_what_is_learned_is_kept_for_the_folder_that_is_open(
+async def test_learned_weights_belong_to_the_open_folder(
     begin: Open, folder: Path, tmp_path: Path, unsure: ModelPaths
 ) -> None:
     second = tmp_path / "second"
@@ -445,7 +441,7 @@ async def test_what_is_learned_is_kept_for_the_folder_that_is_open(
     assert not weights_file(folder, unsure).exists()
 
 
-async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> None:
+async def test_forget_file(begin: Open, folder: Path) -> None:
     (folder / "other.py").write_text(naming(OTHER))
     session = await begin()
     await session.comes_to_know()
@@ -455,13 +451,13 @@ async def test_a_file_that_is_to_be_forgotten_is(begin: Open, folder: Path) -> N
     await session.forgets()
     session.open("package/animals.py", naming(NAME))
     session.say("package/animals.py", "other.py")
-    assert await session.ghost("package/animals.py", naming(NAME) + TYPED) == ""  # it is left alone
+    assert await session.ghost("package/animals.py", naming(NAME) + TYPED) == ""  # it is not indexed again
     await session.comes_to_know(OTHER)
     assert not await session.knows()
     assert await session.editor.command("tinycopilot.forgetFile") == {"forgotten": ""}
 
 
-async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path, digest: str) -> None:
+async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.comes_to_know()
     weights, memory = mixture_weights_path(str(folder), digest), index_path([str(folder)], digest)
@@ -478,10 +474,10 @@ async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path,
     assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}
     await session.forgets()
     session.say("package/animals.py")
-    for max_chars in (1_000_000, 20_000_000):  # whatever is set then
+    for max_chars in (1_000_000, 20_000_000):  # whatever is set later
         session.editor.set({"tinycopilot": {"maxWorkspaceChars": max_chars}})
         assert not await session.knows()
-    session.open("other.py", naming(OTHER))  # nor is anything that is seen from now on
+    session.open("other.py", naming(OTHER))  # nor is anything that is opened later
     await session.ghost("other.py", naming(OTHER) + "x")
     for _ in range(20):
         assert not await session.knows()
@@ -492,7 +488,7 @@ async def test_a_workspace_that_is_to_be_forgotten_is(begin: Open, folder: Path,
 
 
 async def _until_there(folder: Path) -> AsyncIterator[Path]:
-    """What lies in a folder as soon as something does."""
+    """Wait until the folder has content, and return it."""
     while not folder.exists() or not (found := [path for path in folder.iterdir() if path.suffix == ".memory"]):
         await asyncio.sleep(0.02)
     for path in found:
@@ -500,8 +496,8 @@ async def _until_there(folder: Path) -> AsyncIterator[Path]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_nothing_runs_where_nothing_happens(begin: Open) -> None:
-    """At most 20 ms of processor time a minute: here, in three seconds, none that the system would count."""
+async def test_idle_server_uses_no_cpu(begin: Open) -> None:
+    """At most 20 ms of processor time per minute: in three seconds, less than the system's resolution."""
     session = await begin(watches=True)
     await session.comes_to_know()
     server = session.editor.client._server
@@ -512,7 +508,7 @@ async def test_nothing_runs_where_nothing_happens(begin: Open) -> None:
         return int(fields[11]) + int(fields[12])
 
     before = -1
-    while before != (before := n_ticks()):  # until all that was begun is done
+    while before != (before := n_ticks()):  # until all pending work is done
         await asyncio.sleep(0.5)
     await asyncio.sleep(3)
     assert n_ticks() - before <= 1

@@ -7,7 +7,7 @@ import pytest
 from tinycopilot.atomic import ABANDONED_AFTER_S, atomic_write, open_owned
 
 
-def test_the_old_file_is_there_until_the_new_one_is(tmp_path: Path) -> None:
+def test_old_file_remains_until_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b"
     with atomic_write(path) as file:
         file.write(b"old")
@@ -24,7 +24,7 @@ def test_the_old_file_is_there_until_the_new_one_is(tmp_path: Path) -> None:
     assert [left.name for left in path.parent.iterdir()] == ["b"]
 
 
-def test_what_was_left_half_written_is_cleared_up_and_what_others_write_now_is_not(tmp_path: Path) -> None:
+def test_stale_temporary_files_are_removed_and_active_ones_kept(tmp_path: Path) -> None:
     path, old, young = tmp_path / "b", tmp_path / ".b.old", tmp_path / ".b.young"
     old.touch()
     young.touch()
@@ -35,14 +35,14 @@ def test_what_was_left_half_written_is_cleared_up_and_what_others_write_now_is_n
     assert ABANDONED_AFTER_S > 60
 
 
-def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+def test_uncreatable_folder_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(OSError, match="a"), atomic_write(tmp_path / "a" / "b"):
         pass
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have owners there")
-def test_what_another_user_wrote_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_another_user_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.json"
     path.write_text("{}")
     with open_owned(path) as file:
@@ -53,7 +53,7 @@ def test_what_another_user_wrote_is_not_read(tmp_path: Path, monkeypatch: pytest
         open_owned(path)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "index")
     with pytest.raises(OSError, match="not a regular file"):
         open_owned(tmp_path / "index")

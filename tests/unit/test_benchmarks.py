@@ -23,7 +23,7 @@ needs_zpaq = pytest.mark.skipif(shutil.which("zpaq") is None, reason="zpaq is no
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Its modules, by name."""
+    """Import a module of benchmarks/ by name."""
     monkeypatch.syspath_prepend(BENCHMARKS)
 
     def load(name: str) -> ModuleType:
@@ -32,7 +32,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return load
 
 
-def test_the_labs_network_is_read_as_it_was_trained(benchmark: Any) -> None:
+def test_lab_network_is_loaded_as_trained(benchmark: Any) -> None:
     torch.manual_seed(0)
     lab = benchmark("lab_recipe").Network()
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_the_labs_network_is_read_as_it_was_trained(benchmark: Any) -> None:
 
 
 class Bigram(nn.Module):
-    """As nanoGPT answers: logits for each position, and a loss that nobody wants; depends on the last id alone."""
+    """nanoGPT's interface: logits for each position, and a loss; they depend on the last id alone."""
 
     def __init__(self, vocab_size: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Bigram(nn.Module):
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 300), (31, 33), (63, 64), (100, 257), (250, 300)])
-def test_nanogpts_windows_count_each_character_once(benchmark: Any, first: int, last: int) -> None:
+def test_nanogpt_windows_count_each_character_once(benchmark: Any, first: int, last: int) -> None:
     text = "".join(chr(97 + i * i % 7) for i in range(300))
     id_of = {character: i for i, character in enumerate("\nabcdefg")}
     network = Bigram(len(id_of))
@@ -67,7 +67,7 @@ def test_nanogpts_windows_count_each_character_once(benchmark: Any, first: int, 
     assert benchmark("nanogpt").bits_of(network, id_of, text, first, last) == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_token_is_spelled_in_the_letters_of_gpt_2(benchmark: Any) -> None:
+def test_token_is_spelled_in_gpt2_letters(benchmark: Any) -> None:
     letters = benchmark("decode_peers")._byte_letters()
     assert len(set(letters)) == 256
     assert not any(letter.isspace() for letter in letters)
@@ -84,14 +84,14 @@ def test_zpaq_reads_one_stream_in_order(benchmark: Any) -> None:
 
     before, end = CODE[:-2_000].encode(), CODE[-2_000:].encode()
     assert bits(before, end) == bits(before, end[:700]) + bits(before + end[:700], end[700:])
-    dice = bytes(random.Random(0).choices(b"abcdefghijklmnop", k=2_000))  # four bits each, whoever reads them
+    dice = bytes(random.Random(0).choices(b"abcdefghijklmnop", k=2_000))  # four bits each, regardless of position
     assert 4 * 2_000 < bits(before, dice) < 4.5 * 2_000
     assert bits(before + dice, dice) < 0.1 * bits(before, dice)
 
 
 @pytest.fixture
 def packages(tmp_path: Path) -> list[Excerpt]:
-    """Excerpts of two packages, of which one has a copy of a file."""
+    """Excerpts of two packages, one with a duplicated file."""
     texts = {
         "one/a.py": "import os\n\n\ndef there(path):\n    return os.path.exists(path)\n" * 3,
         "one/b.py": "import sys\n\n\ndef out(text):\n    sys.stdout.write(text)  # \u00e9\n" * 3,
@@ -108,7 +108,7 @@ def packages(tmp_path: Path) -> list[Excerpt]:
     ]
 
 
-def test_zpaq_is_given_what_the_memory_holds(benchmark: Any, packages: list[Excerpt]) -> None:
+def test_zpaq_gets_the_indexed_text(benchmark: Any, packages: list[Excerpt]) -> None:
     jobs = benchmark("bits_vs_zpaq").jobs(packages)
     a, b = (excerpt.text for excerpt in packages[:2])
     copy = (packages[0].workspace / "copies" / "a.py").read_text("utf-8")
@@ -119,7 +119,7 @@ def test_zpaq_is_given_what_the_memory_holds(benchmark: Any, packages: list[Exce
     assert text.decode() == b[60:80]
 
 
-def test_zpaq_is_given_what_the_network_learned(benchmark: Any, tmp_path: Path) -> None:
+def test_zpaq_gets_the_training_text(benchmark: Any, tmp_path: Path) -> None:
     for i in range(30):
         (tmp_path / f"{i:02}.py").write_text(f"value = {i}  # \u00e9\n" * 20, "utf-8")
     learned = benchmark("bits_vs_zpaq").learned_text([str(tmp_path)])
@@ -129,7 +129,7 @@ def test_zpaq_is_given_what_the_network_learned(benchmark: Any, tmp_path: Path) 
     assert 0 < len(given) < len(documents)  # some are held out
 
 
-def test_afresh_no_file_is_any_help_to_the_next(
+def test_independent_files_do_not_help_each_other(
     benchmark: Any, packages: list[Excerpt], network: Network, tokenizer: SimpleTokenizer
 ) -> None:
     our_bits = benchmark("bits_vs_zpaq").our_bits

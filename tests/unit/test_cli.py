@@ -1,4 +1,4 @@
-"""The commands as a user gives them, in this process; tests/test_fresh_install.py runs them from a wheel."""
+"""The commands as a user runs them, in this process; tests/test_fresh_install.py runs them from a wheel."""
 
 import io
 import re
@@ -22,7 +22,7 @@ SOURCE = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in ra
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that learns in a second."""
+    """A network that trains in a second."""
     monkeypatch.setitem(SIZES, "nano", Size(n_layers=1, n_heads=2, d_model=16, window=32))
 
 
@@ -34,7 +34,7 @@ def corpus(in_folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: str, capsys) -> None:
+def test_training_again_keeps_the_old_model_and_says_how_to_restore_it(corpus: str, capsys) -> None:
     assert main(["train", "--corpus", corpus, "--epochs", "1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     first = Path("m.pth").read_bytes()
     said = capsys.readouterr().err
@@ -53,8 +53,8 @@ def test_train_then_train_again_keeps_the_first_and_says_how_to_go_back(corpus: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_the_original_flags_have_the_original_place(corpus: str, capsys) -> None:
-    """paras/ of the working folder, where there is one, for the two flags alone."""
+def test_original_flags_save_to_the_original_paths(corpus: str, capsys) -> None:
+    """The two original flags use paras/ in the working folder, if it exists."""
     words = ["--corpus", corpus, "--epochs", "1", "--device", "cpu"]
     Path("paras").mkdir()
     assert main(["--generate", "--device", "cpu", "--max_new_chars", "3", "x"]) == 0  # nothing there yet
@@ -78,8 +78,8 @@ def generate_said(capsys) -> str:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus: str, capsys) -> None:
-    """Against the one that ships, with which nothing trained for a second can compete; then against the user's own."""
+def test_worse_model_is_saved_beside_the_better_one(corpus: str, capsys) -> None:
+    """Compared with the shipped model, which nothing trained for a second can beat; then with the user's own."""
     words = ["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu"]
     users, beside = user_model(), user_model().model.with_name("tiny_gpt.1.pth")
     assert main(words) == 0
@@ -94,7 +94,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     assert "--use-anyway" in line
     assert "(ships with tinycopilot)" in generate_said(capsys)
 
-    subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user takes it
+    subprocess.run(line.split("or run: ")[1], shell=True, check=True)  # the user installs it
     assert not beside.exists()
     assert f"model: {users.model} (your own)" in generate_said(capsys)
     shutil.copy(bundled_model().model, users.model)  # a better one
@@ -107,7 +107,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
     [line] = [line for line in said.splitlines() if line.startswith("NOT IN USE")]
     subprocess.run(line.split("or run: ")[1], shell=True, check=True)
     assert users.model.read_bytes() != first
-    assert users.model.with_name("tiny_gpt.2.pth").read_bytes() == first  # the one before is moved aside, not lost
+    assert users.model.with_name("tiny_gpt.2.pth").read_bytes() == first  # the previous one is renamed, not lost
 
     assert main([*words, "--epochs", "0.01", "--use-anyway"]) == 0
     said = capsys.readouterr().err
@@ -117,9 +117,7 @@ def test_a_model_that_is_worse_is_saved_beside_and_not_used_unless_asked(corpus:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("corpus")
-def test_training_on_too_little_says_so_before_it_starts(
-    in_folder: Path, capsys, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_text_is_reported_before_training(in_folder: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SIZES, "nano", Size(n_layers=1, n_heads=2, d_model=64, window=32))
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     lines = capsys.readouterr().err.splitlines()
@@ -127,12 +125,12 @@ def test_training_on_too_little_says_so_before_it_starts(
     assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
     command = f"tinycopilot train --init {bundled_model().model} --corpus {in_folder} --model_path m.pth"
     assert lines[at].endswith(f"Fine-tune that one instead: {command}")
-    (in_folder / "code.py").write_text(SOURCE * 8)  # enough to adapt to
+    (in_folder / "code.py").write_text(SOURCE * 8)  # enough for fine-tuning
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     assert f"for this project only: tinycopilot adapt {in_folder}" in capsys.readouterr().err
 
 
-def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_adapted_with() -> None:
+def test_minimum_corpus_size_depends_on_size_and_adapt() -> None:
     shape = GPTConfig(98, n_layers=1, n_heads=1, d_model=16, window=32)
     asked = {"corpus": ["stdlib"], "init": None}
     assert setup.corpus_size_warning(shape.n_parameters, shape, asked, None) == ""
@@ -143,7 +141,7 @@ def test_too_little_is_less_than_the_network_has_parameters_or_a_workspace_is_ad
 
 
 @pytest.mark.parametrize("flag", ["--model_path", "--tokenizer_path"])
-def test_a_file_that_is_no_model_is_not_replaced(flag: str, corpus: str, in_folder: Path, capsys) -> None:
+def test_file_that_is_not_a_model_is_not_overwritten(flag: str, corpus: str, in_folder: Path, capsys) -> None:
     (in_folder / "notes.txt").write_text("dear diary")
     assert main(["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu", flag, "notes.txt"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
@@ -152,9 +150,9 @@ def test_a_file_that_is_no_model_is_not_replaced(flag: str, corpus: str, in_fold
     assert (in_folder / "notes.txt").read_text() == "dear diary"
 
 
-def test_a_package_that_is_missing_is_one_line(pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_line(pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tinycopilot.tui.run", None)
-    with pytest.raises(ImportError):  # of ours: not the user's to mend
+    with pytest.raises(ImportError):  # one of our own modules: not for the user to fix
         main(["play"])
     monkeypatch.delitem(sys.modules, "tinycopilot.tui.run")
     monkeypatch.delitem(sys.modules, "tinycopilot.tui.terminal", raising=False)
@@ -193,8 +191,8 @@ def test_generate_is_deterministic_with_a_seed(pair: ModelPaths, capsys) -> None
     assert "\ufffd" not in texts[0]
 
 
-def test_the_original_spelling_is_only_that(pair: ModelPaths, capsys) -> None:
-    """Not inside of a prompt, and not after another command."""
+def test_only_the_original_flags_are_accepted_without_a_command(pair: ModelPaths, capsys) -> None:
+    """Neither inside a prompt nor after another command."""
     assert main(["generate", "--model_path", str(pair.model), "--max_new_chars", "2", "--", "--train"]) == 0
     assert capsys.readouterr().out.startswith("--train")
     with pytest.raises(SystemExit):
@@ -202,7 +200,7 @@ def test_the_original_spelling_is_only_that(pair: ModelPaths, capsys) -> None:
 
 
 @pytest.mark.parametrize("command", ["generate", "--generate"])
-def test_a_conversation_ends_with_quit_or_with_the_input(
+def test_conversation_ends_with_quit_or_end_of_input(
     command: str, pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [command, "--model_path", str(pair.model), "--max_new_chars", "5"]
@@ -213,7 +211,7 @@ def test_a_conversation_ends_with_quit_or_with_the_input(
         assert [word for word in ("one", "two", "three") if word in out] == ["one", "two", "three"][:n_answers]
 
 
-def test_prompts_with_characters_it_never_saw(pair: ModelPaths, capsys) -> None:
+def test_prompt_with_unknown_characters(pair: ModelPaths, capsys) -> None:
     assert main(["generate", "\N{SNOWMAN}\ud800", "--model_path", str(pair.model), "--max_new_chars", "3"]) == 0
     assert capsys.readouterr().out.startswith("\N{SNOWMAN}")
 
@@ -279,7 +277,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in
         [],
     ],
 )
-def test_bad_flags_are_refused_by_the_parser(words: list[str], capsys) -> None:
+def test_invalid_flags_are_refused_by_the_parser(words: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 2
@@ -297,16 +295,14 @@ def test_bad_flags_are_refused_by_the_parser(words: list[str], capsys) -> None:
         ["train", "--epochs", "many"],
     ],
 )
-def test_a_word_that_is_no_number_is_told_what_it_must_be(words: list[str], capsys) -> None:
+def test_not_a_number_is_reported_with_the_valid_range(words: list[str], capsys) -> None:
     with pytest.raises(SystemExit):
         main(words)
     *_, line = capsys.readouterr().err.splitlines()
     assert re.search(r"must be an? (integer|number|port)", line)
 
 
-def test_a_letter_that_the_terminal_has_not_costs_no_answer(
-    in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unencodable_output_is_replaced(in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     (in_folder / "\N{LATIN SMALL LETTER U WITH DIAERESIS}.py").write_text("def f(x):\n    return x\n" * 9)
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", out)
@@ -314,7 +310,7 @@ def test_a_letter_that_the_terminal_has_not_costs_no_answer(
     assert b"/?.py" in out.buffer.getvalue()  # type: ignore[attr-defined]
 
 
-def test_without_standard_input_a_conversation_is_over_and_a_server_says_why(
+def test_closed_standard_input_ends_a_conversation_and_fails_a_server(
     pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`generate <&-` in a shell."""
@@ -328,7 +324,7 @@ def test_without_standard_input_a_conversation_is_over_and_a_server_says_why(
     assert stopped == "tinycopilot: stopped"
 
 
-def test_a_device_that_is_not_there(capsys, pair: ModelPaths) -> None:
+def test_unavailable_device(capsys, pair: ModelPaths) -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -341,7 +337,7 @@ def test_a_device_that_is_not_there(capsys, pair: ModelPaths) -> None:
         assert "no device 'cuda'" in capsys.readouterr().err
 
 
-def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_training_saves_the_model(corpus: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     from tinycopilot.training import train
 
     def interrupted(*_: object) -> None:
@@ -353,8 +349,8 @@ def test_ctrl_c_while_training_loses_nothing(corpus: str, capsys, monkeypatch: p
     assert not user_model().exist()
 
 
-def test_ctrl_c_in_compiled_code_and_again_while_it_is_said_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There Python makes a SystemError of it."""
+def test_ctrl_c_in_compiled_code_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python turns that into a SystemError."""
 
     def interrupted(_: object) -> None:
         raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
@@ -370,7 +366,7 @@ def test_ctrl_c_in_compiled_code_and_again_while_it_is_said_is_one_line(monkeypa
     assert said.getvalue() == "\ntinycopilot: stopped\n"
 
 
-def test_another_system_error_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_system_errors_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise SystemError("bad internal call")
 
@@ -379,10 +375,10 @@ def test_another_system_error_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) 
         main(["bench"])
 
 
-def test_compile_says_where_and_a_second_time_that_there_is_nothing_to_do(
+def test_compile_reports_where_and_that_nothing_is_left_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)  # the functions' own is used as ever
+    monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)  # the functions' own cache is used as usual
     assert main(["compile"]) == 0
     assert str(tmp_path) in capsys.readouterr().out
     assert main(["compile"]) == 0

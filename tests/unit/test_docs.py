@@ -54,12 +54,12 @@ def test_relative_links_resolve(page: str) -> None:
     assert broken_links(page, prose(page)) == []
 
 
-def test_a_broken_link_is_found() -> None:
+def test_broken_link_is_found() -> None:
     text = "[a](docs/install.md) [b](docs/no.md) ![c](no.png) [d](docs/install.md#update) [e](docs/install.md#no)"
     assert broken_links("README.md", text) == ["docs/no.md", "no.png", "docs/install.md#no"]
 
 
-def test_every_page_is_linked() -> None:
+def test_each_page_is_linked() -> None:
     """From README, or from a page that README links."""
     readme = {(ROOT / link.partition("#")[0]).resolve() for link in LINK.findall(prose("README.md"))}
     assert [page for page in PAGES if page.startswith("docs/") and (ROOT / page).resolve() not in readme] == []

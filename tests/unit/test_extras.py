@@ -18,7 +18,7 @@ def run_without_torch(words: list[str], folder: Path) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("words", [["train"], ["--train"], ["train", "--resume"], ["adapt", "."]])
-def test_training_without_torch_says_what_to_install_and_writes_nothing(words: list[str], tmp_path: Path) -> None:
+def test_training_without_torch_says_what_to_install(words: list[str], tmp_path: Path) -> None:
     done = run_without_torch(words, tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -29,7 +29,7 @@ def test_training_without_torch_says_what_to_install_and_writes_nothing(words: l
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_torch_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_broken_torch_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise OSError('libtorch.so: cannot open shared object file\\nsecond line')\n")
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -38,12 +38,12 @@ def test_a_torch_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch,
     assert "\n" not in str(caught.value)
 
 
-def test_the_extra_train_is_what_the_message_installs() -> None:
+def test_train_extra_is_what_the_message_installs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["optional-dependencies"]["train"] == [extras.TORCH]
     assert not any(requirement.startswith("torch") for requirement in project["dependencies"])
 
 
-def test_the_extension_installs_the_same_torch() -> None:
+def test_extension_installs_the_same_torch() -> None:
     source = (ROOT / "editors" / "vscode" / "src" / "install.ts").read_text("utf-8")
     assert f"const TORCH = '{extras.TORCH}';" in source

@@ -37,7 +37,7 @@ def names(root: Path) -> list[str]:
     return [path.relative_to(root).as_posix() for path in source_files(root)]
 
 
-def test_python_files_in_order_and_gitignores_on_the_way_down(tmp_path: Path) -> None:
+def test_python_files_in_order_with_nested_gitignores(tmp_path: Path) -> None:
     tree(
         tmp_path,
         a_py="1", readme="no", build__gen_py="1", pkg__b_py="1", pkg__skipped_py="1", pkg__deep__kept_py="1",
@@ -48,16 +48,16 @@ def test_python_files_in_order_and_gitignores_on_the_way_down(tmp_path: Path) ->
     assert names(tmp_path) == ["a.py", "pkg/b.py", "pkg/deep/kept.py", "pkg/deep/skipped.py"]
 
 
-def test_the_repositorys_gitignore_counts_in_its_subfolders(tmp_path: Path) -> None:
+def test_repository_gitignore_applies_in_subfolders(tmp_path: Path) -> None:
     tree(tmp_path, src__local_py="SECRET = 1", src__main_py="1")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".gitignore").write_text("src/local.py\n")
     assert names(tmp_path / "src") == ["main.py"]
     (tmp_path / ".gitignore").write_text("src/\n")
-    assert names(tmp_path / "src") == ["local.py", "main.py"]  # who names an ignored folder means it
+    assert names(tmp_path / "src") == ["local.py", "main.py"]  # an ignored folder is read if it is named
 
 
-def test_lines_that_are_no_patterns_and_entries_that_are_no_files(tmp_path: Path) -> None:
+def test_invalid_patterns_and_entries_are_skipped(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("!\n\\\n[z-a]\nskipped.py\n")
     tree(tmp_path, a_py="1", skipped_py="1")
     os.mkfifo(tmp_path / "pipe.py")
@@ -79,7 +79,7 @@ def lines(root: Path) -> tuple[str, ...]:
     return left_out.lines()
 
 
-def test_each_thing_left_out_is_named_and_what_git_ignores_is_not(tmp_path: Path) -> None:
+def test_skipped_files_are_reported_except_gitignored(tmp_path: Path) -> None:
     tree(tmp_path, dot_env="KEY=1", pkg__server="1", dot_ssh__config="1", skipped_py="1", ok_py="1")
     tree(tmp_path, vendor__a_py="1", pkg__node_modules__x_py="1", Third_Party__b_py="1", dot_venv__c_py="1")
     tree(tmp_path, env__pyvenv="1", env__lib_py="1")
@@ -96,14 +96,14 @@ def test_each_thing_left_out_is_named_and_what_git_ignores_is_not(tmp_path: Path
     )
 
 
-def test_who_names_a_vendored_folder_means_it(tmp_path: Path) -> None:
+def test_explicitly_named_vendored_folder_is_read(tmp_path: Path) -> None:
     tree(tmp_path, vendor__a_py="1")
     assert names(tmp_path) == []
     assert names(tmp_path / "vendor") == ["a.py"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_may_not_be_read_is_said(tmp_path: Path) -> None:
+def test_unreadable_folder_is_reported(tmp_path: Path) -> None:
     tree(tmp_path, closed__a_py="1", b_py="1")
     (tmp_path / "closed").chmod(0)
     try:
@@ -123,7 +123,7 @@ def test_other_suffixes_are_counted(tmp_path: Path) -> None:
     assert [path.name for path in source_files(tmp_path, (".rs", ".py"))] == ["a.py", "a.rs", "b.RS"]
 
 
-def test_many_are_counted_and_three_named_on_one_line() -> None:
+def test_many_files_are_counted_and_three_named() -> None:
     left_out, more = LeftOut(), LeftOut()
     for i in range(1_200):
         left_out.add(Reason.DUPLICATE, f"{i}\n\x1b.py")
@@ -136,7 +136,7 @@ def test_many_are_counted_and_three_named_on_one_line() -> None:
     )
 
 
-def test_words_for_suffixes() -> None:
+def test_suffix_descriptions() -> None:
     assert normalise_suffixes(["py", ".JS", "c,h", "d.ts", "c++", "py"]) == (".py", ".js", ".c", ".h", ".d.ts", ".c++")
     for word in ("", "a/b", "*", "*.py", ".", "py,", "a b"):
         with pytest.raises(UserError) as caught:
@@ -158,7 +158,7 @@ def test_words_for_suffixes() -> None:
         ("jquery.min.js", "x = 1\n", Reason.GENERATED),
         ("a.py", "# The names are automatically generated from those.\n", None),
         ("a.py", '"""Edit the generated file names."""\n', None),
-        ("a.py", "x = 1\n" * 300 + "# @generated\n", None),  # not at the beginning, so not of the file
+        ("a.py", "x = 1\n" * 300 + "# @generated\n", None),  # not at the start, so not the file's header
         ("a.js", "x = 1;\n" * 200 + "y" * 2_001 + "\n", Reason.LONG_LINES),
         ("a.js", "x = 1;\n" * 200 + "y" * 2_000 + "\n", None),
         ("a.js", ("y" * 210 + "\n") * 10, Reason.LONG_LINES),
@@ -168,11 +168,11 @@ def test_words_for_suffixes() -> None:
         ("a.py", "", None),
     ],
 )
-def test_what_no_person_wrote(name: str, text: str, reason: Reason | None) -> None:
+def test_generated_text_is_detected(name: str, text: str, reason: Reason | None) -> None:
     assert why_not_written(name, text) == reason
 
 
-def test_a_person_wrote_this_project() -> None:
+def test_this_project_is_not_generated() -> None:
     sources = [path for path in source_files(ROOT) if why_not_written(path.name, read_source(path))]
     assert sources == []
 
@@ -188,7 +188,7 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     [
         (b"\x7fELF\0\0", "binary"),
         ("caf\xe9\n".encode("latin1"), "not UTF-8 text (byte 3)"),
-        ("abc".encode("utf-16-le"), "binary"),  # without a mark nothing says that it is text
+        ("abc".encode("utf-16-le"), "binary"),  # without a byte order mark it is not recognised as text
         ("abc".encode("utf-32"), "binary"),
         (b"\xff\xfea\0\0\0", "binary"),
         (b"\xff\xfe\xfa" * 10, "not UTF-8 text (byte 0)"),  # no such characters
@@ -198,7 +198,7 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
         (None, "no such file"),
     ],
 )
-def test_what_is_not_text_gets_one_line(tmp_path: Path, content: bytes | None, says: str) -> None:
+def test_file_that_is_not_text_is_one_line(tmp_path: Path, content: bytes | None, says: str) -> None:
     path = tmp_path / "f.py"
     if content is not None:
         path.write_bytes(content)
@@ -209,13 +209,13 @@ def test_what_is_not_text_gets_one_line(tmp_path: Path, content: bytes | None, s
 
 
 @pytest.mark.parametrize("name", [".env", ".env.local", "id_rsa", "server.pem", "credentials.py"])
-def test_secrets_are_not_read_even_by_name(tmp_path: Path, name: str) -> None:
+def test_secret_file_is_refused_even_by_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("PASSWORD = 'x'\n")
     with pytest.raises(NotTextError, match="keys or passwords"):
         read_source(tmp_path / name)
 
 
-def test_a_link_to_a_secret_is_a_secret(tmp_path: Path) -> None:
+def test_link_to_a_secret_is_a_secret(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PASSWORD = 'x'\n")
     (tmp_path / "settings.py").symlink_to(tmp_path / ".env")
     with pytest.raises(NotTextError, match="keys or passwords"):
@@ -228,7 +228,7 @@ KEY_BODY = "".join(f"MIIE{i:04}{'aB3dE6gH' * 7}\n" for i in range(20))
 @pytest.mark.parametrize("kind", ["", "RSA ", "OPENSSH ", "ENCRYPTED "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("piece_bytes", [100, 333, files_module.PIECE_BYTES])
-def test_of_a_file_with_a_private_key_all_else_is_read(
+def test_file_with_a_private_key_is_read_without_the_key(
     tmp_path: Path, kind: str, encoding: str, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files_module, "PIECE_BYTES", piece_bytes)
@@ -243,7 +243,7 @@ def test_of_a_file_with_a_private_key_all_else_is_read(
     assert KEY_BODY in read_source(path)
 
 
-def test_a_secret_in_a_file_is_masked_and_counted_unless_the_file_is_edited(tmp_path: Path) -> None:
+def test_secrets_are_masked_unless_the_file_is_edited(tmp_path: Path) -> None:
     path = tmp_path / "deploy.py"
     path.write_text('a = 1\npassword = "x8Kq2LmZp0Rt"\nb = 2\n')
     assert read_source(path) == f'a = 1\npassword = "{MASK * 12}"\nb = 2\n'
@@ -254,15 +254,13 @@ def test_a_secret_in_a_file_is_masked_and_counted_unless_the_file_is_edited(tmp_
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 100])
-def test_pieces_are_the_whole_and_whole_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
-) -> None:
+def test_pieces_are_complete_and_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int) -> None:
     monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
     path = tmp_path / "f.py"
     path.write_bytes("\ufeffa\u00e9\r\nb\N{SNAKE}\rc\n\n d\r\n\r\ne\r".encode())
     assert "".join(read_pieces(path)) == "a\u00e9\nb\N{SNAKE}\nc\n\n d\n\ne\n"
     path.write_text("one\ntwo\nthree\n")
-    if piece_bytes >= 5:  # longer lines are cut
+    if piece_bytes >= 5:  # longer lines are split
         assert all(piece.endswith("\n") for piece in read_pieces(path))
     path.write_bytes(b"\xef\xbb\xbfone\ntwo\n\xff\n")
     with pytest.raises(NotTextError, match="byte 11"):
@@ -275,7 +273,7 @@ def test_pieces_are_the_whole_and_whole_lines(
     st.integers(1, 20),
     st.booleans(),
 )
-def test_every_encoding_gives_the_same_text_in_whole_lines(
+def test_each_encoding_gives_the_same_text_in_whole_lines(
     text: str, encoding: str, piece_bytes: int, keep_line_ends: bool
 ) -> None:
     mark = "\ufeff" if encoding.startswith("utf-16") else ""
@@ -291,8 +289,8 @@ def test_every_encoding_gives_the_same_text_in_whole_lines(
     assert all(pieces) and len(whole) <= 2
 
 
-def test_a_line_of_utf16_is_in_one_piece_wherever_the_file_is_read_in_two(tmp_path: Path) -> None:
-    """U+0A0A is two bytes 10, neither of which ends a line."""
+def test_utf16_line_stays_in_one_piece_wherever_the_read_splits(tmp_path: Path) -> None:
+    """U+0A0A is encoded as two bytes 10, neither of which is a line end."""
     path = tmp_path / "f.txt"
     line = "\u0a0a" * 40 + "\n"
     for encoding in ("utf-16-le", "utf-16-be"):
@@ -305,7 +303,7 @@ def test_a_line_of_utf16_is_in_one_piece_wherever_the_file_is_read_in_two(tmp_pa
             assert all(piece.endswith("\n") for piece in pieces)
 
 
-def test_a_folder_cannot_be_read_as_a_file(tmp_path: Path) -> None:
+def test_folder_is_not_readable_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(NotTextError, match="cannot be read"):
         read_source(tmp_path)
 
@@ -325,18 +323,16 @@ def test_a_folder_cannot_be_read_as_a_file(tmp_path: Path) -> None:
         (["*.py"], "untitled:Untitled-1", False),
     ],
 )
-def test_patterns_are_those_of_a_gitignore_below_the_folders_and_anywhere(
-    lines: list[str], name: str, matches: bool
-) -> None:
+def test_patterns_follow_gitignore_rules(lines: list[str], name: str, matches: bool) -> None:
     assert Patterns(lines).match(name, ["/home/me/project"]) == matches
 
 
-def test_a_line_that_is_no_pattern_is_named() -> None:
+def test_invalid_pattern_is_named() -> None:
     with pytest.raises(UserError, match=r"'!' is invalid"):
         Patterns(["a", "!"])
 
 
-def test_a_long_name_is_shown_by_its_end() -> None:
+def test_long_name_is_abbreviated_at_the_start() -> None:
     left_out = LeftOut()
     left_out.add(Reason.TOO_DEEP, "d/" * 300 + "e")
     (line,) = left_out.lines()

@@ -1,4 +1,4 @@
-"""What git cannot be asked: limits, and time."""
+"""Limits and running time, which cannot be compared with git's."""
 
 import time
 
@@ -9,7 +9,7 @@ from tinycopilot.gitignore import MAX_GLOBS, MAX_PATTERNS, PatternError, Rules, 
 LONG = "a" * 250 + ".py"
 DEEP = "b/" * 200 + "d"
 MAX_S = 0.05
-"""For one pattern and one path; each takes about 10 us, and with backtracking for ever."""
+"""Limit for one pattern and one path. Each takes about 10 us; with backtracking it would not finish."""
 
 
 def rules(*lines: str) -> Rules:
@@ -40,7 +40,7 @@ def test_no_pattern_takes_long(pattern: str, path: str) -> None:
     assert time.thread_time() - since < MAX_S
 
 
-def test_many_patterns_cost_a_file_no_more_than_a_few() -> None:
+def test_many_patterns_cost_no_more_than_a_few() -> None:
     tried = rules(*(f"/folder/{i}" for i in range(9_000)), *(f"name{i}" for i in range(9_000)))
     since = time.thread_time()
     for i in range(1_000):
@@ -50,7 +50,7 @@ def test_many_patterns_cost_a_file_no_more_than_a_few() -> None:
     assert tried.check(b"deep/name8999", True)
 
 
-def test_there_may_be_so_many_in_all_files_of_one_path_together() -> None:
+def test_pattern_limit_applies_to_all_files_of_one_path() -> None:
     half = [f"a*{i}*b" for i in range(MAX_GLOBS // 2)]
     above = Rules(parse("\n".join(half).encode()))
     Rules(parse("\n".join(half).encode()), above)
@@ -62,7 +62,7 @@ def test_there_may_be_so_many_in_all_files_of_one_path_together() -> None:
         rules(*("*" + "?" * 200 for _ in range(101)))
 
 
-def test_the_last_of_all_kinds_decides() -> None:
+def test_last_matching_pattern_decides() -> None:
     assert rules("*.py", "!a.py").check(b"x/a.py", False) is False
     assert rules("!a.py", "*.py").check(b"x/a.py", False) is True
     assert rules("a*", "!*.py", "[a]*.p[y]").check(b"a.py", False) is True
@@ -72,7 +72,7 @@ def test_the_last_of_all_kinds_decides() -> None:
 
 
 @pytest.mark.parametrize("line", ["!", "/", "!/", "a\\", "[", "[a", "[[:nope:]]", "[a\\"])
-def test_what_matches_nothing_is_no_pattern(line: str) -> None:
+def test_pattern_that_matches_nothing_is_dropped(line: str) -> None:
     with pytest.raises(PatternError):
         parse_line(line.encode())
     assert len(rules(line)) == 0

@@ -1,4 +1,4 @@
-"""Folders made to hang, to exhaust, or to lead somewhere else: each is read in bounded time, or left out."""
+"""Folders that are built to block, exhaust memory or escape: each is read in bounded time, or skipped."""
 
 import os
 import socket
@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["zero", "stdin", "fifo", "link to fifo", "socket", "folder", "circle", "rules"])
-def test_a_gitignore_that_is_no_regular_file_is_passed_over_as_by_git(root: Path, kind: str) -> None:
+def test_gitignore_that_is_not_a_regular_file_is_ignored_as_by_git(root: Path, kind: str) -> None:
     path = root / ".gitignore"
     if kind == "fifo":
         os.mkfifo(path)
@@ -65,7 +65,7 @@ def test_a_gitignore_that_is_no_regular_file_is_passed_over_as_by_git(root: Path
 
 
 @pytest.mark.parametrize("text", ["a\n" * (MAX_BYTES // 2 + 1), "a*b*c\n" * (MAX_GLOBS + 1)])
-def test_a_folder_is_left_out_whose_gitignore_cannot_be_followed(root: Path, text: str) -> None:
+def test_folder_with_an_unusable_gitignore_is_skipped(root: Path, text: str) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "b.py").write_text("b = 1\n")
     (root / "sub" / ".gitignore").write_text(text)
@@ -77,7 +77,7 @@ def test_a_folder_is_left_out_whose_gitignore_cannot_be_followed(root: Path, tex
     assert names(root / "sub") == []
 
 
-def test_what_is_no_regular_file_is_never_opened(root: Path) -> None:
+def test_only_regular_files_are_opened(root: Path) -> None:
     os.mkfifo(root / "fifo.py")
     (root / "zero.py").symlink_to("/dev/zero")
     (root / "circle.py").symlink_to("circle.py")
@@ -93,7 +93,7 @@ def test_what_is_no_regular_file_is_never_opened(root: Path) -> None:
 
 
 @pytest.mark.parametrize("becomes", ["fifo", "link", "link to a device", "folder", "nothing", "large", "closed"])
-def test_a_file_that_becomes_something_else_before_it_is_read(root: Path, becomes: str) -> None:
+def test_file_replaced_before_reading(root: Path, becomes: str) -> None:
     def changed(paths: Iterator[Path]) -> Iterator[Path]:
         for path in paths:
             path.unlink()
@@ -112,14 +112,12 @@ def test_a_file_that_becomes_something_else_before_it_is_read(root: Path, become
 
     left_out = LeftOut()
     found = list(read_written(changed(source_files(root)), root, left_out))
-    if becomes != "closed" or os.geteuid() != 0:  # root reads everything
+    if becomes != "closed" or os.geteuid() != 0:  # root may read everything
         assert found == []
         assert len(left_out.lines()) == 1
 
 
-def test_a_file_that_becomes_a_fifo_between_the_check_and_the_opening(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_replaced_by_a_fifo_before_opening(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_open = os.open
 
     def open_late(path: str, flags: int) -> int:
@@ -132,7 +130,7 @@ def test_a_file_that_becomes_a_fifo_between_the_check_and_the_opening(
         open_regular(root / "a.py")
 
 
-def test_a_folder_that_becomes_a_link_before_it_is_entered_or_its_files_are_read(root: Path) -> None:
+def test_folder_replaced_by_a_link_before_entering(root: Path) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "o.py").write_text("inside = 1\n")
 
@@ -152,7 +150,7 @@ def test_a_folder_that_becomes_a_link_before_it_is_entered_or_its_files_are_read
     assert left_out.lines() == ("left out: 1 file that cannot be read (sub/o.py)",)
 
 
-def test_a_file_that_grows_while_it_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_grows_while_reading(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PIECE_BYTES", 100)
     path = root / "a.py"
     n_pieces = 0
@@ -165,7 +163,7 @@ def test_a_file_that_grows_while_it_is_read(root: Path, monkeypatch: pytest.Monk
     assert n_pieces < 20
 
 
-def test_a_sparse_file_of_100_gigabytes(root: Path) -> None:
+def test_sparse_file_of_100_gigabytes(root: Path) -> None:
     for name, head in (("empty.py", b""), ("text.py", b"x = 1\n" * 10_000)):
         with (root / name).open("wb") as file:
             file.write(head)
@@ -182,7 +180,7 @@ def test_a_sparse_file_of_100_gigabytes(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_folders_5_000_deep(root: Path) -> None:
+def test_folders_5000_deep(root: Path) -> None:
     here = os.open(root, os.O_RDONLY)
     for depth in range(5_000):
         os.mkdir("d", dir_fd=here)
@@ -209,7 +207,7 @@ def test_names_of_255_bytes_in_any_encoding(root: Path) -> None:
         try:
             os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
         except OSError:
-            continue  # the file system wants UTF-8
+            continue  # the file system requires UTF-8
         expected.add(name.rpartition(b"/")[2])
     (root / ".gitignore").write_bytes(b"\xff*\n")
     left_out = LeftOut()
@@ -219,7 +217,7 @@ def test_names_of_255_bytes_in_any_encoding(root: Path) -> None:
     assert all(line.encode() and "\n" not in line for line in left_out.lines())
 
 
-def test_a_tree_that_vanishes_while_it_is_walked(root: Path) -> None:
+def test_tree_deleted_during_the_walk(root: Path) -> None:
     for i in range(5):
         (root / f"d{i}").mkdir()
         (root / f"d{i}" / "b.py").write_text("b = 1\n")

@@ -1,4 +1,4 @@
-"""The house of design: a wing imports only wings above it, a heavy package only where it is at home."""
+"""Import rules: a layer imports only layers above it, and heavy packages are limited to certain layers."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from tinycopilot.paths import ModelPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# From top to bottom: a wing, and all that it may import besides the standard library and itself (CONTRIBUTING.md).
+# From top to bottom: a layer, and what it may import besides the standard library and itself (CONTRIBUTING.md).
 HOUSE = {
     "tinycopilot.__init__": set(),
     "tinycopilot.gitignore": set(),
@@ -46,8 +46,8 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
-        "torch",  # doctor asks it what it can use for training
-        "rich",  # adapt trains, on a console
+        "torch",  # doctor asks it which devices can train
+        "rich",  # adapt trains, with console output
     },
     "tinycopilot.tui": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
@@ -67,7 +67,7 @@ HOUSE = {
             "tinycopilot.completion",
             "tinycopilot.extras",
         ),
-        *("tinycopilot_server", "torch", "numpy"),  # in the bodies of the commands that need them
+        *("tinycopilot_server", "torch", "numpy"),  # inside the commands that need them
     },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
@@ -90,7 +90,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(source: str) -> list[tuple[str, bool]]:
-    """Each imported module, and whether it is imported when the file is (not inside a function or for types alone)."""
+    """Each imported module, and whether it is imported with the file (not in a function or for types only)."""
     found: list[tuple[str, bool]] = []
 
     def visit(node: ast.AST, at_once: bool) -> None:
@@ -114,7 +114,7 @@ def imports(source: str) -> list[tuple[str, bool]]:
 
 
 def wing(module: str) -> str:
-    """The wing that a module of ours belongs to: the longest name in HOUSE that it begins with."""
+    """The layer of a module of ours: the longest name in HOUSE that is its prefix."""
     if module in ("tinycopilot", "tinycopilot.UserError", "tinycopilot.__version__"):
         return "tinycopilot.__init__"
     fitting = [name for name in HOUSE if module == name or module.startswith(name + ".")]
@@ -133,7 +133,7 @@ def wrong_arrows(name: str, source: str) -> list[str]:
     return wrong
 
 
-def test_every_arrow_points_up() -> None:
+def test_imports_follow_the_layers() -> None:
     assert [arrow for name, path in modules().items() for arrow in wrong_arrows(name, path.read_text("utf-8"))] == []
 
 
@@ -150,12 +150,12 @@ def test_every_arrow_points_up() -> None:
         ("tinycopilot_server.models", "from tinycopilot.model.gpt import TinyGPT"),
     ],
 )
-def test_a_wrong_arrow_is_seen(name: str, source: str) -> None:
+def test_wrong_import_is_found(name: str, source: str) -> None:
     assert wrong_arrows(name, source)
 
 
 def graph(sources: dict[str, str]) -> dict[str, set[str]]:
-    """Which modules of ours each one imports, at the top or in a function, for types or not."""
+    """The modules of ours that each module imports, at the top or in a function, for types or not."""
     return {
         name: {target(*found, sources.keys()) for found in from_imports(source)} - {name, ""}
         for name, source in sources.items()
@@ -174,13 +174,13 @@ def from_imports(source: str) -> list[tuple[str, str]]:
 
 
 def target(module: str, name: str, ours: Collection[str]) -> str:
-    """The module of ours that an import reaches; "" if it is another one."""
+    """The module of ours that an import refers to; "" if it is another one."""
     candidates = (f"{module}.{name}", module, f"{module}.__init__")
     return next((candidate for candidate in candidates if candidate in ours), "")
 
 
 def cycles(edges: dict[str, set[str]]) -> list[set[str]]:
-    """The groups of modules that import each other, directly or through others."""
+    """The groups of modules that import each other, directly or indirectly."""
     reached = {name: set(targets) for name, targets in edges.items()}
     for through in edges:
         for name in edges:
@@ -192,7 +192,7 @@ def cycles(edges: dict[str, set[str]]) -> list[set[str]]:
     return [set(group) for group in groups if group]
 
 
-def test_no_module_imports_itself_through_others() -> None:
+def test_no_import_cycles() -> None:
     edges = graph({name: path.read_text("utf-8") for name, path in modules().items()})
     assert "tinycopilot_server.serve" in edges["tinycopilot.cli"]
     assert cycles(edges) == []
@@ -208,7 +208,7 @@ def test_no_module_imports_itself_through_others() -> None:
         "if TYPE_CHECKING:\n    from a.c import x",
     ],
 )
-def test_a_cycle_is_seen(line: str) -> None:
+def test_import_cycle_is_found(line: str) -> None:
     edges = graph({"a.__init__": "", "a.b": line, "a.c": "import a.d", "a.d": "from a.b import y", "a.e": "import a.b"})
     assert cycles(edges) == [{"a.b", "a.c", "a.d"}]
     assert cycles(graph({"a.b": "", "a.c": "import a.b", "a.d": "import a.b, a.c"})) == []
@@ -218,7 +218,7 @@ def server_sources() -> dict[str, str]:
     return {n: p.read_text("utf-8") for n, p in modules().items() if n.startswith("tinycopilot_server")}
 
 
-def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
+def test_engine_methods_and_utf16_are_each_known_to_few_files() -> None:
     sources = server_sources()
     uses_the_engine = {f"tinycopilot_server.{name}" for name in ("completion", "index", "models")}
     uses_its_thread = uses_the_engine | {"tinycopilot_server.server"}
@@ -231,7 +231,7 @@ def test_few_files_know_the_completer_and_one_each_methods_and_utf16() -> None:
     assert names_methods == {"tinycopilot_server.handlers"}
 
 
-def test_what_is_shown_and_taken_is_known_without_a_terminal() -> None:
+def test_ghost_text_logic_needs_no_terminal() -> None:
     imports_it = {n for n, p in modules().items() if re.search(r"(from|import) prompt_toolkit", p.read_text("utf-8"))}
     assert imports_it == {"tinycopilot.tui.terminal", "tinycopilot.tui.screen"}
 
@@ -254,7 +254,7 @@ def test_light_imports_stay_light(statement: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_text_is_generated_on_the_cpu_without_torch(pair: ModelPaths) -> None:
+def test_generate_on_cpu_without_torch(pair: ModelPaths) -> None:
     words = ["generate", "a = ", "--model_path", str(pair.model), "--seed", "1", "--max_new_chars", "5"]
     code = f"import sys; from tinycopilot.cli import main; print(main({words!r}), 'torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
-"""Secrets in a text: what is found, what is not, and that everything else stays where it was.
+"""Secrets in a text: what is masked, what is not, and that offsets stay.
 
-Every secret here is made up when the test runs, so that no scanner finds one in this file.
+Every secret here is generated when the test runs, so that no scanner finds one in this file.
 """
 
 import json
@@ -20,7 +20,7 @@ DICE = random.Random(7)
 
 
 def chars(alphabet: str, n: int) -> str:
-    """`n` characters, one of them a letter and one a digit at least."""
+    """`n` characters, with at least one letter and one digit."""
     while True:
         made = "".join(DICE.choices(alphabet, k=n))
         if any(map(str.isalpha, made)) and any(map(str.isdigit, made)):
@@ -69,7 +69,7 @@ FORMS = (
 
 @pytest.mark.parametrize("kind", TOKENS)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_token_is_masked_wherever_it_stands(kind: str, form: str) -> None:
+def test_token_is_masked_anywhere(kind: str, form: str) -> None:
     token = TOKENS[kind]()
     text = "first = 1\n" + form.format(token) + "last = 2\n"
     assert mask(text) == text.replace(token, MASK * len(token))
@@ -91,7 +91,7 @@ ASSIGNMENTS = (
 
 @pytest.mark.parametrize("form", ASSIGNMENTS)
 @pytest.mark.parametrize("password", PASSWORDS)
-def test_a_password_is_masked_in_every_form_of_assignment(form: str, password: str) -> None:
+def test_password_is_masked_in_any_assignment(form: str, password: str) -> None:
     text = "port = 1\n" + form.format(password) + "host = 'a'\n"
     assert mask(text) == text.replace(password, MASK * len(password))
 
@@ -99,18 +99,18 @@ def test_a_password_is_masked_in_every_form_of_assignment(form: str, password: s
 @pytest.mark.parametrize(
     "form", ["PASSWORD={}\n", "password: {}\n", "a = 'Server=db;Password={};Port=1'\n", "AccountKey={};x\n"]
 )
-def test_a_password_without_quotes_is_masked(form: str) -> None:
+def test_password_without_quotes_is_masked(form: str) -> None:
     password = chars(ALNUM, 40) + "+/x=="
     assert mask(form.format(password)) == form.format(MASK * len(password))
 
 
 @pytest.mark.parametrize("name", ["token", "auth_token", "key", "SLACK_TOKEN"])
-def test_a_token_or_key_of_no_known_format_is_masked_if_it_is_long(name: str) -> None:
+def test_long_token_of_unknown_format_is_masked(name: str) -> None:
     literal = chars(ALNUM, 32)
     assert mask(f'{name} = "{literal}"\n') == f'{name} = "{MASK * 32}"\n'
 
 
-def test_a_connection_string_loses_its_password_alone() -> None:
+def test_only_the_password_of_a_connection_string_is_masked() -> None:
     text = 'URL = "postgres://app:' + "qvx7-" + 'marmot@db.example.com:5432/prod"\n'
     assert mask(text) == text.replace("qvx7-marmot", MASK * 11)
     assert not holds_secret('URL = "postgres://user:password@localhost/db"\n')
@@ -123,21 +123,21 @@ def pem(n_lines: int = 4, line_end: str = "\n") -> str:
     return line_end.join([PEM[0], *(chars(ALNUM + "+/", 64) for _ in range(n_lines)), PEM[1]])
 
 
-def test_a_private_key_is_masked_and_the_text_around_it_is_not() -> None:
+def test_private_key_is_masked_without_its_surroundings() -> None:
     text = f'a = 1\nKEY = """{pem()}"""\nb = 2\n'
     masked = mask(text)
     assert len(masked) == len(text)
     assert masked == f'a = 1\nKEY = """{PEM[0]}{MASK * (len(pem()) - len(PEM[0]) - len(PEM[1]))}{PEM[1]}"""\nb = 2\n'
 
 
-def test_the_private_key_of_a_service_account_is_masked() -> None:
+def test_service_account_private_key_is_masked() -> None:
     key = pem()
     masked = mask(json.dumps({"type": "service_account", "private_key": key, "project_id": "p"}))
     assert not any(line in masked for line in key.split("\n")[1:-1])
     assert '"project_id": "p"' in masked
 
 
-def test_a_private_key_that_is_not_complete_is_masked_as_far_as_it_goes() -> None:
+def test_incomplete_private_key_is_masked() -> None:
     head = pem().rsplit("\n", 1)[0]
     masked = mask(f"{head}\nplain = 1\n")
     assert not any(line in masked for line in head.split("\n")[1:])
@@ -158,11 +158,11 @@ def test_a_private_key_that_is_not_complete_is_masked_as_far_as_it_goes() -> Non
         'integrity = "sha512-of-the-file"\n', "primary_key=True\n", 'public_key = "' + "aB3" * 10 + '"\n',
     ],
 )  # fmt: skip
-def test_ordinary_code_stays_as_it_is(text: str) -> None:
+def test_ordinary_code_is_unchanged(text: str) -> None:
     assert mask(text) == text
 
 
-def test_offsets_stay_whatever_the_characters() -> None:
+def test_offsets_are_unchanged() -> None:
     token = TOKENS["GitHub"]()
     text = f'\u0130 = "\U0001f600"\r\npassword = "x8Kq2LmZp0Rt"  # \u0130\ntoken = "{token}"\n'
     masked = mask(text)
@@ -178,7 +178,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_the_time_is_linear_in_the_size_of_any_text(piece: str) -> None:
+def test_time_is_linear_in_the_text(piece: str) -> None:
     def seconds(n_chars: int) -> float:
         text = (piece * (n_chars // len(piece) + 1))[:n_chars]
         started = time.thread_time()
@@ -186,10 +186,10 @@ def test_the_time_is_linear_in_the_size_of_any_text(piece: str) -> None:
         return time.thread_time() - started
 
     few, many = min(seconds(4_000) for _ in range(3)), min(seconds(64_000) for _ in range(3))
-    assert many < 16 * 4 * few + 0.05  # were it quadratic, it would be 256 times
+    assert many < 16 * 4 * few + 0.05  # quadratic time would be a factor of 256
 
 
-def test_a_key_that_may_go_on_in_the_next_piece() -> None:
+def test_key_that_may_continue_in_the_next_piece() -> None:
     for begin in ("RSA PRIVATE" + " KEY", "PGP PRIVATE" + " KEY BLOCK"):
         begun = f"x = 1\n-----BEGIN {begin}-----\nMII"
         assert start_of_unfinished_key(begun) == 6

@@ -1,4 +1,4 @@
-"""The text that the shipped model learns from: a sound list, and nothing in it that must not be learned from."""
+"""The shipped model's training text: a valid list, and no excluded text in it."""
 
 import hashlib
 import io
@@ -36,7 +36,7 @@ def lines(word: str, n: int = 30) -> str:
     return "".join(f"{word}_{i} = compute({i}, '{word}')\n" for i in range(n))
 
 
-def test_the_list_is_sound(data: ModuleType) -> None:
+def test_held_out_list_is_valid(data: ModuleType) -> None:
     listed = json.loads(data.MANIFEST.read_text("utf-8"))
     names = [source["name"] for source in listed["sources"]]
     heldout = {entry["package"] for entry in json.loads(data.LISTING.read_text("utf-8"))}
@@ -55,7 +55,7 @@ def test_the_list_is_sound(data: ModuleType) -> None:
     assert 0.15 < 1 - chars[".py"] / listed["text"]["chars"] < 0.25  # about a fifth is not Python
 
 
-def test_what_must_not_be_learned_from(data: ModuleType) -> None:
+def test_excluded_sources(data: ModuleType) -> None:
     heldout = lines("heldout")
     passes = data.Filter([("click/core.py", heldout)], {"click"})
     documents = {
@@ -86,8 +86,8 @@ def test_what_must_not_be_learned_from(data: ModuleType) -> None:
 
 
 @given(st.text("ab \n", max_size=600), st.text("ab \n", max_size=600), st.text("xy\n", min_size=260, max_size=400))
-def test_a_passage_is_found_wherever_it_is(data: ModuleType, before: str, after: str, passage: str) -> None:
-    """Against the plain definition: some line of the passage, and what follows it, in both."""
+def test_passage_is_found_anywhere(data: ModuleType, before: str, after: str, passage: str) -> None:
+    """Against the definition: a line of the passage and the text after it occur in both."""
     inside = data.shingles(f"{before}\n{passage}\n{after}")
     starts = [i for i in range(len(passage)) if (i == 0 or passage[i - 1] == "\n") and passage[i] != "\n"]
     assert bool(inside & data.shingles(passage)) == any(i + data.SHINGLE_CHARS <= len(passage) for i in starts)
@@ -100,11 +100,11 @@ def test_a_passage_is_found_wherever_it_is(data: ModuleType, before: str, after:
         ("conftest.py", True), ("numpy/core.py", False), ("src/testimony.go", False), ("latest/x.py", False),
     ],
 )  # fmt: skip
-def test_tests_are_told_from_sources(data: ModuleType, name: str, expected: bool) -> None:
+def test_tests_are_told_apart_from_sources(data: ModuleType, name: str, expected: bool) -> None:
     assert data.is_test(name) == expected
 
 
-def test_a_large_source_is_sampled_alike_each_time(data: ModuleType) -> None:
+def test_large_source_is_sampled_reproducibly(data: ModuleType) -> None:
     documents = [(f"{i}.py", lines(f"word{i}")) for i in range(40)]
     size = len(documents[0][1])
     sample = data.at_most(documents, 10 * size)
@@ -115,7 +115,7 @@ def test_a_large_source_is_sampled_alike_each_time(data: ModuleType) -> None:
     assert data.at_most(documents, 10**6) == documents
 
 
-def test_text_is_kept_back_of_python_and_of_the_rest(data: ModuleType) -> None:
+def test_held_out_text_of_python_and_other_languages(data: ModuleType) -> None:
     documents = [("one", f"{i}.{kind}", lines(f"{kind}{i}", 200)) for i in range(100) for kind in ("py", "rs")]
     kept = data.hold_out(documents)
     for kind in ("py", "rs"):
@@ -137,7 +137,7 @@ def make_archive(path: Path, files: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["whl", "tgz"])
-def test_an_archive_becomes_documents(kind: str, data: ModuleType, tmp_path: Path) -> None:
+def test_archive_becomes_documents(kind: str, data: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "downloads").mkdir()
     files = {
         "p/a.py": lines("a"), "p/tests/test_a.py": lines("t"), "p/_vendor/click.py": lines("v"),
@@ -156,8 +156,8 @@ def test_an_archive_becomes_documents(kind: str, data: ModuleType, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_cut_down_run_can_be_repeated(data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From archives to weights, twice, on one thread: the same text and the same network."""
+def test_shortened_run_is_reproducible(data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From archives to weights, twice, on one thread: equal text and equal weights."""
     monkeypatch.setitem(SIZES, "small", Size(n_layers=1, n_heads=2, d_model=16, window=32, is_long=True))
     monkeypatch.setattr(data, "heldout_documents", lambda _folder: ([("click/core.py", lines("heldout"))], {"click"}))
     monkeypatch.setattr(data, "HELD_OUT_CHARS", 1_500)
@@ -183,7 +183,7 @@ def test_a_cut_down_run_can_be_repeated(data: ModuleType, tmp_path: Path, monkey
     assert digests[0] == digests[1]
 
 
-def test_another_file_than_the_listed_one_is_refused(data: ModuleType, tmp_path: Path) -> None:
+def test_file_with_another_digest_is_refused(data: ModuleType, tmp_path: Path) -> None:
     make_archive(tmp_path / "p-1.whl", {"p/a.py": "x = 1\n"})
     with pytest.raises(SystemExit, match="not the listed file"):
         data.get({"kind": "pip", "name": "p", "version": "1", "file": "p-1.whl", "sha256": "0" * 64}, tmp_path)

@@ -1,4 +1,4 @@
-"""paras/: the model that ships, and the manifest that says how it came about."""
+"""paras/: the shipped model, and the manifest of how it was made."""
 
 import hashlib
 import json
@@ -18,11 +18,11 @@ PARAS = ROOT / "paras"
 SHIPPED = ModelPaths(PARAS / "tiny_gpt.pth", PARAS / "tokenizer.pth")
 
 
-def test_together_at_most_16_mb() -> None:
+def test_shipped_files_are_at_most_16_mb() -> None:
     assert sum(path.stat().st_size for path in PARAS.glob("t*.pth")) <= 16_000_000
 
 
-def test_the_manifest_is_of_these_very_files() -> None:
+def test_manifest_matches_the_files() -> None:
     manifest = json.loads((PARAS / "manifest.json").read_text("utf-8"))
     digests = {name: hashlib.sha256((PARAS / name).read_bytes()).hexdigest() for name in manifest["files"]}
     assert digests == manifest["files"]
@@ -36,8 +36,8 @@ def test_the_manifest_is_of_these_very_files() -> None:
     assert {"corpus.txt", "stdlib"} <= set(manifest["corpus"]["licences"])
 
 
-def test_it_knows_python_better_than_chance() -> None:
-    """On this very file, which it never saw: far below the 6.6 bits of every character being as likely as any other."""
+def test_shipped_model_predicts_python() -> None:
+    """On this file, which is not in its training text: far below the 6.6 bits of a uniform prediction."""
     from tinycopilot.model.tokenizer import DOCUMENT_START
     from tinycopilot.training.metrics import bits_per_char
 
@@ -50,16 +50,16 @@ def test_it_knows_python_better_than_chance() -> None:
     ("before", "expected"),
     [('def main():\n    pass\n\n\nif __name__ == "', '__main__":'), ("import os\nfrom pathlib im", "port")],
 )
-def test_it_completes_what_everybody_writes(before: str, expected: str) -> None:
+def test_shipped_model_completes_common_code(before: str, expected: str) -> None:
     suggestion = suggest(Engine.load(SHIPPED, CompleterSettings()), before)
     assert suggestion is not None
     assert suggestion.text == expected
 
 
-def test_the_demo_types_nothing_that_it_was_trained_on() -> None:
+def test_demo_program_is_not_in_the_training_text() -> None:
     from tinycopilot.client.demo import OPENED, TYPED
 
     corpus = (ROOT / "corpus.txt").read_text("utf-8")
     compile(OPENED + TYPED, "thermometer.py", "exec")
-    n_chars = 100  # the idiom at the end of a script may well stand in both
+    n_chars = 100  # the idiom at the end of a script may occur in both
     assert [TYPED[i : i + n_chars] for i in range(len(TYPED) - n_chars) if TYPED[i : i + n_chars] in corpus] == []

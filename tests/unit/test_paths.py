@@ -31,14 +31,14 @@ def make(folder: Path) -> ModelPaths:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_the_order_of_looking_and_why() -> None:
+def test_search_order_and_origin() -> None:
     shipped = bundled_model()
     assert find_model() == (shipped, Origin.SHIPPED)
     assert shipped.model.is_file()
     assert shipped.tokenizer.is_file()
     users = make(user_model_folder())
     assert find_model() == (users, Origin.USER)
-    make(Path("paras"))  # of the working folder, which may be anybody's
+    make(Path("paras"))  # of the working folder, which may be a stranger's
     assert find_model() == (users, Origin.USER)
     given = find_model("x/m.pth", "y/t.pth")
     assert given == (ModelPaths(Path("x/m.pth"), Path("y/t.pth")), Origin.GIVEN)
@@ -47,7 +47,7 @@ def test_the_order_of_looking_and_why() -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_where_it_is_saved() -> None:
+def test_save_destination() -> None:
     assert model_to_save() == user_model()
     Path("paras").mkdir()
     assert model_to_save() == user_model()
@@ -55,13 +55,13 @@ def test_where_it_is_saved() -> None:
     assert model_to_save(None, "a/t.pth").model == Path("a/tiny_gpt.pth")
 
 
-def test_half_a_model_is_not_passed_over() -> None:
+def test_half_a_model_is_an_error() -> None:
     pair = make(user_model_folder())
     pair.tokenizer.unlink()
     assert model_to_load() == pair
 
 
-def test_the_first_number_that_is_free_for_both_files(tmp_path: Path) -> None:
+def test_first_number_free_for_both_files(tmp_path: Path) -> None:
     pair = make(tmp_path / "p")
     (tmp_path / "p" / "tokenizer.1.pth").symlink_to("nothing")
     (tmp_path / "p" / "tiny_gpt.2.pth").write_text("x")
@@ -85,7 +85,7 @@ def test_old_models_are_kept_numbered(tmp_path: Path) -> None:
     assert back_up(ModelPaths(tmp_path / "no", tmp_path / "none")) is None
 
 
-def test_kept_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_models_are_kept_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(1, "Operation not permitted")
 
@@ -104,7 +104,7 @@ def test_kept_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: py
         ("model", "model.tokenizer"),
     ],
 )
-def test_each_model_has_a_tokenizer_of_its_own(model: str, tokenizer: str) -> None:
+def test_each_model_has_its_own_tokenizer(model: str, tokenizer: str) -> None:
     pair = ModelPaths(Path(model), Path(tokenizer))
     assert model_to_save(model) == model_to_load(model) == pair
     if "." in model:
@@ -112,12 +112,12 @@ def test_each_model_has_a_tokenizer_of_its_own(model: str, tokenizer: str) -> No
 
 
 @pytest.mark.parametrize("words", [("a.pth", "a.pth"), ("x/../a.pth", "a.pth"), (".", None), ("~nobody-here/m", None)])
-def test_paths_that_cannot_be(words: tuple[str | None, str | None]) -> None:
+def test_invalid_paths(words: tuple[str | None, str | None]) -> None:
     with pytest.raises(UserError):
         model_to_save(*words)
 
 
-def test_a_name_without_an_ending_is_kept_every_time(tmp_path: Path) -> None:
+def test_name_without_suffix_is_kept_each_time(tmp_path: Path) -> None:
     pair = ModelPaths(tmp_path / "model", tmp_path / "model.tokenizer")
     for number in range(1, 4):
         pair.model.unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def test_a_name_without_an_ending_is_kept_every_time(tmp_path: Path) -> None:
     assert [(tmp_path / f"model.{n}").read_text() for n in (1, 2, 3)] == ["1", "2", "3"]
 
 
-def test_each_workspace_and_tokenizer_has_weights_of_its_own(home_of_its_own: Path) -> None:
+def test_weights_path_is_per_workspace_and_tokenizer(home_of_its_own: Path) -> None:
     paths = {mixture_weights_path(folder, digest) for folder in ("/a", "/b", "\ud800") for digest in ("1", "2")}
     assert len(paths) == 6
     assert all(home_of_its_own in path.parents and path.suffix == ".json" for path in paths)
@@ -135,7 +135,7 @@ def test_each_workspace_and_tokenizer_has_weights_of_its_own(home_of_its_own: Pa
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_a_workspaces_own_model_comes_before_the_users_and_after_the_one_given(tmp_path: Path) -> None:
+def test_workspace_model_precedes_the_users_and_follows_the_given_one(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     own = workspace_model(str(folder))

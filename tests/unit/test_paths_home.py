@@ -1,4 +1,4 @@
-"""The user's folders where there is no home, or one that is named wrongly, and where compiled code is kept."""
+"""The user's folders without a home or with an invalid one, and where compiled code is stored."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ VARIABLES = ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
 @pytest.fixture(params=[None, "~", "relative", "~nobody-here"])
 def homeless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The working folder of a user without an entry in passwd, and without folders, or with ones that are none."""
+    """The working folder of a user without a passwd entry, and with missing or invalid folders."""
     import pwd
 
     for name in VARIABLES:
@@ -48,7 +48,7 @@ def homeless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows always has a profile")
-def test_without_a_home_nothing_is_found_and_nothing_is_written(homeless: Path) -> None:
+def test_without_a_home_nothing_is_read_or_written(homeless: Path) -> None:
     folders = [folder for folder, _ in user_folders().values()]
     of_files = [user_model_folder(), statistics_path(), mixture_weights_path("/a", "1"), log_path()]
     for path in (*folders, *of_files, index_path(["/a"], "1"), workspace_model("/a").model):
@@ -65,36 +65,36 @@ def test_without_a_home_nothing_is_found_and_nothing_is_written(homeless: Path) 
 
 @pytest.mark.usefixtures("homeless")
 @pytest.mark.skipif(os.name != "posix", reason="Windows always has a profile")
-def test_where_there_is_no_home_a_model_is_not_saved_and_one_line_says_so() -> None:
+def test_without_a_home_saving_a_model_is_one_line() -> None:
     with pytest.raises(UserError, match=r"no home folder to save a model in; set HOME .*, or name it$"):
         require_home(model_to_save().model, "name it")
     require_home(model_to_save("here.pth").model)
 
 
-def test_a_home_is_used(home_of_its_own: Path) -> None:
+def test_home_is_used(home_of_its_own: Path) -> None:
     assert home_folder() == home_of_its_own
     require_home(model_to_save().model)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
 @pytest.mark.parametrize(("mode", "is_private"), [(0o700, True), (0o775, True), (0o777, False), (0o1777, False)])
-def test_what_everybody_may_write_to_is_not_private(tmp_path: Path, mode: int, is_private: bool) -> None:
+def test_world_writable_folder_is_not_private(tmp_path: Path, mode: int, is_private: bool) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
     folder.chmod(mode)
     assert is_private_and_writable(folder) is is_private
-    # A folder in it: one that everybody may replace is not private either, unless only its owner may (sticky).
+    # A folder that everybody may replace is not private either, unless its parent is sticky.
     assert is_private_and_writable(folder / "new") is (mode != 0o777)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
-def test_another_users_folder_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_private_and_writable(tmp_path / "a")
     monkeypatch.setattr("tinycopilot.paths.os.geteuid", lambda: os.getuid() + 1)
     assert not is_private_and_writable(tmp_path / "a")
 
 
-def test_compiled_code_is_kept_at_the_first_place_that_will_do(
+def test_compiled_code_uses_the_first_writable_folder(
     tmp_path: Path, home_of_its_own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_the_way = tmp_path / "file"
@@ -105,13 +105,11 @@ def test_compiled_code_is_kept_at_the_first_place_that_will_do(
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
     temporary = tmp_path / f"tinycopilot-{os.geteuid()}" / "compiled"
     assert compiled_code_folder(in_the_way) == temporary
-    temporary.parent.chmod(0o777)  # as if another user had made it
+    temporary.parent.chmod(0o777)  # owned by another user
     assert compiled_code_folder(in_the_way) is None
 
 
-def test_where_no_temporary_file_can_be_made_there_is_one_place_less(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_temporary_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
 

@@ -7,7 +7,7 @@ from tinycopilot.process import memory_bytes, usable_cores
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_what_the_system_says() -> None:
+def test_values_from_the_system() -> None:
     now, highest = memory_bytes(), memory_bytes("VmHWM", os.getpid())
     assert now is not None
     assert highest is not None
@@ -15,10 +15,10 @@ def test_what_the_system_says() -> None:
     assert memory_bytes("Pss", file="smaps_rollup")
 
 
-def test_what_it_does_not_say_is_none() -> None:
+def test_missing_values_are_none() -> None:
     assert memory_bytes(pid=2**30) is None
     assert memory_bytes("NoSuchField") is None
 
 
-def test_there_is_a_processor() -> None:
+def test_usable_cores_is_positive() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)

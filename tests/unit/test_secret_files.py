@@ -1,4 +1,4 @@
-"""Names of secrets, by kind, and names of ordinary code."""
+"""Names of secrets, by kind, and of ordinary code."""
 
 import os
 import sysconfig
@@ -32,24 +32,24 @@ SOURCES = ("passwords.py", "local_secrets.py", "api_keys.py", "passwords.js", "a
 
 
 @pytest.mark.parametrize("name", SECRET)
-def test_names_of_secrets(name: str) -> None:
+def test_secret_names(name: str) -> None:
     assert is_secret(name)
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_names_of_ordinary_files(name: str) -> None:
+def test_ordinary_names(name: str) -> None:
     assert not is_secret(name)
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_source_file_called_so_is_a_secret_while_it_computes_nothing(name: str) -> None:
+def test_source_file_with_a_secret_name_needs_code(name: str) -> None:
     assert not is_secret(name)
     assert is_secret_source(name, 'x = "y"\n')
     assert not is_secret_source(name, 'x = "y"\n\n    return x\n')
     assert not is_secret_source("tokens.py", 'x = "y"\n')
 
 
-def test_such_a_file_is_not_read(tmp_path: Path) -> None:
+def test_secret_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "passwords.py").write_text('db = "x"\n')
     with pytest.raises(NotTextError, match="keys or passwords"):
         read_source(tmp_path / "passwords.py")
@@ -57,7 +57,7 @@ def test_such_a_file_is_not_read(tmp_path: Path) -> None:
     assert "check" in read_source(tmp_path / "passwords.py")
 
 
-def test_of_the_standard_library_only_secrets_py_is_left_out() -> None:
+def test_secrets_py_is_the_only_match_in_the_standard_library() -> None:
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in source_files(root, never=("site-packages", "test", "tests")):
         assert not is_secret(path.name), path
@@ -70,11 +70,11 @@ def test_of_the_standard_library_only_secrets_py_is_left_out() -> None:
     ("path", "secret"),
     [(".env", True), (".ssh/config.py", True), ("a/.aws/b/c.py", True), ("a/.secrets/x/y.py", True), ("a/b.py", False)],
 )
-def test_secret_places(tmp_path: Path, path: str, secret: bool) -> None:
+def test_secret_folders(tmp_path: Path, path: str, secret: bool) -> None:
     assert is_secret_place(tmp_path / path) is secret
 
 
-def test_a_folder_of_secrets_is_not_entered_and_a_package_is(tmp_path: Path) -> None:
+def test_secret_folder_is_skipped_and_package_is_not(tmp_path: Path) -> None:
     for name in ("secrets/db.toml", "secrets/deep/er.toml", "pkg/secrets/__init__.py", "pkg/secrets/a.toml", "b.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x = 1\n")

@@ -1,4 +1,4 @@
-"""Every command and the server answer the question of which model they use alike, and say so first."""
+"""All commands and the server use the same model, and name it first."""
 
 import io
 import shutil
@@ -36,12 +36,12 @@ class Terminal(io.StringIO):
 
 
 class UsedError(UserError):
-    """Raised where a model would be loaded: no test here needs more of a command."""
+    """Raised in place of loading a model: no test here needs more of a command."""
 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The models that are asked for."""
+    """The models that were requested."""
     paths: list[Path] = []
 
     def load_pair(model: Path, _tokenizer: Path, **_: object) -> None:
@@ -63,7 +63,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture
 def project(in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: two files of code, and a paras/ that somebody has put there."""
+    """The working folder: two files of code, and a paras/ that a stranger may have added."""
     folder = in_folder / "project"
     for name in ("one.py", "two.py"):
         (folder / "src").mkdir(parents=True, exist_ok=True)
@@ -90,12 +90,12 @@ COMMANDS = [
     ["adapt", "src"],
     ["doctor"],
 ]
-"""Each would load the model before it does anything else that takes long."""
+"""Each loads the model before any other long work."""
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 @pytest.mark.usefixtures("project")
-def test_all_commands_use_the_same_model_and_name_it(
+def test_all_commands_use_and_name_the_same_model(
     words: list[str], loaded: list[Path], pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def used(expected: ModelPaths, origin: Origin, *more: str) -> None:
@@ -108,8 +108,8 @@ def test_all_commands_use_the_same_model_and_name_it(
         if words[0] == "doctor":
             assert f"{origin.value}: {expected.model}" in out
         elif words[0] == "generate":
-            assert err == "tinycopilot: enough\n"  # nothing is named that could not be loaded
-        elif words[0] != "adapt":  # which names it once it is loaded, since it may pass one over
+            assert err == "tinycopilot: enough\n"  # a model that fails to load is not named
+        elif words[0] != "adapt":  # it names the model after loading, since it may skip one
             assert (out if words[0] == "play" else err).splitlines()[0] == describe_model(expected, origin)
 
     used(bundled_model(), Origin.SHIPPED)
@@ -119,7 +119,7 @@ def test_all_commands_use_the_same_model_and_name_it(
         used(ModelPaths(Path("paras/tiny_gpt.pth"), Path()), Origin.GIVEN, "--model_path", "paras/tiny_gpt.pth")
 
 
-def test_the_server_uses_the_same_and_a_workspaces_own_is_that_of_eval_and_play(
+def test_server_uses_the_workspace_model_that_eval_and_play_use(
     project: Path, loaded: list[Path], pair: ModelPaths, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = str(project / "src")
@@ -131,7 +131,7 @@ def test_the_server_uses_the_same_and_a_workspaces_own_is_that_of_eval_and_play(
     own = install(workspace_model(source), pair)
     assert to_use(settings, source) == own
     assert origin_of(own, settings, source) is Origin.WORKSPACE
-    assert origin_of(users, settings, source) is Origin.USER  # where its own was not sound
+    assert origin_of(users, settings, source) is Origin.USER  # the workspace's own was invalid
     assert to_use(settings, str(project)) == users
     for words, expected in (
         (["eval", "src"], own),
@@ -163,7 +163,7 @@ sys.exit(main(["doctor"]))
 
 
 @pytest.mark.parametrize("missing", ["platformdirs", ",".join(NEEDED)], ids=["platformdirs", "all"])
-def test_doctor_works_whatever_is_missing(missing: str, home_of_its_own: Path) -> None:
+def test_doctor_works_with_anything_missing(missing: str, home_of_its_own: Path) -> None:
     command = [sys.executable, "-c", WITHOUT, missing]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=home_of_its_own)
     assert "Traceback" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Commands that complete, in fresh processes in which PyTorch cannot be imported."""
+"""Commands that complete, in new processes that cannot import PyTorch."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ for words in (
 """
 
 
-def test_figures_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
+def test_statistics_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
     (tmp_path / "code.py").write_text(CODE)
     command = [sys.executable, "-c", WITHOUT_TORCH, str(pair.model)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
@@ -41,7 +41,7 @@ def test_figures_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
         assert name in one
 
 
-def test_doctor_finds_the_model_sound_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
+def test_doctor_accepts_the_model_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
     from tinycopilot.evaluation.environment import _describe_model
 
     code = (

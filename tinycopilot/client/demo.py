@@ -47,25 +47,25 @@ if __name__ == "__main__":
 """
 
 CONNECT = """\
-Type yourself, in this terminal: {program} play
+Try it in this terminal: {program} play
 Connect your editor. The server: {server}
   VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix),
             and in the settings: "tinycopilot.serverCommand": ["{server}"]
   Neovim    vim.opt.rtp:prepend("editors/nvim")   (as a full path; 0.12: ghost text, 0.11: popup)
             require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
-Train it on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
+Train on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
 
 
 async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
-    """Type TYPED character by character; accept a suggestion, with one key, if all of it comes next.
+    """Type TYPED character by character; accept a suggestion, with one key, if all of it is correct.
 
-    Returns the number of keys, and the number of characters that came from suggestions.
+    Returns the number of keys, and the number of characters from suggestions.
     """
     left, n_keys, n_accepted_chars, expected = TYPED, 0, 0, ""
     while left:
         ghost = await editor.suggestion()
         accepted = bool(ghost) and left.startswith(ghost)
-        if ghost and ghost != expected:  # what is left of the last one is not news
+        if ghost and ghost != expected:  # the rest of the last suggestion is not printed again
             line = editor.text.rsplit("\n", 1)[-1]
             note = f"   {editor.answer_ms[-1]:.1f} ms" + ("   <Tab>" if accepted else "")
             console.print(Text.assemble(("  " + line), (ghost, "dim italic"), (note, "cyan")))
@@ -85,9 +85,8 @@ async def _session(console: Console, options: dict[str, str]) -> None:
         n_keys, n_accepted = await _type_it_all(editor, console)
     times = sorted(editor.answer_ms)
     console.print(
-        f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. An answer took "
-        f"{statistics.median(times):.1f} ms (median), {times[int(0.95 * len(times))]:.1f} ms (p95), "
-        f"asked of the server over stdio at every key."
+        f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. Latency over stdio: "
+        f"{statistics.median(times):.1f} ms (p50), {times[int(0.95 * len(times))]:.1f} ms (p95)."
     )
 
 
@@ -97,7 +96,7 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     console.print(describe_model(*find_model(model_path, tokenizer_path)), markup=False)
     console.print(
-        "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> takes one.\n"
+        "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> accepts.\n"
     )
     asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
     program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))

@@ -1,6 +1,6 @@
-"""`tinycopilot doctor`: check the installation on this machine, and say what to do about each problem.
+"""`tinycopilot doctor`: check the installation on this machine, and suggest a fix for each problem.
 
-Each section is checked on its own, with its imports in its body, so that a missing package is one line of the report.
+Each check imports what it needs in its body, so that a missing package is one line of the report.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError, __version__
-from tinycopilot.client.editors import Machine, look_at_editors
+from tinycopilot.client.editors import Machine, check_editors
 from tinycopilot.client.findings import Finding, Level, Sections, as_json, is_well, print_lines, problem_of
 from tinycopilot.extras import TORCH, TORCH_SIZE
 
@@ -55,17 +55,17 @@ def run_doctor(
     ask_engine: AskEngine,
 ) -> int:
     """Check everything and print the report; return the exit code: 1 if there is a problem, otherwise 0."""
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     server = _server_program()
-    looks: dict[str, Callable[[], Iterable[Finding]]] = {
-        "installed": look_at_packages,
-        "model": lambda: look_at_model(model_path, tokenizer_path, ask_engine, told),
-        "device": lambda: look_at_device(told),
-        "folders": look_at_folders,
-        "editors": lambda: look_at_editors(Machine(sys.platform, os.environ, _home()), server),
-        "server": lambda: look_at_server(model_path, tokenizer_path, has_model="parameters" in told.get("model", {})),
+    checks: dict[str, Callable[[], Iterable[Finding]]] = {
+        "installed": check_packages,
+        "model": lambda: check_model(model_path, tokenizer_path, ask_engine, facts),
+        "device": lambda: check_device(facts),
+        "folders": check_folders,
+        "editors": lambda: check_editors(Machine(sys.platform, os.environ, _home()), server),
+        "server": lambda: check_server(model_path, tokenizer_path, has_model="parameters" in facts.get("model", {})),
     }
-    sections = {title: looked(title, look) for title, look in looks.items()}
+    sections = {title: run_check(title, check) for title, check in checks.items()}
     if to_json:
         print(as_json(sections))
     else:
@@ -85,28 +85,28 @@ def _home() -> Path:
 def _verdict(sections: Sections) -> list[tuple[str, str]]:
     n_problems = sum(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
     if n_problems == 0:
-        return [("nothing is wrong", "bold green")]
-    return [(f"{n_problems} problem{'s' * (n_problems > 1)}; do what the arrows say, and ask again", "bold red")]
+        return [("no problems found", "bold green")]
+    return [(f"{n_problems} problem{'s' * (n_problems > 1)}; follow the arrows, and run doctor again", "bold red")]
 
 
-def looked(title: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """The findings of one section; if the check itself fails, that is the last of them."""
+def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """The findings of one section; if the check itself fails, the last one reports that."""
     findings = []
     try:
-        for finding in look():
+        for finding in check():
             findings.append(finding)
     except UserError as error:
         findings.append(problem_of(title, str(error)))
     except ImportError as error:
         missing = (error.name or str(error)).partition(".")[0]
         findings.append(Finding(title, f"{missing} cannot be imported", Level.PROBLEM, f"pip install {missing}"))
-    except Exception as error:  # whatever it is, the other sections are worth reading
-        text = f"could not be looked at ({type(error).__name__}: {error})"
-        findings.append(Finding(title, text, Level.PROBLEM, "tell us, with all that is printed here"))
+    except Exception as error:  # the other sections are useful all the same
+        text = f"the check failed ({type(error).__name__}: {error})"
+        findings.append(Finding(title, text, Level.PROBLEM, "report it, with the complete output"))
     return findings
 
 
-def look_at_packages() -> Iterator[Finding]:
+def check_packages() -> Iterator[Finding]:
     """Check the versions of Python, tinycopilot and the packages that it requires."""
     yield Finding("python", f"{platform.python_version()}  {sys.executable}", facts={"version": sys.version.split()[0]})
     where = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def look_at_packages() -> Iterator[Finding]:
         elif name in SHOWN:
             version = metadata.version(name)
             yield Finding(name, version, facts={"version": version})
-    yield look_at_program(_beside(), shutil.which("tinycopilot-server"))
+    yield check_program(_beside(), shutil.which("tinycopilot-server"))
 
 
 def required_packages() -> Iterator[tuple[str, str]]:
@@ -154,7 +154,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _beside() -> Path | None:
-    """The program `tinycopilot-server` beside this Python."""
+    """The program `tinycopilot-server` next to this Python."""
     ending = ".exe" if os.name == "nt" else ""
     folders = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
     programs = [folder / f"tinycopilot-server{ending}" for folder in folders]
@@ -166,27 +166,27 @@ def _server_program() -> str:
     return str(_beside() or shutil.which("tinycopilot-server") or "tinycopilot-server")
 
 
-def look_at_program(beside: Path | None, on_path: str | None) -> Finding:
-    """Report where `tinycopilot-server` is: `beside` this Python, and `on_path`."""
+def check_program(beside: Path | None, on_path: str | None) -> Finding:
+    """Report where `tinycopilot-server` is: next to this Python (`beside`), and `on_path`."""
     name = "tinycopilot-server"
     facts = {"beside": str(beside) if beside else None, "on_path": on_path}
     if on_path is None and beside is None:
-        text = "there is no such program, on the PATH or beside this Python"
+        text = "not found, neither on the PATH nor next to this Python"
         return Finding(name, text, Level.PROBLEM, "pip install . in a clone of tinycopilot", facts)
     if on_path is None:
         return Finding(
-            name, f"not on the PATH, but here: {beside}", Level.NOTE, "name it in your editor's settings", facts
+            name, f"not on the PATH, but at {beside}", Level.NOTE, "set this path in your editor's settings", facts
         )
     if beside is not None and os.path.realpath(beside) != os.path.realpath(on_path):
-        text = f"the one on the PATH is another Python's: {on_path}"
-        return Finding(name, text, Level.NOTE, f"for this one, name {beside} in your editor's settings", facts)
+        text = f"the program on the PATH belongs to another Python: {on_path}"
+        return Finding(name, text, Level.NOTE, f"to use this one, set {beside} in your editor's settings", facts)
     return Finding(name, f"on the PATH: {on_path}", facts=facts)
 
 
-def look_at_model(
-    model_path: str | None, tokenizer_path: str | None, ask_engine: AskEngine, told: dict[str, Any]
+def check_model(
+    model_path: str | None, tokenizer_path: str | None, ask_engine: AskEngine, engine_facts: dict[str, Any]
 ) -> Iterator[Finding]:
-    """Report which model the server uses, why, and whether it can be read. Adds the engine's facts to `told`."""
+    """Report which model the server uses, why, and whether it is readable. Adds to `engine_facts`."""
     from tinycopilot.paths import MODEL_NAME, Origin, find_model  # noqa: PLC0415
 
     paths, origin = find_model(model_path, tokenizer_path)
@@ -200,14 +200,14 @@ def look_at_model(
     here = os.getcwd()  # noqa: PTH109
     elsewhere, why = find_model(model_path, tokenizer_path, workspace=here)
     if why is Origin.WORKSPACE:
-        text = f"where an editor has this folder open, the one adapted to it: {elsewhere.model}"
+        text = f"in an editor with this folder open, the model adapted to it: {elsewhere.model}"
         yield Finding("which", text, facts={"path": str(elsewhere.model), "origin": why.name})
     in_paras = Path("paras", MODEL_NAME)
     if in_paras.exists() and os.path.realpath(in_paras) != os.path.realpath(paths.model):
-        text = "paras/ of this folder has a model, which no command takes unless it is named"
-        yield Finding("which", text, Level.NOTE, f"to use it: --model_path {in_paras}, and modelPath likewise")
-    told |= ask_engine(paths)
-    model = told.get("model", {})
+        text = "paras/ in this folder contains a model, which is used only if you name it"
+        yield Finding("which", text, Level.NOTE, f"to use it: --model_path {in_paras}, and the setting modelPath")
+    engine_facts |= ask_engine(paths)
+    model = engine_facts.get("model", {})
     if problem := model.get("problem"):
         yield problem_of("file", problem)
         return
@@ -220,35 +220,35 @@ def look_at_model(
         facts={"bytes": status.st_size, "parameters": model["parameters"], "days": days},
     )
     yield Finding(
-        "tokenizer", f"{paths.tokenizer.name}, which the model was trained with (digest {model['digest'][:12]})",
+        "tokenizer", f"{paths.tokenizer.name}, matches the model (digest {model['digest'][:12]})",
         facts={"path": str(paths.tokenizer), "digest": model["digest"]},
     )  # fmt: skip
     yield from _quality(model, paths, is_users=origin is Origin.USER)
 
 
 def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> Iterator[Finding]:
-    """Compare the model with the shipped one, on a text that neither was trained on."""
+    """Compare the model with the bundled one, on a text that neither was trained on."""
     from tinycopilot.paths import move_command, unused_paths  # noqa: PLC0415
 
     bits, ships = model.get("reference_bits"), model.get("shipped_bits")
     if bits is None or ships is None:
         return
     text = (
-        f"{bits:.2f} bits per character, the network alone, on {model['reference_chars']:,} characters of everyday "
-        f"Python that no model was trained on; the one that ships: {ships:.2f}"
+        f"{bits:.2f} bits per character (network alone), on {model['reference_chars']:,} characters of everyday "
+        f"Python outside of all training text; the bundled model: {ships:.2f}"
     )
     level, todo = Level.OK, ""
     if bits > WORSE * ships:
         level = Level.PROBLEM if is_users else Level.NOTE
-        todo = "keep it if it is for another language than Python"
+        todo = "keep it if it is for a language other than Python"
         if is_users:
-            todo = f"to go back to the one that ships: {move_command((paths, unused_paths(paths)))}; or {todo}"
+            todo = f"to go back to the bundled model: {move_command((paths, unused_paths(paths)))}; or {todo}"
     facts = {"reference_bits": round(bits, 4), "shipped_bits": round(ships, 4)}
     yield Finding("quality", text, level, todo, facts)
 
 
 def is_as_shipped(model: Path) -> bool:
-    """Whether the model is the file in the manifest beside it; True without a manifest."""
+    """Whether the model's digest is that in the manifest next to it; True without a manifest."""
     from tinycopilot.paths import MANIFEST_NAME  # noqa: PLC0415
 
     try:
@@ -264,13 +264,13 @@ def _way_back(paths: "ModelPaths") -> str:
     return shlex.join(["git", "-C", str(folder), "checkout", "--", paths.model.name, paths.tokenizer.name])
 
 
-def look_at_folders() -> Iterator[Finding]:
+def check_folders() -> Iterator[Finding]:
     """Check that the user's folders can be written."""
     from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, user_folders  # noqa: PLC0415
 
     for name, (folder, kept) in user_folders().items():
         if NO_HOME in folder.parents:
-            text = f"{NO_HOME_KNOWN}: {kept} is not kept"
+            text = f"{NO_HOME_KNOWN}: {kept} is not stored"
             yield Finding(name, text, Level.PROBLEM, HOW_TO_HAVE_A_HOME)
             continue
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
@@ -280,47 +280,49 @@ def look_at_folders() -> Iterator[Finding]:
                 pass
             yield Finding(name, str(folder), facts=facts)
         except OSError as error:
-            text = f"{folder} cannot be written ({error.strerror}): {kept} is not kept"
-            yield Finding(name, text, Level.PROBLEM, f"make {there} a folder that you may write to, with room", facts)
-    yield look_at_compiled_code()
+            text = f"{folder} cannot be written ({error.strerror}): {kept} is not stored"
+            yield Finding(name, text, Level.PROBLEM, f"make {there} a writable folder with free space", facts)
+    yield check_compiled_code()
 
 
-def look_at_compiled_code() -> Finding:
-    """Report where machine code is cached."""
+def check_compiled_code() -> Finding:
+    """Report where compiled code is cached."""
     from tinycopilot.completion import compiled  # noqa: PLC0415
 
     if compiled.CACHE is not None:
         return Finding("compiled", str(compiled.CACHE), facts={"path": str(compiled.CACHE)})
-    text = "no private folder is writable: machine code is not cached, and each start takes some seconds longer"
-    return Finding("compiled", text, Level.PROBLEM, "name a folder of your own in the variable NUMBA_CACHE_DIR")
+    text = "no private folder is writable: compiled code is not cached, and each start takes some seconds longer"
+    return Finding("compiled", text, Level.PROBLEM, "set the variable NUMBA_CACHE_DIR to a folder of your own")
 
 
-def look_at_device(told: dict[str, Any]) -> Iterator[Finding]:
-    """Report the processor, and PyTorch with its devices, from the facts in `told`."""
+def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
+    """Report the CPU, and PyTorch with its devices, from `engine_facts`."""
     n_cores = usable_cores()
     cores = f"{n_cores} core{'s' * (n_cores > 1)} ({platform.machine()})"
-    if "torch" not in told:
+    if "torch" not in engine_facts:
         yield Finding("cpu", cores, facts={"cores": n_cores})
         yield Finding("torch", "did not report its devices", Level.NOTE, "see the problem above")
         return
-    if told["torch"] is None:
+    if engine_facts["torch"] is None:
         yield Finding("cpu", cores, facts={"cores": n_cores})
         todo = f'to train: {sys.executable} -m pip install "{TORCH}" ({TORCH_SIZE})'
         yield Finding("torch", "not installed: completion works without it, training needs it", Level.NOTE, todo)
         return
-    speed = "faster" if told["fast_bfloat16"] else "not faster"
+    speed = "faster" if engine_facts["fast_bfloat16"] else "not faster"
     text = f"{cores}; bfloat16, for training: {speed} than float32 in a trial"
-    yield Finding("cpu", text, facts={"cores": n_cores, "fast_bfloat16": told["fast_bfloat16"]})
-    yield Finding("torch", f"{told['torch']}, built for {told['build']}", facts={"build": told["build"]})
-    gpus = told["gpus"]
-    text = f"{', '.join(gpus)} for training; the server uses the CPU" if gpus else "none, and none is needed"
+    yield Finding("cpu", text, facts={"cores": n_cores, "fast_bfloat16": engine_facts["fast_bfloat16"]})
+    yield Finding(
+        "torch", f"{engine_facts['torch']}, built for {engine_facts['build']}", facts={"build": engine_facts["build"]}
+    )
+    gpus = engine_facts["gpus"]
+    text = f"{', '.join(gpus)} for training; the server uses the CPU" if gpus else "none (not needed)"
     yield Finding("gpu", text, facts={"gpus": gpus})
 
 
-def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_model: bool) -> Iterator[Finding]:
+def check_server(model_path: str | None, tokenizer_path: str | None, *, has_model: bool) -> Iterator[Finding]:
     """Start the server, type, and report the answers and their latency."""
     if not has_model:
-        yield Finding("start", "not tried: without a model it suggests nothing", Level.NOTE, "fix the model first")
+        yield Finding("start", "skipped: without a model there are no suggestions", Level.NOTE, "fix the model first")
         return
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     start_s, times, n_shown, mb = asyncio.run(_round_trip({name: path for name, path in options.items() if path}))
@@ -329,9 +331,9 @@ def look_at_server(model_path: str | None, tokenizer_path: str | None, *, has_mo
     p50, p95 = statistics.median(times), times[int(0.95 * len(times))]
     yield Finding(
         "answers",
-        f"{len(times)} over stdio, {n_shown} with a suggestion: {p50:.1f} ms (median), {p95:.1f} ms (p95)",
+        f"{len(times)} over stdio, {n_shown} with a suggestion: {p50:.1f} ms (p50), {p95:.1f} ms (p95)",
         Level.NOTE if p50 > SLOW_MS else Level.OK,
-        "is something else running? `tinycopilot bench` measures more" if p50 > SLOW_MS else "",
+        "is the machine busy? `tinycopilot bench` measures in detail" if p50 > SLOW_MS else "",
         {"answers": len(times), "shown": n_shown, "p50_ms": round(p50, 2), "p95_ms": round(p95, 2)},
     )
     if mb is not None:

@@ -82,7 +82,7 @@ class Machine:
         yield "VS Code, remote", remote / "data" / "Machine" / "settings.json", remote / "extensions"
 
     def which(self, program: str) -> str | None:
-        """Path of a program on the PATH; None if there is none."""
+        """Path of a program on the PATH; None if it is not found."""
         return shutil.which(program, path=self.env.get("PATH", ""))
 
     def is_program(self, word: str) -> bool:
@@ -93,17 +93,17 @@ class Machine:
         return len(path.parts) == 1 and self.which(word) is not None
 
 
-def look_at_editors(machine: Machine, server: str) -> list[Finding]:
+def check_editors(machine: Machine, server: str) -> list[Finding]:
     """Findings for each installed editor; `server` is the program that their settings should name."""
-    findings = [finding for code in machine.codes() for finding in look_at_code(machine, *code, server)]
-    findings += look_at_nvim(machine, server)
+    findings = [finding for code in machine.codes() for finding in check_vs_code(machine, *code, server)]
+    findings += check_nvim(machine, server)
     if findings:
         return findings
-    text = "no settings of VS Code, code-server, VSCodium, Cursor or Neovim are here"
-    return [Finding("editors", text, Level.NOTE, "any client of LSP 3.18 can start " + server)]
+    text = "no settings of VS Code, code-server, VSCodium, Cursor or Neovim found"
+    return [Finding("editors", text, Level.NOTE, "any LSP 3.18 client can start " + server)]
 
 
-def look_at_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> list[Finding]:
+def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> list[Finding]:
     """Check one kind of VS Code; no findings if it is not installed."""
     if not (settings.parent.is_dir() or extensions.is_dir()):
         return []
@@ -113,12 +113,12 @@ def look_at_code(machine: Machine, name: str, settings: Path, extensions: Path, 
     except ValueError as error:
         todo = "fix it: the editor may ignore it too"
         return [Finding(name, f"{settings}: cannot be read: {error}", Level.PROBLEM, todo)]
-    said = ", ".join(f"tinycopilot.{key} = {_short(value)}" for key, value in own.items()) or "its settings: defaults"
+    listed = ", ".join(f"tinycopilot.{key} = {_short(value)}" for key, value in own.items()) or "default settings"
     facts = {"extension": version, "settings": own, "file": str(settings)}
     if version is None:
-        text = f"the extension is not installed{f' ({said})' if own else ''}"
+        text = f"the extension is not installed{f' ({listed})' if own else ''}"
         return [Finding(name, text, Level.NOTE, HOW_TO_EXTEND, facts)]
-    first = Finding(name, f"extension {version}; {said}", Level.OK, facts=facts)
+    first = Finding(name, f"extension {version}; {listed}", Level.OK, facts=facts)
     return [first, *(Finding(name, *wrong) for wrong in _wrong_settings(machine, own, server))]
 
 
@@ -127,22 +127,22 @@ def _wrong_settings(machine: Machine, own: dict[str, Any], server: str) -> Itera
 
     name_it = f'set "tinycopilot.serverCommand": {json.dumps([server])}'
     command = own.get("serverCommand", [])
-    if isinstance(command, str):  # the extension takes a text for a program without arguments
+    if isinstance(command, str):  # the extension accepts a string as a program without arguments
         command = [command.strip()] if command.strip() else []
     if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
-        yield "tinycopilot.serverCommand is no list of words", Level.PROBLEM, name_it
+        yield "tinycopilot.serverCommand must be a list of strings", Level.PROBLEM, name_it
     elif command and not machine.is_program(command[0]):
-        yield f"tinycopilot.serverCommand names {command[0]}, which is no program here", Level.PROBLEM, name_it
+        yield f"tinycopilot.serverCommand: program {command[0]} not found", Level.PROBLEM, name_it
     elif not command and not machine.which("tinycopilot-server"):
         yield "tinycopilot-server is not on the PATH, and tinycopilot.serverCommand is empty", Level.PROBLEM, name_it
     if own.get("enabled") is False:
-        yield "tinycopilot.enabled is false: nothing is suggested", Level.NOTE, "remove it to have suggestions"
+        yield "tinycopilot.enabled is false: no suggestions", Level.NOTE, "remove it to get suggestions"
     for problem in parse_settings({key: value for key, value in own.items() if key not in CLIENT_KEYS})[1]:
         yield problem, Level.PROBLEM, "correct it in the editor's settings"
     for key in ("modelPath", "tokenizerPath"):
         value = own.get(key)
         if isinstance(value, str) and value and not (machine.home / re.sub(r"^~[/\\]", "", value)).is_file():
-            yield f"tinycopilot.{key} names {value}, which is no file", Level.PROBLEM, "correct it, or remove it"
+            yield f"tinycopilot.{key}: file {value} not found", Level.PROBLEM, "correct it, or remove it"
 
 
 def extension_version(extensions: Path) -> str | None:
@@ -162,12 +162,12 @@ def own_settings(path: Path) -> dict[str, Any]:
         if not path.exists():
             return {}
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError("it is too large")
+            raise ValueError("the file is too large")
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise ValueError(error.strerror or "the system says no") from None
+        raise ValueError(error.strerror or "access failed") from None
     except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
+        raise ValueError("not UTF-8") from None
     return {
         key.removeprefix("tinycopilot."): value
         for key, value in parse_jsonc(text).items()
@@ -185,11 +185,11 @@ def parse_jsonc(text: str) -> dict[str, Any]:
     try:
         data = json.loads(plain) if plain.strip() else {}
     except json.JSONDecodeError as error:
-        raise ValueError(f"it is not JSON in line {error.lineno}") from None
+        raise ValueError(f"invalid JSON in line {error.lineno}") from None
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("nested too deeply") from None
     if not isinstance(data, dict):
-        raise ValueError("it is no object of names and values")
+        raise ValueError("not a JSON object")
     return data
 
 
@@ -198,14 +198,14 @@ def _short(value: object) -> str:
     return text if len(text) <= MAX_VALUE_CHARS else text[:MAX_VALUE_CHARS] + "..."
 
 
-def look_at_nvim(machine: Machine, server: str) -> list[Finding]:
+def check_nvim(machine: Machine, server: str) -> list[Finding]:
     """Check Neovim; no findings if neither it nor a configuration of it exists."""
     program, mentions = machine.which("nvim"), nvim_mentions(machine.nvim)
     if program is None and not machine.nvim.is_dir():
         return []
     findings = [_nvim_version(program, bool(mentions))]
     if not mentions:
-        todo = f"require('tinycopilot').setup {{ cmd = {{ '{server}' }} }}, as editors/nvim/README.md says"
+        todo = f"require('tinycopilot').setup {{ cmd = {{ '{server}' }} }}, see editors/nvim/README.md"
         return [*findings, Finding("Neovim", f"{machine.nvim} does not mention tinycopilot", Level.NOTE, todo)]
     files = ", ".join(sorted(mentions)[:3])
     facts = {"folder": str(machine.nvim), "files": sorted(mentions)}
@@ -213,7 +213,7 @@ def look_at_nvim(machine: Machine, server: str) -> list[Finding]:
     for name, words in mentions.items():
         for word in words:
             if not machine.is_program(word):
-                text = f"{name} names {word}, which is no program here"
+                text = f"{name}: program {word} not found"
                 findings.append(Finding("Neovim", text, Level.PROBLEM, f"cmd = {{ '{server}' }}"))
     return findings
 
@@ -222,14 +222,14 @@ def _nvim_version(program: str | None, is_used: bool) -> Finding:
     if program is None:
         return Finding("Neovim", "nvim is not on the PATH", Level.NOTE, "install Neovim 0.12, if you want to use it")
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=VERSION_LIMIT_S, errors="replace"
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        said = ""
-    match = re.search(r"NVIM v(\d+)\.(\d+)(\.\d+)?", said)
+        output = ""
+    match = re.search(r"NVIM v(\d+)\.(\d+)(\.\d+)?", output)
     if match is None:
-        return Finding("Neovim", f"{program} does not say its version", Level.NOTE, "try: nvim --version")
+        return Finding("Neovim", f"{program} does not print its version", Level.NOTE, "try: nvim --version")
     version, number = match[0].removeprefix("NVIM v"), (int(match[1]), int(match[2]))
     facts = {"version": version}
     if number >= (0, 12):
@@ -255,7 +255,7 @@ def nvim_mentions(folder: Path) -> dict[str, list[str]]:
                 match[2]
                 for line in mentioning
                 for match in _NAMED.finditer(line)
-                if not line[: match.start()].rstrip().endswith("..")  # the end of a name that is put together
+                if not line[: match.start()].rstrip().endswith("..")  # the end of a concatenated name
             ]
     return found
 

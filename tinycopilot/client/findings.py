@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """Severity: a note is worth knowing, a problem keeps something from working."""
+    """Severity: a note is information, a problem prevents something from working."""
 
     OK = "OK"
     NOTE = "note"
@@ -51,8 +51,8 @@ def is_well(sections: Sections) -> bool:
 
 def as_json(sections: Sections) -> str:
     """The report as one JSON object."""
-    told = {title: [one.as_object() for one in findings] for title, findings in sections.items()}
-    return json.dumps({"ok": is_well(sections), **told}, indent=1)
+    content = {title: [one.as_object() for one in findings] for title, findings in sections.items()}
+    return json.dumps({"ok": is_well(sections), **content}, indent=1)
 
 
 def as_lines(sections: Sections) -> Iterable[list[tuple[str, str]]]:
@@ -71,10 +71,10 @@ def _one_line(text: str) -> str:
 
 
 def print_lines(sections: Sections, last: Sequence[tuple[str, str]]) -> None:
-    """Print the report, in colour where the terminal has colours and rich is installed."""
+    """Print the report, in colour if the terminal has colours and rich is installed."""
     lines = [*as_lines(sections), list(last)]
     try:
-        from rich.console import Console  # noqa: PLC0415 (that it is missing is what the text may have to say)
+        from rich.console import Console  # noqa: PLC0415 (it may be the missing package)
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         for line in lines:

@@ -20,7 +20,7 @@ START_LIMIT_S = 120.0
 """Time limit for the first start after an installation, which compiles the network."""
 END_LIMIT_S = 10.0
 SERVER = (sys.executable, "-P", "-m", "tinycopilot_server")
-"""Without -P, Python would take the server from the working folder if one were planted there."""
+"""-P: otherwise a server planted in the working folder would be imported."""
 
 
 @dataclass
@@ -98,12 +98,12 @@ async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
             state.set_result(getattr(params, "message", "") if name == "error" else "")
 
     client.feature(STATUS)(on_status)
-    client.feature(types.WINDOW_SHOW_MESSAGE)(lambda _: None)  # says the same in an editor's words
+    client.feature(types.WINDOW_SHOW_MESSAGE)(lambda _: None)  # repeats the status
     began = time.perf_counter()
     await client.start_io(*SERVER)
     process = client._server
     assert process is not None
-    last_words = asyncio.ensure_future(_last_line(process.stderr))
+    last_line = asyncio.ensure_future(_last_line(process.stderr))
     try:
         async with asyncio.timeout(START_LIMIT_S):
             await client.initialize_async(
@@ -115,19 +115,19 @@ async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             gone.cancel()
         if not state.done():
-            raise RuntimeError("it is gone")
+            raise RuntimeError("it has exited")
         if problem := state.result():
             raise UserError(problem)
         yield Server(client, process.pid, time.perf_counter() - began)
-    except (TimeoutError, RuntimeError, ConnectionError) as error:  # pygls says RuntimeError where the server has gone
+    except (TimeoutError, RuntimeError, ConnectionError) as error:  # pygls raises RuntimeError if the server has exited
         await _end(client)
-        why = await last_words or str(error) or "it said nothing in time"
+        why = await last_line or str(error) or "no response in time"
         raise UserError(
-            f"the language server did not answer ({why}); see what `tinycopilot serve` says, or reinstall it"
+            f"the language server did not answer ({why}); run `tinycopilot serve` for details, or reinstall it"
         ) from None
     finally:
         await _end(client)
-        await last_words
+        await last_line
 
 
 async def _last_line(stream: asyncio.StreamReader | None) -> str:

@@ -1,4 +1,4 @@
-"""Alphabet: every character that may come next, numbered; those that the network knows first, in its order."""
+"""Alphabet: characters numbered as symbols. The network's come first, in its order; others follow as they are seen."""
 
 import threading
 
@@ -9,15 +9,13 @@ from tinycopilot.masking import MASK
 
 N_CODE_POINTS = 0x110000
 MAX_CHARACTERS = 2**16 - 2
-"""All further ones share a number with the last."""
+"""Further characters share the last number."""
 
 
 class Alphabet:
-    """Characters to symbols, from 1 on, and back; MASK is BREAK: no context crosses it.
+    """Maps characters to symbols, from 1 on, and back. MASK is BREAK: no context crosses it.
 
-    Any other character that is met for the first time gets the next number.
-
-    For any thread: a number never changes, and is given out only once.
+    A new character gets the next number, which never changes. For any thread.
     """
 
     def __init__(self, known: str) -> None:
@@ -32,11 +30,11 @@ class Alphabet:
 
     @property
     def met(self) -> str:
-        """The characters that it has met besides the known ones, in the order of their numbers."""
+        """The characters that are not in the network's alphabet, in the order of their symbols."""
         return "".join(self._characters[self.n_known :])
 
     def symbols_of(self, text: str) -> Symbols:
-        """The text as numbers; any str has some, lone surrogates too."""
+        """The symbols of a text; lone surrogates are allowed."""
         points = _code_points(text)
         symbols = self._symbol_of[points]
         if (new := symbols == BREAK).any() and (unknown := np.setdiff1d(points[new], _MASK_POINT)).size:
@@ -47,17 +45,17 @@ class Alphabet:
         return symbols
 
     def _add(self, point: int) -> None:
-        if self._symbol_of[point] == BREAK:  # else another thread has met it meanwhile
+        if self._symbol_of[point] == BREAK:  # otherwise another thread has added it meanwhile
             if len(self) < MAX_CHARACTERS:
                 self._characters.append(chr(point))
             self._symbol_of[point] = len(self)
 
     def symbol_of(self, character: str) -> int:
-        """The number of one character, or BREAK if it was never met."""
+        """The symbol of a character; BREAK if it is new."""
         return int(self._symbol_of[ord(character)])
 
     def character_of(self, symbol: int) -> str:
-        """And back."""
+        """The character of a symbol."""
         return self._characters[symbol - 1]
 
 

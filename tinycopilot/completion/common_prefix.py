@@ -1,8 +1,8 @@
-"""How much two texts have in common, at either end; what is left of a suggestion that is being typed."""
+"""Common prefixes and suffixes of two texts, and the rest of a suggestion that is typed through."""
 
 
 def common_prefix_len(some: str, other: str) -> int:
-    """Length of the longest common prefix, in characters; found by bisection, with comparisons at C speed."""
+    """Length of the longest common prefix, in characters. Bisection, with comparisons at C speed."""
     low, high = 0, min(len(some), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -26,9 +26,9 @@ def common_suffix_len(some: str, other: str) -> int:
 
 
 def typed_through(suggestion: str, before_then: str, before_now: str) -> str | None:
-    """The rest of a suggestion made after `before_then`, if what was typed since is its beginning; otherwise None.
+    """The rest of a suggestion made after `before_then`, if only its first characters were typed since; otherwise None.
 
-    `before_now` is the text before the cursor now. A suggestion that was typed to its end has no rest: None.
+    `before_now` is the text before the cursor now. None, too, if the whole suggestion was typed.
     """
     n_typed = len(before_now) - len(before_then)
     if not 0 <= n_typed < len(suggestion) or before_now != before_then + suggestion[:n_typed]:

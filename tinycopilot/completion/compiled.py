@@ -1,11 +1,11 @@
-"""Loops over arrays, compiled to machine code by Numba when they are first called. Other threads run meanwhile.
+"""Functions compiled to machine code by Numba at their first call. They release the GIL.
 
-Machine code is cached on disk, since compiling all loops takes some seconds: in NUMBA_CACHE_DIR, else beside the
-sources, else in the user's cache folder (`compiled_code_folder`). Without a writable folder each process compiles.
+Compiling everything takes some seconds, so machine code is cached on disk: in NUMBA_CACHE_DIR, else next to the
+sources, else in the user's cache folder (`compiled_code_folder`). If no folder is writable, each process compiles.
 
-Numba's own cache has an index file for each function, which two processes can overwrite, and notices a change only in
-the function's own file, although functions of other files are inlined. So each function, signature and processor has a
-file of its own here, whose name depends on all sources of this package. A file that is damaged is never loaded.
+Numba's own cache has an index file for each function, which two processes can overwrite, and it detects changes only in
+the function's own file, although functions of other files are inlined. So here each function, signature and CPU has its
+own file, whose name depends on all sources of this package. A damaged file is never loaded.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_nam
 """The folder of machine code; None: no folder is writable and the user's own."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
-"""LLVM's fast-math flags but `nnan` and `ninf`: sums may be taken in any order, eight terms at a time."""
+"""LLVM's fast-math flags without `nnan` and `ninf`: sums may be reordered, eight terms at a time."""
 _OPTIONS: Any = {"nogil": True, "no_cfunc_wrapper": True}
-"""Other threads run meanwhile; and nothing is compiled for callers in C."""
+"""Release the GIL; generate no wrapper for callers in C."""
 _DIGEST_BYTES = 32
 
 
@@ -46,7 +46,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, with sums in any order (REORDERED_SUMS), and division by 0 as in NumPy: a check keeps loops scalar."""
+    """The same, with reordered sums (REORDERED_SUMS) and NumPy's division by 0, since a check would prevent
+    vectorisation.
+    """
     return _cached(njit(fastmath=set(REORDERED_SUMS), error_model="numpy", **_OPTIONS)(function))
 
 
@@ -57,7 +59,7 @@ def _cached(dispatcher: Any) -> Any:
 
 
 class _Locator(_CacheLocator):
-    """One folder for all functions."""
+    """A single folder for all functions."""
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> "_Locator":  # noqa: ARG003 (Numba's interface)
@@ -78,12 +80,12 @@ class _CacheImpl(CompileResultCacheImpl):
 
 
 class _Cache(FunctionCache):
-    """Machine code on disk: one file for each function, signature and processor."""
+    """Machine code on disk: one file for each function, signature and CPU."""
 
     _impl_class = _CacheImpl
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function, or None where it has to be compiled."""
+        """The compiled function; None if it must be compiled."""
         target_context.refresh()
         try:
             content = self._path(sig, target_context.codegen()).read_bytes()
@@ -95,7 +97,7 @@ class _Cache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write it, atomically; a disk that is full or read-only keeps nobody from using what was compiled."""
+        """Write atomically. If the disk is full or read-only, the compiled function is used without a file."""
         if not self._impl.check_cachable(data):
             return
         path = self._path(sig, data.codegen)
@@ -118,7 +120,9 @@ class _Cache(FunctionCache):
         return f"{self._py_func.__module__}.{self._py_func.__qualname__}"
 
     def _path(self, signature: Any, codegen: Any) -> Path:
-        """The file's name has the function, the sources, and a digest of the rest that machine code depends on."""
+        """The file name contains the function, the sources, and a digest of everything else that machine code depends
+        on.
+        """
         python = sys.version_info[:2]
         depends_on = (self._index_key(signature, codegen), numba.__version__, llvmlite.__version__, python)
         digest = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
@@ -126,7 +130,7 @@ class _Cache(FunctionCache):
 
 
 def is_compiled(variant: str) -> bool:
-    """Whether all functions are in the cache, as `mark_compiled` says of this processor and these sources.
+    """Whether all functions are cached for this CPU and these sources (see `mark_compiled`).
 
     `variant` names the types that they are compiled for.
     """
@@ -134,7 +138,7 @@ def is_compiled(variant: str) -> bool:
 
 
 def mark_compiled(variant: str) -> None:
-    """All functions have been called with the types of `variant`, so they are in the cache."""
+    """Note that all functions have been called with the types of `variant`, and so are in the cache."""
     if CACHE is not None:
         with contextlib.suppress(OSError):
             for outdated in CACHE.glob(f"{variant}.*.all"):
@@ -167,5 +171,5 @@ def _pointer(_context: Any, address: Any) -> Any:
 
 @register_jitable
 def array_at(address, shape, dtype):  # type: ignore[no-untyped-def]
-    """In a compiled function: the array of that shape and type whose numbers begin at an address."""
+    """The array of that shape and type at an address, in a compiled function."""
     return carray(_pointer(address), shape, dtype)  # type: ignore[call-arg]  # (the first is the compiler's)

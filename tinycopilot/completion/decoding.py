@@ -1,4 +1,4 @@
-"""Greedy decoding: the plain loop, which is the definition, and the one that reads each character only once."""
+"""Greedy decoding: the plain loop, which is the definition, and the fast one, which reads each character only once."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -12,15 +12,15 @@ from tinycopilot.model.config import SPARE
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_READERS = 4
-"""The documents that were read last stay read, up to this many: three megabytes each with the network that ships."""
+"""Number of recent documents whose cache is kept: three megabytes each with the shipped model."""
 MAX_DRAFT_CHARS = 12
-"""A draft is at most this long: the network reads all of it, right or wrong."""
+"""Maximum length of a draft: the network reads all of it, right or wrong."""
 
 Decoded = tuple[str, float]
 """One decoded character and its log-probability (natural)."""
 
 Choose = Callable[[Floats, str], Decoded]
-"""Which character comes next: of the network's logits, (V,), and the text before it."""
+"""Chooses the next character, given the network's logits, (V,), and the text before it."""
 
 
 class Cancelled(Exception):  # noqa: N818 (not an error)
@@ -33,9 +33,9 @@ def never() -> bool:
 
 
 def plain_decode(next_logits: Callable[[str], Floats], choose: Choose, text: str) -> Iterator[Decoded]:
-    """Greedy decoding, one character at a time, reading all of the text again for each: the definition.
+    """Greedy decoding, which reads the whole text again for each character: the definition.
 
-    `next_logits` returns the network's logits after a text, (V,), its unknown last. Ends when the caller stops asking.
+    `next_logits` returns the network's logits after a text, (V,), its unknown last. Ends when the caller stops.
     """
     while True:
         character, log_prob = choose(next_logits(text), text)
@@ -44,7 +44,7 @@ def plain_decode(next_logits: Callable[[str], Floats], choose: Choose, text: str
 
 
 def network_alone(alphabet: str) -> Choose:
-    """Choose the character that the network finds likeliest; never its unknown."""
+    """Choose the network's most probable character; never its unknown."""
 
     def choose(logits: Floats, _text: str) -> Decoded:
         log_probs = log_softmax(logits)
@@ -61,7 +61,7 @@ def log_softmax(logits: Floats) -> NDArray[np.float64]:
 
 
 def network_logits(network: Network, tokenizer: SimpleTokenizer) -> Callable[[str], Floats]:
-    """The network as a `next_logits`: every character that a prediction can depend on, read into a new cache."""
+    """The network as a `next_logits`: reads every character that the prediction can depend on into a new cache."""
 
     def next_logits(text: str) -> Floats:
         ids = tokenizer.encode(DOCUMENT_START + text)[-network.config.reach :]
@@ -71,20 +71,20 @@ def network_logits(network: Network, tokenizer: SimpleTokenizer) -> Callable[[st
 
 
 class Speculator(Protocol):
-    """Drafts a text's continuation cheaply, and verifies it by the network's logits (speculative decoding)."""
+    """Drafts a continuation cheaply, and verifies it with the network's logits (speculative decoding)."""
 
     def draft(self, max_chars: int) -> str:
-        """A guess of what follows, at most `max_chars`."""
+        """Guess the next characters, at most `max_chars`."""
 
     def verify(self, logits: Floats) -> list[Decoded]:
-        """The characters of the last guess that are right, and the one after them, by logits (1 + len(guess), V)."""
+        """The correct characters of the last draft, and one more, given logits (1 + len(draft), V)."""
 
 
 def decode(
     reader: "Reader", speculator: Speculator, text: str, cancelled: Callable[[], bool] = never,
     max_draft_chars: int = MAX_DRAFT_CHARS,
 ) -> Iterator[Decoded]:  # fmt: skip
-    """What `plain_decode` yields, with one forward pass for each draft (Leviathan et al. 2023): draft, read, verify.
+    """Yield the same as `plain_decode`, with one forward pass per draft (Leviathan et al. 2023): draft, read, verify.
 
     The network reads a draft together with the character before it. Raises Cancelled before the next forward pass.
     """
@@ -103,9 +103,9 @@ def decode(
 class Reader:
     """What the network has read of a text: its cache, and the characters in it.
 
-    A text that continues the last one costs its new characters alone; any other is read from where the two differ,
-    or again as far back as the network reaches: then only the last SPARE characters before its end can be gone back to
-    without reading once more. The logits depend on the text only, up to rounding, not on what was read before.
+    A text that continues the last one costs only its new characters. Any other text is read from the first difference,
+    or from the start of the network's reach; after that, only the last SPARE characters can be truncated without
+    reading again. The logits depend on the text only, up to rounding, and not on the history.
     """
 
     def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
@@ -115,17 +115,17 @@ class Reader:
 
     def _start(self, base: int, first_wanted: int) -> None:
         self._cache.clear(first_wanted)
-        self._base = base  # the offset in the text at which reading began
-        self._read = ""  # the characters read since, one for each position of the cache
+        self._base = base  # offset in the text at which reading began
+        self._read = ""  # the characters read since then, one per position of the cache
 
     def read(self, text: str, drafted: str = "", cancelled: Callable[[], bool] = never) -> Floats:
-        """Logits, (1 + len(drafted), V): after `text`, and after each of a few characters that may follow it.
+        """Logits, (1 + len(drafted), V), after `text` and after each character of `drafted`.
 
-        Raises Cancelled between two pieces; what was read until then is kept.
+        Raises Cancelled between two chunks; what was read until then is kept.
         """
         text = DOCUMENT_START + text
         kept, restart = self._kept(text), max(0, len(text) - self._network.config.reach - SPARE)
-        if kept is None or self._base + kept < restart:  # what is before that need not be read
+        if kept is None or self._base + kept < restart:  # text before that need not be read
             self._start(restart, max(0, len(text) - 1 - SPARE - restart))
             kept = 0
         self._truncate(kept)
@@ -138,13 +138,15 @@ class Reader:
         return logits
 
     def extend(self, characters: str, n_last: int | None = None) -> Floats:
-        """Read on: logits, (len(characters), V), after each of at least one more character, or the last few."""
+        """Read further characters, at least one; return the logits after each, (len(characters), V), or after the last
+        few.
+        """
         logits = self._network.forward(self.tokenizer.encode(characters), self._cache, n_last=n_last)
         self._read += characters
         return logits
 
     def take_back(self, n: int) -> None:
-        """Forget the last `n` characters, at most SPARE."""
+        """Remove the last `n` characters, at most SPARE."""
         self._truncate(len(self._read) - n)
 
     def _truncate(self, length: int) -> None:
@@ -152,23 +154,25 @@ class Reader:
         self._read = self._read[:length]
 
     def _kept(self, text: str) -> int | None:
-        """How many of the read characters `text` begins with, without its last one; None if all must be read again."""
+        """How many of the characters read `text` starts with, excluding its last; None if everything must be read
+        again.
+        """
         new = text[self._base :]
         same = common_prefix_len(self._read, new)
-        kept = min(same, len(new) - 1)  # the last character is read again: its logits are wanted
+        kept = min(same, len(new) - 1)  # the last character is read again, since its logits are needed
         is_computed = len(new) > self._cache.first_wanted
         return kept if kept > 0 and is_computed and self._cache.can_truncate(kept) else None
 
 
 class Readers:
-    """A Reader for each of the documents that were read last, so that switching between files costs nothing."""
+    """A Reader for each recent document, so that switching between files costs nothing."""
 
     def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
         self._network, self._tokenizer = network, tokenizer
-        self._readers = dict[str | None, Reader]()  # the one that was used last comes last
+        self._readers = dict[str | None, Reader]()  # least recently used first
 
     def of(self, document: str | None) -> Reader:
-        """The reader of this document; with MAX_READERS others, the least recently used one is taken for it."""
+        """The reader of this document; with MAX_READERS others, the least recently used one is reused."""
         if document in self._readers:
             reader = self._readers.pop(document)
         elif len(self._readers) < MAX_READERS:

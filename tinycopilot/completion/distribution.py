@@ -1,13 +1,13 @@
-"""The next-character distribution, loop by loop, compiled to machine code: count, interpolate, mix; draft and verify.
+"""The next-character distribution in compiled functions: count, interpolate, mix; draft and verify.
 
-A + 1 entries, in this order: the A characters of the alphabet by symbol from 1 on, and last all other characters. Two
-n-gram models look a context up, the whole workspace's and that of the file at hand:
+Arrays have A + 1 entries: the A characters of the alphabet by symbol from 1 on, then one for all other characters. The
+context is looked up in two n-gram models, of the whole workspace and of the current file:
 
-    count         how often has each symbol followed the last 3, 4, 5 ... 28 symbols, in all segments?
+    count         how often each symbol followed the last 3, 4, 5 ... 28 symbols, in all segments
     interpolate   p(next) from these counts (ngram.py has the definition)
     mix           log p = w_net log p_net + w_workspace log p_workspace + w_file log p_file - log Z
 
-All of it is one file: what Numba keeps on disk is invalidated by a change of this file, not of others.
+All of it is in one file, so that a change invalidates all of Numba's cache.
 """
 
 import math
@@ -18,10 +18,10 @@ from tinycopilot.completion.compiled import array_at, compiled
 
 BREAK = 0
 FLOOR = math.log(1e-6)
-"""No model makes a character less likely than this."""
+"""Minimum log p of a character in each model."""
 MAX_WEIGHT = 2.0
 DEPTH = 32
-"""No context is longer; suffix_array.py sorts by as many symbols."""
+"""Maximum length of a context; suffix_array.py sorts by as many symbols."""
 STRENGTH = 0.1
 """Weight of the shorter context's prediction, in occurrences."""
 
@@ -30,13 +30,13 @@ STRENGTH = 0.1
 def draft(  # type: ignore[no-untyped-def]
     headers, n_workspace, orders, discounts, possible, weights, kind_of, context, max_chars, min_log_p, looked_up
 ):  # fmt: skip
-    """Continue `context` greedily by the n-gram models alone, as long as the whole of it has at least `min_log_p`.
+    """Continue `context` greedily with the n-gram models alone, while the draft has at least `min_log_p`.
 
     `headers`, (n, len(Header)): the segments of the workspace, `n_workspace` of them, then those of the file.
-    `possible`, (A + 1,): which characters may come. `weights`: by order, (n_orders, 3), and by kind, (n_kinds, 3).
-    `kind_of`: the kind of each symbol. Returns the symbols, (n,), at most `max_chars`, and for the context and each
-    prefix of them: `looked_up`, (max_chars + 1, 2, A + 1), filled with log p of workspace and file; and how many orders
-    the workspace has seen, and the kind of the last symbol, (2, max_chars + 1).
+    `possible`, (A + 1,): which characters may follow. `weights`: by order, (n_orders, 3), and by kind, (n_kinds, 3).
+    `kind_of`: the kind of each symbol. Returns the symbols, (n,), at most `max_chars`; and for the context and each
+    prefix of the symbols the number of orders seen in the workspace and the kind of the last symbol, (2, max_chars +
+    1). Fills `looked_up`, (max_chars + 1, 2, A + 1), with log p of workspace and file.
     """
     n_known = len(context)
     symbols = np.empty(n_known + max_chars, np.uint16)
@@ -50,7 +50,7 @@ def draft(  # type: ignore[no-untyped-def]
         seen = look_up(
             headers, n_workspace, orders, discounts, possible, symbols[max(0, end - DEPTH) : end], looked_up[n]
         )
-        kind = kind_of[symbols[end - 1] if end > 0 else BREAK]  # nothing is left after a masked secret
+        kind = kind_of[symbols[end - 1] if end > 0 else BREAK]  # no symbol is left after a masked secret
         contexts[0, n], contexts[1, n] = seen, kind
         if n == max_chars or seen == 0:
             break
@@ -64,11 +64,11 @@ def draft(  # type: ignore[no-untyped-def]
 
 @compiled
 def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_probs):  # type: ignore[no-untyped-def]
-    """Mix the network's logits, (n + 1, V), with what was looked up, after each of the n drafted symbols.
+    """Mix the network's logits, (n + 1, V), with the n-gram predictions, after each of the n drafted symbols.
 
-    The accept rule: a drafted symbol is right if it is the likeliest. Returns how many are, k; and fills the first
-    k + 1 of `rows`, (n + 1, 3, A + 1), with log p of network, workspace and file, and of `log_probs`, (n + 1, A + 1);
-    `likeliest`, (n + 1,), is the entry of the likeliest character, never the last.
+    The accept rule: a drafted symbol is correct if it is the most probable. Returns the number of correct ones, k, and
+    `likeliest`, (n + 1,), the most probable entry at each position, never the last entry. Fills the first k + 1 of
+    `rows`, (n + 1, 3, A + 1), with log p of network, workspace and file, and of `log_probs`, (n + 1, A + 1).
     """
     n = len(drafted)
     likeliest = np.empty(n + 1, np.int64)
@@ -87,12 +87,14 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
                     likeliest[i] = j
         if i == n or likeliest[i] + 1 != drafted[i]:
             return i, likeliest
-    return n, likeliest  # never reached: for the compiler
+    return n, likeliest  # unreachable, but required by the compiler
 
 
 @compiled
 def spread(logits, possible, row):  # type: ignore[no-untyped-def]
-    """The network's log p in `row`, (A + 1,): its unknown, the last of (V,), shared by what it does not know."""
+    """Log p of the network in `row`, (A + 1,): the characters that it does not know share its unknown, the last of
+    (V,).
+    """
     n_known = len(logits) - 1
     highest = -np.inf
     for i in range(n_known + 1):
@@ -113,9 +115,10 @@ def spread(logits, possible, row):  # type: ignore[no-untyped-def]
 
 @compiled
 def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untyped-def]
-    """The normalised weighted sum of `rows`, (n, A + 1), in `mixed`, (A + 1,); -inf where nothing is possible.
+    """The normalised weighted sum of `rows`, (n, A + 1), in `mixed`, (A + 1,); -inf for impossible characters.
 
-    The weight of row i is the sum of both weights, from 0 to MAX_WEIGHT. Returns the likeliest but for the last.
+    The weight of row i is the sum of both weights, clipped to 0 ... MAX_WEIGHT. Returns the most probable entry except
+    the last.
     """
     n = len(mixed)
     for i in range(n):
@@ -141,7 +144,9 @@ def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untype
 
 @compiled
 def look_up(headers, n_workspace, orders, discounts, possible, context, log_p):  # type: ignore[no-untyped-def]
-    """log p(next) by workspace and file in `log_p`, (2, A + 1); returns how many orders the workspace has seen."""
+    """Write log p(next) of workspace and file to `log_p`, (2, A + 1); return the number of orders seen in the
+    workspace.
+    """
     counts = np.zeros((2, len(orders), len(possible)), np.int64)
     count(headers[:n_workspace], context, orders, counts[0])
     seen = interpolate(counts[0], possible, discounts, log_p[0])
@@ -155,7 +160,7 @@ def look_up(headers, n_workspace, orders, discounts, possible, context, log_p): 
 
 @compiled
 def interpolate(counts, possible, discounts, p):  # type: ignore[no-untyped-def]
-    """p(next), (A + 1,), from counts, (n_orders, A + 1) by symbol from BREAK on; returns how many orders were seen."""
+    """p(next), (A + 1,), from counts, (n_orders, A + 1) by symbol from BREAK on; returns the number of orders seen."""
     n_symbols = counts.shape[1]
     n_possible = 0
     for i in range(n_symbols):
@@ -181,10 +186,10 @@ def interpolate(counts, possible, discounts, p):  # type: ignore[no-untyped-def]
 
 @compiled
 def count(headers, context, orders, counts):  # type: ignore[no-untyped-def]
-    """In all segments of `headers`: how often each symbol followed `context`, 1 to DEPTH symbols, none a BREAK.
+    """Count how often each symbol followed `context`, 1 to DEPTH symbols without a BREAK, in all segments of `headers`.
 
-    Added to row i of `counts`, (n_orders, n_symbols), for the last orders[i] symbols of `context`. If it is shorter
-    than that, or was never seen, nothing is added to that row and those below.
+    Adds to row i of `counts`, (n_orders, n_symbols), for the last orders[i] symbols of `context`. If it is shorter than
+    that, or was never seen, nothing is added to that row and those below.
     """
     for i in range(len(headers)):
         sign, cursor, symbols_at, positions_at, next_at, until_at, n_symbols, n, n_rows, n_columns, stride = headers[i]
@@ -198,8 +203,8 @@ def count(headers, context, orders, counts):  # type: ignore[no-untyped-def]
 
 @compiled
 def _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign):  # type: ignore[no-untyped-def]
-    """What `count` does in one segment, without regard to the cursor."""
-    low, high, known = np.int64(0), len(positions), np.int64(0)  # 0 and False are types of their own to the compiler
+    """The part of `count` in one segment, regardless of the cursor."""
+    low, high, known = np.int64(0), len(positions), np.int64(0)  # the compiler distinguishes the types of 0 and False
     for row, order in enumerate(orders):
         if order > len(context):
             return
@@ -208,7 +213,7 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
         if low == high:
             return
         known = order
-        first, last = -(-low // stride), high // stride  # whole strides between them
+        first, last = -(-low // stride), high // stride  # the whole strides in between
         if first >= last:
             for i in range(low, high):
                 counts[row, following[i]] += sign
@@ -245,7 +250,7 @@ def _bound(symbols, positions, low, high, context, known, order, after):  # type
 
 @compiled
 def _subtract_across(symbols, cursor, context, orders, counts, sign):  # type: ignore[no-untyped-def]
-    """Take from `counts` what `_add_counts` finds in contexts that extend over the cursor, an offset in `symbols`."""
+    """Subtract from `counts` the contexts in `_add_counts` that extend over the cursor."""
     n = len(context)
     for position in range(cursor, min(cursor + n, len(symbols))):
         if symbols[position] == BREAK:

@@ -1,4 +1,4 @@
-"""Engine: a request for a completion goes in, a result comes out. The one public entry of completion/."""
+"""Engine: takes a request for a completion and returns a result. The only public entry of completion/."""
 
 import dataclasses
 import itertools
@@ -24,18 +24,18 @@ from tinycopilot.paths import ModelPaths
 __all__ = ["Engine", "Request", "Result", "Silence", "Why"]
 
 N_ALTERNATIVES: Final = 2
-"""Number of alternatives found on request."""
+"""Number of alternatives on request."""
 SPARE_FORKS: Final = 2
-"""Number of further forks that are continued: some turn out silent, or like another one."""
+"""Number of additional forks that are continued, since some give no suggestion or the same as another."""
 MIN_FORK_P: Final = 0.01
-"""An alternative begins at least this likely."""
+"""Minimum probability of an alternative's first different character."""
 
 
 class Engine:
-    """Completes by a network, and by what it learns of the workspace. For one thread at a time.
+    """Completes with a network and n-gram models of the workspace. For one thread at a time.
 
-    A suggestion is a function of text, cursor, and what the n-gram model and the mixture are at that time, with one
-    exception: if what was typed is the beginning of the last suggestion, its rest stays.
+    A suggestion is a function of the text, the cursor, and the current n-gram model and mixture, with one exception:
+    while the last suggestion is typed through, its rest stays.
     """
 
     def __init__(
@@ -55,47 +55,47 @@ class Engine:
 
     @classmethod
     def load(cls, paths: ModelPaths, settings: CompleterSettings, max_workspace_chars: float = math.inf) -> Self:
-        """From the two files of a model. Raises ModelFileError."""
+        """Load an engine from the two files of a model. Raises ModelFileError."""
         return cls(*load_pair(paths.model, paths.tokenizer), settings, max_workspace_chars)
 
     @property
     def settings(self) -> CompleterSettings:
-        """What the user has set."""
+        """The user's settings."""
         return self._settings
 
     @property
     def predictor(self) -> Predictor:
-        """What is known besides the network."""
+        """The predictor: n-gram model and mixture."""
         return self._predictor
 
     @property
     def ngrams(self) -> NGramModel:
-        """What is known of the workspace."""
+        """The n-gram model of the workspace."""
         return self._predictor.ngrams
 
     @property
     def mixture(self) -> Mixture:
-        """What was learned from keystrokes."""
+        """The mixture's weights, learned from keystrokes."""
         return self._predictor.mixture
 
     def configure(self, settings: CompleterSettings) -> None:
-        """Suggest by these settings from now on."""
+        """Use these settings from now on."""
         if settings != self._settings:
             self._settings, self._state.shown, self._state.ahead = settings, None, None
 
     def restore(self, mixture: Mixture) -> None:
-        """Continue with what was learned from keystrokes in an earlier session."""
+        """Use the weights of an earlier session."""
         self._predictor.restore(mixture)
 
     def forget(self) -> None:
-        """Forget everything but the network and the settings."""
+        """Forget everything except the network and the settings."""
         self._predictor = Predictor(self.tokenizer.alphabet, self.ngrams.max_chars)
         self._state = SessionState(Readers(self._network, self.tokenizer))
 
     def continued_by(self, other: "Engine") -> "Engine | None":
-        """An engine with the network and settings of `other` that knows what this one knows, and replaces both.
+        """An engine with the network and settings of `other` and the state of this one, which replaces both.
 
-        None if the alphabets differ. If the last suggestion is typed along, its rest stays.
+        None if the alphabets differ. While the last suggestion is typed through, its rest stays.
         """
         if self.tokenizer.alphabet != other.tokenizer.alphabet:
             return None
@@ -105,23 +105,23 @@ class Engine:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether `warm_up` takes a fraction of a second: what it compiles is cached on this machine."""
+        """Whether compiled code for this network is cached, so that `warm_up` is fast."""
         return compiled.is_compiled(self._network.variant)
 
     def warm_up(self) -> None:
-        """Compile what is compiled when it is first used, or load it from the cache. Changes no answer."""
+        """Compile all functions, or load them from the cache. Does not change any result."""
         engine, text = Engine(self._network, self.tokenizer), "import os\n"
         for before in (text * 99, text * 99 + "i"):  # long enough that the second is an edit of the first
             engine.complete(Request(before, "\n" + text))
         compiled.mark_compiled(self._network.variant)
 
     def hold(self, document: str, text: str) -> None:
-        """Another document of the workspace is `text` now."""
+        """Index another document of the workspace with this text."""
         self.ngrams.hold(document, mask(plain_line_ends(text)))
 
     def prepare(self, document: str, text: str) -> Callable[[], None]:
-        """Sort a long document before its first request. For any thread; call the result in the engine's own."""
-        text, ngrams = mask(plain_line_ends(text)), self.ngrams  # there may be another by then, with other symbols
+        """Sort a long document before its first request. For any thread; call the result in the engine's thread."""
+        text, ngrams = mask(plain_line_ends(text)), self.ngrams  # it may have been replaced by then, with other symbols
         segment = ngrams.prepare(document, text)
         return lambda: ngrams.offer(document, text, segment)
 
@@ -138,7 +138,7 @@ class Engine:
         return Result(tuple(suggestions), None if suggestions else Silence.UNSURE, has_learned)
 
     def observe(self, request: Request, character: str) -> dict[str, float]:
-        """`character` is typed at the request's place: learn from it; return its cost in bits by each predictor."""
+        """Learn that `character` was typed at the request's place; return its cost in bits by each predictor."""
         place = self._place(request, request.before, request.after)
         predictions = self._predictions_at(place)
         if place.before not in predictions:
@@ -153,7 +153,8 @@ class Engine:
         return Place(request.document, before, after, request.language)
 
     def _learn_from_key(self, request: Request, place: Place) -> bool:
-        """If one keystroke led here from the last request, learn from it once.
+        """Learn from the keystroke since the last request, if there was exactly one; return whether it taught
+        something.
 
         A character that may have been the last of an accepted suggestion teaches nothing.
         """
@@ -171,7 +172,7 @@ class Engine:
         return self._predictor.learn(predictions, typed_at, character)
 
     def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion] | None:
-        """None where there is no room. Raises Cancelled."""
+        """The suggestions; None if there is no room. Raises Cancelled."""
         then = place if request.selected is None else self._place(request, *request.selected)
         if not has_room(then.after):
             return None
@@ -197,7 +198,7 @@ class Engine:
         return suggestion
 
     def _find_ahead(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
-        """Only for the document at hand, which stays what it is; the answer is kept."""
+        """The suggestion for `place`, which is kept. Only for the current document, whose indexed text is unchanged."""
         state = self._state
         if state.ahead is not None and state.ahead.is_for(place, self.ngrams.edition):
             return state.ahead.suggestion
@@ -214,7 +215,7 @@ class Engine:
         return suggestion
 
     def _alternatives(self, place: Place, shown: Suggestion, cancelled: Callable[[], bool]) -> Iterator[Suggestion]:
-        """Suggestions that differ from the one shown: each parts from it at its second choice, the likeliest first."""
+        """Suggestions that differ from `shown`: each takes a second choice at one position, the most probable first."""
         predictions = self._predictions_at(place)
         if not predictions.by_end:
             self._decode_best(predictions, place, cancelled)
@@ -231,7 +232,7 @@ class Engine:
                 break
 
     def _forks(self, predictions: PredictionCache, shown: Suggestion) -> list[Suggestion]:
-        """Beginnings of other suggestions, which differ from `shown` in their last character; the likeliest first."""
+        """Prefixes of other suggestions, which differ from `shown` in their last character; the most probable first."""
         forks, log_p = list[Suggestion](), 0.0
         for i in range(len(shown.text)):
             before = predictions.place.before + shown.text[:i]
@@ -253,7 +254,7 @@ class Engine:
         return decode(reader, self._predictor.continuation(predictions, place.before), place.before, cancelled)
 
     def _best_of(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
-        """What is shown of decoded characters; nothing that would be a secret, or would continue one."""
+        """The suggestion from decoded characters; None if it would be, or continue, a secret."""
         if place.before.endswith(MASK):
             return None
         language = language_of(place.document, place.language)
@@ -265,12 +266,12 @@ class Engine:
         return dataclasses.replace(suggestion, text=text) if is_shown else None
 
     def _predictions_at(self, place: Place) -> PredictionCache:
-        """Those of the last request if it was for this place, or else new ones."""
+        """The predictions of the last request if it was for this place; otherwise new ones."""
         predictions = self._state.predictions
         return predictions if predictions is not None and predictions.place == place else self._new_predictions(place)
 
     def _new_predictions(self, place: Place) -> PredictionCache:
-        """Hold the document at hand as it is; nothing is predicted yet."""
+        """Index the current document as it is; return an empty cache."""
         self._hold(place)
         self._state.predictions = PredictionCache(place)
         return self._state.predictions

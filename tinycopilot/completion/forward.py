@@ -2,7 +2,7 @@
 
 The letters in shapes: T new positions, S positions that they see (cached + T), L layers, H heads, D a head's width,
 C = H * D the model's width, F = 4 * C the width of the feed-forward part, V vocabulary, W window, K convolution width.
-Read `forward` first; the functions below it are its verbs.
+Read `forward` first; it calls the functions below.
 """
 
 import math
@@ -14,9 +14,9 @@ from tinycopilot.completion.compiled import compiled_fast
 EPSILON = 1e-5
 """PyTorch's LayerNorm adds this to the variance."""
 FAR = -1e30
-"""The score of what a query may not see."""
+"""Attention score of masked positions."""
 ROWS = 32
-"""Of a matrix, a multiple of 4: they stay in the processor's cache while all positions pass."""
+"""Rows of a matrix per block, a multiple of 4: they stay in the CPU's cache for all positions."""
 
 
 @compiled_fast
@@ -58,7 +58,7 @@ def forward(  # type: ignore[no-untyped-def]
         a = first_wanted - (L - layer) * (window - 1 + 2 * (K - 1)) - position
         b = min(T, max(0, a + window - 1 + K - 1))
         a = min(T, max(0, a))
-        # Attention: look around.
+        # Attention: combine positions.
         norm_and_convolve(x[a:], vectors[layer, 0], conv_inputs[layer, 0], n_kept + a, h[a:])
         linear(h[a:], qkv[layer], qkv_scale[layer], heads[a:])
         rotate(heads[a:], cos[a:], sin[a:])
@@ -72,7 +72,7 @@ def forward(  # type: ignore[no-untyped-def]
             attend(heads[b:, first:end], k, v, n_kept + b, window, y[b:, first:end])
         linear(y[b:], o_proj[layer], o_proj_scale[layer], h[b:])
         add(h[b:], x[b:])
-        # Feed-forward: think, each position by itself.
+        # Feed-forward: each position by itself.
         norm_and_convolve(x[b:], vectors[layer, 1], conv_inputs[layer, 1], n_kept + b, h[b:])
         linear(h[b:], up[layer], up_scale[layer], f[b:])
         for t in range(b, T):

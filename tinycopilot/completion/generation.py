@@ -1,4 +1,4 @@
-"""Continue a text with the compiled network, character by character; sampled, or the likeliest each time."""
+"""Generate text with the compiled network, one character at a time; greedy or sampled."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +16,11 @@ def generate(
     top_k: int | None = None,
     rng: np.random.Generator,
 ) -> Iterator[int]:
-    """Yield the ids that follow `ids`, at least one, until the caller stops.
+    """Yield the ids that follow `ids`, which are not empty, until the caller stops.
 
-    The same distribution as `TinyGPT.generate`: the unknown id (the last) is never chosen; temperature 0 takes the
-    likeliest, else each id is drawn from softmax(logits / temperature), from the `top_k` likeliest if given. The same
-    `rng` state gives the same text; PyTorch's generator gives another one from the same seed.
+    The same distribution as `TinyGPT.generate`: the unknown id (the last) is never chosen; temperature 0 is greedy,
+    otherwise ids are sampled from softmax(logits / temperature), from the `top_k` most probable if given. The same
+    `rng` state gives the same text; PyTorch's generator gives another text for the same seed.
     """
     cache = network.new_cache()
     logits = network.forward(ids[-network.config.reach :], cache, n_last=1)[0]

@@ -1,4 +1,4 @@
-"""Incremental indexing: files are added to an n-gram model that stays in use meanwhile."""
+"""Incremental indexing: adds files to an n-gram model that stays in use."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from tinycopilot.completion.ngram import NGramModel
 
 FIRST_CHARS = 250_000
-"""After this many characters the files are sorted and in use; again after four times as many, and so on."""
+"""The index is handed over after this many characters, then after four times as many, and so on."""
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class IncrementalIndexing:
         self._compaction.drop(name)
 
     def finish(self) -> None:
-        """Sort and hand over what is left. To be called once."""
+        """Sort and hand over the rest. Call once."""
         if self._compaction.changes or self._needs_compaction:
             self._hand_over(everything=self._needs_compaction)
 

@@ -1,21 +1,20 @@
-"""Insertion: whether text between two others leaves their strings and brackets whole, character by character.
+"""Insertion: whether text inserted between two others keeps their strings and brackets balanced, by character.
 
-The rule, for a text T that is inserted between `before` and `after`, where `after` may begin with what the editor has
-closed automatically:
+The rule, for a text T inserted between `before` and `after`, where `after` may start with characters that the editor
+has inserted automatically:
 
-1. Whole: T opens no string, replacement field or comment that it does not end (a comment may end with the line). T
-   closes no bracket that is not open, ends no line within a string of one line, and has no backslash in code that is
-   not a line's continuation. All that `after` closes is as open after T as it was before, and nothing else is open on
-   top of it: the closing quotes and brackets close what they closed. Where `after` closes nothing, T may leave brackets
-   open, and close those that are.
-2. By line: each line's end in T is a place where T could end, but for open brackets. So no line ends in a string or
-   field of T's own, nor in a line continuation.
-3. By word: the rest of T stays visible after a partial accept, and ends what the part has begun. So of each beginning
-   of T it is asked that it does not close, escape or comment out what stands after the cursor. Editors cut between
-   words and signs: in a string that `after` closes, no backslash stands before a letter, digit or blank, no quote like
-   those of three that stand right behind the cursor, and in a replacement field no `!`.
+1. Whole: T ends every string, replacement field and comment that it opens (a comment may end with the line). T closes
+   no bracket that is not open, has no line end in a single-line string, and no backslash in code except before a line
+   end. Everything that `after` closes is still open after T, with nothing else on top: closing quotes and brackets
+   close what they closed before. If `after` closes nothing, T may leave brackets open, and close open ones.
+2. By line: T could end at each of its line ends, except for open brackets. So no line ends in a string or field that
+   T opens, or in a line continuation.
+3. By word: the rest of T stays visible after a partial accept, and completes what the part has started. So no prefix
+   of T may close, escape or comment out text after the cursor. Editors split between words and symbols: in a string
+   that `after` closes, there is no backslash before a letter, digit or blank, no quote before three of the same
+   quotes at the cursor, and no `!` in a replacement field.
 
-What cannot be repaired is not blamed on T: where `before` and `after` are broken together, they may stay so.
+If `before` and `after` are unbalanced by themselves, they may stay so.
 """
 
 import re
@@ -26,27 +25,27 @@ from tinycopilot.completion.lexical import Fault, Frame, State, advance, resolve
 from tinycopilot.completion.syntaxes import BRACKETS, Syntax, syntax_of
 
 LOOK_AHEAD_CHARS: Final = 10_000
-"""So far after the cursor it is looked for what closes a bracket that is open there."""
+"""Length of the text after the cursor that is searched for what closes open brackets."""
 BROKEN: Final = Fault.UNMATCHED_CLOSER | Fault.UNTERMINATED_STRING | Fault.STRAY_BACKSLASH | Fault.BROKEN_FSTRING
-"""What an insertion must not introduce."""
+"""Faults that an insertion must not introduce."""
 
 
 _ASSIGNS: Final = re.compile(r"(?<![=!<>])= ?[^\s=!:}]\Z")
 
 
 class Claim(NamedTuple):
-    """Which of the frames open at the cursor are closed by what follows."""
+    """Which of the frames open at the cursor are closed by the text after it."""
 
     n_base: int
-    """Those that are open where the text after the cursor begins; the rest are to be closed before it."""
+    """Number of frames open where the text after the cursor starts; the others must be closed before it."""
     n_closed: int
     """Number of frames that it closes, the innermost ones."""
     n_spare: int
-    """Number of frames below those that nothing after the cursor closes, so a suggestion may close them."""
+    """Number of frames below those that nothing after the cursor closes, so that a suggestion may close them."""
 
 
 class Insertion:
-    """Grows by a character at a time. `before` and `after` have plain line ends."""
+    """A text to insert, which grows by a character at a time. `before` and `after` have plain line ends."""
 
     def __init__(self, before: str, after: str, language: str = "python") -> None:
         self._syntax = syntax_of(language)
@@ -56,13 +55,13 @@ class Insertion:
         self._line = after[: after.find("\n")] if "\n" in after else after
         self._has_rest = bool(self._line.strip())
         self._claim = claim(self._frames, after[:LOOK_AHEAD_CHARS], len(after) > LOOK_AHEAD_CHARS, self._syntax)
-        self._is_escape = state.tail.endswith("\\")  # of `before`: it is for T to complete
+        self._is_escape = state.tail.endswith("\\")  # of `before`: T completes it
         self._text_brackets = dict.fromkeys(BRACKETS.values(), 0)
         self.is_broken = False
-        """Nothing that begins with this text may be inserted."""
+        """Whether no text that starts with this one may be inserted."""
 
     def push(self, character: str) -> None:
-        """One more character."""
+        """Append a character."""
         was, is_escaped = self._state, self._state.tail.endswith("\\")
         self._state = advance(was, character, self._syntax)
         self.is_broken = (
@@ -81,7 +80,7 @@ class Insertion:
 
     @property
     def may_end(self) -> bool:
-        """Whether the text so far may be inserted as it is."""
+        """Whether the text so far may be inserted."""
         end, claimed = resolve(self._state, self._syntax), self._claim
         if self.is_broken or end.faults & BROKEN or self._is_half_a_token():
             return False
@@ -91,7 +90,7 @@ class Insertion:
         depth = len(end.frames)
         if not claimed.n_closed and not self._has_rest:
             return True
-        if depth == end.n_kept == len(self._frames) > claimed.n_base:  # what is unfinished stays so
+        if depth == end.n_kept == len(self._frames) > claimed.n_base:  # an unfinished frame stays open
             return True
         if claimed.n_closed and (own or not self._may_be_open(depth)):
             return False
@@ -99,11 +98,11 @@ class Insertion:
 
     @property
     def is_in_token(self) -> bool:
-        """Whether it depends on the next character what the last ones are: they may begin a comment, or be quotes."""
+        """Whether the last characters may become another token with the next one: a comment, or triple quotes."""
         return self._state.tail[:1] not in ("", "\n", "\r")
 
     def _is_half_a_token(self) -> bool:
-        """Whether the last character is part of a token that stands before or is to come: quotes, `!r`, `==`."""
+        """Whether the last character is part of an unfinished token: quotes, `!r`, `==`."""
         last = self._state.tail[-1:]
         top = self._state.frames[-1] if self._state.frames else None
         if top is not None and top.kind == "field" and self._state.recent.endswith(("!", "=")):
@@ -113,7 +112,7 @@ class Insertion:
 
     def _may_be_open(self, depth: int) -> bool:
         claimed = self._claim
-        if claimed.n_base - claimed.n_spare <= depth < claimed.n_base:  # do those that are left have the same closers?
+        if claimed.n_base - claimed.n_spare <= depth < claimed.n_base:  # do the remaining frames have the same closers?
             first, last = claimed.n_base - claimed.n_closed, claimed.n_base
             shift = claimed.n_base - depth
             wanted, left = self._frames[first:last], self._frames[first - shift : last - shift]
@@ -121,7 +120,7 @@ class Insertion:
         return depth == claimed.n_base
 
     def _fits(self) -> bool:
-        """Whether the rest of the line says what it said: quotes and braces may join those before them."""
+        """Whether the rest of the line keeps its structure: quotes and braces may join those before them."""
         base = State(self._frames[: self._claim.n_base]).marked()
         wanted, found = (advance(state, self._line + "\n", self._syntax) for state in (base, self._state.marked()))
         if found.faults & BROKEN & ~wanted.faults:
@@ -136,7 +135,7 @@ class Insertion:
         return is_in_string or (state.tail.endswith("\\") and not self._is_escape)
 
     def _own(self, state: State) -> list[Frame]:
-        """What the insertion itself has opened; a quote of `before` may have become one of three."""
+        """Frames that the insertion has opened; a quote of `before` may have become one of three."""
         known = self._frames[: state.n_kept]
         pairs = enumerate(zip(known, state.frames, strict=False))
         n_same = next((i for i, (own, other) in pairs if own.closer != other.closer), len(known))
@@ -150,38 +149,38 @@ class Insertion:
         return self._state.n_kept < claimed.n_base - spare
 
     def _parts_escape(self, character: str) -> bool:
-        """Whether a word may end at a backslash that would escape what closes the string."""
+        """Whether a partial accept may end at a backslash that would escape the closing quote."""
         if not self._claim.n_closed or character in "\\\"'{}":
             return False
         frames = self._state.frames
         return bool(frames) and len(frames) <= self._claim.n_base and frames[-1].kind == "string"
 
     def _lengthens_quotes(self, character: str) -> bool:
-        """Whether a word may end at a quote right before the three that close the string."""
+        """Whether a partial accept may end at a quote directly before the three that close the string."""
         top = self._state.frames[-1] if self._state.frames else None
         is_closed = top is not None and top.kind == "string" and len(self._state.frames) <= self._claim.n_base
         return is_closed and top is not None and top.closer == 3 * character and self._line.startswith(top.closer)
 
     def _begins_conversion(self, character: str) -> bool:
-        """Whether a word may end before the letter of `{x!r}`, in a replacement field that `after` closes."""
+        """Whether a partial accept may end before the letter of `{x!r}`, in a replacement field that `after` closes."""
         frames, claimed = self._state.frames, self._claim
         is_claimed = claimed.n_closed > 0 and 0 < len(frames) <= claimed.n_base
         return character == "!" and is_claimed and frames[-1].kind == "field"
 
     def _assigns_in_field(self) -> bool:
-        """Whether a replacement field has something behind `{x=`, where only `}`, `!r` or `:spec` may stand."""
+        """Whether a replacement field continues after `{x=`, where only `}`, `!r` or `:spec` are allowed."""
         frames = self._state.frames
         return bool(frames) and frames[-1].kind == "field" and _ASSIGNS.search(self._state.recent) is not None
 
     def _is_in_short_field(self) -> bool:
-        """In a replacement field of a string of one line: before Python 3.12 it could not have several."""
+        """Whether a replacement field of a single-line string is open: no line end there before Python 3.12."""
         kinds = ("field", "spec")
         return any(one.kind in kinds and one.form and not one.form.is_multiline for one in self._state.frames)
 
     def _nests_quotes(self) -> bool:
-        """Whether a string has the quotes of the f-string around it, which ends there before Python 3.12.
+        """Whether a string has the quotes of the enclosing f-string, which would end there before Python 3.12.
 
-        Or there is a comment in a replacement field, which would comment out its end.
+        Or whether there is a comment in a replacement field, which would comment out its end.
         """
         own = self._own(self._state)
         quotes = {one.form.closer for one in self._state.frames if one.kind in ("field", "spec") and one.form}
@@ -190,7 +189,7 @@ class Insertion:
         )
 
     def _closes_in_text(self, character: str) -> bool:
-        """In a string or a comment brackets are no more than text, but editors close them there as well."""
+        """Whether the character closes a bracket in a string or comment, where editors auto-close, too."""
         end = self._state.frames[-1] if self._state.frames else None
         if end is None or end.kind not in ("string", "comment") or len(self._state.frames) > self._claim.n_base:
             return False
@@ -204,10 +203,10 @@ class Insertion:
 
 @lru_cache(maxsize=64)
 def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> Claim:
-    """Which of `frames`, open at the cursor, the text after it closes; `is_cut`: it goes on.
+    """Which of `frames`, open at the cursor, the text after it closes; `is_cut`: that text continues.
 
-    Of what is open, the innermost may be unfinished: in `f("x|)` it is the string, and the bracket is closed after it.
-    So the line is read with as few of them left out as make it right.
+    The innermost frames may be unfinished: in `f("x|)` the string is, and the text after it closes the bracket. So the
+    line is read with the fewest innermost frames removed that make it valid.
     """
     line, first = after.split("\n", maxsplit=1)[0], None
     for n_base in range(len(frames), -1, -1):
@@ -221,7 +220,7 @@ def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -
 
 
 def _n_left(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> tuple[int, bool]:
-    """How many of `frames` the text after the cursor does not close; and whether it may follow upon them."""
+    """How many of `frames` the text after the cursor does not close; and whether it may follow them."""
     state, n_left = State(frames).marked(), len(frames)
     for one in after.split("\n"):
         ended = advance(state, one, syntax)
@@ -229,20 +228,20 @@ def _n_left(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax)
         state = advance(ended, "\n", syntax)
         if not n_left or state.faults:
             return n_left, not state.faults & BROKEN
-    return 0 if is_cut else n_left, True  # what lies far ahead may close them all
+    return 0 if is_cut else n_left, True  # text further away may close them all
 
 
 def _n_open(state: State, syntax: Syntax) -> int:
-    """How many of the first frames are open still; those that a statement's beginning has ended were not closed."""
+    """How many of the first frames are still open; a frame that a new statement has ended was not closed."""
     end = resolve(state, syntax)
     return end.n_kept + len(state.frames) if end.faults & Fault.UNCLOSED_BRACKET else end.n_kept
 
 
 def _is_right(frames: tuple[Frame, ...], line: str, after: str, syntax: Syntax) -> bool:
-    """Whether the text after the cursor can follow upon `frames`, as far as the line and its strings say."""
+    """Whether the text after the cursor can follow `frames`, judging by the line and its strings."""
     top = frames[-1] if frames else None
     if top and top.kind == "string" and top.form and top.form.is_multiline:
-        return after.count(top.closer) % 2 == 1  # else they are those of other strings
+        return after.count(top.closer) % 2 == 1  # otherwise they are quotes of other strings
     ended = advance(State(frames).marked(), line + "\n", syntax)
     if top and top.kind == "comment":
         return True

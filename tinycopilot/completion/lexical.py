@@ -1,9 +1,9 @@
-"""The one lexer: strings, comments and open brackets after a text, for Python in full and by table for others.
+"""The lexer: strings, comments and open brackets after a text; complete for Python, by table for other languages.
 
-It is incremental: `advance(advance(state, a), b)` is `advance(state, a + b)`, so the state after a document is kept in
-chunks, and a keystroke costs the last chunk alone. Of Python it knows prefixes, escapes, triple quotes, f-strings and
-t-strings nested as in Python 3.12 (PEP 701), comments and line continuation. What it does not know: heredocs, and
-regular expressions outside of JavaScript.
+It is incremental: `advance(advance(state, a), b)` is `advance(state, a + b)`, so the state after a document is cached
+in chunks, and a keystroke costs the last chunk only. For Python it handles prefixes, escapes, triple quotes, f-strings
+and t-strings nested as in Python 3.12 (PEP 701), comments and line continuations. Not supported: heredocs, and regular
+expressions outside of JavaScript.
 """
 
 import re
@@ -17,17 +17,17 @@ Context = Literal["code", "comment", "string"]
 Kind = Literal["bracket", "string", "field", "spec", "comment"]
 
 LOOK_BACK_CHARS: Final = 100_000
-"""A longer text is read from a line at Python's top level within this distance of the cursor, or else from the first
-line there that begins a function or class.
+"""A longer text is read from a line at Python's top level within this distance of the cursor; failing that, from the
+first line there that starts a function or class.
 
-That is wrong where such a line is part of a longer string, or where a string is longer than this.
+Wrong if that line is part of a longer string, or if a string is longer than this.
 """
 CHUNK_CHARS: Final = 1_024
-"""The state is kept at each multiple of this offset."""
+"""The state is cached at each multiple of this offset."""
 MAX_DEPTH: Final = 200
-"""At most this many frames are kept from one chunk to the next: the innermost."""
+"""Maximum number of frames kept from one chunk to the next: the innermost."""
 N_RECENT: Final = 4
-"""Characters of look-behind: a string's prefix and what stands before it, or an equals sign and its neighbours."""
+"""Characters of look-behind: a string's prefix and the character before it, or the neighbours of an equals sign."""
 
 _TOP_LEVEL = re.compile(r"^(?:def|class|async def|import|from|@\w+|if __name__)\b", re.MULTILINE)
 _BLOCK = re.compile(r"^[ \t]+(?:@\w+|(?:(?:async )?def|class) \w+ ?[(:\[])", re.MULTILINE)
@@ -42,50 +42,50 @@ _MAX_CHAR_LITERAL = 12
 
 
 class Fault(Flag):
-    """What was wrong in a text."""
+    """Errors in a text."""
 
     NONE = 0
     UNMATCHED_CLOSER = 1
     UNTERMINATED_STRING = 2
-    """A string of one line whose line ended."""
+    """A single-line string with a line end."""
     STRAY_BACKSLASH = 4
-    """In code, before anything but the end of its line; or at the end of the text."""
+    """A backslash in code that is not at a line end, or at the end of the text."""
     BROKEN_FSTRING = 8
-    """A single closing brace, an empty replacement field, or one that its string's end leaves open."""
+    """A single closing brace, an empty replacement field, or one that is open at the end of its string."""
     UNCLOSED_BRACKET = 16
-    """A statement began inside of brackets; they are taken as closed."""
+    """A statement started inside brackets, which count as closed."""
 
 
 class Frame(NamedTuple):
-    """Something that is open."""
+    """An open string, bracket, comment or replacement field."""
 
     kind: Kind
     closer: str
     form: StringForm | None = None
-    """Of a string; or of the string that a replacement field, or its format specification, belongs to."""
+    """Of the string; or of the string that contains the replacement field or format specification."""
 
 
 class State(NamedTuple):
-    """Where a text ends, lexically."""
+    """The lexical state at the end of a text."""
 
     frames: tuple[Frame, ...] = ()
-    """What is open, the innermost last."""
+    """Open frames, the innermost last."""
     tail: str = ""
-    """The last characters, where their meaning depends on the next one: a backslash, quotes that may be three."""
+    """The last characters, if their meaning depends on the next one: a backslash, or quotes that may become three."""
     recent: str = "\n"
     """At most N_RECENT characters before `tail`."""
     n_kept: int = 0
-    """The least number of frames since `marked`: those below were open all the time."""
+    """The minimum number of frames since `marked`: those below were open all the time."""
     faults: Fault = Fault.NONE
     """Since `marked`."""
 
     def marked(self) -> "State":
-        """The same, counting from here."""
+        """The same state, counting `n_kept` from here."""
         return self._replace(n_kept=len(self.frames), faults=Fault.NONE)
 
     @property
     def context(self) -> Context:
-        """What the innermost frame is; a replacement field is code. Of a state without a tail."""
+        """The kind of the innermost frame; a replacement field is code. For states without a tail."""
         kind = self.frames[-1].kind if self.frames else "bracket"
         return "comment" if kind == "comment" else "string" if kind in ("string", "spec") else "code"
 
@@ -97,7 +97,7 @@ def lexical_context(before: str, language: str = "python") -> Context:
 
 
 def state_after(before: str, syntax: Syntax) -> State:
-    """The state after `before`, of which no more than LOOK_BACK_CHARS and a chunk are read."""
+    """The state after `before`, of which at most LOOK_BACK_CHARS and a chunk are read."""
     start = max(0, len(before) - LOOK_BACK_CHARS) // CHUNK_CHARS * CHUNK_CHARS
     if start:
         line = syntax.is_python and (_TOP_LEVEL.search(before, start) or _BLOCK.search(before, start))
@@ -118,19 +118,19 @@ def _after_chunk(state: State, chunk: str, syntax: Syntax) -> State:
 
 
 def advance(state: State, text: str, syntax: Syntax) -> State:
-    """The state after `text`, which comes after `state`. Linear in the text."""
+    """The state after `text`, given the state before it. Linear in the text."""
     return _Scanner(state, text, syntax, is_final=False).run()
 
 
 def resolve(state: State, syntax: Syntax) -> State:
-    """The state if the text ends here: what its tail means then. A pending backslash is a fault."""
+    """The state if the text ends here, with its tail resolved. A pending backslash is a fault."""
     return _Scanner(state, "", syntax, is_final=True).run() if state.tail else state
 
 
 class _Scanner:
-    """Reads a text from one state to the next. Each `_in_...` reads on from an offset, and returns the next one.
+    """Reads a text from one state to the next. Each `_in_...` reads from an offset, and returns the next one.
 
-    Where more of the text must be known, that is `~at`: from `at` on, the text is the tail.
+    If more text is needed to decide, it returns `~at`: the text from `at` on is the tail.
     """
 
     def __init__(self, state: State, text: str, syntax: Syntax, *, is_final: bool) -> None:
@@ -168,7 +168,7 @@ class _Scanner:
         return (self.recent + self.text[max(0, at - N_RECENT) : at])[-N_RECENT:]
 
     def _nothing_more(self, at: int, partial: frozenset[str]) -> int:
-        """The end of the text; its last characters are the tail if they may begin a token."""
+        """The end of the text; its last characters are the tail if they may start a token."""
         if not self.is_final:
             n = len(self.text)
             for first in range(max(at, n - self.syntax.longest + 1), n):
@@ -210,7 +210,7 @@ class _Scanner:
         return end
 
     def _close(self, bracket: str, at: int) -> None:
-        """Close what is open with `bracket`, or the nearest bracket that it can be of."""
+        """Close the frame of `bracket`, or the nearest bracket that it may match."""
         if self.frames and self.frames[-1].closer == bracket:
             frame = self._pop()
             is_empty = self._before(at).rstrip().endswith("{")
@@ -228,7 +228,9 @@ class _Scanner:
                 self._pop()
 
     def _end_line(self, at: int, end: int) -> int:
-        """In code. Where a statement begins inside of brackets, they were forgotten: else all below would be inside."""
+        """In code. If a statement starts inside brackets, they were left open by mistake; otherwise all code below
+        would be inside.
+        """
         top = self.frames[-1] if self.frames else None
         if top is None or not self.syntax.is_python:
             return end
@@ -277,7 +279,7 @@ class _Scanner:
             self.frames.append(Frame("field", form.fields[token], form))
         elif token == "}":
             self.faults |= Fault.BROKEN_FSTRING
-        return end  # else braces that are doubled
+        return end  # otherwise doubled braces
 
     def _escape(self, at: int, form: StringForm) -> int:
         following = self.text[at + 1 : at + 3]

@@ -1,4 +1,4 @@
-"""Masker: `masking.mask` for the successive versions of one document; a keystroke costs the lines that it changed."""
+"""Masker: incremental `masking.mask` for one document; a keystroke costs only the changed lines."""
 
 from typing import Final
 
@@ -6,25 +6,26 @@ from tinycopilot.completion.common_prefix import common_prefix_len, common_suffi
 from tinycopilot.masking import MASK, REACH_CHARS, mask, mask_lines, with_pem_masked
 
 N_MASKERS: Final = 4
-"""How many documents are remembered."""
+"""Number of recent documents whose masked text is kept."""
 BEFORE_CHARS, AFTER_CHARS = 8_000, 1_000
-"""Of a document that is not held, only this much around the cursor is masked: more than the network reads."""
+"""Text of a document that is not indexed is masked only this far around the cursor: further than the network reads.
+"""
 
 
 class Masker:
-    """Remembers the last version. For one thread."""
+    """Masks successive versions of one document. For one thread."""
 
     def __init__(self) -> None:
         self._text = self._lines = ""  # `_lines` is `mask_lines(_text)`
 
     def mask(self, text: str) -> str:
-        """The same as `masking.mask(text)`."""
+        """Same as `masking.mask(text)`."""
         if text != self._text:
             self._text, self._lines = text, self._after_edit(text)
         return with_pem_masked(text, self._lines)
 
     def _after_edit(self, text: str) -> str:
-        """`mask_lines(text)`: the changed lines and the one after them are masked again."""
+        """Same as `mask_lines(text)`: the changed lines and the one after them are masked again."""
         head = common_prefix_len(self._text, text)
         tail = common_suffix_len(self._text[head:], text[head:])
         start = _start_of_line(text, head)
@@ -35,7 +36,7 @@ class Masker:
 
 
 def _start_of_line(text: str, at: int) -> int:
-    """Where the line of `at` starts, or a stretch of it that is longer than any secret."""
+    """The start of the line that contains `at`, or of a part of it that is longer than any secret."""
     start = text.rfind("\n", max(0, at - REACH_CHARS), at)
     return start + 1 if start >= 0 else max(0, at - REACH_CHARS)
 
@@ -46,13 +47,13 @@ def _end_of_line(text: str, at: int) -> int:
 
 
 class Maskers:
-    """A Masker for each of the documents that were masked last."""
+    """A Masker for each recent document."""
 
     def __init__(self) -> None:
-        self._maskers: dict[str, Masker] = {}  # the last one last
+        self._maskers: dict[str, Masker] = {}  # least recently used first
 
     def mask(self, document: str | None, before: str, after: str) -> tuple[str, str]:
-        """The texts on both sides of the cursor, masked as one text; of the same lengths."""
+        """Mask the texts on both sides of the cursor as one text; lengths stay the same."""
         if document is None:
             head, tail = before[-BEFORE_CHARS:], after[:AFTER_CHARS]
             masked = mask(head + tail)
@@ -66,7 +67,7 @@ class Maskers:
 
 
 def adds_secret(suggestion: str, before: str, after: str) -> bool:
-    """Whether some of `suggestion` would be masked between the (masked) texts `before` and `after`."""
+    """Whether a part of `suggestion` would be masked between the (masked) texts `before` and `after`."""
     head, tail = before[-REACH_CHARS:].split("\n")[-2:], after[:REACH_CHARS].partition("\n")[0]
     start = len("\n".join(head))
     masked = mask("\n".join(head) + suggestion + tail)

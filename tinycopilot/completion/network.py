@@ -1,8 +1,8 @@
-"""Network: TinyGPT for completing, without PyTorch. Its weights, and a cache of what it has read.
+"""Network: TinyGPT for completion, without PyTorch: its weights, and the cache of what it has read.
 
-The arithmetic is in forward.py; TinyGPT in model/ is what is trained, and the definition. float32 gives its logits up
-to rounding. int8 stores each row of each matrix as whole numbers from -127 to 127 and one scale: a quarter of the
-memory to read for each pass, and so faster.
+The arithmetic is in forward.py. TinyGPT in model/ is the definition, and the network that is trained. With float32 the
+logits are equal up to rounding. int8 stores each row of each matrix as integers from -127 to 127 and one scale: a
+quarter of the memory to read in each pass, and so faster.
 """
 
 from collections.abc import Mapping
@@ -20,18 +20,18 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 Floats = NDArray[np.float32]
 
 PIECE_LEN = 128
-"""Longer inputs are read in pieces of this length; a caller that may be cancelled passes one piece at a time."""
+"""Longer inputs are read in chunks of this length; a caller that may be cancelled passes one chunk at a time."""
 ROTARY_BASE = 10_000.0
 MIN_INT8_PARAMETERS = 2_000_000
-"""Larger networks are stored as int8 by default. Smaller ones gain little, and suggest exactly what float32 would."""
+"""Larger networks use int8 by default. Smaller ones gain little, and give exactly the suggestions of float32."""
 MATRICES = ("attn.qkv", "attn.o_proj", "ffn.up", "ffn.down")
 
 
 class Cache:
-    """What the network keeps of the positions it has read, so that one more character costs one position.
+    """What the network has read, so that one more character costs one position.
 
-    A position sees the last W positions only, so older ones are dropped when the memory is full, about W at a time.
-    What the window needs after taking back up to `SPARE` positions is always kept. Memory is O(W).
+    A position sees only the last W positions, so older ones are dropped when the memory is full, about W at a time. The
+    window is kept complete for truncations of up to `SPARE` positions. Memory is O(W).
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -40,7 +40,7 @@ class Cache:
         self._capacity = c.window + max(c.window, PIECE_LEN) + SPARE
         self._length = self._dropped = self._first_wanted = 0
         self.keys: Floats = np.zeros((c.n_layers, c.n_heads, c.d_head, self._capacity), np.float32)
-        """(L, H, D, capacity): positions are last, so that one query meets eight of them in one instruction."""
+        """(L, H, D, capacity): positions come last, so that one query reads eight of them per instruction."""
         self.values: Floats = np.zeros_like(self.keys)
         """(L, H, D, capacity)."""
         n_rows = self._n_before + self._capacity if self._n_before else 0
@@ -55,12 +55,12 @@ class Cache:
 
     @property
     def n_kept(self) -> int:
-        """Number of positions that are kept: the first free column of keys and values."""
+        """Number of positions kept: the first free column of keys and values."""
         return self._length - self._dropped
 
     @property
     def first_wanted(self) -> int:
-        """Logits are wanted from this position on, as `clear` was told; those before it cannot be computed."""
+        """Logits are wanted from this position on (see `clear`); earlier ones cannot be computed."""
         return self._first_wanted
 
     def make_room(self, n_new: int) -> None:
@@ -94,7 +94,7 @@ class Cache:
     def clear(self, first_wanted: int = 0) -> None:
         """Forget everything. Cheaper than a new cache, which is megabytes of zeros.
 
-        Logits will be wanted from position `first_wanted` on only: what these cannot see is then not computed.
+        Logits will be wanted only from position `first_wanted` on: what these cannot see is not computed.
         """
         self._length = self._dropped = 0
         self._first_wanted = first_wanted
@@ -102,10 +102,10 @@ class Cache:
 
 
 class Network:
-    """A trained TinyGPT in NumPy arrays: `forward` reads ids and returns the logits of the character after each."""
+    """A trained TinyGPT in NumPy arrays: `forward` reads ids, and returns the logits of the next character."""
 
     def __init__(self, config: GPTConfig, weights: Mapping[str, Floats], *, int8: bool | None = None) -> None:
-        """`int8`: by default, if it has more than MIN_INT8_PARAMETERS."""
+        """`int8`: default is True above MIN_INT8_PARAMETERS."""
         self.config = config
         self.int8 = config.n_parameters > MIN_INT8_PARAMETERS if int8 is None else int8
         layers = [f"blocks.{i}." for i in range(config.n_layers)]
@@ -126,17 +126,17 @@ class Network:
 
     @classmethod
     def from_weights(cls, config: GPTConfig, weights: Mapping[str, Floats], int8: bool | None = None) -> "Network":
-        """Build it from arrays by the names and shapes of `GPTConfig.weight_shapes`; they are copied."""
+        """Build from arrays with the names and shapes of `GPTConfig.weight_shapes`; they are copied."""
         return cls(config, weights, int8=int8)
 
     @classmethod
     def load(cls, path: Path, tokenizer: SimpleTokenizer | None = None, int8: bool | None = None) -> "Network":
-        """Read the model file at `path`. Raises ModelFileError, also if it does not belong to `tokenizer`."""
+        """Read a model file. Raises ModelFileError, also if it does not belong to `tokenizer`."""
         return cls(*read_weights(path, tokenizer), int8=int8)
 
     @property
     def variant(self) -> str:
-        """Names the types that `forward` is compiled for."""
+        """Name of the types that `forward` is compiled for."""
         return "int8" if self.int8 else "float32"
 
     def new_cache(self) -> Cache:
@@ -144,11 +144,11 @@ class Network:
         return Cache(self.config)
 
     def forward(self, ids: ArrayLike, cache: Cache, *, n_last: int | None = None) -> Floats:
-        """Read `ids`, (T,), after what `cache` holds; return the logits of the character after each, (T, V), fresh.
+        """Read `ids`, (T,), after the content of `cache`; return the logits after each, (T, V), as a new array.
 
-        With `n_last`, (n_last, V): those of the last positions only, for less work. Raises IndexError if an id is
-        outside the vocabulary; then the ids before its piece were read. Raises ValueError for no ids, or if logits
-        are asked for before `cache.first_wanted`.
+        With `n_last`, return only the logits of the last positions, (n_last, V), which is faster. Raises IndexError if
+        an id is outside the vocabulary; then only the chunks before it were read. Raises ValueError for no ids, or if
+        logits before `cache.first_wanted` are requested.
         """
         ids = np.array(ids, np.int64, ndmin=1)  # a copy: contiguous and writable, as the compiled function expects
         n = len(ids)
@@ -164,7 +164,7 @@ class Network:
         return logits
 
     def _read(self, piece: NDArray[np.int64], cache: Cache, logits: Floats) -> None:
-        """Read one piece; fill `logits`, of its last len(logits) positions."""
+        """Read one chunk; fill `logits` of its last len(logits) positions."""
         cache.make_room(len(piece))
         are_ids = forward(
             piece, cache.length, cache.n_kept, cache.first_wanted, self.config.window, *self._weights,
@@ -176,16 +176,16 @@ class Network:
 
 
 def load_pair(model_path: Path, tokenizer_path: Path, *, int8: bool | None = None) -> tuple[Network, SimpleTokenizer]:
-    """Return a network and its tokenizer, ready to use. Raises ModelFileError; if both are missing, for the model."""
+    """Load a network and its tokenizer. Raises ModelFileError; if both are missing, for the model."""
     require_file(model_path, "model")
     tokenizer = SimpleTokenizer.load(tokenizer_path)
     return Network.load(model_path, tokenizer, int8), tokenizer
 
 
 def _quantised(matrix: Floats, *, int8: bool) -> tuple[NDArray[np.int8] | Floats, Floats]:
-    """Return `matrix`, (..., O, I), as int8, and the scale of each row, (..., O): matrix ~ int8 * scale.
+    """Convert `matrix`, (..., O, I), to int8 with a scale for each row, (..., O): matrix ~ int8 * scale.
 
-    Without `int8`, a copy and ones.
+    Without `int8`, return a copy, and ones.
     """
     if not int8:
         return np.array(matrix, np.float32, order="C"), np.ones(matrix.shape[:-1], np.float32)

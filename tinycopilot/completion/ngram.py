@@ -1,9 +1,9 @@
 """NGramModel: an interpolated n-gram language model over the documents of a workspace, which change all the time.
 
-How often has each character followed the last 3, 4, 5 ... 28 characters, anywhere in the workspace? Longer contexts say
-more, and are rarer; each order's prediction is interpolated with the next shorter one (absolute discounting, Ney et al.
-1994). Counts are replaced by their square roots: what occurs a hundred times in one file is not a hundred times as
-likely in another. A prediction is a pure function of the set of documents held.
+It counts how often each character followed the last 3, 4, 5 ... 28 characters in the workspace. Longer contexts are
+more specific, and rarer; each order is interpolated with the next shorter one (absolute discounting, Ney et al. 1994).
+Counts are replaced by their square roots: a sequence that occurs a hundred times in one file is not a hundred times as
+probable in another. A prediction is a pure function of the set of documents held.
 """
 
 import math
@@ -22,22 +22,22 @@ from tinycopilot.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 DISCOUNTS = (0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.25, 0.2)
-"""What each order takes from every follower, for the shorter context: less if the context is longer."""
+"""Discount of each order, redistributed to the shorter context: less for longer contexts."""
 ORDER_ROW, DISCOUNT_ROW = np.array(ORDERS), np.array(DISCOUNTS)
 
 Document = tuple[str, ...]
-"""A text in pieces: one, or the text before the cursor and the text after it, which does not follow upon the first."""
+"""A text in one piece; or split at the cursor in two pieces, and no context extends from one to the other."""
 
 MAX_RECENT = 4
-"""The documents that were last at hand keep segments of their own, up to this many."""
+"""Number of recent documents that keep their own segments."""
 MAX_SEPARATE = 8
 """With more other segments than this, a compaction is due."""
 
 
 def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: str) -> tuple[dict[str, float], int]:
-    """p(next) for each of `characters` and for "", which stands for all others; and the longest order seen.
+    """The definition: p(next) for each of `characters`, and for "", all other characters; and the longest order seen.
 
-    The definition. `texts` are the pieces of the documents, `characters` the alphabet.
+    `texts` are the pieces of the documents, `characters` the alphabet.
     """
     texts, characters = list(texts), [*characters, ""]
     p = dict.fromkeys(characters, 1 / len(characters))
@@ -58,8 +58,8 @@ class NGramModel:
     """Holds documents by name, and predicts from them. For one thread; sorting can be done in another.
 
     Most documents are in one merged segment, as they were when it was sorted. A document that has changed since is
-    counted with sign -1, and its new text is a segment of its own. The documents that were last at hand keep their
-    segments, which makes edits cheap.
+    counted there with sign -1, and its new text has its own segment. Recent documents keep their segments, which makes
+    edits cheap.
     """
 
     def __init__(self, alphabet: Alphabet, max_chars: float = math.inf) -> None:
@@ -69,16 +69,21 @@ class NGramModel:
         self._merged = NO_DOCUMENTS
         self._gone: dict[str, Segment] = {}
         self._new: dict[str, Segment] = {}
-        self._recent: dict[str, tuple[str, Segment]] = {}  # texts and segments of documents at hand, the last one last
-        self._last_used_s: dict[str, float] = {}  # of all that is held
-        self._changed: set[str] = set()  # names of what was changed since the last compaction began
+        self._recent: dict[str, tuple[str, Segment]] = {}  # text and segment; the current document is the last
+        self._last_used_s: dict[str, float] = {}  # of all documents held
+        self._changed: set[str] = set()  # names changed since the last compaction began
         self._possible: NDArray[np.bool_] | None = None
-        self._headers: NDArray[np.int64] | None = None  # of the segments, until they change
+        self._headers: NDArray[np.int64] | None = None  # valid until a segment changes
         self._edition = 0
         self._n_dropped = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._new or (name in self._merged and name not in self._gone)
+
+    @property
+    def documents(self) -> set[str]:
+        """Names of the documents held."""
+        return set(self._last_used_s)
 
     @property
     def max_chars(self) -> float:
@@ -87,12 +92,12 @@ class NGramModel:
 
     @property
     def edition(self) -> int:
-        """How often anything has changed but the document at hand."""
+        """Number of changes so far, except to the current document."""
         return self._edition
 
     @property
     def n_dropped(self) -> int:
-        """How often a document was removed."""
+        """Number of documents removed so far."""
         return self._n_dropped
 
     @property
@@ -102,16 +107,16 @@ class NGramModel:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of its suffix arrays."""
-        return sum(segment.n_bytes for segment, _ in self._signed())
+        """Memory of the suffix arrays."""
+        return sum(segment.n_bytes for segment, _ in self.segments())
 
     @property
     def needs_compaction(self) -> bool:
-        """Whether there are so many segments that a compaction is due: each adds to the cost of a prediction."""
+        """Whether a compaction is due: each segment adds to the cost of a prediction."""
         return len(self._gone) + len(self._new.keys() - self._recent.keys()) > MAX_SEPARATE
 
     def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:
-        """Add a document, or replace it; in two pieces, it is the one at hand.
+        """Add a document, or replace it. The current document comes in two pieces, split at the cursor.
 
         `last_used_s`, in seconds since 1970, defaults to now.
         """
@@ -119,7 +124,7 @@ class NGramModel:
         segment = self._segment_of(name, text)
         self._edition += name != self._at_hand
         if is_at_hand:
-            self._recent.pop(name, None)  # to be the last
+            self._recent.pop(name, None)  # moves it to the end
         if is_at_hand or name in self._recent:
             self._keep_recent(name, text, segment)
         self._last_used_s[name] = time.time() if last_used_s is None else last_used_s
@@ -159,12 +164,12 @@ class NGramModel:
         return segment
 
     def offer(self, name: str, text: str, segment: Segment) -> None:
-        """Take a prepared segment: from now on it is cheap to hold that document, or an edit of it."""
+        """Take a prepared segment: holding that document, or an edit of it, is then cheap."""
         if name not in self._recent:
-            self._recent = {name: (text, segment)} | self._recent  # it was not at hand yet
+            self._recent = {name: (text, segment)} | self._recent  # it was never the current document
 
     def _segment_of(self, name: str, text: str) -> Segment:
-        """The segment of a text, made from what there is of it."""
+        """The segment of a text, derived from an earlier version if there is one."""
         if name in self._recent:
             old_text, segment = self._recent[name]
             return segment if text == old_text else segment.edited(self.alphabet, old_text, text)
@@ -177,7 +182,7 @@ class NGramModel:
             del self._recent[next(iter(self._recent))]
 
     def _change(self, name: str, segment: Segment | None) -> None:
-        """Hold this segment under that name, or nothing."""
+        """Hold this segment under that name; None: drop the document."""
         merged = self._merged.segment(name)
         self._new.pop(name, None)
         self._gone.pop(name, None)
@@ -191,7 +196,7 @@ class NGramModel:
 
     @property
     def _at_hand(self) -> str | None:
-        """The document that was last at hand."""
+        """The current document."""
         return next(reversed(self._recent), None)
 
     def _drop_oldest(self) -> None:
@@ -218,9 +223,9 @@ class NGramModel:
         self._drop_oldest()
 
     def begin_compaction(self) -> Compaction:
-        """Begin to merge all that is held, but for recent documents. Of several, only the last one begun is valid.
+        """Start to merge all segments except those of recent documents. Only the last compaction started is valid.
 
-        What is held or dropped from now on stays so when the compaction is finished.
+        Documents that are held or dropped from now on keep that state when the compaction is finished.
         """
         self._changed = {name for name in self._recent if name in self}
         separate = {name: segment.broken for name, segment in self._new.items()}
@@ -254,34 +259,34 @@ class NGramModel:
         self.finish_compaction(compaction)
 
     def predict(self, context: Symbols, possible: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
-        """p(next), (A + 1,), by symbol from 1 on, and of all other characters; and the longest order seen.
+        """p(next), (A + 1,), by symbol from 1 on, then all other characters; and the longest order seen.
 
-        `context` is the last DEPTH symbols, or fewer; `possible` is what the method of that name returns.
+        `context` is the last DEPTH symbols, or fewer; `possible` is the result of the method of that name.
         """
         counts, p = np.zeros((len(ORDERS), len(possible)), np.int64), np.empty(len(possible))
         count(self.headers(), context, ORDER_ROW, counts)
         n_seen = interpolate(counts, possible, DISCOUNT_ROW, p)
         return p, ORDERS[n_seen - 1] if n_seen else 0
 
-    def _signed(self) -> Iterator[tuple[Segment, int]]:
-        """All segments, each with the sign that it is counted with."""
+    def segments(self) -> Iterator[tuple[Segment, int]]:
+        """All segments, each with its sign: 1, or -1 for a merged document that has changed since or was dropped."""
         if len(self._merged):
             yield self._merged, 1
         yield from ((segment, 1) for segment in self._new.values())
         yield from ((segment, -1) for segment in self._gone.values())
 
     def headers(self) -> NDArray[np.int64]:
-        """Of all segments, (n, HEADER_LEN), for distribution.py; valid until anything changes."""
+        """The headers of all segments, (n, HEADER_LEN), for distribution.py; valid until anything changes."""
         if self._headers is None:
-            headers = [segment.header(sign) for segment, sign in self._signed()]
+            headers = [segment.header(sign) for segment, sign in self.segments()]
             self._headers = np.array(headers, np.int64).reshape(-1, HEADER_LEN)
         return self._headers
 
     def possible(self) -> NDArray[np.bool_]:
-        """Which characters may come next, (A + 1,): the network's, those held, and the entry for all others."""
+        """Which characters may follow, (A + 1,): the network's, those held, and the entry for all others."""
         if self._possible is None:
             n_of = np.zeros(len(self.alphabet) + 1, np.int64)  # of each symbol
-            for segment, sign in self._signed():
+            for segment, sign in self.segments():
                 totals = segment.index.totals
                 n_of[: len(totals)] += sign * totals
             self._possible = np.append(n_of[1:] > 0, True)
@@ -290,5 +295,5 @@ class NGramModel:
 
 
 def context_of(alphabet: Alphabet, before: str) -> Symbols:
-    """The last DEPTH symbols of a text up to the cursor, or those after the last masked secret."""
+    """The last DEPTH symbols of a text up to the cursor, or fewer after a masked secret."""
     return alphabet.symbols_of((DOCUMENT_START + before[-DEPTH:])[-DEPTH:].rpartition(MASK)[2])

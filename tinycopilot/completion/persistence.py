@@ -1,8 +1,8 @@
 """Persistence: the index of a workspace and the weights of the mixture, on disk between sessions.
 
-The index, in the user's cache folder: a line with the digest of all that follows (BLAKE2, RFC 7693); a line of JSON;
-the symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of
-the time of sorting. The weights are JSON. Both are private (mode 0600), and a file that does not match is not used.
+The index, in the user's cache folder: a line with the digest of the rest (BLAKE2, RFC 7693); a line of JSON; the
+symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of the
+time of sorting. The weights are JSON. Both files are private (mode 0600); a file that does not match is not used.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ MAX_HEADER_BYTES = 100_000_000
 WEIGHTS_KIND = "tinycopilot weights"
 N_ROWS = 3
 MAX_WEIGHTS_BYTES = 65_536
-"""Ours takes about two thousand."""
+"""A valid file has about two thousand."""
 
 Weights = dict[Key, list[float]]
-"""As `Mixture.as_rows` returns them."""
+"""The result of `Mixture.as_rows`."""
 
 Stamp = tuple[int, int]
 """When a file was last changed, in ns since 1970, and its size in bytes."""
@@ -49,7 +49,7 @@ class SavedIndex:
     stamps: dict[str, Stamp]
 
     def without(self, names: Collection[str]) -> "SavedIndex":
-        """All but these."""
+        """The same without these documents."""
         last_used_s = {name: s for name, s in self.last_used_s.items() if name not in names}
         stamps = {name: stamp for name, stamp in self.stamps.items() if name not in names}
         return SavedIndex(self.merged.part(stamps.keys()), last_used_s, stamps)
@@ -70,7 +70,7 @@ def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_dige
     line = json.dumps(header, allow_nan=False).encode() + b"\n"
     try:
         with atomic_write(path) as file:
-            file.write(_digest(line, symbols, positions).encode() + b"\n" + line)
+            file.write(digest_of(line, symbols, positions).encode() + b"\n" + line)
             file.write(symbols.data)
             file.write(positions.data)
     except OSError as error:
@@ -78,7 +78,7 @@ def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_dige
 
 
 def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex | None:
-    """What `save_index` wrote; None if there is no file, or if it is damaged, foreign, or of another model."""
+    """Read what `save_index` wrote; None if there is no file, or if it is damaged, foreign, or of another model."""
     try:
         return _read(path, alphabet, tokenizer_digest)
     except FileNotFoundError:
@@ -89,45 +89,46 @@ def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIn
 
 
 def _read(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex:
-    """Raises ValueError and more for what cannot be used."""
+    """Raises ValueError, among others, if the file cannot be used."""
     with open_owned(path) as file:
         digest, line = file.readline(200).strip(), file.readline(MAX_HEADER_BYTES)
         header = json.loads(line)
         if header["kind"] != INDEX_KIND or header["tokenizer"] != tokenizer_digest:
-            raise ValueError("it is of another version, or of another model")
+            raise ValueError("written by another version, or for another model")
         n_symbols, n_positions = header["n_symbols"], header["n_positions"]
         n_bytes = len(digest) + 1 + len(line) + 2 * n_symbols + 4 * n_positions
-        if n_symbols < 0 or n_positions < 0 or path.stat().st_size != n_bytes:  # before memory is taken for it
-            raise ValueError("it is damaged: its size is wrong")
+        if n_symbols < 0 or n_positions < 0 or path.stat().st_size != n_bytes:  # before memory is allocated
+            raise ValueError("damaged: wrong size")
         symbols = np.fromfile(file, np.uint16, n_symbols)
         positions = np.fromfile(file, np.int32, n_positions)
-    if digest.decode() != _digest(line, symbols, positions):
-        raise ValueError("it is damaged: its digest is wrong")
+    if digest.decode() != digest_of(line, symbols, positions):
+        raise ValueError("damaged: wrong digest")
     return _restored(header, SuffixArray.restored(symbols, positions), alphabet)
 
 
 def _restored(header: Mapping[str, Any], index: SuffixArray, alphabet: Alphabet) -> SavedIndex:
     documents = header["documents"]
     if index.symbols.max(initial=0) > alphabet.n_known + len(header["characters"]):
-        raise ValueError("it is damaged: there are no such characters")
+        raise ValueError("damaged: symbol out of range")
     merged = MergedSegment({name: n for name, n, *_ in documents}, index)
     last_used_s = {name: float(last_used_s) for name, _, last_used_s, *_ in documents}
     stamps = {name: (int(changed_ns), int(n_bytes)) for name, _, _, changed_ns, n_bytes in documents}
     for character in header["characters"]:
         alphabet.symbols_of(character)
-    if not alphabet.met.startswith(header["characters"]):  # it had met others first: the numbers are not the same
+    if not alphabet.met.startswith(header["characters"]):  # it has seen others first: symbols differ
         merged = _renumbered(merged, header["characters"], alphabet)
     return SavedIndex(merged, last_used_s, stamps)
 
 
 def _renumbered(merged: MergedSegment, characters: str, alphabet: Alphabet) -> MergedSegment:
     """The same documents in the symbols of `alphabet`, sorted again."""
-    same = np.arange(alphabet.n_known + 1, dtype=np.uint16)  # BREAK, and what every alphabet of this model begins with
+    same = np.arange(alphabet.n_known + 1, dtype=np.uint16)  # BREAK, and the network's characters
     number_of = np.concatenate((same, alphabet.symbols_of(characters)))
     return MergedSegment.sort_all({name: number_of[symbols] for name, symbols in merged.documents.items()})
 
 
-def _digest(header: bytes, *arrays: "np.ndarray[Any, Any]") -> str:
+def digest_of(header: bytes, *arrays: "np.ndarray[Any, Any]") -> str:
+    """The hexadecimal BLAKE2b digest of the header and the arrays."""
     digest = hashlib.blake2b(header)
     for array in arrays:
         digest.update(array.data)
@@ -135,12 +136,12 @@ def _digest(header: bytes, *arrays: "np.ndarray[Any, Any]") -> str:
 
 
 def load_weights(path: Path, tokenizer_digest: str) -> Mixture:
-    """The mixture that `save_weights` wrote; a new one if there is no file, or if it cannot be used."""
+    """Read the mixture that `save_weights` wrote; a new one if there is no file, or if it cannot be used."""
     try:
         with open_owned(path) as file:
             content = file.read(MAX_WEIGHTS_BYTES + 1)
         if len(content) > MAX_WEIGHTS_BYTES:
-            raise ValueError("it is too large")
+            raise ValueError("the file is too large")
         return Mixture(_checked_weights(json.loads(content), tokenizer_digest))
     except FileNotFoundError:
         return Mixture()
@@ -150,27 +151,27 @@ def load_weights(path: Path, tokenizer_digest: str) -> Mixture:
 
 
 def save_weights(path: Path, weights: Weights, tokenizer_digest: str) -> None:
-    """Write them atomically. A failure is logged."""
+    """Write the weights atomically. A failure is logged."""
     data = {"kind": WEIGHTS_KIND, "tokenizer": tokenizer_digest, "weights": weights}
     try:
         content = json.dumps(data, allow_nan=False).encode()
         with atomic_write(path) as file:
             file.write(content)
     except (OSError, ValueError) as error:
-        log.warning("%s: what was learned could not be saved: %s", path, error)
+        log.warning("%s: learned weights could not be saved: %s", path, error)
 
 
 def _checked_weights(data: Any, tokenizer_digest: str) -> dict[Key, Row]:
-    """The weights in it. Raises ValueError."""
+    """Validate the content of the file, and return its weights. Raises ValueError."""
     if not isinstance(data, dict) or data.get("kind") != WEIGHTS_KIND:
-        raise ValueError("it is something else")
+        raise ValueError("not a file of weights")
     if data.get("tokenizer") != tokenizer_digest:
-        raise ValueError("it is of another model")
+        raise ValueError("written for another model")
     weights = data.get("weights")
     if not isinstance(weights, dict) or weights.keys() != set(map(str, INITIAL)):
-        raise ValueError("it is for other contexts")
+        raise ValueError("written for other contexts")
     if not all(_is_possible(row, -MAX_WEIGHT if key in KINDS else 0) for key, row in weights.items()):
-        raise ValueError(f"weights are {N_ROWS} numbers, none above {MAX_WEIGHT:g} nor too low")
+        raise ValueError(f"damaged: each row must be {N_ROWS} numbers of at most {MAX_WEIGHT:g}")
     rows = {key: weights[str(key)] for key in INITIAL}
     return {key: (float(network), float(memory), float(file)) for key, (network, memory, file) in rows.items()}
 

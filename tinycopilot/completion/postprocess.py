@@ -1,4 +1,4 @@
-"""What is cut from a suggestion before it is shown: whatever would break the code around it, or repeat it."""
+"""Post-processing: cuts a suggestion where it would break or repeat the code around it."""
 
 import re
 
@@ -8,16 +8,16 @@ QUOTES = ("'", '"')
 
 
 def has_room(after: str) -> bool:
-    """Whether a suggestion may be shown here: at a line's end, or before nothing but closing brackets and the like."""
+    """Whether a suggestion may be shown here: at a line end, or before only closing brackets and other symbols."""
     rest_of_line = re.split(r"[\r\n]", after, maxsplit=1)[0]
     return re.fullmatch(r"\W*", rest_of_line) is not None
 
 
 def postprocess(text: str, before: str, after: str, language: str = "python") -> str:
-    """The longest beginning of `text` that adds to what stands between `before` and `after`, and breaks nothing there.
+    """The longest prefix of `text` that is not in the file already, and keeps the code around it valid.
 
-    It ends before a line that is the next line already, before one that is indented with the other kind of blank, with
-    the first line where more follows on the cursor's line, and where `Insertion` lets it end, at a word's end.
+    It ends before a line that is already the next line of the file; before a line that mixes tabs and spaces; after the
+    first line, if text follows on the cursor's line; and at a word end where `Insertion` allows it.
     """
     text = _without_next_line(text, before, after)
     if after.split("\n", maxsplit=1)[0].strip():
@@ -26,7 +26,7 @@ def postprocess(text: str, before: str, after: str, language: str = "python") ->
 
 
 def _safe(text: str, before: str, after: str, language: str) -> str:
-    """Cut at the last place, neither in a word nor after a blank, where it may be inserted."""
+    """Cut at the last position, neither in a word nor after a blank, where the text may be inserted."""
     insertion, n_safe = Insertion(before, after, language), 0
     for n, character in enumerate(text, 1):
         insertion.push(character)
@@ -48,12 +48,12 @@ def _in_word(character: str) -> bool:
 
 
 def _without_next_line(text: str, before: str, after: str) -> str:
-    """Cut before a line that is the next line of the file already."""
+    """Cut before a line that is already the next line of the file."""
     following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
     if following is None:
         return text
     lines = text.split("\n")
-    begun = before[before.rfind("\n") + 1 :]  # the part of the first line that is written already
+    begun = before[before.rfind("\n") + 1 :]  # the part of the first line before the cursor
     for i, line in enumerate(lines):
         whole = begun + line if i == 0 else line
         if whole.strip() == following:
@@ -64,7 +64,7 @@ def _without_next_line(text: str, before: str, after: str) -> str:
 def _without_other_indentation(text: str, before: str) -> str:
     """Cut before a line that is indented with spaces where the last indented line has a tab, or the reverse.
 
-    The n-gram models know other files, too: their continuation would mix both kinds in one file.
+    The n-gram models contain other files, so a continuation could mix both kinds in one file.
     """
     if "\n " not in text and "\n\t" not in text:
         return text

@@ -1,8 +1,8 @@
-"""Predictor: mixes the network with two n-gram models, of the workspace and of the file at hand, and learns online.
+"""Predictor: mixes the network with two n-gram models, of the workspace and of the current file, and learns online.
 
-Log-linear mixing (distribution.py has the arithmetic). The weights are those of the longest context that the workspace
-has seen, the n-gram models counting more the longer it is; added to them are those of the kind of the last character.
-Both are learned from what is typed (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012).
+Log-linear mixing (distribution.py has the arithmetic). The weights depend on the longest context that the workspace has
+seen (the longer, the more the n-gram models count), plus weights by the kind of the last character. Both are learned
+from keystrokes (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012).
 """
 
 import math
@@ -22,7 +22,7 @@ from tinycopilot.completion.suffix_array import DEPTH, ORDERS, Symbols
 
 LEARNING_RATE = 0.003
 MIN_DRAFT_LOG_P = math.log(0.15)
-"""A draft ends before the n-gram models find the whole of it less likely than this."""
+"""Minimum log p of a draft by the n-gram models."""
 SIGNS: Final[Mapping[str, str]] = {
     "\n": "line", " ": "blank", "\t": "blank", "_": "underscore", ".": "dot", "'": "quote", '"': "quote",
     **dict.fromkeys("([{", "opening"), **dict.fromkeys(")]}", "closing"),
@@ -40,24 +40,24 @@ INITIAL: Final[Mapping[Key, Row]] = {
     **dict.fromkeys((8, 11, 15, 20, 28), (0.5, 0.28, 0.25)),
     **dict.fromkeys(KINDS, (0.0, 0.0, 0.0)),
 }
-"""The weights to begin with: about what benchmarks/fit_weights.py finds."""
+"""Initial weights, close to what benchmarks/fit_weights.py finds."""
 
 
 class Mixture:
-    """The weights of the mixture. A prediction changes nothing; `learn` does."""
+    """The weights of the mixture, changed by `learn` only."""
 
     def __init__(self, weights: Mapping[Key, Row] = INITIAL) -> None:
         self.by_order = np.array([weights[order] for order in ORDERS], np.float64)
         """(n_orders, 3), of network, workspace and file."""
         self.by_kind = np.array([weights[kind] for kind in KINDS], np.float64)
-        """(n_kinds, 3), added to the former."""
+        """(n_kinds, 3), added to `by_order`."""
 
     def as_rows(self) -> dict[Key, list[float]]:
         """A copy, by order and kind."""
         return dict(zip((*ORDERS, *KINDS), [*self.by_order.tolist(), *self.by_kind.tolist()], strict=True))
 
     def learn(self, prediction: "Prediction", index: int) -> None:
-        """The character at `index` of a prediction was typed: one step down the gradient of its -log p."""
+        """Learn that the character at `index` of a prediction was typed: one gradient step on its -log p."""
         if prediction.n_seen:
             rows = np.maximum(prediction.rows, FLOOR)
             step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(prediction.log_probs))
@@ -69,45 +69,45 @@ class Mixture:
 
 
 class Prediction(NamedTuple):
-    """What may come next, by symbol from 1 on and, last, all other characters: (A + 1,)."""
+    """Log p of the next character, (A + 1,), by symbol from 1 on, then all other characters."""
 
     log_probs: NDArray[np.float64]
     rows: NDArray[np.float64]
     """(3, A + 1): log p of network, workspace and file."""
     n_seen: int
-    """How many of ORDERS the workspace has seen; with none, the prediction is the network's alone."""
+    """Number of ORDERS seen in the workspace; with 0, the prediction is the network's alone."""
     kind: int
-    """Of the last character, in KINDS."""
+    """Index of the last character's kind in KINDS."""
 
 
 class Place(NamedTuple):
-    """A cursor: the document, and the text on both sides of it, with line ends `\\n`.
+    """A cursor: the document, and the text on both sides, with line ends `\\n`.
 
     Secrets are masked in both, so neither the n-gram models nor the network ever read one.
     """
 
     document: str | None
-    """Its name in the n-gram model; None: the text is not held there."""
+    """Its name in the n-gram model; None: not indexed."""
     before: str
     after: str
     language: str = ""
-    """The editors' name for it; empty: as the document's name says."""
+    """LSP's language identifier; "": given by the document's name."""
 
 
 @dataclass
 class PredictionCache:
-    """The predictions made for one place, as long as its document is held as it is there."""
+    """The predictions made for one place; valid while its document is indexed with that text."""
 
     place: Place
     by_end: dict[tuple[int, str], Prediction] = field(default_factory=dict)
-    """By the text that the character follows, as `_end_of` abbreviates it."""
+    """By the preceding text, abbreviated by `_end_of`."""
 
     def __contains__(self, before: str) -> bool:
         """Whether the character after `before` was predicted."""
         return _end_of(before) in self.by_end
 
     def two_likeliest(self, before: str, alphabet: Alphabet) -> list[tuple[str, float]] | None:
-        """Two characters after `before` and their log p, the likeliest first; None if that was not predicted."""
+        """The two most probable characters after `before`, with log p; None if that was not predicted."""
         if (prediction := self.by_end.get(_end_of(before))) is None:
             return None
         log_probs = prediction.log_probs[:-1]
@@ -116,10 +116,10 @@ class PredictionCache:
 
 
 class Predictor:
-    """What completion knows besides the network: n-gram models, and the weights that mix them with it."""
+    """The n-gram models, and the weights that mix them with the network."""
 
     def __init__(self, known: str, max_chars: float = math.inf, mixture: Mixture | None = None) -> None:
-        """`known` is the network's alphabet; the n-gram model holds at most `max_chars`, and the document at hand."""
+        """`known`: the network's alphabet. `max_chars`: limit of the n-gram model, besides the current document."""
         self.alphabet = Alphabet(known)
         self.ngrams = NGramModel(self.alphabet, max_chars)
         self._mixture = mixture or Mixture()
@@ -127,15 +127,15 @@ class Predictor:
 
     @property
     def mixture(self) -> Mixture:
-        """The weights."""
+        """The weights of the mixture."""
         return self._mixture
 
     def restore(self, mixture: Mixture) -> None:
-        """Continue with the weights of an earlier session."""
+        """Use the weights of an earlier session."""
         self._mixture = mixture
 
     def kind_of(self) -> NDArray[np.int64]:
-        """The kind of each symbol, (A + 1,), an index of KINDS."""
+        """The kind of each symbol, (A + 1,), as an index of KINDS."""
         n_known = len(self._kind_of)
         if n_known <= (n := len(self.alphabet)):
             new = [KINDS.index(kind_of(self.alphabet.character_of(i))) for i in range(max(1, n_known), n + 1)]
@@ -143,24 +143,24 @@ class Predictor:
         return self._kind_of
 
     def continuation(self, cache: PredictionCache, before: str) -> "Continuation":
-        """Predict what follows `before`. The document of `cache` must be held as it is there."""
+        """A continuation of `before`. The document of `cache` must be indexed with the text there."""
         return Continuation(self, cache, before)
 
     def predict(self, cache: PredictionCache, logits: Floats, before: str) -> Prediction:
-        """What follows `before`, of which only the end matters, given the network's logits, (V,)."""
+        """The prediction after `before`, of which only the end matters, given the network's logits, (V,)."""
         continuation = self.continuation(cache, before)
         continuation.draft(0)
         continuation.verify(logits[None])
         return cache.by_end[_end_of(before)]
 
     def likeliest(self, cache: PredictionCache, logits: Floats, before: str) -> Decoded:
-        """The likeliest character and its log p, never the entry for all others."""
+        """The most probable character and its log p; never the entry for all others."""
         log_probs = self.predict(cache, logits, before).log_probs
         best = int(log_probs[:-1].argmax())
         return self.alphabet.character_of(best + 1), float(log_probs[best])
 
     def learn(self, cache: PredictionCache, place: Place, character: str) -> bool:
-        """`character` was typed at `place`: one step if that was predicted and not learned before; returns whether."""
+        """Learn that `character` was typed at `place`, once, if that was predicted; return whether it was."""
         if (cache.place.document, cache.place.after) != (place.document, place.after):
             return False
         if (prediction := cache.by_end.pop(_end_of(place.before), None)) is None:
@@ -169,21 +169,21 @@ class Predictor:
         return True
 
     def bits(self, cache: PredictionCache, before: str, character: str) -> dict[str, float]:
-        """Cost of `character` after `before`, which was predicted: -log2 p by each predictor."""
+        """Cost of `character` after `before`, which must be predicted: -log2 p by each predictor."""
         prediction = cache.by_end[_end_of(before)]
         index = self._index(prediction, character)
         log_probs = {"network": prediction.rows[0], "memory": prediction.rows[1], "mixed": prediction.log_probs}
         return {name: -float(row[index]) / math.log(2) for name, row in log_probs.items()}
 
     def _index(self, prediction: Prediction, character: str) -> int:
-        """The entry of a character in a prediction: the last, if it is one of all others."""
+        """The entry of a character in a prediction; -1, the last, for all other characters."""
         index = self.alphabet.symbol_of(character) - 1
         is_held = 0 <= index < len(prediction.log_probs) - 1 and prediction.log_probs[index] > -math.inf
         return index if is_held else -1
 
 
 class Continuation:
-    """What is predicted to follow a text: `draft` and `verify` alternate, each from where the last one ended."""
+    """The predicted continuation of a text: `draft` and `verify` alternate, each starting where the other ended."""
 
     def __init__(self, predictor: Predictor, cache: PredictionCache, text: str) -> None:
         self._predictor, self._cache = predictor, cache

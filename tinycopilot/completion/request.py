@@ -1,4 +1,4 @@
-"""Request and Result: what goes into the engine, and what comes out. Imports nothing heavy."""
+"""Request and Result: the input and the output of the engine. Imports nothing heavy."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,32 +16,32 @@ class Why(Enum):
     """Why a completion is requested."""
 
     TYPED = "typed"
-    """The text may have changed by one keystroke, which is learned from."""
+    """After a possible keystroke, from which the mixture learns."""
     INVOKED = "invoked"
-    """The user asks to see alternatives, too. Nothing is learned."""
+    """Explicit request, which includes alternatives. Nothing is learned."""
     AHEAD = "ahead"
-    """This may be requested soon, in the same document. The answer is kept; nothing is shown, held or learned."""
+    """Likely next request in the same document. The result is kept; nothing is shown, indexed or learned."""
     REPLAYED = "replayed"
-    """As TYPED, but nothing is learned: `Engine.observe` does that."""
+    """Like TYPED, without learning, which `Engine.observe` does."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to insert between `before` and `after`? Line ends may be of any kind."""
+    """A request for text to insert between `before` and `after`. Line ends may be of any kind."""
 
     before: str
     after: str = ""
     document: str | None = ""
-    """Its name: the text is held in the n-gram model from now on. None: it is not."""
+    """Its name, under which the text is indexed; None: not indexed."""
     why: Why = Why.TYPED
     selected: tuple[str, str] | None = None
-    """The texts on both sides of the cursor as they would be if the selected entry of a menu were accepted: that is
-    what to complete. It may never come true, and so nothing of it is held, shown or learned."""
+    """The texts on both sides of the cursor if the selected menu entry is accepted: complete these. The user may not
+    accept it, so nothing of it is indexed, shown later or learned."""
     language: str = ""
-    """LSP's identifier of its language, such as "javascript"; "": by the document's name."""
+    """LSP's language identifier, such as "javascript"; "": given by the document's name."""
 
     def after_accepting(self, suggestion: Suggestion) -> "Request":
-        """The request that follows if `suggestion` is accepted, to be answered ahead."""
+        """The request that follows if `suggestion` is accepted, to be computed ahead."""
         before = plain_line_ends(self.before) + suggestion.text
         return dataclasses.replace(self, before=before, why=Why.AHEAD)
 
@@ -56,7 +56,7 @@ class Silence(Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """Suggestions, the best one first; or why there is none."""
+    """Suggestions, the best first; or the reason for silence."""
 
     suggestions: tuple[Suggestion, ...] = ()
     silence: Silence | None = None
@@ -65,5 +65,5 @@ class Result:
 
     @property
     def suggestion(self) -> Suggestion | None:
-        """The best one."""
+        """The best suggestion; None if there is none."""
         return self.suggestions[0] if self.suggestions else None

@@ -1,5 +1,6 @@
-"""Scheduler: the one thread in which the engine is used. Work is done in the order of submission; the latest request
-wins. Used by the language server and by the terminal UI.
+"""Scheduler: the engine's thread. Work runs in the order of submission; the latest request cancels earlier ones.
+
+Used by the language server and the terminal UI.
 """
 
 import threading
@@ -21,17 +22,17 @@ T = TypeVar("T")
 
 @dataclass
 class Job:
-    """A request under way."""
+    """A pending request."""
 
     request: Request
     generation: int
-    """The scheduler's generation when the request was made: after a later change the result may be outdated."""
+    """The scheduler's generation at the request: after a later change the result may be outdated."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     result: "Future[Result]" = field(default_factory=Future)
 
 
 AfterAnswer = Callable[["Engine", Result, float], object]
-"""Called in the engine's thread with the engine, the result, and the time that it took in milliseconds."""
+"""Called in the engine's thread with the engine, the result, and the latency in milliseconds."""
 
 
 class Scheduler:
@@ -65,7 +66,7 @@ class Scheduler:
 
     @property
     def generation(self) -> int:
-        """Number of changes so far to what the engine's answers depend on."""
+        """Number of changes so far that results depend on."""
         return self._generation
 
     def _advance(self) -> None:
@@ -73,16 +74,16 @@ class Scheduler:
             self._generation += 1
 
     def use(self, engine: "Engine") -> None:
-        """Replace the engine. To be called in the engine's thread."""
+        """Replace the engine. Call in the engine's thread."""
         self._engine = engine
         self._advance()
 
     def submit(self, function: Callable[[], T]) -> "Future[T]":
-        """Call `function` in the engine's thread, after all submitted before. Raises RuntimeError if closed."""
+        """Call `function` in the engine's thread, after earlier submissions. Raises RuntimeError if closed."""
         return self._executor.submit(function)
 
     def ask(self, function: "Callable[[Engine], T]") -> "Future[T]":
-        """Call `function` with the engine that is in use by then. Raises RuntimeError if closed."""
+        """Call `function` with the engine in use at that time. Raises RuntimeError if closed."""
 
         def run() -> T:
             assert self._engine is not None
@@ -91,13 +92,13 @@ class Scheduler:
         return self.submit(run)
 
     def change(self, function: "Callable[[Engine], object]") -> None:
-        """Let `function` change the engine; earlier answers are outdated at once. Without an engine, do nothing."""
+        """Let `function` change the engine; earlier results are outdated at once. Without an engine, do nothing."""
         if self.is_ready:
             self._advance()
             self.ask(function)
 
     def change_if(self, function: "Callable[[Engine], bool]") -> None:
-        """Let `function` change the engine and return whether it did: only then earlier answers are outdated."""
+        """Let `function` change the engine and return whether it did: only then are earlier results outdated."""
         if self.is_ready:
             self.ask(lambda engine: self._advance() if function(engine) else None)
 
@@ -107,22 +108,24 @@ class Scheduler:
         Raises CancelledError or RuntimeError if closed.
         """
         result = self.ask(function).result()
-        self._advance()  # not before: a request that runs first must not pass for one that ran after the change
+        self._advance()  # only now: a request that ran before the change must not count as current
         return result
 
     def change_ngrams(self, function: "Callable[[NGramModel], T]") -> T:
-        """The same for the engine's n-gram model (a `CallWithModel` of indexing.py)."""
+        """Like `change_and_wait`, with the engine's n-gram model (a `CallWithModel` of indexing.py)."""
         return self.change_and_wait(lambda engine: function(engine.ngrams))
 
     def complete(self, request: Request, then: AfterAnswer = lambda *_: None) -> Job:
-        """Cancel the latest request, and answer this one next; then call `then`, cancelled or not.
+        """Cancel the latest request, and answer this one next; then call `then`, even if it was cancelled.
 
-        A superseded request still reaches the engine, which learns from the keystroke. If there is a suggestion, the
-        request that follows its acceptance is answered ahead. Raises RuntimeError if closed.
+        A superseded request still reaches the engine, which learns from the keystroke. After a suggestion, the request
+        that follows its acceptance is computed ahead. Raises RuntimeError if closed.
         """
-        self.cancel()
-        job = self._latest = Job(request, self._generation)
-        job.result = self.submit(partial(self._answer, job, then))
+        with self._lock:  # so that the latest job is also the last one submitted
+            self._cancel_latest()
+            job = Job(request, self._generation)
+            job.result = self.submit(partial(self._answer, job, then))
+            self._latest = job
         return job
 
     def _answer(self, job: Job, then: AfterAnswer) -> Result:
@@ -139,21 +142,25 @@ class Scheduler:
         return result
 
     def _complete_ahead(self, job: Job, request: Request) -> None:
-        """Not after a change, which may have been to remove the document."""
+        """Compute ahead, unless something has changed: the document may have been dropped."""
         if self._engine is not None and job.generation == self._generation and not job.cancelled.is_set():
             self._engine.complete(request, job.cancelled.is_set)
 
     def cancel(self) -> None:
         """Stop computing for the latest request."""
+        with self._lock:
+            self._cancel_latest()
+
+    def _cancel_latest(self) -> None:
         if self._latest is not None:
             self._latest.cancelled.set()
 
     def wait_until_idle(self, limit_s: float) -> bool:
-        """Wait until no request is being answered, at most `limit_s`; return whether that is so."""
+        """Wait until no request is being answered, at most `limit_s`; return whether none is."""
         return self._idle.wait(limit_s)
 
     def close(self) -> None:
-        """Cancel everything that waits. What runs continues: see `cancel` and `join`."""
+        """Cancel all waiting work. Running work continues: see `cancel` and `join`."""
         self._is_closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)
 

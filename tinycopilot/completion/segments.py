@@ -1,8 +1,8 @@
 """Index segments, and their compaction (as in Lucene and log-structured merge trees).
 
-A Segment is one document and its suffix array; a MergedSegment is many documents in one suffix array. Neither ever
-changes, and both may be used from any thread. Sorting takes the time: a merged segment is sorted when it is made, a
-segment when it is first counted, or earlier by whoever calls `sort` in another thread.
+A Segment is one document and its suffix array; a MergedSegment is many documents in one suffix array. Both are
+immutable, and may be used from any thread. Sorting is the expensive step: a merged segment is sorted when it is made, a
+segment when it is first counted, or earlier by a call of `sort` in another thread.
 """
 
 import contextlib
@@ -49,8 +49,13 @@ class Segment:
             self.symbols = self._index.symbols  # stored only once
         return self._index
 
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the suffix array was computed."""
+        return self._index is not None
+
     def sort(self) -> None:
-        """Make later uses of `index` cheap."""
+        """Compute the suffix array now."""
         _ = self.index
 
     @property
@@ -88,10 +93,10 @@ class MergedSegment(Segment):
     """Documents by name, one after another in one suffix array."""
 
     def __init__(self, sizes: Mapping[str, int], index: SuffixArray | None) -> None:
-        """`sizes`: the number of symbols of each document, in the order of the text of `index`. Raises ValueError."""
+        """`sizes`: number of symbols of each document, in the order of the text of `index`. Raises ValueError."""
         symbols = index.symbols if index is not None else NOTHING
         if min(sizes.values(), default=1) < 1 or sum(sizes.values()) != len(symbols):
-            raise ValueError("damaged: the sizes of its documents are wrong")
+            raise ValueError("damaged: wrong document sizes")
         super().__init__(symbols, index)
         ends = list(itertools.accumulate(sizes.values(), initial=0))
         self._slices = dict(zip(sizes, map(slice, ends, ends[1:]), strict=False))
@@ -105,7 +110,7 @@ class MergedSegment(Segment):
         )
 
     def part(self, names: Collection[str]) -> "MergedSegment":
-        """Those of its documents that are in `names`, without sorting them again."""
+        """The documents in `names` as a merged segment, without sorting again."""
         is_kept = np.zeros(len(self), np.bool_)
         sizes = {name: place.stop - place.start for name, place in self._slices.items() if name in names}
         for name in sizes:
@@ -121,7 +126,7 @@ class MergedSegment(Segment):
         return {name: self.symbols[place] for name, place in self._slices.items()}
 
     def segment(self, name: str) -> Segment | None:
-        """One of its documents as a segment of its own, always the same object; None if it has no such document."""
+        """One document as a segment, always the same object; None if there is no document of that name."""
         if name not in self._slices:
             return None
         return self._segments.setdefault(name, Segment(self.symbols[self._slices[name]]))
@@ -131,9 +136,9 @@ NO_DOCUMENTS = MergedSegment({}, None)
 
 
 def release_memory() -> None:
-    """Return freed memory to the system, where the C library (GNU's) would keep it. Any thread; takes milliseconds.
+    """Return freed memory to the system, which glibc would keep. Any thread; takes milliseconds.
 
-    A compaction takes, and frees, more than ten bytes for each character.
+    A compaction allocates and frees more than ten bytes per character.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # other C libraries have no such function
         ctypes.CDLL(None).malloc_trim(0)
@@ -149,7 +154,7 @@ class Compaction:
 
     alphabet: Alphabet
     before: MergedSegment
-    """What was merged at the beginning."""
+    """The merged segment at the start."""
     separate: Mapping[str, Symbols]
     """Documents with segments of their own, which are to be merged."""
     excluded: Set[str]
@@ -157,7 +162,7 @@ class Compaction:
     last_used_s: dict[str, float]
     """When each document was last used, in seconds since 1970."""
     changes: dict[str, Segment | None] = field(default_factory=dict)
-    """What was put (or, None, dropped) and is not merged."""
+    """Documents that were put (None: dropped) and are not merged yet."""
     merged: MergedSegment | None = None
     """The result, if everything was sorted."""
 
@@ -170,7 +175,7 @@ class Compaction:
         self.changes[name] = None
 
     def sort(self, max_chars: float = math.inf, *, everything: bool = False) -> None:
-        """Sort everything, the most recently used `max_chars` characters; or the changes alone if they are few."""
+        """Sort the most recently used `max_chars` characters; or only the changes, if they are few."""
         n_changed = sum(len(segment) for segment in self.changes.values() if segment is not None)
         if everything or len(self.changes) > MAX_SEPARATE or n_changed * MAX_SEPARATE > len(self.before):
             sizes, symbols = self._most_recent(max_chars)
@@ -189,7 +194,7 @@ class Compaction:
         release_memory()
 
     def _most_recent(self, max_chars: float) -> tuple[dict[str, int], Symbols]:
-        """Sizes and padded symbols of all that is to be merged."""
+        """Sizes and padded symbols of the documents to merge."""
         put = {name: segment.symbols for name, segment in self.changes.items() if segment is not None}
         rest, elsewhere = {**self.before.documents, **self.separate}, self.excluded | self.changes.keys()
         documents = {name: symbols for name, symbols in rest.items() if name not in elsewhere} | put

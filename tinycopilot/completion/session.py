@@ -1,4 +1,4 @@
-"""SessionState: everything that completion keeps from one request to the next, as one value."""
+"""SessionState: the state of completion between requests, as one value."""
 
 from dataclasses import dataclass, field, replace
 
@@ -12,16 +12,16 @@ from tinycopilot.completion.truncation import Suggestion
 class KeystrokeTracker:
     """Finds the character that was typed from one request to the next.
 
-    Each position counts once, and only if it was typed: not what is pasted, accepted, undone and redone, or typed again
-    after a backspace. Moving to another place or document starts over there.
+    Each position counts once, and only if it was typed: text that is pasted, accepted, redone, or typed again after a
+    backspace does not count. Moving the cursor or switching documents starts over.
     """
 
     def __init__(self) -> None:
         self._last = Place(None, "", "")
-        self._furthest_chars = 0  # everything up to here was counted, or was there
+        self._furthest_chars = 0  # everything up to here was counted or existed
 
     def typed(self, place: Place) -> str:
-        """The character that was typed since the last call and counts; "" if there is none."""
+        """The character typed since the last call, if it counts; otherwise ""."""
         last, self._last = self._last, place
         if (place.document, place.after) != (last.document, last.after):
             self._furthest_chars = len(place.before)
@@ -34,14 +34,14 @@ class KeystrokeTracker:
 
 @dataclass(frozen=True)
 class Shown:
-    """A suggestion and where it was made, valid until a document is removed (it may come from that)."""
+    """A suggestion and its place; valid until a document is dropped, from which it may come."""
 
     place: Place
     suggestion: Suggestion
     n_dropped: int
 
     def rest_at(self, place: Place, n_dropped: int) -> Suggestion | None:
-        """What is left of it at `place`, if what was typed since is its beginning."""
+        """The rest of the suggestion at `place`, if only its first characters were typed since."""
         if (place.document, place.after, n_dropped) != (self.place.document, self.place.after, self.n_dropped):
             return None
         rest = typed_through(self.suggestion.text, self.place.before, place.before)
@@ -50,7 +50,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class FoundAhead:
-    """The answer to a request that may come, valid as long as the n-gram model is of this edition."""
+    """The result of a request computed ahead; valid for this edition of the n-gram model."""
 
     suggestion: Suggestion | None
     predictions: PredictionCache
@@ -63,15 +63,15 @@ class FoundAhead:
 
 @dataclass
 class SessionState:
-    """Changed by Engine alone."""
+    """The state of completion between requests. Changed by Engine only."""
 
     readers: Readers
-    """What the network has read."""
+    """What the network has read of each recent document."""
     maskers: Maskers = field(default_factory=Maskers)
-    """What was masked in each document, so that only what changes is masked again."""
+    """Masked text of recent documents, so that only changes are masked again."""
     keystrokes: KeystrokeTracker = field(default_factory=KeystrokeTracker)
     predictions: PredictionCache | None = None
-    """Made for the last request: what can be learned from the next keystroke."""
+    """The predictions of the last request, for learning from the next keystroke."""
     shown: Shown | None = None
-    """The last suggestion that was not the rest of another one."""
+    """The last suggestion, except rests of earlier ones."""
     ahead: FoundAhead | None = None

@@ -1,9 +1,8 @@
 """SuffixArray: every position of a text, sorted by the characters before it.
 
-Equal contexts are adjacent, longer ones inside shorter ones, so what has followed a context, of whatever length, is one
-slice of the sorted positions. (It is the suffix array of the reversed text, Manber and Myers 1990; its column of next
-characters is the Burrows-Wheeler transform.) Nine bytes a character, and an edit sorts only the positions whose context
-it changes.
+Equal contexts are adjacent, whatever their length, so the positions after a context are one slice. (This is the suffix
+array of the reversed text, Manber and Myers 1990; the column of next characters is the Burrows-Wheeler transform.)
+Memory: nine bytes per character. An edit sorts only the positions whose context changes.
 """
 
 import copy
@@ -15,26 +14,25 @@ from numpy.typing import NDArray
 from tinycopilot.completion.compiled import compiled
 
 Symbols = NDArray[np.uint16]
-"""A text as numbers: BREAK, or what an Alphabet calls its characters."""
+"""A text as symbols: BREAK, or an Alphabet's number of a character."""
 
 BREAK: Final = 0
-"""Between two documents, and where the cursor is: no context reaches over it."""
+"""Separates documents, and the text before and after the cursor: no context extends over it."""
 DEPTH: Final = 32
-"""Positions are sorted by so many symbols before them, as many as the longest of ORDERS at least, and then by where
-they are."""
+"""Positions are sorted by this many preceding symbols (at least the longest of ORDERS), then by position."""
 ORDERS: Final = (3, 4, 5, 6, 8, 11, 15, 20, 28)
-"""How long the contexts are whose followers are counted."""
+"""Lengths of the contexts that are counted."""
 STRIDE: Final = 1024
-"""For every so many sorted positions, or more where symbols are many, it is kept how often each has followed so far."""
+"""Interval, in sorted positions, of the table of cumulative counts; longer for large alphabets."""
 SHORT_STRIDE: Final = 128
-"""The same for a text of LONG symbols at most: each of those that are held adds to what a prediction takes."""
+"""The same for texts of at most LONG symbols, since each of these adds to the time of a prediction."""
 LONG: Final = 100_000
-_INSERTION: Final = 12  # as few positions are sorted by insertion
-_SEARCH_COST: Final = 8  # to find a position among the sorted ones costs so many times what sorting it costs
+_INSERTION: Final = 12  # up to this many positions, insertion sort is used
+_SEARCH_COST: Final = 8  # cost of finding a position by bisection, relative to sorting it
 
 
 Header = tuple[int, ...]
-"""Where a suffix array is in memory, and how it is counted, for compiled loops over many. HEADER_LEN numbers."""
+"""Addresses, sizes and sign of a suffix array, for compiled functions. HEADER_LEN numbers."""
 HEADER_LEN: Final = 11
 
 
@@ -44,7 +42,7 @@ def padded(pieces: list[Symbols]) -> Symbols:
 
 
 class SuffixArray:
-    """What follows each context in a text. It never changes: an edit makes another one. For any thread."""
+    """The symbols that follow each context in a text. Immutable: an edit returns a new one. For any thread."""
 
     def __init__(self, symbols: Symbols) -> None:
         """Sort `symbols`, a text as `padded` returns it."""
@@ -54,29 +52,34 @@ class SuffixArray:
         self._symbols, self._positions = symbols, positions
         self._next = self._symbols[self._positions]
         n_symbols = int(self._next.max(initial=0)) + 1
-        # so that the table of a long text takes about a byte a character, that of a short one two, and two rows each
+        # the table takes about one byte per character in long texts, two in short ones, and two rows each
         self._stride = max(STRIDE, 4 * n_symbols) if len(self) > LONG else max(SHORT_STRIDE, 2 * n_symbols)
         self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
 
     @classmethod
     def restored(cls, symbols: Symbols, positions: NDArray[np.int32]) -> "SuffixArray":
-        """The index that had these `arrays`. Raises ValueError where none had: it would read outside of them."""
+        """The index with these `arrays`. Raises ValueError if they are invalid, and would be read out of bounds."""
         is_there = np.zeros(len(symbols), np.bool_)
         if len(positions) and DEPTH <= positions.min() <= positions.max() < len(symbols):
             is_there[positions] = True
         if len(positions) != is_there.sum() or not np.array_equal(is_there, symbols != BREAK):
-            raise ValueError("it is damaged: these are no sorted positions")
+            raise ValueError("damaged: invalid positions")
         index = cls.__new__(cls)
         index._complete(symbols, positions)
         return index
 
     @property
     def arrays(self) -> tuple[Symbols, NDArray[np.int32]]:
-        """All that it is made of: DEPTH times BREAK and the text; and the sorted positions in that."""
+        """Its data: DEPTH times BREAK and the text; and the sorted positions in that."""
         return self._symbols, self._positions
 
+    @property
+    def tables(self) -> tuple[Symbols, NDArray[np.int32]]:
+        """Derived from `arrays`: the symbol after each position, and cumulative counts of those symbols."""
+        return self._next, self._until
+
     def part(self, is_kept: NDArray[np.bool_]) -> "SuffixArray":
-        """The index of that part of the text, whole documents, without sorting it: sorted positions stay so."""
+        """The index of a part of the text (whole documents), without sorting again: the order stays the same."""
         is_kept = np.append(np.ones(DEPTH, np.bool_), is_kept)
         moved = np.cumsum(is_kept, dtype=np.int32) - np.int32(1)
         return SuffixArray.restored(self._symbols[is_kept], moved[self._positions[is_kept[self._positions]]])
@@ -91,16 +94,16 @@ class SuffixArray:
 
     @property
     def totals(self) -> NDArray[np.int32]:
-        """How often each symbol is in the text, (n_symbols,), but for BREAK, of which it says 0."""
+        """Number of occurrences of each symbol, (n_symbols,); 0 for BREAK."""
         return self._until[-1]
 
     @property
     def n_bytes(self) -> int:
-        """The memory that it takes."""
+        """Its memory."""
         return self._symbols.nbytes + self._positions.nbytes + self._next.nbytes + self._until.nbytes
 
     def replaced(self, start: int, end: int, new: Symbols) -> "SuffixArray":
-        """The index of another text: with `new` in the place of the text from `start` to `end`."""
+        """The index of the text with `start:end` replaced by `new`."""
         start, end = start + DEPTH, end + DEPTH
         symbols = np.concatenate((self._symbols[:start], new, self._symbols[end:]))
         n_touched = end - start + len(new) + 2 * DEPTH
@@ -113,7 +116,7 @@ class SuffixArray:
         places = _places(symbols, self._positions, gone, come, end, shift)
         positions, following = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
         edited = copy.copy(self)
-        if n_touched > self._stride or new.max(initial=0) >= self._until.shape[1]:  # the table has another shape
+        if n_touched > self._stride or new.max(initial=0) >= self._until.shape[1]:  # the table's shape changes
             edited._complete(symbols, positions)
         else:
             edited._symbols, edited._positions, edited._next = symbols, positions, following
@@ -121,10 +124,10 @@ class SuffixArray:
         return edited
 
     def header(self, sign: int, cursor: int | None) -> Header:
-        """One row for the compiled functions of distribution.py, valid as long as this object exists.
+        """A row for the compiled functions of distribution.py, valid while this object exists.
 
-        What is counted is added `sign` times. No context extends over the cursor, an offset in the text: the effect of
-        a BREAK there, but it can be moved at no cost.
+        Counts are multiplied by `sign`. No context extends over the cursor, an offset in the text, as with a BREAK
+        there; but the cursor can be moved at no cost.
         """
         arrays = (self._symbols, self._positions, self._next, self._until)
         sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
@@ -134,7 +137,7 @@ class SuffixArray:
 
 @compiled
 def _where_symbols_are(symbols):  # type: ignore[no-untyped-def]
-    """The positions of all that is no BREAK."""
+    """The positions of all symbols except BREAK."""
     n = 0
     for symbol in symbols:
         n += symbol != BREAK
@@ -158,7 +161,7 @@ def _comes_before(symbols, a, b):  # type: ignore[no-untyped-def]
 
 @compiled
 def _sort_by_value(values):  # type: ignore[no-untyped-def]
-    """In place, by gaps (Shell 1959): Numba's own sort takes a second to compile."""
+    """Sort in place (Shell 1959): Numba's own sort takes a second to compile."""
     gap = 1
     while gap < len(values) // 3:
         gap = 3 * gap + 1
@@ -174,7 +177,7 @@ def _sort_by_value(values):  # type: ignore[no-untyped-def]
 
 @compiled
 def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
-    """`positions`, in place, by what stands before them: multikey quicksort (Bentley and Sedgewick 1997)."""
+    """Sort `positions` in place by the preceding symbols: multikey quicksort (Bentley and Sedgewick 1997)."""
     pending = [(0, len(positions), 1)]
     while pending:
         low, high, depth = pending.pop()
@@ -210,7 +213,7 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
 
 @compiled
 def _ranks(symbols, positions, start, end):  # type: ignore[no-untyped-def]
-    """Where each of those from `start` to `end` is in the sorted row `positions`."""
+    """The index in the sorted `positions` of each position from `start` to `end`."""
     ranks = np.empty(max(0, end - start), np.int64)
     n = 0
     for position in range(start, min(end, len(symbols))):
@@ -229,9 +232,9 @@ def _ranks(symbols, positions, start, end):  # type: ignore[no-untyped-def]
 
 @compiled
 def _places(symbols, positions, gone, come, end, shift):  # type: ignore[no-untyped-def]
-    """Before how many of the kept ones each of `come`, which are sorted, belongs.
+    """For each new position in `come`, which is sorted, its index among the kept positions.
 
-    Kept are all but those of ranks `gone`; from `end` on they are moved by `shift`.
+    All positions are kept except those of ranks `gone`; from `end` on they are shifted by `shift`.
     """
     places = np.empty(len(come), np.int64)
     low = 0
@@ -239,7 +242,7 @@ def _places(symbols, positions, gone, come, end, shift):  # type: ignore[no-unty
         high = len(positions) - len(gone)
         while low < high:
             middle = (low + high) // 2
-            first, n_gone = 0, len(gone)  # how many of the gone ones come before that many kept ones
+            first, n_gone = 0, len(gone)  # number of removed positions before that many kept ones
             while first < n_gone:
                 half = (first + n_gone) // 2
                 if gone[half] - half <= middle:
@@ -257,7 +260,7 @@ def _places(symbols, positions, gone, come, end, shift):  # type: ignore[no-unty
 
 @compiled
 def _spliced(symbols, positions, following, gone, come, places, end, shift):  # type: ignore[no-untyped-def]
-    """Positions, and what follows there, without those of ranks `gone`, and with `come`; as `_places` says."""
+    """Positions and their next symbols, without ranks `gone` and with `come` inserted (see `_places`)."""
     n_kept = len(positions) - len(gone)
     new_positions = np.empty(n_kept + len(come), positions.dtype)
     new_following = np.empty(n_kept + len(come), following.dtype)
@@ -284,7 +287,7 @@ def _spliced(symbols, positions, following, gone, come, places, end, shift):  # 
 
 @compiled
 def _counts_until(following, stride, n_symbols):  # type: ignore[no-untyped-def]
-    """Row i: how often each symbol is among the first i * stride of `following`; the last row: among all."""
+    """Row i: counts of each symbol in the first i * stride of `following`; last row: in all of it."""
     until = np.zeros((len(following) // stride + 2, n_symbols), np.int32)
     for row in range(1, len(until)):
         for symbol in range(n_symbols):
@@ -296,14 +299,14 @@ def _counts_until(following, stride, n_symbols):  # type: ignore[no-untyped-def]
 
 @compiled
 def _counts_spliced(until, following, new_following, gone, places, stride):  # type: ignore[no-untyped-def]
-    """`_counts_until` of `new_following`, from that of `following`: each row is some steps away from an old one."""
+    """`_counts_until` of `new_following`, updated from that of `following`: each row differs by a few steps."""
     new_until = np.zeros((len(new_following) // stride + 2, until.shape[1]), np.int32)
     n_gone, n_come = 0, 0
     for row in range(1, len(new_until)):
         end = min(row * stride, len(new_following))
         while n_come < len(places) and places[n_come] + n_come < end:
             n_come += 1
-        read = end - n_come + n_gone  # so many of the old ones are, or were, before `end`
+        read = end - n_come + n_gone  # number of old positions before `end`, kept or removed
         while n_gone < len(gone) and gone[n_gone] < read:
             n_gone += 1
             read += 1

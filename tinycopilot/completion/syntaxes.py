@@ -1,6 +1,6 @@
-"""What strings and comments look like, by language: the tables that the lexer (lexical.py) reads.
+"""Strings and comments by language: the tables of the lexer (lexical.py).
 
-Python is complete. Of other languages it is the common forms; of text and markup, brackets and quotes on one line.
+Python is complete. Other languages have the common forms; text and markup have brackets and quotes on one line.
 """
 
 import re
@@ -20,9 +20,9 @@ class StringForm:
     closer: str
     is_multiline: bool = False
     escapes: bool = True
-    """A backslash takes the next character along, and so may take the closing quote."""
+    """A backslash escapes the next character, also the closing quote."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """What begins a replacement field, and what ends it."""
+    """The start and the end of a replacement field."""
     is_python: bool = False
     """Doubled braces are text, and a replacement field may have a format specification."""
     has_names: bool = False
@@ -30,7 +30,7 @@ class StringForm:
 
     @cached_property
     def inside(self) -> re.Pattern[str]:
-        """Whatever is not plain text."""
+        """Everything except plain text."""
         braces = ("{{", "}}", "}") if self.fields and self.is_python else ()
         return _any_of((self.closer, *braces, *self.fields), self.escapes, not self.is_multiline)
 
@@ -41,7 +41,7 @@ class StringForm:
 
     @cached_property
     def partial(self) -> frozenset[str]:
-        """What may become something else with more characters."""
+        """Tokens that may become other tokens with more characters."""
         braces = ("{{", "}}") if self.fields and self.is_python else ()
         return _prefixes((self.closer, *braces, *self.fields))
 
@@ -53,30 +53,30 @@ class StringForm:
 
 @dataclass(frozen=True, eq=False)
 class Syntax:
-    """One language, or several that are alike."""
+    """A language, or several similar ones."""
 
     comments: Mapping[str, str] = field(default_factory=dict)
-    """What begins a comment, and what ends it."""
+    """The start and the end of comments."""
     strings: Mapping[str, StringForm] = field(default_factory=dict)
-    """By what begins them; of Python, `python_form` says which it is."""
+    """By opening quotes; for Python, `python_form` selects the form."""
     is_python: bool = False
     is_lenient: bool = False
     """A closing bracket may stand alone: `case` in shell, lists in text."""
     hash_begins_word: bool = False
-    """`#` begins a comment only at a word's beginning."""
+    """`#` starts a comment only at the start of a word."""
     has_lifetimes: bool = False
-    """A single quote begins a character or a lifetime (Rust)."""
+    """A single quote starts a character or a lifetime (Rust)."""
     regex_form: StringForm | None = None
     """Regular expressions between slashes."""
 
     @cached_property
     def openers(self) -> tuple[str, ...]:
-        """What begins a string or a comment."""
+        """Openers of strings and comments."""
         return (*self.comments, *self.strings)
 
     @cached_property
     def code(self) -> re.Pattern[str]:
-        """Whatever matters in code."""
+        """Every token that matters in code."""
         special = ("'",) * self.has_lifetimes + ("/",) * (self.regex_form is not None)
         return _any_of((*self.openers, *special, *"()[]{}"), self.is_python, self.is_python)
 
@@ -87,18 +87,18 @@ class Syntax:
 
     @cached_property
     def partial(self) -> frozenset[str]:
-        """What may become another opener with more characters."""
+        """Openers that may become other openers with more characters."""
         return _prefixes(self.openers)
 
     @cached_property
     def longest(self) -> int:
-        """The length of the longest token."""
+        """Maximum length of a token."""
         closers = (form.closer for form in self.strings.values())
         return max(map(len, ("{{", *self.openers, *closers, *self.comments.values())))
 
 
 def _any_of(tokens: Iterable[str], has_backslash: bool, has_line_end: bool) -> re.Pattern[str]:
-    """The first of these in a text, the longest where several begin."""
+    """Find the first token in a text; the longest if several start there."""
     longest_first = sorted(set(tokens), key=len, reverse=True)
     pieces = [re.escape(token) for token in longest_first]
     return re.compile("|".join(pieces + [r"\\"] * has_backslash + [r"[\r\n]"] * has_line_end))
@@ -113,7 +113,7 @@ _PREFIX = re.compile(r"(?:^|\W)(br|rb|b|u|r|fr|rf|f|tr|rt|t)$", re.IGNORECASE)
 
 
 def python_form(quotes: str, before: str) -> StringForm:
-    """The string that begins with `quotes`; `before` ends with its prefix, if it has one."""
+    """The string that starts with `quotes`; `before` ends with its prefix, if it has one."""
     prefix = _PREFIX.search(before)
     letters = prefix[1].lower() if prefix else ""
     return _PYTHON_FORMS[quotes, "f" in letters or "t" in letters, "r" not in letters]
@@ -182,7 +182,7 @@ _SYNTAXES: Final[Mapping[str, Syntax]] = {
     **dict.fromkeys(("perl", "r"), Syntax(_HASH, _ONE_LINE)),
     "yaml": Syntax(_HASH, _ONE_LINE, is_lenient=True, hash_begins_word=True),
 }
-"""By the editors' names; any other language is TEXT."""
+"""By LSP's language identifiers; any other language is TEXT."""
 
 _SUFFIXES: Final[Mapping[str, str]] = {
     "": "python", ".py": "python", ".pyi": "python", ".pyw": "python",
@@ -199,15 +199,15 @@ _SUFFIXES: Final[Mapping[str, str]] = {
 
 
 def syntax_of(language: str) -> Syntax:
-    """By the editors' name for a language."""
+    """The syntax of a language, by LSP's identifier."""
     return _SYNTAXES.get(language, TEXT)
 
 
 @lru_cache(maxsize=64)
 def language_of(document: str | None, said: str = "") -> str:
-    """The language of a document: what the editor `said` where it is known here, or else by the document's name.
+    """The language of a document: `said`, the editor's, if it is known here; otherwise by the document's name.
 
-    A document without a suffix, of which nothing was said, is taken for Python.
+    A document without a suffix and language counts as Python.
     """
     suffix = PurePath(document or "").suffix.lower()
     return said if said in _SYNTAXES or (said and not suffix) else _SUFFIXES.get(suffix, "plaintext")

@@ -1,4 +1,4 @@
-"""Where a suggestion ends, and when to stay silent: it must be worth more than it costs to read."""
+"""Truncation: where a suggestion ends, and when to stay silent. It must save more than it costs to read."""
 
 import math
 import re
@@ -10,48 +10,47 @@ from typing import Final
 from tinycopilot.completion.insertion import Insertion
 
 MIN_VISIBLE_CHARS = 2
-"""A suggestion with fewer characters that are not blank saves nothing: it is not shown."""
+"""Minimum number of non-blank characters: a shorter suggestion saves nothing."""
 READING_KEYS: Final = 0.4
-"""Cost of reading a suggestion, in keys, at the default eagerness."""
+"""Cost of reading a suggestion, in keystrokes, at the default eagerness."""
 READING_SPAN: Final = 4.0
 """That cost is divided by this at the highest eagerness, and multiplied at the lowest."""
 CONFIDENCE_SPAN: Final = 2.5
-"""The same for the least probability of a suggestion, which is at most MAX_LEAST."""
+"""The same for the minimum probability of a suggestion, which is at most MAX_LEAST."""
 MAX_LEAST: Final = 0.95
 SURE: Final = 0.5
-"""A suggestion of several lines must be at least so likely, for there is more to read, and it pushes the text down."""
+"""Minimum probability of a suggestion of several lines: it takes longer to read, and moves the text below."""
 QUOTES: Final = ("'", '"')
 N_LINES_ABOVE: Final = 3
-"""A line that stands among so many above it is decoded again by mistake: nine times in ten it is not meant."""
+"""A line that repeats one of this many lines above is a decoding error: it is wrong nine times in ten."""
 LOOK_BACK_CHARS: Final = 2_000
-"""They are looked for in so many characters."""
+"""Distance, in characters, within which repeated lines are searched."""
 WAITING_KEYS: Final = 0.3
-"""Keys saved by what would have been shown instead, for each character that is typed while a suggestion stands."""
+"""Keystrokes that another suggestion would have saved, per character typed through this one."""
 
 
 @dataclass(frozen=True)
 class CompleterSettings:
-    """What a user may set of how it completes."""
+    """The user's settings of completion."""
 
     eagerness: float = 0.5
-    """From 0, quiet, to 1, talkative: how little a suggestion may be worth, and how unsure it may be, to be shown."""
+    """From 0 (few suggestions) to 1 (many): lowers the required gain and probability."""
     min_confidence: float = 0.2
-    """A suggestion that is less likely than this to be right is not shown, however long it is (0 to 1); at the default
-    eagerness, and at another, more or less."""
+    """Minimum probability (0 to 1) that a suggestion is correct, whatever its length, at the default eagerness."""
     max_chars: int = 120
-    """A suggestion is at most this many characters long."""
+    """Maximum number of characters in a suggestion."""
     max_lines: int = 3
-    """A suggestion has at most this many lines; more than one only where it is sure."""
+    """Maximum number of lines in a suggestion; several only at high confidence."""
     threads: int = 1
-    """Without effect: the network runs on one thread. Accepted for settings that have it."""
+    """No effect: the network runs on one thread. Accepted so that existing settings stay valid."""
 
     @property
     def reading_keys(self) -> float:
-        """What it costs to read a suggestion, in keys."""
+        """Cost of reading a suggestion, in keystrokes."""
         return READING_KEYS * READING_SPAN ** (1 - 2 * self.eagerness)
 
     def least_likely(self, n_lines: int) -> float:
-        """The least probability of a suggestion of `n_lines`."""
+        """Minimum probability of a suggestion of `n_lines` lines."""
         least = min(self.min_confidence * CONFIDENCE_SPAN ** (1 - 2 * self.eagerness), MAX_LEAST)
         return max(least, SURE) if n_lines > 1 else least
 
@@ -62,9 +61,9 @@ class Suggestion:
 
     text: str
     confidence: float
-    """The product of its characters' probabilities as decoded; what was cut off or typed since only adds to it."""
+    """Product of the characters' probabilities as decoded; a lower bound after cutting or typing through."""
     gain: float = 0.0
-    """Expected number of keystrokes saved when it was decoded, minus the cost of reading it."""
+    """Expected number of keystrokes saved, as decoded, minus the cost of reading."""
 
 
 def truncate(
@@ -76,19 +75,19 @@ def truncate(
 ) -> Suggestion | None:
     """The prefix of `decoded`, (character, log-probability) pairs, with the highest expected gain; None to stay silent.
 
-    With probability p all n characters are what comes next: then one key stands for n. Otherwise the suggestion is in
-    the way for as long as it is typed along. So its expected gain in keys is
+    With probability p all n characters are correct: then one key replaces n. Otherwise the suggestion is in the way
+    while its first characters are typed. So its expected gain in keystrokes is
 
-        p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (expected number of characters typed along, beyond the first)
+        p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (expected number of characters typed through, beyond the first)
 
     which favours few long suggestions over many short ones; if no prefix has a positive gain, nothing is shown. It ends
-    where `End` allows it after `before`, and where accepting it breaks nothing between `before` and `after`
-    (`Insertion`). Indentation, which editors write, is worth nothing.
+    where `End` allows it after `before`, and where accepting it keeps the code between `before` and `after` valid
+    (`Insertion`). Indentation, which editors insert, is worth nothing.
     """
     end, insertion = End(before), Insertion(before, after, language)
     best, most_keys = None, 0.0
     text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
-    n_passed = 0.0  # the sum of p over all prefixes: how many characters are typed along until it is wrong or accepted
+    n_passed = 0.0  # the sum of p over all prefixes: how many characters are typed until it is wrong or accepted
     for character, log_prob in decoded:
         keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
         if keys > most_keys and is_worth_showing(text) and end.is_good(text, character) and insertion.may_end:
@@ -108,21 +107,21 @@ def truncate(
 
 
 def is_worth_showing(text: str) -> bool:
-    """Whether accepting it would save anything."""
+    """Whether accepting the text saves anything."""
     return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
 
 
 class End:
-    """Where a suggestion after `before` may end, as far as words and lines are concerned."""
+    """Where a suggestion after `before` may end, by words and lines."""
 
     def __init__(self, before: str) -> None:
         *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
         self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
 
     def is_good(self, text: str, following: str) -> bool:
-        """Not after a blank, nor within a word or a run of quotes that `following` continues.
+        """Whether it may end here: not after a blank, nor within a word or a run of quotes that `following` continues.
 
-        Nor where its last line repeats one of those right above it.
+        Nor if its last line repeats one of the lines directly above.
         """
         last = text[-1:]
         continues = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
@@ -131,12 +130,12 @@ class End:
 
 
 def _words(line: str) -> str:
-    """A line without indentation, and without the signs at its end."""
+    """A line without indentation and trailing symbols."""
     return re.sub(r"\W+$", "", line.strip())
 
 
 def _is_indentation(text: str) -> bool:
-    """Whether the last character is blank, and so is all before it in a line that began with this suggestion."""
+    """Whether the last character is blank, and all characters before it in a line that started with this suggestion."""
     return "\n" in text and text[-1] in " \t" and not text[text.rfind("\n") :].strip()
 
 

@@ -5,30 +5,30 @@ import type { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
 import type { TrainingBar } from './training';
 
-/** What the actions act on. */
+/** The state and functions that actions need. */
 export interface Host {
   readonly status: ServerStatus | undefined;
-  /** Whether a server runs that can be asked. */
+  /** Whether a server is running and accepts commands. */
   readonly runs: boolean;
-  /** Whether there is none, or it lies in the extension's own environment and could be brought up to date. */
+  /** Whether there is no server, or it is in the extension's own environment and can be updated. */
   readonly canInstall: boolean;
   readonly log: LogOutputChannel;
   readonly pause: Pause;
   readonly training: TrainingBar;
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
   install(): Promise<void>;
-  /** Adds PyTorch to the extension's own environment, if the user agrees; whether training can start. */
+  /** Installs PyTorch into the extension's own environment, if the user agrees; returns whether training can start. */
   installTorch(): Promise<boolean>;
   restart(): void;
 }
 
-/** One thing that a user can do, in the menu and, by a title in package.json, in the palette. */
+/** An entry of the menu and, with its title in package.json, of the command palette. */
 export interface Action {
   command: string;
   group: 'Suggestions' | 'Model and data' | 'Server';
   /** With an icon, as `$(name)`. */
   label(): string;
-  /** Whether it makes sense now; `enablement` in package.json says the same of the palette. */
+  /** Whether it is available now; `enablement` in package.json is the same condition for the palette. */
   isOffered(): boolean;
   run(): unknown;
 }
@@ -36,7 +36,7 @@ export interface Action {
 const HOUR_MINUTES = 60;
 const SNOOZE_MINUTES = 5;
 
-/** All of them, in the order of the menu. None may be called like one of the server's: the library registers those. */
+/** All actions, in the order of the menu. Names must differ from the server's commands, which the library registers. */
 export function actionsOf(host: Host): Action[] {
   const suggests = () => host.status?.state === 'ready' || host.status?.state === 'busy';
   const language = () => window.activeTextEditor?.document.languageId ?? '';
@@ -115,10 +115,10 @@ export function actionsOf(host: Host): Action[] {
   ];
 }
 
-/** Turns suggestions off in some way, and takes off the screen what is shown. */
+/** Turns suggestions off with `turnOff`, and hides the visible one. */
 async function silence(turnOff: () => Promise<void>): Promise<void> {
   await turnOff();
-  await commands.executeCommand('editor.action.inlineSuggest.hide');  // what is shown already would stay
+  await commands.executeCommand('editor.action.inlineSuggest.hide');  // otherwise it would stay
 }
 
 async function toggleLanguage(language: string): Promise<void> {
@@ -131,14 +131,14 @@ async function toggleLanguage(language: string): Promise<void> {
 
 async function showStatistics(host: Host): Promise<void> {
   const { text, days } = await host.ask<{ text: string; days: object }>('tinycopilot.statistics');
-  const choices = Object.keys(days).length > 0 ? ['Close', 'Delete…'] : ['Close'];  // Enter takes the first
+  const choices = Object.keys(days).length > 0 ? ['Close', 'Delete…'] : ['Close'];  // Enter selects the first
   const choice = await window.showInformationMessage('tinycopilot: statistics', { modal: true, detail: text }, ...choices);
   if (choice !== 'Delete…') return;
   const detail = 'All usage statistics on this machine will be deleted.';
   if (await isSure('Delete the statistics?', detail, 'Delete')) await host.ask('tinycopilot.forgetStatistics');
 }
 
-/** Asks before something is deleted. The first button is the one that Enter takes: it keeps everything. */
+/** Asks before deleting. Enter selects the first button, which keeps everything. */
 async function isSure(question: string, detail: string, deletion: string): Promise<boolean> {
   return await window.showWarningMessage(question, { modal: true, detail }, 'Keep', deletion) === deletion;
 }
@@ -146,17 +146,17 @@ async function isSure(question: string, detail: string, deletion: string): Promi
 async function train(host: Host): Promise<void> {
   const { last } = host.training;
   const { canTrain } = await host.ask<{ canTrain: boolean }>('tinycopilot.status');
-  // An environment that the user made is theirs: there, the server's own message names the command.
+  // Never install into an environment that the user made; there the server's message shows the command.
   if (!canTrain && host.canInstall && !await host.installTorch()) return;
   const choice = await window.showQuickPick([2, 5, 15].map(minutes => ({ label: `${minutes} minutes`, minutes })), {
     title: 'Train on this workspace',
     placeHolder: last ? `Last result: ${last}` : 'Training time. The result is used only if it is better in this workspace.',
   });
-  if (choice) await host.ask('tinycopilot.trainWorkspace', { minutes: choice.minutes });  // it says itself what is wrong
+  if (choice) await host.ask('tinycopilot.trainWorkspace', { minutes: choice.minutes });  // the server reports problems itself
 }
 
 async function loadModelAgain(host: Host): Promise<void> {
-  const { reloaded } = await host.ask<{ reloaded: boolean }>('tinycopilot.reloadModel');  // it says itself what is wrong
+  const { reloaded } = await host.ask<{ reloaded: boolean }>('tinycopilot.reloadModel');  // the server reports problems itself
   if (reloaded) void window.showInformationMessage('tinycopilot: model reloaded.');
 }
 

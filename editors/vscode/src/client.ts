@@ -10,22 +10,22 @@ import { readSettings, type Settings } from './settings';
 import { within } from './time';
 import type { TrainingStatus } from './training';
 
-/** How the server is. It sends this itself, as `tinycopilot/status`. */
+/** The server's state, sent as `tinycopilot/status`. */
 export interface ServerStatus {
   state: 'loading' | 'ready' | 'busy' | 'off' | 'error';
   message?: string;
 }
 
 export interface Listener {
-  /** The server's state has changed. On an error it has told the user itself. */
+  /** The server's state has changed. It shows errors to the user itself. */
   status(status: ServerStatus): void;
   training(status: TrainingStatus): void;
-  /** There is no server any more, so the user must be told. */
+  /** The server did not start, or stopped for good: show the message to the user. */
   failed(message: string): void;
 }
 
 const SECTION = 'tinycopilot';
-/** So long an end is waited for of a server that was still starting. */
+/** Time limit for ending a server that is still starting. */
 const END_MS = 5_000;
 
 function selector(languages: string[]): TextDocumentFilter[] {
@@ -34,16 +34,16 @@ function selector(languages: string[]): TextDocumentFilter[] {
   return schemes.flatMap(scheme => languages.map(language => ({ language, scheme })));
 }
 
-/** The server, which comes again if it dies. When a setting changes, it is told; or, for some, there is a new Client. */
+/** The server, restarted after a crash. It is sent changed settings; some settings require a new Client (settings.ts). */
 export class Client extends LanguageClient {
-  private readonly crashes = this.createDefaultErrorHandler();  // four restarts in three minutes, and no more
+  private readonly crashes = this.createDefaultErrorHandler();  // at most four restarts in three minutes
   private starting = Promise.resolve();
   private hasRun = false;
-  private comesAgain = false;
+  private willRestart = false;
   private ended = false;
 
   constructor(command: Command, settings: Settings, log: LogOutputChannel, private readonly listener: Listener) {
-    // Not in the workspace: `python -m` takes modules from its working directory first, and would run what lies there.
+    // Not in the workspace: `python -m` imports from its working directory first.
     const server = { ...command, options: { cwd: homedir() } };
     super('tinycopilot', 'tinycopilot', server, {
       documentSelector: selector(settings.languages),
@@ -54,7 +54,7 @@ export class Client extends LanguageClient {
         stderr: (stream, channel) => createInterface({ input: stream }).on('line', line => channel.info(line)),
       },
       middleware: {
-        // What can be stopped has a bar of ours, with a button (training.ts): the library's has none.
+        // Work that can be cancelled has its own progress with a button (training.ts), which the library's lacks.
         handleWorkDoneProgress: (token, params, next) => {
           if (params.kind !== 'begin' || !params.cancellable) next(token, params);
         },
@@ -77,12 +77,12 @@ export class Client extends LanguageClient {
     });
   }
 
-  /** Starts it. If it does not come up, the listener is told. */
+  /** Starts the server. If it does not start, `listener.failed` is called. */
   run(): Promise<void> {
-    return this.starting = this.comeUp();
+    return this.starting = this.launch();
   }
 
-  private async comeUp(): Promise<void> {
+  private async launch(): Promise<void> {
     if (this.ended) return;
     this.hasRun = false;
     this.listener.status({ state: 'loading' });
@@ -94,27 +94,27 @@ export class Client extends LanguageClient {
     }
   }
 
-  /** Has the server run one of its commands. */
+  /** Runs one of the server's commands. */
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
     return this.sendRequest(ExecuteCommandRequest.type, { command, arguments: args });
   }
 
-  /** The library would send what is the extension's own, too. */
+  /** Sends the server's settings; the library would include the extension's own. */
   private tellSettings(): Promise<void> {
     return this.sendNotification(DidChangeConfigurationNotification.type, {
       settings: { [SECTION]: readSettings().forServer },
     });
   }
 
-  /** Ends the server. One that has not come up yet cannot be asked to: its process is ended. */
+  /** Ends the server; if it has not started yet, kills its process. */
   async end(): Promise<void> {
     this.ended = true;
     if (!this.isRunning()) this.kill();
-    await this.stop().catch(() => undefined);  // what is still there two seconds later the library kills
+    await this.stop().catch(() => undefined);  // the library kills it after two seconds
     await within(END_MS, this.starting).catch(() => undefined);
   }
 
-  /** Its input is closed as well: what is named as the server may be a script that has started it. */
+  /** Also closes its input, since the process may be a script that has started the server. */
   private kill(): void {
     this.serverProcess?.stdin?.end();
     this.serverProcess?.kill();
@@ -122,28 +122,28 @@ export class Client extends LanguageClient {
 
   protected override async createMessageTransports(encoding: string): Promise<MessageTransports> {
     const transports = await super.createMessageTransports(encoding);
-    if (this.ended) this.kill();  // there was no process yet when it was to end
+    if (this.ended) this.kill();  // there was no process yet when `end` was called
     return transports;
   }
 
-  /** To the log alone: the library would open a message for each failed request, with a stack. */
+  /** Logs only: the library would show a message with a stack trace for each failed request. */
   override error(message: string, data?: unknown): void {
     super.error(message, data, false);
   }
 
-  /** The server has gone without being asked to. The library would start it again, and say nothing if it cannot. */
+  /** The server exited unexpectedly. The library would restart it, and not report a failure to do so. */
   private async closed(): Promise<CloseHandlerResult> {
-    if (!this.ended && this.hasRun) {  // else it has been ended, or comeUp() says that it did not start
-      this.comesAgain = (await this.crashes.closed()).action === CloseAction.Restart;
-      if (!this.comesAgain) this.listener.failed('The server stopped five times in three minutes.');
+    if (!this.ended && this.hasRun) {  // otherwise it was ended, or launch() reports that it did not start
+      this.willRestart = (await this.crashes.closed()).action === CloseAction.Restart;
+      if (!this.willRestart) this.listener.failed('The server stopped five times in three minutes.');
     }
     return { action: CloseAction.DoNotRestart, handled: true };
   }
 
   protected override async handleConnectionClosed(): Promise<void> {
     await super.handleConnectionClosed();
-    if (!this.comesAgain) return;
-    this.comesAgain = false;
+    if (!this.willRestart) return;
+    this.willRestart = false;
     await this.run();
   }
 }

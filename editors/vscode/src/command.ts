@@ -12,14 +12,14 @@ export interface Command {
 
 const PROGRAM = 'tinycopilot-server';
 const IS_WINDOWS = process.platform === 'win32';
-/** The folder of the programs in a Python environment. */
+/** The folder of programs in a Python environment. */
 const PROGRAMS = IS_WINDOWS ? 'Scripts' : 'bin';
 const PYTHON_MS = 10_000;
 
 /**
- * What starts the server, or why nothing does, said to the user. The first of: the setting; the workspace's own
- * environment; the Python extension's, which is woken for that only if `mayWake`; the PATH; `own`, the environment that
- * install.ts makes. The log says which.
+ * Finds the command that starts the server, or a message why there is none. Order: the setting; the workspace's
+ * environment; the Python extension's, which is activated for that only if `mayWake`; the PATH; `own`, the environment
+ * that install.ts creates. The choice is logged.
  */
 export async function findServer(
   setting: string[], own: string, log: LogOutputChannel, mayWake = true,
@@ -48,24 +48,24 @@ function found(command: string | undefined, why: string, log: LogOutputChannel, 
   return command ? { command, args } : undefined;
 }
 
-/** In a virtual environment beside the code. */
+/** The server in a virtual environment of the workspace. */
 function workspaceServer(log: LogOutputChannel): Command | undefined {
   const folders = workspace.workspaceFolders?.filter(({ uri }) => uri.scheme === 'file') ?? [];
   const environments = folders.flatMap(({ uri }) => ['.venv', 'venv'].map(name => join(uri.fsPath, name)));
   return found(environments.map(environment => programIn(environment)).find(Boolean), 'in .venv or venv of the workspace', log);
 }
 
-/** What is used here of the Python extension's API. */
+/** The part of the Python extension's API that is used here. */
 interface Environments {
   getActiveEnvironmentPath(resource?: Uri): { path: string };
   resolveEnvironment(path: { path: string }): Promise<{ executable: { uri?: Uri } } | undefined>;
 }
 
-/** Beside the interpreter that the Python extension has chosen, or a module of it. */
+/** The server next to the interpreter selected in the Python extension, or as a module of it. */
 async function pythonServer(mayWake: boolean, log: LogOutputChannel): Promise<Command | undefined> {
   const extension = extensions.getExtension<{ environments?: Environments }>('ms-python.python');
   if (!extension) return found(undefined, 'of the Python extension, which is not installed', log);
-  if (!mayWake && !extension.isActive) return found(undefined, 'of the Python extension, which is not active: it is not asked yet', log);
+  if (!mayWake && !extension.isActive) return found(undefined, 'of the Python extension, which is not active yet', log);
   let python: string | undefined;
   try {
     python = await within(PYTHON_MS, chosenPython(extension));
@@ -86,23 +86,23 @@ async function chosenPython(extension: Extension<{ environments?: Environments }
   return environment?.executable.uri?.fsPath;
 }
 
-/** Whether a program ends well. Not run in the workspace, where modules could lie. */
+/** Whether a program exits with 0. It does not run in the workspace, which may contain modules. */
 export function runs(program: string, ...args: string[]): Promise<boolean> {
   return new Promise(resolve => execFile(program, args, { cwd: homedir(), timeout: PYTHON_MS }, error => resolve(!error)));
 }
 
-/** The server in a Python environment, if it is there. */
+/** The path of a program in a Python environment, if it exists. */
 export function programIn(environment: string, name: string = PROGRAM): string | undefined {
   return programAt(join(environment, PROGRAMS, name));
 }
 
-/** The program's full path. Nothing relative is looked at: in a relative folder a workspace could plant a program. */
+/** The program's full path. Relative folders on the PATH are ignored: a workspace could plant a program there. */
 export function locate(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter(isAbsolute);
   return (isAbsolute(name) ? [name] : folders.map(folder => join(folder, name))).map(programAt).find(Boolean);
 }
 
-/** A path as it is, or with Windows' ending, if a program lies there. */
+/** The path, or on Windows with `.exe`, if it is a program. */
 function programAt(path: string): string | undefined {
   return (IS_WINDOWS ? ['', '.exe'] : ['']).map(ending => path + ending).find(isProgram);
 }

@@ -11,7 +11,7 @@ import { DEFAULT_LANGUAGES, hasLanguage, isOnDemand, readSettings, restarting } 
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
 
-/** A server that says nothing for so long while it is loading is taken for one that never will. */
+/** Time limit for loading, after which the server counts as unresponsive. */
 const LOADING_MS = 60_000;
 
 let client: Client | undefined;
@@ -40,7 +40,7 @@ export function activate(context: ExtensionContext): void {
     draw(next);
   }
 
-  /** Shows it in the status bar. */
+  /** Updates the status bar. */
   function draw(next: ServerStatus): void {
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
@@ -61,17 +61,17 @@ export function activate(context: ExtensionContext): void {
     status(next: ServerStatus): void {
       show(next);
       setRuns(next.state !== 'loading' && client?.isRunning() === true);
-      void pause.heard(next).catch(error => log.error(error));
+      void pause.onStatus(next).catch(error => log.error(error));
     },
-    training(next: Parameters<TrainingBar['heard']>[0]): void {
-      training.heard(next);
+    training(next: Parameters<TrainingBar['onStatus']>[0]): void {
+      training.onStatus(next);
       if (next.state !== 'running') log.info('training:', JSON.stringify(next));
       setContext('trains', training.isRunning);
     },
     failed: (message: string) => fail(message),
   };
 
-  /** There is no server, or none that answers. */
+  /** Shows an error: there is no server, or it does not respond. */
   function fail(message: string, remedies: Remedy[] = ['Restart', 'Show the log']): void {
     setRuns(false);
     log.error(message);
@@ -97,13 +97,13 @@ export function activate(context: ExtensionContext): void {
     void window.showInformationMessage(`tinycopilot: the server is installed. It starts when you open a file in: ${languages.join(', ') || 'no language'}.`);
   }
 
-  /** For a document to complete: until there is one, no server runs. */
+  /** Whether the server will start when a document in one of the languages is opened. */
   let waits = false;
   let startedWith = '';
-  /** Languages that are on, or were. */
+  /** Languages that are or were enabled. */
   const known = new Set(DEFAULT_LANGUAGES);
 
-  /** Nothing is shown, but where a language was turned off: there its user looks for a way back. */
+  /** Hides the status item, except in a language that was turned off, so that it can be turned on again. */
   function showWaiting(): void {
     const language = window.activeTextEditor?.document.languageId ?? '';
     const isOff = known.has(language) && !hasLanguage(readSettings(), language);
@@ -132,7 +132,7 @@ export function activate(context: ExtensionContext): void {
     void client.run();
   }
 
-  /** One restart after another: two at once would leave a server that nobody ends. */
+  /** Restarts run one after another: concurrent ones could leave a server running. */
   let last = Promise.resolve();
   function restart(): void {
     last = last.then(deactivate).then(start).catch(error => fail(`The server could not be started: ${error}`));
@@ -156,7 +156,7 @@ export function activate(context: ExtensionContext): void {
       showMenu(actions, status ? `tinycopilot: ${[status.state, status.message].filter(Boolean).join(': ')}` : 'tinycopilot')),
     workspace.onDidGrantWorkspaceTrust(restart),
     workspace.onDidChangeConfiguration(() => {
-      if (restarting(readSettings()) !== startedWith) restart();  // a workspace's serverCommand counts for nothing
+      if (restarting(readSettings()) !== startedWith) restart();  // serverCommand in workspace settings is ignored
       else if (status) draw(status);
     }),
     workspace.onDidOpenTextDocument(({ languageId }) => {

@@ -1,6 +1,6 @@
 import { commands, window } from 'vscode';
 
-/** What helps where no server runs: a button, and the command behind it. */
+/** Buttons of error messages, and their commands. */
 const REMEDIES = {
   'Install': ['tinycopilot.install'],
   'Manage trust': ['workbench.trust.manage'],
@@ -11,7 +11,7 @@ const REMEDIES = {
 
 export type Remedy = keyof typeof REMEDIES;
 
-/** Says what is wrong, and does what the user chooses. */
+/** Shows an error, and runs the command that the user chooses. */
 export async function complain(message: string, remedies: Remedy[]): Promise<void> {
   const choice = await window.showErrorMessage(`tinycopilot: ${message}`, ...remedies);
   if (!choice) return;

@@ -7,25 +7,25 @@ import { locate, programIn, runs } from './command';
 import { alone } from './lock';
 
 const NEEDED = [3, 11] as const;
-/** As pyproject.toml's extra `train` has it. */
+/** Must match the extra `train` in pyproject.toml. */
 const TORCH = 'torch>=2.9';
 const PYTHONS = ['python3', 'python'];
-/** So many lines of what pip said last are looked at for what went wrong. */
+/** Number of last lines of output that are searched for an error. */
 const LAST_LINES = 50;
 
-/** Where all of it comes from, and goes to. */
+/** Sources and destination of the installation. */
 export interface Places {
-  /** The environment that is made. */
+  /** The environment to create. */
   environment: string;
-  /** The folder of the wheel that the extension may bring. */
+  /** The folder of the wheel that the extension may include. */
   wheels: string;
-  /** The setting: an index's address, or a folder. */
+  /** The setting: URL of a package index, or a folder. */
   installFrom: string;
-  /** The setting: the address of an index with PyTorch for the processor alone; empty: none is known. */
+  /** The setting: URL of an index with CPU builds of PyTorch; empty: none. */
   torchIndex: string;
 }
 
-/** Installs the server into an environment of its own, if the user agrees; whether it is there now. */
+/** Installs the server into a separate environment, if the user agrees; returns whether it is installed. */
 export function install(places: Places, log: LogOutputChannel): Promise<boolean> {
   return reported('The server was not installed', log, async () => {
     const python = await findPython(log);
@@ -35,7 +35,7 @@ export function install(places: Places, log: LogOutputChannel): Promise<boolean>
   });
 }
 
-/** Adds PyTorch to that environment, if the user agrees; whether it is there now. */
+/** Installs PyTorch into that environment, if the user agrees; returns whether it is installed. */
 export function installTorch(places: Places, log: LogOutputChannel): Promise<boolean> {
   return reported('PyTorch was not installed', log, async () => {
     const python = programIn(places.environment, 'python');
@@ -54,7 +54,7 @@ export function installTorch(places: Places, log: LogOutputChannel): Promise<boo
   });
 }
 
-/** Does it in a trusted workspace; shows why it failed. */
+/** Runs `work` if the workspace is trusted; shows an error if it fails. */
 async function reported(failure: string, log: LogOutputChannel, work: () => Promise<boolean>): Promise<boolean> {
   try {
     if (!workspace.isTrusted) throw new Error('the workspace is not trusted');
@@ -69,7 +69,7 @@ async function reported(failure: string, log: LogOutputChannel, work: () => Prom
 
 type Report = Progress<{ message: string }>;
 
-/** Shows progress, with a button that cancels; one window at a time changes the environment. */
+/** Shows progress with a cancel button. Only one window at a time changes the environment. */
 async function withProgress(
   title: string, { environment }: Places, work: (progress: Report, token: CancellationToken) => Promise<boolean>,
 ): Promise<boolean> {
@@ -79,7 +79,7 @@ async function withProgress(
   });
 }
 
-/** The first Python that will do. Throws what is wrong with those that are there. */
+/** The first suitable Python. Throws with the problem of each candidate. */
 async function findPython(log: LogOutputChannel): Promise<string> {
   const wrong: string[] = [];
   for (const name of PYTHONS) {
@@ -92,7 +92,7 @@ async function findPython(log: LogOutputChannel): Promise<string> {
   throw new Error(`Python ${NEEDED.join('.')} or later is needed, but ${wrong.join(', and ')}.`);
 }
 
-/** What is wrong with an interpreter, as "it ..." goes on; empty if nothing is. */
+/** The problem of an interpreter, as a predicate ("does not run"); empty if it is suitable. */
 function problemOf(python: string): Promise<string> {
   const ask = 'import sys; print("%d.%d" % sys.version_info[:2]); import ensurepip, venv';
   return new Promise(resolve => execFile(python, ['-I', '-c', ask], { timeout: 10_000 }, (error, said) => {
@@ -103,11 +103,11 @@ function problemOf(python: string): Promise<string> {
   }));
 }
 
-/** What pip is to install from, and in words. Throws for a setting that names neither an index nor a folder. */
+/** Arguments for pip, and a description of the source. Throws if the setting is neither a URL nor a folder. */
 export function sourceOf({ wheels, installFrom }: Places): { pip: string[]; words: string } {
   const wheel = wheelIn(wheels);
   if (wheel) return { pip: [wheel], words: 'The package is included in this extension; its dependencies come from PyPI' };
-  // No index is asked for the package by its name alone: whoever owns that name there would run on the user's machine.
+  // Never by name from a default index: the owner of that name there could run code on the user's machine.
   if (!installFrom) throw new Error('this extension does not include the Python package; set tinycopilot.installFrom to a package index or a folder with the wheel, or tinycopilot.serverCommand to an installed server.');
   if (/^https?:\/\//.test(installFrom)) return { pip: ['--index-url', installFrom, 'tinycopilot'], words: `The package comes from ${installFrom}` };
   if (!isAbsolute(installFrom)) throw new Error(`the setting tinycopilot.installFrom must be a URL or an absolute path, not "${installFrom}".`);
@@ -116,7 +116,7 @@ export function sourceOf({ wheels, installFrom }: Places): { pip: string[]; word
   return { pip: [here], words: `The package comes from ${installFrom}; its dependencies come from PyPI` };
 }
 
-/** The tinycopilot wheel in a folder, the last by its name. */
+/** The tinycopilot wheel in a folder, the last by name. */
 function wheelIn(folder: string): string | undefined {
   try {
     const wheel = readdirSync(folder).filter(name => /^tinycopilot-.*\.whl$/.test(name)).sort().at(-1);
@@ -126,7 +126,7 @@ function wheelIn(folder: string): string | undefined {
   }
 }
 
-/** Asks before the server is downloaded. */
+/** Asks before downloading the server. */
 async function agree({ environment }: Places, words: string): Promise<boolean> {
   const choice = await window.showInformationMessage('Install the tinycopilot server?', {
     modal: true,
@@ -136,7 +136,7 @@ async function agree({ environment }: Places, words: string): Promise<boolean> {
   return choice === 'Install';
 }
 
-/** Asks before PyTorch is downloaded. The options for pip; undefined: not now. */
+/** Asks before downloading PyTorch. Returns options for pip; undefined if the user declines. */
 async function agreeToTorch({ environment, torchIndex }: Places): Promise<string[] | undefined> {
   const cpu = 'Install CPU build';
   const setting = 'Open the setting';
@@ -156,7 +156,7 @@ async function agreeToTorch({ environment, torchIndex }: Places): Promise<string
   return choice === cpu ? ['--index-url', torchIndex] : [];
 }
 
-/** Makes the environment, or brings what is in it up to date. What was begun and cannot be finished is deleted. */
+/** Creates or updates the environment. A new environment is deleted if the installation fails. */
 async function make(
   python: string, environment: string, packages: string[], log: LogOutputChannel, progress: Report, token: CancellationToken,
 ): Promise<boolean> {
@@ -172,7 +172,7 @@ async function make(
     await pip(own, packages, log, progress, token);
     if (!programIn(environment)) throw new Error('the installed package has no program tinycopilot-server.');
     progress.report({ message: 'compiling for this machine' });
-    // Without it, the first start compiles.
+    // If it fails, the first start compiles.
     await run(own, ['-I', '-m', 'tinycopilot', 'compile'], log, token).catch(error => log.warn(`install: ${error.message}`));
     log.info(`installed into ${environment}`);
     return true;
@@ -183,7 +183,7 @@ async function make(
   }
 }
 
-/** Installs or upgrades packages with the pip of that Python. */
+/** Installs or upgrades packages with this Python's pip. */
 async function pip(python: string, packages: string[], log: LogOutputChannel, progress: Report, token: CancellationToken): Promise<void> {
   const options = ['--upgrade', '--no-input', '--disable-pip-version-check', '--progress-bar', 'off'];
   await run(python, ['-I', '-m', 'pip', 'install', ...options, ...packages], log, token, line => {
@@ -191,15 +191,15 @@ async function pip(python: string, packages: string[], log: LogOutputChannel, pr
   });
 }
 
-/** Whether something can be installed into it: its Python may have gone from this machine, or pip from it. */
+/** Whether the environment is usable: its Python or pip may have been removed. */
 async function isWhole(environment: string): Promise<boolean> {
   const python = programIn(environment) && programIn(environment, 'python');
   return python !== undefined && runs(python, '-I', '-m', 'pip', '--version');
 }
 
-/** Runs a program to its end, with all that it says in the log. Throws its last error, in a line. */
+/** Runs a program, and logs its output. Throws its last error, in one line. */
 function run(
-  program: string, args: string[], log: LogOutputChannel, token: CancellationToken, heard: (line: string) => void = () => undefined,
+  program: string, args: string[], log: LogOutputChannel, token: CancellationToken, onLine: (line: string) => void = () => undefined,
 ): Promise<void> {
   log.info(`install: ${program} ${args.join(' ')}`);
   return new Promise((resolve, reject) => {
@@ -209,7 +209,7 @@ function run(
     for (const stream of [child.stdout, child.stderr]) {
       if (stream) createInterface({ input: stream }).on('line', line => {
         log.info(line);
-        heard(line);
+        onLine(line);
         last.push(line);
         if (last.length > LAST_LINES) last.shift();
       });

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
-/** Does work that no two windows may do at once. Throws if another one is at it; in `file` it says which process it is. */
+/** Runs work that only one window may do at a time. Throws if another one does; `file` contains its process id. */
 export async function alone<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   if (existsSync(file)) {
     const pid = Number(readFileSync(file, 'utf8'));
     if (pid !== process.pid && runs(pid)) throw new Error(`another window is already installing (process ${pid}; if not, delete ${file}).`);
-    rmSync(file, { force: true });  // it has died at it
+    rmSync(file, { force: true });  // that process has died
   }
   writeFileSync(file, String(process.pid), { flag: 'wx' });
   try {
@@ -20,6 +20,6 @@ function runs(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';  // it is another user's
+    return (error as NodeJS.ErrnoException).code === 'EPERM';  // another user's process
   }
 }

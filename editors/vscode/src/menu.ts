@@ -1,7 +1,7 @@
 import { type QuickPickItem, QuickPickItemKind, window } from 'vscode';
 import type { Action } from './actions';
 
-/** What makes sense now, to choose from. */
+/** Shows the available actions, and runs the chosen one. */
 export async function showMenu(actions: Action[], title: string): Promise<void> {
   const items: (QuickPickItem & { action?: Action })[] = [];
   let group = '';

@@ -1,16 +1,16 @@
 import type { Memento } from 'vscode';
 import type { ServerStatus } from './client';
 
-/** What is kept of a pause for the window that is opened next: when it ends by itself, if it does. */
+/** A pause as saved for the next window: when it ends by itself, if it does. */
 interface Kept {
   untilMs?: number;
 }
 
 const KEY = 'pause';
 
-/** Whether the user wants no suggestions for now, and until when. A server that starts again does not know; it is told. */
+/** Whether and until when the user has paused suggestions. A restarted server is paused again. */
 export class Pause {
-  /** When it ends by itself. */
+  /** When the pause ends by itself. */
   until: Date | undefined;
   private isOn = false;
   private isNew = false;
@@ -24,13 +24,13 @@ export class Pause {
   async begin(minutes?: number): Promise<void> {
     this.forget();
     const untilMs = minutes && Date.now() + minutes * 60_000;
-    if (untilMs) this.until = new Date(untilMs);  // the server says that it is off before it has answered
+    if (untilMs) this.until = new Date(untilMs);  // the server's status arrives before its response
     await this.ask('tinycopilot.pause');
     this.set(untilMs);
     void this.memento.update(KEY, { untilMs });
   }
 
-  /** Pauses for some minutes more: a pause that ends by itself ends later. */
+  /** Pauses for some minutes; extends a pause that ends by itself. */
   async snooze(minutes: number): Promise<void> {
     const left = this.until ? Math.max(0, this.until.getTime() - Date.now()) / 60_000 : 0;
     await this.begin(left + minutes);
@@ -41,12 +41,12 @@ export class Pause {
     await this.ask('tinycopilot.resume');
   }
 
-  /** The server has said how it is. */
-  async heard({ state }: ServerStatus): Promise<void> {
+  /** Follows the server's status. */
+  async onStatus({ state }: ServerStatus): Promise<void> {
     if (state === 'loading') {
       this.isNew = true;
     } else if (this.isOn && (state === 'ready' || state === 'busy')) {
-      if (!this.isNew) return this.forget();  // somebody else has ended it
+      if (!this.isNew) return this.forget();  // ended elsewhere
       await this.ask('tinycopilot.pause');
       this.isNew = false;
     } else {
@@ -54,7 +54,7 @@ export class Pause {
     }
   }
 
-  /** No clock runs any more; what is kept stays. */
+  /** Stops the timer; the saved pause stays. */
   dispose(): void {
     clearTimeout(this.timer);
   }
@@ -63,7 +63,7 @@ export class Pause {
     this.isOn = true;
     if (!untilMs) return;
     this.until = new Date(untilMs);
-    // Where no server runs then, none needs to be told: the next one knows of no pause.
+    // Fails if no server is running, which is fine: the next one starts without a pause.
     this.timer = setTimeout(() => void this.end().catch(() => undefined), untilMs - Date.now());
   }
 

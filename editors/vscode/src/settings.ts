@@ -1,24 +1,24 @@
 import { ConfigurationTarget, extensions, workspace } from 'vscode';
 
-/** What package.json declares under `tinycopilot.`, with its defaults. */
+/** The settings that package.json declares under `tinycopilot.`, with its defaults. */
 export interface Settings {
   enabled: boolean;
-  /** The server's program and its arguments; empty: look for it. */
+  /** The server's program and its arguments; empty: search for it. */
   serverCommand: string[];
-  /** Where the server is installed from, if the user wants it to be and the extension brings no wheel. */
+  /** Where to install the server from if the extension does not include a wheel. */
   installFrom: string;
-  /** Where PyTorch for the processor alone is installed from. */
+  /** Where to install CPU builds of PyTorch from. */
   torchIndex: string;
-  /** VS Code's names of the languages that are completed; `*` is every one. */
+  /** VS Code's identifiers of the languages to complete; `*`: all. */
   languages: string[];
-  /** What the server is told. It checks these itself. */
+  /** The server's settings, which it validates itself. */
   forServer: Record<string, unknown>;
 }
 
-/** These are the extension's own. All else that package.json declares is the server's. */
+/** The extension's own settings; all others that package.json declares are the server's. */
 const OWN_KEYS = ['serverCommand', 'installFrom', 'torchIndex'];
 
-/** package.json's, too. */
+/** Must match package.json. */
 export const DEFAULT_LANGUAGES = ['python'];
 
 function serverKeys(): string[] {
@@ -27,15 +27,15 @@ function serverKeys(): string[] {
   return keys.filter(key => !OWN_KEYS.includes(key));
 }
 
-/** Of settings, those with which there must be another server, or none; of the others, the one that runs is told. */
+/** The settings whose change requires a restart; the others are sent to the running server. */
 export function restarting({ enabled, serverCommand, languages }: Settings): string {
   return JSON.stringify([enabled, serverCommand, languages]);
 }
 
 export function readSettings(): Settings {
   const section = workspace.getConfiguration('tinycopilot');
-  // The user's own values, never a workspace's: they are programs to run. The scope "machine" would see to that too,
-  // but in a remote window VS Code then passes over the user's settings as well.
+  // Only the user's values, never a workspace's, since they name programs to run. The scope "machine" would ensure that,
+  // too, but in a remote window VS Code would then ignore the user's settings as well.
   const [command, source, index] = OWN_KEYS.map(key => section.inspect<unknown>(key)?.globalValue);
   const languages = section.get<unknown>('languages');
   return {
@@ -48,18 +48,18 @@ export function readSettings(): Settings {
   };
 }
 
-/** A command that is one text is a program without arguments. */
+/** The words of a command; a string is a program without arguments. */
 function wordsOf(command: unknown): string[] {
   if (typeof command === 'string' && command.trim()) return [command.trim()];
   return Array.isArray(command) ? command.map(String) : [];
 }
 
-/** Whether ghost text is shown only when a key asks for it. */
+/** Whether ghost text is shown only on demand. */
 export function isOnDemand(): boolean {
   return workspace.getConfiguration('tinycopilot').get('inline') === 'onDemand';
 }
 
-/** Shows ghost text only when a key asks for it, or as one types; the setting is changed where it is set. */
+/** Shows ghost text only on demand, or while typing; changes the setting where it is set. */
 export async function setOnDemand(wanted: boolean): Promise<void> {
   await update('inline', wanted ? 'onDemand' : 'automatic');
 }
@@ -76,7 +76,7 @@ export function hasLanguage({ languages }: Settings, language: string): boolean 
   return languages.includes('*') || languages.includes(language);
 }
 
-/** Completes documents of a language from now on, or no more; the setting is changed where it is set. */
+/** Enables or disables a language; changes the setting where it is set. */
 export async function setLanguage(language: string, wanted: boolean): Promise<void> {
   const others = readSettings().languages.filter(name => name !== language);
   await update('languages', wanted ? [...others, language] : others);

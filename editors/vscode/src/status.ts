@@ -9,7 +9,7 @@ const TEXT = {
   error: 'tinycopilot: error',
 };
 
-/** The item in the status bar; a click on it opens the menu. package.json asks for its state as `tinycopilot.state`. */
+/** The status bar item; a click opens the menu. `when` clauses in package.json use its state as `tinycopilot.state`. */
 export class StatusItem implements Disposable {
   private readonly item = window.createStatusBarItem('tinycopilot.status', StatusBarAlignment.Right, 100);
 
@@ -18,13 +18,13 @@ export class StatusItem implements Disposable {
     this.item.command = 'tinycopilot.menu';
   }
 
-  /** `isOnDemand`: suggestions are shown only when a key asks for them. */
+  /** `isOnDemand`: suggestions are shown only on demand. */
   show({ state, message }: ServerStatus, isOnDemand: boolean): void {
     const waits = state === 'ready' && isOnDemand;
     this.item.text = waits ? 'tinycopilot: on demand' : TEXT[state];
     if (waits) message = 'suggests when you press Alt+\\';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
-    // A screen reader would be given text and tooltip, and say the state twice.
+    // Otherwise a screen reader reads text and tooltip, and so the state twice.
     this.item.accessibilityInformation = { label: `tinycopilot: ${message ? `${state}: ${message}` : state}`, role: 'button' };
     this.item.backgroundColor = state === 'error' ? new ThemeColor('statusBarItem.errorBackground') : undefined;
     this.item.show();

@@ -1,4 +1,4 @@
-/** What a promise comes to. Throws if it takes longer: what others answer for may never come. */
+/** The result of a promise. Throws if it takes longer than `ms`. */
 export async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,15 +1,15 @@
 import { ProgressLocation, window } from 'vscode';
 
-/** What the server sends as `tinycopilot/training`; when it is done, with figures. */
+/** The parameters of `tinycopilot/training`; figures are included when training is done. */
 export interface TrainingStatus {
   state: 'running' | 'done' | 'failed' | 'cancelled';
   message: string;
   percentage?: number;
 }
 
-/** The bar of a training, with a button that stops it: the library would show the server's in the status bar, without one. */
+/** Progress of training with a cancel button, which the library's progress in the status bar lacks. */
 export class TrainingBar {
-  /** What the last one came to, with the figures before and after. */
+  /** The last result, with the figures before and after. */
   last: string | undefined;
   isRunning = false;
   private show: (message: string, percentage: number) => void = () => undefined;
@@ -17,7 +17,7 @@ export class TrainingBar {
 
   constructor(private readonly cancel: () => void) {}
 
-  heard({ state, message, percentage = 0 }: TrainingStatus): void {
+  onStatus({ state, message, percentage = 0 }: TrainingStatus): void {
     if (state !== 'running') {
       this.last = message;
       return this.end();
@@ -26,7 +26,7 @@ export class TrainingBar {
     this.show(message, percentage);
   }
 
-  /** It goes on no longer, or nobody knows: the server has gone. */
+  /** Removes the progress: training has ended, or the server has exited. */
   end(): void {
     this.isRunning = false;
     this.over();
@@ -34,9 +34,9 @@ export class TrainingBar {
 
   private begin(): void {
     const options = { location: ProgressLocation.Notification, title: 'tinycopilot: training on this workspace', cancellable: true };
-    let said = { message: '', percentage: 0 };  // what comes before there is a bar to show it
+    let pending = { message: '', percentage: 0 };  // received before the progress is visible
     this.isRunning = true;
-    this.show = (message, percentage) => { said = { message, percentage }; };
+    this.show = (message, percentage) => { pending = { message, percentage }; };
     const ended = new Promise<void>(resolve => { this.over = resolve; });
     void window.withProgress(options, (progress, token) => {
       let shown = 0;
@@ -44,7 +44,7 @@ export class TrainingBar {
         progress.report({ message, increment: percentage - shown });
         shown = percentage;
       };
-      this.show(said.message, said.percentage);
+      this.show(pending.message, pending.percentage);
       token.onCancellationRequested(this.cancel);
       return ended;
     });

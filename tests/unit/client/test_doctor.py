@@ -1,4 +1,4 @@
-"""What the doctor makes of a machine: homes, settings and programs are made up, and nothing is started but scripts."""
+"""The doctor's findings for fake homes, settings and programs; it runs nothing but scripts."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ import pytest
 from tinycopilot import UserError
 from tinycopilot.client import doctor, findings
 from tinycopilot.client.doctor import (
-    look_at_device,
-    look_at_folders,
-    look_at_model,
-    look_at_program,
-    looked,
+    check_device,
+    check_folders,
+    check_model,
+    check_program,
+    run_check,
     wrong_version,
 )
-from tinycopilot.client.editors import Machine, look_at_editors, own_settings, parse_jsonc
+from tinycopilot.client.editors import Machine, check_editors, own_settings, parse_jsonc
 from tinycopilot.client.findings import Finding, Level
 from tinycopilot.paths import ModelPaths, unused_paths, user_model, user_model_folder, workspace_model
 
@@ -60,13 +60,13 @@ def levels(some: Iterable[Finding]) -> list[Level]:
     return [one.level for one in some]
 
 
-def test_without_an_editor_one_note(tmp_path: Path) -> None:
-    [one] = look_at_editors(machine(tmp_path), SERVER)
+def test_without_an_editor_is_one_note(tmp_path: Path) -> None:
+    [one] = check_editors(machine(tmp_path), SERVER)
     assert one.level is Level.NOTE
     assert SERVER in one.todo
 
 
-def test_our_settings_are_told_and_no_others(tmp_path: Path) -> None:
+def test_only_our_settings_are_listed(tmp_path: Path) -> None:
     program(tmp_path / "bin" / "tinycopilot-server")
     extension(tmp_path)
     text = f"""\ufeff{{ // a comment, with "quotes"
@@ -75,7 +75,7 @@ def test_our_settings_are_told_and_no_others(tmp_path: Path) -> None:
         "tinycopilot.maxChars": 80,
     }}"""
     settings(tmp_path, text)
-    [one] = look_at_editors(machine(tmp_path), SERVER)
+    [one] = check_editors(machine(tmp_path), SERVER)
     assert one.level is Level.OK
     assert one.text == "extension 0.1.0; tinycopilot.eagerness = 0.25, tinycopilot.maxChars = 80"
     assert SECRET not in json.dumps(one.as_object())
@@ -84,22 +84,22 @@ def test_our_settings_are_told_and_no_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ('{\n"a": 1,\n"tinycopilot.eagerness": ' + SECRET + "}", "not JSON in line 3"),
-        ("{\n/* a\ncomment */\n" + SECRET + "}", "not JSON in line 4"),
-        (f'["{SECRET}"]', "no object"),
+        ('{\n"a": 1,\n"tinycopilot.eagerness": ' + SECRET + "}", "invalid JSON in line 3"),
+        ("{\n/* a\ncomment */\n" + SECRET + "}", "invalid JSON in line 4"),
+        (f'["{SECRET}"]', "not a JSON object"),
         ("[" * 200_000, "nested too deeply"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (None, "directory"),
     ],
 )
-def test_settings_that_cannot_be_read_are_a_problem_in_one_line(tmp_path: Path, content: Any, says: str) -> None:
+def test_unreadable_settings_are_one_line(tmp_path: Path, content: Any, says: str) -> None:
     path = tmp_path / ".config" / "Code" / "User" / "settings.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(content if isinstance(content, bytes) else (content or "").encode())
     if content is None:
         path.unlink()
         path.mkdir()
-    [one] = look_at_editors(machine(tmp_path), SERVER)
+    [one] = check_editors(machine(tmp_path), SERVER)
     assert one.level is Level.PROBLEM
     assert says in one.text
     assert SECRET not in one.text
@@ -121,7 +121,7 @@ def test_json_with_comments(text: str, data: dict[str, Any] | None) -> None:
     assert parse_jsonc(text) == expected
 
 
-def test_settings_too_large_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_settings_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinycopilot.client.editors.MAX_BYTES", 10)
     with pytest.raises(ValueError, match="too large"):
         own_settings(write(tmp_path / "settings.json", "{}" + " " * 10))
@@ -130,22 +130,22 @@ def test_settings_too_large_are_not_read(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("own", "says"),
     [
-        ({"serverCommand": ["/no/such/tinycopilot-server"]}, "names /no/such/tinycopilot-server, which is no program"),
-        ({"serverCommand": ["~/no/tinycopilot-server"]}, "which is no program"),
-        ({"serverCommand": ["./tinycopilot-server"]}, "which is no program"),
-        ({"serverCommand": "/no/such/server"}, "names /no/such/server, which is no program"),
-        ({"serverCommand": 7}, "no list of words"),
+        ({"serverCommand": ["/no/such/tinycopilot-server"]}, "program /no/such/tinycopilot-server not found"),
+        ({"serverCommand": ["~/no/tinycopilot-server"]}, "not found"),
+        ({"serverCommand": ["./tinycopilot-server"]}, "not found"),
+        ({"serverCommand": "/no/such/server"}, "program /no/such/server not found"),
+        ({"serverCommand": 7}, "must be a list of strings"),
         ({}, "not on the PATH"),
         ({"serverCommand": ["~/venv/server"], "eagerness": 7}, "eagerness must be a number from 0 to 1, not 7"),
-        ({"serverCommand": ["~/venv/server"], "colour": 7}, "no setting 'colour'"),
-        ({"serverCommand": ["~/venv/server"], "modelPath": "~/m.pth"}, "names ~/m.pth, which is no file"),
+        ({"serverCommand": ["~/venv/server"], "colour": 7}, "unknown setting 'colour'"),
+        ({"serverCommand": ["~/venv/server"], "modelPath": "~/m.pth"}, "file ~/m.pth not found"),
     ],
 )
-def test_wrong_settings_are_problems_with_a_way_out(tmp_path: Path, own: dict[str, Any], says: str) -> None:
+def test_invalid_settings_are_problems_with_a_fix(tmp_path: Path, own: dict[str, Any], says: str) -> None:
     extension(tmp_path)
     program(tmp_path / "venv" / "server")
     settings(tmp_path, {f"tinycopilot.{key}": value for key, value in own.items()})
-    first, *problems = look_at_editors(machine(tmp_path), SERVER)
+    first, *problems = check_editors(machine(tmp_path), SERVER)
     assert first.level is Level.OK
     assert levels(problems) == [Level.PROBLEM]
     assert says in problems[0].text
@@ -155,29 +155,29 @@ def test_wrong_settings_are_problems_with_a_way_out(tmp_path: Path, own: dict[st
 
 
 @pytest.mark.parametrize("word", ["~/venv/server", "server", "ABSOLUTE"])
-def test_right_settings(tmp_path: Path, word: str) -> None:
+def test_valid_settings(tmp_path: Path, word: str) -> None:
     extension(tmp_path)
     at_home, _ = program(tmp_path / "venv" / "server"), program(tmp_path / "bin" / "server")
     command = [str(at_home) if word == "ABSOLUTE" else word, "--stdio"]
     settings(tmp_path, {"tinycopilot.serverCommand": command, "tinycopilot.modelPath": "", "tinycopilot.enabled": True})
-    assert levels(look_at_editors(machine(tmp_path), SERVER)) == [Level.OK]
+    assert levels(check_editors(machine(tmp_path), SERVER)) == [Level.OK]
 
 
-def test_turned_off_is_worth_a_note(tmp_path: Path) -> None:
+def test_disabled_is_a_note(tmp_path: Path) -> None:
     extension(tmp_path)
     program(tmp_path / "bin" / "tinycopilot-server")
     settings(tmp_path, {"tinycopilot.enabled": False})
-    assert levels(look_at_editors(machine(tmp_path), SERVER)) == [Level.OK, Level.NOTE]
+    assert levels(check_editors(machine(tmp_path), SERVER)) == [Level.OK, Level.NOTE]
 
 
-def test_an_extension_that_was_removed_is_not_installed(tmp_path: Path) -> None:
+def test_removed_extension_is_not_installed(tmp_path: Path) -> None:
     gone = extension(tmp_path)
     write(gone.parent / ".obsolete", json.dumps({gone.name: True}))
-    [one] = look_at_editors(machine(tmp_path), SERVER)
+    [one] = check_editors(machine(tmp_path), SERVER)
     assert "not installed" in one.text
     assert one.level is Level.NOTE
     extension(tmp_path, version="0.2.0")
-    assert "extension 0.2.0" in look_at_editors(machine(tmp_path), SERVER)[0].text
+    assert "extension 0.2.0" in check_editors(machine(tmp_path), SERVER)[0].text
 
 
 @pytest.mark.parametrize(
@@ -196,12 +196,10 @@ def test_an_extension_that_was_removed_is_not_installed(tmp_path: Path) -> None:
         ("win32", {"LOCALAPPDATA": "local"}, "local/code-server/Data", "code-server"),
     ],
 )
-def test_where_each_system_has_settings(
-    tmp_path: Path, system: str, env: dict[str, str], folder: str, name: str
-) -> None:
+def test_settings_paths_per_system(tmp_path: Path, system: str, env: dict[str, str], folder: str, name: str) -> None:
     settings(tmp_path, {"tinycopilot.maxLines": 3}, folder)
     env = {variable: str(tmp_path / value) for variable, value in env.items()}
-    [one] = look_at_editors(machine(tmp_path, system, **env), SERVER)
+    [one] = check_editors(machine(tmp_path, system, **env), SERVER)
     assert one.name == name
     assert "tinycopilot.maxLines = 3" in one.text
 
@@ -217,25 +215,25 @@ def nvim(home: Path, version: str) -> None:
         ("1.0.0-dev", Level.OK, "ghost text"),
         ("0.11.0", Level.NOTE, "popup"),
         ("0.10.4", Level.PROBLEM, "too old"),
-        ("?", Level.NOTE, "does not say its version"),
+        ("?", Level.NOTE, "does not print its version"),
     ],
 )
-def test_versions_of_neovim(tmp_path: Path, version: str, level: Level, says: str) -> None:
+def test_neovim_versions(tmp_path: Path, version: str, level: Level, says: str) -> None:
     nvim(tmp_path, version)
     write(tmp_path / ".config" / "nvim" / "init.lua", f"require('tinycopilot').setup {{}} -- {SECRET}\n")
-    first, second = look_at_editors(machine(tmp_path), SERVER)
+    first, second = check_editors(machine(tmp_path), SERVER)
     assert (first.level, second.level) == (level, Level.OK)
     assert says in first.text
     assert "init.lua" in second.text
     assert SECRET not in second.text
 
 
-def test_old_and_unused_is_no_problem_and_missing_neither(tmp_path: Path) -> None:
+def test_old_unused_or_missing_neovim_is_not_a_problem(tmp_path: Path) -> None:
     nvim(tmp_path, "0.9.5")
-    assert levels(look_at_editors(machine(tmp_path), SERVER)) == [Level.NOTE, Level.NOTE]
+    assert levels(check_editors(machine(tmp_path), SERVER)) == [Level.NOTE, Level.NOTE]
     (tmp_path / "bin" / "nvim").unlink()
     write(tmp_path / ".config" / "nvim" / "lua" / "plugins" / "code.lua", "-- tinycopilot, one day\n")
-    missing, unmentioned = look_at_editors(machine(tmp_path), SERVER)
+    missing, unmentioned = check_editors(machine(tmp_path), SERVER)
     assert "not on the PATH" in missing.text
     assert "does not mention" in unmentioned.text
     assert SERVER in unmentioned.todo
@@ -251,22 +249,22 @@ def test_old_and_unused_is_no_problem_and_missing_neither(tmp_path: Path) -> Non
         ("-- setup { cmd = { '/no/tinycopilot-server' } }\nrequire 'tinycopilot'", False),
     ],
 )
-def test_programs_that_neovims_configuration_names(tmp_path: Path, line: str, is_wrong: bool) -> None:
+def test_server_command_in_the_neovim_configuration(tmp_path: Path, line: str, is_wrong: bool) -> None:
     nvim(tmp_path, "0.12.0")
     program(tmp_path / "venv" / "tinycopilot-server")
     write(tmp_path / "cfg" / "mine" / "init.lua", line + "\n")
     there = machine(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "cfg"), NVIM_APPNAME="mine")
-    assert levels(look_at_editors(there, SERVER)) == [Level.OK, Level.OK] + [Level.PROBLEM] * is_wrong
+    assert levels(check_editors(there, SERVER)) == [Level.OK, Level.OK] + [Level.PROBLEM] * is_wrong
 
 
-def test_where_the_program_is() -> None:
+def test_server_command_lookup() -> None:
     here, other = Path("/venv/bin/tinycopilot-server"), "/usr/bin/tinycopilot-server"
-    assert look_at_program(here, str(here)).level is Level.OK
-    assert look_at_program(None, other).level is Level.OK
-    assert look_at_program(here, None).level is Level.NOTE
-    assert str(here) in look_at_program(here, None).text
-    assert "another Python" in look_at_program(here, other).text
-    assert look_at_program(None, None).level is Level.PROBLEM
+    assert check_program(here, str(here)).level is Level.OK
+    assert check_program(None, other).level is Level.OK
+    assert check_program(here, None).level is Level.NOTE
+    assert str(here) in check_program(here, None).text
+    assert "another Python" in check_program(here, other).text
+    assert check_program(None, None).level is Level.PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -277,12 +275,12 @@ def test_where_the_program_is() -> None:
         ("2.1.0", ">=2.1", False), ("2.1", ">=2.1.0", False),
     ],
 )  # fmt: skip
-def test_versions_of_packages(monkeypatch: pytest.MonkeyPatch, installed: str, wanted: str, wrong: bool) -> None:
+def test_package_versions(monkeypatch: pytest.MonkeyPatch, installed: str, wanted: str, wrong: bool) -> None:
     monkeypatch.setattr(metadata, "version", lambda _name: installed)
     assert bool(wrong_version("pygls", wanted)) is wrong
 
 
-def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     real = metadata.version
 
     def version(name: str) -> str:
@@ -292,7 +290,7 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(doctor, "required_packages", lambda: [("numba", ">=0.61"), ("pygls", ">=2.1,<3")])
-    problems = [one for one in doctor.look_at_packages() if one.level is Level.PROBLEM]
+    problems = [one for one in doctor.check_packages() if one.level is Level.PROBLEM]
     assert [one.name for one in problems if one.name != "tinycopilot-server"] == ["numba"]
     assert problems[0].todo == 'pip install "numba>=0.61"'
 
@@ -305,30 +303,30 @@ def asked(model: dict[str, Any]) -> doctor.AskEngine:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_which_model_and_why(tmp_path: Path) -> None:
-    sound, told = asked({"parameters": 815_872, "digest": "abcdef" * 10}), dict[str, Any]()
-    which, file, tokenizer = look_at_model(None, None, sound, told)
+def test_model_in_use_and_its_origin(tmp_path: Path) -> None:
+    sound, facts = asked({"parameters": 815_872, "digest": "abcdef" * 10}), dict[str, Any]()
+    which, file, tokenizer = check_model(None, None, sound, facts)
     assert which.text.startswith("ships with tinycopilot: ")
     assert "0.82 million parameters" in file.text
     assert "abcdefabcdef" in tokenizer.text
-    assert told["gpus"] == ["cuda"]
+    assert facts["gpus"] == ["cuda"]
 
     users = ModelPaths(user_model_folder() / "tiny_gpt.pth", user_model_folder() / "tokenizer.pth")
     write(users.model, "x")
-    assert next(iter(look_at_model(None, None, sound, {}))).text == f"your own: {users.model}"
+    assert next(iter(check_model(None, None, sound, {}))).text == f"your own: {users.model}"
 
     write(tmp_path / "paras" / "tiny_gpt.pth", "x")
-    which, passed_over, *_ = look_at_model(None, None, sound, {})
-    assert which.text.startswith("your own")  # what the server takes
+    which, passed_over, *_ = check_model(None, None, sound, {})
+    assert which.text.startswith("your own")  # the server uses it
     assert passed_over.level is Level.NOTE
     assert "paras/" in passed_over.text
-    given, *others = look_at_model("paras/tiny_gpt.pth", None, sound, {})
+    given, *others = check_model("paras/tiny_gpt.pth", None, sound, {})
     assert given.text == "named by you: paras/tiny_gpt.pth"
     assert levels(others) == [Level.OK, Level.OK]
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Path) -> None:
+def test_model_worse_than_the_shipped_one_is_a_problem(tmp_path: Path) -> None:
     users = user_model()
     write(users.model, "x")
     write(users.tokenizer, "x")
@@ -341,75 +339,73 @@ def test_a_model_that_is_worse_than_the_one_that_ships_is_a_problem(tmp_path: Pa
             "reference_chars": 5_517,
             "shipped_bits": 1.2,
         }
-        return list(look_at_model(model_path, None, asked(model), {}))[-1]
+        return list(check_model(model_path, None, asked(model), {}))[-1]
 
     worse = quality(2.22)
     assert worse.level is Level.PROBLEM
     assert "2.22 bits per character" in worse.text
-    assert worse.text.endswith("the one that ships: 1.20")
+    assert worse.text.endswith("the bundled model: 1.20")
     aside = unused_paths(users)
     assert f"mv {users.model} {aside.model} && mv {users.tokenizer} {aside.tokenizer}" in worse.todo
     assert worse.facts == {"reference_bits": 2.22, "shipped_bits": 1.2}
     assert quality(1.3).level is Level.OK
     assert quality(1.33).level is Level.PROBLEM
     write(tmp_path / "rust.pth", "x")
-    assert quality(4.0, "rust.pth").level is Level.NOTE  # what a user names is what they want
+    assert quality(4.0, "rust.pth").level is Level.NOTE  # an explicit choice is respected
     own = workspace_model(str(tmp_path))
     write(own.model, "x")
-    which, here, *_ = look_at_model(None, None, asked({"problem": "x"}), {})
+    which, here, *_ = check_model(None, None, asked({"problem": "x"}), {})
     assert which.facts["origin"] == "USER"
-    assert here.text == f"where an editor has this folder open, the one adapted to it: {own.model}"
+    assert here.text == f"in an editor with this folder open, the model adapted to it: {own.model}"
 
 
-def test_a_model_trained_in_the_place_of_the_one_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a clone that is installed to be edited, where training saves in its paras/."""
+def test_model_trained_in_place_of_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an editable install of a clone, where training saves in its paras/."""
     monkeypatch.setattr("tinycopilot.paths.bundled_path", lambda name: tmp_path / "my clone" / name)
     model = write(tmp_path / "my clone" / "paras" / "tiny_gpt.pth", "as it ships")
     manifest = {"files": {model.name: hashlib.sha256(model.read_bytes()).hexdigest()}}
     sound = asked({"parameters": 815_872, "digest": "abcdef" * 10})
-    assert (
-        next(iter(look_at_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
-    )  # nobody can tell
+    assert next(iter(check_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"  # unknown
     write(model.with_name("manifest.json"), json.dumps(manifest))
-    assert next(iter(look_at_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
+    assert next(iter(check_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
     model.write_text("trained anew")
-    which = next(iter(look_at_model(None, None, sound, {})))
+    which = next(iter(check_model(None, None, sound, {})))
     assert which.level is Level.NOTE
     assert which.text == f"retrained in place of the bundled one: {model}"
     assert which.todo == f"to go back: git -C '{model.parent}' checkout -- tiny_gpt.pth tokenizer.pth"
     assert which.facts["origin"] == "SHIPPED"
 
 
-def test_a_folder_that_cannot_be_written_is_one_problem(
+def test_unwritable_folder_is_one_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home_of_its_own: Path
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    assert levels(look_at_folders()) == [Level.OK] * 4  # those that are still to be made, too
+    assert levels(check_folders()) == [Level.OK] * 4  # including those that do not exist yet
     assert not [*home_of_its_own.iterdir()]
     in_the_way = write(tmp_path / "file", "where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
-    data, cache, log, compiled = look_at_folders()
+    data, cache, log, compiled = check_folders()
     assert levels([data, cache, log, compiled]) == [Level.OK, Level.PROBLEM, Level.OK, Level.OK]
     assert cache.text.startswith(f"{in_the_way}/tinycopilot/memory cannot be written (Not a directory)")
-    assert cache.todo == f"make {in_the_way} a folder that you may write to, with room"
+    assert cache.todo == f"make {in_the_way} a writable folder with free space"
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_a_model_that_cannot_be_read_is_one_problem() -> None:
-    _, problem = look_at_model("m.pth", None, asked({"problem": "m.pth: damaged; train one; or not"}), {})
+def test_unreadable_model_is_one_problem() -> None:
+    _, problem = check_model("m.pth", None, asked({"problem": "m.pth: damaged; train one; or not"}), {})
     assert (problem.level, problem.text, problem.todo) == (Level.PROBLEM, "m.pth: damaged; train one", "or not")
 
 
 def test_devices() -> None:
-    assert levels(look_at_device({})) == [Level.OK, Level.NOTE]
-    cpu, torch, gpu = look_at_device(ENGINE)
+    assert levels(check_device({})) == [Level.OK, Level.NOTE]
+    cpu, torch, gpu = check_device(ENGINE)
     assert "CPU" in torch.text
     assert "core" in cpu.text
     assert "cuda for training; the server uses the CPU" in gpu.text
 
 
 def test_without_torch_the_doctor_says_how_to_train() -> None:
-    cpu, torch = look_at_device({"torch": None})
+    cpu, torch = check_device({"torch": None})
     assert levels([cpu, torch]) == [Level.OK, Level.NOTE]
     assert "completion works without it" in torch.text
     assert "pip install" in torch.todo
@@ -427,18 +423,18 @@ def failing(error: Exception) -> Iterator[Finding]:
         (UserError("it is broken; mend it"), "it is broken", "mend it"),
         (UserError("it is broken"), "it is broken", ""),
         (ModuleNotFoundError("No module named 'pygls.lsp'", name="pygls.lsp"), "pygls cannot be imported", "install"),
-        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", "tell us"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", "report it"),
     ],
 )
-def test_whatever_fails_is_a_line_and_what_was_found_stays(error: Exception, says: str, todo: str) -> None:
-    first, problem = looked("section", lambda: failing(error))
+def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, says: str, todo: str) -> None:
+    first, problem = run_check("section", lambda: failing(error))
     assert first.level is Level.OK
     assert problem.level is Level.PROBLEM
     assert says in problem.text
     assert todo in problem.todo
 
 
-def test_text_and_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     sections = {
         "one": [Finding("a", "x[bold]\n\x1b", facts={"ms": 3})],
         "two": [Finding("long name", "y", Level.PROBLEM, "z")],
@@ -452,22 +448,22 @@ def test_text_and_object(capsys: pytest.CaptureFixture[str]) -> None:
         "                     -> z",
         "end",
     ]
-    told = json.loads(findings.as_json(sections))
-    assert told["ok"] is False
-    assert told["one"] == [{"name": "a", "level": "ok", "text": "x[bold]\n\x1b", "todo": "", "ms": 3}]
+    report = json.loads(findings.as_json(sections))
+    assert report["ok"] is False
+    assert report["one"] == [{"name": "a", "level": "ok", "text": "x[bold]\n\x1b", "todo": "", "ms": 3}]
     assert findings.is_well({"one": sections["one"]})
 
 
-def test_this_process_has_memory_and_one_that_is_gone_has_none() -> None:
+def test_memory_of_a_process() -> None:
     mb = doctor.resident_mb(os.getpid())
     assert mb is None or 10 < mb < 100_000
     assert doctor.resident_mb(2**30) is None
 
 
-def test_where_machine_code_is_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_compile_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)
-    assert doctor.look_at_compiled_code().level is Level.OK
+    assert doctor.check_compiled_code().level is Level.OK
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
-    finding = doctor.look_at_compiled_code()
+    finding = doctor.check_compiled_code()
     assert finding.level is Level.PROBLEM
     assert "NUMBA_CACHE_DIR" in finding.todo

@@ -1,4 +1,4 @@
-"""Common prefixes and suffixes against a comparison character by character; a suggestion that is typed through."""
+"""Common prefixes and suffixes against a comparison by character; typing through a suggestion."""
 
 import hypothesis.strategies as st
 from hypothesis import given
@@ -16,20 +16,20 @@ def plain_prefix_len(some: str, other: str) -> int:
 
 
 @given(TEXT, TEXT, TEXT)
-def test_lengths_are_those_of_a_plain_comparison(same: str, some: str, other: str) -> None:
+def test_length_equals_plain_comparison(same: str, some: str, other: str) -> None:
     assert common_prefix_len(same + some, same + other) == plain_prefix_len(same + some, same + other)
     reversed_len = plain_prefix_len((some + same)[::-1], (other + same)[::-1])
     assert common_suffix_len(some + same, other + same) == reversed_len
 
 
 @given(TEXT, TEXT, TEXT)
-def test_the_rest_is_what_the_typed_beginning_leaves(suggestion: str, before: str, typed: str) -> None:
+def test_rest_is_what_typing_has_left(suggestion: str, before: str, typed: str) -> None:
     rest = typed_through(suggestion, before, before + typed)
     is_typed_through = suggestion.startswith(typed) and suggestion != typed
     assert rest == (suggestion[len(typed) :] if is_typed_through else None)
 
 
-def test_after_another_edit_there_is_no_rest() -> None:
+def test_other_edits_leave_no_rest() -> None:
     assert typed_through("abc", "x = ", "x =") is None
     assert typed_through("abc", "x = ", "y = a") is None
     assert typed_through("abc", "x = ", "x = ") == "abc"

@@ -1,4 +1,4 @@
-"""Machine code on disk: used again, never where it is damaged or of something else, and never needed."""
+"""Compiled code on disk: reused, never used where it is damaged or foreign, and never required."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from tinycopilot.completion.compiled import compiled
 
 pytestmark = pytest.mark.slow
 
-# Compiles one function in a process of its own; prints its answer and whether the machine code came from the disk.
+# Compiles a function in a separate process; prints its result and whether the code came from disk.
 PROGRAM = """
 import json, sys, types
 import numpy as np
@@ -48,7 +48,7 @@ def start(program: Path, cache: Path, **environment: str) -> "subprocess.Popen[s
 
 
 def run(program: Path, cache: Path, **environment: str) -> list[float]:
-    """The function's answer, which is 8, and how many times it was loaded instead of compiled."""
+    """Return the function's result, which is 8, and how often it was loaded instead of compiled."""
     process = start(program, cache, **environment)
     output, _ = process.communicate()
     assert process.returncode == 0
@@ -60,9 +60,7 @@ def files(cache: Path) -> list[Path]:
     return sorted(cache.rglob("*.compiled"))
 
 
-def test_what_was_compiled_is_loaded_by_the_next_process_on_the_same_processor_alone(
-    program: Path, cache: Path
-) -> None:
+def test_compiled_code_is_reused_on_the_same_cpu_only(program: Path, cache: Path) -> None:
     assert run(program, cache) == [8, 0]
     assert run(program, cache) == [8, 1]
     assert run(program, cache, NUMBA_CPU_NAME="generic") == [8, 0]
@@ -70,20 +68,20 @@ def test_what_was_compiled_is_loaded_by_the_next_process_on_the_same_processor_a
     assert all(path.stat().st_mode & 0o077 == 0 for path in files(cache))
 
 
-def test_two_processes_that_compile_at_once_both_succeed(program: Path, cache: Path) -> None:
+def test_concurrent_compilations_both_succeed(program: Path, cache: Path) -> None:
     processes = [start(program, cache) for _ in range(2)]
     assert [json.loads(process.communicate()[0])[0] for process in processes] == [8, 8]
     assert len(files(cache)) == 1
     assert run(program, cache) == [8, 1]
 
 
-def test_without_a_writable_folder_it_is_compiled_each_time(program: Path, cache: Path) -> None:
+def test_unwritable_folder_recompiles_each_time(program: Path, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     assert run(program, cache, HOME="/dev/null", XDG_CACHE_HOME="/dev/null/cache")[0] == 8
 
 
 class Bomb:
-    """Unpickling it would run code."""
+    """Would run code when unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (Path("exploded"),)
@@ -91,7 +89,7 @@ class Bomb:
 
 @pytest.fixture
 def in_process(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function, compiled once, with its cache; called again as if this were another process."""
+    """A function, compiled once, with its cache; called again as in another process."""
     monkeypatch.setattr(module, "CACHE", cache)
 
     @compiled
@@ -103,7 +101,7 @@ def in_process(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def again(function: Any) -> tuple[float, int]:
-    """The answer of the same function in a new dispatcher, and whether it was loaded from the disk."""
+    """The result of the same function in a new dispatcher, and whether it was loaded from disk."""
     fresh = compiled(function.py_func)
     return fresh(np.ones(4)), sum(fresh.stats.cache_hits.values())
 
@@ -120,7 +118,7 @@ def again(function: Any) -> tuple[float, int]:
         lambda _: hashlib.sha256(b"\x80").digest() + b"\x80",
     ],
 )
-def test_a_damaged_file_is_compiled_again(
+def test_damaged_file_is_recompiled(
     in_process: Any, cache: Path, damage: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -131,7 +129,7 @@ def test_a_damaged_file_is_compiled_again(
     assert not Path("exploded").exists()
 
 
-def test_a_change_in_any_source_of_the_package_recompiles_and_removes_the_outdated(
+def test_source_change_recompiles_and_removes_outdated_files(
     in_process: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [before] = files(cache)
@@ -141,15 +139,13 @@ def test_a_change_in_any_source_of_the_package_recompiles_and_removes_the_outdat
     assert after != before
 
 
-def test_signatures_have_files_of_their_own(in_process: Any, cache: Path) -> None:
+def test_each_signature_has_its_own_file(in_process: Any, cache: Path) -> None:
     assert in_process(np.ones(4, np.float32)) == 8
     assert len(files(cache)) == 2
     assert again(in_process) == (8, 1)
 
 
-def test_a_full_disk_or_a_vanished_folder_does_no_harm(
-    in_process: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_or_missing_folder_is_harmless(in_process: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -160,15 +156,13 @@ def test_a_full_disk_or_a_vanished_folder_does_no_harm(
     assert not list(cache.rglob("*twice*"))
 
 
-def test_the_cache_is_keyed_on_the_processor() -> None:
-    """Numba's own description of it, which every file's name depends on."""
+def test_cache_is_keyed_on_the_cpu() -> None:
+    """Numba's description of the CPU is part of each file's name."""
     triple, name, features = cpu_target.target_context.codegen().magic_tuple()
     assert triple and name and isinstance(features, str)
 
 
-def test_what_is_marked_as_compiled_is_so_for_these_types_sources_and_processor_alone(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiled_marker_matches_types_sources_and_cpu(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.mkdir()
     monkeypatch.setattr(module, "CACHE", cache)
     assert not module.is_compiled("int8")

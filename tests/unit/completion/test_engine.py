@@ -1,4 +1,4 @@
-"""The Engine's behaviour: what it keeps, what it shows of it, and how it is cancelled."""
+"""The Engine: its state, what it shows, and how it is cancelled."""
 
 import copy
 import dataclasses
@@ -22,13 +22,13 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 
 @pytest.fixture(scope="module")
 def network(model: TinyGPT) -> Network:
-    """Of a network that is sure of nothing there would be nothing to see."""
+    """A network that is certain enough to show suggestions."""
     model = copy.deepcopy(model)
-    model.ln.weight[:], model.ln.bias[:] = 1, 0  # what comes next depends on what is there
+    model.ln.weight[:], model.ln.bias[:] = 1, 0  # predictions depend on the text
     return compiled(sure(model))
 
 
-def test_typing_along_shows_the_rest(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_typing_through_shows_the_rest(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     pairs = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
     before, first = next((b, s) for b in pairs if (s := suggest(engine, b)) and len(s.text) > 2)
@@ -40,13 +40,11 @@ def test_typing_along_shows_the_rest(network: Network, tokenizer: SimpleTokenize
     fresh = suggest(Engine(network, tokenizer, ALL), before + other)
     found = suggest(engine, before + other)
     assert (found and found.text) == (fresh and fresh.text)
-    assert found is None or found.confidence == pytest.approx(
-        fresh.confidence
-    )  # read in other pieces, it is rounded otherwise
+    assert found is None or found.confidence == pytest.approx(fresh.confidence)  # rounding differs with the chunks read
 
 
 def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) -> tuple[str, Suggestion]:
-    """A text, and a suggestion after it that has at least the given number of characters."""
+    """A text, and the suggestion after it, of at least that many characters."""
     texts = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
     suggested = ((text, suggest(Engine(network, tokenizer, ALL), text)) for text in texts)
     return next((text, s) for text, s in suggested if s and len(s.text) >= least_chars)
@@ -54,11 +52,11 @@ def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) 
 
 @pytest.fixture
 def anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sure network has no likely alternatives."""
+    """A certain network has no probable alternatives."""
     monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
 
 
-def test_what_is_hardly_likely_is_no_alternative(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_improbable_alternatives_are_not_offered(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, _ = a_place(network, tokenizer)
     engine = Engine(network, tokenizer, ALL)
     suggest(engine, before)
@@ -66,7 +64,7 @@ def test_what_is_hardly_likely_is_no_alternative(network: Network, tokenizer: Si
 
 
 @pytest.mark.usefixtures("anything")
-def test_alternatives_are_different_and_go_on_with_what_was_second(
+def test_alternatives_are_distinct_and_start_with_the_second_choice(
     network: Network, tokenizer: SimpleTokenizer
 ) -> None:
     before, first = a_place(network, tokenizer)
@@ -76,14 +74,12 @@ def test_alternatives_are_different_and_go_on_with_what_was_second(
     assert others
     texts = [first.text, *(other.text for other in others)]
     assert not any(a.startswith(b) for a, b in itertools.permutations(texts, 2))
-    assert suggest(engine, before) == first  # which is still what stands there
+    assert suggest(engine, before) == first  # which is still the suggestion there
     assert [other.text for other in alternatives(engine, before)] == texts[1:]
 
 
 @pytest.mark.usefixtures("anything")
-def test_alternatives_are_those_of_the_place_whatever_was_computed_since(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_alternatives_are_independent_of_later_computations(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     at_once, later = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     suggest(at_once, before)
@@ -95,13 +91,13 @@ def test_alternatives_are_those_of_the_place_whatever_was_computed_since(
 
 @pytest.fixture
 def n_forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each forward pass."""
+    """One entry per forward pass."""
     forwards, forward = list[int](), Network.forward
     monkeypatch.setattr(Network, "forward", lambda *a, **k: (forwards.append(1), forward(*a, **k))[1])
     return forwards
 
 
-def test_what_was_found_ahead_costs_nothing_and_is_the_same(
+def test_result_ahead_costs_nothing_and_is_the_same(
     network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
 ) -> None:
     before, first = a_place(network, tokenizer)
@@ -115,7 +111,7 @@ def test_what_was_found_ahead_costs_nothing_and_is_the_same(
     assert found == suggest(Engine(network, tokenizer, ALL), before + first.text)
 
 
-def test_what_was_found_ahead_is_forgotten_when_the_workspace_changes(
+def test_result_ahead_is_dropped_when_the_workspace_changes(
     network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
 ) -> None:
     before, first = a_place(network, tokenizer)
@@ -131,9 +127,7 @@ def test_what_was_found_ahead_is_forgotten_when_the_workspace_changes(
     assert found == suggest(fresh, before + first.text)
 
 
-def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_computing_ahead_keeps_what_the_next_key_teaches(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     key = "a" if first.text[0] != "a" else "b"
     learned = []
@@ -146,7 +140,7 @@ def test_working_ahead_keeps_what_can_be_learned_from_the_next_key(
     assert learned == [True, True]
 
 
-def test_keys_teach_where_it_was_found_ahead_as_they_do_elsewhere(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_learning_is_the_same_with_results_ahead(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     accepted = before + first.text
     fresh, ahead = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
@@ -171,11 +165,11 @@ def countdown(n: int) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 5])
-def test_cancelling_stops_before_the_next_forward_and_loses_nothing(
+def test_cancel_stops_before_the_next_forward(
     network: Network, tokenizer: SimpleTokenizer, n: int, n_forwards: list[int]
 ) -> None:
     engine = Engine(network, tokenizer, ALL)
-    texts = ["abc(e)\n" * 30 + end for end in tokenizer.alphabet]  # more than two pieces to read
+    texts = ["abc(e)\n" * 30 + end for end in tokenizer.alphabet]  # more than two chunks to read
     text, afresh = next((t, s) for t in texts if (s := suggest(Engine(network, tokenizer, ALL), t)))
     n_forwards.clear()
     result = engine.complete(Request(text), cancelled=countdown(n))
@@ -184,10 +178,10 @@ def test_cancelling_stops_before_the_next_forward_and_loses_nothing(
     there = suggest(engine, text)
     assert there is not None
     assert there.text == afresh.text
-    assert there.confidence == pytest.approx(afresh.confidence, rel=1e-4)  # it was read in other pieces
+    assert there.confidence == pytest.approx(afresh.confidence, rel=1e-4)  # it was read in other chunks
 
 
-def test_what_is_left_after_tidying_must_be_worth_showing(
+def test_text_left_after_postprocessing_must_be_worth_showing(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "decode", lambda *_: iter([("x", 0.0), (")", 0.0), ("\n", 0.0)]))
@@ -199,7 +193,7 @@ def test_no_suggestion_in_the_middle_of_a_word(network: Network, tokenizer: Simp
     assert suggest(Engine(network, tokenizer, ALL), "ab", "cd") is None
 
 
-def test_an_empty_document_has_a_context(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_empty_document_has_a_context(network: Network, tokenizer: SimpleTokenizer) -> None:
     assert suggest(Engine(network, tokenizer, ALL), "") == suggest(Engine(network, tokenizer, ALL), "", "\n")
 
 
@@ -208,19 +202,19 @@ def weights(engine: Engine) -> list[list[float]]:
 
 
 def ask(engine: Engine, before: str, after: str = "", document: str = "x") -> bool:
-    """As the server does; returns whether it learned."""
+    """Request as the server does; return whether the engine learned."""
     return type_at(engine, before, after, document).has_learned
 
 
 TYPED_BEFORE = "abc(e) = (\n" * 6
 
 
-def test_typing_teaches_what_an_explicit_lesson_would(network: Network, tokenizer: SimpleTokenizer) -> None:
-    """One step for each key, with the prediction for the place where it was typed."""
+def test_typing_teaches_like_an_explicit_lesson(network: Network, tokenizer: SimpleTokenizer) -> None:
+    """One update per key, with the prediction for the position where it was typed."""
     engine, taught = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     text = TYPED_BEFORE
     ask(engine, text)
-    engine.configure(dataclasses.replace(ALL, max_chars=1))  # no suggestion is typed along: it would be older
+    engine.configure(dataclasses.replace(ALL, max_chars=1))  # no typing through: that suggestion would be older
     for character in "abc(e)=\N{SNOWMAN}x":
         taught.observe(Request(text, document="x"), character)
         text += character
@@ -229,8 +223,8 @@ def test_typing_teaches_what_an_explicit_lesson_would(network: Network, tokenize
     assert weights(engine)[-1] != pytest.approx(weights(Engine(network, tokenizer, ALL))[-1])
 
 
-def test_suggestions_are_those_of_one_that_never_learned(network: Network, tokenizer: SimpleTokenizer) -> None:
-    """With the same weights: to learn changes nothing else."""
+def test_suggestion_snapshot_ignores_later_learning(network: Network, tokenizer: SimpleTokenizer) -> None:
+    """With equal weights: learning changes nothing else."""
     engine, other = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
     for n in range(len(TYPED_BEFORE) - 12, len(TYPED_BEFORE)):
         there = suggest_typed(engine, TYPED_BEFORE[:n])
@@ -242,21 +236,19 @@ def suggest_typed(engine: Engine, before: str) -> Suggestion | None:
     return type_at(engine, before, document="x").suggestion
 
 
-def test_what_was_not_typed_teaches_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_untyped_text_teaches_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     text = TYPED_BEFORE
     assert not ask(engine, text)  # opened
     assert not ask(engine, text + "abc")  # pasted
-    assert not ask(engine, text + "ab")  # taken back
+    assert not ask(engine, text + "ab")  # deleted
     assert not ask(engine, text + "abc")  # undone
-    assert not ask(engine, text, "abc")  # gone elsewhere
-    assert not ask(engine, text + "a", "abc")  # before a word it is silent, and predicts nothing
+    assert not ask(engine, text, "abc")  # cursor moved
+    assert not ask(engine, text + "a", "abc")  # before a word nothing is suggested or predicted
     assert weights(engine) == weights(Engine(network, tokenizer, ALL))
 
 
-def test_a_suggestion_that_is_accepted_teaches_nothing_not_even_its_last_character(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_accepted_suggestion_teaches_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     text = TYPED_BEFORE
     suggestion = type_at(engine, text, document="x").suggestion
@@ -264,27 +256,25 @@ def test_a_suggestion_that_is_accepted_teaches_nothing_not_even_its_last_charact
     *typed_along, last = suggestion.text
     for character in typed_along:
         text += character
-        assert ask(engine, text)  # what is typed along a suggestion is typed
+        assert ask(engine, text)  # typing through a suggestion is typing
     assert not ask(engine, text + last)  # it may have been accepted
 
 
-def test_warming_up_leaves_nothing_behind(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_warm_up_leaves_no_state(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     engine.warm_up()
     assert engine.ngrams.n_chars == 0
 
 
-def test_a_text_without_a_name_is_held_by_nobody(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_unnamed_text_is_not_indexed(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
     suggest(engine, TYPED_BEFORE, document=None)
     assert engine.ngrams.n_chars == 0
 
 
-def test_what_was_prepared_before_all_was_forgotten_is_of_no_account(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_prepared_document_is_dropped_after_forget_all(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = Engine(network, tokenizer, ALL)
-    engine.hold("x", "".join(map(chr, range(0x4E00, 0x4E80))))  # characters that the network does not know
+    engine.hold("x", "".join(map(chr, range(0x4E00, 0x4E80))))  # characters unknown to the network
     offer = engine.prepare("y", TYPED_BEFORE + "\u4f00")
     engine.forget()
     offer()
@@ -292,20 +282,18 @@ def test_what_was_prepared_before_all_was_forgotten_is_of_no_account(
     assert asked == suggest(Engine(network, tokenizer, ALL), TYPED_BEFORE, "\u4f00", document="y")
 
 
-def test_line_ends_are_plain_in_all_that_is_held(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_line_ends_are_normalised_in_the_index(network: Network, tokenizer: SimpleTokenizer) -> None:
     held = []
     for end in ("\n", "\r\n", "\r"):
         engine = Engine(network, tokenizer, ALL)
         engine.hold("x", f"a{end}b{end}")
         engine.prepare("y", f"c{end}d{end}")()
         suggest(engine, f"c{end}", f"{end}d{end}", document="y")
-        held.append([segment.broken.tolist() for segment, _ in engine.ngrams._signed()])
+        held.append(symbols_in(engine))
     assert held[0] == held[1] == held[2]
 
 
-def test_other_settings_hold_at_once_even_for_what_was_found_before(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_changed_settings_apply_at_once_even_ahead(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer, least_chars=4)
     shorter = dataclasses.replace(ALL, max_chars=2)
     engine = Engine(network, tokenizer, ALL)
@@ -317,32 +305,35 @@ def test_other_settings_hold_at_once_even_for_what_was_found_before(
 
 
 @pytest.mark.parametrize("document", ["a", None])
-def test_as_if_something_else_stood_there_it_suggests_but_nothing_of_that_is_kept(
-    network: Network, tokenizer: SimpleTokenizer, document: str | None
+def test_selected_entry_is_suggested_for_but_not_kept(
+    network: Network, tokenizer: SimpleTokenizer, document: str | None, n_forwards: list[int]
 ) -> None:
     then, wanted = a_place(network, tokenizer)
-    request = Request("x = b\r\n", "\r\n", document)
+    texts = ["x = b\r\n" + character for character in tokenizer.alphabet]
+    before = next(text for text in texts if suggest(Engine(network, tokenizer, ALL), text, "\r\n", document))
+    request = Request(before, "\r\n", document)
     engine = Engine(network, tokenizer, ALL)
-    engine.complete(request)
-    held, shown = texts_at_hand(engine), engine._state.shown
+    plain, indexed = engine.complete(request).suggestion, symbols_in(engine)
+    assert plain is not None
     found = engine.complete(dataclasses.replace(request, selected=(then, "\n"))).suggestion
     assert found is not None
     if document is None:
         assert found.text == wanted.text
-    assert (texts_at_hand(engine), engine._state.shown) == (held, shown)
+    assert symbols_in(engine) == indexed
+    n_forwards.clear()
+    assert engine.complete(request).suggestion == plain
+    assert not n_forwards  # it was still shown
     invoked = dataclasses.replace(request, selected=(then, "\n"), why=Why.INVOKED)
     assert engine.complete(invoked).suggestions == (found,)
     no_room = engine.complete(dataclasses.replace(request, selected=(then, "word")))
     assert (no_room.suggestions, no_room.silence) == ((), Silence.NO_ROOM)
 
 
-def texts_at_hand(engine: Engine) -> list[tuple[str, str]]:
-    return [(name, text) for name, (text, _) in engine.ngrams._recent.items()]
+def symbols_in(engine: Engine) -> list[list[int]]:
+    return [segment.broken.tolist() for segment, _ in engine.ngrams.segments()]
 
 
-def test_as_if_something_else_stood_there_does_not_take_away_what_the_next_key_teaches(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_selected_entry_does_not_disturb_learning(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer)
     key = "a" if first.text[0] != "a" else "b"
     weights = []
@@ -356,7 +347,7 @@ def test_as_if_something_else_stood_there_does_not_take_away_what_the_next_key_t
     assert weights[0] == weights[1]
 
 
-def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
+def test_returning_to_a_recent_document_reuses_its_index(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     n_read, extend = list[int](), Reader.extend
@@ -371,13 +362,13 @@ def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
 
     def most_read(name: str, key: str) -> int:
         n_read.clear()
-        suggest(engine, (name[0] + "bc") * 50 + key, document=name)  # with no beginning in common
+        suggest(engine, (name[0] + "bc") * 50 + key, document=name)  # no common prefix
         return max(n_read)
 
-    assert min(most_read(name, "") for name in names) > 20  # as far as the network reaches
+    assert min(most_read(name, "") for name in names) > 20  # as far as the network's reach
     assert max(most_read(name, "x") for name in names) < 10
     most_read("another.py", "")
-    assert most_read(names[0], "xy") > 20  # it was used longest ago
+    assert most_read(names[0], "xy") > 20  # least recently used
 
 
 @pytest.mark.parametrize(
@@ -390,7 +381,7 @@ def test_who_goes_back_to_one_of_the_last_documents_waits_for_no_second_reading(
         ("new", "log", "log"),
     ],
 )
-def test_the_language_is_what_the_editor_says_or_else_what_the_name_does(
+def test_language_is_the_editors_or_from_the_file_name(
     network: Network,
     tokenizer: SimpleTokenizer,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""Texts by the compiled network: the definition's distribution, without its unknown."""
+"""Text generation with the compiled network: the definition's distribution, without the unknown."""
 
 import itertools
 
@@ -26,12 +26,12 @@ def write(network: Network, seed: int = 1, temperature: float = 0.0, top_k: int 
     return list(itertools.islice(generate(network, [1, 2], temperature=temperature, top_k=top_k, rng=rng), 60))
 
 
-def test_the_likeliest_text_is_the_definitions(both: tuple[TinyGPT, Network]) -> None:
+def test_greedy_text_equals_the_definition(both: tuple[TinyGPT, Network]) -> None:
     model, network = both
     assert write(network) == list(itertools.islice(model.generate([1, 2]), 60))
 
 
-def test_the_seed_decides_and_the_unknown_is_never_chosen(both: tuple[TinyGPT, Network]) -> None:
+def test_seed_decides_and_unknown_is_never_sampled(both: tuple[TinyGPT, Network]) -> None:
     _, network = both
     texts = [write(network, seed=seed, temperature=5.0) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
@@ -40,7 +40,7 @@ def test_the_seed_decides_and_the_unknown_is_never_chosen(both: tuple[TinyGPT, N
 
 
 @pytest.mark.slow
-def test_each_is_drawn_as_often_as_it_is_likely() -> None:
+def test_samples_follow_the_distribution() -> None:
     logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
     rng, n = np.random.default_rng(0), 20_000
     for temperature, top_k, expected in [(1.0, None, [0.5, 0.3, 0.15, 0.05]), (1.0, 2, [0.625, 0.375, 0, 0])]:

@@ -1,4 +1,4 @@
-"""What is cut from a suggestion because of what stands before and after the cursor."""
+"""Truncation of suggestions by the text before and after the cursor."""
 
 import time
 
@@ -18,27 +18,27 @@ from tinycopilot.completion.syntaxes import language_of
         ('greet("a\\', '")', "n b", "n b"),  # the backslash was there
         ("note(", ")", '"list 1) apples 2) pears")', '"list 1) apples 2) pears"'),
         ("note(", ")", '"list 1', ""),
-        ('note("', ")", 'list 1) a")', 'list 1) a"'),  # the string was begun, and is closed; the bracket is there
+        ('note("', ")", 'list 1) a")', 'list 1) a"'),  # the string was open and is closed; the bracket exists
         ('f"{', '}"', 'x + y}"', "x + y"),
         ('f"', '"', '{x} is {y!r:>{w}}" + z', "{x} is {y!r:>{w}}"),
         ('f"', '"', "is {x", "is"),
         ('f"', '"', "a } b", "a"),
         ('f"', '"', "a {} b", "a"),
-        ('f"{no', '}"', "de!r", "de"),  # by word, `{node!}` would be none
-        ('f"{self.nam', '}"', "e = name", "e"),  # only `}`, `!r` or `:spec` may follow upon `{x =`
+        ('f"{no', '}"', "de!r", "de"),  # by word, `{node!}` would be invalid
+        ('f"{self.nam', '}"', "e = name", "e"),  # only `}`, `!r` or `:spec` may follow `{x =`
         ('f"{', '}"', "a == b", "a == b"),
         ('f"{', '"', "x=!r}", "x=!r}"),
         ('f"{', '}"', "f(key=1)", "f(key=1)"),
         ("foo(", ")", "bar(", "bar"),
         ("foo(", ")", "bar[", "bar"),
         ("foo(", ")", "x  # all", "x"),  # the bracket is not commented out
-        ("foo(", ")", "x) + bar(y", "x"),  # accepted by word, it would stand before `)` with nothing to close
+        ("foo(", ")", "x) + bar(y", "x"),  # accepted by word, it would precede an unmatched `)`
         ("foo([", "])", "1, 2], x", "1, 2"),
         ("foo(\n    ", "\n)\n", "bar(x, y)\n    baz(x", "bar(x, y)\n    baz"),
         ("foo(\n    bar(", "\n)\n", "x, y)", "x, y)"),  # one of two is closed below
         ("a = [", "\n]\n", "1, 2]", "1, 2"),
         ("x = foo", "\ny = 1\n", "(a))", "(a)"),
-        ("x = foo(", "\ny = bar(z)\n", "a)", "a)"),  # what follows closes nothing
+        ("x = foo(", "\ny = bar(z)\n", "a)", "a)"),  # the text after the cursor closes nothing
         ('x = "', '"', "a\\\\", "a\\\\"),
         ("x = a + ", "", "\\\n    b", ""),
         ("", "", 'x = """Doc\nmore"""\ny = 1', "x ="),  # accepted by line, it would open a string
@@ -78,7 +78,7 @@ def test_other_languages(name: str, before: str, after: str, text: str, expected
 
 
 @pytest.mark.parametrize("line", ["x = f('a', b)  # c\n", "((((", '"""a', "f'{a", "x = 1, "])
-def test_a_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
+def test_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
     before, best_s = line * (1_000_000 // len(line)), 1.0
     Insertion(before, ")\n" + before)
     for key in "abcdefgh":

@@ -1,4 +1,4 @@
-"""The compiled network against its definition, TinyGPT: the same logits for every shape, piece, and history."""
+"""The compiled network against its definition, TinyGPT: equal logits for any shape, chunking and history."""
 
 import dataclasses
 import itertools
@@ -27,9 +27,9 @@ TINY = GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
 
 @st.composite
 def configs(draw: st.DrawFn) -> GPTConfig:
-    """Every shape, widths that are no multiple of any block included.
+    """Any shape, with widths that are no multiple of a block.
 
-    At least 12 channels: a LayerNorm of 2 divides by their difference, and so amplifies rounding without bound.
+    At least 12 channels: a LayerNorm of 2 divides by their difference, and amplifies rounding without bound.
     """
     n_heads = draw(st.integers(1, 5))
     return GPTConfig(
@@ -43,7 +43,7 @@ def configs(draw: st.DrawFn) -> GPTConfig:
 
 
 def networks(config: GPTConfig, seed: int = 0) -> tuple[TinyGPT, Network]:
-    """A random network, and the same one compiled, in float32."""
+    """A random network, and the same network compiled, in float32."""
     model = randomise(TinyGPT(config), seed, std=0.7 / config.d_model**0.5)
     with torch.no_grad():
         model.embedding.weight *= config.d_model**0.5
@@ -57,7 +57,7 @@ def random_ids(config: GPTConfig, n: int, seed: int) -> list[int]:
 
 
 def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
-    """The definition's: everything at once, without a cache."""
+    """The definition's logits: everything at once, without a cache."""
     with torch.inference_mode():
         return model(torch.tensor([ids]))[0].numpy()
 
@@ -65,7 +65,7 @@ def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(config=configs(), pieces=st.lists(st.integers(1, 140), min_size=1, max_size=6), seed=st.integers(0, 1000))
-def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: int) -> None:
+def test_logits_equal_the_definition(config: GPTConfig, pieces: list[int], seed: int) -> None:
     model, network = networks(config, seed)
     ids, cache, got, last = random_ids(config, sum(pieces), seed), network.new_cache(), [], network.new_cache()
     for end, n in zip(itertools.accumulate(pieces), pieces, strict=True):
@@ -79,10 +79,10 @@ def test_logits_are_the_definitions(config: GPTConfig, pieces: list[int], seed: 
 
 @settings(max_examples=60)
 @given(config=configs(), n_read=st.integers(1, 700), n_wanted=st.integers(1, 80), data=st.data())
-def test_what_no_wanted_logits_can_see_is_not_needed(
+def test_only_visible_positions_are_computed(
     config: GPTConfig, n_read: int, n_wanted: int, data: st.DataObject
 ) -> None:
-    """Also after going back as far as to the first wanted position, and on a cache that has held something else."""
+    """Also after truncating to the first wanted position, and with a cache that has contained other text."""
     model, network = networks(config, n_read)
     ids, cache = random_ids(config, n_read, n_wanted), network.new_cache()
     first_wanted = max(0, n_read - n_wanted)
@@ -122,9 +122,7 @@ def test_logits_before_the_first_wanted_are_refused() -> None:
     steps=st.lists(st.tuples(st.integers(1, 150), st.integers(0, 90)), min_size=1, max_size=6),
     seed=st.integers(0, 99),
 )
-def test_after_truncation_it_is_as_if_it_had_not_been_read(
-    config: GPTConfig, steps: list[tuple[int, int]], seed: int
-) -> None:
+def test_truncate_equals_never_having_read(config: GPTConfig, steps: list[tuple[int, int]], seed: int) -> None:
     model, network = networks(config, seed)
     cache, ids, furthest = network.new_cache(), list[int](), 0
     for i, (n_read, n_back) in enumerate(steps):
@@ -143,7 +141,7 @@ def test_after_truncation_it_is_as_if_it_had_not_been_read(
         ids = ids[:left]
 
 
-def test_memory_is_bounded_by_the_window_and_a_cleared_cache_is_as_good_as_new() -> None:
+def test_memory_is_bounded_and_cleared_cache_equals_new_cache() -> None:
     model, network = networks(TINY)
     cache = network.new_cache()
     assert cache.keys.shape[-1] == TINY.window + PIECE_LEN + SPARE
@@ -159,7 +157,7 @@ def test_memory_is_bounded_by_the_window_and_a_cleared_cache_is_as_good_as_new()
     np.testing.assert_allclose(network.forward([3, 1, 4], cache), logits_of(model, [3, 1, 4]), atol=1e-4)
 
 
-def test_it_can_go_back_as_far_as_the_definitions_cache() -> None:
+def test_truncate_reaches_as_far_as_the_definition() -> None:
     model, network = networks(dataclasses.replace(TINY, window=128))
     old, new = model.new_cache(), network.new_cache()
     for seed in range(12):
@@ -171,7 +169,7 @@ def test_it_can_go_back_as_far_as_the_definitions_cache() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 4_096])
-def test_the_smallest_and_the_largest_window(window: int) -> None:
+def test_smallest_and_largest_window(window: int) -> None:
     config = dataclasses.replace(TINY, n_layers=1, n_heads=1, window=window)
     model, network = networks(config)
     ids, cache = random_ids(config, 5_000, 0), network.new_cache()
@@ -182,7 +180,7 @@ def test_the_smallest_and_the_largest_window(window: int) -> None:
 
 
 @pytest.mark.parametrize("wrong", [[50], [-1], [3, 50], [2**40]])
-def test_an_id_outside_the_vocabulary_is_refused_and_changes_nothing(wrong: list[int]) -> None:
+def test_id_outside_the_vocabulary_is_refused(wrong: list[int]) -> None:
     model, network = networks(TINY)
     cache = network.new_cache()
     network.forward([1, 2], cache)
@@ -197,8 +195,8 @@ def test_an_id_outside_the_vocabulary_is_refused_and_changes_nothing(wrong: list
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(config=configs(), seed=st.integers(0, 1000))
-def test_int8_is_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:
-    """Each matrix rounded to 255 steps in a row, by PyTorch: the rest of the arithmetic is the same."""
+def test_int8_equals_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:
+    """Each row rounded to 255 steps by PyTorch; the rest of the arithmetic is the same."""
     model, _ = networks(config, seed)
     weights = {name: weight.numpy().copy() for name, weight in model.state_dict().items()}
     network = Network.from_weights(config, weights, int8=True)
@@ -212,7 +210,7 @@ def test_int8_is_the_definition_of_rounded_weights(config: GPTConfig, seed: int)
     np.testing.assert_allclose(network.forward(ids, network.new_cache()), expected, atol=2e-2)
 
 
-def test_a_saved_pair_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
+def test_saved_model_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
     network, loaded = load_pair(pair.model, pair.tokenizer, int8=False)
     assert loaded.alphabet == tokenizer.alphabet
     ids = random_ids(network.config, 20, 0)
@@ -223,8 +221,8 @@ def test_a_saved_pair_is_loaded(pair: ModelPaths, tokenizer: SimpleTokenizer) ->
 
 
 @pytest.mark.slow
-def test_a_processor_without_avx2_gives_the_same_logits(pair: ModelPaths, tmp_path: Path) -> None:
-    """Compiled for the processor that every x86-64 is: four numbers in an instruction, no fused multiply-add."""
+def test_without_avx2_logits_are_equal(pair: ModelPaths, tmp_path: Path) -> None:
+    """Compiled for baseline x86-64: four numbers per instruction, no fused multiply-add."""
     ids = random_ids(TINY, 20, 0)
     code = (
         "import json, sys; from pathlib import Path; from tinycopilot.completion.network import Network\n"

@@ -1,4 +1,4 @@
-"""The memory against its definition, whatever was done to it before."""
+"""The n-gram model against its definition, after any history."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,7 +28,7 @@ STEPS = st.lists(
 
 
 class Model:
-    """What a memory holds, in plain words; and the compaction that is under way."""
+    """The texts that an n-gram model contains, and the pending compaction."""
 
     def __init__(self) -> None:
         self.documents: dict[str, Document] = {}
@@ -74,7 +74,7 @@ def predicted(memory: NGramModel, before: str) -> tuple[dict[str, float], int]:
 
 
 def assert_predicts(memory: NGramModel, pieces: list[str], before: str) -> None:
-    """As the definition does of these texts alone."""
+    """Check predictions against the definition for these texts."""
     characters = sorted(set("".join(pieces)) | set(KNOWN))
     wanted, longest = plain_prediction(pieces, characters, DOCUMENT_START + before)
     p, order = predicted(memory, before)
@@ -84,7 +84,7 @@ def assert_predicts(memory: NGramModel, pieces: list[str], before: str) -> None:
 
 
 def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: Step, when_s: int) -> Compaction:
-    """In the memory and in its model; returns the compaction under way."""
+    """Apply a step to the n-gram model and to the reference; return the pending compaction."""
     what, name, text, after = step
     if what == "hold":
         memory.hold(name, text, last_used_s=when_s)
@@ -120,8 +120,8 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
 @pytest.mark.slow
 @settings(max_examples=300)
 @given(STEPS, st.sampled_from([1, 2, 8]), st.text("ab(\n", max_size=40))
-def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n_at_hand: int, before: str) -> None:
-    """Whatever was held, dropped, looked at, and settled while that went on."""
+def test_predict_equals_the_definition(steps: list[Step], n_at_hand: int, before: str) -> None:
+    """After any sequence of indexing, dropping, predicting and compacting."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngram_module, "MAX_RECENT", n_at_hand)
         memory, model = NGramModel(Alphabet(KNOWN)), Model()
@@ -135,13 +135,13 @@ def test_it_predicts_as_its_definition_whatever_came_before(steps: list[Step], n
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(STEPS, st.integers(0, 300), st.text("ab(\n", max_size=40))
-def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
+def test_forgetting_drops_whole_documents_least_recently_used_first(
     steps: list[Step], max_chars: int, before: str
 ) -> None:
     memory, model = NGramModel(Alphabet(KNOWN), max_chars), Model()
     compaction = memory.begin_compaction()
     for when_s, step in enumerate(steps):
-        is_in_the_way = step[0] == "finish" and model.changes.keys() & model.meanwhile  # sorted for nothing
+        is_in_the_way = step[0] == "finish" and model.changes.keys() & model.meanwhile  # sorted in vain
         compaction = take_step(memory, compaction, model, step, when_s)
         kept = {name for name in model.documents if name in memory}
         forgotten, here = model.documents.keys() - kept, {*model.at_hand[-1:]}
@@ -157,7 +157,7 @@ def test_what_is_forgotten_is_whole_and_its_last_use_is_longest_ago(
 
 
 @pytest.mark.parametrize("n", [SHORT_STRIDE - 1, SHORT_STRIDE, 8 * SHORT_STRIDE + 17, LONG + 3])
-def test_contexts_that_were_seen_very_often(n: int) -> None:
+def test_frequent_contexts(n: int) -> None:
     """Beyond a stride, counts come from the table: "aaa" is five eighths of all contexts."""
     memory = NGramModel(Alphabet(KNOWN))
     text = "aaaaaaab" * (n // 8)
@@ -172,16 +172,17 @@ def test_contexts_that_were_seen_very_often(n: int) -> None:
 def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
     fresh = SuffixArray(padded([np.array(symbols, np.uint16)]))
     assert index.symbols.tolist() == symbols
-    assert index._positions.tolist() == fresh._positions.tolist()
-    assert index._next.tolist() == fresh._next.tolist()
-    width = fresh._until.shape[1]
-    assert index._until[:, :width].tolist() == fresh._until.tolist()
-    assert not index._until[:, width:].any()
+    assert index.arrays[1].tolist() == fresh.arrays[1].tolist()
+    (following, counts), (fresh_following, fresh_counts) = index.tables, fresh.tables
+    assert following.tolist() == fresh_following.tolist()
+    width = fresh_counts.shape[1]
+    assert counts[:, :width].tolist() == fresh_counts.tolist()
+    assert not counts[:, width:].any()
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.sampled_from([1, 40, 90]), st.data())
-def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, data: st.DataObject) -> None:
-    """Repeated, the text is so long that an edit does not sort all of it; and it has a new symbol now and then."""
+def test_edited_index_equals_a_fresh_one(some: list[int], n_times: int, data: st.DataObject) -> None:
+    """The repeated text is so long that an edit sorts only a part of it; sometimes the edit has a new symbol."""
     symbols = some * n_times
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     for _ in range(4):
@@ -189,13 +190,13 @@ def test_an_edited_index_is_that_of_the_new_text(some: list[int], n_times: int, 
         end = data.draw(st.integers(start, min(start + 60, len(symbols))))
         new = data.draw(st.lists(st.integers(0, 5), max_size=50))
         before, index = index, index.replaced(start, end, np.array(new, np.uint16))
-        assert before.symbols.tolist() == symbols  # which another thread may still read
+        assert before.symbols.tolist() == symbols  # another thread may still read the old index
         symbols[start:end] = new
         assert_same_index(index, symbols)
 
 
-def test_a_long_edit_of_a_long_text() -> None:
-    """So long that the table is made anew, but not the order."""
+def test_long_edit_of_a_long_text() -> None:
+    """So long that the table is rebuilt, but not the order."""
     dice = np.random.default_rng(0)
     symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
     new = dice.integers(0, 9, 2_000).astype(np.uint16)
@@ -203,14 +204,14 @@ def test_a_long_edit_of_a_long_text() -> None:
     assert_same_index(index, [*symbols[:20_000].tolist(), *new.tolist(), *symbols[21_000:].tolist()])
 
 
-def test_a_new_character_makes_the_table_anew_and_not_wider() -> None:
+def test_new_character_rebuilds_the_table_without_widening_it() -> None:
     symbols, late = np.arange(90_000, dtype=np.uint16) % 50 + 1, 20_000
     edited = SuffixArray(padded([symbols])).replaced(500, 501, np.array([late], np.uint16))
     assert_same_index(edited, [*symbols[:500].tolist(), late, *symbols[501:].tolist()])
     assert edited.n_bytes < 12 * len(symbols)
 
 
-def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
+def test_table_of_a_text_with_many_characters_stays_small() -> None:
     text = "".join(map(chr, range(0x4E00, 0x9E00))) * 3
     memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", text)
@@ -220,11 +221,11 @@ def test_the_table_of_a_text_with_many_characters_stays_small() -> None:
 
 
 @given(st.lists(st.integers(0, 2), max_size=300))
-def test_positions_are_sorted_by_what_stands_before_them(symbols: list[int]) -> None:
+def test_positions_are_sorted_by_reversed_prefix(symbols: list[int]) -> None:
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     text = [BREAK] * DEPTH + symbols
     where = [i for i in range(DEPTH, len(text)) if text[i] != BREAK]
-    assert index._positions.tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
+    assert index.arrays[1].tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
 
 
 def test_no_context_reaches_over_the_cursor() -> None:
@@ -234,7 +235,7 @@ def test_no_context_reaches_over_the_cursor() -> None:
     assert predicted(memory, "aba")[1] == ORDERS[1]
 
 
-def test_nothing_that_was_dropped_is_left() -> None:
+def test_dropped_documents_leave_nothing() -> None:
     memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "secret = 1\n" * 9)
     memory.compact()
@@ -242,11 +243,11 @@ def test_nothing_that_was_dropped_is_left() -> None:
     assert "x" not in memory
     assert predicted(memory, "secre")[1] == 0
     memory.compact()
-    assert len(memory._merged) == 0
+    assert len(memory.merged()[0]) == 0
 
 
-def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
-    """An edit that is taken back, a file that comes back: nothing piles up."""
+def test_unchanged_document_returns_to_the_merged_segment() -> None:
+    """An undone edit or a restored file leaves no extra segment."""
     memory = NGramModel(Alphabet(KNOWN))
     memory.hold("x", "abab" * 20)
     memory.compact()
@@ -259,7 +260,7 @@ def test_what_is_as_it_was_again_is_on_one_shelf_again() -> None:
     assert memory.n_bytes <= n_bytes + 100
 
 
-def test_the_document_at_hand_is_never_forgotten_and_others_come_back() -> None:
+def test_current_document_is_never_forgotten() -> None:
     memory = NGramModel(Alphabet(KNOWN), max_chars=100)
     memory.hold("old", "a" * 40, last_used_s=1)
     memory.hold("new", "b" * 40, last_used_s=2)
@@ -272,7 +273,7 @@ def test_the_document_at_hand_is_never_forgotten_and_others_come_back() -> None:
     assert "old" in memory
 
 
-def test_of_what_is_settled_the_most_useful_is_kept() -> None:
+def test_compaction_keeps_the_most_useful_documents() -> None:
     memory = NGramModel(Alphabet(KNOWN), max_chars=130)
     memory.hold("held", "a" * 40, last_used_s=2)
     compaction = memory.begin_compaction()
@@ -281,10 +282,10 @@ def test_of_what_is_settled_the_most_useful_is_kept() -> None:
     compaction.sort(memory.max_chars, everything=True)
     memory.finish_compaction(compaction)
     assert [name for name in ("held", "early", "late", "later") if name in memory] == ["held", "late", "later"]
-    assert not memory._gone  # it was not even put on the merged
+    assert "early" not in memory.merged()[0]  # it was not even sorted
 
 
-def test_many_pages_are_untidy_until_it_settles() -> None:
+def test_many_segments_need_compaction() -> None:
     memory = NGramModel(Alphabet(KNOWN))
     for i in range(ngram_module.MAX_SEPARATE + 1):
         assert not memory.needs_compaction
@@ -294,7 +295,7 @@ def test_many_pages_are_untidy_until_it_settles() -> None:
     assert not memory.needs_compaction
 
 
-def test_two_threads_give_each_character_one_number() -> None:
+def test_concurrent_threads_number_each_character_once() -> None:
     alphabet = Alphabet(KNOWN)
     texts = ["".join(chr(0x400 + (i * step) % 997) for i in range(997)) for step in (1, 5, 11, 500)]
     with ThreadPoolExecutor(len(texts)) as threads:
@@ -304,8 +305,8 @@ def test_two_threads_give_each_character_one_number() -> None:
         assert "".join(alphabet.character_of(int(n)) for n in numbers) == text
 
 
-def test_what_was_prepared_and_is_not_held_may_come_from_disk() -> None:
-    """It was opened, and closed again before it was ready."""
+def test_prepared_document_may_come_from_disk() -> None:
+    """The document was opened, and closed before it was prepared."""
     memory = NGramModel(Alphabet(KNOWN))
     memory.drop("x")
     memory.offer("x", "abab" * 9, memory.prepare("x", "abab" * 9))
@@ -317,7 +318,7 @@ def test_what_was_prepared_and_is_not_held_may_come_from_disk() -> None:
 
 
 @pytest.mark.parametrize("settled", ["", "ab" * 50, "(b" * 50])
-def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
+def test_prepared_document_is_not_sorted_again(settled: str) -> None:
     memory = NGramModel(Alphabet(KNOWN))
     if settled:
         memory.hold("x", settled)
@@ -325,16 +326,16 @@ def test_what_was_prepared_elsewhere_is_not_sorted_again(settled: str) -> None:
     with ThreadPoolExecutor(1) as thread:
         segment = thread.submit(memory.prepare, "x", "ab" * 50).result()
     memory.offer("x", "ab" * 50, segment)
-    assert ("x" in memory) is bool(settled)  # it is not held yet
+    assert ("x" in memory) is bool(settled)  # it is not indexed yet
     memory.hold("x", "ab" * 50, "(")
-    assert all(segment._index is not None for segment, _ in memory._signed())
+    assert all(segment.is_sorted for segment, _ in memory.segments())
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "("], "abab")
-    memory.offer("x", "ab" * 50, segment)  # late: it was looked at by then
+    memory.offer("x", "ab" * 50, segment)  # too late: it was already sorted
     memory.hold("x", "ab" * 50, "(a")
     assert_predicts(memory, [DOCUMENT_START + "ab" * 50, "(a"], "abab")
 
 
-def test_a_lower_limit_forgets_at_once() -> None:
+def test_lower_limit_forgets_at_once() -> None:
     memory = NGramModel(Alphabet("ab"))
     for name in "xyz":
         memory.hold(name, "ab" * 9, last_used_s=ord(name))

@@ -1,4 +1,4 @@
-"""What was kept predicts as what was sorted, and nothing that was damaged on the way is used."""
+"""A saved index predicts like the original, and a damaged one is never used."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def save(path: Path, memory: NGramModel, stamps: dict[str, tuple[int, int]] | No
 
 
 def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:
-    """Whether it is what the definition says of these texts."""
+    """Whether predictions equal the definition's for these texts."""
     alphabet = memory.alphabet
     p, order = memory.predict(context_of(alphabet, before), memory.possible())
     held = [alphabet.character_of(i + 1) for i in np.flatnonzero(memory.possible()[:-1])]
@@ -48,9 +48,7 @@ def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:
     return order == plain_order and found == pytest.approx(plain)
 
 
-def test_what_was_kept_is_what_was_sorted_and_for_its_users_eyes_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saved_index_round_trips_and_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, memory = tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS)
     save(path, memory)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -59,27 +57,25 @@ def test_what_was_kept_is_what_was_sorted_and_for_its_users_eyes_alone(
     monkeypatch.delattr(suffix_array, "_sorted")
     kept = persistence.load_index(path, Alphabet(KNOWN), TOKENIZER)
     assert kept is not None
-    assert kept.stamps == STAMPS  # and so the unsaved text is not there
+    assert kept.stamps == STAMPS  # so the unsaved text is not in it
     assert kept.last_used_s == {"x": 0, "y": 1, "z": 2}
     for one, other in zip(kept.merged.index.arrays, fresh.index.arrays, strict=True):
         assert np.array_equal(one, other)
         assert one.dtype == other.dtype
-        assert one.flags.writeable  # else everything would be compiled anew
+        assert one.flags.writeable  # otherwise everything would be compiled again
 
 
 @given(
     met=st.sampled_from(["", "\u00e9", "\U0001f600\u00e9", "\u00e9\U0001f600", "q\U0001f600", "q"]),
     n=st.integers(1, 60),
 )
-def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
-    met: str, n: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_other_alphabet_order_predicts_the_same(met: str, n: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("kept") / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     alphabet = Alphabet(KNOWN)
     memory = NGramModel(alphabet)
     memory.hold("open", met * 8)
-    memory.hold("x", "bbb", met)  # is at hand in the editor, and not as it was
+    memory.hold("x", "bbb", met)  # open in the editor, with another text
     kept = persistence.load_index(path, alphabet, TOKENIZER)
     assert kept is not None
     memory.adopt(kept.merged, kept.last_used_s)
@@ -95,14 +91,14 @@ def test_in_an_alphabet_that_has_met_others_it_predicts_the_same(
         memory.adopt(kept.merged, {})
 
 
-def test_what_has_changed_since_it_was_settled_is_not_merged() -> None:
+def test_document_changed_since_compaction_is_not_merged() -> None:
     memory = settled(Alphabet(KNOWN), TEXTS)
     memory.hold("x", "changed")
     memory.drop("y")
     assert set(memory.merged()[1]) == {"z", "unsaved"}
 
 
-def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
+def test_empty_index_is_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "one.memory"
     for memory, stamps in ((NGramModel(Alphabet(KNOWN)), None), (settled(Alphabet(KNOWN), TEXTS), {})):
         save(path, memory, stamps)
@@ -111,13 +107,13 @@ def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
         assert (len(kept.merged), kept.stamps) == (0, {})
 
 
-def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_file_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert persistence.load_index(tmp_path / "none", Alphabet(KNOWN), TOKENIZER) is None
     assert not caplog.records
 
 
 @pytest.mark.parametrize("n", range(0, 700, 23))
-def test_a_byte_that_is_another_is_noticed(n: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_changed_byte_is_detected(n: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     content = bytearray(path.read_bytes())
@@ -138,8 +134,8 @@ def test_a_byte_that_is_another_is_noticed(n: int, tmp_path: Path, caplog: pytes
         {"documents": "none"}, {"documents": [["x"]]}, {"characters": ""}, {"characters": None}, {"n_positions": 1.5},
     ],
 )  # fmt: skip
-def test_what_is_foreign_or_impossible_is_dropped(change: dict[str, object], tmp_path: Path) -> None:
-    """Though its digest is right."""
+def test_foreign_or_invalid_index_is_dropped(change: dict[str, object], tmp_path: Path) -> None:
+    """With a valid digest."""
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER)
@@ -148,14 +144,14 @@ def test_what_is_foreign_or_impossible_is_dropped(change: dict[str, object], tmp
     n = 2 * header["n_symbols"]
     line = json.dumps(header | change).encode() + b"\n"
     arrays = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32)
-    path.write_bytes(persistence._digest(line, *arrays).encode() + b"\n" + line + rest)
+    path.write_bytes(persistence.digest_of(line, *arrays).encode() + b"\n" + line + rest)
     assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
 
 
 @pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("position", [-1, 0, 31, 40, 10**6])
 def test_positions_outside_of_the_text_are_never_read(place: int, position: int, tmp_path: Path) -> None:
-    """Nor any twice."""
+    """Nor a position twice."""
     path = tmp_path / "one.memory"
     save(path, settled(Alphabet(KNOWN), TEXTS))
     _, line, rest = path.read_bytes().split(b"\n", 2)
@@ -163,12 +159,12 @@ def test_positions_outside_of_the_text_are_never_read(place: int, position: int,
     symbols, positions = np.frombuffer(rest[:n], np.uint16), np.frombuffer(rest[n:], np.int32).copy()
     positions[place] = position
     line += b"\n"
-    digest = persistence._digest(line, symbols, positions)
+    digest = persistence.digest_of(line, symbols, positions)
     path.write_bytes(digest.encode() + b"\n" + line + rest[:n] + positions.tobytes())
     assert persistence.load_index(path, Alphabet(KNOWN), TOKENIZER) is None
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_folder_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "cache").write_text("a file")
     save(tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS))
     (record,) = caplog.records

@@ -1,4 +1,4 @@
-"""What was learned, on disk and back; and what is not believed."""
+"""Learned weights on disk, and which files are rejected."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ LEARNED = {order: (0.5, 2.0, 1 / (order + 3)) for order in ORDERS} | {
 GOOD = {"kind": WEIGHTS_KIND, "tokenizer": DIGEST, "weights": {str(key): list(row) for key, row in LEARNED.items()}}
 
 
-def test_what_was_learned_comes_back_and_is_for_its_users_eyes_alone(tmp_path: Path) -> None:
+def test_weights_round_trip_and_are_private(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "w.json"
     save_weights(path, Mixture(LEARNED).as_rows(), DIGEST)
     assert load_weights(path, DIGEST).as_rows() == {key: list(row) for key, row in LEARNED.items()}
@@ -29,14 +29,14 @@ def test_what_was_learned_comes_back_and_is_for_its_users_eyes_alone(tmp_path: P
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_whole_numbers_are_weights_like_others(tmp_path: Path) -> None:
+def test_integers_are_valid_weights(tmp_path: Path) -> None:
     (tmp_path / "w.json").write_text(json.dumps(with_weights(_3=[0, 2, 1])))
     mixture = load_weights(tmp_path / "w.json", DIGEST)
     assert mixture.as_rows()[3] == [0, 2, 1]
     assert mixture.by_order.dtype == float
 
 
-def test_without_a_file_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_file_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert load_weights(tmp_path / "none.json", DIGEST).as_rows() == Mixture().as_rows()
     assert caplog.records == []
 
@@ -78,7 +78,7 @@ def with_weights(**rows: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_is_damaged_foreign_or_impossible_is_dropped_with_one_line(
+def test_damaged_or_foreign_file_is_dropped_with_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
     path = tmp_path / "w.json"
@@ -90,14 +90,14 @@ def test_what_is_damaged_foreign_or_impossible_is_dropped_with_one_line(
     assert load_weights(path, DIGEST).as_rows()[3] == list(LEARNED[3])
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_folder_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
         save_weights(tmp_path / "file" / "w.json", Mixture().as_rows(), DIGEST)
     assert len(caplog.records) == 1
 
 
-def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_weights(tmp_path: Path) -> None:
     path = tmp_path / "w.json"
     save_weights(path, Mixture(LEARNED).as_rows(), DIGEST)
     save_weights(path, {3: [float("nan")]}, DIGEST)
@@ -105,7 +105,7 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["w.json"]
 
 
-def test_what_a_killed_process_left_is_cleared_up_and_what_others_write_stays(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "weights.json"
     old, new, foreign = (tmp_path / name for name in (".weights.json.a1", ".weights.json.b2", ".other.json.c3"))
     for left in (old, new, foreign):

@@ -1,4 +1,4 @@
-"""One distribution out of three."""
+"""The mixture of three distributions."""
 
 import math
 
@@ -38,13 +38,13 @@ def predicted(predictor: Predictor, before: str) -> Prediction:
     return predictor.predict(PredictionCache(Place("own", "", "")), LOGITS, before)
 
 
-def test_where_nothing_was_seen_it_is_the_network() -> None:
+def test_without_matches_prediction_is_the_networks() -> None:
     prediction = predicted(knowing("(((((("), "aba")
     assert prediction.n_seen == 0
     assert prediction.log_probs == pytest.approx(np.log(P_NETWORK), rel=1e-5)
 
 
-def test_it_is_the_weighted_sum_of_logs_normalised() -> None:
+def test_prediction_is_the_normalised_weighted_log_sum() -> None:
     predictor = knowing("ababab" * 3, "abab")
     prediction = predicted(predictor, "abab")
     file = NGramModel(predictor.alphabet)
@@ -54,23 +54,23 @@ def test_it_is_the_weighted_sum_of_logs_normalised() -> None:
     order = ORDERS[prediction.n_seen - 1]
     product = np.prod([row**weight for row, weight in zip(rows, INITIAL[order], strict=True)], axis=0)
     assert np.exp(prediction.log_probs) == pytest.approx(product / product.sum(), rel=1e-5)
-    assert order == ORDERS[2]  # with the newline that all documents begin with
+    assert order == ORDERS[2]  # with the newline that precedes each document
 
 
-def test_what_the_network_does_not_know_shares_its_unknown() -> None:
-    possible = np.array([True] * 4 + [True, False, True])  # two further characters, one of them gone, and all others
+def test_characters_unknown_to_the_network_share_its_unknown() -> None:
+    possible = np.array([True] * 4 + [True, False, True])  # two further characters, one of them dropped, and all others
     row = np.empty(len(possible))
     spread(LOGITS, possible, row)
     assert np.exp(row) == pytest.approx([0.1, 0.4, 0.2, 0.1, 0.1, 0, 0.1], rel=1e-5)
 
 
-def test_a_character_that_only_the_workspace_knows_is_predicted() -> None:
+def test_character_known_only_to_the_workspace_is_predicted() -> None:
     predictor = knowing("name = \N{GREEK SMALL LETTER LAMDA}\n" * 5)
     character, _ = predictor.likeliest(PredictionCache(Place("own", "", "")), LOGITS, "name = ")
     assert character == "\N{GREEK SMALL LETTER LAMDA}"
 
 
-def test_what_is_typed_makes_whoever_was_right_weigh_more() -> None:
+def test_learning_raises_the_weight_of_the_better_model() -> None:
     predictor, before = knowing("ababab" * 30), "ababababab"
     first = predicted(predictor, before)
     index, order, kind = predictor.alphabet.symbol_of("a") - 1, ORDERS[first.n_seen - 1], KINDS[first.kind]
@@ -92,7 +92,7 @@ def test_what_is_typed_makes_whoever_was_right_weigh_more() -> None:
     [("a", "lower"), ("é", "lower"), ("A", "upper"), ("漢", "upper"), ("7", "digit"), ("\n", "line"), ("\t", "blank"),
      (")", "closing"), ("'", "quote"), ("=", "other"), ("\ud800", "other"), ("\0", "other")],
 )  # fmt: skip
-def test_every_character_is_of_a_kind(character: str, kind: str) -> None:
+def test_each_character_has_a_kind(character: str, kind: str) -> None:
     assert kind_of(character) == kind
     assert kind in KINDS
 
@@ -100,7 +100,7 @@ def test_every_character_is_of_a_kind(character: str, kind: str) -> None:
 @pytest.mark.slow
 @settings(max_examples=15)
 @given(st.lists(st.sampled_from("ab(\n\ud800"), min_size=200, max_size=200))
-def test_weights_stay_in_bounds_whatever_is_typed(stream: list[str]) -> None:
+def test_weights_stay_in_bounds(stream: list[str]) -> None:
     predictor = knowing("ababab" * 30, "(((" * 10)
     for character in stream:
         for before in ("abab", "((((", "babababab"):

@@ -1,4 +1,4 @@
-"""The engine's thread: which engine is used, what counts as a change, and which request is answered."""
+"""The engine's thread: which engine is used, which changes count, and which request is answered."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def use(scheduler: Scheduler, engine: Any) -> None:
     scheduler.submit(lambda: scheduler.use(engine)).result()
 
 
-def test_a_function_is_called_with_the_engine_in_use_by_then(scheduler: Scheduler) -> None:
+def test_submitted_function_gets_the_current_engine(scheduler: Scheduler) -> None:
     use(scheduler, "old")
     may_continue = threading.Event()
     scheduler.submit(may_continue.wait)
@@ -38,7 +38,7 @@ def test_a_function_is_called_with_the_engine_in_use_by_then(scheduler: Schedule
     assert name.startswith("engine")
 
 
-def test_a_change_counts_at_once_and_one_that_is_waited_for_when_it_is_done(scheduler: Scheduler) -> None:
+def test_change_is_counted_at_once_or_when_done(scheduler: Scheduler) -> None:
     use(scheduler, "one")
     seen, first = list[int](), scheduler.generation
     scheduler.change(lambda _: None)
@@ -52,8 +52,8 @@ def test_a_change_counts_at_once_and_one_that_is_waited_for_when_it_is_done(sche
     assert scheduler.generation == first + 3
 
 
-def test_no_change_is_lost_when_threads_count_at_once(scheduler: Scheduler) -> None:
-    """The event loop, the indexer and the engine's thread all count."""
+def test_concurrent_changes_are_all_counted(scheduler: Scheduler) -> None:
+    """The event loop, the indexer and the engine's thread all count changes."""
     use(scheduler, "one")
     first, n_each = scheduler.generation, 2_000
     threads = [
@@ -67,7 +67,7 @@ def test_no_change_is_lost_when_threads_count_at_once(scheduler: Scheduler) -> N
     assert scheduler.generation == first + 4 * n_each
 
 
-def test_closed_or_without_an_engine_nothing_changes(scheduler: Scheduler) -> None:
+def test_closed_or_without_engine_nothing_changes(scheduler: Scheduler) -> None:
     seen = list[object]()
     scheduler.change(seen.append)
     assert not scheduler.is_ready
@@ -90,7 +90,7 @@ def test_closed_or_without_an_engine_nothing_changes(scheduler: Scheduler) -> No
 
 
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"."""
+    """Computes until it is cancelled, except for the request "quick"."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -106,7 +106,7 @@ class Endless:
         return Result((Suggestion("!", 1.0),))
 
 
-def test_the_latest_request_wins_and_the_engine_sees_the_others(scheduler: Scheduler) -> None:
+def test_latest_request_wins(scheduler: Scheduler) -> None:
     engine, answered = Endless(), list[Silence | None]()
     use(scheduler, engine)
     jobs = [scheduler.complete(Request("endless"), lambda _, result, __: answered.append(result.silence))]
@@ -123,7 +123,7 @@ def test_the_latest_request_wins_and_the_engine_sees_the_others(scheduler: Sched
     assert engine.asked[3:] == [("quick!", Why.AHEAD)]
 
 
-def test_nothing_is_answered_ahead_after_a_change(scheduler: Scheduler) -> None:
+def test_no_result_ahead_after_a_change(scheduler: Scheduler) -> None:
     engine = Endless()
     use(scheduler, engine)
     scheduler.complete(Request("quick"), lambda *_: scheduler.change(lambda _: None)).result.result()

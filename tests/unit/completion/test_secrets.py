@@ -1,4 +1,4 @@
-"""Secrets never reach the n-gram models, and nothing that would be one is suggested."""
+"""Secrets never reach the n-gram models, and no suggestion completes one."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from tinycopilot.masking import MASK, mask
 TOKEN = "gh" + "p_" + "a1B2c3D4e5F6" * 3
 
 
-def test_a_masked_character_is_a_break_and_gets_no_number() -> None:
+def test_masked_character_is_a_break_without_an_id() -> None:
     alphabet = Alphabet("ab")
     assert alphabet.symbols_of(f"a{MASK}bx").tolist() == [1, BREAK, 2, 3]
     assert alphabet.met == "x"
     assert context_of(alphabet, f"ab{MASK}ba").tolist() == [2, 1]
 
 
-def test_what_stood_in_a_file_is_predicted_and_its_secret_is_not() -> None:
+def test_text_of_a_file_is_predicted_and_its_secret_is_not() -> None:
     alphabet = Alphabet("".join(map(chr, range(32, 127))) + "\n")
     memory = NGramModel(alphabet)
     memory.hold("a", mask(f'hidden = "{TOKEN}"\nplain_name = 1\n'))
@@ -34,7 +34,7 @@ def test_what_stood_in_a_file_is_predicted_and_its_secret_is_not() -> None:
     assert all(follows(TOKEN[:n])[1] == 0 for n in range(3, len(TOKEN)))
 
 
-def test_a_suggestion_that_would_be_a_secret_is_one() -> None:
+def test_suggestion_that_completes_a_secret_is_masked() -> None:
     assert adds_secret('x8Kq2LmZp0Rt"', 'password = "', "\n")
     assert adds_secret(TOKEN[10:] + '"', 'a = "' + TOKEN[:10], "")
     assert not adds_secret('get("X")', "password = os.environ.", "\n")

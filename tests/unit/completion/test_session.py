@@ -1,4 +1,4 @@
-"""What counts as typed, and what does not."""
+"""Which changes count as typed."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ Look = tuple[str, str, str]  # document, before, after
 
 
 def typed(*looks: Look | str) -> str:
-    """All that counts; a look that is a text alone is at the end of the document "x"."""
+    """Return the typed positions; a plain text stands for a cursor at the end of document "x"."""
     keys = KeystrokeTracker()
     return "".join(keys.typed(Place("x", look, "") if isinstance(look, str) else Place(*look)) for look in looks)
 
@@ -20,27 +20,27 @@ def typed(*looks: Look | str) -> str:
     ("looks", "counts"),
     [
         (("", "a", "ab", "abc"), "abc"),
-        (("ab", "ab", "abc", "abc"), "c"),  # asked twice
+        (("ab", "ab", "abc", "abc"), "c"),  # requested twice
         (("a",), ""),  # opened
-        (("a", "abcd", "abcde"), "e"),  # a paste, or a suggestion accepted
-        (("ab", "a", "", "a", "ab", "abc"), "c"),  # taken back, and typed again
-        (("ab", "abc", "ab", "abX", "abXY"), "cY"),  # typed otherwise
+        (("a", "abcd", "abcde"), "e"),  # pasted, or a suggestion accepted
+        (("ab", "a", "", "a", "ab", "abc"), "c"),  # deleted and typed again
+        (("ab", "abc", "ab", "abX", "abXY"), "cY"),  # another character typed
         (("abc", "a", "axyz", "axyzw"), "w"),  # a word replaced by a suggestion
         (("abc", "a", "axy", "axyz", "axyzw"), "zw"),
-        ((("x", "a", "b"), ("x", "ac", "b"), ("x", "acd", ")b"), ("x", "acde", ")b")), "ce"),  # a bracket that closes
-        ((("x", "a", "b"), ("x", "", "ab"), ("x", "c", "ab")), "c"),  # gone elsewhere
+        ((("x", "a", "b"), ("x", "ac", "b"), ("x", "acd", ")b"), ("x", "acde", ")b")), "ce"),  # a closing bracket
+        ((("x", "a", "b"), ("x", "", "ab"), ("x", "c", "ab")), "c"),  # cursor moved elsewhere
         ((("x", "a", ""), ("y", "ab", ""), ("x", "ab", ""), ("x", "abc", "")), "c"),  # another document
         ((("x", "ab", ""), ("x", "a", "b"), ("x", "ab", "")), ""),  # only the cursor moved
         (("ab", "Xab", "Xabc"), "c"),  # an edit above
     ],
 )
-def test_what_counts(looks: tuple[Look | str, ...], counts: str) -> None:
+def test_typed_positions(looks: tuple[Look | str, ...], counts: str) -> None:
     assert typed(*looks) == counts
 
 
 @given(st.lists(st.sampled_from(["key", "back", "paste"]), max_size=60))
 def test_no_position_counts_twice(steps: list[str]) -> None:
-    """Whatever is typed, taken back and pasted in one place."""
+    """For any typing, deleting and pasting in one place."""
     keys, text, n_counted = KeystrokeTracker(), "abc", 0
     longest = len(text)
     keys.typed(Place("x", text, ""))

@@ -1,4 +1,4 @@
-"""Where a suggestion ends, and what is cut from it."""
+"""Where a suggestion is truncated."""
 
 import math
 
@@ -21,18 +21,18 @@ def certain(text: str) -> list[tuple[str, float]]:
             [*certain("f(x)"), ("\n", -0.5), *certain("more()\n")],
             CompleterSettings(),
             "f(x)\nmore()",
-        ),  # 0.6: sure enough
+        ),  # 0.6: probable enough
         ([*certain("f(x)"), ("\n", -0.8), *certain("more()\n")], CompleterSettings(), "f(x)"),  # 0.4 is not
         (certain("a:\n  b\nmore"), CompleterSettings(max_lines=2), "a:\n  b"),
         (certain("word other"), CompleterSettings(max_chars=7), "word"),  # not "word ot"
-        ([*certain("word"), ("s", -9.0), ("(", 0.0)], CompleterSettings(), None),  # half a name helps nobody
+        ([*certain("word"), ("s", -9.0), ("(", 0.0)], CompleterSettings(), None),  # half a name is useless
         ([*certain("word"), ("(", -9.0)], CompleterSettings(), "word"),
         ([*certain("x, y.word"), ("s", -9.0)], CompleterSettings(), "x, y."),
-        ([*certain("ab"), ("(", -9.0)], CompleterSettings(eagerness=0), None),  # one key saved is not worth the reading
+        ([*certain("ab"), ("(", -9.0)], CompleterSettings(eagerness=0), None),  # one saved key does not pay for reading
         ([*certain("ab"), ("(", -9.0)], CompleterSettings(eagerness=1), "ab"),
         ([*certain("f(x)"), (" ", -1.0), *certain("+ 1\n")], CompleterSettings(), "f(x)"),  # 0.37 * 7 - ... is less
         ([*certain("f(x)"), (" ", -0.1), *certain("+ 1\n")], CompleterSettings(), "f(x) + 1"),
-        ([("w", -1.7), *certain("ord" * 30), ("\n", 0.0)], CompleterSettings(), None),  # 0.18: too unlikely to be right
+        ([("w", -1.7), *certain("ord" * 30), ("\n", 0.0)], CompleterSettings(), None),  # 0.18: too improbable
         (certain('print("a, b")\n'), CompleterSettings(max_chars=8), "print("),  # not 'print("a'
         (certain('print("a, b")\n'), CompleterSettings(), 'print("a, b")'),
         (certain(':\n    """Say it."""\n    x'), CompleterSettings(max_chars=8), None),  # not ':\n    ""'
@@ -43,12 +43,12 @@ def certain(text: str) -> list[tuple[str, float]]:
         (certain("\nreturn"), CompleterSettings(), None),
     ],
 )
-def test_where_a_suggestion_ends(decoded, settings: CompleterSettings, expected: str | None) -> None:
+def test_truncation_points(decoded, settings: CompleterSettings, expected: str | None) -> None:
     suggestion = truncate(decoded, settings)
     assert (suggestion.text if suggestion else None) == expected
 
 
-def test_in_a_string_it_may_end_in_a_string() -> None:
+def test_in_a_string_truncates_inside_the_string() -> None:
     for text in ("usage: ", "a'", "doesn't"):
         suggestion = truncate(certain(text + " more"), CompleterSettings(max_chars=len(text)), 'x = "')
         assert suggestion is not None
@@ -58,19 +58,19 @@ def test_in_a_string_it_may_end_in_a_string() -> None:
 @pytest.mark.parametrize(
     ("before", "decoded", "expected"),
     [
-        ("f(\n    width=80,\n    space=indent,\n    sp", "ace=indent,\n", "ace="),  # not the line above, again
-        ("f(a)\nx\n\n)\n\ny\nf(", "a)\n", None),  # one of the last three that say anything
+        ("f(\n    width=80,\n    space=indent,\n    sp", "ace=indent,\n", "ace="),  # not the line above again
+        ("f(a)\nx\n\n)\n\ny\nf(", "a)\n", None),  # one of the last three lines with content
         ("f(a)\nx\ny\nz\nf(", "a)\n", "a)"),
         ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),\n    f(b),"),
-        ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # brackets close again and again
+        ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # closing brackets may repeat
     ],
 )
-def test_no_line_is_said_again(before: str, decoded: str, expected: str | None) -> None:
+def test_no_line_is_repeated(before: str, decoded: str, expected: str | None) -> None:
     suggestion = truncate(certain(decoded), CompleterSettings(eagerness=1), before)
     assert (suggestion.text if suggestion else None) == expected
 
 
-def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
+def test_confidence_is_the_product_and_meets_the_limit() -> None:
     decoded = [("a", -0.1), ("b", -0.2), (" ", -0.3), ("c", -5.0)]
     suggestion = truncate(decoded, CompleterSettings(eagerness=1, min_confidence=0.3))
     assert suggestion is not None
@@ -81,7 +81,7 @@ def test_confidence_is_the_product_and_keeps_to_the_limit() -> None:
 @pytest.mark.parametrize(
     ("eagerness", "sureness"), [(0, [0.55]), (0.5, [0.55, 0.45, 0.25]), (1, [0.55, 0.45, 0.25, 0.15, 0.1])]
 )
-def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float]) -> None:
+def test_eagerness(eagerness: float, sureness: list[float]) -> None:
     settings = CompleterSettings(eagerness=eagerness)
 
     def shown(p: float) -> bool:
@@ -94,7 +94,7 @@ def test_the_dial_from_quiet_to_talkative(eagerness: float, sureness: list[float
     ("after", "room"),
     [("", True), (")", True), ('"])', True), ("  \nx", True), ("x", False), (" = 3\n", False), ("\r\nx", True)],
 )
-def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) -> None:
+def test_room_is_at_line_end_or_before_closers(after: str, room: bool) -> None:
     assert has_room(after) is room
 
 
@@ -106,15 +106,15 @@ def test_room_is_at_the_end_of_a_line_or_before_closers(after: str, room: bool) 
         ("x, y):", "def f(", "):", "x, y"),
         ("x]", "f(", ")", "x"),
         ('key"]', 'd["', '"]', "key"),
-        ("x,\n    y", "f(", ")\n", "x,"),  # one line, where more follows on it
+        ("x,\n    y", "f(", ")\n", "x,"),  # one line only, before further text on the line
         ("x,\n    y", "f(", "  \n)", "x,\n    y"),
-        ("return x", "    ", "\n    return x\n", ""),  # the next line is there already
+        ("return x", "    ", "\n    return x\n", ""),  # the next line exists already
         ("turn x", "    re", "\n\n    return x\n", ""),
         ("a\nreturn x", "", "\nreturn x\n", "a"),
         ("a = 1", "", "\nb = 2\n", "a = 1"),
     ],
 )
-def test_nothing_is_said_that_stands_there_already(text: str, before: str, after: str, expected: str) -> None:
+def test_existing_text_is_not_repeated(text: str, before: str, after: str, expected: str) -> None:
     assert postprocess(text, before, after) == expected
 
 
@@ -128,5 +128,5 @@ def test_nothing_is_said_that_stands_there_already(text: str, before: str, after
         ("a = 1", "\nif a:\n\tb", "\nif a:\n\tb"),  # nothing is indented yet
     ],
 )
-def test_a_suggestion_does_not_mix_tabs_and_spaces(before: str, text: str, expected: str) -> None:
+def test_tabs_and_spaces_are_not_mixed(before: str, text: str, expected: str) -> None:
     assert postprocess(text, before, "") == expected

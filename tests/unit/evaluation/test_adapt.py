@@ -1,4 +1,4 @@
-"""The command `adapt`, whole, in this process: what it learns from, what it keeps, and what it leaves behind."""
+"""The command `adapt` in this process: what it trains on, what it saves, and what it leaves behind."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def always_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How much is learned in so short a time is for the clock to say."""
+    """What so short a run achieves depends on the machine."""
     monkeypatch.setattr(comparison.Comparison, "is_better", True)
 
 
@@ -64,7 +64,7 @@ def kept() -> list[Path]:
 
 
 @pytest.mark.usefixtures("always_better")
-def test_a_better_model_is_kept_for_this_workspace_alone(
+def test_better_model_is_kept_for_this_workspace_only(
     folder: Path, base: ModelPaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = base.model.read_bytes()
@@ -72,7 +72,7 @@ def test_a_better_model_is_kept_for_this_workspace_alone(
     own = workspace_model(str(folder))
     assert model_to_load(workspace=str(folder)) == own
     assert model_to_load(workspace=str(folder.parent)) == base
-    assert kept() == sorted([own.model.parent, own.model, own.tokenizer])  # neither a text nor a run
+    assert kept() == sorted([own.model.parent, own.model, own.tokenizer])  # neither text nor run
     assert base.model.read_bytes() == before
     network, tokenizer = load_pair(own.model, own.tokenizer)
     old, old_tokenizer = load_pair(base.model, base.tokenizer)
@@ -80,7 +80,7 @@ def test_a_better_model_is_kept_for_this_workspace_alone(
     said = capsys.readouterr()
     assert " bits per character on 1 file held out" in said.out
     assert "in use" in said.out
-    assert said.err.count("secrets.py") == 1  # it is said that this was left out
+    assert said.err.count("secrets.py") == 1  # the skipped file is reported
     training = load_data(own.model, "model", {"training": dict})["training"]
     [held_out] = adapt.read_workspace([str(folder)], [".py"]).held_out
     n_chars = sum(len(path.read_text()) + 1 for path in folder.glob("module_*.py") if str(path) != held_out)
@@ -88,7 +88,7 @@ def test_a_better_model_is_kept_for_this_workspace_alone(
 
 
 @pytest.mark.usefixtures("base", "never_better")
-def test_one_that_is_not_better_is_not_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_that_is_not_better_is_discarded(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(folder), "--progress", "json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     stages = [line["stage"] for line in lines]
@@ -99,7 +99,7 @@ def test_one_that_is_not_better_is_not_kept(folder: Path, capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("always_better")
-def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_with_that_which_is(
+def test_base_is_the_general_model_and_comparison_is_with_the_current_one(
     folder: Path, base: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(str(folder)) == 0
@@ -130,7 +130,7 @@ def test_it_begins_with_the_model_that_is_not_the_workspaces_and_is_compared_wit
 
 
 @pytest.mark.usefixtures("base")
-def test_stopped_half_way_it_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_leaves_no_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -140,7 +140,7 @@ def test_stopped_half_way_it_leaves_nothing(folder: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("base")
-def test_what_cannot_be_is_said_in_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_input_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def problem(*words: str) -> str:
         assert run(*words) == 2
         [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tinycopilot: ")]
@@ -170,7 +170,7 @@ def test_what_cannot_be_is_said_in_one_line(folder: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.usefixtures("always_better")
-def test_a_full_disk_keeps_the_model_before(folder: Path, base: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_old_model(folder: Path, base: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -193,13 +193,13 @@ def test_several_folders_are_one_workspace(folder: Path, tmp_path: Path) -> None
     assert sum(e.last - e.first for e in workspace.excerpts()) <= adapt.MEASURED_CHARS
 
 
-def test_what_is_excluded_is_neither_learned_nor_held_out_nor_known(folder: Path) -> None:
+def test_excluded_files_are_not_used_at_all(folder: Path) -> None:
     names = {f"module_{i}.py" for i in range(3)}
     workspace = adapt.read_workspace([str(folder)], [".py"], ["module_[0-2].py"])
     assert names.isdisjoint(Path(path).name for path in (*workspace.texts, *workspace.held_out))
     assert names <= {path.name for path in workspace.excluded}
 
 
-def test_a_pattern_that_is_none_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_pattern_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(folder), "--exclude=!") == 2
     assert "'!'" in capsys.readouterr().err

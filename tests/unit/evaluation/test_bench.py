@@ -1,4 +1,4 @@
-"""The command `bench`, on a small workspace: what it says of each situation, and that it would notice other text."""
+"""The command `bench` on a small workspace: each scenario is reported, and a different text is detected."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ SITUATIONS = [
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough to see every situation once."""
+    """Enough for each scenario once."""
     for name, value in {"WORKSPACE_CHARS": 30_000, "N_PLACES": 2, "N_FILES": 2, "N_KEYS": 4, "N_JUMPS": 2}.items():
         monkeypatch.setattr(bench, name, value)
 
@@ -58,7 +58,7 @@ def run(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
-def test_it_tells_of_every_situation() -> None:
+def test_each_scenario_is_reported() -> None:
     measured = json.loads(run())
     assert list(measured["suggestion_ms"]) == SITUATIONS
     for rare in ("typing_along", "accepted"):
@@ -75,9 +75,7 @@ def test_it_tells_of_every_situation() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
-def test_a_larger_size_predicts_the_same_text_and_is_in_the_table(
-    pair: ModelPaths, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_larger_size_predicts_the_same_text(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "measure_footprint", lambda *_: {"rss_mb": None, "start_s": 1.0})
     monkeypatch.setitem(SIZES, "base", Size(n_layers=3, n_heads=12, d_model=192))
     lines = run("base", as_json=False, folder=None, model=str(pair.model)).splitlines()
@@ -86,9 +84,7 @@ def test_a_larger_size_predicts_the_same_text_and_is_in_the_table(
     assert [line for line in lines if line.startswith("edit above")]
 
 
-def test_other_text_would_be_noticed(
-    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_text_is_detected(network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [Step("a", "abc = (", ""), Step("a", "ab", "c")]
     assert measure_speed(Engine(network, tokenizer), network, steps).n_unequal == 0
 
@@ -100,7 +96,7 @@ def test_other_text_would_be_noticed(
     assert measure_speed(Engine(network, tokenizer), network, steps).n_unequal == 2
 
 
-def test_where_nothing_can_be_typed_it_says_why(tmp_path: Path) -> None:
+def test_workspace_without_typeable_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / "binary.py").write_bytes(b"\0\1")
     with pytest.raises(
         UserError, match=r"no Python file of 6,000 characters there \(left out: 1 binary file \(binary\.py\)\)"
@@ -120,7 +116,7 @@ def test_typing_on_is_one_key_after_another() -> None:
     assert list(typing_on("a", "abc", 2, 9)) == [Step("a", "ab", "", is_timed=False)]
 
 
-def test_other_situations_lead_to_the_end_of_a_line() -> None:
+def test_other_scenarios_end_at_a_line_end() -> None:
     dice = random.Random(1)
     jumps = [*cursor_jumps("a", TEXT, 5, dice), *first_keys({"b": TEXT, "none": "", "c": "x\n"}, dice)]
     edits = list(edits_above("a", TEXT, 5, dice))
@@ -134,12 +130,12 @@ def test_other_situations_lead_to_the_end_of_a_line() -> None:
         assert first.before[-100:] == second.before[-100:]
 
 
-def test_a_long_text_is_as_long_as_it_can_be() -> None:
+def test_long_text_is_as_long_as_possible() -> None:
     assert long_text(["ab", "c"]) == "abc"
     assert len(long_text(["x" * 200_000] * 3)) == 300_000
 
 
-def test_a_workspace_is_filled_up_to_what_is_wanted() -> None:
+def test_workspace_is_filled_to_the_requested_size() -> None:
     memory = NGramModel(Alphabet("\n"))
     bench.index_stdlib(memory, 40_000)
     assert 20_000 < memory.n_chars < 41_000

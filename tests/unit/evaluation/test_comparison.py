@@ -1,4 +1,4 @@
-"""Which of two models is better, and what a character costs: what the engine itself says, one by one."""
+"""Comparison of two models, and bits per character against the engine's own."""
 
 from pathlib import Path
 
@@ -27,22 +27,22 @@ BEFORE = [0.5, 1.5, 1.0, 1.0] * 500
 @pytest.mark.parametrize(
     ("gain", "is_better"), [(0.05, True), (0.0021, True), (0.0019, False), (0.0, False), (-0.05, False)]
 )
-def test_it_takes_a_gain_that_is_worth_it(gain: float, is_better: bool) -> None:
+def test_significant_gain_is_accepted(gain: float, is_better: bool) -> None:
     compared = comparison(BEFORE, [x - gain for x in BEFORE])
     assert compared.gain == pytest.approx(gain)
     assert compared.is_better is is_better
 
 
-def test_what_may_be_chance_is_no_gain() -> None:
-    """A hundredth of a bit in the mean, where pieces of a hundred characters are half a bit better or worse."""
+def test_gain_that_may_be_chance_is_rejected() -> None:
+    """0.01 bits on average, while chunks of 100 characters differ by half a bit either way."""
     swings = [(0.5 if (i // 100) % 2 else -0.5) + 0.01 for i in range(len(BEFORE))]
     compared = comparison(BEFORE, [x - swing for x, swing in zip(BEFORE, swings, strict=True)])
     assert compared.gain == pytest.approx(0.01)
     assert not compared.is_better
-    assert not comparison([1.0] * 50, [0.5] * 50).is_better  # too little to tell
+    assert not comparison([1.0] * 50, [0.5] * 50).is_better  # too little text to tell
 
 
-def test_it_is_said_in_figures_and_in_words() -> None:
+def test_comparison_as_data_and_as_text() -> None:
     compared = comparison([1.0] * 400, [0.95] * 400)
     assert compared.figures() == {
         "better": True,
@@ -55,7 +55,7 @@ def test_it_is_said_in_figures_and_in_words() -> None:
 
 
 @pytest.mark.parametrize("first", [0, 5, 300])
-def test_a_character_costs_what_the_engine_says(network: Network, tokenizer: SimpleTokenizer, first: int) -> None:
+def test_bits_equal_the_engines(network: Network, tokenizer: SimpleTokenizer, first: int) -> None:
     texts = {"a.py": CODE, "b.py": "import math\n\n\nradius = math.pi\ndiameter = 2 * radius\n" * 20}
     excerpt = Excerpt("a.py", CODE, first, first + 60, Path())
     done = list[float]()

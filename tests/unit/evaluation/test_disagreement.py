@@ -1,4 +1,4 @@
-"""Which passages are shown: the most different ones, and none twice."""
+"""Which passages are shown: the largest differences, without overlap."""
 
 import math
 
@@ -15,7 +15,7 @@ N_LINES = WINDOW_CHARS // len(LINE)
 
 
 def spots(text: str, **changed: float) -> ReplayResult:
-    """A gain at each of these lines, `line_7=2.0`, of as many bits per character there."""
+    """Gains at lines, such as `line_7=2.0`, in bits per character."""
     network, mixed = {}, {}
     for word, gain_bits in changed.items():
         start = int(word.removeprefix("line_")) * len(LINE)
@@ -28,7 +28,7 @@ def line_of(passage: Passage) -> int:
     return passage.first // len(LINE)
 
 
-def test_the_greatest_differences_of_either_direction_come_first() -> None:
+def test_largest_differences_of_either_sign_come_first() -> None:
     replayed = spots(LINE * 100, line_20=3.0, line_50=4.0, line_70=-2.0, line_90=1.0)
     helped, hurt = most_different([replayed])
     assert [50 in range(line_of(p), line_of(p) + N_LINES) for p in helped] == [True, False, False]
@@ -37,7 +37,7 @@ def test_the_greatest_differences_of_either_direction_come_first() -> None:
     assert all(p.last - p.first == N_LINES * len(LINE) for p in helped + hurt)
 
 
-def test_what_is_shown_is_whole_lines_around_it() -> None:
+def test_passages_are_whole_lines() -> None:
     replayed = spots(LINE * 100, line_50=4.0)
     [passage] = most_different([replayed])[0]
     more = CONTEXT_LINES * len(LINE)
@@ -46,22 +46,22 @@ def test_what_is_shown_is_whole_lines_around_it() -> None:
     assert at_the_start.shown == (0, N_LINES * len(LINE) + more)
 
 
-def test_no_more_than_asked_for() -> None:
+def test_at_most_n_passages() -> None:
     replayed = spots(LINE * 200, **{f"line_{i}": 1.0 + i for i in range(0, 200, 20)})
     assert [len(some) for some in most_different([replayed], 3)] == [3, 0]
 
 
-def test_a_short_text_is_one_passage() -> None:
+def test_short_text_is_one_passage() -> None:
     replayed = a_replay("x = 1\ny = 2\n", network={3: 2.125}, first=2, last=9)
     [passage] = most_different([replayed])[0]
     assert (passage.first, passage.last, passage.shown, passage.gain_bits) == (2, 9, (0, 12), 2 / 7)
 
 
-def test_where_nothing_differs_there_is_none() -> None:
+def test_no_passage_without_a_difference() -> None:
     assert most_different([a_replay(LINE * 10)]) == ([], [])
 
 
-def test_what_is_no_number_is_passed_over() -> None:
+def test_nan_is_skipped() -> None:
     replayed = a_replay(LINE * 30, network={5: math.inf, 700: math.nan}, mixed={6: math.inf})
     assert most_different([replayed]) == ([], [])
 
@@ -71,8 +71,8 @@ LINES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
 
 @pytest.mark.slow
 @given(st.lists(LINES, min_size=1, max_size=3), st.randoms(use_true_random=False), st.integers(1, 4))
-def test_each_is_the_most_different_of_all_that_are_left(texts: list[list[int]], dice: object, n_each: int) -> None:
-    """Found anew by brute force: from every line the fewest whole lines, every overlap by the lines that are shown."""
+def test_each_passage_is_the_largest_remaining_difference(texts: list[list[int]], dice: object, n_each: int) -> None:
+    """Against brute force over all ranges of whole lines; overlaps are compared by the lines shown."""
     replays = []
     for lengths in texts:
         text = "".join("x" * n + "\n" for n in lengths)
@@ -93,7 +93,7 @@ def test_each_is_the_most_different_of_all_that_are_left(texts: list[list[int]],
 
 
 def brute_windows(number: int, replayed: ReplayResult) -> list[tuple[int, float, set[int], tuple[int, int]]]:
-    """(replay, gain, the lines that are shown, (first, last)) of every passage that there might be."""
+    """(replay, gain, shown lines, (first, last)) of every possible passage."""
     lines, found = replayed.excerpt.text.splitlines(keepends=True), []
     for i in range(len(lines)):
         for j in range(i + 1, len(lines) + 1):

@@ -1,4 +1,4 @@
-"""The command `eval` as a user gives it."""
+"""The command `eval` as a user runs it."""
 
 import hashlib
 import io
@@ -42,7 +42,7 @@ def test_json_has_every_measure(files: list[str], tmp_path: Path, capsys: pytest
     assert figures["bits_per_char"]["network"] > 1
 
 
-def test_the_table_names_each_file(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_names_each_file(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.py", "b.py"):
         (tmp_path / name).write_text(CODE)
     assert main(["eval", str(tmp_path / "a.py"), str(tmp_path / "b.py"), "--max_chars", "40", *files]) == 0
@@ -58,7 +58,7 @@ def listing(path: Path, text: str, **changed: object) -> Path:
     return path
 
 
-def test_a_list_says_which_parts(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_ranges_are_used(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.py").write_text(CODE)
     path = listing(tmp_path / "list.json", CODE)
     assert main(["eval", str(tmp_path), "--list", str(path), "--json", *files]) == 0
@@ -75,7 +75,7 @@ def test_a_list_says_which_parts(files: list[str], tmp_path: Path, capsys: pytes
         ({"first": -1}, "has no characters -1 to 50"),
     ],
 )
-def test_a_wrong_list_is_one_line(
+def test_invalid_list_is_one_line(
     changed: dict[str, object], said: str, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.py").write_text(CODE)
@@ -114,10 +114,10 @@ def test_secrets_are_not_replayed(tmp_path: Path) -> None:
     assert any("secrets.py" in line for line in left_out)
 
 
-def test_a_file_is_not_known_to_itself_however_it_is_called(
+def test_replayed_file_is_not_in_the_index(
     files: list[str], in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A short one, which has no copies: told by its path alone."""
+    """A short file, which is not compared with copies: it is identified by its path alone."""
     (in_folder / "a.py").write_text("value = 1\n")
     (in_folder / "b.py").write_text("# another\n")
     bits = []
@@ -126,12 +126,12 @@ def test_a_file_is_not_known_to_itself_however_it_is_called(
         assert main(["eval", path, "--workspace", workspace, "--json", *files]) == 0
         bits.append(json.loads(capsys.readouterr().out)["bits_per_char"]["memory"])
     assert bits[0] == bits[1] == bits[2]
-    (in_folder / "c.py").write_text("value = 1\n")  # by another name it is another file
+    (in_folder / "c.py").write_text("value = 1\n")  # under another name it is another file
     assert main(["eval", "a.py", "--workspace", ".", "--json", *files]) == 0
     assert json.loads(capsys.readouterr().out)["bits_per_char"]["memory"] < bits[0]
 
 
-def test_a_report_beside_json(files: list[str], in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_with_json(files: list[str], in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (in_folder / "my code").mkdir()
     (in_folder / "my code" / "a.py").write_text(CODE)
     words = ["eval", "my code", "--max_chars", "40", "--json", "--report", "page.html", *files]
@@ -147,7 +147,7 @@ def test_a_report_beside_json(files: list[str], in_folder: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(("error", "code"), [(BrokenPipeError(), 0), (OSError(28, "No space left on device"), 2)])
-def test_figures_that_cannot_be_printed_cost_no_page(
+def test_nan_figures_do_not_break_the_page(
     error: OSError, code: int, files: list[str], in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`eval ... | true`, or a full disk."""
@@ -163,7 +163,7 @@ def test_figures_that_cannot_be_printed_cost_no_page(
     assert "<h1>a.py</h1>" in (in_folder / "page.html").read_text("utf-8")
 
 
-def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> None:
+def test_no_report_without_the_flag(files: list[str], in_folder: Path) -> None:
     (in_folder / "a.py").write_text(CODE)
     before = {path.name for path in in_folder.iterdir()}
     assert main(["eval", "a.py", "--max_chars", "5", *files]) == 0
@@ -183,7 +183,7 @@ def test_without_a_report_none_is_written(files: list[str], in_folder: Path) -> 
         ("link.html", "typed.html: is one of the files to replay"),
     ],
 )
-def test_a_bad_place_is_one_line_before_anything_is_typed(
+def test_invalid_path_is_reported_before_replay(
     report: str, said: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Engine, "load", lambda *_: pytest.fail("it was going to type"))
@@ -202,7 +202,7 @@ def test_a_bad_place_is_one_line_before_anything_is_typed(
     assert len([*in_folder.iterdir()]) == 5
 
 
-def test_a_page_that_cannot_be_written_in_the_end_costs_no_figure(
+def test_failed_page_write_keeps_the_figures(
     files: list[str], in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full_disk(*_: object) -> None:
@@ -218,7 +218,7 @@ def test_a_page_that_cannot_be_written_in_the_end_costs_no_figure(
     assert (in_folder / "page.html").read_text() == PAGE
 
 
-def test_what_a_link_stands_for_is_written(files: list[str], in_folder: Path) -> None:
+def test_link_target_is_written(files: list[str], in_folder: Path) -> None:
     (in_folder / "a.py").write_text(CODE)
     (in_folder / "real.html").write_text(PAGE)
     (in_folder / "link.html").symlink_to("real.html")

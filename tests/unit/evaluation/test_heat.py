@@ -1,4 +1,4 @@
-"""The colours behind code: which, and that the code is still there."""
+"""Background colours of code, and that the code itself is complete."""
 
 import itertools
 import math
@@ -25,15 +25,15 @@ def test_levels(bits: float, expected: int) -> None:
 @pytest.mark.parametrize(
     ("bits", "expected"), [(0.4, ""), (-0.4, ""), (0.5, "b1"), (2.0, "b2"), (-2.0, "w2"), (-9.0, "w3")]
 )
-def test_gains_have_a_direction(bits: float, expected: str) -> None:
+def test_gains_are_signed(bits: float, expected: str) -> None:
     assert gain_class(bits) == expected
 
 
-def test_no_gain_has_a_colour_where_neither_side_has() -> None:
+def test_no_gain_colour_where_neither_side_has_one() -> None:
     assert gain_class(EDGES_BITS[0] - 1e-9) == "" == gain_class(1e-9 - EDGES_BITS[0])
 
 
-def test_neighbours_of_one_colour_are_one_run_with_all_their_bits() -> None:
+def test_neighbours_of_one_colour_are_merged() -> None:
     heat = HeatMap(a_replay("abcd", network={1: 3.0, 2: 2.0}, mixed={2: 1.0}))
     assert heat.html(0, 4, ["network"]) == (
         '<i title="network 0.12, memory 0.25, mixed 0.12">a</i>'
@@ -46,7 +46,7 @@ def test_neighbours_of_one_colour_are_one_run_with_all_their_bits() -> None:
     )
 
 
-def test_a_line_end_is_seen_where_it_cost_something() -> None:
+def test_costly_line_end_is_visible() -> None:
     heat = HeatMap(a_replay("a\nb\n", network={1: 9.0}))
     assert heat.html(0, 2, ["network"], quiet=True) == (
         'a<i class="n5 eol" title="network 9.00, memory 0.25, mixed 0.12"></i>'
@@ -54,7 +54,7 @@ def test_a_line_end_is_seen_where_it_cost_something() -> None:
     assert heat.html(2, 4, ["network"], quiet=True) == "b"
 
 
-def test_what_was_not_typed_has_no_colour() -> None:
+def test_untyped_text_has_no_colour() -> None:
     replayed = a_replay("abcdef", network=dict.fromkeys(range(6), 3.0), first=2, last=4)
     assert re.sub(' title="[^"]*"', "", HeatMap(replayed).html(0, 6, ["network"])) == 'ab<i class="n3">cd</i>ef'
 
@@ -63,7 +63,7 @@ COSTS = st.sampled_from([0.0, 0.3, 0.7, 1.5, 3.0, 5.0, 20.0])
 
 
 @given(st.text(min_size=1, max_size=30), st.data())
-def test_the_code_is_there_whole_and_every_run_is_as_long_as_can_be(text: str, data: st.DataObject) -> None:
+def test_code_is_complete_and_runs_are_maximal(text: str, data: st.DataObject) -> None:
     line = text.replace("\n", " ") + "\n"
     network, mixed = (dict(enumerate(data.draw(st.lists(COSTS, min_size=len(line), max_size=len(line))))) for _ in "ab")
     html = HeatMap(a_replay(line, network=network, mixed=mixed)).html(0, len(line), ["network", "mixed"])

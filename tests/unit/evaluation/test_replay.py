@@ -1,4 +1,4 @@
-"""The ideal user, with an engine whose suggestions are written down: every count is known."""
+"""The simulated user, with scripted suggestions: all counts are known."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ from tinycopilot.evaluation.score import SHOWN_COST_KEYS, Score, calibration, ca
 
 
 class Scripted:
-    """Suggests what is written down for a text, and nothing elsewhere; each character costs two bits."""
+    """Suggests what the script has for a text; each character costs two bits."""
 
     def __init__(self, script: dict[str, str]) -> None:
         self.script = script
@@ -38,7 +38,7 @@ def test_without_suggestions_each_character_is_a_key() -> None:
     assert score.figures()["keystrokes_saved"] == {"net": 0, "net_by_word": 0, "gross": 0}
 
 
-def test_what_comes_next_is_accepted_with_one_key() -> None:
+def test_correct_suggestion_is_one_key() -> None:
     score, [shown] = replayed("return x\n", {"re": "turn x"})
     assert (score.n_keys, score.n_chars, score.accepted_chars) == (2 + 1 + 1, 9, [6])
     assert score.figures()["keystrokes_saved"]["net"] == pytest.approx(1 - (4 + SHOWN_COST_KEYS) / 9, abs=1e-4)
@@ -46,7 +46,7 @@ def test_what_comes_next_is_accepted_with_one_key() -> None:
     assert shown.at == 2
 
 
-def test_indentation_counts_for_nothing_whoever_writes_it() -> None:
+def test_indentation_is_free_for_both() -> None:
     text = "if a:\n    foo()\n    bar()\n"
     typed, _ = replayed(text, {})
     accepted, _ = replayed(text, {"if a:\n    ": "foo()\n    bar()"})
@@ -54,7 +54,7 @@ def test_indentation_counts_for_nothing_whoever_writes_it() -> None:
     assert accepted.n_keys == typed.n_keys - len("foo()\nbar()") + 1
 
 
-def test_what_is_not_wholly_right_is_not_accepted() -> None:
+def test_wrong_suggestion_is_not_accepted() -> None:
     score, [shown] = replayed("return x\n", {"re": "turn y"})
     assert (score.n_keys, score.n_shown, score.accepted_chars, shown.n_correct) == (9, 1, [], 5)
 
@@ -63,35 +63,35 @@ def test_what_is_not_wholly_right_is_not_accepted() -> None:
     ("text", "script", "n_saved"),
     [
         ("return x\n", {"re": "turn y"}, 3),  # "turn" with one key
-        ("return x\n", {"re": "turn x"}, 5),  # the whole
+        ("return x\n", {"re": "turn x"}, 5),  # the rest
         ("f(a, bc)\n", {"f": "(a, bd)"}, 0),  # "(", "a" and ",": no key is saved; " bd" is wrong
         ("if a:\n    foo(b)\n", {"if a": ":\n    foo(c)"}, 3),  # "\n    foo" without the indentation
     ],
 )
-def test_words_that_are_right_may_be_accepted_with_a_key_each(text: str, script: dict[str, str], n_saved: int) -> None:
+def test_word_accepts_cost_a_key_each(text: str, script: dict[str, str], n_saved: int) -> None:
     score, _ = replayed(text, script)
     typed, _ = replayed(text, {})
     assert typed.n_keys - score.n_keys_by_word == n_saved
 
 
-def test_what_is_typed_along_is_shown_once() -> None:
+def test_typed_through_suggestion_is_shown_once() -> None:
     script = {"r": "eturn y", "re": "turn y", "ret": "urn y"}
     score, shown = replayed("retx", script)
     assert (score.n_shown, len(shown), score.n_typed_through, score.n_flickers) == (1, 1, 2, 0)
 
 
-def test_another_suggestion_although_the_key_agreed_is_a_flicker() -> None:
+def test_changed_suggestion_after_a_matching_key_is_a_flicker() -> None:
     score, _ = replayed("retx", {"r": "eturn y", "re": "quest", "ret": ""})
     assert (score.n_shown, score.n_typed_through, score.n_flickers) == (2, 1, 1)
 
 
-def test_a_suggestion_that_goes_although_the_key_agreed_is_a_flicker() -> None:
+def test_vanished_suggestion_after_a_matching_key_is_a_flicker() -> None:
     score, _ = replayed("retx", {"r": "eturn y"})
     assert (score.n_shown, score.n_typed_through, score.n_flickers) == (1, 1, 1)
 
 
 def test_indentation_counts_for_nothing() -> None:
-    """Nor does what is shown in it; within a line, a blank is a character as any other."""
+    """Indentation in suggestions does not count either; within a line, a blank is a character like any other."""
     text = "if a b:\n    \tpass\n"
     score, _ = replayed(text, {text[:10]: "  \tpass", text[:13]: "pass"})
     assert score.n_chars == len(text) - 5
@@ -100,14 +100,14 @@ def test_indentation_counts_for_nothing() -> None:
     assert [is_indentation(" a b\n \t", i) for i in range(7)] == [True, False, False, False, False, True, True]
 
 
-def test_what_stands_before_is_known_and_what_stands_after_is_not() -> None:
+def test_engine_sees_text_before_the_cursor_only() -> None:
     engine = Scripted({})
     replay(cast(Engine, engine), Excerpt("a.py", "0123456789", 4, 7))
     assert engine.asked == ["0123", "01234", "012345"]
 
 
-def test_what_each_character_cost_is_kept() -> None:
-    """Of those that were accepted and of indentation, too; the sum is the score's."""
+def test_bits_of_each_character_are_kept() -> None:
+    """Including accepted characters and indentation; they add up to the score's bits."""
 
     class Counting(Scripted):
         def observe(self, request: Request, character: str) -> dict[str, float]:
@@ -129,14 +129,14 @@ def test_scores_add_up() -> None:
     assert len(both.latencies_ms) == 7 == both.n_keys
 
 
-def test_what_cost_nothing_is_still_a_figure() -> None:
+def test_zero_cost_is_a_figure() -> None:
     score = Score()
     score.count_bits({"network": 1.0, "mixed": 0.0})
     assert (Score() + score).figures()["bits_per_char"] == {"network": 1.0, "mixed": 0.0}
     assert score.bits == {"network": 1.0, "mixed": 0.0}
 
 
-def test_nothing_is_no_division_by_zero() -> None:
+def test_empty_score_does_not_divide_by_zero() -> None:
     figures = Score().figures()
     assert figures["keystrokes_saved"] == {"net": None, "net_by_word": None, "gross": None}
     assert figures["latency_ms"] == {"p50": None, "p95": None, "p99": None}
@@ -147,7 +147,7 @@ def test_percentiles_are_nearest_ranks(share: float, value: float) -> None:
     assert percentile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], share) == value
 
 
-def test_calibration_is_what_was_said_against_what_came_true() -> None:
+def test_calibration_compares_confidence_with_accuracy() -> None:
     sure = [(0.9, True)] * 9 + [(0.9, False)]
     unsure = [(0.5, i % 2 == 0) for i in range(10)]
     bins = calibration(sure + unsure)

@@ -1,4 +1,4 @@
-"""The page of an evaluation: what is on it, that it needs nothing else, and how it is written."""
+"""The evaluation page: its content, that it is self-contained, and how it is written."""
 
 import html
 import math
@@ -47,7 +47,7 @@ def words(of_html: str) -> str:
     return html.unescape(re.sub("<[^>]*>", "", of_html))
 
 
-def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+def test_page_is_self_contained(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     write_report(path, EvaluationResult(some_replays()), command="tinycopilot eval code", facts=[])
     text = path.read_text("utf-8")
@@ -58,7 +58,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_links_lead_to_places_on_it() -> None:
+def test_links_resolve_on_the_page() -> None:
     outline = Outline(written(some_replays()))
     places = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
     links = [attributes["href"] for tag, attributes in outline.elements if tag == "a"]
@@ -69,7 +69,7 @@ def test_links_lead_to_places_on_it() -> None:
     assert labels == [attributes["id"] for tag, attributes in outline.elements if tag == "input"]
 
 
-def test_the_figures_are_those_of_the_whole() -> None:
+def test_figures_are_totals() -> None:
     evaluation = EvaluationResult(some_replays())
     evaluation.replays[0].score.latencies_ms[:] = [4.0] * 90 + [20.0] * 4
     evaluation.replays[1].score.latencies_ms[:] = [4.0] * 3 + [30.0] * 3
@@ -88,7 +88,7 @@ def test_the_figures_are_those_of_the_whole() -> None:
     assert outline.words["th"][-3:] == ["app/area.py", "main.py", "all 2 files"]
 
 
-def test_the_code_is_there_as_it_was_typed() -> None:
+def test_code_is_shown_as_typed() -> None:
     replays = some_replays()
     text = written(replays)
     shown = [re.sub("<small>.*", "", row) for row in rows(text, 0)]
@@ -98,14 +98,14 @@ def test_the_code_is_there_as_it_was_typed() -> None:
     assert text.count("--before: 10") == 1
 
 
-def test_an_accepted_suggestion_is_marked_where_it_stands() -> None:
+def test_accepted_suggestion_is_marked_in_place() -> None:
     row = rows(written(some_replays()), 0)[1]
     [(title, code)] = re.findall('<u title="([^"]*)">(.*?)</u>', row)
     assert (title, words(code)) == ("accepted, 50 % sure", "turn width")
     assert words(row[: row.index("<u")]) == "    re"
 
 
-def test_a_wrong_suggestion_is_beside_its_line_and_does_not_disturb_it() -> None:
+def test_wrong_suggestion_is_shown_beside_its_line() -> None:
     row = rows(written(some_replays()), 0)[5]
     before, mark = row.split("<s class=", 1)
     assert words(before) == "    a"
@@ -114,7 +114,7 @@ def test_a_wrong_suggestion_is_beside_its_line_and_does_not_disturb_it() -> None
     assert row.endswith("<small><span>ssert <s>isinstance(</s> <em>50</em></span></small>")
 
 
-def test_suggestions_over_lines_and_over_the_end() -> None:
+def test_suggestions_across_lines_and_beyond_the_end() -> None:
     text = "if a:\n    b = 1\nc = 2\n"
     replayed = a_replay(text, {"if a": ":\n    b = 1", text[:17]: " = 2\nd", "i": "f x:\n    y"}, last=19)
     first, second, third = rows(written([replayed]), 0)
@@ -129,12 +129,12 @@ def test_suggestions_over_lines_and_over_the_end() -> None:
     assert words(row) == "return x"
 
 
-def test_two_suggestions_one_after_another_are_two() -> None:
+def test_consecutive_suggestions_stay_separate() -> None:
     [row] = rows(written([a_replay("return x\n", {"re": "tu", "retu": "rn x"})]), 0)
     assert [words(code) for code in re.findall("<u[^>]*>(.*?)</u>", row)] == ["tu", "rn x"]
 
 
-def test_both_sides_of_a_passage_have_the_same_code() -> None:
+def test_both_sides_of_a_passage_show_the_same_code() -> None:
     text = written(some_replays())
     figure = text[text.index("<figure>") : text.index("</figure>")]
     left, right = figure.split('<div class="by-mixed">')
@@ -146,7 +146,7 @@ def test_both_sides_of_a_passage_have_the_same_code() -> None:
     assert "app/area.py, lines" in words(figure)
 
 
-def test_common_indentation_is_left_out_of_passages() -> None:
+def test_common_indentation_is_removed_from_passages() -> None:
     code = "class A:\n" + "".join(f"\t    def method_number_{i}(self):\n\n" for i in range(9))
     text = written([a_replay(code, network=dict.fromkeys(range(150, 200), 4.0))])
     figure = text[text.index("<figure>") : text.index("</figure>")]
@@ -155,7 +155,7 @@ def test_common_indentation_is_left_out_of_passages() -> None:
     assert all(re.fullmatch(r"(def method_number_\d\(self\):)?", line) for line in shown)
 
 
-def test_calibration_points_stand_where_the_figures_are() -> None:
+def test_calibration_points_match_the_figures() -> None:
     text = written(some_replays())
     assert "2 suggestions" in text
     assert '<circle cx="50.00%" cy="0.00%"' in text
@@ -163,7 +163,7 @@ def test_calibration_points_stand_where_the_figures_are() -> None:
     assert "50 % confidence, 100 % correct, 1 suggestions" in text
 
 
-def test_words_from_outside_stay_words() -> None:
+def test_external_text_is_escaped() -> None:
     code = f"{NASTY} = 1\n" * 3
     places = dict.fromkeys(range(0, len(code), 2), 5.0)
     replayed = a_replay(code, {code[:5]: NASTY, code[:70]: code[70:80]}, network=places, name=f"/code/{NASTY}/a.py")
@@ -180,7 +180,7 @@ def test_words_from_outside_stay_words() -> None:
 
 
 @pytest.mark.parametrize("bits", [0.0, math.inf, math.nan])
-def test_no_figure_breaks_it(bits: float) -> None:
+def test_extreme_values_do_not_break_the_page(bits: float) -> None:
     places = dict.fromkeys(range(200), bits)
     text = written([a_replay("x = 1\n" * 30, network=places, mixed=places)])
     drawn = " ".join(value or "" for tag, of in Outline(text).elements for name, value in of.items() if name == "style")
@@ -189,12 +189,12 @@ def test_no_figure_breaks_it(bits: float) -> None:
     assert "<figure>" not in text
 
 
-def test_nothing_to_measure_is_a_dash() -> None:
+def test_missing_figure_is_a_dash() -> None:
     text = written([a_replay("    x", last=3)])
     assert Outline(text).words["dd"][:2] == ["\N{EN DASH}", "\N{EN DASH}"]
 
 
-def test_quiet_code_takes_little_room() -> None:
+def test_uninteresting_code_is_compact() -> None:
     many = [a_replay("value = other(1)\n" * 600, name=f"/code/{i}.py") for i in range(2)]
     assert len(written(many)) - len(written(many[:1])) < 4 * 600 * 17
 
@@ -209,11 +209,11 @@ def test_quiet_code_takes_little_room() -> None:
         (["/a/b.py", "d.py"], "2 files", ["/a/b.py", "d.py"]),
     ],
 )
-def test_names_are_as_short_as_they_can_be(paths: list[str], title: str, names: list[str]) -> None:
+def test_names_are_as_short_as_possible(paths: list[str], title: str, names: list[str]) -> None:
     assert short_names(paths) == (title, names)
 
 
-def test_a_good_place_is_left_as_it_is(tmp_path: Path) -> None:
+def test_valid_destination_is_unchanged(tmp_path: Path) -> None:
     before = '<!DOCTYPE html>\n<meta name="generator" content="tinycopilot">'
     (tmp_path / "old.html").write_text(before)
     for name in ("old.html", "new.HTM"):
@@ -221,13 +221,13 @@ def test_a_good_place_is_left_as_it_is(tmp_path: Path) -> None:
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("old.html", before)]
 
 
-def test_a_page_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
+def test_foreign_page_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.html").write_text("<p>my own page</p>")
     with pytest.raises(UserError, match="is not a tinycopilot report"):
         check_report(tmp_path / "mine.html")
 
 
-def test_bad_places_are_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_destinations_are_reported_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "pipe.html")
@@ -248,7 +248,7 @@ def test_bad_places_are_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyP
         check_report(tmp_path / "kept.html")
 
 
-def test_what_cannot_be_written_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     path.write_text("the one before")
 

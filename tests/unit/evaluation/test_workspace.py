@@ -1,4 +1,4 @@
-"""What is known of a workspace while one of its files is typed."""
+"""What is indexed of a workspace while one of its files is typed."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def held(memory: NGramModel) -> set[str]:
     return {name for name in TEXTS if name in memory}
 
 
-def test_neither_the_file_nor_a_copy_is_known() -> None:
+def test_file_and_its_copies_are_excluded() -> None:
     memory = NGramModel(Alphabet("\nab"))
     index = WorkspaceIndex(memory)
     index.load(TEXTS)
@@ -36,13 +36,13 @@ def test_neither_the_file_nor_a_copy_is_known() -> None:
     assert "a.py" in memory
 
 
-def test_copies_share_half_of_the_shorter_one() -> None:
+def test_copies_share_half_of_the_shorter_text() -> None:
     own, copy, other = (shingles(text) for text in TEXTS.values())
     assert are_near_duplicates(own, copy)
     assert not are_near_duplicates(own, other)
     assert not are_near_duplicates(own, shingles("short\n" * 100))
 
 
-def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace_module, "MAX_CHARS", len(TEXTS["own.py"]))
     assert WorkspaceIndex(NGramModel(Alphabet("\nab"))).load(TEXTS) == len(TEXTS) - 1

@@ -1,4 +1,4 @@
-"""The two files of a model: what comes back, and what every wrong one gets."""
+"""The two files of a model: round trips, and the error for each invalid file."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 
 
-def test_save_load_same_logits(pair: ModelPaths, tokenizer: SimpleTokenizer, tmp_path: Path) -> None:
+def test_save_and_load_give_equal_logits(pair: ModelPaths, tokenizer: SimpleTokenizer, tmp_path: Path) -> None:
     model, loaded_tokenizer = load_pair(pair.model, pair.tokenizer)
     assert loaded_tokenizer.alphabet == tokenizer.alphabet
     model.save(tmp_path / "again.pth", tokenizer)
@@ -28,7 +28,7 @@ def test_save_load_same_logits(pair: ModelPaths, tokenizer: SimpleTokenizer, tmp
     assert not any(p.requires_grad for p in again.parameters())
 
 
-def test_weights_in_bfloat16_are_read(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
+def test_bfloat16_weights_are_read(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
     data = torch.load(pair.model, weights_only=True)
     halves = {name: weight.bfloat16() for name, weight in data["weights"].items()}
     rewritten(pair.model, weights=halves)
@@ -162,7 +162,7 @@ BREAKS = [value for name, value in list(globals().items()) if name.startswith("b
 
 @pytest.mark.parametrize("damage", BREAKS, ids=lambda f: f.__name__.removeprefix("break_"))
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
-def test_one_line_for_every_wrong_file(damage, pair: ModelPaths, in_folder: Path) -> None:
+def test_each_invalid_file_is_one_line(damage, pair: ModelPaths, in_folder: Path) -> None:
     damage(pair)
     before = {p: p.read_bytes() for p in in_folder.iterdir()}
     with pytest.raises(ModelFileError) as caught:
@@ -170,22 +170,22 @@ def test_one_line_for_every_wrong_file(damage, pair: ModelPaths, in_folder: Path
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith((str(pair.model), str(pair.tokenizer)))
-    assert {p: p.read_bytes() for p in in_folder.iterdir()} == before  # nothing ran, nothing was changed
+    assert {p: p.read_bytes() for p in in_folder.iterdir()} == before  # no code ran, and nothing was changed
 
 
-def test_a_file_that_may_not_be_read(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(
         "tinycopilot.model.storage.read_archive", refuse
-    )  # root may read everything, so the refusal is made
+    )  # root may read everything, so the refusal is simulated
     with pytest.raises(ModelFileError, match="no permission to read"):
         load_pair(pair.model, pair.tokenizer)
 
 
 def test_saving_is_all_or_nothing(pair: ModelPaths) -> None:
-    """A real write that fails half-way (a limit on the size of files stands in for a full disk)."""
+    """A real write that fails half-way; a file size limit stands for a full disk."""
     before = pair.model.read_bytes()
     code = (
         "import sys, torch\nfrom tinycopilot.model.gpt import *\nfrom tinycopilot.model.tokenizer import *\n"
@@ -204,7 +204,7 @@ def test_saving_is_all_or_nothing(pair: ModelPaths) -> None:
     assert sorted(p.name for p in pair.model.parent.iterdir()) == ["tiny_gpt.pth", "tokenizer.pth"]
 
 
-def test_a_crash_while_saving_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_while_saving_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_atomically({"kind": "x", "a": 1}, tmp_path / "f")
 
     def crash(*_: object) -> None:
@@ -217,9 +217,7 @@ def test_a_crash_while_saving_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
-def test_a_model_is_stored_with_its_shape_and_its_tokenizers_digest(
-    pair: ModelPaths, tokenizer: SimpleTokenizer
-) -> None:
+def test_model_file_has_config_and_tokenizer_digest(pair: ModelPaths, tokenizer: SimpleTokenizer) -> None:
     data = torch.load(pair.model, weights_only=True)
     assert GPTConfig(**data["config"]).d_model == 32
     assert data["tokenizer_digest"] == tokenizer.digest

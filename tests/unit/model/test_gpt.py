@@ -13,8 +13,8 @@ from tinycopilot.model.storage.limits import config_from_data, n_cached_values
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 
-def test_the_forward_pass_told_again_by_hand(model: TinyGPT) -> None:
-    """With the readable attention, LayerNorm, convolution and GELU written out: the same logits."""
+def test_forward_pass_equals_plain_implementation(model: TinyGPT) -> None:
+    """With attention, LayerNorm, convolution and GELU written out: equal logits."""
     ids = torch.randint(model.config.vocab_size, (2, 20))
     n_heads, d_head = model.config.n_heads, model.config.d_head
     x = model.embedding.weight[ids]
@@ -48,7 +48,7 @@ def test_the_forward_pass_told_again_by_hand(model: TinyGPT) -> None:
 
 @settings(max_examples=40)
 @given(pieces=st.lists(st.integers(1, 8), min_size=1, max_size=60), seed=st.integers(0, 99))
-def test_cached_forward_equals_uncached_past_the_window_too(model: TinyGPT, pieces: list[int], seed: int) -> None:
+def test_cached_forward_equals_uncached_beyond_the_window(model: TinyGPT, pieces: list[int], seed: int) -> None:
     ids = torch.randint(model.config.vocab_size, (2, sum(pieces)), generator=torch.Generator().manual_seed(seed))
     cache = model.new_cache(batch=2)
     cached = torch.cat([model(part, cache) for part in ids.split(pieces, dim=1)], dim=1)
@@ -61,7 +61,7 @@ def test_cached_forward_equals_uncached_past_the_window_too(model: TinyGPT, piec
 @given(
     lengths=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 70)), min_size=1, max_size=6), seed=st.integers(0, 99)
 )
-def test_taking_back_is_as_if_it_had_never_been_read(model: TinyGPT, lengths: list[tuple[int, int]], seed: int) -> None:
+def test_truncate_equals_never_having_read(model: TinyGPT, lengths: list[tuple[int, int]], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     cache, read, furthest = model.new_cache(), [], 0
     for n_read, n_back in lengths:
@@ -79,15 +79,15 @@ def test_taking_back_is_as_if_it_had_never_been_read(model: TinyGPT, lengths: li
 
 
 @pytest.mark.parametrize("n_read", [1, 5, 60])
-def test_a_cleared_cache_is_as_good_as_new(model: TinyGPT, n_read: int) -> None:
+def test_cleared_cache_equals_new_cache(model: TinyGPT, n_read: int) -> None:
     cache, ids = model.new_cache(), [i % 7 for i in range(n_read)]
-    model.prefill(ids, cache)  # 60: so far that it has slid
+    model.prefill(ids, cache)  # 60: so far that the window has moved
     cache.clear()
     assert torch.equal(model.prefill([3, 1, 4], cache), model.prefill([3, 1, 4], model.new_cache()))
     assert cache.length == 3
 
 
-def test_a_cache_says_what_it_cannot_do(model: TinyGPT) -> None:
+def test_cache_refuses_invalid_operations(model: TinyGPT) -> None:
     cache = model.new_cache()
     with pytest.raises(ValueError, match="at most 8 positions"):
         model(torch.zeros(1, 9, dtype=torch.long), cache)
@@ -96,7 +96,7 @@ def test_a_cache_says_what_it_cannot_do(model: TinyGPT) -> None:
         cache.truncate(100)
 
 
-def test_a_prediction_sees_exactly_reach_characters(model: TinyGPT) -> None:
+def test_prediction_depends_on_exactly_reach_characters(model: TinyGPT) -> None:
     reach = model.config.reach
     ids = torch.randint(model.config.vocab_size - 1, (1, reach + 5))
     last = model(ids)[0, -1]
@@ -106,11 +106,11 @@ def test_a_prediction_sees_exactly_reach_characters(model: TinyGPT) -> None:
     assert not torch.equal(model(changed)[0, -1], last)
 
 
-def test_generate_never_emits_the_unknown_and_depends_on_the_seed_alone(tokenizer: SimpleTokenizer) -> None:
+def test_generate_depends_on_the_seed_only_and_never_emits_unknown(tokenizer: SimpleTokenizer) -> None:
     model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 1, 2, 16, 8)))
     model.head.weight[-1] = 0
     model.ln.bias[:] = 1
-    model.head.weight[-1] = 100  # the unknown is by far the likeliest
+    model.head.weight[-1] = 100  # the unknown is by far the most probable
 
     def write(seed: int, top_k: int | None = None, temperature: float = 1.0) -> list[int]:
         dice = torch.Generator().manual_seed(seed)
@@ -123,22 +123,22 @@ def test_generate_never_emits_the_unknown_and_depends_on_the_seed_alone(tokenize
 
 
 @pytest.mark.parametrize("conv_width", [1, 2, 4])
-def test_n_parameters_counts_them(conv_width: int) -> None:
+def test_n_parameters(conv_width: int) -> None:
     model = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=conv_width))
     assert model.config.n_parameters == sum(p.numel() for p in model.parameters())
     assert model.config.weight_shapes() == {name: tuple(w.shape) for name, w in model.state_dict().items()}
 
 
 @pytest.mark.parametrize("conv_width", [1, 3])
-def test_n_cached_counts_what_a_cache_holds(conv_width: int) -> None:
+def test_n_cached(conv_width: int) -> None:
     model = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=conv_width))
     cache = model.new_cache()
     rows = [[layer._keys, layer._values, *(conv._rows for conv in layer.convs)] for layer in cache.layers]
     assert 0.9 < n_cached_values(model.config) / sum(r.numel() for layer in rows for r in layer) <= 1
 
 
-def test_without_convolutions_it_is_the_gpt_neox_shape() -> None:
-    """So that weights of that shape, and models of the time before the convolutions, can be loaded."""
+def test_without_convolutions_parameters_are_those_of_gpt_neox() -> None:
+    """So that weights of that shape, and models from before the convolutions, can be loaded."""
     plain = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8))
     mixed = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3))
     added = mixed.state_dict().keys() - plain.state_dict().keys()
@@ -151,11 +151,11 @@ def test_without_convolutions_it_is_the_gpt_neox_shape() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"n_layers": 0}, {"n_heads": 3}, {"d_model": -4}, {"window": 2.5}, {"vocab_size": 10**7}]
 )
-def test_a_shape_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
+def test_invalid_config_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         config_from_data({"vocab_size": 10, **wrong})
 
 
-def test_a_new_network_finds_every_character_equally_likely() -> None:
+def test_new_network_predicts_uniformly() -> None:
     model = TinyGPT(GPTConfig(50, 2, 2, 16, 8))
     assert torch.equal(model(torch.tensor([[1, 2, 3]])), torch.zeros(1, 3, 50))

@@ -1,4 +1,4 @@
-"""Files made to take memory or time, or to run something: each gets one line, soon, in little memory."""
+"""Files that are built to exhaust memory or time, or to run code: each is rejected in one line, quickly."""
 
 import io
 import json
@@ -29,9 +29,9 @@ from tinycopilot.training.checkpoint import MAX_PICKLE_BYTES
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")]
 
 MORE_MB = 120
-"""How much more address space the child process may take than it had after its imports."""
+"""Address space that the child process may use beyond that after its imports."""
 LIMIT_S = 60
-"""A bound for a loop that would not end; the honest ones take milliseconds."""
+"""Limit for a loop that would not end; valid files take milliseconds."""
 
 Damage = Callable[[ModelPaths], None]
 DAMAGES: dict[str, Damage] = {}
@@ -43,7 +43,7 @@ def damage(function: Damage) -> Damage:
 
 
 def rewrite(path: Path, method: int = zipfile.ZIP_STORED, **records: bytes) -> None:
-    """The archive at `path` with other records: `data_pkl` stands for data.pkl, `data__0` for data/0."""
+    """Replace records of the archive at `path`: `data_pkl` stands for data.pkl, `data__0` for data/0."""
     with zipfile.ZipFile(path) as archive:
         [top] = {name.split("/")[0] for name in archive.namelist()}
         contents = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
@@ -107,7 +107,7 @@ def calls_the_system_in_protocol_4(p: ModelPaths) -> None:
 
 @damage
 def calls_bytearray(p: ModelPaths) -> None:
-    """Which `torch.load(weights_only=True)` allows."""
+    """`torch.load(weights_only=True)` allows this."""
     rewrite(p.model, data_pkl=entry(call("__builtin__", "bytearray", b"J" + struct.pack("<i", 2**31 - 1) + b"\x85")))
 
 
@@ -123,7 +123,7 @@ def tuples_of_tuples_as_a_key(p: ModelPaths) -> None:
 
 @damage
 def lists_of_lists_as_a_number(p: ModelPaths) -> None:
-    """Which a message that quotes it would spell out."""
+    """A message that quotes it would be huge."""
     rewrite(p.model, data_pkl=entry(b"}" + short("vocab_size") + doubled(60, b"\x86") + b"s"))
 
 
@@ -169,7 +169,7 @@ def a_zip_bomb_for_a_tokenizer(p: ModelPaths) -> None:
 
 @damage
 def files_that_lie_over_each_other(p: ModelPaths) -> None:
-    """The directory says a hundred times that all of the file is one more record."""
+    """The directory lists a hundred records that all cover the whole file."""
     output, block = io.BytesIO(), bytes(1_000_000)
     with zipfile.ZipFile(output, "w") as archive:
         archive.writestr("m/data.pkl", entry(b"N"))
@@ -211,7 +211,7 @@ def ten_gigabytes_of_holes_in_a_tokenizer(p: ModelPaths) -> None:
 
 @damage
 def as_large_as_a_model_may_be_and_not_what_it_says(p: ModelPaths) -> None:
-    """300 MB of zeros that are there, under the shape of a small network."""
+    """300 MB of real zeros, with the config of a small network."""
     weigh(p.model, head__weight=torch.zeros(10))
     n_bytes = 300_000_000
     claimed = struct.pack("<i", n_bytes // 4)
@@ -233,7 +233,7 @@ def as_large_as_a_model_may_be_and_not_what_it_says(p: ModelPaths) -> None:
 
 @damage
 def a_tensor_that_claims_more_than_it_has(p: ModelPaths) -> None:
-    """It would read what lies behind it in memory."""
+    """It would read the memory behind it."""
     weigh(p.model, head__weight=torch.zeros(10))
     changed = pickle_of(p.model).replace(b"K\x0atq", b"J" + struct.pack("<i", 2**31 - 1) + b"tq")
     assert changed != pickle_of(p.model)
@@ -260,7 +260,7 @@ def a_sparse_tensor(p: ModelPaths) -> None:
 
 @damage
 def layers_that_share_their_weights(p: ModelPaths) -> None:
-    """A network of 60 million numbers, of which the file stores as many as one layer has."""
+    """A network of 60 million parameters; the file stores one layer's."""
     shape = {"n_layers": 20, "n_heads": 2, "d_model": 512, "window": 8, "conv_width": 1}
     data = torch.load(p.model, weights_only=True)
     with torch.device("meta"):
@@ -331,7 +331,7 @@ def infinite_weights(p: ModelPaths) -> None:
 def a_flipped_bit(p: ModelPaths) -> None:
     content = bytearray(p.model.read_bytes())
     weight = torch.load(p.model, weights_only=True)["weights"]["embedding.weight"]
-    content[content.index(bytes(weight.untyped_storage())) + 5] ^= 1  # still a number, but another
+    content[content.index(bytes(weight.untyped_storage())) + 5] ^= 1  # still a number, but another one
     p.model.write_bytes(content)
 
 
@@ -378,7 +378,7 @@ CASES = DAMAGES | {f"config {changes}": configured(changes) for changes in CONFI
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of them, each in a folder of its own."""
+    """All of them, each in its own folder."""
     top = tmp_path_factory.mktemp("hostile")
     tokenizer = SimpleTokenizer("\n abcdefghijklmnopqrstuvwxyz")
     model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 2, 2, 32, 8, 3)))
@@ -394,7 +394,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["tinycopilot.model.gpt", "tinycopilot.completion.network"])
 def verdicts(hostile: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What one child process with limited memory says of all of them.
+    """Results of one child process with limited memory for all files.
 
     Once with TinyGPT, once with the compiled network, in a process without PyTorch.
     """
@@ -428,13 +428,13 @@ print(json.dumps(said))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_line_soon_and_in_little_memory(name: str, verdicts: dict[str, Any]) -> None:
+def test_hostile_file_is_one_line_with_bounded_time_and_memory(name: str, verdicts: dict[str, Any]) -> None:
     kind, message, cause = verdicts[name]
     assert kind == "ModelFileError", message
     assert message.startswith(("/tiny_gpt.pth: ", "/tokenizer.pth: "))
     assert message.isprintable()
     assert len(message) < 400
-    assert "memory" not in cause.lower()  # it was seen before any was asked for
+    assert "memory" not in cause.lower()  # it was detected before any memory was allocated
 
 
 @pytest.mark.parametrize(
@@ -449,16 +449,16 @@ def test_one_line_soon_and_in_little_memory(name: str, verdicts: dict[str, Any])
         ("config {'window': 1000000000}", "window must be a whole number"),
     ],
 )  # fmt: skip
-def test_it_says_what_is_wrong(name: str, says: str, verdicts: dict[str, Any]) -> None:
+def test_hostile_file_error_names_the_problem(name: str, says: str, verdicts: dict[str, Any]) -> None:
     assert says in verdicts[name][1]
 
 
-def test_a_config_cannot_claim_a_cache_of_gigabytes() -> None:
+def test_config_with_a_huge_cache_is_refused() -> None:
     with pytest.raises(ValueError, match="cache"):
         config_from_data({"vocab_size": 100, "n_layers": 900, "n_heads": 1, "d_model": 64, "window": 4_096})
 
 
-def test_every_truncated_file_gets_one_line(pair: ModelPaths) -> None:
+def test_truncated_file_is_one_line(pair: ModelPaths) -> None:
     content = pair.model.read_bytes()
     for n_bytes in {*range(0, len(content), 3_001), *range(len(content) - 200, len(content), 7)}:
         pair.model.write_bytes(content[:n_bytes])
@@ -466,7 +466,7 @@ def test_every_truncated_file_gets_one_line(pair: ModelPaths) -> None:
             load_pair(pair.model, pair.tokenizer)
 
 
-def test_what_we_write_is_read_as_torch_reads_it(tmp_path: Path) -> None:
+def test_our_files_are_read_as_torch_reads_them(tmp_path: Path) -> None:
     """Views, types, shared and empty tensors, nested plain values."""
     base = torch.arange(24, dtype=torch.float32)
     betas = (0.9, 0.95)
@@ -489,7 +489,7 @@ def test_what_we_write_is_read_as_torch_reads_it(tmp_path: Path) -> None:
     assert shapes["e"] == StoredTensor((2,), np.dtype("f4"), 4, is_contiguous=True)
 
 
-def test_the_learning_curve_of_a_long_run_is_read_where_it_is_expected(tmp_path: Path) -> None:
+def test_learning_curve_of_a_long_run_is_read_where_expected(tmp_path: Path) -> None:
     torch.save({"kind": "checkpoint", "curve": [i / 7 for i in range(120_000)]}, tmp_path / "c")
     assert len(load_data(tmp_path / "c", "checkpoint", {}, max_pickle_bytes=MAX_PICKLE_BYTES)["curve"]) == 120_000
     with pytest.raises(ModelFileError):

@@ -1,4 +1,4 @@
-"""A wider network says the same."""
+"""Widening preserves the network's function."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def weights_of(model: TinyGPT) -> Weights:
 
 @pytest.mark.parametrize("conv_width", [1, 3])
 @pytest.mark.parametrize("shape", [(2, 2, 16), (3, 2, 32), (4, 3, 48)])
-def test_it_is_the_same_function(shape: tuple[int, int, int], conv_width: int) -> None:
+def test_widened_network_is_the_same_function(shape: tuple[int, int, int], conv_width: int) -> None:
     config = GPTConfig(vocab_size=9, n_layers=2, n_heads=2, d_model=16, window=8, conv_width=conv_width)
     model = randomise(TinyGPT(config))
     wide_config, weights = widened(config, weights_of(model), *shape)
@@ -31,6 +31,6 @@ def test_it_is_the_same_function(shape: tuple[int, int, int], conv_width: int) -
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 24), (1, 2, 32), (2, 1, 32), (2, 4, 16)])
-def test_what_cannot_be_is_refused(shape: tuple[int, int, int]) -> None:
+def test_invalid_widening_is_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(UserError, match="cannot widen 2 layers, 2 heads and 16 channels to"):
         widened(SHAPE, weights_of(randomise(TinyGPT(SHAPE))), *shape)

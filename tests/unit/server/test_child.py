@@ -1,4 +1,4 @@
-"""A process of the server's: what it says, how it ends, and that nothing of a project is run in it."""
+"""The server's training process: its output, its end, and that it runs no code of the project."""
 
 import os
 import subprocess
@@ -29,8 +29,8 @@ if "fail" in words:
 """
 
 
-class Heard:
-    """What a child said, line by line, and how it ended."""
+class Output:
+    """The output lines of a child, and how it ended."""
 
     def __init__(self) -> None:
         self.lines = list[str]()
@@ -49,66 +49,65 @@ class Heard:
 
 
 @pytest.fixture
-def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heard:
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Output:
     (tmp_path / "program_of_a_test.py").write_text(PROGRAM)
     paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    return Heard()
+    return Output()
 
 
-def test_a_processor_stays_free_unless_the_user_says_otherwise(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_core_is_left_free_unless_configured(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     for n_cores, threads in ((1, "1"), (2, "1"), (8, "7")):
         monkeypatch.setattr(training, "usable_cores", lambda n_cores=n_cores: n_cores)
-        heard.run("threads").join(60)
-        assert heard.lines[-1] == threads
+        output.run("threads").join(60)
+        assert output.lines[-1] == threads
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    heard.run("threads").join(60)
-    assert heard.lines[-1] == "8"
+    output.run("threads").join(60)
+    assert output.lines[-1] == "8"
 
 
-def test_its_lines_and_its_end_are_told(heard: Heard) -> None:
-    heard.run("a b", "$HOME; echo").join(60)
-    assert heard.lines == ["said a b $HOME; echo"]  # no shell
-    assert heard.end == (0, "")
+def test_output_lines_and_exit_code_are_reported(output: Output) -> None:
+    output.run("a b", "$HOME; echo").join(60)
+    assert output.lines == ["said a b $HOME; echo"]  # no shell
+    assert output.end == (0, "")
 
 
-def test_the_last_of_its_errors_is_told(heard: Heard) -> None:
-    heard.run("fail").join(60)
-    assert heard.end == (3, "the last one")
+def test_last_line_of_standard_error_is_reported(output: Output) -> None:
+    output.run("fail").join(60)
+    assert output.end == (3, "the last one")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there it has a priority class")
-def test_it_is_nice(heard: Heard) -> None:
-    heard.run("nice").join(60)
-    assert (
-        int(heard.lines[1]) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS) or int(heard.lines[1]) == NICENESS
-    )
+def test_child_is_niced(output: Output) -> None:
+    output.run("nice").join(60)
+    niceness = int(output.lines[1])
+    assert niceness in (NICENESS, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
 
 
-def test_it_is_stopped_by_the_end_of_its_input(heard: Heard) -> None:
-    running = heard.run("wait")
-    heard.has_said.wait(60)
-    assert heard.end is None
+def test_closing_standard_input_stops_the_child(output: Output) -> None:
+    running = output.run("wait")
+    output.has_said.wait(60)
+    assert output.end is None
     for _ in range(2):
         running.stop()
     running.join(60)
-    assert heard.lines[-1] == "cleaned up"
-    assert heard.end == (0, "")
+    assert output.lines[-1] == "cleaned up"
+    assert output.end == (0, "")
 
 
-def test_one_that_does_not_end_is_killed(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_that_ignores_the_stop_is_killed(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "PATIENCE_S", 0.01)
-    running = heard.run("stubborn")
-    heard.has_said.wait(60)
+    running = output.run("stubborn")
+    output.has_said.wait(60)
     running.stop()
     running.join(60)
-    assert heard.end is not None
-    assert heard.end[0] != 0
+    assert output.end is not None
+    assert output.end[0] != 0
 
 
-@pytest.mark.usefixtures("heard")
-def test_it_ends_with_the_server_that_is_killed(tmp_path: Path) -> None:
-    """The grandchild's output ends when it does, though its parent died without a word."""
+@pytest.mark.usefixtures("output")
+def test_child_ends_with_a_killed_server(tmp_path: Path) -> None:
+    """The grandchild's output ends when it does, though its parent was killed."""
     server = (
         "import sys; from tinycopilot_server.training import Child\n"
         "Child('program_of_a_test', ['wait'], lambda line: print(line.decode(), end='', flush=True), print)\n"
@@ -129,10 +128,10 @@ def test_it_ends_with_the_server_that_is_killed(tmp_path: Path) -> None:
     pytest.fail("it did not end")
 
 
-def test_what_lies_in_the_working_folder_is_not_imported(heard: Heard, in_folder: Path, monkeypatch) -> None:
+def test_working_folder_is_not_on_the_import_path(output: Output, in_folder: Path, monkeypatch) -> None:
     monkeypatch.delenv("PYTHONPATH")
     assert (in_folder / "program_of_a_test.py").exists()
-    heard.run().join(60)
-    assert heard.lines == []
-    assert heard.end is not None
-    assert "No module named" in heard.end[1]
+    output.run().join(60)
+    assert output.lines == []
+    assert output.end is not None
+    assert "No module named" in output.end[1]

@@ -1,4 +1,4 @@
-"""Requests, with a stand-in for the Engine that counts: what is cancelled, shared, superseded."""
+"""Requests to a stand-in for the Engine: cancelled, shared, superseded."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 
 
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"; prepares until `is_prepared` is set; notes the rest."""
+    """Computes until cancelled, except for "quick"; prepares until `is_prepared` is set; records the rest."""
 
     def __init__(self) -> None:
         self.n_calls = 0
@@ -91,7 +91,7 @@ class Asked:
         return document
 
     async def wait(self) -> None:
-        """Until the engine's thread has done all that waits there."""
+        """Wait until the engine's thread is idle."""
         await asyncio.wrap_future(self.scheduler.submit(lambda: None))
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ async def begun(endless: Endless) -> None:
     await asyncio.get_running_loop().run_in_executor(None, endless.begun.wait)
 
 
-async def test_a_newer_question_ends_the_older_one(asked: tuple[Asked, Endless]) -> None:
+async def test_newer_request_ends_the_older_one(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     older = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
     await begun(endless)
@@ -119,7 +119,7 @@ async def test_a_newer_question_ends_the_older_one(asked: tuple[Asked, Endless])
     assert endless.ended == 1
 
 
-async def test_a_cancelled_request_ends_its_computation(asked: tuple[Asked, Endless]) -> None:
+async def test_cancelled_request_ends_its_computation(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
     await begun(endless)
@@ -130,7 +130,7 @@ async def test_a_cancelled_request_ends_its_computation(asked: tuple[Asked, Endl
     assert endless.ended == 1
 
 
-async def test_two_requests_for_one_place_share_one_computation(asked: tuple[Asked, Endless]) -> None:
+async def test_requests_for_one_position_share_a_computation(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     answers = await asyncio.gather(*(requests.suggest(1, "a.py", "quick", "z") for _ in range(3)))
     assert answers == [Suggestion("z", 1.0)] * 3
@@ -138,7 +138,7 @@ async def test_two_requests_for_one_place_share_one_computation(asked: tuple[Ask
     assert endless.n_calls == 1
 
 
-async def test_one_of_two_that_wait_may_go(asked: tuple[Asked, Endless]) -> None:
+async def test_cancelling_one_of_two_waiting_requests(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     first, second = (asyncio.create_task(requests.suggest(1, "a.py", "endless", "")) for _ in range(2))
     await begun(endless)
@@ -152,7 +152,7 @@ async def test_one_of_two_that_wait_may_go(asked: tuple[Asked, Endless]) -> None
     assert endless.ended == 1
 
 
-async def test_asked_again_after_a_cancel_it_computes_again(asked: tuple[Asked, Endless]) -> None:
+async def test_request_after_a_cancel_computes_again(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
     await begun(endless)
@@ -166,18 +166,18 @@ async def test_asked_again_after_a_cancel_it_computes_again(asked: tuple[Asked, 
     await asyncio.gather(again, return_exceptions=True)
 
 
-async def test_without_a_model_there_is_no_suggestion() -> None:
+async def test_no_suggestion_without_a_model() -> None:
     assert await Asked().suggest(1, "a.py", "quick", "x") is None
 
 
-async def test_the_completer_is_told_which_document_it_is(asked: tuple[Asked, Endless]) -> None:
+async def test_engine_receives_the_document_name(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     await requests.suggest(1, "b.py", "quick", "")
     await requests.suggest(2, None, "quick", "")
     assert endless.documents == ["b.py", None]
 
 
-async def test_what_the_memory_was_told_makes_an_answer_old(asked: tuple[Asked, Endless]) -> None:
+async def test_index_change_invalidates_the_shared_result(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     await requests.suggest(1, "a.py", "quick", "z")
     requests.index.hold("b.py", "text")
@@ -187,7 +187,7 @@ async def test_what_the_memory_was_told_makes_an_answer_old(asked: tuple[Asked, 
     assert endless.told == [("hold", "b.py"), ("drop", "c.py")]
 
 
-async def test_an_answer_is_outdated_only_if_a_document_was_removed(asked: tuple[Asked, Endless]) -> None:
+async def test_result_is_outdated_only_if_a_document_was_dropped(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     secret = requests.open(".env")
     await requests.suggest(1, None, "quick", "z")
@@ -201,7 +201,7 @@ async def test_an_answer_is_outdated_only_if_a_document_was_removed(asked: tuple
     assert endless.n_calls == 2
 
 
-async def test_a_request_in_a_long_document_waits_until_it_is_sorted(asked: tuple[Asked, Endless]) -> None:
+async def test_request_in_a_long_document_waits_for_its_sorting(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     requests.open("short.py", "x")
     requests.open("long.py", "x\n" * LONG_CHARS)
@@ -213,7 +213,7 @@ async def test_a_request_in_a_long_document_waits_until_it_is_sorted(asked: tupl
     assert endless.told == [("offer", "long.py")]
 
 
-async def test_after_closing_nothing_is_computed_or_told(asked: tuple[Asked, Endless]) -> None:
+async def test_nothing_is_computed_after_close(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     for _ in range(2):
         requests.close()
@@ -222,7 +222,7 @@ async def test_after_closing_nothing_is_computed_or_told(asked: tuple[Asked, End
     assert endless.told == []
 
 
-async def test_others_are_those_of_the_last_question(asked: tuple[Asked, Endless]) -> None:
+async def test_other_documents_are_those_of_the_last_request(asked: tuple[Asked, Endless]) -> None:
     requests, _ = asked
     assert await requests.alternatives(1) == []
     await requests.suggest(1, "a.py", "quick", "x")
@@ -233,18 +233,18 @@ async def test_others_are_those_of_the_last_question(asked: tuple[Asked, Endless
     assert await requests.alternatives(2) == []  # something has changed
 
 
-async def test_work_is_done_ahead_once_for_each_suggestion(asked: tuple[Asked, Endless]) -> None:
+async def test_one_computation_ahead_per_suggestion(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     await requests.suggest(1, "a.py", "quick", "x")
     await requests.suggest(1, "a.py", "quick", "x")
-    await requests.alternatives(1)  # after whatever waits in the thread
+    await requests.alternatives(1)  # after all pending work in the thread
     assert endless.n_ahead == 1
 
 
-async def test_no_document_that_was_dropped_meanwhile_is_looked_at_ahead(
+async def test_dropped_document_is_not_computed_ahead(
     asked: tuple[Asked, Endless], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A document that was closed, or has come to hold a secret, while the answer was computed."""
+    """A document was closed, or received a secret, while the result was computed."""
     requests, endless = asked
     suggest = endless.suggest
 
@@ -259,16 +259,16 @@ async def test_no_document_that_was_dropped_meanwhile_is_looked_at_ahead(
     assert endless.n_ahead == 0
 
 
-async def test_settings_hold_from_the_next_question_on(asked: tuple[Asked, Endless]) -> None:
+async def test_settings_apply_from_the_next_request(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     await requests.suggest(1, "a.py", "quick", "x")
     requests.index.configure(Settings(max_lines=7))
     await requests.suggest(1, "a.py", "quick", "x")
     assert endless.told == [("configure", "7"), ("limit", "12000000")]
-    assert endless.n_calls == 2  # the first answer was by other settings
+    assert endless.n_calls == 2  # the first result had other settings
 
 
-async def test_who_wants_nothing_kept_has_nothing_held(asked: tuple[Asked, Endless]) -> None:
+async def test_max_workspace_chars_0_indexes_nothing(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     requests.index.configure(Settings(max_workspace_chars=0))
     requests.index.hold("b.py", "")
@@ -278,11 +278,11 @@ async def test_who_wants_nothing_kept_has_nothing_held(asked: tuple[Asked, Endle
     assert [name for what, name in endless.told if what == "hold"] == ["c.py"]
 
 
-async def test_it_may_be_asked_as_if_something_else_stood_there(asked: tuple[Asked, Endless]) -> None:
+async def test_request_with_a_selected_menu_entry(asked: tuple[Asked, Endless]) -> None:
     requests, endless = asked
     assert await requests.suggest(1, "a.py", "b", "a", ("other b", "other a")) == Suggestion(
         "a.py/b/a/other b/other a", 1.0
     )
     assert endless.n_calls == 0
-    await requests.alternatives(1)  # after whatever waits in the thread
+    await requests.alternatives(1)  # after all pending work in the thread
     assert endless.n_ahead == 0

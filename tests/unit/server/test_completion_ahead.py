@@ -1,4 +1,4 @@
-"""What is looked for when a document changes, before anybody asks; and where."""
+"""What is computed ahead when a document changes, and for which position."""
 
 import asyncio
 from collections.abc import Hashable
@@ -19,7 +19,7 @@ URI = "file:///a.py"
 
 
 class Asked(Completer):
-    """Notes the requests."""
+    """Records the requests."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
         super().__init__(server.session, server.scheduler, server.index)
@@ -58,7 +58,7 @@ def keys(server: TinyCopilotServer) -> list[Hashable]:
     return server.completer.keys
 
 
-async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: TinyCopilotServer) -> None:
+async def test_request_uses_the_result_computed_ahead(server: TinyCopilotServer) -> None:
     assert await ask(server, 2) == ["ort os"]
     handlers.did_change(server, change(2, "p", 2))
     await asyncio.sleep(0)
@@ -69,7 +69,7 @@ async def test_the_question_that_comes_is_the_one_that_was_looked_for(server: Ti
     server.stop()
 
 
-async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: TinyCopilotServer) -> None:
+async def test_nothing_is_computed_ahead_without_requests_or_when_disabled(server: TinyCopilotServer) -> None:
     handlers.did_change(server, change(2, "p", 2))
     await asyncio.sleep(0)
     server.completer.is_used = server.session.is_paused = True
@@ -84,7 +84,7 @@ async def test_for_who_never_asks_or_wants_none_nothing_is_looked_for(server: Ti
     server.stop()
 
 
-async def test_what_goes_wrong_is_for_who_asks_to_hear(
+async def test_error_ahead_is_reported_by_the_request(
     server: TinyCopilotServer, recwarn: pytest.WarningsRecorder
 ) -> None:
     server.completer.is_used = True
@@ -107,24 +107,24 @@ def edit(text: str, end: tuple[int, int] = (3, 5)) -> types.TextDocumentContentC
     ("text", "encoding", "line", "character"),
     [
         ("x", Kind.Utf16, 3, 6),
-        ("", Kind.Utf16, 3, 5),  # something was deleted
+        ("", Kind.Utf16, 3, 5),  # text was deleted
         ("()", Kind.Utf16, 3, 6),
         ("f()", Kind.Utf16, 3, 8),
         ("\n", Kind.Utf16, 4, 0),
         ("\r\n    ", Kind.Utf16, 4, 4),
-        ("a\x0cb\u2028c", Kind.Utf16, 3, 10),  # what ends no line
+        ("a\x0cb\u2028c", Kind.Utf16, 3, 10),  # not a line end
         ("\U0001f600", Kind.Utf16, 3, 7),
         ("\U0001f600", Kind.Utf8, 3, 9),
         ("\U0001f600", Kind.Utf32, 3, 6),
         ("x\r\U0001f600\u00e9", Kind.Utf8, 4, 6),
     ],
 )
-def test_it_is_behind_what_was_inserted(text: str, encoding: Kind, line: int, character: int) -> None:
+def test_cursor_is_after_the_inserted_text(text: str, encoding: Kind, line: int, character: int) -> None:
     for end in ((3, 5), (9, 0)):
         assert cursor_after([edit(text, end)], encoding.value) == types.Position(line, character)
 
 
-def test_where_one_cannot_tell() -> None:
+def test_cursor_is_unknown_after_several_edits() -> None:
     assert cursor_after([], Kind.Utf16) is None
     assert cursor_after([edit("a"), edit("b")], Kind.Utf16) is None
     assert cursor_after([types.TextDocumentContentChangeWholeDocument("a")], Kind.Utf16) is None

@@ -1,4 +1,4 @@
-"""What of the open documents is indexed, and when."""
+"""Which open documents are indexed, and when."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tinycopilot.files import Patterns
 
 
 class Engine:
-    """Notes what it is told to index."""
+    """Records the calls."""
 
     def __init__(self, calls: list[tuple[str, ...]]) -> None:
         self._calls = calls
@@ -28,21 +28,21 @@ class Engine:
 
 
 class Calls(list[tuple[str, ...]]):
-    """Those of the engine so far."""
+    """Calls to the engine so far."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
         super().__init__()
         self._server = server
 
     def now(self) -> list[tuple[str, ...]]:
-        """After all that waits in the engine's thread."""
+        """Return the calls after all pending work in the engine's thread."""
         self._server.scheduler.submit(lambda: None).result()
         return list(self)
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[TinyCopilotServer, Calls]]:
-    """With three open documents."""
+    """A server with three open documents."""
     server = TinyCopilotServer()
     calls = Calls(server)
     server.scheduler.submit(lambda: server.scheduler.use(Engine(calls))).result()  # type: ignore[arg-type]
@@ -53,15 +53,15 @@ def server() -> Iterator[tuple[TinyCopilotServer, Calls]]:
     server.shutdown()
 
 
-def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_other_documents_are_indexed_once_per_version(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, calls = server
     a, b, _ = server_.session.documents.values()
     server_.index.hold_others(a)
     assert calls.now() == [("hold", "/b.py", "in b.py"), ("drop", "/.env")]
     server_.index.hold_others(a)
     assert len(calls.now()) == 2
-    # Where one types is not shown in this way, but must be as soon as one types elsewhere: along a suggestion, or
-    # before a word, the engine does not look at the text.
+    # The engine indexes the current document itself, but not while a suggestion is typed through or before a
+    # word. So it must be indexed as soon as the user works in another one.
     server_.index.admit(a)
     server_.index.hold_others(b)
     assert calls.now()[2:] == [("hold", "/a.py", "in a.py")]
@@ -72,7 +72,7 @@ def test_others_are_shown_once_for_each_version(server: tuple[TinyCopilotServer,
     assert calls.now()[3:] == [("hold", "/b.py", "in b.py")]
 
 
-def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_document_name_in_the_index(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, calls = server
     a, _, env = server_.session.documents.values()
     assert server_.index.admit(a) == "/a.py"
@@ -82,13 +82,13 @@ def test_under_which_name_it_is_held(server: tuple[TinyCopilotServer, Calls]) ->
     assert calls.now() == [("drop", "/a.py"), ("drop", "/.env")]
 
 
-def test_which_documents_are_open(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_open_documents(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, _ = server
     assert server_.session.documents.is_open("/a.py")
     assert not server_.session.documents.is_open("/c.py")
 
 
-def test_what_the_settings_leave_alone_is_not_held(server: tuple[TinyCopilotServer, Calls]) -> None:
+def test_disabled_languages_are_not_indexed(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, calls = server
     a, b, _ = server_.session.documents.values()
     b.language = "rust"

@@ -1,4 +1,4 @@
-"""The indexer with a real memory, whose thread is here whatever thread asks."""
+"""The indexer with a real n-gram model; the engine's thread is the caller's."""
 
 import logging
 import os
@@ -17,13 +17,14 @@ from tinycopilot_server.session import Folders, name_of
 from tinycopilot.completion import indexing, persistence
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
+from tinycopilot.completion.segments import MergedSegment
 from tinycopilot.files import Patterns
 
 T = TypeVar("T")
 
 
 class Desk:
-    """An indexer, its folder and its memory."""
+    """An indexer, its folder and its n-gram model."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +40,7 @@ class Desk:
         self.ever_open = set[str]()
 
     def keep(self, path: Path) -> None:
-        """Between sessions, in that file."""
+        """Save the index in that file."""
         self.indexer.file = IndexFile(path, "digest", self.ever_open.__contains__)
 
     def ask(self, function: Callable[[NGramModel], T]) -> T:
@@ -55,7 +56,7 @@ class Desk:
         return name_of(self.folder / path)
 
     def look(self, *within: str) -> None:
-        """And wait until that is done."""
+        """Scan, and wait until it is done."""
         self.indexer.scan([(self.folder / path).as_uri() for path in within] or None)
         self.wait()
 
@@ -64,7 +65,11 @@ class Desk:
 
     @property
     def held(self) -> set[str]:
-        return {Path(name).name for name in self.memory._last_used_s}
+        return {Path(name).name for name in self.memory.documents}
+
+    @property
+    def merged(self) -> MergedSegment:
+        return self.memory.merged()[0]
 
 
 @pytest.fixture
@@ -74,37 +79,37 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.indexer.close()
 
 
-def test_what_is_found_is_held_and_one_line_says_so(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_are_indexed_and_reported_in_one_line(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     for i in range(20):
         desk.write(f"{i}.py", f"a = {i}\n")
     desk.write(".env", "a = 1\n")
     with caplog.at_level(logging.INFO):
         desk.look()
     assert len(desk.held) == 20
-    assert len(desk.memory._merged.documents) == 20  # sorted in the other thread, on one merged
+    assert len(desk.merged.documents) == 20  # sorted in the indexer's thread, into one segment
     [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert line.startswith("indexed 20 files, 130 characters, in ")
     assert line.endswith(" s; left out: 1 secret by its name (.env)")
 
 
-def test_a_few_changes_do_not_sort_everything_anew(desk: Desk) -> None:
+def test_few_changes_do_not_rebuild_the_merged_segment(desk: Desk) -> None:
     for i in range(50):
         desk.write(f"{i}.py", f"a = {i}\n" * 9)
     desk.look()
-    merged = desk.memory._merged
+    merged = desk.merged
     desk.write("7.py", "changed = 1\n")
     (desk.folder / "8.py").unlink()
     desk.look("7.py", "8.py")
-    assert desk.memory._merged is merged
+    assert desk.merged is merged
     assert len(desk.held) == 49
-    assert all(page._index is not None for page, _ in desk.memory._signed())  # sorted in the other thread
+    assert all(segment.is_sorted for segment, _ in desk.memory.segments())  # in the indexer's thread
     for i in range(20, 40):
         desk.write(f"{i}.py", "changed = 1\n")
     desk.look()
-    assert desk.memory._merged is not merged
+    assert desk.merged is not merged
 
 
-def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_is_usable_before_the_first_scan_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "FIRST_CHARS", 20)
     for i in range(10):
         desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
@@ -116,7 +121,7 @@ def test_the_first_look_is_of_use_before_it_ends(desk: Desk, monkeypatch: pytest
     assert len(desk.held) == 10
 
 
-def test_of_too_much_what_was_changed_last_is_known(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_beyond_the_limit_recent_files_are_indexed(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.memory = NGramModel(Alphabet("\nab"), max_chars=50)
     for i in range(10):
         desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
@@ -124,11 +129,11 @@ def test_of_too_much_what_was_changed_last_is_known(desk: Desk, caplog: pytest.L
         desk.look()
     assert desk.held == {"9.py", "8.py", "7.py", "6.py"}  # twelve characters each, and two more
     assert desk.memory.n_chars <= 50
-    assert "left out: 4 files more than fit (maxWorkspaceChars)" in caplog.text
+    assert "skipped: 4 files beyond maxWorkspaceChars" in caplog.text
 
 
-def test_what_is_open_or_was_held_meanwhile_is_the_editors(desk: Desk) -> None:
-    """Here the editor gets ahead of the indexer between reading and handing over."""
+def test_open_documents_take_precedence_over_files(desk: Desk) -> None:
+    """Here the editor is faster than the indexer, between reading and handing over."""
     desk.write("a.py", "from_disk = 1\n")
     desk.open.add(desk.write("b.py", "from_disk = 1\n"))
     desk.before_each = lambda: desk.memory.hold(desk.name("a.py"), "ab" * 99)
@@ -137,14 +142,14 @@ def test_what_is_open_or_was_held_meanwhile_is_the_editors(desk: Desk) -> None:
     assert desk.memory.n_chars == 2 * 99 + 2
 
 
-def test_what_was_dropped_meanwhile_stays_dropped(desk: Desk) -> None:
+def test_document_dropped_during_a_scan_stays_dropped(desk: Desk) -> None:
     desk.write("a.py", "a = 1\n")
     desk.before_each = lambda: desk.memory.drop(desk.name("a.py"))
     desk.look()
     assert desk.held == set()
 
 
-def test_it_tidies_up(desk: Desk) -> None:
+def test_segments_are_compacted(desk: Desk) -> None:
     for i in range(MAX_SEPARATE + 1):
         desk.memory.hold(str(i), "ab")
     assert desk.memory.needs_compaction
@@ -153,7 +158,7 @@ def test_it_tidies_up(desk: Desk) -> None:
     assert not desk.memory.needs_compaction
 
 
-def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
+def test_indexer_waits_during_a_request(desk: Desk) -> None:
     desk.write("a.py", "a = 1\n")
     desk.idle.clear()
     desk.indexer.scan(None)
@@ -166,18 +171,21 @@ def test_it_waits_while_a_question_is_answered(desk: Desk) -> None:
     assert desk.held == {"a.py"}
 
 
-def test_closing_ends_it_at_once_even_while_it_waits(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_close_interrupts_a_waiting_indexer(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.write("a.py", "a = 1\n")
     desk.idle.clear()
     desk.indexer.scan(None)
     desk.indexer.close()
-    desk.indexer._thread.shutdown(wait=True)
+    for thread in threading.enumerate():
+        if thread.name.startswith("indexer"):
+            thread.join(60)
+            assert not thread.is_alive()
     desk.indexer.scan(None)  # nothing happens
     assert desk.held == set()
     assert caplog.records == []
 
 
-def test_looks_that_wait_are_one(desk: Desk) -> None:
+def test_pending_scans_are_merged(desk: Desk) -> None:
     for i in range(9):
         desk.write(f"{i}.py", "a = 1\n")
     desk.before_each = lambda: setattr(desk, "n_finished", desk.n_finished + 1)
@@ -191,7 +199,7 @@ def test_looks_that_wait_are_one(desk: Desk) -> None:
     assert desk.n_finished == 3  # begun, and handed over, once
 
 
-def test_an_error_is_logged_and_the_next_look_is_made(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_is_logged_and_the_next_scan_runs(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.write("a.py", "a = 1\n")
 
     def fail() -> None:
@@ -206,7 +214,7 @@ def test_an_error_is_logged_and_the_next_look_is_made(desk: Desk, caplog: pytest
 
 
 class Shown:
-    """A bar that notes what it is told."""
+    """A progress bar that records the calls."""
 
     def __init__(self) -> None:
         self.told = list[tuple[str, int | None]]()
@@ -221,7 +229,7 @@ class Shown:
         self.told.append(("end", None))
 
 
-def test_a_bar_shows_how_a_look_at_everything_goes(desk: Desk) -> None:
+def test_full_scan_shows_progress(desk: Desk) -> None:
     bars = list[Shown]()
     desk.indexer.new_bar = lambda: bars.append(Shown()) or bars[-1]  # type: ignore[func-returns-value]
     for i in range(4):
@@ -241,7 +249,7 @@ def test_a_bar_shows_how_a_look_at_everything_goes(desk: Desk) -> None:
 
 @pytest.fixture
 def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Desk]]:
-    """The next session: another memory of the same folder. The first has read five files, and kept what it read."""
+    """The next session: a new n-gram model for the same folder; the first has indexed five files and saved them."""
     path, desks = tmp_path_factory.mktemp("cache") / "one.memory", list[Desk]()
 
     def start() -> Desk:
@@ -260,7 +268,7 @@ def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
         other.indexer.close()
 
 
-def test_what_an_earlier_session_has_read_is_not_read_again(
+def test_saved_index_avoids_reading_files_again(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk = again()
@@ -278,7 +286,7 @@ def test_what_an_earlier_session_has_read_is_not_read_again(
         desk.look()
     assert sorted(read) == ["1.py", "4.py", "new.py"]
     assert desk.held == {"0.py", "1.py", "3.py", "4.py", "new.py"}
-    assert "4 files were known from before" in caplog.text
+    assert "4 files from the saved index" in caplog.text
     fresh = Desk(desk.folder)
     fresh.look()
     for before in ("a =", "b =", "editor "):
@@ -290,13 +298,13 @@ def test_what_an_earlier_session_has_read_is_not_read_again(
     fresh.indexer.close()
 
 
-def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
+def test_index_is_saved_rarely_and_only_after_a_merge(
     again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, saved = again(), list[int]()
     monkeypatch.setattr(persistence, "save_index", lambda _path, kept, *_: saved.append(len(kept.stamps)))
     desk.look()
-    assert saved == []  # it is what the file has, but for one
+    assert saved == []  # the file has all documents but one
     for i in range(20):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()
@@ -304,17 +312,17 @@ def test_it_is_written_seldom_and_only_when_all_was_sorted_anew(
     for i in range(20, 60):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()
-    assert saved == [25]  # it is too soon
+    assert saved == [25]  # too soon
     now = time.monotonic() + SAVE_S
     monkeypatch.setattr(time, "monotonic", lambda: now)
     desk.look()
     assert saved == [25, 65]
 
 
-def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk]) -> None:
+def test_forgotten_and_old_files_are_deleted(again: Callable[[], Desk]) -> None:
     desk = again()
     assert desk.indexer.file
-    path = desk.indexer.file._path
+    path = desk.indexer.file.path
     old, young = path.with_name("old.memory"), path.with_name("young.memory")
     for other in (old, young):
         other.write_text("x")
@@ -323,12 +331,12 @@ def test_what_is_forgotten_or_old_is_not_there_any_more(again: Callable[[], Desk
     assert not path.exists()
     desk.indexer.file.delete()
     desk.look()
-    assert "were known" not in str(desk.held)
+
     assert path.exists()
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_what_is_not_wanted_any_more_is_not_taken_up_from_before(again: Callable[[], Desk]) -> None:
+def test_saved_files_excluded_since_are_not_restored(again: Callable[[], Desk]) -> None:
     desk = again()
     desk.folders.choose(Patterns(["1.py"]))
     desk.before_each = lambda: held.append(desk.held)
@@ -338,9 +346,7 @@ def test_what_is_not_wanted_any_more_is_not_taken_up_from_before(again: Callable
     assert not any("1.py" in names for names in held)
 
 
-def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
-    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_index_forgotten_during_a_save_is_deleted(again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch) -> None:
     desk = again()
     kept, save = desk.indexer.file, persistence.save_index
     assert kept
@@ -353,4 +359,4 @@ def test_what_is_forgotten_while_it_is_written_is_not_there_afterwards(
     for i in range(20):
         desk.write(f"more {i}.py", "a = b\n" * 9)
     desk.look()
-    assert not kept._path.exists()
+    assert not kept.path.exists()

@@ -1,4 +1,4 @@
-"""The client's process, watched in each way that this system has."""
+"""The client's process, watched in each way that this system offers."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def ended(wait: Wait) -> threading.Thread:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_process_is_waited_for_and_a_zombie_has_ended(
+def test_process_end_is_noticed_even_of_a_zombie(
     way: Callable[[int], Wait | None], process: subprocess.Popen[bytes]
 ) -> None:
     wait = way(process.pid)
@@ -36,33 +36,31 @@ def test_a_process_is_waited_for_and_a_zombie_has_ended(
     thread = ended(wait)
     thread.join(0.1)
     assert thread.is_alive()
-    process.kill()  # nobody asks for its exit code yet: it is a zombie
+    process.kill()  # its exit code was not read yet: it is a zombie
     thread.join(LIMIT_S)
     assert not thread.is_alive()
     assert process.returncode is None
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_process_that_is_not_visible_is_not_watched(way: Callable[[int], Wait | None]) -> None:
+def test_invisible_process_is_not_watched(way: Callable[[int], Wait | None]) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert way(process.pid) is None
 
 
-def test_a_number_that_is_used_again_is_another_process(
+def test_reused_process_id_is_another_process(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait = polling(process.pid, poll_s=0.01)
     assert wait is not None
-    monkeypatch.setattr(lifetime, "_began", lambda _pid: "later")
+    monkeypatch.setattr(lifetime, "start_time", lambda _pid: "later")
     thread = ended(wait)
     thread.join(LIMIT_S)
     assert not thread.is_alive()
 
 
-def test_where_the_kernel_has_no_handles_it_is_polled(
-    process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_polling_without_kernel_support(process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_pid: int) -> Wait:
         raise OSError(38, "Function not implemented")
 
@@ -74,7 +72,7 @@ def test_where_the_kernel_has_no_handles_it_is_polled(
     assert polled == ([] if sys.platform == "win32" else [process.pid])
 
 
-def test_the_end_is_told(process: subprocess.Popen[bytes]) -> None:
+def test_on_end_is_called(process: subprocess.Popen[bytes]) -> None:
     told = threading.Event()
     thread = watch_client(process.pid, told.set)
     assert thread is not None
@@ -85,5 +83,5 @@ def test_the_end_is_told(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("pid", [None, 0, -1, os.getpid(), 2**30], ids=["none", "0", "-1", "own", "2**30"])
-def test_what_is_no_client_is_not_watched(pid: int | None) -> None:
+def test_invalid_process_ids_are_not_watched(pid: int | None) -> None:
     assert watch_client(pid, lambda: None) is None

@@ -19,7 +19,7 @@ def loggers_as_they_were() -> Iterator[None]:
         handler.close()
 
 
-def test_it_rotates_and_is_for_its_users_eyes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_rotates_and_is_private(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "MAX_BYTES", 1_000)
     serve.begin_log()
     for i in range(100):
@@ -32,14 +32,14 @@ def test_it_rotates_and_is_for_its_users_eyes_alone(monkeypatch: pytest.MonkeyPa
         assert path.stat().st_size <= 1_000
 
 
-def test_a_file_name_that_is_no_unicode_can_be_logged(tmp_path: Path) -> None:
+def test_undecodable_file_name_can_be_logged(tmp_path: Path) -> None:
     file = serve.PrivateFile(tmp_path / "log", encoding="utf-8", errors="backslashreplace")
-    file.handle(logging.makeLogRecord({"msg": "\ud800"}))  # by itself: reports of tests cannot hold it
+    file.handle(logging.makeLogRecord({"msg": "\ud800"}))  # separately: pytest's reports cannot contain it
     file.close()
     assert (tmp_path / "log").read_text() == "\\ud800\n"
 
 
-def test_where_there_can_be_no_file_there_is_none() -> None:
+def test_unwritable_log_file_is_skipped() -> None:
     log_path().parent.parent.mkdir(parents=True, exist_ok=True)
     log_path().parent.write_text("a file")
     serve.begin_log()

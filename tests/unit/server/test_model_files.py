@@ -1,4 +1,4 @@
-"""Whether the model's files have changed, told by a look now and then."""
+"""Detection of changed model files, by checks at intervals."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def paths(tmp_path: Path) -> ModelPaths:
     return paths
 
 
-def test_a_file_that_is_replaced_is_news_once(paths: ModelPaths) -> None:
+def test_replaced_file_is_reported_once(paths: ModelPaths) -> None:
     files = ModelFiles(lambda: paths, Clock())
     assert not files.have_changed()  # nothing was loaded yet
     files.note()
@@ -46,7 +46,7 @@ def test_a_file_that_is_replaced_is_news_once(paths: ModelPaths) -> None:
     assert not files.have_changed()
 
 
-def test_it_is_not_looked_at_all_the_time(paths: ModelPaths) -> None:
+def test_files_are_checked_at_most_every_check_s(paths: ModelPaths) -> None:
     clock, looks = Clock(), list[str]()
 
     def find() -> ModelPaths:
@@ -63,7 +63,7 @@ def test_it_is_not_looked_at_all_the_time(paths: ModelPaths) -> None:
     assert files.have_changed()
 
 
-def test_another_model_to_use_is_news_too(tmp_path: Path) -> None:
+def test_other_paths_are_a_change(tmp_path: Path) -> None:
     folder = str(tmp_path / "project")
     files = ModelFiles(lambda: to_use(Settings(), folder), Clock())
     files.note()
@@ -76,7 +76,7 @@ def test_another_model_to_use_is_news_too(tmp_path: Path) -> None:
     assert to_use(Settings(), None).model == bundled_path("paras") / "tiny_gpt.pth"
 
 
-def test_a_path_that_cannot_be_is_no_news_either() -> None:
+def test_invalid_path_is_not_a_change_by_itself() -> None:
     def find() -> ModelPaths:
         raise UserError("no")
 

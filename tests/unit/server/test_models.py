@@ -1,4 +1,4 @@
-"""One model is loaded after the other; and how it is, is told."""
+"""Models are loaded one after another, and the status is sent."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tinycopilot_server.settings import Settings
 
 
 class Loader:
-    """Stands in for Models.load: it loads when it may; a second model takes over what is known."""
+    """Stands in for Models.load: it loads when it may; a second model takes over what is indexed."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
         self.server = server
@@ -29,7 +29,7 @@ class Loader:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyCopilotServer]:
-    """With nobody to tell."""
+    """A server without a client."""
     monkeypatch.setattr(Session, "send_status", lambda _: None)
     monkeypatch.setattr("tinycopilot_server.models.Progress", lambda *_: NoBar())
     server = TinyCopilotServer()
@@ -44,9 +44,7 @@ def loader(server: TinyCopilotServer, monkeypatch: pytest.MonkeyPatch) -> Loader
     return loader
 
 
-async def test_a_model_that_is_named_while_another_one_is_loaded_is_the_one_that_stays(
-    server: TinyCopilotServer, loader: Loader
-) -> None:
+async def test_model_named_during_a_load_wins(server: TinyCopilotServer, loader: Loader) -> None:
     server.session.settings = Settings(model_path="first.pth")
     loading = asyncio.ensure_future(server.models.start())
     await asyncio.sleep(0)
@@ -60,24 +58,22 @@ async def test_a_model_that_is_named_while_another_one_is_loaded_is_the_one_that
     assert len(loader.loaded) == 2
 
 
-async def test_documents_that_nobody_could_be_shown_are_shown_when_there_is_a_model(
-    server: TinyCopilotServer, loader: Loader
-) -> None:
+async def test_documents_opened_before_the_model_are_indexed_later(server: TinyCopilotServer, loader: Loader) -> None:
     for name in ("a.py", "b.py"):
         server.session.documents["file:///" + name] = Document("", 1, "utf-16", "/" + name, "python")
     here, other = server.session.documents.values()
     loading = asyncio.ensure_future(server.models.start())
     await asyncio.sleep(0)
-    server.index.hold_others(here)  # a client asks at once: nothing is known yet
+    server.index.hold_others(here)  # a client requests at once: nothing is indexed yet
     loader.may_load.set()
     await loading
     assert other.seen_version is None
     server.index.hold_others(here)
     assert await server.models.reload() == ""
-    assert other.seen_version == 1  # the new model has taken over what was known
+    assert other.seen_version == 1  # the new model has taken over the index
 
 
-async def test_what_is_set_while_a_model_is_loaded_again_holds(
+async def test_settings_changed_during_a_reload_apply(
     server: TinyCopilotServer, loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = list[int]()
@@ -90,7 +86,7 @@ async def test_what_is_set_while_a_model_is_loaded_again_holds(
     assert told == [3]
 
 
-def test_the_status_says_that_it_is_off_but_not_in_place_of_an_error(server: TinyCopilotServer) -> None:
+def test_status_is_off_unless_there_is_an_error(server: TinyCopilotServer) -> None:
     server.session.model_status = Status("ready")
     server.session.settings = Settings(enabled=False)
     assert server.session.status == DISABLED

@@ -1,4 +1,4 @@
-"""Another model takes over between two questions, with what is known; one that cannot be loaded does not."""
+"""A new model replaces the current one between two requests and keeps the index; one that cannot be loaded does not."""
 
 import asyncio
 import dataclasses
@@ -91,7 +91,7 @@ async def says(loading: Loading, before: str = BEFORE) -> str:
     return suggestion.text if suggestion else ""
 
 
-async def test_another_network_takes_over_the_memory(
+async def test_same_alphabet_keeps_the_ngram_model(
     loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
     other, elsewhere = save(tmp_path / "other", 2), "hijk"
@@ -100,14 +100,14 @@ async def test_another_network_takes_over_the_memory(
     assert await says(loading) == old != ""
     loading.index.hold("b.py", "mnop()")
     take(paths, other)
-    assert await says(loading) == old  # it is not told to yet
+    assert await says(loading) == old  # the file has not changed yet
     assert await loading.load(settings)
     assert await says(loading) == old  # the suggestion that is shown stays
     assert await says(loading, elsewhere) == new
     assert loading.knows("b.py")
 
 
-async def test_with_another_alphabet_the_memory_begins_anew(
+async def test_other_alphabet_starts_an_empty_ngram_model(
     loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
     loading.index.hold("b.py", "mnop()")
@@ -119,7 +119,7 @@ async def test_with_another_alphabet_the_memory_begins_anew(
 
 
 @pytest.mark.parametrize("half", ["model", "tokenizer"])
-async def test_half_a_pair_is_not_taken(
+async def test_unmatched_model_and_tokenizer_are_refused(
     half: str, loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
     before, elsewhere = await says(loading), "hijk"
@@ -133,9 +133,7 @@ async def test_half_a_pair_is_not_taken(
     assert await says(loading, elsewhere) == alone(other, elsewhere)
 
 
-async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgotten(
-    settings: Settings, tmp_path: Path
-) -> None:
+async def test_workspace_forgotten_during_a_load_stays_forgotten(settings: Settings, tmp_path: Path) -> None:
     digest = SimpleTokenizer(ALPHABET).digest
     kept = [mixture_weights_path(str(tmp_path), digest), index_path([str(tmp_path)], digest)]
     for path in kept:
@@ -154,10 +152,8 @@ async def test_a_workspace_that_is_forgotten_while_the_model_is_loaded_is_forgot
     loading.close()
 
 
-async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at_once(
-    settings: Settings, tmp_path: Path
-) -> None:
-    """The editor may be closed before the indexer has come to it."""
+async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings: Settings, tmp_path: Path) -> None:
+    """The client may exit before the indexer has started."""
     loading, busy = Loading(), threading.Event()
     loading.open_folder(tmp_path)
     await loading.load(settings, is_first=True)
@@ -165,7 +161,7 @@ async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at
     learned = loading.index.learned
     assert loading.index.indexer.file
     assert learned.path
-    kept = [loading.index.indexer.file._path, learned.path]
+    kept = [loading.index.indexer.file.path, learned.path]
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
@@ -173,7 +169,7 @@ async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at
     assert loading.scheduler.engine
     saving = learned.saving(loading.scheduler.engine)
     loading.index.forget_workspace()
-    saving()  # it was under way
+    saving()  # it was running
     assert not any(path.exists() for path in kept)
     await says(loading)
     assert not loading.knows("b.py")
@@ -182,7 +178,7 @@ async def test_a_workspace_that_is_forgotten_while_it_is_indexed_is_forgotten_at
     assert not any(path.exists() for path in kept)
 
 
-async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
+async def test_enabling_the_workspace_restores_learned_weights(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recalled = list[int]()
@@ -197,9 +193,7 @@ async def test_who_begins_to_want_a_memory_has_what_was_learned_before(
     loading.close()
 
 
-async def test_that_it_compiles_is_told_on_a_machine_that_has_not(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_compiling_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     told, is_compiled = list[str](), [False, True, True, True]
     monkeypatch.setattr(Engine, "is_compiled", property(lambda _: is_compiled.pop(0)))
     for n_told in (1, 1):
@@ -210,7 +204,7 @@ async def test_that_it_compiles_is_told_on_a_machine_that_has_not(
     assert is_compiled == []
 
 
-async def test_without_a_cache_for_machine_code_the_log_says_what_that_costs(
+async def test_missing_compile_cache_is_logged(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)

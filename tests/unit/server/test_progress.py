@@ -1,4 +1,4 @@
-"""The progress bar with a stand-in for the client, which answers when it is told to."""
+"""Progress with a stand-in for the client, which responds on demand."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tinycopilot_server.progress import Progress
 
 
 class Client:
-    """Has a bar, or not; notes what it is told of it, as pygls's Progress would send it."""
+    """A client with or without progress; records its messages as pygls's Progress would send them."""
 
     def __init__(self, *, has_bars: bool = True) -> None:
         window = types.WindowClientCapabilities(work_done_progress=has_bars)
@@ -38,7 +38,7 @@ async def a_moment() -> None:
         await asyncio.sleep(0)
 
 
-async def test_it_begins_goes_on_and_ends_once() -> None:
+async def test_begin_report_end() -> None:
     client = Client()
     client.answers.set()
     progress = Progress(client, "work")  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ async def test_it_begins_goes_on_and_ends_once() -> None:
     assert client.tokens == {}
 
 
-async def test_what_ends_before_the_client_answers_is_never_shown() -> None:
+async def test_progress_that_ends_before_consent_is_not_shown() -> None:
     client = Client()
     progress = Progress(client, "work")  # type: ignore[arg-type]
     progress.begin()
@@ -69,7 +69,7 @@ async def test_what_ends_before_the_client_answers_is_never_shown() -> None:
     assert client.tokens == {}
 
 
-async def test_of_what_was_reported_before_it_answers_the_last_is_shown() -> None:
+async def test_last_report_before_consent_is_shown() -> None:
     client = Client()
     progress = Progress(client, "work")  # type: ignore[arg-type]
     progress.begin("", 0)
@@ -81,7 +81,7 @@ async def test_of_what_was_reported_before_it_answers_the_last_is_shown() -> Non
     assert client.told == [types.WorkDoneProgressBegin(title="work", cancellable=False, message="b", percentage=20)]
 
 
-async def test_who_stops_it_is_heard_and_the_bar_says_that_one_can() -> None:
+async def test_user_cancel_calls_on_cancel() -> None:
     client, stopped = Client(), list[str]()
     client.answers.set()
     progress = Progress(client, "work", lambda: stopped.append("now"))  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ async def test_who_stops_it_is_heard_and_the_bar_says_that_one_can() -> None:
 
 
 @pytest.mark.parametrize("how", [{"has_bars": False}, {}])
-async def test_a_client_that_has_no_bar_or_refuses_one_is_told_nothing(how: dict[str, bool]) -> None:
+async def test_client_without_progress_gets_no_messages(how: dict[str, bool]) -> None:
     client = Client(**how)
     client.refuses = True
     client.answers.set()
@@ -108,7 +108,7 @@ async def test_a_client_that_has_no_bar_or_refuses_one_is_told_nothing(how: dict
     assert client.told == []
 
 
-def test_after_the_loop_has_ended_nothing_happens() -> None:
+def test_nothing_happens_after_the_loop_has_closed() -> None:
     async def make() -> Progress:
         return Progress(Client(), "work")  # type: ignore[arg-type]
 

@@ -1,11 +1,11 @@
-"""What is answered, and what is read, before pygls sees it."""
+"""Messages that are answered or read before pygls handles them."""
 
 import io
 from typing import Any
 
 import pytest
 from tinycopilot_server import protocol
-from tinycopilot_server.protocol import Framed, id_of, is_to_be_answered, why_invalid
+from tinycopilot_server.protocol import ResyncInput, id_of, is_to_be_answered, why_invalid
 from tinycopilot_server.server import TinyCopilotServer
 
 
@@ -19,13 +19,13 @@ from tinycopilot_server.server import TinyCopilotServer
         {"jsonrpc": "2.0", "id": None, "error": {}},
     ],
 )
-def test_what_is_a_message(message: dict[str, Any]) -> None:
+def test_valid_and_invalid_messages(message: dict[str, Any]) -> None:
     assert why_invalid(message) == ""
     assert is_to_be_answered(message) == ("id" in message and "method" in message)
 
 
 @pytest.mark.parametrize("message", [None, 1, "a", [], [{"jsonrpc": "2.0", "id": 1, "method": "a"}]])
-def test_what_is_no_object_is_refused_without_an_id(message: object) -> None:
+def test_message_that_is_not_an_object_is_refused_without_an_id(message: object) -> None:
     assert why_invalid(message)
     assert is_to_be_answered(message)
     assert id_of(message) is None
@@ -44,20 +44,20 @@ def test_what_is_no_object_is_refused_without_an_id(message: object) -> None:
         ({"id": [1]}, None),
     ],
 )
-def test_a_request_that_is_none_is_answered(wrong: dict[str, Any], request_id: int | None) -> None:
+def test_invalid_request_is_answered(wrong: dict[str, Any], request_id: int | None) -> None:
     message = {"jsonrpc": "2.0", "id": 1, "method": "a"} | wrong
     assert why_invalid(message)
     assert is_to_be_answered(message)
     assert id_of(message) == request_id
 
 
-def test_an_id_alone_is_answered_and_a_bad_response_is_not() -> None:
+def test_bare_id_is_answered_and_invalid_response_is_not() -> None:
     assert why_invalid({"jsonrpc": "2.0", "id": 1})
     assert is_to_be_answered({"jsonrpc": "2.0", "id": 1})
     assert not is_to_be_answered({"id": [], "result": None})
 
 
-def test_nothing_is_kept_of_a_notification() -> None:
+def test_notifications_leave_no_futures() -> None:
     server = TinyCopilotServer()
     for _ in range(3):
         server.protocol.handle_message({"jsonrpc": "2.0", "method": "$/setTrace", "params": {"value": "off"}})
@@ -66,7 +66,7 @@ def test_nothing_is_kept_of_a_notification() -> None:
 
 
 def lines(data: bytes) -> list[bytes]:
-    framed = Framed(io.BytesIO(data))
+    framed = ResyncInput(io.BytesIO(data))
     return list(iter(framed.readline, b""))
 
 
@@ -75,21 +75,21 @@ def lines(data: bytes) -> list[bytes]:
     [b"Content-Length: 12\r\n", b"content-length:12\r\n", b"CONTENT-LENGTH:\t12 \r\n", b"Content-Length: 12\n"],
 )
 @pytest.mark.parametrize("left_over", [b"", b'{"a": "Content-Length: 7"}', b"\xff"])
-def test_a_header_is_found_behind_what_is_left_of_a_message(header: bytes, left_over: bytes) -> None:
+def test_header_is_found_after_leftover_bytes(header: bytes, left_over: bytes) -> None:
     assert lines(left_over + header + b"\r\n") == [b"Content-Length: 12\r\n", b"\r\n"]
 
 
-def test_other_lines_stay_as_they_are() -> None:
+def test_other_lines_are_unchanged() -> None:
     others = [b"Content-Type: text/plain\r\n", b"ontent-Length: 5\r\n", b"Content-Length: -5\r\n", b"\r\n"]
     assert lines(b"".join(others)) == others
 
 
 @pytest.mark.parametrize("n_bytes", [2**30 + 1, 10**19])
-def test_a_length_that_cannot_be_meant_is_passed_over(n_bytes: int) -> None:
+def test_excessive_length_is_skipped(n_bytes: int) -> None:
     assert n_bytes > protocol.MAX_BYTES
     assert lines(b"Content-Length: %d\r\n\r\n" % n_bytes) == [b"\n", b"\r\n"]
 
 
-def test_so_many_bytes_are_read() -> None:
-    framed = Framed(io.BytesIO(b"abc\ndef"))
+def test_read_returns_n_bytes() -> None:
+    framed = ResyncInput(io.BytesIO(b"abc\ndef"))
     assert (framed.readline(), framed.read(2), framed.read(9)) == (b"abc\n", b"de", b"f")

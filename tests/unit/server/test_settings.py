@@ -12,11 +12,11 @@ from tinycopilot.completion.truncation import CompleterSettings
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_nothing_sent_is_the_defaults() -> None:
+def test_defaults() -> None:
     assert parse_settings(None) == parse_settings({}) == (Settings(), [])
 
 
-def test_good_values_are_taken() -> None:
+def test_valid_values() -> None:
     settings, problems = parse_settings({"modelPath": "m", "minConfidence": 1, "maxChars": 7, "threads": 2})
     assert problems == []
     assert settings == Settings(model_path="m", min_confidence=1.0, max_chars=7, threads=2)
@@ -32,19 +32,19 @@ def test_good_values_are_taken() -> None:
         ({"maxLines": 1.5}, "maxLines must be a whole number"),
         ({"threads": True}, "threads must be a whole number from 1 to 64, not True"),
         ({"maxWorkspaceChars": -1}, "maxWorkspaceChars must be a whole number from 0 to"),
-        ({"modelPath": 3}, "modelPath must be a text, not 3"),
+        ({"modelPath": 3}, "modelPath must be a string, not 3"),
         ({"minConfidence": float("nan")}, "minConfidence must be"),
         ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
-        ({"languages": "rust"}, "languages must be a list of texts, not 'rust': using ['python']"),
-        ({"exclude": [7]}, "exclude must be a list of texts, not [7]: using []"),
+        ({"languages": "rust"}, "languages must be a list of strings, not 'rust': using ['python']"),
+        ({"exclude": [7]}, "exclude must be a list of strings, not [7]: using []"),
         ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
-        ({"colour": "red"}, "no setting 'colour'"),
+        ({"colour": "red"}, "unknown setting 'colour'"),
         ({"inline": "never"}, """inline must be "automatic" or "onDemand" or false, not 'never': using 'automatic'"""),
         ({"inline": 0}, "inline must be"),
-        ([1, 2], "not an object"),
+        ([1, 2], "must be an object"),
     ],
 )
-def test_a_bad_value_is_named_and_its_default_stands(options: object, says: str) -> None:
+def test_invalid_value_is_reported_and_replaced(options: object, says: str) -> None:
     settings, problems = parse_settings(options)
     assert settings == Settings()
     assert len(problems) == 1
@@ -55,12 +55,12 @@ def test_a_bad_value_is_named_and_its_default_stands(options: object, says: str)
     ("value", "inline"),
     [("automatic", "automatic"), ("onDemand", "onDemand"), (False, False), (True, "automatic"), (None, "automatic")],
 )
-def test_inline_is_a_word_or_a_boolean_as_in_version_0_1(value: object, inline: object) -> None:
+def test_inline_accepts_names_and_booleans(value: object, inline: object) -> None:
     settings, problems = parse_settings({"inline": value})
     assert (settings.inline, problems) == (inline, [])
 
 
-def test_null_is_as_good_as_nothing() -> None:
+def test_null_means_not_set() -> None:
     assert parse_settings({"maxChars": None, "exclude": None}) == (Settings(), [])
 
 
@@ -75,18 +75,18 @@ def test_null_is_as_good_as_nothing() -> None:
         ({"a": 1}, 7, {"a": 1}),
     ],
 )
-def test_what_was_said_since_goes_before_unless_it_is_null(initial: object, said: object, both: object) -> None:
+def test_later_settings_override_initial_ones_unless_null(initial: object, said: object, both: object) -> None:
     assert merged(initial, said) == both
 
 
-def test_which_languages_are_completed() -> None:
+def test_enabled_languages() -> None:
     assert Settings().has_language("python")
     assert not Settings().has_language("rust")
     assert Settings(languages=("*",)).has_language("rust")
     assert not Settings(languages=()).has_language("python")
 
 
-def test_every_setting_is_explained_and_every_number_bounded_and_its_default_within() -> None:
+def test_each_setting_has_a_description_and_bounds() -> None:
     for field in dataclasses.fields(Settings):
         known = about(field.name)
         assert known.meaning.endswith(".")
@@ -96,7 +96,7 @@ def test_every_setting_is_explained_and_every_number_bounded_and_its_default_wit
             assert known.low <= field.default <= known.high
 
 
-def test_the_engines_settings_are_all_there() -> None:
+def test_engine_settings_are_complete() -> None:
     assert {f.name for f in dataclasses.fields(CompleterSettings)} <= set(NAMES.values())
     assert Settings().completer == CompleterSettings()
 
@@ -108,7 +108,7 @@ def test_generated_settings_are_up_to_date(path: str) -> None:
     assert written(path, text) == text
 
 
-def test_every_setting_is_generated() -> None:
+def test_each_setting_is_generated() -> None:
     """Otherwise the test above could compare empty tables."""
     properties = json.loads((ROOT / "editors/vscode/package.json").read_text("utf-8"))
     properties = properties["contributes"]["configuration"]["properties"]
@@ -129,7 +129,7 @@ def test_every_setting_is_generated() -> None:
         assert all(name in text for name in NAMES)
 
 
-def test_a_changed_setting_is_regenerated_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_setting_is_regenerated_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row("shoeSize", ("a",), About("How large shoes are."))
     monkeypatch.setattr(settings_table, "rows", lambda: [row])
     for path in sorted({place for place, *_ in PLACES}):

@@ -1,4 +1,4 @@
-"""What is counted, and how several servers' counts become one file."""
+"""What is counted, and how several servers merge their counts in one file."""
 
 import asyncio
 import functools
@@ -31,7 +31,7 @@ from tinycopilot_server.statistics import (
 
 
 class Clock:
-    """Stands until it is moved."""
+    """A clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
@@ -56,12 +56,12 @@ def counted(path: Path, clock: Clock) -> Statistics:
 
 
 def total(statistics: Statistics) -> Day:
-    """Over all days: it may be midnight."""
+    """The sum over all days: the test may run at midnight."""
     [day] = functools.reduce(added, ({"": day} for day in statistics.days().values())).values()
     return day
 
 
-def test_what_is_accepted_whole_is_counted_once(counted: Statistics) -> None:
+def test_full_accept_is_counted_once(counted: Statistics) -> None:
     name = counted.answered("a.py", "x = ", "value", 7.0)
     counted.accepted(name)
     counted.accepted(name)
@@ -71,7 +71,7 @@ def test_what_is_accepted_whole_is_counted_once(counted: Statistics) -> None:
     assert sum(day["latency"]) == 1
 
 
-def test_the_rest_of_what_was_answered_is_nothing_new(counted: Statistics) -> None:
+def test_rest_of_the_last_suggestion_is_not_counted_again(counted: Statistics) -> None:
     counted.answered("a.py", "x = ", "value", 7.0)
     counted.answered("a.py", "x = va", "lue", 7.0)
     counted.answered("b.py", "x = va", "lue", 7.0)
@@ -79,7 +79,7 @@ def test_the_rest_of_what_was_answered_is_nothing_new(counted: Statistics) -> No
     assert total(counted)["answered"] == 3
 
 
-def test_parts_are_counted_by_their_end_and_then_the_rest(counted: Statistics) -> None:
+def test_partial_accepts_are_counted_by_their_end(counted: Statistics) -> None:
     name = counted.answered("a.py", "x = ", "some value", 7.0)
     for n_chars in (4, 4, 2, 7):
         counted.partly_accepted(name, n_chars)
@@ -88,7 +88,7 @@ def test_parts_are_counted_by_their_end_and_then_the_rest(counted: Statistics) -
     assert (day["partly_accepted"], day["accepted"], day["accepted_chars"]) == (1, 1, 10)
 
 
-def test_menus_are_counted_apart(counted: Statistics) -> None:
+def test_menu_entries_are_counted_separately(counted: Statistics) -> None:
     counted.accepted(counted.listed("a.py", "x = ", "value"))
     counted.listed("a.py", "x = ", "value")
     counted.shown(counted.alternative("a.py", "x = ", "other"))
@@ -98,7 +98,7 @@ def test_menus_are_counted_apart(counted: Statistics) -> None:
     }  # fmt: skip
 
 
-def test_what_was_accepted_is_looked_for_when_its_time_has_come(counted: Statistics, clock: Clock) -> None:
+def test_accepted_text_is_checked_when_due(counted: Statistics, clock: Clock) -> None:
     asked = list[str]()
 
     def text_of(document: str) -> str | None:
@@ -107,23 +107,23 @@ def test_what_was_accepted_is_looked_for_when_its_time_has_come(counted: Statist
 
     counted.accepted(counted.answered("a.py", "x = ", "value", 7.0))
     clock.now_s += KEPT_S - 1
-    counted.judge(text_of)
+    counted.check_kept(text_of)
     assert asked == []
     counted.accepted(counted.answered("a.py", "y = ", "value", 7.0))
     clock.now_s += 1
-    counted.judge(text_of)
+    counted.check_kept(text_of)
     assert asked == ["a.py"]
     assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (5, 3)
-    counted.judge(text_of, at_once=True)
+    counted.check_kept(text_of, at_once=True)
     assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (10, 3)
 
 
-def test_of_a_document_that_ends_all_is_judged_and_of_one_that_is_gone_nothing(counted: Statistics) -> None:
+def test_closed_document_is_checked_and_missing_one_ignored(counted: Statistics) -> None:
     for document in ("a.py", "b.py", "c.py"):
         counted.accepted(counted.answered(document, "x = ", "value", 7.0))
-    counted.judge(lambda _: "x = value", document="b.py", at_once=True)
+    counted.check_kept(lambda _: "x = value", document="b.py", at_once=True)
     assert total(counted)["judged_chars"] == 5
-    counted.judge({"a.py": "x = value"}.get, at_once=True)
+    counted.check_kept({"a.py": "x = value"}.get, at_once=True)
     assert total(counted)["judged_chars"] == 10
 
 
@@ -139,12 +139,12 @@ def test_of_a_document_that_ends_all_is_judged_and_of_one_that_is_gone_nothing(c
         ("aaab", "aa", "ab", 2),
     ],
 )
-def test_kept_is_what_still_follows(text: str, anchor: str, accepted: str, n: int) -> None:
+def test_kept_length_is_the_longest_prefix_still_present(text: str, anchor: str, accepted: str, n: int) -> None:
     assert kept_chars(text, anchor, accepted) == n
 
 
 @given(st.lists(st.floats(0.6, 8_000), min_size=1), st.sampled_from([50, 95]))
-def test_percentiles_are_right_within_a_quarter(times_ms: list[float], percent: int) -> None:
+def test_percentiles_are_within_25_percent(times_ms: list[float], percent: int) -> None:
     latency = [0] * (len(BUCKETS_MS) + 1)
     for ms in times_ms:
         latency[sum(bound < ms for bound in BUCKETS_MS)] += 1
@@ -155,11 +155,11 @@ def test_percentiles_are_right_within_a_quarter(times_ms: list[float], percent: 
     assert found <= exact * 1.26
 
 
-def test_of_nothing_there_is_no_percentile() -> None:
+def test_percentile_of_empty_histogram_is_none() -> None:
     assert percentile_ms(empty_day()["latency"], 50) is None
 
 
-def test_who_wants_nothing_counted_has_nothing_counted(counted: Statistics, path: Path) -> None:
+def test_disabled_statistics_count_nothing(counted: Statistics, path: Path) -> None:
     counted.is_on = False
     assert counted.answered("a.py", "x = ", "value", 7.0) == ""
     assert counted.listed("a.py", "x = ", "value") == counted.alternative("a.py", "x = ", "value") == ""
@@ -169,7 +169,7 @@ def test_who_wants_nothing_counted_has_nothing_counted(counted: Statistics, path
     assert not path.exists()
 
 
-def test_the_file_is_for_the_users_eyes_and_without_any_code(counted: Statistics, path: Path) -> None:
+def test_file_is_private_and_contains_no_code(counted: Statistics, path: Path) -> None:
     counted.accepted(counted.answered("secret_name.py", "secret_before = ", "secret_value", 7.0))
     counted.save()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -178,7 +178,7 @@ def test_the_file_is_for_the_users_eyes_and_without_any_code(counted: Statistics
     assert [entry.name for entry in path.parent.iterdir() if entry.suffix != ".lock"] == ["statistics.json"]
 
 
-def test_two_servers_do_not_lose_each_others_counts(path: Path, clock: Clock) -> None:
+def test_two_servers_merge_their_counts(path: Path, clock: Clock) -> None:
     one, other = Statistics(path, clock), Statistics(path, clock)
     for i in range(4):
         (one, other)[i % 2].answered("a.py", "x" * i, "value", 7.0)
@@ -187,7 +187,7 @@ def test_two_servers_do_not_lose_each_others_counts(path: Path, clock: Clock) ->
     assert total(one)["answered"] == total(Statistics(path))["answered"] == 4
 
 
-def test_many_processes_at_once_lose_nothing(path: Path) -> None:
+def test_concurrent_processes_lose_no_counts(path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tinycopilot_server import statistics as s; s.LOCK_S = 60\n"
         "counted = s.Statistics(Path(sys.argv[1]))\n"
@@ -211,7 +211,7 @@ def test_many_processes_at_once_lose_nothing(path: Path) -> None:
         )
     ],
 )
-def test_a_damaged_file_is_begun_anew(
+def test_damaged_file_is_replaced(
     counted: Statistics, path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.parent.mkdir()
@@ -223,9 +223,7 @@ def test_a_damaged_file_is_begun_anew(
     assert total(Statistics(path))["answered"] == 1
 
 
-def test_what_cannot_be_written_is_written_the_next_time(
-    counted: Statistics, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_is_retried(counted: Statistics, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics_module, "LOCK_S", 0.01)
     counted.answered("a.py", "", "value", 7.0)
     path.parent.mkdir()
@@ -237,7 +235,7 @@ def test_what_cannot_be_written_is_written_the_next_time(
     assert total(Statistics(path))["answered"] == 2
 
 
-async def test_it_is_written_once_a_minute_at_most(counted: Statistics, path: Path, clock: Clock) -> None:
+async def test_file_is_written_at_most_once_a_minute(counted: Statistics, path: Path, clock: Clock) -> None:
     counted.answered("a.py", "", "value", 7.0)
     counted.update(lambda _: None)
     await asyncio.sleep(0.05)
@@ -252,8 +250,8 @@ async def test_it_is_written_once_a_minute_at_most(counted: Statistics, path: Pa
     assert total(Statistics(path))["answered"] == 1
 
 
-def test_forgetting_leaves_nothing(counted: Statistics, path: Path) -> None:
-    counted.forget()  # of nothing
+def test_forget_deletes_everything(counted: Statistics, path: Path) -> None:
+    counted.forget()  # nothing
     name = counted.answered("a.py", "", "value", 7.0)
     counted.save()
     counted.forget()
@@ -262,7 +260,7 @@ def test_forgetting_leaves_nothing(counted: Statistics, path: Path) -> None:
     assert not path.exists()
 
 
-def test_old_days_and_old_offers_are_let_go(counted: Statistics) -> None:
+def test_old_days_and_old_offers_are_dropped(counted: Statistics) -> None:
     days = {f"{2000 + i // 336}-{i // 28 % 12 + 1:02}-{i % 28 + 1:02}": empty_day() for i in range(MAX_DAYS + 9)}
     assert list(added(days, {})) == sorted(days)[9:]
     first = counted.answered("a.py", "", "value", 7.0)
@@ -272,19 +270,19 @@ def test_old_days_and_old_offers_are_let_go(counted: Statistics) -> None:
     assert total(counted)["accepted"] == 0
 
 
-def test_in_words(counted: Statistics) -> None:
+def test_summary_text(counted: Statistics) -> None:
     assert in_words({}) == "Nothing has been counted yet."
     name = counted.answered("a.py", "x = ", "value", 7.0)
     counted.shown(name)
     counted.accepted(name)
-    counted.judge(lambda _: "x = valid", at_once=True)
+    counted.check_kept(lambda _: "x = valid", at_once=True)
     other = counted.answered("a.py", "y = ", "other", 70.0)
     words = in_words(counted.days())
     assert "2 suggestions, 1 accepted (50%)." in words
-    assert "5 characters accepted; 60% of them still stood there 30 s later." in words
-    assert "Latency: 7.5 ms (median), 87 ms (p95), at most 25 % too high." in words
+    assert "5 characters accepted; 60% still present 30 s later." in words
+    assert "Latency: 7.5 ms (p50), 87 ms (p95), rounded up by at most 25 %." in words
     counted.partly_accepted(other, 2)
     counted.answered("a.py", "z = ", "third", 250.0)
     words = in_words(counted.days())
     assert "3 suggestions, 1 accepted (33%), 1 in part." in words
-    assert "Latency: 87 ms (median), 265 ms (p95), at most 25 % too high." in words
+    assert "Latency: 87 ms (p50), 265 ms (p95), rounded up by at most 25 %." in words

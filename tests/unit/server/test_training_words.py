@@ -1,4 +1,4 @@
-"""From the lines of a training process to what a user is shown."""
+"""From the output of a training process to the user's messages."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ from tinycopilot import UserError
         ({"stage": "done", "share": 1}, 100, "done"),
     ],
 )
-def test_a_line_is_a_percentage_and_words(line: dict[str, Any], percent: int, words: str) -> None:
+def test_progress_line_becomes_percentage_and_message(line: dict[str, Any], percent: int, words: str) -> None:
     said = read_line(json.dumps(line).encode())
     assert said is not None
     assert percentage(said) == percent
@@ -57,7 +57,7 @@ def test_a_line_is_a_percentage_and_words(line: dict[str, Any], percent: int, wo
         b'{"stage": ["done"]}',
     ],
 )
-def test_what_is_no_such_line_says_nothing(line: bytes) -> None:
+def test_invalid_progress_line_is_ignored(line: bytes) -> None:
     assert read_line(line) is None
 
 
@@ -66,13 +66,13 @@ def test_minutes() -> None:
     assert minutes_of(({"minutes": 2},)) == 2.0
     assert minutes_of(({"minutes": 0.05}, "whatever")) == 0.05
     for wrong in ("5", 0, -1, True, 1e9, float("nan"), [5]):
-        with pytest.raises(UserError, match="minutes must be a number"):
+        with pytest.raises(UserError, match="minutes must be above 0"):
             minutes_of(({"minutes": wrong},))
-    with pytest.raises(UserError, match="minutes must be a number"):
+    with pytest.raises(UserError, match="minutes must be above 0"):
         minutes_of(("; rm -rf /",))
 
 
 def test_why_it_failed() -> None:
     assert why_it_failed(2, "tinycopilot: too little code") == "too little code"
     assert "exit code 1): ValueError: x" in why_it_failed(1, "ValueError: x")
-    assert "exit code -9); nothing has changed" in why_it_failed(-9, "")
+    assert "exit code -9); the model is unchanged" in why_it_failed(-9, "")

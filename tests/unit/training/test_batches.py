@@ -15,18 +15,18 @@ CPU = torch.device("cpu")
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**64 - 1))
-def test_a_shuffle_loses_nothing(n: int, seed: int) -> None:
+def test_shuffle_is_a_permutation(n: int, seed: int) -> None:
     places = shuffled(np.arange(n), n, seed)
     assert sorted(places) == list(range(n))
 
 
 @given(st.integers(100, 3000), st.integers(0, 2**32), st.data())
-def test_a_shuffle_can_be_asked_anywhere(n: int, seed: int, data: st.DataObject) -> None:
+def test_shuffle_is_random_access(n: int, seed: int, data: st.DataObject) -> None:
     some = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=20)))
     assert np.array_equal(shuffled(some, n, seed), shuffled(np.arange(n), n, seed)[some])
 
 
-def test_a_shuffle_shuffles() -> None:
+def test_shuffle_changes_the_order() -> None:
     """Neighbours end up far apart, and another seed gives another order."""
     n = 10_000
     places = shuffled(np.arange(n), n, 7)
@@ -48,7 +48,7 @@ def test_each_epoch_reads_every_window_once(n_chars: int, batch: int, window: in
         assert once[-1] + window < n_chars  # the last target is inside
 
 
-def test_a_run_reads_no_window_again_before_it_has_read_all() -> None:
+def test_windows_repeat_only_after_a_full_pass() -> None:
     n_chars = 1_000_000
     schedule = Schedule.over(n_chars, stages_for(256, adapting=False, is_long=False))
     starts: list[int] = []
@@ -59,7 +59,7 @@ def test_a_run_reads_no_window_again_before_it_has_read_all() -> None:
     assert len(set(once)) == len(once)
 
 
-def test_a_batch_is_text_and_what_follows_it(tmp_path: Path, tokenizer: SimpleTokenizer) -> None:
+def test_targets_are_inputs_shifted_by_one(tmp_path: Path, tokenizer: SimpleTokenizer) -> None:
     text = "".join(f"{letter}bcdefghij " for letter in "klmnopqrst")
     corpus = write_corpus([text], ["x"], tmp_path)
     loader = BatchLoader(corpus.train, tokenizer, CPU, seed=1)
@@ -73,7 +73,7 @@ def test_a_batch_is_text_and_what_follows_it(tmp_path: Path, tokenizer: SimpleTo
     assert torch.equal(torch.stack(halves, 1).flatten(0, 1), inputs)
 
 
-def test_ids_of_a_text_are_the_tokenizers(tmp_path: Path, tokenizer: SimpleTokenizer) -> None:
+def test_batch_ids_equal_the_tokenizers(tmp_path: Path, tokenizer: SimpleTokenizer) -> None:
     documents = ["def f(é):\n", "\N{GREEK SMALL LETTER ALPHA} = 'ß' # \N{GRINNING FACE}"]
     corpus = write_corpus(documents, ["x"], tmp_path)
     expected = tokenizer.encode("".join(DOCUMENT_START + document for document in documents))

@@ -1,4 +1,4 @@
-"""No run is lost: stopped in any way, at any time, it goes on as if it had never stopped."""
+"""Runs survive any interruption: a resumed run ends like one that was never interrupted."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ TINY = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 
 @pytest.fixture(scope="module", autouse=True)
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """For the runs that all tests share, too: a small network, one thread, no home of anyone."""
+    """For shared runs, too: a small network, one thread, no home."""
     home = str(tmp_path_factory.mktemp("home"))
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -42,7 +42,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model of a run that nothing stopped."""
+    """The model of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "text.py").write_text(LINES)
     run_training(request(folder / "text.py", folder / "whole.pth"))
@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole_of_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, of a run of minutes."""
+    """The same, of a run with a time budget."""
     folder = tmp_path_factory.mktemp("minutes")
     (folder / "text.py").write_text(LINES)
     with pytest.MonkeyPatch.context() as patch:
@@ -76,7 +76,7 @@ def request_of_minutes(corpus: Path, model: Path) -> TrainOptions:
 
 
 def twice_as_quick(patch: pytest.MonkeyPatch) -> None:
-    """A machine whose speed is known: twice what the trial said."""
+    """A machine with known speed: twice the trial's."""
     patch.setattr(train, "chars_in_budget", lambda *_: 10_000)
     patch.setattr(train, "reestimate", lambda schedule, *_: Schedule.over(20_000, schedule.stages))
 
@@ -91,7 +91,7 @@ def equal(a: Path, b: Path) -> bool:
 
 
 @pytest.mark.parametrize(("n_batches", "error"), [*((n, KeyboardInterrupt) for n in (0, 7, 20, 33)), (33, MemoryError)])
-def test_ctrl_c_saves_and_says_how_to_go_on(
+def test_ctrl_c_saves_and_says_how_to_resume(
     n_batches: int,
     error: type[BaseException],
     whole: Path,
@@ -103,7 +103,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     with stopped_after(n_batches, error):
         run_training(request(corpus, stopped))
     said = capsys.readouterr().err
-    assert f"stopped after step {max(0, n_batches // 20 * 20 - 20)}" in said  # from where a whole block went well
+    n_steps = max(0, n_batches // 20 * 20 - 20)  # to the end of the last complete interval
+    assert f"stopped after step {n_steps}" in said
     assert f"tinycopilot train --resume --model_path {stopped}" in said
     assert not stopped.exists()
     corpus.write_text("changed = True\n")  # the run has its own copy
@@ -113,7 +114,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
 
 
 @pytest.mark.parametrize("n_batches", [7, 45, 70, 100])
-def test_minutes_are_stopped_before_and_after_they_are_settled(
+def test_stop_before_and_after_the_time_budget_is_settled(
     n_batches: int, whole_of_minutes: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice_as_quick(monkeypatch)
@@ -150,10 +151,10 @@ run_training(setup.TrainOptions(model_path=sys.argv[2], device="cpu", **what))
 """
 
 
-def test_killed_again_and_again_it_ends_the_same(
+def test_run_killed_repeatedly_ends_the_same(
     whole: Path, corpus: Path, tmp_path: Path, training_python: Sequence[str]
 ) -> None:
-    """kill -9 in each of several places, one after another, in one run."""
+    """kill -9 in several places, one after another, in one run."""
     model = tmp_path / "killed.pth"
     for i, n_batches in enumerate((0, 1, 25, 21, 10_000)):
         words = [str(corpus), str(model), str(n_batches), *(["resume"] if i else [])]
@@ -162,8 +163,8 @@ def test_killed_again_and_again_it_ends_the_same(
     assert equal(model, whole)
 
 
-def test_a_request_to_end_is_a_ctrl_c(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
-    """SIGTERM, as at a system's shutdown or from torchrun."""
+def test_sigterm_acts_like_ctrl_c(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
+    """SIGTERM, as from a system shutdown or torchrun."""
     code = KILLED.replace("os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)").replace("S = 0.0", "S = 1e9")
     words = [str(corpus), str(tmp_path / "m.pth"), "45"]
     result = subprocess.run([*training_python, "-c", code, *words], capture_output=True, text=True)
@@ -174,7 +175,7 @@ def test_a_request_to_end_is_a_ctrl_c(corpus: Path, tmp_path: Path, training_pyt
 
 @pytest.fixture
 def stopped(corpus: Path, tmp_path: Path) -> Path:
-    """A model's path whose run was stopped after 20 steps."""
+    """The path of a model whose run was interrupted after 20 steps."""
     with stopped_after(45, KeyboardInterrupt):
         run_training(request(corpus, tmp_path / "m.pth"))
     return tmp_path / "m.pth"
@@ -192,32 +193,32 @@ def stopped(corpus: Path, tmp_path: Path) -> Path:
         ({"precision": "float32"}, "--precision was auto, not float32"),
     ],
 )
-def test_a_resume_with_another_anything_is_refused(more: dict[str, object], named: str, stopped: Path) -> None:
+def test_resume_with_other_settings_is_refused(more: dict[str, object], named: str, stopped: Path) -> None:
     before = (stopped.parent / ".m.pth.run" / CHECKPOINT_NAME).read_bytes()
     with pytest.raises(UserError, match=named):
         run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu", **more))  # type: ignore[arg-type]
     assert (stopped.parent / ".m.pth.run" / CHECKPOINT_NAME).read_bytes() == before
 
 
-def test_the_same_flags_may_be_given_again(stopped: Path, corpus: Path) -> None:
+def test_resume_with_the_same_flags(stopped: Path, corpus: Path) -> None:
     run_training(request(corpus, stopped, seed=0, size="nano", resume=True))
     assert stopped.exists()
 
 
-def test_a_new_run_does_not_overwrite_one_that_can_go_on(stopped: Path, corpus: Path) -> None:
+def test_new_run_does_not_overwrite_a_resumable_one(stopped: Path, corpus: Path) -> None:
     with pytest.raises(UserError, match=r"unfinished run.*--resume.*rm -r \S+\.m\.pth\.run"):
         run_training(request(corpus, stopped))
     load_run(stopped.parent / ".m.pth.run")
 
 
-def test_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
+def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
         run_training(TrainOptions(resume=True, model_path=str(tmp_path / "m.pth"), device="cpu"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_folder_without_a_checkpoint_is_no_run(corpus: Path, tmp_path: Path) -> None:
-    """Killed while it still read the corpus: a new run clears that away."""
+def test_run_folder_without_checkpoint_is_not_a_run(corpus: Path, tmp_path: Path) -> None:
+    """Killed while reading the corpus: a new run removes it."""
     (tmp_path / ".m.pth.run").mkdir()
     (tmp_path / ".m.pth.run" / "train.bin").write_bytes(b"half")
     run_training(request(corpus, tmp_path / "m.pth"))
@@ -226,7 +227,7 @@ def test_a_run_folder_without_a_checkpoint_is_no_run(corpus: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("name", [CHECKPOINT_NAME, "train.bin", "held_out.bin", "corpus.json"])
 @pytest.mark.parametrize("damage", ["shorter", "other", "gone"])
-def test_a_damaged_run_gets_one_line(name: str, damage: str, stopped: Path) -> None:
+def test_damaged_run_is_one_line(name: str, damage: str, stopped: Path) -> None:
     path = stopped.parent / ".m.pth.run" / name
     if damage == "gone":
         path.unlink()
@@ -238,7 +239,7 @@ def test_a_damaged_run_gets_one_line(name: str, damage: str, stopped: Path) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_a_checkpoint_that_calls_is_not_run(stopped: Path) -> None:
+def test_code_in_a_checkpoint_is_not_run(stopped: Path) -> None:
     class Calls:
         def __reduce__(self) -> tuple[object, ...]:
             return (os.mkdir, (str(stopped.parent / "called"),))
@@ -249,10 +250,10 @@ def test_a_checkpoint_that_calls_is_not_run(stopped: Path) -> None:
     assert not (stopped.parent / "called").exists()
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(
+def test_full_disk_keeps_the_last_checkpoint(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Training goes on; the checkpoint before stays as it is, and a run can go on from there."""
+    """Training continues; the previous checkpoint is kept, and can be resumed."""
     save, n_saved = checkpoint.save_atomically, 0
 
     def full_after_two(contents: dict[str, object], path: Path) -> None:
@@ -272,8 +273,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     assert load_run(tmp_path / ".m.pth.run")[1]["log"].n_steps == 0
 
 
-def test_clocks_that_jump_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of day may be set back or forth; only monotonic clocks are read."""
+def test_clock_jumps_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of day may change; only monotonic clocks are read."""
     for module in (checkpoint, train, setup):
         if hasattr(module, "time"):
             monkeypatch.setattr(time, "time", lambda: 1 / 0)
@@ -281,12 +282,12 @@ def test_clocks_that_jump_do_not_matter(corpus: Path, tmp_path: Path, monkeypatc
     assert (tmp_path / "m.pth").exists()
 
 
-def test_a_run_is_for_its_users_eyes(stopped: Path) -> None:
-    """It holds a copy of their code."""
+def test_run_folder_is_private(stopped: Path) -> None:
+    """It contains a copy of the user's code."""
     assert (stopped.parent / ".m.pth.run").stat().st_mode & 0o077 == 0
 
 
-def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None:
+def test_result_records_its_provenance(corpus: Path, tmp_path: Path) -> None:
     run_training(request(corpus, tmp_path / "m.pth"))
     training = load_data(tmp_path / "m.pth", "model", {"training": dict})["training"]
     assert training["corpus"] == "text.py"
@@ -297,7 +298,7 @@ def test_the_result_says_how_it_came_about(corpus: Path, tmp_path: Path) -> None
     assert "text.py" in report
 
 
-def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_interval_follows_the_clock(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reestimate, snapshot = load_run(stopped.parent / ".m.pth.run")
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
@@ -310,9 +311,7 @@ def test_the_clock_decides_when_to_write(stopped: Path, monkeypatch: pytest.Monk
     assert path.exists()
 
 
-def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_while_reading_leaves_no_folder(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "prepare_corpus", _press_ctrl_c)
     for model in (tmp_path / "new" / "deep" / "m.pth", tmp_path / "m.pth"):
         with pytest.raises(KeyboardInterrupt):
@@ -320,8 +319,8 @@ def test_stopped_while_it_reads_it_leaves_no_folder_that_it_made(
         assert list(tmp_path.iterdir()) == [corpus]
 
 
-def test_two_runs_at_once_do_not_meet(stopped: Path, corpus: Path, tmp_path: Path) -> None:
-    """Neither a new one nor a resumed one enters a folder where a run goes on; and it loses nothing by the attempt."""
+def test_concurrent_runs_use_separate_folders(stopped: Path, corpus: Path, tmp_path: Path) -> None:
+    """Neither a new nor a resumed run enters the folder of an active run, and nothing is lost by the attempt."""
     folder = tmp_path / ".other.pth.run"
     with lock_run_folder(folder):
         (folder / "train.bin").write_bytes(b"text")
@@ -335,7 +334,7 @@ def test_two_runs_at_once_do_not_meet(stopped: Path, corpus: Path, tmp_path: Pat
     run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
 
 
-def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
+def test_second_ctrl_c_does_not_prevent_the_save(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save, n_saved = checkpoint.save_atomically, 0
@@ -343,7 +342,7 @@ def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
     def pressed_again(contents: dict[str, object], path: Path) -> None:
         nonlocal n_saved
         n_saved += 1
-        if n_saved == 2:  # the one that the first Ctrl-C asks for
+        if n_saved == 2:  # the write that the first Ctrl-C requests
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGTERM)
         save(contents, path)
@@ -356,7 +355,7 @@ def test_a_second_ctrl_c_does_not_keep_the_first_from_saving(
     assert "stopped after step 20; nothing is lost" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_version_gets_one_line(stopped: Path) -> None:
+def test_checkpoint_of_another_version_is_one_line(stopped: Path) -> None:
     path = stopped.parent / ".m.pth.run" / CHECKPOINT_NAME
     data = torch.load(path, weights_only=True)
     data["learner"]["optimizers"] = data["learner"]["optimizers"][:1]
@@ -365,7 +364,7 @@ def test_a_checkpoint_of_another_version_gets_one_line(stopped: Path) -> None:
         run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
 
 
-def test_a_run_that_cannot_go_on_says_so(
+def test_unresumable_run_is_reported(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def diverge(*_: object) -> None:
@@ -379,7 +378,7 @@ def test_a_run_that_cannot_go_on_says_so(
     assert "nothing is lost" not in said
 
 
-def test_stopped_while_it_is_compared_it_is_saved_all_the_same(
+def test_stopped_during_the_comparison_saves_the_model(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(finalize, "_draw", _press_ctrl_c)

@@ -32,7 +32,7 @@ def string(text: Text) -> str:
 
 
 def prepared(texts: list[str], folder: Path) -> tuple[Corpus, list[str], list[str]]:
-    """A corpus of files in this order, and its documents; none of `texts` holds a line end but at its own end."""
+    """A corpus of these files in this order, and its documents; each of `texts` has a line end at its end only."""
     sources = folder / "sources"
     sources.mkdir(parents=True)
     for i, text in enumerate(texts):
@@ -41,7 +41,7 @@ def prepared(texts: list[str], folder: Path) -> tuple[Corpus, list[str], list[st
     return corpus, *([line for line in string(part).split("\n") if line] for part in (corpus.train, corpus.held_out))
 
 
-def test_a_folder_is_stored_and_said_to_be(tmp_path: Path) -> None:
+def test_folder_is_stored_and_reported(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
     (tmp_path / "b.py").write_text("beta = 2\n" * 50)
     (tmp_path / "bad.py").write_bytes(b"\xff\xfe\xfa" * 10)
@@ -59,7 +59,7 @@ def test_a_folder_is_stored_and_said_to_be(tmp_path: Path) -> None:
     assert prepare_corpus([str(tmp_path)], tmp_path / "out", (".md",)).n_documents == 1
 
 
-def test_it_is_private_and_what_was_prepared_can_be_opened(tmp_path: Path) -> None:
+def test_corpus_is_private_and_can_be_opened(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
     folder = tmp_path / "deep" / "out"
     corpus = prepare_corpus([str(tmp_path / "a.py")], folder)
@@ -72,7 +72,7 @@ def test_it_is_private_and_what_was_prepared_can_be_opened(tmp_path: Path) -> No
     assert str(tmp_path) not in (folder / "corpus.json").read_text()
 
 
-def test_the_digest_is_that_of_the_files_and_the_same_again(tmp_path: Path) -> None:
+def test_digest_is_reproducible(tmp_path: Path) -> None:
     dice = random.Random(0)
     for texts in (["one\n" * 400], [f"{i} {dice.random()}\n" for i in range(300)], ["x" * 400]):
         first, _, _ = prepared(texts, tmp_path / "a")
@@ -86,7 +86,7 @@ def test_the_digest_is_that_of_the_files_and_the_same_again(tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_folder")
-def test_the_standard_library(tmp_path: Path) -> None:
+def test_standard_library(tmp_path: Path) -> None:
     corpus = prepare_corpus(["stdlib"], tmp_path / "out")
     assert corpus.train_chars > 5_000_000
     assert 0.9 * HELD_OUT_CHARS < corpus.held_out_chars <= 1.01 * HELD_OUT_CHARS
@@ -94,16 +94,16 @@ def test_the_standard_library(tmp_path: Path) -> None:
     assert any("generated" in line for line in corpus.left_out)
 
 
-def test_given_documents_are_stored_as_they_are_given(tmp_path: Path) -> None:
+def test_given_documents_are_stored_unchanged(tmp_path: Path) -> None:
     corpus = write_corpus(["ab", "ab"], iter(["c\n"]), tmp_path / "out", "mine")
     assert string(corpus.train) == "\nab\nab"
     assert string(corpus.held_out) == "\nc\n"
     assert (corpus.n_documents, corpus.label) == (3, "mine")
     assert open_corpus(tmp_path / "out").digest == corpus.digest
-    assert len(write_corpus([], [], tmp_path / "out").train) == 0  # and an older corpus gives way
+    assert len(write_corpus([], [], tmp_path / "out").train) == 0  # and replaces an older corpus
 
 
-def test_one_document_gives_its_last_lines(tmp_path: Path) -> None:
+def test_single_document_holds_out_its_last_lines(tmp_path: Path) -> None:
     text = "".join(f"line {i}\n" for i in range(1_000))
     (tmp_path / "one.py").write_text(text)
     corpus = prepare_corpus([str(tmp_path / "one.py")], tmp_path / "out")
@@ -112,8 +112,8 @@ def test_one_document_gives_its_last_lines(tmp_path: Path) -> None:
     assert 0.04 * len(text) < corpus.held_out_chars <= HELD_OUT_SHARE * (len(text) + 1)
 
 
-def test_a_few_long_documents_and_a_short_one_give_the_end_of_the_text_too(tmp_path: Path) -> None:
-    """A package of seven modules and an __init__.py of a line: that line would be all that is measured."""
+def test_few_documents_hold_out_the_end_of_the_text_too(tmp_path: Path) -> None:
+    """A package of seven modules and a one-line __init__.py: only that line would be measured otherwise."""
     for i in range(7):
         (tmp_path / f"{i}.py").write_text("".join(f"value_{i}_{j} = {j}\n" for j in range(500)))
     (tmp_path / "__init__.py").write_text('"""A package."""\n')
@@ -133,10 +133,10 @@ LINES = st.lists(st.text("abc", min_size=1, max_size=300).map(lambda line: line 
 
 @settings(max_examples=50)
 @given(LINES, st.sampled_from([20, 100, 1_000, 100_000]))
-@example(["x" * 300 + "\n" + "y" * 36 + "\n"], 100_000)  # a last line longer than what is to be held out
+@example(["x" * 300 + "\n" + "y" * 36 + "\n"], 100_000)  # a last line longer than the held-out part
 @example(["x"], 100_000)
 @example(["a" * 1000, "b" * 1000], 100_000)
-def test_the_split_loses_nothing_and_holds_out_a_little(texts: list[str], held_out_chars: int) -> None:
+def test_split_is_complete_and_holds_out_a_small_part(texts: list[str], held_out_chars: int) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinycopilot.training.corpus.HELD_OUT_CHARS", held_out_chars)
         corpus, _, _ = prepared(texts, Path(folder))
@@ -145,12 +145,12 @@ def test_the_split_loses_nothing_and_holds_out_a_little(texts: list[str], held_o
     assert sorted(stored) == sorted("".join("\n" + text for text in once))
     assert corpus.n_documents == len(once)
     n_chars = sum(map(len, once))
-    starts = len(once)  # the DOCUMENT_STARTs are not counted against the limit
+    starts = len(once)  # DOCUMENT_START does not count against the limit
     assert 0 < len(corpus.held_out) <= max(1, min(HELD_OUT_SHARE * (n_chars + starts), held_out_chars)) + starts
 
 
 def plain_held_out(texts: set[str], held_out_chars: int) -> set[str]:
-    """What is held out, by its definition: with all texts in view."""
+    """The held-out texts by definition, with all texts in memory."""
     ranked = sorted(
         (text for text in texts if len(text) <= held_out_chars), key=lambda t: hashlib.sha256(t.encode()).digest()
     )
@@ -169,9 +169,7 @@ def plain_held_out(texts: set[str], held_out_chars: int) -> set[str]:
 @pytest.mark.slow
 @settings(max_examples=50)
 @given(LINES, st.sampled_from([20, 100, 1_000, 100_000]), st.randoms())
-def test_what_is_held_out_is_decided_by_the_texts_alone(
-    texts: list[str], held_out_chars: int, dice: random.Random
-) -> None:
+def test_held_out_set_depends_on_the_texts_only(texts: list[str], held_out_chars: int, dice: random.Random) -> None:
     texts += [f"{i} {text}" for i in range(5) for text in texts[:6]]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinycopilot.training.corpus.HELD_OUT_CHARS", held_out_chars)
@@ -189,7 +187,7 @@ def test_what_is_held_out_is_decided_by_the_texts_alone(
 @pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, 1_000), st.integers(1, 20))
-def test_a_corpus_that_contains_another_holds_out_nearly_the_same_of_it(seed: int, n_new: int) -> None:
+def test_larger_corpus_holds_out_nearly_the_same_texts(seed: int, n_new: int) -> None:
     texts = [f"{seed} document {i} {'x' * (i % 50)}\n" for i in range(400)]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinycopilot.training.corpus.HELD_OUT_CHARS", 700)
@@ -199,7 +197,7 @@ def test_a_corpus_that_contains_another_holds_out_nearly_the_same_of_it(seed: in
     assert not set(train) & set(after)
 
 
-def test_each_text_counts_once_whatever_its_name(tmp_path: Path) -> None:
+def test_duplicate_texts_count_once(tmp_path: Path) -> None:
     for i in range(40):
         (tmp_path / f"{i}.py").write_text(f"value = {i}\n" * 30)
     (tmp_path / "again").mkdir()
@@ -210,7 +208,7 @@ def test_each_text_counts_once_whatever_its_name(tmp_path: Path) -> None:
     assert not set(string(corpus.train).split()) & set(string(corpus.held_out).split()) - {"value", "="}
 
 
-def test_seen_texts_are_remembered_through_every_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicates_are_found_across_merges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Seen, "N_NEW", 7)
     seen, plain = _Seen(), set[int]()
     dice = np.random.default_rng(0)
@@ -220,7 +218,7 @@ def test_seen_texts_are_remembered_through_every_merge(monkeypatch: pytest.Monke
         plain.add(number)
 
 
-def test_one_name_with_nothing_in_it_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_empty_source_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
     with pytest.raises(UserError, match=r"missing\.py: there is no such file"):
         prepare_corpus([str(tmp_path / "a.py"), str(tmp_path / "missing.py")], tmp_path / "out")
@@ -228,7 +226,7 @@ def test_one_name_with_nothing_in_it_leaves_nothing_behind(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("fails_at", [1, 30])
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
+def test_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
     for i in range(40):
         (tmp_path / f"{i}.py").write_text(f"value = {i}\n" * 30)
     prepare_corpus([str(tmp_path)], tmp_path / "out")
@@ -260,7 +258,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
         ("held_out.bin", "", "0 characters, not 5"),
     ],
 )
-def test_a_damaged_corpus_gets_one_line(tmp_path: Path, name: str, content: str | None, says: str) -> None:
+def test_damaged_corpus_is_one_line(tmp_path: Path, name: str, content: str | None, says: str) -> None:
     write_corpus(["x" * 1_000], ["abcd"], tmp_path)
     if content is None:
         (tmp_path / name).unlink()
@@ -273,7 +271,7 @@ def test_a_damaged_corpus_gets_one_line(tmp_path: Path, name: str, content: str 
     assert "\n" not in str(caught.value)
 
 
-def test_facts_of_the_wrong_kind_are_damage(tmp_path: Path) -> None:
+def test_metadata_of_the_wrong_type_is_damage(tmp_path: Path) -> None:
     write_corpus(["x"], ["y"], tmp_path)
     facts = json.loads((tmp_path / "corpus.json").read_text())
     for name in facts:
@@ -282,7 +280,7 @@ def test_facts_of_the_wrong_kind_are_damage(tmp_path: Path) -> None:
             open_corpus(tmp_path)
 
 
-def test_a_label_is_no_path() -> None:
+def test_label_is_not_a_path() -> None:
     assert (
         corpus_label(["/home/me/code/", "a/../b.txt", "stdlib", "package:json"])
         == "code + b.txt + stdlib + package:json"

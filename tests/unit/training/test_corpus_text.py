@@ -1,4 +1,4 @@
-"""corpus.txt, the training text that ships: it is Python, it says nothing twice, and none of it is somebody else's."""
+"""corpus.txt, the shipped training text: valid Python, without repetition, and none of it copied."""
 
 import ast
 import builtins
@@ -29,13 +29,13 @@ def test_size_and_separator(text: str, blocks: list[str]) -> None:
     assert len(names) == len(set(names)) == len(blocks) >= 40
 
 
-def test_every_block_compiles(blocks: list[str]) -> None:
+def test_each_block_compiles(blocks: list[str]) -> None:
     for block in blocks:
         compile(block, "<block>", "exec")
 
 
 def repeated_runs(blocks: list[str]) -> tuple[list[str], set[str]]:
-    """Runs of RUN_CHARS that stand twice, and all runs."""
+    """Passages of RUN_CHARS characters that occur twice, and all passages."""
     runs: set[str] = set()
     repeated = []
     for block in blocks:
@@ -47,13 +47,13 @@ def repeated_runs(blocks: list[str]) -> tuple[list[str], set[str]]:
     return repeated, runs
 
 
-def test_no_long_run_stands_twice(blocks: list[str]) -> None:
+def test_no_long_passage_is_repeated(blocks: list[str]) -> None:
     assert repeated_runs(blocks)[0] == []
     assert repeated_runs([*blocks, "x" + blocks[0][500:700]])[0]  # the check itself can fail
 
 
 @pytest.mark.slow
-def test_no_long_run_is_from_the_standard_library(blocks: list[str]) -> None:
+def test_no_long_passage_is_from_the_standard_library(blocks: list[str]) -> None:
     runs = repeated_runs(blocks)[1]
     anchors = {run[:20] for run in runs}
     found = []
@@ -61,7 +61,7 @@ def test_no_long_run_is_from_the_standard_library(blocks: list[str]) -> None:
         if "site-packages" in path.parts:
             continue
         source = path.read_text("utf-8", "replace")
-        # A run of 100 holds 20 characters at one of every 80 places: look there only, and closer where they fit.
+        # A passage of 100 contains 20 characters at one of every 80 offsets: check only those first.
         for i in range(0, len(source) - 20, 80):
             if source[i : i + 20] in anchors:
                 near = range(max(0, i - RUN_CHARS + 20), i + 1)
@@ -70,7 +70,7 @@ def test_no_long_run_is_from_the_standard_library(blocks: list[str]) -> None:
 
 
 def shape(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """A function with its own names (variables, arguments, self's) numbered, its docstring and types gone."""
+    """A function with its own names (variables, arguments, attributes of self) numbered, and no docstring or types."""
     numbers: dict[str, str] = {}
 
     def number(name: str) -> str:

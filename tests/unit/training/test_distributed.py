@@ -1,4 +1,4 @@
-"""The same command under torchrun: two processes learn what one does, and the loss of one loses nothing."""
+"""Training under torchrun: two processes train like one, and the loss of one loses nothing."""
 
 import os
 import re
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 class Ended(NamedTuple):
-    """A process that has ended."""
+    """A process that has exited."""
 
     code: int
     stdout: str
@@ -31,7 +31,7 @@ class Ended(NamedTuple):
 
 LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(160))
 
-# The command, with a network and a window that are small enough for a test. Words: what dies, then the command's own.
+# The command with a small network and window. Arguments: which process dies, then the command's own.
 SMALL = """
 import os, sys
 from tinycopilot import cli
@@ -57,7 +57,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def run_together(python: Sequence[str], n_processes: int, code: str, *words: str) -> list[Ended]:
-    """The same program in some processes, with the environment that torchrun gives to each, but without torchrun."""
+    """Run the program in several processes with torchrun's environment variables, but without torchrun."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -96,8 +96,8 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def test_two_processes_are_one(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
-    """After 20 steps on the same batches, every weight is the same within 1e-4; one of the two writes and speaks."""
+def test_two_processes_equal_one(corpus: Path, tmp_path: Path, training_python: Sequence[str]) -> None:
+    """After 20 steps on the same batches, all weights agree within 1e-4; only one process writes and prints."""
     ends = []
     for n_processes in (1, 2):
         model = tmp_path / f"{n_processes}.pth"
@@ -117,25 +117,25 @@ def test_two_processes_are_one(corpus: Path, tmp_path: Path, training_python: Se
         assert (one - ends[1][name]).abs().max() < 1e-4, name
 
 
-def test_a_workers_death_is_reported_and_the_run_goes_on_with_one(
+def test_dead_worker_is_reported_and_the_run_continues(
     corpus: Path, tmp_path: Path, training_python: Sequence[str]
 ) -> None:
     model = tmp_path / "m.pth"
     words = ["--model_path", str(model)]
     result = run_with_torchrun(tmp_path, 2, 50, "--corpus", str(corpus), "--epochs", "2", *words)
     assert result.code != 0
-    assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the one that died
+    assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the process that died
     assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
     assert len(load_run(tmp_path / ".m.pth.run")[1]["log"].intervals) == 1
     [again] = run_together(training_python, 1, SMALL, "0", *TRAIN, "--resume", *words)
     assert again.code == 0, again.stderr
     training = load_data(model, "model", {"training": dict})["training"]
-    assert training["steps"] > 50  # to the end of the schedule, beyond where the other had died
+    assert training["steps"] > 50  # to the end of the schedule, beyond the step of the crash
     assert training["processes"] == 1
 
 
-def test_what_the_leader_cannot_do_is_said_once(tmp_path: Path, training_python: Sequence[str]) -> None:
+def test_leader_error_is_reported_once(tmp_path: Path, training_python: Sequence[str]) -> None:
     words = [*TRAIN, "--corpus", "nowhere.py", "--model_path", str(tmp_path / "m.pth")]
     ended = run_together(training_python, 2, SMALL, "0", *words)
     assert all(one.code for one in ended)
@@ -151,7 +151,7 @@ def test_three_processes_cannot_share_four_windows(
     assert "".join(one.stderr for one in ended).count("3 processes cannot share a batch of 4 windows") == 1
 
 
-# What five matrices come to, however many processes share them. Prints in each process whether it has all five.
+# Orthogonalises five matrices, shared among the processes. Each prints whether it has all five results.
 SHARED = """
 import torch
 from tinycopilot.training.distributed import dist_context
@@ -168,12 +168,12 @@ with dist_context("cpu") as dist:
 """
 
 
-def test_work_is_sharded(training_python: Sequence[str]) -> None:
+def test_work_is_split_evenly(training_python: Sequence[str]) -> None:
     ended = run_together(training_python, 2, SHARED)
     assert [one.stdout.count("<[3] True>") for one in ended] == [1, 1], ended
 
 
-def test_a_single_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_process_has_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with dist_context("cpu") as alone:
         assert alone == DistContext()

@@ -1,4 +1,4 @@
-"""What a program is told of a run."""
+"""Machine-readable progress of a run."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def test_shares_bits_and_time(told: list[str]) -> None:
     assert third["minutes_left"] >= 0
 
 
-def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+def test_lines_are_rate_limited(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     lines = JsonProgress(told.append)
     monkeypatch.setattr(json_progress, "EVERY_S", 1e9)
     for share in (0.1, 0.2):
@@ -53,7 +53,7 @@ def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, told: list[str]) -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("told")
-def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_progress_beside_its_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "code.py").write_text("".join(f"def add_{i}(a):\n    return a + {i}\n\n" for i in range(200)))
     path = tmp_path / "m.pth"
     run_training(TrainOptions([str(tmp_path)], epochs=1, model_path=str(path), device="cpu", progress="json"))
@@ -68,8 +68,8 @@ def test_train_says_them_beside_what_it_says_anyway(tmp_path: Path, capsys: pyte
     assert "saved: " in said.err
 
 
-def test_with_its_standard_input_a_process_ends() -> None:
-    """As whoever started it goes away; not before."""
+def test_process_ends_with_its_standard_input() -> None:
+    """When its parent closes the pipe, and not before."""
     code = (
         "import time; from tinycopilot.training import interrupts; interrupts.interrupt_on_stdin_close()\n"
         "try:\n  print('ready', flush=True)\n  while True: time.sleep(0.01)\n"

@@ -20,7 +20,7 @@ LOG = TrainLog(
 )
 
 
-def test_a_log_comes_back_from_a_file_that_holds_data_alone() -> None:
+def test_log_round_trips_through_a_plain_data_file() -> None:
     file = io.BytesIO()
     torch.save(LOG.to_data(), file)
     file.seek(0)
@@ -29,7 +29,7 @@ def test_a_log_comes_back_from_a_file_that_holds_data_alone() -> None:
     assert again.chars_per_second == 8192
 
 
-def test_the_data_is_no_window_into_the_log() -> None:
+def test_data_is_a_copy_of_the_log() -> None:
     data = LOG.to_data()
     data["events"].append("another")
     data["blocks"][0][0] = 7
@@ -37,7 +37,7 @@ def test_the_data_is_no_window_into_the_log() -> None:
     assert LOG.intervals[0].step == 20
 
 
-def test_a_log_that_has_not_begun() -> None:
+def test_empty_log() -> None:
     assert TrainLog().chars_per_second == 0.0
     assert repr(TrainLog.from_data(TrainLog().to_data())) == repr(TrainLog())
 
@@ -56,7 +56,7 @@ def test_a_log_that_has_not_begun() -> None:
         ({"mood": "good"}, "exactly these parts"),
     ],
 )
-def test_what_is_no_log(change: dict[str, Any], says: str) -> None:
+def test_invalid_log_is_refused(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         TrainLog.from_data(LOG.to_data() | change)
     with pytest.raises(ValueError, match="exactly these parts"):

@@ -9,7 +9,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.metrics import bits_by_position, bits_per_char, hardest_characters, write_sample
 
 
-def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:
+def test_bits_per_char_equals_the_uncached_forward(model: TinyGPT) -> None:
     ids = torch.randint(model.config.vocab_size, (70,), dtype=torch.int16)
     logits = model(ids[None, :-1].long())[0]
     expected = F.cross_entropy(logits, ids[1:].long(), reduction="none") / math.log(2)
@@ -19,8 +19,8 @@ def test_bits_per_char_is_what_the_whole_forward_says(model: TinyGPT) -> None:
     assert torch.allclose(bits, expected.float(), atol=1e-5)
 
 
-def test_streams_read_what_one_reads(model: TinyGPT) -> None:
-    """Each stream but the first begins with nothing to look back on: that is all that differs."""
+def test_batched_streams_equal_one_stream(model: TinyGPT) -> None:
+    """All streams but the first start without context, which is the only difference."""
     ids = torch.randint(model.config.vocab_size, (64 * 8 + 1,), dtype=torch.int16)
     targets, bits = bits_by_position(model, ids, streams=4)
     alone, bits_alone = bits_by_position(model, ids, streams=1)
@@ -31,7 +31,7 @@ def test_streams_read_what_one_reads(model: TinyGPT) -> None:
         assert torch.allclose(bits[piece], bits_alone[piece], atol=1e-5)
 
 
-def test_the_hardest_characters_cost_the_most(tokenizer: SimpleTokenizer) -> None:
+def test_hardest_characters_cost_the_most(tokenizer: SimpleTokenizer) -> None:
     targets = torch.tensor(tokenizer.encode("aab\N{SNOWMAN}"))
     hardest = hardest_characters(tokenizer, targets, torch.tensor([1.0, 2.0, 0.5, 9.0]))
     assert [(hard.character, hard.n, hard.bits) for hard in hardest] == [
@@ -41,7 +41,7 @@ def test_the_hardest_characters_cost_the_most(tokenizer: SimpleTokenizer) -> Non
     ]
 
 
-def test_a_sample_is_the_same_each_time(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
+def test_sample_is_reproducible(model: TinyGPT, tokenizer: SimpleTokenizer) -> None:
     sample = write_sample(model, tokenizer, "def ", 30)
     assert sample == write_sample(model, tokenizer, "def ", 30)
     assert sample.startswith("def ")

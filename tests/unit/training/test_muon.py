@@ -16,8 +16,8 @@ def matrices(seed: int) -> list[nn.Parameter]:
 
 @pytest.mark.slow
 @given(st.integers(0, 1000), st.floats(0, 0.99))
-def test_it_is_pytorchs_muon(seed: int, momentum: float) -> None:
-    """PyTorch's, one matrix after another and in bfloat16, is the definition; the difference is bfloat16's."""
+def test_equals_pytorch_muon(seed: int, momentum: float) -> None:
+    """PyTorch's, one matrix at a time and in bfloat16, is the definition; the tolerance is bfloat16's."""
     ours, theirs = matrices(seed), matrices(seed)
     one = Muon(ours, lr=0.1, momentum=momentum, dtype=torch.bfloat16)
     other = torch.optim.Muon(theirs, lr=0.1, momentum=momentum, weight_decay=0.0, adjust_lr_fn="original")
@@ -33,8 +33,8 @@ def test_it_is_pytorchs_muon(seed: int, momentum: float) -> None:
         assert (a - b).norm() <= 0.03 * (b - zero).norm()
 
 
-def test_a_fused_matrix_is_its_parts() -> None:
-    """Queries, keys and values lie in one matrix, and are three all the same."""
+def test_fused_matrix_equals_its_parts() -> None:
+    """Queries, keys and values are stored in one matrix but orthogonalised separately."""
     generator = torch.Generator().manual_seed(0)
     parts = [nn.Parameter(torch.randn(8, 8, generator=generator)) for _ in range(3)]
     fused = nn.Parameter(torch.cat([part.detach() for part in parts]))
@@ -46,7 +46,7 @@ def test_a_fused_matrix_is_its_parts() -> None:
     assert torch.equal(fused, torch.cat(list(parts)))
 
 
-def test_all_directions_become_about_equally_large() -> None:
+def test_singular_values_become_about_equal() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(5, 12, 40, generator=generator) @ torch.diag(torch.logspace(0, -1, 40))
     sizes = torch.linalg.svdvals(orthogonalise(x))
@@ -54,10 +54,10 @@ def test_all_directions_become_about_equally_large() -> None:
     assert sizes.max() < 1.3
 
 
-def test_what_has_no_gradient_stays() -> None:
+def test_weights_without_gradient_are_unchanged() -> None:
     still, moved = matrices(0)[:2]
     before = still.clone()
-    moved.grad = torch.zeros_like(moved)  # and a gradient of nothing gives no step, rather than no number
+    moved.grad = torch.zeros_like(moved)  # a zero gradient gives a zero step, not NaN
     after = moved.clone()
     Muon([still, moved], lr=0.1).step()
     assert torch.equal(still, before)
@@ -65,7 +65,7 @@ def test_what_has_no_gradient_stays() -> None:
 
 
 @pytest.mark.parametrize("shape", [(24, 8), (8, 24)])
-def test_a_matrix_that_widens_takes_longer_steps(shape: tuple[int, int]) -> None:
+def test_wide_matrix_takes_longer_steps(shape: tuple[int, int]) -> None:
     weight = nn.Parameter(torch.zeros(shape))
     weight.grad = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     Muon([weight], lr=1.0).step()

@@ -1,4 +1,4 @@
-"""Whether a new model is taken into use: the decision, and what it is based on."""
+"""Whether a new model replaces the current one: the decision and its inputs."""
 
 import math
 
@@ -27,25 +27,25 @@ from tinycopilot.training.promotion import (
         (Bits(5.3, 5.3), Bits(1.02, 1.2), True),
         (Bits(0.9, 1.2), Bits(1.0, 1.2), False),
         (Bits(1.0, 1.2), Bits(1.0, 1.2), False),  # the same again
-        (Bits(0.1, 5.0), Bits(1.0, 1.2), True),  # one project by heart, and nothing else
-        (Bits(1.06, 1.35), Bits(1.29, 1.27), False),  # it gains more here than it forgets elsewhere
+        (Bits(0.1, 5.0), Bits(1.0, 1.2), True),  # memorised one project and nothing else
+        (Bits(1.06, 1.35), Bits(1.29, 1.27), False),  # the gain here exceeds the loss elsewhere
         (Bits(1.1), Bits(1.0), True),
         (Bits(math.nan, 1.0), Bits(9.0, 9.0), True),
-        (Bits(9.0, 9.0), None, False),  # a model that cannot be read is no rival
+        (Bits(9.0, 9.0), None, False),  # an unreadable model is no competitor
     ],
 )
-def test_which_is_better(new: Bits, old: Bits | None, stays: bool) -> None:
+def test_comparison_of_two_models(new: Bits, old: Bits | None, stays: bool) -> None:
     assert CurrentModel(bundled_model(), Origin.SHIPPED, old).is_better_than(new) is stays
 
 
-def test_a_small_vocabulary_is_no_advantage() -> None:
-    """A character that it does not have costs what telling it from 65,536 others does."""
+def test_small_vocabulary_is_no_advantage() -> None:
+    """A character outside the vocabulary costs as much as selecting one of 65,536."""
     tokenizer = SimpleTokenizer("ab")
     targets, bits = torch.tensor([0, 1, 2, 2]), torch.tensor([1.0, 1.0, 0.5, 0.5])
     assert comparable_bits(targets, bits, tokenizer) == pytest.approx((1 + 1 + 2 * (0.5 + UNKNOWN_BITS)) / 4)
 
 
-def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
+def test_reference_text_is_known_to_the_shipped_model_only(
     tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = bundled_model()
@@ -58,14 +58,14 @@ def test_the_one_that_ships_knows_the_reference_text_and_another_does_not(
     assert promotion.reference_bits_or_none(other, tokenizer) is None
 
 
-def test_the_reference_text_is_python_and_in_no_training_text_of_ours() -> None:
+def test_reference_text_is_python_outside_of_the_training_text() -> None:
     text, corpus = promotion.reference_text(), bundled_path("corpus.txt").read_text("utf-8")
     compile(text, "reference.txt", "exec")
     assert text.isascii()
     assert not [i for i in range(len(text) - 100) if text[i : i + 100] in corpus]
 
 
-def test_what_a_new_model_displaces(pair: ModelPaths) -> None:
+def test_new_model_displaces_the_old_one(pair: ModelPaths) -> None:
     users = user_model()
     assert find_current_model(users) == (bundled_model(), Origin.SHIPPED)
     assert find_current_model(pair) == (pair, Origin.GIVEN)

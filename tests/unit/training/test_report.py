@@ -22,7 +22,7 @@ CHARS_PER_STEP = 4096
 
 
 def a_run(n_blocks: int = 130, n_evals: int = 5) -> TrainLog:
-    """Shaped like a real one: from 6.6 to 1.3 bits, the last look a little worse than the one before."""
+    """Like a real run: from 6.6 to 1.3 bits, the last evaluation slightly worse than the one before."""
     intervals = []
     for i in range(1, n_blocks + 1):
         step = 20 * i
@@ -49,7 +49,7 @@ def paths(html: str) -> list[str]:
     return [attributes["d"] or "" for tag, attributes in Outline(html).elements if tag == "path"]
 
 
-def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+def test_page_is_self_contained(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "report.html"
     write_report(path, a_run(), title="corpus.txt", command="tinycopilot train", facts=[("device", "CPU")])
     html = path.read_text("utf-8")
@@ -62,7 +62,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert [path.name for path in path.parent.iterdir()] == ["report.html"]
 
 
-def test_what_is_on_the_page() -> None:
+def test_page_content() -> None:
     log = dataclasses.replace(a_run(), events=["step 40: went back to step 20"])
     command = 'tinycopilot train --corpus "my code" --seed 3'
     html = written(log, command=command, facts=[("device", "the CPU"), ("parameters", "812,416")])
@@ -75,14 +75,14 @@ def test_what_is_on_the_page() -> None:
     assert f"among <b>{2**1.6:.1f}</b> equally likely" in html
 
 
-def test_drawings_have_a_name_and_a_description() -> None:
+def test_charts_have_title_and_description() -> None:
     html = written(a_run())
     assert html.count('<svg class="chart" role="img"><title>') == html.count("<desc>") == 3
     assert "1.600 bits on held-out text after step 2,080" in html
 
 
-def test_curves_stand_where_the_figures_are() -> None:
-    """The last point of the held-out curve, and its dot, worked out by hand from the axis."""
+def test_curve_points_match_the_figures() -> None:
+    """The last point of the held-out curve, and its dot, calculated from the axis."""
     log = a_run()
     train = [interval.bits for interval in log.intervals]
     y = bits_axis(train, smoothed(train), [evaluation.bits for evaluation in log.evaluations])
@@ -95,7 +95,7 @@ def test_curves_stand_where_the_figures_are() -> None:
     assert "best: 1.600" in html
 
 
-def test_the_first_steps_do_not_flatten_the_rest() -> None:
+def test_first_steps_do_not_flatten_the_curve() -> None:
     log = a_run()
     train = [interval.bits for interval in log.intervals]
     y = bits_axis(train, train, [evaluation.bits for evaluation in log.evaluations])
@@ -103,13 +103,13 @@ def test_the_first_steps_do_not_flatten_the_rest() -> None:
     assert f"from {log.intervals[0].bits:.2f} bits on" in written(log)
 
 
-def test_a_run_that_went_astray_is_cut_off() -> None:
+def test_diverged_run_is_clipped() -> None:
     axis = bits_axis([7.0, 1.75, 1.8], [2.5, 2.0, 1.9], [2.0, 1.9, 900.0])
     assert axis.low <= 1.75
     assert axis.high < 10
 
 
-def test_a_long_run_is_thinned() -> None:
+def test_long_run_is_thinned() -> None:
     log = a_run(n_blocks=10_001)
     few = thinned(log.intervals)
     assert len(few) <= N_POINTS
@@ -120,19 +120,19 @@ def test_a_long_run_is_thinned() -> None:
     assert len(html) < 400_000
 
 
-def test_thinning_leaves_out_what_is_no_number() -> None:
+def test_thinning_skips_nan() -> None:
     intervals = [LogInterval(i, i, float(i), bits, 1.0) for i, bits in enumerate([math.nan, 2.0, math.inf, math.nan])]
     assert [interval.bits for interval in thinned(intervals, 2)] == [2.0, pytest.approx(math.nan, nan_ok=True)]
 
 
-def test_smoothing_is_not_late() -> None:
+def test_smoothing_has_no_lag() -> None:
     fall = [100 / (i + 1) for i in range(100)]
     assert smoothed(fall) == fall
     spike = [*fall[:50], 900.0, math.nan, *fall[52:]]
     assert all(4 * value < 100 for value in smoothed(spike)[25:])
 
 
-def test_throughput_is_that_of_each_block() -> None:
+def test_throughput_is_per_interval() -> None:
     intervals = [
         LogInterval(1, 100, 2.0, 1.0, 1.0),
         LogInterval(2, 400, 3.0, 1.0, 1.0),
@@ -141,7 +141,7 @@ def test_throughput_is_that_of_each_block() -> None:
     assert chars_per_second(intervals) == [50.0, 300.0, pytest.approx(math.nan, nan_ok=True)]
 
 
-def test_the_strips_under_the_mouse_cover_the_chart_once() -> None:
+def test_hover_strips_cover_the_chart_once() -> None:
     first = written(a_run()).split("</svg>\n</svg>")[0].split("</svg>")[1]
     widths = [float(width) for width in re.findall(r'<rect x="[\d.]+%" width="([\d.]+)%"', first)]
     assert len(widths) == 130
@@ -168,7 +168,7 @@ EVALUATION = Evaluation(60, 300, 2.0, 2.5, "def ")
         TrainLog([], [], [], [HardCharacter("a", 0, math.nan), HardCharacter("b", 2, math.inf)], seconds=math.nan),
     ],
 )
-def test_nothing_breaks_it(log: TrainLog) -> None:
+def test_extreme_values_do_not_break_the_page(log: TrainLog) -> None:
     html = written(log)
     Outline(html)
     drawn = " ".join(value or "" for _, attributes in Outline(html).elements for value in attributes.values())
@@ -176,13 +176,13 @@ def test_nothing_breaks_it(log: TrainLog) -> None:
     assert ("Nothing was measured" in html) == (not log.intervals and not log.evaluations)
 
 
-def test_a_gap_in_a_curve_is_no_line() -> None:
+def test_gap_in_a_curve_is_not_drawn() -> None:
     bits = [3.0, math.nan, 2.0, 1.9]
     log = TrainLog([LogInterval(i, 100 * i, float(i), value, 1.0) for i, value in enumerate(bits, 1)])
     assert re.sub(r"[\d. ]", "", paths(written(log))[0]) == "MhMhL"
 
 
-def test_words_from_outside_stay_words() -> None:
+def test_external_text_is_escaped() -> None:
     nasty = "<script>alert(1)</script>\x00\x1b[31m\u202egnp\ud800&amp;"
     log = dataclasses.replace(
         a_run(), events=[nasty], hardest=[HardCharacter("<", 1, 1.0), HardCharacter("\x07", 1, 2.0)]
@@ -201,11 +201,11 @@ def test_words_from_outside_stay_words() -> None:
     assert "U+0007" in html
 
 
-def test_line_ends_and_tabs_stay() -> None:
+def test_line_ends_and_tabs_are_kept() -> None:
     assert visible("a\n\tb\r\n") == "a\n\tb\u240d\n"
 
 
-def test_the_hardest_characters_are_sorted_by_what_they_cost() -> None:
+def test_hardest_characters_are_sorted_by_cost() -> None:
     hardest = [HardCharacter(*row) for row in [("e", 10, 1.0), (" ", 5, 6.0), ("\n", 1, 5.0), ("\ufffd", 1, 5.0)]]
     outline = Outline(written(dataclasses.replace(a_run(), hardest=hardest), facts=[]))
     assert outline.words["th"][4:] == ["space", "e", "newline", "any other character"]
@@ -214,7 +214,7 @@ def test_the_hardest_characters_are_sorted_by_what_they_cost() -> None:
     assert all(attributes.get("scope") for tag, attributes in outline.elements if tag == "th")
 
 
-def test_of_many_samples_a_few_are_shown() -> None:
+def test_only_a_few_samples_are_shown() -> None:
     log = dataclasses.replace(a_run(n_evals=40), best_step=a_run(n_evals=40).evaluations[22].step)
     shown = Outline(written(log)).words["li"]
     assert 8 <= len(shown) <= 9
@@ -224,7 +224,7 @@ def test_of_many_samples_a_few_are_shown() -> None:
 
 
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9), st.integers(2, 10))
-def test_an_axis_has_round_numbers_around_all_it_shows(low: float, width: float, n: int) -> None:
+def test_axis_has_round_numbers_and_covers_the_data(low: float, width: float, n: int) -> None:
     axis = high_axis("", low, low + width, n)
     assert axis.low == axis.ticks[0] < axis.ticks[-1] == axis.high
     slack = 1e-6 * (axis.high - axis.low)
@@ -236,7 +236,7 @@ def test_an_axis_has_round_numbers_around_all_it_shows(low: float, width: float,
 
 
 @given(st.integers(0, 10**12))
-def test_the_wide_axis_ends_where_the_run_does(high: int) -> None:
+def test_wide_axis_ends_with_the_run(high: int) -> None:
     axis = wide_axis("", high)
     assume(high > 0)
     assert axis.high == high
@@ -249,7 +249,7 @@ def test_short_numbers() -> None:
     assert [short(n) for n in numbers] == ["0", "0.25", "17", "1 k", "98.2 k", "12.3 M", "1 G", "3 T"]
 
 
-def test_what_cannot_be_written_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     before = write_report(path, a_run(), title="", command="", facts=[]) or path.read_text("utf-8")
 
@@ -262,7 +262,7 @@ def test_what_cannot_be_written_changes_nothing(tmp_path: Path, monkeypatch: pyt
     assert [(file.name, file.read_text("utf-8")) for file in tmp_path.iterdir()] == [("report.html", before)]
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="the report cannot be written"):
         write_report(tmp_path / "file" / "report.html", a_run(), title="", command="", facts=[])

@@ -1,4 +1,4 @@
-"""The command `train`, whole: how long, from which model, of which text."""
+"""The command `train`: duration, base model, and training text."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def learned(path: Path) -> dict[str, object]:
     return training
 
 
-def test_another_language_and_what_was_left_out(
+def test_other_language_and_skipped_files_are_reported(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_training(
@@ -56,7 +56,7 @@ def test_another_language_and_what_was_left_out(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_size_decides_the_shape(size: str, corpus: Path, tmp_path: Path) -> None:
+def test_size_sets_the_shape(size: str, corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     run_training(
         TrainOptions(corpus=[str(corpus)], ext=["rs"], size=size, epochs=0.1, model_path=str(path), device="cpu")
@@ -65,7 +65,7 @@ def test_a_size_decides_the_shape(size: str, corpus: Path, tmp_path: Path) -> No
     assert learned(path)["size"] == size
 
 
-def test_minutes_become_steps_that_are_stored(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_minutes_become_stored_steps(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "m.pth"
     request = TrainOptions(corpus=[str(corpus)], ext=["rs"], minutes=0.03, model_path=str(path), device="cpu")
     run_training(request)
@@ -77,7 +77,7 @@ def test_minutes_become_steps_that_are_stored(corpus: Path, tmp_path: Path, caps
 
 
 @pytest.mark.parametrize(("precision", "used"), [(None, "bfloat16"), ("float32", "float32")])
-def test_where_bfloat16_is_quicker_it_is_taken_unless_told_otherwise(
+def test_bfloat16_is_used_where_faster_unless_disabled(
     precision: str | None, used: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: True)
@@ -90,8 +90,8 @@ def test_where_bfloat16_is_quicker_it_is_taken_unless_told_otherwise(
     assert learned(path)["precision"] == used
 
 
-def test_a_model_is_adapted(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It keeps its vocabulary and its shape, gets better here, and what it forgets is said."""
+def test_fine_tuning_a_model(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It keeps vocabulary and shape, improves on this text, and reports what it forgets elsewhere."""
     first, second = tmp_path / "first.pth", tmp_path / "second.pth"
     (tmp_path / "text.py").write_text("def f(x):\n    return x + 1\n" * 100)
     run_training(
@@ -122,7 +122,7 @@ def test_a_model_is_adapted(corpus: Path, tmp_path: Path, capsys: pytest.Capture
     assert first.exists()
 
 
-def test_adapting_can_go_on_without_the_model_it_began_with(corpus: Path, tmp_path: Path) -> None:
+def test_fine_tuning_resumes_without_the_base_model(corpus: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first.pth", tmp_path / "second.pth"
     request = TrainOptions(corpus=[str(corpus)], ext=["rs"], epochs=1, model_path=str(first), device="cpu")
     run_training(request)
@@ -143,8 +143,8 @@ def test_adapting_can_go_on_without_the_model_it_began_with(corpus: Path, tmp_pa
     assert second.exists()
 
 
-def test_what_is_compared_is_measured_on_the_same_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short run over a long text: the new model and the one before are measured on one and the same."""
+def test_compared_models_are_measured_on_the_same_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short run over a long text: the new model and the previous one are measured on the same text."""
     (tmp_path / "long.py").write_text("".join(f"value_{i} = {i * 7919}\n" for i in range(40_000)))
     measured: list[int] = []
     for module, name in ((finalize, "bits_by_position"), (promotion, "bits_by_position")):
@@ -158,7 +158,7 @@ def test_what_is_compared_is_measured_on_the_same_text(tmp_path: Path, monkeypat
     assert len(set(measured)) == 1
 
 
-def test_the_report_is_kept_with_the_model_it_is_about(corpus: Path, tmp_path: Path) -> None:
+def test_report_is_saved_next_to_its_model(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     for epochs in (1, 2):
         command = f"tinycopilot train --epochs {epochs}"
@@ -169,7 +169,7 @@ def test_the_report_is_kept_with_the_model_it_is_about(corpus: Path, tmp_path: P
     assert "--epochs 2" in (tmp_path / "m.training.html").read_text("utf-8")
 
 
-def test_every_flag_that_decides_what_is_learned_has_a_default() -> None:
+def test_each_training_flag_has_a_default() -> None:
     assert TrainOptions().given() == []
     asked = TrainOptions().flags()
     assert asked.keys() == DEFAULTS.keys()
@@ -184,8 +184,8 @@ def test_devices() -> None:
             choose_device("cuda")
 
 
-def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PaLM's count for a shape that is easily counted by hand, and its share of a card's peak."""
+def test_flops_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PaLM's formula for a simple shape, and its share of a GPU's peak."""
     from tinycopilot.model.gpt import GPTConfig
 
     shape = GPTConfig(vocab_size=10, n_layers=2, n_heads=2, d_model=8, window=16)
@@ -200,10 +200,8 @@ def test_operations_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share_of_peak(shape, schedule, 3.0, torch.device("cuda"), 1) == pytest.approx(expected / 3 / 362e12)
 
 
-def test_characters_that_cannot_be_learned_are_counted_and_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Two that are rare, an emoji, and none of the DOCUMENT_START."""
+def test_unlearnable_characters_are_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two rare characters and an emoji, and no DOCUMENT_START."""
     (tmp_path / "a.py").write_text("é = 'é'  # ж щ 🐍\n" + "x = 1  # é\n" * 100)
     run_training(TrainOptions([str(tmp_path / "a.py")], epochs=1, model_path=str(tmp_path / "m.pth"), device="cpu"))
     [line] = [line for line in capsys.readouterr().err.splitlines() if "treated as unknown" in line]
@@ -215,7 +213,7 @@ def test_characters_that_cannot_be_learned_are_counted_and_named(
 
 
 @pytest.mark.parametrize("text", ["🐍🐍 🐍\n" * 200, "".join(map(chr, range(0x4E00, 0x4F00)))])
-def test_a_corpus_of_which_no_character_can_be_learned_is_refused(text: str, tmp_path: Path) -> None:
+def test_corpus_without_learnable_characters_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(UserError, match=r"^the corpus has no character of the vocabulary .*U\+FFFE|'一'"):
         run_training(TrainOptions([str(tmp_path / "a.txt")], model_path=str(tmp_path / "m.pth"), device="cpu"))

@@ -33,7 +33,7 @@ def refuse_keeping(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 @pytest.mark.parametrize("refuse", [refuse_model, refuse_keeping])
 @pytest.mark.parametrize("missing", [None, "tiny_gpt.pth", "tokenizer.pth"])
-def test_a_failed_save_changes_nothing_and_loses_nothing(
+def test_failed_save_changes_nothing(
     refuse, missing: str | None, pair: ModelPaths, tokenizer: SimpleTokenizer, tmp_path: Path, monkeypatch
 ) -> None:
     model = load_pair(pair.model, pair.tokenizer)[0]
@@ -52,10 +52,10 @@ def test_a_failed_save_changes_nothing_and_loses_nothing(
     load_pair(rescue / "tiny_gpt.pth", rescue / "tokenizer.pth")
 
 
-def test_a_place_that_cannot_be_written_is_known_before_training(tmp_path: Path) -> None:
+def test_unwritable_destination_is_reported_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for model in (tmp_path / "file" / "m.pth", tmp_path):
         with pytest.raises(UserError, match="cannot save a model there"):
             check_writable(ModelPaths(model, tmp_path / "t.pth"))
     check_writable(ModelPaths(tmp_path / "new" / "folder" / "m.pth", tmp_path / "t.pth"))
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # and nothing is made for a run that may yet fail
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing is created for a run that may still fail

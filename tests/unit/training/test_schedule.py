@@ -18,7 +18,7 @@ STAGES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1
 
 
 @given(STAGES, st.integers(0, 20_000))
-def test_a_plan_reads_what_it_is_to_read(stages: list[Stage], n_chars: int) -> None:
+def test_plan_reads_the_requested_characters(stages: list[Stage], n_chars: int) -> None:
     schedule = Schedule.over(n_chars, stages)
     assert schedule.n_steps >= 1
     assert abs(schedule.n_chars - n_chars) <= sum(stage.batch * stage.window + 1 for stage in stages)
@@ -28,7 +28,7 @@ def test_a_plan_reads_what_it_is_to_read(stages: list[Stage], n_chars: int) -> N
         stage, first, share = schedule.at(step)
         assert schedule.n_chars_after(step) == read
         assert share == read / schedule.n_chars
-        assert first == seen[stage.window]  # batches that grow read on where the smaller ones ended
+        assert first == seen[stage.window]  # a larger batch continues where the smaller ones ended
         seen[stage.window] += stage.batch
         read += stage.batch * stage.window
     assert read == schedule.n_chars
@@ -45,11 +45,11 @@ def test_windows_are_whole_and_batches_grow(adapting: bool, is_long: bool) -> No
 
 
 @pytest.mark.parametrize(("window", "batch"), [(32, 16), (256, 16), (512, 8), (8192, 1)])
-def test_a_step_of_fine_tuning_reads_as_much_with_any_window(window: int, batch: int) -> None:
+def test_fine_tuning_step_reads_as_much_with_any_window(window: int, batch: int) -> None:
     assert stages_for(window, adapting=True, is_long=False) == (Stage(batch, window),)
 
 
-def test_a_short_run_has_small_batches_alone() -> None:
+def test_short_run_uses_small_batches_only() -> None:
     assert Schedule.over(500_000, stages_for(256, adapting=False, is_long=False)).steps == (488, 0)
     assert Schedule.over(0, stages_for(256, adapting=False, is_long=False)).steps == (1, 0)
 

@@ -1,4 +1,4 @@
-"""A run of a long size: its averaged weights, its snapshots, and how it is finished."""
+"""Long runs: averaged weights, snapshots, and finishing early."""
 
 import dataclasses
 from pathlib import Path
@@ -32,7 +32,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
-    """A model's path whose run was stopped after 20 steps."""
+    """The path of a model whose run was interrupted after 20 steps."""
     (tmp_path / "text.py").write_text(LINES)
     asked = TrainOptions(
         [str(tmp_path / "text.py")], size="small", epochs=4, model_path=str(tmp_path / "m.pth"), device="cpu"
@@ -42,8 +42,8 @@ def stopped(tmp_path: Path) -> Path:
     return tmp_path / "m.pth"
 
 
-def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
-    """Held to its definition: block i counts as much as a product of shares says, which grows with i."""
+def test_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
+    """Against the definition: the weight of interval i is a product of shares, which grows with i."""
     state = Lesson(tmp_path).state(TrainConfig(averages=True))
     weight, seen = state.model.head.weight, []
     for i in range(200):
@@ -58,7 +58,7 @@ def test_the_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
     assert 199 - expected == pytest.approx(200 / (AVERAGE_POWER + 1), rel=0.1)  # its mean age
 
 
-def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Path) -> None:
+def test_better_of_weights_and_average_is_kept(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     state = lesson.state(TrainConfig(averages=True))
     train(state, dataclasses.replace(SCHEDULE, steps=(40, 40)), lesson.loader(), lesson.evaluate, {80})
@@ -73,7 +73,7 @@ def test_the_better_of_the_weights_and_their_average_is_remembered(tmp_path: Pat
     assert lesson.evaluate(state).bits == min(as_trained, averaged)
 
 
-def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
+def test_average_survives_a_snapshot(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     states = [lesson.state(TrainConfig(averages=True)) for _ in range(2)]
     train(states[0], dataclasses.replace(SCHEDULE, steps=(40, 0)), lesson.loader())
@@ -84,7 +84,7 @@ def test_an_average_survives_a_snapshot(tmp_path: Path) -> None:
     assert same_weights(states[0].model, states[1].model)
 
 
-def test_a_snapshot_is_the_average_and_the_run_continues(
+def test_snapshot_is_the_average_and_the_run_continues(
     stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (tmp_path / ".m.pth.run" / CHECKPOINT_NAME).read_bytes()
@@ -100,7 +100,7 @@ def test_a_snapshot_is_the_average_and_the_run_continues(
     assert stopped.exists()
 
 
-def test_without_a_run_there_is_no_snapshot(tmp_path: Path) -> None:
+def test_no_snapshot_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no unfinished run"):
         save_snapshot(str(tmp_path / "m.pth"), None, str(tmp_path / "s.pth"))
     assert list(tmp_path.iterdir()) == []
@@ -117,11 +117,11 @@ def log_at(step: int, schedule: Schedule, chars_per_s: float) -> TrainLog:
 
 
 @pytest.mark.parametrize("step", [150, 600, 900, 990])
-def test_a_finished_run_decays_from_its_rate_to_zero(step: int) -> None:
+def test_finished_run_decays_to_zero(step: int) -> None:
     schedule, config = Schedule.over(800_000, (Stage(4, 100, 80_000), Stage(8, 100))), TrainConfig(decay_share=0.3)
     shorter, finishing = finish_within(100.0, schedule, config, log_at(step, schedule, 1000.0))
     assert shorter.n_chars - schedule.n_chars_after(step) == pytest.approx(100 * STEPS_SHARE * 1000, abs=800)
-    assert shorter.at(step - 1)[:2] == schedule.at(step - 1)[:2]  # what was read stays what was read
+    assert shorter.at(step - 1)[:2] == schedule.at(step - 1)[:2]  # past steps are unchanged
     rates = [lr_multiplier(i, shorter.at(i)[2], finishing.decay_share) for i in range(step, shorter.n_steps)]
     assert step > WARM_UP_STEPS
     assert rates[0] == pytest.approx(lr_multiplier(step, schedule.at(step)[2], config.decay_share))

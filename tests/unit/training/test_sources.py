@@ -12,7 +12,7 @@ from tinycopilot.training.sources import documents, split_blocks
 
 
 def tree(root: Path, *names: str) -> None:
-    """Files that hold their own names."""
+    """Files that contain their own names."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,10 +35,10 @@ def blocks(text: str) -> list[str]:
     return list(split_blocks(text.splitlines(keepends=True)))
 
 
-def test_a_text_file_is_blocks(tmp_path: Path) -> None:
+def test_text_file_is_split_into_blocks(tmp_path: Path) -> None:
     text = "a note\n\n# %% one.py\n\nx = 1\n\n# %% two.py\ny = 2\n# %% \nz = 3"
     assert blocks(text) == ["a note\n", "x = 1\n", "y = 2\n", "z = 3\n"]
-    assert blocks("\n \n# %% one\nx\n") == ["x\n"]  # white space above the first is no block
+    assert blocks("\n \n# %% one\nx\n") == ["x\n"]  # white space before the first block is not a block
     assert blocks("just text\n") == ["just text\n"]
     (tmp_path / "c.txt").write_text(text)
     expected = [("c.txt", "a note\n"), *(("c.txt", f"{c} = {i}\n") for i, c in enumerate("xyz", 1))]
@@ -48,13 +48,13 @@ def test_a_text_file_is_blocks(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.sampled_from(["# %% name\n", "# %%\n", "x = 1\n", "\n", "\t \n", "# %% "]), max_size=12))
-def test_no_block_loses_a_line(lines: list[str]) -> None:
-    """All lines but the separators and blank ones at a block's ends are in the blocks, in their order."""
+def test_blocks_keep_every_line(lines: list[str]) -> None:
+    """All lines except separators, and blank lines at a block's ends, are in the blocks, in order."""
     kept = [line for block in split_blocks(lines) for line in block.splitlines() if line.strip()]
     assert kept == [line.strip("\n") for line in lines if line.strip() and not line.startswith("# %% ")]
 
 
-def test_texts_of_white_space_are_counted_and_a_file_of_them_is_not_called_empty(tmp_path: Path) -> None:
+def test_whitespace_only_texts_are_counted(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("# %% a\nx = 1\n# %% b\n\n\n# %% c\n \n")
     left_out = LeftOut()
     assert [text for _, text in documents(str(tmp_path / "c.txt"), (), left_out)] == ["x = 1\n"]
@@ -66,7 +66,7 @@ def test_texts_of_white_space_are_counted_and_a_file_of_them_is_not_called_empty
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-def test_all_that_a_folder_has_besides_is_counted_and_named(tmp_path: Path) -> None:
+def test_other_files_in_a_folder_are_counted(tmp_path: Path) -> None:
     tree(tmp_path, "ok.py", "build/a.py", "__pycache__/b.py", ".m.pth.run/c.py", "a.md", "b.md", "c.rs", "d.js", "Make")
     (tmp_path / ".gitignore").write_text("build/\n")
     (tmp_path / "link.py").symlink_to(tmp_path / "ok.py")
@@ -85,7 +85,7 @@ def test_all_that_a_folder_has_besides_is_counted_and_named(tmp_path: Path) -> N
 
 
 @given(st.text("ab\n", max_size=200))
-def test_a_long_text_is_several_documents(text: str) -> None:
+def test_long_text_becomes_several_documents(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinycopilot.training.sources.BLOCK_CHARS", 20)
         pieces = blocks(text)
@@ -94,7 +94,7 @@ def test_a_long_text_is_several_documents(text: str) -> None:
     assert all(len(piece) <= 20 + longest_line for piece in pieces)
 
 
-def test_a_long_named_file_is_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_named_file_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", 100)
     monkeypatch.setattr("tinycopilot.files.MAX_BYTES", 100)
     text = "".join(f"line {i}\n" for i in range(1_000))
@@ -102,24 +102,24 @@ def test_a_long_named_file_is_taken_in_pieces(tmp_path: Path, monkeypatch: pytes
     pieces = [piece for _, piece in documents(str(tmp_path / "f.py"), (), LeftOut())]
     assert len(pieces) > 50
     assert "".join(pieces) == text
-    assert "1 file over" in complaint(tmp_path)  # found in a folder, it is left out
+    assert "1 file over" in complaint(tmp_path)  # found in a folder, it is skipped
 
 
-def test_a_folder_is_its_files_of_the_suffixes(tmp_path: Path) -> None:
+def test_folder_is_filtered_by_suffix(tmp_path: Path) -> None:
     tree(tmp_path, "b.py", "a.js", "src/c.ts", "src/d.py")
     assert found(tmp_path) == ["b.py", "src/d.py"]
     assert found(tmp_path, ".ts", ".js") == ["a.js", "src/c.ts"]
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_a_relative_folder_and_a_home(home_of_its_own: Path) -> None:
+def test_relative_folder_and_home(home_of_its_own: Path) -> None:
     tree(Path(), "p/a.py", "p/q/b.py")
     assert found("p") == found("./p/") == found("p/../p") == ["a.py", "q/b.py"]
     tree(home_of_its_own, "code/c.py")
     assert found("~/code") == ["c.py"]
 
 
-def test_what_is_left_out_of_a_folder(tmp_path: Path) -> None:
+def test_files_left_out_of_a_folder(tmp_path: Path) -> None:
     tree(tmp_path, "ok.py", "cut.min.py", "vendor/x.py", ".env")
     (tmp_path / "binary.py").write_bytes(b"\0\1")
     (tmp_path / "latin.py").write_bytes(b"caf\xe9")
@@ -134,14 +134,14 @@ def test_what_is_left_out_of_a_folder(tmp_path: Path) -> None:
         "left out: 1 binary file (binary.py)",
         "left out: 1 file that is not UTF-8 (latin.py)",
     )
-    assert found(tmp_path / "table.py") == ["table.py"]  # who names it means it
+    assert found(tmp_path / "table.py") == ["table.py"]  # a file that is named is read
     assert "keys or passwords" in complaint(tmp_path / ".env")
 
 
-def test_a_folder_without_such_files_says_what_it_has(tmp_path: Path) -> None:
+def test_folder_without_matching_files_says_what_it_has(tmp_path: Path) -> None:
     tree(tmp_path, "a.rs", "b.rs", "c.toml", "d.pyc", "e.pyc", "f.pyc", "Makefile")
     for name in "def":
-        (tmp_path / f"{name}.pyc").write_bytes(b"\0")  # not text: no use to suggest it
+        (tmp_path / f"{name}.pyc").write_bytes(b"\0")  # not text: not worth suggesting
     assert complaint(tmp_path) == f"{tmp_path}: no .py files there; it has .rs (2) and .toml (1): give --ext rs"
     assert "no .c or .h files there" in complaint(tmp_path, ".c", ".h")
     (tmp_path / "empty").mkdir()
@@ -158,7 +158,7 @@ def test_a_folder_without_such_files_says_what_it_has(tmp_path: Path) -> None:
         ("**", ["a.py", "src/b.js", "src/c.py", "src/deep/d.py", "src/deep/e.js"]),
         ("s?c/[cd]*", ["src/c.py", "src/deep/d.py"]),
         ("*/deep/*.??", ["src/deep/d.py", "src/deep/e.js"]),
-        ("vendor/*.py", ["vendor/v.py"]),  # a folder that is named is meant
+        ("vendor/*.py", ["vendor/v.py"]),  # a folder that is named is read
     ],
 )
 def test_globs(in_folder: Path, pattern: str, names: list[str]) -> None:
@@ -171,7 +171,7 @@ def test_globs(in_folder: Path, pattern: str, names: list[str]) -> None:
         assert sorted(texts) == names
 
 
-def test_a_glob_that_finds_nothing_and_a_file_that_looks_like_one(in_folder: Path) -> None:
+def test_unmatched_glob_and_file_name_that_looks_like_one(in_folder: Path) -> None:
     tree(in_folder, "a[1].py", "key.pem")
     assert found("a[1].py") == ["a[1].py"]
     for pattern in ("*.rs", "nowhere/*.py", "*.pem"):
@@ -212,30 +212,30 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("space.x-one", ["__init__.py", "deep/__init__.py"]),
     ],
 )
-def test_an_installed_package_is_not_imported(installed: Path, name: str, names: list[str]) -> None:
+def test_installed_package_is_not_imported(installed: Path, name: str, names: list[str]) -> None:
     (installed.parent / ".git").mkdir()
-    (installed.parent / ".gitignore").write_text("site-packages/\n")  # who names it means it
+    (installed.parent / ".gitignore").write_text("site-packages/\n")  # a module that is named is read
     assert found(f"package:{name}") == names
     assert not {"pack_x", "mod_x", "space_x"} & set(sys.modules)
 
 
 @pytest.mark.parametrize("name", ["no_such_package_x", "", "sys", "a/b", "..", "pack_x.nowhere"])
-def test_a_package_that_is_not_there_gets_one_line(installed: Path, name: str) -> None:
+def test_missing_package_is_one_line(installed: Path, name: str) -> None:
     assert installed.is_dir()
     assert "pip install" in complaint(f"package:{name}")
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_the_standard_library_is_without_its_tests() -> None:
-    names = found("stdlib", ".js")  # it is Python whatever is asked for of folders
+def test_standard_library_excludes_its_tests() -> None:
+    names = found("stdlib", ".js")  # Python, whatever suffix is requested for folders
     assert {"json/decoder.py", "argparse.py"} <= set(names)
     assert not [name for name in names if {"test", "tests", "pydoc_data", "encodings"} & set(name.split("/"))]
-    Path("stdlib").mkdir()  # a folder of that name is the folder
+    Path("stdlib").mkdir()  # a folder of that name takes precedence
     assert "no .py files" in complaint("stdlib")
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n\n", b"\0\1\2", "\xe9".encode("latin1")])
-def test_nothing_to_learn_from_gets_one_line(tmp_path: Path, content: bytes) -> None:
+def test_empty_source_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c.txt"
     path.write_bytes(content)
     for name in (path, tmp_path / "missing.txt", tmp_path, "x" * 5_000, f"{path}/below"):
@@ -243,7 +243,7 @@ def test_nothing_to_learn_from_gets_one_line(tmp_path: Path, content: bytes) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_a_file_in_a_folder_that_may_not_be_entered_gets_one_line(tmp_path: Path) -> None:
+def test_file_in_an_unreadable_folder_is_one_line(tmp_path: Path) -> None:
     tree(tmp_path, "closed/a.py")
     (tmp_path / "closed").chmod(0)
     try:

@@ -16,7 +16,7 @@ INTERVALS = [
 SAMPLE = "def <b>:\n    \x00\ud800"
 
 
-def test_without_the_package_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     with pytest.raises(UserError) as caught:
@@ -26,14 +26,14 @@ def test_without_the_package_one_line_says_how_to_get_it(monkeypatch: pytest.Mon
     assert not (tmp_path / "events").exists()
 
 
-def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_folder(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write event files there"):
         TensorBoardObserver(tmp_path / "file")
 
 
-def test_the_events_are_read_back(tmp_path: Path) -> None:
+def test_events_are_read_back(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

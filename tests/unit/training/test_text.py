@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinycopilot import UserError
 from tinycopilot.training.text import UNKNOWN_UNIT, Text, TextWriter, to_units
 
-# Hypothesis's text() leaves lone surrogates out; a document that was decoded oddly may hold them.
+# Hypothesis's text() omits lone surrogates; a badly decoded document may contain them.
 ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
 
 
@@ -25,7 +25,7 @@ def written(folder: Path, *documents: str) -> Text:
 
 
 def plain_units(text: str) -> list[int]:
-    """`to_units` as its docstring says it, a character at a time."""
+    """`to_units` as documented, one character at a time."""
     stored = [ord(character) for character in text]
     return [UNKNOWN_UNIT if i > 0xFFFF or 0xD800 <= i <= 0xDFFF else i for i in stored]
 
@@ -35,12 +35,12 @@ def test_characters_are_stored_as_their_code_points(text: str) -> None:
     assert to_units(text).tolist() == plain_units(text)
 
 
-def test_what_16_bits_do_not_hold_is_unknown() -> None:
+def test_code_points_above_16_bits_are_unknown() -> None:
     units = to_units("a\N{SNOWMAN}\N{SNAKE}\ud83d\ue000\uffff")
     assert units.tolist() == [97, 0x2603, UNKNOWN_UNIT, UNKNOWN_UNIT, 0xE000, UNKNOWN_UNIT]
 
 
-def test_each_document_stands_behind_its_start_and_the_digest_is_the_files(tmp_path: Path) -> None:
+def test_documents_start_with_a_separator_and_the_digest_is_the_files(tmp_path: Path) -> None:
     digest = hashlib.sha256()
     with TextWriter(tmp_path / "t.bin", digest) as writer:
         writer.add("ab")
@@ -60,7 +60,7 @@ def test_windows_are_slices(tmp_path_factory: pytest.TempPathFactory, starts: li
     assert windows.tolist() == [text.read(start, length).tolist() for start in starts]
 
 
-def test_nothing_beyond_the_ends(tmp_path: Path) -> None:
+def test_reads_beyond_the_ends_are_empty(tmp_path: Path) -> None:
     text = written(tmp_path, "abcd")
     assert text.windows(np.array([0, 2]), 3).tolist() == [[10, 97, 98], [98, 99, 100]]
     for starts in ([3], [-1], [0, 99]):
@@ -73,7 +73,7 @@ def test_nothing_beyond_the_ends(tmp_path: Path) -> None:
             text.read(first, n_chars)
 
 
-def test_what_was_read_outlives_the_file_and_can_be_changed(tmp_path: Path) -> None:
+def test_slices_outlive_the_file_and_are_writable(tmp_path: Path) -> None:
     text = written(tmp_path, "abc")
     units, windows = text.read(), text.windows(np.array([1]), 2)
     text.path.write_bytes(b"\0" * 8)
@@ -83,14 +83,14 @@ def test_what_was_read_outlives_the_file_and_can_be_changed(tmp_path: Path) -> N
     assert windows.tolist() == [[98, 99]]
 
 
-def test_counts_are_of_each_character_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_characters_are_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinycopilot.training.text.PIECE_CHARS", 3)
     text = written(tmp_path, "banana \N{SNAKE}", "\N{SNOWMAN}")
     assert text.counts() == {"\n": 2, "b": 1, "a": 3, "n": 2, " ": 1, "\N{SNOWMAN}": 1}
-    assert text.counts().total() == len(text) - 1  # the snake has no character of its own
+    assert text.counts().total() == len(text) - 1  # the snake is outside of the 16 bits
 
 
-def test_an_empty_text(tmp_path: Path) -> None:
+def test_empty_text(tmp_path: Path) -> None:
     text = written(tmp_path)
     assert len(text) == 0
     assert text.read().tolist() == []
@@ -100,7 +100,7 @@ def test_an_empty_text(tmp_path: Path) -> None:
         text.windows(np.array([0]), 1)
 
 
-def test_a_file_that_is_gone_or_cut_gets_one_line(tmp_path: Path) -> None:
+def test_missing_or_truncated_file_is_one_line(tmp_path: Path) -> None:
     text = written(tmp_path, "abc")
     for n_bytes, says in ((7, "cut off"), (4, "shorter than it was"), (None, "cannot be read")):
         if n_bytes is None:

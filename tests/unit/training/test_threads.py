@@ -1,4 +1,4 @@
-"""Training beside other work."""
+"""Training beside other load."""
 
 from collections.abc import Iterator
 
@@ -24,15 +24,15 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("n_cores", "load", "most", "expected"),
     [(2, 0.0, 2, 2), (2, 0.4, 2, 2), (2, 1.0, 2, 1), (2, 14.0, 2, 1), (8, 3.0, 8, 5), (8, 3.0, 4, 4), (1, 0.0, 1, 1)],
 )
-def test_threads_fit_beside_the_load(n_cores: int, load: float, most: int, expected: int) -> None:
+def test_threads_fit_the_free_cores(n_cores: int, load: float, most: int, expected: int) -> None:
     assert threads_for_load(n_cores, load, most) == expected
 
 
-def test_the_choice_follows_the_load() -> None:
-    """The load includes the threads of this process, once it has trained for a while."""
+def test_thread_count_follows_the_load() -> None:
+    """After some time of training, the load includes this process's own threads."""
     now, load = [0.0], [1.0]
     tuner = ThreadTuner(lambda: load[0], lambda: now[0])
-    assert torch.get_num_threads() == 1  # something else is busy when the run begins
+    assert torch.get_num_threads() == 1  # something else is busy when the run starts
     load[0] = 1.0  # now that is this process itself
     tuner.on_interval(INTERVAL)
     assert torch.get_num_threads() == 1  # too soon to tell
@@ -42,7 +42,7 @@ def test_the_choice_follows_the_load() -> None:
         assert torch.get_num_threads() == expected
 
 
-def test_it_never_takes_more_than_it_was_given() -> None:
+def test_thread_count_is_at_most_the_given_one() -> None:
     torch.set_num_threads(1)
     now = [0.0]
     tuner = ThreadTuner(lambda: 0.0, lambda: now[0])
@@ -51,7 +51,7 @@ def test_it_never_takes_more_than_it_was_given() -> None:
     assert torch.get_num_threads() == 1
 
 
-def test_where_there_is_no_load_average_the_number_stays() -> None:
+def test_without_load_average_the_thread_count_stays() -> None:
     def none() -> float:
         raise AttributeError
 

@@ -1,4 +1,4 @@
-"""From minutes to characters, with a machine whose speed is known."""
+"""From minutes to characters, on a machine of known speed."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from tinycopilot.training.log import LogInterval, TrainLog
 from tinycopilot.training.schedule import Schedule, Stage
 
 STAGES = (Stage(4, 100, 60_000), Stage(8, 100))
-STEP_S = {4: 0.4, 8: 0.5}  # 1,000 and 1,600 characters a second
+STEP_S = {4: 0.4, 8: 0.5}  # 1,000 and 1,600 characters per second
 
 
 @pytest.fixture
@@ -33,17 +33,17 @@ def chars_in_budget(seconds: float, stages: Sequence[Stage] = STAGES) -> float:
     return time_budget.chars_in_budget(seconds, stages, lambda: trial_seconds, DistContext())
 
 
-def test_each_stage_at_its_own_speed(tried: list[tuple[int, int]]) -> None:
+def test_each_stage_has_its_own_speed(tried: list[tuple[int, int]]) -> None:
     assert chars_in_budget(1000) == pytest.approx(60_000 + (1000 * time_budget.STEPS_SHARE - 60) * 1600)
     assert [batch for batch, _ in tried] == [4, 4, 8, 8]
 
 
-def test_a_stage_that_is_not_reached_is_not_tried(tried: list[tuple[int, int]]) -> None:
+def test_unreached_stage_is_not_tried(tried: list[tuple[int, int]]) -> None:
     assert chars_in_budget(30) == pytest.approx(30 * time_budget.STEPS_SHARE * 1000)
     assert [batch for batch, _ in tried] == [4, 4]
 
 
-def test_the_trial_takes_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
+def test_trial_uses_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
     chars_in_budget(4000)
     assert [n_steps for _, n_steps in tried] == [1, round(30 / 0.4), 1, round(30 / 0.5)]
     tried.clear()
@@ -52,14 +52,14 @@ def test_the_trial_takes_its_share_of_the_time(tried: list[tuple[int, int]]) -> 
 
 
 def log_of(*intervals: tuple[int, int, float]) -> TrainLog:
-    """(steps, characters, seconds) at the end of each."""
+    """(steps, characters, seconds) at the end of each interval."""
     log = TrainLog(intervals=[LogInterval(steps, chars, seconds, 2.0, 1.0) for steps, chars, seconds in intervals])
     log.n_steps, log.n_chars, log.seconds = intervals[-1]
     return log
 
 
-def test_a_run_is_settled_by_its_own_later_speed() -> None:
-    """The first stage is over: its speed says nothing any more."""
+def test_length_is_settled_by_later_speed() -> None:
+    """The first stage is over, so its speed no longer counts."""
     schedule = Schedule.over(200_000, STAGES, reestimate_after=(0.2, 0.3))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
     reestimate = time_budget.reestimate(schedule, 1000, log)
@@ -67,8 +67,8 @@ def test_a_run_is_settled_by_its_own_later_speed() -> None:
     assert reestimate == Schedule.over(68_000 + left_s * 2000, STAGES, reestimate_after=(0.3,), reestimated_at=160)
 
 
-def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -> None:
-    """The machine was busy for a fifth of what was planned, at half its speed."""
+def test_slow_start_does_not_shorten_the_run() -> None:
+    """The machine ran at half speed for the first fifth of the plan."""
     chars_per_s, n_block, seconds = 10_000, 50_000, 1000.0
     ideal = chars_per_s * seconds * (time_budget.STEPS_SHARE - time_budget.TRIAL_SHARE)
     schedule = Schedule.over(ideal, (Stage(10, 100),), reestimate_after=time_budget.REESTIMATE_AFTER)
@@ -81,13 +81,13 @@ def test_a_run_whose_first_fifth_was_slow_is_as_long_as_the_rest_of_the_time() -
             log.n_steps = log.n_chars // 1000
             log.intervals.append(LogInterval(log.n_steps, log.n_chars, log.seconds, 2.0, 1.0))
         schedule = time_budget.reestimate(schedule, seconds, log)
-    lost = slow_chars  # what the slow time would have read besides
+    lost = slow_chars  # what the slow time would have read in addition
     assert schedule.n_chars == pytest.approx(ideal - lost, rel=0.03)
 
 
 @pytest.mark.parametrize("seconds", [0.001, 130.0, 1e4])
-def test_what_was_taken_stays_as_it_was(seconds: float) -> None:
-    """However wrong the trial was: the steps so far are the same in both plans, and one more is taken."""
+def test_past_steps_are_unchanged(seconds: float) -> None:
+    """With any error of the trial, both plans share the steps so far, and one more is taken."""
     schedule = Schedule.over(90_000, STAGES, reestimate_after=(0.2,))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
     reestimate = time_budget.reestimate(schedule, seconds, log)
@@ -95,5 +95,5 @@ def test_what_was_taken_stays_as_it_was(seconds: float) -> None:
     assert [reestimate.at(i)[:2] for i in range(log.n_steps)] == [schedule.at(i)[:2] for i in range(log.n_steps)]
 
 
-def test_one_block_is_enough() -> None:
+def test_one_interval_is_enough() -> None:
     assert time_budget.reestimate(Schedule.over(900, STAGES), 100, log_of((1, 400, 0.5))).n_chars > 400

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 class Notes(Observer):
-    """Writes down all that it is told."""
+    """Records all callbacks."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -48,23 +48,20 @@ def lesson(tmp_path: Path) -> Lesson:
     return Lesson(tmp_path / "lesson")
 
 
-def test_it_learns_and_says_so(lesson: Lesson) -> None:
+def test_training_learns_and_reports(lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
     train(state, SCHEDULE, lesson.loader(), lesson.evaluate, {75, 150}, ObserverList([notes]))
     log = state.log
     assert len(notes.losses) == log.n_steps == SCHEDULE.n_steps == 150
     assert log.n_chars == SCHEDULE.n_chars
-    assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # all equally likely
+    assert notes.losses[0] == pytest.approx(math.log(lesson.tokenizer.vocab_size), rel=1e-3)  # uniform
     assert [interval.step for interval in log.intervals] == [20, 40, 60, 80, 100, 120, 140, 150]
     assert notes.intervals == log.intervals
     assert log.intervals[0].bits == pytest.approx(sum(notes.losses[:20]) / 20 / math.log(2))
     assert log.intervals[-1].lr_multiplier == pytest.approx(
         lr_multiplier(149, SCHEDULE.at(149)[2], TrainConfig().decay_share)
     )
-    assert [evaluation.step for evaluation in log.evaluations] == [
-        80,
-        150,
-    ]  # at the end of the interval with the due step
+    assert [evaluation.step for evaluation in log.evaluations] == [80, 150]  # at the end of an interval
     assert log.evaluations[-1].bits < 2.5 < 5 < log.intervals[0].bits
     assert log.best_step == 150
     result = state.result()
@@ -82,8 +79,8 @@ def test_same_seed_same_weights_on_one_thread(lesson: Lesson) -> None:
     assert not same_weights(a, other)
 
 
-def test_the_result_is_the_best_of_the_evaluations(tmp_path: Path) -> None:
-    """Random text can only be learned by heart: an early look is the best one."""
+def test_result_is_the_best_evaluation(tmp_path: Path) -> None:
+    """Random text can only be memorised: an early evaluation is the best."""
     generator = torch.Generator().manual_seed(0)
     noise = "".join(chr(97 + i) for i in torch.randint(26, (2000,), generator=generator))
     lesson = Lesson(tmp_path, noise[:1500], noise[1500:])
@@ -96,8 +93,8 @@ def test_the_result_is_the_best_of_the_evaluations(tmp_path: Path) -> None:
     assert lesson.evaluate(state).bits == pytest.approx(min(evaluation.bits for evaluation in log.evaluations))
 
 
-def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(lesson: Lesson) -> None:
-    """Bit for bit, in weights, optimisers and log; and the snapshot is not changed by going on from it."""
+def test_resumed_run_ends_the_same(lesson: Lesson) -> None:
+    """Bit for bit, in weights, optimisers and log; resuming does not change the snapshot."""
     whole, notes = lesson.state(), Notes()
     notes.kept.append(whole.snapshot())
     train(whole, SCHEDULE, lesson.loader(), lesson.evaluate, {75, 150}, notes)
@@ -114,7 +111,7 @@ def test_a_run_that_goes_on_from_any_snapshot_ends_the_same(lesson: Lesson) -> N
 
 
 def timeless(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """It without the seconds that the run took."""
+    """The log without durations."""
     log = snapshot["log"].to_data()
     for row in (*log["blocks"], *log["looks"]):
         row[2] = 0.0
@@ -132,7 +129,7 @@ def equal(a: Any, b: Any) -> bool:
 
 
 class Poisoned(BatchLoader):
-    """At some batches, the network is changed under the trainer's hands."""
+    """Changes the network at certain batches."""
 
     def __init__(self, lesson: Lesson, state: Any, at: range, factor: float) -> None:
         super().__init__(lesson.corpus.train, lesson.tokenizer, CPU)
@@ -148,13 +145,13 @@ class Poisoned(BatchLoader):
 @pytest.mark.parametrize(
     ("factor", "named"), [(math.nan, "a loss that is not a number"), (-200.0, "the loss leapt from")]
 )
-def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
+def test_spike_is_reported_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
     train(state, SCHEDULE, Poisoned(lesson, state, range(25, 26), factor), lesson.evaluate, {150}, notes)
     assert len(notes.events) == 1
     assert notes.events == state.log.events
     assert notes.events[0].startswith(f"steps 81 to 100: {named}")
-    assert "back to step 60" in notes.events[0]  # from 80 on, no whole block had gone well
+    assert "back to step 60" in notes.events[0]  # from step 80 on, no complete interval was good
     assert state.n_attempts == 1
     assert state.log.n_steps == 150
     assert [interval.step for interval in state.log.intervals] == [20, 40, 60, 80, 100, 120, 140, 150]
@@ -165,13 +162,13 @@ def test_what_goes_wrong_is_named_and_rolled_back(factor: float, named: str, les
     assert all(torch.isfinite(weight).all() for weight in state.model.state_dict().values())
 
 
-def test_what_goes_wrong_again_and_again_ends_the_run(lesson: Lesson) -> None:
+def test_repeated_spikes_end_the_run(lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
     with pytest.raises(DivergedError, match=r"steps 61 to 80.*not a number, after 5 attempts.*--seed"):
         train(state, SCHEDULE, Poisoned(lesson, state, range(0, 10**6), math.nan), None, (), notes)
     assert len(notes.events) == MAX_ATTEMPTS
     assert {snapshot["log"].n_steps for snapshot in notes.kept} == {0, INTERVAL_STEPS, 2 * INTERVAL_STEPS}
-    for snapshot in notes.kept:  # what was kept is sound
+    for snapshot in notes.kept:  # the kept weights are valid
         assert all(torch.isfinite(weight).all() for weight in snapshot["weights"].values())
 
 
@@ -185,8 +182,8 @@ def test_ordinary_noise_is_not_a_spike() -> None:
 
 
 @pytest.mark.parametrize("at", [5, 18, 19])
-def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int, lesson: Lesson) -> None:
-    """Also in a block's last step, whose loss was still a number."""
+def test_nan_gradient_is_rolled_back_anywhere_in_an_interval(at: int, lesson: Lesson) -> None:
+    """Including an interval's last step, whose loss was still finite."""
     state, notes = lesson.state(), Notes()
     n_steps = 0
 
@@ -204,7 +201,7 @@ def test_a_gradient_that_is_no_number_is_rolled_back_wherever_in_a_block(at: int
         assert all(torch.isfinite(weight).all() for weight in snapshot["weights"].values())
 
 
-def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
+def test_reduced_learning_rate_recovers(lesson: Lesson) -> None:
     state = lesson.state()
     state.n_attempts, state.n_skipped = 3, 120
     for _ in range(RECOVERY_INTERVALS):
@@ -215,7 +212,7 @@ def test_after_a_while_the_rate_is_whole_again(lesson: Lesson) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_cuda_learns_too(lesson: Lesson) -> None:
+def test_training_on_cuda(lesson: Lesson) -> None:
     cuda = torch.device("cuda")
     state = lesson.state(device=cuda)
     train(state, SCHEDULE, lesson.loader(cuda), lesson.evaluate, {150})

@@ -22,7 +22,7 @@ from tinycopilot.tui.ghost_text import SuggestionRequest
 
 
 class Endless:
-    """Computes until it is cancelled, unless asked for "quick"; counts what was cancelled."""
+    """Computes until it is cancelled, except for the request "quick"; counts cancellations."""
 
     def __init__(self) -> None:
         self.ngrams = NGramModel(Alphabet("\nx"))
@@ -44,7 +44,7 @@ class Endless:
 
 
 class Listener(queue.Queue[SuggestionResponse | Status]):
-    """Hears what an engine tells, and asks it."""
+    """Receives the engine's events, and sends requests."""
 
     def start(self, load: Callable[[], Any], project: Project) -> EngineWorker:
         self.engine = EngineWorker(load, project)
@@ -71,7 +71,7 @@ def listener() -> Iterator[Listener]:
     assert not any(thread.name.startswith(("engine", "indexer")) for thread in threading.enumerate())
 
 
-def test_the_newest_question_is_answered_and_the_older_one_given_up(listener: Listener) -> None:
+def test_newest_request_is_answered_and_the_older_one_cancelled(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project("a.py"))
     asked.request_suggestion(SuggestionRequest("endless", ""))
@@ -86,7 +86,7 @@ def test_the_newest_question_is_answered_and_the_older_one_given_up(listener: Li
     assert listener.empty()
 
 
-def test_others_are_found_for_who_wants_them_alone(listener: Listener) -> None:
+def test_alternatives_are_computed_on_request_only(listener: Listener) -> None:
     asked = listener.start(Endless, Project())
     asked.request_suggestion(SuggestionRequest("quick", "x"))
     assert listener.answer().alternatives == ()
@@ -94,7 +94,7 @@ def test_others_are_found_for_who_wants_them_alone(listener: Listener) -> None:
     assert [other.text for other in listener.answer().alternatives] == ["other 0", "other 1"]
 
 
-def test_of_questions_asked_while_the_model_loads_only_the_newest_is_answered(listener: Listener) -> None:
+def test_only_the_newest_request_during_loading_is_answered(listener: Listener) -> None:
     endless, may_load = Endless(), threading.Event()
 
     def load() -> Endless:
@@ -111,7 +111,7 @@ def test_of_questions_asked_while_the_model_loads_only_the_newest_is_answered(li
     assert endless.n_cancelled == 2
 
 
-def test_a_question_that_is_taken_back_is_given_up(listener: Listener) -> None:
+def test_withdrawn_request_is_cancelled(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project())
     asked.request_suggestion(SuggestionRequest("endless", ""))
@@ -122,7 +122,7 @@ def test_a_question_that_is_taken_back_is_given_up(listener: Listener) -> None:
     assert endless.n_cancelled == 1
 
 
-def test_closing_gives_up_what_is_computed(listener: Listener) -> None:
+def test_closing_cancels_the_computation(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project())
     asked.request_suggestion(SuggestionRequest("endless", ""))
@@ -131,7 +131,7 @@ def test_closing_gives_up_what_is_computed(listener: Listener) -> None:
     assert endless.n_cancelled == 1
 
 
-def test_whatever_goes_wrong_is_told(listener: Listener) -> None:
+def test_errors_are_reported(listener: Listener) -> None:
     def load() -> None:
         raise ValueError("no good")
 
@@ -140,7 +140,7 @@ def test_whatever_goes_wrong_is_told(listener: Listener) -> None:
     assert listener.get(timeout=60) == Status("no good", has_failed=True)
 
 
-def test_a_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
+def test_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=9)
     asked = listener.start(loader(pair, settings), Project())
     asked.request_suggestion(SuggestionRequest("x = [", "]\n"))
@@ -155,7 +155,7 @@ def folder_with(path: Path, **texts: str) -> Path:
 
 
 @pytest.mark.parametrize("first_chars", [1, 1_000_000])
-def test_the_other_files_of_a_workspace_are_known_and_not_the_one_that_is_edited(
+def test_other_workspace_files_are_indexed(
     first_chars: int, pair: ModelPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "FIRST_CHARS", first_chars)
@@ -169,7 +169,7 @@ def test_the_other_files_of_a_workspace_are_known_and_not_the_one_that_is_edited
     assert "one.py" in loaded.ngrams
 
 
-def test_questions_are_answered_while_the_workspace_is_read(
+def test_requests_are_answered_during_indexing(
     listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_answered = threading.Event()
@@ -187,9 +187,7 @@ def test_questions_are_answered_while_the_workspace_is_read(
     listener.until("ready")
 
 
-def test_indexing_waits_while_a_question_is_answered(
-    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_indexing_waits_during_a_request(listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endless, steps, may_read = Endless(), list[str](), threading.Event()
 
     def read(*_: Any) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What is shown, taken and counted, with no terminal: suggestions are handed in, and the text changes by itself."""
+"""Ghost text without a terminal: shown, accepted and counted; results and edits are passed in."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def showing(text: str, before: str = "x = ", after: str = ")") -> GhostText:
     return ghost
 
 
-def test_what_is_typed_along_leaves_the_rest_and_no_answer_changes_that() -> None:
+def test_typing_through_keeps_the_rest() -> None:
     ghost = showing("open(path)")
     for before, rest in (("x = op", "en(path)"), ("x = open(path", ")")):
         request = ghost.text_changed(before, ")")
@@ -31,14 +31,14 @@ def test_what_is_typed_along_leaves_the_rest_and_no_answer_changes_that() -> Non
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("x = a", ")"),  # another way
-        ("x =", ")"),  # back
-        ("x = o", "))"),  # something else has changed as well
+        ("x = a", ")"),  # diverge
+        ("x =", ")"),  # go back
+        ("x = o", "))"),  # another edit elsewhere
         ("y = o", ")"),
         ("x = open(path)x", ")"),  # all of it, and more
     ],
 )
-def test_whatever_else_changes_it_is_gone_and_an_answer_is_waited_for(before: str, after: str) -> None:
+def test_other_edits_clear_the_suggestion_and_wait(before: str, after: str) -> None:
     ghost = showing("open(path)")
     request = ghost.text_changed(before, after)
     assert (request.before, request.after) == (before, after)
@@ -47,7 +47,7 @@ def test_whatever_else_changes_it_is_gone_and_an_answer_is_waited_for(before: st
     assert ghost.on_response(request, None)
 
 
-def test_an_answer_that_comes_too_late_is_not_shown() -> None:
+def test_late_result_is_not_shown() -> None:
     ghost = GhostText()
     older, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", "")
     ghost.on_response(older, Suggestion("older", 1.0))
@@ -58,8 +58,8 @@ def test_an_answer_that_comes_too_late_is_not_shown() -> None:
     assert ghost.text == ""
 
 
-def test_the_text_as_it_was_is_another_question() -> None:
-    """The answer to the older one may be about another state of the workspace: the newest counts."""
+def test_same_text_again_is_a_new_request() -> None:
+    """The older result may be for another state of the workspace: the newest counts."""
     ghost = GhostText()
     older, _, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", ""), ghost.text_changed("x", "")
     ghost.on_response(older, Suggestion("older", 1.0))
@@ -68,7 +68,7 @@ def test_the_text_as_it_was_is_another_question() -> None:
     assert ghost.text == "newer"
 
 
-def test_a_cursor_that_moves_shows_nothing_and_waits_for_nothing() -> None:
+def test_moved_cursor_shows_nothing() -> None:
     ghost = showing("open(path)")
     ghost.cursor_moved("x =", " )")
     assert ghost.text == ""
@@ -80,13 +80,13 @@ def test_a_cursor_that_moves_shows_nothing_and_waits_for_nothing() -> None:
     assert ghost.text == ""
 
 
-def test_a_cursor_that_is_where_it_was_changes_nothing() -> None:
+def test_unmoved_cursor_changes_nothing() -> None:
     ghost = showing("open(path)")
     ghost.cursor_moved("x = ", ")")
     assert ghost.text == "open(path)"
 
 
-def test_dismissed_it_stays_away_while_it_is_typed_all_the_same() -> None:
+def test_dismissed_suggestion_stays_hidden_while_typing_through() -> None:
     ghost = showing("open(path)")
     ghost.dismiss()
     assert ghost.text == ""
@@ -99,7 +99,7 @@ def test_dismissed_it_stays_away_while_it_is_typed_all_the_same() -> None:
     assert ghost.n_keys_saved == 0
 
 
-def test_dismissed_before_it_comes_it_does_not_come() -> None:
+def test_dismissed_before_the_result_shows_nothing() -> None:
     ghost = GhostText()
     request = ghost.text_changed("x = ", "")
     ghost.dismiss()
@@ -108,7 +108,7 @@ def test_dismissed_before_it_comes_it_does_not_come() -> None:
     assert ghost.on_response(ghost.text_changed("x = 1", ""), None)
 
 
-def test_taken_whole_it_is_inserted_and_counted() -> None:
+def test_full_accept_is_inserted_and_counted() -> None:
     ghost = showing("open(path)")
     assert ghost.accept() == "open(path)"
     assert (ghost.n_accepted, ghost.n_accepted_chars, ghost.n_keys_saved) == (1, 10, 9)
@@ -116,7 +116,7 @@ def test_taken_whole_it_is_inserted_and_counted() -> None:
     assert ghost.text == ""
 
 
-def test_taken_word_by_word() -> None:
+def test_accept_word_by_word() -> None:
     ghost, before, words = showing(" in self.items():\n    pass", "for x", ""), "for x", []
     while word := ghost.accept_word():
         words.append(word)
@@ -126,7 +126,7 @@ def test_taken_word_by_word() -> None:
     assert ghost.n_accepted == 6
 
 
-def test_taken_line_by_line() -> None:
+def test_accept_line_by_line() -> None:
     for text, lines in {
         "items:\n    a\n\nb": ["items:", "\n    a", "\n", "\nb"],
         "\n    return": ["\n    return"],
@@ -139,25 +139,25 @@ def test_taken_line_by_line() -> None:
         assert taken == lines
 
 
-def test_indentation_that_an_editor_writes_saves_nothing() -> None:
+def test_automatic_indentation_saves_nothing() -> None:
     ghost = showing(":\n        return  x\n\n\ty")
     ghost.accept()
     assert ghost.n_accepted_chars == len(":\nreturn  x\n\ny")
 
 
-def test_where_nothing_is_shown_nothing_is_taken_or_counted() -> None:
+def test_accept_without_a_suggestion_does_nothing() -> None:
     ghost = GhostText()
     ghost.text_changed("x", "")
     assert (ghost.accept(), ghost.accept_word(), ghost.accept_line()) == ("", "", "")
     assert ghost.n_accepted == 0
 
 
-def test_another_suggestion_is_asked_for_once_and_then_shown_in_turn() -> None:
+def test_alternatives_are_requested_once_and_cycled() -> None:
     ghost = showing("open(path)")
     request = ghost.next()
     assert request is not None
     assert (request.before, request.after, request.wants_alternatives) == ("x = ", ")", True)
-    assert ghost.text == "open(path)"  # until there is an answer
+    assert ghost.text == "open(path)"  # until there is a result
     assert ghost.on_response(
         request, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]
     )
@@ -166,23 +166,23 @@ def test_another_suggestion_is_asked_for_once_and_then_shown_in_turn() -> None:
         assert ghost.next() is None
         seen.append(ghost.text)
     assert seen == ["os.getcwd(", "1", "open(path)", "os.getcwd("]
-    ghost.text_changed("x = os", ")")  # it is typed along like any other
+    ghost.text_changed("x = os", ")")  # it is typed through like any other
     assert ghost.text == ".getcwd("
-    assert ghost.next() is not None  # there are others here
+    assert ghost.next() is not None  # alternatives of this position
 
 
-def test_where_there_is_no_other_it_stays() -> None:
+def test_single_suggestion_stays() -> None:
     ghost = showing("open(path)")
     request = ghost.next()
     assert request is not None
     assert ghost.on_response(request, Suggestion("open(path)", 0.7))
     assert ghost.text == "open(path)"
     ghost.dismiss()
-    assert ghost.next() is None  # where nothing is shown, nothing else is
+    assert ghost.next() is None  # without a suggestion, there is no alternative
     assert GhostText().next() is None
 
 
-def test_others_that_come_too_late_are_not_shown() -> None:
+def test_late_alternatives_are_not_shown() -> None:
     ghost = showing("open(path)")
     request = ghost.next()
     assert request is not None

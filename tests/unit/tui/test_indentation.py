@@ -1,4 +1,4 @@
-"""Enter, Tab and Backspace as an editor has them."""
+"""Enter, Tab and Backspace as in an editor."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from tinycopilot.tui.indentation import indentation_unit, line_break, n_for_back
         ("\tif x:", 0, "\n\t    "),
     ],
 )
-def test_a_new_line_is_as_deep_and_deeper_after_a_colon(line: str, n_chars: int, inserted: str) -> None:
+def test_new_line_keeps_or_deepens_the_indentation(line: str, n_chars: int, inserted: str) -> None:
     assert line_break(line, "    ") == (n_chars, inserted)
 
 
@@ -33,7 +33,7 @@ def test_a_new_line_is_as_deep_and_deeper_after_a_colon(line: str, n_chars: int,
         ("if x:\npass\n", "    "),
     ],
 )
-def test_the_level_is_the_files_own(text: str, unit: str) -> None:
+def test_indentation_unit_is_the_files(text: str, unit: str) -> None:
     assert indentation_unit(text) == unit
 
 
@@ -59,7 +59,7 @@ def test_tab_goes_to_the_next_level(line: str, unit: str, inserted: str) -> None
         ("  \t", "    ", 1),
     ],
 )
-def test_backspace_takes_a_level_of_indentation(line: str, unit: str, n_chars: int) -> None:
+def test_backspace_removes_one_level(line: str, unit: str, n_chars: int) -> None:
     assert n_for_backspace(line, unit) == n_chars
 
 
@@ -67,5 +67,5 @@ def test_backspace_takes_a_level_of_indentation(line: str, unit: str, n_chars: i
     ("line", "unit", "n_chars"),
     [("        x", "    ", 4), ("  x", "    ", 2), ("x", "    ", 0), ("\t\tx", "\t", 1), ("", "    ", 0)],
 )
-def test_outdenting_takes_no_more_than_there_is(line: str, unit: str, n_chars: int) -> None:
+def test_outdent_stops_at_column_0(line: str, unit: str, n_chars: int) -> None:
     assert n_for_outdent(line, unit) == n_chars

@@ -1,4 +1,4 @@
-"""The command as a user gives it: in a real terminal, and where there is none."""
+"""The command as a user runs it: in a real terminal, and without one."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ sys.exit(cli.main(["play"]))
 """
 
 
-def test_without_a_terminal_there_is_one_line(pair: ModelPaths, tmp_path: Path) -> None:
+def test_without_a_terminal_is_one_line(pair: ModelPaths, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tinycopilot", "play", str(tmp_path / "a.py"), "--model-path", str(pair.model)]
     result = subprocess.run(words, input="x", capture_output=True, text=True)
     assert result.returncode == 2
@@ -46,7 +46,7 @@ def test_without_a_terminal_there_is_one_line(pair: ModelPaths, tmp_path: Path) 
         ({"model_path": "missing.pth"}, "model file not found"),
     ],
 )
-def test_bad_input_is_told_before_the_screen_is_taken(
+def test_bad_input_is_reported_before_the_screen_opens(
     options: dict[str, str], says: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (in_folder / "a.py").write_text("x\n")
@@ -56,7 +56,7 @@ def test_bad_input_is_told_before_the_screen_is_taken(
         run_play(**{**NOTHING_SAID, **options})
 
 
-def test_a_file_of_the_workspace_goes_by_its_name_there(tmp_path: Path) -> None:
+def test_workspace_file_uses_its_relative_name(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     (folder / "part").mkdir(parents=True)
     inside, outside = TextFile(folder / "part" / "new.JS"), TextFile(tmp_path / "plain")
@@ -66,7 +66,7 @@ def test_a_file_of_the_workspace_goes_by_its_name_there(tmp_path: Path) -> None:
     assert project(inside, None) == Project(str(folder / "part" / "new.JS"), None, (".js",))
 
 
-def test_the_closing_line() -> None:
+def test_closing_line() -> None:
     ghost = GhostText()
     assert summary(ghost) == "0 characters came from suggestions, with 0 keys: 0 keys saved."
     ghost.n_accepted, ghost.n_accepted_chars = 1, 10
@@ -74,7 +74,7 @@ def test_the_closing_line() -> None:
 
 
 class RealTerminal:
-    """A pseudo-terminal, and Python in it."""
+    """Python in a pseudo-terminal."""
 
     def __init__(self, *words: str) -> None:
         import termios
@@ -90,7 +90,7 @@ class RealTerminal:
         self.seen = ""
 
     def until(self, words: str) -> None:
-        """Read on until they are written."""
+        """Read until all of these are written."""
         while words not in self.seen:
             self.seen += os.read(self._ours, 65536).decode()
 
@@ -111,7 +111,7 @@ needs_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo
 
 @pytest.mark.slow
 @needs_a_terminal
-def test_in_a_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
+def test_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_bytes(b"x = 1\r\n")
     words = ("-m", "tinycopilot", "play", str(path), "--model_path", str(pair.model), "--workspace", str(tmp_path))
@@ -127,7 +127,7 @@ def test_in_a_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
 
 
 @needs_a_terminal
-def test_who_quits_does_not_wait_for_a_model_that_is_being_loaded() -> None:
+def test_quit_does_not_wait_for_a_loading_model() -> None:
     with RealTerminal("-c", ENDLESS) as terminal:
         terminal.until("loading the model ...")
         terminal.press("x\x11")

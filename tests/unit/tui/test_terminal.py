@@ -1,4 +1,4 @@
-"""Keys go in through a pipe, and the screen is looked at; a stand-in answers where its suggestions begin."""
+"""Keys are sent through a pipe, and the screen is compared; suggestions are scripted."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ GHOST, COLUMNS, ROWS = "class:ghost", 80, 12
 
 
 class Promised:
-    """Suggests what it was told, after texts that end so; answers when it may."""
+    """Suggests the scripted text after a matching suffix, once it may answer."""
 
     def __init__(self, **suggestions: str) -> None:
         self.suggestions = suggestions
@@ -60,7 +60,7 @@ class Output(DummyOutput):
 
 
 class User:
-    """Types, and looks at the screen."""
+    """Presses keys and checks the screen."""
 
     def __init__(self, terminal: Terminal, task: "asyncio.Task[None]", send: Callable[[str], None]) -> None:
         self.terminal = terminal
@@ -68,7 +68,7 @@ class User:
         self._send = send
 
     async def press(self, *words: str) -> None:
-        """Keys by their names, or texts; each arrives by itself, and what it does can be waited for."""
+        """Press keys, given by name or as text, one at a time, and wait for the effect of each."""
         for word in words:
             self._send(KEYS.get(word, word))
             await asyncio.sleep(0.01)
@@ -81,7 +81,7 @@ class User:
         raise AssertionError(f"this is never so; the screen: {self.screen}")
 
     async def sees(self, *lines: str) -> None:
-        """What is on the screen from the top, ghost text in brackets."""
+        """Wait for this screen, from the top, with ghost text in brackets."""
         await self.until(lambda: self.screen[: len(lines)] == [*lines])
 
     @property
@@ -94,11 +94,11 @@ class User:
         ]
 
     async def has(self, text: str) -> None:
-        """What is in the buffer, with a bar for the cursor."""
+        """Wait for this buffer, with a bar for the cursor."""
         await self.until(lambda: self.text == text)
 
     async def told(self, words: str) -> None:
-        """What stands in the line of the status."""
+        """Wait for this status line."""
         await self.until(lambda: words in self.screen[-2])
 
     @property
@@ -123,7 +123,7 @@ async def using(completer: object, file: TextFile | None = None, max_lines: int 
             await task
 
 
-async def test_tab_takes_what_is_shown_and_is_indentation_where_nothing_is() -> None:
+async def test_tab_accepts_or_indents() -> None:
     async with using(Promised(imp="ort os", os="")) as user:
         await user.press("Tab")
         await user.has("    |")
@@ -135,12 +135,12 @@ async def test_tab_takes_what_is_shown_and_is_indentation_where_nothing_is() -> 
         await user.sees("    import os")
         await user.told("5 keys saved")
         await user.press("Ctrl-Z")
-        await user.has("    imp|")  # one undo takes back just that
+        await user.has("    imp|")  # one undo removes it
         await user.press("Ctrl-Y")
         await user.has("    import os|")
 
 
-async def test_typed_along_the_rest_stays_with_no_answer_in_between() -> None:
+async def test_typing_through_keeps_the_rest_without_a_new_result() -> None:
     promised = Promised(imp="ort os")
     async with using(promised) as user:
         await user.press("imp")
@@ -153,7 +153,7 @@ async def test_typed_along_the_rest_stays_with_no_answer_in_between() -> None:
         promised.may_answer.set()
 
 
-async def test_an_answer_for_a_text_that_is_gone_is_not_shown() -> None:
+async def test_result_for_outdated_text_is_not_shown() -> None:
     promised = Promised(i="f x")
     async with using(promised) as user:
         await user.until(lambda: promised.on_response == [""])
@@ -161,7 +161,7 @@ async def test_an_answer_for_a_text_that_is_gone_is_not_shown() -> None:
         await user.press("i")
         await user.until(lambda: promised.asked == ["", "i"])
         await user.press("a")
-        await user.has("ia|")  # typing waits for no answer
+        await user.has("ia|")  # typing does not wait for a result
         promised.may_answer.set()
         await user.until(lambda: promised.on_response == ["", "i", "ia"])
         await user.press("b")
@@ -170,7 +170,7 @@ async def test_an_answer_for_a_text_that_is_gone_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("key", ["Ctrl-Right", "Alt-F", "Alt-Right"])
-async def test_word_by_word_and_a_move_where_nothing_is_shown(key: str) -> None:
+async def test_accept_word_by_word_or_move(key: str) -> None:
     async with using(Promised(imp="ort os.path")) as user:
         await user.press("imp")
         await user.sees("imp[ort os.path]")
@@ -182,7 +182,7 @@ async def test_word_by_word_and_a_move_where_nothing_is_shown(key: str) -> None:
         await user.has("import os|")
 
 
-async def test_escape_dismisses_and_typing_on_asks_again() -> None:
+async def test_escape_dismisses_and_typing_requests_again() -> None:
     async with using(Promised(imp="ort os", impx="y z")) as user:
         await user.press("imp")
         await user.sees("imp[ort os]")
@@ -192,24 +192,24 @@ async def test_escape_dismisses_and_typing_on_asks_again() -> None:
         await user.sees("impx[y z]")
 
 
-async def test_in_the_middle_of_a_text_the_rest_stands_behind_it() -> None:
+async def test_rest_of_the_line_follows_the_ghost_text() -> None:
     async with using(Promised(a="bc")) as user:
         await user.press("print()", "Enter", "x", "Up", "End", "Left", "a")
         await user.sees("print(a[bc])", "x")
 
 
-async def test_more_lines_push_down_what_follows() -> None:
+async def test_multi_line_ghost_text_moves_lines_down() -> None:
     async with using(Promised(a=":\n    b\n\tc"), max_lines=3) as user:
         await user.press("if ()", "Enter", "x", "Up", "End", "Left", "a")
         await user.sees("if (a[:]", "[    b]", "[    c])", "x")
         assert "Alt-Down line" in user.screen[-1]
-        assert user.screen[-1].endswith("quit")  # all of it is to be seen
+        assert user.screen[-1].endswith("quit")  # all of it is visible
         await user.press("Alt-Down", "Alt-Down")
         await user.has("if (a:\n    b|)\nx")
         await user.sees("if (a:", "    b", "[    c])", "x")
 
 
-async def test_an_editors_enter_and_backspace() -> None:
+async def test_enter_and_backspace_as_in_an_editor() -> None:
     async with using(Promised()) as user:
         await user.press("def f():", "Enter", "if x:", "Enter", "Enter")
         await user.has("def f():\n    if x:\n\n        |")
@@ -220,20 +220,20 @@ async def test_an_editors_enter_and_backspace() -> None:
 
 
 @pytest.mark.parametrize(("key", "text"), [("Backspace", "a|"), ("Enter", "a\n|"), ("x", "ax|")])
-async def test_what_is_selected_is_replaced(key: str, text: str) -> None:
+async def test_typing_replaces_the_selection(key: str, text: str) -> None:
     async with using(Promised()) as user:
         await user.press("abc", "Shift-Left", "Shift-Left", key)
         await user.has(text)
 
 
 @pytest.mark.parametrize("key", ["Alt-Enter", "Alt-#", "Ctrl-O"])
-async def test_keys_that_end_a_shells_line_end_nothing_here(key: str) -> None:
+async def test_shell_keys_do_not_quit(key: str) -> None:
     async with using(Promised()) as user:
         await user.press("x", key, "y")
         await user.until(lambda: "x" in user.text and "y" in user.text)
 
 
-async def test_a_file_is_written_when_that_is_said_and_no_earlier(tmp_path: Path) -> None:
+async def test_file_is_written_only_on_save(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_bytes(b"x = 1\r\n")
     async with using(Promised(y="es"), TextFile(path)) as user:
@@ -248,7 +248,7 @@ async def test_a_file_is_written_when_that_is_said_and_no_earlier(tmp_path: Path
         await user.told("Not saved")
         await user.press("!")
         await user.told("ready")
-        await user.press("Ctrl-Q")  # who types on has to be told again
+        await user.press("Ctrl-Q")  # after further typing it must be confirmed again
         await user.told("Not saved")
         await user.press("Ctrl-S")
         await user.told("Saved")
@@ -257,7 +257,7 @@ async def test_a_file_is_written_when_that_is_said_and_no_earlier(tmp_path: Path
         await user.task
 
 
-async def test_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
+async def test_unsaveable_file_reports_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     file = TextFile(tmp_path / "folder" / "a.py")
     (tmp_path / "folder").rmdir()
@@ -269,7 +269,7 @@ async def test_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
         await user.told("no file to save")
 
 
-async def test_what_would_be_lost_is_said_to_its_end_however_the_file_is_called(tmp_path: Path) -> None:
+async def test_warning_about_unsaved_changes_fits_any_file_name(tmp_path: Path) -> None:
     path = tmp_path / ("a_file_with_a_long_name_" * 5 + "and_an_end.py")
     path.write_text("x = 1\n")
     async with using(Promised(y="es"), TextFile(path)) as user:
@@ -292,7 +292,7 @@ class Broken(Promised):
         return Result(silence=Silence.UNSURE)
 
 
-async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> None:
+async def test_failed_engine_quits_only_without_unsaved_changes() -> None:
     async with using(Broken()) as user:
         await user.press("x")
         await user.told("it broke")
@@ -307,7 +307,7 @@ async def test_an_engine_that_breaks_ends_it_only_where_nothing_is_lost() -> Non
         await Terminal(EngineWorker(load, Project()), None).run()
 
 
-async def test_a_terminal_that_is_gone_ends_it() -> None:
+async def test_closed_terminal_quits() -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
         task = asyncio.create_task(Terminal(EngineWorker(Promised, Project()), None).run())  # type: ignore[arg-type]
         await asyncio.sleep(0)
@@ -315,7 +315,7 @@ async def test_a_terminal_that_is_gone_ends_it() -> None:
         await task
 
 
-async def test_another_suggestion_in_the_place_of_the_one_that_is_shown() -> None:
+async def test_next_alternative_replaces_the_suggestion() -> None:
     async with using(Promised(imp="ort os")) as user:
         await user.press("imp")
         for shown in ("ort os", "other 0", "other 1", "ort os", "other 0"):

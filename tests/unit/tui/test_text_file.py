@@ -1,4 +1,4 @@
-"""A file comes back byte for byte, but for what was edited; and nothing that is no text of the user's is opened."""
+"""A file is saved byte for byte except for the edits; binary and special files are refused."""
 
 import os
 import stat
@@ -32,7 +32,7 @@ def edited(path: Path, data: bytes, text: str) -> bytes:
         "\ufeffa\r\n\u0a0a\nc".encode("utf-16-be"),
     ],
 )
-def test_saved_as_it_is_it_is_the_same_file(data: bytes, tmp_path: Path) -> None:
+def test_saving_an_unchanged_file_keeps_its_bytes(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_bytes(data)
     file = TextFile(path)
@@ -54,22 +54,24 @@ def test_saved_as_it_is_it_is_the_same_file(data: bytes, tmp_path: Path) -> None
         ("\ufeffx\r\n".encode("utf-16-be"), "\N{SNAKE}\n", "\ufeff\N{SNAKE}\r\n".encode("utf-16-be")),
     ],
 )
-def test_line_ends_are_kept_and_new_ones_are_like_most(data: bytes, text: str, saved: bytes, tmp_path: Path) -> None:
+def test_line_ends_are_kept_and_new_ones_follow_the_majority(
+    data: bytes, text: str, saved: bytes, tmp_path: Path
+) -> None:
     assert edited(tmp_path / "a.py", data, text) == saved
 
 
-def test_a_new_file_is_there_once_it_is_saved(tmp_path: Path) -> None:
+def test_new_file_exists_once_saved(tmp_path: Path) -> None:
     file = TextFile(tmp_path / "new.py")
     assert file.text == ""
     assert not (tmp_path / "new.py").exists()
     file.save("x = 1\n")
     assert (tmp_path / "new.py").read_bytes() == b"x = 1\n"
-    file.save("x = 2\n")  # what it wrote itself is no change by another program
+    file.save("x = 2\n")  # its own write is not a change by another program
     assert (tmp_path / "new.py").read_bytes() == b"x = 2\n"
     assert [path.name for path in tmp_path.iterdir()] == ["new.py"]
 
 
-def test_permissions_and_a_link_stay(tmp_path: Path) -> None:
+def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
     path, link = tmp_path / "a.py", tmp_path / "link.py"
     path.write_text("x\n")
     path.chmod(0o640)
@@ -80,7 +82,7 @@ def test_permissions_and_a_link_stay(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_what_another_program_wrote_is_replaced_only_by_saving_twice(tmp_path: Path) -> None:
+def test_file_changed_by_another_program_is_overwritten_only_on_the_second_save(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text("x\n")
     file = TextFile(path)
@@ -92,7 +94,7 @@ def test_what_another_program_wrote_is_replaced_only_by_saving_twice(tmp_path: P
     assert path.read_text() == "mine\n"
 
 
-def test_what_cannot_be_written_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_save_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.py"
     path.write_text("x\n")
     file = TextFile(path)
@@ -124,7 +126,7 @@ def test_what_cannot_be_written_leaves_everything_as_it_was(tmp_path: Path, monk
         (".", None, "a folder"),
     ],
 )
-def test_what_is_no_text_of_the_users_is_not_opened(name: str, data: bytes | None, says: str, tmp_path: Path) -> None:
+def test_binary_file_is_refused(name: str, data: bytes | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / name
     if data is not None:
         path.write_bytes(data)
@@ -134,7 +136,7 @@ def test_what_is_no_text_of_the_users_is_not_opened(name: str, data: bytes | Non
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
-def test_what_would_never_end_is_not_opened(tmp_path: Path) -> None:
+def test_endless_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     with pytest.raises(UserError, match="not a regular file"):
         TextFile(tmp_path / "pipe.py")

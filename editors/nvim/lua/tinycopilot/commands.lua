@@ -1,26 +1,26 @@
--- What :TinyCopilot does.
+-- The command :TinyCopilot.
 local M = {}
 local state, options = require 'tinycopilot.state', require 'tinycopilot.options'
-local commands = {} -- by name; each is given the words that follow, and whether there was a `!`
+local commands = {} -- by name; arguments: the words that follow, and whether there is a `!`
 local NAME = 'tinycopilot'
 
 local function say(message, level) vim.notify(NAME .. ': ' .. message, level) end
 
 local function complain(message) say(message, vim.log.levels.ERROR) end
 
---- The server of the current buffer, else any that runs; complains where there is none.
+--- The server of the current buffer, else any running one; reports an error if there is none.
 local function a_client()
   local client = state.clients(0)[1] or state.clients()[1]
   if not client then complain 'the server is not running: it starts when you open a file in one of `languages`' end
   return client
 end
 
---- Has a server do `command`, and goes on with its answer.
-local function ask(client, command, arguments, go_on)
+--- Runs a command of the server, and calls `callback` with its result.
+local function ask(client, command, arguments, callback)
   local params = { command = NAME .. '.' .. command, arguments = arguments }
   client:request('workspace/executeCommand', params, function(err, answer)
     if err then return complain(err.message) end
-    go_on(answer or {})
+    callback(answer or {})
   end)
 end
 
@@ -39,7 +39,7 @@ end
 
 local snooze ---@type uv.uv_timer_t? ends a snooze
 
---- Pauses or resumes all servers, and those that start later; until `until_s`, in seconds since 1970, if it is given.
+--- Pauses or resumes all servers, also later ones; until `until_s`, in seconds since 1970, if given.
 local function set_paused(is_paused, until_s)
   if snooze and not snooze:is_closing() then snooze:close() end
   state.is_paused, state.paused_until, snooze = is_paused, until_s, nil
@@ -56,14 +56,14 @@ end
 function commands.pause() set_paused(true) end
 function commands.resume() set_paused(false) end
 
---- A number of minutes; complains and returns nil if `word` is none.
+--- A number of minutes; reports an error and returns nil if `word` is invalid.
 local function minutes_of(command, word)
   local minutes = tonumber(word)
   if minutes and 0 < minutes and minutes < math.huge then return minutes end
   complain(('%s: expected a number of minutes, not %s'):format(command, word))
 end
 
---- Pauses for 5 minutes, or another number of them; added to a snooze that has not ended.
+--- Pauses for 5 minutes, or another number of minutes; extends a snooze that has not ended.
 function commands.snooze(words)
   local minutes = minutes_of('snooze', words[1] or 5)
   if not minutes then return end
@@ -101,7 +101,7 @@ function commands.toggle(words)
   toggle()
 end
 
---- What is meant by a word for a setting whose value is like `now`; the word itself if nothing is.
+--- Converts a word to the type of `now`, the setting's value; returns the word if that fails.
 local function read(name, word, now)
   if type(now) == 'number' then return tonumber(word) or word end
   if type(now) == 'table' then return vim.split(word, '%s*,%s*', { trimempty = true }) end
@@ -112,7 +112,7 @@ end
 
 local function write(value) return type(value) == 'table' and table.concat(value, ',') or tostring(value) end
 
---- As Vim's own: `name` shows it, `name=value` sets it; and so does `name value`.
+--- Like Vim's :set: `name` shows a setting, `name=value` or `name value` sets it.
 function commands.set(words)
   local name, sign, word = table.concat(words, ' '):match '^(%w*)%s*(=?)%s*(.*)$'
   local now = require(NAME).options.settings[name]
@@ -129,7 +129,7 @@ function commands.train(words)
   if not minutes then return end
   local client = a_client()
   if not client then return end
-  ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server says itself why it does not
+  ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server reports problems itself
     if answer.started then say(('training for %g minutes; stop with :TinyCopilot cancel'):format(minutes)) end
   end)
 end
@@ -142,7 +142,7 @@ function commands.cancel()
   end)
 end
 
---- A text in a window of its own; `q` closes it.
+--- Shows a text in a window; `q` closes it.
 local function show(title, text)
   if vim.fn.getcmdwintype() ~= '' then return complain 'close the command-line window first' end
   local name = NAME .. '://' .. title
@@ -165,7 +165,7 @@ function commands.stats()
   if client then ask(client, 'statistics', nil, function(answer) show('statistics', answer.text or '') end) end
 end
 
---- Asks first, unless there was a `!`.
+--- Asks for confirmation, unless there is a `!`.
 local function is_sure(question, bang) return bang or vim.fn.confirm(question, '&Yes\n&No', 2) == 1 end
 
 commands['forget-stats'] = function(_, bang)
@@ -196,17 +196,17 @@ end
 function commands.reload()
   local client = a_client()
   if not client then return end
-  ask(client, 'reloadModel', nil, function(answer) -- the server says itself what is wrong
+  ask(client, 'reloadModel', nil, function(answer) -- the server reports problems itself
     if answer.reloaded then say 'model reloaded' end
   end)
 end
 
---- The server's own log; Neovim's, where no server runs: it says why.
+--- Opens the server's log; Neovim's if no server is running, since it contains the reason.
 function commands.log()
   local client = state.clients(0)[1] or state.clients()[1]
   local function open(path) vim.cmd.tabedit(vim.fn.fnameescape(path)) end
   if not client then return open(vim.lsp.log.get_filename()) end
-  ask(client, 'openLog', nil, function() end) -- it has Neovim show it
+  ask(client, 'openLog', nil, function() end) -- the server asks Neovim to show it
 end
 
 function commands.restart()
@@ -218,8 +218,8 @@ function commands.restart()
     end
     if vim.wait(1000, gone, 20) then break end
   end
-  require(NAME).forget_told()
-  vim.lsp.enable(NAME) -- starts it for the buffers that are open
+  require(NAME).forget_reported()
+  vim.lsp.enable(NAME) -- starts it for open buffers
 end
 
 local function beginning_with(start, names)
@@ -227,7 +227,7 @@ local function beginning_with(start, names)
   return vim.tbl_filter(function(name) return vim.startswith(name, start) end, names)
 end
 
-local second = { -- what may follow a command's name
+local second = { -- completions of a command's argument
   toggle = function() return vim.tbl_keys(toggles) end,
   set = function()
     local function with_sign(name) return name .. '=' end
@@ -236,12 +236,12 @@ local second = { -- what may follow a command's name
 }
 
 local function complete(start, line)
-  local words = vim.split(line:match '.*Tiny%a*!?%s+(.*)$' or '', '%s+') -- there may be other commands before
+  local words = vim.split(line:match '.*Tiny%a*!?%s+(.*)$' or '', '%s+') -- other commands may precede it
   if #words == 1 then return beginning_with(start, vim.tbl_keys(commands)) end
   return #words == 2 and second[words[1]] and beginning_with(start, second[words[1]]()) or {}
 end
 
-local most_words = { toggle = 1, set = math.huge, snooze = 1, train = 1 } -- that follow a command's name; 0 for all others
+local most_words = { toggle = 1, set = math.huge, snooze = 1, train = 1 } -- number of arguments; 0 for all other commands
 
 function M.register()
   local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }

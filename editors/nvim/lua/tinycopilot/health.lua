@@ -1,7 +1,7 @@
 -- :checkhealth tinycopilot
 local M = {}
 
---- ', version 1.2.3', asked of the program `tinycopilot` that is installed with the server; '' if it is not there.
+--- ', version 1.2.3', from the program `tinycopilot` next to the server; '' if it is missing.
 local function version_beside(server)
   local program = vim.fs.joinpath(vim.fs.dirname(server), 'tinycopilot')
   if vim.fn.executable(program) == 0 then return '' end
@@ -22,7 +22,7 @@ local function check_server(health, program)
   end
 end
 
---- The server says which model it has no further than that it is ready or why not.
+--- Checks the model's path; the server itself reports only whether it is ready.
 local function check_model(health, settings)
   if settings.modelPath == '' then
     return health.info 'model: chosen by the server; `tinycopilot doctor` shows which one, and why'
@@ -48,7 +48,7 @@ local function check_client(health, client)
   end
 end
 
---- Whether Neovim is to start the server for this buffer.
+--- Whether Neovim should start the server for this buffer.
 local function is_wanted(buffer, filetypes)
   local filetype = vim.bo[buffer].filetype
   local is_file = vim.api.nvim_buf_is_loaded(buffer) and vim.bo[buffer].buftype == '' and filetype ~= ''
@@ -76,7 +76,7 @@ end
 function M.check()
   local health = vim.health
   if vim.fn.has('nvim-0.11') == 0 then
-    local complain = health and (health.error or health.report_error) or vim.fn['health#report_error'] -- by its age
+    local complain = health and (health.error or health.report_error) or vim.fn['health#report_error'] -- depends on Neovim's version
     return complain('this version of Neovim is too old', { 'Neovim 0.12 is required, or 0.11 for the popup menu.' })
   end
   health.start('tinycopilot')

@@ -1,30 +1,30 @@
--- The Neovim client of tinycopilot. Neovim itself speaks with the server and draws the ghost text: this file starts the
--- server; options.lua has what can be set, state.lua knows how the server is, commands.lua are what :TinyCopilot does,
--- keys.lua gives the keys their meaning.
+-- The Neovim client of tinycopilot. Neovim's LSP client talks to the server and draws ghost text. This file starts the
+-- server; options.lua validates options, state.lua tracks the server's status, commands.lua defines :TinyCopilot, and
+-- keys.lua the keys.
 local M = {}
 local api, lsp = vim.api, vim.lsp
 local state, options = require 'tinycopilot.state', require 'tinycopilot.options'
 
 local NAME = 'tinycopilot'
 
---- The types of buffers that the server is started for; nil for all.
+--- The file types that the server is started for; nil for all.
 function M.filetypes()
   local languages = M.options.settings.languages
   return not vim.list_contains(languages, '*') and languages or nil
 end
 
-M.options = nil ---@type table? the defaults and what setup() was given
+M.options = nil ---@type table? the defaults, overridden by setup()'s argument
 
-M.problems = {} ---@type string[] what of that could not be used
+M.problems = {} ---@type string[] problems of setup()'s argument
 
-local told = {} -- what the user has been told, not to be told again before a restart
+local reported = {} -- messages that were shown, and are not shown again before a restart
 
-M.cut = nil ---@type string? the last message that was not shown whole, until :TinyCopilot shows it
+M.cut = nil ---@type string? the full text of the last shortened message, until :TinyCopilot shows it
 
---- What Neovim itself shows is cut to a line: longer, it asks for Enter, and takes for that whatever is typed next.
+--- Shortens a message to one line if Neovim itself shows it: a longer one would wait for Enter, and swallow keys.
 local function notify(message, level)
   local source = type(vim.notify) == 'function' and debug.getinfo(vim.notify, 'S').source or ''
-  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- not a plugin's, which may be a table
+  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- a plugin's may be a table
   local room, more = vim.v.echospace, '... :TinyCopilot'
   if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
   M.cut = message
@@ -33,17 +33,17 @@ end
 
 local function tell(message, level)
   message = NAME .. ': ' .. message:gsub('^tinycopilot: ', '')
-  if told[message] then return end
-  told[message] = true
+  if reported[message] then return end
+  reported[message] = true
   vim.schedule(function() notify(message, level) end)
 end
 
 local function warn(message) tell(message, vim.log.levels.WARN) end
 
-function M.forget_told() told = {} end
+function M.forget_reported() reported = {} end
 
---- How it is in the current buffer, for a statusline of your own, or nil where no server is attached: `state` is
---- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` says more, or is empty.
+--- The status in the current buffer, for your own statusline component; nil if no server is attached. `state` is
+--- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` has details, or is empty.
 function M.state() return M.options and state.here() end
 
 --- For a statusline: 'tinycopilot: ready', 'tinycopilot: training 40%' and the like; '' in a buffer without it.
@@ -53,7 +53,7 @@ function M.status()
   return ('%s: %s%s'):format(NAME, now.state, now.percentage and (' %d%%'):format(now.percentage) or '')
 end
 
---- Accept the suggestion, all or a part, go to another, dismiss it: true if there was one. For keys of your own.
+--- For your own mappings: each acts on the suggestion, and returns whether there was one.
 for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss', 'suggest' } do
   M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').act(action) end
 end
@@ -64,29 +64,29 @@ local handlers = {
     if status.state == 'error' then tell(status.message or 'the server failed', vim.log.levels.ERROR) end
   end,
   ['tinycopilot/training'] = function(_, training, context) state.training_said(context.client_id, training) end,
-  ['window/showMessage'] = function(_, params) -- an error comes in this way, too: `tell` tells it once
-    if params.type == 3 then told[params.message] = nil end -- news may come twice
+  ['window/showMessage'] = function(_, params) -- errors arrive here, too; `tell` shows each once
+    if params.type == 3 then reported[params.message] = nil end -- information may be repeated
     tell(params.message, 5 - params.type) -- LSP: 1 is error, 4 is log. Neovim: 4 is error, 1 is debug.
     return params
   end,
 }
 
---- Neovim 0.11 has no ghost text: there, the popup menu opens while one types.
+--- Neovim 0.11 has no ghost text: the popup menu opens while typing instead.
 local function show_popup(client, buffer)
   client.server_capabilities.completionProvider.triggerCharacters =
-    vim.tbl_map(string.char, vim.fn.range(32, 126)) -- else only after a dot
+    vim.tbl_map(string.char, vim.fn.range(32, 126)) -- otherwise only after a dot
   api.nvim_buf_call(buffer, function()
-    vim.opt_local.completeopt:append { 'menuone', 'noselect' } -- else Neovim inserts a menu's only entry unasked
+    vim.opt_local.completeopt:append { 'menuone', 'noselect' } -- otherwise Neovim inserts a single entry automatically
   end)
-  local function whole(item) -- else Neovim inserts no further than the first space; for other servers' items that stays
+  local function whole(item) -- otherwise Neovim inserts only up to the first space
     return item.detail == NAME and { word = item.textEdit.newText } or {}
   end
   lsp.completion.enable(true, client.id, buffer, { autotrigger = true, convert = whole })
 end
 
-local mended = setmetatable({}, { __mode = 'k' })
+local patched = setmetatable({}, { __mode = 'k' })
 
---- The server answers with the file's line ends; those of Neovim's buffers are always `\n`, and it would draw a `^M`.
+--- Removes the `\r` of line ends: the server uses the file's, but Neovim's buffers always have `\n`.
 local function without_cr(result)
   for _, item in ipairs(result and (result.items or result) or {}) do
     if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
@@ -94,11 +94,11 @@ local function without_cr(result)
   return result
 end
 
---- Comes between Neovim and the server: where ghost text is switched off, the server is not asked. Neovim can switch it
---- off in a buffer itself, but for all servers.
-local function mend(client)
-  if mended[client] then return end
-  mended[client] = true
+--- Patches a client to send no requests where ghost text is off. Neovim itself can turn it off in a buffer, but only
+--- for all servers.
+local function patch(client)
+  if patched[client] then return end
+  patched[client] = true
   local request = client.request
   function client.request(self, method, params, handler, buffer)
     local is_asked = method == 'textDocument/inlineCompletion' and handler ~= nil
@@ -112,7 +112,7 @@ local function mend(client)
   end
 end
 
---- Turns ghost text, or the menu in its place, on or off in a buffer, as the user has switched it.
+--- Turns ghost text (or the popup menu) on or off in a buffer, by the user's choice.
 function M.refresh(buffer)
   local on = state.is_on(buffer)
   if lsp.inline_completion then
@@ -128,7 +128,7 @@ local function attach(event)
   local client = assert(lsp.get_client_by_id(event.data.client_id))
   if client.name ~= NAME then return end
   if state.is_paused then client:exec_cmd({ title = 'Pause', command = 'tinycopilot.pause' }, { bufnr = event.buf }) end
-  mend(client)
+  patch(client)
   M.refresh(event.buf)
   if lsp.inline_completion then
     lsp.inline_completion.enable(true, { bufnr = event.buf })
@@ -137,19 +137,19 @@ local function attach(event)
   state.changed(client.id)
 end
 
-local ended_s = {} -- when servers ended that were not told to
+local ended_s = {} -- times of unexpected exits
 local MOST_STARTS, WITHIN_S = 3, 180
 
---- Starts a server that has died again, unless it does so over and over, or as soon as it is started.
+--- Restarts a crashed server, unless it crashes repeatedly or at startup.
 local function start_again(code, signal, id)
   local is_unwanted, had_begun = state.forget(id)
-  local is_enabled = not lsp.is_enabled or lsp.is_enabled(NAME) -- Neovim 0.11 cannot say
+  local is_enabled = not lsp.is_enabled or lsp.is_enabled(NAME) -- Neovim 0.11 lacks this function
   if not is_unwanted or not is_enabled or vim.v.exiting ~= vim.NIL then return end
-  if signal == 15 then return end -- SIGTERM, which is how Neovim insists
+  if signal == 15 then return end -- SIGTERM: Neovim has ended it
   if not had_begun then
     return tell('the server exits at startup: see :TinyCopilot log', vim.log.levels.ERROR)
   end
-  if code == 0 and signal == 0 then return end -- it was asked to
+  if code == 0 and signal == 0 then return end -- it was asked to exit
   local now = vim.uv.hrtime() / 1e9
   ended_s = vim.tbl_filter(function(then_s) return now - then_s < WITHIN_S end, ended_s)
   table.insert(ended_s, now)
@@ -158,20 +158,20 @@ local function start_again(code, signal, id)
     return tell(often:format(#ended_s, WITHIN_S / 60), vim.log.levels.ERROR)
   end
   vim.defer_fn(function()
-    if vim.v.exiting == vim.NIL then lsp.enable(NAME) end -- for the buffers that are open
+    if vim.v.exiting == vim.NIL then lsp.enable(NAME) end -- for open buffers
   end, 500)
 end
 
---- Neovim lets go of what does not speak as a server does, and says so in words of its own.
+--- Reports a program that is not a language server. Neovim disconnects from it with a message of its own.
 local function misunderstood(code)
   if code ~= lsp.rpc.client_errors.INVALID_SERVER_MESSAGE then return end
   local program = M.options.cmd[1]
   tell(('`%s` is not a language server: fix `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
 end
 
-M.patience_ms = 20000 -- for the first answer of a server that starts
+M.patience_ms = 20000 -- time limit for the first response of a server
 
---- Neovim waits without end for a program that says nothing, or nothing that it understands.
+--- Reports a program that never responds, for which Neovim would wait forever.
 local function wait_for_answer(_, config)
   vim.defer_fn(function()
     local function waits(client)
@@ -183,14 +183,14 @@ local function wait_for_answer(_, config)
   end, M.patience_ms)
 end
 
---- Neovim says nothing where the program is missing.
+--- Reports a missing program, which Neovim would not.
 local function check_program()
   local program = M.options.cmd[1]
   if vim.fn.executable(program) == 1 then return end
   tell(('program `%s` not found: install it, or set `cmd` to its full path (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
 end
 
---- Starts servers for the types of buffers that are wanted now, and lets go of all other buffers.
+--- Starts servers for buffers of the enabled file types, and detaches all others.
 local function watch()
   local group, filetypes = api.nvim_create_augroup(NAME .. '.types', {}), M.filetypes()
   api.nvim_create_autocmd('FileType', { group = group, pattern = filetypes or '*', callback = check_program })
@@ -198,16 +198,15 @@ local function watch()
   lsp.enable(NAME)
 end
 
---- Settings that hold from now on, laid over those before: in the servers that run, and in those that start later. What
---- cannot be used is told, and what was before stays.
+--- Changes settings, in running servers and in those that start later. Invalid values are reported and ignored.
 function M.set(settings)
-  if not M.options then return end -- setup has said why
+  if not M.options then return end -- setup has reported why
   vim.validate('settings', settings, 'table')
-  M.forget_told() -- what the server cannot use, it says
+  M.forget_reported() -- the server may report the same problem again
   settings = options.usable(settings, warn)
   local all = vim.tbl_extend('force', M.options.settings, settings)
   M.options.settings = all
-  local config = lsp.config[NAME] -- replaced, for what is laid over it can neither empty a list nor be nil
+  local config = lsp.config[NAME] -- replaced: extending it could neither empty a list nor set nil
   config.filetypes, config.init_options, config.settings[NAME] = M.filetypes(), all, all
   lsp.config[NAME] = config
   for _, client in ipairs(state.clients()) do
@@ -217,7 +216,7 @@ function M.set(settings)
   if settings.languages then watch() end
 end
 
---- Starts everything. `given` is laid over the defaults in options.lua.
+--- Starts the plugin. `given` overrides the defaults in options.lua.
 function M.setup(given)
   if vim.fn.has('nvim-0.11') == 0 then return warn 'requires Neovim 0.12 (ghost text) or 0.11 (popup menu)' end
   M.problems = {}
@@ -228,7 +227,7 @@ function M.setup(given)
 
   lsp.config(NAME, {
     cmd = M.options.cmd,
-    cmd_cwd = vim.uv.os_homedir(), -- not the project: `python -m` would run what lies there
+    cmd_cwd = vim.uv.os_homedir(), -- not the project, from which `python -m` would import
     settings = { [NAME] = {} },
     handlers = handlers,
     before_init = wait_for_answer,

@@ -1,14 +1,14 @@
--- What the keys do to a suggestion; where there is none, old_keys.lua gives a key back its old meaning.
+-- Actions of the keys on a suggestion. Without one, old_keys.lua runs a key's previous mapping.
 local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
 local old_keys = require 'tinycopilot.old_keys'
 
---- Whether it can be taken in part. Another server's may say no place, or be a snippet: Neovim knows what to do.
+--- Whether an item can be accepted in part. Another server's may lack a range, or be a snippet, which Neovim handles.
 local function is_plain(item) return item.range ~= nil and type(item.insert_text) == 'string' end
 
---- What is left of `item` to insert at the cursor, or nil if the user has typed something else. Neovim keeps a
---- suggestion on the screen while the user types on, until the next answer, but would insert the whole of it at the
---- place where it began. Changes `item` so that inserting it does what is shown.
+--- The rest of `item` to insert at the cursor; nil if other text was typed. While the user types, Neovim keeps a
+--- suggestion on screen until the next result, but would insert all of it where it started. Changes `item` so that
+--- inserting it has the visible effect.
 local function remainder(item)
   if not is_plain(item) then return nil end
   local row, column, end_row, end_column = item.range:to_extmark()
@@ -18,13 +18,13 @@ local function remainder(item)
   local typed = table.concat(api.nvim_buf_get_text(0, row, column, here, at, {}), '\n')
   if typed == item.insert_text or not vim.startswith(item.insert_text, typed) then return nil end
   if here > end_row or (here == end_row and at > end_column) then
-    item.range = vim.range.extmark(0, row, column, here, at) -- what is typed already is replaced by itself
+    item.range = vim.range.extmark(0, row, column, here, at) -- typed text is replaced by itself
   end
   return item.insert_text:sub(#typed + 1)
 end
 
---- Neovim's own object for this buffer's suggestion. It is not public: without it, what is left of a suggestion after a
---- part of it comes back 200 ms later, and there is one suggestion to choose from.
+--- Neovim's object for this buffer's suggestion. It is not public: without it, the rest of a suggestion after a partial
+--- accept reappears 200 ms later, and there are no alternatives.
 local function neovims_own()
   local known, capability = pcall(require, 'vim.lsp._capability')
   local kind = known and vim.tbl_get(capability, 'all', 'inline_completion')
@@ -32,13 +32,13 @@ local function neovims_own()
   return own and type(own.show) == 'function' and type(own.handler) == 'function' and own or nil
 end
 
---- Whether what is shown can be taken in part: to find out by taking it would throw it away.
+--- Whether the visible suggestion can be accepted in part. (Trying would discard it.)
 local function has_parts()
   local own = neovims_own()
   return not (own and own.current) or is_plain(own.current)
 end
 
---- Takes what is shown in `buffer` off the screen, and what was asked for as well.
+--- Hides the suggestion in `buffer`, and drops a pending request.
 function M.withdraw(buffer)
   local own = buffer == api.nvim_get_current_buf() and neovims_own()
   if own and type(own.abort) == 'function' then own:abort() end
@@ -46,14 +46,14 @@ end
 
 local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
 
---- Ghost text is where one types: not in another window of the same buffer, and not in a window that was left without
---- leaving insert mode, where Neovim would let it stay, and ask on.
+--- Limits ghost text to the current window: Neovim would draw it in all windows of the buffer, and keep it (and send
+--- requests) in a window that was left in insert mode.
 function M.follow_window(group)
   local function is_typing() return api.nvim_get_mode().mode:sub(1, 1) == 'i' end
   api.nvim_create_autocmd({ 'InsertEnter', 'WinEnter' }, {
     group = group,
     callback = function()
-      local draw_in = api.nvim__ns_set -- experimental: without it, it is in all windows
+      local draw_in = api.nvim__ns_set -- experimental: without it, ghost text is in all windows
       if draw_in then pcall(draw_in, namespace, { wins = { api.nvim_get_current_win() } }) end
     end,
   })
@@ -65,47 +65,47 @@ function M.follow_window(group)
   })
 end
 
---- Whether there is something to see of a suggestion.
+--- Whether a suggestion is visible.
 local function is_shown()
   local mark = api.nvim_buf_get_extmarks(0, namespace, 0, -1, { limit = 1, details = true })[1]
   return mark ~= nil and (mark[4].virt_lines ~= nil or vim.tbl_get(mark[4], 'virt_text', 1, 1) ~= '')
 end
 
---- Takes the suggestion off the screen, and inserts what `use` makes of it. False where there is none, or no use of it.
---- Neovim hands it over a moment later: waiting for that keeps it before the keys that come next.
+--- Hides the suggestion and inserts the item that `use` returns for it. False without a suggestion or an item.
+--- Neovim calls back a moment later; waiting for that keeps the order with the next keys.
 local function take(use)
   local handed, item = false, nil
   local function on_accept(suggestion)
     handed, item = true, use(suggestion)
-    if item then vim.go.undolevels = vim.go.undolevels end -- a new change: undo takes back the suggestion alone
+    if item then vim.go.undolevels = vim.go.undolevels end -- a new change, so that undo removes only the suggestion
     return item
   end
   return suggestions.get { on_accept = on_accept } and vim.wait(100, function() return handed end, 1) and item ~= nil
 end
 
---- How many bytes of `rest` are its next word, or the signs before that, with the space before either.
+--- Length in bytes of the next word of `rest`, or of the symbols before it, including leading white space.
 function M.word_bytes(rest)
   local _, n = rest:find('^%s*[%w_\128-\255]+')
   if not n then _, n = rest:find('^%s*[^%w_%s\128-\255]+') end
   return n or #rest
 end
 
---- How many bytes of `rest` are its next line, with the line's end before it.
+--- Length in bytes of the next line of `rest`, including leading white space and line ends.
 function M.line_bytes(rest) return #rest:match('^%s*[^\n]*') end
 
---- Tells the server, which counts, that so much of a suggestion is accepted by now.
+--- Reports to the server, for its statistics, how many bytes of a suggestion are accepted so far.
 local function tell_partly(item, accepted)
   local client = vim.lsp.get_client_by_id(item.client_id)
   if not client or not item.command then return end
   local text = item.whole or item.insert_text
   local until_here = text:sub(1, accepted)
   local length = vim.str_utfindex(until_here, client.offset_encoding, #until_here)
-  if vim.bo.fileformat == 'dos' then length = length + select(2, until_here:gsub('\n', '')) end -- it has CR LF
-  local said = { insertText = text, command = item.command }
-  client:notify('textDocument/didPartiallyAcceptCompletion', { item = said, acceptedLength = length })
+  if vim.bo.fileformat == 'dos' then length = length + select(2, until_here:gsub('\n', '')) end -- the server has CR LF
+  local sent = { insertText = text, command = item.command }
+  client:notify('textDocument/didPartiallyAcceptCompletion', { item = sent, acceptedLength = length })
 end
 
---- Inserts the first bytes of the suggestion, as many as `count_bytes` says of what is left of it; the rest stays.
+--- Inserts the first bytes of the suggestion's rest, as many as `count_bytes` returns for it; the rest stays visible.
 local function accept_part(count_bytes)
   local own, rest, later = neovims_own(), nil, nil
   local accepted = take(function(item)
@@ -113,13 +113,13 @@ local function accept_part(count_bytes)
     if not rest then return nil end
     local n = count_bytes(rest)
     if n >= #rest then return item end
-    local before = item.accepted or 0 -- of the suggestion as it came, accepted with these keys
+    local before = item.accepted or 0 -- bytes of the original suggestion accepted so far
     local whole, text = item.whole or item.insert_text, item.insert_text
     local n_typed = #text - #rest
     item.whole = whole
     tell_partly(item, before + n_typed + n)
     later = vim.tbl_extend('force', item, { insert_text = rest:sub(n + 1), accepted = before + n_typed + n })
-    item.insert_text, item.command = text:sub(1, n_typed + n), nil -- the command says that all of it is accepted
+    item.insert_text, item.command = text:sub(1, n_typed + n), nil -- the command reports a full accept
     return item
   end)
   if accepted and later and own then
@@ -131,9 +131,9 @@ local function accept_part(count_bytes)
   return accepted
 end
 
-local actions = {} -- each says whether there was a suggestion to act on
+local actions = {} -- each returns whether there was a suggestion
 
---- While an entry of the popup menu is selected, the keys are the menu's.
+--- While an entry of the popup menu is selected, the keys belong to the menu.
 local function is_menus() return vim.fn.complete_info({ 'selected' }).selected >= 0 end
 
 function actions.accept()
@@ -147,7 +147,7 @@ function actions.accept_word() return may_take_part() and accept_part(M.word_byt
 function actions.accept_line() return may_take_part() and accept_part(M.line_bytes) end
 
 function actions.dismiss()
-  return is_shown() and suggestions.get { on_accept = function() end } -- taken, and put nowhere
+  return is_shown() and suggestions.get { on_accept = function() end } -- accepted, but not inserted
 end
 
 local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
@@ -166,7 +166,7 @@ local function invoke(own, client, go_on)
   end, own.bufnr)
 end
 
---- Shows another suggestion. Neovim asks for one alone while the user types: for others, the server is asked once more.
+--- Shows another suggestion. While typing, Neovim requests only one; alternatives need another request.
 local function step(count)
   if not is_shown() then return false end
   local own = neovims_own()
@@ -180,7 +180,7 @@ local function step(count)
   return true
 end
 
---- Requests a suggestion now. The key does what it did before where the server isn't attached.
+--- Requests a suggestion now. False if the server isn't attached.
 function actions.suggest()
   local own, client = neovims_own(), require('tinycopilot.state').clients(0)[1]
   if not own or not client then return false end
@@ -191,13 +191,13 @@ end
 function actions.next() return step(1) end
 function actions.previous() return step(-1) end
 
---- Whether text may not be changed just now: in an `<expr>` mapping, such as those that some plugins make of all keys.
+--- Whether text must not be changed now, as in an `<expr>` mapping.
 local function is_locked()
-  local _, why = pcall(api.nvim_buf_set_text, 0, 1e9, 0, 1e9, 0, {}) -- no such line: one error or the other
+  local _, why = pcall(api.nvim_buf_set_text, 0, 1e9, 0, 1e9, 0, {}) -- the line does not exist: either way there is an error
   return tostring(why):find 'E565' ~= nil
 end
 
---- For mappings that are not ours. Where text is locked, the action comes right after.
+--- Runs an action from a user's mapping. If text is locked, it runs directly afterwards.
 function M.act(action)
   if not is_locked() or action == 'suggest' then return actions[action]() end
   if not is_shown() or is_menus() or action:find '^accept_' and not has_parts() then return false end
@@ -205,9 +205,9 @@ function M.act(action)
   return true
 end
 
---- Sets the keys in one buffer; `keymaps` as in setup's options.
+--- Maps the keys in a buffer; `keymaps` as in setup's options.
 function M.set(buffer, keymaps)
-  if vim.b[buffer].tinycopilot_keys then return end -- they are here since before a restart
+  if vim.b[buffer].tinycopilot_keys then return end -- mapped before a restart
   vim.b[buffer].tinycopilot_keys = true
   for action, key in pairs(keymaps) do
     if key then

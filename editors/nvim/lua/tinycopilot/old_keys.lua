@@ -1,27 +1,27 @@
--- How a key that is ours is typed as if it were not: its old mapping, or its own meaning.
+-- Types a key that we have mapped with its previous effect: its earlier mapping, or the key itself.
 local M = {}
 local api = vim.api
 
---- That mapping, of those given, whose key is `key`.
+--- The mapping of `key` in `mappings`.
 function M.find(mappings, key)
   key = vim.keycode(key)
   return vim.iter(mappings):find(function(mapping) return mapping.lhsraw == key or mapping.lhsrawalt == key end)
 end
 
---- What stands for the key itself, mapped no further.
+--- A name for the key itself, without further mapping.
 local function bare(action) return ('<Plug>(tinycopilot-bare-%s)'):format(action) end
 
-local typed = {} ---@type table<string, string> the key as it was typed last, by action
+local typed = {} ---@type table<string, string> the last key typed, by action
 
---- What an `<expr>` mapping comes to. As in Neovim itself, where that begins with the mapping's key, this first one is
---- not mapped again: it would be ours again, and never end. Its keys may be names still, as in '<Tab>'.
+--- The keys that an `<expr>` mapping returns. As in Neovim, if they start with the mapping's own key, that key is not
+--- mapped again, which would not end. The result may contain key names, such as '<Tab>'.
 function M.once(action, result, has_names)
   if type(result) ~= 'string' then return result end
   local key, keys = typed[action], has_names and vim.keycode(result) or result
   return vim.startswith(keys, key) and vim.keycode(bare(action)) .. keys:sub(#key + 1) or keys
 end
 
---- Changes `mapping`, an `<expr>` whose result may be mapped further, so that it comes to what `once` says.
+--- Changes `mapping`, a remappable `<expr>`, to return the result of `once`.
 local function map_once(mapping, action, key)
   local call, has_names = mapping.callback, mapping.replace_keycodes == 1
   vim.keymap.set('i', bare(action), key)
@@ -34,8 +34,8 @@ local function map_once(mapping, action, key)
   end
 end
 
---- Types `key` as if it were not ours. `own` is the buffer's mapping that ours hides, if it had one; a mapping for all
---- buffers is looked up now, since it may be younger. It is copied under a name, and typing the name is typing the key.
+--- Types `key` as if we had not mapped it. `own` is the buffer's mapping that ours hides, if any; a global mapping is
+--- looked up now, since it may be newer. The mapping is copied under a <Plug> name, and that name is typed.
 function M.type(action, key, own)
   local mapping = own or M.find(api.nvim_get_keymap('i'), key)
   if not mapping then return api.nvim_feedkeys(vim.keycode(key), 'in', false) end
@@ -43,7 +43,7 @@ function M.type(action, key, own)
   if mapping.expr == 1 and mapping.noremap == 0 then
     map_once(mapping, action, key)
   elseif vim.startswith(vim.keycode(mapping.rhs or ''), typed[action]) then
-    mapping.noremap = 1 -- or it never ends
+    mapping.noremap = 1 -- otherwise it would not end
   end
   local name = ('<Plug>(tinycopilot-not-%s)'):format(action)
   mapping.lhs, mapping.lhsraw, mapping.lhsrawalt = name, vim.keycode(name), nil

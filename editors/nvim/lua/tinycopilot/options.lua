@@ -56,7 +56,7 @@ M.defaults = {
   },
 }
 
-local bounds = { -- of the settings that are numbers: the least, and the most
+local bounds = { -- of numeric settings: minimum, maximum, and whether it is an integer
   eagerness = { 0, 1 },
   minConfidence = { 0, 1 },
   maxChars = { 1, 100000, true },
@@ -66,7 +66,7 @@ local bounds = { -- of the settings that are numbers: the least, and the most
   maxWorkspaceChars = { 0, 1000000000, true },
 }
 
-local choices = { -- the values of settings that have few; `true` stands for the first
+local choices = { -- of settings with a list of values; `true` means the first
   inline = { 'automatic', 'onDemand', false },
 }
 
@@ -77,10 +77,10 @@ local function is_texts(value)
   return type(value) == 'table' and vim.islist(value) and vim.iter(value):all(is_text)
 end
 
---- A text where a list is wanted means the list of it.
+--- Accepts a string where a list is expected.
 local function as_list(value) return type(value) == 'string' and { value } or value end
 
---- What a setting must be, and whether `value` is that.
+--- The requirement of a setting, and whether `value` meets it.
 local function wanted(name, value)
   local kind = type(M.defaults.settings[name])
   if choices[name] then
@@ -99,7 +99,7 @@ local function must_be(what, name, value)
   return ('%s must be %s, not %s'):format(name, what, vim.inspect(value, { newline = ' ', indent = '' }))
 end
 
---- Those of `settings` that can be used; of each other one, `complain` is told.
+--- The valid ones of `settings`; calls `complain` for each invalid one.
 function M.usable(settings, complain)
   local good = {}
   for name, value in pairs(settings) do
@@ -115,7 +115,7 @@ function M.usable(settings, complain)
   return good
 end
 
---- The same of keys; false for each where there is none.
+--- The valid ones of `keymaps`; false means no key.
 local function usable_keys(keymaps, complain)
   if keymaps == false then return vim.tbl_map(function() return false end, M.defaults.keymaps) end
   local good = {}
@@ -131,7 +131,7 @@ local function usable_keys(keymaps, complain)
   return good
 end
 
-local takers = {} -- by option: what of a user's value is laid over the default
+local takers = {} -- by option: validates a user's value, and returns what overrides the default
 
 function takers.cmd(cmd, complain)
   local words = as_list(cmd)
@@ -151,7 +151,7 @@ function takers.keymaps(keymaps, complain)
   complain(must_be('a table or false', 'keymaps', keymaps))
 end
 
---- The defaults, and laid over them what can be used of what setup() was given.
+--- The defaults, overridden by the valid options given to setup().
 function M.laid_over(given, complain)
   local options = vim.deepcopy(M.defaults)
   if type(given) ~= 'table' then

@@ -1,15 +1,15 @@
--- How the servers are, as they have said, and what the user has switched off.
+-- The status of each server, and what the user has turned off.
 local M = {}
 local NAME = 'tinycopilot'
 
 M.is_paused = false -- whether the user has paused all servers
-M.paused_until = nil ---@type integer? when that ends by itself, in seconds since 1970
+M.paused_until = nil ---@type integer? when the pause ends by itself, in seconds since 1970
 local said = {} ---@type table<integer, { state: string, message?: string }> each server's last status, by client id
-local training = {} ---@type table<integer, { percentage: integer, message: string }> while it goes on, by client id
-local leaving = {} ---@type table<integer, true> the clients that are being stopped
+local training = {} ---@type table<integer, { percentage: integer, message: string }> while training runs, by client id
+local leaving = {} ---@type table<integer, true> clients that are being stopped
 local off_types = {} ---@type table<string, true> file types without ghost text
 
---- Draws the statuslines anew, and tells whoever listens to `User TinyCopilotStatus`.
+--- Redraws the statuslines, and triggers `User TinyCopilotStatus`.
 function M.changed(client_id)
   vim.cmd.redrawstatus { bang = true }
   local now = client_id and M.of(client_id) or M.here() or {}
@@ -27,13 +27,13 @@ function M.training_said(client_id, news)
   M.changed(client_id)
 end
 
---- The clients of tinycopilot; in `buffer` alone, if it is given.
+--- The clients of tinycopilot, or those of `buffer`.
 function M.clients(buffer) return vim.lsp.get_clients { name = NAME, bufnr = buffer } end
 
---- All of them, those too that have not answered yet.
+--- All clients, including those that are not initialized yet.
 function M.started() return vim.lsp.get_clients { name = NAME, _uninitialized = true } end
 
---- How one server is.
+--- The status of one server.
 function M.of(client_id)
   local now = said[client_id] or { state = 'loading' }
   local percentage = nil
@@ -46,7 +46,7 @@ function M.of(client_id)
   return { state = now.state, message = message, percentage = percentage }
 end
 
---- How it is in the current buffer; nil where no server is attached.
+--- The status in the current buffer; nil if no server is attached.
 function M.here()
   local client = M.clients(0)[1]
   if not client then return nil end
@@ -57,12 +57,12 @@ function M.here()
   return now
 end
 
---- Whether a buffer, 0 for the current one, is to have ghost text.
+--- Whether ghost text is on in a buffer (0: the current one).
 function M.is_on(buffer)
   return not vim.b[buffer].tinycopilot_off and not off_types[vim.bo[buffer].filetype]
 end
 
---- Switches it over; both say whether it is on now.
+--- Toggles ghost text in the buffer, or in the file type below; both return whether it is on now.
 function M.toggle_buffer()
   vim.b.tinycopilot_off = not vim.b.tinycopilot_off
   return not vim.b.tinycopilot_off
@@ -74,10 +74,10 @@ function M.toggle_filetype()
   return not off_types[filetype]
 end
 
---- The client is being stopped on purpose.
+--- Notes that the client is being stopped on purpose.
 function M.leave(client_id) leaving[client_id] = true end
 
---- The client is gone. Says whether that was not on purpose, and whether it had said how it is.
+--- Removes a client that has exited. Returns whether that was unexpected, and whether it had sent a status.
 function M.forget(client_id)
   local is_unwanted, had_begun = not leaving[client_id], said[client_id] ~= nil
   said[client_id], training[client_id], leaving[client_id] = nil, nil, nil
