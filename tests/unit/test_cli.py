@@ -223,7 +223,7 @@ def test_prompt_with_unknown_characters(pair: ModelPaths, capsys) -> None:
         (["train", "--corpus", "missing.txt"], "no such file"),
         (["train", "--corpus", "empty.txt"], "no text for training"),
         (["train", "--corpus", "binary.txt"], "binary file"),
-        (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "leaves 6 characters to learn from"),
+        (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "has 6 characters to train on"),
         (["train", "--corpus", "latin1.txt"], "not UTF-8"),
         (["train", "--corpus", "."], "no .py files there"),
         (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot save a model there"),

@@ -156,7 +156,7 @@ def adapt(
     def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
         def done(share: float) -> None:
             if reporter:
-                reporter.say_now_and_then("measuring", (number + share) / 2)
+                reporter.say_if_due("measuring", (number + share) / 2)
 
         return measure_bits(network, tokenizer, workspace.texts, excerpts, done)
 

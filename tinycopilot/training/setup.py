@@ -1,4 +1,4 @@
-"""From what the user asked for to a Run: all that is settled before the first step."""
+"""Set up a run: from command-line options to a Run, with every check before the first step."""
 
 import contextlib
 import dataclasses
@@ -49,15 +49,15 @@ DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the user asked for. None where a flag was not given: `DEFAULTS` then, or in a resumed run what it had."""
+    """The options of `train`. None if a flag was not given: then DEFAULTS, or in a resumed run its own value."""
 
     corpus: list[str] | None = None
-    """Files, folders, globs, `stdlib`, `package:NAME`; by default the corpus.txt that ships."""
+    """Files, folders, globs, `stdlib`, `package:NAME`. Default: the bundled corpus.txt."""
     ext: list[str] | None = None
-    """In folders, files whose names end so."""
+    """File extensions to take from folders."""
     size: str | None = None
     init: str | None = None
-    """A model's file to begin with, rather than with random weights."""
+    """Model file to fine-tune, instead of random weights."""
     epochs: float | None = None
     minutes: float | None = None
     precision: str | None = None
@@ -67,26 +67,26 @@ class TrainOptions:
     tokenizer_path: str | None = None
     resume: bool = False
     finish: float | None = None
-    """With `resume`: bring the run to its end within this many minutes."""
+    """With `resume`: end the run within this many minutes."""
     use_anyway: bool = False
-    """Take the new model into use even if it is worse than the one in use."""
+    """Use the new model even if it is worse than the one in use."""
     tensorboard: str | None = None
-    """A folder for event files."""
+    """Folder for TensorBoard event files."""
     progress: str | None = None
-    """`json`: say on standard output how far it is (json_progress.py)."""
+    """`json`: print progress to standard output (json_progress.py)."""
     exclude: frozenset[Path] = frozenset()
-    """Files that are not learned from, though they lie in the corpus's folders."""
+    """Files in the corpus folders that are not trained on."""
     measure_forgetting: bool = True
-    """Whether it is measured what a model that is adapted forgets of other text."""
+    """Fine-tuning: whether to measure how much worse the model gets on the standard library."""
     command: str = "tinycopilot train"
-    """The whole command, as it was typed."""
+    """The command line, for the report."""
 
     def given(self) -> list[str]:
-        """The names of the flags that decide what is learned, as far as they were given."""
+        """Return the names of those flags that were given, among those that determine the result."""
         return [name for name in DEFAULTS if getattr(self, name) is not None]
 
     def flags(self) -> dict[str, Any]:
-        """Each of those flags and its value, paths as they are from everywhere. Raises UserError."""
+        """Return those flags and their values or defaults, with absolute paths. Raises UserError if they conflict."""
         if self.finish and not self.resume:
             raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:
@@ -104,18 +104,15 @@ class TrainOptions:
 
 
 def _from_anywhere(name: str) -> str:
-    """The name of a corpus or a model, to be understood from whatever folder the run is gone on with."""
+    """Return a corpus or model name that is valid in any working folder, since the run may be resumed elsewhere."""
     path = user_path(name)
     if name.startswith("package:") or (name == "stdlib" and not path.exists()):
         return name
-    return os.path.abspath(path)  # noqa: PTH100 (a glob is no Path, and nothing needs to be there any more)
+    return os.path.abspath(path)  # noqa: PTH100 (a glob is not a Path, and the file need not exist)
 
 
-def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack) -> None:
-    """See that a new run can be kept and its model be saved, before minutes of work; hold its folder meanwhile.
-
-    Raises UserError, with everything left as it was.
-    """
+def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack) -> None:
+    """Check that the run and its model can be saved, and lock its folder, before minutes of work. Raises UserError."""
     options.flags()
     check_writable(paths)
     check_replaceable(paths)
@@ -124,17 +121,17 @@ def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, held_b
             f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
             f"or discard it: {discard_command(folder)}"
         )
-    held_by.enter_context(lock_run_folder(folder))
+    stack.enter_context(lock_run_folder(folder))
 
 
 def resume_run(
-    options: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack
+    options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack
 ) -> tuple[Run, dict[str, Any]]:
-    """The run that was stopped, and the snapshot that it goes on from. Raises UserError where it cannot go on so."""
+    """Lock the folder of an interrupted run; return the run and its last snapshot. Raises UserError."""
     check_writable(paths)
     if not can_resume(folder):
         raise UserError(f"{folder}: no run to resume; start one without --resume")
-    held_by.enter_context(lock_run_folder(folder))
+    stack.enter_context(lock_run_folder(folder))
     run, snapshot = load_run(folder)
     run.refuse_if_other(options.flags(), options.given())
     if options.finish:
@@ -146,7 +143,7 @@ def resume_run(
 def new_run(
     options: TrainOptions, folder: Path, device: torch.device, dist: DistContext, say: Callable[[str], None]
 ) -> Run:
-    """A new run. Raises UserError, with everything left as it was."""
+    """Prepare corpus, tokenizer, shape and schedule of a new run. Raises UserError."""
     flags = options.flags()
     init = _load_init(flags["init"])
     corpus = dist.from_main(lambda: _prepare(flags, folder, options.exclude))
@@ -161,8 +158,7 @@ def new_run(
     if len(corpus.train) <= shape.window:
         characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
         raise CorpusError(
-            f"the corpus leaves {characters} to learn from, and must leave more than one "
-            f"window of {shape.window}; add more text"
+            f"the corpus has {characters} to train on, but needs more than one window of {shape.window}; add more text"
         )
     if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
         say(line)
@@ -196,9 +192,9 @@ def summary(run: Run, device: torch.device) -> str:
 
 
 def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], model_path: str | None) -> str:
-    """A line, before training starts, that a corpus is too small for what is asked; empty if it is not.
+    """Return a warning if the corpus is too small, else an empty string.
 
-    From random weights: fewer characters than the network has parameters. Beginning with a model: ADAPTED_CHARS.
+    The minimum is the number of parameters, or MIN_ADAPT_CHARS for fine-tuning.
     """
     if flags["init"]:
         if n_chars >= MIN_ADAPT_CHARS:
@@ -221,9 +217,9 @@ def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], m
 
 
 def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
-    """A line about what of a text of `n_chars` the vocabulary lacks; empty if it lacks nothing.
+    """Return a line about the characters outside the vocabulary, among `n_chars`; empty if there are none.
 
-    `counts` are those of Text.counts. Raises CorpusError where nothing but white space would be learned.
+    `counts` comes from Text.counts. Raises CorpusError if only white space is in the vocabulary.
     """
     known = set(tokenizer.alphabet)
     unknown = Counter({character: n for character, n in counts.items() if character not in known})
@@ -245,8 +241,8 @@ def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: Simpl
 
 def _prepare(flags: dict[str, Any], folder: Path, exclude: Collection[Path]) -> Corpus:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private,
-        (folder / ".gitignore").write_text("*\n")  # and nothing for a repository
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of code that may be private,
+        (folder / ".gitignore").write_text("*\n")  # and that does not belong in a repository
         return prepare_corpus(flags["corpus"], folder, flags["ext"], exclude)
     except OSError as error:
         raise UserError(
@@ -255,7 +251,7 @@ def _prepare(flags: dict[str, Any], folder: Path, exclude: Collection[Path]) -> 
 
 
 def _own_copy(corpus: Corpus, flags: dict[str, Any], folder: Path, exclude: Collection[Path]) -> Corpus:
-    """The text in `folder` if it is that of the process that leads, else this machine's own, which should be."""
+    """Return the corpus in `folder` if it is the main process's (a shared disk), else prepare another copy."""
     with contextlib.suppress(UserError):
         own = open_corpus(folder)
         if own.digest == corpus.digest:
@@ -294,14 +290,14 @@ def new_train_state(
 
 
 def _measures_forgetting(options: TrainOptions, flags: dict[str, Any]) -> bool:
-    """Elsewhere is the standard library, unless it is learned from now."""
+    """Whether to measure forgetting on the standard library: not if it is part of the corpus."""
     return options.measure_forgetting and "stdlib" not in flags["corpus"]
 
 
 def _before(
     init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, folder: Path, *, measure_forgetting: bool
 ) -> dict[str, float]:
-    """Bits per character of a model that is to be adapted, on the held-out text and on text from elsewhere."""
+    """Return bits per character of the model before fine-tuning, on held-out text and on the standard library."""
     if init is None:
         return {}
     model, tokenizer = init

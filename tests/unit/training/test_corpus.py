@@ -246,7 +246,7 @@ def test_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("corpus.json", None, "there is no prepared corpus"),
+        ("corpus.json", None, "no prepared corpus"),
         ("corpus.json", "{", "cannot be read"),
         ("corpus.json", "\xff", "cannot be read"),
         ("corpus.json", "[" * 100_000, "cannot be read"),

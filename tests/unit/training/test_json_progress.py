@@ -43,7 +43,7 @@ def test_lines_are_rate_limited(monkeypatch: pytest.MonkeyPatch, told: list[str]
     lines = JsonProgress(told.append)
     monkeypatch.setattr(json_progress, "EVERY_S", 1e9)
     for share in (0.1, 0.2):
-        lines.say_now_and_then("measuring", share)
+        lines.say_if_due("measuring", share)
     lines.say("done", 1.0, bits=float("nan"))
     assert list(map(json.loads, told)) == [
         {"stage": "measuring", "share": 0.1},
