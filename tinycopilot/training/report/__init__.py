@@ -1,6 +1,6 @@
-"""The picture of a training run: one HTML page that needs nothing else, no script, no font, no network.
+"""Training report: one self-contained HTML page, without scripts, fonts or network access.
 
-`page` is the page, `curves` what is drawn of a run, `chart` how a drawing is made, `frame` what any page of ours has.
+`page` writes the page, `curves` chooses what is plotted, `chart` draws it, `frame` is shared by all reports.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report.page import page
 
 MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
-"""One of these is at the beginning of every page of ours; the second, of those that version 0.1 wrote."""
+"""Every report starts with one of these; those of version 0.1 with the second."""
 
 
 def check_replaceable(path: Path) -> None:
-    """That a page takes the place of another page of ours, or of nothing. Raises UserError; OSError if unreadable."""
+    """Raise UserError if `path` exists and is not a report; OSError if it is not readable."""
     if not path.is_file():
         return
     with path.open("rb") as file:
@@ -27,9 +27,9 @@ def check_replaceable(path: Path) -> None:
 
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:
-    """Write the page to `path`, atomically. `command` is what was typed; `facts` are names and values for a table.
+    """Write the report to `path`, atomically. `command` is the command line; `facts` are rows of a table.
 
-    Raises UserError where the file cannot be written; what was there before is then unchanged.
+    Raises UserError if the file cannot be written; then the old file is unchanged.
     """
     html = page(log, title=title, command=command, facts=facts)
     try:
@@ -37,12 +37,12 @@ def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: 
         path.parent.mkdir(parents=True, exist_ok=True)
         write_page(path, html)
     except OSError as error:
-        problem = f"{path}: the report cannot be written ({error.strerror})"
+        problem = f"{path}: cannot write the report ({error.strerror})"
         raise UserError(f"{problem}; use another path, or free some space") from None
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write `html` to `path`, atomically. Raises OSError; what was there before is then unchanged."""
+    """Write `html` to `path`, atomically. Raises OSError; then the old file is unchanged."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_text(html, encoding="utf-8", newline="\n")
