@@ -1,4 +1,4 @@
-"""The command `bench`: how quick it is on this machine, in each situation that people come into, and what it takes."""
+"""The command `bench`: latency in several scenarios, decoding speed, memory and start time on this machine."""
 
 import dataclasses
 import json
@@ -23,13 +23,13 @@ from tinycopilot.paths import ModelPaths, describe_model, find_model, user_path
 
 WORKSPACE_CHARS = 10_000_000
 N_PLACES = 40
-"""So many places are decoded at."""
+"""Positions at which decoding speed is measured."""
 N_FILES, N_KEYS = 6, 100
-"""In so many files so many keys are typed on."""
+"""Files, and keys typed in each."""
 N_JUMPS = 60
-"""So many first keys, jumps, and edits above."""
+"""Number of first keys, cursor jumps, and edits above."""
 PREPARED_CHARS = 50_000
-"""A document of so many is sorted when it is opened, before its first key, as the server does."""
+"""A document of this size is indexed when it is opened, as the server does."""
 
 
 def run_bench(
@@ -42,7 +42,7 @@ def run_bench(
     say: Callable[[str], None],
     answer: Callable[[str], None],
 ) -> None:
-    """The whole command. Raises UserError."""
+    """Run the command; `say` prints progress, `answer` the result. Raises UserError."""
     texts = load_typing_texts(user_path(folder).resolve() if folder is not None else None)
     paths, origin = find_model(model_path, tokenizer_path)
     say(describe_model(paths, origin))
@@ -53,7 +53,7 @@ def run_bench(
 def measure(
     paths: ModelPaths, size: str | None, texts: Mapping[str, str], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """All figures. Raises UserError."""
+    """Return all measurements. Raises UserError."""
     network, tokenizer = load_widened(paths, size)
     engine = Engine(network, tokenizer)
     engine.warm_up()
@@ -83,7 +83,7 @@ def _places(texts: Mapping[str, str], dice: random.Random) -> Iterator[Step]:
 def _suggestions(
     engine: Engine, texts: Mapping[str, str], dice: random.Random, say: Callable[[str], None]
 ) -> dict[str, "Latencies"]:
-    """Each situation, and what it came to."""
+    """Return the latencies of each scenario."""
     names = dice.sample(list(texts), min(len(texts), N_JUMPS))
     typed = [(name, texts[name], dice.randrange(len(texts[name]) - N_KEYS)) for name in names[:N_FILES]]
     name, text, _ = max(typed, key=lambda typed: len(typed[1]))
@@ -111,22 +111,22 @@ def _suggestions(
 
 @dataclass
 class Latencies:
-    """What a situation came to, for each look that is timed."""
+    """Latencies of a scenario, for its timed steps."""
 
     ms: list[float] = field(default_factory=list)
-    """From question to answer."""
+    """From request to result."""
     typed_through_ms: list[float] = field(default_factory=list)
-    """The same, for keys that a suggestion had foretold: the rest of it is the answer."""
+    """The same, for keys that agree with the last suggestion, whose rest is returned."""
     cpu_s: float = 0.0
-    """Of both."""
+    """CPU time of both."""
 
     def percentiles(self) -> dict[str, float | None]:
-        """What is told of it."""
+        """Return p50, p95 and p99, in ms."""
         return {f"p{share}": percentile(self.ms, share / 100) for share in (50, 95, 99)}
 
 
 def time_requests(engine: Engine, steps: Iterable[Step]) -> Latencies:
-    """Ask for a suggestion at each look."""
+    """Request a suggestion at each step."""
     latencies, expected = Latencies(), ""
     for step in steps:
         if step.document not in engine.ngrams and len(step.before + step.after) >= PREPARED_CHARS:
@@ -139,12 +139,12 @@ def time_requests(engine: Engine, steps: Iterable[Step]) -> Latencies:
             latencies.cpu_s += time.process_time() - cpu_s
         expected = suggestion.text[1:] if suggestion else ""
         if engine.ngrams.needs_compaction:
-            engine.ngrams.compact()  # as the server does, in the background
+            engine.ngrams.compact()  # the server does this in the background
     return latencies
 
 
 def time_after_accept(engine: Engine, steps: Iterable[Step]) -> Latencies:
-    """Accept what is suggested at each look, when nobody has waited for a moment, and ask what comes then."""
+    """Accept the suggestion at each step, then request the next, which was computed ahead."""
     latencies = Latencies()
     for step in steps:
         if suggestion := engine.complete(_request(step)).suggestion:
@@ -161,15 +161,15 @@ def _request(step: Step) -> Request:
 
 
 @contextmanager
-def while_compacting(memory: NGramModel) -> Iterator[None]:
-    """Meanwhile another thread sorts all that is held, again and again."""
+def while_compacting(ngrams: NGramModel) -> Iterator[None]:
+    """Compact the whole index in another thread, again and again, within the context."""
     is_over = threading.Event()
 
     def sort() -> None:
         while not is_over.is_set():
             compaction.sort(everything=True)
 
-    compaction = memory.begin_compaction()
+    compaction = ngrams.begin_compaction()
     thread = threading.Thread(target=sort)
     thread.start()
     try:
@@ -180,7 +180,7 @@ def while_compacting(memory: NGramModel) -> Iterator[None]:
 
 
 def table(measured: Mapping[str, Any]) -> str:
-    """All of it, for people."""
+    """Return the measurements as text."""
     speeds = measured["chars_per_second"]
     lines = [
         f"{measured['parameters'] / 1e6:.1f} M parameters on {measured['machine']}",

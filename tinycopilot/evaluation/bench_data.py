@@ -1,4 +1,4 @@
-"""What `bench` works with: a workspace of ten megabytes that everybody has, and code to type that was never learned."""
+"""Data for `bench`: the standard library as workspace, and code to type that no model was trained on."""
 
 import importlib.util
 from pathlib import Path
@@ -17,13 +17,13 @@ from tinycopilot.training.sources import documents
 from tinycopilot.training.train_config import SIZES
 
 TYPED_PACKAGE = "prompt_toolkit"
-"""It is installed with this one, written by hand, and in no training text."""
+"""A dependency of tinycopilot, written by hand, and not in any training text."""
 MIN_CHARS = 6_000
-"""A file that is shorter is not typed."""
+"""Minimum length of a file to type."""
 
 
 def load_widened(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
-    """Return the model and its tokenizer; with a size of SIZES, widened to it, but for its window. Raises UserError."""
+    """Return model and tokenizer; with a `size`, widened to it, except for its window. Raises UserError."""
     require_file(paths.model, "model")
     tokenizer = SimpleTokenizer.load(paths.tokenizer)
     config, weights = read_weights(paths.model, tokenizer)
@@ -34,7 +34,7 @@ def load_widened(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTo
 
 
 def index_stdlib(ngrams: NGramModel, most_chars: int) -> None:
-    """Hold Python's standard library, as training reads it, up to so many characters."""
+    """Index the standard library, as training reads it, up to `most_chars`."""
     compaction, n_chars = ngrams.begin_compaction(), 0
     for name, text in documents("stdlib", (".py",), LeftOut()):
         if n_chars + len(text) <= most_chars:
@@ -45,7 +45,7 @@ def index_stdlib(ngrams: NGramModel, most_chars: int) -> None:
 
 
 def load_typing_texts(folder: Path | None) -> dict[str, str]:
-    """The files of a folder, or of TYPED_PACKAGE, that are long enough, by their paths. Raises UserError."""
+    """Return path -> text of the files of a folder, or of TYPED_PACKAGE, that are long enough. Raises UserError."""
     if folder is None:
         spec = importlib.util.find_spec(TYPED_PACKAGE)
         if spec is None or spec.origin is None:

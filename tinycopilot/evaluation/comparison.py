@@ -1,4 +1,4 @@
-"""Two models on the same code, each mixed with the same memory, as an editor has it: is one better, or is it noise?"""
+"""Compare two models on the same code, each mixed with the same n-gram model: is one better beyond noise?"""
 
 import math
 import statistics
@@ -13,19 +13,19 @@ from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MIN_GAIN = 0.002
-"""What is gained is at least this share of the bits before, or it is not worth a change."""
+"""Minimum gain, as a share of the bits before."""
 N_DEVIATIONS = 2.0
-"""And so many times what chance makes of it: the standard error of the mean, over pieces."""
+"""Minimum gain, in standard errors of the mean over pieces."""
 PIECE_CHARS = 100
-"""Of neighbours one is as hard as the other: chance is estimated from the means of pieces of so many characters."""
+"""Length of a piece. Neighbouring characters are correlated, so the standard error is that of piece means."""
 
 Bits = dict[str, list[float]]
-"""-log2 p of each character, by whose prediction: `network`, `mixed`."""
+"""-log2 p of each character, by predictor: `network`, `mixed`."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What both said of the same characters."""
+    """Bits of two models for the same characters."""
 
     before: Bits
     now: Bits
@@ -33,7 +33,7 @@ class Comparison:
 
     @property
     def gain(self) -> float:
-        """Bits per character that are saved, network and memories mixed."""
+        """Bits per character saved by the new model, mixed."""
         return statistics.fmean(self._gains)
 
     @property
@@ -42,18 +42,18 @@ class Comparison:
 
     @property
     def noise(self) -> float:
-        """The standard error of the gain; infinite where there is too little to tell."""
+        """The standard error of the gain; infinite with too little data."""
         gains = self._gains
         pieces = [statistics.fmean(gains[i : i + PIECE_CHARS]) for i in range(0, len(gains), PIECE_CHARS)]
         return statistics.stdev(pieces) / math.sqrt(len(pieces)) if len(pieces) > 1 else math.inf
 
     @property
     def is_better(self) -> bool:
-        """Whether the new one is, and more than noise would make it."""
+        """Whether the new model is better, significantly."""
         return self.gain >= max(MIN_GAIN * statistics.fmean(self.before["mixed"]), N_DEVIATIONS * self.noise)
 
     def figures(self) -> dict[str, Any]:
-        """Means, for a program."""
+        """Return the means, for JSON."""
         return {
             "better": self.is_better,
             "before": _means(self.before),
@@ -63,7 +63,7 @@ class Comparison:
         }
 
     def summary(self) -> str:
-        """`1.020 -> 0.970 bits per character (the network alone: ...) on 3 files that it has not seen`."""
+        """Return `1.020 -> 0.970 bits per character on 3 files held out (network alone: ...)`."""
         before, now = _means(self.before), _means(self.now)
         files = f"{self.n_files} file{'s' * (self.n_files > 1)}"
         return (
@@ -83,9 +83,9 @@ def measure_bits(
     excerpts: Sequence[Excerpt],
     done: Callable[[float], None] = lambda _: None,
 ) -> Bits:
-    """What each character of `excerpts` costs while the rest of `texts` is known, and the file as far as it is typed.
+    """Return the bits of each character of `excerpts`, with the rest of `texts` and the typed part of the file indexed.
 
-    `done` is told the share that is measured.
+    `done` is called with the finished share.
     """
     predictor = Predictor(tokenizer.alphabet)
     index = WorkspaceIndex(predictor.ngrams)
@@ -108,7 +108,7 @@ def measure_bits(
 
 
 def network_logits(network: Network, tokenizer: SimpleTokenizer, excerpt: Excerpt) -> Floats:
-    """The logits of each character of the excerpt, (n, V), the text before it read through a window that slides."""
+    """Return the logits for each character of the excerpt, (n, V), through a sliding window."""
     text = DOCUMENT_START + excerpt.text[: excerpt.last - 1]
     n = excerpt.last - excerpt.first
     return network.forward(tokenizer.encode(text[max(0, len(text) - n - network.config.reach) :]), network.new_cache())[

@@ -1,4 +1,4 @@
-"""The command `eval`: what the completion would have saved, had it been on while this code was written."""
+"""The command `eval`: keystrokes that suggestions would have saved while writing given code."""
 
 import hashlib
 import json
@@ -36,10 +36,9 @@ def run_evaluation(
     say: Callable[[str], None],
     answer: Callable[[str], None],
 ) -> None:
-    """The whole command; `command` is what was typed. Raises UserError.
+    """Run the command; `say` prints progress, `answer` the results, `command` is the command line. Raises UserError.
 
-    It says on the way where it is, and answers once: a page that cannot be written in the end costs no figure, and
-    figures that cannot be printed cost no page.
+    If the report cannot be written, the results are still printed, and the other way round.
     """
     page = Path(os.path.realpath(user_path(report))) if report is not None else None
     if page:
@@ -75,13 +74,13 @@ def run_evaluation(
 
 
 def _only_workspace(excerpts: Sequence[Excerpt]) -> str | None:
-    """The folder that an editor would have open for all excerpts, whose adapted model it would use; None if several."""
+    """Return the common workspace of all excerpts, whose adapted model an editor would use; None if several."""
     folders = {excerpt.workspace for excerpt in excerpts}
     return str(folders.pop()) if len(folders) == 1 else None
 
 
 def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
-    """What was measured, for who reads the page elsewhere."""
+    """Return model, settings and version, for the report."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     shown = f"at most {settings.max_lines} line and {settings.max_chars} characters"
     return [
@@ -92,7 +91,7 @@ def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
 
 
 def tables(evaluation: EvaluationResult) -> str:
-    """A table by file, and the best and the worst suggestions, each in its place."""
+    """Return a table by file, the calibration, and the best and worst suggestions."""
     lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
     rows = [*evaluation.scores.items()]
     if len(rows) > 1:

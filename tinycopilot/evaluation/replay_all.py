@@ -1,4 +1,4 @@
-"""Evaluation: excerpts typed one after another, each while the rest of its workspace is known, and what came of it."""
+"""Replay several excerpts, each with the rest of its workspace indexed, and sum up the results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from tinycopilot.files import LeftOut
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """All that was replayed."""
+    """The results of all replays."""
 
     replays: list[ReplayResult]
 
     @property
     def scores(self) -> dict[str, Score]:
-        """What each file came to, by its name."""
+        """The score of each file, by name."""
         scores = dict[str, Score]()
         for replayed in self.replays:
             name = replayed.excerpt.name
@@ -29,21 +29,21 @@ class EvaluationResult:
 
     @property
     def total(self) -> Score:
-        """All files together."""
+        """The score of all files together."""
         return sum(self.scores.values(), Score())
 
     @property
     def shown(self) -> list[ShownSuggestion]:
-        """All that was shown, in all files."""
+        """All suggestions that were shown."""
         return [shown for replayed in self.replays for shown in replayed.shown]
 
     @property
     def calibration(self) -> list[CalibrationBin]:
-        """How sure it was of what it showed, and how right."""
+        """Confidence against accuracy of the suggestions."""
         return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
 
     def to_json(self) -> dict[str, Any]:
-        """The measures of all files together."""
+        """Return the metrics of all files together."""
         error = calibration_error(self.calibration)
         return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
 
@@ -51,7 +51,7 @@ class EvaluationResult:
 def replay_all(
     engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
 ) -> EvaluationResult:
-    """Replay one after another, while the rest of its workspace is known, but for copies of what is replayed."""
+    """Replay each excerpt while the rest of its workspace, without near-duplicates of it, is indexed."""
     replays = list[ReplayResult]()
     index, folder = WorkspaceIndex(engine.ngrams), None
     for number, excerpt in enumerate(excerpts, start=1):

@@ -1,4 +1,4 @@
-"""What is known while a file is replayed: the rest of its workspace, and neither the file nor a copy of it."""
+"""The index during a replay: the rest of the workspace, without the file and its near-duplicates."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -7,12 +7,12 @@ from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.replay import Excerpt
 
 MAX_CHARS = 10_000_000
-"""So much of a workspace is held."""
+"""Limit of the indexed text."""
 SHINGLE_CHARS = 50
 
 
 class WorkspaceIndex:
-    """The texts of one workspace after another, in an n-gram model."""
+    """Indexes one workspace after another in an n-gram model."""
 
     def __init__(self, ngrams: NGramModel) -> None:
         self._ngrams = ngrams
@@ -20,9 +20,9 @@ class WorkspaceIndex:
         self._shingles: dict[str, set[str]] = {}
 
     def load(self, texts: Mapping[str, str]) -> int:
-        """Hold `texts`, by their names, MAX_CHARS at most, and nothing of the workspace before.
+        """Index `texts` (name -> text), at most MAX_CHARS, instead of the previous workspace.
 
-        Returns how many had no room.
+        Returns how many texts were beyond the limit.
         """
         for name in self._texts:
             self._ngrams.drop(name)
@@ -38,7 +38,7 @@ class WorkspaceIndex:
 
     @contextlib.contextmanager
     def excluding_duplicates_of(self, excerpt: Excerpt) -> Iterator[None]:
-        """Meanwhile neither the file is held, but for what is typed of it, nor any text like it."""
+        """Remove the file and its near-duplicates from the index within the context."""
         own = shingles(excerpt.text)
         near_duplicates = [
             name for name in self._texts if name == excerpt.name or are_near_duplicates(own, self._shingles[name])
@@ -54,11 +54,11 @@ class WorkspaceIndex:
 
 
 def shingles(text: str) -> set[str]:
-    """The pieces of SHINGLE_CHARS characters that begin where a line does (Broder 1997 has all, and samples them)."""
+    """Return the pieces of SHINGLE_CHARS characters at line starts (Broder 1997, who samples all positions)."""
     starts = [0, *(i + 1 for i, character in enumerate(text) if character == "\n")]
     return {piece for i in starts if len(piece := text[i : i + SHINGLE_CHARS]) == SHINGLE_CHARS}
 
 
 def are_near_duplicates(some: set[str], others: set[str]) -> bool:
-    """Whether half of the smaller set is in both."""
+    """Whether at least half of the smaller set is in both."""
     return bool(some and others) and 2 * len(some & others) >= min(len(some), len(others))

@@ -1,7 +1,7 @@
-"""The page of an evaluation: where network and memory disagree, and what was suggested. It needs nothing else.
+"""Evaluation report: one self-contained HTML page.
 
-`page` is the page; its parts are `figures`, `calibration`, `passages`, which `disagreement` chooses, and `typed`, where
-the suggestions are. `heat` colours code.
+`page` writes the page; its parts are `figures`, `calibration`, `passages` (chosen by `disagreement`) and `typed`, with
+the suggestions. `heat` colors code by surprisal.
 """
 
 import errno
@@ -19,9 +19,9 @@ SUFFIXES = (".html", ".htm")
 
 
 def check_report(path: Path) -> None:
-    """Before minutes of typing: that a page can be written there. Raises UserError."""
+    """Raise UserError if a report cannot be written to `path`; called before the replay."""
     try:
-        if path.suffix.lower() not in SUFFIXES:  # a word too few, and `--report a.py b.py` would be the end of a.py
+        if path.suffix.lower() not in SUFFIXES:  # else `--report a.py b.py` would overwrite a.py
             raise OSError(errno.EINVAL, "the name does not end in .html")
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "not a regular file")
@@ -35,9 +35,9 @@ def check_report(path: Path) -> None:
 
 
 def write_report(path: Path, evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> None:
-    """Write the page to `path`, atomically. `command` is what was typed; `facts` are names and values.
+    """Write the report to `path`, atomically. `command` is the command line; `facts` are rows of a table.
 
-    Raises UserError where the file cannot be written; what was there before is then unchanged.
+    Raises UserError if the file cannot be written; then the old file is unchanged.
     """
     try:
         write_page(path, page(evaluation, command=command, facts=facts))

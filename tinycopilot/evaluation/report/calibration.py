@@ -1,4 +1,4 @@
-"""How sure it said that it was of its suggestions, against how many of them were right: drawn."""
+"""The calibration chart: confidence against accuracy."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from tinycopilot.training.report.chart import Curve, Dot, chart, high_axis, wide
 
 
 def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
-    """HTML; a word where nothing was shown."""
+    """Return the chart, as HTML."""
     error = calibration_error(bins)
     if error is None:
         return "<p>No suggestion was shown.</p>"

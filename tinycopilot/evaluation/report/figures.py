@@ -1,4 +1,4 @@
-"""What an evaluation came to, in figures: of the whole, and by file."""
+"""The results of an evaluation: in total, and by file."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ COLUMNS = (
 
 
 def figures(whole: Mapping[str, Any]) -> str:
-    """HTML of Evaluation.to_json: what a colleague asks first, and what stands behind each."""
+    """Return the main results of EvaluationResult.to_json, as HTML."""
     saved, latency = whole["keystrokes_saved"], whole["latency_ms"]
     tiles = (
         (
@@ -53,7 +53,7 @@ def _bits_tile(bits: Mapping[str, float]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share from 0 to 1, as it is read."""
+    """Format a share from 0 to 1."""
     return NO_FIGURE if share is None else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
@@ -62,12 +62,12 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _length(bits: float, most: float) -> str:
-    """A share of `most`, 0 to 1, for the style; 0 where there is none."""
+    """Return `bits` as a share of `most`, 0 to 1, for CSS; 0 if undefined."""
     return f"{bits / most:.3f}" if most and math.isfinite(bits / most) else "0"
 
 
 def by_file(evaluation: EvaluationResult, names: Mapping[str, str]) -> str:
-    """A table; the name of a file, as it is shown, leads to what was typed of it."""
+    """Return the table by file, as HTML, with links to the replayed code; `names` are the shown file names."""
     first_replays = {replayed.excerpt.name: i for i, replayed in reversed([*enumerate(evaluation.replays)])}
     scores = {path: score.figures() for path, score in evaluation.scores.items()}
     most = max(max(of["bits_per_char"].values()) for of in scores.values())

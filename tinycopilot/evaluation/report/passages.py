@@ -11,11 +11,11 @@ from tinycopilot.training.report.frame import visible
 
 MEANING = {"network": "the network alone", "mixed": "mixed"}
 PANES = {"network": ("network",), "mixed": ("network", "mixed")}
-"""Whose levels cut the code of a pane into runs: on the right both, since what was gained is marked there, too."""
+"""The predictors whose levels are shown in a pane; the right pane also marks the gain."""
 
 
 def passages(replays: Sequence[ReplayResult], names: Sequence[str]) -> str:
-    """HTML of both kinds; `names` are those of the replays' files, as they are shown. Nothing where none differ."""
+    """Return both kinds of passages, as HTML; `names` are the shown file names. Empty if there are none."""
     helped, hurt = most_different(replays)
     kinds = (("Where the n-gram model helped most", helped), ("Where it hurt most", hurt))
     shown = [
@@ -70,13 +70,13 @@ def _pane(passage: Passage, replayed: ReplayResult, heat: HeatMap, lines: Lines,
 
 
 def _mark(passage: Passage, first: int, last: int) -> str:
-    """Of a line of the passage itself, not of those around it."""
+    """Return the CSS class of a line of the passage; empty for a context line."""
     return ' class="in"' if first < passage.last and passage.first < last else ""
 
 
 def _common_indentation(lines: Sequence[str]) -> int:
-    """How many characters all lines that are not blank begin with: they would only make them longer here."""
+    """Return the length of the common indentation of all lines that are not blank."""
     written = [line for line in lines if line.strip()]
     blanks = [line[: len(line) - len(line.lstrip(" \t"))] for line in written]
-    least, most = min(blanks, default=""), max(blanks, default="")  # what these two share, all share
+    least, most = min(blanks, default=""), max(blanks, default="")  # the common prefix of these two is that of all
     return next((i for i, pair in enumerate(zip(least, most, strict=False)) if pair[0] != pair[1]), len(least))

@@ -1,4 +1,4 @@
-"""What was typed, file by file: coloured by what each character cost, with the suggestions where they appeared."""
+"""The replayed code by file, colored by surprisal, with the suggestions."""
 
 import itertools
 from bisect import bisect_left, bisect_right
@@ -19,7 +19,7 @@ VIEWS = (
 
 
 def typed_files(replays: Sequence[ReplayResult], names: Sequence[str]) -> str:
-    """HTML: a switch for the colours, and the replays, folded; `names` are those of their files, as they are shown."""
+    """Return a switch for the colors, and the replays, collapsed, as HTML; `names` are the shown file names."""
     inputs = "".join(
         f'<input type="radio" name="view" id="by-{view}"{" checked" * (view == "mixed")}>' for view, _ in VIEWS
     )
@@ -58,7 +58,7 @@ def _file(number: int, replayed: ReplayResult, name: str) -> str:
 
 
 class _Suggestions:
-    """What was shown in one excerpt, by where."""
+    """The suggestions of one excerpt, by offset."""
 
     def __init__(self, shown: Sequence[ShownSuggestion]) -> None:
         self._wrong = [one for one in shown if not one.accepted]
@@ -68,23 +68,23 @@ class _Suggestions:
         self._cuts = sorted({*self._starts, *ends, *(one.at for one in self._wrong)})
 
     def wrong_between(self, first: int, last: int) -> list[ShownSuggestion]:
-        """The wrong ones that appeared before one of these characters, `last` not among them."""
+        """Return the wrong suggestions at offsets first ... last - 1."""
         begin, end = (bisect_left(self._wrong, at, key=lambda one: one.at) for at in (first, last))
         return self._wrong[begin:end]
 
     def pieces(self, first: int, last: int) -> list[tuple[int, int]]:
-        """text[first:last], cut wherever a suggestion appeared or ends."""
+        """Return first ... last as ranges, split where suggestions start and end."""
         cuts = self._cuts[bisect_right(self._cuts, first) : bisect_left(self._cuts, last)]
         return list(itertools.pairwise([first, *cuts, last]))
 
     def accepted_at(self, at: int) -> ShownSuggestion | None:
-        """The accepted one that the character at `at` belongs to."""
+        """Return the accepted suggestion that contains offset `at`."""
         i = bisect_right(self._starts, at) - 1
         return self._accepted[i] if i >= 0 and at < self._starts[i] + self._accepted[i].n_correct else None
 
 
 def _line(first: int, last: int, heat: HeatMap, shown: _Suggestions) -> str:
-    """The code, marked where suggestions appeared, and beside it what the wrong ones said."""
+    """Return a line of code with its suggestions marked, and the wrong ones next to it."""
     wrong = {one.at: one for one in shown.wrong_between(first, last)}
     code = "".join(
         (_mark(wrong[begin]) if begin in wrong else "") + _piece(begin, end, heat, shown.accepted_at(begin))
@@ -98,7 +98,7 @@ def _piece(begin: int, end: int, heat: HeatMap, accepted: ShownSuggestion | None
     code = heat.html(begin, end, tuple(LETTERS), quiet=True)
     if accepted is None:
         return code
-    css_class = ' class="on"' if accepted.at < begin else ""  # it began in a line above
+    css_class = ' class="on"' if accepted.at < begin else ""  # starts in a line above
     return f'<u{css_class} title="accepted, {_sure(accepted)}">{code}</u>'
 
 
