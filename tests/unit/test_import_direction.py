@@ -24,11 +24,13 @@ HOUSE = {
     },
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.atomic": {"tinycopilot.files"},
+    "tinycopilot.page_file": {"tinycopilot.__init__"},
     "tinycopilot.process": set(),
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
         *(
+            "tinycopilot.page_file",
             "tinycopilot.__init__",
             "tinycopilot.files",
             "tinycopilot.paths",
@@ -43,6 +45,7 @@ HOUSE = {
         *("numpy", "numba", "llvmlite"),
     },
     "tinycopilot.evaluation": {
+        "tinycopilot.page_file",
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
@@ -52,6 +55,10 @@ HOUSE = {
     "tinycopilot.tui": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
         *("tinycopilot.secret_files", "prompt_toolkit"),
+    },
+    "tinycopilot.explain": {
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
+        *("tinycopilot.masking", "tinycopilot.model", "tinycopilot.page_file", "numpy", "rich", "jinja2", "markupsafe"),
     },
     "tinycopilot.client": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.process", "tinycopilot.extras"),
@@ -63,6 +70,7 @@ HOUSE = {
         *(
             "tinycopilot.evaluation",
             "tinycopilot.tui",
+            "tinycopilot.explain",
             "tinycopilot.client",
             "tinycopilot.completion",
             "tinycopilot.extras",
@@ -242,6 +250,7 @@ def test_ghost_text_logic_needs_no_terminal() -> None:
         "import tinycopilot",
         "import tinycopilot.cli",
         "import tinycopilot.tui.run",
+        "import tinycopilot.explain.run",
         "import tinycopilot.completion.generation",
         "import tinycopilot.model.storage.weights",
         "import tinycopilot_server.handlers",

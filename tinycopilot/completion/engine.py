@@ -4,21 +4,33 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
 from tinycopilot.completion.masker import adds_secret
-from tinycopilot.completion.network import Network, load_pair
-from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.network import Floats, Network, load_pair
+from tinycopilot.completion.ngram import NGramModel, context_of
 from tinycopilot.completion.postprocess import has_room, postprocess
-from tinycopilot.completion.predictor import Mixture, Place, PredictionCache, Predictor
+from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
+from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion, is_worth_showing, truncate
+from tinycopilot.completion.trace import (
+    EAGERNESS,
+    MAX_SEEN,
+    Cut,
+    Decision,
+    Recorder,
+    Seen,
+    Trace,
+    TracedPrediction,
+    recorded,
+)
+from tinycopilot.completion.truncation import CompleterSettings, Prefixes, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
-from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 
 __all__ = ["Engine", "Request", "Result", "Silence", "Why"]
@@ -64,6 +76,11 @@ class Engine:
         return self._settings
 
     @property
+    def network(self) -> Network:
+        """What predicts besides the n-gram models."""
+        return self._network
+
+    @property
     def predictor(self) -> Predictor:
         """The predictor: n-gram model and mixture."""
         return self._predictor
@@ -91,6 +108,10 @@ class Engine:
         """Forget everything except the network and the settings."""
         self._predictor = Predictor(self.tokenizer.alphabet, self.ngrams.max_chars)
         self._state = SessionState(Readers(self._network, self.tokenizer))
+
+    def copy(self) -> "Engine":
+        """An engine that knows the same and has answered nothing yet: its use doesn't change this one."""
+        return Engine(self._network, self.tokenizer, self._settings, predictor=self._predictor.copy())
 
     def continued_by(self, other: "Engine") -> "Engine | None":
         """An engine with the network and settings of `other` and the state of this one, which replaces both.
@@ -142,11 +163,82 @@ class Engine:
         place = self._place(request, request.before, request.after)
         predictions = self._predictions_at(place)
         if place.before not in predictions:
-            logits = self._state.readers.of(place.document).read(place.before)
-            self._predictor.predict(predictions, logits[0], place.before)
+            self._predict(predictions, place)
         bits = self._predictor.bits(predictions, place.before, character)
         self._predictor.learn(predictions, place, character)
         return bits
+
+    def trace(self, request: Request, n_typed: int = 0) -> Trace:
+        """How a fresh request is answered, step by step; nothing is learned, held or shown by this.
+
+        Also predicts each of the last `n_typed` characters before the cursor from what precedes it, as if they had been
+        typed at the end of the document.
+        """
+        return self.copy()._trace(request, n_typed)
+
+    def _trace(self, request: Request, n_typed: int) -> Trace:
+        place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
+        for n in range(max(0, len(place.before) - n_typed), len(place.before)):
+            then = place._replace(before=place.before[:n], after="")
+            predictions = self._new_predictions(then)
+            logits = self._predict(predictions, then)
+            typed.append(self._traced(then, logits, predictions.at(then.before)))
+        predictions = self._new_predictions(place)
+        recorder = Recorder(self._predictor.continuation(predictions, place.before))
+        reader, decoded = self._state.readers.of(place.document), list[Decoded]()
+        decisions, settings = dict[float, Decision](), self._settings
+        source = decode(reader, recorder, place.before)
+        next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
+        for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
+            self.configure(dataclasses.replace(settings, eagerness=eagerness))
+            decisions[eagerness] = self._decision(recorded(decoded, source), place)
+        ahead = list[TracedPrediction]()
+        for i, logits in enumerate(recorder.logits[: len(decoded)]):
+            then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
+            ahead.append(self._traced(then, logits, predictions.at(then.before)))
+        return Trace(
+            place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
+            has_room=has_room(place.after),
+            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture.copy(), alphabet=self._predictor.alphabet,
+            **self._seen(place, ahead[0].prediction),
+        )  # fmt: skip
+
+    def _decision(self, decoded: Iterable[Decoded], place: Place) -> Decision:
+        known = list[Decoded]()
+        suggestion = self._best_of(recorded(known, decoded), place)
+        language = language_of(place.document, place.language)
+        prefixes = Prefixes(known, self._settings, place.before, place.after, language)
+        cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
+        truncated = truncate(known, self._settings, place.before, place.after, language)
+        return Decision(self._settings, cuts, prefixes.stop, truncated, suggestion)
+
+    def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
+        """`place.before` must be held but for what was decoded."""
+        context, n_symbols = context_of(self._predictor.alphabet, place.before), len(prediction.log_probs)
+        return TracedPrediction(
+            prediction,
+            logits,
+            self.ngrams.counts(context, n_symbols),
+            self.ngrams.counts(context, n_symbols, place.document or ""),
+        )
+
+    def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
+        """The longest context before the cursor, and where it was seen; the document at hand first."""
+        if not prediction.n_seen:
+            return {"context": "", "n_occurrences": 0, "seen": []}
+        symbols, order = context_of(self._predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
+        found = self.ngrams.occurrences(symbols, order)
+        found.sort(key=lambda one: (one.document != place.document, one.document, -one.offset))
+        texts = {one.document: self.ngrams.text(one.document) or "" for one in found[:MAX_SEEN]}
+        seen = [Seen.at(one.document, texts[one.document], one.offset) for one in found[:MAX_SEEN]]
+        context = (DOCUMENT_START + place.before)[-order:]
+        return {"context": context, "n_occurrences": len(found), "seen": seen}
+
+    def _predict(self, predictions: PredictionCache, place: Place) -> Floats:
+        """Predict the character at `place`; returns the network's logits, (V,)."""
+        logits = self._state.readers.of(place.document).read(place.before)[0]
+        self._predictor.predict(predictions, logits, place.before)
+        return logits
 
     def _place(self, request: Request, before: str, after: str) -> Place:
         before, after = self._state.maskers.mask(request.document, plain_line_ends(before), plain_line_ends(after))

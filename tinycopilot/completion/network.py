@@ -7,6 +7,7 @@ quarter of the memory to read in each pass, and so faster.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -101,6 +102,29 @@ class Cache:
         self.conv_inputs[:, :, : self._n_before] = 0
 
 
+class Weights(NamedTuple):
+    """The arrays that `forward` computes with, in float32: an int8 matrix is multiplied by its scales."""
+
+    embedding: Floats
+    """(V, C)."""
+    vectors: Floats
+    """(L, 2, 2 + K - 1, C): gain, bias and taps, before attention and before the feed-forward part."""
+    last_norm: Floats
+    """(2, C): gain and bias."""
+    qkv: Floats
+    """(L, 3C, C)."""
+    o_proj: Floats
+    """(L, C, C)."""
+    up: Floats
+    """(L, F, C)."""
+    down: Floats
+    """(L, C, F)."""
+    head: Floats
+    """(V, C)."""
+    rates: NDArray[np.float64]
+    """(D / 2,): a position's rotary angles per position."""
+
+
 class Network:
     """A trained TinyGPT in NumPy arrays: `forward` reads ids, and returns the logits of the next character."""
 
@@ -138,6 +162,14 @@ class Network:
     def variant(self) -> str:
         """Name of the types that `forward` is compiled for."""
         return "int8" if self.int8 else "float32"
+
+    def weights(self) -> Weights:
+        """Copies of its arrays, for reading them."""
+        arrays: list[Any] = [array.copy() for array in self._weights]
+        embedding, vectors, last_norm, *pairs, rates = arrays
+        matrices = (w.astype(np.float32) * scale[..., None] for w, scale in zip(pairs[::2], pairs[1::2], strict=True))
+        qkv, o_proj, up, down, head = matrices
+        return Weights(embedding, vectors, last_norm, qkv, o_proj, up, down, head, rates)
 
     def new_cache(self) -> Cache:
         """Return an empty cache for this network."""

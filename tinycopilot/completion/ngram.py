@@ -6,10 +6,12 @@ Counts are replaced by their square roots: a sequence that occurs a hundred time
 probable in another. A prediction is a pure function of the set of documents held.
 """
 
+import copy
 import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import STRENGTH, count, interpolate
 from tinycopilot.completion.segments import NO_DOCUMENTS, Compaction, MergedSegment, Segment, symbols_of
-from tinycopilot.completion.suffix_array import DEPTH, HEADER_LEN, ORDERS, Symbols
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, HEADER_LEN, ORDERS, Symbols
 from tinycopilot.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
@@ -52,6 +54,14 @@ def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: s
         p = {c: (q * (STRENGTH + given) + max(0, seen.get(c, 0) - discount)) / (n + STRENGTH) for c, q in p.items()}
         longest = order
     return p, longest
+
+
+class Occurrence(NamedTuple):
+    """Where a context was seen."""
+
+    document: str
+    offset: int
+    """Of the character that follows the context."""
 
 
 class NGramModel:
@@ -153,6 +163,13 @@ class NGramModel:
         if name in self._new or name in self._gone:
             return self._new.get(name)
         return self._merged.segment(name)
+
+    def text(self, name: str) -> str | None:
+        """The text of a document, with MASK for a masked character; None if it is not held."""
+        if (segment := self.segment(name)) is None:
+            return None
+        symbols = segment.symbols[len(DOCUMENT_START) : -1].tolist()
+        return "".join(self.alphabet.character_of(symbol) if symbol != BREAK else MASK for symbol in symbols)
 
     def prepare(self, name: str, text: str) -> Segment:
         """Sort a document that will be held. For any thread; pass the result to `offer` in the model's own thread."""
@@ -263,10 +280,44 @@ class NGramModel:
 
         `context` is the last DEPTH symbols, or fewer; `possible` is the result of the method of that name.
         """
-        counts, p = np.zeros((len(ORDERS), len(possible)), np.int64), np.empty(len(possible))
-        count(self.headers(), context, ORDER_ROW, counts)
-        n_seen = interpolate(counts, possible, DISCOUNT_ROW, p)
+        p = np.empty(len(possible))
+        n_seen = interpolate(self.counts(context, len(possible)), possible, DISCOUNT_ROW, p)
         return p, ORDERS[n_seen - 1] if n_seen else 0
+
+    def counts(self, context: Symbols, n_symbols: int, name: str | None = None) -> NDArray[np.int64]:
+        """How often each symbol, from BREAK on, followed the last 3 ... 28 symbols of `context`: (n_orders, n_symbols).
+
+        With `name`, in that document alone, as it is held; zeros if it is not.
+        """
+        counts, headers = np.zeros((len(ORDERS), n_symbols), np.int64), self.headers()
+        if name is not None:
+            segment = self.segment(name)
+            headers = np.array([segment.header(1)] if segment else [], np.int64).reshape(-1, HEADER_LEN)
+        count(headers, context, ORDER_ROW, counts)
+        return counts
+
+    def occurrences(self, context: Symbols, order: int) -> list[Occurrence]:
+        """Where the last `order` symbols of `context` were seen, as `counts` counts them. Reads all that is held."""
+        found = list[Occurrence]()
+        for name in (*self._merged.documents, *(self._new.keys() - self._merged.documents.keys())):
+            if (segment := self.segment(name)) is None:
+                continue
+            symbols = segment.symbols
+            at = np.arange(order, len(symbols))  # of the symbol that follows
+            for depth in range(1, order + 1):
+                at = at[symbols[at - depth] == context[-depth]]
+            at = at[symbols[at] != BREAK]
+            if segment.cursor is not None:  # no context extends over it
+                at = at[(at < segment.cursor) | (at - order >= segment.cursor)]
+            found += [Occurrence(name, int(i) - len(DOCUMENT_START)) for i in at]
+        return found
+
+    def copy(self) -> "NGramModel":
+        """A model that holds the same, and can be changed without changing this one. They share their segments."""
+        other = copy.copy(self)
+        other._gone, other._new, other._recent = dict(self._gone), dict(self._new), dict(self._recent)
+        other._last_used_s, other._changed = dict(self._last_used_s), set(self._changed)
+        return other
 
     def segments(self) -> Iterator[tuple[Segment, int]]:
         """All segments, each with its sign: 1, or -1 for a merged document that has changed since or was dropped."""

@@ -5,6 +5,7 @@ seen (the longer, the more the n-gram models count), plus weights by the kind of
 from keystrokes (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012).
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded
-from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, verify
+from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, mix, verify
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import DISCOUNT_ROW, ORDER_ROW, NGramModel, context_of
 from tinycopilot.completion.suffix_array import DEPTH, ORDERS, Symbols
@@ -56,6 +57,30 @@ class Mixture:
         """A copy, by order and kind."""
         return dict(zip((*ORDERS, *KINDS), [*self.by_order.tolist(), *self.by_kind.tolist()], strict=True))
 
+    def copy(self) -> "Mixture":
+        """The same weights, which can be learned without changing these."""
+        return Mixture({key: (row[0], row[1], row[2]) for key, row in self.as_rows().items()})
+
+    def weights(self, prediction: "Prediction") -> Row:
+        """Those of network, workspace and file that a prediction is mixed with."""
+        if not prediction.n_seen:
+            return (1.0, 0.0, 0.0)
+        summed = self.by_order[prediction.n_seen - 1] + self.by_kind[prediction.kind]
+        network, workspace, file = np.clip(summed, 0, MAX_WEIGHT).tolist()
+        return network, workspace, file
+
+    def mix(self, prediction: "Prediction", *, without: int | None = None) -> NDArray[np.float64]:
+        """A prediction mixed again by these weights: log p, (A + 1,); `without` one of its three rows."""
+        if not prediction.n_seen:  # the network alone
+            return prediction.log_probs.copy()
+        parts = [self.by_order[prediction.n_seen - 1].copy(), self.by_kind[prediction.kind].copy()]
+        if without is not None:
+            for weights in parts:
+                weights[without] = 0
+        mixed = np.empty_like(prediction.log_probs)
+        mix(prediction.rows, *parts, prediction.log_probs > -math.inf, mixed)
+        return mixed
+
     def learn(self, prediction: "Prediction", index: int) -> None:
         """Learn that the character at `index` of a prediction was typed: one gradient step on its -log p."""
         if prediction.n_seen:
@@ -78,6 +103,12 @@ class Prediction(NamedTuple):
     """Number of ORDERS seen in the workspace; with 0, the prediction is the network's alone."""
     kind: int
     """Index of the last character's kind in KINDS."""
+
+    def entry_of(self, character: str, alphabet: Alphabet) -> int:
+        """The entry of a character: the last, -1, if it is one of all others."""
+        entry = alphabet.symbol_of(character) - 1
+        is_held = 0 <= entry < len(self.log_probs) - 1 and self.log_probs[entry] > -math.inf
+        return entry if is_held else -1
 
 
 class Place(NamedTuple):
@@ -106,6 +137,10 @@ class PredictionCache:
         """Whether the character after `before` was predicted."""
         return _end_of(before) in self.by_end
 
+    def at(self, before: str) -> Prediction:
+        """The prediction of the character after `before`. Raises KeyError if there is none."""
+        return self.by_end[_end_of(before)]
+
     def two_likeliest(self, before: str, alphabet: Alphabet) -> list[tuple[str, float]] | None:
         """The two most probable characters after `before`, with log p; None if that was not predicted."""
         if (prediction := self.by_end.get(_end_of(before))) is None:
@@ -133,6 +168,12 @@ class Predictor:
     def restore(self, mixture: Mixture) -> None:
         """Use the weights of an earlier session."""
         self._mixture = mixture
+
+    def copy(self) -> "Predictor":
+        """One that knows the same, and can hold and learn without changing this one."""
+        other = copy.copy(self)
+        other.ngrams, other._mixture = self.ngrams.copy(), self._mixture.copy()
+        return other
 
     def kind_of(self) -> NDArray[np.int64]:
         """The kind of each symbol, (A + 1,), as an index of KINDS."""
@@ -165,21 +206,15 @@ class Predictor:
             return False
         if (prediction := cache.by_end.pop(_end_of(place.before), None)) is None:
             return False
-        self._mixture.learn(prediction, self._index(prediction, character))
+        self._mixture.learn(prediction, prediction.entry_of(character, self.alphabet))
         return True
 
     def bits(self, cache: PredictionCache, before: str, character: str) -> dict[str, float]:
         """Cost of `character` after `before`, which must be predicted: -log2 p by each predictor."""
         prediction = cache.by_end[_end_of(before)]
-        index = self._index(prediction, character)
+        index = prediction.entry_of(character, self.alphabet)
         log_probs = {"network": prediction.rows[0], "memory": prediction.rows[1], "mixed": prediction.log_probs}
         return {name: -float(row[index]) / math.log(2) for name, row in log_probs.items()}
-
-    def _index(self, prediction: Prediction, character: str) -> int:
-        """The entry of a character in a prediction; -1, the last, for all other characters."""
-        index = self.alphabet.symbol_of(character) - 1
-        is_held = 0 <= index < len(prediction.log_probs) - 1 and prediction.log_probs[index] > -math.inf
-        return index if is_held else -1
 
 
 class Continuation:

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from tinycopilot.completion.insertion import Insertion
 
@@ -66,6 +67,90 @@ class Suggestion:
     """Expected number of keystrokes saved, as decoded, minus the cost of reading."""
 
 
+class Obstacle(Enum):
+    """Why a suggestion may not end after a prefix."""
+
+    TOO_SHORT = "too short"
+    BLANK = "ends with a blank"
+    IN_WORD = "inside a word"
+    REPEATS = "repeats a line above"
+    UNSAFE = "unbalanced code"
+
+
+class Stop(Enum):
+    """Why a suggestion cannot be longer."""
+
+    UNLIKELY = "the next character would make it less likely than the minimum confidence"
+    MAX_LINES = "it has the maximum number of lines"
+    MAX_CHARS = "it has the maximum number of characters"
+    UNSAFE = "the next character would break a string or bracket"
+    DECODED = "nothing more was decoded"
+
+
+class Prefix(NamedTuple):
+    """A beginning of what was decoded, and the terms of its expected gain, in keys; `truncate` has the formula."""
+
+    text: str
+    confidence: float
+    """p: the product of its characters' probabilities."""
+    saved_keys: float
+    reading_keys: float
+    waiting_keys: float
+
+    @property
+    def gain(self) -> float:
+        """Expected number of keystrokes saved, minus the costs."""
+        return self.saved_keys - self.reading_keys - self.waiting_keys
+
+
+class Prefixes:
+    """The prefixes of `decoded`, in order, as far as a suggestion may reach."""
+
+    def __init__(
+        self,
+        decoded: Iterable[tuple[str, float]],
+        settings: "CompleterSettings",
+        before: str = "",
+        after: str = "",
+        language: str = "python",
+    ) -> None:
+        self._decoded, self._settings = decoded, settings
+        self._end, self._insertion = End(before), Insertion(before, after, language)
+        self._text = self._following = ""
+        self.stop = Stop.DECODED
+        """Why the last prefix is the last one."""
+
+    def __iter__(self) -> Iterator[Prefix]:
+        """Can be iterated once."""
+        settings, insertion = self._settings, self._insertion
+        text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
+        n_passed = 0.0  # the sum of p over all prefixes: number of characters typed until it is wrong or accepted
+        for character, log_prob in self._decoded:
+            self._text, self._following = text, character
+            yield Prefix(text, p, p * (n_keys - 1), settings.reading_keys, WAITING_KEYS * (n_passed - 1))
+            n_lines += character == "\n"
+            if n_lines > settings.max_lines or len(text) == settings.max_chars:
+                self.stop = Stop.MAX_LINES if n_lines > settings.max_lines else Stop.MAX_CHARS
+                break
+            text += character
+            insertion.push(character)
+            n_passed += p
+            n_keys += not _is_indentation(text)
+            log_p += log_prob
+            p = math.exp(log_p)
+            if p < settings.least_likely(n_lines) or insertion.is_broken:
+                self.stop = Stop.UNSAFE if insertion.is_broken else Stop.UNLIKELY
+                break
+
+    def obstacle(self) -> Obstacle | None:
+        """Why a suggestion may not end after the prefix that was yielded last; None if it may."""
+        if not is_worth_showing(self._text):
+            return Obstacle.TOO_SHORT
+        if obstacle := self._end.obstacle(self._text, self._following):
+            return obstacle
+        return None if self._insertion.may_end else Obstacle.UNSAFE
+
+
 def truncate(
     decoded: Iterable[tuple[str, float]],
     settings: CompleterSettings,
@@ -84,25 +169,11 @@ def truncate(
     where `End` allows it after `before`, and where accepting it keeps the code between `before` and `after` valid
     (`Insertion`). Indentation, which editors insert, is worth nothing.
     """
-    end, insertion = End(before), Insertion(before, after, language)
+    prefixes = Prefixes(decoded, settings, before, after, language)
     best, most_keys = None, 0.0
-    text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
-    n_passed = 0.0  # the sum of p over all prefixes: how many characters are typed until it is wrong or accepted
-    for character, log_prob in decoded:
-        keys = p * (n_keys - 1) - settings.reading_keys - WAITING_KEYS * (n_passed - 1)
-        if keys > most_keys and is_worth_showing(text) and end.is_good(text, character) and insertion.may_end:
-            best, most_keys = Suggestion(text, p, keys), keys
-        n_lines += character == "\n"
-        if n_lines > settings.max_lines or len(text) == settings.max_chars:
-            break
-        text += character
-        insertion.push(character)
-        n_passed += p
-        n_keys += not _is_indentation(text)
-        log_p += log_prob
-        p = math.exp(log_p)
-        if p < settings.least_likely(n_lines) or insertion.is_broken:
-            break
+    for prefix in prefixes:
+        if (gain := prefix.gain) > most_keys and prefixes.obstacle() is None:
+            best, most_keys = Suggestion(prefix.text, prefix.confidence, gain), gain
     return best
 
 
@@ -118,15 +189,14 @@ class End:
         *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
         self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
 
-    def is_good(self, text: str, following: str) -> bool:
-        """Whether it may end here: not after a blank, nor within a word or a run of quotes that `following` continues.
-
-        Nor if its last line repeats one of the lines directly above.
-        """
+    def obstacle(self, text: str, following: str) -> Obstacle | None:
+        """Why `text`, which `following` continues, may not end here; None if it may."""
         last = text[-1:]
-        continues = (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following)
-        repeats = _words(self._begun + text) in self._above
-        return not (last.isspace() or continues or repeats)
+        if last.isspace():
+            return Obstacle.BLANK
+        if (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following):
+            return Obstacle.IN_WORD
+        return Obstacle.REPEATS if _words(self._begun + text) in self._above else None
 
 
 def _words(line: str) -> str:

@@ -11,6 +11,7 @@ import torch
 
 from tinycopilot import UserError, __version__
 from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.page_file import check_replaceable
 from tinycopilot.paths import ModelPaths, move_command, unused_paths, user_model
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
@@ -26,7 +27,7 @@ from tinycopilot.training.promotion import (
     find_current_model,
     reference_bits_or_none,
 )
-from tinycopilot.training.report import check_replaceable, write_report
+from tinycopilot.training.report import write_report
 from tinycopilot.training.saving import save_pair
 from tinycopilot.training.train_state import TrainState
 

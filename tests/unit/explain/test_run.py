@@ -1,0 +1,132 @@
+"""The command `explain` in the terminal, and what it refuses."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tinycopilot import UserError
+from tinycopilot.cli import main
+from tinycopilot.explain.source import EXAMPLE, read_target
+from tinycopilot.paths import ModelPaths
+
+CODE = "def add(a, b):\n    return a + b\n\n\nprint(add(1, 2))\n"
+
+
+@pytest.fixture
+def explain(pair: ModelPaths, in_folder: Path, capsys):  # noqa: ARG001
+    """Run the command; returns what it prints, standard output and standard error."""
+
+    def run(*words: str, code: int = 0) -> tuple[str, str]:
+        assert main(["explain", "--model_path", str(pair.model), *words]) == code
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return said.out, said.err
+
+    return run
+
+
+PARTS = ("Text", "Next character", "Seen before", "Decision")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "\n", "\N{SNOWMAN}\N{HANGUL SYLLABLE HAN}\U0001f600", "</script><script>alert(1)</script><!--",
+     "\x1b[31mred\x1b]0;title\x07", "[bold]x[/bold]", "\x00", "a\r\nb\rc", "{{ 7 * 7 }}{% raw %}"],
+)  # fmt: skip
+def test_any_text_is_explained(text: str, explain) -> None:
+    out, _ = explain(text)
+    assert [line.strip() for line in out.splitlines() if line.strip() in PARTS] == list(PARTS)
+    assert "\x1b" not in out  # no text can move the cursor or change the colours
+    assert "\x07" not in out
+    if "[bold]" in text:
+        assert "[bold]x[/bold]" in out
+
+
+def test_a_long_text_is_explained_in_part_and_says_so(explain) -> None:
+    out, err = explain("x = add(a, b)\n" * 7_143)
+    assert "explained: the last 200 of 100,002 characters" in err
+    assert out.startswith("Text\n…")
+
+
+def test_a_place_in_a_file_knows_the_other_files(explain, in_folder: Path) -> None:
+    (in_folder / "other.py").write_text(CODE)
+    (in_folder / "a.py").write_text("x = 1\ndef add(a\nlast\n")
+    out, _ = explain("a.py:2:10")
+    assert "other.py:1  def add(a, b):" in out
+    out, _ = explain("a.py:2:10", "--workspace", str(in_folder))
+    assert "other.py:1  def add(a, b):" in out
+    out, _ = explain("def add(a", "--workspace", ".")
+    assert "other.py:1  def add(a, b):" in out
+    out, _ = explain("def add(a")
+    assert "other.py" not in out
+
+
+def test_standard_input_is_read(explain, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("abc abc"))
+    out, _ = explain("-")
+    assert "abc abc" in out
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("a.py:0:1", "has no line 0; use a line from 1 to 3"),
+        ("a.py:4:1", "has no line 4"),
+        ("a.py:2:99", "line 2 has no column 99; use one from 1 to 6"),
+        ("missing.py:1:1", "file not found"),
+        ("binary.py:1:1", "a binary file"),
+        (".env:1:1", "keys or passwords"),
+        ("folder:1:1", "not a regular file"),
+    ],
+)
+def test_a_wrong_place_gets_one_line(target: str, says: str, explain, in_folder: Path) -> None:
+    (in_folder / "a.py").write_text("one\nother\n")
+    (in_folder / "binary.py").write_bytes(b"\0\1\2")
+    (in_folder / ".env").write_text("A=b\n")
+    (in_folder / "folder").mkdir()
+    out, err = explain(target, code=2)
+    assert out == ""
+    [line] = err.splitlines()
+    assert says in line
+
+
+@pytest.mark.parametrize("text", ["x[1:2:3", "time 12:30:45", "a" * 5000 + ":1:2", "\0.py:1:1"])
+@pytest.mark.usefixtures("in_folder")
+def test_a_text_that_ends_like_a_place_is_a_text(text: str) -> None:
+    assert read_target(text, None).before == text
+
+
+def test_a_place_splits_the_text(in_folder: Path) -> None:
+    (in_folder / "a.py").write_text("one\ntwo\nthree")
+    for line, column, before in ((1, 1, ""), (2, 3, "one\ntw"), (3, 6, "one\ntwo\nthree")):
+        source = read_target(f"a.py:{line}:{column}", None)
+        assert (source.before, source.before + source.after) == (before, "one\ntwo\nthree")
+        assert (source.document, source.folder) == ("a.py", in_folder.resolve())
+    assert read_target(None, None).before == EXAMPLE
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_workspace_must_be_a_folder() -> None:
+    with pytest.raises(UserError, match="expects the folder to index"):
+        read_target("a", "missing")
+
+
+def test_the_figures_are_the_traces(explain, pair: ModelPaths) -> None:
+    from tinycopilot.completion.engine import Engine, Request
+    from tinycopilot.completion.truncation import CompleterSettings
+    from tinycopilot.explain.distributions import likeliest
+    from tinycopilot.explain.words import name_of
+
+    text = "return a + b\n    return a"
+    out, _ = explain(text)
+    trace = Engine.load(pair, CompleterSettings()).trace(Request(text))
+    prediction = trace.ahead[0].prediction
+    rows = [likeliest(row, trace.alphabet, 1)[0] for row in (*prediction.rows, prediction.log_probs)]
+    first = out[out.index("weight") :].splitlines()[1]
+    found = re.findall(r"(\S+) +([\d.]+) %", first)
+    assert found == [(name_of(c), f"{100 * p:.1f}") for c, p in rows]
+    weights = [f"{w:.2f}" for w in trace.mixture.weights(prediction)]
+    assert re.findall(r"weight ([\d.]+)", out) == weights

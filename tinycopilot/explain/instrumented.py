@@ -1,0 +1,153 @@
+"""The forward pass in readable NumPy, which keeps what it computes. A test compares its logits with forward.py's.
+
+The letters in shapes: T positions, N of them shown (the last ones), L layers, H heads, D a head's width, C = H * D the
+model's width, F = 4 * C, V vocabulary, W window, K convolution width.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycopilot.completion.forward import EPSILON
+from tinycopilot.completion.network import Floats, Network
+
+BLOCK: Final = 256
+"""Attention is computed for this many queries at a time, which bounds its memory."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What one layer's heads compute, for the N shown positions."""
+
+    q: Floats
+    """(H, N, D), rotated."""
+    k: Floats
+    """(H, N, D), rotated."""
+    weights: Floats
+    """(H, N, N): how much each shown position takes from each shown position."""
+    earlier: Floats
+    """(H, N): how much it takes from positions before those; with `weights`, a sum of 1."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer, for the N shown positions."""
+
+    attention: Attention
+    attended: Floats
+    """(N, C): what attention adds to the residual stream."""
+    hidden: Floats
+    """(N, F): the activations inside the feed-forward layer."""
+    thought: Floats
+    """(N, C): what the feed-forward layer adds."""
+    stream: Floats
+    """(N, C): the residual stream after the block."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass, for the N shown positions."""
+
+    embedded: Floats
+    """(N, C): the residual stream before the first block."""
+    blocks: list[Block]
+    logits: Floats
+    """(N, V)."""
+    lens: Floats
+    """(L + 1, N, V): the logits that the head would give after the embedding and after each block (logit lens)."""
+
+
+def read(network: Network, ids: list[int], n_shown: int) -> Pass:
+    """Read `ids`, (T,), and keep what concerns the last `n_shown` of them."""
+    config, weights = network.config, network.weights()
+    x = weights.embedding[ids]  # (T, C), the residual stream
+    streams, blocks = [x[-n_shown:]], list[Block]()
+    for layer in range(config.n_layers):
+        h = convolve(layer_norm(x, *weights.vectors[layer, 0, :2]), weights.vectors[layer, 0, 2:])
+        q, k, v = np.split(h @ weights.qkv[layer].T, 3, axis=1)  # (T, C) each
+        q, k, v = (split_heads(part, config.n_heads) for part in (q, k, v))  # (H, T, D) each
+        q, k = rotate(q, weights.rates), rotate(k, weights.rates)
+        y, attention = attend(q, k, v, config.window, n_shown)
+        attended = y @ weights.o_proj[layer].T  # (T, C)
+        x = x + attended
+        h = convolve(layer_norm(x, *weights.vectors[layer, 1, :2]), weights.vectors[layer, 1, 2:])
+        hidden = gelu(h @ weights.up[layer].T)  # (T, F)
+        thought = hidden @ weights.down[layer].T  # (T, C)
+        x = x + thought
+        shown = (part[-n_shown:] for part in (attended, hidden, thought, x))
+        blocks.append(Block(attention, *shown))
+        streams.append(x[-n_shown:])
+    lens = layer_norm(np.stack(streams), *weights.last_norm) @ weights.head.T  # (L + 1, N, V)
+    return Pass(streams[0], blocks, lens[-1], lens)
+
+
+def layer_norm(x: Floats, gain: Floats, bias: Floats) -> Floats:
+    """(x - mean) / standard deviation * gain + bias, along the last axis."""
+    centred = x - x.mean(-1, keepdims=True)
+    variance = np.square(centred).mean(-1, keepdims=True)
+    return np.asarray(centred / np.sqrt(variance + np.float32(EPSILON)) * gain + bias, np.float32)
+
+
+def convolve(h: Floats, taps: Floats) -> Floats:
+    """Add to each channel that of the K - 1 positions before, weighted: `h` (T, C), `taps` (K - 1, C)."""
+    result = h.copy()
+    for distance, tap in enumerate(taps, 1):
+        result[distance:] += tap * h[:-distance]
+    return result
+
+
+def split_heads(x: Floats, n_heads: int) -> Floats:
+    """(T, C) -> (H, T, D)."""
+    return x.reshape(len(x), n_heads, -1).transpose(1, 0, 2)
+
+
+def rotate(x: Floats, rates: NDArray[np.float64]) -> Floats:
+    """Turn each pair (i, i + D/2) of `x`, (H, T, D), by its position's angle: rotary positions (Su et al. 2021)."""
+    angles = np.arange(x.shape[1])[:, None] * rates  # (T, D/2), in float64
+    cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    a, b = np.split(x, 2, axis=-1)
+    return np.concatenate((a * cos - b * sin, b * cos + a * sin), axis=-1)
+
+
+def attend(q: Floats, k: Floats, v: Floats, window: int, n_shown: int) -> tuple[Floats, Attention]:
+    """softmax(q k / sqrt(D)) v, where each query sees the last W positions: (T, C); and what is kept of it."""
+    H, T, D = q.shape  # noqa: N806
+    y = np.empty_like(q)
+    shown = np.zeros((H, n_shown, n_shown), np.float32)
+    earlier = np.zeros((H, n_shown), np.float32)
+    for start in range(0, T, BLOCK):
+        end, first = min(T, start + BLOCK), max(0, start - window + 1)
+        query, key = np.arange(start, end)[:, None], np.arange(first, end)
+        is_seen = (key <= query) & (key > query - window)  # the band
+        scores = q[:, start:end] @ k[:, first:end].transpose(0, 2, 1) / np.float32(math.sqrt(D))
+        weights = softmax(np.where(is_seen, scores, -np.inf))  # (H, queries, keys)
+        y[:, start:end] = weights @ v[:, first:end]
+        for t in range(max(start, T - n_shown), end):
+            row, of_shown = weights[:, t - start], T - n_shown - first  # where the shown keys begin in it
+            earlier[:, t - (T - n_shown)] = row[:, : max(0, of_shown)].sum(-1)
+            seen = row[:, max(0, of_shown) :]
+            at = max(0, -of_shown)
+            shown[:, t - (T - n_shown), at : at + seen.shape[1]] = seen
+    attention = Attention(q[:, -n_shown:], k[:, -n_shown:], shown, earlier)
+    return y.transpose(1, 0, 2).reshape(T, H * D), attention
+
+
+def softmax(z: Floats) -> Floats:
+    """exp(z) / sum of exp(z), along the last axis."""
+    z = np.exp(z - z.max(-1, keepdims=True))
+    return np.asarray(z / z.sum(-1, keepdims=True), np.float32)
+
+
+def gelu(x: Floats) -> Floats:
+    """x * Phi(x), where Phi is the normal distribution's (Hendrycks and Gimpel 2016).
+
+    1 - Phi(|x|) to 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26).
+    """
+    z = np.abs(x) * np.float32(math.sqrt(0.5))
+    t = 1 / (1 + np.float32(0.3275911) * z)
+    p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    tail = 0.5 * p * np.exp(-z * z)
+    return np.asarray(x * np.where(x < 0, tail, 1 - tail), np.float32)

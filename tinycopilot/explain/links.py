@@ -1,0 +1,51 @@
+"""Links to the functions that compute what a panel shows, resolved by symbol when the page is made."""
+
+import inspect
+import os
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tinycopilot
+from tinycopilot import __version__
+
+ROOT = Path(tinycopilot.__file__).resolve().parents[1]
+"""The folder of the package `tinycopilot`, or of the repository."""
+
+
+class Link(NamedTuple):
+    """Where a symbol is defined."""
+
+    name: str
+    """`layer_norm`, `Mixture.mix`."""
+    place: str
+    """File below the package's folder, and line."""
+    href: str
+    """In the public repository if one is known, else the file's path relative to the page; empty if there is none."""
+
+
+def link_to(symbol: Callable[..., Any], page: Path) -> Link:
+    """The link to a function or class, from a page at `page`."""
+    plain = getattr(symbol, "py_func", symbol)  # of a function that is compiled
+    file, line = Path(inspect.getsourcefile(plain) or ""), inspect.getsourcelines(plain)[1]
+    relative = file.resolve().relative_to(ROOT).as_posix()
+    repository = _repository()
+    if repository:
+        href = f"{repository}/blob/v{__version__}/{relative}#L{line}"
+    else:
+        try:
+            href = Path(os.path.relpath(file, page.resolve().parent)).as_posix()
+        except ValueError:  # on another drive
+            href = ""
+    return Link(plain.__qualname__, f"{relative}:{line}", href)
+
+
+def _repository() -> str:
+    """The address of the public repository, as the package's metadata has it; empty if it has none."""
+    try:
+        urls = metadata.metadata("tinycopilot").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    named = dict(url.split(", ", 1) for url in urls if ", " in url)
+    return next((named[name].rstrip("/") for name in ("Source", "Repository") if name in named), "")

@@ -1,0 +1,111 @@
+"""The page of `explain --html`: one file that needs nothing else, with all panels."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tinycopilot import __version__
+from tinycopilot.explain.arrays import Arrays, significant
+from tinycopilot.explain.distributions import p_of
+from tinycopilot.explain.links import Link, link_to
+from tinycopilot.explain.page.sections import PANELS, Panel
+from tinycopilot.explain.panels.attention import attention
+from tinycopilot.explain.panels.blocks import blocks
+from tinycopilot.explain.panels.decisions import decisions
+from tinycopilot.explain.panels.generation import generation
+from tinycopilot.explain.panels.mixture import mixture
+from tinycopilot.explain.panels.tokens import tokens
+from tinycopilot.explain.subject import Subject
+from tinycopilot.explain.words import visible
+
+FOLDER: Final = Path(__file__).parent
+
+
+def render(subject: Subject, path: Path, *, model: str, notes: list[str]) -> str:
+    """The page as text, to be written to `path`; all text from outside is escaped. `model` names the model."""
+    script = (FOLDER / "page.js").read_text("utf-8").replace("</", "<\\/")
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup((FOLDER / "page.css").read_text("utf-8")),
+        panels=[_with_links(panel, path) for panel in PANELS],
+        lead=_lead(subject),
+        figures=_figures(subject),
+        notes=notes,
+        model=model,
+        version=__version__,
+        data=page_data(subject),
+    )
+
+
+def _with_links(panel: Panel, path: Path) -> dict[str, Any]:
+    links: list[Link] = [link_to(symbol, path) for symbol in panel.symbols]
+    return {"name": panel.name, "title": panel.title, "about": panel.about, "links": links}
+
+
+def _lead(subject: Subject) -> str:
+    trace = subject.trace
+    held = trace.n_ngram_chars
+    shown = trace.suggestion.text if trace.suggestion and trace.has_room else ""
+    result = f"and suggests “{visible(shown)}”." if shown else "and suggests nothing."
+    n = f"{subject.network.config.n_parameters:,}"
+    return (
+        f"A network of {n} parameters and n-gram models of {held:,} characters read the text below, predict each next "
+        f"character, {result} Every number here is computed by the code that runs in the editor, or checked against it."
+    )
+
+
+def _figures(subject: Subject) -> list[tuple[str, str]]:
+    config = subject.network.config
+    return [
+        ("layers, heads in each", f"{config.n_layers}, {config.n_heads}"),
+        ("width", f"{config.d_model}"),
+        ("window, characters", f"{config.window}"),
+        ("vocabulary", f"{config.vocab_size}"),
+        ("network's bits per character", _bits(subject, 0)),
+        ("mixture's bits per character", _bits(subject, 1)),
+    ]
+
+
+def _bits(subject: Subject, which: int) -> str:
+    """The mean cost of the shown characters in bits, by network (0) or mixture (1); of none, a dash."""
+    costs = []
+    for traced, character in zip(subject.predictions, subject.next_characters, strict=True):
+        if character is not None:
+            prediction = traced.prediction
+            row = prediction.log_probs if which else prediction.rows[0]
+            costs.append(-float(row[prediction.entry_of(character, subject.trace.alphabet)]) / 0.6931471805599453)
+    return f"{sum(costs) / len(costs):.2f}" if costs else "-"
+
+
+def page_data(subject: Subject) -> dict[str, Any]:
+    """What page.js shows."""
+    arrays, trace, alphabet = Arrays(), subject.trace, subject.trace.alphabet
+    p = [0.0]
+    for traced, character in zip(subject.predictions, subject.text[1:], strict=False):
+        p.append(significant(p_of(character, traced.prediction, alphabet)))
+    shown = trace.suggestion.text if trace.suggestion and trace.has_room else ""
+    return {
+        "text": list(subject.text),
+        "visible": {c: visible(c) for c in set(subject.text) if visible(c) != c and c not in "\n\t"},
+        "p": p,
+        "ghost": "\n".join(map(visible, shown.split("\n"))),
+        "tokens": tokens(subject, arrays),
+        "attention": attention(subject, arrays),
+        "blocks": blocks(subject, arrays),
+        "generation": generation(subject),
+        "mixture": mixture(subject),
+        "decision": {**decisions(subject), "line": visible(trace.place.before.rpartition("\n")[2][-30:])},
+        "arrays": arrays.as_json(),
+    }

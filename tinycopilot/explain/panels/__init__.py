@@ -1,0 +1,1 @@
+"""The panels of the page: each module returns the data that page.js shows in one of them, as JSON's types."""

@@ -1,0 +1,62 @@
+"""The command `explain`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tinycopilot import UserError
+from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.explain.source import MAX_WORKSPACE_CHARS, read_target
+from tinycopilot.explain.terminal import console, show
+from tinycopilot.page_file import check_page, write_page
+from tinycopilot.paths import describe_model, find_model, user_path
+
+MAX_CHARS = 200
+"""The last characters before the cursor that are explained; the model reads all that it can."""
+
+
+def run_explain(
+    target: str | None,
+    *,
+    workspace: str | None,
+    html: str | None,
+    eagerness: float,
+    model_path: str | None,
+    tokenizer_path: str | None,
+    say: Callable[[str], None],
+) -> None:
+    """The whole command. Raises UserError."""
+    page = Path(os.path.realpath(user_path(html))) if html is not None else None
+    if page:
+        check_page(page, "--html")
+    source = read_target(target, workspace)
+    folder = str(source.folder) if source.folder else None
+    paths, origin = find_model(model_path, tokenizer_path, workspace=folder)
+    engine = Engine.load(paths, CompleterSettings(eagerness=eagerness))
+    say(describe_model(paths, origin))
+    notes = list[str]()
+    if n := source.index(engine):
+        notes.append(f"{n:,} files are not indexed: the limit is {MAX_WORKSPACE_CHARS // 1_000_000} MB")
+    if len(source.before) > MAX_CHARS:
+        notes.append(f"explained: the last {MAX_CHARS} of {len(source.before):,} characters before the cursor")
+    for line in notes:
+        say(line)
+    request = Request(source.before, source.after, source.document)
+    if page:
+        write_explanation(page, engine, request, model=f"{paths.model.name} ({origin.value})", notes=notes)
+        say(f"page: {page}")
+    else:
+        show(console(), engine.trace(request, MAX_CHARS))
+
+
+def write_explanation(path: Path, engine: Engine, request: Request, *, model: str, notes: list[str]) -> None:
+    """Write the page about `request` to `path`, atomically. Raises UserError if it cannot be written."""
+    from tinycopilot.explain.page import render  # noqa: PLC0415 (the terminal does without Jinja2)
+    from tinycopilot.explain.subject import subject  # noqa: PLC0415
+
+    html = render(subject(engine, request, MAX_CHARS), path, model=model, notes=notes)
+    try:
+        write_page(path, html)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write the page ({error.strerror}); free some space and run it again") from None

@@ -1,0 +1,88 @@
+"""What is explained: a text, or a place in a file, and the workspace around it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tinycopilot import UserError
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.indexing import IncrementalIndexing
+from tinycopilot.files import MAX_BYTES, LeftOut, read_source, read_written, source_files
+from tinycopilot.paths import user_path
+
+EXAMPLE: Final = "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg"
+"""Explained if nothing else is named."""
+MAX_WORKSPACE_CHARS: Final = 10_000_000
+"""At most this much of a workspace is indexed."""
+PLACE: Final = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
+"""FILE:LINE:COLUMN."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A cursor in a text, and the folder whose other files are known."""
+
+    before: str
+    after: str = ""
+    document: str = ""
+    """Its name below the folder."""
+    folder: Path | None = None
+    suffixes: tuple[str, ...] = (".py",)
+
+    def index(self, engine: Engine) -> int:
+        """Index the other files of the folder; return the number of files for which there was no room."""
+        if self.folder is None:
+            return 0
+        indexing, n_without_room = IncrementalIndexing(lambda function: function(engine.ngrams)), 0
+        for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
+            if name == self.document:
+                continue
+            if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
+                n_without_room += 1
+            else:
+                indexing.put(name, text, last_used_s=0)
+        indexing.finish()
+        return n_without_room
+
+
+def read_target(target: str | None, workspace: str | None) -> Source:
+    """The source that `target`, TEXT or FILE:LINE:COLUMN, names; the example for None. Raises UserError.
+
+    A file's folder is its workspace if none is given. A text has one only if it is given.
+    """
+    folder = user_path(workspace).resolve() if workspace is not None else None
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
+    if target is None:
+        return Source(EXAMPLE, folder=folder)
+    place = PLACE.fullmatch(target)
+    if place is None or not _is_file_name(place[1]):
+        return Source(target, folder=folder)
+    return _read_place(user_path(place[1]), int(place[2]), int(place[3]), folder)
+
+
+def _is_file_name(word: str) -> bool:
+    """Whether it names a file, or looks as if it should: `a.py`, `src/a`; but not `x[1` of the text `x[1:2:3`."""
+    try:
+        return user_path(word).exists() or re.fullmatch(r"[\w.~/\\:-]*(\.\w+|/[\w.-]+)", word) is not None
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
+
+
+def _read_place(path: Path, line: int, column: int, folder: Path | None) -> Source:
+    if not path.exists():
+        raise UserError(f"{path}: file not found; check the path, or quote a text that does not end with :LINE:COLUMN")
+    if not path.is_file():
+        raise UserError(f"{path}: not a regular file; name a text file")
+    lines = read_source(path, max_bytes=MAX_BYTES).split("\n")
+    if not 1 <= line <= len(lines):
+        raise UserError(f"{path}: has no line {line}; use a line from 1 to {len(lines)}")
+    if not 1 <= column <= len(lines[line - 1]) + 1:
+        raise UserError(f"{path}: line {line} has no column {column}; use one from 1 to {len(lines[line - 1]) + 1}")
+    before = "\n".join([*lines[: line - 1], lines[line - 1][: column - 1]])
+    after = "\n".join([lines[line - 1][column - 1 :], *lines[line:]])
+    path = path.resolve()
+    folder = folder or path.parent
+    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    return Source(before, after, name, folder, (path.suffix.lower(),) if path.suffix else (".py",))

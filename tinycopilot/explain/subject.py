@@ -1,0 +1,39 @@
+"""Subject: the text of a page, and all that was computed about it."""
+
+from dataclasses import dataclass
+
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.network import Network
+from tinycopilot.completion.request import Request
+from tinycopilot.completion.trace import Trace, TracedPrediction
+from tinycopilot.explain.instrumented import Pass, read
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+
+
+@dataclass(frozen=True)
+class Subject:
+    """N shown positions: the last characters before the cursor, and the one before them."""
+
+    network: Network
+    tokenizer: SimpleTokenizer
+    trace: Trace
+    text: str
+    """(N,): the characters that were read."""
+    predictions: list[TracedPrediction]
+    """(N,): of the character after each; the last one is at the cursor."""
+    passed: Pass
+
+    @property
+    def next_characters(self) -> list[str | None]:
+        """(N,): the character that follows each; None at the cursor."""
+        return [*self.text[1:], None]
+
+
+def subject(engine: Engine, request: Request, max_chars: int) -> Subject:
+    """Explain the last `max_chars` characters before the cursor of `request`."""
+    trace = engine.trace(request, max_chars)
+    network, tokenizer = engine.network, engine.tokenizer
+    whole = DOCUMENT_START + trace.place.before
+    n = len(trace.typed) + 1
+    passed = read(network, tokenizer.encode(whole)[-network.config.reach - n :], n)
+    return Subject(network, tokenizer, trace, whole[-n:], [*trace.typed, trace.ahead[0]], passed)

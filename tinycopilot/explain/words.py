@@ -1,0 +1,28 @@
+"""Characters as a reader can see them."""
+
+import unicodedata
+from typing import Final
+
+NAMES: Final = {" ": "space", "\n": "newline", "\t": "tab", "": "any other"}
+SIGNS: Final = {"\n": "⏎", "\t": "⇥"}
+
+
+def name_of(character: str) -> str:
+    """The character, or its name if it has no shape: `space`, `U+200B`; "" is the entry for all other characters."""
+    if character in NAMES:
+        return NAMES[character]
+    return character if _is_visible(character) else f"U+{ord(character):04X}"
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with a sign for each character that has no shape: none can move a terminal's cursor."""
+    return "".join(SIGNS.get(c, c if c == " " or _is_visible(c) else "\ufffd") for c in text)
+
+
+def quoted(text: str) -> str:
+    """The same in quotation marks."""
+    return f"“{visible(text)}”"
+
+
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character)[0] not in "CZ" or character == "\u3000"

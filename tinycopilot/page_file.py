@@ -1,0 +1,50 @@
+"""Files that hold a page of ours: what may be replaced by one, and writing it atomically."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from tinycopilot import UserError
+
+SUFFIXES = (".html", ".htm")
+MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
+"""One of these is at the beginning of every page of ours; the second, of those that version 0.1 wrote."""
+
+
+def check_replaceable(path: Path) -> None:
+    """Check that a page would replace another page of ours, or nothing. Raises UserError; OSError if unreadable."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(1_000)
+    if start and not any(mark in start for mark in MARKS):
+        raise UserError(f"{path}: exists and is not a tinycopilot report; use another name, or move it")
+
+
+def check_page(path: Path, flag: str) -> None:
+    """Check, before any work is done, that a page can be written to `path`, which `flag` names. Raises UserError."""
+    try:
+        if path.suffix.lower() not in SUFFIXES:  # with a word missing, `--report a.py b.py` would overwrite a.py
+            raise OSError(errno.EINVAL, "the name does not end in .html")
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "not a regular file")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        check_replaceable(path)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{path}: cannot write a report there ({error.strerror}); use another {flag}") from None
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write `html` to `path`, atomically. Raises OSError; what was there before is then unchanged."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(html, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)  # noqa: PTH105
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
