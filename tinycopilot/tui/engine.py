@@ -1,4 +1,4 @@
-"""EngineThread: the Engine in a thread of its own, for the terminal UI; the workspace is indexed in a second thread."""
+"""EngineWorker: the Engine in its own thread, for the terminal UI; a second thread indexes the workspace."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ MAX_WORKSPACE_CHARS = 10_000_000
 
 @dataclass(frozen=True)
 class SuggestionResponse:
-    """A question, its suggestions, and the time that the engine took."""
+    """A request, its suggestions, and the latency."""
 
     request: SuggestionRequest
     suggestion: Suggestion | None
@@ -44,7 +44,7 @@ class Status:
 
 
 Notify = Callable[[SuggestionResponse | Status], None]
-"""Receives answers and states, in the engine's thread or the indexing thread."""
+"""Receives responses and status, in the engine's thread or the indexing thread."""
 
 
 class Closed(Exception):  # noqa: N818 (not an error)
@@ -80,7 +80,7 @@ class Project:
 
 
 class EngineWorker:
-    """Answers the latest question; one that is superseded is cancelled, and gets no answer."""
+    """Answers the latest request; a superseded one is cancelled, without a response."""
 
     def __init__(self, load: Callable[[], "Engine"], project: Project) -> None:
         """`load` is called in the engine's thread."""
@@ -109,9 +109,9 @@ class EngineWorker:
         self._notify(Status(str(error) or type(error).__name__, has_failed=True))
 
     def request_suggestion(self, request: SuggestionRequest | None) -> None:
-        """Replace the latest question; None cancels it.
+        """Replace the latest request; None cancels it.
 
-        The engine learns from questions that are one keystroke apart, so each keystroke should be one.
+        The engine learns from requests that are one keystroke apart, so each keystroke should be a request.
         """
         self._scheduler.cancel()
         if request is None or self._scheduler.is_closed:
@@ -151,7 +151,7 @@ class EngineWorker:
                 self._fail(error)
 
     def _pause(self) -> None:
-        """Give way while a question is answered. Raises Closed."""
+        """Wait while a request is answered. Raises Closed."""
         while not self._scheduler.wait_until_idle(0.1) and not self._scheduler.is_closed:
             pass
         if self._scheduler.is_closed:

@@ -1,4 +1,4 @@
-"""Ghost: which suggestion is shown at the cursor, what is taken of it, and what that saved. Knows no terminal."""
+"""GhostText: the suggestion at the cursor, partial accepts, and keystrokes saved. Independent of the terminal."""
 
 import re
 from collections.abc import Sequence
@@ -9,54 +9,54 @@ from tinycopilot.completion.truncation import Suggestion
 
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 LINE = re.compile(r"\n?[^\n]*")
-"""A line's rest, or where that is empty, the next line."""
+"""The rest of a line, or if that is empty, the next line."""
 INDENTATION = re.compile(r"(?<=\n)[ \t]+")
 
 
 @dataclass(frozen=True, eq=False)
 class SuggestionRequest:
-    """What to insert between `before` and `after`? Two are never the same, even about one place."""
+    """A request for text to insert between `before` and `after`; compared by identity."""
 
     before: str
     after: str
     wants_alternatives: bool = False
-    """And what else might be inserted there?"""
+    """Whether alternatives are requested too."""
 
 
 class GhostText:
-    """Follows the text on both sides of the cursor. What it shows always continues the text that is there now.
+    """Tracks the text before and after the cursor; the suggestion shown always continues that text.
 
-    A suggestion stays while it is typed along, and no answer is waited for. One that was dismissed stays away as long.
+    A suggestion stays visible while the user types through it, without a new request; a dismissed one stays hidden.
     """
 
     def __init__(self) -> None:
         self.n_accepted = 0
-        """How often a suggestion was taken, or a part of one: a key each."""
+        """Number of accepts and partial accepts, one key each."""
         self.n_accepted_chars = 0
-        """How many keys it would have been to type that; the indentation of its lines, which editors write, is none."""
+        """Keystrokes to type the accepted text; indentation of new lines, which editors insert, is not counted."""
         self._before = self._after = ""
-        self._current: Suggestion | None = None  # what is left of it
-        self._alternatives: list[Suggestion] = []  # what may be shown in its place, the next one first
+        self._current: Suggestion | None = None  # the rest of the suggestion
+        self._alternatives: list[Suggestion] = []  # next one first
         self._is_dismissed = False
-        self._pending: SuggestionRequest | None = None  # and is waited for
+        self._pending: SuggestionRequest | None = None  # the request in progress
 
     @property
     def shown(self) -> Suggestion | None:
-        """What is to be seen at the cursor now."""
+        """The visible suggestion, if any."""
         return None if self._is_dismissed else self._current
 
     @property
     def text(self) -> str:
-        """The text of that; empty if there is none."""
+        """Its text; empty if there is none."""
         return self.shown.text if self.shown else ""
 
     @property
     def n_keys_saved(self) -> int:
-        """Characters taken, less the keys that took them."""
+        """Accepted characters minus the keys that accepted them."""
         return self.n_accepted_chars - self.n_accepted
 
     def text_changed(self, before: str, after: str) -> SuggestionRequest:
-        """The text, and the cursor in it, are now these. Returns what to ask."""
+        """Update the text and the cursor; return the next request."""
         rest = self._rest(before, after)
         self._before, self._after = before, after
         self._current, self._alternatives = rest, []
@@ -66,7 +66,7 @@ class GhostText:
         return request
 
     def cursor_moved(self, before: str, after: str) -> None:
-        """The cursor stands elsewhere in the same text: nothing is shown until something is typed."""
+        """Update the cursor in the same text; nothing is shown until the next keystroke."""
         if (before, after) != (self._before, self._after):
             self._before, self._after = before, after
             self._forget()
@@ -74,7 +74,7 @@ class GhostText:
     def on_response(
         self, request: SuggestionRequest, suggestion: Suggestion | None, alternatives: Sequence[Suggestion] = ()
     ) -> bool:
-        """Show it, unless the text or the cursor has changed since, or something stood there. False: nobody waits."""
+        """Show the result of the request in progress; return False if `request` is outdated."""
         if request is not self._pending:
             return False
         self._pending = None
@@ -89,7 +89,7 @@ class GhostText:
         return True
 
     def next(self) -> SuggestionRequest | None:
-        """Show another suggestion in the place of this one, in turn; if none is known yet, returns what to ask."""
+        """Show the next alternative; if none is known yet, return a request for alternatives."""
         if self.shown is None:
             return None
         if not self._alternatives:
@@ -104,21 +104,21 @@ class GhostText:
             self._current = self._alternatives.pop(0)
 
     def dismiss(self) -> None:
-        """Show nothing here, nor while what was shown is typed all the same."""
+        """Hide the suggestion, also while the user types through it."""
         self._is_dismissed = self._current is not None
         self._pending = None
 
     def accept(self) -> str:
-        """All that is shown, to be inserted now."""
+        """Return the whole suggestion, to be inserted."""
         return self._accept(self.text)
 
     def accept_word(self) -> str:
-        """The same of its next word, or of the signs before that."""
+        """Return its next word, or the punctuation before that."""
         found = WORD.match(self.text)
         return self._accept(found[0] if found else self.text)
 
     def accept_line(self) -> str:
-        """The same of its next line."""
+        """Return its next line."""
         found = LINE.match(self.text)
         return self._accept(found[0] if found else self.text)
 
@@ -129,7 +129,7 @@ class GhostText:
         return text
 
     def _rest(self, before: str, after: str) -> Suggestion | None:
-        """What is left of the suggestion, if no more than its beginning was inserted since."""
+        """Return the rest of the suggestion if the user has typed through it, else None."""
         if self._current is None or after != self._after:
             return None
         rest = typed_through(self._current.text, self._before, before)

@@ -116,7 +116,7 @@ def test_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
     path.write_bytes(b"x = 1\r\n")
     words = ("-m", "tinycopilot", "play", str(path), "--model_path", str(pair.model), "--workspace", str(tmp_path))
     with RealTerminal(*words) as terminal:
-        terminal.until("Tab take")
+        terminal.until("Tab accept")
         terminal.press("if y:\rz\x13")
         terminal.until("Saved")
         assert path.read_bytes() == b"x = 1\r\nif y:\r\n    z"

@@ -245,11 +245,11 @@ async def test_file_is_written_only_on_save(tmp_path: Path) -> None:
         await user.told("a.py *")
         assert path.read_bytes() == b"x = 1\r\n"
         await user.press("Ctrl-Q")
-        await user.told("Not saved")
+        await user.told("Unsaved changes")
         await user.press("!")
         await user.told("ready")
         await user.press("Ctrl-Q")  # after further typing it must be confirmed again
-        await user.told("Not saved")
+        await user.told("Unsaved changes")
         await user.press("Ctrl-S")
         await user.told("Saved")
         assert path.read_bytes() == b"x = 1\r\nyes!"
@@ -266,7 +266,7 @@ async def test_unsaveable_file_reports_an_error(tmp_path: Path) -> None:
         await user.told("not saved")
     async with using(Promised()) as user:
         await user.press("x", "Ctrl-S")
-        await user.told("no file to save")
+        await user.told("No file to save")
 
 
 async def test_warning_about_unsaved_changes_fits_any_file_name(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ async def test_warning_about_unsaved_changes_fits_any_file_name(tmp_path: Path) 
         await user.told("% sure")
         await user.told(" 0 keys saved   …long_name_and_an_end.py *   2:2")
         await user.press("Ctrl-Q")
-        await user.told(" Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same")
+        await user.told(" Unsaved changes. Ctrl-S saves; Ctrl-Q again quits without saving")
         path.write_text("another = 1\n")
         await user.press("Ctrl-S")
         await user.told(" not saved: another program changed the file; save again to overwrite it")
