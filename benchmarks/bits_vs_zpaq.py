@@ -276,9 +276,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path")
     parser.add_argument("--tokenizer_path")
-    parser.add_argument("--packages", type=Path, default=PACKAGES, help="where heldout.json's packages are, or will be")
-    parser.add_argument("--corpus", nargs="+", default=CORPUS, help="what the network learned from, for zpaq")
-    parser.add_argument("--jobs", type=int, default=2, help="archives that are made at a time (default: 2)")
+    parser.add_argument("--packages", type=Path, default=PACKAGES, help="packages of heldout.json (fetched if missing)")
+    parser.add_argument("--corpus", nargs="+", default=CORPUS, help="training text of the network, for zpaq")
+    parser.add_argument("--jobs", type=int, default=2, help="concurrent archives (default: 2)")
     parser.add_argument("--only", nargs=1, choices=PEERS, default=PEERS)
     return parser.parse_args()
 

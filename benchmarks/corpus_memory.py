@@ -91,7 +91,7 @@ def measure_apart(megabytes: int, parent: Path | None) -> dict[str, float]:
         needed = 3.1 * megabytes * 1e6  # the files, and two bytes per character
         free = shutil.disk_usage(folder).free
         if free < needed:
-            sys.exit(f"{megabytes:,} MB need {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free; see --folder")
+            sys.exit(f"{megabytes:,} MB need {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free; set --folder")
         write_sources(folder / "sources", megabytes)
         command = [sys.executable, __file__, "--measure", str(folder / "sources"), str(folder / "prepared")]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -102,7 +102,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, nargs="+", default=[10, 1_000])
-    parser.add_argument("--folder", type=Path, help="where there is room; the system's temporary folder otherwise")
+    parser.add_argument("--folder", type=Path, help="folder with enough space (default: the temporary folder)")
     parser.add_argument("--measure", type=Path, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

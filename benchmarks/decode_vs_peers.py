@@ -142,8 +142,8 @@ def fetch(folder: Path) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=Path, default=FOLDER, metavar="FOLDER", help="where they are, or will be")
-    parser.add_argument("--rounds", type=int, default=20, help="texts that are continued (default: 20)")
+    parser.add_argument("--peers", type=Path, default=FOLDER, metavar="FOLDER", help="folder (installed if missing)")
+    parser.add_argument("--rounds", type=int, default=20, help="number of texts (default: 20)")
     arguments = parser.parse_args()
     fetch(arguments.peers)
     torch.set_num_threads(1)
@@ -151,7 +151,7 @@ def main() -> None:
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     race = Race(without_convolutions(model), tokenizer, load_typing_texts(None))
     per_second, n_unequal = race.run(prompts(race.texts, arguments.rounds))
-    print(f"{'':14}{'characters a second':>20}{'cached is x times':>20}{'other texts':>14}")
+    print(f"{'':14}{'characters/s':>20}{'cached speed-up':>20}{'other texts':>14}")
     times = {name: round(per_second["cached"] / chars, 2) for name, chars in per_second.items()}
     for name, chars in per_second.items():
         print(f"{name:14}{chars:20,.0f}{times[name]:20.2f}{n_unequal[name]:14}")

@@ -27,7 +27,7 @@ def folder_of(package: str) -> Path:
     """The folder of an installed package; exits if it is missing."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        sys.exit(f"{package} is not installed here; name others: --packages")
+        sys.exit(f"{package} is not installed; choose others with --packages")
     return Path(spec.submodule_search_locations[0])
 
 

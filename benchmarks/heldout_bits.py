@@ -73,7 +73,7 @@ def fetch(entries: list[dict[str, Any]], folder: Path) -> None:
     if not all((folder / entry["file"]).is_file() for entry in entries):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
         if subprocess.run([*pip, *wanted]).returncode:
-            sys.exit(f"pip could not fetch {', '.join(wanted)}; connect, or name a folder that has them: --packages")
+            sys.exit(f"pip could not fetch {', '.join(wanted)}; set --packages to a folder with them")
 
 
 def read_checked(entry: dict[str, Any], folder: Path) -> str:

@@ -56,7 +56,7 @@ def workspace(n_bytes: int) -> dict[str, str]:
             left -= size
         if left < LEFT_CHARS:
             return texts
-    raise UserError(f"there are only {n_bytes - left:,} bytes of Python here; give fewer --megabytes")
+    raise UserError(f"only {n_bytes - left:,} bytes of Python available; lower --megabytes")
 
 
 def read_in_order(names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -83,7 +83,7 @@ def measure(n_bytes: int, n_edits: int) -> dict[str, Any]:
     highest_mb = resident.highest_mb
     live.edit(N_UNSETTLED)
     unsettled_us = percentiles(prediction_us(memory, befores))
-    say("comparing with a memory that was never edited")
+    say("comparing with a fresh index")
     unequal = n_unequal(memory, session.documents, N_CONTEXTS)
     key_ms, n_unknown = type_into_each(memory, "".join(texts.values()))
     return {
@@ -157,19 +157,19 @@ def table(measured: Mapping[str, Any], promises: Mapping[str, Mapping[str, Any]]
     index, edits = measured["index"], measured["edits"]
     lines = [
         f"{measured['chars']:,} characters in {measured['documents']:,} documents",
-        f"indexed in {index['s']} s: {index['mb']} MB more ({index['highest_mb']} at the highest), of them the index "
+        f"indexed in {index['s']} s: {index['mb']} MB more (peak {index['highest_mb']}), of which the index "
         f"{index['index_mb']}",
         *(f"a prediction, {state}: {spoken(us, 'us')}" for state, us in measured["predict_us"].items()),
         *(f"a key in {n:,} characters: {spoken(ms, 'ms')}" for n, ms in measured["key_ms"].items()),
-        f"an edit in a session: {spoken(edits['ms'], 'ms')}; to settle: {spoken(edits['settle_s'], 's')}",
-        f"{'edits':>9}{'settled':>9}{'resident MB':>13}{'in use MB':>11}{'index MB':>10}",
+        f"an edit in a session: {spoken(edits['ms'], 'ms')}; compaction: {spoken(edits['settle_s'], 's')}",
+        f"{'edits':>9}{'compacted':>10}{'resident MB':>13}{'in use MB':>11}{'index MB':>10}",
         *(
-            f"{look['edits']:9,}{look['settled']:9,}{look['resident_mb']:13.1f}{look.get('in_use_mb', ''):>11}"
+            f"{look['edits']:9,}{look['settled']:10,}{look['resident_mb']:13.1f}{look.get('in_use_mb', ''):>11}"
             f"{look['bytes'] / 1e6:10.1f}"
             for look in edits["looks"]
         ),
-        f"{edits['highest_mb']} MB at the highest; what is resident and not in use is kept by the C library for later",
-        f"unlike those of a memory never edited: {measured['unequal']} of {measured['compared']:,} predictions",
+        f"{edits['highest_mb']} MB peak; resident memory not in use is kept by the C library",
+        f"different from a fresh index: {measured['unequal']} of {measured['compared']:,} predictions",
         "",
         f"{'contract':20}{'measured':>12}{'at most':>10}",
     ]
@@ -182,7 +182,7 @@ def table(measured: Mapping[str, Any], promises: Mapping[str, Mapping[str, Any]]
 def spoken(figures: Mapping[str, float | None], unit: str) -> str:
     """The percentiles on one line."""
     if figures["p50"] is None:
-        return "it never came to that"
+        return "not measured"
     return ", ".join(f"{name} {figure:,.4g}" for name, figure in figures.items()) + f" {unit}"
 
 
@@ -194,12 +194,12 @@ def say(line: str) -> None:
 def main() -> int:
     """Measure and print; return 2 for errors that the user can fix."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=float, default=10.0, help="of code in the workspace (default: 10)")
+    parser.add_argument("--megabytes", type=float, default=10.0, help="size of the workspace's code (default: 10)")
     parser.add_argument("--edits", type=int, default=100_000, help="(default: 100000)")
     arguments = parser.parse_args()
     try:
         if not CLEAR_REFS.exists():
-            raise UserError("resident memory is read from /proc here; run it on Linux")
+            raise UserError("needs Linux, for /proc")
         measured = measure(round(1e6 * arguments.megabytes), arguments.edits)
     except UserError as error:
         say(f"memory_contract: {error}")

@@ -217,7 +217,7 @@ def documents_of(source: Source, folder: Path) -> list[Document]:
     source["left_out"] = {}
     if source["kind"] == "stdlib":
         if platform.python_version() != source["version"]:
-            sys.exit(f"the listed standard library is that of Python {source['version']}; run this with that version")
+            sys.exit(f"the listed standard library is Python {source['version']}'s; run with that version")
         root = Path(sysconfig.get_paths()["stdlib"])
         return list(read_written(source_files(root, PYTHON, left_out, STDLIB_LEFT_OUT), root, left_out))
     unpacked = folder / "unpacked" / source["name"]
@@ -279,11 +279,11 @@ def prepare(manifest: dict[str, Any], folder: Path) -> None:
 def main() -> None:
     """Prepare, and compare with the list."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="outside the repository; takes about 1 GB")
-    parser.add_argument("--write", action="store_true", help="store what was found in model_data.json")
+    parser.add_argument("folder", type=Path, help="folder outside the repository; needs about 1 GB")
+    parser.add_argument("--write", action="store_true", help="store the result in model_data.json")
     arguments = parser.parse_args()
     if ROOT in arguments.folder.absolute().parents:
-        sys.exit(f"{arguments.folder}: lies in the repository; name a folder outside it")
+        sys.exit(f"{arguments.folder}: inside the repository; choose another folder")
     listed = json.loads(MANIFEST.read_text("utf-8"))
     found = json.loads(json.dumps(listed))
     prepare(found, arguments.folder)
@@ -291,9 +291,7 @@ def main() -> None:
     if arguments.write:
         MANIFEST.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     elif found["text"]["sha256"] != listed["text"]["sha256"]:
-        sys.exit(
-            "the text is not the one listed in model_data.json; see which source differs with --write and git diff"
-        )
+        sys.exit("the text differs from model_data.json; run with --write and git diff to see which source differs")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def copy_of(given: Path | None, folder: Path) -> Path:
     copy = folder / "nanoGPT"
     if given is not None:
         if not (given / "train.py").is_file():
-            raise UserError(f"{given}: no nanoGPT (it has no train.py); give the folder of a clone of {URL}")
+            raise UserError(f"{given}: not nanoGPT (no train.py); use a clone of {URL}")
         shutil.copytree(given, copy, ignore=shutil.ignore_patterns(".git", "out*"))
         return copy
     command = ["git", "clone", "--quiet", "--depth", "1", URL, str(copy)]
@@ -48,7 +48,7 @@ def copy_of(given: Path | None, folder: Path) -> Path:
     try:
         subprocess.run(command, check=True, timeout=CLONE_LIMIT_S, capture_output=True, env=quiet)
     except (OSError, subprocess.SubprocessError):
-        raise UserError(f"nanoGPT could not be cloned from {URL}; give a clone with --nanogpt FOLDER") from None
+        raise UserError(f"nanoGPT could not be cloned from {URL}; set --nanogpt to a clone") from None
     return copy
 
 

@@ -347,12 +347,12 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", help="of code that is typed, and that the server knows")
+    parser.add_argument("folder", nargs="?", help="code to type, also indexed by the server")
     parser.add_argument("--fast", action="store_true", help="type without pauses")
-    parser.add_argument("--keys", type=int, default=300, help="in one document after another, and in four in turn")
+    parser.add_argument("--keys", type=int, default=300, help="number of keys in each scenario")
     parser.add_argument("--starts", type=int, default=N_STARTS)
     parser.add_argument("--idle_s", type=float, default=60.0)
-    parser.add_argument("--megabytes", type=float, default=10.0, help="that are indexed meanwhile")
+    parser.add_argument("--megabytes", type=float, default=10.0, help="size of the folder indexed meanwhile")
     parser.add_argument("--seed", type=int, default=0)
     figures = asyncio.run(measure(parser.parse_args()))
     print(table(figures))

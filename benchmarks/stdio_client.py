@@ -166,7 +166,7 @@ class StdioClient:
                 self._take(json.loads(body), time.perf_counter())
         for _, answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(ConnectionError("the server has gone:\n" + "\n".join(self.last_lines)))
+                answer.set_exception(ConnectionError("the server has exited:\n" + "\n".join(self.last_lines)))
         self._has_news.set()
 
     def _take(self, message: Message, read_s: float) -> None:

@@ -252,8 +252,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--lab_minutes", type=positive, help="another budget for the lab's (default: --minutes)")
     parser.add_argument("--nanogpt", type=Path, metavar="FOLDER", help="a clone of nanoGPT (default: clone it)")
     parser.add_argument("--nanogpt_minutes", type=positive, default=11.0, help="default: 11")
-    parser.add_argument("--threads", type=whole, default=2, help="for each of them (default: 2)")
-    parser.add_argument("--only", type=peers, default=PEERS, help=f"some of {','.join(PEERS)}")
+    parser.add_argument("--threads", type=whole, default=2, help="threads of each (default: 2)")
+    parser.add_argument("--only", type=peers, default=PEERS, help=f"peers to run, of {','.join(PEERS)}")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep our model of --minutes there, and its report")
     parser.add_argument("--packages", type=Path, default=PACKAGES, help="where heldout.json's packages are, or will be")
     return parser.parse_args()
@@ -277,7 +277,7 @@ def peers(word: str) -> tuple[str, ...]:
     """A type for argparse."""
     names = tuple(word.split(","))
     if unknown := set(names) - set(PEERS):
-        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+        raise argparse.ArgumentTypeError(f"unknown peer: {', '.join(sorted(unknown))}; choose from {', '.join(PEERS)}")
     return names
 
 
@@ -289,7 +289,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Benchmark:
         try:
             copy = nanogpt.copy_of(arguments.nanogpt, folder)
         except UserError as error:
-            say(f"{error}; the rest is run without it")
+            say(f"{error}; continuing without it")
     benchmark = Benchmark(arguments, folder, excerpts(arguments.packages))
     if in_turns := [name for name in TURNS if name in wanted and (HALVED or not name.endswith("float32"))]:
         benchmark.in_turns(in_turns)
@@ -327,7 +327,7 @@ def main() -> int:
     """Measure and print; return 1 if a peer failed, 2 for errors that the user can fix."""
     arguments = parsed()
     if not hasattr(os, "killpg"):
-        say("train_vs_peers: this system cannot stop a process for a while; run it on Linux or macOS")
+        say("train_vs_peers: needs Linux or macOS, where processes can be stopped and resumed")
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP):  # exit as after Ctrl-C: no child is left running or stopped
         signal.signal(number, lambda received, _: sys.exit(128 + received))

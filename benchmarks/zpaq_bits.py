@@ -51,7 +51,7 @@ def cost_after(before: bytes, text: bytes) -> Cost:
     shorter, longer = archive(before, method), archive(whole, method)
     models = models_in(longer)
     if len(models) != 1 or models_in(shorter) != models:
-        raise UserError(f"zpaq took {len(models)} blocks for {len(whole):,} bytes; their sizes cannot be compared")
+        raise UserError(f"zpaq used {len(models)} blocks for {len(whole):,} bytes; sizes are not comparable")
     return Cost(8 * (len(longer) - len(shorter)), models[0])
 
 

@@ -103,6 +103,12 @@ class Editor:
         protocol.writer.write(f"Content-Length: {len(body)}\r\n\r\n{body}".encode())  # type: ignore[union-attr]
         return await answer
 
+    @property
+    def process(self) -> "asyncio.subprocess.Process":
+        """The server's process, for which pytest-lsp has no public name."""
+        assert self.client._server is not None
+        return self.client._server
+
     async def state(self, name: str) -> Any:
         """Wait for the status message that contains `name`, and return it."""
         while not (found := [s for s in self.statuses if s.state == name]):

@@ -49,7 +49,7 @@ class Session:
         self.editor.uri = self.uri(name)
         self.editor.change(self._versions[name], types.TextDocumentContentChangeWholeDocument(text))
 
-    def say(self, *names: str, kind: types.FileChangeType = types.FileChangeType.Changed) -> None:
+    def report_changes(self, *names: str, kind: types.FileChangeType = types.FileChangeType.Changed) -> None:
         """Report that these files have changed on disk."""
         changes = [types.FileEvent(self.uri(name), kind) for name in names]
         self.editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams(changes))
@@ -59,15 +59,15 @@ class Session:
         self.change(name, text)
         return await self.editor.ghost(text.count("\n"), len(text.rsplit("\n", 1)[-1]))
 
-    async def knows(self, name: str = NAME, where: str = "a.py") -> bool:
+    async def is_indexed(self, name: str = NAME, where: str = "a.py") -> bool:
         """Whether typing the start of a name in a.py suggests the rest."""
         blank_lines = "\n" * (self._versions.get(where, 0) % 7)  # another position, so another request
         return (await self.ghost(where, blank_lines + "x = " + name[:11])).startswith(name[11:])
 
-    async def comes_to_know(self, name: str = NAME) -> None:
-        while not await self.knows(name):
+    async def wait_until_indexed(self, name: str = NAME) -> None:
+        while not await self.is_indexed(name):
             await asyncio.sleep(0.02)
 
-    async def forgets(self, name: str = NAME) -> None:
-        while await self.knows(name):
+    async def wait_until_dropped(self, name: str = NAME) -> None:
+        while await self.is_indexed(name):
             await asyncio.sleep(0.02)

@@ -57,7 +57,7 @@ LOST = frame({"jsonrpc": "2.0", "method": "$/setTrace", "params": {"value": "off
 """A message whose header may be lost with the preceding message."""
 
 
-class Deserves(Enum):
+class Expected(Enum):
     """The expected response."""
 
     ERROR = auto()
@@ -69,11 +69,11 @@ class Deserves(Enum):
 
 
 @dataclass(frozen=True)
-class Bad:
+class BadMessage:
     """Bytes to send, and the expected response."""
 
     data: bytes
-    deserves: Deserves
+    expected: Expected
     request_id: int | str | None = None
 
 
@@ -83,13 +83,13 @@ class Malformed:
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
         self._n = 0
-        self._kinds: list[Callable[[], Bad]] = [
+        self._kinds: list[Callable[[], BadMessage]] = [
             *(self.mutated_request, self.mutated_request, self.mutated_notification, self.mutated_notification),
             *(self.unknown_method, self.bad_envelope, self.bad_id, self.notification_with_id, self.response),
             *(self.no_json, self.no_object, self.deep, self.out_of_turn, self.strange_document, self.bad_frame),
         ]
 
-    def next(self) -> Bad:
+    def next(self) -> BadMessage:
         return self.dice.choice(self._kinds)()
 
     def new_id(self) -> int | str:
@@ -97,9 +97,9 @@ class Malformed:
         self._n += 1
         return self.dice.choice((self._n, f"id {self._n}", -self._n, f"\ud800{self._n}", 2**70 + self._n))
 
-    def request(self, method: object, deserves: Deserves = Deserves.ERROR, **more: object) -> Bad:
+    def request(self, method: object, expected: Expected = Expected.ERROR, **more: object) -> BadMessage:
         request_id = self.new_id()
-        return Bad(frame({"jsonrpc": "2.0", "id": request_id, "method": method} | more), deserves, request_id)
+        return BadMessage(frame({"jsonrpc": "2.0", "id": request_id, "method": method} | more), expected, request_id)
 
     def mutated(self, params: Any) -> Any:
         """Return a copy with one element removed or replaced."""
@@ -113,23 +113,23 @@ class Malformed:
             copy[key] = self.mutated(copy[key])
         return copy
 
-    def mutated_request(self) -> Bad:
+    def mutated_request(self) -> BadMessage:
         method = self.dice.choice(list(REQUESTS))
-        return self.request(method, Deserves.ANSWER, params=self.mutated(REQUESTS[method]))
+        return self.request(method, Expected.ANSWER, params=self.mutated(REQUESTS[method]))
 
-    def mutated_notification(self) -> Bad:
+    def mutated_notification(self) -> BadMessage:
         method = self.dice.choice(list(NOTIFICATIONS))
         body = {"jsonrpc": "2.0", "method": method, "params": self.mutated(NOTIFICATIONS[method])}
-        return Bad(frame(body), Deserves.NOTHING)
+        return BadMessage(frame(body), Expected.NOTHING)
 
-    def unknown_method(self) -> Bad:
+    def unknown_method(self) -> BadMessage:
         method = self.dice.choice(
             ("", "x/y", "textDocument/hover", "textDocument/didNothing", "$/x", "\ud800", "a" * 999)
         )
         more = self.dice.choice(({}, {"params": self.dice.choice(JUNK)}, {"params": {}, "more": 1}))
         return self.request(method, **more)
 
-    def bad_envelope(self) -> Bad:
+    def bad_envelope(self) -> BadMessage:
         """A request without a valid method, `jsonrpc` version or parameters."""
         method, params = self.dice.choice(list(REQUESTS.items()))
         kind = self.dice.randrange(4)
@@ -142,41 +142,41 @@ class Malformed:
         request_id = self.new_id()
         left_out = self.dice.choice(("jsonrpc", "method"))
         message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-        return Bad(frame({k: v for k, v in message.items() if k != left_out}), Deserves.ERROR, request_id)
+        return BadMessage(frame({k: v for k, v in message.items() if k != left_out}), Expected.ERROR, request_id)
 
-    def bad_id(self) -> Bad:
+    def bad_id(self) -> BadMessage:
         method, params = self.dice.choice(list(REQUESTS.items()))
         bad = self.dice.choice((None, 1.5, True, [], {}, [1], {"a": 1}, float("nan"), 1e300))
-        return Bad(frame({"jsonrpc": "2.0", "id": bad, "method": method, "params": params}), Deserves.NULL_ERROR)
+        return BadMessage(frame({"jsonrpc": "2.0", "id": bad, "method": method, "params": params}), Expected.NULL_ERROR)
 
-    def notification_with_id(self) -> Bad:
+    def notification_with_id(self) -> BadMessage:
         method, params = self.dice.choice(list(NOTIFICATIONS.items()))
         return self.request(method, params=params)
 
-    def response(self) -> Bad:
+    def response(self) -> BadMessage:
         """A response to a request that was never sent."""
         bad = self.dice.choice((None, 1, 1.5, "a", [], {}))
         more = self.dice.choice(({"result": None}, {"result": {"a": 1}}, {"error": None}, {"error": {"code": "x"}}))
-        return Bad(frame({"jsonrpc": "2.0", "id": bad} | more), Deserves.NOTHING)
+        return BadMessage(frame({"jsonrpc": "2.0", "id": bad} | more), Expected.NOTHING)
 
-    def no_json(self) -> Bad:
+    def no_json(self) -> BadMessage:
         whole = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "textDocument/completion", "params": PLACE}).encode()
         cut = whole[: self.dice.randrange(1, len(whole))]
         bodies = (cut, b" ", b"\xff" + whole, whole + b"}", b"nul", b'"', b"{'a': 1}", whole.replace(b"1", b"\xc3"))
-        return Bad(framed(self.dice.choice((*bodies, b"1" * 5_000, b"\0"))), Deserves.NULL_ERROR)
+        return BadMessage(framed(self.dice.choice((*bodies, b"1" * 5_000, b"\0"))), Expected.NULL_ERROR)
 
-    def no_object(self) -> Bad:
+    def no_object(self) -> BadMessage:
         body = self.dice.choice(
             (None, 5, "text", [], [1], [{"jsonrpc": "2.0", "id": 1, "method": "shutdown"}], 1.5, True)
         )
-        return Bad(frame(body), Deserves.NULL_ERROR)
+        return BadMessage(frame(body), Expected.NULL_ERROR)
 
-    def deep(self) -> Bad:
+    def deep(self) -> BadMessage:
         """JSON that is nested up to or beyond the parser's limit."""
         if self.dice.random() < 0.5:
             n = self.dice.choice((10_000, 100_000))
             opening, closing = self.dice.choice(((b"[", b"]"), (b'{"a":', b"}")))
-            return Bad(framed(opening * n + b"1" + closing * n), Deserves.NULL_ERROR)
+            return BadMessage(framed(opening * n + b"1" + closing * n), Expected.NULL_ERROR)
         nested: Any = 1
         for _ in range(self.dice.choice((10, 100, 300))):
             nested = self.dice.choice(([nested], {"a": nested}))
@@ -185,12 +185,12 @@ class Malformed:
         command = {"command": "tinycopilot.status", "arguments": [nested]}
         return self.request("workspace/executeCommand", params=command)
 
-    def out_of_turn(self) -> Bad:
+    def out_of_turn(self) -> BadMessage:
         if self.dice.random() < 0.5:
             return self.request("initialize", params={"processId": None, "capabilities": {}})
         return self.request("exit", params=None)
 
-    def strange_document(self) -> Bad:
+    def strange_document(self) -> BadMessage:
         """A document whose name or text has a lone surrogate, or whose name is invalid; then a request for it."""
         uri = self.dice.choice(
             ("file:///\ud800.py", "\0", "", "file:///%ff%fe.py", "untitled:1", "file://host/a.py", URI)
@@ -206,10 +206,10 @@ class Malformed:
             "textDocument": {"uri": uri},
             "position": {"line": self.dice.choice((0, 2**31 - 1)), "character": character},
         }
-        asked = self.request(method, Deserves.ANSWER, params=place | {"context": {"triggerKind": 1}})
-        return Bad(first + asked.data, Deserves.ANSWER, asked.request_id)
+        asked = self.request(method, Expected.ANSWER, params=place | {"context": {"triggerKind": 1}})
+        return BadMessage(first + asked.data, Expected.ANSWER, asked.request_id)
 
-    def bad_frame(self) -> Bad:
+    def bad_frame(self) -> BadMessage:
         """A wrong or unusual header; whatever is lost with it, the next message is read."""
         request_id = self.new_id()
         body = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": "x/y", "params": PLACE}).encode()
@@ -231,11 +231,11 @@ class Malformed:
         )
         kind = self.dice.randrange(4)
         if kind == 0:
-            return Bad(self.dice.choice(odd) + body, Deserves.ERROR, request_id)
+            return BadMessage(self.dice.choice(odd) + body, Expected.ERROR, request_id)
         if kind == 1:
-            return Bad(self.dice.choice(lost) + body, Deserves.NOTHING)
+            return BadMessage(self.dice.choice(lost) + body, Expected.NOTHING)
         if kind == 2:
             short = self.dice.randrange(1, size)
-            return Bad(b"Content-Length: %d\r\n\r\n" % short + body, Deserves.NULL_ERROR)
+            return BadMessage(b"Content-Length: %d\r\n\r\n" % short + body, Expected.NULL_ERROR)
         more = self.dice.randrange(1, 18)
-        return Bad(b"Content-Length: %d\r\n\r\n" % (size + more) + body + LOST, Deserves.NULL_ERROR)
+        return BadMessage(b"Content-Length: %d\r\n\r\n" % (size + more) + body + LOST, Expected.NULL_ERROR)

@@ -18,7 +18,7 @@ from tinycopilot_server.training import minutes_of
 
 
 def register(server: TinyCopilotServer) -> None:
-    """Register the commands. VS Code registers them under the same names: none may be one of the extension's."""
+    """Register the commands. VS Code registers the same names, which must differ from the extension's."""
     for name, command in COMMANDS.items():
         server.command(name)(command)
 
@@ -45,7 +45,7 @@ def status(server: TinyCopilotServer) -> dict[str, str | bool]:
 
 
 def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
-    """A suggestion was accepted as a whole; the client runs this by itself. `arguments`: the suggestion's name."""
+    """Count a full accept; the client runs this automatically. `arguments`: the suggestion's name."""
     if arguments:
         server.statistics.accepted(str(arguments[0]))
     server.statistics.update(server.session.documents.text_of)
@@ -68,7 +68,7 @@ def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
 
 
 def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
-    """Forget a file, given by its URI, and leave it alone until the server is started again."""
+    """Forget a file, given by its URI, and ignore it until the server restarts."""
     if not arguments or not isinstance(arguments[0], str):
         server.session.warn(["forgetFile needs the URI of a file"])
         return {"forgotten": ""}
@@ -78,7 +78,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
 
 
 def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
-    """Delete what was indexed, learned and trained here; index and learn nothing until the server is started again."""
+    """Delete all that was indexed, learned and trained here; index and learn nothing until the server restarts."""
     folders = server.session.folders
     server.training.cancel()
     server.index.forget_workspace()
@@ -115,7 +115,7 @@ def cancel_training(server: TinyCopilotServer) -> dict[str, bool]:
 
 
 async def reload_model(server: TinyCopilotServer) -> dict[str, Any]:
-    """Load the model's files as they are now."""
+    """Reload the model's files."""
     problem = await server.models.reload_and_warn()
     return {"reloaded": not problem, "message": problem}
 

@@ -1,4 +1,4 @@
-"""Open documents as the client has them: positions, lines, and edits. Only this file knows UTF-8 and UTF-16.
+"""Open documents: positions, lines, and edits. Only this file knows UTF-8 and UTF-16.
 
 Lines end in \\n, \\r\\n or \\r, as in LSP. (`str.splitlines` also splits at a form feed, U+2028 and others; a mirror
 kept with it is silently corrupted by the next edit below such a character.) Offsets count code points.

@@ -16,7 +16,7 @@ from tinycopilot_server.settings import SECTION, pushed_settings
 
 MAX_WORD_CHARS = 200
 PULL_S = 1.0
-"""The model is loaded with the settings known by then; a later answer of the client counts as a change."""
+"""Time limit for the client's settings; after it, the model is loaded without them, and they count as a change."""
 DID_SHOW, DID_ACCEPT_PARTLY = "textDocument/didShowCompletion", "textDocument/didPartiallyAcceptCompletion"
 """In no specification, but sent by clients to several servers, with `{"item": ..., "acceptedLength": ...}`."""
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def register(server: TinyCopilotServer) -> None:
-    """Register the handlers below, and remove pygls's own mirror of documents (documents.py says why)."""
+    """Register the handlers below, and remove pygls's own copies of documents (see documents.py)."""
     for method in (types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE):
         server.protocol.fm.builtin_features.pop(method)
     feature = server.feature
@@ -45,7 +45,7 @@ def register(server: TinyCopilotServer) -> None:
 
 
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
-    """Answered at once: the model is loaded afterwards."""
+    """Answer at once: the model is loaded later."""
     server.session.has_folders = params.workspace_folders is not None
     server.stop_with_client(params.process_id)
     server.session.initial_settings = params.initialization_options
@@ -53,7 +53,7 @@ def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> Non
 
 
 async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> None:
-    """The client may be sent requests now: pull its settings, load the model, and index the workspace."""
+    """Pull the client's settings, load the model, and index the workspace."""
     server.session.is_initialized = True
     server.stop_at_sigterm()
     server.update_folders()
@@ -101,7 +101,7 @@ def shutdown(server: TinyCopilotServer, _: None) -> None:
 
 
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
-    """A document was opened: its text is now the client's."""
+    """Add an opened document, whose text is now the client's."""
     opened = params.text_document
     uri, encoding = opened.uri, server.encoding
     names = document_name(uri), opened.language_id, opened_as(uri)
@@ -119,26 +119,26 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
-    """A document was closed: its text is that on disk again."""
+    """Remove a closed document, whose text is that on disk again."""
     uri = params.text_document.uri
     server.statistics.check_kept(server.session.documents.text_of, document=uri, at_once=True)
     server.index.close_document(uri)
 
 
 def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> None:
-    """Other files may have changed with it: scan, if the client does not report that."""
+    """Scan for changes of other files, if the client does not report them."""
     if not server.session.watches_files:
         server.index.scan(None)
 
 
 def did_change_watched_files(server: TinyCopilotServer, params: types.DidChangeWatchedFilesParams) -> None:
-    """Files and folders were created, changed or deleted."""
+    """Scan files and folders that were created, changed or deleted."""
     server.session.watches_files = True
     server.index.scan([change.uri for change in params.changes])
 
 
 def did_change_workspace_folders(server: TinyCopilotServer, _: types.DidChangeWorkspaceFoldersParams) -> None:
-    """Workspace folders were added or removed."""
+    """Apply added and removed workspace folders."""
     server.update_folders()
     server.index.scan(None)
 
@@ -175,7 +175,7 @@ async def inline_completion(
 
 
 def _accepting(name: str) -> types.Command | None:
-    """The command that the client runs when a suggestion is accepted: it reports which."""
+    """The command that the client runs when a suggestion is accepted, with the suggestion's name."""
     return types.Command("Count it", commands.ACCEPTED, arguments=[name]) if name else None
 
 
@@ -208,18 +208,18 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
 
 
 def did_show(server: TinyCopilotServer, params: object) -> None:
-    """The client reports that it has shown a suggestion."""
+    """Count a suggestion that the client has shown."""
     server.statistics.shown(_name_in(params))
 
 
 def did_accept_partly(server: TinyCopilotServer, params: object) -> None:
-    """A part of a suggestion was accepted, or a larger part than before."""
+    """Count a partial accept, or a larger part of the same suggestion."""
     name, length = _name_in(params), getattr(params, "acceptedLength", None)
     if isinstance(length, int):
         server.statistics.partly_accepted(name, to_offset(server.statistics.text_of(name), length, server.encoding))
 
 
 def _name_in(params: object) -> str:
-    """The name of the suggestion in a client's notification, which contains the item as it was sent; "" without one."""
+    """The name of the suggestion in a client's notification, which contains the original item; "" if it is missing."""
     arguments = getattr(getattr(getattr(params, "item", None), "command", None), "arguments", None)
     return str(arguments[0]) if isinstance(arguments, list) and arguments else ""

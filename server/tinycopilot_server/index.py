@@ -34,24 +34,24 @@ SAVE_S = 60.0
 CLOSE_S = 0.8
 """Time limit for saving at the end: with training.CLOSE_S less than lifetime.GRACE_S."""
 LONG_CHARS = 50_000
-"""Sorting a longer document takes longer than a frame: it is done when the document is opened, in another thread."""
+"""Sorting a longer document takes longer than a frame, so it is sorted in another thread when opened."""
 
 log = logging.getLogger(__name__)
 
 
 class LearnedWeights:
-    """The file with the weights of the mixture that one workspace has taught. For the engine's thread."""
+    """The file of the mixture's weights learned in one workspace. For the engine's thread."""
 
     def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
         """Without a path, nothing is saved."""
         self.path, self._digest = path, tokenizer_digest
         self.is_saved = True
         self._saved_s = -SAVE_S
-        self._lock = threading.Lock()  # what was deleted must not be written again
+        self._lock = threading.Lock()  # a deleted file must not be written again
 
     @classmethod
     def of(cls, folder: str | None, tokenizer_digest: str) -> "LearnedWeights":
-        """Those of the workspace `folder`; None: no workspace is open."""
+        """The weights of the workspace `folder`; None: no workspace is open."""
         return cls(mixture_weights_path(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
 
     @property
@@ -67,7 +67,7 @@ class LearnedWeights:
             engine.restore(load_weights(self.path, self._digest))
 
     def saving(self, engine: "Engine") -> Callable[[], None]:
-        """A function that writes the engine's weights as they are now. It may be called in any thread."""
+        """A function that writes the engine's current weights. It may be called in any thread."""
         from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
 
         self.is_saved, self._saved_s = True, time.monotonic()
@@ -89,7 +89,7 @@ class LearnedWeights:
 
 
 class Index:
-    """Used on the event loop, except where a method says otherwise."""
+    """The index. Used on the event loop, unless a method says otherwise."""
 
     def __init__(self, session: Session, scheduler: Scheduler) -> None:
         self._session, self._scheduler = session, scheduler
@@ -122,7 +122,7 @@ class Index:
             self.indexer.scan(None)
 
     def choose(self, excluded: Patterns) -> None:
-        """Apply other languages and excluded patterns: drop, hold and scan what that changes."""
+        """Apply changed languages and excluded patterns: drop, index and scan accordingly."""
         self._session.folders.choose(excluded)
         self.delete_file()
         for document in self._session.documents.values():
@@ -131,7 +131,7 @@ class Index:
         self.scan(None)
 
     def change_folders(self) -> None:
-        """The workspace's folders have changed: save index and weights for the new ones from now on."""
+        """Save index and weights for the changed workspace folders from now on."""
         if (engine := self._scheduler.engine) is not None:
             self.indexer.submit(lambda: self._use_file(engine))
             self._scheduler.change(self._learn_here)
@@ -152,7 +152,7 @@ class Index:
         roots, digest = self._session.folders.roots, engine.tokenizer.digest
         path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
-        if self.is_forgotten:  # before it was known what there was to delete
+        if self.is_forgotten:  # forgotten before the path was known
             self._forget_all()
 
     def scan(self, uris: Iterable[str] | None) -> None:
@@ -163,7 +163,7 @@ class Index:
     # Open documents
 
     def open(self, uri: str, document: Document) -> None:
-        """A document was opened: from now on its text is the client's."""
+        """Add an opened document, whose text is now the client's."""
         self._session.documents.add(uri, document)
         self._note_opened(document)
         self._prepare(document)
@@ -180,7 +180,7 @@ class Index:
             self.scan(None)
 
     def close_document(self, uri: str) -> None:
-        """A document was closed: its text is that on disk again, unless it is still open by another path."""
+        """Remove a closed document, whose text is that on disk again, unless it is open by another path."""
         if (document := self._session.documents.pop(uri, None)) is None:
             return
         if others := [other for other in self._session.documents.values() if other.name == document.name]:
@@ -252,7 +252,7 @@ class Index:
             self.indexer.submit(self.learned.saving(engine))
 
     def learned_in(self, folder: str | None, engine: "Engine") -> LearnedWeights:
-        """Give a new engine the weights that the workspace `folder` has taught. In the thread that loads it."""
+        """Load the weights of the workspace `folder` into a new engine. In the thread that loads it."""
         learned = LearnedWeights.of(folder, engine.tokenizer.digest)
         if self.max_chars:
             learned.restore(engine)
@@ -315,7 +315,7 @@ class Index:
         log.info("the workspace is forgotten")
 
     def _delete_all(self) -> None:
-        """Delete what is saved for this workspace, even what is being written now. Any thread."""
+        """Delete all files saved for this workspace, including those being written. Any thread."""
         self.delete_file()
         self.indexer.file = None
         self.learned.delete()

@@ -63,14 +63,14 @@ class IndexFile:
     """The saved index of one workspace. For the indexer's thread."""
 
     def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
-        """`was_open`: whether a document of that name was ever open, since its indexed text may not be that on disk."""
+        """`was_open`: whether a document of that name was ever open: its indexed text may differ from that on disk."""
         self.path, self._digest, self._was_open = path, tokenizer_digest, was_open
-        self._merged: MergedSegment | None = None  # what the file contains
+        self._merged: MergedSegment | None = None  # the content of the file
         self._saved_s = -SAVE_S
         self._n_deleted = 0
 
     def load(self, call: CallWithModel, scanner: Scanner) -> int:
-        """Take over the saved index, and the stamps of its files; return the number of files, 0 if there is none."""
+        """Load the saved index, and the stamps of its files; return the number of files, 0 if there is none."""
         from tinycopilot.completion import persistence  # noqa: PLC0415 (brings Numba, loaded by now)
 
         saved = persistence.load_index(self.path, call(lambda ngrams: ngrams.alphabet), self._digest)
@@ -120,7 +120,7 @@ def _delete_old(folder: Path) -> None:
 
 
 class Indexer:
-    """Scans the folders on request. Files are read and sorted in its thread; the hand-over takes a moment."""
+    """Scans the folders on request. Files are read and sorted in its thread, and handed over to the engine's."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Indexer:
         is_open: Callable[[str], bool],
         wait_until_idle: Callable[[float], bool] = lambda _: True,
     ) -> None:
-        """`is_open`: whether a document of that name is open, since then the editor's text counts.
+        """`is_open`: whether a document of that name is open, so that the editor's text counts.
 
         `wait_until_idle` waits until no request is being answered, at most that many seconds; returns whether that is
         so.
@@ -148,7 +148,7 @@ class Indexer:
         self._is_closed = False
 
     def scan(self, uris: Iterable[str] | None = ()) -> None:
-        """Scan soon: these files and folders, whether they seem changed or not; None: all that has changed.
+        """Schedule a scan of these files and folders, even if they seem unchanged; None: of all changes.
 
         With nothing to scan, it only compacts the n-gram model if needed. Any thread; returns at once.
         """
@@ -242,7 +242,7 @@ def _summary(found: Found, n_loaded: int, seconds: float) -> str:
 
 
 def _lower_priority() -> None:
-    """On Linux a thread can have a priority of its own."""
+    """Lower this thread's priority, on Linux."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

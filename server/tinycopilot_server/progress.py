@@ -16,10 +16,9 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """One bar. `begin`, `report` and `end` may be called from any thread; if the client has no bars they do nothing.
+    """A progress bar. Methods may be called from any thread; they do nothing if the client does not support progress.
 
-    The client must agree first: work that ends before it has answered is never shown, and of several reports until
-    then the last one is.
+    The client must accept the bar first: work that ends before that is never shown, and only the last report is.
     """
 
     def __init__(
@@ -29,7 +28,7 @@ class Progress:
         on_cancel: Callable[[], None] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """`on_cancel` is called on the event loop if the user stops the work; without it, the bar has no such button.
+        """`on_cancel` is called on the event loop if the user cancels; without it, the bar has no cancel button.
 
         `loop` must be given if the bar is not created on the event loop.
         """

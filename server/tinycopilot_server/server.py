@@ -1,4 +1,4 @@
-"""The server: pygls's, with the parts that the handlers use."""
+"""The server: pygls's server with the components that the handlers use."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def _converter() -> cattrs.Converter:
-    """pygls's converter; but an unknown trigger kind (clients before 3.18 was final send 0) is an automatic one."""
+    """pygls's converter, which maps unknown trigger kinds (0, from clients of drafts of 3.18) to automatic."""
     converter = default_converter()
     known = {kind.value: kind for kind in types.InlineCompletionTriggerKind}
     converter.register_structure_hook(
@@ -46,7 +46,7 @@ def _converter() -> cattrs.Converter:
 
 
 class TinyCopilotServer(LanguageServer):
-    """Makes the parts, and ends them. Each part is given only those that it uses."""
+    """Creates and closes the components. Each gets only those that it uses."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -71,7 +71,7 @@ class TinyCopilotServer(LanguageServer):
         return int(not self.protocol._shutdown)
 
     def apply_settings(self, received: object) -> None:
-        """Take the client's settings; each change has its effect at once."""
+        """Apply the client's settings; each change takes effect at once."""
         session, old = self.session, self.session.settings
         new = session.take_settings(received)
         if new == old:
@@ -110,19 +110,19 @@ class TinyCopilotServer(LanguageServer):
         self.training.close()
 
     def stop_at_sigterm(self) -> None:
-        """On SIGTERM, from an editor in a hurry or a system that shuts down, save and exit."""
+        """On SIGTERM, from the editor or a system shutdown, save and exit."""
 
         def end() -> None:
             self.stop()
             os._exit(128 + signal.SIGTERM)  # a thread is blocked reading from the client, and cannot be interrupted
 
-        if sys.platform != "win32":  # which has no such signal
+        if sys.platform != "win32":  # Windows has no SIGTERM
             # Not the loop's own handler, which would replace the watchdog's pipe.
             loop = asyncio.get_running_loop()
             signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
 
     def stop_with_client(self, pid: int | None) -> None:
-        """When the client's process has ended, save and exit, whatever still holds the pipe open."""
+        """When the client's process has ended, save and exit, even if the pipe is still open."""
         loop = asyncio.get_running_loop()
 
         def end() -> None:
@@ -139,12 +139,12 @@ class TinyCopilotServer(LanguageServer):
         lifetime.watch_client(pid, on_end)
 
     def shutdown(self) -> None:
-        """Called by pygls at the end, whatever the reason."""
+        """Stop; pygls calls this at the end, for any reason."""
         self.stop()
         super().shutdown()
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """Log an error, rather than show it: the request is answered with it, and the user can do nothing about it."""
+        """Log an error instead of showing it: the response contains it, and the user can do nothing about it."""
         log.error("%s", error)
         if source is JsonRpcException and isinstance(self.protocol, Protocol):  # pygls could not read a message
             self.protocol.refuse_unreadable(error)

@@ -69,7 +69,7 @@ class Folders:
         self._roots_as_opened: tuple[str, ...] = ()
 
     def set_roots(self, uris: Iterable[str]) -> None:
-        """Replace the folders; what is no folder, or one for secrets, is left out."""
+        """Replace the folders; skip anything that is not a folder, and folders of secrets."""
         roots = dict[str, str]()
         for uri in uris:
             root = document_name(uri)
@@ -83,7 +83,7 @@ class Folders:
         return next(iter(self.roots), None)
 
     def choose(self, excluded: Patterns) -> None:
-        """Replace the excluded patterns, and index Python alone until `want` adds other suffixes."""
+        """Replace the excluded patterns; only Python is indexed until `want` adds other suffixes."""
         self.excluded, self.suffixes = excluded, PYTHON
 
     def wants(self, name: str) -> bool:
@@ -113,7 +113,7 @@ class OpenDocuments(dict[str, Document]):
         self._opened = set[str]()
 
     def add(self, uri: str, document: Document) -> None:
-        """A document was opened."""
+        """Add an opened document."""
         self[uri] = document
         self._opened.add(document.name)
 
@@ -133,7 +133,7 @@ class OpenDocuments(dict[str, Document]):
 
 @dataclass(frozen=True)
 class Status:
-    """The state of the server, and the reason, as the user reads it."""
+    """The state of the server, and the reason, for the user."""
 
     state: State
     message: str = ""
@@ -151,7 +151,7 @@ class Session:
     """One client. For the event loop."""
 
     def __init__(self, client: LanguageServer) -> None:
-        """`client`: what pygls offers for talking to the client."""
+        """`client`: pygls's server object, which sends messages to the client."""
         self.client = client
         self.settings = Settings()
         self.folders = Folders()
@@ -171,14 +171,14 @@ class Session:
 
     @property
     def status(self) -> Status:
-        """The status to show: the model's, unless the user wants no suggestions."""
+        """The status to show: the model's, unless suggestions are paused or disabled."""
         if self.model_status.state == "error":
             return self.model_status
         return DISABLED if not self.settings.enabled else PAUSED if self.is_paused else self.model_status
 
     @property
     def is_silent(self) -> bool:
-        """Whether the user wants no suggestions at all."""
+        """Whether suggestions are paused or disabled."""
         return self.is_paused or not self.settings.enabled
 
     def wants(self, document: Document) -> bool:

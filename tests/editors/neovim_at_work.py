@@ -52,7 +52,7 @@ def snoozed_for_a_while(user: User) -> None:
     if not 500 < left_s <= 600:
         raise AssertionError(f"two snoozes end in {left_s} s")
     if "paused until" not in user.editor.said("TinyCopilot"):
-        raise AssertionError(f"it does not say until when: {user.editor.said('TinyCopilot')!r}")
+        raise AssertionError(f"no end time in the status: {user.editor.said('TinyCopilot')!r}")
     user.editor.nvim.command("TinyCopilot resume")
     until("being ready", 5, lambda: user.editor.status() == "tinycopilot: ready")
     user.editor.nvim.command("TinyCopilot snooze 0.02")
@@ -160,7 +160,7 @@ def statistics(user: User) -> None:
     until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
     text = user.editor.text()
     if not re.search(r"[1-9]\d* suggestions, [1-9]\d* accepted.*, [1-9]\d* in part", text):
-        raise AssertionError(f"what was accepted before is not counted: {text!r}")
+        raise AssertionError(f"the accepted suggestion is not counted: {text!r}")
     user.press("q")
     until("the window gone", 5, lambda: len(user.editor.nvim.windows) == n_windows)
 
@@ -217,7 +217,7 @@ def set_while_it_runs(user: User) -> None:
     user.press("A", "e")
     ghost = user.answer_to(BEGUN + "e")
     if not (ghost.startswith("n(") and len(ghost) <= 4):
-        raise AssertionError(f"not at most 4 characters: {ghost!r}")
+        raise AssertionError(f"more than 4 characters: {ghost!r}")
     user.press("Escape")
     user.editor.nvim.command("TinyCopilot set languages=lua")
     until("nothing for Python", 5, lambda: not user.editor.status())
@@ -227,14 +227,14 @@ def set_while_it_runs(user: User) -> None:
     user.press("A", "n")
     ghost = user.editor.settled_ghost_text()
     if not (ghost.startswith("(path") and len(ghost) > 4):
-        raise AssertionError(f"with the settings as they were: {ghost!r}")
+        raise AssertionError(f"with the original settings: {ghost!r}")
     user.press("Escape")
     setup_again = "local tiny = require 'tinycopilot' tiny.setup { cmd = tiny.options.cmd, settings = { %s } }"
     user.editor.lua(setup_again % "maxChars = 4")
     user.press("A", "(")
     ghost = user.answer_to(BEGUN + "en(")
     if not 0 < len(ghost) <= 4:
-        raise AssertionError(f"not at most 4 characters, after setup was called again: {ghost!r}")
+        raise AssertionError(f"more than 4 characters after a second setup: {ghost!r}")
     user.press("Escape")
     user.editor.lua(setup_again % "")
     equal("the languages as they were", "tinycopilot: languages=python", user.editor.said("TinyCopilot set languages"))
@@ -288,7 +288,7 @@ def two_editors_in_one_folder(user: User) -> None:
         other.accept("Tab", BEGUN, "", ghost, "accepting in the other one")
     user.press("n")
     if not (ghost := user.answer_to(BEGUN + "en")).startswith("(path"):
-        raise AssertionError(f"when the other one has ended: {ghost!r}")
+        raise AssertionError(f"after the other editor exited: {ghost!r}")
 
 
 @check
@@ -298,7 +298,7 @@ def large_file(user: User) -> None:
     user.open(text + "reading_x = mea")
     size = len(user.editor.text())
     if size < 5_000_000:
-        raise AssertionError(f"{size:,} characters are no large file")
+        raise AssertionError(f"{size:,} characters are not enough for a large file")
     user.press("A")
     user.editor.terminal.type("sure")
     until("the keys' arrival", 10, lambda: user.editor.nvim.current.line == "reading_x = measure")
@@ -363,11 +363,11 @@ def trained_to_its_end(user: User) -> None:
     until("being ready", 20, lambda: user.editor.status() == "tinycopilot: ready")
     percentages = user.editor.lua("return _G.percentages")
     if len(set(percentages)) < 3 or percentages != sorted(percentages):
-        raise AssertionError(f"its progress: {percentages}")
+        raise AssertionError(f"wrong progress: {percentages}")
     [model] = user.editor.home.rglob("workspaces/*/tiny_gpt.pth")
     log = "".join(path.read_text() for path in user.editor.home.rglob("server.log"))
     if f"model: {model} (adapted" not in log:
-        raise AssertionError(f"the new model {model} is not in use, says the log:\n{log}")
+        raise AssertionError(f"the new model {model} is not in use according to the log:\n{log}")
     user.editor.nvim.command("bwipeout")  # its server is not started again
 
 

@@ -47,12 +47,12 @@ def test(editor: Editor, to_type: str, picture: Path) -> str:
         raise AssertionError(f"{first!r} is not on the screen, but {''.join(cell.character for cell in line)!r}")
     typed = {cell.ink for cell in line[column - len(to_type.lstrip()) : column]}
     if typed & {cell.ink for cell in on_screen if cell.character.strip()}:
-        raise AssertionError("the ghost text looks like typed text")
+        raise AssertionError("the ghost text has the colour of typed text")
 
     terminal.press("Tab")
     after = until("accepting with Tab", 5, lambda: editor.text() != before and editor.text())
     if after != before + ghost:
-        raise AssertionError(f"shown {ghost!r}, but the text went from\n{before}\nto\n{after}")
+        raise AssertionError(f"{ghost!r} was shown, but accepting it changed\n{before}\nto\n{after}")
 
     terminal.press("Escape", "u")
     until("one undo for the suggestion", 5, lambda: editor.text() == before)

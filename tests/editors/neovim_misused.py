@@ -109,7 +109,7 @@ def alone(user: User, body: str) -> Any:
     try:
         return json.loads(run.stdout)
     except ValueError:
-        raise AssertionError(f"no answer, but {run.stdout!r} and {run.stderr!r}") from None
+        raise AssertionError(f"no result, but {run.stdout!r} and {run.stderr!r}") from None
 
 
 SETUPS = {
@@ -146,14 +146,14 @@ def setups_that_cannot_be_used(user: User) -> None:
     body += "vim.cmd 'checkhealth tinycopilot' table.insert(all, vim.api.nvim_buf_get_lines(0, 0, -1, true)) return all"
     *results, report = alone(user, body)
     for (options, wanted), (heard, cmd, languages, accept) in zip(SETUPS.items(), results, strict=True):
-        equal(f"told of {options}", [f"tinycopilot: {line}" for line in wanted], list(heard))
+        equal(f"messages for {options}", [f"tinycopilot: {line}" for line in wanted], list(heard))
         is_changed = "'true'" in options
         equal(f"cmd with {options}", ["true"] if is_changed else ["tinycopilot-server"], cmd)
         equal(f"languages with {options}", ["lua"] if is_changed else ["python"], languages)
         is_off = options in ("keymaps = false", "keymaps = { accept = '' }")
         equal(f"the key with {options}", False if is_off else "<Tab>", accept)
     if not any("WARNING unknown option `keymap`" in line for line in report):
-        raise AssertionError(f":checkhealth says {report}")
+        raise AssertionError(f"unexpected :checkhealth report: {report}")
 
 
 PROGRAMS = {
@@ -180,6 +180,6 @@ def programs_that_are_no_server(user: User) -> None:
         """
     for (program, wanted), (heard, report) in zip(PROGRAMS.items(), alone(user, body + "return all"), strict=True):
         if not any(wanted in message for message in heard):
-            raise AssertionError(f"told of {program}: {heard}")
+            raise AssertionError(f"messages for {program}: {heard}")
         if not any("WARNING the server is not attached to 1 of 1 matching buffers" in line for line in report):
-            raise AssertionError(f":checkhealth says of {program}: {report}")
+            raise AssertionError(f":checkhealth report for {program}: {report}")

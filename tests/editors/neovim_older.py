@@ -30,7 +30,7 @@ def too_old(user: User) -> None:
     )
     editor.nvim.command("silent checkhealth tinycopilot")
     if "this version of Neovim is too old" not in (report := editor.text()) or "xception" in report:
-        raise AssertionError(f":checkhealth says {report}")
+        raise AssertionError(f"unexpected :checkhealth report: {report}")
     equal("all that is said in the end", MESSAGE, editor.said("messages"))
 
 

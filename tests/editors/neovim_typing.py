@@ -22,7 +22,7 @@ def check(function: Check) -> Check:
 def shown_after_typing(user: User) -> None:
     ghost = user.begin(BEGUN[:-2], "op")
     if not ghost.startswith("en(path"):
-        raise AssertionError(f"not what stands four times above, but {ghost!r}")
+        raise AssertionError(f"expected the text that occurs four times above, not {ghost!r}")
 
 
 @check
@@ -68,7 +68,7 @@ def accepts_words_and_undoes_the_last(user: User) -> None:
     ghost = user.begin(BEGUN[:-2], "op")
     last, n = accept_parts(user, "C-Right", WORD, ghost, "word")
     if n < 3:
-        raise AssertionError(f"{n} words in {ghost!r}: too few to say anything")
+        raise AssertionError(f"{n} words in {ghost!r}: too few for this check")
     user.undo(last)
 
 
@@ -76,7 +76,7 @@ def accepts_words_and_undoes_the_last(user: User) -> None:
 def accepts_lines_and_undoes_the_last(user: User) -> None:
     ghost = user.begin(BEGUN[:-2], "op")
     if "\n" not in ghost:
-        raise AssertionError(f"{ghost!r} has one line: too few to say anything")
+        raise AssertionError(f"{ghost!r} has one line: too few for this check")
     last, _ = accept_parts(user, "M-Down", LINE, ghost, "line")
     user.undo(last)
 
@@ -122,7 +122,7 @@ def bracket_after_the_cursor(user: User) -> None:
     text = "".join(f"print(first_reading, second_reading)  # {i}\n" for i in range(4)) + "print("
     ghost = user.begin(text, "first", ")")
     if ")" in ghost:
-        raise AssertionError(f"{ghost!r} closes what is closed already")
+        raise AssertionError(f"{ghost!r} repeats closing brackets")
     user.accept("Tab", text + "first", ")", ghost, "accepting before a bracket")
 
 
@@ -154,14 +154,14 @@ def next_and_previous(user: User) -> None:
     for _ in range(6):
         found = re.fullmatch(r"(.*) \((\d+)/(\d+)\)", user.editor.ghost_text(), re.S)
         if not found:
-            raise AssertionError(f"{user.editor.ghost_text()!r} does not say which one of how many it is")
+            raise AssertionError(f"{user.editor.ghost_text()!r} does not show its number")
         seen.append(found[1])
         shown = user.editor.ghost_text()
         user.press("M-]")
         until("the next one", 5, lambda shown=shown: user.editor.ghost_text() != shown)
     n = int(found[3])
     if n < 2 or len(set(seen[:n])) != n or seen[n:] != seen[: len(seen) - n]:
-        raise AssertionError(f"{n} suggestions do not go round: {seen}")
+        raise AssertionError(f"{n} suggestions do not cycle: {seen}")
     shown = user.editor.ghost_text()
     user.press("M-[")
     until("the one before", 5, lambda: user.editor.ghost_text() != shown)
@@ -182,7 +182,7 @@ def dismissed(user: User) -> None:
     user.press("Tab")
     after = user.changed(BEGUN, "a plain Tab")
     if after[len(BEGUN) :].strip():
-        raise AssertionError(f"Tab where nothing is shown inserted {after[len(BEGUN) :]!r}")
+        raise AssertionError(f"Tab without a suggestion inserted {after[len(BEGUN) :]!r}")
 
 
 @check

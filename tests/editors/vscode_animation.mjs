@@ -2,10 +2,9 @@
 //
 //   node vscode_animation.mjs PORT FILE PICTURE.webp PYTHON
 //
-// VS Code (code-server) listens on PORT, as vscode_ghost_text.mjs says, and a copy of FILE is typed on. What is wanted is
-// known (LINES): each key is typed, unless what is shown begins what is wanted next; that is accepted. A frame is taken
-// after each key; how long it stays is told below, not measured: of speed the film says nothing. PYTHON is one that has
-// Pillow (`pip install pillow`, in an environment to be thrown away): it puts the frames together.
+// VS Code (code-server) listens on PORT (see vscode_ghost_text.mjs), and LINES are typed into a copy of FILE: a matching
+// suggestion is accepted, otherwise the next key is typed. A frame is taken after each key; its duration is set below,
+// not measured, so the animation shows no speeds. PYTHON has Pillow (`pip install pillow`) to join the frames.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

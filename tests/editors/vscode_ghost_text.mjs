@@ -2,13 +2,12 @@
 //
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
-// VS Code (code-server) listens on PORT. The checks, of vscode_typing.mjs and vscode_serving.mjs, share a window, for
-// to open one takes seconds; vscode_training.mjs has another meanwhile. Each check has files of its own, most a copy of
-// FILE, a short Python file, that ends with TEXT_TO_TYPE, of which the last KEYS are typed; more than a word must be
-// suggested there. The server learns from what is typed, as it does under a person's hands. Each check says in a line
-// that it holds, or why not; the picture SCREENSHOT.png.CHECK.png then shows where, and the next one has a new window.
-// It exits with 1 if any fails. `--only NAME,NAME` runs those alone.
-// From a fresh clone, at its root, with the server installed in the environment whose bin/ is on the PATH:
+// VS Code (code-server) listens on PORT. The checks in vscode_typing.mjs and vscode_serving.mjs share a window, since
+// opening one takes seconds; vscode_training.mjs uses another at the same time. Each check has its own files, most of
+// them a copy of FILE, a short Python file, that ends with TEXT_TO_TYPE; its last KEYS characters are typed, and the
+// suggestion must have more than a word. The server learns from the typed text, as in normal use. Each check prints one
+// line; after a failure, SCREENSHOT.png.CHECK.png shows the screen, and the next check gets a new window. Exits with 1 if
+// any check fails. `--only NAME,NAME` runs only these. From the root of a clone, with the server on the PATH:
 //
 //   tests/editors/install_editors.sh /tmp/editors
 //   export PATH=/tmp/editors/node/bin:$PATH

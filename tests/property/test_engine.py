@@ -25,7 +25,7 @@ TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=25)
 KEY = st.sampled_from("ab c(\n)=e")
 
 
-class Person(RuleBasedStateMachine):
+class User(RuleBasedStateMachine):
     """Texts on both sides of the cursor by document, and the expected suggestions."""
 
     network: Network
@@ -158,7 +158,7 @@ def test_suggestion_equals_the_plain_one_after_any_actions(
     monkeypatch.setattr(engine_module, "MIN_FORK_P", 0.0)
     model = copy.deepcopy(model)
     model.ln.weight[:], model.ln.bias[:] = 1, 0  # the prediction depends on the text
-    Person.network, Person.tokenizer = compiled(sure(model)), tokenizer
+    User.network, User.tokenizer = compiled(sure(model)), tokenizer
     run_state_machine_as_test(
-        Person, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)
+        User, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)
     )

@@ -29,7 +29,7 @@ PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if GIT is None:
-        pytest.skip("there is no git")
+        pytest.skip("git is not installed")
     folder = tmp_path_factory.mktemp("repository")
     subprocess.run([GIT, "init", "-q", folder], check=True, env=ENVIRONMENT)
     return folder

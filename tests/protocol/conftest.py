@@ -124,8 +124,7 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
 
     yield start_one
     for editor in editors:
-        server = editor.client._server
-        assert server is not None
+        server = editor.process
         if editor.has_shut_down:
             editor.client.exit(None)
         else:

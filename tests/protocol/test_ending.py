@@ -10,7 +10,7 @@ from stdio_client import StdioClient
 
 from tinycopilot.paths import ModelPaths
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal, and no watchdog")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM and no watchdog on Windows")
 
 LIMIT_S = 2.0
 WAIT_S = 60.0

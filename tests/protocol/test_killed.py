@@ -118,7 +118,7 @@ def end(text: str) -> dict[str, int]:
     return {"line": 1, "character": len(text.split("\n")[1])}
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX systems kill so")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 @pytest.mark.timeout(0)
 async def test_killed_while_writing(saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     digest, dice = SimpleTokenizer.load(saved.tokenizer).digest, random.Random(pytestconfig.getoption("seed"))

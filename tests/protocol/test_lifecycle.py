@@ -181,7 +181,7 @@ async def test_closed_output_is_no_error(begin: Begin, options: dict[str, Any]) 
     assert b"rror" not in said
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM on Windows")
 async def test_sigterm_saves_statistics(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from malformed import Bad, Deserves, Malformed
+from malformed import BadMessage, Expected, Malformed
 from other_process import resident_mb
 from stdio_client import Answer, StdioClient
 
@@ -51,14 +51,14 @@ async def probe(client: StdioClient, request_id: str) -> Any:
 async def test_random_malformed_messages(saved: ModelPaths, pytestconfig: pytest.Config) -> None:
     n_messages = pytestconfig.getoption("malformed") or N_MESSAGES
     supply, client = Malformed(pytestconfig.getoption("seed")), await start(saved)
-    right, since, kinds = await probe(client, "probe"), time.perf_counter(), Counter[Deserves]()
+    right, since, kinds = await probe(client, "probe"), time.perf_counter(), Counter[Expected]()
     assert right
     resident = list[float]()
-    waiting = list[tuple[Bad, asyncio.Future[Answer]]]()
+    waiting = list[tuple[BadMessage, asyncio.Future[Answer]]]()
     for i in range(1, n_messages + 1):
         bad = supply.next()
-        kinds[bad.deserves] += 1
-        if bad.request_id is not None and bad.deserves is not Deserves.NOTHING:
+        kinds[bad.expected] += 1
+        if bad.request_id is not None and bad.expected is not Expected.NOTHING:
             waiting.append((bad, client.expect(bad.request_id)))
         client.send(bad.data)
         await client.drain()
@@ -66,9 +66,9 @@ async def test_random_malformed_messages(saved: ModelPaths, pytestconfig: pytest
             assert await probe(client, f"probe {i}") == right
             for sent, answer in waiting:
                 message = (await asyncio.wait_for(answer, WAIT_S)).message
-                assert sent.deserves is Deserves.ANSWER or "error" in message, (sent, message)
+                assert sent.expected is Expected.ANSWER or "error" in message, (sent, message)
             waiting.clear()
-            assert client.n_answers[None] == kinds[Deserves.NULL_ERROR]
+            assert client.n_answers[None] == kinds[Expected.NULL_ERROR]
         if i % max(PROBE, n_messages // 10) == 0:
             resident.append(resident_mb(client.pid))
     seconds = time.perf_counter() - since

@@ -70,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
 async def whole_session(session: Session) -> None:
     """A session from `initialize` to `shutdown`, with all messages of a typical editor."""
     session.open("a.py")
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     text = naming(NAME) + "x = "
     for character in TYPED:
         text += character
@@ -79,7 +79,7 @@ async def whole_session(session: Session) -> None:
     assert (await session.editor.popup(line, len(text.rsplit("\n", 1)[-1]))).items
     (session.folder / "a.py").write_text(text)
     session.save("a.py")
-    session.say("a.py", "animals.py")
+    session.report_changes("a.py", "animals.py")
     session.close("a.py")
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
@@ -184,7 +184,7 @@ async def test_secrets_are_not_indexed_learned_or_suggested(
     session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
     session.open("a.py")
     session.open("ordinary.txt", "one = 1\n")  # from now on, files with this suffix are scanned
-    await session.comes_to_know()
+    await session.wait_until_indexed()
 
     async def none_is_known() -> None:
         for name in SECRETS:
@@ -207,7 +207,7 @@ async def test_secrets_are_not_indexed_learned_or_suggested(
     await none_is_known()  # while they are open
     for name in SECRETS:
         session.save(name)
-        session.say(name)
+        session.report_changes(name)
         session.close(name)
     text = naming(NAME) + "y = 1\n" * 9 + "x = "  # beyond any earlier length: text typed again teaches nothing
     await session.ghost("a.py", text)
@@ -235,7 +235,7 @@ async def test_words_of_an_ordinary_file_are_suggested(start: Start, folder: Pat
     word = sentinel("settings.py")
     session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
     session.open("a.py")
-    await session.comes_to_know(word)
+    await session.wait_until_indexed(word)
     assert word[11:15] in await session.ghost("a.py", f"{naming(NAME)}animal = {word[:11]}")
     session.open("settings.py", ordinary)
     text = ordinary + word[:11]

@@ -56,50 +56,50 @@ async def begin(start: Start, folder: Path, options: dict[str, Any]) -> Open:
 
 async def test_name_from_another_file_is_suggested(begin: Open) -> None:
     session = await begin()
-    await session.comes_to_know()
-    assert not await session.knows(OTHER)
+    await session.wait_until_indexed()
+    assert not await session.is_indexed(OTHER)
 
 
 async def test_without_a_folder_only_open_documents_are_indexed(begin: Open) -> None:
     session = await begin(folders=())
     session.open("other.py", naming(OTHER))
-    assert await session.knows(OTHER)
+    assert await session.is_indexed(OTHER)
     session.close("other.py")
-    session.say("package/animals.py")
+    session.report_changes("package/animals.py")
     await asyncio.sleep(0.3)
-    assert not await session.knows()
+    assert not await session.is_indexed()
 
 
 async def test_max_workspace_chars_0_indexes_only_the_current_document(begin: Open, options: dict[str, Any]) -> None:
     session = await begin(options=options | {"maxWorkspaceChars": 0})
     session.open("other.py", naming(OTHER))
-    session.say("package/animals.py")
+    session.report_changes("package/animals.py")
     await asyncio.sleep(0.3)
-    assert not await session.knows(OTHER)
-    assert not await session.knows()
+    assert not await session.is_indexed(OTHER)
+    assert not await session.is_indexed()
     assert (await session.ghost("a.py", naming(NAME) + TYPED)).startswith(REST)
 
 
 async def test_changes_on_disk_are_followed(begin: Open, folder: Path) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     (folder / "new.py").write_text(naming(OTHER))
-    session.say("new.py", kind=types.FileChangeType.Created)
-    await session.comes_to_know(OTHER)
+    session.report_changes("new.py", kind=types.FileChangeType.Created)
+    await session.wait_until_indexed(OTHER)
     (folder / "new.py").write_text("x = 1\n")
-    session.say("new.py")
-    await session.forgets(OTHER)
+    session.report_changes("new.py")
+    await session.wait_until_dropped(OTHER)
     shutil.rmtree(folder / "package")
-    session.say("package", kind=types.FileChangeType.Deleted)
-    await session.forgets()
+    session.report_changes("package", kind=types.FileChangeType.Deleted)
+    await session.wait_until_dropped()
 
 
 async def test_without_file_watching_a_save_triggers_a_scan(begin: Open, folder: Path) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     (folder / "new.py").write_text(naming(OTHER))
     session.save("a.py")
-    await session.comes_to_know(OTHER)
+    await session.wait_until_indexed(OTHER)
 
 
 async def test_file_watching_is_registered_if_supported(begin: Open) -> None:
@@ -115,55 +115,55 @@ async def test_folders_added_and_removed(begin: Open, tmp_path: Path) -> None:
     second.mkdir()
     (second / "b.py").write_text(naming(OTHER))
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     first, other = (types.WorkspaceFolder(path.as_uri(), path.name) for path in (session.folder, second))
     for added, removed, gone, come in (([other], [first], NAME, OTHER), ([first], [other], OTHER, NAME)):
         event = types.WorkspaceFoldersChangeEvent(added, removed)
         session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
-        await session.comes_to_know(come)
-        await session.forgets(gone)
+        await session.wait_until_indexed(come)
+        await session.wait_until_dropped(gone)
 
 
 async def test_root_uri_is_used_only_without_workspace_folders(begin: Open, folder: Path) -> None:
     session = await begin(root=folder, folders=[])
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     session = await begin(root=folder)
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     event = types.WorkspaceFoldersChangeEvent([], [types.WorkspaceFolder(folder.as_uri(), folder.name)])
     session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
-    await session.forgets()
+    await session.wait_until_dropped()
 
 
 async def test_open_document_is_indexed_as_edited_then_as_saved(begin: Open) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     session.open("package/animals.py", naming(OTHER))  # unsaved, and different on disk
-    assert await session.knows(OTHER)
-    assert not await session.knows()
-    session.say("package/animals.py")  # the editor's text counts, not the disk's
+    assert await session.is_indexed(OTHER)
+    assert not await session.is_indexed()
+    session.report_changes("package/animals.py")  # the editor's text counts, not the disk's
     session.change("package/animals.py", naming("x" + OTHER))
-    assert await session.knows("x" + OTHER)
-    assert not await session.knows()
+    assert await session.is_indexed("x" + OTHER)
+    assert not await session.is_indexed()
     session.close("package/animals.py")
-    assert not await session.knows("x" + OTHER)
-    await session.comes_to_know()
+    assert not await session.is_indexed("x" + OTHER)
+    await session.wait_until_indexed()
 
 
 async def test_unsaved_document_is_dropped_when_closed(begin: Open) -> None:
     session = await begin()
     session.open("never_saved.py", naming(OTHER))
-    assert await session.knows(OTHER)
+    assert await session.is_indexed(OTHER)
     session.close("never_saved.py")
-    assert not await session.knows(OTHER)
+    assert not await session.is_indexed(OTHER)
 
 
-@pytest.mark.skipif(not hasattr(os, "symlink"), reason="links")
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links")
 async def test_file_and_link_to_it_are_one_document(begin: Open, folder: Path) -> None:
     (folder / "link.py").symlink_to(folder / "package" / "animals.py")
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     session.open("link.py", "x = 1\n")
-    assert not await session.knows()
+    assert not await session.is_indexed()
 
 
 async def test_closing_one_of_two_documents_of_one_file(begin: Open, folder: Path) -> None:
@@ -172,9 +172,9 @@ async def test_closing_one_of_two_documents_of_one_file(begin: Open, folder: Pat
     session = await begin()
     for name in ("real.py", "link.py"):
         session.open(name, naming(OTHER))  # not saved
-    assert await session.knows(OTHER)
+    assert await session.is_indexed(OTHER)
     session.close("link.py")
-    assert await session.knows(OTHER)
+    assert await session.is_indexed(OTHER)
 
 
 SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret.py", "credentials.py", ".env.local")
@@ -190,10 +190,10 @@ async def test_secret_documents_are_neither_completed_nor_indexed(begin: Open, f
     (folder / ".env.local").symlink_to("development")
     (folder / "development").write_text(naming(OTHER))
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     session.open(name, naming(OTHER))
     assert await session.ghost(name, naming(OTHER) + TYPED) == ""
-    assert not await session.knows(OTHER)
+    assert not await session.is_indexed(OTHER)
 
 
 async def test_document_with_a_private_key_is_indexed_without_the_key(begin: Open) -> None:
@@ -202,51 +202,51 @@ async def test_document_with_a_private_key_is_indexed_without_the_key(begin: Ope
     body = f"MIIE{word}/{word}\n" * 4
     text = KEY + body + KEY.replace("BEGIN", "END") + naming(OTHER)
     session.open("notes.py", text)
-    assert await session.knows(OTHER)
-    assert not await session.knows(word)
+    assert await session.is_indexed(OTHER)
+    assert not await session.is_indexed(word)
     session.change("notes.py", text.replace("PRIVATE", "PUBLIC"))
-    assert await session.knows(word)
+    assert await session.is_indexed(word)
 
 
 async def test_document_with_very_long_lines_is_completed_but_not_indexed(begin: Open) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     text = (naming(OTHER) + "y" * 3_000) * 3 + "\n"
     session.open("minified.py", text)
     assert (await session.ghost("minified.py", text + TYPED)).startswith(REST)
-    assert not await session.knows(OTHER)
+    assert not await session.is_indexed(OTHER)
 
 
 async def test_long_document_is_indexed_by_its_first_request(begin: Open) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     session.open("long.py", naming(OTHER) * 2_000)
     assert (await session.ghost("long.py", naming(OTHER) * 2_000 + OTHER[:11])).startswith(OTHER[11:])
-    assert await session.knows(OTHER)
+    assert await session.is_indexed(OTHER)
 
 
 async def test_opening_a_file_indexes_files_with_its_suffix(begin: Open, folder: Path) -> None:
     (folder / "animals.rs").write_text(naming(OTHER))
     session = await begin()
-    await session.comes_to_know()
-    assert not await session.knows(OTHER)
+    await session.wait_until_indexed()
+    assert not await session.is_indexed(OTHER)
     session.open("main.rs", "fn main() {}\n")
-    await session.comes_to_know(OTHER)
+    await session.wait_until_indexed(OTHER)
 
 
 async def test_exclude_setting_drops_files_and_restores_them(begin: Open) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     session.open("open.py", naming(OTHER))
-    assert await session.knows(OTHER)
+    assert await session.is_indexed(OTHER)
     session.editor.set({"tinycopilot": {"exclude": ["package/", "open.*"]}})
-    assert not await session.knows(OTHER)  # the open one at once
-    await session.forgets()
+    assert not await session.is_indexed(OTHER)  # the open one at once
+    await session.wait_until_dropped()
     assert await session.ghost("open.py", naming(OTHER) + OTHER[:11]) == ""
     session.change("open.py", naming(OTHER))
     session.editor.set({"tinycopilot": {"exclude": []}})
-    assert await session.knows(OTHER)
-    await session.comes_to_know()
+    assert await session.is_indexed(OTHER)
+    await session.wait_until_indexed()
 
 
 async def test_exclude_setting_matches_the_link_and_its_target(
@@ -267,19 +267,19 @@ async def test_disabled_language_is_dropped(begin: Open, folder: Path, options: 
     (folder / "lib.rs").write_text(naming(OTHER))
     session = await begin(options=options | {"languages": ["python", "rust"]})
     session.editor.open("fn main() {}\n", session.uri("main.rs"), "rust")
-    await session.comes_to_know(OTHER)
+    await session.wait_until_indexed(OTHER)
     session.editor.set({"tinycopilot": {"languages": ["python"]}})
-    await session.forgets(OTHER)
+    await session.wait_until_dropped(OTHER)
     (folder / "main.rs").write_text(naming(OTHER))
     session.close("main.rs")
-    await session.comes_to_know()
-    assert not await session.knows(OTHER)
+    await session.wait_until_indexed()
+    assert not await session.is_indexed(OTHER)
 
 
 @pytest.mark.parametrize("how", ["forgotten", "excluded"])
 async def test_deleted_text_is_not_suggested_again(begin: Open, how: str) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     text = "\n\nx = " + TYPED
     assert (await session.ghost("a.py", text)).startswith(REST)
     if how == "forgotten":
@@ -294,21 +294,21 @@ async def test_deleted_text_is_not_suggested_again(begin: Open, how: str) -> Non
 async def test_document_of_another_language_is_indexed_once_enabled(begin: Open) -> None:
     session = await begin()
     session.editor.open(naming(OTHER), session.uri("main.rs"), "rust")
-    assert not await session.knows(OTHER)
+    assert not await session.is_indexed(OTHER)
     session.editor.set({"tinycopilot": {"languages": ["python", "rust"]}})
-    assert await session.knows(OTHER)
+    assert await session.is_indexed(OTHER)
 
 
 async def test_max_workspace_chars_may_change_at_any_time(begin: Open) -> None:
     session = await begin()
     session.open("open.py", naming(OTHER))
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     session.editor.set({"tinycopilot": {"maxWorkspaceChars": 0}})
-    await session.forgets()
-    assert not await session.knows(OTHER)
+    await session.wait_until_dropped()
+    assert not await session.is_indexed(OTHER)
     session.editor.set({"tinycopilot": {"maxWorkspaceChars": 1_000_000}})
-    await session.comes_to_know()
-    assert await session.knows(OTHER)
+    await session.wait_until_indexed()
+    assert await session.is_indexed(OTHER)
 
 
 async def test_selected_menu_entry_is_not_indexed(begin: Open) -> None:
@@ -318,7 +318,7 @@ async def test_selected_menu_entry_is_not_indexed(begin: Open) -> None:
     where = types.Range(types.Position(0, 4), types.Position(0, 7))
     params.context.selected_completion_info = types.SelectedCompletionInfo(where, naming(OTHER))
     await session.editor.client.text_document_inline_completion_async(params)
-    assert not await session.knows(OTHER)
+    assert not await session.is_indexed(OTHER)
 
 
 async def test_unreadable_files_are_skipped(begin: Open, folder: Path) -> None:
@@ -333,8 +333,8 @@ async def test_unreadable_files_are_skipped(begin: Open, folder: Path) -> None:
     (folder / "closed" / "a.py").write_text(naming(OTHER))
     (folder / "closed").chmod(0)
     session = await begin()
-    await session.comes_to_know()
-    assert not await session.knows(OTHER) or os.geteuid() == 0
+    await session.wait_until_indexed()
+    assert not await session.is_indexed(OTHER) or os.geteuid() == 0
     (folder / "closed").chmod(0o700)
 
 
@@ -353,7 +353,7 @@ async def type_some(session: Session) -> None:
 async def test_learned_weights_are_private_and_restored(begin: Open, folder: Path, unsure: ModelPaths) -> None:
     path = weights_file(folder, unsure)
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     await type_some(session)
     while not path.exists():
         await asyncio.sleep(0.02)
@@ -366,7 +366,7 @@ async def test_learned_weights_are_private_and_restored(begin: Open, folder: Pat
     found = learned["weights"] | {"digit": [0.25, 0.5, 0.75]}  # no digit is typed, so its weight is not trained
     path.write_text(json.dumps(learned | {"weights": found}))
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     await type_some(session)
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
@@ -380,7 +380,7 @@ async def test_damaged_weights_file_is_replaced(begin: Open, folder: Path, unsur
     path.parent.mkdir(parents=True)
     path.write_text('{"kind": "tinycopilot weights", "weights": {"3": [NaN]}}')
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     await type_some(session)
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
@@ -400,15 +400,15 @@ async def test_max_workspace_chars_0_learns_and_saves_nothing(
 
 async def test_saved_index_is_used_in_the_next_session(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     [kept] = [path async for path in _until_there(index_path([str(folder)], digest).parent)]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     second = await begin()
-    await second.comes_to_know()
+    await second.wait_until_indexed()
     (folder / "package" / "animals.py").write_text(naming(OTHER))
     third = await begin()
-    await third.comes_to_know(OTHER)
-    await third.forgets()
+    await third.wait_until_indexed(OTHER)
+    await third.wait_until_dropped()
 
 
 async def test_saved_index_belongs_to_the_open_folders(begin: Open, tmp_path: Path, digest: str) -> None:
@@ -418,7 +418,7 @@ async def test_saved_index_belongs_to_the_open_folders(begin: Open, tmp_path: Pa
     session = await begin(folders=[])
     event = types.WorkspaceFoldersChangeEvent([types.WorkspaceFolder(second.as_uri(), second.name)], [])
     session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
-    await session.comes_to_know(OTHER)
+    await session.wait_until_indexed(OTHER)
     [kept] = [path async for path in _until_there(index_path([str(second)], digest).parent)]
     assert kept == index_path([str(second)], digest)
 
@@ -433,7 +433,7 @@ async def test_learned_weights_belong_to_the_open_folder(
     added, removed = (types.WorkspaceFolder(path.as_uri(), path.name) for path in (second, folder))
     event = types.WorkspaceFoldersChangeEvent([added], [removed])
     session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
-    await session.comes_to_know(OTHER)
+    await session.wait_until_indexed(OTHER)
     await type_some(session)
     await session.editor.client.shutdown_async(None)
     session.editor.has_shut_down = True
@@ -444,22 +444,22 @@ async def test_learned_weights_belong_to_the_open_folder(
 async def test_forget_file(begin: Open, folder: Path) -> None:
     (folder / "other.py").write_text(naming(OTHER))
     session = await begin()
-    await session.comes_to_know()
-    await session.comes_to_know(OTHER)
+    await session.wait_until_indexed()
+    await session.wait_until_indexed(OTHER)
     forgotten = await session.editor.command("tinycopilot.forgetFile", session.uri("package/animals.py"))
     assert forgotten == {"forgotten": str(folder / "package" / "animals.py")}
-    await session.forgets()
+    await session.wait_until_dropped()
     session.open("package/animals.py", naming(NAME))
-    session.say("package/animals.py", "other.py")
+    session.report_changes("package/animals.py", "other.py")
     assert await session.ghost("package/animals.py", naming(NAME) + TYPED) == ""  # it is not indexed again
-    await session.comes_to_know(OTHER)
-    assert not await session.knows()
+    await session.wait_until_indexed(OTHER)
+    assert not await session.is_indexed()
     assert await session.editor.command("tinycopilot.forgetFile") == {"forgotten": ""}
 
 
 async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
-    await session.comes_to_know()
+    await session.wait_until_indexed()
     weights, memory = mixture_weights_path(str(folder), digest), index_path([str(folder)], digest)
     [_] = [path async for path in _until_there(memory.parent)]
     own = workspace_model(str(folder))
@@ -472,16 +472,16 @@ async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
     for path in (*others, *elsewhere):
         path.write_text("with another model, or of another workspace")
     assert await session.editor.command("tinycopilot.forgetWorkspace") == {"forgotten": [str(folder)]}
-    await session.forgets()
-    session.say("package/animals.py")
+    await session.wait_until_dropped()
+    session.report_changes("package/animals.py")
     for max_chars in (1_000_000, 20_000_000):  # whatever is set later
         session.editor.set({"tinycopilot": {"maxWorkspaceChars": max_chars}})
-        assert not await session.knows()
+        assert not await session.is_indexed()
     session.open("other.py", naming(OTHER))  # nor is anything that is opened later
     await session.ghost("other.py", naming(OTHER) + "x")
     for _ in range(20):
-        assert not await session.knows()
-        assert not await session.knows(OTHER)
+        assert not await session.is_indexed()
+        assert not await session.is_indexed(OTHER)
         await asyncio.sleep(0.02)
     assert not any(path.exists() for path in (weights, memory, own.model.parent, *others))
     assert all(path.exists() for path in elsewhere)
@@ -499,9 +499,8 @@ async def _until_there(folder: Path) -> AsyncIterator[Path]:
 async def test_idle_server_uses_no_cpu(begin: Open) -> None:
     """At most 20 ms of processor time per minute: in three seconds, less than the system's resolution."""
     session = await begin(watches=True)
-    await session.comes_to_know()
-    server = session.editor.client._server
-    assert server is not None
+    await session.wait_until_indexed()
+    server = session.editor.process
 
     def n_ticks() -> int:  # of 10 ms, mostly
         fields = Path(f"/proc/{server.pid}/stat").read_text().rsplit(") ", 1)[1].split()

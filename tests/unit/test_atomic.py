@@ -41,7 +41,7 @@ def test_uncreatable_folder_is_an_os_error(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.skipif(os.name != "posix", reason="files have owners there")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX file owners")
 def test_file_of_another_user_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.json"
     path.write_text("{}")

@@ -328,7 +328,7 @@ def test_unavailable_device(capsys, pair: ModelPaths) -> None:
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("this machine has a GPU")
     for words in (
         ["train", "--device", "cuda"],
         ["generate", "x", "--device", "cuda", "--model_path", str(pair.model)],

@@ -27,7 +27,7 @@ from tinycopilot.files import (
 from tinycopilot.gitignore import MAX_GLOBS
 
 pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="these are the kinds of files of POSIX"),
+    pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX file types"),
     pytest.mark.timeout(20),
 ]
 
@@ -170,7 +170,7 @@ def test_sparse_file_of_100_gigabytes(root: Path) -> None:
             try:
                 file.truncate(100 * 2**30)
             except OSError:
-                pytest.skip("the file system has no such files")
+                pytest.skip("not supported by the file system")
     left_out = LeftOut()
     assert names(root, left_out) == ["a.py"]
     assert left_out.lines() == ("left out: 2 files over 1 MB (empty.py, text.py)",)

@@ -76,7 +76,7 @@ def test_home_is_used(home_of_its_own: Path) -> None:
     require_home(model_to_save().model)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX file owners")
 @pytest.mark.parametrize(("mode", "is_private"), [(0o700, True), (0o775, True), (0o777, False), (0o1777, False)])
 def test_world_writable_folder_is_not_private(tmp_path: Path, mode: int, is_private: bool) -> None:
     folder = tmp_path / "here"
@@ -87,7 +87,7 @@ def test_world_writable_folder_is_not_private(tmp_path: Path, mode: int, is_priv
     assert is_private_and_writable(folder / "new") is (mode != 0o777)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no owners of this kind")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX file owners")
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_private_and_writable(tmp_path / "a")
     monkeypatch.setattr("tinycopilot.paths.os.geteuid", lambda: os.getuid() + 1)

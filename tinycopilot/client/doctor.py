@@ -100,7 +100,7 @@ def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Findin
     except ImportError as error:
         missing = (error.name or str(error)).partition(".")[0]
         findings.append(Finding(title, f"{missing} cannot be imported", Level.PROBLEM, f"pip install {missing}"))
-    except Exception as error:  # the other sections are useful all the same
+    except Exception as error:  # the other sections are still useful
         text = f"the check failed ({type(error).__name__}: {error})"
         findings.append(Finding(title, text, Level.PROBLEM, "report it, with the complete output"))
     return findings
@@ -133,7 +133,7 @@ def required_packages() -> Iterator[tuple[str, str]]:
 
 
 def wrong_version(name: str, wanted: str) -> str:
-    """What is wrong with the installed version of a package; "" if nothing."""
+    """The problem of the installed version of a package; "" if there is none."""
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:

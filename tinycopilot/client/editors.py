@@ -38,7 +38,7 @@ _NAMED = re.compile(r"""(['"])([^'"\n]*tinycopilot-server(?:\.exe)?)\1""")
 
 @dataclass(frozen=True)
 class Machine:
-    """What determines where programs keep their settings."""
+    """The facts that determine where programs store their settings."""
 
     system: str
     """sys.platform."""

@@ -26,7 +26,7 @@ class Finding:
     text: str
     level: Level = Level.OK
     todo: str = ""
-    """What the user can do about it; "" if nothing."""
+    """A suggested action; "" if none."""
     facts: dict[str, Any] = field(default_factory=dict)
     """The values in `text`, for `--json`."""
 

@@ -101,7 +101,7 @@ def decode(
 
 
 class Reader:
-    """What the network has read of a text: its cache, and the characters in it.
+    """The part of a text that the network has read: its cache, and the characters in it.
 
     A text that continues the last one costs only its new characters. Any other text is read from the first difference,
     or from the start of the network's reach; after that, only the last SPARE characters can be truncated without

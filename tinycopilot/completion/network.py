@@ -29,7 +29,7 @@ MATRICES = ("attn.qkv", "attn.o_proj", "ffn.up", "ffn.down")
 
 
 class Cache:
-    """What the network has read, so that one more character costs one position.
+    """Keys, values and convolution inputs of the text read so far, so that one more character costs one position.
 
     A position sees only the last W positions, so older ones are dropped when the memory is full, about W at a time. The
     window is kept complete for truncations of up to `SPARE` positions. Memory is O(W).

@@ -233,7 +233,7 @@ class Continuation:
         self._kind_of = predictor.kind_of()
 
     def draft(self, max_chars: int) -> str:
-        """What the n-gram models alone predict, as far as that is likely to be right; at most `max_chars`."""
+        """The greedy continuation by the n-gram models alone, while it is probable; at most `max_chars`."""
         mixture, possible = self._predictor.mixture, self._possible
         self._looked_up = np.empty((max_chars + 1, 2, len(possible)))
         self._drafted, self._contexts = draft(
@@ -243,7 +243,7 @@ class Continuation:
         return self._characters(self._drafted)
 
     def verify(self, logits: Floats) -> list[Decoded]:
-        """The drafted characters that are right, and one more; logits, (1 + n, V), follow the text and each drafted."""
+        """The correct drafted characters, and one more, given logits (1 + n, V) after the text and each of them."""
         mixture, n = self._predictor.mixture, len(logits)
         rows, log_probs = np.empty((n, 3, len(self._possible))), np.empty((n, len(self._possible)))
         n_right, likeliest = verify(
@@ -266,12 +266,12 @@ class Continuation:
 
 
 def kind_of(character: str) -> str:
-    """One of KINDS."""
+    """The kind of a character, one of KINDS."""
     if character.isalpha():
         return "lower" if character.islower() else "upper"
     return "digit" if character.isdigit() else SIGNS.get(character, "other")
 
 
 def _end_of(before: str) -> tuple[int, str]:
-    """Distinguishes a text from its prefixes, and from the texts that it is a prefix of."""
+    """Length and end of a text: distinguishes it from its prefixes and continuations."""
     return len(before), before[-DEPTH:]

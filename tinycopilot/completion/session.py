@@ -66,7 +66,7 @@ class SessionState:
     """The state of completion between requests. Changed by Engine only."""
 
     readers: Readers
-    """What the network has read of each recent document."""
+    """The network's caches of recent documents."""
     maskers: Maskers = field(default_factory=Maskers)
     """Masked text of recent documents, so that only changes are masked again."""
     keystrokes: KeystrokeTracker = field(default_factory=KeystrokeTracker)

@@ -186,7 +186,7 @@ def test_no_report_without_the_flag(files: list[str], in_folder: Path) -> None:
 def test_invalid_path_is_reported_before_replay(
     report: str, said: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Engine, "load", lambda *_: pytest.fail("it was going to type"))
+    monkeypatch.setattr(Engine, "load", lambda *_: pytest.fail("the replay has started"))
     (in_folder / "folder.html").mkdir()
     (in_folder / "a.py").write_text(CODE)
     (in_folder / "typed.html").write_text(PAGE)

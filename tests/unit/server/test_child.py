@@ -77,7 +77,7 @@ def test_last_line_of_standard_error_is_reported(output: Output) -> None:
     assert output.end == (3, "the last one")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there it has a priority class")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has priority classes instead")
 def test_child_is_niced(output: Output) -> None:
     output.run("nice").join(60)
     niceness = int(output.lines[1])
@@ -125,7 +125,7 @@ def test_child_ends_with_a_killed_server(tmp_path: Path) -> None:
         if marker.exists():
             return
         threading.Event().wait(0.01)
-    pytest.fail("it did not end")
+    pytest.fail("the child did not exit")
 
 
 def test_working_folder_is_not_on_the_import_path(output: Output, in_folder: Path, monkeypatch) -> None:

@@ -24,29 +24,29 @@ class Endless:
         self.ended = 0
         self.begun = threading.Event()
         self.documents = list[str | None]()
-        self.told = list[tuple[str, str]]()
+        self.calls = list[tuple[str, str]]()
         self.held = set[str]()
         self.is_prepared = threading.Event()
         self.ngrams = SimpleNamespace(
             needs_compaction=False,
             max_chars=Settings().max_workspace_chars,
             drop=self._drop,
-            limit=lambda max_chars: self.told.append(("limit", str(max_chars))),
+            limit=lambda max_chars: self.calls.append(("limit", str(max_chars))),
         )
 
     def _drop(self, name: str) -> bool:
-        self.told.append(("drop", name))
+        self.calls.append(("drop", name))
         return name in self.held
 
     def configure(self, settings: CompleterSettings) -> None:
-        self.told.append(("configure", str(settings.max_lines)))
+        self.calls.append(("configure", str(settings.max_lines)))
 
     def hold(self, document: str, _text: str) -> None:
-        self.told.append(("hold", document))
+        self.calls.append(("hold", document))
 
     def prepare(self, document: str, _text: str) -> Callable[[], None]:
         self.is_prepared.wait()
-        return lambda: self.told.append(("offer", document))
+        return lambda: self.calls.append(("offer", document))
 
     def complete(self, request: Request, cancelled: Callable[[], bool]) -> Result:
         if request.why is Why.AHEAD:
@@ -70,7 +70,7 @@ class Endless:
         return Result((Suggestion(request.after, 1.0),))
 
 
-class Asked:
+class Requests:
     """A server without a client, and requests to it."""
 
     def __init__(self) -> None:
@@ -99,19 +99,19 @@ class Asked:
 
 
 @pytest.fixture
-async def asked() -> AsyncIterator[tuple[Asked, Endless]]:
-    asked, endless = Asked(), Endless()
-    await asyncio.wrap_future(asked.scheduler.submit(lambda: asked.scheduler.use(endless)))  # type: ignore[arg-type]
-    yield asked, endless
-    asked.close()
+async def server_and_engine() -> AsyncIterator[tuple[Requests, Endless]]:
+    requests, endless = Requests(), Endless()
+    await asyncio.wrap_future(requests.scheduler.submit(lambda: requests.scheduler.use(endless)))  # type: ignore[arg-type]
+    yield requests, endless
+    requests.close()
 
 
 async def begun(endless: Endless) -> None:
     await asyncio.get_running_loop().run_in_executor(None, endless.begun.wait)
 
 
-async def test_newer_request_ends_the_older_one(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_newer_request_ends_the_older_one(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     older = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
     await begun(endless)
     assert await requests.suggest(2, "a.py", "quick", "x") == Suggestion("x", 1.0)
@@ -119,8 +119,8 @@ async def test_newer_request_ends_the_older_one(asked: tuple[Asked, Endless]) ->
     assert endless.ended == 1
 
 
-async def test_cancelled_request_ends_its_computation(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_cancelled_request_ends_its_computation(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
     await begun(endless)
     task.cancel()
@@ -130,16 +130,16 @@ async def test_cancelled_request_ends_its_computation(asked: tuple[Asked, Endles
     assert endless.ended == 1
 
 
-async def test_requests_for_one_position_share_a_computation(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_requests_for_one_position_share_a_computation(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     answers = await asyncio.gather(*(requests.suggest(1, "a.py", "quick", "z") for _ in range(3)))
     assert answers == [Suggestion("z", 1.0)] * 3
     assert await requests.suggest(1, "a.py", "quick", "z") == Suggestion("z", 1.0)
     assert endless.n_calls == 1
 
 
-async def test_cancelling_one_of_two_waiting_requests(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_cancelling_one_of_two_waiting_requests(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     first, second = (asyncio.create_task(requests.suggest(1, "a.py", "endless", "")) for _ in range(2))
     await begun(endless)
     first.cancel()
@@ -152,8 +152,8 @@ async def test_cancelling_one_of_two_waiting_requests(asked: tuple[Asked, Endles
     assert endless.ended == 1
 
 
-async def test_request_after_a_cancel_computes_again(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_request_after_a_cancel_computes_again(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
     await begun(endless)
     task.cancel()
@@ -167,28 +167,28 @@ async def test_request_after_a_cancel_computes_again(asked: tuple[Asked, Endless
 
 
 async def test_no_suggestion_without_a_model() -> None:
-    assert await Asked().suggest(1, "a.py", "quick", "x") is None
+    assert await Requests().suggest(1, "a.py", "quick", "x") is None
 
 
-async def test_engine_receives_the_document_name(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_engine_receives_the_document_name(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     await requests.suggest(1, "b.py", "quick", "")
     await requests.suggest(2, None, "quick", "")
     assert endless.documents == ["b.py", None]
 
 
-async def test_index_change_invalidates_the_shared_result(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_index_change_invalidates_the_shared_result(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     await requests.suggest(1, "a.py", "quick", "z")
     requests.index.hold("b.py", "text")
     requests.index.drop("c.py")
     await requests.suggest(1, "a.py", "quick", "z")
     assert endless.n_calls == 2
-    assert endless.told == [("hold", "b.py"), ("drop", "c.py")]
+    assert endless.calls == [("hold", "b.py"), ("drop", "c.py")]
 
 
-async def test_result_is_outdated_only_if_a_document_was_dropped(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_result_is_outdated_only_if_a_document_was_dropped(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     secret = requests.open(".env")
     await requests.suggest(1, None, "quick", "z")
     assert requests.index.admit(secret) is None
@@ -201,8 +201,8 @@ async def test_result_is_outdated_only_if_a_document_was_dropped(asked: tuple[As
     assert endless.n_calls == 2
 
 
-async def test_request_in_a_long_document_waits_for_its_sorting(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_request_in_a_long_document_waits_for_its_sorting(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     requests.open("short.py", "x")
     requests.open("long.py", "x\n" * LONG_CHARS)
     waiting = asyncio.create_task(requests.suggest(1, "long.py", "quick", ""))
@@ -210,20 +210,20 @@ async def test_request_in_a_long_document_waits_for_its_sorting(asked: tuple[Ask
     assert not waiting.done()
     endless.is_prepared.set()
     assert await waiting == Suggestion("", 1.0)
-    assert endless.told == [("offer", "long.py")]
+    assert endless.calls == [("offer", "long.py")]
 
 
-async def test_nothing_is_computed_after_close(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_nothing_is_computed_after_close(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     for _ in range(2):
         requests.close()
     requests.index.hold("b.py", "text")
     requests.index.scan(None)
-    assert endless.told == []
+    assert endless.calls == []
 
 
-async def test_other_documents_are_those_of_the_last_request(asked: tuple[Asked, Endless]) -> None:
-    requests, _ = asked
+async def test_other_documents_are_those_of_the_last_request(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, _ = server_and_engine
     assert await requests.alternatives(1) == []
     await requests.suggest(1, "a.py", "quick", "x")
     assert [other.text for other in await requests.alternatives(1)] == ["other 0", "other 1"]
@@ -233,8 +233,8 @@ async def test_other_documents_are_those_of_the_last_request(asked: tuple[Asked,
     assert await requests.alternatives(2) == []  # something has changed
 
 
-async def test_one_computation_ahead_per_suggestion(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_one_computation_ahead_per_suggestion(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     await requests.suggest(1, "a.py", "quick", "x")
     await requests.suggest(1, "a.py", "quick", "x")
     await requests.alternatives(1)  # after all pending work in the thread
@@ -242,10 +242,10 @@ async def test_one_computation_ahead_per_suggestion(asked: tuple[Asked, Endless]
 
 
 async def test_dropped_document_is_not_computed_ahead(
-    asked: tuple[Asked, Endless], monkeypatch: pytest.MonkeyPatch
+    server_and_engine: tuple[Requests, Endless], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A document was closed, or received a secret, while the result was computed."""
-    requests, endless = asked
+    requests, endless = server_and_engine
     suggest = endless.suggest
 
     def dropped_meanwhile(request: Request, cancelled: Callable[[], bool]) -> Result:
@@ -255,31 +255,31 @@ async def test_dropped_document_is_not_computed_ahead(
     monkeypatch.setattr(endless, "suggest", dropped_meanwhile)
     await requests.suggest(1, "a.py", "quick", "x")
     await requests.wait()
-    assert endless.told == [("drop", "a.py")]
+    assert endless.calls == [("drop", "a.py")]
     assert endless.n_ahead == 0
 
 
-async def test_settings_apply_from_the_next_request(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_settings_apply_from_the_next_request(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     await requests.suggest(1, "a.py", "quick", "x")
     requests.index.configure(Settings(max_lines=7))
     await requests.suggest(1, "a.py", "quick", "x")
-    assert endless.told == [("configure", "7"), ("limit", "12000000")]
+    assert endless.calls == [("configure", "7"), ("limit", "12000000")]
     assert endless.n_calls == 2  # the first result had other settings
 
 
-async def test_max_workspace_chars_0_indexes_nothing(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_max_workspace_chars_0_indexes_nothing(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     requests.index.configure(Settings(max_workspace_chars=0))
     requests.index.hold("b.py", "")
     requests.index.configure(Settings())
     requests.index.hold("c.py", "")
     await requests.suggest(1, "a.py", "quick", "x")
-    assert [name for what, name in endless.told if what == "hold"] == ["c.py"]
+    assert [name for what, name in endless.calls if what == "hold"] == ["c.py"]
 
 
-async def test_request_with_a_selected_menu_entry(asked: tuple[Asked, Endless]) -> None:
-    requests, endless = asked
+async def test_request_with_a_selected_menu_entry(server_and_engine: tuple[Requests, Endless]) -> None:
+    requests, endless = server_and_engine
     assert await requests.suggest(1, "a.py", "b", "a", ("other b", "other a")) == Suggestion(
         "a.py/b/a/other b/other a", 1.0
     )

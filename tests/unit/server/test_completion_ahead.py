@@ -18,7 +18,7 @@ from tinycopilot.completion.truncation import Suggestion
 URI = "file:///a.py"
 
 
-class Asked(Completer):
+class RecordingCompleter(Completer):
     """Records the requests."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
@@ -48,13 +48,13 @@ async def ask(server: TinyCopilotServer, character: int) -> list[str]:
 @pytest.fixture
 def server() -> TinyCopilotServer:
     server = TinyCopilotServer()
-    server.completer = Asked(server)
+    server.completer = RecordingCompleter(server)
     server.session.documents[URI] = Document("im", 1, "utf-16", "/a.py", "python")
     return server
 
 
 def keys(server: TinyCopilotServer) -> list[Hashable]:
-    assert isinstance(server.completer, Asked)
+    assert isinstance(server.completer, RecordingCompleter)
     return server.completer.keys
 
 

@@ -23,7 +23,7 @@ from tinycopilot.files import Patterns
 T = TypeVar("T")
 
 
-class Desk:
+class Harness:
     """An indexer, its folder and its n-gram model."""
 
     def __init__(self, folder: Path) -> None:
@@ -36,14 +36,14 @@ class Desk:
         self.folders.set_roots([folder.as_uri()])
         self.idle = threading.Event()
         self.idle.set()
-        self.indexer = Indexer(self.ask, Scanner(self.folders), self.open.__contains__, self.idle.wait)
+        self.indexer = Indexer(self.call, Scanner(self.folders), self.open.__contains__, self.idle.wait)
         self.ever_open = set[str]()
 
-    def keep(self, path: Path) -> None:
+    def save_to(self, path: Path) -> None:
         """Save the index in that file."""
         self.indexer.file = IndexFile(path, "digest", self.ever_open.__contains__)
 
-    def ask(self, function: Callable[[NGramModel], T]) -> T:
+    def call(self, function: Callable[[NGramModel], T]) -> T:
         self.before_each()
         return function(self.memory)
 
@@ -55,7 +55,7 @@ class Desk:
     def name(self, path: str) -> str:
         return name_of(self.folder / path)
 
-    def look(self, *within: str) -> None:
+    def scan(self, *within: str) -> None:
         """Scan, and wait until it is done."""
         self.indexer.scan([(self.folder / path).as_uri() for path in within] or None)
         self.wait()
@@ -64,7 +64,7 @@ class Desk:
         self.indexer.submit(lambda: None).result()
 
     @property
-    def held(self) -> set[str]:
+    def indexed(self) -> set[str]:
         return {Path(name).name for name in self.memory.documents}
 
     @property
@@ -73,144 +73,144 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
-    yield desk
-    desk.indexer.close()
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    harness = Harness(tmp_path)
+    yield harness
+    harness.indexer.close()
 
 
-def test_files_are_indexed_and_reported_in_one_line(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_are_indexed_and_reported_in_one_line(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     for i in range(20):
-        desk.write(f"{i}.py", f"a = {i}\n")
-    desk.write(".env", "a = 1\n")
+        harness.write(f"{i}.py", f"a = {i}\n")
+    harness.write(".env", "a = 1\n")
     with caplog.at_level(logging.INFO):
-        desk.look()
-    assert len(desk.held) == 20
-    assert len(desk.merged.documents) == 20  # sorted in the indexer's thread, into one segment
+        harness.scan()
+    assert len(harness.indexed) == 20
+    assert len(harness.merged.documents) == 20  # sorted in the indexer's thread, into one segment
     [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert line.startswith("indexed 20 files, 130 characters, in ")
     assert line.endswith(" s; left out: 1 secret by its name (.env)")
 
 
-def test_few_changes_do_not_rebuild_the_merged_segment(desk: Desk) -> None:
+def test_few_changes_do_not_rebuild_the_merged_segment(harness: Harness) -> None:
     for i in range(50):
-        desk.write(f"{i}.py", f"a = {i}\n" * 9)
-    desk.look()
-    merged = desk.merged
-    desk.write("7.py", "changed = 1\n")
-    (desk.folder / "8.py").unlink()
-    desk.look("7.py", "8.py")
-    assert desk.merged is merged
-    assert len(desk.held) == 49
-    assert all(segment.is_sorted for segment, _ in desk.memory.segments())  # in the indexer's thread
+        harness.write(f"{i}.py", f"a = {i}\n" * 9)
+    harness.scan()
+    merged = harness.merged
+    harness.write("7.py", "changed = 1\n")
+    (harness.folder / "8.py").unlink()
+    harness.scan("7.py", "8.py")
+    assert harness.merged is merged
+    assert len(harness.indexed) == 49
+    assert all(segment.is_sorted for segment, _ in harness.memory.segments())  # in the indexer's thread
     for i in range(20, 40):
-        desk.write(f"{i}.py", "changed = 1\n")
-    desk.look()
-    assert desk.merged is not merged
+        harness.write(f"{i}.py", "changed = 1\n")
+    harness.scan()
+    assert harness.merged is not merged
 
 
-def test_index_is_usable_before_the_first_scan_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_is_usable_before_the_first_scan_ends(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "FIRST_CHARS", 20)
     for i in range(10):
-        desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
+        harness.write(f"{i}.py", "a = 12345\n", changed_s=i)
     seen = list[set[str]]()
-    desk.before_each = lambda: seen.append(desk.held)
-    desk.look()
+    harness.before_each = lambda: seen.append(harness.indexed)
+    harness.scan()
     assert {"9.py", "8.py"} in seen
     assert {f"{i}.py" for i in range(2, 10)} in seen  # four times as much
-    assert len(desk.held) == 10
+    assert len(harness.indexed) == 10
 
 
-def test_beyond_the_limit_recent_files_are_indexed(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    desk.memory = NGramModel(Alphabet("\nab"), max_chars=50)
+def test_beyond_the_limit_recent_files_are_indexed(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    harness.memory = NGramModel(Alphabet("\nab"), max_chars=50)
     for i in range(10):
-        desk.write(f"{i}.py", "a = 12345\n", changed_s=i)
+        harness.write(f"{i}.py", "a = 12345\n", changed_s=i)
     with caplog.at_level(logging.INFO):
-        desk.look()
-    assert desk.held == {"9.py", "8.py", "7.py", "6.py"}  # twelve characters each, and two more
-    assert desk.memory.n_chars <= 50
+        harness.scan()
+    assert harness.indexed == {"9.py", "8.py", "7.py", "6.py"}  # twelve characters each, and two more
+    assert harness.memory.n_chars <= 50
     assert "skipped: 4 files beyond maxWorkspaceChars" in caplog.text
 
 
-def test_open_documents_take_precedence_over_files(desk: Desk) -> None:
+def test_open_documents_take_precedence_over_files(harness: Harness) -> None:
     """Here the editor is faster than the indexer, between reading and handing over."""
-    desk.write("a.py", "from_disk = 1\n")
-    desk.open.add(desk.write("b.py", "from_disk = 1\n"))
-    desk.before_each = lambda: desk.memory.hold(desk.name("a.py"), "ab" * 99)
-    desk.look()
-    assert desk.held == {"a.py"}
-    assert desk.memory.n_chars == 2 * 99 + 2
+    harness.write("a.py", "from_disk = 1\n")
+    harness.open.add(harness.write("b.py", "from_disk = 1\n"))
+    harness.before_each = lambda: harness.memory.hold(harness.name("a.py"), "ab" * 99)
+    harness.scan()
+    assert harness.indexed == {"a.py"}
+    assert harness.memory.n_chars == 2 * 99 + 2
 
 
-def test_document_dropped_during_a_scan_stays_dropped(desk: Desk) -> None:
-    desk.write("a.py", "a = 1\n")
-    desk.before_each = lambda: desk.memory.drop(desk.name("a.py"))
-    desk.look()
-    assert desk.held == set()
+def test_document_dropped_during_a_scan_stays_dropped(harness: Harness) -> None:
+    harness.write("a.py", "a = 1\n")
+    harness.before_each = lambda: harness.memory.drop(harness.name("a.py"))
+    harness.scan()
+    assert harness.indexed == set()
 
 
-def test_segments_are_compacted(desk: Desk) -> None:
+def test_segments_are_compacted(harness: Harness) -> None:
     for i in range(MAX_SEPARATE + 1):
-        desk.memory.hold(str(i), "ab")
-    assert desk.memory.needs_compaction
-    desk.indexer.scan()
-    desk.wait()
-    assert not desk.memory.needs_compaction
+        harness.memory.hold(str(i), "ab")
+    assert harness.memory.needs_compaction
+    harness.indexer.scan()
+    harness.wait()
+    assert not harness.memory.needs_compaction
 
 
-def test_indexer_waits_during_a_request(desk: Desk) -> None:
-    desk.write("a.py", "a = 1\n")
-    desk.idle.clear()
-    desk.indexer.scan(None)
-    done = desk.indexer.submit(lambda: None)
+def test_indexer_waits_during_a_request(harness: Harness) -> None:
+    harness.write("a.py", "a = 1\n")
+    harness.idle.clear()
+    harness.indexer.scan(None)
+    done = harness.indexer.submit(lambda: None)
     with pytest.raises(TimeoutError):
         done.result(0.3)
-    assert desk.held == set()
-    desk.idle.set()
+    assert harness.indexed == set()
+    harness.idle.set()
     done.result()
-    assert desk.held == {"a.py"}
+    assert harness.indexed == {"a.py"}
 
 
-def test_close_interrupts_a_waiting_indexer(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    desk.write("a.py", "a = 1\n")
-    desk.idle.clear()
-    desk.indexer.scan(None)
-    desk.indexer.close()
+def test_close_interrupts_a_waiting_indexer(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    harness.write("a.py", "a = 1\n")
+    harness.idle.clear()
+    harness.indexer.scan(None)
+    harness.indexer.close()
     for thread in threading.enumerate():
         if thread.name.startswith("indexer"):
             thread.join(60)
             assert not thread.is_alive()
-    desk.indexer.scan(None)  # nothing happens
-    assert desk.held == set()
+    harness.indexer.scan(None)  # nothing happens
+    assert harness.indexed == set()
     assert caplog.records == []
 
 
-def test_pending_scans_are_merged(desk: Desk) -> None:
+def test_pending_scans_are_merged(harness: Harness) -> None:
     for i in range(9):
-        desk.write(f"{i}.py", "a = 1\n")
-    desk.before_each = lambda: setattr(desk, "n_finished", desk.n_finished + 1)
+        harness.write(f"{i}.py", "a = 1\n")
+    harness.before_each = lambda: setattr(harness, "n_finished", harness.n_finished + 1)
     busy = threading.Event()
-    desk.indexer.submit(lambda: busy.wait() and None)
+    harness.indexer.submit(lambda: busy.wait() and None)
     for i in range(9):
-        desk.indexer.scan([(desk.folder / f"{i}.py").as_uri()])
+        harness.indexer.scan([(harness.folder / f"{i}.py").as_uri()])
     busy.set()
-    desk.wait()
-    assert len(desk.held) == 9
-    assert desk.n_finished == 3  # begun, and handed over, once
+    harness.wait()
+    assert len(harness.indexed) == 9
+    assert harness.n_finished == 3  # begun, and handed over, once
 
 
-def test_error_is_logged_and_the_next_scan_runs(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    desk.write("a.py", "a = 1\n")
+def test_error_is_logged_and_the_next_scan_runs(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    harness.write("a.py", "a = 1\n")
 
     def fail() -> None:
         raise OSError("the disk is on fire")
 
-    desk.before_each = fail
-    desk.look()
+    harness.before_each = fail
+    harness.scan()
     assert "the disk is on fire" in caplog.text
-    desk.before_each = lambda: None
-    desk.look()
-    assert desk.held == {"a.py"}
+    harness.before_each = lambda: None
+    harness.scan()
+    assert harness.indexed == {"a.py"}
 
 
 class Shown:
@@ -229,52 +229,52 @@ class Shown:
         self.told.append(("end", None))
 
 
-def test_full_scan_shows_progress(desk: Desk) -> None:
+def test_full_scan_shows_progress(harness: Harness) -> None:
     bars = list[Shown]()
-    desk.indexer.new_bar = lambda: bars.append(Shown()) or bars[-1]  # type: ignore[func-returns-value]
+    harness.indexer.new_bar = lambda: bars.append(Shown()) or bars[-1]  # type: ignore[func-returns-value]
     for i in range(4):
-        desk.write(f"{i}.py", "a = 1\n")
-    desk.look()
+        harness.write(f"{i}.py", "a = 1\n")
+    harness.scan()
     assert bars[0].told == [("begin", 25), ("report", 50), ("report", 75), ("report", 100), ("end", None)]
-    desk.look()
+    harness.scan()
     assert bars[1].told == [("end", None)]  # nothing to do: it never began, and so is not shown
-    desk.look("1.py")
+    harness.scan("1.py")
     assert len(bars) == 2
 
-    desk.write("4.py", "a = 1\n")
-    desk.before_each = lambda: (_ for _ in ()).throw(OSError("the disk is on fire"))
-    desk.look()
+    harness.write("4.py", "a = 1\n")
+    harness.before_each = lambda: (_ for _ in ()).throw(OSError("the disk is on fire"))
+    harness.scan()
     assert bars[2].told == [("end", None)]
 
 
 @pytest.fixture
-def again(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Desk]]:
+def again(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Harness]]:
     """The next session: a new n-gram model for the same folder; the first has indexed five files and saved them."""
-    path, desks = tmp_path_factory.mktemp("cache") / "one.memory", list[Desk]()
+    path, harnesses = tmp_path_factory.mktemp("cache") / "one.memory", list[Harness]()
 
-    def start() -> Desk:
-        desks.append(Desk(desk.folder))
-        desks[-1].keep(path)
-        return desks[-1]
+    def start() -> Harness:
+        harnesses.append(Harness(harness.folder))
+        harnesses[-1].save_to(path)
+        return harnesses[-1]
 
     for i in range(5):
-        desk.write(f"{i}.py", f"a = {i}\n" * (30 + i))
-    desk.keep(path)
-    desk.ever_open.add(desk.write("4.py", "the editor had it\n"))
-    desk.look()
+        harness.write(f"{i}.py", f"a = {i}\n" * (30 + i))
+    harness.save_to(path)
+    harness.ever_open.add(harness.write("4.py", "the editor had it\n"))
+    harness.scan()
     assert path.exists()
     yield start
-    for other in desks:
+    for other in harnesses:
         other.indexer.close()
 
 
 def test_saved_index_avoids_reading_files_again(
-    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    again: Callable[[], Harness], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = again()
-    desk.write("1.py", "b = 1\n", changed_s=2_000)
-    (desk.folder / "2.py").unlink()
-    desk.write("new.py", "b = 2\n")
+    harness = again()
+    harness.write("1.py", "b = 1\n", changed_s=2_000)
+    (harness.folder / "2.py").unlink()
+    harness.write("new.py", "b = 2\n")
     read, read_written = list[str](), scanner.read_written
 
     def note(paths: list[Path], *more: Any) -> Iterator[tuple[str, str]]:
@@ -283,72 +283,74 @@ def test_saved_index_avoids_reading_files_again(
 
     monkeypatch.setattr(scanner, "read_written", note)
     with caplog.at_level(logging.INFO):
-        desk.look()
+        harness.scan()
     assert sorted(read) == ["1.py", "4.py", "new.py"]
-    assert desk.held == {"0.py", "1.py", "3.py", "4.py", "new.py"}
+    assert harness.indexed == {"0.py", "1.py", "3.py", "4.py", "new.py"}
     assert "4 files from the saved index" in caplog.text
-    fresh = Desk(desk.folder)
-    fresh.look()
+    fresh = Harness(harness.folder)
+    fresh.scan()
     for before in ("a =", "b =", "editor "):
-        context = context_of(desk.memory.alphabet, before), desk.memory.possible()
+        context = context_of(harness.memory.alphabet, before), harness.memory.possible()
         wanted = context_of(fresh.memory.alphabet, before), fresh.memory.possible()
         numbers = [fresh.memory.alphabet.symbol_of(c) - 1 for c in "\nab =12ehtd"]
-        mine = [desk.memory.alphabet.symbol_of(c) - 1 for c in "\nab =12ehtd"]
-        assert desk.memory.predict(*context)[0][mine] == pytest.approx(fresh.memory.predict(*wanted)[0][numbers])
+        mine = [harness.memory.alphabet.symbol_of(c) - 1 for c in "\nab =12ehtd"]
+        assert harness.memory.predict(*context)[0][mine] == pytest.approx(fresh.memory.predict(*wanted)[0][numbers])
     fresh.indexer.close()
 
 
 def test_index_is_saved_rarely_and_only_after_a_merge(
-    again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
+    again: Callable[[], Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, saved = again(), list[int]()
+    harness, saved = again(), list[int]()
     monkeypatch.setattr(persistence, "save_index", lambda _path, kept, *_: saved.append(len(kept.stamps)))
-    desk.look()
+    harness.scan()
     assert saved == []  # the file has all documents but one
     for i in range(20):
-        desk.write(f"more {i}.py", "a = b\n" * 9)
-    desk.look()
+        harness.write(f"more {i}.py", "a = b\n" * 9)
+    harness.scan()
     assert saved == [25]
     for i in range(20, 60):
-        desk.write(f"more {i}.py", "a = b\n" * 9)
-    desk.look()
+        harness.write(f"more {i}.py", "a = b\n" * 9)
+    harness.scan()
     assert saved == [25]  # too soon
     now = time.monotonic() + SAVE_S
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    desk.look()
+    harness.scan()
     assert saved == [25, 65]
 
 
-def test_forgotten_and_old_files_are_deleted(again: Callable[[], Desk]) -> None:
-    desk = again()
-    assert desk.indexer.file
-    path = desk.indexer.file.path
+def test_forgotten_and_old_files_are_deleted(again: Callable[[], Harness]) -> None:
+    harness = again()
+    assert harness.indexer.file
+    path = harness.indexer.file.path
     old, young = path.with_name("old.memory"), path.with_name("young.memory")
     for other in (old, young):
         other.write_text("x")
     os.utime(old, (time.time() - OLD_S - 1,) * 2)
-    desk.indexer.file.delete()
+    harness.indexer.file.delete()
     assert not path.exists()
-    desk.indexer.file.delete()
-    desk.look()
+    harness.indexer.file.delete()
+    harness.scan()
 
     assert path.exists()
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_saved_files_excluded_since_are_not_restored(again: Callable[[], Desk]) -> None:
-    desk = again()
-    desk.folders.choose(Patterns(["1.py"]))
-    desk.before_each = lambda: held.append(desk.held)
-    held = list[set[str]]()
-    desk.look()
-    assert held[-1] >= {"0.py", "2.py", "3.py"}
-    assert not any("1.py" in names for names in held)
+def test_saved_files_excluded_since_are_not_restored(again: Callable[[], Harness]) -> None:
+    harness = again()
+    harness.folders.choose(Patterns(["1.py"]))
+    harness.before_each = lambda: indexed.append(harness.indexed)
+    indexed = list[set[str]]()
+    harness.scan()
+    assert indexed[-1] >= {"0.py", "2.py", "3.py"}
+    assert not any("1.py" in names for names in indexed)
 
 
-def test_index_forgotten_during_a_save_is_deleted(again: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = again()
-    kept, save = desk.indexer.file, persistence.save_index
+def test_index_forgotten_during_a_save_is_deleted(
+    again: Callable[[], Harness], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = again()
+    kept, save = harness.indexer.file, persistence.save_index
     assert kept
 
     def forgotten_meanwhile(*arguments: Any) -> None:
@@ -357,6 +359,6 @@ def test_index_forgotten_during_a_save_is_deleted(again: Callable[[], Desk], mon
 
     monkeypatch.setattr(persistence, "save_index", forgotten_meanwhile)
     for i in range(20):
-        desk.write(f"more {i}.py", "a = b\n" * 9)
-    desk.look()
+        harness.write(f"more {i}.py", "a = b\n" * 9)
+    harness.scan()
     assert not kept.path.exists()

@@ -17,7 +17,7 @@ def nothing() -> None:
     """A pause that does not wait."""
 
 
-class Look:
+class Scan:
     """Repeated scans of a folder, and the changes that each finds, by relative path."""
 
     def __init__(self, root: Path) -> None:
@@ -48,25 +48,25 @@ class Look:
 
 
 @pytest.fixture
-def look(tmp_path: Path) -> Look:
+def scan(tmp_path: Path) -> Scan:
     """A scanner of four files: b.py, older than a.py, and two in a subfolder."""
     for i, path in enumerate(("package/deep/d.py", "package/c.py", "b.py", "a.py")):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"# {path}\n")
         os.utime(file, (1_000 + i, 1_000 + i))
-    return Look(tmp_path)
+    return Scan(tmp_path)
 
 
-def test_unreadable_folder_is_reported(look: Look) -> None:
-    look.folders.set_roots([look.root.as_uri(), "file:///" + "x" * 300, "file:///%00", "untitled:x", ""])
-    assert look.folders.roots == (name_of(look.root),)
+def test_unreadable_folder_is_reported(scan: Scan) -> None:
+    scan.folders.set_roots([scan.root.as_uri(), "file:///" + "x" * 300, "file:///%00", "untitled:x", ""])
+    assert scan.folders.roots == (name_of(scan.root),)
 
 
-def test_file_forgotten_during_a_scan_is_not_read(look: Look) -> None:
+def test_file_forgotten_during_a_scan_is_not_read(scan: Scan) -> None:
     names = list[str]()
-    for change in look.scanner.changes(None, look.found, lambda _: False, lambda: False, nothing):
-        look.folders.forgotten.add(look.name("package/c.py"))
+    for change in scan.scanner.changes(None, scan.found, lambda _: False, lambda: False, nothing):
+        scan.folders.forgotten.add(scan.name("package/c.py"))
         names += [Path(change.name).name] if change.text else []
     assert names == ["a.py", "b.py", "d.py"]
 
@@ -86,34 +86,34 @@ def test_link_is_excluded_by_the_path_that_was_opened(tmp_path: Path) -> None:
         assert folders.excludes(name, str(tmp_path / link)) is is_excluded
 
 
-def test_most_recently_changed_files_come_first(look: Look) -> None:
-    assert list(look()) == ["a.py", "b.py", "package/c.py", "package/deep/d.py"]
-    assert (look.found.n_files, look.found.n_chars) == (4, 7 + 7 + 15 + 20)
-    assert look() == {}
+def test_most_recently_changed_files_come_first(scan: Scan) -> None:
+    assert list(scan()) == ["a.py", "b.py", "package/c.py", "package/deep/d.py"]
+    assert (scan.found.n_files, scan.found.n_chars) == (4, 7 + 7 + 15 + 20)
+    assert scan() == {}
 
 
-def test_only_changed_new_and_deleted_files_are_reported(look: Look) -> None:
-    look()
-    (look.root / "a.py").write_text("changed = 1\n")
-    (look.root / "new.py").write_text("new = 1\n")
-    (look.root / "b.py").unlink()
-    assert look() == {"a.py": "changed = 1\n", "new.py": "new = 1\n", "b.py": None}
+def test_only_changed_new_and_deleted_files_are_reported(scan: Scan) -> None:
+    scan()
+    (scan.root / "a.py").write_text("changed = 1\n")
+    (scan.root / "new.py").write_text("new = 1\n")
+    (scan.root / "b.py").unlink()
+    assert scan() == {"a.py": "changed = 1\n", "new.py": "new = 1\n", "b.py": None}
 
 
-def test_named_files_are_read_even_if_unchanged(look: Look) -> None:
-    look()
-    (look.root / "b.py").unlink()
-    assert look({"a.py", "missing.py"}) == {"a.py": "# a.py\n"}
-    assert look({"package"}) == {"package/c.py": "# package/c.py\n", "package/deep/d.py": "# package/deep/d.py\n"}
-    assert look({"package/deep/d.py"}) == {"package/deep/d.py": "# package/deep/d.py\n"}
-    assert look({"b.py"}) == {"b.py": None}
+def test_named_files_are_read_even_if_unchanged(scan: Scan) -> None:
+    scan()
+    (scan.root / "b.py").unlink()
+    assert scan({"a.py", "missing.py"}) == {"a.py": "# a.py\n"}
+    assert scan({"package"}) == {"package/c.py": "# package/c.py\n", "package/deep/d.py": "# package/deep/d.py\n"}
+    assert scan({"package/deep/d.py"}) == {"package/deep/d.py": "# package/deep/d.py\n"}
+    assert scan({"b.py"}) == {"b.py": None}
 
 
-def test_deleted_folder_drops_its_files_only(look: Look) -> None:
-    (look.root / "package.py").write_text("x = 1\n")
-    look()
-    (look.root / "package").rename(look.root / "other")
-    assert look({"package", "other"}) == {
+def test_deleted_folder_drops_its_files_only(scan: Scan) -> None:
+    (scan.root / "package.py").write_text("x = 1\n")
+    scan()
+    (scan.root / "package").rename(scan.root / "other")
+    assert scan({"package", "other"}) == {
         "package/c.py": None,
         "package/deep/d.py": None,
         "other/c.py": "# package/c.py\n",
@@ -121,42 +121,42 @@ def test_deleted_folder_drops_its_files_only(look: Look) -> None:
     }
 
 
-def test_newly_ignored_file_is_dropped(look: Look) -> None:
-    look()
-    (look.root / ".gitignore").write_text("deep/\n")
-    assert look({"."}).pop("package/deep/d.py") is None
-    (look.root / ".gitignore").unlink()
-    assert look()["package/deep/d.py"] == "# package/deep/d.py\n"
+def test_newly_ignored_file_is_dropped(scan: Scan) -> None:
+    scan()
+    (scan.root / ".gitignore").write_text("deep/\n")
+    assert scan({"."}).pop("package/deep/d.py") is None
+    (scan.root / ".gitignore").unlink()
+    assert scan()["package/deep/d.py"] == "# package/deep/d.py\n"
 
 
-def test_file_that_became_unindexable_is_dropped(look: Look) -> None:
-    look()
-    (look.root / "a.py").write_text("# @generated by a tool\n")
-    (look.root / "b.py").write_bytes(b"\0")
-    assert look() == {"a.py": None, "b.py": None}
-    assert look.found.left_out == ("left out: 1 generated file (a.py)", "left out: 1 binary file (b.py)")
-    assert look() == {}
+def test_file_that_became_unindexable_is_dropped(scan: Scan) -> None:
+    scan()
+    (scan.root / "a.py").write_text("# @generated by a tool\n")
+    (scan.root / "b.py").write_bytes(b"\0")
+    assert scan() == {"a.py": None, "b.py": None}
+    assert scan.found.left_out == ("left out: 1 generated file (a.py)", "left out: 1 binary file (b.py)")
+    assert scan() == {}
 
 
-def test_open_files_are_skipped_until_closed(look: Look) -> None:
-    look()
-    look.open = {"a.py", "b.py"}
-    (look.root / "a.py").write_text("changed = 1\n")
-    (look.root / "b.py").unlink()
-    assert look({"a.py"}) == {}
-    assert look() == {"b.py": None}
-    look.open = set()
-    assert look() == {"a.py": "changed = 1\n"}
+def test_open_files_are_skipped_until_closed(scan: Scan) -> None:
+    scan()
+    scan.open = {"a.py", "b.py"}
+    (scan.root / "a.py").write_text("changed = 1\n")
+    (scan.root / "b.py").unlink()
+    assert scan({"a.py"}) == {}
+    assert scan() == {"b.py": None}
+    scan.open = set()
+    assert scan() == {"a.py": "changed = 1\n"}
 
 
-def test_file_that_vanishes_during_a_scan_is_ignored(look: Look) -> None:
-    changes = look.all_changes(pause=lambda: (look.root / "b.py").unlink(missing_ok=True))
+def test_file_that_vanishes_during_a_scan_is_ignored(scan: Scan) -> None:
+    changes = scan.all_changes(pause=lambda: (scan.root / "b.py").unlink(missing_ok=True))
     assert {Path(change.name).name for change in changes} == {"a.py", "c.py", "d.py"}
 
 
-def test_file_that_vanishes_before_reading_is_dropped(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    look()
-    (look.root / "a.py").write_text("changed = 1\n")
+def test_file_that_vanishes_before_reading_is_dropped(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan()
+    (scan.root / "a.py").write_text("changed = 1\n")
 
     def vanish(paths: list[Path], root: Path, left_out: LeftOut) -> Iterator[tuple[str, str]]:
         for path in paths:
@@ -164,94 +164,94 @@ def test_file_that_vanishes_before_reading_is_dropped(look: Look, monkeypatch: p
         return read_written(paths, root, left_out)
 
     monkeypatch.setattr(scanner, "read_written", vanish)
-    assert look() == {"a.py": None}
-    assert look.found.left_out == ("left out: 1 file that cannot be read (a.py)",)
+    assert scan() == {"a.py": None}
+    assert scan.found.left_out == ("left out: 1 file that cannot be read (a.py)",)
 
 
-def test_older_files_beyond_the_limit_are_skipped_until_they_change(look: Look) -> None:
-    changes = look.all_changes(is_enough=lambda: look.found.n_files >= 2)
+def test_older_files_beyond_the_limit_are_skipped_until_they_change(scan: Scan) -> None:
+    changes = scan.all_changes(is_enough=lambda: scan.found.n_files >= 2)
     assert [Path(change.name).name for change in changes] == ["a.py", "b.py"]
-    assert look.found.n_skipped == 2
-    assert look() == {}
-    (look.root / "package" / "c.py").write_text("changed = 1\n")
-    assert look() == {"package/c.py": "changed = 1\n"}
+    assert scan.found.n_skipped == 2
+    assert scan() == {}
+    (scan.root / "package" / "c.py").write_text("changed = 1\n")
+    assert scan() == {"package/c.py": "changed = 1\n"}
 
 
-def test_future_change_time_is_clamped_to_now(look: Look) -> None:
-    os.utime(look.root / "a.py", (9e9, 9e9))
-    first = look.all_changes()[0]
+def test_future_change_time_is_clamped_to_now(scan: Scan) -> None:
+    os.utime(scan.root / "a.py", (9e9, 9e9))
+    first = scan.all_changes()[0]
     assert Path(first.name).name == "a.py"
     assert first.changed_s <= time.time()
 
 
-def test_roots_are_existing_folders_without_secret_ones(look: Look) -> None:
-    (look.root / ".ssh").mkdir()
-    (look.root / ".ssh" / "config.py").write_text("x = 1\n")
-    (look.root / "link").symlink_to(look.root / "package")
-    uris = ["", ".", "untitled:x", "file:///missing", "file:///%00", (look.root / "a.py").as_uri()]
-    look.folders.set_roots([*uris, (look.root / ".ssh").as_uri()])
-    assert look.folders.roots == ()
-    look.folders.set_roots([(look.root / "link").as_uri(), (look.root / "package").as_uri()])
-    assert look.folders.roots == (look.name("package"),)
-    assert list(look()) == ["package/c.py", "package/deep/d.py"]
+def test_roots_are_existing_folders_without_secret_ones(scan: Scan) -> None:
+    (scan.root / ".ssh").mkdir()
+    (scan.root / ".ssh" / "config.py").write_text("x = 1\n")
+    (scan.root / "link").symlink_to(scan.root / "package")
+    uris = ["", ".", "untitled:x", "file:///missing", "file:///%00", (scan.root / "a.py").as_uri()]
+    scan.folders.set_roots([*uris, (scan.root / ".ssh").as_uri()])
+    assert scan.folders.roots == ()
+    scan.folders.set_roots([(scan.root / "link").as_uri(), (scan.root / "package").as_uri()])
+    assert scan.folders.roots == (scan.name("package"),)
+    assert list(scan()) == ["package/c.py", "package/deep/d.py"]
 
 
-def test_removed_root_drops_its_files(look: Look) -> None:
-    look()
-    look.folders.set_roots([(look.root / "package").as_uri()])
-    assert look() == {"a.py": None, "b.py": None}
+def test_removed_root_drops_its_files(scan: Scan) -> None:
+    scan()
+    scan.folders.set_roots([(scan.root / "package").as_uri()])
+    assert scan() == {"a.py": None, "b.py": None}
 
 
-def test_nested_root_is_scanned_once(look: Look) -> None:
-    look.folders.set_roots([look.root.as_uri(), (look.root / "package").as_uri()])
-    assert sorted(Path(change.name).name for change in look.all_changes()) == ["a.py", "b.py", "c.py", "d.py"]
+def test_nested_root_is_scanned_once(scan: Scan) -> None:
+    scan.folders.set_roots([scan.root.as_uri(), (scan.root / "package").as_uri()])
+    assert sorted(Path(change.name).name for change in scan.all_changes()) == ["a.py", "b.py", "c.py", "d.py"]
 
 
-def test_new_suffix_is_scanned(look: Look) -> None:
-    (look.root / "x.rs").write_text("fn x() {}\n")
-    look()
-    assert not look.folders.want(look.name("a.py"))
-    assert not look.folders.want(look.name("Makefile"))
-    assert not look.folders.want("/elsewhere/y.rs")
-    assert look.folders.want(look.name("package/Y.RS"))
-    assert not look.folders.want(look.name("z.rs"))
-    assert look() == {"x.rs": "fn x() {}\n"}
+def test_new_suffix_is_scanned(scan: Scan) -> None:
+    (scan.root / "x.rs").write_text("fn x() {}\n")
+    scan()
+    assert not scan.folders.want(scan.name("a.py"))
+    assert not scan.folders.want(scan.name("Makefile"))
+    assert not scan.folders.want("/elsewhere/y.rs")
+    assert scan.folders.want(scan.name("package/Y.RS"))
+    assert not scan.folders.want(scan.name("z.rs"))
+    assert scan() == {"x.rs": "fn x() {}\n"}
 
 
-def test_document_names(look: Look) -> None:
-    (look.root / "with space.py").symlink_to(look.root / "a.py")
-    assert document_name((look.root / "with space.py").as_uri()) == document_name((look.root / "a.py").as_uri())
+def test_document_names(scan: Scan) -> None:
+    (scan.root / "with space.py").symlink_to(scan.root / "a.py")
+    assert document_name((scan.root / "with space.py").as_uri()) == document_name((scan.root / "a.py").as_uri())
     assert document_name("untitled:Untitled-1") == "untitled:Untitled-1"
     assert "\0" not in document_name("file:///a\0b")
-    assert place_of((look.root / "package" / "c.py").as_uri()) == look.name("package/c.py")
-    assert place_of((look.root / "package" / ".gitignore").as_uri()) == look.name("package")
+    assert place_of((scan.root / "package" / "c.py").as_uri()) == scan.name("package/c.py")
+    assert place_of((scan.root / "package" / ".gitignore").as_uri()) == scan.name("package")
 
 
-def test_excluded_file_is_dropped_and_restored(look: Look) -> None:
-    look()
-    look.folders.excluded = Patterns(["package/", "/b.py"])
-    assert look() == {"package/c.py": None, "package/deep/d.py": None, "b.py": None}
-    assert look.folders.excludes(look.name("package/c.py"))
-    assert not look.folders.excludes(look.name("a.py"))
-    assert look(["b.py"]) == {}  # not even if it is named
-    look.folders.excluded = Patterns()
-    assert set(look()) == {"package/c.py", "package/deep/d.py", "b.py"}
+def test_excluded_file_is_dropped_and_restored(scan: Scan) -> None:
+    scan()
+    scan.folders.excluded = Patterns(["package/", "/b.py"])
+    assert scan() == {"package/c.py": None, "package/deep/d.py": None, "b.py": None}
+    assert scan.folders.excludes(scan.name("package/c.py"))
+    assert not scan.folders.excludes(scan.name("a.py"))
+    assert scan(["b.py"]) == {}  # not even if it is named
+    scan.folders.excluded = Patterns()
+    assert set(scan()) == {"package/c.py", "package/deep/d.py", "b.py"}
 
 
-def test_forgotten_scan_state_reads_again(look: Look) -> None:
-    assert len(look()) == 4
-    assert look() == {}
-    look.scanner.forget()
-    assert len(look()) == 4
+def test_forgotten_scan_state_reads_again(scan: Scan) -> None:
+    assert len(scan()) == 4
+    assert scan() == {}
+    scan.scanner.forget()
+    assert len(scan()) == 4
 
 
-def test_truncated_scan_is_reported(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truncated_scan_is_reported(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "MAX_FILES", 2)
-    assert len(look()) == 2
-    assert [line for line in look.found.left_out if "and all that come after it" in line]
+    assert len(scan()) == 2
+    assert [line for line in scan.found.left_out if "and all that come after it" in line]
 
 
-def test_folder_limit_is_reported(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_limit_is_reported(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "MAX_FOLDERS", 1)
-    assert set(look()) == {"a.py", "b.py", "package/c.py"}
-    assert [line for line in look.found.left_out if "and all that come after it" in line]
+    assert set(scan()) == {"a.py", "b.py", "package/c.py"}
+    assert [line for line in scan.found.left_out if "and all that come after it" in line]

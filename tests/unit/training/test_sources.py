@@ -65,7 +65,7 @@ def test_whitespace_only_texts_are_counted(tmp_path: Path) -> None:
     assert "the file is empty" in complaint(tmp_path / "empty.txt")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 def test_other_files_in_a_folder_are_counted(tmp_path: Path) -> None:
     tree(tmp_path, "ok.py", "build/a.py", "__pycache__/b.py", ".m.pth.run/c.py", "a.md", "b.md", "c.rs", "d.js", "Make")
     (tmp_path / ".gitignore").write_text("build/\n")
@@ -242,7 +242,7 @@ def test_empty_source_is_one_line(tmp_path: Path, content: bytes) -> None:
         assert complaint(name)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_file_in_an_unreadable_folder_is_one_line(tmp_path: Path) -> None:
     tree(tmp_path, "closed/a.py")
     (tmp_path / "closed").chmod(0)

@@ -115,7 +115,7 @@ def test_missing_or_truncated_file_is_one_line(tmp_path: Path) -> None:
         text.read()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc which files are mapped")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_map_stays_open(tmp_path: Path) -> None:
     text = written(tmp_path, "abc" * 5000)
     kept = text.read(), text.windows(np.array([5]), 4), text.counts()

@@ -211,7 +211,7 @@ def test_reduced_learning_rate_recovers(lesson: Lesson) -> None:
     assert state.n_skipped == 120
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_training_on_cuda(lesson: Lesson) -> None:
     cuda = torch.device("cuda")
     state = lesson.state(device=cuda)

@@ -74,6 +74,7 @@ def listener() -> Iterator[Listener]:
 def test_newest_request_is_answered_and_the_older_one_cancelled(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project("a.py"))
+    listener.until("ready")  # the indexer's last event
     asked.request_suggestion(SuggestionRequest("endless", ""))
     assert endless.begun.wait(60)
     newest = SuggestionRequest("quick", "x")
@@ -192,18 +193,17 @@ def test_indexing_waits_during_a_request(listener: Listener, tmp_path: Path, mon
 
     def read(*_: Any) -> Iterator[tuple[str, str]]:
         assert may_read.wait(60)
-        steps.append("one.py")
         yield "one.py", "x = 1"
-        steps.append("two.py")
+        steps.append("one.py was indexed")
 
     monkeypatch.setattr(engine, "read_written", read)
     asked = listener.start(lambda: endless, Project("a.py", tmp_path))
     asked.request_suggestion(SuggestionRequest("endless", ""))
     assert endless.begun.wait(60)
     may_read.set()
-    time.sleep(0.3)
+    time.sleep(0.3)  # on a slow machine the indexer may not even have started
     assert steps == []
     asked.request_suggestion(SuggestionRequest("quick", ""))
     listener.answer()
     listener.until("ready")
-    assert steps == ["one.py", "two.py"]
+    assert steps == ["one.py was indexed"]

@@ -106,7 +106,7 @@ class RealTerminal:
         os.close(self._ours)
 
 
-needs_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
+needs_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ KEYS = {
 GHOST, COLUMNS, ROWS = "class:ghost", 80, 12
 
 
-class Promised:
+class ScriptedEngine:
     """Suggests the scripted text after a matching suffix, once it may answer."""
 
     def __init__(self, **suggestions: str) -> None:
@@ -74,11 +74,11 @@ class User:
             await asyncio.sleep(0.01)
 
     async def until(self, holds: Callable[[], Any]) -> None:
-        for _ in range(1000):
+        for _ in range(6000):
             if holds():
                 return
             await asyncio.sleep(0.01)
-        raise AssertionError(f"this is never so; the screen: {self.screen}")
+        raise AssertionError(f"not within a minute; the screen: {self.screen}")
 
     async def sees(self, *lines: str) -> None:
         """Wait for this screen, from the top, with ghost text in brackets."""
@@ -93,11 +93,11 @@ class User:
             for row in rows
         ]
 
-    async def has(self, text: str) -> None:
+    async def sees_buffer(self, text: str) -> None:
         """Wait for this buffer, with a bar for the cursor."""
         await self.until(lambda: self.text == text)
 
-    async def told(self, words: str) -> None:
+    async def sees_status(self, words: str) -> None:
         """Wait for this status line."""
         await self.until(lambda: words in self.screen[-2])
 
@@ -124,54 +124,54 @@ async def using(completer: object, file: TextFile | None = None, max_lines: int 
 
 
 async def test_tab_accepts_or_indents() -> None:
-    async with using(Promised(imp="ort os", os="")) as user:
+    async with using(ScriptedEngine(imp="ort os", os="")) as user:
         await user.press("Tab")
-        await user.has("    |")
+        await user.sees_buffer("    |")
         await user.press("imp")
         await user.sees("    imp[ort os]")
-        await user.told("71 % sure")
+        await user.sees_status("71 % sure")
         await user.press("Tab")
-        await user.has("    import os|")
+        await user.sees_buffer("    import os|")
         await user.sees("    import os")
-        await user.told("5 keys saved")
+        await user.sees_status("5 keys saved")
         await user.press("Ctrl-Z")
-        await user.has("    imp|")  # one undo removes it
+        await user.sees_buffer("    imp|")  # one undo removes it
         await user.press("Ctrl-Y")
-        await user.has("    import os|")
+        await user.sees_buffer("    import os|")
 
 
 async def test_typing_through_keeps_the_rest_without_a_new_result() -> None:
-    promised = Promised(imp="ort os")
-    async with using(promised) as user:
+    engine = ScriptedEngine(imp="ort os")
+    async with using(engine) as user:
         await user.press("imp")
         await user.sees("imp[ort os]")
-        promised.may_answer.clear()
+        engine.may_answer.clear()
         await user.press("o")
         await user.sees("impo[rt os]")
         await user.press("x")
         await user.sees("impox")
-        promised.may_answer.set()
+        engine.may_answer.set()
 
 
 async def test_result_for_outdated_text_is_not_shown() -> None:
-    promised = Promised(i="f x")
-    async with using(promised) as user:
-        await user.until(lambda: promised.on_response == [""])
-        promised.may_answer.clear()
+    engine = ScriptedEngine(i="f x")
+    async with using(engine) as user:
+        await user.until(lambda: engine.on_response == [""])
+        engine.may_answer.clear()
         await user.press("i")
-        await user.until(lambda: promised.asked == ["", "i"])
+        await user.until(lambda: engine.asked == ["", "i"])
         await user.press("a")
-        await user.has("ia|")  # typing does not wait for a result
-        promised.may_answer.set()
-        await user.until(lambda: promised.on_response == ["", "i", "ia"])
+        await user.sees_buffer("ia|")  # typing does not wait for a result
+        engine.may_answer.set()
+        await user.until(lambda: engine.on_response == ["", "i", "ia"])
         await user.press("b")
-        await user.until(lambda: promised.on_response[-1] == "iab")
+        await user.until(lambda: engine.on_response[-1] == "iab")
         await user.sees("iab")
 
 
 @pytest.mark.parametrize("key", ["Ctrl-Right", "Alt-F", "Alt-Right"])
 async def test_accept_word_by_word_or_move(key: str) -> None:
-    async with using(Promised(imp="ort os.path")) as user:
+    async with using(ScriptedEngine(imp="ort os.path")) as user:
         await user.press("imp")
         await user.sees("imp[ort os.path]")
         await user.press(key, key)
@@ -179,11 +179,11 @@ async def test_accept_word_by_word_or_move(key: str) -> None:
         await user.press("Esc")
         await user.sees("import os")
         await user.press("Left", "Left", key)
-        await user.has("import os|")
+        await user.sees_buffer("import os|")
 
 
 async def test_escape_dismisses_and_typing_requests_again() -> None:
-    async with using(Promised(imp="ort os", impx="y z")) as user:
+    async with using(ScriptedEngine(imp="ort os", impx="y z")) as user:
         await user.press("imp")
         await user.sees("imp[ort os]")
         await user.press("Esc")
@@ -193,42 +193,42 @@ async def test_escape_dismisses_and_typing_requests_again() -> None:
 
 
 async def test_rest_of_the_line_follows_the_ghost_text() -> None:
-    async with using(Promised(a="bc")) as user:
+    async with using(ScriptedEngine(a="bc")) as user:
         await user.press("print()", "Enter", "x", "Up", "End", "Left", "a")
         await user.sees("print(a[bc])", "x")
 
 
 async def test_multi_line_ghost_text_moves_lines_down() -> None:
-    async with using(Promised(a=":\n    b\n\tc"), max_lines=3) as user:
+    async with using(ScriptedEngine(a=":\n    b\n\tc"), max_lines=3) as user:
         await user.press("if ()", "Enter", "x", "Up", "End", "Left", "a")
         await user.sees("if (a[:]", "[    b]", "[    c])", "x")
         assert "Alt-Down line" in user.screen[-1]
         assert user.screen[-1].endswith("quit")  # all of it is visible
         await user.press("Alt-Down", "Alt-Down")
-        await user.has("if (a:\n    b|)\nx")
+        await user.sees_buffer("if (a:\n    b|)\nx")
         await user.sees("if (a:", "    b", "[    c])", "x")
 
 
 async def test_enter_and_backspace_as_in_an_editor() -> None:
-    async with using(Promised()) as user:
+    async with using(ScriptedEngine()) as user:
         await user.press("def f():", "Enter", "if x:", "Enter", "Enter")
-        await user.has("def f():\n    if x:\n\n        |")
+        await user.sees_buffer("def f():\n    if x:\n\n        |")
         await user.press("Backspace", "y", "Shift-Tab")
-        await user.has("def f():\n    if x:\n\ny|")
+        await user.sees_buffer("def f():\n    if x:\n\ny|")
         await user.press("Home", "Backspace")
-        await user.has("def f():\n    if x:\n|y")
+        await user.sees_buffer("def f():\n    if x:\n|y")
 
 
 @pytest.mark.parametrize(("key", "text"), [("Backspace", "a|"), ("Enter", "a\n|"), ("x", "ax|")])
 async def test_typing_replaces_the_selection(key: str, text: str) -> None:
-    async with using(Promised()) as user:
+    async with using(ScriptedEngine()) as user:
         await user.press("abc", "Shift-Left", "Shift-Left", key)
-        await user.has(text)
+        await user.sees_buffer(text)
 
 
 @pytest.mark.parametrize("key", ["Alt-Enter", "Alt-#", "Ctrl-O"])
 async def test_shell_keys_do_not_quit(key: str) -> None:
-    async with using(Promised()) as user:
+    async with using(ScriptedEngine()) as user:
         await user.press("x", key, "y")
         await user.until(lambda: "x" in user.text and "y" in user.text)
 
@@ -236,22 +236,22 @@ async def test_shell_keys_do_not_quit(key: str) -> None:
 async def test_file_is_written_only_on_save(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_bytes(b"x = 1\r\n")
-    async with using(Promised(y="es"), TextFile(path)) as user:
+    async with using(ScriptedEngine(y="es"), TextFile(path)) as user:
         await user.sees("x = 1", "")
-        await user.has("x = 1\n|")
+        await user.sees_buffer("x = 1\n|")
         await user.press("y")
         await user.sees("x = 1", "y[es]")
         await user.press("Tab")
-        await user.told("a.py *")
+        await user.sees_status("a.py *")
         assert path.read_bytes() == b"x = 1\r\n"
         await user.press("Ctrl-Q")
-        await user.told("Unsaved changes")
+        await user.sees_status("Unsaved changes")
         await user.press("!")
-        await user.told("ready")
+        await user.sees_status("ready")
         await user.press("Ctrl-Q")  # after further typing it must be confirmed again
-        await user.told("Unsaved changes")
+        await user.sees_status("Unsaved changes")
         await user.press("Ctrl-S")
-        await user.told("Saved")
+        await user.sees_status("Saved")
         assert path.read_bytes() == b"x = 1\r\nyes!"
         await user.press("Ctrl-C")
         await user.task
@@ -261,31 +261,31 @@ async def test_unsaveable_file_reports_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     file = TextFile(tmp_path / "folder" / "a.py")
     (tmp_path / "folder").rmdir()
-    async with using(Promised(), file) as user:
+    async with using(ScriptedEngine(), file) as user:
         await user.press("x", "Ctrl-S")
-        await user.told("not saved")
-    async with using(Promised()) as user:
+        await user.sees_status("not saved")
+    async with using(ScriptedEngine()) as user:
         await user.press("x", "Ctrl-S")
-        await user.told("No file to save")
+        await user.sees_status("No file to save")
 
 
 async def test_warning_about_unsaved_changes_fits_any_file_name(tmp_path: Path) -> None:
     path = tmp_path / ("a_file_with_a_long_name_" * 5 + "and_an_end.py")
     path.write_text("x = 1\n")
-    async with using(Promised(y="es"), TextFile(path)) as user:
+    async with using(ScriptedEngine(y="es"), TextFile(path)) as user:
         await user.press("y")
-        await user.told("% sure")
-        await user.told(" 0 keys saved   …long_name_and_an_end.py *   2:2")
+        await user.sees_status("% sure")
+        await user.sees_status(" 0 keys saved   …long_name_and_an_end.py *   2:2")
         await user.press("Ctrl-Q")
-        await user.told(" Unsaved changes. Ctrl-S saves; Ctrl-Q again quits without saving")
+        await user.sees_status(" Unsaved changes. Ctrl-S saves; Ctrl-Q again quits without saving")
         path.write_text("another = 1\n")
         await user.press("Ctrl-S")
-        await user.told(" not saved: another program changed the file; save again to overwrite it")
+        await user.sees_status(" not saved: another program changed the file; save again to overwrite it")
         await user.press("Ctrl-S")
-        await user.told("Saved …")
+        await user.sees_status("Saved …")
 
 
-class Broken(Promised):
+class Broken(ScriptedEngine):
     def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
         if request.before:
             raise ValueError("it broke")
@@ -295,9 +295,9 @@ class Broken(Promised):
 async def test_failed_engine_quits_only_without_unsaved_changes() -> None:
     async with using(Broken()) as user:
         await user.press("x")
-        await user.told("it broke")
+        await user.sees_status("it broke")
         await user.press("y")
-        await user.has("xy|")
+        await user.sees_buffer("xy|")
 
     def load() -> Any:
         raise UserError("no model")
@@ -309,18 +309,18 @@ async def test_failed_engine_quits_only_without_unsaved_changes() -> None:
 
 async def test_closed_terminal_quits() -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        task = asyncio.create_task(Terminal(EngineWorker(Promised, Project()), None).run())  # type: ignore[arg-type]
+        task = asyncio.create_task(Terminal(EngineWorker(ScriptedEngine, Project()), None).run())  # type: ignore[arg-type]
         await asyncio.sleep(0)
         keys.close()
         await task
 
 
 async def test_next_alternative_replaces_the_suggestion() -> None:
-    async with using(Promised(imp="ort os")) as user:
+    async with using(ScriptedEngine(imp="ort os")) as user:
         await user.press("imp")
         for shown in ("ort os", "other 0", "other 1", "ort os", "other 0"):
             await user.sees(f"imp[{shown}]")
             await user.press("Alt-N")
         await user.sees("imp[other 1]")
         await user.press("Tab")
-        await user.has("impother 1|")
+        await user.sees_buffer("impother 1|")
