@@ -11,7 +11,7 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.corpus import Corpus, write_corpus
-from tinycopilot.training.log import EvaluationResult
+from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_per_char, write_sample
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
@@ -39,12 +39,10 @@ class Lesson:
     def loader(self, device: torch.device = CPU) -> BatchLoader:
         return BatchLoader(self.corpus.train, self.tokenizer, device)
 
-    def evaluate(self, state: TrainState) -> EvaluationResult:
+    def evaluate(self, state: TrainState) -> Evaluation:
         log, model = state.log, state.model
         bits = bits_per_char(model, self.held_out)
-        return EvaluationResult(
-            log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20)
-        )
+        return Evaluation(log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20))
 
 
 @contextlib.contextmanager

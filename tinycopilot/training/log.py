@@ -26,7 +26,7 @@ class LogInterval:
 
 
 @dataclass(frozen=True)
-class EvaluationResult:
+class Evaluation:
     """An evaluation on held-out text, and a sample that the network wrote."""
 
     step: int
@@ -55,7 +55,7 @@ class TrainLog:
     """The log of a whole run. A resumed run continues the log of its checkpoint."""
 
     intervals: list[LogInterval] = field(default_factory=list)
-    evaluations: list[EvaluationResult] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     """Rollbacks and other events, one line each."""
     hardest: list[HardCharacter] = field(default_factory=list)
@@ -97,7 +97,7 @@ class TrainLog:
         return cls(**parts | _scalars(cls, parts))
 
 
-_RECORDS: dict[str, type[Any]] = {"intervals": LogInterval, "evaluations": EvaluationResult, "hardest": HardCharacter}
+_RECORDS: dict[str, type[Any]] = {"intervals": LogInterval, "evaluations": Evaluation, "hardest": HardCharacter}
 _SAVED_NAMES: dict[str, str] = {"intervals": "blocks", "evaluations": "looks"}
 """Field -> its name in checkpoints, which is the same in all versions."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tinycopilot.training.log import EvaluationResult, LogInterval
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.schedule import Schedule
 
 
@@ -21,7 +21,7 @@ class Observer:
     def on_interval(self, interval: LogInterval) -> None:
         """A log interval ended, without an anomaly."""
 
-    def on_evaluation(self, evaluation: EvaluationResult) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """The network was evaluated on held-out text."""
 
     def on_event(self, line: str) -> None:

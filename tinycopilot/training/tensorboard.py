@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.training.log import EvaluationResult, LogInterval
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
 
 INSTALL = 'pip install "tinycopilot[tensorboard]"'
@@ -35,7 +35,7 @@ class TensorBoardObserver(Observer):
             speed = (interval.chars - previous.chars) / (interval.seconds - previous.seconds)
             self._writer.add_scalar("characters per second", speed, interval.step)
 
-    def on_evaluation(self, evaluation: EvaluationResult) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """Write held-out bits and the sample, and flush."""
         self._writer.add_scalar("bits per character/held-out", evaluation.bits, evaluation.step)
         self._writer.add_text("sample", _as_code(evaluation.sample), evaluation.step)

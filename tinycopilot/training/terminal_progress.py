@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 
-from tinycopilot.training.log import EvaluationResult, LogInterval
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
 from tinycopilot.training.schedule import Schedule
 
@@ -63,7 +63,7 @@ class TerminalProgress(Observer):
         self._shown_chars -= self._n_chars - interval.chars
         self._n_chars = interval.chars
 
-    def on_evaluation(self, evaluation: EvaluationResult) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """Print held-out bits and sample above the bar."""
         line = f"step {evaluation.step:,}: {evaluation.bits:.3f} bits per character on held-out text"
         self._console.print(Text(line, "bold"))

@@ -33,7 +33,7 @@ from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.finalize import SavedModel, finalize, provenance
 from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
 from tinycopilot.training.json_progress import JsonProgress
-from tinycopilot.training.log import INTERVAL_STEPS, EvaluationResult, LogInterval
+from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
 from tinycopilot.training.metrics import bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, ObserverList
 from tinycopilot.training.optim import lr_multiplier, set_rates
@@ -55,7 +55,7 @@ def train(
     state: TrainState,
     schedule: Schedule,
     loader: BatchLoader,
-    evaluate: Callable[[TrainState], EvaluationResult] | None = None,
+    evaluate: Callable[[TrainState], Evaluation] | None = None,
     eval_steps: Collection[int] = (),
     observer: Observer = Observer(),  # noqa: B008 (stateless)
     dist: DistContext = DistContext(),  # noqa: B008 (frozen)
@@ -218,10 +218,10 @@ def train_run(
     held_out = ids_of(run.corpus.held_out, run.tokenizer, EVAL_CHARS)
     prompt = "def " if ".py" in run.flags["ext"] else ""
 
-    def evaluate(state: TrainState) -> EvaluationResult:
+    def evaluate(state: TrainState) -> Evaluation:
         log, model = state.log, state.model
         sample = write_sample(model, run.tokenizer, prompt)
-        return EvaluationResult(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, held_out), sample)
+        return Evaluation(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, held_out), sample)
 
     with TerminalProgress(console, run.schedule.n_chars, state.log.n_chars) as progress:
         observer = ObserverList([progress, *observers]) if dist.is_main else Observer()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.training.distributed import DistContext
-from tinycopilot.training.log import EvaluationResult, TrainLog
+from tinycopilot.training.log import Evaluation, TrainLog
 from tinycopilot.training.optim import make_optimizers
 from tinycopilot.training.train_config import TrainConfig
 
@@ -94,7 +94,7 @@ class TrainState:
         finally:
             self.model.load_state_dict(current)
 
-    def evaluate_best(self, evaluate: Callable[["TrainState"], EvaluationResult]) -> EvaluationResult:
+    def evaluate_best(self, evaluate: Callable[["TrainState"], Evaluation]) -> Evaluation:
         """Evaluate the weights and their average, if any; keep the better ones if they are the best so far."""
         evaluations = [evaluate(self)]
         self.keep_if_best(evaluations[0].bits)

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from tinycopilot.training.log import EvaluationResult, HardCharacter, LogInterval, TrainLog
+from tinycopilot.training.log import Evaluation, HardCharacter, LogInterval, TrainLog
 
 LOG = TrainLog(
     [LogInterval(20, 4096, 0.5, 6.5, 0.4), LogInterval(40, 8192, 1.0, math.nan, 1.0)],
-    [EvaluationResult(40, 8192, 1.0, 4.2, "def \x00")],
+    [Evaluation(40, 8192, 1.0, 4.2, "def \x00")],
     ["step 21: went back"],
     [HardCharacter("\ufffd", 3, 11.5)],
     best_step=40,

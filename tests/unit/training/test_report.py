@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from outline import Outline
 
 from tinycopilot import UserError
-from tinycopilot.training.log import EvaluationResult, HardCharacter, LogInterval, TrainLog
+from tinycopilot.training.log import Evaluation, HardCharacter, LogInterval, TrainLog
 from tinycopilot.training.report import write_report
 from tinycopilot.training.report.chart import high_axis, short, wide_axis
 from tinycopilot.training.report.curves import N_POINTS, bits_axis, chars_per_second, smoothed, thinned
@@ -33,7 +33,7 @@ def a_run(n_blocks: int = 130, n_evals: int = 5) -> TrainLog:
         interval = intervals[n_blocks * i // n_evals - 1]
         bits = 1.5 + 0.5 * (1 - i / n_evals) if i < n_evals or n_evals == 1 else 1.65
         evaluations.append(
-            EvaluationResult(interval.step, interval.chars, interval.seconds, bits, f"def f{i}():\n    return {i}\n")
+            Evaluation(interval.step, interval.chars, interval.seconds, bits, f"def f{i}():\n    return {i}\n")
         )
     best = min(evaluations, key=lambda evaluation: evaluation.bits)
     end = intervals[-1]
@@ -153,7 +153,7 @@ BROKEN = [
     LogInterval(40, 200, 1.0, math.inf, -math.inf),
     LogInterval(60, 300, 2.0, 3, 1),
 ]
-EVALUATION = EvaluationResult(60, 300, 2.0, 2.5, "def ")
+EVALUATION = Evaluation(60, 300, 2.0, 2.5, "def ")
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,9 @@ def test_report_is_saved_next_to_its_model(corpus: Path, tmp_path: Path) -> None
 
 def test_each_training_flag_has_a_default() -> None:
     assert TrainOptions().given() == []
-    latencies = TrainOptions().flags()
-    assert latencies.keys() == DEFAULTS.keys()
-    assert Path(latencies["corpus"][0]).name == "corpus.txt"
+    asked = TrainOptions().flags()
+    assert asked.keys() == DEFAULTS.keys()
+    assert Path(asked["corpus"][0]).name == "corpus.txt"
 
 
 def test_devices() -> None:

@@ -34,11 +34,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def stopped(tmp_path: Path) -> Path:
     """The path of a model whose run was interrupted after 20 steps."""
     (tmp_path / "text.py").write_text(LINES)
-    latencies = TrainOptions(
+    asked = TrainOptions(
         [str(tmp_path / "text.py")], size="small", epochs=4, model_path=str(tmp_path / "m.pth"), device="cpu"
     )
     with stopped_after(45, KeyboardInterrupt):
-        run_training(latencies)
+        run_training(asked)
     return tmp_path / "m.pth"
 
 

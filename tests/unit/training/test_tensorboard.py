@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import UserError
-from tinycopilot.training.log import EvaluationResult, LogInterval
+from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.tensorboard import TensorBoardObserver
 
 INTERVALS = [
@@ -40,7 +40,7 @@ def test_events_are_read_back(tmp_path: Path) -> None:
     observer = TensorBoardObserver(tmp_path)
     for interval in INTERVALS:
         observer.on_interval(interval)
-    observer.on_evaluation(EvaluationResult(60, 6000, 1.5, 3.25, SAMPLE))
+    observer.on_evaluation(Evaluation(60, 6000, 1.5, 3.25, SAMPLE))
     observer.close()
     events = EventAccumulator(str(tmp_path)).Reload()
     read = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}

@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from tinycopilot.training.log import EvaluationResult, LogInterval, TrainLog
+from tinycopilot.training.log import Evaluation, LogInterval, TrainLog
 from tinycopilot.training.report.chart import Axis, Curve, Dot, Points, Reading, chart, high_axis, short, wide_axis
 
 N_POINTS = 400
@@ -94,7 +94,7 @@ def _bits_chart(intervals: Sequence[LogInterval], log: TrainLog, x: Axis) -> str
     )
 
 
-def _evaluation_dot(evaluation: EvaluationResult, *, best: bool) -> Dot:
+def _evaluation_dot(evaluation: Evaluation, *, best: bool) -> Dot:
     label = f"best: {evaluation.bits:.3f}" if best else ""
     reading = f"step {evaluation.step:,}: {evaluation.bits:.3f} bits, held out"
     return Dot("look best" if best else "look", evaluation.chars, evaluation.bits, label, reading)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from tinycopilot.training.log import EvaluationResult, HardCharacter, TrainLog
+from tinycopilot.training.log import Evaluation, HardCharacter, TrainLog
 from tinycopilot.training.report.chart import short
 from tinycopilot.training.report.curves import curves
 from tinycopilot.training.report.frame import UNKNOWN, document, facts_table, is_plain, section, visible
@@ -56,7 +56,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"
 
 
-def _samples(evaluations: Sequence[EvaluationResult], best_step: int) -> str:
+def _samples(evaluations: Sequence[Evaluation], best_step: int) -> str:
     if not evaluations:
         return ""
     shown = _spread(evaluations, best_step)
@@ -65,14 +65,14 @@ def _samples(evaluations: Sequence[EvaluationResult], best_step: int) -> str:
     return f'<p>The same prompt and random seed, at each evaluation.{some}</p>\n<ol class="samples">{items}</ol>'
 
 
-def _spread(evaluations: Sequence[EvaluationResult], best_step: int) -> list[EvaluationResult]:
+def _spread(evaluations: Sequence[Evaluation], best_step: int) -> list[Evaluation]:
     """Return about N_SAMPLES evaluations, evenly spaced, including the first, the last and the best."""
     n = min(N_SAMPLES, len(evaluations))
     indices = {round(i * (len(evaluations) - 1) / max(n - 1, 1)) for i in range(n)}
     return [evaluation for i, evaluation in enumerate(evaluations) if i in indices or evaluation.step == best_step]
 
 
-def _sample(evaluation: EvaluationResult, *, best: bool) -> str:
+def _sample(evaluation: Evaluation, *, best: bool) -> str:
     badge = '<span class="badge">best, used</span>' if best else ""
     figures = f"<b>{_bits(evaluation.bits)}</b> bits<br><small>step {evaluation.step:,}</small>{badge}"
     # HTML drops a line break at the start of <pre>, so add one.
