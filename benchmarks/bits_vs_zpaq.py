@@ -104,7 +104,7 @@ def with_surroundings(listed: Sequence[Excerpt], memory: NGramModel) -> Iterator
 
 
 def our_bits(engine: Engine, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:
-    """Bits of each excerpt by predictor; with `afresh`, the mixture starts anew for each."""
+    """Bits of each excerpt by predictor; with `afresh`, the mixture is reset for each."""
     engine.restore(Mixture())
     for excerpt in with_surroundings(listed, engine.ngrams):
         if afresh:

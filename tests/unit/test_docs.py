@@ -71,7 +71,7 @@ def test_readme_is_short() -> None:
 
 @cache
 def usage(command: str) -> str:
-    """What `--help` prints; empty if there is no such command."""
+    """The output of `--help`; empty if the command does not exist."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), pytest.raises(SystemExit) as ended:
         main([command, "--help"])

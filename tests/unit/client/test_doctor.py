@@ -368,7 +368,7 @@ def test_model_trained_in_place_of_the_shipped_one(tmp_path: Path, monkeypatch: 
     assert next(iter(check_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"  # unknown
     write(model.with_name("manifest.json"), json.dumps(manifest))
     assert next(iter(check_model(None, None, sound, {}))).text == f"ships with tinycopilot: {model}"
-    model.write_text("trained anew")
+    model.write_text("retrained")
     which = next(iter(check_model(None, None, sound, {})))
     assert which.level is Level.NOTE
     assert which.text == f"retrained in place of the bundled one: {model}"

@@ -1,4 +1,4 @@
-"""A trace says what the engine does, and changes nothing."""
+"""A trace records what the engine does, and changes nothing."""
 
 import copy
 import dataclasses
@@ -46,7 +46,7 @@ def same(a: Prediction, b: Prediction) -> None:
 
 @settings(max_examples=20)
 @given(before=TEXTS, after=st.sampled_from(["", ")", "\nx = 1\n", "text"]), eagerness=st.sampled_from([0.0, 0.5, 1.0]))
-def test_decision_and_distribution_are_the_engines(
+def test_decision_and_distribution_equal_the_engine(
     network: Network, tokenizer: SimpleTokenizer, before: str, after: str, eagerness: float
 ) -> None:
     chosen = CompleterSettings(eagerness=eagerness, min_confidence=0.05, max_chars=12)
@@ -74,7 +74,7 @@ def test_decision_and_distribution_are_the_engines(
         assert (shown and shown.text) == (fresh.suggestion and fresh.suggestion.text)
 
 
-def test_cuts_are_those_that_the_suggestion_was_chosen_from(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_cuts_are_the_candidates_of_the_suggestion(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = engine_for(network, tokenizer)
     for before in ("tot", "total = add(", "print(", "x", ""):
         trace = engine.trace(Request(before, document="own.py"))
@@ -89,15 +89,13 @@ def test_cuts_are_those_that_the_suggestion_was_chosen_from(network: Network, to
         assert accepted[: len(trace.decoded)] == trace.decoded
 
 
-def test_nothing_is_shown_after_a_masked_secret_but_it_is_predicted(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_masked_secret_gives_predictions_but_no_suggestion(network: Network, tokenizer: SimpleTokenizer) -> None:
     trace = engine_for(network, tokenizer).trace(Request(f"password = '{MASK}", document="own.py"), n_typed=3)
     assert trace.suggestion is None
     assert len(trace.ahead) == len(trace.decoded) > 0
 
 
-def test_a_trace_changes_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_trace_changes_nothing(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine, untouched = engine_for(network, tokenizer), engine_for(network, tokenizer)
     for text in ("t", "to", "tot", "total ", "total ="):
         engine.trace(Request(text + "zzz", "\nend", "own.py"), n_typed=5)
@@ -109,7 +107,7 @@ def test_a_trace_changes_nothing(network: Network, tokenizer: SimpleTokenizer) -
         assert engine.settings == EVERYTHING
 
 
-def test_typed_characters_cost_what_the_engine_observes(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_bits_of_typed_characters_equal_the_engine(network: Network, tokenizer: SimpleTokenizer) -> None:
     before = "total = add(one)\nto\N{SNOWMAN}tal"
     engine = engine_for(network, tokenizer)
     trace = engine.trace(Request(before, "\nafter", "own.py"), n_typed=12)
@@ -123,9 +121,7 @@ def test_typed_characters_cost_what_the_engine_observes(network: Network, tokeni
         assert -traced.prediction.log_probs[index] / math.log(2) == pytest.approx(bits["mixed"], abs=1e-3)
 
 
-def test_mixing_again_gives_the_same_and_without_the_ngrams_the_network(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
+def test_mix_equals_the_prediction_and_depends_on_each_row(network: Network, tokenizer: SimpleTokenizer) -> None:
     engine = engine_for(network, tokenizer)
     prediction = engine.trace(Request("total = a\ntotal = a", document="own.py")).ahead[0].prediction
     assert prediction.n_seen
@@ -137,7 +133,7 @@ def test_mixing_again_gives_the_same_and_without_the_ngrams_the_network(
 
 
 @given(before=TEXTS, after=TEXTS)
-def test_occurrences_are_what_is_counted(network: Network, tokenizer: SimpleTokenizer, before: str, after: str) -> None:
+def test_occurrences_equal_the_counts(network: Network, tokenizer: SimpleTokenizer, before: str, after: str) -> None:
     engine = engine_for(network, tokenizer)
     engine.ngrams.compact()
     engine.hold("other.py", OTHER + "total = 3\n")  # counted with sign -1 in the merged segment

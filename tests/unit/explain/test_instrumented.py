@@ -24,7 +24,7 @@ def built(n_layers: int, n_heads: int, conv_width: int, window: int = 9) -> Tiny
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 @pytest.mark.parametrize("int8", [False, True])
-def test_logits_are_the_compiled_networks(shape: tuple[int, int, int], int8: bool) -> None:
+def test_logits_equal_the_compiled_network(shape: tuple[int, int, int], int8: bool) -> None:
     model = built(*shape)
     weights = {name: w.float().numpy() for name, w in model.state_dict().items()}
     network = Network.from_weights(model.config, weights, int8)
@@ -37,7 +37,7 @@ def test_logits_are_the_compiled_networks(shape: tuple[int, int, int], int8: boo
 
 @settings(max_examples=30)
 @given(ids=st.lists(st.integers(0, 19), min_size=1, max_size=40), data=st.data())
-def test_any_text_and_any_number_of_shown_positions(ids: list[int], data: st.DataObject) -> None:
+def test_any_text_with_any_number_of_shown_positions(ids: list[int], data: st.DataObject) -> None:
     network = compiled(built(2, 2, 3))
     n_shown = data.draw(st.integers(1, len(ids)))
     passed = read(network, ids, n_shown)
@@ -53,7 +53,7 @@ def check_sums(passed: Pass) -> None:
         assert block.attention.weights.sum(-1) + block.attention.earlier == pytest.approx(1, abs=1e-5)
 
 
-def test_attention_is_the_definitions() -> None:
+def test_attention_equals_the_definition() -> None:
     """The weights of the first layer, by the formulas of model/attention.py."""
     model = built(1, 2, 3)
     ids = list(range(20)) * 2
@@ -71,7 +71,7 @@ def test_attention_is_the_definitions() -> None:
     assert few.earlier == pytest.approx(attention.weights[:, -12:, :-12].sum(-1), abs=1e-5)
 
 
-def test_the_last_lens_is_the_prediction() -> None:
+def test_last_lens_equals_the_prediction() -> None:
     passed = read(compiled(built(2, 2, 3)), [1, 2, 3], 3)
     assert passed.lens.shape == (3, 3, 20)
     assert np.array_equal(passed.lens[-1], passed.logits)

@@ -52,7 +52,7 @@ class Elements(HTMLParser):
             self.scripts[-1] += data
 
 
-def test_distributions_and_decisions_are_the_engines(make_page: MakePage, pair: ModelPaths, in_folder: Path) -> None:
+def test_distributions_and_decisions_equal_the_engine(make_page: MakePage, pair: ModelPaths, in_folder: Path) -> None:
     (in_folder / "other.py").write_text("def add_all(a, b):\n    return add(a)\n" * 3)
     data = make_page(CODE, "--workspace", ".").data
     assert "".join(data["text"]) == "\n" + CODE
@@ -80,7 +80,7 @@ def test_distributions_and_decisions_are_the_engines(make_page: MakePage, pair: 
         assert [p for _, p in top] == pytest.approx(np.sort(np.exp(row))[::-1][: len(top)], rel=1e-3)
 
 
-def test_attention_blocks_and_logits_are_the_networks(make_page: MakePage, pair: ModelPaths) -> None:
+def test_attention_and_logits_equal_the_network(make_page: MakePage, pair: ModelPaths) -> None:
     page = make_page(CODE)
     network, tokenizer = load_pair(pair.model, pair.tokenizer)
     ids = tokenizer.encode("\n" + CODE)
@@ -104,7 +104,7 @@ def test_attention_blocks_and_logits_are_the_networks(make_page: MakePage, pair:
 
 
 @pytest.mark.parametrize("text", ["", "a", "\n", HOSTILE, "\N{SNOWMAN}\U0001f600\x00\x1b", "x = 1\r\n\ty"])
-def test_any_text_stays_text(text: str, make_page: MakePage) -> None:
+def test_text_is_escaped(text: str, make_page: MakePage) -> None:
     page = make_page(text)
     assert "".join(page.data["text"]) == "\n" + text.replace("\r\n", "\n")
     elements = Elements(page.html)
@@ -114,7 +114,7 @@ def test_any_text_stays_text(text: str, make_page: MakePage) -> None:
     assert "7 * 7" not in page.html.replace("{{ 7 * 7 }}", "")
 
 
-def test_nothing_but_its_own_script_runs_and_nothing_is_loaded(make_page: MakePage) -> None:
+def test_page_is_self_contained(make_page: MakePage) -> None:
     html = make_page(CODE).html
     digest = base64.b64encode(hashlib.sha256(Elements(html).scripts[1].encode()).digest()).decode()
     [policy] = [
@@ -128,7 +128,7 @@ def test_nothing_but_its_own_script_runs_and_nothing_is_loaded(make_page: MakePa
     assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(", html)
 
 
-def test_every_panel_has_two_sentences_and_links_that_resolve(make_page: MakePage, in_folder: Path) -> None:
+def test_each_panel_has_a_description_and_valid_links(make_page: MakePage, in_folder: Path) -> None:
     html = make_page("a").html
     for panel in PANELS:
         assert f'id="{panel.name}"' in html
@@ -143,7 +143,7 @@ def test_every_panel_has_two_sentences_and_links_that_resolve(make_page: MakePag
             assert inspect.getdoc(getattr(symbol, "py_func", symbol))
 
 
-def test_a_page_names_the_public_repository_if_one_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_links_the_public_repository_if_known(monkeypatch: pytest.MonkeyPatch) -> None:
     from tinycopilot.explain import links
 
     monkeypatch.setattr(links, "_repository", lambda: "https://example.org/tinycopilot")
@@ -166,7 +166,7 @@ def test_one_layer_or_one_head(n_layers: int, n_heads: int, make_page: MakePage,
     assert arrays["lens_p"].shape[0] == n_layers + 1
 
 
-def test_a_long_text_is_explained_in_part(make_page: MakePage) -> None:
+def test_long_text_is_cut(make_page: MakePage) -> None:
     page = make_page("x = add(a, b)\n" * 7_143)
     assert "the last 200 of 100,002 characters" in page.said
     assert "the last 200 of 100,002 characters" in page.html
@@ -175,7 +175,7 @@ def test_a_long_text_is_explained_in_part(make_page: MakePage) -> None:
 
 @pytest.mark.parametrize("n_heads", [1, 16, 36, 400])
 @pytest.mark.parametrize("d_head", [2, 32, 64, 1024])
-def test_a_larger_network_shows_fewer_positions(n_heads: int, d_head: int) -> None:
+def test_larger_network_shows_fewer_positions(n_heads: int, d_head: int) -> None:
     m = n_positions(201, n_heads, d_head)
     assert 1 <= m <= 201
     assert m == 1 or n_heads * (2 * m * m + 4 * d_head * m) <= MAX_BYTES
@@ -191,9 +191,7 @@ def test_a_larger_network_shows_fewer_positions(n_heads: int, d_head: int) -> No
         ("mine.html", "is not a tinycopilot report"),
     ],
 )
-def test_a_page_that_cannot_be_written_gets_one_line(
-    name: str, says: str, pair: ModelPaths, in_folder: Path, capsys
-) -> None:
+def test_failed_write_is_one_line(name: str, says: str, pair: ModelPaths, in_folder: Path, capsys) -> None:
     (in_folder / "folder.html").mkdir()
     (in_folder / "mine.html").write_text("<p>my own</p>")
     assert main(["explain", "a", "--model_path", str(pair.model), "--html", name]) == 2
@@ -202,7 +200,7 @@ def test_a_page_that_cannot_be_written_gets_one_line(
     assert (in_folder / "mine.html").read_text() == "<p>my own</p>"
 
 
-def test_a_full_disk_leaves_the_page_before(
+def test_full_disk_keeps_the_old_page(
     make_page: MakePage, pair: ModelPaths, in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     before = make_page("a").html
@@ -218,7 +216,7 @@ def test_a_full_disk_leaves_the_page_before(
 
 
 @pytest.mark.slow
-def test_two_hundred_characters_with_the_shipped_model_are_two_megabytes_at_most(make_page: MakePage) -> None:
+def test_page_of_200_characters_is_at_most_2_mb(make_page: MakePage) -> None:
     text = Path(inspect.getfile(Engine)).read_text()[2_000:2_200]
     since_s = time.process_time()
     page = make_page(text, model=bundled_model())

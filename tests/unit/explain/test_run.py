@@ -43,13 +43,13 @@ def test_any_text_is_explained(text: str, explain) -> None:
         assert "[bold]x[/bold]" in out
 
 
-def test_a_long_text_is_explained_in_part_and_says_so(explain) -> None:
+def test_long_text_is_cut_and_reported(explain) -> None:
     out, err = explain("x = add(a, b)\n" * 7_143)
     assert "explained: the last 200 of 100,002 characters" in err
     assert out.startswith("Text\n…")
 
 
-def test_a_place_in_a_file_knows_the_other_files(explain, in_folder: Path) -> None:
+def test_position_in_a_file_indexes_the_other_files(explain, in_folder: Path) -> None:
     (in_folder / "other.py").write_text(CODE)
     (in_folder / "a.py").write_text("x = 1\ndef add(a\nlast\n")
     out, _ = explain("a.py:2:10")
@@ -82,7 +82,7 @@ def test_standard_input_is_read(explain, monkeypatch: pytest.MonkeyPatch) -> Non
         ("folder:1:1", "not a regular file"),
     ],
 )
-def test_a_wrong_place_gets_one_line(target: str, says: str, explain, in_folder: Path) -> None:
+def test_invalid_position_is_one_line(target: str, says: str, explain, in_folder: Path) -> None:
     (in_folder / "a.py").write_text("one\nother\n")
     (in_folder / "binary.py").write_bytes(b"\0\1\2")
     (in_folder / ".env").write_text("A=b\n")
@@ -95,11 +95,11 @@ def test_a_wrong_place_gets_one_line(target: str, says: str, explain, in_folder:
 
 @pytest.mark.parametrize("text", ["x[1:2:3", "time 12:30:45", "a" * 5000 + ":1:2", "\0.py:1:1"])
 @pytest.mark.usefixtures("in_folder")
-def test_a_text_that_ends_like_a_place_is_a_text(text: str) -> None:
+def test_text_that_looks_like_a_position_is_text(text: str) -> None:
     assert read_target(text, None).before == text
 
 
-def test_a_place_splits_the_text(in_folder: Path) -> None:
+def test_position_splits_the_text(in_folder: Path) -> None:
     (in_folder / "a.py").write_text("one\ntwo\nthree")
     for line, column, before in ((1, 1, ""), (2, 3, "one\ntw"), (3, 6, "one\ntwo\nthree")):
         source = read_target(f"a.py:{line}:{column}", None)
@@ -109,12 +109,12 @@ def test_a_place_splits_the_text(in_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_a_workspace_must_be_a_folder() -> None:
+def test_workspace_must_be_a_folder() -> None:
     with pytest.raises(UserError, match="expects the folder to index"):
         read_target("a", "missing")
 
 
-def test_the_figures_are_the_traces(explain, pair: ModelPaths) -> None:
+def test_figures_equal_the_trace(explain, pair: ModelPaths) -> None:
     from tinycopilot.completion.engine import Engine, Request
     from tinycopilot.completion.truncation import CompleterSettings
     from tinycopilot.explain.distributions import likeliest
