@@ -136,26 +136,13 @@ def _parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", _train, "train a model", training)
     _add_files(train, "your own, in the user data folder")
     _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
-    _add(
-        train,
-        "--ext",
-        nargs="+",
-        metavar="EXT",
-        action="extend",
-        help=EXT_HELP,
-    )
+    _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
     _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20)")
     _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
     _add(train, "--init", metavar="FILE", help="start from this model instead of random weights")
     _add(train, "--resume", action="store_true", help="continue an interrupted run")
-    _add(
-        train,
-        "--finish",
-        type=_amount,
-        metavar="MINUTES",
-        help="with --resume: end the run within this time",
-    )
+    _add(train, "--finish", type=_amount, metavar="MINUTES", help="with --resume: end the run within this time")
     _add(train, "--snapshot", metavar="FILE", help="save the current weights of an unfinished run as a model, and exit")
     _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
@@ -203,12 +190,7 @@ def _parser() -> argparse.ArgumentParser:
 
     judging = "Replay code as if typed, and count the keystrokes that suggestions would have saved."
     evaluate = _command(commands, "eval", _evaluate, "measure keystrokes saved on your code", judging)
-    evaluate.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="files or folders of code; with --list, a folder",
-    )
+    evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(evaluate, "--workspace", metavar="DIR", help="index the other files in DIR (default: the folder of each PATH)")
     _add(
         evaluate,
@@ -218,12 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(
-        evaluate,
-        "--max_chars",
-        type=_positive,
-        default=20_000,
-        metavar="N",
-        help="maximum to replay (default: 20000)",
+        evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help="maximum to replay (default: 20000)"
     )
     _add(
         evaluate,
@@ -240,12 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     racing = "Replay code and measure suggestion latency, memory and decoding speed."
     bench = _command(commands, "bench", _bench, "measure latency on this machine", racing)
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
-    _add(
-        bench,
-        "--size",
-        choices=("nano", "small", "base", "large"),
-        help="measure the model widened to this size",
-    )
+    _add(bench, "--size", choices=("nano", "small", "base", "large"), help="measure the model widened to this size")
     _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
     _add_files(bench, "your own, else the bundled one")
 

@@ -303,8 +303,7 @@ def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[by
                 n_bytes += len(data)
                 if max_bytes is not None and n_bytes > max_bytes:
                     raise NotTextError(
-                        f"{path}: over {max_bytes // 1_000_000} MB, which is too large; use a smaller file",
-                        Reason.HUGE,
+                        f"{path}: over {max_bytes // 1_000_000} MB, which is too large; use a smaller file", Reason.HUGE
                     )
                 yield data
             yield b""

@@ -167,13 +167,7 @@ def _config_from_data(data: dict[str, Any]) -> TrainConfig:
 class CheckpointWriter(Observer):
     """Writes the newest snapshot of a run to disk, every CHECKPOINT_S seconds and on `write`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        run: Run,
-        snapshot: dict[str, Any],
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, folder: Path, run: Run, snapshot: dict[str, Any], say: Callable[[str], None]) -> None:
         self._path, self._say = folder / CHECKPOINT_NAME, say
         self._contents = {
             "kind": "checkpoint",

@@ -11,15 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.files import (
-    LeftOut,
-    NotTextError,
-    Reason,
-    read_pieces,
-    read_written,
-    source_files,
-    walk,
-)
+from tinycopilot.files import LeftOut, NotTextError, Reason, read_pieces, read_written, source_files, walk
 from tinycopilot.paths import user_path
 
 BLOCK_SEPARATOR = "# %% "

@@ -27,10 +27,7 @@ then (optim.py), so the estimated length has had no effect yet."""
 
 
 def chars_in_budget(
-    seconds: float,
-    stages: Sequence[Stage],
-    start_trial: Callable[[], Callable[[int, Stage], float]],
-    dist: DistContext,
+    seconds: float, stages: Sequence[Stage], start_trial: Callable[[], Callable[[int, Stage], float]], dist: DistContext
 ) -> float:
     """Estimate how many characters can be read in `seconds`, trial included, from a trial of each stage.
 

@@ -60,10 +60,7 @@ class Terminal:
             on_cursor_position_changed=lambda _buffer: self._on_cursor(),
         )
         self.application: Application[None] = Application(
-            layout=self._layout(max_lines),
-            key_bindings=self._key_bindings(),
-            style=STYLE,
-            full_screen=True,
+            layout=self._layout(max_lines), key_bindings=self._key_bindings(), style=STYLE, full_screen=True
         )
         self.application.ttimeoutlen = self.application.timeoutlen = ESCAPE_WAIT_S
 
