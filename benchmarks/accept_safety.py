@@ -31,7 +31,7 @@ from heldout_bits import LISTING, PACKAGES, fetch
 
 from tinycopilot.completion.decoding import never
 from tinycopilot.completion.engine import Engine, Request
-from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
 from tinycopilot.paths import model_to_load
 
@@ -266,7 +266,7 @@ def suggestions(engine: Engine, name: str, cursor: Cursor) -> Iterator[tuple[Pai
 
     for pairs in combinations(cursor.closers):
         after = pairs.text + cursor.below
-        if has_room(after) and (found := truncate(again(), engine.settings, cursor.before, after)):
+        if is_at_line_end(after) and (found := truncate(again(), engine.settings, cursor.before, after)):
             text = postprocess(found.text, cursor.before, after)
             if is_worth_showing(text):
                 yield pairs, text

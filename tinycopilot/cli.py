@@ -210,6 +210,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="0: few suggestions, 1: many (default: 0.5)",
     )
+    _add(
+        evaluate, "--infill", action="store_true", help="remove parts of lines, and count how often they are suggested"
+    )
     _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
     _add(evaluate, "--report", metavar="FILE.html", help="write a report that contains your code, colored by surprisal")
     _add_files(evaluate, "your own, else the bundled one")
@@ -444,6 +447,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         suffixes=arguments.ext or [".py"],
         max_chars=arguments.max_chars,
         eagerness=arguments.eagerness,
+        infill=arguments.infill,
         as_json=arguments.json,
         report=arguments.report,
         command=shlex.join(["tinycopilot", *arguments.words]),

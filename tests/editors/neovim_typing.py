@@ -128,18 +128,17 @@ def bracket_after_the_cursor(user: User) -> None:
 
 @check
 def middle_of_a_line(user: User) -> None:
-    """Suggestions before closing brackets and the like only; none before words."""
+    """Before brackets; and before words, if the suggestion leads into them."""
     text = "".join(f"show([first_reading, second_reading]):  # {i}\n" for i in range(4)) + "show(["
     ghost = user.begin(text, "first", "]):")
     user.accept("C-Right", text + "first", "]):", "_reading", "accepting a word before brackets")
     user.wait_for_ghost("the rest", ghost[8:])
     user.accept("Tab", text + "first_reading", "]):", ghost[8:], "accepting before brackets")
     user.undo(text + "first_reading]):")
-    after = " as file:"
-    user.open(BEGUN[:-2] + after)
-    user.press("A", *["Left"] * len(after))
-    user.editor.terminal.type("op")
-    equal("ghost text before words", "", user.answer_to(BEGUN + after))
+    after = ", second_reading]):"
+    ghost = user.begin(text, "first", after)
+    equal("ghost text before words", "_reading", ghost)
+    user.accept("Tab", text + "first", after, ghost, "accepting before words")
 
 
 @check

@@ -14,7 +14,6 @@ from networks import compiled, sure
 from tinycopilot.completion import engine as engine_module
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
-from tinycopilot.completion.postprocess import has_room
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -54,7 +53,7 @@ class User(RuleBasedStateMachine):
         """Return the rest of the suggestion shown, else the suggestion of a new engine with these documents."""
         if self.is_along(before, after) and self.shown is not None:
             return self.shown[3][len(before) - len(self.shown[1]) :]
-        if self.name is not None and has_room(after):
+        if self.name is not None:
             self.held[self.name] = (before, after)
         fresh = Engine(self.network, self.tokenizer, ALL)
         for name, pieces in self.held.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from accept_safety import Cursor, combinations, cursors, faults, judge
 
-from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.truncation import CompleterSettings, truncate
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
@@ -40,7 +40,7 @@ def test_accepted_suggestion_keeps_the_code_valid(name: str) -> None:
         for pairs in combinations(cursor.closers):
             after = pairs.text + cursor.below
             for decoded, is_code in zip(
-                texts(cursor, text, dice) if has_room(after) else (), (True, False), strict=False
+                texts(cursor, text, dice) if is_at_line_end(after) else (), (True, False), strict=False
             ):
                 shown = postprocess(decoded, cursor.before, after)
                 found = judge(cursor, shown, pairs, by_word=True)

@@ -5,7 +5,7 @@ sources, else in the user's cache folder (`compiled_code_folder`). If no folder 
 
 Numba's own cache has an index file for each function, which two processes can overwrite, and it detects changes only in
 the function's own file, although functions of other files are inlined. So here each function, signature and CPU has its
-own file, whose name depends on all sources of this package. A damaged file is never loaded.
+own file, whose name depends on all SOURCES. A damaged file is never loaded.
 """
 
 import contextlib
@@ -32,6 +32,9 @@ from tinycopilot.paths import compiled_code_folder
 _given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # the variable NUMBA_CACHE_DIR
 CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
 """The folder of machine code; None: no folder is writable and the user's own."""
+
+SOURCES = ("compiled.py", "distribution.py", "forward.py", "suffix_array.py")
+"""The files with compiled functions; these use nothing of other files of this project."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
 """LLVM's fast-math flags without `nnan` and `ninf`: sums may be reordered, eight terms at a time."""
@@ -154,10 +157,10 @@ def _marker(folder: Path, variant: str) -> Path:
 
 @functools.cache
 def _sources_digest() -> str:
-    """A digest of this package's sources, 16 hexadecimal digits."""
+    """A digest of SOURCES, 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for name in SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()[:16]
 
 

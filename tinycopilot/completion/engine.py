@@ -4,14 +4,16 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final, Self
 
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
+from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions, obstacle
 from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
 from tinycopilot.completion.ngram import NGramModel, context_of
-from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
@@ -28,7 +30,7 @@ from tinycopilot.completion.trace import (
     TracedPrediction,
     recorded,
 )
-from tinycopilot.completion.truncation import CompleterSettings, Prefixes, Suggestion, is_worth_showing, truncate
+from tinycopilot.completion.truncation import CompleterSettings, Prefixes, Stop, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths
@@ -154,8 +156,6 @@ class Engine:
             suggestions = self._suggestions(request, place, cancelled)
         except Cancelled:
             return Result(silence=Silence.CANCELLED, has_learned=has_learned)
-        if suggestions is None:
-            return Result(silence=Silence.NO_ROOM, has_learned=has_learned)
         return Result(tuple(suggestions), None if suggestions else Silence.UNSURE, has_learned)
 
     def observe(self, request: Request, character: str) -> dict[str, float]:
@@ -191,26 +191,32 @@ class Engine:
         next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
         for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
             self.configure(dataclasses.replace(settings, eagerness=eagerness))
-            decisions[eagerness] = self._decision(recorded(decoded, source), place)
+            decisions[eagerness] = self._decision(recorded(decoded, source), predictions, place)
         ahead = list[TracedPrediction]()
         for i, logits in enumerate(recorder.logits[: len(decoded)]):
             then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
             ahead.append(self._traced(then, logits, predictions.at(then.before)))
         return Trace(
             place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
-            has_room=has_room(place.after),
+            is_at_line_end=is_at_line_end(place.after),
             n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture.copy(), alphabet=self._predictor.alphabet,
             **self._seen(place, ahead[0].prediction),
         )  # fmt: skip
 
-    def _decision(self, decoded: Iterable[Decoded], place: Place) -> Decision:
+    def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
         known = list[Decoded]()
+        settings, language = self._settings, language_of(place.document, place.language)
+        where = (place.before, place.after, language)
+        if not is_at_line_end(place.after):
+            source = recorded(known, decoded)
+            found = insertions(source, partial(self._suffix_log_p, predictions, place, never), settings)
+            cuts = [Cut(prefix, obstacle(prefix, settings, *where)) for prefix in found]
+            suggestion = self._infilled(predictions, known, place, never)
+            return Decision(settings, cuts, Stop.UNLIKELY, suggestion, suggestion)
         suggestion = self._best_of(recorded(known, decoded), place)
-        language = language_of(place.document, place.language)
-        prefixes = Prefixes(known, self._settings, place.before, place.after, language)
+        prefixes = Prefixes(known, settings, *where)
         cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
-        truncated = truncate(known, self._settings, place.before, place.after, language)
-        return Decision(self._settings, cuts, prefixes.stop, truncated, suggestion)
+        return Decision(settings, cuts, prefixes.stop, truncate(known, settings, *where), suggestion)
 
     def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
         """`place.before` must be held but for what was decoded."""
@@ -263,11 +269,9 @@ class Engine:
             return False
         return self._predictor.learn(predictions, typed_at, character)
 
-    def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion] | None:
-        """The suggestions; None if there is no room. Raises Cancelled."""
+    def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion]:
+        """The best one first. Raises Cancelled."""
         then = place if request.selected is None else self._place(request, *request.selected)
-        if not has_room(then.after):
-            return None
         if request.selected is not None:
             best = self._decode_best(self._predictions_at(place), then, cancelled)
         elif request.why is Why.AHEAD:
@@ -276,7 +280,7 @@ class Engine:
             best = self._rest_of_shown(place) or self._suggest(place, cancelled)
         if best is None:
             return []
-        is_invoked = request.why is Why.INVOKED and request.selected is None
+        is_invoked = request.why is Why.INVOKED and request.selected is None and is_at_line_end(place.after)
         return [best, *(self._alternatives(place, best, cancelled) if is_invoked else ())]
 
     def _suggest(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
@@ -339,7 +343,35 @@ class Engine:
     def _decode_best(
         self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]
     ) -> Suggestion | None:
-        return self._best_of(self._decode(predictions, place, cancelled), place)
+        decoded = self._decode(predictions, place, cancelled)
+        if is_at_line_end(place.after):
+            return self._best_of(decoded, place)
+        return self._infilled(predictions, decoded, place, cancelled)
+
+    def _infilled(
+        self, predictions: PredictionCache, decoded: Iterable[Decoded], place: Place, cancelled: Callable[[], bool]
+    ) -> Suggestion | None:
+        """The suggestion in the middle of a line; None if it would be, or continue, a secret."""
+        if place.before.endswith(MASK):
+            return None
+        language = language_of(place.document, place.language)
+        suffix_log_p = partial(self._suffix_log_p, predictions, place, cancelled)
+        found = infill(decoded, suffix_log_p, self._settings, place.before, place.after, language)
+        return found if found and not adds_secret(found.text, place.before, place.after) else None
+
+    def _suffix_log_p(
+        self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool], text: str
+    ) -> float:
+        """log p of the first SUFFIX_CHARS after the cursor, given that `text` is inserted before them; -inf if low."""
+        before, suffix = place.before + text, place.after[:SUFFIX_CHARS]
+        first_log_p = self._predictor.cached_log_p(predictions, before, suffix[0])
+        if first_log_p is not None and first_log_p < MIN_FIRST_LOG_P:
+            return -math.inf
+        logits = self._state.readers.of(place.document).read(before, suffix[:-1], cancelled)
+        return sum(
+            self._predictor.log_p(predictions, logits[i], before + suffix[:i], character)
+            for i, character in enumerate(suffix)
+        )
 
     def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
         reader = self._state.readers.of(place.document)

@@ -7,8 +7,8 @@ from tinycopilot.completion.insertion import Insertion
 QUOTES = ("'", '"')
 
 
-def has_room(after: str) -> bool:
-    """Whether a suggestion may be shown here: at a line end, or before only closing brackets and other symbols."""
+def is_at_line_end(after: str) -> bool:
+    """Whether nothing follows the cursor on its line but closing brackets and the like."""
     rest_of_line = re.split(r"[\r\n]", after, maxsplit=1)[0]
     return re.fullmatch(r"\W*", rest_of_line) is not None
 

@@ -49,7 +49,6 @@ class Request:
 class Silence(Enum):
     """Why there is no suggestion."""
 
-    NO_ROOM = "text follows the cursor on its line"
     UNSURE = "no suggestion is worth reading"
     CANCELLED = "the request was cancelled"
 

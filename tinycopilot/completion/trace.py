@@ -83,7 +83,7 @@ class Decision:
     truncated: Suggestion | None
     """The best cut, before post-processing."""
     suggestion: Suggestion | None
-    """What is shown if there is room."""
+    """What is shown."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Trace:
     """At each of EAGERNESS, and the engine's own."""
     settings: CompleterSettings
     """The engine's."""
-    has_room: bool
-    """Whether a suggestion may be shown here at all."""
+    is_at_line_end: bool
+    """Whether nothing follows the cursor on its line but brackets and the like; otherwise, infill.py decides."""
     context: str
     """The longest context before the cursor that was seen in the workspace; empty if there is none."""
     n_occurrences: int
@@ -125,7 +125,7 @@ class Trace:
 
     @property
     def suggestion(self) -> Suggestion | None:
-        """What is shown if there is room."""
+        """What is shown."""
         return self.decision.suggestion
 
 

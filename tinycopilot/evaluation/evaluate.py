@@ -10,6 +10,7 @@ from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
+from tinycopilot.evaluation.infill import evaluate_infill, table
 from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion
 from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
 from tinycopilot.evaluation.report import check_report, write_report
@@ -28,6 +29,7 @@ def run_evaluation(
     suffixes: Sequence[str],
     max_chars: int,
     eagerness: float,
+    infill: bool,
     as_json: bool,
     report: str | None,
     command: str,
@@ -40,6 +42,8 @@ def run_evaluation(
 
     If the report cannot be written, the results are still printed, and the other way round.
     """
+    if infill and report is not None:
+        raise UserError("--infill writes no report; leave out --report")
     page = Path(os.path.realpath(user_path(report))) if report is not None else None
     if page:
         check_report(page)
@@ -63,6 +67,12 @@ def run_evaluation(
     for line in left_out:
         say(line)
     engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
+    if infill:
+        score = evaluate_infill(engine, excerpts, suffixes, say)
+        if not score.n:
+            raise UserError("nothing to remove: --infill expects Python files with complete statements")
+        answer(json.dumps(score.to_json()) if as_json else table(score))
+        return
     facts = _facts(model.model, engine.settings)
     evaluation = replay_all(engine, excerpts, suffixes, say)
     try:

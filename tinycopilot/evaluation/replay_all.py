@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinycopilot.completion.engine import Engine
-from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.evaluation.replay import Excerpt, ReplayResult, ShownSuggestion, replay
 from tinycopilot.evaluation.score import CalibrationBin, Score, calibration, calibration_error
-from tinycopilot.evaluation.workspace import MAX_CHARS, WorkspaceIndex
-from tinycopilot.files import LeftOut
+from tinycopilot.evaluation.workspace import in_workspaces
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,6 @@ def replay_all(
     engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
 ) -> EvaluationResult:
     """Replay each excerpt while the rest of its workspace, without near-duplicates of it, is indexed."""
-    replays = list[ReplayResult]()
-    index, folder = WorkspaceIndex(engine.ngrams), None
-    for number, excerpt in enumerate(excerpts, start=1):
-        say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
-        if excerpt.workspace != folder:
-            folder = excerpt.workspace
-            n_without_room = index.load(texts_in(folder, suffixes, LeftOut()))
-            if n_without_room:
-                say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
-        with index.excluding_duplicates_of(excerpt):
-            replays.append(replay(engine, excerpt))
-    return EvaluationResult(replays)
+    return EvaluationResult(
+        [replay(engine, excerpt) for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say)]
+    )

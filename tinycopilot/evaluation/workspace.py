@@ -1,10 +1,12 @@
 """The index during a replay: the rest of the workspace, without the file and its near-duplicates."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.files import LeftOut
 
 MAX_CHARS = 10_000_000
 """Limit of the indexed text."""
@@ -51,6 +53,22 @@ class WorkspaceIndex:
             self._ngrams.drop(excerpt.name)
             for name in near_duplicates:
                 self._ngrams.hold(name, self._texts[name])
+
+
+def in_workspaces(
+    ngrams: NGramModel, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
+) -> Iterator[Excerpt]:
+    """Yield each excerpt while the rest of its workspace, without near-duplicates of its file, is indexed."""
+    index, folder = WorkspaceIndex(ngrams), None
+    for number, excerpt in enumerate(excerpts, start=1):
+        say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
+        if excerpt.workspace != folder:
+            folder = excerpt.workspace
+            n_without_room = index.load(texts_in(folder, suffixes, LeftOut()))
+            if n_without_room:
+                say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
+        with index.excluding_duplicates_of(excerpt):
+            yield excerpt
 
 
 def shingles(text: str) -> set[str]:

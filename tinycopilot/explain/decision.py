@@ -1,5 +1,6 @@
 """Why a suggestion ends where it does, or why there is none, in one or two sentences."""
 
+from tinycopilot.completion.infill import SUFFIX_CHARS
 from tinycopilot.completion.trace import Decision, Trace
 from tinycopilot.explain.words import quoted
 from tinycopilot.masking import MASK
@@ -7,10 +8,10 @@ from tinycopilot.masking import MASK
 
 def in_words(trace: Trace, decision: Decision) -> str:
     """What is shown at the cursor by one decision of a trace, and why."""
-    if not trace.has_room:
-        return "Nothing is shown: text follows the cursor on its line."
     if trace.place.before.endswith(MASK):
         return "Nothing is shown: the text before the cursor ends with a masked secret."
+    if not trace.is_at_line_end:
+        return _in_line(trace, decision)
     if decision.truncated is None:
         return _no_cut(decision)
     if decision.suggestion is None:
@@ -23,6 +24,21 @@ def in_words(trace: Trace, decision: Decision) -> str:
     if shown.text != best.text:
         why += "; post-processing shortens it, so that it repeats nothing and breaks no string or bracket"
     return f"{quoted(shown.text)} is shown, at a confidence of {shown.confidence:.0%}: {why}. {_stop(decision)}"
+
+
+def _in_line(trace: Trace, decision: Decision) -> str:
+    """In the middle of a line."""
+    following = quoted(trace.place.after[:SUFFIX_CHARS])
+    if decision.suggestion is not None:
+        shown = decision.suggestion
+        sure = f"with a probability of {shown.confidence:.0%} exactly that is missing"
+        return f"{quoted(shown.text)} is shown: {sure} before {following}."
+    best = max((cut.prefix for cut in decision.cuts), key=lambda prefix: prefix.confidence)
+    missing = f"{quoted(best.text)} is missing" if best.text else "nothing is missing"
+    return (
+        f"Nothing is shown: text follows the cursor on its line, and a suggestion must lead into it, {following}. "
+        f"Most likely, {missing} there ({best.confidence:.0%})."
+    )
 
 
 def _no_cut(decision: Decision) -> str:

@@ -52,7 +52,7 @@ def _text(trace: Trace) -> Iterator[Text | str]:
             text.append("\n")
         else:
             text.append(visible(character), style=style)
-    if trace.suggestion and trace.has_room:
+    if trace.suggestion:
         text.append("\n".join(map(visible, trace.suggestion.text.split("\n"))), style="dim italic underline")
     else:
         text.append("▏", style="dim")

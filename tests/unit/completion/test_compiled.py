@@ -176,3 +176,16 @@ def test_compiled_marker_matches_types_sources_and_cpu(cache: Path, monkeypatch:
     monkeypatch.setattr(module, "CACHE", None)
     module.mark_compiled("int8")
     assert not module.is_compiled("int8")
+
+
+def test_sources_are_all_files_with_compiled_functions_and_depend_on_no_others() -> None:
+    """Otherwise machine code of an earlier version could be used after a change."""
+    folder = Path(module.__file__).parent
+    assert {path.name for path in folder.glob("*.py") if "\n@compiled" in path.read_text("utf-8")} == {
+        *module.SOURCES
+    } - {"compiled.py"}
+    imported = "".join((folder / name).read_text("utf-8") for name in module.SOURCES if name != "compiled.py")
+    modules = {
+        line.split()[1] for line in imported.splitlines() if line.startswith(("from tinycopilot", "import tiny"))
+    }
+    assert modules == {"tinycopilot.completion.compiled"}

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tinycopilot.completion.postprocess import has_room, postprocess
+from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.truncation import CompleterSettings, truncate
 
 
@@ -95,7 +95,7 @@ def test_eagerness(eagerness: float, sureness: list[float]) -> None:
     [("", True), (")", True), ('"])', True), ("  \nx", True), ("x", False), (" = 3\n", False), ("\r\nx", True)],
 )
 def test_room_is_at_line_end_or_before_closers(after: str, room: bool) -> None:
-    assert has_room(after) is room
+    assert is_at_line_end(after) is room
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def _with_links(panel: Panel, path: Path) -> dict[str, Any]:
 def _lead(subject: Subject) -> str:
     trace = subject.trace
     held = trace.n_ngram_chars
-    shown = trace.suggestion.text if trace.suggestion and trace.has_room else ""
+    shown = trace.suggestion.text if trace.suggestion else ""
     result = f"and suggests “{visible(shown)}”." if shown else "and suggests nothing."
     n = f"{subject.network.config.n_parameters:,}"
     return (
@@ -95,7 +95,7 @@ def page_data(subject: Subject) -> dict[str, Any]:
     p = [0.0]
     for traced, character in zip(subject.predictions, subject.text[1:], strict=False):
         p.append(significant(p_of(character, traced.prediction, alphabet)))
-    shown = trace.suggestion.text if trace.suggestion and trace.has_room else ""
+    shown = trace.suggestion.text if trace.suggestion else ""
     return {
         "text": list(subject.text),
         "visible": {c: visible(c) for c in set(subject.text) if visible(c) != c and c not in "\n\t"},

@@ -24,7 +24,7 @@ def decisions(subject: Subject) -> dict[str, Any]:
 
 
 def _decision(subject: Subject, decision: Decision) -> dict[str, Any]:
-    shown = decision.suggestion if subject.trace.has_room else None
+    shown = decision.suggestion
     return {
         "cuts": [
             [

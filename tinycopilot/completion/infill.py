@@ -1,0 +1,80 @@
+"""Infilling: what to insert where text follows the cursor on its line.
+
+The network reads from left to right. So the continuation is cut where the text after the cursor is likely to come next.
+By Bayes' rule, the probability that exactly its first n characters, c, are missing at the cursor is
+
+    p(c) · p(suffix | before + c)  /  (the sum of these products over all n, n = 0 included  +  OTHER)
+
+where `suffix` is the first SUFFIX_CHARS characters after the cursor, and OTHER stands for everything that is not a
+beginning of the continuation.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from tinycopilot.completion.insertion import Insertion
+from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix, Suggestion, is_worth_showing
+
+SUFFIX_CHARS: Final = 8
+OTHER: Final = 0.001
+MIN_FIRST_LOG_P: Final = math.log(0.02)
+"""Where the first character of the suffix is less likely than this, the rest of the suffix is not read."""
+MIN_CONFIDENCE: Final = 0.4
+"""An insertion must be at least this likely: the user may not miss anything there."""
+MAX_INFILL_CHARS: Final = 40
+MIN_P: Final = 0.003
+"""A continuation ends before it is less likely than this, so that few are decoded in vain."""
+
+
+def infill(
+    decoded: Iterable[tuple[str, float]],
+    suffix_log_p: Callable[[str], float],
+    settings: CompleterSettings,
+    before: str,
+    after: str,
+    language: str = "python",
+) -> Suggestion | None:
+    """The prefix of `decoded`, (character, log-probability) pairs, that is most likely missing between two texts.
+
+    None if it is not likely enough, not worth reading, or would break the code. `suffix_log_p(text)` is
+    log p(suffix | before + text).
+    """
+    best = max(insertions(decoded, suffix_log_p, settings), key=lambda prefix: prefix.confidence)
+    if best.gain <= 0 or obstacle(best, settings, before, after, language) is not None:
+        return None
+    return Suggestion(best.text, best.confidence, best.gain)
+
+
+def insertions(
+    decoded: Iterable[tuple[str, float]], suffix_log_p: Callable[[str], float], settings: CompleterSettings
+) -> list[Prefix]:
+    """The prefixes of the first line, the empty one first; the confidence of each is that exactly it is missing."""
+    prefixes, text, log_p = [("", 0.0)], "", 0.0
+    for character, log_prob in decoded:
+        text, log_p = text + character, log_p + log_prob
+        if character == "\n" or log_p < math.log(MIN_P):
+            break
+        prefixes.append((text, log_p))
+        if len(text) == min(MAX_INFILL_CHARS, settings.max_chars):
+            break
+    joint = [math.exp(log_p + suffix_log_p(text)) for text, log_p in prefixes]
+    total = sum(joint) + OTHER
+    return [
+        Prefix(text, p / total, p / total * (len(text) - 1), settings.reading_keys, 0.0)
+        for (text, _), p in zip(prefixes, joint, strict=True)
+    ]
+
+
+def obstacle(
+    prefix: Prefix, settings: CompleterSettings, before: str, after: str, language: str = "python"
+) -> Obstacle | None:
+    """Why a prefix may not be inserted; None if it may."""
+    if not is_worth_showing(prefix.text):
+        return Obstacle.TOO_SHORT
+    if prefix.confidence < max(settings.least_likely(1), MIN_CONFIDENCE):
+        return Obstacle.NOT_MISSING
+    insertion = Insertion(before, after, language)
+    for character in prefix.text:
+        insertion.push(character)
+    return None if insertion.may_end else Obstacle.UNSAFE

@@ -1,0 +1,176 @@
+"""Evaluation in the middle of lines: a part of a line is removed, and the engine asked what is missing there.
+
+As a test of silence, it is also asked at places where nothing is missing. Python only: the syntax tree says what an
+argument is.
+"""
+
+import ast
+import io
+import random
+import time
+import tokenize
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tinycopilot.completion.engine import Engine, Request, Why
+from tinycopilot.completion.postprocess import is_at_line_end
+from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.score import percentile
+from tinycopilot.evaluation.workspace import in_workspaces
+
+KINDS: Final = ("argument", "identifier", "expression", "rest before a comment")
+NOTHING: Final = "nothing"
+"""The kind of a place where nothing is missing."""
+MIN_CHARS, MAX_CHARS = 2, 20
+N_PER_KIND = 16
+"""Number of gaps of each kind in an excerpt, at most."""
+N_NOTHING = 40
+OUTCOMES: Final = ("exact", "wrong", "silent")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The part of a text that is removed: text[start:end]."""
+
+    kind: str
+    start: int
+    end: int
+
+
+@dataclass
+class InfillScore:
+    """Counts of gaps by kind and outcome."""
+
+    n: Counter[tuple[str, str]] = field(default_factory=Counter)
+    latencies_ms: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    """The wrong suggestions: `before[suggestion]after`, and what was removed."""
+
+    def add(self, gap: Gap, outcome: str) -> None:
+        """Count one more gap."""
+        self.n[gap.kind, outcome] += 1
+
+    def of(self, *kinds: str) -> dict[str, float]:
+        """Number of gaps of these kinds, and the share of each outcome."""
+        n = {outcome: sum(self.n[kind, outcome] for kind in kinds) for outcome in OUTCOMES}
+        total = sum(n.values())
+        return {"gaps": total, **{outcome: round(n[outcome] / total, 4) if total else 0.0 for outcome in OUTCOMES}}
+
+    def to_json(self) -> dict[str, Any]:
+        """The measures by kind; latencies in milliseconds."""
+        latency_ms = {f"p{share}": percentile(self.latencies_ms, share / 100) for share in (50, 95)}
+        by_kind = {kind: self.of(kind) for kind in (*KINDS, NOTHING)}
+        return {"all": self.of(*KINDS), **by_kind, "latency_ms": latency_ms}
+
+
+def evaluate_infill(
+    engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
+) -> InfillScore:
+    """Remove parts of the excerpts, each by itself, and count how often they are suggested."""
+    score = InfillScore()
+    for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say):
+        for gap in gaps(excerpt.text, excerpt.first, excerpt.last, random.Random(excerpt.first)):
+            before, missing, after = (
+                excerpt.text[: gap.start],
+                excerpt.text[gap.start : gap.end],
+                excerpt.text[gap.end :],
+            )
+            since_s = time.perf_counter()
+            found = engine.complete(Request(before, after, excerpt.name, Why.REPLAYED)).suggestion
+            score.latencies_ms.append(1000 * (time.perf_counter() - since_s))
+            if found is None:
+                score.add(gap, "silent")
+            elif found.text == missing:
+                score.add(gap, "exact")
+            else:
+                score.add(gap, "wrong")
+                line = f"{before.rpartition(chr(10))[2].lstrip()}[{found.text}]{after.partition(chr(10))[0]}"
+                score.wrong.append(f"{line}   removed: {missing!r}")
+    return score
+
+
+def gaps(text: str, first: int, last: int, dice: random.Random) -> Iterator[Gap]:
+    """Random parts of text[first:last], each within a line that goes on with a word; none if it is not Python."""
+    try:
+        found = {**_expressions(text), "rest before a comment": _before_comments(text, dice)}
+    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+        return
+    for kind in KINDS:
+        fitting = [
+            Gap(kind, start, end)
+            for start, end in sorted(set(found[kind]))
+            if first <= start
+            and end <= last
+            and MIN_CHARS <= end - start <= MAX_CHARS
+            and not is_at_line_end(text[end:])
+        ]
+        yield from dice.sample(fitting, min(N_PER_KIND, len(fitting)))
+    middle = [at for at in range(first + 1, last) if not text[at].isspace() and _is_in_line(text, at)]
+    for at in dice.sample(middle, min(N_NOTHING, len(middle))):
+        yield Gap(NOTHING, at, at)
+
+
+def _is_in_line(text: str, at: int) -> bool:
+    line_start = text.rfind("\n", 0, at) + 1
+    return bool(text[line_start:at].strip()) and not is_at_line_end(text[at:])
+
+
+def _expressions(text: str) -> dict[str, list[tuple[int, int]]]:
+    """From and to, by kind."""
+    lines = text.split("\n")
+    starts = _line_starts(lines)
+
+    def span(node: ast.expr) -> tuple[int, int]:
+        ends = ((node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or 0))
+        start, end = (starts[n - 1] + len(lines[n - 1].encode()[:column].decode()) for n, column in ends)
+        return start, end
+
+    found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in KINDS}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            found["argument"] += [span(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))]
+        if isinstance(node, ast.Name):
+            found["identifier"].append(span(node))
+        elif isinstance(node, ast.Attribute):
+            found["identifier"].append((span(node)[1] - len(node.attr), span(node)[1]))
+        elif isinstance(node, ast.expr) and not isinstance(node, ast.Constant):
+            found["expression"].append(span(node))
+    return {
+        kind: [(start, end) for start, end in spans if "\n" not in text[start:end]] for kind, spans in found.items()
+    }
+
+
+def _before_comments(text: str, dice: random.Random) -> list[tuple[int, int]]:
+    """From a random token of a line's code to the end of that code."""
+    found, starts = list[tuple[int, int]](), _line_starts(text.split("\n"))
+    columns = list[int]()  # of the tokens of a line so far, but for the first
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        line, column = token.start
+        if token.type == tokenize.COMMENT and columns:
+            code = token.line[:column].rstrip()
+            found.append((starts[line - 1] + dice.choice(columns), starts[line - 1] + len(code)))
+        if token.line[:column].strip():
+            columns.append(column)
+        elif token.type != tokenize.DEDENT:
+            columns.clear()
+    return found
+
+
+def _line_starts(lines: list[str]) -> list[int]:
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    return starts
+
+
+def table(score: InfillScore) -> str:
+    """A row for each kind of gap, and examples of wrong suggestions."""
+    lines = [f"{'gaps':>6} {'exact':>7} {'wrong':>7} {'silent':>7}  removed"]
+    for name, row in (("all of these", score.of(*KINDS)), *((kind, score.of(kind)) for kind in (*KINDS, NOTHING))):
+        shares = " ".join(f"{100 * row[outcome]:5.1f} %" for outcome in OUTCOMES)
+        lines.append(f"{row['gaps']:6,} {shares}  {name}")
+    if score.wrong:
+        lines += ["", "wrong suggestions (before[suggestion]after)", *(f"  {one}" for one in score.wrong[:5])]
+    return "\n".join(lines)
