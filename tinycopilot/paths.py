@@ -138,6 +138,11 @@ def _memory_folder() -> Path:
     return _user_cache() / "memory"
 
 
+def explanation_path() -> Path:
+    """The page that explains the last suggestion of the language server, in the cache folder."""
+    return _user_cache() / "explanation.html"
+
+
 def log_path() -> Path:
     """Return the log file of the language server."""
     return _user_folder(platformdirs.user_log_dir) / "server.log"

@@ -74,6 +74,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
         return {"forgotten": ""}
     name = document_name(arguments[0])
     server.index.forget_file(name)
+    server.explanations.forget()
     return {"forgotten": name}
 
 
@@ -82,6 +83,7 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     folders = server.session.folders
     server.training.cancel()
     server.index.forget_workspace()
+    server.explanations.forget()
     if folders.main is not None:
         delete_own(folders.main)
     server.models.follow()
@@ -94,6 +96,16 @@ def open_log(server: TinyCopilotServer) -> dict[str, str]:
     if get_capability(server.client_capabilities, "window.show_document.support"):
         server.window_show_document(types.ShowDocumentParams(path.as_uri(), take_focus=True))
     return {"path": str(path)}
+
+
+async def explain(server: TinyCopilotServer) -> dict[str, str]:
+    """Write the page that explains the last suggestion, or the last silence; return its path and its URI."""
+    try:
+        path = await server.explanations.write()
+    except UserError as error:
+        server.session.warn([str(error)])
+        return {"path": "", "uri": "", "message": str(error)}
+    return {"path": str(path), "uri": path.as_uri(), "message": ""}
 
 
 ACCEPTED = "tinycopilot.accepted"
@@ -133,4 +145,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.forgetFile": forget_file,
     "tinycopilot.forgetWorkspace": forget_workspace,
     "tinycopilot.openLog": open_log,
+    "tinycopilot.explain": explain,
 }

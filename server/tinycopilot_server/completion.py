@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 
 from tinycopilot.completion.lexical import lexical_context
-from tinycopilot.completion.request import Request, Why
+from tinycopilot.completion.request import Request, Result, Silence, Why
 from tinycopilot.completion.scheduler import Job, Scheduler
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot_server.documents import Document, split_lines, to_units
@@ -102,6 +102,7 @@ class Completer:
     def __init__(self, session: Session, scheduler: Scheduler, index: Index) -> None:
         self._session, self._scheduler, self._index = session, scheduler, index
         self._latest: SharedJob | None = None
+        self._answered: Job | None = None  # the last job whose result was used
         self.debounce = Debounce()
         self.is_used = False
         """Whether the client has ever requested a completion."""
@@ -176,7 +177,20 @@ class Completer:
         if (latest := self._shared(key)) is None:
             job = self._scheduler.complete(request, self._index.after_answer)
             latest = self._latest = SharedJob(key, job)
-        return await latest.suggestion()
+        suggestion = await latest.suggestion()
+        if latest.job.result.result().silence is not Silence.CANCELLED:
+            self._answered = latest.job
+        return suggestion
+
+    def last_answered(self) -> tuple[Request, Result] | None:
+        """The last request that was answered, by a suggestion or by silence, and its result; None if there is none."""
+        if (job := self._answered) is None:
+            return None
+        request = job.request
+        if request.selected is not None:
+            before, after = request.selected
+            request = replace(request, before=before, after=after, selected=None)
+        return request, job.result.result()
 
     async def alternatives(self, key: Hashable) -> list[Suggestion]:
         """Further suggestions for the position of `key`, if the latest request was for it."""

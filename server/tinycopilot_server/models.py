@@ -95,6 +95,13 @@ class Models:
         self._lock = asyncio.Lock()  # models are loaded in order, so that the last one named is used
         self._tasks = set[asyncio.Task[object]]()
 
+    @property
+    def name(self) -> str:
+        """The file name of the model in use, and whose it is. Raises UserError."""
+        settings, folder = self._session.settings, self._session.folders.main
+        paths = to_use(settings, folder)
+        return f"{paths.model.name} ({origin_of(paths, settings, folder).value})"
+
     async def start(self) -> None:
         """Load the model and index the workspace: once, and not while suggestions are disabled.
 

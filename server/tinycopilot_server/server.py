@@ -21,6 +21,7 @@ from tinycopilot.files import Patterns
 from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
 from tinycopilot_server.completion import Completer
+from tinycopilot_server.explanations import Explanations
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
 from tinycopilot_server.protocol import Protocol
@@ -57,6 +58,7 @@ class TinyCopilotServer(LanguageServer):
         self.index = Index(self.session, self.scheduler)
         self.models = Models(self.session, self.scheduler, self.index)
         self.completer = Completer(self.session, self.scheduler, self.index)
+        self.explanations = Explanations(self.scheduler, self.completer.last_answered, lambda: self.models.name)
         self.training = Training(self.session, self.index, self.models)
         self.statistics = Statistics(statistics_path())
 

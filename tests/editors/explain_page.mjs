@@ -83,8 +83,8 @@ async function isUsedWithKeys(browser, file) {
   same('top-k', (await page.locator('#sampling-body p').first().textContent()).includes(', 3 of '), true);
   await page.getByRole('button', { name: 'Draw' }).click();
   same('drawn characters', await page.locator('#sampling-body .chip').count(), 30);
-  for (const one of given.decision.by_eagerness) {
-    await slide(page, '#eagerness', one.eagerness);
+  for (const [i, one] of given.decision.by_eagerness.entries()) {
+    await slide(page, '#eagerness', i);
     same(`why, at eagerness ${one.eagerness}`, await page.locator('#decision-body .verdict').textContent(), one.why);
   }
   await page.getByLabel('without network').check();

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 from random import Random
 from string import ascii_letters
 
@@ -163,6 +164,19 @@ def statistics(user: User) -> None:
         raise AssertionError(f"the accepted suggestion is not counted: {text!r}")
     user.press("q")
     until("the window gone", 5, lambda: len(user.editor.nvim.windows) == n_windows)
+
+
+@check
+def why(user: User) -> None:
+    """The page is opened; here by a function that notes its path."""
+    user.begin(BEGUN[:-2], "op")
+    user.editor.lua("vim.ui.open = function(path) _G.opened = path end")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot why")
+    until("the page", 60, lambda: user.editor.lua("return _G.opened"))
+    page = Path(user.editor.lua("return _G.opened")).read_text("utf-8")
+    if "How this suggestion comes about" not in page or "read_omega" not in page.replace('", "', ""):
+        raise AssertionError(f"not the page: {page[:200]!r}")
 
 
 @check

@@ -61,6 +61,7 @@ class Editor {
   /** Messages: `{ text, buttons, choose }`. */
   messages = [];
   logged = [];
+  panels = [];
   kept = new Map();
   item = { isShown: false, show: () => { this.item.isShown = true; }, hide: () => { this.item.isShown = false; }, dispose() {} };
 
@@ -112,7 +113,7 @@ class Editor {
       update: async (key, value) => this.set(key, value),
     };
     this.vscode = open({
-      EventEmitter, version: '1.91.0', ProgressLocation: { Notification: 15 }, QuickPickItemKind: { Separator: -1 },
+      EventEmitter, version: '1.91.0', ViewColumn: { Beside: -2 }, ProgressLocation: { Notification: 15 }, QuickPickItemKind: { Separator: -1 },
       env: open({ language: 'en', appName: 'none' }),
       extensions: { getExtension: name => name === 'tinycopilot.tinycopilot' ? { packageJSON } : this.python },
       commands: {
@@ -130,6 +131,11 @@ class Editor {
         activeTextEditor: undefined, visibleTextEditors: [], tabGroups: open({ all: [] }),
         createOutputChannel: () => log, createStatusBarItem: () => this.item,
         showErrorMessage: say, showInformationMessage: say, showWarningMessage: say,
+        createWebviewPanel: (type, title, column, options) => {
+          const panel = { type, title, column, options, webview: { html: '' } };
+          this.panels.push(panel);
+          return panel;
+        },
         withProgress: (_, work) => work({ report() {} }, { onCancellationRequested: () => ({ dispose() {} }) }),
         onDidChangeActiveTextEditor: this.events.active.event,
       }),

@@ -313,6 +313,20 @@ test('suggestions on demand: the menu turns them on and off, and the status bar 
   assert.match(editor.item.text, /ready/);
 });
 
+test('why: the page of the server is shown beside the editor, and nothing if there is none', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  await editor.commands['tinycopilot.why']();
+  assert.deepEqual(editor.panels, []);
+  writeFileSync(join(folder, 'page.html'), '<!DOCTYPE html><title>why</title>');
+  await editor.commands['tinycopilot.why']();
+  const [{ title, options, webview }] = editor.panels;
+  assert.equal(title, 'Why this?');
+  assert.equal(webview.html, '<!DOCTYPE html><title>why</title>');
+  assert.deepEqual(options, { enableScripts: true, localResourceRoots: [] });
+});
+
 test('a pause survives the window; without a server nothing is paused', async () => {
   editor.open('python');
   begin();

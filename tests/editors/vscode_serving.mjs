@@ -48,6 +48,21 @@ async function statistics(example) {
 }
 
 export const SERVING = {
+  /** The page beside the editor draws its panels there, and the cut moves with the slider. */
+  async why(example) {
+    await example.suggested('why');
+    const { page } = example.editor;
+    await example.editor.command('tinycopilot: Why this suggestion');
+    const frame = await example.editor.until('the panels of the page', 60, async () => {
+      for (const one of page.frames()) if (await one.locator('html[data-ready]').count().catch(() => 0)) return one;
+      return undefined;
+    });
+    same('a verdict', /is shown, at a confidence/.test(await frame.locator('#decision-body .verdict').textContent()), true);
+    same('heads', await frame.locator('.heads label').count() > 0, true);
+    await page.keyboard.press('Control+w');
+    return 'the page about the last suggestion is drawn beside the editor';
+  },
+
   async dialogues(example) {
     await example.suggested('dialogues');
     const counted = /suggestions,/;

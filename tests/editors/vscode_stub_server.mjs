@@ -4,11 +4,11 @@
 //
 // While it runs, FOLDER has a file with its process id. If FOLDER/fails exists, it exits at once; while FOLDER/waits
 // exists, it does not answer `initialize` and ignores signals. It can train if FOLDER/torch exists, and then creates
-// FOLDER/trained.
+// FOLDER/trained. The page that explains the last suggestion is FOLDER/page.html, if that exists.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const COMMANDS = ['pause', 'resume', 'status', 'trainWorkspace'];
+const COMMANDS = ['pause', 'resume', 'status', 'trainWorkspace', 'explain'];
 const folder = process.argv[2];
 if (existsSync(join(folder, 'fails'))) process.exit(3);
 const running = join(folder, 'running', String(process.pid));
@@ -31,7 +31,9 @@ async function answer({ id, method, params }) {
     send({ method: 'tinycopilot/status', params: { state: 'ready' } });
   } else if (method === 'workspace/executeCommand' || method === 'shutdown') {
     if (params?.command) send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });
-    const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')) } : null;
+    const page = join(folder, 'page.html');
+    const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')) }
+      : params?.command === 'tinycopilot.explain' ? { path: existsSync(page) ? page : '' } : null;
     if (params?.command === 'tinycopilot.trainWorkspace') writeFileSync(join(folder, 'trained'), '');
     send({ id, result });
   }

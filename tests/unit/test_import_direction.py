@@ -81,7 +81,7 @@ HOUSE = {
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
-        "tinycopilot.extras",
+        *("tinycopilot.extras", "tinycopilot.explain"),
         *("pygls", "lsprotocol", "cattrs", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
@@ -228,7 +228,7 @@ def server_sources() -> dict[str, str]:
 
 def test_engine_methods_and_utf16_are_each_known_to_few_files() -> None:
     sources = server_sources()
-    uses_the_engine = {f"tinycopilot_server.{name}" for name in ("completion", "index", "models")}
+    uses_the_engine = {f"tinycopilot_server.{name}" for name in ("completion", "explanations", "index", "models")}
     uses_its_thread = uses_the_engine | {"tinycopilot_server.server"}
     assert {n for n, s in sources.items() if "completion.engine" in s} == uses_the_engine
     assert {n for n, s in sources.items() if "completion.scheduler" in s} == uses_its_thread
@@ -251,6 +251,7 @@ def test_ghost_text_logic_needs_no_terminal() -> None:
         "import tinycopilot.cli",
         "import tinycopilot.tui.run",
         "import tinycopilot.explain.run",
+        "import tinycopilot.explain.page",
         "import tinycopilot.completion.generation",
         "import tinycopilot.model.storage.weights",
         "import tinycopilot_server.handlers",

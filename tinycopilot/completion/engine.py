@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, Self
 
+import numpy as np
+
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
 from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions, obstacle
@@ -221,12 +223,10 @@ class Engine:
     def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
         """`place.before` must be held but for what was decoded."""
         context, n_symbols = context_of(self._predictor.alphabet, place.before), len(prediction.log_probs)
-        return TracedPrediction(
-            prediction,
-            logits,
-            self.ngrams.counts(context, n_symbols),
-            self.ngrams.counts(context, n_symbols, place.document or ""),
-        )
+        workspace = self.ngrams.counts(context, n_symbols)
+        has_own = place.document is not None
+        file = self.ngrams.counts(context, n_symbols, place.document) if has_own else np.zeros_like(workspace)
+        return TracedPrediction(prediction, logits, workspace, file)
 
     def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
         """The longest context before the cursor, and where it was seen; the document at hand first."""

@@ -8,12 +8,10 @@ from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.explain.source import MAX_WORKSPACE_CHARS, read_target
+from tinycopilot.explain.subject import MAX_CHARS, subject
 from tinycopilot.explain.terminal import console, show
 from tinycopilot.page_file import check_page, write_page
 from tinycopilot.paths import describe_model, find_model, user_path
-
-MAX_CHARS = 200
-"""The last characters before the cursor that are explained; the model reads all that it can."""
 
 
 def run_explain(
@@ -53,7 +51,6 @@ def run_explain(
 def write_explanation(path: Path, engine: Engine, request: Request, *, model: str, notes: list[str]) -> None:
     """Write the page about `request` to `path`, atomically. Raises UserError if it cannot be written."""
     from tinycopilot.explain.page import render  # noqa: PLC0415 (the terminal does without Jinja2)
-    from tinycopilot.explain.subject import subject  # noqa: PLC0415
 
     html = render(subject(engine, request, MAX_CHARS), path, model=model, notes=notes)
     try:

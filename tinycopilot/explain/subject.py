@@ -9,6 +9,9 @@ from tinycopilot.completion.trace import Trace, TracedPrediction
 from tinycopilot.explain.instrumented import Pass, read
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
+MAX_CHARS = 200
+"""The last characters before the cursor that are explained; the model reads all that it can."""
+
 
 @dataclass(frozen=True)
 class Subject:

@@ -119,7 +119,7 @@ def _decision(trace: Trace) -> Iterator[Table | Text | str]:
     table = Table(title="Decision", title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("cut after", no_wrap=True, min_width=MAX_CUT_CHARS)
     table.add_column("confidence", justify="right", no_wrap=True, min_width=10)
-    table.add_column("expected gain", justify="right", no_wrap=True, min_width=25)
+    table.add_column("expected gain", justify="right", no_wrap=True, min_width=26)
     table.add_column("", no_wrap=True)
     best = decision.truncated.text if decision.truncated else None
     shown = [cut for cut in decision.cuts if cut.prefix.text]

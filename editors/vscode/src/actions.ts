@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { commands, type LogOutputChannel, Uri, window, workspace } from 'vscode';
+import { commands, type LogOutputChannel, Uri, ViewColumn, window, workspace } from 'vscode';
 import type { ServerStatus } from './client';
 import type { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
@@ -71,6 +72,10 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => language() !== '', run: () => toggleLanguage(language()),
     },
     {
+      command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Why this suggestion, or none?',
+      isOffered: () => host.runs, run: () => why(host),
+    },
+    {
       command: 'tinycopilot.showStatistics', group: 'Suggestions', label: () => '$(graph) Statistics',
       isOffered: () => host.runs, run: () => showStatistics(host),
     },
@@ -127,6 +132,14 @@ async function toggleLanguage(language: string): Promise<void> {
   const choice = await window.showInformationMessage(
     'tinycopilot: the setting tinycopilot.languages is "*" (all languages). List the languages that you want instead.', 'Open the setting');
   if (choice) await commands.executeCommand('workbench.action.openSettings', 'tinycopilot.languages');
+}
+
+/** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */
+async function why(host: Host): Promise<void> {
+  const { path } = await host.ask<{ path: string }>('tinycopilot.explain');
+  if (!path) return;
+  const panel = window.createWebviewPanel('tinycopilot.why', 'Why this?', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
+  panel.webview.html = await readFile(path, 'utf8');
 }
 
 async function showStatistics(host: Host): Promise<void> {

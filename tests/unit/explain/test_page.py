@@ -215,6 +215,13 @@ def test_full_disk_keeps_the_old_page(
     assert (in_folder / "page.html").read_text() == before
 
 
+def test_dark_is_the_same_in_a_browser_and_in_vs_code() -> None:
+    style = (ROOT / "tinycopilot/explain/page/page.css").read_text("utf-8")
+    dark = re.findall(r"vscode-(?:light|dark)\)\)? \{ (--paper.*?--l2: #\w+; --ghost: #\w+)", style, re.DOTALL)
+    assert len(dark) == 2
+    assert dark[0] == dark[1]
+
+
 @pytest.mark.slow
 def test_page_of_200_characters_is_at_most_2_mb(make_page: MakePage) -> None:
     text = Path(inspect.getfile(Engine)).read_text()[2_000:2_200]

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ def _lead(subject: Subject) -> str:
     trace = subject.trace
     held = trace.n_ngram_chars
     shown = trace.suggestion.text if trace.suggestion else ""
-    result = f"and suggests “{visible(shown)}”." if shown else "and suggests nothing."
+    result = f"and suggest “{visible(shown)}”." if shown else "and suggest nothing."
     n = f"{subject.network.config.n_parameters:,}"
     return (
         f"A network of {n} parameters and n-gram models of {held:,} characters read the text below, predict each next "
@@ -85,7 +86,7 @@ def _bits(subject: Subject, which: int) -> str:
         if character is not None:
             prediction = traced.prediction
             row = prediction.log_probs if which else prediction.rows[0]
-            costs.append(-float(row[prediction.entry_of(character, subject.trace.alphabet)]) / 0.6931471805599453)
+            costs.append(-float(row[prediction.entry_of(character, subject.trace.alphabet)]) / math.log(2))
     return f"{sum(costs) / len(costs):.2f}" if costs else "-"
 
 

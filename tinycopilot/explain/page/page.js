@@ -130,8 +130,9 @@ function bars(entries, { className = '', hit, max = 1 } = {}) {
   }));
 }
 
+/** A table with a row of heads; the columns in `words` are texts, the others figures. */
 function table(heads, rows, { caption, words = [0], classes = [] } = {}) {
-  const cell = (tag, content, i) => el(tag, { className: words.includes(i) ? 'words' : '', ...(tag === 'th' ? { scope: i || classes === heads ? 'col' : 'col' } : {}) }, content);
+  const cell = (tag, content, i) => el(tag, { className: words.includes(i) ? 'words' : '', ...(tag === 'th' && { scope: 'col' }) }, content);
   const body = rows.map((row, r) => el('tr', { className: classes[r] ?? '' },
     row.map((content, i) => i ? cell('td', content, i) : el('th', { scope: 'row', className: 'words' }, content))));
   const whole = el('table', {}, el('thead', {}, el('tr', {}, heads.map((head, i) => cell('th', head, i)))), el('tbody', {}, body));
@@ -403,12 +404,13 @@ function mixture() {
 
 function decision() {
   const { decoded, by_eagerness: all, actual, line } = data.decision;
-  const slider = el('input', { type: 'range', id: 'eagerness', min: 0, max: 1, step: 0.05, value: actual }), said = el('output', { for: 'eagerness' }), result = el('div');
+  const slider = el('input', { type: 'range', id: 'eagerness', min: 0, max: all.length - 1, step: 1, value: all.findIndex(one => one.eagerness === actual) }), said = el('output', { for: 'eagerness' }), result = el('div');
   byId('decision-body').append(control('eagerness', slider, said), result);
   let isOpen = false;
   function draw() {
-    const at = all.reduce((best, one) => Math.abs(one.eagerness - slider.value) < Math.abs(best.eagerness - slider.value) ? one : best);
+    const at = all[Number(slider.value)];
     said.value = at.eagerness.toFixed(2) + (at.eagerness === actual ? ' (set)' : '');
+    slider.setAttribute('aria-valuetext', said.value);
     const text = [...data.decision.text], rows = at.cuts.filter(([n]) => n).map(([n, p, saved, reading, waiting, gain, obstacle]) =>
       [text.slice(Math.max(0, n - 24), n).join(''), percent(p), number(saved), number(-reading), number(-waiting), number(gain), n === at.best ? 'best' : obstacle]);
     const shownText = el('p', { className: 'shown-text mono' }, el('span', { className: 'sign' }, line), el('span', { className: 'ghost' }, at.shown), el('span', { className: 'rest' }, text.slice(at.n_shown).join('')));

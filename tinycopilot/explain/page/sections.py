@@ -8,6 +8,7 @@ from tinycopilot.completion.distribution import count, interpolate, mix
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.forward import attend, forward
 from tinycopilot.completion.generation import generate
+from tinycopilot.completion.infill import infill
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import postprocess
 from tinycopilot.completion.truncation import Prefixes, truncate
@@ -83,6 +84,6 @@ PANELS: Final = (
         "The suggestion is cut where the expected number of saved keystrokes, minus the cost of reading and "
         "of typing along, is highest. If that is nowhere positive, or the suggestion is too unlikely, nothing"
         " is shown; eagerness moves both thresholds.",
-        (truncate, Prefixes, postprocess, Engine),
+        (truncate, Prefixes, infill, postprocess, Engine),
     ),
 )

@@ -160,6 +160,17 @@ local function show(title, text)
   vim.api.nvim_win_set_buf(0, buffer)
 end
 
+--- The page that explains the last suggestion, or the last silence, in the browser.
+function commands.why()
+  local client = a_client()
+  if not client then return end
+  ask(client, 'explain', nil, function(answer) -- the server says itself why there is none
+    if (answer.path or '') == '' then return end
+    local _, problem = vim.ui.open(answer.path)
+    if problem then complain(('open %s in a browser (%s)'):format(answer.path, problem)) end
+  end)
+end
+
 function commands.stats()
   local client = a_client()
   if client then ask(client, 'statistics', nil, function(answer) show('statistics', answer.text or '') end) end

@@ -1,0 +1,68 @@
+"""Explanations: the page about the last request that was answered, by a suggestion or by silence."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinycopilot import UserError
+from tinycopilot.atomic import atomic_write
+from tinycopilot.completion.request import Request, Result
+from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.paths import explanation_path
+
+if TYPE_CHECKING:
+    from tinycopilot.completion.engine import Engine
+
+NOTHING_YET = "no suggestion was requested yet: type something first"
+
+log = logging.getLogger(__name__)
+
+
+class Explanations:
+    """Writes the page. For the event loop; the engine that explains is a copy, in another thread."""
+
+    def __init__(
+        self, scheduler: Scheduler, last_answered: Callable[[], tuple[Request, Result] | None], model: Callable[[], str]
+    ) -> None:
+        """`last_answered` returns the last request with its result; `model` names the model in use."""
+        self._scheduler, self._last_answered, self._model = scheduler, last_answered, model
+
+    async def write(self) -> Path:
+        """Write the page about the last request, in place of the one before. Raises UserError."""
+        last = self._last_answered()
+        if last is None or not self._scheduler.is_ready:
+            raise UserError(NOTHING_YET)
+        engine = await asyncio.wrap_future(self._scheduler.ask(lambda engine: engine.copy()))
+        return await asyncio.to_thread(_write, engine, *last, self._model())
+
+    def forget(self) -> None:
+        """Delete the page: it contains code."""
+        with contextlib.suppress(OSError):
+            explanation_path().unlink()
+
+
+def _write(engine: "Engine", request: Request, result: Result, model: str) -> Path:
+    """In another thread. Raises UserError."""
+    from tinycopilot.explain.page import render  # noqa: PLC0415 (Jinja2: not needed to start)
+    from tinycopilot.explain.subject import MAX_CHARS, subject  # noqa: PLC0415
+    from tinycopilot.explain.words import visible  # noqa: PLC0415
+
+    path = explanation_path()
+    explained = subject(engine, request, MAX_CHARS)
+    found, shown = explained.trace.suggestion, result.suggestion
+    notes = list[str]()
+    if len(request.before) > MAX_CHARS:
+        notes.append(f"explained: the last {MAX_CHARS} of {len(request.before):,} characters before the cursor")
+    if (found and found.text) != (shown and shown.text):
+        earlier = f"“{visible(shown.text)}”" if shown else "nothing"
+        notes.append(f"the editor showed {earlier}: it was computed before, when less had been typed or indexed")
+    html = render(explained, path, model=model, notes=notes)
+    try:
+        with atomic_write(path) as file:
+            file.write(html.encode("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot write the page ({error.strerror}); free some space and try again") from None
+    return path
