@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check lint model settings test-vscode editors test-editors clean vsix
+.PHONY: help demo test soak check lint map model settings test-vscode editors test-editors clean vsix
 help:
 	@sed -n '1,4s/^# //p' Makefile
 
@@ -78,6 +78,10 @@ test-editors: $(if $(filter $(BIN)/%,$(SERVER)),.venv/made)
 # Regenerates the settings tables in docs/settings.md and the editors' files from server/tinycopilot_server/settings.py.
 settings: .venv/made
 	@$(BIN)/python tests/settings_table.py
+
+# The diagram in docs/architecture.md, from the imports.
+map:
+	@$(PYTHON) tests/architecture_map.py
 
 # Replaces paras/; the old model stays beside it, numbered. The text is fetched and prepared in DATA, outside the
 # repository, as benchmarks/model_data.json lists it. A trial: make model MODEL_FLAGS="--epochs 0.001"

@@ -154,7 +154,10 @@ export const TYPING = {
     const apart = '    a = 1\n    b = 2\n';  // the line directly above is not suggested
     await repeated(example, 'middle', `${apart}    print(args.p¦)\n    return\n`, 'a');
     same('the text', await tabbed(example.editor), `${PROGRAM}${apart}    print(args.path)\n    return\n`);
-    return 'in the middle of a line, before what stands behind the cursor';
+    const call = '    report(args.path, args.other)\n';
+    await repeated(example, 'middle_words', `${call}${call}${apart}    report(args.p¦, args.other)\n`, 'a');
+    same('the text', await tabbed(example.editor), `${PROGRAM}${call}${call}${apart}${call}`);
+    return 'in the middle of a line, before brackets and before words';
   },
 
   async secret(example) {

@@ -77,6 +77,10 @@ HOUSE = {
         ),
         *("tinycopilot_server", "torch", "numpy"),  # inside the commands that need them
     },
+    "tinycopilot.api": {
+        *("tinycopilot.completion", "tinycopilot.paths", "tinycopilot.extras"),
+        "tinycopilot.training",  # inside `train`
+    },
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
@@ -248,6 +252,7 @@ def test_ghost_text_logic_needs_no_terminal() -> None:
     "statement",
     [
         "import tinycopilot",
+        "import tinycopilot.api",
         "import tinycopilot.cli",
         "import tinycopilot.tui.run",
         "import tinycopilot.explain.run",

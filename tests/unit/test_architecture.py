@@ -1,0 +1,44 @@
+"""docs/architecture.md: the diagram is that of the imports, and every symbol exists. docs/api.md: the examples run."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from architecture_map import PAGE, diagram, page_with, without_detours
+
+ROOT = Path(__file__).resolve().parents[2]
+SYMBOL = re.compile(r"`(tinycopilot[\w.]*(?::[\w.]+)?)`")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M | re.S)
+
+
+def test_diagram_is_that_of_the_imports() -> None:
+    assert page_with(diagram()) == PAGE.read_text("utf-8"), "run: make map"
+
+
+def test_edges_that_follow_from_others_are_left_out() -> None:
+    assert without_detours({("a", "b"), ("b", "c"), ("a", "c"), ("a", "d")}) == {("a", "b"), ("b", "c"), ("a", "d")}
+
+
+@pytest.mark.parametrize("symbol", SYMBOL.findall(PAGE.read_text("utf-8")))
+def test_symbol_exists(symbol: str) -> None:
+    module, _, names = symbol.partition(":")
+    found = importlib.import_module(module)
+    for name in filter(None, names.split(".")):
+        found = getattr(found, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_runs(example: str, tmp_path: Path) -> None:
+    (tmp_path / "util.py").write_text("def read_days(path):\n    return path.read_text()\n" * 60)
+    run = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}"}, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    if "complete" in example:
+        assert run.stdout.startswith("ays ")
