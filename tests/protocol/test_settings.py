@@ -221,7 +221,7 @@ async def test_model_path_change_loads_the_model_if_valid(
     while not editor.client.messages:
         await asyncio.sleep(0.01)
     [message] = editor.client.messages
-    assert "there is no model file here" in message.message
+    assert "no model file here" in message.message
     assert await ghost(editor) == old
     editor.set({"tinycopilot": {"modelPath": str(unsure.model), "tokenizerPath": str(unsure.tokenizer)}})
     text, other = "x = f(", oracle(unsure, "x = f(")

@@ -260,7 +260,7 @@ def test_ghost_text_logic_needs_no_terminal() -> None:
         "import tinycopilot.explain.run",
         "import tinycopilot.explain.page",
         "import tinycopilot.completion.generation",
-        "import tinycopilot.model.weights",
+        "import tinycopilot.model.storage.weights",
         "import tinycopilot_server.handlers",
     ],
 )
