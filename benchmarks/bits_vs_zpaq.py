@@ -37,7 +37,7 @@ from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, texts_in
 from tinycopilot.evaluation.replay import Excerpt
-from tinycopilot.evaluation.surroundings import Surroundings
+from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.files import LeftOut
 from tinycopilot.model.tokenizer import DOCUMENT_START
 from tinycopilot.paths import model_to_load
@@ -91,16 +91,16 @@ def learned_text(names: Sequence[str]) -> Learned:
 
 def with_surroundings(listed: Sequence[Excerpt], memory: NGramModel) -> Iterator[Excerpt]:
     """Yield each excerpt while `memory` contains only the rest of its package."""
-    surroundings, folder = Surroundings(memory), None
+    index, folder = WorkspaceIndex(memory), None
     try:
         for excerpt in listed:
             if excerpt.workspace != folder:
                 folder = excerpt.workspace
-                surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
-            with surroundings.without_copies_of(excerpt):
+                index.load(texts_in(folder, (".py",), LeftOut()))
+            with index.excluding_duplicates_of(excerpt):
                 yield excerpt
     finally:
-        surroundings.change_to({})
+        index.load({})
 
 
 def our_bits(engine: Engine, listed: Sequence[Excerpt], afresh: bool) -> Iterator[Counter[str]]:

@@ -35,7 +35,7 @@ from decode_peers import PACKAGES, PEERS, Peer
 from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
-from tinycopilot.evaluation.workbench import hold_workspace, texts_to_type
+from tinycopilot.evaluation.bench_data import index_stdlib, load_typing_texts
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import find_model
@@ -65,7 +65,7 @@ class Race:
         weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
         self.network = Network.from_weights(model.config, weights, int8=False)
         self.alone, self.predictor = Predictor(tokenizer.alphabet), Predictor(tokenizer.alphabet)
-        hold_workspace(self.predictor.ngrams, WORKSPACE_CHARS)
+        index_stdlib(self.predictor.ngrams, WORKSPACE_CHARS)
         for name, text in texts.items():
             self.predictor.ngrams.hold(name, text)
         self.predictor.ngrams.compact()
@@ -149,7 +149,7 @@ def main() -> None:
     torch.set_num_threads(1)
     paths, _ = find_model(None, None)
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
-    race = Race(without_convolutions(model), tokenizer, texts_to_type(None))
+    race = Race(without_convolutions(model), tokenizer, load_typing_texts(None))
     per_second, n_unequal = race.run(prompts(race.texts, arguments.rounds))
     print(f"{'':14}{'characters/s':>20}{'cached speed-up':>20}{'other texts':>14}")
     times = {name: round(per_second["cached"] / chars, 2) for name, chars in per_second.items()}

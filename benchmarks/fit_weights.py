@@ -16,7 +16,7 @@ from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_paths, texts_in
 from tinycopilot.evaluation.score import Score
-from tinycopilot.evaluation.surroundings import Surroundings
+from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.files import LeftOut
 from tinycopilot.paths import model_to_load
 
@@ -33,14 +33,14 @@ def folder_of(package: str) -> Path:
 
 def type_along(engine: Engine, folder: Path, max_chars: int) -> Score:
     """Type parts of a package's files, and learn."""
-    score, surroundings = Score(), Surroundings(engine.ngrams)
-    surroundings.change_to(texts_in(folder, (".py",), LeftOut()))
+    score, index = Score(), WorkspaceIndex(engine.ngrams)
+    index.load(texts_in(folder, (".py",), LeftOut()))
     excerpts, _ = from_paths([folder], (".py",), max_chars, None)
     for excerpt in excerpts:
-        with surroundings.without_copies_of(excerpt):
+        with index.excluding_duplicates_of(excerpt):
             for at in range(excerpt.first, excerpt.last):
                 score.count_bits(engine.observe(Request(excerpt.text[:at], document=excerpt.name), excerpt.text[at]))
-    surroundings.change_to({})
+    index.load({})
     return score
 
 

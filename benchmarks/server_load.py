@@ -28,10 +28,10 @@ from live_workspace import INDEXED, fill
 from other_process import cpu_ms, has_loaded, proportional_mb, resident_mb
 from stdio_client import Answer, StdioClient
 
+from tinycopilot.evaluation.bench_data import load_typing_texts
 from tinycopilot.evaluation.footprint import FIRST_TEXT
+from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, typing_on
 from tinycopilot.evaluation.score import percentile
-from tinycopilot.evaluation.situations import Look, cursor_jumps, edits_above, first_keys, typing_on
-from tinycopilot.evaluation.workbench import texts_to_type
 from tinycopilot.paths import model_to_load
 
 PAUSE_S = (0.06, 0.2)
@@ -86,7 +86,7 @@ class Typist:
     version: int = 1
     trivial_ms: list[float] = field(default_factory=list)
 
-    async def ask_all(self, looks: Iterable[Look]) -> list[float]:
+    async def time_requests(self, looks: Iterable[Step]) -> list[float]:
         """Milliseconds of each timed request."""
         ms = list[float]()
         for i, look in enumerate(looks):
@@ -99,7 +99,7 @@ class Typist:
                 self.trivial_ms.append((await self.inline(place(NOWHERE, "", 0))).ms)
         return ms
 
-    async def ask(self, look: Look) -> Answer:
+    async def ask(self, look: Step) -> Answer:
         """Bring the document to this state, and request a completion at the cursor."""
         text, uri = look.before + look.after, self.uri(look.document)
         self.bring_to(uri, text)
@@ -153,9 +153,9 @@ async def measure_start() -> dict[str, Any]:
     await asyncio.wait_for(client.state("ready"), PATIENCE_S)
     figures["to_ready"] = 1e3 * (time.perf_counter() - client.started_s)
     typist = Typist(client, random.Random(0), is_fast=True)
-    first = await typist.ask(Look("first.py", FIRST_TEXT, ""))
+    first = await typist.ask(Step("first.py", FIRST_TEXT, ""))
     while not first.result["items"] and time.perf_counter() - client.started_s < PATIENCE_S:
-        first = await typist.ask(Look("first.py", FIRST_TEXT, ""))
+        first = await typist.ask(Step("first.py", FIRST_TEXT, ""))
     figures["to_first_suggestion"] = 1e3 * (first.read_s - client.started_s)
     await client.end()
     return figures
@@ -187,14 +187,14 @@ def as_folder(folder: Path) -> dict[str, str]:
     return {"uri": folder.resolve().as_uri(), "name": folder.name}
 
 
-def parts(texts: dict[str, str], n_keys: int, dice: random.Random) -> list[list[Look]]:
+def parts(texts: dict[str, str], n_keys: int, dice: random.Random) -> list[list[Step]]:
     """N_FILES documents, each with the part that is typed."""
     names = dice.sample(list(texts), min(len(texts), N_FILES))
     firsts = [dice.randrange(max(1, len(texts[name]) - n_keys)) for name in names]
     return [list(typing_on(name, texts[name], first, n_keys)) for name, first in zip(names, firsts, strict=True)]
 
 
-def in_turn(typed: list[list[Look]]) -> Iterator[Look]:
+def in_turn(typed: list[list[Step]]) -> Iterator[Step]:
     """One key in each document in turn, repeatedly."""
     return (look for looks in zip_longest(*typed) for look in looks if look is not None)
 
@@ -210,17 +210,17 @@ async def measure_typing(
     name = max(texts, key=lambda name: len(texts[name]))
     names = dice.sample(list(texts), min(len(texts), N_APART))
     n_each = n_keys // N_FILES
-    situations: dict[str, Iterable[Look]] = {
+    situations: dict[str, Iterable[Step]] = {
         "typing": chain.from_iterable(parts(texts, n_each, dice)),
         "four_documents": in_turn(parts(texts, n_each, dice)),
-        "first_key": (Look("new/" + look.document, look.before, look.after)
+        "first_key": (Step("new/" + look.document, look.before, look.after)
                       for look in first_keys({name: texts[name] for name in names}, dice)),
         "cursor_jump": cursor_jumps(name, texts[name], N_APART, dice),
         "edit_above": edits_above(name, texts[name], N_APART, dice),
     }  # fmt: skip
     for situation, looks in situations.items():
         say(situation)
-        ms[situation] = await typist.ask_all(looks)
+        ms[situation] = await typist.time_requests(looks)
         resident[situation] = resident_mb(client.pid)
     ms["a_trivial_request"] = typist.trivial_ms
     say("idle")
@@ -247,7 +247,7 @@ async def measure_second(first: StdioClient, folder: Path | None) -> dict[str, f
     second, indexed = await start_in(folder)
     if folder:
         await asyncio.wait_for(indexed.wait(), PATIENCE_S)
-    await Typist(second, random.Random(0), is_fast=True).ask(Look("first.py", FIRST_TEXT, ""))
+    await Typist(second, random.Random(0), is_fast=True).ask(Step("first.py", FIRST_TEXT, ""))
     added_mb = proportional_mb(first.pid) + proportional_mb(second.pid) - alone_mb
     await second.end()
     return {"added": added_mb, "torch": torch_mb, "beyond_torch": added_mb - torch_mb}
@@ -263,12 +263,12 @@ async def measure_indexing(
         client, indexed = await start_in(None)
         typist = Typist(client, dice, is_fast)
         looks = chain.from_iterable(parts(texts, 10 * n_keys, dice))
-        await typist.ask_all([next(looks)])
+        await typist.time_requests([next(looks)])
         for _ in range(MAX_ROUNDS):
             indexed.clear()
             change(client, added=folder)
             while not indexed.is_set() and (look := next(looks, None)):
-                ms += await typist.ask_all([look])
+                ms += await typist.time_requests([look])
             await asyncio.wait_for(indexed.wait(), PATIENCE_S)
             resident = {"indexed": resident_mb(client.pid), "highest": resident_mb(client.pid, "VmHWM")}
             if len(ms) >= n_keys:
@@ -324,7 +324,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
     dice = random.Random(arguments.seed)
     folder = Path(arguments.folder).resolve() if arguments.folder else None
-    texts = {re.sub(r"^.*/", "", name): text.replace("\r\n", "\n") for name, text in texts_to_type(folder).items()}
+    texts = {re.sub(r"^.*/", "", name): text.replace("\r\n", "\n") for name, text in load_typing_texts(folder).items()}
     say("start")
     starts = [await measure_start() for _ in range(arguments.starts)]
     start: dict[str, Any] = {

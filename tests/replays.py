@@ -5,7 +5,7 @@ from typing import cast
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.evaluation.replay import Excerpt, Replayed, replay
+from tinycopilot.evaluation.replay import Excerpt, ReplayResult, replay
 
 
 class Written:
@@ -34,7 +34,7 @@ def a_replay(
     first: int = 0,
     last: int | None = None,
     confidence: float = 0.5,
-) -> Replayed:
+) -> ReplayResult:
     """A replay with the given bits at an offset, 0.125 elsewhere; the n-gram model's are twice the mixture's."""
 
     def bits(at: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ if __name__ == "__main__":
 
 from tinycopilot_server.settings import NAMES, About, Settings, about  # noqa: E402
 
+from tinycopilot.completion.syntaxes import WRITTEN  # noqa: E402
+
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", tuple: "array"}
 """Names of types in JSON schemas."""
 OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
 """Settings that VS Code does not sync to the user's other machines."""
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     "popup": (
-        False,
-        "VS Code shows its word-based suggestions only if no other source has entries, so turning this on hides them "
-        "if no other extension supports the language.",
+        "automatic",
+        "VS Code shows its word-based suggestions only if no other source has entries, so `true` hides them if no "
+        "other extension supports the language.",
     ),
     "enabled": (True, "No server runs while it is off."),
 }
@@ -86,7 +88,7 @@ def vs_code() -> str:
         if isinstance(row.default, tuple):
             schema["items"] = {"type": "string"}
         if row.about.choices:
-            schema |= {"type": ["string", "boolean"], "enum": [*row.about.choices, True]}
+            schema |= {"type": ["string", "boolean"], "enum": list(dict.fromkeys((*row.about.choices, True)))}
         if row.about.low is not None:
             schema |= {"minimum": row.about.low, "maximum": row.about.high}
         schema["default"] = list(default) if isinstance(default, tuple) else default
@@ -96,7 +98,7 @@ def vs_code() -> str:
         properties[f"tinycopilot.{row.name}"] = schema
     text = json.dumps(properties, indent=2)[1:-1].strip("\n")
     text = re.sub(r"\{\s+\"type\": \"string\"\s+\}", '{ "type": "string" }', text)
-    text = re.sub(r"\[\s+\"python\"\s+\]", '["python"]', text)
+    text = re.sub(r"\[\s+\"default\"\s+\]", '["default"]', text)
     text = re.sub(r"(\"(?:type|enum)\": )(\[[^]]*\])", lambda found: found[1] + json.dumps(json.loads(found[2])), text)
     return textwrap.indent(text, 6 * " ") + "\n"
 
@@ -108,6 +110,26 @@ def lua() -> str:
         meaning = textwrap.wrap(row.meaning, 112, break_on_hyphens=False)
         text += "".join(f"    -- {line}\n" for line in meaning) + f"    {row.name} = {as_lua(row.default)},\n"
     return text
+
+
+def _wrapped(words: Iterable[str], indent: int = 0) -> str:
+    lines = textwrap.wrap(" ".join(words), 118 - indent, break_on_hyphens=False)
+    return textwrap.indent("\n".join(lines), indent * " ") + "\n"
+
+
+def languages() -> str:
+    """The languages that `default` means, in Markdown."""
+    return _wrapped(f"`{name}`" for name in sorted(WRITTEN))
+
+
+def vs_codes_languages() -> str:
+    """The same for the extension, which reads its package.json."""
+    return _wrapped((f'"{name}",' for name in sorted(WRITTEN)), 4)[:-2] + "\n"
+
+
+def lua_languages() -> str:
+    """The same for Neovim."""
+    return _wrapped(sorted(WRITTEN), 2)
 
 
 def lua_bounds() -> str:
@@ -143,8 +165,11 @@ def help_list() -> str:
 
 PLACES: list[tuple[str, str, str, Callable[[], str]]] = [
     ("docs/settings.md", r"\| Setting \| Default \| Description \|\n\|---\|---\|---\|\n", r"\n", markdown),
+    ("docs/settings.md", r"`default` in `languages` means:\n\n", r"\n", languages),
     ("editors/vscode/README.md", r"\| `tinycopilot\.serverCommand` .*\n", r"\n", vs_codes_markdown),
     ("editors/vscode/package.json", r"what runs on your machine\.\"\n        \},\n", r"      \}\n    \}\n", vs_code),
+    ("editors/vscode/package.json", r"  \"writtenLanguages\": \[\n", r"  \]", vs_codes_languages),
+    ("editors/nvim/lua/tinycopilot/options.lua", r"local written = \[\[\n", r"\]\]", lua_languages),
     ("editors/nvim/lua/tinycopilot/options.lua", r"  settings = \{.*\n", r"  \},\n", lua),
     ("editors/nvim/lua/tinycopilot/options.lua", r"local bounds = \{.*\n", r"\}\n", lua_bounds),
     ("editors/nvim/lua/tinycopilot/options.lua", r"local choices = \{.*\n", r"\}\n", lua_choices),

@@ -37,8 +37,8 @@ def train(
     limits the training. Raises UserError, also if PyTorch is not installed.
     """
     require_torch("training")
-    from tinycopilot.training.run import run_training  # noqa: PLC0415 (imports PyTorch)
     from tinycopilot.training.setup import TrainOptions  # noqa: PLC0415
+    from tinycopilot.training.train import run_training  # noqa: PLC0415 (imports PyTorch)
 
     options = TrainOptions(
         corpus=[str(path) for path in corpus], model_path=str(model_path), minutes=minutes, epochs=epochs, size=size,

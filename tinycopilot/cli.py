@@ -46,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A language server whose client exits without a `shutdown` request returns 1, as LSP specifies.
     """
-    words = _modern(sys.argv[1:] if argv is None else argv)
+    words = _convert_old_flags(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     arguments.words = words
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # no name and no text is lost to a terminal that has not its letters
+            stream.reconfigure(errors="replace")  # for terminals without Unicode
     try:
         return int(arguments.run(arguments) or 0)
     except UserError as error:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"tinycopilot: cannot import {package} ({error}); run `tinycopilot doctor`", file=sys.stderr)
         return 2
     except SystemError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # in compiled code, which does not say it itself
+        if isinstance(error.__cause__, KeyboardInterrupt):  # raised in compiled code
             return _stopped()
         raise
     except OSError as error:
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stopped() -> int:
-    """After Ctrl-C; one more of them has nothing to add."""
+    """Report Ctrl-C; ignore further ones."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("\ntinycopilot: stopped", file=sys.stderr)
     return 130
@@ -87,11 +87,11 @@ def _stopped() -> int:
 PARAS = os.path.join("paras", "tiny_gpt.pth")  # noqa: PTH118 (light imports)
 
 
-def _modern(argv: Iterable[str]) -> list[str]:
-    """`--train` and `--generate`, anywhere among flags, are the commands of these names.
+def _convert_old_flags(argv: Iterable[str]) -> list[str]:
+    """Convert the flags `--train` and `--generate` of the original project to commands.
 
-    And their model is paras/tiny_gpt.pth, as in the original project, where the working folder has paras/ (to train) or
-    that file (to generate), unless a path is given.
+    As there, the default model is paras/tiny_gpt.pth, if the working folder has paras/ (to train) or that file (to
+    generate).
     """
     words = list(argv)
     if words and words[0].startswith("-"):
@@ -136,26 +136,13 @@ def _parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", _train, "train a model", training)
     _add_files(train, "your own, in the user data folder")
     _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
-    _add(
-        train,
-        "--ext",
-        nargs="+",
-        metavar="EXT",
-        action="extend",
-        help=EXT_HELP,
-    )
+    _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
     _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20)")
     _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
     _add(train, "--init", metavar="FILE", help="start from this model instead of random weights")
     _add(train, "--resume", action="store_true", help="continue an interrupted run")
-    _add(
-        train,
-        "--finish",
-        type=_amount,
-        metavar="MINUTES",
-        help="with --resume: end the run within this time",
-    )
+    _add(train, "--finish", type=_amount, metavar="MINUTES", help="with --resume: end the run within this time")
     _add(train, "--snapshot", metavar="FILE", help="save the current weights of an unfinished run as a model, and exit")
     _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
@@ -203,12 +190,7 @@ def _parser() -> argparse.ArgumentParser:
 
     judging = "Replay code as if typed, and count the keystrokes that suggestions would have saved."
     evaluate = _command(commands, "eval", _evaluate, "measure keystrokes saved on your code", judging)
-    evaluate.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="files or folders of code; with --list, a folder",
-    )
+    evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(evaluate, "--workspace", metavar="DIR", help="index the other files in DIR (default: the folder of each PATH)")
     _add(
         evaluate,
@@ -218,12 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(
-        evaluate,
-        "--max_chars",
-        type=_positive,
-        default=20_000,
-        metavar="N",
-        help="maximum to replay (default: 20000)",
+        evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help="maximum to replay (default: 20000)"
     )
     _add(
         evaluate,
@@ -243,12 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     racing = "Replay code and measure suggestion latency, memory and decoding speed."
     bench = _command(commands, "bench", _bench, "measure latency on this machine", racing)
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
-    _add(
-        bench,
-        "--size",
-        choices=("nano", "small", "base", "large"),
-        help="measure the model widened to this size",
-    )
+    _add(bench, "--size", choices=("nano", "small", "base", "large"), help="measure the model widened to this size")
     _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
     _add_files(bench, "your own, else the bundled one")
 
@@ -293,6 +265,14 @@ def _parser() -> argparse.ArgumentParser:
     compiling = "Compile the network and the n-gram model for this processor. Otherwise, the first run does it."
     _command(commands, "compile", _compile, "compile for this machine, before the first run", compiling)
 
+    deleting = (
+        "Delete the index, the learned weights, the statistics, the log and compiled code, after listing them and "
+        "asking. With --all, delete your own models as well."
+    )
+    clean = _command(commands, "clean", _clean, "delete what is stored on this machine", deleting)
+    _add(clean, "--all", action="store_true", help="delete the models that you have trained, too")
+    _add(clean, "--yes", action="store_true", help="do not ask")
+
     looking = "Check the installation, model, device, folders, editor settings and a running server."
     doctor = _command(commands, "doctor", _doctor, "check that everything works", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
@@ -330,7 +310,7 @@ def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def _number(kind: type[float], must_be: str, is_right: Callable[[float], bool]) -> Callable[[str], float]:
-    """What makes a number of a flag's word, or says what it must be."""
+    """Return a parser of numeric flags, whose error says what is expected."""
 
     def read(word: str) -> float:
         with contextlib.suppress(ValueError):
@@ -350,7 +330,7 @@ _port = _number(int, "a port number from 1 to 65535", lambda number: 1 <= number
 
 
 def _sleep_while_waiting() -> None:
-    """Have PyTorch's threads sleep, not spin, while they wait for each other; read when it is imported.
+    """Make PyTorch's threads sleep, not spin, while they wait for each other. Call before importing it.
 
     Beside one busy process on two cores, two spinning threads train at half the speed of two sleeping ones.
     """
@@ -363,8 +343,8 @@ def _train(arguments: argparse.Namespace) -> None:
 
     require_torch("training")
     from tinycopilot.training.interrupts import interrupt_on_stdin_close
-    from tinycopilot.training.run import run_training
     from tinycopilot.training.setup import TrainOptions
+    from tinycopilot.training.train import run_training
 
     if arguments.snapshot:
         from tinycopilot.training.snapshot import save_snapshot
@@ -407,12 +387,14 @@ def _generate(arguments: argparse.Namespace) -> None:
         paths, arguments
     )
     print(describe_model(paths, origin), file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("It continues a text character by character: expect the look of code, and no sense.", file=sys.stderr)
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, generator, tokenizer, arguments.max_new_chars)
 
 
 def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tuple["Generator", "SimpleTokenizer"]:
-    """Ids -> the ids that follow, by the compiled network, which needs no PyTorch."""
+    """Return a generator of ids on the compiled network, without PyTorch."""
     import numpy as np
 
     from tinycopilot.completion.generation import generate
@@ -424,7 +406,7 @@ def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tup
 
 
 def _generator_in_torch(paths: "ModelPaths", arguments: argparse.Namespace) -> tuple["Generator", "SimpleTokenizer"]:
-    """The same on another device, by PyTorch."""
+    """Return a generator of ids in PyTorch, on another device."""
     from tinycopilot.extras import require_torch
 
     require_torch(f"--device {arguments.device}")
@@ -442,8 +424,8 @@ def _generator_in_torch(paths: "ModelPaths", arguments: argparse.Namespace) -> t
 
 
 def _prompts() -> Iterable[str]:
-    """Lines of standard input until `quit` or its end."""
-    if sys.stdin is None:  # it was closed from the first
+    """Yield lines of standard input until `quit` or end of file."""
+    if sys.stdin is None:  # closed from the start
         return
     shown = "prompt> " if sys.stdin.isatty() else ""
     while True:
@@ -560,6 +542,13 @@ def _compile(_arguments: argparse.Namespace) -> None:
         return
     engine.warm_up()
     print(f"compiled in {time.perf_counter() - since:.0f} s, in {CACHE}")
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    from tinycopilot.cleaning import run_cleaning
+
+    can_ask = sys.stdin is not None and sys.stdin.isatty()
+    run_cleaning(with_models=arguments.all, is_sure=arguments.yes, ask=input if can_ask else None, say=print)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

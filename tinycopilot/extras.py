@@ -12,7 +12,7 @@ TORCH_SIZE = "about 200 MB; on Linux, PyPI's build with CUDA is several GB"
 
 
 class MissingTorchError(UserError):
-    """Training was asked for, but PyTorch is not installed. One line, with the command that installs it."""
+    """PyTorch is needed but not installed. One line, with the command that installs it."""
 
     def __init__(self, purpose: str) -> None:
         install = f'{sys.executable} -m pip install "{TORCH}"'
@@ -25,7 +25,7 @@ def has_torch() -> bool:
 
 
 def require_torch(purpose: str) -> None:
-    """Import PyTorch; raise UserError, one line, where it is missing or does not load. `purpose` is what needs it."""
+    """Import PyTorch. Raises UserError if it is missing or does not load; `purpose` is what needs it."""
     if not has_torch():
         raise MissingTorchError(purpose)
     try:

@@ -1,4 +1,4 @@
-"""Which files may be read at all: text that a person wrote, in a folder what git would keep, and no secrets, ever."""
+"""Which files may be read: hand-written text that git would track, and never secrets."""
 
 import codecs
 import errno
@@ -20,22 +20,22 @@ from tinycopilot.masking import mask, n_secrets, start_of_unfinished_key
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
-"""Larger files in a folder are data or generated code, not what a person writes."""
+"""Larger files in a folder are data or generated code."""
 
 MAX_WHOLE_BYTES = 100_000_000
-"""A longer file is not read as a whole, even if a user names it."""
+"""A larger file is never read as a whole, even if a user names it."""
 
 MAX_DEPTH = 200
-"""Folders that lie deeper below the one that is searched are not entered."""
+"""Maximum depth of folders below the one that is searched."""
 
 PIECE_BYTES = 2_000_000
-"""A file is read in pieces of about this size, and so one of many gigabytes takes no more memory than that."""
+"""Files are read in pieces of about this size, to limit memory."""
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""A text that begins with one of these byte order marks is UTF-16."""
+"""Byte order marks of UTF-16."""
 
 RUN_FOLDER = re.compile(r"\..+\.run")
-"""Where training keeps its own copy of a text: .tiny_gpt.pth.run. Nothing is said of it."""
+"""Run folders of training, such as .tiny_gpt.pth.run, are skipped silently."""
 
 NEVER_ENTERED = frozenset(
     (
@@ -43,35 +43,35 @@ NEVER_ENTERED = frozenset(
         *(".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints"),
     )
 )
-"""Environments, caches, and what git itself keeps: nobody takes them for a part of a project, so nothing is said."""
+"""Environments, caches and version control data are skipped silently."""
 
 VENDORED = re.compile(
     r"_?vendor(s|ed)?|(3rd|third)[-_]?party|extern(als?)?|(node|jspm)_modules|bower_components|(site|dist)-packages"
 )
-"""Folders of other people's code, in lower case; the names are those that GitHub's Linguist takes for vendored."""
+"""Folders of third-party code, in lower case; the names are from GitHub's Linguist."""
 
 _GENERATED_NAMES = re.compile(
     r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|h|cc)|\.min\.\w+|[-.]bundle\.js|\.designer\.(cs|vb)|[._]generated\.\w+|\.g\.dart)"
 )
 HEAD_CHARS = 1_000
-# Said at the beginning of a file, and of the file: "the multipliers are automatically generated" is said of something
-# else. Of 453 files of Python 3.11's library this finds four, all of them generated.
+# At the start of a file, and about the file: "the multipliers are automatically generated" is about something else.
+# Among 453 files of Python 3.11's library, this finds four, all of them generated.
 _GENERATED_MARK = re.compile(
     r"@generated\b|(?-i:GENERATED FILE)|^\W*(this file (is|was) )?(auto-?|automatically )generated\b"
     r"|\bgenerated\b.{0,200}\bdo not (edit|modify)\b|\bdo not (edit|modify)\b.{0,200}\bgenerated\b",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 
-# In Python 3.11's library no line has more than 1,000 characters and no file a mean of more than 90. Of 7,224 files of
-# 40 packages these limits leave out seven: five tables, and two that a person wrote around one.
+# In Python 3.11's library, the longest line has 1,000 characters, and the largest mean is 90. Of 7,224 files of 40
+# packages, these limits leave out seven: five tables, and two hand-written files with a table.
 MAX_LINE_CHARS = 2_000
 MAX_MEAN_LINE_CHARS = 200
 PROSE = (".md", ".txt", ".rst", ".tex", ".adoc", ".org")
-"""Here a paragraph may be one line."""
+"""Files in which a paragraph may be one line."""
 
 
 class Reason(Enum):
-    """Why a file is left out: how one is called, and how several are."""
+    """Why a file is left out, in singular and plural."""
 
     SECRET = ("secret by its name", "secrets by their names")
     MASKED = ("secret masked in a file that is read otherwise", "secrets masked in files that are read otherwise")
@@ -97,11 +97,11 @@ class Reason(Enum):
 
 
 EXPECTED = frozenset((Reason.IGNORED, Reason.LINK, Reason.SPECIAL))
-"""Left out by the user's own doing: said of a corpus, and not each time that a workspace is indexed."""
+"""Left out by the user's choice: reported for a corpus, but not each time a workspace is indexed."""
 
 
 class NotTextError(UserError):
-    """A file that was asked for is not text that can be read, or must not be read; `reason` says it in a word."""
+    """A file is not readable text, or must not be read."""
 
     def __init__(self, message: str, reason: Reason) -> None:
         super().__init__(message)
@@ -109,11 +109,11 @@ class NotTextError(UserError):
 
 
 MAX_NAME_CHARS = 100
-"""A longer name is shown by its end."""
+"""Only the end of a longer name is shown."""
 
 
 class LeftOut:
-    """What a search left out and why: how many for each reason, and the names of the first few."""
+    """What a search left out: counts by reason, and the first few names."""
 
     N_NAMES = 3
 
@@ -121,12 +121,12 @@ class LeftOut:
         self._counts: Counter[Reason] = Counter()
         self._names: dict[Reason, list[str]] = {}
         self.other_suffixes: Counter[str] = Counter()
-        """Of files that were passed over because another kind was asked for."""
+        """Counts of files with other suffixes than requested."""
         self.examples: dict[str, Path] = {}
-        """One file of each such suffix."""
+        """One file of each of these suffixes."""
 
     def add(self, reason: Reason, name: str, n: int = 1) -> None:
-        """Count one more, or `n` in one file; a name that would not print on one line is made to."""
+        """Count `n` cases in one file; the name is made printable, on one line."""
         self._counts[reason] += n
         names = self._names.setdefault(reason, [])
         if len(names) < self.N_NAMES:
@@ -135,24 +135,24 @@ class LeftOut:
             names.append("".join(character if character.isprintable() else "?" for character in name))
 
     def add_other(self, path: Path) -> None:
-        """Count a file of another suffix than was asked for."""
+        """Count a file with another suffix than requested."""
         suffix = path.suffix.lower()
         self.other_suffixes[suffix] += 1
         self.examples.setdefault(suffix, path)
 
     def include(self, other: "LeftOut") -> None:
-        """Count what another search left out."""
+        """Add the counts of another search."""
         self._counts += other._counts
         for reason, names in other._names.items():
             self._names[reason] = (self._names.get(reason, []) + names)[: self.N_NAMES]
         self.other_suffixes += other.other_suffixes
 
     def lines(self) -> tuple[str, ...]:
-        """One for each reason: `left out: 5 duplicates (a.py, b.py, c.py and 2 more)`; not for those in EXPECTED."""
+        """Return one line per reason, except EXPECTED: `left out: 5 duplicates (a.py, b.py, c.py and 2 more)`."""
         return self._lines_for(reason for reason in Reason if reason not in EXPECTED)
 
     def all_lines(self) -> tuple[str, ...]:
-        """The same for every reason, and a line for the files of other suffixes."""
+        """Return one line per reason, and one for files with other suffixes."""
         return (*self._lines_for(Reason), *self._other_kinds())
 
     def _lines_for(self, reasons: Iterable[Reason]) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ class LeftOut:
         )
 
     def _other_kinds(self) -> tuple[str, ...]:
-        """`left out: 3 files of other kinds (.md 2, .c 1); --ext takes them`."""
+        """Return `left out: 3 files of other kinds (.md 2, .c 1); --ext takes them`."""
         if not (n_files := self.other_suffixes.total()):
             return ()
         kinds = self.other_suffixes.most_common()
@@ -173,7 +173,7 @@ class LeftOut:
         return (f"left out: {n_files:,} file{'s' * (n_files > 1)} of other kinds ({some}{more}); --ext takes them",)
 
     def in_brackets(self) -> str:
-        """The same at the end of a sentence, with a space before it; empty where nothing was left out."""
+        """Return the lines in brackets, after a space, for the end of a sentence; empty if there are none."""
         return f" ({'; '.join(lines)})" if (lines := self.lines()) else ""
 
     def _some(self, reason: Reason) -> str:
@@ -182,10 +182,10 @@ class LeftOut:
 
 
 class Patterns:
-    """Patterns as in a .gitignore, of files that a user wants left alone."""
+    """Patterns of files to exclude, in .gitignore syntax."""
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
-        """Raises UserError, which continues after "must be", for a line that is no pattern, and for too many."""
+        """Raises UserError, whose text continues "must be ...", if a pattern is invalid, or if there are too many."""
         patterns = []
         for line in lines:
             try:
@@ -201,7 +201,7 @@ class Patterns:
         return len(self._rules) > 0
 
     def match(self, name: str, folders: Iterable[str] = ()) -> bool:
-        """Whether a file matches, or a folder above it: by its path below one of `folders`, or by all of its path."""
+        """Whether a file, or a folder above it, matches, by its path below one of `folders` or its absolute path."""
         if not self:
             return False
         below = (_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, "")))  # noqa: PTH118
@@ -211,12 +211,12 @@ class Patterns:
 
 
 def as_pattern(path: str) -> str:
-    """The pattern that matches this one file, wherever a Patterns looks for it."""
+    """Return the pattern that matches exactly this file."""
     return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", Path(path).as_posix().lstrip("/"))
 
 
 def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
-    """`py`, `.JS` and `c,h` as a user writes them -> `.py`, `.js`, `.c`, `.h`. Raises UserError for what is none."""
+    """Convert `py`, `.JS` and `c,h` to `.py`, `.js`, `.c`, `.h`. Raises UserError if one is invalid."""
     suffixes = []
     for word in (part.strip() for words_of_one in words for part in words_of_one.split(",")):
         if not re.fullmatch(r"\.?[\w+#-]+(\.[\w+#-]+)*", word):
@@ -228,12 +228,10 @@ def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
 def read_source(
     path: Path, as_it_is: bool = False, *, max_bytes: int = MAX_WHOLE_BYTES, follow_link: bool = True
 ) -> str:
-    """The text of a file, its line ends as `\\n` and secrets in it masked (masking.py).
+    """Return the text of a file, with line ends as `\\n`, and secrets masked (masking.py).
 
-    UTF-8 with or without a byte order mark, or UTF-16 with one, as Windows PowerShell writes it.
-
-    `as_it_is` leaves both alone, for an editor that saves the text again. Raises NotTextError, one line that says what
-    is wrong.
+    UTF-8 with or without a byte order mark, or UTF-16 with one, as Windows PowerShell writes it. `as_it_is` changes
+    neither line ends nor secrets, for an editor that saves the text. Raises NotTextError.
     """
     return "".join(read_pieces(path, as_it_is, max_bytes=max_bytes, follow_link=follow_link))
 
@@ -241,8 +239,8 @@ def read_source(
 def read_pieces(
     path: Path, as_it_is: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
 ) -> Iterator[str]:
-    """The same, a piece of about PIECE_BYTES at a time, each a number of whole lines (if they are not as long)."""
-    # A link is another name for a file: its own name must not be a secret's either.
+    """Yield the same in pieces of about PIECE_BYTES, of whole lines unless lines are longer."""
+    # Neither a link nor its target may have the name of a secret.
     names = {path.name, Path(os.path.realpath(path)).name}
     if any(map(is_secret, names)):
         raise _secret(path)
@@ -255,7 +253,7 @@ def read_pieces(
             decoder = io.IncrementalNewlineDecoder(codec, translate=not as_it_is)
         if not is_utf16 and b"\0" in data:
             raise NotTextError(
-                f"{path}: a binary file, not text; name a text file or a folder of source code", Reason.BINARY
+                f"{path}: a binary file, not text; use a text file or a folder of source code", Reason.BINARY
             )
         try:
             text = decoder.decode(data, final=not data)
@@ -271,8 +269,8 @@ def read_pieces(
                 Reason.NOT_UTF8,
             ) from None
         text = rest + text
-        # In UTF-16 a byte 10 does not always end a line, so a chunk may end inside of one: the next piece has it. It
-        # also has a key that is not at its end.
+        # In UTF-16, byte 10 is not always a line end, so a chunk may end within a line, which moves to the next piece;
+        # so does a key that is not complete.
         n_whole = ((text.rfind("\n") + 1) or len(text)) if data and is_utf16 else len(text)
         n_whole = start_of_unfinished_key(text[:n_whole]) if data else n_whole
         text, rest = text[:n_whole], text[n_whole:]
@@ -284,18 +282,19 @@ def read_pieces(
 
 
 def _may_be_utf16(data: bytes) -> bool:
-    """Whether a file that begins so may be UTF-16: its characters are all assigned ones, and none is NUL."""
+    """Whether the start of a file may be UTF-16: all characters are assigned, and none is NUL."""
     return all(character != "\0" and category(character) != "Cn" for character in data.decode("utf-16", "ignore"))
 
 
 def _secret(path: Path) -> NotTextError:
     return NotTextError(
-        f"{path}: by its name a file of keys or passwords, which is never read; rename it if it is not", Reason.SECRET
+        f"{path}: looks like a file of keys or passwords by its name, so it is never read; rename it if it is not one",
+        Reason.SECRET,
     )
 
 
 def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[bytes]:
-    """The bytes of a file, the last chunk being empty. It may grow meanwhile."""
+    """Yield the bytes of a file, and an empty chunk at the end. The file may grow meanwhile."""
     try:
         with open_regular(path, follow_link=follow_link) as file:
             n_bytes = 0
@@ -304,15 +303,14 @@ def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[by
                 n_bytes += len(data)
                 if max_bytes is not None and n_bytes > max_bytes:
                     raise NotTextError(
-                        f"{path}: over {max_bytes // 1_000_000} MB, too large to be read; name a smaller file",
-                        Reason.HUGE,
+                        f"{path}: over {max_bytes // 1_000_000} MB, which is too large; use a smaller file", Reason.HUGE
                     )
                 yield data
             yield b""
     except FileNotFoundError:
-        raise NotTextError(f"{path}: there is no such file; check the path", Reason.UNREADABLE) from None
+        raise NotTextError(f"{path}: no such file; check the path", Reason.UNREADABLE) from None
     except NotRegularError:
-        raise NotTextError(f"{path}: not a regular file; name a file on disk", Reason.UNREADABLE) from None
+        raise NotTextError(f"{path}: not a regular file; use a file on disk", Reason.UNREADABLE) from None
     except OSError as error:
         raise NotTextError(
             f"{path}: cannot be read ({error.strerror}); check its permissions", Reason.UNREADABLE
@@ -320,13 +318,13 @@ def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[by
 
 
 class NotRegularError(OSError):
-    """A link, pipe, socket or device, where a regular file is wanted."""
+    """A link, pipe, socket or device instead of a regular file."""
 
 
 def open_regular(path: Path | str, *, follow_link: bool = False) -> BinaryIO:
-    """Open a regular file for reading, without waiting for anything. Raises OSError.
+    """Open a regular file for reading, without blocking. Raises OSError.
 
-    A pipe or device is not even opened: that alone can wait, or have an effect. If the file has become something else
+    A pipe or device is not opened, because that can block or have side effects. If the file was replaced by one
     meanwhile, it is closed again.
     """
     _check_regular(os.stat(path, follow_symlinks=follow_link))  # noqa: PTH116
@@ -350,21 +348,21 @@ def _check_regular(status: os.stat_result) -> None:
 
 
 def why_not_written(name: str, text: str) -> Reason | None:
-    """Why a file of this name and text looks as if no person wrote it, or None."""
+    """Return why a file does not look hand-written, by its name and text; else None."""
     if _GENERATED_NAMES.fullmatch(name.lower()) or _GENERATED_MARK.search(text[:HEAD_CHARS]):
         return Reason.GENERATED
     if len(text) <= MAX_LINE_CHARS or name.lower().endswith(PROSE):
         return None
-    long_in_the_mean = len(text) > MAX_MEAN_LINE_CHARS * text.count("\n")
-    if long_in_the_mean or max(map(len, text.split("\n"))) > MAX_LINE_CHARS:
+    is_long_on_average = len(text) > MAX_MEAN_LINE_CHARS * text.count("\n")
+    if is_long_on_average or max(map(len, text.split("\n"))) > MAX_LINE_CHARS:
         return Reason.LONG_LINES
     return None
 
 
 def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterator[tuple[str, str]]:
-    """Name below `root` and text of those files in a folder that a person wrote; of the others `left_out` says why.
+    """Yield name below `root` and text of the hand-written files among `paths`; count the others in `left_out`.
 
-    What has become a link since it was found, or lies in a folder that has, is not read.
+    Files that are links by now, or are in a folder that is, are not read.
     """
     root = root.absolute()
     real_root = os.path.realpath(root)
@@ -388,16 +386,16 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
 
 
 Ignores = tuple[tuple[str, Rules], ...]
-"""Folders from the top down, and what the .gitignore in each says."""
+"""Folders from the top down, and the rules of their .gitignore files."""
 
 
 def source_files(
     folder: Path, suffixes: Sequence[str] = (".py",), left_out: LeftOut | None = None, never: Iterable[str] = ()
 ) -> Iterator[Path]:
-    """The files below `folder` with one of `suffixes` (in lower case) that git would keep, in a fixed order.
+    """Yield the files below `folder` with one of `suffixes` (lower case) that git would track, in a fixed order.
 
-    Every .gitignore from the top of the repository down is respected. Links are not followed, and folders with a name
-    in `never` are not entered. What else is left out is counted in `left_out`.
+    Respects every .gitignore from the top of the repository. Does not follow links, or enter folders with a name in
+    `never`. Counts what is left out in `left_out`.
     """
     endings, unwanted, counted = tuple(suffixes), frozenset(never), left_out or LeftOut()
 
@@ -413,9 +411,9 @@ def source_files(
 def walk(
     folder: Path, takes: Callable[[str], bool], enters: Callable[[str], bool], left_out: LeftOut
 ) -> Iterator[Path]:
-    """The files below `folder` that `takes` and `enters` say yes to, by their paths below it with `/` between.
+    """Yield the files below `folder` that `takes` accepts, in folders that `enters` accepts, by relative path with `/`.
 
-    A folder's own files come first, each in the order of names, and then what is in its folders.
+    The files of a folder come first, by name, then those in its subfolders.
     """
     top = str(folder.absolute())
     try:
@@ -429,7 +427,7 @@ def walk(
         try:
             entries = _entries(here, follow_link=here == top)
             if here != top and ("pyvenv.cfg", False) in entries:
-                continue  # an environment, whatever it is called
+                continue  # a virtual environment
             ignores = _with_gitignore(here, ignores)
         except TooManyError:
             left_out.add(Reason.GITIGNORE, f"{relative_here}/.gitignore".lstrip("/"))
@@ -445,7 +443,7 @@ def walk(
         for name, is_folder in entries:
             if is_folder and (name in NEVER_ENTERED or RUN_FOLDER.fullmatch(name)):
                 continue
-            path = os.path.join(here, name)  # noqa: PTH118 (of a million files)
+            path = os.path.join(here, name)  # noqa: PTH118 (called for a million files)
             relative = f"{relative_here}/{name}" if relative_here else name
             if _ignored(path, bool(is_folder), ignores):
                 left_out.add(Reason.IGNORED, relative + "/" * bool(is_folder))
@@ -467,7 +465,7 @@ def walk(
 
 
 def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool | None]]:
-    """The names in a folder, sorted, and whether each is a folder; None: neither that nor a regular file.
+    """Return the sorted names in a folder, and whether each is a folder; None if neither that nor a regular file.
 
     Raises OSError.
     """
@@ -487,18 +485,18 @@ def _sorted(found: "os._ScandirIterator[str]") -> list[tuple[str, bool | None]]:
 
 
 def _kind(entry: "os.DirEntry[str]") -> bool | None:
-    """Whether it is a folder; None: neither that nor a regular file."""
+    """Whether an entry is a folder; None if neither that nor a regular file."""
     try:
         if entry.is_dir(follow_symlinks=False):
             is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
             return None if is_junction() else True
         return False if entry.is_file(follow_symlinks=False) else None
-    except OSError:  # it has vanished
+    except OSError:  # deleted meanwhile
         return None
 
 
 def _below(path: str, top: str) -> str:
-    """The path below `top`, with `/` between its parts on every system."""
+    """Return the path relative to `top`, with `/` on every system."""
     return path[len(top) :].replace(os.sep, "/").lstrip("/")
 
 
@@ -524,19 +522,19 @@ def _is_small(path: str, relative: str, left_out: LeftOut) -> bool:
 
 
 def _ignores_above(folder: Path) -> Ignores:
-    """What the .gitignore files above `folder` say, up to the top of its repository. Raises TooManyError."""
+    """Return the rules of the .gitignore files above `folder`, up to the top of its repository. Raises TooManyError."""
     above = [folder, *folder.parents]
     top = next((i for i, parent in enumerate(above) if os.path.lexists(parent / ".git")), 0)
     ignores: Ignores = ()
     for parent in reversed(above[1 : top + 1]):
         ignores = _with_gitignore(str(parent), ignores)
-    return () if _ignored(str(folder), True, ignores) else ignores  # who names an ignored folder means it
+    return () if _ignored(str(folder), True, ignores) else ignores  # an ignored folder that the user named is searched
 
 
 def _with_gitignore(folder: str, ignores: Ignores) -> Ignores:
-    """`ignores`, and what the .gitignore in `folder` adds. Raises TooManyError.
+    """Return `ignores` with the .gitignore in `folder`. Raises TooManyError.
 
-    As git does, it passes over one that is a link or cannot be read.
+    As git does, skips one that is a link or not readable.
     """
     try:
         with open_regular(os.path.join(folder, ".gitignore")) as file:  # noqa: PTH118
@@ -550,7 +548,7 @@ def _with_gitignore(folder: str, ignores: Ignores) -> Ignores:
 
 
 def _ignored(path: str, is_folder: bool, ignores: Ignores) -> bool:
-    """What the nearest .gitignore that has an opinion says: deeper files override those above them."""
+    """Whether a path is ignored; the deepest .gitignore with a matching pattern decides."""
     for base, rules in reversed(ignores):
         verdict = rules.check(os.fsencode(_below(path, base)), is_folder)
         if verdict is not None:

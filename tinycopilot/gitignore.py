@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 MAX_PATTERNS = 20_000
-"""In all the .gitignore files that apply to a folder together."""
+"""Limit for all .gitignore files that apply to a folder."""
 MAX_GLOBS = 1_000
-"""Of those that need a regular expression each."""
+"""Limit of patterns that need a regular expression."""
 MAX_GLOB_BYTES = 20_000
-"""The length of these together."""
+"""Limit of their total length."""
 _LIMITS = (MAX_PATTERNS, MAX_GLOBS, MAX_GLOB_BYTES)
 
 BOM = b"\xef\xbb\xbf"
@@ -41,31 +41,31 @@ _CLASS_BYTES = {name: b"".join(re.findall(set_of, bytes(range(128)))) for name, 
 
 
 class PatternError(ValueError):
-    """A line that git takes for a pattern, but for one that matches nothing."""
+    """A pattern that git accepts, but that matches nothing."""
 
 
 class TooManyError(ValueError):
-    """More patterns than are matched in reasonable time."""
+    """Too many patterns to match in reasonable time."""
 
 
 class Pattern:
     """One line of a .gitignore."""
 
     def __init__(self, line: bytes) -> None:
-        """`line` is neither blank nor a comment. Raises PatternError."""
+        """`line` is not blank, and not a comment. Raises PatternError."""
         self.is_negated = line.startswith(b"!")
         glob = line.removeprefix(b"!")
         self.is_for_folders = glob.endswith(b"/")
         glob = glob.removesuffix(b"/")
         self.is_for_names = b"/" not in glob
-        """Whether it is compared with the last part of a path alone, since there is no slash in it."""
+        """Whether it is matched against the last part of a path only, because it has no slash."""
         self.glob = glob.removeprefix(b"/")
         if not self.glob:
             raise PatternError
         self.is_literal = _SPECIAL.search(self.glob) is None
         affix = _AFFIX.fullmatch(self.glob) if self.is_for_names and not self.is_literal else None
         self.suffix, self.prefix = affix.groups(b"") if affix else (b"", b"")
-        """Of `*TEXT` and of `TEXT*` the text, if that is all that a name must match."""
+        """The suffix of `*TEXT`, or the prefix of `TEXT*`, for names without a regular expression."""
         self._source = b"" if self.is_literal or affix else _translated(self.glob, is_path=not self.is_for_names)
 
     @cached_property
@@ -73,21 +73,21 @@ class Pattern:
         return re.compile(self._source, re.DOTALL)
 
     def matches(self, path: bytes, name: bytes) -> bool:
-        """Whether a pattern that is a glob matches the path below its folder; `name` is the last part of the path."""
+        """Whether a glob pattern matches `path`, relative to its folder; `name` is the last part of the path."""
         return self._compiled.fullmatch(name if self.is_for_names else path) is not None
 
 
 def parse_line(line: bytes) -> Pattern | None:
-    """The pattern in a line; None for a blank line and a comment. Raises PatternError."""
+    """Return the pattern in a line; None for a blank line or a comment. Raises PatternError."""
     line = line.partition(b"\0")[0].removesuffix(b"\r")
     stripped = line.rstrip(b" ")
     n_backslashes = len(stripped) - len(stripped.rstrip(b"\\"))
-    line = line[: len(stripped) + n_backslashes % 2]  # a space after a backslash stays
+    line = line[: len(stripped) + n_backslashes % 2]  # an escaped trailing space stays
     return Pattern(line) if line and not line.startswith(b"#") else None
 
 
 def parse(text: bytes) -> Iterator[Pattern]:
-    """The patterns of a .gitignore; as git does, it passes over a line that matches nothing."""
+    """Yield the patterns of a .gitignore; as git does, skip those that match nothing."""
     for line in text.removeprefix(BOM).split(b"\n"):
         try:
             if pattern := parse_line(line):
@@ -97,13 +97,13 @@ def parse(text: bytes) -> Iterator[Pattern]:
 
 
 class Rules:
-    """The patterns of one .gitignore, of which the last that matches decides."""
+    """The patterns of one .gitignore; the last one that matches decides."""
 
     def __init__(self, patterns: Iterable[Pattern], above: "Rules | None" = None) -> None:
-        """`above` are those of the next .gitignore above, with which they share the limits. Raises TooManyError."""
+        """`above`: the rules of the next .gitignore above, which share the limits. Raises TooManyError."""
         self._verdicts: list[bool] = []
         self._names, self._paths, self._prefixes, self._suffixes = _Table(), _Table(), _Table(), _Table()
-        self._globs: list[tuple[int, Pattern]] = []  # the last first
+        self._globs: list[tuple[int, Pattern]] = []  # last one first
         self._n_patterns, self._n_globs, self._n_glob_bytes = above._counts if above else (0, 0, 0)
         for i, pattern in enumerate(patterns):
             self._verdicts.append(not pattern.is_negated)
@@ -130,7 +130,7 @@ class Rules:
         return len(self._verdicts)
 
     def check(self, path: bytes, is_folder: bool) -> bool | None:
-        """Whether the entry at `path`, below the folder of the .gitignore, is ignored; None: no pattern matches."""
+        """Whether `path`, relative to the folder of the .gitignore, is ignored; None if no pattern matches."""
         name = path.rpartition(b"/")[2]
         last = max(self._names.get(name, is_folder), self._paths.get(path, is_folder))
         for n in self._prefixes.lengths:
@@ -146,31 +146,31 @@ class Rules:
         return self._verdicts[last] if last >= 0 else None
 
     def check_with_parents(self, path: bytes) -> bool:
-        """Whether the file at `path` is ignored: it, or a folder that it lies in, as git has it."""
+        """Whether the file at `path`, or a folder above it, is ignored."""
         parts = path.split(b"/")
         above = (b"/".join(parts[:n]) for n in range(1, len(parts)))
         return any(self.check(folder, True) for folder in above) or bool(self.check(path, False))
 
 
 class _Table:
-    """For each text the last pattern that consists of it."""
+    """Text -> index of the last pattern with it."""
 
     def __init__(self) -> None:
         self._last: dict[bytes, tuple[int, int]] = {}
         self.lengths: set[int] = set()
 
     def put(self, text: bytes, i: int, is_for_folders: bool) -> None:
-        """Pattern `i`, which comes after those that were put before."""
+        """Add pattern `i`, which follows all previous ones."""
         self._last[text] = (self._last.get(text, (-1, -1))[0] if is_for_folders else i, i)
         self.lengths.add(len(text))
 
     def get(self, text: bytes, is_folder: bool) -> int:
-        """The last pattern for this text, or -1."""
+        """Return the last pattern for this text, or -1."""
         return self._last[text][is_folder] if text in self._last else -1
 
 
 def _translated(glob: bytes, *, is_path: bool) -> bytes:
-    """The source of a regular expression for all of a path, or of a name. Raises PatternError."""
+    """Return the regular expression for a whole path, or a whole name. Raises PatternError."""
     groups = _groups(glob, is_path)
     expressions = []
     for i, group in enumerate(groups):
@@ -185,11 +185,11 @@ def _translated(glob: bytes, *, is_path: bool) -> bytes:
 
 
 Segment = list[bytes]
-"""Between two slashes: the sources of the parts between its stars."""
+"""A path segment: the regular expressions between its stars."""
 
 
 def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
-    """The parts between two `**`, each of segments; what follows is part of a group's last segment, so mostly empty."""
+    """Return the groups of segments between `**`."""
     groups: list[list[Segment]] = [[[b""]]]
     first_special = _SPECIAL.search(glob)
     i = 0
@@ -198,7 +198,7 @@ def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
         segment = groups[-1][-1]
         if byte == b"*":
             end = len(glob) - len(glob[i:].lstrip(b"*"))
-            # As in git, what stands before the first wildcard is compared apart, so `a**/b` is `a` and `**/b`.
+            # As in git, the text before the first wildcard is compared separately, so `a**/b` is `a` and `**/b`.
             begins = segment == [b""] or (first_special is not None and first_special.start() == i)
             if is_path and end - i > 1 and begins and glob[end : end + 1] in (b"", b"/"):
                 groups.append([[b""]])
@@ -212,12 +212,12 @@ def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
         else:
             source, i = _one(glob, i)
             segment[-1] += source
-    # `**/**` is `**`, since a group of nothing between two matches any number of folders once more
+    # `**/**` equals `**`
     return [group for k, group in enumerate(groups) if group != [[b""]] or k in (0, len(groups) - 1)]
 
 
 def _segment(parts: Segment) -> bytes:
-    """The expression for one segment: what comes after a star is an atomic group, but for the end."""
+    """Return the expression for a segment: each part after a star, except the last, is an atomic group."""
     first, *others = parts
     if not others:
         return first
@@ -226,7 +226,7 @@ def _segment(parts: Segment) -> bytes:
 
 
 def _one(glob: bytes, i: int) -> tuple[bytes, int]:
-    """The expression for the one byte that is matched from `i` on, and where what follows begins."""
+    """Return the expression for the byte matched at `i`, and the index after it."""
     byte = glob[i : i + 1]
     if byte == b"?":
         return b"[^/]", i + 1
@@ -241,7 +241,7 @@ def _one(glob: bytes, i: int) -> tuple[bytes, int]:
 
 
 def _class(glob: bytes, i: int) -> tuple[bytes, int]:
-    """The same for `[...]`, from behind its bracket on; a bracket at its beginning is one of its bytes."""
+    """The same for `[...]`, from after the opening bracket; a closing bracket at the start is literal."""
     is_negated = glob[i : i + 1] in (b"!", b"^")
     i += is_negated
     members, before, is_first = set[int](), -1, True
@@ -268,7 +268,7 @@ def _named_class(name: bytes) -> Sequence[int]:
 
 
 def _escaped(glob: bytes, i: int) -> tuple[int, int]:
-    """The byte at `i`, or behind a backslash there, and where what follows begins. Raises PatternError at the end."""
+    """Return the byte at `i`, or after a backslash there, and the next index. Raises PatternError at the end."""
     i += glob[i : i + 1] == b"\\"
     if i >= len(glob):
         raise PatternError

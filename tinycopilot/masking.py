@@ -1,4 +1,4 @@
-"""Secrets inside a text: where they are, and the same text without them.
+"""Find secrets in a text, and mask them.
 
 A secret is a literal in a well-known token format, a private key in PEM, the password in a connection string, or a
 literal that looks random and is assigned to a name such as `password` or `api_key`. Each of its characters becomes
@@ -18,21 +18,21 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 MASK: Final = "\uffff"
-"""Stands for each character of a secret."""
+"""Replaces each character of a secret."""
 RULES_VERSION: Final = 1
-"""Raise it when a rule changes: what was kept on disk under other rules is then not used any more."""
+"""Increase when a rule changes, so that files saved under other rules are not used."""
 
 Span = tuple[int, int]
 """Start and end of a secret, in code points."""
 
 
 class TokenFormat(NamedTuple):
-    """A kind of token that its text alone gives away."""
+    """A token format that is recognisable by its text."""
 
     needle: str
-    """A string that each such token contains."""
+    """A string that each token of this format contains."""
     pattern: re.Pattern[str]
-    """The token, or its group 1 where that exists."""
+    """Matches the token; group 1, if any, is the secret."""
     n_before: int = 0
     """The pattern may start this many characters before the needle."""
 
@@ -43,7 +43,7 @@ def _format(needle: str, pattern: str, n_before: int = 0) -> TokenFormat:
 
 _START = r"(?<![A-Za-z0-9])"
 REACH_CHARS: Final = 10_000
-"""No secret but a PEM block is longer, together with what tells that it is one."""
+"""Maximum length of a secret with its context, except for PEM blocks."""
 TOKEN_FORMATS: Final = (
     # Clouds: AWS, Google (API key, OAuth client secret and access token), Azure (client secret, SAS), DigitalOcean.
     _format("AKIA", _START + r"AKIA[A-Z0-9]{16}(?![A-Z0-9])"),
@@ -75,12 +75,12 @@ TOKEN_FORMATS: Final = (
     _format("SG.", _START + r"SG\.[\w-]{16,32}\.[\w-]{32,64}"),
     _format("SK", _START + r"SK[0-9a-f]{32}(?![A-Za-z0-9])"),
     _format("sk-", r"(?<![\w-])sk-(?:(?:ant|proj|svcacct|admin|or-v1|lf)-[\w-]{20,255}|[A-Za-z0-9]{20,255}(?![\w-]))"),
-    # Signed tokens: a JWT's header and payload are JSON objects in base64url, which begin with `eyJ`.
+    # Signed tokens: a JWT's header and payload are JSON objects in base64url, which start with `eyJ`.
     _format("eyJ", r"(?<![\w-])eyJ[\w-]{8,4000}\.eyJ[\w-]{8,4000}\.[\w-]{8,1000}"),
 )
 
 _DISCORD = re.compile(r"[MNO](?<![\w.-].)[A-Za-z\d_-]{23,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w.-])", re.ASCII)
-"""A bot token of Discord has no fixed part: an id, a time and a signature in base64url."""
+"""A Discord bot token: an id, a time and a signature in base64url, without a fixed part."""
 _URL_PASSWORD = re.compile(r"://[^\s:/@\"'<>{}$`\\]{0,64}:([^\s/@\"'<>{}$`\\]{4,256})@(?=[\w\[])")
 """scheme://user:password@host."""
 _WEAK_PASSWORDS: Final = frozenset(
@@ -89,17 +89,17 @@ _WEAK_PASSWORDS: Final = frozenset(
         *("postgres", "mysql", "example", "token"),
     )
 )
-"""What documentation writes for a password in a connection string."""
+"""Placeholders for a password in a connection string."""
 
 NAME_PARTS: Final = ("passw", "passphrase", "pwd", "secret", "credential", "token", "key", "bearer", "api_hash")
-"""A name that contains one of these may be the name of a secret."""
+"""Names of secrets contain one of these."""
 _STRICT_PARTS: Final = frozenset(("token", "key", "bearer"))
-"""Ordinary code uses these for other things too, so the literal must look more random."""
+"""Ordinary code uses these for other purposes too, so the literal must look more random."""
 _SECRET_KEYS = re.compile(
     r"(?:api|access|private|secret|auth|encryption|encrypt|signing|account|master|storage|shared|app|client|consumer"
     r"|service|license|crypto|cipher|aes|hmac|jwt|session|deploy)[_. -]?\Z"
 )
-"""What makes a key a secret: the end of the name before `key`, in lower case."""
+"""Prefixes of `key` that make it a secret, in lower case."""
 _PUBLIC_KEYS = re.compile(r"(?:public|primary|foreign|sort|cache|partition|idempotency|publishable|pub)[_. -]?\Z")
 _DESCRIBES: Final = frozenset(
     (
@@ -109,7 +109,7 @@ _DESCRIBES: Final = frozenset(
         *("message", "msg", "label", "help", "doc", "template", "usage", "scheme", "chars", "alphabet", "ref", "spec"),
     )
 )
-"""A name that ends in one of these says something about a secret and does not hold it, such as `token_url`."""
+"""A name that ends in one of these is about a secret, such as `token_url`."""
 
 _ASSIGNMENT = re.compile(
     r"""
@@ -130,22 +130,22 @@ _ASSIGNMENT = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _BARE = re.compile(r"[^\s\"'`,;:=<>(){}\[\]&|\\]{8,200}+={0,2}+")
-"""A literal without quotes."""
+"""An unquoted literal."""
 _ELEMENT = re.compile(r"[^\s<>]{8,200}+(?=</)")
 _EXPRESSION = re.compile(r"[A-Za-z_$][\w.$]*+", re.ASCII)
 _ATTRIBUTE = re.compile(r"[A-Za-z_$]\w*+(?:(?:\.|::|->|\?\.)[A-Za-z_]\w*+)++[.:]?", re.ASCII)
 _AFTER_EXPRESSION: Final = ("(", "[", "{", "`")
-"""What follows code that is no literal: a call, an element, a template."""
+"""What follows code that is not a literal: a call, an index, a template."""
 MAX_LITERAL_CHARS: Final = 1_000
 
 _REFERENCE = re.compile(r"[\s{}<>\\]|\$\(|%\(|^%[sd]|\*\*\*|\.\.\.|://|^[./~$]|\(\)|^\w+\(")
-"""What a literal contains that stands for something else: a template, a path, a URL, a sentence."""
+"""A literal that contains this is not a secret: a template, a path, a URL, a sentence."""
 _WORDS = re.compile(r"_*[A-Za-z]+(?:[_.:/ -]+[A-Za-z]+)*[_.:/-]*\d{0,4}[_.:/-]*")
-"""Words, a number after them at most."""
+"""Words, possibly followed by a number."""
 _WORD = re.compile(r"(?=[a-z]{0,15}?[aeiou])[A-Z]?[a-z]{3,16}|[A-Z]{3,10}(?![a-z])")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}", re.IGNORECASE)
 MAX_SHARE_OF_WORDS, MAX_SHARE_OF_WORDS_STRICT = 0.8, 0.75
-"""A literal that is made of words to a larger part is a name or a sentence."""
+"""A literal with a larger share of words is a name or a sentence."""
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F-]+")
 
 _PEM = "-----BEGIN "
@@ -155,40 +155,40 @@ _PEM_BODY = re.compile(
     r"(?:\\[nr]|[\s\"'`+,()\\.;#*/>|]){0,80}+"
     r"(?:[A-Za-z0-9+/=]{4,}+(?=\\|[\s\"'`]*$|[\"'`]|[ \t]*[\r\n]|-)|[A-Z][\w-]{2,30}: )"
 )
-"""What follows the first line of a key, and not of a constant that parses one: base64 to the end of the line."""
+"""What follows the first line of a key, but not a constant in code that parses keys: a line of base64."""
 _PEM_LINES = re.compile(r"[^\n]{0,80}+\n?(?:[ \t]*[\"'`]?[A-Za-z0-9+/=]{4,}+(?:\\[nr])*[\"'`+,\\]*[ \t]*(?:\r?\n|$))*+")
-"""The lines of a key that has no end."""
+"""The lines of a key without an end."""
 MAX_PEM_CHARS: Final = 100_000
 
 
 def mask(text: str) -> str:
-    """`text` with MASK in the place of each character of a secret: the definition."""
+    """Return `text` with each character of a secret replaced by MASK: the definition."""
     return with_pem_masked(text, mask_lines(text))
 
 
 def holds_secret(text: str) -> bool:
-    """Whether `mask` would change it."""
+    """Whether `mask` would change `text`."""
     return mask(text) != text
 
 
 def start_of_unfinished_key(text: str) -> int:
-    """Where a private key begins whose end may come after `text`, a part of a longer one; len(text) if none does."""
+    """Return the start of a private key that may continue after `text`; len(text) if there is none."""
     begun = [begin.start() for begin in _PEM_BEGIN.finditer(text, max(0, len(text) - MAX_PEM_CHARS))]
     return begun[-1] if begun and not _PEM_END.search(text, begun[-1]) else len(text)
 
 
 def n_secrets(masked: str) -> int:
-    """How many runs of MASK there are in a masked text."""
+    """Return the number of runs of MASK in a masked text."""
     return masked.count(MASK) and len(re.findall(MASK + "+", masked))
 
 
 def mask_lines(text: str) -> str:
-    """`mask`, but for PEM blocks: what becomes of a line depends on that line and the one before alone."""
+    """Mask all but PEM blocks; the result of a line depends only on that line and the one before."""
     return _replaced(text, sorted({*_tokens(text), *_url_passwords(text), *_assigned(text)}))
 
 
 def _replaced(text: str, spans: list[Span]) -> str:
-    """`text` with MASK in these spans, which are sorted by their starts and may overlap."""
+    """Return `text` with MASK in these spans, which are sorted by start and may overlap."""
     pieces, done = list[str](), 0
     for start, end in spans:
         if end > done:
@@ -222,7 +222,7 @@ def _url_passwords(text: str) -> Iterator[Span]:
 
 def _assigned(text: str) -> Iterator[Span]:
     lowered = text.lower()
-    if len(lowered) != len(text):  # a character whose lower case is two: offsets must stay
+    if len(lowered) != len(text):  # a character whose lower case has two: offsets must not change
         lowered = "".join(c.lower() if c.isascii() else c for c in text)
     for part in NAME_PARTS:
         at = lowered.find(part)
@@ -234,7 +234,7 @@ def _assigned(text: str) -> Iterator[Span]:
 
 
 def _strictness(lowered: str, at: int, part: str, rest: str) -> int | None:
-    """How random a literal must look under this name: 0, 1 for strictly, None for a name that holds no secret."""
+    """Return how random a literal with this name must look: 0, or 1 for more; None if the name is not a secret's."""
     words = [word for word in re.split(r"[_-]|(?<=[a-z])(?=[A-Z])", rest) if word]
     if words and words[-1].lower() in _DESCRIBES:
         return None
@@ -247,7 +247,7 @@ def _strictness(lowered: str, at: int, part: str, rest: str) -> int | None:
 
 
 def _literal(text: str, found: re.Match[str], strictness: int | None) -> Span | None:
-    """Where the literal of an assignment is, if it looks random enough."""
+    """Return the span of the literal of an assignment, if it looks random enough."""
     if strictness is None:
         return None
     quote, start, between = found["quote"], found.end(), found["between"]
@@ -257,8 +257,8 @@ def _literal(text: str, found: re.Match[str], strictness: int | None) -> Span | 
         end = text.find(quote, start, stop)
         end = end if end >= 0 else stop
         if between == "," and not found["close"]:
-            return None  # two arguments that have nothing to do with each other
-    elif between == ">":  # an element of XML
+            return None  # two unrelated arguments
+    elif between == ">":  # an XML element
         element = _ELEMENT.match(text, start)
         if element is None:
             return None
@@ -276,7 +276,7 @@ def _literal(text: str, found: re.Match[str], strictness: int | None) -> Span | 
 
 
 def looks_random(literal: str, *, strict: bool) -> bool:
-    """Whether it is more like a key or a password than like words, a name, a path, a template or a number."""
+    """Whether a literal looks like a key or password, not like words, a name, a path, a template or a number."""
     if len(literal) < (16 if strict else 8) or len(set(literal)) < (8 if strict else 5) or _REFERENCE.search(literal):
         return False
     has_letter, has_digit = (any(map(test, literal)) for test in (str.isalpha, str.isdigit))
@@ -294,14 +294,14 @@ def looks_random(literal: str, *, strict: bool) -> bool:
 
 
 def with_pem_masked(text: str, masked: str) -> str:
-    """`masked`, which is `text` with some secrets masked, with its PEM blocks of private keys masked too."""
+    """Return `masked`, which is `text` with some secrets masked, with PEM private keys masked too."""
     at, spans, has_end = text.find(_PEM), list[Span](), True
     while at >= 0:
         begin = _PEM_BEGIN.match(text, at)
         done = begin.end() if begin else at + 1
         if begin and _PEM_BODY.match(text, done):
             end = _PEM_END.search(text, done, done + MAX_PEM_CHARS) if has_end else None
-            has_end = end is not None  # a text with many beginnings and no end is not searched again for each
+            has_end = end is not None  # many starts without an end are searched only once
             done = end.start() if end else _end_of_pem_lines(text, done)
             spans.append((begin.end(), done))
         at = text.find(_PEM, done)
@@ -309,7 +309,7 @@ def with_pem_masked(text: str, masked: str) -> str:
 
 
 def _end_of_pem_lines(text: str, start: int) -> int:
-    """Where a key ends that has no last line yet, such as one that is being pasted."""
+    """Return the end of a key without a last line, such as one that is being pasted."""
     body = _PEM_BODY.match(text, start)
     lines = _PEM_LINES.match(text, body.end() if body else start)
     return lines.end() if lines else start

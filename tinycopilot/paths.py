@@ -1,4 +1,4 @@
-"""Where models are looked for, where they are saved, and where what ships with this package lies."""
+"""Paths of models, settings, caches and logs, and of the bundled files."""
 
 import contextlib
 import hashlib
@@ -27,12 +27,12 @@ class ModelPaths:
     tokenizer: Path
 
     def exist(self) -> bool:
-        """Whether either file is there: half a model is one to report, not one to pass over."""
+        """Whether one of the files exists: half a model is an error to report, not to skip."""
         return self.model.exists() or self.tokenizer.exists()
 
 
 class Origin(Enum):
-    """Why it is this model that is used, in the user's words."""
+    """Why a model is used, as printed."""
 
     GIVEN = "named by you"
     WORKSPACE = "adapted to this workspace"
@@ -41,7 +41,7 @@ class Origin(Enum):
 
 
 def bundled_path(name: str) -> Path:
-    """`corpus.txt` or `paras`, inside the wheel or, in an editable install, at the top of the repository."""
+    """Return the path of `corpus.txt` or `paras`: in the wheel, or in the repository of an editable install."""
     package = Path(__file__).resolve().parent
     packed = package / "data" / name
     return packed if packed.exists() else package.parent / name
@@ -52,12 +52,12 @@ def _pair(folder: Path) -> ModelPaths:
 
 
 NO_HOME = Path(os.devnull, "no-home-folder")
-"""Stands for the folders of a user without a home: nothing is ever found in it, and writing there is an OSError."""
+"""The home of a user without one: nothing is found there, and writing raises OSError."""
 NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a writable folder"
 
 
 def home_folder() -> Path:
-    """The user's home folder; NO_HOME if neither HOME nor the system names one."""
+    """Return the user's home folder; NO_HOME if there is none."""
     try:
         path = Path.home()
     except RuntimeError:
@@ -66,13 +66,13 @@ def home_folder() -> Path:
 
 
 def require_home(path: Path, otherwise: str = "") -> None:
-    """Raise UserError, one line, if `path` would lie in the folders of a user who has no home; `otherwise`: or what."""
+    """Raise UserError if `path` is below NO_HOME; `otherwise` is an alternative to suggest."""
     if NO_HOME in path.parents:
         raise UserError(f"{NO_HOME_KNOWN} to save a model in; {HOW_TO_HAVE_A_HOME}{otherwise and ', or ' + otherwise}")
 
 
 def _user_folder(find: Callable[..., str]) -> Path:
-    """The folder that a function of platformdirs names; one in NO_HOME where that is no full path, such as ~/.cache."""
+    """Return the folder from a platformdirs function; one in NO_HOME if it is relative, such as ~/.cache."""
     try:
         path = Path(find("tinycopilot", appauthor=False)).expanduser()
     except RuntimeError:
@@ -88,23 +88,38 @@ def _user_cache() -> Path:
     return _user_folder(platformdirs.user_cache_dir)
 
 
+def user_data_folder() -> Path:
+    """The folder of models, mixing weights and statistics."""
+    return _user_data()
+
+
+def user_cache_folder() -> Path:
+    """The folder of the index, and of compiled code that cannot be beside the package."""
+    return _user_cache()
+
+
+def user_log_folder() -> Path:
+    """The folder of the server's log."""
+    return log_path().parent
+
+
 def user_model_folder() -> Path:
-    """The user's own data folder, as the system has it."""
+    """Return the folder of the user's own models."""
     return _user_data() / "paras"
 
 
 def user_model() -> ModelPaths:
-    """The user's own model: where training saves, and the first place where every command looks."""
+    """Return the user's own model, where training saves by default."""
     return _pair(user_model_folder())
 
 
 def bundled_model() -> ModelPaths:
-    """The model that ships with this package."""
+    """Return the bundled model."""
     return _pair(bundled_path("paras"))
 
 
 def workspace_model(folder: str) -> ModelPaths:
-    """Where the model is kept that was adapted to the workspace `folder`, for that workspace alone."""
+    """Return the model adapted to the workspace `folder`."""
     real = os.path.normcase(os.path.realpath(folder))
     return _pair(_user_data() / "workspaces" / _digest(real))
 
@@ -114,17 +129,17 @@ def _digest(*words: str) -> str:
 
 
 def mixture_weights_path(folder: str, tokenizer_digest: str) -> Path:
-    """Where it is kept what was learned in the workspace `folder`, with a model of that tokenizer."""
+    """Return the file of the mixing weights of a workspace and tokenizer."""
     return _weights_folder() / f"{_digest(folder)}.{_digest(tokenizer_digest)}.json"
 
 
 def index_path(folders: Sequence[str], tokenizer_digest: str) -> Path:
-    """Where it is kept, in the cache folder, what was indexed in a workspace of these folders, in that alphabet."""
+    """Return the file of the index of a workspace and tokenizer, in the cache folder."""
     return _memory_folder() / f"{_digest(*folders)}.{_digest(tokenizer_digest)}.memory"
 
 
 def saved_state_paths(folders: Sequence[str]) -> Iterator[Path]:
-    """What is there of both, of all folders together and of each alone, whatever the tokenizer was."""
+    """Yield the existing index and weights files of the workspace, and of each folder, for any tokenizer."""
     for some in {tuple(folders), *((folder,) for folder in folders)}:
         yield from _memory_folder().glob(f"{_digest(*some)}.*")
         yield from _weights_folder().glob(f"{_digest(*some)}.*")
@@ -144,15 +159,15 @@ def explanation_path() -> Path:
 
 
 def log_path() -> Path:
-    """The language server's log, in the folder that the system has for such."""
+    """Return the log file of the language server."""
     return _user_folder(platformdirs.user_log_dir) / "server.log"
 
 
 def compiled_code_folder(beside: Path) -> Path | None:
-    """The folder to keep compiled code in; None: there is none, and it is compiled again at each start.
+    """Return the folder for compiled code; None if there is none, so that each start compiles again.
 
-    `beside` is the first choice, then one in the user's cache folder, then a private one in the folder for temporary
-    files. What is in it is run, so it is never a folder that another user owns or that everybody may write to.
+    The first that works of `beside`, the user's cache folder, and a private temporary folder. Its contents are
+    executed, so it is never a folder that another user owns or can write to.
     """
     wanted = [beside, _user_cache() / "compiled"]
     with contextlib.suppress(OSError, AttributeError):  # no such folder; no user ids on Windows
@@ -161,15 +176,17 @@ def compiled_code_folder(beside: Path) -> Path | None:
 
 
 def is_private_and_writable(folder: Path) -> bool:
-    """Whether files can be written to `folder`, which is made if need be, and no user but root can put others there.
+    """Create `folder` if necessary; return whether this user can write to it, and no other user but root.
 
-    The folder's group is taken for the user's own. On Windows, whether it can be written is all that is tried.
+    The group is assumed to be the user's own. On Windows, only writing is checked.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name == "posix":
             here, above, user = folder.stat(), folder.parent.stat(), os.geteuid()
-            can_be_replaced = above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002  # not with a sticky bit
+            can_be_replaced = (
+                above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002
+            )  # a sticky bit prevents that
             if here.st_uid != user or here.st_mode & 0o002 or can_be_replaced:
                 return False
         with tempfile.TemporaryFile(dir=folder):
@@ -179,7 +196,7 @@ def is_private_and_writable(folder: Path) -> bool:
 
 
 def user_folders() -> dict[str, tuple[Path, str]]:
-    """The folders that are written to while one types, by the system's names for such, and what each is for."""
+    """Return the folders that the server writes to, by kind, with the purpose of each."""
     return {
         "data": (_user_data(), "what it learns, counts and trains"),
         "cache": (_memory_folder(), "what it has indexed"),
@@ -188,12 +205,12 @@ def user_folders() -> dict[str, tuple[Path, str]]:
 
 
 def statistics_path() -> Path:
-    """Where it is kept how suggestions fared."""
+    """Return the file of the acceptance statistics."""
     return _user_data() / "statistics.json"
 
 
 def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callable[[], ModelPaths]) -> ModelPaths:
-    """Both paths where both are given; with one alone, the other lies beside it; with none, what `choose` says."""
+    """Return both paths; if only one is given, the other is next to it; if none, what `choose` returns."""
     if not model_path and not tokenizer_path:
         return choose()
     model = user_path(model_path) if model_path else _model_beside(user_path(tokenizer_path or ""))
@@ -204,7 +221,7 @@ def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callabl
 
 
 def user_path(word: str) -> Path:
-    """A path as a user writes it, `~` and all. Raises UserError where there is no such home, or nothing was written."""
+    """Return a path with `~` expanded. Raises UserError if it is empty, or if there is no such home."""
     if not word:
         raise UserError("empty path; use a file or a folder, or . for the current folder")
     try:
@@ -214,7 +231,7 @@ def user_path(word: str) -> Path:
 
 
 def _tokenizer_beside(model: Path) -> Path:
-    """tokenizer.pth for tiny_gpt.pth, tokenizer.1.pth for tiny_gpt.1.pth; for another, a.pth, a.tokenizer.pth."""
+    """Return tokenizer.pth for tiny_gpt.pth, tokenizer.1.pth for tiny_gpt.1.pth, a.tokenizer.pth for a.pth."""
     if not model.name:
         raise UserError(f"{model}: is a folder; use the model file in it")
     if model.name.startswith("tiny_gpt."):
@@ -223,7 +240,7 @@ def _tokenizer_beside(model: Path) -> Path:
 
 
 def _model_beside(tokenizer: Path) -> Path:
-    """The other way round."""
+    """Return the inverse of `_tokenizer_beside`."""
     if not tokenizer.name:
         raise UserError(f"{tokenizer}: is a folder; use the tokenizer file in it")
     if tokenizer.stem.endswith(".tokenizer"):
@@ -236,10 +253,10 @@ def _model_beside(tokenizer: Path) -> Path:
 def model_to_load(
     model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> ModelPaths:
-    """The model to use, by the one rule for every command and the server.
+    """Return the model to use, by the same rule for every command and the server.
 
-    The one given, else the one adapted to the folder `workspace`, else the user's own, else the one that ships. The
-    working folder plays no part: an editor starts the server in whatever folder was opened, which may be anybody's.
+    The one given, else the one adapted to `workspace`, else the user's own, else the bundled one. The working folder
+    does not matter: an editor starts the server in the folder that is open, which may be anybody's.
     """
     return find_model(model_path, tokenizer_path, workspace=workspace)[0]
 
@@ -247,7 +264,7 @@ def model_to_load(
 def find_model(
     model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> tuple[ModelPaths, Origin]:
-    """The same, and why it is this one."""
+    """Return the model to use (see `model_to_load`), and why."""
     origin = Origin.GIVEN
 
     def choose() -> ModelPaths:
@@ -262,12 +279,12 @@ def find_model(
 
 
 def describe_model(paths: ModelPaths, origin: Origin) -> str:
-    """How a command's first line names the model it uses: `model: /.../tiny_gpt.pth (your own)`."""
+    """Return the first line that commands print: `model: /.../tiny_gpt.pth (your own)`."""
     return f"model: {paths.model} ({origin.value})"
 
 
 def model_to_save(model_path: str | None = None, tokenizer_path: str | None = None) -> ModelPaths:
-    """Where training saves: the paths given, else the user's own model."""
+    """Return where training saves: the given paths, else the user's own model."""
     return _resolve(model_path, tokenizer_path, user_model)
 
 
@@ -276,9 +293,9 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def unused_paths(paths: ModelPaths) -> ModelPaths:
-    """The first numbered pair beside `paths` of which neither file exists: tiny_gpt.1.pth and tokenizer.1.pth.
+    """Return the first numbered pair next to `paths` that does not exist: tiny_gpt.1.pth and tokenizer.1.pth.
 
-    Each finds the other by its name, if the two files of `paths` do.
+    Each name follows from the other, if so in `paths`.
     """
     is_usual = paths.tokenizer == _tokenizer_beside(paths.model)
 
@@ -291,16 +308,16 @@ def unused_paths(paths: ModelPaths) -> ModelPaths:
 
 
 def move_command(*moves: tuple[ModelPaths, ModelPaths]) -> str:
-    """The shell command that moves each pair's files, as far as they exist now, to those of the other pair."""
+    """Return the shell command that moves the existing files of each first pair to the second."""
     files = [move for now, then in moves for move in ((now.model, then.model), (now.tokenizer, then.tokenizer))]
     return " && ".join(shlex.join(["mv", str(now), str(then)]) for now, then in files if now.exists())
 
 
 def back_up(paths: ModelPaths) -> ModelPaths | None:
-    """Keep a model that is about to be replaced: a link to each of its files, under the first free number.
+    """Keep a model that is about to be replaced, by hard links with the first free number.
 
-    tiny_gpt.pth stays where it is and is tiny_gpt.1.pth as well, so at no moment is there no model. Returns the
-    numbered pair, or None where there was nothing to keep. Raises OSError, and then has changed nothing.
+    tiny_gpt.pth stays in place and is also tiny_gpt.1.pth, so there is a model at any time. Returns the numbered pair,
+    or None if there is no model. On OSError, nothing has changed.
     """
     if not paths.exist():
         return None
@@ -317,7 +334,7 @@ def back_up(paths: ModelPaths) -> ModelPaths | None:
 
 
 def _link(now: Path, then: Path) -> None:
-    """Another name for the same content: saving replaces a name, not what it stood for. Else a copy."""
+    """Create a hard link, or a copy if that fails. Saving replaces the name, not the content."""
     try:
         os.link(now, then)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""What a process may use, and takes: processors, and memory as Linux counts it in /proc."""
+"""Cores that a process may use, and its memory, from /proc."""
 
 import os
 import re
@@ -6,20 +6,20 @@ from pathlib import Path
 
 
 def memory_bytes(field: str = "VmRSS", pid: int | str = "self", file: str = "status") -> int | None:
-    """A field of /proc/PID/status, or of another file there; None where the system, or the process, does not say.
+    """Return a field of /proc/PID/status, or of another `file` there, in bytes; None if not available.
 
-    VmRSS is resident now, VmHWM at the highest (proc(5)).
+    VmRSS is the resident memory, VmHWM its peak (proc(5)).
     """
     try:
-        told = Path(f"/proc/{pid}/{file}").read_text()
+        text = Path(f"/proc/{pid}/{file}").read_text()
     except OSError:
         return None
-    found = re.search(rf"^{field}:\s+(\d+) kB", told, re.MULTILINE)
+    found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
 
 
 def usable_cores() -> int:
-    """How many processors this process may use."""
+    """Return the number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no such limit

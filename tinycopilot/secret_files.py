@@ -1,9 +1,8 @@
-"""Files and folders that hold keys or passwords, judged by their names: they are never read, held or completed.
+"""Files and folders that hold keys or passwords, by their names: they are never read, indexed or completed.
 
-The list is reviewed by hand and grouped by kind. A name decides alone, with one exception: a source file such as
-`passwords.py` or `api_keys.py` may just as well be code that handles secrets, so it is left out only while it defines
-no function and consists of values. What a name does not give away is left to masking.py, which looks into the text.
-Names are compared in lower case.
+The list is reviewed by hand and grouped by kind. The name decides, with one exception: a source file such as
+`passwords.py` or `api_keys.py` may be code that handles secrets, so it is left out only if it defines no function.
+Secrets in other files are found by masking.py. Names are compared in lower case.
 """
 
 import contextlib
@@ -18,19 +17,19 @@ SECRET_FOLDERS = frozenset(
         *(".secrets", ".secret", ".credentials", ".passwords"),
     )
 )
-"""Folders of tools that keep keys there, and hidden ones that say so: nothing below them is read."""
+"""Folders of tools that store keys, and hidden folders named after secrets: nothing below them is read."""
 _DATA_FOLDERS = frozenset(("secret", "secrets", "credential", "credentials", "password", "passwords"))
-"""Folders that are left out unless source files lie in them directly, as in a package."""
+"""Folders that are left out unless they directly contain source files, as a package does."""
 
 _PATTERNS = (
-    # Whatever says so first. (Python's own secrets.py is left out with them.)
+    # Names that start with it. (This includes Python's own secrets.py.)
     *("secret.*", "secrets.*", "credentials*"),
     # Environment files: assignments for a shell or a container.
     *(".env*", ".*env", "*.env", "*.env.local", "*.env.json", "*.env.y*ml", "local.settings.json"),
-    # Private keys and key stores, by their endings.
+    # Private keys and key stores, by extension.
     *("*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.pkcs12", "*.ppk", "*.jks", "*.bks", "*.keystore", "*.keytab"),
     *("*.kdb", "*.kdbx", "*.psafe3", "*.gpg", "*.age", "*.jwk", "*.ovpn", "*.agekey", "wg[0-9]*.conf"),
-    # SSH: private keys, and the halves beside them.
+    # SSH: private keys, and the public keys next to them.
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*_rsa", "*_ed25519", "ssh_host_*_key*"),
     # Credentials of tools: package registries, databases, mail, backup, deployment.
     *(".netrc*", "_netrc", ".pypirc", ".npmrc", ".yarnrc", ".yarnrc.yml", ".pgpass", "pgpass.conf", ".my.cnf"),
@@ -42,7 +41,7 @@ _PATTERNS = (
     *("service?account*.json", "client?secret*.json", "*.secret", "*.secrets", "*.token", "*.credentials"),
     # Infrastructure: Terraform's variables and state.
     *("*.tfvars", "*.tfvars.json", "*.tfstate", "*.tfstate.*", "*.tfbackend"),
-    # What was typed into shells.
+    # Shell histories.
     *(".*_history", ".histfile"),
 )
 _SECRET_NAME = re.compile("|".join(f"(?:{fnmatch.translate(pattern)})" for pattern in _PATTERNS))
@@ -60,7 +59,7 @@ _MARKUP_SUFFIXES = frozenset(
         ".po",
     )
 )
-"""Pages and forms: `password.html` asks for a password and holds none."""
+"""Pages and forms: `password.html` asks for a password, and contains none."""
 _TEXT_SUFFIXES = frozenset(("", ".txt", ".md", ".rst", ".org", ".adoc", ".log", ".tex", ".ipynb", ".sql"))
 
 _HOLDERS = r"secrets?|passwords?|passwds?|passphrases?|credentials?|creds?"
@@ -73,9 +72,9 @@ _QUALIFIERS = re.compile(
     r"(?:_(?:prod|production|dev|development|staging|stage|test|testing|local|live|backup|bak|old|orig|copy|example"
     r"|sample|template|default|private|enc|dec|\d+))+\Z"
 )
-"""What stands behind the word that counts: `secrets.prod.toml`, `passwords_old.txt`."""
+"""What may follow the decisive word: `secrets.prod.toml`, `passwords_old.txt`."""
 
-# A definition or a `return` at the beginning of a line, in any of the languages above.
+# A definition or a `return` at the start of a line, in any of the languages above.
 _COMPUTES = re.compile(
     r"^[ \t]{0,40}+(?:(?:pub|public|private|protected|internal|static|async|export|default|final|override)[ \t]+){0,4}+"
     r"(?:def|defp|fn|func|fun|function|sub|return)\b",
@@ -84,7 +83,7 @@ _COMPUTES = re.compile(
 
 
 def is_secret(name: str) -> bool:
-    """Whether a file of this name (no folder before it) holds keys or passwords, as far as a name can say."""
+    """Whether a file with this name (without folder) holds keys or passwords, judged by the name."""
     name = name.lower()
     if _SECRET_NAME.match(name):
         return True
@@ -97,21 +96,21 @@ def is_secret(name: str) -> bool:
 
 
 def is_secret_source(name: str, text: str) -> bool:
-    """Whether it is a source file that is called as secrets are, and has values alone."""
+    """Whether a source file is named like secrets and contains only values."""
     stem, suffix = _stem_and_suffix(name.lower())
-    is_called_so = suffix in _SOURCE_SUFFIXES and _ENDS_SECRET.fullmatch(_QUALIFIERS.sub("", stem)) is not None
-    return is_called_so and _COMPUTES.search(text) is None
+    is_named_so = suffix in _SOURCE_SUFFIXES and _ENDS_SECRET.fullmatch(_QUALIFIERS.sub("", stem)) is not None
+    return is_named_so and _COMPUTES.search(text) is None
 
 
 def _stem_and_suffix(name: str) -> tuple[str, str]:
-    """`.db-secrets.prod.toml` -> `db_secrets_prod`, `.toml`; a name without a suffix has an empty one."""
+    """Split a name: `.db-secrets.prod.toml` -> `db_secrets_prod`, `.toml`; the suffix may be empty."""
     stem, dot, suffix = name.lstrip(".").rpartition(".")
     stem, suffix = (stem, dot + suffix) if dot else (suffix, "")
     return re.sub(r"[-. ]", "_", stem), suffix
 
 
 def is_secret_folder(name: str, names_in_it: "set[str] | None" = None) -> bool:
-    """Whether a folder of this name, with files of those names directly in it, is one for keys or passwords."""
+    """Whether a folder with this name, which directly contains these files, holds keys or passwords."""
     name = name.lower()
     if name in SECRET_FOLDERS:
         return True
@@ -121,7 +120,7 @@ def is_secret_folder(name: str, names_in_it: "set[str] | None" = None) -> bool:
 
 
 def is_secret_place(path: Path) -> bool:
-    """Whether its name, or that of a folder it lies in, says so; a link is judged by its target, too."""
+    """Whether a path is secret by its name, by a folder above it, or, for a link, by its target."""
     real = Path(os.path.realpath(path))
     if is_secret(path.name) or is_secret(real.name):
         return True
@@ -134,5 +133,5 @@ def _is_data_folder(folder: Path) -> bool:
     if folder.name.lower() not in _DATA_FOLDERS:
         return False
     with contextlib.suppress(OSError):
-        return is_secret_folder(folder.name, set(os.listdir(folder)))  # noqa: PTH208 (names alone)
+        return is_secret_folder(folder.name, set(os.listdir(folder)))  # noqa: PTH208 (only names)
     return False

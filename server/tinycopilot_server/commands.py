@@ -10,6 +10,8 @@ from pygls.capabilities import get_capability
 from tinycopilot import UserError
 from tinycopilot.extras import has_torch
 from tinycopilot.paths import log_path
+from tinycopilot_server.knowledge import in_words as knowledge_in_words
+from tinycopilot_server.knowledge import knowledge
 from tinycopilot_server.models import delete_own
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.session import document_name
@@ -56,6 +58,12 @@ def statistics(server: TinyCopilotServer) -> dict[str, Any]:
     server.statistics.check_kept(server.session.documents.text_of)
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
+
+
+async def tell_knowledge(server: TinyCopilotServer) -> dict[str, Any]:
+    """What the server knows of the workspace, and a summary."""
+    known = await knowledge(server)
+    return {**known, "text": knowledge_in_words(known)}
 
 
 def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
@@ -138,6 +146,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.status": status,
     ACCEPTED: accepted,
     "tinycopilot.statistics": statistics,
+    "tinycopilot.knowledge": tell_knowledge,
     "tinycopilot.forgetStatistics": forget_statistics,
     "tinycopilot.trainWorkspace": train_workspace,
     "tinycopilot.cancelTraining": cancel_training,

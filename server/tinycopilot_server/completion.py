@@ -108,6 +108,8 @@ class Completer:
         """Whether the client has ever requested a completion."""
         self.ahead: asyncio.Future[Answer | None] | None = None
         """The computation of the request that is expected next."""
+        self.last_ms: float | None = None
+        """Milliseconds that the last suggestion took; None before the first one."""
         self.invoked: Answer | None = None
         """The last answer that the user asked for with a key."""
 
@@ -150,6 +152,7 @@ class Completer:
         key = (document, version, cursor.line, cursor.character, then)
         suggestion = await self.suggest(key, Request(before, after, name, selected=then, language=document.language))
         latency_ms = 1000 * (time.perf_counter() - since_s)
+        self.last_ms = latency_ms if suggestion is not None else self.last_ms
         wants_alternatives = suggestion is not None and with_alternatives and then is None
         alternatives = await self.alternatives(key) if wants_alternatives else []
         if suggestion is None or session.documents.get(uri) is not document or document.version != version:
@@ -208,8 +211,8 @@ class Completer:
     def changed(self, uri: str, document: Document, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
         """After an edit, compute ahead what most clients request some milliseconds later."""
         self.debounce.changed()
-        settings = self._session.settings
-        if self.is_used and (settings.inline or settings.popup) and not settings.debounce_ms:
+        settings, lists = self._session.settings, self._session.lists_suggestions
+        if self.is_used and (settings.inline or lists) and not settings.debounce_ms:
             cursor = cursor_after(changes, document.encoding)
             if cursor is not None:
                 self.ahead = asyncio.ensure_future(self.complete(uri, cursor))

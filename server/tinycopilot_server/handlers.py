@@ -47,6 +47,7 @@ def register(server: TinyCopilotServer) -> None:
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
     """Answer at once: the model is loaded later."""
     server.session.has_folders = params.workspace_folders is not None
+    server.session.has_ghost_text = get_capability(params.capabilities, "text_document.inline_completion") is not None
     server.stop_with_client(params.process_id)
     server.session.initial_settings = params.initialization_options
     server.apply_settings(None)
@@ -183,7 +184,7 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
     """Entries of the completion menu, sorted last: the rest of the line, and that of the word if it is shorter."""
     completer, uri = server.completer, params.text_document.uri
     completer.is_used = True
-    answer = await completer.complete(uri, params.position) if server.session.settings.popup else None
+    answer = await completer.complete(uri, params.position) if server.session.lists_suggestions else None
     rest = answer.suggestion.text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])

@@ -176,7 +176,7 @@ class Index:
             log.info("%s: not completed: secret file", document.name)
         elif why := document.why_not_indexed:
             log.info("%s: not indexed: %s", document.name, why)
-        elif self._session.folders.want(document.name):
+        elif self._session.settings.has_files_like(document.name) and self._session.folders.want(document.name):
             self.scan(None)
 
     def close_document(self, uri: str) -> None:

@@ -139,6 +139,8 @@ class Indexer:
         """Makes the progress bar of a full scan."""
         self.file: IndexFile | None = None
         """The saved index; None: nothing is saved."""
+        self.left_out: tuple[str, ...] = ()
+        """What the last full scan left out: a line for each reason."""
         self._has_scanned = False
         self._call, self._is_open, self._wait_until_idle = call, is_open, wait_until_idle
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
@@ -208,6 +210,8 @@ class Indexer:
             self._index_changes(within, found, bar)
         finally:
             bar.end()
+        if is_full:
+            self.left_out = _left_out(found)
         log.log(logging.INFO if is_full else logging.DEBUG, _summary(found, n_loaded, time.perf_counter() - since_s))
         self._pause()
         if self.file is not None:
@@ -235,10 +239,13 @@ def _summary(found: Found, n_loaded: int, seconds: float) -> str:
     parts = [f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"]
     if n_loaded:
         parts.append(f"{n_loaded:,} files from the saved index")
-    parts += found.left_out
-    if found.n_skipped:
-        parts.append(f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
-    return "; ".join(parts)
+    return "; ".join((*parts, *_left_out(found)))
+
+
+def _left_out(found: Found) -> tuple[str, ...]:
+    if not found.n_skipped:
+        return found.left_out
+    return (*found.left_out, f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
 
 
 def _lower_priority() -> None:

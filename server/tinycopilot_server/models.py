@@ -91,6 +91,8 @@ class Models:
         self._session, self._scheduler, self._index = session, scheduler, index
         self.has_started = False
         """Whether a model is loaded, or is being loaded."""
+        self.description = ""
+        """The model that was loaded last, and why that one."""
         self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main))
         self._lock = asyncio.Lock()  # models are loaded in order, so that the last one named is used
         self._tasks = set[asyncio.Task[object]]()
@@ -203,7 +205,8 @@ class Models:
                 raise
             log.warning("%s: the workspace's own model is not used", error)
             paths, engine = others, Engine.load(others, settings.completer, max_chars)
-        log.info("%s", describe_model(paths, origin_of(paths, settings, folder)))
+        self.description = describe_model(paths, origin_of(paths, settings, folder))
+        log.info("%s", self.description)
         if not engine.is_compiled:
             on_compiling()
         engine.warm_up()

@@ -60,6 +60,11 @@ class Scanner:
         """For each file that was read: when it was changed, in ns, and its size in bytes."""
         return {name: (changed_ns, n_bytes) for name, (changed_ns, n_bytes) in self._known.items()}
 
+    @property
+    def n_known(self) -> int:
+        """Number of files that were read. Any thread."""
+        return len(self._known)
+
     def remember(self, stamps: Mapping[str, tuple[int, int]]) -> None:
         """Treat these files as read: they are read again only if they differ from their stamps."""
         self._known = {name: list(stamp) for name, stamp in stamps.items()}

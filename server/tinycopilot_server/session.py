@@ -159,6 +159,8 @@ class Session:
         self.model_status = Status("loading")
         self.initial_settings: object = None
         """The initialization options."""
+        self.has_ghost_text = False
+        """Whether the client announces inline completion."""
         self.has_folders = False
         """Whether the client reports workspace folders; if not, it has one root."""
         self.watches_files = False
@@ -180,6 +182,13 @@ class Session:
     def is_silent(self) -> bool:
         """Whether suggestions are paused or disabled."""
         return self.is_paused or not self.settings.enabled
+
+    @property
+    def lists_suggestions(self) -> bool:
+        """Whether suggestions are entries of the completion menu."""
+        if self.settings.popup != "automatic":
+            return bool(self.settings.popup)
+        return not (self.has_ghost_text and self.settings.inline)
 
     def wants(self, document: Document) -> bool:
         """Whether the settings let this document be completed and indexed."""

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from tinycopilot import UserError
+from tinycopilot.completion.syntaxes import WRITTEN, language_of_suffix
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import Patterns
 
@@ -32,7 +34,7 @@ class About(NamedTuple):
     problem: Callable[[Any], str] = lambda _: ""
     """What else is wrong with a value of the right type, to follow "must be"; "" if nothing."""
     choices: tuple[str | bool, ...] = ()
-    """The values, if they can be listed, the default first; `true` stands for the default."""
+    """The values, if they can be listed, the default first; `true`, if it is none of them, means the default."""
 
 
 def _setting(default: Any, *about: Any, choices: tuple[str | bool, ...] = ()) -> Any:
@@ -45,8 +47,9 @@ class Settings:
 
     enabled: bool = _setting(True, "Suggest code as you type. When off, nothing is suggested.")
     languages: tuple[str, ...] = _setting(
-        ("python",),
-        "Languages to complete and index, by the editor's language identifiers; `*` means all languages.",
+        ("default",),
+        "Languages to complete and index, by the editor's language identifiers. `default`: programming and markup "
+        "languages; `*`: all languages; `-css`: not this one. The last word that names a language counts.",
     )
     exclude: tuple[str, ...] = _setting(
         (),
@@ -59,7 +62,12 @@ class Settings:
         "that asks for one, and then for as long as you type along; `false`, never.",
         choices=("automatic", "onDemand", False),
     )
-    popup: bool = _setting(True, "List suggestions in the completion menu, below all other entries.")
+    popup: str | bool = _setting(
+        "automatic",
+        'Whether to list suggestions in the completion menu, below all other entries: `"automatic"`, only where the '
+        "editor shows no ghost text.",
+        choices=("automatic", True, False),
+    )
     eagerness: float = _setting(
         CompleterSettings.eagerness,
         "How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of "
@@ -114,7 +122,21 @@ class Settings:
 
     def has_language(self, language: str) -> bool:
         """Whether documents of this language are completed."""
-        return "*" in self.languages or language in self.languages
+        is_on, is_written = False, language in WRITTEN
+        for word in self.languages:
+            if word in (language, "*") or (word == "default" and is_written):
+                is_on = True
+            elif word == f"-{language}":
+                is_on = False
+        return is_on
+
+    def has_files_like(self, name: str) -> bool:
+        """Whether other files with this one's suffix are indexed: not those of a language that is off.
+
+        `CMakeLists.txt` is completed, and other text files are not.
+        """
+        language = language_of_suffix(PurePath(name).suffix)
+        return language is None or self.has_language(language)
 
 
 def about(name: str) -> About:
@@ -181,9 +203,9 @@ def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
     """Convert a value for the dataclass; return it and the requirement that it violates, "" if none ("must be ...")."""
     known = about(name)
     if known.choices:
+        value = default if value is True and True not in known.choices else value
         is_known = any(value is one or (isinstance(one, str) and value == one) for one in known.choices)
-        wanted = " or ".join(map(json.dumps, known.choices))
-        return (default if value is True else value), "" if is_known or value is True else wanted
+        return value, "" if is_known else " or ".join(map(json.dumps, known.choices))
     if isinstance(default, bool):
         return value, "" if isinstance(value, bool) else "true or false"
     if isinstance(default, str):

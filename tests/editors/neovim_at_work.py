@@ -167,6 +167,43 @@ def statistics(user: User) -> None:
 
 
 @check
+def welcomed_once(user: User) -> None:
+    """The first of these Neovims said it; a second one does not."""
+    marks = list(user.editor.home.rglob("tinycopilot-welcomed"))
+    equal("marks of the welcome", 1, len(marks))
+    with user.another() as other:
+        other.editor.wait_until_ready()
+        equal("what a second Neovim says", "", other.editor.said("messages"))
+        marks[0].unlink()
+        other.editor.nvim.command("TinyCopilot restart")
+        until("the welcome", 20, lambda: "<Tab> accepts, <C-Right>" in other.editor.said("messages"))
+
+
+@check
+def what_it_knows(user: User) -> None:
+    user.begin(BEGUN[:-2], "op", name="known.py")
+    user.press("Escape")
+    n_windows = len(user.editor.nvim.windows)
+    user.editor.nvim.command("TinyCopilot knowledge")
+    until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
+    text = user.editor.text()
+    for word in ("Indexed: ", " files on disk", "Model: ", "Last suggestion: ", " ms"):
+        if word not in text:
+            raise AssertionError(f"no {word!r} in {text!r}")
+    user.press("q")
+    until("the window gone", 5, lambda: len(user.editor.nvim.windows) == n_windows)
+
+
+@check
+def evaluation_in_a_terminal(user: User) -> None:
+    user.open(TEXT, name="eval_me.py")
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("TinyCopilot eval")
+    until("the figures", 50, lambda: "bits/char" in user.editor.text())
+    user.editor.nvim.command("bwipeout!")
+
+
+@check
 def why(user: User) -> None:
     """The page is opened; here by a function that notes its path."""
     user.begin(BEGUN[:-2], "op")
@@ -251,7 +288,32 @@ def set_while_it_runs(user: User) -> None:
         raise AssertionError(f"more than 4 characters after a second setup: {ghost!r}")
     user.press("Escape")
     user.editor.lua(setup_again % "")
-    equal("the languages as they were", "tinycopilot: languages=python", user.editor.said("TinyCopilot set languages"))
+    equal("the languages as they were", "tinycopilot: languages=default", user.editor.said("TinyCopilot set languages"))
+
+
+@check
+def every_language_but_those_that_are_off(user: User) -> None:
+    """Ghost text in Rust as it is installed, none in JSON, until it is turned on there."""
+    rust = "".join(
+        f"fn read_{name}(path: &Path) -> Vec<String> {{ lines_of(path) }}\n\n" for name in ("one", "two", "six")
+    )
+    ghost = user.begin(rust + "fn read_ten(path:", " &P", name="reads.rs")
+    if not ghost.startswith("ath) -> Vec<String>"):
+        raise AssertionError(f"in Rust: {ghost!r}")
+    user.press("Escape")
+    json = "".join(f'{{"reading_{name}": "warm enough"}}\n' for name in ("one", "two", "six"))
+    user.open(json + '{"reading_ten": "war', name="reads.json")
+    equal("the status in JSON", "", user.editor.status())
+    said = user.editor.said("TinyCopilot")
+    if "off in json: turn it on with :TinyCopilot toggle filetype" not in said:
+        raise AssertionError(f"in JSON it says {said!r}")
+    user.editor.nvim.command("TinyCopilot toggle filetype")
+    until("being ready in JSON", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    user.press("A", "m")
+    user.editor.settled_ghost_text()
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set languages=default")
+    until("being off in JSON", 5, lambda: not user.editor.status())
 
 
 @check

@@ -149,7 +149,7 @@ def setups_that_cannot_be_used(user: User) -> None:
         equal(f"messages for {options}", [f"tinycopilot: {line}" for line in wanted], list(heard))
         is_changed = "'true'" in options
         equal(f"cmd with {options}", ["true"] if is_changed else ["tinycopilot-server"], cmd)
-        equal(f"languages with {options}", ["lua"] if is_changed else ["python"], languages)
+        equal(f"languages with {options}", ["lua"] if is_changed else ["default"], languages)
         is_off = options in ("keymaps = false", "keymaps = { accept = '' }")
         equal(f"the key with {options}", False if is_off else "<Tab>", accept)
     if not any("WARNING unknown option `keymap`" in line for line in report):

@@ -184,6 +184,77 @@ def dismissed(user: User) -> None:
         raise AssertionError(f"Tab without a suggestion inserted {after[len(BEGUN) :]!r}")
 
 
+LINES = "".join(f"    reading_{name} = read_{name}(path)\n    print('it is so')\n" for name in ("one", "two", "six"))
+"""Every other line is the same: at the beginning of one, what comes next is certain."""
+
+
+def at_line_start(user: User, indent: str) -> str:
+    """The ghost text behind nothing but `indent`."""
+    user.begin("def read(path):\n" + LINES + "    reading_ten = read_ten(pat", "h)")
+    user.press("Enter")
+    for _ in range(4 - len(indent)):
+        user.press("BSpace")
+    user.wait_for_text("def read(path):\n" + LINES + "    reading_ten = read_ten(path)\n" + indent)
+    return user.editor.settled_ghost_text()
+
+
+@check
+def tab_indents_where_only_blanks_are_before(user: User) -> None:
+    user.editor.lua("require('tinycopilot').forget_reported()")
+    ghost = at_line_start(user, "    ")
+    before = user.editor.text()
+    user.editor.nvim.command("setlocal expandtab shiftwidth=4 softtabstop=4")
+    user.press("Tab")
+    equal("after <Tab>", before + "    ", user.changed(before, "<Tab>"))
+    said = user.editor.said("messages")
+    if "<Tab> indents at the beginning of a line; <M-Down> accepts" not in said:
+        raise AssertionError(f"it does not say which key accepts: {said!r}")
+    user.press("BSpace")
+    user.wait_for_text(before)
+    user.wait_for_ghost("ghost text again", ghost)
+    user.press("M-Down")
+    equal("after the other key", before + ghost.split("\n")[0], user.changed(before, "<M-Down>"))
+
+
+@check
+def tab_accepts_there_if_it_is_to(user: User) -> None:
+    user.editor.lua("require('tinycopilot').options.tab_on_blank = 'accept'")
+    try:
+        ghost = at_line_start(user, "    ")
+        before = user.editor.text()
+        user.press("Tab")
+        equal("after <Tab>", before + ghost, user.changed(before, "<Tab>"))
+    finally:
+        user.editor.lua("require('tinycopilot').options.tab_on_blank = 'indent'")
+
+
+@check
+def tab_belongs_to_a_snippet(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.editor.lua("vim.snippet.expand('en(${1:first}, ${2:second})')")
+    user.press("p", "a")
+    user.wait_for_text(BEGUN + "en(pa, second)")
+    user.press("Tab")
+    until("the second placeholder", 5, lambda: user.editor.nvim.api.get_mode()["mode"] == "s")
+    user.press("x")
+    equal("after <Tab> and a key", BEGUN + "en(pa, x)", user.changed(BEGUN + "en(pa, second)", "<Tab>"))
+    user.editor.lua("vim.snippet.stop()")
+
+
+@check
+def tab_is_plain_in_replace_mode_and_visual_mode(user: User) -> None:
+    user.begin(BEGUN[:-2], "op")
+    user.press("Escape")
+    text = BEGUN + "abc"
+    user.open(text)
+    user.editor.nvim.command("setlocal noexpandtab")
+    user.press("$", "h", "h", "R", "Tab")
+    user.wait_for_text(BEGUN + "\tbc")
+    user.press("Escape", "u", "v", "Tab")
+    user.wait_for_text(text)
+    user.press("Escape")
+
+
 @check
 def gone_with_escape(user: User) -> None:
     user.begin(BEGUN[:-2], "op")

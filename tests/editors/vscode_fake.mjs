@@ -5,6 +5,8 @@ import { join, resolve } from 'node:path';
 
 export const root = resolve(import.meta.dirname, '../../editors/vscode');
 
+globalThis.clone = '';  // in which the extension was built
+
 /** Builds sources of the extension into `room`, with globalThis.vscode for `vscode`, and loads them. */
 export async function loadSources(room, ...names) {
   const { build } = createRequire(`${root}/`)('esbuild');
@@ -12,7 +14,7 @@ export async function loadSources(room, ...names) {
   await build({
     entryPoints: names.map(name => join(root, `src/${name}.ts`)),
     outdir: room, outExtension: { '.js': '.cjs' }, alias: { vscode: join(room, 'vscode.cjs') },
-    bundle: true, platform: 'node', format: 'cjs', logLevel: 'error',
+    bundle: true, platform: 'node', format: 'cjs', logLevel: 'error', define: { CLONE: 'globalThis.clone' },
   });
   const load = createRequire(join(room, 'x'));
   return names.map(name => load(`./${name}.cjs`));
@@ -39,6 +41,13 @@ function open(known) {
   return new Proxy(known, { get: (target, key) => key in target ? target[key] : ANYTHING });
 }
 
+function memento(kept) {
+  return {
+    get: key => kept.get(key),
+    update: async (key, value) => void (value === undefined ? kept.delete(key) : kept.set(key, JSON.parse(JSON.stringify(value)))),
+  };
+}
+
 class EventEmitter {
   listeners = new Set();
   event = listener => {
@@ -63,6 +72,7 @@ class Editor {
   logged = [];
   panels = [];
   kept = new Map();
+  keptForAll = new Map([['welcomed', true]]);
   item = { isShown: false, show: () => { this.item.isShown = true; }, hide: () => { this.item.isShown = false; }, dispose() {} };
 
   /** Whether the status bar shows that state. */
@@ -92,10 +102,7 @@ class Editor {
   context(folder) {
     return {
       subscriptions: [], globalStorageUri: { fsPath: folder }, asAbsolutePath: path => join(folder, path),
-      workspaceState: {
-        get: key => this.kept.get(key),
-        update: async (key, value) => void (value === undefined ? this.kept.delete(key) : this.kept.set(key, JSON.parse(JSON.stringify(value)))),
-      },
+      workspaceState: memento(this.kept), globalState: memento(this.keptForAll),
     };
   }
 

@@ -47,6 +47,7 @@ class Example {
     const others = servers(port).map(({ pid }) => pid);
     this.editor = await this.window(basename(fileArgument));
     await this.editor.begin();
+    if (this.editor.welcome) welcomes.push(this.editor.welcome);
     this.host = servers(port).find(({ pid }) => !others.includes(pid)).host;
   }
 
@@ -86,6 +87,8 @@ class Example {
 }
 
 let opening = Promise.resolve();
+/** What was said at the first start: once, in whichever window. */
+const welcomes = [];
 
 /** Runs checks in one window; opens another after a failure. */
 async function run(browser, checks) {
@@ -114,6 +117,8 @@ const room = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
 const browser = await startBrowser();
 try {
   await Promise.all([run(browser, TRAINING), run(browser, { ...TYPING, ...SERVING })]);
+  if (welcomes.length !== 1) throw new Error(`the welcome was shown ${welcomes.length} times`);
+  console.log(`welcome: ${JSON.stringify(welcomes[0])}`);
 } finally {
   await browser.close();
   rmSync(room, { recursive: true });

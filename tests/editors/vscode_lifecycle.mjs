@@ -238,7 +238,7 @@ test('only one window installs at a time; a stale lock is ignored', async () => 
   editor.messages.length = 0;
   void install();
   await agree();
-  await editor.message('the server is installed. It starts when you open a file in: python.');
+  await editor.message('the server is installed. It starts when you open a file to complete.');
   editor.open('python');
   await until('ready', isReady);
 });
@@ -264,12 +264,34 @@ test('nothing is installed if the setting names a server', async () => {
   assert.equal(editor.contexts['tinycopilot.canInstall'], false);
 });
 
-test('without a document to complete the status is hidden, and the server can be installed', async () => {
-  editor.open('markdown');
+test('without a document the status is hidden, and the server can be installed', async () => {
   begin({});
   await until('an offer', () => editor.contexts['tinycopilot.canInstall']);
   assert.ok(!editor.item.isShown);
   assert.deepEqual(editor.messages, []);
+});
+
+test('where a language is off the status bar says so, and the menu turns it on', async () => {
+  editor.open('json');
+  begin();
+  await until('off', () => editor.says('off'));
+  assert.equal(editor.item.text, 'tinycopilot: off in json');
+  editor.open('rust');
+  await until('ready', isReady);
+  assert.equal(editor.item.text, 'tinycopilot: ready');
+  editor.open('json');
+  assert.equal(editor.item.text, 'tinycopilot: off in json');
+  assert.equal(editor.item.accessibilityInformation.label, 'tinycopilot: off in json');
+  const { uri } = editor.vscode.window.activeTextEditor.document;
+  uri.scheme = 'vscode-notebook-cell';
+  editor.events.active.fire();
+  assert.equal(editor.item.text, 'tinycopilot: off in notebooks');
+  uri.scheme = 'file';
+  const [first] = running();
+  await editor.commands['tinycopilot.toggleLanguage']();
+  assert.deepEqual(editor.settings.languages, ['default', 'json']);
+  await until('another', () => running().length === 1 && running()[0] !== first && isReady());
+  assert.equal(editor.item.text, 'tinycopilot: ready');
 });
 
 test('an untrusted workspace offers to manage trust', async () => {
@@ -288,14 +310,27 @@ test('a language that was turned off is shown in the status bar, with an action 
   assert.deepEqual(editor.item.accessibilityInformation, { label: 'tinycopilot: ready', role: 'button' });
   const toggle = editor.commands['tinycopilot.toggleLanguage'];
   await toggle();
-  await until('off', () => editor.says('off'));
-  assert.match(editor.item.tooltip, /not in python/);
-  editor.open('markdown');
-  assert.ok(!editor.item.isShown);
-  editor.open('python');
-  assert.ok(editor.says('off'));
+  await until('off', () => editor.item.text === 'tinycopilot: off in python');
+  assert.deepEqual(editor.settings.languages, ['default', '-python']);
+  assert.match(editor.item.tooltip, /off in python/);
   await toggle();
+  assert.deepEqual(editor.settings.languages, ['default']);
   await until('ready', isReady);
+});
+
+test('the first start says what it does, once on this machine', async () => {
+  editor.keptForAll.clear();
+  editor.open('python');
+  begin();
+  const { text, choose } = await editor.message('completes code as you type');
+  for (const key of ['Tab', 'Ctrl+Right', 'Esc', 'status bar', 'nothing leaves this machine']) assert.ok(text.includes(key), key);
+  choose('Only when I ask');
+  await until('on demand', () => editor.settings.inline === 'onDemand');
+  editor.messages.length = 0;
+  const [first] = running();
+  restart();
+  await until('another', () => running().length === 1 && running()[0] !== first && isReady());
+  assert.deepEqual(editor.messages, []);
 });
 
 test('suggestions on demand: the menu turns them on and off, and the status bar says how to ask', async () => {

@@ -37,6 +37,8 @@ class Editor {
   async begin() {
     await this.page.waitForSelector('.editor-instance .view-line', { timeout: 60_000 });
     await this.state('ready');
+    this.welcome = await this.message('completes code as you type', 3).catch(() => '');
+    if (this.welcome) await this.command('Notifications: Clear All Notifications');
     await this.page.keyboard.press('Control+b');  // hide the side bar
     await this.page.click('.editor-instance .view-lines');
     await this.page.keyboard.press('Control+End');

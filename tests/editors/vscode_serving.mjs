@@ -97,7 +97,7 @@ export const SERVING = {
     await example.menuPicture();
     await editor.press('Escape');
     same('its title', title, 'tinycopilot: ready');
-    for (const label of ['Pause suggestions', 'Turn off suggestions in python', 'Statistics', 'Train on this workspace']) {
+    for (const label of ['Pause suggestions', 'Turn off for python', 'Statistics', 'Train on this workspace']) {
       if (!labels.includes(label)) throw new Error(`"${label}" is missing in\n${labels}`);
     }
     if (labels.includes('Resume')) throw new Error('it offers to resume what is not paused');
@@ -165,6 +165,28 @@ export const SERVING = {
     await editor.until('suggestions again', 30, async () => !await isSilent(example));
     same('the server', example.server().pid, server);
     return 'tinycopilot.inline off in the workspace: silent; on: not; the server stays, whichever the workspace names';
+  },
+
+  async tabCompletion(example) {
+    const { editor } = example;
+    const lines = ['one', 'two', 'six'].map(name => `    reading_${name} = read_${name}(path)\n    print('it is so')\n`).join('');
+    const program = `def read(path):\n${lines}    reading_ten = read_ten(path)\n    `;
+    const results = [];
+    for (const setting of ['off', 'on', 'onlySnippets']) {
+      const file = join(dirname(editor.file), '.vscode', 'settings.json');
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, JSON.stringify({ 'editor.tabCompletion': setting }));
+      await editor.open(`tab_${setting}.py`, program);
+      await editor.command('Trigger Inline Suggestion');
+      const ghost = await editor.settledGhostText();
+      await editor.press('Tab');
+      await editor.changed('Tab');
+      const added = (await editor.savedText()).slice(program.length);
+      if (!added.startsWith(ghost)) throw new Error(`Tab behind blanks, ${setting}: ${JSON.stringify(added)}, not ${JSON.stringify(ghost)}`);
+      results.push(setting);
+    }
+    writeFileSync(join(dirname(editor.file), '.vscode', 'settings.json'), '{}');
+    return `Tab behind blanks accepts, with editor.tabCompletion ${results.join(', ')}`;
   },
 
   async windows(example) {

@@ -150,6 +150,21 @@ export const TYPING = {
     return 'a bracket that the editor has closed is not closed again';
   },
 
+  async openBracket(example) {
+    const { editor } = example;
+    const names = ['first', 'second', 'third', 'last', 'coldest', 'warmest', 'mean', 'middle'];
+    const program = names.map(name => `print_reading(${name}_day)\n${name}_day = None\n\n\n`).join('');
+    const ghost = await repeated(example, 'open_bracket', '', 'print_', program);
+    same('the ghost text', ghost, 'reading');
+    await editor.press('Tab');
+    await editor.changed('accepting with Tab');
+    await editor.until('the brackets', 5, async () => (await editor.savedText()).endsWith('print_reading()'));
+    await editor.press('Escape');
+    await editor.type('x)');
+    same('the end of the text', (await editor.savedText()).slice(-16), 'print_reading(x)');
+    return 'a bracket at the end is closed as if it were typed, and what closes it is typed over';
+  },
+
   async middle(example) {
     const apart = '    a = 1\n    b = 2\n';  // the line directly above is not suggested
     await repeated(example, 'middle', `${apart}    print(args.p¦)\n    return\n`, 'a');

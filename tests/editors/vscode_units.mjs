@@ -66,6 +66,24 @@ test('search order: the workspace, the Python extension, the PATH, the extension
   assert.equal((await findServer([], own, log)).command, dotVenv);
 });
 
+test('the clone that the extension was built in has the server after `make demo`', async () => {
+  globalThis.clone = join(room, 'clone');
+  try {
+    assert.ok((await findServer([], own, log)).missing);
+    const there = program(globalThis.clone, '.venv/bin/tinycopilot-server');
+    program(own, 'bin/tinycopilot-server');
+    assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
+    vscode.workspace.isTrusted = false;
+    assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
+    vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath: room } }];
+    assert.equal((await findServer([], join(room, 'none'), log)).command, undefined);
+    const onThePath = program(onPath, 'tinycopilot-server');
+    assert.equal((await findServer([], own, log)).command, onThePath);
+  } finally {
+    globalThis.clone = '';
+  }
+});
+
 test('an interpreter with the package but without the program runs the module', async () => {
   const python = join(room, 'python/bin/python');
   mkdirSync(dirname(python), { recursive: true });

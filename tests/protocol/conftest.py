@@ -83,8 +83,11 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         shows_progress: bool = False,
         program: Sequence[str] = ("-m", "tinycopilot_server"),
         imports: bool = False,
+        has_ghost_text: bool = False,
     ) -> Editor:
-        """`imports`: import everything in the new process, so that it takes a while to be ready."""
+        """`imports`: import everything in the new process, so that it takes a while to be ready. `has_ghost_text`:
+        announce inline completion.
+        """
         client = await ClientServerConfig([*([sys.executable] if imports else python), *program]).start()
         assert isinstance(client, LanguageClient)
         editor = Editor(client)
@@ -105,6 +108,9 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
                 did_change_configuration=types.DidChangeConfigurationClientCapabilities(
                     dynamic_registration=configuration is not NOT_ABLE
                 ),
+            ),
+            text_document=types.TextDocumentClientCapabilities(
+                inline_completion=types.InlineCompletionClientCapabilities() if has_ghost_text else None
             ),
             window=types.WindowClientCapabilities(work_done_progress=shows_progress),
         )

@@ -1,5 +1,6 @@
 """Completion items: insert text, range, and the counting of accepts."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -203,6 +204,29 @@ async def test_partial_accept_is_measured_in_client_units(start: Start, unsure: 
         "textDocument/didPartiallyAcceptCompletion", {"item": item_of(item), "acceptedLength": 3}
     )
     assert (await counted(editor))["accepted_chars"] == 2
+
+
+async def test_what_it_knows(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("x = 1\n")
+    (tmp_path / "secrets.yaml").write_text("a: 1\n")
+    (tmp_path / "large.py").write_text("x = 1\n" * 200_000)
+    editor = await start(folders=[tmp_path])
+    editor.open("import sys\nprint(sys.", f"{tmp_path.as_uri()}/two.py")
+    while (known := await editor.command("tinycopilot.knowledge"))["leftOut"] == []:
+        await asyncio.sleep(0.01)
+    assert known["lastAnswerMs"] is None
+    assert known["files"] == 1
+    assert known["open"] == 1
+    assert any("over 1 MB" in line for line in known["leftOut"])
+    assert "large.py" in known["text"]
+    editor.uri = f"{tmp_path.as_uri()}/two.py"
+    assert await editor.inline(1, 10)
+    known = await editor.command("tinycopilot.knowledge")
+    assert 0 < known["lastAnswerMs"] < 60_000
+    assert known["characters"] > 0
+    assert "tiny_gpt.pth" in known["model"]
+    for line in ("Indexed: ", "Model: ", "Last suggestion: "):
+        assert line in known["text"]
 
 
 async def test_server_commands_do_not_clash_with_the_extensions(start: Start) -> None:

@@ -9,7 +9,7 @@ from lsprotocol.types import PositionEncodingKind as Kind
 from pygls.exceptions import JsonRpcException
 
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.paths import ModelPaths, shipped
+from tinycopilot.paths import ModelPaths, bundled_path
 
 
 def insertion(line: int, character: int, text: str) -> types.TextDocumentContentChangePartial:
@@ -28,7 +28,7 @@ async def test_inline_completion_inserts_the_suggestion_at_the_cursor(start: Sta
 
 async def test_invoked_completion_returns_alternatives(start: Start) -> None:
     """With the shipped model, which is less certain than a random one."""
-    editor, n_shown = await start(options={"modelPath": str(shipped("paras") / "tiny_gpt.pth")}), list[int]()
+    editor, n_shown = await start(options={"modelPath": str(bundled_path("paras") / "tiny_gpt.pth")}), list[int]()
     lines = ["import o", "def main(", "    for i in ran", "    if x is ", "        self.name = n"]
     editor.open("\n".join(lines))
     for line, text in enumerate(lines):
@@ -228,7 +228,7 @@ async def test_missing_model_is_reported_once(start: Start, tmp_path: Path) -> N
     missing = tmp_path / "missing.pth"
     editor = await start(options={"modelPath": str(missing)}, wait=False)
     problem = await editor.state("error")
-    assert f"{missing}: there is no model file here" in problem.message
+    assert f"{missing}: no model file here" in problem.message
     assert "tinycopilot train" in problem.message
     editor.open("x = ")
     for _ in range(3):

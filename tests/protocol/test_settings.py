@@ -96,6 +96,20 @@ async def test_inline_popup_or_neither(start: Start, options: dict[str, Any]) ->
     assert (await editor.state("off")).message == "disabled in the settings"
 
 
+async def test_the_menu_lists_suggestions_where_there_is_no_ghost_text(start: Start, options: dict[str, Any]) -> None:
+    editor = await start(options=options, has_ghost_text=True)
+    editor.open(CODE)
+    for given, has_ghost, has_menu in (
+        ({}, True, False),
+        ({"inline": "onDemand"}, False, False),
+        ({"inline": False}, False, True),
+        ({"popup": True}, True, True),
+        ({"popup": False, "inline": False}, False, False),
+    ):
+        editor.set({"tinycopilot": given})
+        assert (bool(await ghost(editor)), bool(await listed(editor))) == (has_ghost, has_menu)
+
+
 async def test_on_demand_suggestion_stays_while_typing_through(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options | {"inline": "onDemand"})
     editor.open(CODE)
@@ -138,11 +152,15 @@ async def test_disabled_server_loads_the_model_when_enabled(start: Start, option
 
 async def test_only_enabled_languages_are_completed(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options)
-    editor.uri = "file:///project/a.rs"
-    editor.open(CODE, language="rust")
-    for languages, is_completed in ((None, False), (["rust"], True), (["python"], False), (["*"], True)):
-        editor.set({"tinycopilot": {"languages": languages}})
-        assert bool(await ghost(editor)) == is_completed
+    for language, suffix, by_default in (("rust", "rs", True), ("json", "json", False)):
+        editor.uri = f"file:///project/a.{suffix}"
+        editor.open(CODE, language=language)
+        without = ["default", "*", f"-{language}"]
+        for languages, is_completed in (
+            (None, by_default), ([language], True), (["python"], False), (["*"], True), (without, False),
+        ):  # fmt: skip
+            editor.set({"tinycopilot": {"languages": languages}})
+            assert bool(await ghost(editor)) == is_completed
 
 
 async def test_in_comments_and_in_strings(start: Start, options: dict[str, Any]) -> None:
@@ -203,7 +221,7 @@ async def test_model_path_change_loads_the_model_if_valid(
     while not editor.client.messages:
         await asyncio.sleep(0.01)
     [message] = editor.client.messages
-    assert "there is no model file here" in message.message
+    assert "no model file here" in message.message
     assert await ghost(editor) == old
     editor.set({"tinycopilot": {"modelPath": str(unsure.model), "tokenizerPath": str(unsure.tokenizer)}})
     text, other = "x = f(", oracle(unsure, "x = f(")

@@ -42,7 +42,7 @@ from tinycopilot.evaluation import adapt, comparison
 from tinycopilot.model.gpt import load_pair
 
 def train_without_saving(request, folder, lines, console):
-    assert request.minutes == 2 and folder.is_dir() and ".env" not in map(str, request.without)
+    assert request.minutes == 2 and folder.is_dir() and ".env" not in map(str, request.exclude)
     lines.say("training", 0.5, bits=1.5, minutes_left=1.0)
     return *load_pair(Path(MODEL), Path(TOKENIZER)), {}
 

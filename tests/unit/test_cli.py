@@ -145,9 +145,7 @@ def test_file_that_is_not_a_model_is_not_overwritten(flag: str, corpus: str, in_
     (in_folder / "notes.txt").write_text("dear diary")
     assert main(["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu", flag, "notes.txt"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert re.fullmatch(
-        r"tinycopilot: notes.txt: not a (model|tokenizer) file of tinycopilot; not overwritten; .*", error
-    )
+    assert re.fullmatch(r"tinycopilot: notes.txt: not a tinycopilot (model|tokenizer) file; not overwritten; .*", error)
     assert sorted(path.name for path in in_folder.iterdir()) == ["code.py", "notes.txt"]
     assert (in_folder / "notes.txt").read_text() == "dear diary"
 
@@ -225,7 +223,7 @@ def test_prompt_with_unknown_characters(pair: ModelPaths, capsys) -> None:
         (["train", "--corpus", "missing.txt"], "no such file"),
         (["train", "--corpus", "empty.txt"], "no text for training"),
         (["train", "--corpus", "binary.txt"], "binary file"),
-        (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "leaves 6 characters to learn from"),
+        (["train", "--corpus", "short.txt", "--model_path", "m.pth"], "has 6 characters to train on"),
         (["train", "--corpus", "latin1.txt"], "not UTF-8"),
         (["train", "--corpus", "."], "no .py files there"),
         (["train", "--corpus", "short.txt", "--model_path", "short.txt/m.pth"], "cannot save a model there"),
@@ -340,12 +338,12 @@ def test_unavailable_device(capsys, pair: ModelPaths) -> None:
 
 
 def test_ctrl_c_while_training_saves_the_model(corpus: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinycopilot.training import run
+    from tinycopilot.training import train
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "train", interrupted)
+    monkeypatch.setattr(train, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
     assert "nothing is lost; resume with: tinycopilot train --resume\n" in capsys.readouterr().err
     assert not user_model().exist()

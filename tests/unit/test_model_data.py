@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.model.gpt import load_pair
-from tinycopilot.training.run import run_training
 from tinycopilot.training.setup import TrainOptions
+from tinycopilot.training.train import run_training
 from tinycopilot.training.train_config import SIZES, Size
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -53,7 +53,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     for module in (gpt, network, adapt):
         monkeypatch.setattr(module, "load_pair", load_pair)
-    monkeypatch.setattr(bench, "load_sized", load)
+    monkeypatch.setattr(bench, "load_widened", load)
     monkeypatch.setattr(Engine, "load", load)
     monkeypatch.setattr(play, "loader", load)
     monkeypatch.setattr(environment, "ask_environment", load)

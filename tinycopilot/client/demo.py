@@ -49,11 +49,13 @@ if __name__ == "__main__":
 CONNECT = """\
 Try it in this terminal: {program} play
 Connect your editor. The server: {server}
-  VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix),
-            and in the settings: "tinycopilot.serverCommand": ["{server}"]
+  VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix).
+            The extension finds the server in the clone that it was built in.
   Neovim    vim.opt.rtp:prepend("editors/nvim")   (as a full path; 0.12: ghost text, 0.11: popup)
             require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
-Train on your own code: tinycopilot train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
+How many keystrokes would it have saved in your project? (Add --ext for languages other than Python.)
+  {program} eval PATH/TO/YOUR/PROJECT
+Train on your own code: {program} train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
 
 
 async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:

@@ -85,8 +85,19 @@ def _home() -> Path:
 def _verdict(sections: Sections) -> list[tuple[str, str]]:
     n_problems = sum(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
     if n_problems == 0:
-        return [("no problems found", "bold green")]
+        return [("no problems found", "bold green"), ("\n" + _next_step(sections), "bold")]
     return [(f"{n_problems} problem{'s' * (n_problems > 1)}; follow the arrows, and run doctor again", "bold red")]
+
+
+def _next_step(sections: Sections) -> str:
+    """What to do when all is well: set up an editor, if none is, or type in it."""
+    editors = sections.get("editors", [])
+    if any(one.facts.get("extension") or one.facts.get("files") for one in editors):
+        return (
+            "next: open a file of code in your editor and type; tinycopilot eval PROJECT shows what it would have saved"
+        )
+    offered = next((one for one in editors if one.todo), None)
+    return f"next: set up an editor ({offered.name}: {offered.todo})" if offered else "next: set up an editor"
 
 
 def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:

@@ -119,10 +119,23 @@ def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path,
         text = f"the extension is not installed{f' ({listed})' if own else ''}"
         return [Finding(name, text, Level.NOTE, HOW_TO_EXTEND, facts)]
     first = Finding(name, f"extension {version}; {listed}", Level.OK, facts=facts)
-    return [first, *(Finding(name, *wrong) for wrong in _wrong_settings(machine, own, server))]
+    finds_it = _is_built_beside(extensions / f"{EXTENSION}{version}" / "dist" / "extension.js", server)
+    return [first, *(Finding(name, *wrong) for wrong in _wrong_settings(machine, own, server, finds_it))]
 
 
-def _wrong_settings(machine: Machine, own: dict[str, Any], server: str) -> Iterator[tuple[str, Level, str]]:
+def _is_built_beside(script: Path, server: str) -> bool:
+    """Whether the extension was built in the clone whose `.venv` has this server: it finds it without a setting."""
+    environment = Path(server).parent.parent
+    try:
+        is_there = json.dumps(str(environment.parent)) in script.read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return is_there and environment.name == ".venv"
+
+
+def _wrong_settings(
+    machine: Machine, own: dict[str, Any], server: str, finds_it: bool
+) -> Iterator[tuple[str, Level, str]]:
     from tinycopilot_server.settings import parse_settings  # noqa: PLC0415 (brings the engine: it may be missing)
 
     name_it = f'set "tinycopilot.serverCommand": {json.dumps([server])}'
@@ -133,7 +146,7 @@ def _wrong_settings(machine: Machine, own: dict[str, Any], server: str) -> Itera
         yield "tinycopilot.serverCommand must be a list of strings", Level.PROBLEM, name_it
     elif command and not machine.is_program(command[0]):
         yield f"tinycopilot.serverCommand: program {command[0]} not found", Level.PROBLEM, name_it
-    elif not command and not machine.which("tinycopilot-server"):
+    elif not command and not finds_it and not machine.which("tinycopilot-server"):
         yield "tinycopilot-server is not on the PATH, and tinycopilot.serverCommand is empty", Level.PROBLEM, name_it
     if own.get("enabled") is False:
         yield "tinycopilot.enabled is false: no suggestions", Level.NOTE, "remove it to get suggestions"

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from tinycopilot.completion.forward import forward
 from tinycopilot.model.config import SPARE, GPTConfig
 from tinycopilot.model.storage import require_file
+from tinycopilot.model.storage.weights import read_weights
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.model.weights import read_weights
 
 Floats = NDArray[np.float32]
 

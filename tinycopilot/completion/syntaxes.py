@@ -1,6 +1,7 @@
 """Strings and comments by language: the tables of the lexer (lexical.py).
 
-Python is complete. Other languages have the common forms; text and markup have brackets and quotes on one line.
+Python is complete. Other languages have the common forms; text and markup have brackets and quotes on one line. Code
+embedded in markup (scripts, styles, code in Markdown) is read as markup.
 """
 
 import re
@@ -132,10 +133,17 @@ _PYTHON_FORMS: Final = {
     for is_cooked in (False, True)
 }
 _ONE_LINE: Final = {quote: StringForm(quote) for quote in "\"'"}
+_DOUBLE: Final = {'"': _ONE_LINE['"']}
+_LONG_DOUBLE: Final = {'"': StringForm('"', is_multiline=True)}
+_NO_ESCAPES: Final = {quote: StringForm(quote, escapes=False) for quote in "\"'"}
 _THREE: Final = {quotes: StringForm(quotes, is_multiline=True) for quotes in _QUOTES[:2]}
 _SLASHES: Final = {"//": "\n", "/*": "*/"}
 _HASH: Final = {"#": "\n"}
-_TEMPLATE: Final = StringForm("`", is_multiline=True, fields={"${": "}"})
+_DASHES: Final = {"--": "\n"}
+_ML: Final = {"(*": "*)"}
+_MARKUP: Final = {"<!--": "-->"}
+_DOLLAR: Final = {"${": "}"}
+_TEMPLATE: Final = StringForm("`", is_multiline=True, fields=_DOLLAR)
 _RAW: Final = StringForm("`", is_multiline=True, escapes=False)
 _SHELL: Final = {
     "'": StringForm("'", is_multiline=True, escapes=False),
@@ -148,59 +156,150 @@ _RUBY: Final = {
     "`": StringForm("`", is_multiline=True, fields={"#{": "}"}),
 }
 _LUA: Final = {**_ONE_LINE, "[[": StringForm("]]", is_multiline=True, escapes=False)}
+_SQL: Final = {quote: StringForm(quote, True, escapes=False) for quote in "\"'"}
+_NIX: Final = {
+    '"': StringForm('"', is_multiline=True, fields=_DOLLAR),
+    "''": StringForm("''", is_multiline=True, escapes=False, fields=_DOLLAR),
+}
+_FIELDS: Final = {'"': StringForm('"', fields=_DOLLAR), "'": _ONE_LINE["'"]}
+_PROSE: Final = {quote: StringForm(quote) for quote in '"`'}
 
 PYTHON: Final = Syntax(_HASH, dict.fromkeys(_QUOTES, _PYTHON_FORMS['"', False, True]), is_python=True)
-TEXT: Final = Syntax(strings={quote: StringForm(quote) for quote in '"`'}, is_lenient=True)
+TEXT: Final = Syntax(strings=_PROSE, is_lenient=True)
 _C: Final = Syntax(_SLASHES, _ONE_LINE)
 _JAVA: Final = Syntax(_SLASHES, {**_ONE_LINE, '"""': _THREE['"""']})
 _JAVASCRIPT: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _TEMPLATE}, regex_form=StringForm("/"))
+_GO: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _RAW})
+_RUST: Final = Syntax(_SLASHES, _LONG_DOUBLE, has_lifetimes=True)
 _HASHES: Final = Syntax(_HASH, {**_ONE_LINE, **_THREE})
-_CSS: Final = Syntax({"/*": "*/"}, _ONE_LINE)
+_SCRIPT: Final = Syntax(_HASH, _ONE_LINE)
+_LISP: Final = Syntax({";": "\n", "#|": "|#"}, _LONG_DOUBLE)
+_HASKELL: Final = Syntax({"--": "\n", "{-": "-}"}, _DOUBLE, has_lifetimes=True)
+_HTML: Final = Syntax(_MARKUP, _PROSE, is_lenient=True)
+"""With scripts and styles in it: brackets and quotes as in text, since an apostrophe may be part of a sentence."""
+
+
+def _templates(opener: str, closer: str) -> Syntax:
+    """HTML with comments of the template language, too."""
+    return Syntax({**_MARKUP, opener: closer}, _PROSE, is_lenient=True)
+
+
+_BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
+    "python cython mojo snakemake starlark bazel bzl": PYTHON,
+    "c cpp objective-c objective-cpp objc objcpp cuda cuda-cpp opencl arduino zig d solidity glsl hlsl wgsl shaderlab"
+    " gdshader proto proto3 thrift dot bicep prisma actionscript cue": _C,
+    "php hack": Syntax(_SLASHES, _ONE_LINE, is_lenient=True),
+    "csharp cs java swift apex vala haxe": _JAVA,
+    "kotlin groovy dart": Syntax(_SLASHES, {**_FIELDS, '"""': StringForm('"""', is_multiline=True, fields=_DOLLAR)}),
+    "scala": Syntax(_SLASHES, {**_DOUBLE, '"""': _THREE['"""']}, has_lifetimes=True),
+    "javascript javascriptreact typescript typescriptreact qml": _JAVASCRIPT,
+    "go v odin rescript": _GO,
+    "rust gleam move": _RUST,
+    "ocaml": Syntax(_ML, _LONG_DOUBLE, has_lifetimes=True),
+    "fsharp": Syntax({"//": "\n", **_ML}, _LONG_DOUBLE, has_lifetimes=True),
+    "coq rocq": Syntax(_ML, _LONG_DOUBLE, has_lifetimes=True),
+    "css": Syntax({"/*": "*/"}, _ONE_LINE),
+    "less scss sass stylus": _C,
+    "lua luau": Syntax({**_DASHES, "--[[": "]]"}, _LUA),
+    "sql mysql pgsql plsql": Syntax({**_DASHES, "/*": "*/"}, _SQL),
+    "haskell elm purescript idris agda": _HASKELL,
+    "lean lean4": Syntax({**_DASHES, "/-": "-/"}, _DOUBLE, has_lifetimes=True),
+    "ada vhdl": Syntax(_DASHES, {'"': StringForm('"', escapes=False)}, has_lifetimes=True),
+    "applescript": Syntax({**_DASHES, **_ML}, _DOUBLE),
+    "verilog systemverilog": Syntax(_SLASHES, _DOUBLE),
+    "pascal objectpascal delphi": Syntax({"//": "\n", **_ML}, {"'": _NO_ESCAPES["'"]}),
+    "fortran fortran-modern FortranFreeForm": Syntax({"!": "\n"}, _NO_ESCAPES),
+    "cobol": Syntax({"*>": "\n"}, _NO_ESCAPES, is_lenient=True),
+    "vb basic vbnet": Syntax({"'": "\n"}, {'"': _NO_ESCAPES['"']}),
+    "bash sh shellscript zsh fish ksh": Syntax(_HASH, _SHELL, is_lenient=True, hash_begins_word=True),
+    "powershell ps1": Syntax({"#": "\n", "<#": "#>"}, _ONE_LINE, is_lenient=True),
+    "bat dosbatch": Syntax({"::": "\n"}, {'"': _NO_ESCAPES['"']}, is_lenient=True),
+    "ruby crystal": Syntax(_HASH, _RUBY),
+    "perl perl6 raku": Syntax(_HASH, _ONE_LINE, hash_begins_word=True),
+    "julia": Syntax({"#": "\n", "#=": "=#"}, {**_LONG_DOUBLE, '"""': _THREE['"""']}, has_lifetimes=True),
+    "elixir nim toml gdscript coffeescript coffee graphql": _HASHES,
+    "r awk rego puppet meson gn": _SCRIPT,
+    "cmake dockerfile make makefile just tcl": Syntax(_HASH, _ONE_LINE, is_lenient=True),
+    "yaml dockercompose github-actions-workflow azure-pipelines ansible helm": Syntax(
+        _HASH, _ONE_LINE, is_lenient=True, hash_begins_word=True
+    ),
+    "terraform hcl jsonnet": Syntax({"#": "\n", **_SLASHES}, {'"': StringForm('"', fields=_DOLLAR)}),
+    "nix": Syntax({"#": "\n", "/*": "*/"}, _NIX),
+    "clojure lisp commonlisp scheme racket elisp emacs-lisp janet fennel query": _LISP,
+    "erlang prolog": Syntax({"%": "\n"}, {**_LONG_DOUBLE, "'": _ONE_LINE["'"]}),
+    "matlab octave": Syntax({"%": "\n", "%{": "%}"}, {'"': _NO_ESCAPES['"']}),
+    "asm asm-intel-x86-generic nasm arm autohotkey": Syntax({";": "\n"}, _DOUBLE, is_lenient=True),
+    "wat": Syntax({";;": "\n", "(;": ";)"}, _DOUBLE),
+    "vim viml": Syntax(strings={"'": _NO_ESCAPES["'"]}, is_lenient=True),  # `"` begins strings and comments
+    "tex latex plaintex context": Syntax({"%": "\n"}, is_lenient=True),
+    "html xhtml xml xsl vue svelte astro markdown mdx rmd quarto": _HTML,
+    "handlebars html.handlebars mustache glimmer": _templates("{{!--", "--}}"),
+    "jinja jinja-html jinja2 htmldjango django-html twig nunjucks liquid": _templates("{#", "#}"),
+    "erb eruby html.erb heex eelixir": _templates("<%#", "%>"),
+    "blade": _templates("{{--", "--}}"),
+    "razor aspnetcorerazor cshtml": _templates("@*", "*@"),
+    "gotmpl gohtmltmpl": _templates("{{/*", "*/}}"),
+    "restructuredtext rst asciidoc asciidoctor org typst pug jade haml slim mermaid plantuml": TEXT,
+}
+"""By the names of VS Code and of Vim, which differ for some."""
 
 _SYNTAXES: Final[Mapping[str, Syntax]] = {
-    "python": PYTHON,
-    **dict.fromkeys(("c", "cpp", "objective-c", "php", "zig", "jsonc", "json"), _C),
-    **dict.fromkeys(("csharp", "dart", "groovy", "java", "kotlin", "scala", "swift"), _JAVA),
-    **dict.fromkeys(("javascript", "javascriptreact", "typescript", "typescriptreact"), _JAVASCRIPT),
-    "go": Syntax(_SLASHES, {**_ONE_LINE, "`": _RAW}),
-    "rust": Syntax(_SLASHES, {'"': StringForm('"', is_multiline=True)}, has_lifetimes=True),
-    "fsharp": Syntax({"//": "\n", "(*": "*)"}, {'"': StringForm('"', is_multiline=True)}, has_lifetimes=True),
-    "css": _CSS,
-    **dict.fromkeys(("less", "scss"), _C),
-    "lua": Syntax({"--": "\n", "--[[": "]]"}, _LUA),
-    "sql": Syntax({"--": "\n", "/*": "*/"}, {quote: StringForm(quote, True, escapes=False) for quote in "\"'"}),
-    **dict.fromkeys(("haskell", "elm"), Syntax({"--": "\n", "{-": "-}"}, {'"': _ONE_LINE['"']}, has_lifetimes=True)),
-    **dict.fromkeys(("ada", "vhdl"), Syntax({"--": "\n"}, {'"': StringForm('"', escapes=False)}, has_lifetimes=True)),
-    **dict.fromkeys(
-        ("bash", "sh", "shellscript", "zsh"), Syntax(_HASH, _SHELL, is_lenient=True, hash_begins_word=True)
-    ),
-    "ruby": Syntax(_HASH, _RUBY),
-    **dict.fromkeys(("coffeescript", "elixir", "julia", "nim", "toml"), _HASHES),
-    **dict.fromkeys(
-        ("cmake", "dockerfile", "make", "makefile", "powershell"), Syntax(_HASH, _ONE_LINE, is_lenient=True)
-    ),
-    **dict.fromkeys(("perl", "r"), Syntax(_HASH, _ONE_LINE)),
-    "yaml": Syntax(_HASH, _ONE_LINE, is_lenient=True, hash_begins_word=True),
-}
-"""By LSP's language identifiers; any other language is TEXT."""
+    language: syntax for languages, syntax in _BY_LANGUAGES.items() for language in languages.split()
+} | dict.fromkeys(("json", "jsonc", "json5"), _C)
+"""By the editors' names; any other language is TEXT."""
+
+WRITTEN: Final = frozenset(language for languages in _BY_LANGUAGES for language in languages.split())
+"""Programming and markup languages that people write by hand: the setting `default` among the languages.
+
+Not among them: plain text, logs, data, commit messages, and what may hold secrets (dotenv, INI files, properties).
+"""
 
 _SUFFIXES: Final[Mapping[str, str]] = {
-    "": "python", ".py": "python", ".pyi": "python", ".pyw": "python",
-    ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".hpp": "cpp", ".m": "objective-c", ".zig": "zig",
-    ".cs": "csharp", ".dart": "dart", ".groovy": "groovy", ".java": "java", ".kt": "kotlin", ".scala": "scala",
-    ".swift": "swift", ".js": "javascript", ".cjs": "javascript", ".mjs": "javascript", ".jsx": "javascriptreact",
-    ".ts": "typescript", ".mts": "typescript", ".tsx": "typescriptreact", ".go": "go", ".rs": "rust", ".fs": "fsharp",
-    ".css": "css", ".less": "less", ".scss": "scss", ".lua": "lua", ".sql": "sql", ".hs": "haskell", ".elm": "elm",
-    ".adb": "ada", ".vhd": "vhdl", ".sh": "shellscript", ".bash": "shellscript", ".zsh": "shellscript", ".rb": "ruby",
-    ".coffee": "coffeescript", ".ex": "elixir", ".exs": "elixir", ".jl": "julia", ".nim": "nim", ".toml": "toml",
-    ".cmake": "cmake", ".mk": "make", ".ps1": "powershell", ".pl": "perl", ".r": "r", ".yaml": "yaml", ".yml": "yaml",
-    ".json": "json", ".php": "php",
-}  # fmt: skip
+    suffix: language
+    for language, suffixes in {
+        "python": ".py .pyi .pyw", "cython": ".pyx .pxd", "starlark": ".bzl .star",
+        "c": ".c .h", "cpp": ".cc .cpp .cxx .hh .hpp .hxx .ino", "objective-c": ".m .mm", "cuda": ".cu .cuh",
+        "zig": ".zig", "d": ".d", "solidity": ".sol", "glsl": ".glsl .vert .frag", "hlsl": ".hlsl", "wgsl": ".wgsl",
+        "proto": ".proto", "thrift": ".thrift", "dot": ".dot .gv", "bicep": ".bicep", "prisma": ".prisma",
+        "cue": ".cue",
+        "php": ".php", "csharp": ".cs", "java": ".java", "swift": ".swift", "vala": ".vala", "haxe": ".hx",
+        "kotlin": ".kt .kts", "groovy": ".groovy .gradle", "dart": ".dart", "scala": ".scala .sbt",
+        "javascript": ".js .cjs .mjs", "javascriptreact": ".jsx", "typescript": ".ts .mts .cts",
+        "typescriptreact": ".tsx", "qml": ".qml", "go": ".go", "v": ".v", "odin": ".odin", "rescript": ".res",
+        "rust": ".rs", "gleam": ".gleam", "ocaml": ".ml .mli", "fsharp": ".fs .fsx", "css": ".css", "less": ".less",
+        "scss": ".scss", "sass": ".sass", "stylus": ".styl", "lua": ".lua", "luau": ".luau", "sql": ".sql",
+        "haskell": ".hs", "elm": ".elm", "purescript": ".purs", "idris": ".idr", "agda": ".agda", "lean": ".lean",
+        "ada": ".adb .ads", "vhdl": ".vhd .vhdl", "systemverilog": ".sv .svh", "pascal": ".pas .pp", "delphi": ".dpr",
+        "fortran": ".f90 .f95 .f03", "cobol": ".cob .cbl", "vb": ".vb .bas",
+        "shellscript": ".sh .bash .zsh .fish .ksh", "powershell": ".ps1 .psm1", "bat": ".bat .cmd", "ruby": ".rb .rake",
+        "crystal": ".cr", "perl": ".pl .pm", "raku": ".raku", "julia": ".jl", "elixir": ".ex .exs", "nim": ".nim",
+        "toml": ".toml", "gdscript": ".gd", "coffeescript": ".coffee", "graphql": ".graphql .gql", "r": ".r",
+        "awk": ".awk", "rego": ".rego", "cmake": ".cmake", "make": ".mk", "tcl": ".tcl", "yaml": ".yaml .yml",
+        "terraform": ".tf .hcl", "jsonnet": ".jsonnet", "nix": ".nix", "clojure": ".clj .cljs .cljc .edn",
+        "lisp": ".lisp .lsp .cl", "scheme": ".scm .ss", "racket": ".rkt", "elisp": ".el", "fennel": ".fnl",
+        "erlang": ".erl .hrl", "prolog": ".pro", "asm": ".asm .s", "wat": ".wat", "vim": ".vim", "tex": ".tex .sty",
+        "html": ".html .htm .xhtml", "xml": ".xml .xsl .xsd", "vue": ".vue", "svelte": ".svelte",
+        "astro": ".astro", "markdown": ".md", "mdx": ".mdx", "rmd": ".rmd .qmd", "handlebars": ".hbs",
+        "mustache": ".mustache", "jinja": ".j2 .jinja .jinja2", "twig": ".twig", "liquid": ".liquid", "erb": ".erb",
+        "heex": ".heex", "razor": ".cshtml .razor", "gotmpl": ".tmpl .gotmpl", "restructuredtext": ".rst",
+        "asciidoc": ".adoc", "org": ".org", "typst": ".typ", "pug": ".pug", "haml": ".haml", "slim": ".slim",
+        "json": ".json", "jsonc": ".jsonc", "json5": ".json5", "jsonl": ".jsonl .ndjson", "csv": ".csv", "tsv": ".tsv",
+        "plaintext": ".txt .text", "log": ".log .out", "diff": ".diff .patch", "dotenv": ".env",
+        "ini": ".ini .cfg .conf",
+        "properties": ".properties",
+    }.items()
+    for suffix in suffixes.split()
+} | {"": "python"}  # fmt: skip
 
 
 def syntax_of(language: str) -> Syntax:
     """The syntax of a language, by LSP's identifier."""
     return _SYNTAXES.get(language, TEXT)
+
+
+def language_of_suffix(suffix: str) -> str | None:
+    """The language of files with this suffix, such as ".py"; None if it is not known."""
+    return _SUFFIXES.get(suffix.lower()) if suffix else None
 
 
 @lru_cache(maxsize=64)

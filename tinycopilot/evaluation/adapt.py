@@ -1,9 +1,8 @@
-"""The command `adapt`: train on a workspace's code, and keep the model, for that workspace, only if it is better there.
+"""The command `adapt`: fine-tune on a workspace, and use the model there only if it is better.
 
-Better is decided on files that were held out from all training, with the rest of the workspace as memory: what counts
-is what a network adds to the memories, which know the workspace by themselves. The run begins, each time, with the
-model that the workspace would use without one of its own: what is trained again and again on the same code would drift
-from everything else, and each time a little more of what is held out might have been learned before.
+The comparison is on held-out files, with the rest of the workspace indexed, because the network has to improve on the
+n-gram model of the workspace. Each run starts from the model that the workspace would use without its own: repeated
+fine-tuning on the same code would forget other code, and might have trained on files that are held out now.
 """
 
 import contextlib
@@ -17,9 +16,9 @@ from rich.console import Console
 
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
-from tinycopilot.evaluation.comparison import Bits, Comparison, bits_of
+from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
 from tinycopilot.evaluation.excerpts import shares, texts_in
-from tinycopilot.evaluation.holdout import copies, held_out
+from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
 from tinycopilot.model.gpt import TinyGPT
@@ -29,36 +28,36 @@ from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
 from tinycopilot.training.json_progress import JsonProgress
-from tinycopilot.training.run import train_without_saving
 from tinycopilot.training.saving import replace_pair
-from tinycopilot.training.setup import ADAPTED_CHARS, TrainOptions
+from tinycopilot.training.setup import MIN_ADAPT_CHARS, TrainOptions
+from tinycopilot.training.train import train_without_saving
 
-LEAST_CHARS = ADAPTED_CHARS
-"""From less code nothing is learned that the memory does not know."""
+MIN_CHARS = MIN_ADAPT_CHARS
+"""With less code, the network learns nothing that the n-gram model does not know."""
 MEASURED_CHARS = 20_000
-"""So much of the held-out files is measured."""
+"""Number of held-out characters that are measured."""
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """The code of a workspace, and what of it is held out."""
+class WorkspaceSplit:
+    """The code of a workspace, split into training and held-out files."""
 
     folders: list[Path]
-    """The first gives the model its name."""
+    """The first one names the model."""
     texts: dict[str, str]
-    """By their paths."""
+    """Path -> text."""
     held_out: list[str]
-    without: frozenset[Path]
-    """The files that are not learned from: those, their copies, and what is excluded."""
+    excluded: frozenset[Path]
+    """Files that are not trained on: held-out files, their near-duplicates, and those of --exclude."""
 
     @property
-    def to_learn_from(self) -> list[str]:
-        """The folders that have other files than those."""
-        left = [Path(name) for name, text in self.texts.items() if text.strip() and Path(name) not in self.without]
+    def train_folders(self) -> list[str]:
+        """The folders that contain other files."""
+        left = [Path(name) for name, text in self.texts.items() if text.strip() and Path(name) not in self.excluded]
         return [str(folder) for folder in self.folders if any(folder in path.parents for path in left)]
 
     def excerpts(self) -> list[Excerpt]:
-        """What is measured: of the middle of each held-out file about as much."""
+        """Return the excerpts to measure: about equal parts from the middle of each held-out file."""
         texts = {name: self.texts[name] for name in self.held_out}
         excerpts = []
         for (name, text), n in zip(texts.items(), shares(texts, MEASURED_CHARS), strict=True):
@@ -67,12 +66,12 @@ class Workspace:
         return excerpts
 
 
-def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> Workspace:
-    """Its code, as training reads it. Raises UserError, one line, where there is too little."""
+def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> WorkspaceSplit:
+    """Read and split a workspace. Raises UserError if there is too little code."""
     patterns, excluded = _patterns(exclude), set[str]()
     roots, texts = [user_path(folder).resolve() for folder in folders], dict[str, str]()
-    left_out = LeftOut()  # where all goes well, training says it
-    names = dict[str, str]()  # of each path, that in the workspace, which is the same on every machine
+    left_out = LeftOut()  # printed by training
+    names = dict[str, str]()  # path -> path in the workspace, the same on every machine
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: not a folder; give the folders of your project")
@@ -85,14 +84,16 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
         above = "" if root == roots[0] else f"{root.name}/"
         names |= {path: above + Path(path).relative_to(root).as_posix() for path in found}
     by_name = {names[path]: texts[path] for path in texts}
-    chosen = set(held_out(by_name))
+    chosen = set(choose_held_out(by_name))
     paths = [path for path in texts if names[path] in chosen]
-    workspace = Workspace(roots, texts, paths, frozenset(map(Path, [*excluded, *paths, *copies(texts, paths)])))
+    workspace = WorkspaceSplit(
+        roots, texts, paths, frozenset(map(Path, [*excluded, *paths, *near_duplicates(texts, paths)]))
+    )
     n_chars = sum(map(len, texts.values()))
-    if n_chars < LEAST_CHARS or not workspace.to_learn_from:
+    if n_chars < MIN_CHARS or not workspace.train_folders:
         raise UserError(
             f"{n_chars:,} characters of code ({' '.join(suffixes)}) here is too little: "
-            f"training needs {LEAST_CHARS:,}, in at least two different files{left_out.in_brackets()}"
+            f"training needs {MIN_CHARS:,}, in at least two different files{left_out.in_brackets()}"
         )
     return workspace
 
@@ -101,7 +102,7 @@ def _patterns(exclude: Sequence[str]) -> Patterns:
     try:
         return Patterns(exclude)
     except UserError as error:
-        raise UserError(f"--exclude must be {error}") from None
+        raise UserError(f"--exclude: invalid pattern: {error}") from None
 
 
 def run_adaptation(
@@ -114,18 +115,18 @@ def run_adaptation(
     progress: str | None,
     answer: Callable[[str], None],
 ) -> None:
-    """The whole command. However it ends before its end, the model before stays. Raises UserError."""
+    """Run the command. If it is interrupted, the previous model stays. Raises UserError."""
     reporter = JsonProgress(answer) if progress else None
     if reporter:
         reporter.say("reading", 0.0)
     workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
     own = workspace_model(str(workspace.folders[0]))
     require_home(own.model)
-    room = run_folder(own)
-    with lock_run_folder(room, has_a_choice=False), sigterm_as_interrupt():
-        request = TrainOptions(ext=list(suffixes), minutes=minutes, device=device, measure_forgetting=False)
-        comparison = adapt(workspace, own, room, request, reporter)
-    message = f"{comparison.in_words()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
+    folder = run_folder(own)
+    with lock_run_folder(folder, has_a_choice=False), sigterm_as_interrupt():
+        options = TrainOptions(ext=list(suffixes), minutes=minutes, device=device, measure_forgetting=False)
+        comparison = adapt(workspace, own, folder, options, reporter)
+    message = f"{comparison.summary()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
     if reporter:
         reporter.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
     else:
@@ -135,28 +136,25 @@ def run_adaptation(
 
 
 def adapt(
-    workspace: Workspace, own: ModelPaths, room: Path, request: TrainOptions, reporter: JsonProgress | None
+    workspace: WorkspaceSplit, own: ModelPaths, folder: Path, options: TrainOptions, reporter: JsonProgress | None
 ) -> Comparison:
-    """Train as `request` says how, with what is needed meanwhile in `room`; compare; replace `own` if that is better.
-
-    Raises UserError.
-    """
+    """Train in `folder`; compare; replace the workspace's model `own` if the new one is better. Raises UserError."""
     base, origin = find_model()
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    before, is_own = _load_first(own, base)
+    before, is_own = _load_current(own, base)
     console.print(describe_model(own, Origin.WORKSPACE) if is_own else describe_model(base, origin))
-    request = dataclasses.replace(
-        request, corpus=workspace.to_learn_from, without=workspace.without, init=str(base.model)
+    options = dataclasses.replace(
+        options, corpus=workspace.train_folders, exclude=workspace.excluded, init=str(base.model)
     )
-    model, tokenizer, facts = train_without_saving(request, room, reporter, console)
+    model, tokenizer, facts = train_without_saving(options, folder, reporter, console)
     excerpts = workspace.excerpts()
 
     def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
         def done(share: float) -> None:
             if reporter:
-                reporter.say_now_and_then("measuring", (number + share) / 2)
+                reporter.say_if_due("measuring", (number + share) / 2)
 
-        return bits_of(network, tokenizer, workspace.texts, excerpts, done)
+        return measure_bits(network, tokenizer, workspace.texts, excerpts, done)
 
     if reporter:
         reporter.say("measuring", 0.0)
@@ -167,11 +165,8 @@ def adapt(
     return comparison
 
 
-def _load_first(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, SimpleTokenizer], bool]:
-    """The model that the workspace uses now, and whether it is its own, which is passed over if it is not sound.
-
-    Raises UserError.
-    """
+def _load_current(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, SimpleTokenizer], bool]:
+    """Return the model that the workspace uses now, and whether it is its own. Raises UserError."""
     with contextlib.suppress(UserError):
         return load_pair(own.model, own.tokenizer), True
     return load_pair(base.model, base.tokenizer), False

@@ -1,4 +1,4 @@
-"""The command `bench`: how quick it is on this machine, in each situation that people come into, and what it takes."""
+"""The command `bench`: latency in several scenarios, decoding speed, memory and start time on this machine."""
 
 import dataclasses
 import json
@@ -14,22 +14,22 @@ from typing import Any
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.evaluation.bench_data import index_stdlib, load_typing_texts, load_widened
 from tinycopilot.evaluation.footprint import measure_footprint
+from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.evaluation.score import percentile
-from tinycopilot.evaluation.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.evaluation.speed import measure_speed
-from tinycopilot.evaluation.workbench import hold_workspace, load_sized, texts_to_type
 from tinycopilot.paths import ModelPaths, describe_model, find_model, user_path
 
 WORKSPACE_CHARS = 10_000_000
 N_PLACES = 40
-"""So many places are decoded at."""
+"""Positions at which decoding speed is measured."""
 N_FILES, N_KEYS = 6, 100
-"""In so many files so many keys are typed on."""
+"""Files, and keys typed in each."""
 N_JUMPS = 60
-"""So many first keys, jumps, and edits above."""
+"""Number of first keys, cursor jumps, and edits above."""
 PREPARED_CHARS = 50_000
-"""A document of so many is sorted when it is opened, before its first key, as the server does."""
+"""A document of this size is indexed when it is opened, as the server does."""
 
 
 def run_bench(
@@ -42,8 +42,8 @@ def run_bench(
     say: Callable[[str], None],
     answer: Callable[[str], None],
 ) -> None:
-    """The whole command. Raises UserError."""
-    texts = texts_to_type(user_path(folder).resolve() if folder is not None else None)
+    """Run the command; `say` prints progress, `answer` the result. Raises UserError."""
+    texts = load_typing_texts(user_path(folder).resolve() if folder is not None else None)
     paths, origin = find_model(model_path, tokenizer_path)
     say(describe_model(paths, origin))
     measured = measure(paths, size, texts, say)
@@ -53,121 +53,123 @@ def run_bench(
 def measure(
     paths: ModelPaths, size: str | None, texts: Mapping[str, str], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """All figures. Raises UserError."""
-    network, tokenizer = load_sized(paths, size)
+    """Return all measurements. Raises UserError."""
+    network, tokenizer = load_widened(paths, size)
     engine = Engine(network, tokenizer)
     engine.warm_up()
     say("indexing 10 MB")
-    hold_workspace(engine.ngrams, WORKSPACE_CHARS)
+    index_stdlib(engine.ngrams, WORKSPACE_CHARS)
     dice = random.Random(0)
     say(f"decoding at {N_PLACES} positions")
     speed = measure_speed(engine, network, list(_places(texts, dice)))
     measured: dict[str, Any] = {"parameters": network.config.n_parameters, **speed.to_json()}
-    asked = _suggestions(engine, texts, dice, say)
-    in_all = Asked([ms for situation in asked.values() for ms in situation.ms])
-    measured["suggestion_ms"] = {name: some.percentiles() for name, some in ({"all": in_all} | asked).items()}
-    typing = asked["typing_on"]
-    measured["cpu_s_per_1000_keys"] = round(1000 * typing.cpu_s / (len(typing.ms) + len(typing.along_ms)), 2)
+    latencies = _suggestions(engine, texts, dice, say)
+    in_all = Latencies([ms for scenario in latencies.values() for ms in scenario.ms])
+    measured["suggestion_ms"] = {name: some.percentiles() for name, some in ({"all": in_all} | latencies).items()}
+    typing = latencies["typing_on"]
+    measured["cpu_s_per_1000_keys"] = round(1000 * typing.cpu_s / (len(typing.ms) + len(typing.typed_through_ms)), 2)
     say("start time and memory")
     measured |= measure_footprint(paths, WORKSPACE_CHARS, size)
     return measured | {"machine": platform.processor() or platform.machine()}
 
 
-def _places(texts: Mapping[str, str], dice: random.Random) -> Iterator[Look]:
+def _places(texts: Mapping[str, str], dice: random.Random) -> Iterator[Step]:
     for _ in range(N_PLACES):
         name = dice.choice(list(texts))
         at = dice.randrange(len(texts[name]) // 2, len(texts[name]))
-        yield Look(name, texts[name][:at], texts[name][at:])
+        yield Step(name, texts[name][:at], texts[name][at:])
 
 
 def _suggestions(
     engine: Engine, texts: Mapping[str, str], dice: random.Random, say: Callable[[str], None]
-) -> dict[str, "Asked"]:
-    """Each situation, and what it came to."""
+) -> dict[str, "Latencies"]:
+    """Return the latencies of each scenario."""
     names = dice.sample(list(texts), min(len(texts), N_JUMPS))
     typed = [(name, texts[name], dice.randrange(len(texts[name]) - N_KEYS)) for name in names[:N_FILES]]
     name, text, _ = max(typed, key=lambda typed: len(typed[1]))
     long = long_text(list(texts.values()))
-    situations: dict[str, Iterable[Look]] = {
+    scenarios: dict[str, Iterable[Step]] = {
         "first_key": first_keys({name: texts[name] for name in names}, dice),
         "typing_on": chain.from_iterable(typing_on(*some, N_KEYS) for some in typed),
         "cursor_jump": cursor_jumps(name, text, N_JUMPS, dice),
         "edit_above": edits_above(name, text, N_JUMPS, dice),
         "beyond_window": typing_on("long", long, len(long) - N_KEYS, N_KEYS),
     }
-    asked = {}
-    for situation, looks in situations.items():
-        say(situation.replace("_", " "))
-        asked[situation] = ask_all(engine, looks)
+    latencies = {}
+    for scenario, steps in scenarios.items():
+        say(scenario.replace("_", " "))
+        latencies[scenario] = time_requests(engine, steps)
     say("after accepting")
-    asked["accepted"] = ask_after_accepting(engine, cursor_jumps(name, text, N_JUMPS, dice))
+    latencies["accepted"] = time_after_accept(engine, cursor_jumps(name, text, N_JUMPS, dice))
     say("while indexing")
-    with sorting(engine.ngrams):
-        asked["while_indexing"] = ask_all(engine, chain.from_iterable(typing_on(*some, N_KEYS) for some in typed))
-    return asked | {"typing_along": Asked([ms for some in asked.values() for ms in some.along_ms])}
+    with while_compacting(engine.ngrams):
+        latencies["while_indexing"] = time_requests(
+            engine, chain.from_iterable(typing_on(*some, N_KEYS) for some in typed)
+        )
+    return latencies | {"typing_along": Latencies([ms for some in latencies.values() for ms in some.typed_through_ms])}
 
 
 @dataclass
-class Asked:
-    """What a situation came to, for each look that is timed."""
+class Latencies:
+    """Latencies of a scenario, for its timed steps."""
 
     ms: list[float] = field(default_factory=list)
-    """From question to answer."""
-    along_ms: list[float] = field(default_factory=list)
-    """The same, for keys that a suggestion had foretold: the rest of it is the answer."""
+    """From request to result."""
+    typed_through_ms: list[float] = field(default_factory=list)
+    """The same, for keys that agree with the last suggestion, whose rest is returned."""
     cpu_s: float = 0.0
-    """Of both."""
+    """CPU time of both."""
 
     def percentiles(self) -> dict[str, float | None]:
-        """What is told of it."""
+        """Return p50, p95 and p99, in ms."""
         return {f"p{share}": percentile(self.ms, share / 100) for share in (50, 95, 99)}
 
 
-def ask_all(engine: Engine, looks: Iterable[Look]) -> Asked:
-    """Ask for a suggestion at each look."""
-    asked, expected = Asked(), ""
-    for look in looks:
-        if look.document not in engine.ngrams and len(look.before + look.after) >= PREPARED_CHARS:
-            engine.prepare(look.document, look.before + look.after)()
+def time_requests(engine: Engine, steps: Iterable[Step]) -> Latencies:
+    """Request a suggestion at each step."""
+    latencies, expected = Latencies(), ""
+    for step in steps:
+        if step.document not in engine.ngrams and len(step.before + step.after) >= PREPARED_CHARS:
+            engine.prepare(step.document, step.before + step.after)()
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        suggestion = engine.complete(_request(look)).suggestion
-        if look.is_timed:
+        suggestion = engine.complete(_request(step)).suggestion
+        if step.is_timed:
             is_along = suggestion is not None and suggestion.text == expected
-            (asked.along_ms if is_along else asked.ms).append(1e3 * (time.perf_counter() - wall_s))
-            asked.cpu_s += time.process_time() - cpu_s
+            (latencies.typed_through_ms if is_along else latencies.ms).append(1e3 * (time.perf_counter() - wall_s))
+            latencies.cpu_s += time.process_time() - cpu_s
         expected = suggestion.text[1:] if suggestion else ""
         if engine.ngrams.needs_compaction:
-            engine.ngrams.compact()  # as the server does, in the background
-    return asked
+            engine.ngrams.compact()  # the server does this in the background
+    return latencies
 
 
-def ask_after_accepting(engine: Engine, looks: Iterable[Look]) -> Asked:
-    """Accept what is suggested at each look, when nobody has waited for a moment, and ask what comes then."""
-    asked = Asked()
-    for look in looks:
-        if suggestion := engine.complete(_request(look)).suggestion:
-            ahead = _request(look).after_accepting(suggestion)
+def time_after_accept(engine: Engine, steps: Iterable[Step]) -> Latencies:
+    """Accept the suggestion at each step, then request the next, which was computed ahead."""
+    latencies = Latencies()
+    for step in steps:
+        if suggestion := engine.complete(_request(step)).suggestion:
+            ahead = _request(step).after_accepting(suggestion)
             engine.complete(ahead)
             wall_s = time.perf_counter()
             engine.complete(dataclasses.replace(ahead, why=Why.REPLAYED))
-            asked.ms.append(1e3 * (time.perf_counter() - wall_s))
-    return asked
+            latencies.ms.append(1e3 * (time.perf_counter() - wall_s))
+    return latencies
 
 
-def _request(look: Look) -> Request:
-    return Request(look.before, look.after, look.document, Why.REPLAYED)
+def _request(step: Step) -> Request:
+    return Request(step.before, step.after, step.document, Why.REPLAYED)
 
 
 @contextmanager
-def sorting(memory: NGramModel) -> Iterator[None]:
-    """Meanwhile another thread sorts all that is held, again and again."""
+def while_compacting(ngrams: NGramModel) -> Iterator[None]:
+    """Compact the whole index in another thread, again and again, within the context."""
     is_over = threading.Event()
 
     def sort() -> None:
         while not is_over.is_set():
             compaction.sort(everything=True)
 
-    compaction = memory.begin_compaction()
+    compaction = ngrams.begin_compaction()
     thread = threading.Thread(target=sort)
     thread.start()
     try:
@@ -178,7 +180,7 @@ def sorting(memory: NGramModel) -> Iterator[None]:
 
 
 def table(measured: Mapping[str, Any]) -> str:
-    """All of it, for people."""
+    """Return the measurements as text."""
     speeds = measured["chars_per_second"]
     lines = [
         f"{measured['parameters'] / 1e6:.1f} M parameters on {measured['machine']}",
@@ -191,9 +193,9 @@ def table(measured: Mapping[str, Any]) -> str:
         "",
         f"{'latency, ms':16}{'p50':>8}{'p95':>8}{'p99':>8}",
     ]
-    for situation, shares in measured["suggestion_ms"].items():
+    for scenario, shares in measured["suggestion_ms"].items():
         figures = "".join("       -" if ms is None else f"{ms:8.1f}" for ms in shares.values())
-        lines.append(f"{situation.replace('_', ' '):16}{figures}")
+        lines.append(f"{scenario.replace('_', ' '):16}{figures}")
     lines.append(f"{measured['cpu_s_per_1000_keys']:.1f} s of CPU time per 1000 keystrokes")
     if rss := measured["rss_mb"]:
         lines.append(f"{rss['engine']:.0f} MB of memory, plus {rss['workspace']:.0f} MB for 10 MB of code")

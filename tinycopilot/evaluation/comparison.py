@@ -1,4 +1,4 @@
-"""Two models on the same code, each mixed with the same memory, as an editor has it: is one better, or is it noise?"""
+"""Compare two models on the same code, each mixed with the same n-gram model: is one better beyond noise?"""
 
 import math
 import statistics
@@ -9,23 +9,23 @@ from typing import Any
 from tinycopilot.completion.network import Floats, Network
 from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
 from tinycopilot.evaluation.replay import Excerpt
-from tinycopilot.evaluation.surroundings import Surroundings
+from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
-LEAST_GAIN = 0.002
-"""What is gained is at least this share of the bits before, or it is not worth a change."""
+MIN_GAIN = 0.002
+"""Minimum gain, as a share of the bits before."""
 N_DEVIATIONS = 2.0
-"""And so many times what chance makes of it: the standard error of the mean, over pieces."""
+"""Minimum gain, in standard errors of the mean over pieces."""
 PIECE_CHARS = 100
-"""Of neighbours one is as hard as the other: chance is estimated from the means of pieces of so many characters."""
+"""Length of a piece. Neighbouring characters are correlated, so the standard error is that of piece means."""
 
 Bits = dict[str, list[float]]
-"""-log2 p of each character, by whose prediction: `network`, `mixed`."""
+"""-log2 p of each character, by predictor: `network`, `mixed`."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What both said of the same characters."""
+    """Bits of two models for the same characters."""
 
     before: Bits
     now: Bits
@@ -33,7 +33,7 @@ class Comparison:
 
     @property
     def gain(self) -> float:
-        """Bits per character that are saved, network and memories mixed."""
+        """Bits per character saved by the new model, mixed."""
         return statistics.fmean(self._gains)
 
     @property
@@ -42,18 +42,18 @@ class Comparison:
 
     @property
     def noise(self) -> float:
-        """The standard error of the gain; infinite where there is too little to tell."""
+        """The standard error of the gain; infinite with too little data."""
         gains = self._gains
         pieces = [statistics.fmean(gains[i : i + PIECE_CHARS]) for i in range(0, len(gains), PIECE_CHARS)]
         return statistics.stdev(pieces) / math.sqrt(len(pieces)) if len(pieces) > 1 else math.inf
 
     @property
     def is_better(self) -> bool:
-        """Whether the new one is, and more than noise would make it."""
-        return self.gain >= max(LEAST_GAIN * statistics.fmean(self.before["mixed"]), N_DEVIATIONS * self.noise)
+        """Whether the new model is better, significantly."""
+        return self.gain >= max(MIN_GAIN * statistics.fmean(self.before["mixed"]), N_DEVIATIONS * self.noise)
 
     def figures(self) -> dict[str, Any]:
-        """Means, for a program."""
+        """Return the means, for JSON."""
         return {
             "better": self.is_better,
             "before": _means(self.before),
@@ -62,8 +62,8 @@ class Comparison:
             "chars": len(self.now["mixed"]),
         }
 
-    def in_words(self) -> str:
-        """`1.020 -> 0.970 bits per character (the network alone: ...) on 3 files that it has not seen`."""
+    def summary(self) -> str:
+        """Return `1.020 -> 0.970 bits per character on 3 files held out (network alone: ...)`."""
         before, now = _means(self.before), _means(self.now)
         files = f"{self.n_files} file{'s' * (self.n_files > 1)}"
         return (
@@ -73,27 +73,27 @@ class Comparison:
 
 
 def _means(bits: Bits) -> dict[str, float]:
-    return {whose: round(statistics.fmean(costs), 4) for whose, costs in bits.items()}
+    return {source: round(statistics.fmean(costs), 4) for source, costs in bits.items()}
 
 
-def bits_of(
+def measure_bits(
     network: Network,
     tokenizer: SimpleTokenizer,
     texts: Mapping[str, str],
     excerpts: Sequence[Excerpt],
     done: Callable[[float], None] = lambda _: None,
 ) -> Bits:
-    """What each character of `excerpts` costs while the rest of `texts` is known, and the file as far as it is typed.
+    """Return the bits of each character of `excerpts`, with the rest of `texts` and the typed part of the file indexed.
 
-    `done` is told the share that is measured.
+    `done` is called with the finished share.
     """
     predictor = Predictor(tokenizer.alphabet)
-    surroundings = Surroundings(predictor.ngrams)
-    surroundings.change_to(texts)
+    index = WorkspaceIndex(predictor.ngrams)
+    index.load(texts)
     bits: Bits = {"network": [], "mixed": []}
     n_chars = sum(excerpt.last - excerpt.first for excerpt in excerpts)
     for excerpt in excerpts:
-        with surroundings.without_copies_of(excerpt):
+        with index.excluding_duplicates_of(excerpt):
             for at, logits in enumerate(network_logits(network, tokenizer, excerpt), start=excerpt.first):
                 place = Place(excerpt.name, excerpt.text[:at], "")
                 predictor.ngrams.hold(excerpt.name, place.before, place.after)
@@ -101,14 +101,14 @@ def bits_of(
                 predictor.predict(predictions, logits, place.before)
                 cost = predictor.bits(predictions, place.before, excerpt.text[at])
                 predictor.learn(predictions, place, excerpt.text[at])
-                for whose, costs in bits.items():
-                    costs.append(cost[whose])
+                for source, costs in bits.items():
+                    costs.append(cost[source])
                 done(len(bits["mixed"]) / n_chars)
     return bits
 
 
 def network_logits(network: Network, tokenizer: SimpleTokenizer, excerpt: Excerpt) -> Floats:
-    """The logits of each character of the excerpt, (n, V), the text before it read through a window that slides."""
+    """Return the logits for each character of the excerpt, (n, V), through a sliding window."""
     text = DOCUMENT_START + excerpt.text[: excerpt.last - 1]
     n = excerpt.last - excerpt.first
     return network.forward(tokenizer.encode(text[max(0, len(text) - n - network.config.reach) :]), network.new_cache())[

@@ -1,7 +1,6 @@
-"""What PyTorch is here, what it can compute on, and whether a model can be read: told by a process of its own.
+"""Check PyTorch, devices and a model in a separate process, so that a broken library does not break the caller.
 
-`python -m tinycopilot.evaluation.environment MODEL TOKENIZER` prints it in JSON. What is broken there, a library that
-cannot be loaded for instance, does not break whoever asks.
+`python -m tinycopilot.evaluation.environment MODEL TOKENIZER` prints the result as JSON.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ LIMIT_S = 120
 
 
 def ask_environment(paths: ModelPaths) -> dict[str, Any]:
-    """What `_describe` says. Raises UserError, one line, where PyTorch cannot be used at all."""
+    """Return the result of `_describe` in a separate process. Raises UserError if PyTorch does not work."""
     command = [sys.executable, "-P", "-m", __name__, str(paths.model), str(paths.tokenizer)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, errors="replace")
@@ -38,14 +37,14 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _describe(paths: ModelPaths) -> dict[str, Any]:
-    """The model (parameters, digest, bits; or its `problem`), and `torch` (None: not installed), build and devices."""
+    """Return model (parameters, digest, bits; or its `problem`), `torch` (None if not installed), build and devices."""
     return {**_describe_torch(), "model": _describe_model(paths)}
 
 
 def _describe_torch() -> dict[str, Any]:
     if not has_torch():
         return {"torch": None}
-    import torch  # noqa: PLC0415 (the process that asks does without)
+    import torch  # noqa: PLC0415 (only in the child process)
 
     from tinycopilot.training.device import has_fast_bfloat16  # noqa: PLC0415
 
@@ -61,7 +60,7 @@ def _describe_torch() -> dict[str, Any]:
 
 
 def _describe_model(paths: ModelPaths) -> dict[str, Any]:
-    from tinycopilot.completion.network import load_pair  # noqa: PLC0415 (the process that asks does without)
+    from tinycopilot.completion.network import load_pair  # noqa: PLC0415 (only in the child process)
     from tinycopilot.training.reference import reference_text  # noqa: PLC0415
 
     try:
@@ -69,7 +68,7 @@ def _describe_model(paths: ModelPaths) -> dict[str, Any]:
     except UserError as error:
         return {"problem": str(error)}
     described: dict[str, Any] = {"parameters": network.config.n_parameters, "digest": tokenizer.digest}
-    with contextlib.suppress(UserError):  # without the text, or the model that ships, there is nothing to compare with
+    with contextlib.suppress(UserError):  # without the text or the bundled model, there is no comparison
         text, ships = reference_text(), bundled_model()
         bits = _reference_bits(network, tokenizer, text)
         shipped_bits = bits
@@ -80,7 +79,7 @@ def _describe_model(paths: ModelPaths) -> dict[str, Any]:
 
 
 def _reference_bits(network: "Network", tokenizer: "SimpleTokenizer", text: str) -> float:
-    """Bits per character of the network alone, comparable between vocabularies."""
+    """Return bits per character of the network alone, comparable between vocabularies."""
     import numpy as np  # noqa: PLC0415
 
     from tinycopilot.completion.decoding import log_softmax  # noqa: PLC0415

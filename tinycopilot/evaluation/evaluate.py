@@ -1,4 +1,4 @@
-"""The command `eval`: what the completion would have saved, had it been on while this code was written."""
+"""The command `eval`: keystrokes that suggestions would have saved while writing given code."""
 
 import hashlib
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.evaluation.evaluation import Evaluation, evaluate
 from tinycopilot.evaluation.excerpts import from_list, from_paths
 from tinycopilot.evaluation.infill import evaluate_infill, table
-from tinycopilot.evaluation.replay import Excerpt, Shown
+from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion
+from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
 from tinycopilot.evaluation.report import check_report, write_report
-from tinycopilot.evaluation.score import Bin, calibration_error
+from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.paths import Origin, describe_model, find_model, user_path
 
@@ -38,10 +38,9 @@ def run_evaluation(
     say: Callable[[str], None],
     answer: Callable[[str], None],
 ) -> None:
-    """The whole command; `command` is what was typed. Raises UserError.
+    """Run the command; `say` prints progress, `answer` the results, `command` is the command line. Raises UserError.
 
-    It says on the way where it is, and answers once: a page that cannot be written in the end costs no figure, and
-    figures that cannot be printed cost no page.
+    If the report cannot be written, the results are still printed, and the other way round.
     """
     if infill and report is not None:
         raise UserError("--infill writes no report; leave out --report")
@@ -75,7 +74,7 @@ def run_evaluation(
         answer(json.dumps(score.to_json()) if as_json else table(score))
         return
     facts = _facts(model.model, engine.settings)
-    evaluation = evaluate(engine, excerpts, suffixes, say)
+    evaluation = replay_all(engine, excerpts, suffixes, say)
     try:
         answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
     finally:
@@ -85,13 +84,13 @@ def run_evaluation(
 
 
 def _only_workspace(excerpts: Sequence[Excerpt]) -> str | None:
-    """The folder that an editor would have open for all excerpts, whose adapted model it would use; None if several."""
+    """Return the common workspace of all excerpts, whose adapted model an editor would use; None if several."""
     folders = {excerpt.workspace for excerpt in excerpts}
     return str(folders.pop()) if len(folders) == 1 else None
 
 
 def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
-    """What was measured, for who reads the page elsewhere."""
+    """Return model, settings and version, for the report."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     shown = f"at most {settings.max_lines} line and {settings.max_chars} characters"
     return [
@@ -101,8 +100,8 @@ def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
     ]
 
 
-def tables(evaluation: Evaluation) -> str:
-    """A table by file, and the best and the worst suggestions, each in its place."""
+def tables(evaluation: EvaluationResult) -> str:
+    """Return a table by file, the calibration, and the best and worst suggestions."""
     lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
     rows = [*evaluation.scores.items()]
     if len(rows) > 1:
@@ -113,9 +112,17 @@ def tables(evaluation: Evaluation) -> str:
         saved, accepted = _percent(figures["keystrokes_saved"]["net"]), _percent(figures["accepted_share"])
         shown = "-" if figures["shown_per_100"] is None else f"{figures['shown_per_100']:.1f}"
         lines.append(f"{figures['chars']:10,} {bits:9.3f} {saved:>6} {shown:>9} {accepted:>8}  {name}")
-    lines += ["", *_calibration_lines(evaluation.calibration)]
+    lines += [
+        "",
+        "saved: keystrokes, less 0.1 for each suggestion shown; shown/100: suggestions per 100 characters;",
+        "accepted: share of the suggestions that were right",
+        "",
+    ]
+    lines += [*_calibration_lines(evaluation.calibration)]
     taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
-    wrong = sorted((s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_right, -s.suggestion.confidence))
+    wrong = sorted(
+        (s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_correct, -s.suggestion.confidence)
+    )
     for title, some in (
         ("best suggestions", taken),
         ("worst suggestions: wrong at the first character, highest confidence", wrong),
@@ -125,7 +132,7 @@ def tables(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def _calibration_lines(bins: Sequence[Bin]) -> list[str]:
+def _calibration_lines(bins: Sequence[CalibrationBin]) -> list[str]:
     error = calibration_error(bins)
     if error is None:
         return ["no suggestion was shown"]
@@ -138,7 +145,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _in_place(shown: Shown) -> str:
+def _in_place(shown: ShownSuggestion) -> str:
     text = shown.suggestion.text.replace("\n", "\\n")
     place = f"(line {shown.line}, {shown.name}; confidence {shown.suggestion.confidence:.2f})"
     return f"  {shown.before.lstrip()}[{text}]  {place}"

@@ -1,4 +1,4 @@
-"""What is replayed: parts of files that the user names, or of a list that says which, so that others can repeat it."""
+"""Choose what is replayed: parts of given files, or the excerpts in a list, for reproducible results."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from tinycopilot.files import LeftOut, read_source, read_written, source_files
 def from_paths(
     paths: Sequence[Path], suffixes: Sequence[str], n_chars: int, workspace: Path | None
 ) -> tuple[list[Excerpt], tuple[str, ...]]:
-    """Of each file, and of each file in a folder, about as much, `n_chars` at most in all; and what was left out.
+    """Return about equal excerpts of all files, `n_chars` in total at most, and lines about what was left out.
 
-    From the middle of a file: its beginning is known by then, as it is to an editor. The workspace is the folder that
-    was named, or that the file lies in, if none is given. Raises UserError.
+    Excerpts are from the middle of files, with the text before them as context. The default workspace is the given
+    folder, or the folder of the file. Raises UserError.
     """
     left_out = LeftOut()
     texts, folders = dict[str, str](), dict[str, Path]()
@@ -37,13 +37,13 @@ def from_paths(
 
 
 def texts_in(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> dict[str, str]:
-    """The text of each file below `folder` that a person wrote, by its path."""
+    """Return path -> text of the hand-written files below `folder`."""
     found = read_written(source_files(folder, suffixes, left_out), folder, left_out)
     return {str(folder / name): text for name, text in found}
 
 
 def shares(texts: dict[str, str], n_chars: int) -> list[int]:
-    """How much of each text is taken: the same of all, but all of those that are shorter; at least one character."""
+    """Divide `n_chars` equally among the texts; shorter ones are taken whole. At least one character each."""
     shares = dict.fromkeys(texts, 0)
     left = n_chars
     for i, name in enumerate(sorted(texts, key=lambda name: len(texts[name]))):
@@ -53,10 +53,10 @@ def shares(texts: dict[str, str], n_chars: int) -> list[int]:
 
 
 def from_list(path: Path, folder: Path, workspace: Path | None) -> list[Excerpt]:
-    """The parts of files below `folder` that a list names: `file`, `first`, `last` and `sha256` of each.
+    """Return the excerpts in a JSON list with `file` (below `folder`), `first`, `last` and `sha256`.
 
-    The workspace is the file's topmost folder below `folder`, its package, if none is given. Raises UserError where the
-    list is none or empty, or a file is not the one that was listed.
+    The default workspace is the file's topmost folder below `folder`, its package. Raises UserError if the list is
+    invalid or empty, or a file differs from the listed one.
     """
     try:
         excerpts = [_listed(entry, folder, workspace) for entry in json.loads(path.read_text("utf-8"))]

@@ -1,6 +1,6 @@
-"""What the engine takes of a machine: its memory, and the time to its first suggestion.
+"""Memory of the engine, and its time to the first suggestion, measured in a separate process.
 
-`python -m tinycopilot.evaluation.footprint N_CHARS SIZE MODEL TOKENIZER` is a process that measures and prints it.
+`python -m tinycopilot.evaluation.footprint N_CHARS SIZE MODEL TOKENIZER` prints them as JSON.
 """
 
 import json
@@ -18,18 +18,21 @@ FIRST_TEXT = "import os\n\n\ndef main("
 
 
 def measure_footprint(paths: ModelPaths, n_chars: int, size: str | None = None) -> dict[str, Any]:
-    """`rss_mb` {engine, workspace}: after the first suggestion, and what `n_chars` of workspace add; and `start_s`.
+    """Return `rss_mb` {engine, workspace} and `start_s`; `workspace` is what indexing `n_chars` adds.
 
-    `size`: the model widened to a size of SIZES. rss_mb is None where the system does not tell (it is read from /proc).
+    `size`: widen the model to this size. `rss_mb` is None without /proc.
     """
     started = time.time()
     command = [sys.executable, "-m", __name__, str(n_chars), size or "", str(paths.model), str(paths.tokenizer)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PROBE_LIMIT_S)
-    told = json.loads(done.stdout)
+    measured = json.loads(done.stdout)
     rss = None
-    if told["engine_mb"] is not None:
-        rss = {"engine": round(told["engine_mb"], 1), "workspace": round(told["full_mb"] - told["engine_mb"], 1)}
-    return {"rss_mb": rss, "start_s": round(told["ready_at"] - started, 2)}
+    if measured["engine_mb"] is not None:
+        rss = {
+            "engine": round(measured["engine_mb"], 1),
+            "workspace": round(measured["full_mb"] - measured["engine_mb"], 1),
+        }
+    return {"rss_mb": rss, "start_s": round(measured["ready_at"] - started, 2)}
 
 
 def _resident_mb() -> float | None:
@@ -37,19 +40,19 @@ def _resident_mb() -> float | None:
     return None if n_bytes is None else n_bytes / 1e6
 
 
-def _tell(n_chars: int, size: str, paths: ModelPaths) -> dict[str, float | None]:
-    """In the process of its own."""
-    from tinycopilot.completion.engine import Engine, Request  # noqa: PLC0415 (the process that asks does without)
-    from tinycopilot.evaluation.workbench import hold_workspace, load_sized  # noqa: PLC0415
+def _measure(n_chars: int, size: str, paths: ModelPaths) -> dict[str, float | None]:
+    """Measure, in the child process."""
+    from tinycopilot.completion.engine import Engine, Request  # noqa: PLC0415 (only in the child process)
+    from tinycopilot.evaluation.bench_data import index_stdlib, load_widened  # noqa: PLC0415
 
-    engine = Engine(*load_sized(paths, size or None))
+    engine = Engine(*load_widened(paths, size or None))
     engine.complete(Request(FIRST_TEXT))
     ready_at, engine_mb = time.time(), _resident_mb()
-    hold_workspace(engine.ngrams, n_chars)
+    index_stdlib(engine.ngrams, n_chars)
     engine.complete(Request(FIRST_TEXT))
     return {"engine_mb": engine_mb, "full_mb": _resident_mb(), "ready_at": ready_at}
 
 
 if __name__ == "__main__":
     n_chars, size, *files = sys.argv[1:]
-    sys.stdout.write(json.dumps(_tell(int(n_chars), size, ModelPaths(*map(Path, files)))))
+    sys.stdout.write(json.dumps(_measure(int(n_chars), size, ModelPaths(*map(Path, files)))))

@@ -18,7 +18,7 @@ from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.postprocess import is_at_line_end
 from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.evaluation.score import percentile
-from tinycopilot.evaluation.surroundings import in_workspaces
+from tinycopilot.evaluation.workspace import in_workspaces
 
 KINDS: Final = ("argument", "identifier", "expression", "rest before a comment")
 NOTHING: Final = "nothing"

@@ -1,8 +1,8 @@
-"""Replay: code is typed again, character by character, by an ideal user, and what suggestions would have saved counts.
+"""Replay: an ideal user types code again, character by character, and the keystrokes saved are counted.
 
-Before each character the engine may show one suggestion. The user accepts it, with one key, exactly when the whole of
-it comes next, and types one character otherwise. What stands before is known; what stands after never is. A second
-count of keys is of a user who also accepts the words that a suggestion begins with, a key each, as editors allow.
+Before each character the engine may show one suggestion. The user accepts it, with one key, exactly when all of it is
+correct, and otherwise types one character. The engine sees the text before the cursor, never the text after it. A
+second count is of a user who also accepts suggestions word by word, with one key each.
 """
 
 import re
@@ -19,12 +19,12 @@ from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.evaluation.score import Score
 
 WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s]+)")
-"""What one press of the editors' key for a word accepts."""
+"""What the editors' key for accepting a word accepts."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A part of a file, text[first:last], which is typed; what stands before it is there already."""
+    """A part of a file, text[first:last], which is typed; the text before it already exists."""
 
     name: str
     """Its path."""
@@ -32,55 +32,55 @@ class Excerpt:
     first: int
     last: int
     workspace: Path = Path()
-    """The folder whose other files are known meanwhile."""
+    """The folder whose other files are indexed."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A suggestion that was new, and what became of it: accepted, or how much of it was what came next."""
+class ShownSuggestion:
+    """A new suggestion, and how much of it was correct."""
 
     name: str
     at: int
-    """The offset of the cursor in the file's text."""
+    """Offset of the cursor."""
     line: int
     """From 1."""
     before: str
-    """Its line up to the cursor."""
+    """The line up to the cursor."""
     suggestion: Suggestion
-    n_right: int
-    """So many of its characters came next."""
+    n_correct: int
+    """Number of correct characters."""
 
     @property
     def accepted(self) -> bool:
-        """Whether all of them did."""
-        return self.n_right == len(self.suggestion.text)
+        """Whether all of it was correct."""
+        return self.n_correct == len(self.suggestion.text)
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """An excerpt, and what came of typing it."""
+class ReplayResult:
+    """The result of replaying an excerpt."""
 
     excerpt: Excerpt
     score: Score
-    shown: list[Shown]
-    """In the order of their offsets."""
+    shown: list[ShownSuggestion]
+    """By offset."""
     bits: "dict[str, array[float]]"
-    """What each character of the excerpt cost, -log2 p, by whose prediction; the first is the one at excerpt.first."""
+    """-log2 p of each character of the excerpt, by predictor (`network`, `memory`, `mixed`)."""
 
 
-def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
-    """Type `excerpt`."""
-    score, shown = Score(), list[Shown]()
+def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
+    """Type `excerpt`; return score, suggestions and bits."""
+    score, shown = Score(), list[ShownSuggestion]()
     bits: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
     text, expected, accepted_end = excerpt.text, "", 0
     for at in range(excerpt.first, excerpt.last):
         before, typed = text[:at], text[at]
         if is_indentation(text, at):
-            expected = ""  # editors type it; it counts for nothing, nor does what is shown there
+            expected = ""  # inserted by editors, so neither it nor suggestions there count
         elif at >= accepted_end:
             suggestion = _suggested(engine, Request(before, document=excerpt.name, why=Why.REPLAYED), score)
             offered = suggestion.text if suggestion else ""
-            score.n_typed_along += expected != ""
+            score.n_typed_through += expected != ""
             score.n_flickers += expected not in ("", offered)
             if suggestion and offered != expected:
                 shown.append(_shown(excerpt, at, suggestion))
@@ -97,15 +97,15 @@ def replay(engine: Engine, excerpt: Excerpt) -> Replayed:
             score.n_chars += max(1, sum(not is_indentation(text, i) for i in range(at, at + n_accepted)))
         cost = engine.observe(Request(before, document=excerpt.name, why=Why.REPLAYED), typed)
         score.count_bits(cost)
-        for whose, cost_bits in cost.items():
-            bits[whose].append(cost_bits)
-    return Replayed(excerpt, score, shown, dict(bits))
+        for source, cost_bits in cost.items():
+            bits[source].append(cost_bits)
+    return ReplayResult(excerpt, score, shown, dict(bits))
 
 
-def keys_saved_by_word(shown: Shown, text: str) -> int:
-    """Keys saved where the words that a suggestion begins with are accepted with one key each, as far as right."""
+def keys_saved_by_word(shown: ShownSuggestion, text: str) -> int:
+    """Return the keys saved if the correct words of a suggestion are accepted one by one."""
     n_saved, at = 0, shown.at
-    while (word := WORD.match(shown.suggestion.text, at - shown.at)) and word.end() <= shown.n_right:
+    while (word := WORD.match(shown.suggestion.text, at - shown.at)) and word.end() <= shown.n_correct:
         end = shown.at + word.end()
         n_saved += max(0, sum(not is_indentation(text, i) for i in range(at, end)) - 1)
         at = end
@@ -113,7 +113,7 @@ def keys_saved_by_word(shown: Shown, text: str) -> int:
 
 
 def is_indentation(text: str, at: int) -> bool:
-    """Whether the character at `at` is blank, and so is all before it in its line."""
+    """Whether the character at `at` is part of the leading white space of its line."""
     return text[at] in " \t" and not text[text.rfind("\n", 0, at) + 1 : at].strip()
 
 
@@ -125,8 +125,8 @@ def _suggested(engine: Engine, request: Request, score: Score) -> Suggestion | N
     return suggestion
 
 
-def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> Shown:
+def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> ShownSuggestion:
     text, offered = excerpt.text, suggestion.text
-    n_right = common_prefix_len(offered, text[at : at + len(offered)])
+    n_correct = common_prefix_len(offered, text[at : at + len(offered)])
     line_start = text.rfind("\n", 0, at) + 1
-    return Shown(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_right)
+    return ShownSuggestion(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_correct)

@@ -1,4 +1,4 @@
-"""How quickly text is decoded: the plain way, with the cache, and with drafts; the same text each time."""
+"""Decoding speed: without cache, with cache, and with drafts (speculative decoding); all must give the same text."""
 
 import time
 from collections.abc import Sequence
@@ -20,76 +20,78 @@ from tinycopilot.completion.decoding import (
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Floats, Network
 from tinycopilot.completion.predictor import Place, PredictionCache
-from tinycopilot.evaluation.situations import Look
+from tinycopilot.evaluation.scenarios import Step
 
 N_CHARS = {"plain": 4, "cached": 40, "drafted": 40}
-"""Characters decoded at each place; in the plain way each takes as long as a hundred."""
+"""Characters decoded at each position; without a cache, one takes as long as a hundred with it."""
 DRAFT_CHARS = {"cached": 0, "drafted": MAX_DRAFT_CHARS}
 
 
 @dataclass
-class Speed:
-    """What came of it."""
+class DecodingSpeed:
+    """Measurements of decoding."""
 
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(N_CHARS, 0.0))
     chars: dict[str, int] = field(default_factory=lambda: dict.fromkeys(N_CHARS, 0))
     n_drafted: int = 0
-    """Characters that were guessed."""
-    n_right: int = 0
-    """How many of them were what came."""
+    """Number of drafted characters."""
+    n_correct: int = 0
+    """Number of accepted drafted characters."""
     n_unequal: int = 0
-    """Texts that were not the plain one's, or the cached one's. Rounding may make one of two that are as likely."""
+    """Number of texts that differ between the ways; rounding can decide between two equally likely characters."""
 
     def to_json(self) -> dict[str, Any]:
-        """Ratios of all that."""
+        """Return characters per second, accepted share and differing texts."""
         per_second = {way: round(self.chars[way] / seconds, 1) for way, seconds in self.seconds.items()}
-        share = round(self.n_right / self.n_drafted, 4) if self.n_drafted else None
+        share = round(self.n_correct / self.n_drafted, 4) if self.n_drafted else None
         return {"chars_per_second": per_second, "accepted_drafts": share, "unequal_texts": self.n_unequal}
 
 
-def measure_speed(engine: Engine, network: Network, looks: Sequence[Look]) -> Speed:
-    """Decode at each of `looks`, one way after the other, so that a noisy machine affects all alike."""
-    speed, tokenizer = Speed(), engine.tokenizer
+def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> DecodingSpeed:
+    """Decode at each of `steps`, with the ways interleaved, so that noise affects all equally."""
+    speed, tokenizer = DecodingSpeed(), engine.tokenizer
     reader, next_logits = Reader(network, tokenizer), network_logits(network, tokenizer)
-    for look in looks:
-        engine.ngrams.hold(look.document, look.before, look.after)
+    for step in steps:
+        engine.ngrams.hold(step.document, step.before, step.after)
         texts, drafts = {}, list[tuple[int, str]]()
         for name, n_chars in N_CHARS.items():
-            predictions = PredictionCache(Place(look.document, look.before, look.after))
-            reader.read(look.before)
+            predictions = PredictionCache(Place(step.document, step.before, step.after))
+            reader.read(step.before)
             since = time.perf_counter()
             if name == "plain":
                 choose = partial(engine.predictor.likeliest, predictions)
-                decoded = plain_decode(next_logits, choose, look.before)
+                decoded = plain_decode(next_logits, choose, step.before)
             else:
-                continuation = engine.predictor.continuation(predictions, look.before)
-                decoded = decode(reader, Drafts(continuation, drafts), look.before, max_draft_chars=DRAFT_CHARS[name])
+                continuation = engine.predictor.continuation(predictions, step.before)
+                decoded = decode(
+                    reader, DraftRecorder(continuation, drafts), step.before, max_draft_chars=DRAFT_CHARS[name]
+                )
             texts[name] = "".join(character for character, _ in islice(decoded, n_chars))
             speed.seconds[name] += time.perf_counter() - since
             speed.chars[name] += n_chars
         speed.n_unequal += texts["cached"] != texts["drafted"] or not texts["cached"].startswith(texts["plain"])
         for at, guess in drafts:
             came = texts["drafted"][at:]
-            speed.n_drafted += min(len(guess), len(came))  # what was not decoded is not known
-            speed.n_right += common_prefix_len(guess, came)
+            speed.n_drafted += min(len(guess), len(came))  # the rest was not decoded
+            speed.n_correct += common_prefix_len(guess, came)
     return speed
 
 
-class Drafts:
-    """A Speculator that notes what was drafted, and after how many decoded characters."""
+class DraftRecorder:
+    """Wraps a Speculator, and records its drafts and their positions."""
 
     def __init__(self, speculator: Speculator, drafts: list[tuple[int, str]]) -> None:
         self._speculator, self._drafts, self._n_chars = speculator, drafts, 0
 
     def draft(self, max_chars: int) -> str:
-        """The other's."""
+        """Return its draft, and record it."""
         guess = self._speculator.draft(max_chars)
         if max_chars:
             self._drafts.append((self._n_chars, guess))
         return guess
 
     def verify(self, logits: Floats) -> list[Decoded]:
-        """The other's."""
+        """Return what it verified, and count the characters."""
         decoded = self._speculator.verify(logits)
         self._n_chars += len(decoded)
         return decoded

@@ -1,5 +1,7 @@
-"""The network: tokenizer, attention, blocks, cache, GPT. Importing this package imports no PyTorch.
+"""The network. Read in this order: config, tokenizer, attention, convolution, block, gpt, cache.
 
-The letters in shapes, throughout: B batch, T new positions, S positions held (cached + T), H heads, D a head's width,
-C = H * D the model's width, V vocabulary, W the window: how many positions, itself included, one position sees.
+storage/ reads and writes files, and checks files of unknown origin. Importing this package imports no PyTorch.
+
+Letters in shapes, throughout: B batch, T new positions, S cached + new positions, H heads, D head width, C = H * D
+model width, V vocabulary, W window (the number of positions that one position attends to, itself included).
 """

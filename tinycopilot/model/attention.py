@@ -1,4 +1,4 @@
-"""Rotary positions, and attention that sees the last W positions: the readable reference, and the fast path."""
+"""Rotary positions, and attention over the last W positions: a readable reference, and a fast equivalent."""
 
 import functools
 import math
@@ -14,10 +14,10 @@ ROTARY_BASE = 10_000.0
 
 
 def band_mask(n_queries: int, n_keys: int, window: int, device: torch.device | None = None) -> Tensor:
-    """(T, S) booleans, True where a query may look: at itself and at the `window - 1` keys before it.
+    """Return a (T, S) mask, True where a query attends to a key: itself and the `window - 1` keys before it.
 
-    Aligned lower-right: the last query is the last key's own position, as it is when the first S - T keys come from a
-    cache. (PyTorch's `is_causal` aligns upper-left, which is another thing as soon as there is a cache.)
+    Aligned lower-right: the last query and the last key are the same position, since the first S - T keys come from a
+    cache. (PyTorch's `is_causal` aligns upper-left, which differs as soon as there is a cache.)
     """
     query = torch.arange(n_keys - n_queries, n_keys, device=device)[:, None]  # (T, 1)
     key = torch.arange(n_keys, device=device)  # (S)
@@ -25,10 +25,10 @@ def band_mask(n_queries: int, n_keys: int, window: int, device: torch.device | N
 
 
 def rotary_phases(first: int, n: int, d_head: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, (n, D) each, of positions first ... first + n - 1 (Su et al. 2021, RoFormer), for `rotate`.
+    """Return cosines and sines, (n, D) each, of positions first ... first + n - 1 (Su et al. 2021, RoFormer).
 
-    In float64: attention depends on differences of angles alone, and so stays exact however far a position has slid.
-    On the CPU, since not every device has float64.
+    Computed in float64, so that differences of angles stay exact at large positions; on the CPU, because not every
+    device has float64.
     """
     angles = torch.arange(first, first + n, dtype=torch.float64)[:, None] * _rotary_rates(d_head)  # (n, D/2)
     sines = angles.sin()
@@ -41,7 +41,7 @@ def _rotary_rates(d_head: int) -> Tensor:
 
 
 def rotate(x: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair (x[i], x[i + D/2]) of `x`, (..., T, D), by its position's angle: paired as in GPT-NeoX.
+    """Rotate each pair (x[i], x[i + D/2]) of `x`, (..., T, D), by its position's angle; pairs as in GPT-NeoX.
 
     (a, b) becomes (a cos - b sin, b cos + a sin).
     """
@@ -50,27 +50,26 @@ def rotate(x: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor) -> Tensor:
-    """softmax(q kᵀ / √D) v, where `attn_mask` is True (Vaswani et al. 2017, equation 1): the definition, for reading.
+    """Return softmax(q kᵀ / √D) v where `attn_mask` is True (Vaswani et al. 2017, equation 1): the definition.
 
-    q is (B, H, T, D); k and v are (B, H, S, D); attn_mask is (T, S); the answer is (B, H, T, D).
+    q is (B, H, T, D), k and v are (B, H, S, D), attn_mask is (T, S). Returns (B, H, T, D).
     """
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, S): how well each query fits each key
-    scores = scores.masked_fill(~attn_mask, -math.inf)  # what may not be seen weighs nothing
-    weights = scores.softmax(dim=-1)  # each query's weights add up to one
-    return weights @ v
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, S)
+    scores = scores.masked_fill(~attn_mask, -math.inf)  # masked keys get weight 0
+    weights = scores.softmax(dim=-1)  # (B, H, T, S), each row sums to 1
+    return weights @ v  # (B, H, T, D)
 
 
 CAUSAL: Final = "causal"
 Bias = Tensor | Literal["causal"] | None
-"""(T, S), 0 where a query may look and -inf elsewhere; CAUSAL if each sees itself and all before it; None for all."""
+"""(T, S), 0 where a query attends to a key and -inf elsewhere; or CAUSAL; or None if it attends to all."""
 
 
 def fast_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias) -> Tensor:
-    """Compute scaled_dot_product_attention as quickly as this machine can.
+    """Return scaled_dot_product_attention, computed by the fastest kernel; a test compares the two.
 
-    PyTorch's fused kernel never stores the scores, and skips those above the diagonal if it knows that the mask is
-    causal. With any other mask on a CPU, one `baddbmm` that scales, multiplies and masks is quicker: benchmarks/LOG.md
-    has the figures.
+    PyTorch's fused kernel does not store the scores, and with a causal mask skips those above the diagonal. With any
+    other mask on a CPU, one `baddbmm` that scales, multiplies and masks is faster (figures in benchmarks/LOG.md).
     """
     if isinstance(bias, str):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -98,7 +97,7 @@ class MultiHeadSelfAttention(nn.Module):
     def forward(
         self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Bias, cache: LayerCache | None = None
     ) -> Tensor:
-        """(B, T, C) -> (B, T, C). With a cache, the T new positions also see the keys and values that it holds."""
+        """(B, T, C) -> (B, T, C). With a cache, the T new positions also attend to the cached keys and values."""
         B, T, C = x.shape  # noqa: N806
         heads = self.qkv(x).view(B, T, 3, self.n_heads, C // self.n_heads).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
         q, k = rotate(heads[:2], phases).type_as(heads)  # (B, H, T, D) each

@@ -1,4 +1,4 @@
-"""FeedForward and DecoderBlock: what is stacked to make the network."""
+"""FeedForward and DecoderBlock: the layers of the network."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +9,7 @@ from tinycopilot.model.convolution import ShortConvolution
 
 
 class FeedForward(nn.Module):
-    """Linear up to `d_ff`, GELU (Hendrycks and Gimpel 2016), linear back: each position by itself."""
+    """Linear to `d_ff`, GELU (Hendrycks and Gimpel 2016), linear back to `d_model`, for each position separately."""
 
     def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
@@ -22,10 +22,9 @@ class FeedForward(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Look around, then think: attention and feed-forward, each on a normed copy, each added to what was there.
+    """Attention, then feed-forward, each with a residual connection and pre-LayerNorm (Xiong et al. 2020).
 
-    Pre-LayerNorm (Xiong et al. 2020) with sequential residuals; each copy first passes a ShortConvolution, without
-    which (`conv_width` 1) this is the GPT-NeoX shape.
+    A ShortConvolution follows each LayerNorm; without them (`conv_width` 1) this is the GPT-NeoX block.
     """
 
     def __init__(self, d_model: int, n_heads: int, d_ff: int, conv_width: int) -> None:

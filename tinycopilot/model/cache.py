@@ -1,4 +1,4 @@
-"""KVCache: what the network keeps of each position it has read, so that one character more costs one position."""
+"""KVCache: keys, values and convolution inputs of past positions, so that a new character costs one position."""
 
 import torch
 from torch import Tensor
@@ -7,46 +7,46 @@ from tinycopilot.model.config import SPARE
 
 
 class ConvCache:
-    """The inputs of one convolution, (B, n_before + capacity, C): before the first position come rows of zeros."""
+    """The inputs of one convolution, (B, n_before + capacity, C); `n_before` rows of zeros precede position 0."""
 
     def __init__(self, owner: "KVCache", n_before: int, rows: Tensor) -> None:
         self._owner, self._n_before, self._rows = owner, n_before, rows
 
     def append(self, x: Tensor) -> Tensor:
-        """Write T new rows, (B, T, C), behind the held ones; return them after those before, (B, n_before + T, C)."""
-        held = self._owner.n_held
-        end = held + self._n_before + x.size(1)
-        self._rows[:, held + self._n_before : end] = x
-        return self._rows[:, held:end]
+        """Append T rows, (B, T, C); return them and the `n_before` rows before them, (B, n_before + T, C)."""
+        n_rows = self._owner.n_rows
+        end = n_rows + self._n_before + x.size(1)
+        self._rows[:, n_rows + self._n_before : end] = x
+        return self._rows[:, n_rows:end]
 
     def clear(self) -> None:
-        """Nothing is held; before the first position come rows of zeros again."""
+        """Restore the rows of zeros before position 0."""
         self._rows[:, : self._n_before] = 0
 
     def slide(self, n: int, kept: int) -> None:
-        """Forget the first `n` rows, but for the `n_before` that come before the `kept` ones."""
+        """Drop the first `n` rows: move the `kept` rows after them, and the `n_before` before those, to the front."""
         kept += self._n_before
         self._rows[:, :kept] = self._rows[:, n : n + kept].clone()
 
 
 class LayerCache:
-    """One layer's keys and values, (B, H, capacity, D) each; the rows in use are `KVCache`'s to know."""
+    """One layer's keys and values, (B, H, capacity, D) each; KVCache counts the rows in use."""
 
     def __init__(self, owner: "KVCache", keys: Tensor, values: Tensor, convs: tuple[ConvCache, ConvCache]) -> None:
         self._owner, self._keys, self._values = owner, keys, values
         self.convs = convs
-        """Of the convolutions before attention and before the feed-forward part."""
+        """For the convolutions before attention and before feed-forward."""
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Write T new rows, (B, H, T, D), behind the held ones; return the rows that they may look at, (B, H, S, D)."""
+        """Append T rows, (B, H, T, D) each; return the rows that they attend to, (B, H, S, D) each."""
         first, end = self._owner.visible(k.size(2))
-        held = end - k.size(2)
-        self._keys[:, :, held:end] = k
-        self._values[:, :, held:end] = v
+        n_rows = end - k.size(2)
+        self._keys[:, :, n_rows:end] = k
+        self._values[:, :, n_rows:end] = v
         return self._keys[:, :, first:end], self._values[:, :, first:end]
 
     def slide(self, n: int, kept: int) -> None:
-        """Forget the first `n` rows: move the `kept` rows that follow them to the front."""
+        """Drop the first `n` rows: move the `kept` rows after them to the front."""
         self._keys[:, :, :kept] = self._keys[:, :, n : n + kept].clone()
         self._values[:, :, :kept] = self._values[:, :, n : n + kept].clone()
         for conv in self.convs:
@@ -54,11 +54,11 @@ class LayerCache:
 
 
 class KVCache:
-    """A window that slides for ever over fixed memory: `make_room`, then `append` in each layer, then `advance`.
+    """A sliding window in memory of fixed size. For each forward pass: `make_room`, `append` per layer, `advance`.
 
-    Attention sees the last W positions only, so older rows may go. They go when the memory is full, about W at a time:
-    one short copy in W characters, and no arithmetic with rings. What a window needs after up to `spare` characters are
-    taken back is always kept.
+    Attention covers the last W positions only, so older rows can be dropped. That happens when the memory is full,
+    about W rows at a time: one short copy per W characters, simpler than a ring buffer. Enough rows are kept that up to
+    `spare` positions can be removed from the end with `truncate`.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class KVCache:
         device: torch.device | str = "cpu",
     ) -> None:
         self.window, self.spare = window, spare
-        self.length = 0  # positions read since the start, whether or not they are still held
-        self._forgotten = 0  # how many of them are not
+        self.length = 0  # positions read since the start, dropped ones included
+        self._n_dropped = 0
         self.capacity = 2 * window + spare
-        """How many rows fit at all."""
+        """Maximum number of rows."""
         n_before = conv_width - 1
 
         def rows(*shape: int) -> Tensor:
@@ -93,45 +93,45 @@ class KVCache:
         self.layers = [LayerCache(self, keys(), keys(), (conv(), conv())) for _ in range(n_layers)]
 
     @property
-    def n_held(self) -> int:
-        """How many rows are in use."""
-        return self.length - self._forgotten
+    def n_rows(self) -> int:
+        """Number of rows in use."""
+        return self.length - self._n_dropped
 
     def visible(self, n_new: int) -> tuple[int, int]:
-        """The rows [first, end) that `n_new` positions to come may look at, themselves included."""
-        held = self.n_held
-        return max(0, held - (self.window - 1)), held + n_new
+        """Return the rows [first, end) that the next `n_new` positions attend to, themselves included."""
+        n_rows = self.n_rows
+        return max(0, n_rows - (self.window - 1)), n_rows + n_new
 
     def make_room(self, n_new: int) -> None:
-        """Before `n_new` positions are appended. Raises ValueError for more than a window: feed those in pieces."""
+        """Drop old rows if `n_new` more do not fit. Raises ValueError for more than a window: feed those in pieces."""
         if n_new > self.window:
             raise ValueError(f"at most {self.window} positions at a time, not {n_new}")
-        held = self.n_held
-        if held + n_new > self.capacity:
+        n_rows = self.n_rows
+        if n_rows + n_new > self.capacity:
             kept = self.window + self.spare - 1
             for layer in self.layers:
-                layer.slide(held - kept, kept)
-            self._forgotten = self.length - kept
+                layer.slide(n_rows - kept, kept)
+            self._n_dropped = self.length - kept
 
     def advance(self, n_new: int) -> None:
-        """After all layers have appended `n_new` positions."""
+        """Count `n_new` positions, which all layers have appended."""
         self.length += n_new
 
     def clear(self) -> None:
-        """As in the beginning: nothing was read. (Cheaper than a new one, which is megabytes of zeros.)"""
-        self.length = self._forgotten = 0
+        """Empty the cache. (Cheaper than a new one, which allocates megabytes.)"""
+        self.length = self._n_dropped = 0
         for layer in self.layers:
             for conv in layer.convs:
                 conv.clear()
 
     def can_truncate(self, length: int) -> bool:
-        """Whether the window that ends at `length` positions is still held."""
-        return 0 <= length <= self.length and (self._forgotten == 0 or length - (self.window - 1) >= self._forgotten)
+        """Whether the rows of the window that ends at `length` are still there."""
+        return 0 <= length <= self.length and (self._n_dropped == 0 or length - (self.window - 1) >= self._n_dropped)
 
     def truncate(self, length: int) -> None:
-        """Take back the last positions, so that `length` are left. Raises ValueError where too much was forgotten."""
+        """Remove the last positions, so that `length` are left. Raises ValueError if needed rows were dropped."""
         if not self.can_truncate(length):
             raise ValueError(
-                f"cannot go back to {length} positions: {self.length} were read, {self._forgotten} forgotten"
+                f"cannot truncate to {length} positions: {self.length} were read, {self._n_dropped} dropped"
             )
         self.length = length

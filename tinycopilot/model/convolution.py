@@ -1,4 +1,4 @@
-"""ShortConvolution: each channel of a position hears the same channel of the few positions before it."""
+"""ShortConvolution: mixes each channel with the same channel of the few positions before it."""
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,10 @@ from tinycopilot.model.cache import ConvCache
 
 
 class ShortConvolution(nn.Module):
-    """A causal convolution over positions, each channel by itself (So et al. 2021, Primer): x plus what came before it.
+    """A causal depthwise convolution over positions (So et al. 2021, Primer), with a residual connection.
 
-    It gives each block the last few characters at once, where attention would have to learn to look one step back. It
-    begins as the identity. A width of 1 is the identity, and has no parameters.
+    It gives each block the last few characters directly, which attention would have to learn. Initialised as the
+    identity. A width of 1 is the identity, without parameters.
     """
 
     def __init__(self, d_model: int, width: int) -> None:
@@ -19,7 +19,7 @@ class ShortConvolution(nn.Module):
         self.taps = nn.Parameter(torch.zeros(width - 1, d_model)) if width > 1 else None
 
     def forward(self, x: Tensor, cache: ConvCache | None = None) -> Tensor:
-        """(B, T, C) -> (B, T, C). With a cache, the first of the T positions hear those that it holds."""
+        """(B, T, C) -> (B, T, C). With a cache, `x` continues the positions in it."""
         if self.taps is None:
             return x
         n_before, T = len(self.taps), x.size(1)  # noqa: N806

@@ -1,4 +1,4 @@
-"""TinyGPT: the network. Which character comes next, given those before it."""
+"""TinyGPT: the network, from character ids to logits of the next character."""
 
 import dataclasses
 import math
@@ -13,11 +13,11 @@ from tinycopilot.model.attention import CAUSAL, Bias, band_mask, rotary_phases
 from tinycopilot.model.block import DecoderBlock
 from tinycopilot.model.cache import KVCache
 from tinycopilot.model.config import COLD
-from tinycopilot.model.config import GPTConfig as GPTConfig  # and so it can be imported from here
+from tinycopilot.model.config import GPTConfig as GPTConfig  # also imported from here
 from tinycopilot.model.storage import require_file
+from tinycopilot.model.storage.weights import read_weights
+from tinycopilot.model.storage.writing import as_tensors, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.model.weights import read_weights
-from tinycopilot.model.writing import as_tensors, save_atomically
 
 
 class TinyGPT(nn.Module):
@@ -36,7 +36,7 @@ class TinyGPT(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Every block starts as the identity, every character as equally likely: what writes to the stream is zero."""
+        """Start each block as the identity, and all characters as equally likely: output projections are zero."""
         nn.init.normal_(self.embedding.weight, std=0.02)
         nn.init.zeros_(self.head.weight)
         for block in self.decoder_blocks():
@@ -46,11 +46,11 @@ class TinyGPT(nn.Module):
             nn.init.zeros_(block.ffn.down.weight)
 
     def decoder_blocks(self) -> Iterator[DecoderBlock]:
-        """The blocks, from the first to the last."""
-        yield from self.blocks  # type: ignore[misc]  # (a ModuleList does not know what it holds)
+        """Yield the blocks, first to last."""
+        yield from self.blocks  # type: ignore[misc]  # a ModuleList is untyped
 
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Ids (B, T) -> logits (B, T, V) of the character after each; with a cache, `ids` go on from what it read."""
+        """Ids (B, T) -> logits (B, T, V) of the character after each. With a cache, `ids` continue what it has read."""
         T = ids.size(1)  # noqa: N806
         S = T  # noqa: N806
         if cache is not None:
@@ -60,19 +60,19 @@ class TinyGPT(nn.Module):
         x = self.embedding(ids)  # (B, T, C)
         position = 0 if cache is None else cache.length
         cos, sin = rotary_phases(position, T, self.config.d_head)
-        phases = (cos.to(x), sin.to(x))  # to x's type and device
+        phases = (cos.to(x), sin.to(x))  # (T, D) each, of x's dtype and device
         attn_bias = self._attn_bias(T, S, x)
         for i, block in enumerate(self.decoder_blocks()):
-            x = block(x, phases, attn_bias, None if cache is None else cache.layers[i])
+            x = block(x, phases, attn_bias, None if cache is None else cache.layers[i])  # (B, T, C)
         if cache is not None:
             cache.advance(T)
-        return self.head(self.ln(x))
+        return self.head(self.ln(x))  # (B, T, V)
 
     def _attn_bias(self, T: int, S: int, x: Tensor) -> Bias:  # noqa: N803
-        """Which of S positions each of the last T attends to, in attention's own type."""
+        """Return the attention bias, (T, S), of the last T of S positions, in the dtype that attention uses."""
         if T == 1:
             return None
-        if T == S <= self.config.window:  # in training, always
+        if T == S <= self.config.window:  # always so in training
             return CAUSAL
         dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
@@ -82,11 +82,11 @@ class TinyGPT(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.embedding.weight.device
 
     def new_cache(self, batch: int = 1) -> KVCache:
-        """An empty cache of this network's shape, type and device."""
+        """Return an empty cache of this network's shape, dtype and device."""
         c = self.config
         weight = self.embedding.weight
         return KVCache(
@@ -96,7 +96,7 @@ class TinyGPT(nn.Module):
 
     @torch.inference_mode()
     def prefill(self, ids: list[int], cache: KVCache) -> Tensor:
-        """Read `ids`, at least one, in pieces of at most a window; return the logits after each, (len(ids), V)."""
+        """Read `ids` (at least one), at most a window at a time; return the logits after each, (len(ids), V)."""
         window = self.config.window
         pieces = (torch.tensor([ids[i : i + window]], device=self.device) for i in range(0, len(ids), window))
         return torch.cat([self(piece, cache)[0] for piece in pieces])
@@ -110,10 +110,10 @@ class TinyGPT(nn.Module):
         top_k: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Iterator[int]:
-        """The ids that follow `ids`, for as long as the caller asks: closing the iterator ends it.
+        """Yield the ids that follow `ids`, without end; closing the iterator stops it.
 
-        The unknown id (the last) is never chosen. Temperature 0 takes the likeliest; else each is drawn from
-        softmax(logits / temperature), from the `top_k` likeliest if given.
+        Temperature 0 is greedy; otherwise each id is sampled from softmax(logits / temperature), among the `top_k` most
+        likely if given. The unknown id (the last) is never chosen.
         """
         cache = self.new_cache()
         logits = self.prefill(ids[-self.config.reach :], cache)[-1]
@@ -123,7 +123,7 @@ class TinyGPT(nn.Module):
             logits = self.prefill([chosen], cache)[-1]
 
     def save(self, path: Path | str, tokenizer: SimpleTokenizer, training: dict[str, Any] | None = None) -> None:
-        """Write config, weights, the tokenizer's digest, and how they came about, atomically. Raises OSError."""
+        """Write config, weights, tokenizer digest and `training` (provenance), atomically. Raises OSError."""
         contents = {
             "kind": "model",
             "config": dataclasses.asdict(self.config),
@@ -135,7 +135,7 @@ class TinyGPT(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str, tokenizer: SimpleTokenizer) -> "TinyGPT":
-        """Read what `save` wrote, ready to use. Checked before any memory is taken for it. Raises ModelFileError."""
+        """Return the network that `save` wrote, in eval mode. Raises ModelFileError."""
         config, weights = read_weights(Path(path), tokenizer)
         model = cls(config)
         model.load_state_dict(as_tensors(weights))
@@ -143,14 +143,14 @@ class TinyGPT(nn.Module):
 
 
 def load_pair(model_path: Path, tokenizer_path: Path) -> tuple[TinyGPT, SimpleTokenizer]:
-    """A network and its tokenizer, ready to use. Raises ModelFileError; where both are missing, for the model."""
+    """Return a network and its tokenizer, in eval mode. Raises ModelFileError."""
     require_file(model_path, "model")
     tokenizer = SimpleTokenizer.load(tokenizer_path)
     return TinyGPT.load(model_path, tokenizer), tokenizer
 
 
 def _sample(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> int:
-    """One id from logits, (V - 1,), as `generate` says."""
+    """Sample one id from logits, (V - 1,); see `generate`."""
     if temperature < COLD:
         return int(logits.argmax())
     if top_k is not None and top_k < len(logits):

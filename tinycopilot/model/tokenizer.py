@@ -9,28 +9,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.model.storage import ModelFileError, load_data
+from tinycopilot.model.config import MAX_VOCAB
+from tinycopilot.model.storage.alphabet import read_alphabet
 
-# Always known, whatever the corpus: a model that is adapted later should not lack a bracket.
+# In every vocabulary, whatever the corpus: a model that is fine-tuned later should not lack a bracket.
 BASIC_CHARACTERS = "\t\n" + "".join(map(chr, range(32, 127)))
-# A character is worth an id of its own when it is at least one in this many; the rest teach the network the unknown id.
+# Another character gets an id if at least one in this many is it; the rest train the unknown id.
 COMMON_SHARE = 20_000
-MAX_VOCAB = 1_024
-MAX_FILE_BYTES = 1_000_000
 
 DOCUMENT_START = "\n"
-"""What stands before a document's first character: the network reads it, and so an empty file has a context."""
+"""Precedes every document, so that its first character has a context too."""
 
 
 class SimpleTokenizer:
-    """Characters <-> ids. Ids 0 ... V-2 are the alphabet's characters in order, id V-1 stands for every other.
+    """Characters <-> ids. Ids 0 ... V-2 are the alphabet's characters in order; id V-1 is the unknown id.
 
-    Encoding never fails; decoding the unknown id gives U+FFFD, which is why the network is never allowed to emit it.
+    Encoding never fails. The unknown id decodes to U+FFFD, so the network is never allowed to generate it.
     """
 
     def __init__(self, alphabet: str) -> None:
         if len(set(alphabet)) != len(alphabet) or not alphabet:
-            raise ValueError("an alphabet holds at least one character, and each character once")
+            raise ValueError("an alphabet has at least one character, and each only once")
         self.alphabet = alphabet
         self.unknown_id = len(alphabet)
         self.vocab_size = len(alphabet) + 1
@@ -38,7 +37,7 @@ class SimpleTokenizer:
 
     @classmethod
     def of_common(cls, counts: Counter[str]) -> "SimpleTokenizer":
-        """The printable ASCII characters, tab and newline, and whatever else is common where there are these counts."""
+        """Return a tokenizer of printable ASCII, tab, newline, and all other characters that are common in `counts`."""
         n_chars = counts.total()
         common = [
             character
@@ -48,13 +47,13 @@ class SimpleTokenizer:
         return cls(BASIC_CHARACTERS + "".join(sorted(common[: MAX_VOCAB - 1 - len(BASIC_CHARACTERS)])))
 
     def encode(self, text: str) -> list[int]:
-        """One id for each character of `text`."""
+        """Return one id for each character of `text`."""
         unknown_id = self.unknown_id
         return [self._id_of.get(character, unknown_id) for character in text]
 
     @cached_property
     def id_table(self) -> NDArray[np.int16]:
-        """The id of each code point below 65,536, (65536,): `encode` for text by the million characters."""
+        """The id of each code point below 65,536, (65536,): `encode` for millions of characters."""
         table = np.full(1 << 16, self.unknown_id, np.int16)
         for character, i in self._id_of.items():
             if ord(character) < len(table):
@@ -62,30 +61,22 @@ class SimpleTokenizer:
         return table
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The characters of `ids`; U+FFFD for the unknown id. Raises IndexError for an id outside the vocabulary."""
+        """Return the characters of `ids`. Raises IndexError for an id outside the vocabulary."""
         characters = self.alphabet + "\ufffd"
         return "".join(characters[i] for i in ids)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the alphabet, in hexadecimal: a model's file stores it, so that the two cannot be mixed up."""
+        """SHA-256 of the alphabet, in hexadecimal; stored in the model file, to detect a tokenizer of another model."""
         return hashlib.sha256(self.alphabet.encode("utf-8", "surrogatepass")).hexdigest()
 
     def save(self, path: Path | str) -> None:
-        """Write the tokenizer, atomically. Raises OSError. Imports PyTorch, which reading does without."""
-        from tinycopilot.model.writing import save_atomically  # noqa: PLC0415
+        """Write the tokenizer, atomically. Raises OSError. Imports PyTorch."""
+        from tinycopilot.model.storage.writing import save_atomically  # noqa: PLC0415
 
         save_atomically({"kind": "tokenizer", "alphabet": self.alphabet}, Path(path))
 
     @classmethod
     def load(cls, path: Path | str) -> "SimpleTokenizer":
-        """Read the file at `path` that `save` wrote. Raises ModelFileError."""
-        alphabet = load_data(Path(path), "tokenizer", {"alphabet": str}, max_bytes=MAX_FILE_BYTES)["alphabet"]
-        if len(alphabet) >= MAX_VOCAB:
-            raise ModelFileError(
-                f"{path}: the tokenizer claims {len(alphabet)} characters, at most {MAX_VOCAB - 1} are allowed"
-            )
-        try:
-            return cls(alphabet)
-        except ValueError as error:
-            raise ModelFileError(f"{path}: not a tokenizer: {error}") from None
+        """Return the tokenizer that `save` wrote. Raises ModelFileError."""
+        return cls(read_alphabet(Path(path)))

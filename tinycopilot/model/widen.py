@@ -1,4 +1,4 @@
-"""Widening: the same function as a larger network, to see what that size costs without having to train one."""
+"""Widen a network without changing its function, to measure the cost of a size without training it."""
 
 import dataclasses
 import math
@@ -17,22 +17,22 @@ Weights = dict[str, NDArray[np.float32]]
 def widened(
     old: GPTConfig, weights: Mapping[str, NDArray[np.float32]], n_layers: int, n_heads: int, d_model: int
 ) -> tuple[GPTConfig, Weights]:
-    """A network of that shape which computes what `weights` compute (Net2Net, Chen et al. 2016).
+    """Return a network of that shape that computes the same function (Net2Net, Chen et al. 2016).
 
-    Each channel of the residual stream is repeated, so that a LayerNorm finds the same mean and variance; whatever else
-    is new is zero. Raises UserError if the shapes do not allow it.
+    Each channel of the residual stream is repeated, so that LayerNorm sees the same mean and variance; all other new
+    weights are zero. Raises UserError if the shapes do not allow it.
     """
     new = dataclasses.replace(old, n_layers=n_layers, n_heads=n_heads, d_model=d_model)
     if d_model % old.d_model or n_layers < old.n_layers or n_heads < old.n_heads or new.d_head % old.d_head:
         raise UserError(
-            f"a network of {n_layers} layers, {n_heads} heads and {d_model} channels cannot be made of one of "
-            f"{old.n_layers}, {old.n_heads} and {old.d_model}; train one of that size and give it with --model_path"
+            f"cannot widen {old.n_layers} layers, {old.n_heads} heads and {old.d_model} channels to "
+            f"{n_layers}, {n_heads} and {d_model}; train a model of that size, and use --model_path"
         )
     times = d_model // old.d_model
     wide: Weights = {name: np.zeros(shape, np.float32) for name, shape in new.weight_shapes().items()}
     for name, weight in weights.items():
         if weight.ndim == 1 or name == "embedding.weight" or name.endswith(".taps"):
-            wide[name][:] = np.tile(weight, times)  # channels are last
+            wide[name][:] = np.tile(weight, times)  # channels are the last dimension
         elif name == "head.weight":
             wide[name][:, : old.d_model] = weight
         elif name.endswith("ffn.up.weight"):
@@ -43,7 +43,7 @@ def widened(
     for layer in range(old.n_layers):
         qkv, o_proj = f"blocks.{layer}.attn.qkv.weight", f"blocks.{layer}.attn.o_proj.weight"
         parts = weights[qkv].reshape(3, old.d_model, old.d_model).copy()
-        parts[0] *= math.sqrt(new.d_head / old.d_head)  # attention divides by the square root of the head's width
+        parts[0] *= math.sqrt(new.d_head / old.d_head)  # attention divides by sqrt(D)
         for i, part in enumerate(parts):
             wide[qkv][i * new.d_model + channels, : old.d_model] = part
         wide[o_proj][:, channels] = np.tile(weights[o_proj], (times, 1))
@@ -51,7 +51,7 @@ def widened(
 
 
 def _channels_of_heads(old: GPTConfig, new: GPTConfig) -> NDArray[np.int64]:
-    """The place of each channel of the old heads in the new ones, (C,): a pair that rotates as fast as it did."""
+    """Return the new index of each channel of the old heads, (C,), with the same rotary frequency."""
     channel = np.arange(old.d_head // 2) * (new.d_head // old.d_head)
     in_head = np.concatenate((channel, channel + new.d_head // 2))
     return (np.arange(old.n_heads)[:, None] * new.d_head + in_head).reshape(-1)

@@ -1,7 +1,7 @@
-"""Text on disk -> batches of windows: which windows a batch holds is a pure function, so a run can go on at any.
+"""Text on disk -> batches of windows. The windows of a batch are a pure function, so a run can resume at any step.
 
-A `Reader` gives a batch by the number of its first window in the shuffled order, so that batches of any size read on
-where others ended; nothing is kept between two batches, and no list of all windows is ever made.
+BatchLoader returns a batch by the number of its first window in the shuffled order, so that batches of any size can
+follow each other. It has no state, and never makes a list of all windows.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.text import Text
 
 ON_DEVICE_BYTES = 2 * 2**30
-"""A text that takes no more than this is copied to a GPU once, whole."""
+"""A text of up to this size is copied to the GPU once."""
 
 
 def shuffled(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
-    """Where a shuffle of 0 ... n-1 puts `positions`: a permutation that is computed, not stored.
+    """Return where a shuffle of 0 ... n-1 puts `positions`: a permutation that is computed, not stored.
 
-    Four rounds of a Feistel network (Luby and Rackoff 1988) over the next even number of bits, again for whatever falls
-    outside (cycle walking: Black and Rogaway 2002): ten billion characters need no table of their windows.
+    A four-round Feistel network (Luby and Rackoff 1988) over the next even number of bits, repeated for values outside
+    the range (cycle walking: Black and Rogaway 2002). Ten billion characters need no table of their windows.
     """
     half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half_bits) - 1)
@@ -40,17 +40,17 @@ def shuffled(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int6
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each number to one that looks unrelated (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Hash each number (the finaliser of SplitMix64, Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
 def window_starts(n_chars: int, batch: int, window: int, first: int, seed: int) -> NDArray[np.int64]:
-    """Where the windows of a batch begin, (B,): the `first`-th in the shuffled order, and those after it.
+    """Return the starts of a batch of windows, (B,): the `first`-th in the shuffled order, and those after it.
 
-    Once through the text in windows that do not overlap, shuffled; then again, cut at another offset, so that what was
-    a window's first character, with nothing to look back on, is in the middle of one the next time.
+    Each epoch is all windows of the text, without overlap, shuffled. Epochs are cut at different offsets, so that the
+    first character of a window, which has no context, is in the middle of one in another epoch.
     """
     n_windows = (n_chars - 1) // window
     place = np.arange(first, first + batch)
@@ -64,7 +64,7 @@ def window_starts(n_chars: int, batch: int, window: int, first: int, seed: int) 
 
 
 def ids_of(text: Text, tokenizer: SimpleTokenizer, n_chars: int | None = None) -> Tensor:
-    """The first `n_chars` of `text`, or all of it, as ids, (N,), int16."""
+    """Return the first `n_chars` of `text`, or all of it, as ids, (N,), int16."""
     return _as_ids(text.read(0, n_chars), tokenizer)
 
 
@@ -73,21 +73,21 @@ def _as_ids(units: NDArray[np.uint16], tokenizer: SimpleTokenizer) -> Tensor:
 
 
 class BatchLoader:
-    """Batches of one text, as a tokenizer's ids, on the device that learns from them."""
+    """Batches of a text, as ids, on the training device."""
 
     def __init__(self, text: Text, tokenizer: SimpleTokenizer, device: torch.device, seed: int = 0) -> None:
         self._text, self._tokenizer, self._device, self._seed = text, tokenizer, device, seed
         on_device = device.type != "cpu" and 2 * len(text) <= ON_DEVICE_BYTES
-        self._held = ids_of(text, tokenizer).to(device) if on_device else None
+        self._on_device = ids_of(text, tokenizer).to(device) if on_device else None
 
     def batch(self, batch: int, window: int, first: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
-        """Inputs and targets, (B, T) each, int64, of the `first`-th window and those after it.
+        """Return inputs and targets, (B, T) each, int64, of the `first`-th window and those after it.
 
-        Every `world_size`-th row from `rank` on.
+        Only every `world_size`-th row, from `rank` on.
         """
         starts = window_starts(len(self._text), batch, window, first, self._seed)[rank::world_size]
-        if self._held is None:
+        if self._on_device is None:
             ids = _as_ids(self._text.windows(starts, window + 1), self._tokenizer).to(self._device)  # (B, T + 1)
         else:
-            ids = self._held[torch.from_numpy(starts[:, None] + np.arange(window + 1)).to(self._device)]
+            ids = self._on_device[torch.from_numpy(starts[:, None] + np.arange(window + 1)).to(self._device)]
         return ids[:, :-1].long(), ids[:, 1:].long()

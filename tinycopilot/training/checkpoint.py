@@ -1,4 +1,4 @@
-"""A run's own folder, so that no run is lost: its copy of the text, and a checkpoint from which it goes on exactly."""
+"""The folder of a run: a copy of its corpus, and a checkpoint from which it resumes exactly."""
 
 import contextlib
 import dataclasses
@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 from tinycopilot import UserError
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import load_data
+from tinycopilot.model.storage.limits import config_from_data
+from tinycopilot.model.storage.writing import as_tensors, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.model.writing import as_tensors, save_atomically
 from tinycopilot.paths import ModelPaths, model_to_save
 from tinycopilot.training.corpus import Corpus, open_corpus
 from tinycopilot.training.log import TrainLog
@@ -27,32 +28,32 @@ from tinycopilot.training.train_config import TrainConfig
 CHECKPOINT_S = 60.0
 CHECKPOINT_NAME = "checkpoint.pth"
 MAX_PICKLE_BYTES = 100_000_000
-"""Of all but the tensors: the learning curve of a run of weeks, some 50 for each block of steps."""
+"""Limit of the data besides tensors: the log of a run of weeks, about 50 bytes per interval."""
 ELSEWHERE = "elsewhere"
-"""In the run's folder: text on which it is seen what an adapted model forgets, and so much of it is measured."""
+"""Subfolder with other text (the standard library), to measure how much fine-tuning forgets; and how much is used."""
 ELSEWHERE_CHARS = 50_000
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run is, settled before its first step."""
+    """Everything that defines a run before its first step."""
 
-    asked: dict[str, Any]
-    """The flags that decide what is learned, by their names, each a plain value."""
+    flags: dict[str, Any]
+    """The flags that determine the result: name -> plain value."""
     corpus: Corpus
     tokenizer: SimpleTokenizer
     shape: GPTConfig
     config: TrainConfig
     schedule: Schedule
     facts: dict[str, Any]
-    """What is known of the model that it begins with, in plain values."""
+    """Measurements of the model to fine-tune: name -> plain value."""
 
-    def refuse_if_other(self, asked: dict[str, Any], given: Sequence[str]) -> None:
-        """Raises UserError where a flag that was `given` says another thing than what this run was begun with."""
-        other = [name for name in given if asked[name] != self.asked.get(name)]
+    def refuse_if_other(self, flags: dict[str, Any], given: Sequence[str]) -> None:
+        """Raise UserError if a flag that was `given` differs from this run's."""
+        other = [name for name in given if flags[name] != self.flags.get(name)]
         if other:
             differences = "; ".join(
-                f"--{name} was {_said(self.asked.get(name))}, not {_said(asked[name])}" for name in other
+                f"--{name} was {_said(self.flags.get(name))}, not {_said(flags[name])}" for name in other
             )
             raise UserError(
                 f"cannot resume with other options: {differences}; use --resume alone, or start another run"
@@ -64,7 +65,7 @@ def _said(value: Any) -> str:
 
 
 def resume_command(paths: ModelPaths, *, use_anyway: bool = False) -> str:
-    """The command that goes on with a run that was stopped."""
+    """Return the command that resumes an interrupted run."""
     words = ["tinycopilot", "train", "--resume"]
     if paths != model_to_save():
         words += ["--model_path", str(paths.model)]
@@ -74,31 +75,29 @@ def resume_command(paths: ModelPaths, *, use_anyway: bool = False) -> str:
 
 
 def run_folder(paths: ModelPaths) -> Path:
-    """Where the run whose model will be saved at `paths` keeps what it needs to go on: .tiny_gpt.pth.run beside it."""
+    """Return the run folder of the model that is saved at `paths`: .tiny_gpt.pth.run next to it."""
     return paths.model.with_name(f".{paths.model.name}.run")
 
 
 def can_resume(folder: Path) -> bool:
-    """Whether there is a run in `folder` that can be gone on with."""
+    """Whether `folder` contains a checkpoint."""
     return (folder / CHECKPOINT_NAME).exists()
 
 
 def discard_command(folder: Path) -> str:
-    """The command that gives a run up."""
+    """Return the command that deletes a run."""
     return shlex.join(["rm", "-r", str(folder)])
 
 
 @contextlib.contextmanager
 def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
-    """`folder`, made if need be, is this process's alone. Raises UserError where another run goes on there.
+    """Create and lock `folder`; delete it afterwards if it has no checkpoint. Raises UserError if it is locked.
 
-    `has_a_choice`: whether its user could have named another one.
-
-    Of a run that was not begun in the end, nothing stays behind, the folders neither that were made for it.
+    `has_a_choice`: whether the error should suggest another --model_path.
     """
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of code that may be private
         lock = FileLock(folder / "lock", timeout=0)
         lock.acquire()
     except Timeout:
@@ -112,22 +111,22 @@ def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None
     finally:
         if not can_resume(folder):
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # there is something else in one, such as the model
+            with contextlib.suppress(OSError):  # not empty: it contains the model, for instance
                 for parent in made:
                     parent.rmdir()
         lock.release()
 
 
 def load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
-    """The run in `folder`, and the TrainState's snapshot to go on from. Raises UserError if there is none."""
+    """Return the run in `folder` and its last snapshot. Raises UserError if there is no valid one."""
     try:
-        return _reopened(folder)
+        return _load_run(folder)
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
-        why = str(error).rpartition("; ")[0] or error  # without what it says to do about it
+        why = str(error).rpartition("; ")[0] or error  # without its advice
         raise UserError(f"cannot resume the run: {why}; discard it: {discard_command(folder)}") from None
 
 
-def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
+def _load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
     parts = ("asked", "shape", "recipe", "plan", "facts", "learner")
     path = folder / CHECKPOINT_NAME
     required = dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str}
@@ -136,15 +135,15 @@ def _reopened(folder: Path) -> tuple[Run, dict[str, Any]]:
     if corpus.digest != data["corpus_digest"]:
         raise UserError("the corpus copy has changed; discard the run")
     run = Run(
-        asked=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
-        shape=GPTConfig(**data["shape"]), config=_config_from_data(data["recipe"]),
+        flags=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
+        shape=config_from_data(data["shape"]), config=_config_from_data(data["recipe"]),
         schedule=_schedule_from_data(data["plan"]), facts=data["facts"],
     )  # fmt: skip
     return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
 
 
 def _schedule_to_data(schedule: Schedule) -> dict[str, Any]:
-    """Plain values, by names that checkpoints of all versions have."""
+    """Return plain values, with the names that checkpoints of all versions use."""
     return {
         "stages": [list(dataclasses.astuple(stage)) for stage in schedule.stages], "steps": schedule.steps,
         "settled_after": schedule.reestimate_after, "settled_at": schedule.reestimated_at,
@@ -157,7 +156,7 @@ def _schedule_from_data(data: dict[str, Any]) -> Schedule:
 
 
 def _config_to_data(config: TrainConfig) -> dict[str, Any]:
-    """Plain values, by names that checkpoints of all versions have."""
+    """Return plain values, with the names that checkpoints of all versions use."""
     return {name.replace("_lr", "_rate"): value for name, value in dataclasses.asdict(config).items()}
 
 
@@ -166,19 +165,13 @@ def _config_from_data(data: dict[str, Any]) -> TrainConfig:
 
 
 class CheckpointWriter(Observer):
-    """Has the newest state of a run: on disk by the clock, and whenever `write` is called."""
+    """Writes the newest snapshot of a run to disk, every CHECKPOINT_S seconds and on `write`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        run: Run,
-        snapshot: dict[str, Any],
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, folder: Path, run: Run, snapshot: dict[str, Any], say: Callable[[str], None]) -> None:
         self._path, self._say = folder / CHECKPOINT_NAME, say
         self._contents = {
             "kind": "checkpoint",
-            "asked": run.asked,
+            "asked": run.flags,
             "alphabet": run.tokenizer.alphabet,
             "shape": dataclasses.asdict(run.shape),
             "recipe": _config_to_data(run.config),
@@ -190,20 +183,20 @@ class CheckpointWriter(Observer):
         """The step of the checkpoint on disk."""
         self.finished = False
         self._newest = snapshot
-        self._written_at = time.monotonic()  # a clock that is never set back
+        self._written_at = time.monotonic()  # a clock that never jumps
 
     def on_schedule(self, schedule: Schedule) -> None:
-        """The run's length is settled."""
+        """Store the new schedule in later checkpoints."""
         self._contents["plan"] = _schedule_to_data(schedule)
 
     def on_snapshot(self, snapshot: dict[str, Any]) -> None:
-        """The run could go on from here; write that down if the last time is long enough ago."""
+        """Keep the snapshot; write it if the last checkpoint is older than CHECKPOINT_S."""
         self._newest = snapshot
         if time.monotonic() - self._written_at >= CHECKPOINT_S:
             self.write()
 
     def write(self) -> None:
-        """Write the newest state; a disk that is full leaves the checkpoint before it as it is, and is said."""
+        """Write the newest snapshot. If the disk is full, keep the previous checkpoint and print a message."""
         self._written_at = time.monotonic()
         state = self._newest | {"log": self._newest["log"].to_data()}
         try:
@@ -214,6 +207,6 @@ class CheckpointWriter(Observer):
             self._say(f"cannot write a checkpoint ({error.strerror}){kept}")
 
     def finish(self) -> None:
-        """The model is saved: there is nothing left to go on with."""
+        """Delete the checkpoint, after the model was saved."""
         self.finished = True
         self._path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Documents -> two files of characters on disk, one to learn from and one to measure on, which is never learned from.
+"""Prepare a corpus: documents -> two text files on disk, training text and held-out text.
 
-Documents pass through one at a time: what is kept of each is eight bytes, and of some that may be held out the text.
+Documents are streamed: only eight bytes of each are kept in memory, and the text of candidates for holding out.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from tinycopilot.training.text import Text, TextWriter
 
 HELD_OUT_SHARE = 0.05
 HELD_OUT_CHARS = 100_000
-"""Of a corpus this share is held out, or this many characters where that is less."""
+"""This share of a corpus is held out, up to this many characters."""
 
 TRAIN_NAME, HELD_OUT_NAME, FACTS_NAME = "train.bin", "held_out.bin", "corpus.json"
 
@@ -34,45 +34,43 @@ class CorpusError(UserError):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Text to learn from, and text to measure on, as they lie on disk."""
+    """Training text and held-out text, on disk."""
 
     train: Text
     held_out: Text
     label: str
-    """How it is named to the user: no path of theirs."""
+    """Its name in messages and in the model file, without paths."""
     digest: str
-    """SHA-256 over what is stored, the text to learn from first, in hexadecimal."""
+    """SHA-256 of the stored training text, then held-out text, in hexadecimal."""
     n_documents: int
     left_out: tuple[str, ...] = ()
-    """What was left out and why, a line for each reason."""
+    """What was left out, one line per reason."""
 
     @property
     def train_chars(self) -> int:
-        """How many characters there are to learn from."""
+        """Number of characters of the training text."""
         return len(self.train)
 
     @property
     def held_out_chars(self) -> int:
-        """How many characters there are to measure on."""
+        """Number of characters of the held-out text."""
         return len(self.held_out)
 
 
 def prepare_corpus(
-    names: Sequence[str], folder: Path, suffixes: Sequence[str] = (".py",), without: Collection[Path] = ()
+    names: Sequence[str], folder: Path, suffixes: Sequence[str] = (".py",), exclude: Collection[Path] = ()
 ) -> Corpus:
-    """Read what `names` stand for (see sources.py) once, each text once, split it for good, and store it in `folder`.
+    """Read the sources `names` (sources.py), drop duplicates, split the documents, and store them in `folder`.
 
-    Of folders, the files `without` are left out.
-
-    Raises UserError, one line, where there is nothing to learn from, and OSError where `folder` cannot be written,
-    such as on a full disk; nothing half written stays behind.
+    `exclude`: files in folders that are not read. Raises UserError if there is no text, and OSError if `folder` cannot
+    be written; then nothing is left behind.
     """
     left_out = LeftOut()
     with _empty_folder(folder):
         digest = hashlib.sha256()
         with TextWriter(folder / TRAIN_NAME, digest) as train:
             split = _Split(train)
-            for text_digest, document in _each_once(names, suffixes, left_out, without):
+            for text_digest, document in _each_once(names, suffixes, left_out, exclude):
                 split.add(text_digest, document)
             held_out_documents = split.finish()
         with TextWriter(folder / HELD_OUT_NAME, digest) as held_out:
@@ -83,7 +81,7 @@ def prepare_corpus(
 
 
 def write_corpus(train: Iterable[str], held_out: Iterable[str], folder: Path, label: str = "text") -> Corpus:
-    """Store these documents, split as they are given. Raises OSError."""
+    """Store documents that are already split. Raises OSError."""
     with _empty_folder(folder):
         digest = hashlib.sha256()
         n_documents = 0
@@ -96,12 +94,12 @@ def write_corpus(train: Iterable[str], held_out: Iterable[str], folder: Path, la
 
 
 def open_corpus(folder: Path) -> Corpus:
-    """What `prepare_corpus` stored in `folder`, read once to see that it is still that. Raises CorpusError if not."""
+    """Return the corpus that `prepare_corpus` stored in `folder`. Raises CorpusError if its digest differs."""
     path = folder / FACTS_NAME
     try:
         facts = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise CorpusError(f"{folder}: there is no prepared corpus here; prepare it again") from None
+        raise CorpusError(f"{folder}: no prepared corpus here; prepare it again") from None
     except (OSError, ValueError, RecursionError):
         raise CorpusError(f"{path}: cannot be read; prepare the corpus again") from None
     kinds = {"label": str, "digest": str, "n_documents": int, "train_chars": int, "held_out_chars": int}
@@ -115,23 +113,23 @@ def open_corpus(folder: Path) -> Corpus:
     for text in (corpus.train, corpus.held_out):
         text.feed(digest)
     if digest.hexdigest() != corpus.digest:
-        raise CorpusError(f"{folder}: its text was changed; prepare the corpus again")
+        raise CorpusError(f"{folder}: the corpus has changed; prepare it again")
     return corpus
 
 
 def corpus_label(names: Sequence[str]) -> str:
-    """How a corpus is named to the user and in a model's file: no path of theirs, the last part of it alone."""
+    """Return the label of a corpus: the last part of each path."""
     return " + ".join(os.path.basename(os.path.normpath(name)) or name for name in names)  # noqa: PTH119
 
 
 def _each_once(
-    names: Sequence[str], suffixes: Sequence[str], left_out: LeftOut, without: Collection[Path]
+    names: Sequence[str], suffixes: Sequence[str], left_out: LeftOut, exclude: Collection[Path]
 ) -> Iterator[tuple[bytes, str]]:
-    """The documents of all names, each with its text's digest, without those whose text was there before."""
+    """Yield the distinct documents of all names, with their digests."""
     seen = _Seen()
     for name in names:
         of_this_name = LeftOut()
-        for document_name, text in documents(name, suffixes, of_this_name, without):
+        for document_name, text in documents(name, suffixes, of_this_name, exclude):
             digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
             if seen.add(digest):
                 yield digest, text
@@ -141,9 +139,9 @@ def _each_once(
 
 
 class _Seen:
-    """Which texts there were, in 8 bytes each: a Python set of integers takes ten times as much.
+    """The set of texts seen so far, 8 bytes each; a Python set of integers takes ten times as much.
 
-    Two of a million different texts agree in 64 bits of their digests once in 40 million corpora.
+    Among a million different texts, the probability of a collision of 64 bits is 1 in 40 million.
     """
 
     N_NEW = 1 << 15
@@ -153,7 +151,7 @@ class _Seen:
         self._new: set[int] = set()
 
     def add(self, digest: bytes) -> bool:
-        """Whether the text with this digest is new."""
+        """Add a text by its digest; return whether it is new."""
         key = int.from_bytes(digest[:8], "little")
         i = int(self._old.searchsorted(np.uint64(key)))
         if key in self._new or (i < len(self._old) and int(self._old[i]) == key):
@@ -166,21 +164,21 @@ class _Seen:
 
 
 class _Split:
-    """Which documents are held out: decided by what stands in them, not by where they are found or by a seed.
+    """Chooses the documents to hold out by their content, not by their names or a seed.
 
-    Those with the smallest digests are candidates (bottom-k sampling), as many as make 2 * HELD_OUT_CHARS. A corpus
-    that has grown still holds out nearly the same, and so two models can be compared on what neither has learned.
+    Those with the smallest digests are candidates (bottom-k sampling), up to 2 * HELD_OUT_CHARS. A corpus that has
+    grown holds out nearly the same documents, so two models can be compared on text that neither was trained on.
     """
 
     def __init__(self, train: TextWriter) -> None:
         self.n_documents = 0
         self._train = train
         self._n_chars = 0
-        self._candidates: list[tuple[int, str]] = []  # a heap, with the largest digest on top: digests are negative
+        self._candidates: list[tuple[int, str]] = []  # a heap of negative digests, the largest digest on top
         self._candidate_chars = 0
 
     def add(self, digest: bytes, document: str) -> None:
-        """Write the document to the text to learn from, unless it is a candidate."""
+        """Write the document to the training text, unless it is a candidate."""
         self.n_documents += 1
         self._n_chars += len(document)
         if len(document) > HELD_OUT_CHARS:
@@ -194,7 +192,7 @@ class _Split:
             self._train.add(pushed_out)
 
     def finish(self) -> list[str]:
-        """The documents held out: in the order of digests each that still fits. The others are learned from."""
+        """Return the held-out documents: by digest, each that still fits. Write the others to the training text."""
         chars_left = min(HELD_OUT_SHARE * self._n_chars, HELD_OUT_CHARS)
         held_out = []
         for _, document in sorted(self._candidates, reverse=True):
@@ -207,10 +205,9 @@ class _Split:
 
 
 def _hold_out_tail(folder: Path) -> None:
-    """Where the documents held out are less than half of what there should be, as in a corpus of one, or of a few that
-    are long, hold out the end of the text that is learned from as well, from a line's start on.
+    """Also hold out the end of the training text, from a line start, if the held-out documents are less than half.
 
-    It comes before them, and so the digest of both files stays what it is.
+    That happens with a single document, or a few long ones. The tail precedes them, so the digest is unchanged.
     """
     train, held_out = Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME)
     share = max(1, int(min(HELD_OUT_SHARE * (len(train) + len(held_out)), HELD_OUT_CHARS)))
@@ -218,20 +215,20 @@ def _hold_out_tail(folder: Path) -> None:
         return
     tail = train.read(len(train) - (share - len(held_out)))
     line_ends = (tail[:-1] == ord(DOCUMENT_START)).nonzero()[0]
-    tail = tail[line_ends[0] :] if len(line_ends) else tail  # the line's end before it serves as a DOCUMENT_START
+    tail = tail[line_ends[0] :] if len(line_ends) else tail  # the line break before it serves as DOCUMENT_START
     held_out.path.write_bytes(np.concatenate([tail, held_out.read()]).astype("<u2").tobytes())
     os.truncate(train.path, (len(train) - len(tail)) * 2)
 
 
 @contextlib.contextmanager
 def _empty_folder(folder: Path) -> Iterator[None]:
-    """`folder` without an older corpus in it; if what is done with it fails, without the new one too."""
+    """Remove an older corpus from `folder`; if the block raises, the new one too."""
 
     def remove() -> None:
         for name in (FACTS_NAME, TRAIN_NAME, HELD_OUT_NAME):
             (folder / name).unlink(missing_ok=True)
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of code that may be private
     remove()
     try:
         yield
@@ -242,7 +239,7 @@ def _empty_folder(folder: Path) -> Iterator[None]:
 
 
 def _finish(folder: Path, label: str, digest: str, n_documents: int, left_out: tuple[str, ...]) -> Corpus:
-    """Write down what there is: last, and in one step, so that a corpus without its facts is an unfinished one."""
+    """Write the metadata last and atomically: without it, a corpus is incomplete."""
     corpus = _texts(folder, label, digest, n_documents, left_out)
     facts: dict[str, Any] = {
         "label": label,

@@ -1,4 +1,4 @@
-"""What becomes of a trained network: measured, saved, compared with the one before it, and said."""
+"""Finalize a run: measure the network, compare it with the model in use, save it, write the report."""
 
 import contextlib
 import platform
@@ -33,8 +33,8 @@ from tinycopilot.training.train_state import TrainState
 
 
 @dataclass(frozen=True)
-class Saved:
-    """Where the new model is, and whether it is in use."""
+class SavedModel:
+    """The files of the new model, and whether it is in use."""
 
     paths: ModelPaths
     is_in_use: bool
@@ -50,11 +50,11 @@ def finalize(
     finish: Callable[[], None],
     *,
     use_anyway: bool = False,
-) -> Saved:
-    """Measure, compare with the model in use, save, `finish` the run, draw the report, and say all that.
+) -> SavedModel:
+    """Measure, compare with the model in use, save, `finish` the run, write the report, and print the results.
 
-    The new model takes the place `paths` unless it is worse than the model it would displace (promotion.py). Then it is
-    saved beside it, under the first free number, unless `use_anyway`.
+    The new model is saved at `paths`, unless it is worse than the model in use (promotion.py) and not `use_anyway`;
+    then it is saved next to it, under the first free number.
     """
     model, log = state.result(), state.log
     targets, bits = bits_by_position(model, ids_of(run.corpus.held_out, run.tokenizer))
@@ -68,7 +68,7 @@ def finalize(
         comparable_bits(targets, bits, run.tokenizer), reference_bits_or_none(model, run.tokenizer) if for_all else None
     )
     is_worse = current is not None and current.is_better_than(new)
-    saved = Saved(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
+    saved = SavedModel(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
     kept = save_pair(saved.paths, model, run.tokenizer, facts)
     finish()
     for line in _closing(saved.paths, log, facts):
@@ -79,12 +79,12 @@ def finalize(
     try:
         say(f"training report: {_draw(saved.paths, kept, log, facts, command)}")
     except UserError as error:
-        say(f"no training report: {error}")  # the model is saved: that is what counts
+        say(f"no training report: {error}")  # the model is saved, which matters more
     return saved
 
 
-def _verdict(paths: ModelPaths, saved: Saved, kept: ModelPaths | None, *, is_worse: bool) -> str:
-    """Which model is in use now, and the command that makes it the other one."""
+def _verdict(paths: ModelPaths, saved: SavedModel, kept: ModelPaths | None, *, is_worse: bool) -> str:
+    """Return a line: which model is in use now, and the command that switches to the other one."""
     if not saved.is_in_use:
         moves = [(paths, unused_paths(paths)), (saved.paths, paths)]
         return (
@@ -98,7 +98,7 @@ def _verdict(paths: ModelPaths, saved: Saved, kept: ModelPaths | None, *, is_wor
 
 
 def _after(model: TinyGPT, run: Run) -> dict[str, float]:
-    """What a model that was adapted has forgotten, if this one was."""
+    """Return bits per character on other text, after fine-tuning; empty if that is not measured."""
     if "elsewhere_before" not in run.facts:
         return {}
     text = open_corpus(run.corpus.train.path.parent / ELSEWHERE).held_out
@@ -106,7 +106,7 @@ def _after(model: TinyGPT, run: Run) -> dict[str, float]:
 
 
 def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -> dict[str, Any]:
-    """How the model came about, stored with it: plain values, and no path of the user's."""
+    """Return the provenance that is stored in the model file: plain values, without paths of the user."""
     speed = log.chars_per_second
     return {
         "corpus": run.corpus.label,
@@ -114,10 +114,10 @@ def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -
         "train_chars": run.corpus.train_chars,
         "held_out_chars": run.corpus.held_out_chars,
         "held_out_bits": log.held_out_bits,
-        "size": run.asked["size"],
+        "size": run.flags["size"],
         "parameters": run.shape.n_parameters,
-        "epochs": run.asked["epochs"],
-        "minutes": run.asked["minutes"],
+        "epochs": run.flags["epochs"],
+        "minutes": run.flags["minutes"],
         "seed": run.config.seed,
         "steps": log.n_steps,
         "chars": log.n_chars,
@@ -136,7 +136,7 @@ def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -
 
 
 def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[str]:
-    """The figures, and where the model is."""
+    """Return the lines with results and the paths of the model."""
     lines = [
         f"trained in {log.seconds:.0f} s ({log.chars_per_second:,.0f} characters/s): "
         f"{log.held_out_bits:.3f} bits per character on held-out text"
@@ -165,7 +165,7 @@ def _report_of(paths: ModelPaths) -> Path:
 
 
 def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict[str, Any], command: str) -> Path:
-    """The report beside the model; that of the model before goes with it."""
+    """Write the report next to the model, and rename the previous model's; return its path."""
     report = _report_of(paths)
     if kept and report.exists():
         with contextlib.suppress(OSError, UserError):

@@ -1,4 +1,4 @@
-"""What ends a run before its end: Ctrl-C, a request of the system, or the program that it works for being gone."""
+"""Interrupts of a run: Ctrl-C, SIGTERM, and the end of standard input when the parent process is gone."""
 
 import _thread
 import contextlib
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """A second Ctrl-C does not keep the first one from being seen to."""
+    """Ignore SIGINT and SIGTERM within the context, while a first one is handled."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -25,7 +25,7 @@ def interrupts_ignored() -> Iterator[None]:
 
 @contextlib.contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """A request to end (SIGTERM: a system that shuts down, torchrun) stops a run as Ctrl-C does."""
+    """Treat SIGTERM (system shutdown, torchrun) as Ctrl-C within the context."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -41,19 +41,18 @@ def sigterm_as_interrupt() -> Iterator[None]:
 
 
 def interrupt_on_stdin_close() -> None:
-    """From now on the end of standard input stops this process as Ctrl-C does.
+    """From now on, treat the end of standard input as Ctrl-C.
 
-    Whoever started it holds the other end: it is closed when nobody wants the result any more, and the system closes it
-    when they are gone, however they went, on every system.
+    The parent process has the other end of the pipe. The system closes it when the parent ends, for whatever reason.
     """
-    if sys.stdin is None:  # it was closed from the first
+    if sys.stdin is None:  # closed from the start
         raise KeyboardInterrupt
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     threading.Thread(target=_interrupt_after, args=(sys.stdin.fileno(),), daemon=True).start()
 
 
 def _interrupt_after(descriptor: int) -> None:
     with contextlib.suppress(OSError):
-        while os.read(descriptor, 4096):  # not through sys.stdin, whose lock would keep the process from ending
+        while os.read(descriptor, 4096):  # not sys.stdin, whose lock would block the exit of the process
             pass
     _thread.interrupt_main()

@@ -1,4 +1,4 @@
-"""What a program is told while a network learns: one JSON object a line, on standard output (`--progress json`)."""
+"""Progress for programs: one JSON object per line, on standard output (`--progress json`)."""
 
 import json
 import math
@@ -13,55 +13,55 @@ from tinycopilot.training.observer import Observer
 from tinycopilot.training.schedule import Schedule
 
 EVERY_S = 1.0
-"""At most one line in so long, but where a stage begins or ends."""
+"""Minimum time between lines, except where a stage starts or ends."""
 
 
 class JsonProgress(Observer):
-    """A line for each stage that begins and, while it goes on, `share`: how much of this stage is done, 0 to 1.
+    """Prints the `stage` (reading, training, measuring, done) and its finished `share`, 0 to 1.
 
-    While it learns also `bits`, per character of the text it learned from last, and `minutes_left`; null until known.
+    While training also `bits`, the loss per character, and `minutes_left`; null until known.
     """
 
     def __init__(self, write: Callable[[str], None] = lambda line: print(line, flush=True)) -> None:  # noqa: T201
         self._write = write
-        self._said_s = -math.inf
-        self._n_chars = self._n_planned = self._n_first = 0
-        self._began_s = 0.0
+        self._printed_s = -math.inf
+        self._n_chars = self._n_total = self._n_first = 0
+        self._started_s = 0.0
         self._bits: float | None = None
 
     def say(self, stage: str, share: float, **more: Any) -> None:
-        """One line; what is no number is null, which JSON has."""
+        """Print one line; NaN is null."""
         known = {
             name: None if isinstance(value, float) and math.isnan(value) else value for name, value in more.items()
         }
         self._write(json.dumps({"stage": stage, "share": round(share, 4), **known}))
-        self._said_s = time.monotonic()
+        self._printed_s = time.monotonic()
 
-    def say_now_and_then(self, stage: str, share: float, **more: Any) -> None:
-        """The same, if the last line was long enough ago."""
-        if time.monotonic() - self._said_s >= EVERY_S:
+    def say_if_due(self, stage: str, share: float, **more: Any) -> None:
+        """Print a line if the last one is at least EVERY_S old."""
+        if time.monotonic() - self._printed_s >= EVERY_S:
             self.say(stage, share, **more)
 
-    def begins(self, schedule: Schedule, n_chars_done: int = 0) -> None:
-        """The first step comes next; of the run, so many characters were read before."""
-        self._n_planned, self._n_chars, self._n_first = schedule.n_chars, n_chars_done, n_chars_done
-        self._began_s = time.monotonic()
+    def start(self, schedule: Schedule, n_chars_done: int = 0) -> None:
+        """Training starts; a resumed run has read `n_chars_done` before."""
+        self._n_total, self._n_chars, self._n_first = schedule.n_chars, n_chars_done, n_chars_done
+        self._started_s = time.monotonic()
         self.say("training", n_chars_done / schedule.n_chars, bits=None, minutes_left=None)
 
     def on_schedule(self, schedule: Schedule) -> None:
-        """How long it will be is known better."""
-        self._n_planned = schedule.n_chars
+        """Set the new total."""
+        self._n_total = schedule.n_chars
 
     def on_step(self, loss: Tensor, n_chars: int) -> None:  # noqa: ARG002
-        """Count it. (The loss is left alone: a GPU would have to be waited for.)"""
+        """Count the step. The loss is not read, which would wait for a GPU."""
         self._n_chars += n_chars
-        share = min(1.0, self._n_chars / self._n_planned)
-        self.say_now_and_then("training", share, bits=self._bits, minutes_left=self._minutes_left())
+        share = min(1.0, self._n_chars / self._n_total)
+        self.say_if_due("training", share, bits=self._bits, minutes_left=self._minutes_left())
 
     def on_interval(self, interval: LogInterval) -> None:
-        """What was read and then rolled back does not count."""
+        """Correct the count after a rollback."""
         self._n_chars, self._bits = interval.chars, round(interval.bits, 4)
 
     def _minutes_left(self) -> float | None:
-        n_read, seconds = self._n_chars - self._n_first, time.monotonic() - self._began_s
-        return round(max(0, self._n_planned - self._n_chars) * seconds / n_read / 60, 2) if n_read > 0 else None
+        n_read, seconds = self._n_chars - self._n_first, time.monotonic() - self._started_s
+        return round(max(0, self._n_total - self._n_chars) * seconds / n_read / 60, 2) if n_read > 0 else None

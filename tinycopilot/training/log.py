@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, fields, replace
 from typing import Any, Self
 
+INTERVAL_STEPS = 20
+"""Steps in one LogInterval, after which losses are checked and a snapshot is taken."""
+
 
 @dataclass(frozen=True)
 class LogInterval:

@@ -1,4 +1,4 @@
-"""How good a network is on text that it never learned from: bits per character, where they go, and a sample."""
+"""Metrics on held-out text: bits per character, by position and by character; and samples."""
 
 import math
 
@@ -12,16 +12,16 @@ from tinycopilot.training.log import HardCharacter
 
 
 def bits_per_char(model: TinyGPT, ids: Tensor, streams: int = 32) -> float:
-    """Mean of -log2 p(next character) over `ids`, (N,); see `bits_by_position`."""
+    """Return the mean of -log2 p(next character) over `ids`, (N,); see `bits_by_position`."""
     return bits_by_position(model, ids, streams)[1].mean().item()
 
 
 @torch.inference_mode()
 def bits_by_position(model: TinyGPT, ids: Tensor, streams: int = 32) -> tuple[Tensor, Tensor]:
-    """The characters of `ids`, (N,), that were predicted, and -log2 p of each, read as the product reads.
+    """Return the predicted characters of `ids`, (N,), and -log2 p of each: (n * streams,) each.
 
-    That is through one window that slides for ever. The text is cut into `streams` pieces that are read side by side,
-    each through a cache of its own: (n * streams,) each.
+    Through a sliding window, as in completion. The text is cut into `streams` pieces, read as one batch with a
+    key-value cache.
     """
     window = model.config.window
     streams = max(1, min(streams, (len(ids) - 1) // (4 * window)))
@@ -38,7 +38,7 @@ def bits_by_position(model: TinyGPT, ids: Tensor, streams: int = 32) -> tuple[Te
 
 
 def hardest_characters(tokenizer: SimpleTokenizer, targets: Tensor, bits: Tensor) -> list[HardCharacter]:
-    """Every character that stands there, what costs the most bits in all first; (N,) each."""
+    """Return each character of `targets`, (N,), with its mean of `bits`, (N,); highest total first."""
     n = torch.bincount(targets, minlength=tokenizer.vocab_size)
     total = torch.bincount(targets, weights=bits.double(), minlength=tokenizer.vocab_size)
     worst = [i for i in total.argsort(descending=True).tolist() if n[i]]
@@ -46,7 +46,7 @@ def hardest_characters(tokenizer: SimpleTokenizer, targets: Tensor, bits: Tensor
 
 
 def write_sample(model: TinyGPT, tokenizer: SimpleTokenizer, prompt: str = "def ", n_chars: int = 160) -> str:
-    """What the network writes after `prompt`, always with the same dice: so that samples of one run can be compared."""
+    """Return `prompt` and its continuation, with a fixed seed, so that samples of one run can be compared."""
     dice = torch.Generator().manual_seed(0)
     generated = model.generate(tokenizer.encode(DOCUMENT_START + prompt), temperature=0.6, generator=dice)
     return prompt + tokenizer.decode(next(generated) for _ in range(n_chars))

@@ -1,4 +1,4 @@
-"""Muon: the optimiser for matrices. It steps along the gradient with all of its directions made equally large."""
+"""Muon: an optimizer for matrices, which orthogonalises the momentum of the gradient."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ N_ITERATIONS = 5
 
 
 def orthogonalise(x: Tensor) -> Tensor:
-    """(N, R, C), R <= C, to matrices with the same directions and singular values near one (0.7 to 1.2).
+    """Return matrices with the same singular vectors as `x`, (N, R, C), R <= C, and singular values of 0.7 to 1.2.
 
-    Newton and Schulz's iteration with the quintic of Jordan et al. 2024 (kellerjordan.github.io/posts/muon): products
-    of matrices alone, so that no decomposition is needed.
+    Newton-Schulz iteration with the quintic of Jordan et al. 2024 (kellerjordan.github.io/posts/muon): matrix products
+    only, no decomposition.
     """
     a, b, c = COEFFICIENTS
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
@@ -29,10 +29,10 @@ def orthogonalise(x: Tensor) -> Tensor:
 
 
 class Muon(Optimizer):
-    """`torch.optim.Muon` (a test holds it to that), with matrices of one shape taken together.
+    """`torch.optim.Muon` (a test compares the two), with matrices of the same shape batched.
 
-    PyTorch's takes one matrix after another, and always in bfloat16, which a processor without such units has to
-    emulate: there its step took nearly three times as long as the rest of training together (benchmarks/LOG.md).
+    PyTorch's processes one matrix at a time, and always in bfloat16; on a processor that emulates bfloat16, its step
+    takes nearly three times as long as the rest of training (benchmarks/LOG.md).
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Muon(Optimizer):
         lr: float,
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,
-        dist: DistContext = DistContext(),  # noqa: B008 (it is frozen)
+        dist: DistContext = DistContext(),  # noqa: B008 (frozen)
     ) -> None:
-        """A group may say that each of its matrices holds `n_parts` matrices, one below the other.
+        """`n_parts` of a group: each of its parameters consists of that many matrices, stacked.
 
         The processes of `dist`, which all have the same gradients, share the orthogonalisation.
         """
@@ -53,8 +53,8 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, _closure: None = None) -> None:  # type: ignore[override]
-        """Move each matrix that has a gradient."""
-        alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor, float]]] = defaultdict(list)
+        """Update each matrix that has a gradient."""
+        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor, float]]] = defaultdict(list)
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
@@ -62,18 +62,18 @@ class Muon(Optimizer):
                     parts = zip(weight.chunk(group["n_parts"]), direction.chunk(group["n_parts"]), strict=True)
                     for matrix, along in parts:
                         rows, columns = matrix.shape
-                        if rows > columns:  # laid on its side; a matrix that widens its input takes longer steps
-                            alike[columns, rows].append((matrix.mT, along.mT, group["lr"] * (rows / columns) ** 0.5))
+                        if rows > columns:  # transposed; larger steps if it has more outputs than inputs
+                            by_shape[columns, rows].append((matrix.mT, along.mT, group["lr"] * (rows / columns) ** 0.5))
                         else:
-                            alike[rows, columns].append((matrix, along, group["lr"]))
-        for members in alike.values():
+                            by_shape[rows, columns].append((matrix, along, group["lr"]))
+        for members in by_shape.values():
             directions = torch.stack([along for _, along, _ in members]).to(self.dtype)
             updates = self.dist.map_sharded(orthogonalise, directions)
             for (matrix, _, rate), update in zip(members, updates, strict=True):
                 matrix.add_(update, alpha=-rate)
 
     def _nesterov(self, weight: Tensor, gradient: Tensor, momentum: float) -> Tensor:
-        """The gradients' moving average, looked at one step ahead."""
+        """Return the Nesterov momentum of `gradient`."""
         state = self.state[weight]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)

@@ -1,4 +1,4 @@
-"""Who watches a run: the terminal's progress bar, TensorBoard, the clock that writes checkpoints, or nobody."""
+"""Observers of a run: progress bar, JSON progress, TensorBoard, checkpoints, thread count."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,59 +10,38 @@ from tinycopilot.training.schedule import Schedule
 
 
 class Observer:
-    """Is told what happens in a run; this one does nothing about it."""
+    """Callbacks of the training loop. The default does nothing."""
 
     def on_schedule(self, schedule: Schedule) -> None:
-        """How long the run will be is settled."""
+        """The length of the run was estimated again."""
 
     def on_step(self, loss: Tensor, n_chars: int) -> None:
-        """One step is done, on `n_chars` characters; `loss` is in nats per character."""
+        """A step was taken on `n_chars` characters; `loss` is in nats per character."""
 
     def on_interval(self, interval: LogInterval) -> None:
-        """A few more steps are done, and all is well."""
+        """A log interval ended, without an anomaly."""
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        """The held-out text was measured."""
+        """The network was evaluated on held-out text."""
 
     def on_event(self, line: str) -> None:
-        """Something happened that the user should know."""
+        """A rollback, or another event that the user should know about."""
 
     def on_snapshot(self, snapshot: dict[str, Any]) -> None:
-        """From here the run could go on."""
+        """The run can be resumed from `snapshot`."""
 
 
 class ObserverList(Observer):
-    """Several as one."""
+    """Several observers as one."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
+        for name in [name for name in vars(Observer) if name.startswith("on_")]:
+            setattr(self, name, _each([getattr(observer, name) for observer in observers]))
 
-    def on_schedule(self, schedule: Schedule) -> None:
-        """Tell each."""
-        for observer in self._observers:
-            observer.on_schedule(schedule)
 
-    def on_step(self, loss: Tensor, n_chars: int) -> None:
-        """Tell each."""
-        for observer in self._observers:
-            observer.on_step(loss, n_chars)
+def _each(methods: Sequence[Any]) -> Any:
+    def call(*arguments: Any) -> None:
+        for method in methods:
+            method(*arguments)
 
-    def on_interval(self, interval: LogInterval) -> None:
-        """Tell each."""
-        for observer in self._observers:
-            observer.on_interval(interval)
-
-    def on_evaluation(self, evaluation: Evaluation) -> None:
-        """Tell each."""
-        for observer in self._observers:
-            observer.on_evaluation(evaluation)
-
-    def on_event(self, line: str) -> None:
-        """Tell each."""
-        for observer in self._observers:
-            observer.on_event(line)
-
-    def on_snapshot(self, snapshot: dict[str, Any]) -> None:
-        """Tell each."""
-        for observer in self._observers:
-            observer.on_snapshot(snapshot)
+    return call

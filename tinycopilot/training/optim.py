@@ -1,4 +1,4 @@
-"""Which optimiser moves which weights, and how fast over a run."""
+"""Optimizers and the learning-rate schedule."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,14 +23,14 @@ def lr_multiplier(step: int, share: float, decay_share: float) -> float:
 
 
 def muon_momentum(step: int) -> float:
-    """Muon's momentum: it begins lower, while the gradients still turn quickly (0.85 to 0.95 over 300 steps)."""
+    """Return Muon's momentum: lower at first, while gradients change quickly (0.85 to 0.95 over 300 steps)."""
     return 0.85 + 0.10 * min(1.0, step / 300)
 
 
 def make_optimizers(model: nn.Module, config: TrainConfig, dist: DistContext) -> list[Optimizer]:
-    """Muon for the matrices inside the blocks, AdamW for all else: embedding, head, LayerNorms, convolutions.
+    """Return Muon for the matrices in the blocks, and AdamW for embedding, head, LayerNorms and convolutions.
 
-    benchmarks/LOG.md has what Muon is worth.
+    Its gain over AdamW alone is in benchmarks/LOG.md.
     """
     inside = {name: p for name, p in model.named_parameters() if name.startswith("blocks.")}
     matrices = {name: p for name, p in inside.items() if p.ndim == 2 and not name.endswith("taps")}

@@ -1,8 +1,8 @@
-"""Whether a new model is taken into use: not if it is worse than the one it would displace, unless that is asked for.
+"""Decide whether a new model replaces the one in use: only if it is not worse.
 
-Both are measured on the held-out text of the new model. Where the new one would serve every workspace of its user, both
-are also measured on the reference text, everyday Python that ships and that no model was trained on: a network that
-knows one project by heart can be better there and useless everywhere else. The two figures count the same.
+Both are measured on the new model's held-out text. If the new model would be used for every workspace, both are also
+measured on the reference text, bundled Python that no model was trained on, because a network that overfitted one
+project is worse everywhere else. The two measurements have equal weight.
 """
 
 import contextlib
@@ -24,35 +24,35 @@ from tinycopilot.training.text import Text
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits per character of one model; None for a text on which it was not measured."""
+    """Bits per character of a model on held-out and reference text; None if not measured."""
 
     held_out: float
     reference: float | None = None
 
     def mean(self) -> float:
-        """Of the texts that it was measured on."""
+        """Return the mean over the texts that were measured."""
         texts = [self.held_out, *([] if self.reference is None else [self.reference])]
         return math.fsum(texts) / len(texts)
 
 
 @dataclass(frozen=True)
 class CurrentModel:
-    """The model in use, which a new one would displace."""
+    """The model in use, which the new one would replace."""
 
     paths: ModelPaths
     origin: Origin
     bits: Bits | None
-    """None where it cannot be loaded."""
+    """None if it cannot be loaded."""
 
     def is_better_than(self, new: Bits) -> bool:
-        """Whether it should stay in use."""
-        return self.bits is not None and not new.mean() <= self.bits.mean()  # one that is no number is worse
+        """Whether it should stay in use; so if the new model's bits are NaN."""
+        return self.bits is not None and not new.mean() <= self.bits.mean()
 
 
 def find_current_model(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
-    """The model that is displaced if a new one is saved at `target`; None if there is none.
+    """Return the model that a new one at `target` would replace; None if there is none.
 
-    For a place that its user named, it is what is there; for the user's own model, what all commands use now.
+    For a path that the user gave, the model there; for the user's own model, the one that all commands use now.
     """
     if target != user_model():
         return (target, Origin.GIVEN) if target.exist() else None
@@ -61,7 +61,7 @@ def find_current_model(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
 
 
 def evaluate_current_model(paths: ModelPaths, origin: Origin, held_out: Text, *, with_reference: bool) -> CurrentModel:
-    """The model in use, and its bits per character: the network alone, on the held-out text of the new model."""
+    """Measure the model in use: bits per character of the network alone, on the new model's held-out text."""
     try:
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError:
@@ -71,25 +71,25 @@ def evaluate_current_model(paths: ModelPaths, origin: Origin, held_out: Text, *,
 
 
 def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float:
-    """Bits per character of the network alone on the reference text. Raises UserError where that is missing."""
+    """Return bits per character of the network alone on the reference text. Raises UserError if that is missing."""
     ids = torch.tensor(tokenizer.encode(DOCUMENT_START + reference_text()))
     return comparable_bits(*bits_by_position(model, ids), tokenizer)
 
 
 def reference_bits_or_none(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
-    """The same; None where the text is missing, which is no reason to lose a training run."""
+    """Return the same, or None if the text is missing: no reason to lose a training run."""
     with contextlib.suppress(UserError):
         return reference_bits(model, tokenizer)
     return None
 
 
 def comparable_bits(targets: Tensor, bits: Tensor, tokenizer: SimpleTokenizer) -> float:
-    """The mean of what `bits_by_position` gave, (N,) each, comparable between models of different vocabularies."""
+    """Return the mean of `bits_by_position`, (N,) each, comparable between models of different vocabularies."""
     return (bits + UNKNOWN_BITS * (targets == tokenizer.unknown_id)).mean().item()
 
 
 def comparison_line(new: Bits, current: CurrentModel) -> str:
-    """One line that compares the two models."""
+    """Return one line that compares the two models."""
     named = f"{current.paths.model} ({current.origin.value})"
     if current.bits is None:
         return f"{named} cannot be read: nothing to compare with"

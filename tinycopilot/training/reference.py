@@ -1,15 +1,15 @@
-"""The reference text: everyday Python that ships, and that no model was trained on. Imports no PyTorch."""
+"""The reference text: bundled Python that no model was trained on. Imports no PyTorch."""
 
 from tinycopilot import UserError
 from tinycopilot.paths import bundled_path
 
 UNKNOWN_BITS = 16.0
-"""What a character outside the vocabulary costs on top of the unknown id: one of 65,536. Otherwise the model with the
-smaller vocabulary would win."""
+"""Cost of a character outside the vocabulary, besides that of the unknown id: one of 65,536. Without it, a smaller
+vocabulary would give fewer bits."""
 
 
 def reference_text() -> str:
-    """Everyday Python of ours, which no model was trained on. Raises UserError where it is missing."""
+    """Return the reference text. Raises UserError if it is missing."""
     path = bundled_path("paras") / "reference.txt"
     try:
         return path.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The two files of a trained model, written as one pair: what they replace is kept, and no full disk loses anything."""
+"""Save the two files of a model as a pair: the previous pair is kept, and a full disk loses nothing."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ from tinycopilot.paths import MODEL_NAME, TOKENIZER_NAME, ModelPaths, back_up, u
 
 
 def check_writable(paths: ModelPaths) -> None:
-    """Before minutes of training: that both files can be written. Raises UserError."""
+    """Raise UserError if the files cannot be written; called before training."""
     for path in (paths.model, paths.tokenizer):
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         try:
@@ -29,9 +29,9 @@ def check_writable(paths: ModelPaths) -> None:
 
 
 def check_replaceable(paths: ModelPaths) -> None:
-    """Before minutes of training: that what a user's own path names, if it exists, is a model. Raises UserError.
+    """Raise UserError if a path that the user gave is an existing file that is not a model; called before training.
 
-    `--model_path notes.txt` is a slip, not a wish to have the notes renamed. An empty file may be replaced.
+    `--model_path notes.txt` is a mistake. An empty file may be replaced.
     """
     if paths == user_model():
         return
@@ -47,10 +47,10 @@ def check_replaceable(paths: ModelPaths) -> None:
 def save_pair(
     paths: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, training: dict[str, Any]
 ) -> ModelPaths | None:
-    """Save both files, keep what they replace; returns where that is kept, or None.
+    """Save both files, and keep the pair that they replace; return its paths, or None.
 
-    Raises UserError where they cannot be written: then what was there is untouched, and the new pair is saved in the
-    system's folder for temporary files if it can be, so that a training run is not lost to a full disk.
+    Raises UserError if they cannot be written: then the old pair is unchanged, and the new one is saved in the
+    temporary folder if possible, so that a training run is not lost to a full disk.
     """
     try:
         return replace_pair(paths, model, tokenizer, training, before=lambda: back_up(paths))
@@ -71,19 +71,19 @@ def replace_pair(
     training: dict[str, Any],
     before: Callable[[], ModelPaths | None] = lambda: None,
 ) -> ModelPaths | None:
-    """Save both files, and keep nothing of what they replace. Raises OSError; then what was there is untouched.
+    """Save both files, without keeping the old ones. Raises OSError; then the old pair is unchanged.
 
-    When they are written, and only have to be moved, `before` is called; what it says is returned. The tokenizer comes
-    first, then the model, which names the tokenizer's digest: whoever reads both in between sees that they do not
-    match, or, where the tokenizer is the one before, the old model.
+    `before` is called when both are written and only have to be moved; its value is returned. The tokenizer is moved
+    first. The model stores the tokenizer's digest, so a reader between the two moves detects the mismatch, or, if the
+    tokenizer is the same, sees the old model.
     """
     new = ModelPaths(*(path.with_name(f".{path.name}.new") for path in (paths.model, paths.tokenizer)))
     try:
         _write_pair(new, model, tokenizer, training)
-        said = before()
+        result = before()
         new.tokenizer.replace(paths.tokenizer)
         new.model.replace(paths.model)
-        return said
+        return result
     finally:
         with contextlib.suppress(OSError):
             new.model.unlink(missing_ok=True)

@@ -11,23 +11,23 @@ ADAPTING_STEP_CHARS = 4096
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run, in which all batches have one shape."""
+    """A part of a run in which all batches have the same shape."""
 
     batch: int
-    """Windows in one step."""
+    """Windows per step."""
     window: int
-    """Characters in each."""
+    """Characters per window."""
     n_chars: float = math.inf
-    """So many are read in this stage, or all that are left."""
+    """Characters read in this stage, if the run is long enough."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """All steps of one run: so many in each stage, one stage after another."""
+    """All steps of a run, stage after stage."""
 
     stages: tuple[Stage, ...]
     steps: tuple[int, ...]
-    """How many steps each stage has."""
+    """Number of steps of each stage."""
     reestimate_after: tuple[float, ...] = ()
     """With a time budget: shares of the run, each counted from the last, after which its length is estimated again."""
     reestimated_at: int = 0
@@ -37,7 +37,7 @@ class Schedule:
     def over(
         cls, n_chars: float, stages: Sequence[Stage], *, reestimate_after: Sequence[float] = (), reestimated_at: int = 0
     ) -> "Schedule":
-        """The schedule that reads about `n_chars` characters, in at least one step; the last stage has no end."""
+        """Return a schedule of about `n_chars` characters, and at least one step; the last stage is unlimited."""
         steps, left = list[int](), n_chars
         for stage in stages:
             steps.append(round(min(left, stage.n_chars) / (stage.batch * stage.window)))
@@ -51,21 +51,20 @@ class Schedule:
         return self.reestimated_at + max(1, round(self.reestimate_after[0] * self.n_steps))
 
     def eval_steps(self, n_eval_chars: int) -> set[int]:
-        """After which steps the held-out text is measured, `n_look_chars` at a time.
+        """Return the steps after which to evaluate, on `n_eval_chars` each: at most 10, evenly spaced.
 
-        Evenly over the run, ten times at most, and fewer where that would take more than a fiftieth of the time: what
-        is only read costs a third of what is learned from.
+        Fewer if evaluation would take more than 2 % of the time; a forward pass costs a third of a training step.
         """
         n_evals = min(10, max(1, int(self.n_chars / 50 * 3 / max(1, n_eval_chars))))
         return {self.n_steps * i // n_evals for i in range(1, n_evals + 1)}
 
     @property
     def n_steps(self) -> int:
-        """All steps together."""
+        """Total number of steps."""
         return sum(self.steps)
 
     def n_chars_after(self, step: int) -> int:
-        """How many characters the first `step` steps read."""
+        """Return the number of characters that the first `step` steps read."""
         n_chars = 0
         for stage, n in zip(self.stages, self.steps, strict=True):
             n_chars += stage.batch * stage.window * min(n, step)
@@ -74,11 +73,11 @@ class Schedule:
 
     @property
     def n_chars(self) -> int:
-        """How many characters are read, those that are read again included."""
+        """Total number of characters read, over all epochs."""
         return self.n_chars_after(self.n_steps)
 
     def at(self, step: int) -> tuple[Stage, int, float]:
-        """Of `step`: its stage, how many windows of that length were read before it, and the share of the run."""
+        """Return the stage of `step`, the number of windows of that length read before it, and the share of the run."""
         share, left = self.n_chars_after(step) / self.n_chars, step
         behind: Counter[int] = Counter()
         for stage, n in zip(self.stages, self.steps, strict=True):
@@ -90,10 +89,10 @@ class Schedule:
 
 
 def stages_for(window: int, *, adapting: bool, is_long: bool) -> tuple[Stage, ...]:
-    """Return the shapes of a run's batches: small ones first, for more steps from the same text, then larger ones.
+    """Return the stages of a run: small batches first, for more steps from the same text, then larger ones.
 
-    Windows are whole from the first step on: after shorter ones, later positions would have to be learned anew.
-    benchmarks/LOG.md has the figures. A model that is adapted is past the beginning.
+    Windows have full length from the first step: after shorter ones, later positions would have to be relearned
+    (figures in benchmarks/LOG.md). Fine-tuning has a single stage.
     """
     if adapting:
         return (Stage(min(16, max(1, ADAPTING_STEP_CHARS // window)), window),)

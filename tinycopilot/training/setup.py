@@ -1,4 +1,4 @@
-"""From what the user asked for to a Run: all that is settled before the first step."""
+"""Set up a run: from command-line options to a Run, with every check before the first step."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ from tinycopilot.files import normalise_suffixes
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, bundled_path, model_to_load, user_path
-from tinycopilot.training.batches import BatchLoader, ids_of
+from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import (
     ELSEWHERE,
     ELSEWHERE_CHARS,
@@ -34,11 +34,11 @@ from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.metrics import bits_per_char
 from tinycopilot.training.saving import check_replaceable, check_writable
 from tinycopilot.training.schedule import Schedule, stages_for
-from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, finish_within
+from tinycopilot.training.time_budget import finish_within
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
 
-ADAPTED_CHARS = 20_000
+MIN_ADAPT_CHARS = 20_000
 """Minimum number of characters to train an existing model on."""
 
 DEFAULTS: dict[str, Any] = {
@@ -49,15 +49,15 @@ DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the user asked for. None where a flag was not given: `DEFAULTS` then, or in a resumed run what it had."""
+    """The options of `train`. None if a flag was not given: then DEFAULTS, or in a resumed run its own value."""
 
     corpus: list[str] | None = None
-    """Files, folders, globs, `stdlib`, `package:NAME`; by default the corpus.txt that ships."""
+    """Files, folders, globs, `stdlib`, `package:NAME`. Default: the bundled corpus.txt."""
     ext: list[str] | None = None
-    """In folders, files whose names end so."""
+    """File extensions to take from folders."""
     size: str | None = None
     init: str | None = None
-    """A model's file to begin with, rather than with random weights."""
+    """Model file to fine-tune, instead of random weights."""
     epochs: float | None = None
     minutes: float | None = None
     precision: str | None = None
@@ -67,56 +67,53 @@ class TrainOptions:
     tokenizer_path: str | None = None
     resume: bool = False
     finish: float | None = None
-    """With `resume`: bring the run to its end within this many minutes."""
+    """With `resume`: end the run within this many minutes."""
     use_anyway: bool = False
-    """Take the new model into use even if it is worse than the one in use."""
+    """Use the new model even if it is worse than the one in use."""
     tensorboard: str | None = None
-    """A folder for event files."""
+    """Folder for TensorBoard event files."""
     progress: str | None = None
-    """`json`: say on standard output how far it is (json_progress.py)."""
-    without: frozenset[Path] = frozenset()
-    """Files that are not learned from, though they lie in the corpus's folders."""
+    """`json`: print progress to standard output (json_progress.py)."""
+    exclude: frozenset[Path] = frozenset()
+    """Files in the corpus folders that are not trained on."""
     measure_forgetting: bool = True
-    """Whether it is measured what a model that is adapted forgets of other text."""
+    """Fine-tuning: whether to measure how much worse the model gets on the standard library."""
     command: str = "tinycopilot train"
-    """The whole command, as it was typed."""
+    """The command line, for the report."""
 
     def given(self) -> list[str]:
-        """The names of the flags that decide what is learned, as far as they were given."""
+        """Return the names of those flags that were given, among those that determine the result."""
         return [name for name in DEFAULTS if getattr(self, name) is not None]
 
-    def asked(self) -> dict[str, Any]:
-        """Each of those flags and its value, paths as they are from everywhere. Raises UserError."""
+    def flags(self) -> dict[str, Any]:
+        """Return those flags and their values or defaults, with absolute paths. Raises UserError if they conflict."""
         if self.finish and not self.resume:
             raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:
             raise UserError("--epochs and --minutes exclude each other; give one of them")
         if self.init and self.size:
             raise UserError("--init and --size exclude each other: the model already has a size")
-        asked = DEFAULTS | {name: getattr(self, name) for name in self.given()}
-        asked["corpus"] = [_from_anywhere(name) for name in asked["corpus"] or [str(bundled_path("corpus.txt"))]]
-        asked["ext"] = list(normalise_suffixes(asked["ext"]))
-        if asked["init"]:
-            asked |= {"init": _from_anywhere(asked["init"]), "size": None}
-        if asked["minutes"]:
-            asked["epochs"] = None
-        return asked
+        flags = DEFAULTS | {name: getattr(self, name) for name in self.given()}
+        flags["corpus"] = [_from_anywhere(name) for name in flags["corpus"] or [str(bundled_path("corpus.txt"))]]
+        flags["ext"] = list(normalise_suffixes(flags["ext"]))
+        if flags["init"]:
+            flags |= {"init": _from_anywhere(flags["init"]), "size": None}
+        if flags["minutes"]:
+            flags["epochs"] = None
+        return flags
 
 
 def _from_anywhere(name: str) -> str:
-    """The name of a corpus or a model, to be understood from whatever folder the run is gone on with."""
+    """Return a corpus or model name that is valid in any working folder, since the run may be resumed elsewhere."""
     path = user_path(name)
     if name.startswith("package:") or (name == "stdlib" and not path.exists()):
         return name
-    return os.path.abspath(path)  # noqa: PTH100 (a glob is no Path, and nothing needs to be there any more)
+    return os.path.abspath(path)  # noqa: PTH100 (a glob is not a Path, and the file need not exist)
 
 
-def check_new_run(request: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack) -> None:
-    """See that a new run can be kept and its model be saved, before minutes of work; hold its folder meanwhile.
-
-    Raises UserError, with everything left as it was.
-    """
-    request.asked()
+def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack) -> None:
+    """Check that the run and its model can be saved, and lock its folder, before minutes of work. Raises UserError."""
+    options.flags()
     check_writable(paths)
     check_replaceable(paths)
     if can_resume(folder):
@@ -124,109 +121,105 @@ def check_new_run(request: TrainOptions, paths: ModelPaths, folder: Path, held_b
             f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
             f"or discard it: {discard_command(folder)}"
         )
-    held_by.enter_context(lock_run_folder(folder))
+    stack.enter_context(lock_run_folder(folder))
 
 
 def resume_run(
-    request: TrainOptions, paths: ModelPaths, folder: Path, held_by: contextlib.ExitStack
+    options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack
 ) -> tuple[Run, dict[str, Any]]:
-    """The run that was stopped, and the snapshot that it goes on from. Raises UserError where it cannot go on so."""
+    """Lock the folder of an interrupted run; return the run and its last snapshot. Raises UserError."""
     check_writable(paths)
     if not can_resume(folder):
         raise UserError(f"{folder}: no run to resume; start one without --resume")
-    held_by.enter_context(lock_run_folder(folder))
+    stack.enter_context(lock_run_folder(folder))
     run, snapshot = load_run(folder)
-    run.refuse_if_other(request.asked(), request.given())
-    if request.finish:
-        schedule, config = finish_within(60 * request.finish, run.schedule, run.config, snapshot["log"])
+    run.refuse_if_other(options.flags(), options.given())
+    if options.finish:
+        schedule, config = finish_within(60 * options.finish, run.schedule, run.config, snapshot["log"])
         run = dataclasses.replace(run, schedule=schedule, config=config)
     return run, snapshot
 
 
 def new_run(
-    request: TrainOptions, folder: Path, device: torch.device, dist: DistContext, say: Callable[[str], None]
+    options: TrainOptions, folder: Path, device: torch.device, dist: DistContext, say: Callable[[str], None]
 ) -> Run:
-    """A new run. Raises UserError, with everything left as it was."""
-    asked = request.asked()
-    init = _load_init(asked["init"])
-    corpus = dist.from_main(lambda: _prepare(asked, folder, request.without))
+    """Prepare corpus, tokenizer, shape and schedule of a new run. Raises UserError."""
+    flags = options.flags()
+    init = _load_init(flags["init"])
+    corpus = dist.from_main(lambda: _prepare(flags, folder, options.exclude))
     for line in corpus.left_out:
         say(line)
-    own = corpus if dist.is_main or dist.local_rank else _own_copy(corpus, asked, folder, request.without)
+    own = corpus if dist.is_main or dist.local_rank else _own_copy(corpus, flags, folder, options.exclude)
     if not dist.all_equal(own.digest):
         raise UserError("the processes of this run have different corpora; give all machines the same corpus")
     counts = corpus.train.counts()
     tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
-    shape = init[0].config if init else _shape(asked["size"], tokenizer)
+    shape = init[0].config if init else _shape(flags["size"], tokenizer)
     if len(corpus.train) <= shape.window:
         characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
         raise CorpusError(
-            f"the corpus leaves {characters} to learn from, and must leave more than one "
-            f"window of {shape.window}; add more text"
+            f"the corpus has {characters} to train on, but needs more than one window of {shape.window}; add more text"
         )
     if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
         say(line)
-    bfloat16 = asked["precision"] == "auto" and dist.from_main(lambda: has_fast_bfloat16(device))
-    is_long = not init and SIZES[asked["size"]].is_long
-    config = TrainConfig.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=asked["seed"])
+    bfloat16 = flags["precision"] == "auto" and dist.from_main(lambda: has_fast_bfloat16(device))
+    is_long = not init and SIZES[flags["size"]].is_long
+    config = TrainConfig.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=flags["seed"])
     stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
     if any(stage.batch % dist.world_size for stage in stages):
         smallest = min(stage.batch for stage in stages)
         raise UserError(
             f"{dist.world_size} processes cannot share a batch of {smallest} windows; use a number that divides it"
         )
-    if line := corpus_size_warning(len(corpus.train), shape, asked, request.model_path):
+    if line := corpus_size_warning(len(corpus.train), shape, flags, options.model_path):
         say(line)
-    schedule = Schedule.over((asked["epochs"] or 0) * len(corpus.train), stages)
+    schedule = Schedule.over((flags["epochs"] or 0) * len(corpus.train), stages)
     facts = dist.from_main(
-        lambda: _before(init, corpus, folder, measure_forgetting=_measures_forgetting(request, asked))
+        lambda: _before(init, corpus, folder, measure_forgetting=_measures_forgetting(options, flags))
     )
-    run = Run(asked, corpus, tokenizer, shape, config, schedule, facts)
-    if asked["minutes"]:
-        loader = BatchLoader(corpus.train, tokenizer, device)
-        n_chars = chars_in_budget(
-            60 * asked["minutes"], stages, lambda: new_train_state(run, device, dist), loader, dist
-        )
-        schedule = Schedule.over(n_chars, stages, reestimate_after=REESTIMATE_AFTER)
-        run = dataclasses.replace(run, schedule=schedule)
-    say(
+    return Run(flags, corpus, tokenizer, shape, config, schedule, facts)
+
+
+def summary(run: Run, device: torch.device) -> str:
+    """Return one line: corpus, parameters, device, epochs and steps."""
+    corpus, schedule = run.corpus, run.schedule
+    return (
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
-        f"{shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
+        f"{run.shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
         f"{'about ' * bool(schedule.reestimate_after)}{schedule.n_chars / len(corpus.train):.1f} epochs "
         f"in {schedule.n_steps:,} steps"
     )
-    return run
 
 
-def corpus_size_warning(n_chars: int, shape: GPTConfig, asked: dict[str, Any], model_path: str | None) -> str:
-    """A line, before training starts, that a corpus is too small for what is asked; empty if it is not.
+def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], model_path: str | None) -> str:
+    """Return a warning if the corpus is too small, else an empty string.
 
-    From random weights: fewer characters than the network has parameters. Beginning with a model: ADAPTED_CHARS.
+    The minimum is the number of parameters, or MIN_ADAPT_CHARS for fine-tuning.
     """
-    if asked["init"]:
-        if n_chars >= ADAPTED_CHARS:
+    if flags["init"]:
+        if n_chars >= MIN_ADAPT_CHARS:
             return ""
         return (
             f"too little text: from {n_chars:,} characters, a network learns nothing that the workspace index doesn't "
-            f"know; use more than {ADAPTED_CHARS:,}"
+            f"know; use more than {MIN_ADAPT_CHARS:,}"
         )
     if n_chars >= shape.n_parameters:
         return ""
-    words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *asked["corpus"]]
+    words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *flags["corpus"]]
     words += ["--model_path", model_path] if model_path else []
-    folders = [name for name in asked["corpus"] if os.path.isdir(name)]  # noqa: PTH112
+    folders = [name for name in flags["corpus"] if os.path.isdir(name)]  # noqa: PTH112
     alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders])}" if folders else ""
     return (
         f"too little text: {n_chars:,} characters for {shape.n_parameters:,} random weights; a model trained from "
         f"scratch will likely be worse than the one in use. Fine-tune that one instead: {shlex.join(words)}"
-        f"{alone if n_chars >= ADAPTED_CHARS else ''}"
+        f"{alone if n_chars >= MIN_ADAPT_CHARS else ''}"
     )
 
 
 def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
-    """A line about what of a text of `n_chars` the vocabulary lacks; empty if it lacks nothing.
+    """Return a line about the characters outside the vocabulary, among `n_chars`; empty if there are none.
 
-    `counts` are those of Text.counts. Raises CorpusError where nothing but white space would be learned.
+    `counts` comes from Text.counts. Raises CorpusError if only white space is in the vocabulary.
     """
     known = set(tokenizer.alphabet)
     unknown = Counter({character: n for character, n in counts.items() if character not in known})
@@ -246,24 +239,24 @@ def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: Simpl
     )
 
 
-def _prepare(asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:
+def _prepare(flags: dict[str, Any], folder: Path, exclude: Collection[Path]) -> Corpus:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of what may be private,
-        (folder / ".gitignore").write_text("*\n")  # and nothing for a repository
-        return prepare_corpus(asked["corpus"], folder, asked["ext"], without)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of code that may be private,
+        (folder / ".gitignore").write_text("*\n")  # and that does not belong in a repository
+        return prepare_corpus(flags["corpus"], folder, flags["ext"], exclude)
     except OSError as error:
         raise UserError(
             f"{folder}: cannot copy the corpus there ({error.strerror}); free some space, or use another --model_path"
         ) from None
 
 
-def _own_copy(corpus: Corpus, asked: dict[str, Any], folder: Path, without: Collection[Path]) -> Corpus:
-    """The text in `folder` if it is that of the process that leads, else this machine's own, which should be."""
+def _own_copy(corpus: Corpus, flags: dict[str, Any], folder: Path, exclude: Collection[Path]) -> Corpus:
+    """Return the corpus in `folder` if it is the main process's (a shared disk), else prepare another copy."""
     with contextlib.suppress(UserError):
         own = open_corpus(folder)
         if own.digest == corpus.digest:
             return own
-    return _prepare(asked, folder, without)
+    return _prepare(flags, folder, exclude)
 
 
 def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
@@ -282,7 +275,7 @@ def new_train_state(
 ) -> TrainState:
     """Return the TrainState of `snapshot`, or a new one: random weights, or those of the model to fine-tune."""
     torch.manual_seed(run.config.seed)
-    init = None if snapshot else _load_init(run.asked["init"])
+    init = None if snapshot else _load_init(run.flags["init"])
     state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.config, dist)
     if snapshot:
         try:
@@ -296,15 +289,15 @@ def new_train_state(
     return state
 
 
-def _measures_forgetting(request: TrainOptions, asked: dict[str, Any]) -> bool:
-    """Elsewhere is the standard library, unless it is learned from now."""
-    return request.measure_forgetting and "stdlib" not in asked["corpus"]
+def _measures_forgetting(options: TrainOptions, flags: dict[str, Any]) -> bool:
+    """Whether to measure forgetting on the standard library: not if it is part of the corpus."""
+    return options.measure_forgetting and "stdlib" not in flags["corpus"]
 
 
 def _before(
     init: tuple[TinyGPT, SimpleTokenizer] | None, corpus: Corpus, folder: Path, *, measure_forgetting: bool
 ) -> dict[str, float]:
-    """Bits per character of a model that is to be adapted, on the held-out text and on text from elsewhere."""
+    """Return bits per character of the model before fine-tuning, on held-out text and on the standard library."""
     if init is None:
         return {}
     model, tokenizer = init

@@ -1,4 +1,4 @@
-"""The weights of an unfinished run, saved as a model that can be tried, judged or shipped while the run continues."""
+"""Save the weights of an unfinished run as a model, while the run continues."""
 
 import torch
 
@@ -11,10 +11,10 @@ from tinycopilot.training.saving import save_pair
 
 
 def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str) -> str:
-    """Save the newest checkpoint's weights to `file`, averaged if the run averages, and the tokenizer beside it.
+    """Save the (averaged) weights of the newest checkpoint to `file`, and the tokenizer next to it.
 
-    The run that will be saved at `model_path` is left alone, whether it is stopped or not. Returns a line that says
-    what was saved. Raises UserError.
+    The run, whose model will be saved at `model_path`, is not changed, and may be active. Returns a line to print.
+    Raises UserError.
     """
     folder = run_folder(model_to_save(model_path, tokenizer_path))
     if not can_resume(folder):

@@ -1,4 +1,4 @@
-"""What a corpus's name stands for: a file, a folder, a glob, `stdlib` or `package:NAME` -> its documents, in order."""
+"""Sources of a corpus: a file, folder, glob, `stdlib` or `package:NAME` -> its documents, in order."""
 
 import fnmatch
 import importlib.metadata
@@ -11,65 +11,57 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.files import (
-    LeftOut,
-    NotTextError,
-    Reason,
-    read_pieces,
-    read_written,
-    source_files,
-    walk,
-)
+from tinycopilot.files import LeftOut, NotTextError, Reason, read_pieces, read_written, source_files, walk
 from tinycopilot.paths import user_path
 
 BLOCK_SEPARATOR = "# %% "
-"""A .txt file holds blocks, each a document, under a line that starts so and goes on with the block's name."""
+"""In a .txt file, a line with this prefix and a name starts a new document."""
 
 PACKAGE = "package:"
 MAGIC = r"[*?\[]"
-"""What makes a name a glob."""
+"""A name that contains this is a glob."""
 
-# Tests, a copy of pip, tables of character sets, 700 kB of prose, and programs that show off.
+# Tests, a copy of pip, character set tables, 700 kB of prose, and demos.
 STDLIB_LEFT_OUT = (
     *("test", "tests", "idle_test", "site-packages", "dist-packages", "ensurepip", "encodings", "pydoc_data"),
     *("turtledemo", "idlelib", "lib2to3"),
 )
 
 BLOCK_CHARS = 2_000_000
-"""A longer block is several documents, so that none has to fit into memory."""
+"""A longer block is split into several documents, to limit memory."""
 
 Document = tuple[str, str]
-"""A document's name, as the user is told it, and its text."""
+"""A document's name, for messages, and its text."""
 
 
 def documents(
-    name: str, suffixes: Sequence[str], left_out: LeftOut, without: Collection[Path] = ()
+    name: str, suffixes: Sequence[str], left_out: LeftOut, exclude: Collection[Path] = ()
 ) -> Iterator[Document]:
-    """The documents that `name` stands for; `suffixes` say which files of a folder are meant, but for those `without`.
+    """Yield the documents of the source `name`; from a folder, files with `suffixes` that are not in `exclude`.
 
-    Raises UserError, one line, where there are none.
+    Raises UserError if there are none.
     """
     path = user_path(name)
     n_documents = 0
-    for document in _candidates(name, path, suffixes, left_out, without):
+    for document in _candidates(name, path, suffixes, left_out, exclude):
         if document[1].strip():
             n_documents += 1
             yield document
         else:
             left_out.add(Reason.BLANK, document[0])
     if not n_documents and os.path.isfile(path):  # noqa: PTH113
-        what = "there is nothing but white space in the file" if os.path.getsize(path) else "the file is empty"  # noqa: PTH202
+        what = "the file contains only white space" if os.path.getsize(path) else "the file is empty"  # noqa: PTH202
         raise UserError(f"{name}: no text for training: {what}; use a text file with content")
     if not n_documents:
         raise UserError(f"{name}: {_why_nothing(suffixes, left_out)}")
 
 
 def _candidates(
-    name: str, path: Path, suffixes: Sequence[str], left_out: LeftOut, without: Collection[Path]
+    name: str, path: Path, suffixes: Sequence[str], left_out: LeftOut, exclude: Collection[Path]
 ) -> Iterator[Document]:
-    """What there is under this name, the empty included. A path that exists is that path, whatever it is called."""
-    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir and Path.exists raise where a folder may not be read)
-        files = (file for file in source_files(path, suffixes, left_out) if file not in without)
+    """Yield the documents, blank ones included. A name that is an existing path is that path."""
+    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir and Path.exists raise if a folder is not readable)
+        files = (file for file in source_files(path, suffixes, left_out) if file not in exclude)
         return read_written(files, path, left_out)
     if os.path.exists(path):  # noqa: PTH110
         return _named_file(path)
@@ -82,7 +74,7 @@ def _candidates(
 
 
 def split_blocks(lines: Iterable[str]) -> Iterator[str]:
-    """The blocks of a .txt corpus. What precedes the first separator is a block, too, unless it is white space.
+    """Yield the blocks of a .txt corpus. Text before the first separator is a block too, unless blank.
 
     A text without separators is one document.
     """
@@ -105,7 +97,7 @@ def split_blocks(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _named_file(path: Path) -> Iterator[Document]:
-    """Who names a file means it, however long or by whatever written."""
+    """Yield the documents of a file, of any size, even if it looks generated: the user named it."""
     pieces: Iterable[str] = read_pieces(path)
     if path.suffix == ".txt":
         pieces = split_blocks(line for piece in pieces for line in piece.splitlines(keepends=True))
@@ -114,7 +106,7 @@ def _named_file(path: Path) -> Iterator[Document]:
 
 
 def _why_nothing(suffixes: Sequence[str], left_out: LeftOut) -> str:
-    """What to say of a folder that gave no document."""
+    """Return the error message for a folder without documents."""
     note = f" to learn from{left_out.in_brackets()}" if left_out.lines() else ""
     nothing = f"no {_spoken(suffixes, 'or')} files there{note}"
     others = [(suffix, n) for suffix, n in left_out.other_suffixes.most_common() if _is_text(left_out.examples[suffix])]
@@ -134,15 +126,15 @@ def _is_text(path: Path) -> bool:
 
 
 def _spoken(words: Sequence[str], conjunction: str) -> str:
-    """`a, b and c`."""
+    """Return `a, b and c`."""
     return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[Document]:
-    """Files that match, whatever their suffix, and those with one of `suffixes` in folders that match.
+    """Yield files that match, with any suffix, and files with one of `suffixes` in folders that match.
 
-    As in a shell, `**` is any number of folders, and `*` is no name that starts with a dot. What git ignores is left
-    out as in a folder.
+    As in a shell, `**` matches any number of folders, and `*` no name that starts with a dot. Files that git ignores
+    are left out.
     """
     n_fixed = next(i for i, part in enumerate(pattern.parts) if re.search(MAGIC, part))
     root = Path(*pattern.parts[:n_fixed])
@@ -163,9 +155,9 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
 
 
 def _matches(parts: Sequence[str], wanted: Sequence[str]) -> tuple[bool, bool]:
-    """Whether the parts of a path are what the parts of a pattern say, and whether those of a folder above it are.
+    """Return whether a path matches a pattern, and whether a folder above it does, both given as parts.
 
-    All ways to match are followed at once, in O(parts * wanted).
+    Follows all partial matches at once, in O(parts * wanted).
     """
     reached, in_folder = _with_no_folders({0}, wanted), False
     for n_above, part in enumerate(parts):
@@ -181,7 +173,7 @@ def _matches(parts: Sequence[str], wanted: Sequence[str]) -> tuple[bool, bool]:
 
 
 def _with_no_folders(reached: set[int], wanted: Sequence[str]) -> set[int]:
-    """The places in a pattern that are reached, with those behind each `**`, which may be no folder at all."""
+    """Add the positions after each `**` that is reached, which may match no folder."""
     for i, part in enumerate(wanted):
         if part == "**" and i in reached:
             reached = reached | {i + 1}
@@ -189,7 +181,7 @@ def _with_no_folders(reached: set[int], wanted: Sequence[str]) -> set[int]:
 
 
 def _may_lead_to(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether something in the folder with these parts could match, or the folder, or one above it, does."""
+    """Whether a folder, a folder above it, or something in it can match."""
     for part, pattern in zip(parts, wanted, strict=False):
         if pattern == "**":
             return True
@@ -203,20 +195,20 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def _package(name: str, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[Document]:
-    """The source of an installed package, which is never imported for that: importing runs it."""
+    """Yield the source files of an installed package, without importing it, which would run it."""
     roots = _import_roots(name) or _distribution_roots(name)
     if not roots:
-        raise UserError(f"{PACKAGE}{name}: no such package is installed with its source; run `pip install` first")
+        raise UserError(f"{PACKAGE}{name}: no such installed package with source files; run `pip install` first")
     for root in roots:
         if root.is_dir():
             yield from read_written(source_files(root, suffixes, left_out), root, left_out)
         elif root.suffix in (".py", ".pyi"):
-            file = root.resolve()  # its name may be a link, as in a package manager's folders
+            file = root.resolve()  # may be a link in a package manager's folder
             yield from read_written([file], file.parent, left_out)
 
 
 def _import_roots(name: str) -> list[Path]:
-    """Where `import NAME` would find it: its folder, the folders of a namespace, or the file of a module."""
+    """Return where `import NAME` finds it: a folder, the folders of a namespace package, or a module file."""
     top, *below = name.split(".")
     try:
         spec = importlib.util.find_spec(top)
@@ -231,7 +223,7 @@ def _import_roots(name: str) -> list[Path]:
 
 
 def _distribution_roots(name: str) -> list[Path]:
-    """The packages and modules that `pip install NAME` brought; parts of a namespace are told from their neighbours."""
+    """Return the packages and modules of the distribution NAME; of a namespace package, only its own parts."""
     try:
         distribution = importlib.metadata.distribution(name)
     except (importlib.metadata.PackageNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""What the terminal shows while a network learns: one live line, and a sample now and then."""
+"""Progress on the terminal: a progress bar, and the results and sample of each evaluation."""
 
 import math
 import time
@@ -17,7 +17,7 @@ SMOOTHING = 0.1
 
 
 class TerminalProgress(Observer):
-    """Bits per character (of the training text, smoothed), characters per second, time left."""
+    """Progress bar with smoothed training loss (bits per character), characters per second, and time left."""
 
     def __init__(self, console: Console, n_chars: int, n_chars_done: int = 0) -> None:
         self._console = console
@@ -30,7 +30,7 @@ class TerminalProgress(Observer):
             console=console,
         )
         self._task = self._bar.add_task("", total=n_chars, completed=n_chars_done, bits=math.nan, rate=math.nan)
-        self._bits = math.nan
+        self._bits, self._has_sample = math.nan, False
         self._n_chars = self._shown_chars = n_chars_done
         self._shown_at = time.perf_counter()
 
@@ -43,11 +43,11 @@ class TerminalProgress(Observer):
         self._bar.stop()
 
     def on_schedule(self, schedule: Schedule) -> None:
-        """The bar's end."""
+        """Set the new total."""
         self._bar.update(self._task, total=schedule.n_chars)
 
     def on_step(self, loss: Tensor, n_chars: int) -> None:
-        """Count one step; redraw a few times a second (and only then wait for a GPU's number)."""
+        """Count the step; redraw a few times per second, and only then wait for the loss of a GPU."""
         self._n_chars += n_chars
         now = time.perf_counter()
         if now - self._shown_at < REFRESH_S and self._n_chars < (self._bar.tasks[0].total or 0):
@@ -59,16 +59,19 @@ class TerminalProgress(Observer):
         self._bar.update(self._task, completed=self._n_chars, bits=self._bits, rate=rate)
 
     def on_interval(self, interval: LogInterval) -> None:
-        """What was read and then rolled back does not count."""
+        """Correct the count after a rollback."""
         self._shown_chars -= self._n_chars - interval.chars
         self._n_chars = interval.chars
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        """Print the held-out figure and the sample above the bar."""
+        """Print held-out bits and sample above the bar."""
         line = f"step {evaluation.step:,}: {evaluation.bits:.3f} bits per character on held-out text"
         self._console.print(Text(line, "bold"))
+        if not self._has_sample:
+            self._has_sample = True
+            self._console.print(Text("What the network writes by itself now. It looks like code later on:", "dim"))
         self._console.print(Text("\n".join(f"    {line}" for line in evaluation.sample.splitlines()), "dim"))
-        self._shown_at, self._shown_chars = time.perf_counter(), self._n_chars  # a look is not training time
+        self._shown_at, self._shown_chars = time.perf_counter(), self._n_chars  # an evaluation is not training time
 
     def on_event(self, line: str) -> None:
         """Print it above the bar."""

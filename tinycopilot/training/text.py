@@ -1,4 +1,4 @@
-"""Characters on disk, 16 bits each: written one document after another, read through a map that is never kept open."""
+"""Text on disk, 16 bits per character, written document by document and read through short-lived memory maps."""
 
 import hashlib
 import os
@@ -14,20 +14,20 @@ from tinycopilot.model.tokenizer import DOCUMENT_START
 
 UNIT = np.dtype("<u2")
 UNKNOWN_UNIT = 0xFFFF
-"""Stands for a character beyond 16 bits, such as an emoji, and for half of one. Unicode calls no character so."""
+"""Replaces characters above U+FFFE, such as emoji, and surrogates. Not a Unicode character."""
 
 PIECE_CHARS = 1 << 20
 
 
 class Text:
-    """The characters of a file, as their code points; what lies beyond 16 bits is UNKNOWN_UNIT.
+    """The characters of a file, as code points; those above 16 bits are UNKNOWN_UNIT.
 
-    The file is mapped anew for each call: pages of a map that were touched count as the process's own memory for as
-    long as it is open, and from a corpus of many gigabytes that would be all of them in the end.
+    The file is mapped again for each call, because touched pages count as this process's memory while a map is open;
+    for a corpus of many gigabytes, that would be all of it.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError where there is no such file, or it holds half a character."""
+        """Raises UserError if the file is missing or truncated."""
         try:
             n_bytes = path.stat().st_size
         except OSError as error:
@@ -44,31 +44,31 @@ class Text:
         return f"Text({str(self.path)!r})"
 
     def windows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.uint16]:
-        """The `length` characters from each of `starts` on, (B, length). Raises IndexError beyond the text's ends."""
+        """Return `length` characters from each of `starts`, (B, length). Raises IndexError outside the text."""
         if len(starts) and not 0 <= starts.min() <= starts.max() <= len(self) - length:
             raise IndexError(f"windows of {length} characters from {starts.min()} to {starts.max()} of {len(self)}")
         return self._map()[starts[:, None] + np.arange(length)].astype(np.uint16, copy=False)
 
     def read(self, first: int = 0, n_chars: int | None = None) -> NDArray[np.uint16]:
-        """`n_chars` characters from `first` on, or as many as there are."""
+        """Return at most `n_chars` characters from `first`; by default all."""
         if first < 0 or (n_chars is not None and n_chars < 0):
             raise IndexError(f"{n_chars} characters from {first} on")
         return self._map()[first : None if n_chars is None else first + n_chars].astype(np.uint16)
 
     def feed(self, digest: "hashlib._Hash") -> None:
-        """Update `digest` with all that is stored."""
+        """Update `digest` with the whole text."""
         for first in range(0, len(self), PIECE_CHARS):
             digest.update(self.read(first, PIECE_CHARS).astype(UNIT, copy=False).data)
 
     def counts(self) -> Counter[str]:
-        """How often each character is there. Characters beyond 16 bits are left out: `len` counts them, too."""
+        """Return the number of occurrences of each character, except of those above 16 bits, which `len` includes."""
         totals = np.zeros(UNKNOWN_UNIT + 1, np.int64)
         for first in range(0, len(self), PIECE_CHARS):
             totals += np.bincount(self.read(first, PIECE_CHARS), minlength=len(totals))
         return Counter({chr(i): int(totals[i]) for i in totals[:UNKNOWN_UNIT].nonzero()[0]})
 
     def _map(self) -> NDArray[np.uint16]:
-        """The whole file; closed when the last array that looks into it is gone."""
+        """Map the whole file; the map is closed with the last array that uses it."""
         if not len(self):
             return np.empty(0, UNIT)  # an empty file cannot be mapped
         try:
@@ -78,10 +78,7 @@ class Text:
 
 
 class TextWriter:
-    """Writes a Text's file, one document after another, each behind a DOCUMENT_START. Raises OSError.
-
-    `digest` is updated with all that is written.
-    """
+    """Writes a Text file, each document after a DOCUMENT_START, and updates `digest`. Raises OSError."""
 
     def __init__(self, path: Path, digest: "hashlib._Hash") -> None:
         self.n_chars = 0
@@ -108,7 +105,7 @@ class TextWriter:
 
 
 def to_units(text: str) -> NDArray[np.uint16]:
-    """The characters of `text` as they are stored, (N,)."""
+    """Return the characters of `text` as they are stored, (N,)."""
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), np.uint8).astype(UNIT)
     code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

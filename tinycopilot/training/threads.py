@@ -1,8 +1,8 @@
-"""How many threads PyTorch trains with on a CPU: no more than there are processors that nothing else is using.
+"""Choose the number of PyTorch threads on a CPU: no more than there are cores that no other program uses.
 
-Two training threads wait for each other after each product of matrices. If another program holds one of them up, both
-stand still, and PyTorch's threads use up the processor while they wait: with one other busy process on two cores, two
-threads were nearly four times as slow as on an idle machine, where one thread lost nothing (benchmarks/LOG.md).
+Threads wait for each other after each matrix product, and spin meanwhile. If another program delays one, all are
+delayed: with one other busy process on two cores, two threads were nearly four times slower than on an idle machine,
+while one thread was as fast as before (benchmarks/LOG.md).
 """
 
 import os
@@ -16,26 +16,26 @@ from tinycopilot.training.log import LogInterval
 from tinycopilot.training.observer import Observer
 
 CHECK_S = 60.0
-"""The load is an average over a minute."""
+"""The system's load is an average over a minute."""
 
 
 def threads_for_load(n_cores: int, others_load: float, most: int) -> int:
-    """How many of `n_cores` processors are left by programs that keep `others_load` of them busy: 1 to `most`."""
+    """Return how many of `n_cores` are free if other programs use `others_load` of them: 1 to `most`."""
     return max(1, min(most, round(n_cores - others_load)))
 
 
 class ThreadTuner(Observer):
-    """Sets PyTorch's number of threads now and, as the load changes, after blocks; never more than there are now."""
+    """Sets PyTorch's number of threads now, and after intervals as the load changes; at most the initial number."""
 
     def __init__(self, load: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """`load`: how many processes run or wait for a processor, this one's threads included."""
+        """`load` returns the number of running or waiting processes, this one's threads included."""
         self._most = torch.get_num_threads()
         self._clock, self._checked_at = clock, clock()
         self._load = load or (lambda: os.getloadavg()[0])
-        self._choose(own=0)  # until now this process has kept a processor busy for a second or two at most
+        self._choose(own=0)  # this process has been busy for a second or two at most
 
     def on_interval(self, interval: LogInterval) -> None:  # noqa: ARG002
-        """Choose again, if the last choice is long enough ago for the load to show it."""
+        """Choose again, if the load average reflects the last choice by now."""
         if self._clock() - self._checked_at >= CHECK_S:
             self._checked_at = self._clock()
             self._choose(own=torch.get_num_threads())
@@ -45,7 +45,7 @@ class ThreadTuner(Observer):
             return
         try:
             others = max(0.0, self._load() - own)
-        except (AttributeError, OSError):  # Windows has no such average
+        except (AttributeError, OSError):  # Windows has no load average
             return
         threads = threads_for_load(usable_cores(), others, self._most)
         if threads != torch.get_num_threads():

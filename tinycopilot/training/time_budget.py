@@ -1,4 +1,4 @@
-"""From minutes to characters: first as a trial says, on a network that is thrown away; then as the run itself does."""
+"""Time budget: from minutes to characters, first by a trial on a discarded network, then by the run's own speed."""
 
 import dataclasses
 import itertools
@@ -8,43 +8,39 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tinycopilot import UserError
-from tinycopilot.training.batches import BatchLoader
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import TrainLog
-from tinycopilot.training.loop import train
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
-from tinycopilot.training.train_state import TrainState
 
 STEPS_SHARE = 0.94
-"""Of the minutes, so much is for steps; looks at the held-out text, checkpoints and the saving take the rest."""
+"""Share of the budget for training steps; the rest is for evaluations, checkpoints and saving."""
 TRIAL_SHARE = 0.015
-"""And so much for trying: what a few steps alone say can be a fifth off."""
-LEAST_TRIED = 3
+"""Share of the budget for the trial. The speed of a few steps can be 20 % off."""
+MIN_TRIAL_STEPS = 3
 RECENT_INTERVALS = 25
 REESTIMATE_AFTER = (0.2, 0.1, 0.1)
-"""After so much of a run, and so much more, and more, its length is estimated again: a machine may be slower or quicker
-for the seconds of a trial, or for the first minutes. If the trial was about right the rate is flat until then
-(optim.py), and how long the run will be makes no difference yet."""
+"""Shares of the run, each counted from the last, after which its length is estimated again: the machine may be slower
+or faster during the trial, or in the first minutes. If the trial was about right, the learning rate is constant until
+then (optim.py), so the estimated length has had no effect yet."""
 
 
 def chars_in_budget(
-    seconds: float,
-    stages: Sequence[Stage],
-    make_state: Callable[[], TrainState],
-    loader: BatchLoader,
-    dist: DistContext,
+    seconds: float, stages: Sequence[Stage], start_trial: Callable[[], Callable[[int, Stage], float]], dist: DistContext
 ) -> float:
-    """How many characters can be read in `seconds`, the trying included, as far as a trial of each stage can tell."""
-    began = time.perf_counter()
+    """Estimate how many characters can be read in `seconds`, trial included, from a trial of each stage.
+
+    `start_trial` makes a network; it returns a function that takes n steps of a stage and returns their time.
+    """
+    started = time.perf_counter()
     n_chars = planned_s = 0.0
-    state = make_state()
+    seconds_of = start_trial()
     for stage in stages:
-        first_s = _seconds_of(1, stage, state, loader, dist)  # slower: memory is taken, code compiled
-        n_steps = dist.from_main(partial(_n_tried, seconds * TRIAL_SHARE / len(stages), first_s))
-        chars_per_s = n_steps * stage.batch * stage.window / _seconds_of(n_steps, stage, state, loader, dist)
-        left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - began)
+        first_s = seconds_of(1, stage)  # slower: allocates memory, compiles code
+        n_steps = dist.from_main(partial(_n_trial_steps, seconds * TRIAL_SHARE / len(stages), first_s))
+        chars_per_s = n_steps * stage.batch * stage.window / seconds_of(n_steps, stage)
+        left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - started)
         n_in_stage = dist.from_main(partial(min, stage.n_chars, max(0.0, left_s) * chars_per_s))
         n_chars += n_in_stage
         if n_in_stage < stage.n_chars:
@@ -94,13 +90,6 @@ def finish_within(
     return shorter, dataclasses.replace(config, decay_share=share_left / max(multiplier, 1e-6))
 
 
-def _n_tried(seconds: float, seconds_per_step: float) -> int:
-    """How many steps to try in about `seconds`."""
-    return max(LEAST_TRIED, round(seconds / max(seconds_per_step, 1e-6)))
-
-
-def _seconds_of(n_steps: int, stage: Stage, state: TrainState, loader: BatchLoader, dist: DistContext) -> float:
-    """What so many steps of `stage` take."""
-    done, before = state.log.n_steps, state.log.seconds
-    train(state, Schedule((stage,), (done + n_steps,)), loader, dist=dist)
-    return state.log.seconds - before
+def _n_trial_steps(seconds: float, seconds_per_step: float) -> int:
+    """Return how many steps fit into `seconds`, at least MIN_TRIAL_STEPS."""
+    return max(MIN_TRIAL_STEPS, round(seconds / max(seconds_per_step, 1e-6)))

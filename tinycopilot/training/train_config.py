@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    """A network's shape, but for its vocabulary."""
+    """The shape of a network, except for its vocabulary."""
 
     n_layers: int
     n_heads: int
     d_model: int
     window: int = 256
-    """Positions that one position attends to."""
+    """Number of positions that one position attends to."""
     is_long: bool = False
-    """Whether it pays in a run of hours alone, which has larger batches, a later decay and averaged weights."""
+    """Whether it needs hours of training, with larger batches, a later decay and averaged weights."""
 
     def shape(self) -> dict[str, int]:
-        """The fields of a GPTConfig that it settles."""
+        """Return the fields of GPTConfig, except for vocab_size and conv_width."""
         return {name: value for name, value in vars(self).items() if name != "is_long"}
 
 
@@ -27,31 +27,31 @@ SIZES = {
     "large": Size(n_layers=8, n_heads=8, d_model=512, window=512, is_long=True),  # 25.3
 }
 CONV_WIDTH = 3
-"""Positions that each channel is mixed over before a block's attention and its feed-forward part."""
+"""Positions covered by the convolutions before attention and feed-forward."""
 
 
 LONG_DECAY_SHARE = 0.3
-"""The share of a long run over which its rates fall to zero."""
+"""The share of a long run over which the learning rates decay to zero."""
 ADAPTING_LR_MULTIPLIER = 0.3
-"""The rates of fine-tuning, as a share of those that begin with random weights."""
+"""Learning rates of fine-tuning, as a share of those from random weights."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is taught, whatever its size and its corpus."""
+    """Hyperparameters of training."""
 
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
     clip_norm: float = 1.0
-    """Longer gradients are shortened to this."""
+    """Maximum gradient norm."""
     bfloat16: bool = False
-    """Take products of matrices in bfloat16 rather than float32. Settled when a run begins, wherever it goes on."""
+    """Whether to use bfloat16 autocast. A resumed run keeps it, even on another machine."""
     seed: int = 0
-    """Of the first weights and of the order of the text."""
+    """Seed of the initial weights and of the data order."""
     decay_share: float = 0.6
-    """The share of the run, at its end, over which the rates fall linearly to zero."""
+    """The share of the run over which the learning rates decay linearly to zero, at its end."""
     averages: bool = False
-    """Whether an average of the weights is kept, and used where it is better (train_state.py)."""
+    """Whether to average the weights, and to use the average if it is better (train_state.py)."""
 
     @classmethod
     def for_run(cls, *, adapting: bool, is_long: bool, bfloat16: bool, seed: int) -> "TrainConfig":

@@ -16,29 +16,28 @@ from tinycopilot.training.train_config import TrainConfig
 
 RECOVERY_INTERVALS = 20
 AVERAGE_POWER = 16
-"""The average's weights grow with this power of time, less one: on average they are 1/17 of the run old."""
+"""Exponent of the power-function average; with 16, the mean age of the averaged weights is 1/17 of the run."""
 _NUMBERS = {"best_bits": float, "n_attempts": int, "n_skipped": int, "n_sound": int}
 
 
 class TrainState:
-    """The network, its optimisers, and how far the run has come."""
+    """Network, optimizers, log, best and averaged weights."""
 
-    def __init__(self, model: TinyGPT, config: TrainConfig, dist: DistContext = DistContext()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(self, model: TinyGPT, config: TrainConfig, dist: DistContext = DistContext()) -> None:  # noqa: B008 (frozen)
         self.model = model.train().requires_grad_(True)
         self.config = config
         self.optimizers = make_optimizers(model, config, dist)
         self.log = TrainLog()
         self.best: dict[str, Tensor] = {}
-        """The weights of the best look so far, and its bits per character."""
+        """The weights of the best evaluation so far."""
         self.best_bits = math.inf
         self.average: dict[str, Tensor] = {}
-        """Running average of the weights, once a block; empty unless config.averages."""
+        """Running average of the weights, updated once per interval; empty unless config.averages."""
         self.n_attempts = self.n_skipped = self.n_sound = 0
-        """To go on past what went wrong: each at half the rate of the one before, and so many batches further. And how
-        many blocks went well since then."""
+        """After loss spikes: rollbacks (each halves the learning rate), skipped batches, and good intervals since."""
 
     def snapshot(self) -> dict[str, Any]:
-        """A copy of everything: a TrainLog, tensors, and plain values."""
+        """Return a copy of the whole state: a TrainLog, tensors, and plain values."""
         tensors = {
             "weights": dict(self.model.state_dict()),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -48,7 +47,7 @@ class TrainState:
         return copy.deepcopy(tensors) | {"log": self.log.copy()} | {name: getattr(self, name) for name in _NUMBERS}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Be again what `snapshot` copied. Raises ValueError, KeyError or RuntimeError where it does not fit."""
+        """Restore a snapshot. Raises ValueError, KeyError or RuntimeError if it does not fit."""
         self.log = snapshot["log"].copy()
         self.model.load_state_dict(snapshot["weights"])
         for optimizer, state in zip(self.optimizers, snapshot["optimizers"], strict=True):
@@ -59,22 +58,22 @@ class TrainState:
             setattr(self, name, kind(snapshot[name]))
 
     def count_good_interval(self) -> None:
-        """One more block went well. After RECOVERY_BLOCKS, what went wrong is forgotten, and the rate is whole."""
+        """Count an interval without an anomaly. After RECOVERY_INTERVALS, the full learning rate is restored."""
         self.n_sound += 1
         if self.n_sound == RECOVERY_INTERVALS:
             self.n_attempts = 0
 
     def keep_if_best(self, bits: float) -> None:
-        """Keep the weights as they are now, if they are the best so far: `bits` per character on held-out text."""
+        """Keep a copy of the weights if `bits`, per character of held-out text, is the lowest so far."""
         if bits <= self.best_bits:
             self.best = {name: weight.clone() for name, weight in self.model.state_dict().items()}
             self.best_bits = bits
             self.log.best_step = self.log.n_steps
 
     def update_average(self) -> None:
-        """Move the average towards the weights after one more block, by a share that falls with time.
+        """Update the power-function average of the weights (Karras et al. 2024, section 3.1).
 
-        The average then covers a fixed share of the run, however long it is (Karras et al. 2024, section 3.1).
+        It covers a fixed share of the run so far, whatever its length.
         """
         if not self.config.averages:
             return
@@ -87,7 +86,7 @@ class TrainState:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """The network has its average weights in this block."""
+        """Use the averaged weights within the context."""
         current = {name: weight.clone() for name, weight in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
         try:
@@ -96,16 +95,16 @@ class TrainState:
             self.model.load_state_dict(current)
 
     def evaluate_best(self, evaluate: Callable[["TrainState"], Evaluation]) -> Evaluation:
-        """Measure the weights and, if there is one, their average; remember the better ones if they are the best."""
+        """Evaluate the weights and their average, if any; keep the better ones if they are the best so far."""
         evaluations = [evaluate(self)]
         self.keep_if_best(evaluations[0].bits)
         if self.average:
             with self.averaged():
                 evaluations.append(evaluate(self))
                 self.keep_if_best(evaluations[1].bits)
-        return min(evaluations, key=lambda one: one.bits)
+        return min(evaluations, key=lambda evaluation: evaluation.bits)
 
     def result(self) -> TinyGPT:
-        """The network with its best weights, ready for use."""
+        """Return the network with its best weights, in eval mode."""
         self.model.load_state_dict(self.best)
         return self.model.requires_grad_(False).eval()

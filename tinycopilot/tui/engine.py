@@ -1,4 +1,4 @@
-"""EngineThread: the Engine in a thread of its own, for the terminal UI; the workspace is indexed in a second thread."""
+"""EngineWorker: the Engine in its own thread, for the terminal UI; a second thread indexes the workspace."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.files import LeftOut, read_written, source_files
 from tinycopilot.paths import ModelPaths
-from tinycopilot.tui.ghost import Question
+from tinycopilot.tui.ghost_text import SuggestionRequest
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
@@ -25,26 +25,26 @@ MAX_WORKSPACE_CHARS = 10_000_000
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A question, its suggestions, and the time that the engine took."""
+class SuggestionResponse:
+    """A request, its suggestions, and the latency."""
 
-    question: Question
+    request: SuggestionRequest
     suggestion: Suggestion | None
     took_ms: float
-    others: tuple[Suggestion, ...] = ()
+    alternatives: tuple[Suggestion, ...] = ()
     """Alternatives, if they were asked for."""
 
 
 @dataclass(frozen=True)
-class State:
+class Status:
     """What the engine is doing, or why there is none."""
 
     message: str
     has_failed: bool = False
 
 
-Tell = Callable[[Answer | State], None]
-"""Receives answers and states, in the engine's thread or the indexing thread."""
+Notify = Callable[[SuggestionResponse | Status], None]
+"""Receives responses and status, in the engine's thread or the indexing thread."""
 
 
 class Closed(Exception):  # noqa: N818 (not an error)
@@ -79,23 +79,23 @@ class Project:
         return n_without_room
 
 
-class EngineThread:
-    """Answers the latest question; one that is superseded is cancelled, and gets no answer."""
+class EngineWorker:
+    """Answers the latest request; a superseded one is cancelled, without a response."""
 
     def __init__(self, load: Callable[[], "Engine"], project: Project) -> None:
         """`load` is called in the engine's thread."""
         self._load, self._project = load, project
         self._scheduler = Scheduler()
         self._indexer = threading.Thread(target=self._index, name="indexer", daemon=True)
-        self._tell: Tell = lambda _: None
+        self._notify: Notify = lambda _: None
 
-    def start(self, tell: Tell) -> None:
+    def start(self, tell: Notify) -> None:
         """Load the model, then answer; returns at once."""
-        self._tell = tell
+        self._notify = tell
         self._scheduler.submit(self._start).add_done_callback(self._report)
 
     def _start(self) -> None:
-        self._tell(State("loading the model ..."))
+        self._notify(Status("loading the model ..."))
         self._scheduler.use(self._load())
         self._indexer.start()
 
@@ -106,24 +106,24 @@ class EngineThread:
 
     def _fail(self, error: BaseException) -> None:
         self._scheduler.close()
-        self._tell(State(str(error) or type(error).__name__, has_failed=True))
+        self._notify(Status(str(error) or type(error).__name__, has_failed=True))
 
-    def ask(self, question: Question | None) -> None:
-        """Replace the latest question; None cancels it.
+    def request_suggestion(self, request: SuggestionRequest | None) -> None:
+        """Replace the latest request; None cancels it.
 
-        The engine learns from questions that are one keystroke apart, so each keystroke should be one.
+        The engine learns from requests that are one keystroke apart, so each keystroke should be a request.
         """
         self._scheduler.cancel()
-        if question is None or self._scheduler.is_closed:
+        if request is None or self._scheduler.is_closed:
             return
-        why = Why.INVOKED if question.wants_others else Why.TYPED
-        request = Request(question.before, question.after, self._project.document, why)
+        why = Why.INVOKED if request.wants_alternatives else Why.TYPED
+        query = Request(request.before, request.after, self._project.document, why)
 
         def then(_engine: "Engine", result: Result, took_ms: float) -> None:
             if result.silence is not Silence.CANCELLED:
-                self._tell(Answer(question, result.suggestion, took_ms, result.suggestions[1:]))
+                self._notify(SuggestionResponse(request, result.suggestion, took_ms, result.suggestions[1:]))
 
-        self._scheduler.complete(request, then).result.add_done_callback(self._report)
+        self._scheduler.complete(query, then).result.add_done_callback(self._report)
 
     def close(self) -> bool:
         """End both threads; False if one of them still runs after CLOSE_LIMIT_S, as while a model is loaded."""
@@ -140,10 +140,10 @@ class EngineThread:
         ready = "ready"
         try:
             if self._project.folder is not None:
-                self._tell(State("reading the workspace ..."))
+                self._notify(Status("reading the workspace ..."))
                 if n := self._project.index(self._scheduler.change_ngrams, self._pause):
                     ready = f"ready; {n:,} files beyond {MAX_WORKSPACE_CHARS // 1_000_000} MB not read"
-            self._tell(State(ready))
+            self._notify(Status(ready))
         except Closed:
             pass
         except (CancelledError, Exception) as error:
@@ -151,7 +151,7 @@ class EngineThread:
                 self._fail(error)
 
     def _pause(self) -> None:
-        """Give way while a question is answered. Raises Closed."""
+        """Wait while a request is answered. Raises Closed."""
         while not self._scheduler.wait_until_idle(0.1) and not self._scheduler.is_closed:
             pass
         if self._scheduler.is_closed:

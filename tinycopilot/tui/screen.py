@@ -1,4 +1,4 @@
-"""How text with ghost text in it is drawn: the suggestion's lines stand where they would be, and push the rest down."""
+"""Rendering of ghost text: its lines are shown where they would be inserted, and move the rest down."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ STYLE = Style.from_dict(
         "status": "reverse",
         "status.note": "bold",
         "keys": "#808080",
-        # The terminal's own colours: they fit its background.
+        # The terminal's own colors, which fit its background.
         "pygments.comment": "ansicyan",
         "pygments.keyword": "ansimagenta nobold",
         "pygments.literal.string": "ansigreen noitalic",
@@ -39,26 +39,26 @@ class GhostControl(BufferControl):
     """A buffer with ghost text after its cursor."""
 
     def __init__(self, buffer: Buffer, ghost_text: Callable[[], str], file_name: str) -> None:
-        """`file_name` says which language is coloured."""
+        """`file_name` determines the language for syntax highlighting."""
         tabs = TabsProcessor(tabstop=TAB_WIDTH, char1=" ", char2=" ")
-        # To read a file from its start for each key would be slow: from the last function on.
+        # Highlighting from the start of a file for each key would be slow, so from the last function.
         lexer = PygmentsLexer.from_filename(file_name, sync_from_start=False)
         super().__init__(buffer, input_processors=[tabs], lexer=lexer)
         self._ghost_text = ghost_text
 
     def preferred_height(self, _width: int, max_available_height: int, *_: object) -> int | None:
-        """All there is, without a look at any line."""
+        """Return the maximum, without measuring lines."""
         return max_available_height
 
     def create_content(self, width: int, height: int, preview_search: bool = False) -> UIContent:
-        """The lines to be drawn."""
+        """Return the lines to draw."""
         content = super().create_content(width, height, preview_search)
         text = self._ghost_text()
         return with_ghost(content, text) if text else content
 
 
 def with_ghost(content: UIContent, text: str) -> UIContent:
-    """`content` with `text` inserted where the cursor is, which stays before it."""
+    """Return `content` with `text` inserted after the cursor."""
     first, n_more = content.cursor_position.y, text.count("\n")
     lines = text.expandtabs(TAB_WIDTH).split("\n")
 
@@ -68,7 +68,7 @@ def with_ghost(content: UIContent, text: str) -> UIContent:
         around = explode_text_fragments(content.get_line(first))
         before, after = around[: content.cursor_position.x], around[content.cursor_position.x :]
         shown: StyleAndTextTuples = [*(before if i == first else []), ("class:ghost", lines[i - first])]
-        return [*shown, *(after if i == first + n_more else [("", " ")])]  # a cursor stands on something
+        return [*shown, *(after if i == first + n_more else [("", " ")])]  # the cursor needs a character
 
     return UIContent(
         get_line=get_line,

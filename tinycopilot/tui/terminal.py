@@ -1,4 +1,4 @@
-"""Terminal: keys in, a screen out. What is shown and taken Ghost knows, and the Engine finds it."""
+"""Terminal: keyboard, screen and buffer, on top of GhostText and EngineWorker."""
 
 import asyncio
 import contextlib
@@ -22,58 +22,55 @@ from prompt_toolkit.layout import (
 )
 
 from tinycopilot import UserError
-from tinycopilot.tui.engine import Answer, EngineThread, State
-from tinycopilot.tui.ghost import Ghost
-from tinycopilot.tui.indenting import line_break, n_for_backspace, n_for_outdent, tab, unit_of
+from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse
+from tinycopilot.tui.ghost_text import GhostText
+from tinycopilot.tui.indentation import indentation_unit, line_break, n_for_backspace, n_for_outdent, tab
 from tinycopilot.tui.screen import STYLE, GhostControl
 from tinycopilot.tui.text_file import TextFile
 
 ESCAPE_WAIT_S = 0.05
-"""So long Esc is waited upon, in case that it begins another key; and as long again, in case that it is Alt's."""
+"""Time to wait after Esc for the rest of a key sequence, and again for a key with Alt."""
 
-KEYS = " Tab take  Alt-F word{}  Alt-N other  Esc dismiss  ^S save  ^Q quit"  # 80 columns must do
+KEYS = " Tab accept  Alt-F word{}  Alt-N next  Esc hide  ^S save  ^Q quit"  # at most 80 columns
 KEY_OF_LINE = "  Alt-Down line"
 MAX_NAME_CHARS, MAX_PATH_CHARS = 24, 70
-"""A longer name has no room beside what else is said in 80 columns, a longer path none behind "Saved"."""
+"""Limits for 80 columns: of a name in the status line, and of a path after "Saved"."""
 MAX_ROOM_LINES = 8
-"""So many lines are seen below the cursor, for a suggestion of many."""
+"""Lines kept visible below the cursor, for long suggestions."""
 
 
 class Terminal:
-    """An editor of one file, or of none."""
+    """An editor for one file, or for none."""
 
-    def __init__(self, engine: EngineThread, file: TextFile | None, max_lines: int = 1) -> None:
-        self.ghost = Ghost()
+    def __init__(self, engine: EngineWorker, file: TextFile | None, max_lines: int = 1) -> None:
+        self.ghost = GhostText()
         self._engine = engine
         self._file = file
-        self._state = State("")
+        self._status = Status("")
         self._note = ""
         self._answer_ms: float | None = None
-        self._may_quit = False  # it was said that there is something to lose
+        self._may_quit = False  # the warning about unsaved changes was shown
         self._opened = text = file.text if file else ""
-        self._unit = unit_of(text)
+        self._unit = indentation_unit(text)
         self.buffer = Buffer(
-            document=Document(text),  # the cursor is at its end: one types on
+            document=Document(text),  # with the cursor at the end
             multiline=True,
-            accept_handler=lambda _buffer: True,  # some keys of a shell end a text; here it stays
+            accept_handler=lambda _buffer: True,  # keep the text
             on_text_changed=lambda _buffer: self._on_text(),
             on_cursor_position_changed=lambda _buffer: self._on_cursor(),
         )
         self.application: Application[None] = Application(
-            layout=self._layout(max_lines),
-            key_bindings=self._key_bindings(),
-            style=STYLE,
-            full_screen=True,
+            layout=self._layout(max_lines), key_bindings=self._key_bindings(), style=STYLE, full_screen=True
         )
         self.application.ttimeoutlen = self.application.timeoutlen = ESCAPE_WAIT_S
 
     @property
     def is_changed(self) -> bool:
-        """Whether there is anything that Ctrl-S would save."""
+        """Whether there are unsaved changes."""
         return self._file is not None and self.buffer.text != self._file.text
 
     async def run(self) -> None:
-        """Until the user quits, or the terminal is gone. Raises UserError where the engine fails before one types."""
+        """Run until the user quits. Raises UserError if the engine fails before the first keystroke."""
         try:
             with contextlib.suppress(EOFError):
                 await self.application.run_async(pre_run=self._start)
@@ -83,26 +80,26 @@ class Terminal:
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def tell(news: Answer | State) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the user has quit
-                loop.call_soon_threadsafe(self._hear, news)
+        def tell(news: SuggestionResponse | Status) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, because the user has quit
+                loop.call_soon_threadsafe(self._on_message, news)
 
         self._engine.start(tell)
         self._on_text()
 
-    def _hear(self, news: Answer | State) -> None:
-        if isinstance(news, Answer):
-            if self.ghost.answered(news.question, news.suggestion, news.others):
+    def _on_message(self, news: SuggestionResponse | Status) -> None:
+        if isinstance(news, SuggestionResponse):
+            if self.ghost.on_response(news.request, news.suggestion, news.alternatives):
                 self._answer_ms = news.took_ms
         else:
-            self._state = news
+            self._status = news
             if news.has_failed and self.buffer.text == self._opened and not self.application.is_done:
                 self.application.exit(exception=UserError(news.message))
         self.application.invalidate()
 
     def _on_text(self) -> None:
         self._note, self._may_quit = "", False
-        self._engine.ask(self.ghost.text_changed(*self._sides()))
+        self._engine.request_suggestion(self.ghost.text_changed(*self._sides()))
 
     def _on_cursor(self) -> None:
         self.ghost.cursor_moved(*self._sides())
@@ -117,29 +114,29 @@ class Terminal:
             GhostControl(self.buffer, lambda: self.ghost.text, name),
             wrap_lines=True,
             scroll_offsets=ScrollOffsets(bottom=min(max_lines - 1, MAX_ROOM_LINES)),
-            allow_scroll_beyond_bottom=True,  # or the text would jump back each time that ghost text goes
+            allow_scroll_beyond_bottom=True,  # else the text would jump when ghost text disappears
         )
-        state = Window(FormattedTextControl(self._state_line), height=1, style="class:status")
-        place = Window(FormattedTextControl(self._place), height=1, style="class:status", align=WindowAlign.RIGHT)
+        state = Window(FormattedTextControl(self._status_line), height=1, style="class:status")
+        place = Window(FormattedTextControl(self._position), height=1, style="class:status", align=WindowAlign.RIGHT)
         keys = KEYS.format(KEY_OF_LINE if max_lines > 1 else "")
-        beside = ConditionalContainer(place, Condition(lambda: not self._note))  # a note has the whole row
+        beside = ConditionalContainer(place, Condition(lambda: not self._note))  # a note takes the whole row
         help_line = Window(FormattedTextControl(keys), height=1, style="class:keys")
         return Layout(HSplit([text, VSplit([state, beside]), help_line]), focused_element=text)
 
-    def _state_line(self) -> StyleAndTextTuples:
-        """The engine's state, how long its last answer took, how sure it is of what is shown; or what the user did."""
+    def _status_line(self) -> StyleAndTextTuples:
+        """Return engine status, latency and confidence; or a note."""
         if self._note:
             return [("class:status.note", f" {self._note}")]
         shown = self.ghost.shown
         parts = [
-            self._state.message,
+            self._status.message,
             "" if self._answer_ms is None else f"{self._answer_ms:.1f} ms",
             f"{100 * shown.confidence:.0f} % sure" if shown else "",
         ]
         return [("", " " + "   ".join(part for part in parts if part))]
 
-    def _place(self) -> StyleAndTextTuples:
-        """What was saved, the file, and where the cursor is in it."""
+    def _position(self) -> StyleAndTextTuples:
+        """Return keys saved, file name and cursor position."""
         name = shortened(self._file.path.name, MAX_NAME_CHARS) if self._file else "no file"
         document = self.buffer.document
         place = f"{document.cursor_position_row + 1}:{document.cursor_position_col + 1}"
@@ -153,10 +150,10 @@ class Terminal:
             return lambda _event: self.buffer.insert_text(take())
 
         keys.add("tab")(lambda _event: self.buffer.insert_text(tab(self._line, self._unit)))
-        keys.add("tab", filter=shown)(inserting(self.ghost.take))
+        keys.add("tab", filter=shown)(inserting(self.ghost.accept))
         for words in (("c-right",), ("escape", "f"), ("escape", "right")):
-            keys.add(*words, filter=shown)(inserting(self.ghost.take_word))
-        keys.add("escape", "down", filter=shown)(inserting(self.ghost.take_line))
+            keys.add(*words, filter=shown)(inserting(self.ghost.accept_word))
+        keys.add("escape", "down", filter=shown)(inserting(self.ghost.accept_line))
         keys.add("escape", "n", filter=shown)(lambda _event: self._show_another())
         keys.add("escape", filter=shown)(lambda _event: self.ghost.dismiss())
         keys.add("enter", filter=~has_selection)(lambda _event: self._break_line())
@@ -170,8 +167,8 @@ class Terminal:
         return keys
 
     def _show_another(self) -> None:
-        if question := self.ghost.next():
-            self._engine.ask(question)
+        if request := self.ghost.next():
+            self._engine.request_suggestion(request)
 
     @property
     def _line(self) -> str:
@@ -183,7 +180,7 @@ class Terminal:
         self._replace(n_chars, text)
 
     def _replace(self, n_chars: int, text: str) -> None:
-        """Put `text` in the place of what stands before the cursor: one change, and not two."""
+        """Replace `n_chars` before the cursor by `text`, as a single change."""
         before, after = self._sides()
         before = before[: len(before) - n_chars] + text
         self.buffer.document = Document(before + after, len(before))
@@ -201,7 +198,7 @@ class Terminal:
 
     def _save(self) -> None:
         if self._file is None:
-            self._note = "There is no file to save in. With one: tinycopilot play FILE"
+            self._note = "No file to save to; start with: tinycopilot play FILE"
             return
         try:
             self._file.save(self.buffer.text)
@@ -211,11 +208,11 @@ class Terminal:
 
     def _quit(self) -> None:
         if self.is_changed and not self._may_quit:
-            self._note, self._may_quit = "Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same", True
+            self._note, self._may_quit = "Unsaved changes. Ctrl-S saves; Ctrl-Q again quits without saving", True
         elif not self.application.is_done:
             self.application.exit()
 
 
 def shortened(name: str, n_chars: int) -> str:
-    """A name, or the end of it, in so many characters: in a path and in a name the end says more."""
+    """Shorten a name to its last `n_chars` characters."""
     return name if len(name) <= n_chars else "\N{HORIZONTAL ELLIPSIS}" + name[1 - n_chars :]

@@ -1,4 +1,4 @@
-"""TextFile: a file that is edited. It is read once, and written only when that is asked for, whole or not at all."""
+"""TextFile: an edited file. It is read once, and saved atomically, preserving encoding and line ends."""
 
 import codecs
 import contextlib
@@ -15,15 +15,15 @@ from tinycopilot.files import MAX_BYTES, read_source
 from tinycopilot.secret_files import is_secret_place, is_secret_source
 
 ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-"""What a file is written in that begins with one of these byte order marks; one without is UTF-8."""
+"""Byte order mark -> encoding. A file without one is UTF-8."""
 LINE_END = re.compile(r"(\r\n|\r|\n)")
 
 
 class TextFile:
-    """A text with its line ends as `\\n`, and its place; its own line ends and encoding come back when it is saved."""
+    """The text of a file, with line ends as `\\n`; its own line ends and encoding are restored when it is saved."""
 
     def __init__(self, path: Path) -> None:
-        """The file may be a new one. Raises UserError, one line, where it is none that can be edited."""
+        """The file may be new. Raises UserError if it cannot be edited."""
         if is_secret_place(path) or (not path.exists() and is_secret_source(path.name, "")):
             raise UserError(f"{path}: looks like a secret file, which is never read")
         self.path = path
@@ -35,13 +35,13 @@ class TextFile:
 
     @property
     def text(self) -> str:
-        """What was read, or saved since."""
+        """The text as read or last saved."""
         return "\n".join(self._lines)
 
     def save(self, text: str) -> None:
-        """Write it: a reader, or a crash, sees the old file or the new one. Raises UserError, one line.
+        """Save atomically. Raises UserError.
 
-        Where somebody else has changed the file, that is said first; saving once more then replaces it.
+        If another program has changed the file, the first call raises, and the second overwrites it.
         """
         lines, ends = text.split("\n"), self._ends_for(text.split("\n"))
         data = _encoded("".join(line + end for line, end in zip(lines, ends, strict=True)), self._mark)
@@ -56,17 +56,17 @@ class TextFile:
         self._lines, self._ends = lines, ends
 
     def _ends_for(self, lines: Sequence[str]) -> list[str]:
-        """The end of each line: its own as far as the file begins and ends as before, else the one that is usual."""
+        """Return the end of each line: its own in the unchanged head and tail, else the most common one."""
         usual = Counter(end for end in self._ends if end).most_common(1)
         n_both = min(len(lines), len(self._lines))
-        head = _n_same(lines, self._lines)
-        tail = min(_n_same(lines[::-1], self._lines[::-1]), n_both - head)
+        head = _n_common(lines, self._lines)
+        tail = min(_n_common(lines[::-1], self._lines[::-1]), n_both - head)
         ends = self._ends[:head] + [""] * (len(lines) - head - tail) + self._ends[len(self._ends) - tail :]
         return [end or (usual[0][0] if usual else "\n") for end in ends[:-1]] + [""]
 
 
 def _read(path: Path) -> str:
-    """The text with its line ends. Raises UserError."""
+    """Return the text with its line ends. Raises UserError."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise UserError(f"{path}: is a folder; use a file in it (--workspace takes a folder)")
@@ -78,21 +78,21 @@ def _read(path: Path) -> str:
 
 
 def _nothing_yet(path: Path) -> str:
-    """The text of a new file. Raises UserError where there can be none."""
+    """Return the text of a new file. Raises UserError if its folder does not exist."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: folder {path.parent} not found; create it, or check the path")
     return ""
 
 
 def _mark_of(path: Path) -> bytes:
-    """The byte order mark that a file begins with, as some Windows programs write one; empty if there is none."""
+    """Return the byte order mark of a file, which some Windows programs write; empty if there is none."""
     with path.open("rb") as file:
         start = file.read(max(map(len, ENCODINGS)))
     return next(filter(start.startswith, ENCODINGS), b"")
 
 
 def _encoded(text: str, mark: bytes) -> bytes:
-    """The mark, and the text in its encoding. Raises UserError for a broken character, as a terminal may send it."""
+    """Encode the text after its mark. Raises UserError for a surrogate, which a terminal may send."""
     try:
         return mark + text.encode(ENCODINGS.get(mark, "utf-8"))
     except UnicodeEncodeError as error:
@@ -101,7 +101,7 @@ def _encoded(text: str, mark: bytes) -> bytes:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What tells whether a file is still the same; None where there is none."""
+    """Return what identifies a version of a file; None if it does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -110,7 +110,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    """Raises OSError; then the old file is as it was."""
+    """Write atomically. On OSError, the old file is unchanged."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
@@ -126,6 +126,6 @@ def _write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def _n_same(some: Sequence[str], others: Sequence[str]) -> int:
-    """With how many lines both begin."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, others, strict=False)))
+def _n_common(some: Sequence[str], alternatives: Sequence[str]) -> int:
+    """Return the number of common leading lines."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, alternatives, strict=False)))

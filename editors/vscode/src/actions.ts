@@ -1,13 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
-import { commands, type LogOutputChannel, Uri, ViewColumn, window, workspace } from 'vscode';
-import type { ServerStatus } from './client';
+import { homedir } from 'node:os';
+import { basename, extname } from 'node:path';
+import { commands, type LogOutputChannel, ProcessExecution, Task, tasks, Uri, ViewColumn, window, workspace } from 'vscode';
+import { SCHEMES, type ServerStatus } from './client';
+import { type Command, programBeside } from './command';
 import type { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
 import type { TrainingBar } from './training';
 
 /** The state and functions that actions need. */
 export interface Host {
+  /** What starts the server that runs. */
+  readonly command: Command | undefined;
   readonly status: ServerStatus | undefined;
   /** Whether a server is running and accepts commands. */
   readonly runs: boolean;
@@ -36,6 +40,7 @@ export interface Action {
 
 const HOUR_MINUTES = 60;
 const SNOOZE_MINUTES = 5;
+const NOTEBOOK = 'vscode-notebook-cell';
 
 /** All actions, in the order of the menu. Names must differ from the server's commands, which the library registers. */
 export function actionsOf(host: Host): Action[] {
@@ -68,8 +73,8 @@ export function actionsOf(host: Host): Action[] {
     },
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
-      label: () => isOn() ? `$(circle-slash) Turn off suggestions in ${language()}` : `$(check) Turn on suggestions in ${language()}`,
-      isOffered: () => language() !== '', run: () => toggleLanguage(language()),
+      label: () => isOn() ? `$(circle-slash) Turn off for ${language()}` : `$(play) Turn on for ${language()}`,
+      isOffered: () => language() !== '' && !isInNotebook(), run: () => setLanguage(language(), !isOn()),
     },
     {
       command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Why this suggestion, or none?',
@@ -78,6 +83,15 @@ export function actionsOf(host: Host): Action[] {
     {
       command: 'tinycopilot.showStatistics', group: 'Suggestions', label: () => '$(graph) Statistics',
       isOffered: () => host.runs, run: () => showStatistics(host),
+    },
+    {
+      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(info) What do you know?',
+      isOffered: () => host.runs, run: () => showKnowledge(host),
+    },
+    {
+      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How much would it have saved here?',
+      isOffered: () => host.runs && workspace.isTrusted && (workspace.workspaceFolders ?? []).length > 0,
+      run: () => evaluate(host),
     },
     {
       command: 'tinycopilot.trainHere', group: 'Model and data', label: () => '$(mortar-board) Train on this workspace…',
@@ -126,12 +140,32 @@ async function silence(turnOff: () => Promise<void>): Promise<void> {
   await commands.executeCommand('editor.action.inlineSuggest.hide');  // otherwise it would stay
 }
 
-async function toggleLanguage(language: string): Promise<void> {
-  const settings = readSettings();
-  if (!settings.languages.includes('*')) return setLanguage(language, !hasLanguage(settings, language));
-  const choice = await window.showInformationMessage(
-    'tinycopilot: the setting tinycopilot.languages is "*" (all languages). List the languages that you want instead.', 'Open the setting');
-  if (choice) await commands.executeCommand('workbench.action.openSettings', 'tinycopilot.languages');
+function isInNotebook(): boolean {
+  return window.activeTextEditor?.document.uri.scheme === NOTEBOOK;
+}
+
+/** The language, or kind of document, of the active editor, if it has no suggestions; undefined where it has some. */
+export function offIn(): string | undefined {
+  const document = window.activeTextEditor?.document;
+  if (isInNotebook()) return 'notebooks';
+  if (!document || !SCHEMES.includes(document.uri.scheme)) return undefined;
+  return hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
+}
+
+/** Runs `tinycopilot eval` in a terminal, on files like the one that is open. */
+async function evaluate({ command }: Host): Promise<void> {
+  const folder = workspace.workspaceFolders?.[0];
+  const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
+  if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found beside the server');
+  const ending = offIn() ? '' : extname(window.activeTextEditor?.document.fileName ?? '').slice(1);
+  const words = [...args, 'eval', folder.uri.fsPath, ...(ending ? ['--ext', ending] : [])];
+  const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));
+  await tasks.executeTask(task);
+}
+
+async function showKnowledge(host: Host): Promise<void> {
+  const { text } = await host.ask<{ text: string }>('tinycopilot.knowledge');
+  await window.showInformationMessage('tinycopilot: what it knows', { modal: true, detail: text }, 'Close');
 }
 
 /** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */

@@ -5,8 +5,9 @@ import {
   CloseAction, type CloseHandlerResult, DidChangeConfigurationNotification, ErrorAction, ExecuteCommandRequest,
   LanguageClient, type MessageTransports, type TextDocumentFilter,
 } from 'vscode-languageclient/node';
+import { withTypedBrackets } from './brackets';
 import type { Command } from './command';
-import { readSettings, type Settings } from './settings';
+import { namedLanguages, readSettings, type Settings } from './settings';
 import { within } from './time';
 import type { TrainingStatus } from './training';
 
@@ -28,10 +29,12 @@ const SECTION = 'tinycopilot';
 /** Time limit for ending a server that is still starting. */
 const END_MS = 5_000;
 
-function selector(languages: string[]): TextDocumentFilter[] {
-  const schemes = ['file', 'untitled'];
-  if (languages.includes('*')) return schemes.map(scheme => ({ scheme }));
-  return schemes.flatMap(scheme => languages.map(language => ({ language, scheme })));
+/** Documents on disk, and those that have no file yet. */
+export const SCHEMES = ['file', 'untitled'];
+
+function selector(languages: string[] | undefined): TextDocumentFilter[] {
+  if (!languages) return SCHEMES.map(scheme => ({ scheme }));
+  return SCHEMES.flatMap(scheme => languages.map(language => ({ language, scheme })));
 }
 
 /** The server, restarted after a crash. It is sent changed settings; some settings require a new Client (settings.ts). */
@@ -46,7 +49,7 @@ export class Client extends LanguageClient {
     // Not in the workspace: `python -m` imports from its working directory first.
     const server = { ...command, options: { cwd: homedir() } };
     super('tinycopilot', 'tinycopilot', server, {
-      documentSelector: selector(settings.languages),
+      documentSelector: selector(namedLanguages(settings)),
       initializationOptions: settings.forServer,
       outputChannel: log,
       stdioOptions: {
@@ -58,6 +61,8 @@ export class Client extends LanguageClient {
         handleWorkDoneProgress: (token, params, next) => {
           if (params.kind !== 'begin' || !params.cancellable) next(token, params);
         },
+        provideInlineCompletionItems: async (document, position, context, token, next) =>
+          withTypedBrackets(await next(document, position, context, token)),
         workspace: {
           configuration: ({ items }) => items.map(item => item.section === SECTION ? readSettings().forServer : null),
           didChangeConfiguration: () => this.tellSettings(),

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { type Extension, extensions, type LogOutputChannel, type Uri, workspace } from 'vscode';
@@ -10,6 +10,9 @@ export interface Command {
   args: string[];
 }
 
+/** The clone of tinycopilot that this extension was built in; "" if it was built for other machines. See build.mjs. */
+declare const CLONE: string;
+
 const PROGRAM = 'tinycopilot-server';
 const IS_WINDOWS = process.platform === 'win32';
 /** The folder of programs in a Python environment. */
@@ -18,8 +21,8 @@ const PYTHON_MS = 10_000;
 
 /**
  * Finds the command that starts the server, or a message why there is none. Order: the setting; the workspace's
- * environment; the Python extension's, which is activated for that only if `mayWake`; the PATH; `own`, the environment
- * that install.ts creates. The choice is logged.
+ * environment; the Python extension's, which is activated for that only if `mayWake`; the PATH; the environment that
+ * `make demo` creates in the clone; `own`, the environment that install.ts creates. The choice is logged.
  */
 export async function findServer(
   setting: string[], own: string, log: LogOutputChannel, mayWake = true,
@@ -29,6 +32,7 @@ export async function findServer(
   if (!workspace.isTrusted) log.info('server: skipped the workspace and its Python environment: the workspace is not trusted');
   return trusted
     ?? found(locate(PROGRAM), 'on the PATH', log)
+    ?? found(cloneServer(), 'in the clone that the extension was built in', log)
     ?? found(programIn(own), "in the extension's own environment", log)
     ?? { missing: `${PROGRAM} was not found: ${nowhere()}. Set tinycopilot.serverCommand to its full path.` };
 }
@@ -53,6 +57,13 @@ function workspaceServer(log: LogOutputChannel): Command | undefined {
   const folders = workspace.workspaceFolders?.filter(({ uri }) => uri.scheme === 'file') ?? [];
   const environments = folders.flatMap(({ uri }) => ['.venv', 'venv'].map(name => join(uri.fsPath, name)));
   return found(environments.map(environment => programIn(environment)).find(Boolean), 'in .venv or venv of the workspace', log);
+}
+
+/** In the clone, unless that is open here and not trusted. */
+function cloneServer(): string | undefined {
+  const clone = CLONE;
+  const isOpen = workspace.workspaceFolders?.some(({ uri }) => `${clone}/`.startsWith(`${uri.fsPath}/`));
+  return clone && (workspace.isTrusted || !isOpen) ? programIn(join(clone, '.venv')) : undefined;
 }
 
 /** The part of the Python extension's API that is used here. */
@@ -94,6 +105,12 @@ export function runs(program: string, ...args: string[]): Promise<boolean> {
 /** The path of a program in a Python environment, if it exists. */
 export function programIn(environment: string, name: string = PROGRAM): string | undefined {
   return programAt(join(environment, PROGRAMS, name));
+}
+
+/** The program `tinycopilot` in the environment of the server. */
+export function programBeside({ command, args }: Command): { command: string | undefined; args: string[] } {
+  if (args.includes('tinycopilot_server')) return { command, args: args.map(word => word.replace('tinycopilot_server', 'tinycopilot')) };
+  return { command: programAt(join(dirname(realpathSync(command)), 'tinycopilot')), args: [] };
 }
 
 /** The program's full path. Relative folders on the PATH are ignored: a workspace could plant a program there. */

@@ -1,15 +1,17 @@
 import { join } from 'node:path';
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
-import { actionsOf, type Host } from './actions';
+import { actionsOf, type Host, offIn } from './actions';
+import { OPEN_BRACKET, openBracket } from './brackets';
 import { Client, type ServerStatus } from './client';
-import { findServer, programIn } from './command';
+import { type Command, findServer, programIn } from './command';
 import { complain, type Remedy } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
 import { Pause } from './pause';
-import { DEFAULT_LANGUAGES, hasLanguage, isOnDemand, readSettings, restarting } from './settings';
+import { hasLanguage, isOnDemand, readSettings, restarting } from './settings';
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
+import { welcome } from './welcome';
 
 /** Time limit for loading, after which the server counts as unresponsive. */
 const LOADING_MS = 60_000;
@@ -25,6 +27,7 @@ export function activate(context: ExtensionContext): void {
   let status: ServerStatus | undefined;
   let loading: NodeJS.Timeout | undefined;
   let canInstall = false;
+  let serverCommand: Command | undefined;
 
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
     if (!client?.isRunning()) throw new Error('tinycopilot: the server is not running');
@@ -44,7 +47,9 @@ export function activate(context: ExtensionContext): void {
   function draw(next: ServerStatus): void {
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
-    item.show(until ? { ...next, message: `paused until ${until}` } : next, isOnDemand());
+    const suggests = next.state === 'ready' || next.state === 'busy';
+    const where = suggests || waits ? offIn() : undefined;
+    item.show(until ? { ...next, message: `paused until ${until}` } : next, isOnDemand(), where);
   }
 
   function setContext(key: string, value: unknown): void {
@@ -62,6 +67,7 @@ export function activate(context: ExtensionContext): void {
       show(next);
       setRuns(next.state !== 'loading' && client?.isRunning() === true);
       void pause.onStatus(next).catch(error => log.error(error));
+      if (next.state === 'ready') void welcome(context.globalState).catch(error => log.error(error));
     },
     training(next: Parameters<TrainingBar['onStatus']>[0]): void {
       training.onStatus(next);
@@ -90,31 +96,25 @@ export function activate(context: ExtensionContext): void {
   }
 
   async function installOnce(): Promise<void> {
-    const { languages } = readSettings();
     if (!await install(places(), log)) return;
     restart();
     if (!waits) return;
-    void window.showInformationMessage(`tinycopilot: the server is installed. It starts when you open a file in: ${languages.join(', ') || 'no language'}.`);
+    void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file to complete.');
   }
 
   /** Whether the server will start when a document in one of the languages is opened. */
   let waits = false;
   let startedWith = '';
-  /** Languages that are or were enabled. */
-  const known = new Set(DEFAULT_LANGUAGES);
 
-  /** Hides the status item, except in a language that was turned off, so that it can be turned on again. */
+  /** Hides the status item, except in a language that is off, so that it can be turned on. */
   function showWaiting(): void {
-    const language = window.activeTextEditor?.document.languageId ?? '';
-    const isOff = known.has(language) && !hasLanguage(readSettings(), language);
-    show(isOff ? { state: 'off', message: `not in ${language}` } : undefined);
+    show(offIn() ? { state: 'off' } : undefined);
   }
 
   async function start(): Promise<void> {
     setRuns(false);
     const settings = readSettings();
     startedWith = restarting(settings);
-    settings.languages.forEach(language => known.add(language));
     waits = settings.enabled && !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
     if (!settings.enabled) return show({ state: 'off', message: 'disabled in the settings' });
     if (waits) showWaiting();
@@ -128,6 +128,7 @@ export function activate(context: ExtensionContext): void {
       return fail(command.missing, isNamed || workspace.isTrusted ? ['Show the log', 'Open the setting'] : ['Manage trust', 'Show the log']);
     }
     log.info(`starting ${[command.command, ...command.args].join(' ')}`);
+    serverCommand = command;
     client = new Client(command, settings, log, listener);
     void client.run();
   }
@@ -140,6 +141,7 @@ export function activate(context: ExtensionContext): void {
 
   const host: Host = {
     get status() { return status; },
+    get command() { return serverCommand; },
     get runs() { return client?.isRunning() === true; },
     get canInstall() { return canInstall; },
     log, pause, training, ask, restart, install: installServer, installTorch: () => installTorch(places(), log),
@@ -152,6 +154,7 @@ export function activate(context: ExtensionContext): void {
     pause,
     { dispose: () => clearTimeout(loading) },
     ...actions.map(({ command, run }) => commands.registerCommand(command, run)),
+    commands.registerCommand(OPEN_BRACKET, openBracket),
     commands.registerCommand('tinycopilot.menu', () =>
       showMenu(actions, status ? `tinycopilot: ${[status.state, status.message].filter(Boolean).join(': ')}` : 'tinycopilot')),
     workspace.onDidGrantWorkspaceTrust(restart),
@@ -164,6 +167,7 @@ export function activate(context: ExtensionContext): void {
     }),
     window.onDidChangeActiveTextEditor(() => {
       if (waits) showWaiting();
+      else if (status) draw(status);
     }),
   );
   restart();

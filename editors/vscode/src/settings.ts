@@ -9,7 +9,7 @@ export interface Settings {
   installFrom: string;
   /** Where to install CPU builds of PyTorch from. */
   torchIndex: string;
-  /** VS Code's identifiers of the languages to complete; `*`: all. */
+  /** VS Code's identifiers of the languages to complete; `default`, `*` and `-name` as package.json describes them. */
   languages: string[];
   /** The server's settings, which it validates itself. */
   forServer: Record<string, unknown>;
@@ -18,11 +18,12 @@ export interface Settings {
 /** The extension's own settings; all others that package.json declares are the server's. */
 const OWN_KEYS = ['serverCommand', 'installFrom', 'torchIndex'];
 
-/** Must match package.json. */
-export const DEFAULT_LANGUAGES = ['python'];
+function manifest() {
+  return extensions.getExtension('tinycopilot.tinycopilot')?.packageJSON;
+}
 
 function serverKeys(): string[] {
-  const { contributes } = extensions.getExtension('tinycopilot.tinycopilot')?.packageJSON;
+  const { contributes } = manifest();
   const keys = Object.keys(contributes.configuration.properties).map(name => name.replace('tinycopilot.', ''));
   return keys.filter(key => !OWN_KEYS.includes(key));
 }
@@ -43,7 +44,7 @@ export function readSettings(): Settings {
     serverCommand: wordsOf(command),
     installFrom: typeof source === 'string' ? source.trim() : '',
     torchIndex: typeof index === 'string' ? index.trim() : '',
-    languages: Array.isArray(languages) ? languages.map(String) : DEFAULT_LANGUAGES,
+    languages: Array.isArray(languages) ? languages.map(String) : ['default'],
     forServer: Object.fromEntries(serverKeys().map(key => [key, section.get(key)])),
   };
 }
@@ -71,13 +72,26 @@ async function update(name: string, value: unknown): Promise<void> {
   await section.update(name, value, isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global);
 }
 
-/** Whether documents of a language are completed. */
-export function hasLanguage({ languages }: Settings, language: string): boolean {
-  return languages.includes('*') || languages.includes(language);
+/** Whether documents of a language are completed: the last word that names it counts. */
+export function hasLanguage({ languages }: Pick<Settings, 'languages'>, language: string): boolean {
+  let isOn = false;
+  for (const word of languages) {
+    if (word === language || word === '*' || (word === 'default' && manifest().writtenLanguages.includes(language))) isOn = true;
+    else if (word === `-${language}`) isOn = false;
+  }
+  return isOn;
+}
+
+/** All of them by name; undefined: every one there is, but for those that the setting takes away. */
+export function namedLanguages(settings: Settings): string[] | undefined {
+  if (settings.languages.includes('*')) return undefined;
+  const names = new Set<string>([...settings.languages, ...manifest().writtenLanguages]);
+  return [...names].filter(name => name !== 'default' && hasLanguage(settings, name));
 }
 
 /** Enables or disables a language; changes the setting where it is set. */
 export async function setLanguage(language: string, wanted: boolean): Promise<void> {
-  const others = readSettings().languages.filter(name => name !== language);
-  await update('languages', wanted ? [...others, language] : others);
+  const languages = readSettings().languages.filter(name => name !== language && name !== `-${language}`);
+  if (hasLanguage({ languages }, language) !== wanted) languages.push(wanted ? language : `-${language}`);
+  await update('languages', languages);
 }

@@ -18,14 +18,16 @@ export class StatusItem implements Disposable {
     this.item.command = 'tinycopilot.menu';
   }
 
-  /** `isOnDemand`: suggestions are shown only on demand. */
-  show({ state, message }: ServerStatus, isOnDemand: boolean): void {
+  /** `isOnDemand`: suggestions are shown only on demand. `offIn`: the active editor's language, if it is off. */
+  show({ state, message }: ServerStatus, isOnDemand: boolean, offIn: string | undefined): void {
     const waits = state === 'ready' && isOnDemand;
-    this.item.text = waits ? 'tinycopilot: on demand' : TEXT[state];
-    if (waits) message = 'suggests when you press Alt+\\';
+    this.item.text = offIn ? `tinycopilot: off in ${offIn}` : waits ? 'tinycopilot: on demand' : TEXT[state];
+    if (offIn) message = `off in ${offIn}`;
+    else if (waits) message = 'suggests when you press Alt+\\';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
     // Otherwise a screen reader reads text and tooltip, and so the state twice.
-    this.item.accessibilityInformation = { label: `tinycopilot: ${message ? `${state}: ${message}` : state}`, role: 'button' };
+    const label = offIn ? message : message ? `${state}: ${message}` : state;
+    this.item.accessibilityInformation = { label: `tinycopilot: ${label}`, role: 'button' };
     this.item.backgroundColor = state === 'error' ? new ThemeColor('statusBarItem.errorBackground') : undefined;
     this.item.show();
     void commands.executeCommand('setContext', 'tinycopilot.state', state);

@@ -434,6 +434,27 @@ def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, say
     assert todo in problem.todo
 
 
+def test_the_report_ends_with_the_next_step(tmp_path: Path) -> None:
+    none_set_up = check_editors(machine(tmp_path), "/v/bin/tinycopilot-server")
+    assert "next: set up an editor" in doctor._verdict({"editors": none_set_up})[-1][0]
+    ready = Finding("VS Code", "extension 1.0", facts={"extension": "1.0"})
+    assert "next: open a file of code" in doctor._verdict({"editors": [*none_set_up, ready]})[-1][0]
+    wrong = Finding("x", "is wrong", Level.PROBLEM, "mend it")
+    assert "next" not in doctor._verdict({"editors": [ready, wrong]})[-1][0]
+
+
+def test_an_extension_built_in_the_clone_needs_no_setting(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    server = str(clone / ".venv" / "bin" / "tinycopilot-server")
+    settings(tmp_path, {})
+    script = tmp_path / ".vscode" / "extensions" / "tinycopilot.tinycopilot-0.1.0" / "dist" / "extension.js"
+    script.parent.mkdir(parents=True)
+    for text, n_problems in (("x", 1), (f"x={json.dumps(str(clone))};", 0)):
+        script.write_text(text)
+        found = check_editors(machine(tmp_path), server)
+        assert sum(one.level is Level.PROBLEM for one in found) == n_problems
+
+
 def test_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     sections = {
         "one": [Finding("a", "x[bold]\n\x1b", facts={"ms": 3})],

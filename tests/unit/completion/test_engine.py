@@ -375,7 +375,7 @@ def test_returning_to_a_recent_document_reuses_its_index(
         ("a.py", "", "python"),
         ("new", "javascript", "javascript"),
         (None, "rust", "rust"),
-        ("a.cs", "cs", "csharp"),
+        ("a.cs", "c-sharp", "csharp"),
         ("new", "log", "log"),
     ],
 )

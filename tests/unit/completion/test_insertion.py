@@ -71,6 +71,15 @@ def test_python(before: str, after: str, text: str, expected: str) -> None:
         ("a.html", "<p>it's (", ")", "a) b", "a"),
         ("a.md", "it's (", ")", "a) b", "a"),
         ("a.go", "f(", ")", "`a\\`, b)", "`a\\`, b"),
+        ("a.java", "f(", ")", "'(', x)", "'(', x"),
+        ("a.kt", "f(", ")", '"${g(")")}", x)', '"${g(")")}", x'),
+        ("a.ml", "f (", ")", "x : 'abc) (* y", "x : 'abc"),
+        ("a.clj", "(f ", ")", "'(a b)) c", "'(a b)"),
+        ("a.vue", '<a :b="[', ']">', "1, 2], 3", "1, 2"),
+        ("a.svelte", "{#if (", ")}", "it's) {/if}", "it's"),
+        ("a.php", "<p>it's\n<?php f(", ") ?>", "$x) ?>", "$x"),
+        ("a.tex", "\\frac{", "}", "a}{b}", "a"),
+        ("Makefile", "x = $(", ")", "y) z", "y"),
     ],
 )
 def test_other_languages(name: str, before: str, after: str, text: str, expected: str) -> None:

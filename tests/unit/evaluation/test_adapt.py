@@ -15,7 +15,7 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
-from tinycopilot.training import loop
+from tinycopilot.training import train
 from tinycopilot.training.checkpoint import run_folder
 
 pytestmark = pytest.mark.slow
@@ -106,7 +106,7 @@ def test_base_is_the_general_model_and_comparison_is_with_the_current_one(
     own = workspace_model(str(folder))
     first = own.model.read_bytes()
     began_with, compared = list[str | None](), list[Network]()
-    original, measure = adapt.train_without_saving, adapt.bits_of
+    original, measure = adapt.train_without_saving, adapt.measure_bits
 
     def train(request, *rest):  # type: ignore[no-untyped-def]
         began_with.append(request.init)
@@ -117,7 +117,7 @@ def test_base_is_the_general_model_and_comparison_is_with_the_current_one(
         return measure(network, tokenizer, *rest)
 
     monkeypatch.setattr(adapt, "train_without_saving", train)
-    monkeypatch.setattr(adapt, "bits_of", measured)
+    monkeypatch.setattr(adapt, "measure_bits", measured)
     (folder / "module_1.py").write_text((folder / "module_1.py").read_text() + "more = 1\n" * 30)
     own_before = Network.load(own.model)
     assert run(str(folder)) == 0
@@ -135,7 +135,7 @@ def test_interrupted_run_leaves_no_files(folder: Path, monkeypatch: pytest.Monke
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "find_anomaly", stop)
+    monkeypatch.setattr(train, "find_anomaly", stop)
     assert run(str(folder)) == 130
     assert kept() == []
 
@@ -190,7 +190,7 @@ def test_several_folders_are_one_workspace(folder: Path, tmp_path: Path) -> None
     (other / "module_0.py").write_text("def f(x):\n    return x\n" * 20)
     workspace = adapt.read_workspace([str(folder), str(other)], [".py"])
     assert str(other / "module_0.py") in workspace.texts
-    assert workspace.without >= set(map(Path, workspace.held_out))
+    assert workspace.excluded >= set(map(Path, workspace.held_out))
     assert sum(e.last - e.first for e in workspace.excerpts()) <= adapt.MEASURED_CHARS
 
 
@@ -198,7 +198,7 @@ def test_excluded_files_are_not_used_at_all(folder: Path) -> None:
     names = {f"module_{i}.py" for i in range(3)}
     workspace = adapt.read_workspace([str(folder)], [".py"], ["module_[0-2].py"])
     assert names.isdisjoint(Path(path).name for path in (*workspace.texts, *workspace.held_out))
-    assert names <= {path.name for path in workspace.without}
+    assert names <= {path.name for path in workspace.excluded}
 
 
 def test_invalid_pattern_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation import bench, speed
-from tinycopilot.evaluation.situations import Look, cursor_jumps, edits_above, first_keys, long_text, typing_on
+from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.evaluation.speed import measure_speed
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
@@ -85,15 +85,15 @@ def test_larger_size_predicts_the_same_text(pair: ModelPaths, monkeypatch: pytes
 
 
 def test_other_text_is_detected(network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = [Look("a", "abc = (", ""), Look("a", "ab", "c")]
-    assert measure_speed(Engine(network, tokenizer), network, looks).n_unequal == 0
+    steps = [Step("a", "abc = (", ""), Step("a", "ab", "c")]
+    assert measure_speed(Engine(network, tokenizer), network, steps).n_unequal == 0
 
     def wrong(*args: object, **options: object) -> Iterator[Decoded]:
         decoded = decode(*args, **options)  # type: ignore[arg-type]
         return itertools.chain([("?", 0.0)], decoded) if options["max_draft_chars"] else decoded
 
     monkeypatch.setattr(speed, "decode", wrong)
-    assert measure_speed(Engine(network, tokenizer), network, looks).n_unequal == 2
+    assert measure_speed(Engine(network, tokenizer), network, steps).n_unequal == 2
 
 
 def test_workspace_without_typeable_text_is_reported(tmp_path: Path) -> None:
@@ -110,20 +110,20 @@ TEXT = "".join(f"line {i} is here\n\n" for i in range(300))
 
 
 def test_typing_on_is_one_key_after_another() -> None:
-    looks = list(typing_on("a", TEXT, 10, 3))
-    assert [look.before for look in looks] == [TEXT[:10], TEXT[:11], TEXT[:12]]
-    assert [look.is_timed for look in looks] == [False, True, True]
-    assert list(typing_on("a", "abc", 2, 9)) == [Look("a", "ab", "", is_timed=False)]
+    steps = list(typing_on("a", TEXT, 10, 3))
+    assert [step.before for step in steps] == [TEXT[:10], TEXT[:11], TEXT[:12]]
+    assert [step.is_timed for step in steps] == [False, True, True]
+    assert list(typing_on("a", "abc", 2, 9)) == [Step("a", "ab", "", is_timed=False)]
 
 
 def test_other_scenarios_end_at_a_line_end() -> None:
     dice = random.Random(1)
     jumps = [*cursor_jumps("a", TEXT, 5, dice), *first_keys({"b": TEXT, "none": "", "c": "x\n"}, dice)]
     edits = list(edits_above("a", TEXT, 5, dice))
-    assert [look.document for look in jumps] == ["a"] * 5 + ["b", "c"]
-    for look in [*jumps, *edits]:
-        assert look.before[-1] != "\n"
-        assert look.after[0] == "\n"
+    assert [step.document for step in jumps] == ["a"] * 5 + ["b", "c"]
+    for step in [*jumps, *edits]:
+        assert step.before[-1] != "\n"
+        assert step.after[0] == "\n"
     for first, second in zip(edits[::2], edits[1::2], strict=True):
         assert (first.is_timed, second.is_timed, first.after) == (False, True, second.after)
         assert len(second.before) > len(first.before)
@@ -137,5 +137,5 @@ def test_long_text_is_as_long_as_possible() -> None:
 
 def test_workspace_is_filled_to_the_requested_size() -> None:
     memory = NGramModel(Alphabet("\n"))
-    bench.hold_workspace(memory, 40_000)
+    bench.index_stdlib(memory, 40_000)
     assert 20_000 < memory.n_chars < 41_000

@@ -6,7 +6,7 @@ import pytest
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.network import Network
-from tinycopilot.evaluation.comparison import Bits, Comparison, bits_of
+from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
 from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -51,7 +51,7 @@ def test_comparison_as_data_and_as_text() -> None:
         "files": 3,
         "chars": 400,
     }
-    assert compared.in_words().startswith("1.000 -> 0.950 bits per character on 3 files held out")
+    assert compared.summary().startswith("1.000 -> 0.950 bits per character on 3 files held out")
 
 
 @pytest.mark.parametrize("first", [0, 5, 300])
@@ -59,11 +59,11 @@ def test_bits_equal_the_engines(network: Network, tokenizer: SimpleTokenizer, fi
     texts = {"a.py": CODE, "b.py": "import math\n\n\nradius = math.pi\ndiameter = 2 * radius\n" * 20}
     excerpt = Excerpt("a.py", CODE, first, first + 60, Path())
     done = list[float]()
-    measured = bits_of(network, tokenizer, texts, [excerpt], done.append)
+    measured = measure_bits(network, tokenizer, texts, [excerpt], done.append)
     engine = Engine(network, tokenizer)
     engine.hold("b.py", texts["b.py"])
     engine.ngrams.compact()
     one_by_one = [engine.observe(Request(CODE[:at], document="a.py"), CODE[at]) for at in range(first, first + 60)]
-    for whose, costs in measured.items():
-        assert costs == pytest.approx([cost[whose] for cost in one_by_one], abs=1e-4)
+    for source, costs in measured.items():
+        assert costs == pytest.approx([cost[source] for cost in one_by_one], abs=1e-4)
     assert done[-1] == 1.0

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replays import a_replay
 
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.evaluation.report.disagreement import CONTEXT_LINES, WINDOW_CHARS, Passage, most_different, windows
 
 LINE = "a line of forty characters, end and all\n"
 N_LINES = WINDOW_CHARS // len(LINE)
 
 
-def spots(text: str, **changed: float) -> Replayed:
+def spots(text: str, **changed: float) -> ReplayResult:
     """Gains at lines, such as `line_7=2.0`, in bits per character."""
     network, mixed = {}, {}
     for word, gain_bits in changed.items():
@@ -92,7 +92,7 @@ def test_each_passage_is_the_largest_remaining_difference(texts: list[list[int]]
     assert free == []
 
 
-def brute_windows(number: int, replayed: Replayed) -> list[tuple[int, float, set[int], tuple[int, int]]]:
+def brute_windows(number: int, replayed: ReplayResult) -> list[tuple[int, float, set[int], tuple[int, int]]]:
     """(replay, gain, shown lines, (first, last)) of every possible passage."""
     lines, found = replayed.excerpt.text.splitlines(keepends=True), []
     for i in range(len(lines)):

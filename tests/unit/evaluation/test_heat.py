@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from outline import Outline
 from replays import a_replay
 
-from tinycopilot.evaluation.report.heat import EDGES_BITS, Heat, gain_class, level
+from tinycopilot.evaluation.report.heat import EDGES_BITS, HeatMap, gain_class, level
 from tinycopilot.training.report.frame import visible
 
 
@@ -34,7 +34,7 @@ def test_no_gain_colour_where_neither_side_has_one() -> None:
 
 
 def test_neighbours_of_one_colour_are_merged() -> None:
-    heat = Heat(a_replay("abcd", network={1: 3.0, 2: 2.0}, mixed={2: 1.0}))
+    heat = HeatMap(a_replay("abcd", network={1: 3.0, 2: 2.0}, mixed={2: 1.0}))
     assert heat.html(0, 4, ["network"]) == (
         '<i title="network 0.12, memory 0.25, mixed 0.12">a</i>'
         '<i class="n3" title="network 5.00, memory 2.25, mixed 1.12, 2 characters">bc</i>'
@@ -47,7 +47,7 @@ def test_neighbours_of_one_colour_are_merged() -> None:
 
 
 def test_costly_line_end_is_visible() -> None:
-    heat = Heat(a_replay("a\nb\n", network={1: 9.0}))
+    heat = HeatMap(a_replay("a\nb\n", network={1: 9.0}))
     assert heat.html(0, 2, ["network"], quiet=True) == (
         'a<i class="n5 eol" title="network 9.00, memory 0.25, mixed 0.12"></i>'
     )
@@ -56,7 +56,7 @@ def test_costly_line_end_is_visible() -> None:
 
 def test_untyped_text_has_no_colour() -> None:
     replayed = a_replay("abcdef", network=dict.fromkeys(range(6), 3.0), first=2, last=4)
-    assert re.sub(' title="[^"]*"', "", Heat(replayed).html(0, 6, ["network"])) == 'ab<i class="n3">cd</i>ef'
+    assert re.sub(' title="[^"]*"', "", HeatMap(replayed).html(0, 6, ["network"])) == 'ab<i class="n3">cd</i>ef'
 
 
 COSTS = st.sampled_from([0.0, 0.3, 0.7, 1.5, 3.0, 5.0, 20.0])
@@ -66,7 +66,7 @@ COSTS = st.sampled_from([0.0, 0.3, 0.7, 1.5, 3.0, 5.0, 20.0])
 def test_code_is_complete_and_runs_are_maximal(text: str, data: st.DataObject) -> None:
     line = text.replace("\n", " ") + "\n"
     network, mixed = (dict(enumerate(data.draw(st.lists(COSTS, min_size=len(line), max_size=len(line))))) for _ in "ab")
-    html = Heat(a_replay(line, network=network, mixed=mixed)).html(0, len(line), ["network", "mixed"])
+    html = HeatMap(a_replay(line, network=network, mixed=mixed)).html(0, len(line), ["network", "mixed"])
     outline = Outline(f"<p>{html}</p>")
     shown = outline.words["p"][0]
     assert visible(shown) == visible(line[:-1])

@@ -6,7 +6,7 @@ import pytest
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.evaluation.replay import Excerpt, Shown, is_indentation, replay
+from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion, is_indentation, replay
 from tinycopilot.evaluation.score import SHOWN_COST_KEYS, Score, calibration, calibration_error, percentile
 
 
@@ -27,7 +27,7 @@ class Scripted:
         return {"network": 2.0}
 
 
-def replayed(text: str, script: dict[str, str]) -> tuple[Score, list[Shown]]:
+def replayed(text: str, script: dict[str, str]) -> tuple[Score, list[ShownSuggestion]]:
     result = replay(cast(Engine, Scripted(script)), Excerpt("a.py", text, 0, len(text)))
     return result.score, result.shown
 
@@ -42,7 +42,7 @@ def test_correct_suggestion_is_one_key() -> None:
     score, [shown] = replayed("return x\n", {"re": "turn x"})
     assert (score.n_keys, score.n_chars, score.accepted_chars) == (2 + 1 + 1, 9, [6])
     assert score.figures()["keystrokes_saved"]["net"] == pytest.approx(1 - (4 + SHOWN_COST_KEYS) / 9, abs=1e-4)
-    assert (shown.line, shown.before, shown.n_right, shown.accepted) == (1, "re", 6, True)
+    assert (shown.line, shown.before, shown.n_correct, shown.accepted) == (1, "re", 6, True)
     assert shown.at == 2
 
 
@@ -56,7 +56,7 @@ def test_indentation_is_free_for_both() -> None:
 
 def test_wrong_suggestion_is_not_accepted() -> None:
     score, [shown] = replayed("return x\n", {"re": "turn y"})
-    assert (score.n_keys, score.n_shown, score.accepted_chars, shown.n_right) == (9, 1, [], 5)
+    assert (score.n_keys, score.n_shown, score.accepted_chars, shown.n_correct) == (9, 1, [], 5)
 
 
 @pytest.mark.parametrize(
@@ -77,17 +77,17 @@ def test_word_accepts_cost_a_key_each(text: str, script: dict[str, str], n_saved
 def test_typed_through_suggestion_is_shown_once() -> None:
     script = {"r": "eturn y", "re": "turn y", "ret": "urn y"}
     score, shown = replayed("retx", script)
-    assert (score.n_shown, len(shown), score.n_typed_along, score.n_flickers) == (1, 1, 2, 0)
+    assert (score.n_shown, len(shown), score.n_typed_through, score.n_flickers) == (1, 1, 2, 0)
 
 
 def test_changed_suggestion_after_a_matching_key_is_a_flicker() -> None:
     score, _ = replayed("retx", {"r": "eturn y", "re": "quest", "ret": ""})
-    assert (score.n_shown, score.n_typed_along, score.n_flickers) == (2, 1, 1)
+    assert (score.n_shown, score.n_typed_through, score.n_flickers) == (2, 1, 1)
 
 
 def test_vanished_suggestion_after_a_matching_key_is_a_flicker() -> None:
     score, _ = replayed("retx", {"r": "eturn y"})
-    assert (score.n_shown, score.n_typed_along, score.n_flickers) == (1, 1, 1)
+    assert (score.n_shown, score.n_typed_through, score.n_flickers) == (1, 1, 1)
 
 
 def test_indentation_counts_for_nothing() -> None:

@@ -11,8 +11,8 @@ from outline import Outline
 from replays import a_replay
 
 from tinycopilot import UserError
-from tinycopilot.evaluation.evaluation import Evaluation
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
+from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report import check_report, write_report
 from tinycopilot.evaluation.report.page import page, short_names
 
@@ -24,7 +24,7 @@ NASTY = "</code><script>alert(1)</script>\x00\x1b[31m\u202egnp\ud800&amp;\"'"
 SHOWN = "</code><script>alert(1)</script>\u2400\u241b[31m\ufffdgnp\ufffd&amp;\"'"
 
 
-def some_replays() -> list[Replayed]:
+def some_replays() -> list[ReplayResult]:
     dear = dict.fromkeys(range(RETURN, RETURN + 10), 5.0)
     return [
         a_replay(CODE, SCRIPT, network=dear, mixed={ASSERT: 9.0}, name="/code/app/area.py"),
@@ -33,9 +33,9 @@ def some_replays() -> list[Replayed]:
 
 
 def written(
-    replays: list[Replayed], command: str = "tinycopilot eval code", facts: tuple[str, str] = ("a", "b")
+    replays: list[ReplayResult], command: str = "tinycopilot eval code", facts: tuple[str, str] = ("a", "b")
 ) -> str:
-    return page(Evaluation(replays), command=command, facts=[facts])
+    return page(EvaluationResult(replays), command=command, facts=[facts])
 
 
 def rows(page_html: str, number: int) -> list[str]:
@@ -49,7 +49,7 @@ def words(of_html: str) -> str:
 
 def test_page_is_self_contained(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(path, Evaluation(some_replays()), command="tinycopilot eval code", facts=[])
+    write_report(path, EvaluationResult(some_replays()), command="tinycopilot eval code", facts=[])
     text = path.read_text("utf-8")
     outline = Outline(text)
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in outline.elements}
@@ -70,7 +70,7 @@ def test_links_resolve_on_the_page() -> None:
 
 
 def test_figures_are_totals() -> None:
-    evaluation = Evaluation(some_replays())
+    evaluation = EvaluationResult(some_replays())
     evaluation.replays[0].score.latencies_ms[:] = [4.0] * 90 + [20.0] * 4
     evaluation.replays[1].score.latencies_ms[:] = [4.0] * 3 + [30.0] * 3
     figures = evaluation.to_json()
@@ -80,8 +80,8 @@ def test_figures_are_totals() -> None:
     assert outline.words["dd"][:3] == [net, "50.0\N{NO-BREAK SPACE}%", "4.0 ms"]
     assert "p95 20.0 ms, p99 30.0 ms" in text
     assert "10 characters median length; flicker" in text
-    for whose in ("network", "memory", "mixed"):
-        assert f"{figures['bits_per_char'][whose]:.3f}</b>" in text
+    for source in ("network", "memory", "mixed"):
+        assert f"{figures['bits_per_char'][source]:.3f}</b>" in text
     header = text[: text.index("</header>")]
     assert f"{100 * figures['keystrokes_saved']['gross']:.1f}\N{NO-BREAK SPACE}% gross" in header
     assert f"reading {figures['shown_per_100']:.1f}" in header
@@ -257,5 +257,5 @@ def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(UserError, match=r"report\.html: cannot write the report \(No space left on device\); .+"):
-        write_report(path, Evaluation(some_replays()), command="", facts=[])
+        write_report(path, EvaluationResult(some_replays()), command="", facts=[])
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "the one before")]

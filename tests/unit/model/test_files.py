@@ -13,8 +13,8 @@ import torch
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage import ModelFileError
+from tinycopilot.model.storage.writing import save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.model.writing import save_atomically
 from tinycopilot.paths import ModelPaths
 
 
@@ -180,7 +180,7 @@ def test_unreadable_file(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         "tinycopilot.model.storage.read_archive", refuse
     )  # root may read everything, so the refusal is simulated
-    with pytest.raises(ModelFileError, match="may not be read"):
+    with pytest.raises(ModelFileError, match="no permission to read"):
         load_pair(pair.model, pair.tokenizer)
 
 

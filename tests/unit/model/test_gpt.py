@@ -9,6 +9,7 @@ from networks import randomise
 
 from tinycopilot.model.attention import band_mask, scaled_dot_product_attention
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.storage.limits import config_from_data, n_cached_values
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 
@@ -91,7 +92,7 @@ def test_cache_refuses_invalid_operations(model: TinyGPT) -> None:
     with pytest.raises(ValueError, match="at most 8 positions"):
         model(torch.zeros(1, 9, dtype=torch.long), cache)
     model.prefill([1] * 500, cache)
-    with pytest.raises(ValueError, match="cannot go back to 100"):
+    with pytest.raises(ValueError, match="cannot truncate to 100"):
         cache.truncate(100)
 
 
@@ -133,7 +134,7 @@ def test_n_cached(conv_width: int) -> None:
     model = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=conv_width))
     cache = model.new_cache()
     rows = [[layer._keys, layer._values, *(conv._rows for conv in layer.convs)] for layer in cache.layers]
-    assert 0.9 < model.config.n_cached / sum(r.numel() for layer in rows for r in layer) <= 1
+    assert 0.9 < n_cached_values(model.config) / sum(r.numel() for layer in rows for r in layer) <= 1
 
 
 def test_without_convolutions_parameters_are_those_of_gpt_neox() -> None:
@@ -152,7 +153,7 @@ def test_without_convolutions_parameters_are_those_of_gpt_neox() -> None:
 )
 def test_invalid_config_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        GPTConfig(**{"vocab_size": 10, **wrong})
+        config_from_data({"vocab_size": 10, **wrong})
 
 
 def test_new_network_predicts_uniformly() -> None:

@@ -32,5 +32,5 @@ def test_widened_network_is_the_same_function(shape: tuple[int, int, int], conv_
 
 @pytest.mark.parametrize("shape", [(2, 2, 24), (1, 2, 32), (2, 1, 32), (2, 4, 16)])
 def test_invalid_widening_is_refused(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(UserError, match="cannot be made of one of 2, 2 and 16; train one of that size"):
+    with pytest.raises(UserError, match="cannot widen 2 layers, 2 heads and 16 channels to"):
         widened(SHAPE, weights_of(randomise(TinyGPT(SHAPE))), *shape)

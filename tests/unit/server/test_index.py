@@ -91,7 +91,7 @@ def test_open_documents(server: tuple[TinyCopilotServer, Calls]) -> None:
 def test_disabled_languages_are_not_indexed(server: tuple[TinyCopilotServer, Calls]) -> None:
     server_, calls = server
     a, b, _ = server_.session.documents.values()
-    b.language = "rust"
+    b.language = "json"
     server_.index.choose(Patterns(["a.*"]))
     assert server_.index.admit(a) is None
     assert server_.index.admit(b) is None

@@ -35,7 +35,7 @@ def test_valid_values() -> None:
         ({"modelPath": 3}, "modelPath must be a string, not 3"),
         ({"minConfidence": float("nan")}, "minConfidence must be"),
         ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
-        ({"languages": "rust"}, "languages must be a list of strings, not 'rust': using ['python']"),
+        ({"languages": "rust"}, "languages must be a list of strings, not 'rust': using ['default']"),
         ({"exclude": [7]}, "exclude must be a list of strings, not [7]: using []"),
         ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
         ({"colour": "red"}, "unknown setting 'colour'"),
@@ -60,6 +60,11 @@ def test_inline_accepts_names_and_booleans(value: object, inline: object) -> Non
     assert (settings.inline, problems) == (inline, [])
 
 
+@pytest.mark.parametrize(("value", "popup"), [("automatic", "automatic"), (True, True), (False, False)])
+def test_popup_may_be_forced_either_way(value: object, popup: object) -> None:
+    assert parse_settings({"popup": value}) == (Settings(popup=popup), [])  # type: ignore[arg-type]
+
+
 def test_null_means_not_set() -> None:
     assert parse_settings({"maxChars": None, "exclude": None}) == (Settings(), [])
 
@@ -79,11 +84,52 @@ def test_later_settings_override_initial_ones_unless_null(initial: object, said:
     assert merged(initial, said) == both
 
 
-def test_enabled_languages() -> None:
-    assert Settings().has_language("python")
-    assert not Settings().has_language("rust")
-    assert Settings(languages=("*",)).has_language("rust")
+def test_which_languages_are_completed() -> None:
+    for language in (
+        "python",
+        "rust",
+        "typescriptreact",
+        "cs",
+        "csharp",
+        "sh",
+        "shellscript",
+        "html",
+        "markdown",
+        "vue",
+    ):
+        assert Settings().has_language(language)
+    for language in (
+        "plaintext",
+        "text",
+        "log",
+        "json",
+        "jsonc",
+        "csv",
+        "git-commit",
+        "gitcommit",
+        "dotenv",
+        "properties",
+    ):
+        assert not Settings().has_language(language)
+    assert Settings(languages=("*",)).has_language("json")
     assert not Settings(languages=()).has_language("python")
+    assert not Settings(languages=("python",)).has_language("rust")
+
+
+def test_the_last_word_that_names_a_language_counts() -> None:
+    assert not Settings(languages=("default", "-css")).has_language("css")
+    assert Settings(languages=("default", "-css")).has_language("scss")
+    assert Settings(languages=("-css", "default")).has_language("css")
+    assert not Settings(languages=("*", "-json")).has_language("json")
+    assert Settings(languages=("-json", "json")).has_language("json")
+
+
+def test_files_of_a_language_that_is_off_are_not_indexed_for_one_that_is_on() -> None:
+    assert not Settings().has_files_like("/w/CMakeLists.txt")
+    assert Settings(languages=("default", "plaintext")).has_files_like("/w/CMakeLists.txt")
+    assert Settings().has_files_like("/w/page.VUE")
+    assert Settings().has_files_like("/w/what.unknown")
+    assert not Settings().has_files_like("/w/data.json")
 
 
 def test_each_setting_has_a_description_and_bounds() -> None:
@@ -119,7 +165,7 @@ def test_each_setting_is_generated() -> None:
         assert schema["markdownDescription"].startswith(known.meaning)
         assert (schema.get("minimum"), schema.get("maximum")) == (known.low, known.high)
         if known.choices:
-            assert schema["enum"] == [*known.choices, True]
+            assert {*schema["enum"]} == {*known.choices, True}
         else:
             assert schema["type"] == TYPES[type(getattr(Settings, field))]
         if name not in VS_CODES_OWN:

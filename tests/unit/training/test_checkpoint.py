@@ -15,11 +15,11 @@ from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.paths import ModelPaths
-from tinycopilot.training import checkpoint, finalize, loop, run, setup
+from tinycopilot.training import checkpoint, finalize, setup, spikes, train
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, CheckpointWriter, load_run, lock_run_folder, run_folder
-from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.setup import TrainOptions
+from tinycopilot.training.train import run_training
 from tinycopilot.training.train_config import Size
 
 pytestmark = pytest.mark.slow
@@ -77,8 +77,8 @@ def request_of_minutes(corpus: Path, model: Path) -> TrainOptions:
 
 def twice_as_quick(patch: pytest.MonkeyPatch) -> None:
     """A machine with known speed: twice the trial's."""
-    patch.setattr(setup, "chars_in_budget", lambda *_: 10_000)
-    patch.setattr(run, "reestimate", lambda schedule, *_: Schedule.over(20_000, schedule.stages))
+    patch.setattr(train, "chars_in_budget", lambda *_: 10_000)
+    patch.setattr(train, "reestimate", lambda schedule, *_: Schedule.over(20_000, schedule.stages))
 
 
 def weights(path: Path) -> TinyGPT:
@@ -128,23 +128,23 @@ def test_stop_before_and_after_the_time_budget_is_settled(
 
 KILLED = """
 import os, sys
-from tinycopilot.training import setup, checkpoint
+from tinycopilot.training import batches, checkpoint, setup
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_config import Size
-from tinycopilot.training.run import run_training
+from tinycopilot.training.train import run_training
 setup.SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 setup.has_fast_bfloat16 = lambda device: False
 checkpoint.CHECKPOINT_S = 0.0  # after each block
 import torch
 torch.set_num_threads(1)
-read, left = setup.BatchLoader.batch, int(sys.argv[3])
+read, left = batches.BatchLoader.batch, int(sys.argv[3])
 def batch(*arguments):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), 9)
     return read(*arguments)
-setup.BatchLoader.batch = batch
+batches.BatchLoader.batch = batch
 resume = sys.argv[4:] == ["resume"]
 what = {"resume": True} if resume else {"corpus": [sys.argv[1]], "epochs": 2}
 run_training(setup.TrainOptions(model_path=sys.argv[2], device="cpu", **what))
@@ -275,7 +275,7 @@ def test_full_disk_keeps_the_last_checkpoint(
 
 def test_clock_jumps_do_not_matter(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of day may change; only monotonic clocks are read."""
-    for module in (checkpoint, loop, run, setup):
+    for module in (checkpoint, train, setup):
         if hasattr(module, "time"):
             monkeypatch.setattr(time, "time", lambda: 1 / 0)
     run_training(request(corpus, tmp_path / "m.pth"))
@@ -368,9 +368,9 @@ def test_unresumable_run_is_reported(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def diverge(*_: object) -> None:
-        raise loop.DivergedError("steps 1 to 20: no number")
+        raise spikes.DivergedError("steps 1 to 20: no number")
 
-    monkeypatch.setattr(run, "train", diverge)
+    monkeypatch.setattr(train, "train", diverge)
     with pytest.raises(UserError):
         run_training(request(corpus, tmp_path / "m.pth"))
     said = capsys.readouterr().err

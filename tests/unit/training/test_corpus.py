@@ -220,7 +220,7 @@ def test_duplicates_are_found_across_merges(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_empty_source_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
-    with pytest.raises(UserError, match=r"missing\.py: there is no such file"):
+    with pytest.raises(UserError, match=r"missing\.py: no such file"):
         prepare_corpus([str(tmp_path / "a.py"), str(tmp_path / "missing.py")], tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -246,7 +246,7 @@ def test_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("corpus.json", None, "there is no prepared corpus"),
+        ("corpus.json", None, "no prepared corpus"),
         ("corpus.json", "{", "cannot be read"),
         ("corpus.json", "\xff", "cannot be read"),
         ("corpus.json", "[" * 100_000, "cannot be read"),

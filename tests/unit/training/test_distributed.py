@@ -35,19 +35,19 @@ LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(160))
 SMALL = """
 import os, sys
 from tinycopilot import cli
-from tinycopilot.training import setup
+from tinycopilot.training import batches, setup
 from tinycopilot.training.train_config import Size
 setup.SIZES["nano"] = Size(n_layers=2, n_heads=2, d_model=32, window=32)
 import torch
 torch.set_num_threads(1)
-read, left = setup.BatchLoader.batch, int(sys.argv[1])
+read, left = batches.BatchLoader.batch, int(sys.argv[1])
 def batch(*arguments):
     global left
     left -= 1
     if left == 0 and os.environ.get("RANK", "1") == "1":
         os._exit(9)
     return read(*arguments)
-setup.BatchLoader.batch = batch
+batches.BatchLoader.batch = batch
 sys.exit(cli.main(sys.argv[2:]))
 """
 
@@ -139,7 +139,7 @@ def test_leader_error_is_reported_once(tmp_path: Path, training_python: Sequence
     words = [*TRAIN, "--corpus", "nowhere.py", "--model_path", str(tmp_path / "m.pth")]
     ended = run_together(training_python, 2, SMALL, "0", *words)
     assert all(one.code for one in ended)
-    assert "".join(one.stderr for one in ended).count("nowhere.py: there is no such file") == 1
+    assert "".join(one.stderr for one in ended).count("nowhere.py: no such file") == 1
 
 
 def test_three_processes_cannot_share_four_windows(

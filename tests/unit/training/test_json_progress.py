@@ -12,9 +12,9 @@ import torch
 from tinycopilot.training import json_progress
 from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.log import LogInterval
-from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
+from tinycopilot.training.train import run_training
 
 LOSS = torch.tensor(1.0)
 
@@ -27,7 +27,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_shares_bits_and_time(told: list[str]) -> None:
     lines = JsonProgress(told.append)
-    lines.begins(Schedule((Stage(4, 8),), (10,)))
+    lines.start(Schedule((Stage(4, 8),), (10,)))
     lines.on_step(LOSS, 32)
     lines.on_schedule(Schedule((Stage(4, 8),), (20,)))
     lines.on_interval(LogInterval(1, 32, 1.0, 1.25, 0.1))
@@ -43,7 +43,7 @@ def test_lines_are_rate_limited(monkeypatch: pytest.MonkeyPatch, told: list[str]
     lines = JsonProgress(told.append)
     monkeypatch.setattr(json_progress, "EVERY_S", 1e9)
     for share in (0.1, 0.2):
-        lines.say_now_and_then("measuring", share)
+        lines.say_if_due("measuring", share)
     lines.say("done", 1.0, bits=float("nan"))
     assert list(map(json.loads, told)) == [
         {"stage": "measuring", "share": 0.1},

@@ -72,7 +72,7 @@ def test_page_content() -> None:
     assert outline.words["pre"] == ["\n" + evaluation.sample.rstrip() for evaluation in log.evaluations] + [command]
     assert "step 40: went back to step 20" in outline.words["ul"][0]
     assert outline.words["td"][-2:] == ["the CPU", "812,416"]
-    assert f"among <b>{2**1.6:.1f}</b> equally likely" in html
+    assert f"Perplexity per character: <b>{2**1.6:.1f}</b>" in html
 
 
 def test_charts_have_title_and_description() -> None:
@@ -100,7 +100,7 @@ def test_first_steps_do_not_flatten_the_curve() -> None:
     train = [interval.bits for interval in log.intervals]
     y = bits_axis(train, train, [evaluation.bits for evaluation in log.evaluations])
     assert y.low <= 1.3 < 1.9 <= y.high < 2.5 < log.intervals[0].bits
-    assert f"from {log.intervals[0].bits:.2f} bits on" in written(log)
+    assert f"from {log.intervals[0].bits:.2f} bits down" in written(log)
 
 
 def test_diverged_run_is_clipped() -> None:
@@ -173,7 +173,7 @@ def test_extreme_values_do_not_break_the_page(log: TrainLog) -> None:
     Outline(html)
     drawn = " ".join(value or "" for _, attributes in Outline(html).elements for value in attributes.values())
     assert not re.search(r"\b(nan|inf)", drawn)
-    assert ("Nothing was measured" in html) == (not log.intervals and not log.evaluations)
+    assert ("No measurements" in html) == (not log.intervals and not log.evaluations)
 
 
 def test_gap_in_a_curve_is_not_drawn() -> None:
@@ -220,7 +220,7 @@ def test_only_a_few_samples_are_shown() -> None:
     assert 8 <= len(shown) <= 9
     assert "def f1()" in shown[0]
     assert "def f40()" in shown[-1]
-    assert [word for word in shown if "best, and kept" in word] == [word for word in shown if "def f23()" in word] != []
+    assert [word for word in shown if "best, used" in word] == [word for word in shown if "def f23()" in word] != []
 
 
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9), st.integers(2, 10))
@@ -257,12 +257,12 @@ def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(UserError, match=r"report\.html: the report cannot be written \(No space left on device\); .+"):
+    with pytest.raises(UserError, match=r"report\.html: cannot write the report \(No space left on device\); .+"):
         write_report(path, a_run(), title="", command="", facts=[])
     assert [(file.name, file.read_text("utf-8")) for file in tmp_path.iterdir()] == [("report.html", before)]
 
 
 def test_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="the report cannot be written"):
+    with pytest.raises(UserError, match="cannot write the report"):
         write_report(tmp_path / "file" / "report.html", a_run(), title="", command="", facts=[])

@@ -11,9 +11,9 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.training import finalize, promotion, setup
 from tinycopilot.training.device import choose_device, operations, share_of_peak
-from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import DEFAULTS, TrainOptions
+from tinycopilot.training.train import run_training
 from tinycopilot.training.train_config import SIZES, Size
 
 pytestmark = pytest.mark.slow
@@ -134,7 +134,7 @@ def test_fine_tuning_resumes_without_the_base_model(corpus: Path, tmp_path: Path
         raise StopError
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(setup.BatchLoader, "batch", stop)
+        patch.setattr("tinycopilot.training.batches.BatchLoader.batch", stop)
         run_training(
             TrainOptions(corpus=[str(corpus)], ext=["rs"], init=str(first), model_path=str(second), device="cpu")
         )
@@ -171,7 +171,7 @@ def test_report_is_saved_next_to_its_model(corpus: Path, tmp_path: Path) -> None
 
 def test_each_training_flag_has_a_default() -> None:
     assert TrainOptions().given() == []
-    asked = TrainOptions().asked()
+    asked = TrainOptions().flags()
     assert asked.keys() == DEFAULTS.keys()
     assert Path(asked["corpus"][0]).name == "corpus.txt"
 

@@ -13,13 +13,12 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.training import setup
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, load_run
 from tinycopilot.training.log import LogInterval, TrainLog
-from tinycopilot.training.loop import train
 from tinycopilot.training.optim import WARM_UP_STEPS, lr_multiplier
-from tinycopilot.training.run import run_training
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
 from tinycopilot.training.snapshot import save_snapshot
 from tinycopilot.training.time_budget import STEPS_SHARE, finish_within
+from tinycopilot.training.train import run_training, train
 from tinycopilot.training.train_config import Size, TrainConfig
 from tinycopilot.training.train_state import AVERAGE_POWER
 

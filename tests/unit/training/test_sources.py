@@ -60,7 +60,7 @@ def test_whitespace_only_texts_are_counted(tmp_path: Path) -> None:
     assert [text for _, text in documents(str(tmp_path / "c.txt"), (), left_out)] == ["x = 1\n"]
     assert left_out.all_lines() == ("left out: 2 texts with nothing but white space (c.txt, c.txt)",)
     (tmp_path / "blank.txt").write_text("\n\n\n")
-    assert "there is nothing but white space in the file" in complaint(tmp_path / "blank.txt")
+    assert "the file contains only white space" in complaint(tmp_path / "blank.txt")
     (tmp_path / "empty.txt").write_text("")
     assert "the file is empty" in complaint(tmp_path / "empty.txt")
 

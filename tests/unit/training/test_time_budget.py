@@ -1,7 +1,6 @@
 """From minutes to characters, on a machine of known speed."""
 
 from collections.abc import Sequence
-from unittest.mock import Mock
 
 import pytest
 
@@ -17,19 +16,21 @@ STEP_S = {4: 0.4, 8: 0.5}  # 1,000 and 1,600 characters per second
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """(batch, steps) of each trial, which takes no time."""
-    trials: list[tuple[int, int]] = []
-
-    def seconds_of(n_steps: int, stage: Stage, *_: object) -> float:
-        trials.append((stage.batch, n_steps))
-        return n_steps * STEP_S[stage.batch]
-
-    monkeypatch.setattr(time_budget, "_seconds_of", seconds_of)
     monkeypatch.setattr(time_budget.time, "perf_counter", lambda: 0.0)
-    return trials
+    TRIALS.clear()
+    return TRIALS
+
+
+TRIALS = list[tuple[int, int]]()
+
+
+def trial_seconds(n_steps: int, stage: Stage) -> float:
+    TRIALS.append((stage.batch, n_steps))
+    return n_steps * STEP_S[stage.batch]
 
 
 def chars_in_budget(seconds: float, stages: Sequence[Stage] = STAGES) -> float:
-    return time_budget.chars_in_budget(seconds, stages, Mock(), Mock(), DistContext())
+    return time_budget.chars_in_budget(seconds, stages, lambda: trial_seconds, DistContext())
 
 
 def test_each_stage_has_its_own_speed(tried: list[tuple[int, int]]) -> None:
@@ -47,7 +48,7 @@ def test_trial_uses_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
     assert [n_steps for _, n_steps in tried] == [1, round(30 / 0.4), 1, round(30 / 0.5)]
     tried.clear()
     chars_in_budget(1)
-    assert tried == [(4, 1), (4, time_budget.LEAST_TRIED)]
+    assert tried == [(4, 1), (4, time_budget.MIN_TRIAL_STEPS)]
 
 
 def log_of(*intervals: tuple[int, int, float]) -> TrainLog:

@@ -17,8 +17,8 @@ from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.paths import ModelPaths
 from tinycopilot.tui import engine
-from tinycopilot.tui.engine import Answer, EngineThread, Project, State, loader
-from tinycopilot.tui.ghost import Question
+from tinycopilot.tui.engine import EngineWorker, Project, Status, SuggestionResponse, loader
+from tinycopilot.tui.ghost_text import SuggestionRequest
 
 
 class Endless:
@@ -39,26 +39,26 @@ class Endless:
             if cancelled():
                 self.n_cancelled += 1
                 return Result(silence=Silence.CANCELLED)
-        others = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
-        return Result((Suggestion(f"{request.after}{request.document}", 1.0), *others))
+        alternatives = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
+        return Result((Suggestion(f"{request.after}{request.document}", 1.0), *alternatives))
 
 
-class Listener(queue.Queue[Answer | State]):
+class Listener(queue.Queue[SuggestionResponse | Status]):
     """Receives the engine's events, and sends requests."""
 
-    def start(self, load: Callable[[], Any], project: Project) -> EngineThread:
-        self.engine = EngineThread(load, project)
+    def start(self, load: Callable[[], Any], project: Project) -> EngineWorker:
+        self.engine = EngineWorker(load, project)
         self.engine.start(self.put)
         return self.engine
 
     def until(self, message: str) -> None:
         while True:
             news = self.get(timeout=60)
-            if isinstance(news, State) and news.message == message:
+            if isinstance(news, Status) and news.message == message:
                 return
 
-    def answer(self) -> Answer:
-        while not isinstance(news := self.get(timeout=60), Answer):
+    def answer(self) -> SuggestionResponse:
+        while not isinstance(news := self.get(timeout=60), SuggestionResponse):
             assert not news.has_failed, news.message
         return news
 
@@ -75,12 +75,12 @@ def test_newest_request_is_answered_and_the_older_one_cancelled(listener: Listen
     endless = Endless()
     asked = listener.start(lambda: endless, Project("a.py"))
     listener.until("ready")  # the indexer's last event
-    asked.ask(Question("endless", ""))
+    asked.request_suggestion(SuggestionRequest("endless", ""))
     assert endless.begun.wait(60)
-    newest = Question("quick", "x")
-    asked.ask(newest)
+    newest = SuggestionRequest("quick", "x")
+    asked.request_suggestion(newest)
     answer = listener.answer()
-    assert answer.question is newest
+    assert answer.request is newest
     assert answer.suggestion == Suggestion("xa.py", 1.0)
     assert answer.took_ms >= 0
     assert endless.n_cancelled == 1
@@ -89,10 +89,10 @@ def test_newest_request_is_answered_and_the_older_one_cancelled(listener: Listen
 
 def test_alternatives_are_computed_on_request_only(listener: Listener) -> None:
     asked = listener.start(Endless, Project())
-    asked.ask(Question("quick", "x"))
-    assert listener.answer().others == ()
-    asked.ask(Question("quick", "x", wants_others=True))
-    assert [other.text for other in listener.answer().others] == ["other 0", "other 1"]
+    asked.request_suggestion(SuggestionRequest("quick", "x"))
+    assert listener.answer().alternatives == ()
+    asked.request_suggestion(SuggestionRequest("quick", "x", wants_alternatives=True))
+    assert [other.text for other in listener.answer().alternatives] == ["other 0", "other 1"]
 
 
 def test_only_the_newest_request_during_loading_is_answered(listener: Listener) -> None:
@@ -105,9 +105,9 @@ def test_only_the_newest_request_during_loading_is_answered(listener: Listener) 
     asked = listener.start(load, Project())
     listener.until("loading the model ...")
     for word in ("one", "two", "quick"):
-        asked.ask(Question(word, ""))
+        asked.request_suggestion(SuggestionRequest(word, ""))
     may_load.set()
-    assert listener.answer().question.before == "quick"
+    assert listener.answer().request.before == "quick"
     assert endless.asked == ["one", "two", "quick"]  # the engine learns from each keystroke
     assert endless.n_cancelled == 2
 
@@ -115,18 +115,18 @@ def test_only_the_newest_request_during_loading_is_answered(listener: Listener) 
 def test_withdrawn_request_is_cancelled(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project())
-    asked.ask(Question("endless", ""))
+    asked.request_suggestion(SuggestionRequest("endless", ""))
     assert endless.begun.wait(60)
-    asked.ask(None)
-    asked.ask(Question("quick", ""))
-    assert listener.answer().question.before == "quick"
+    asked.request_suggestion(None)
+    asked.request_suggestion(SuggestionRequest("quick", ""))
+    assert listener.answer().request.before == "quick"
     assert endless.n_cancelled == 1
 
 
 def test_closing_cancels_the_computation(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project())
-    asked.ask(Question("endless", ""))
+    asked.request_suggestion(SuggestionRequest("endless", ""))
     assert endless.begun.wait(60)
     asked.close()
     assert endless.n_cancelled == 1
@@ -137,14 +137,14 @@ def test_errors_are_reported(listener: Listener) -> None:
         raise ValueError("no good")
 
     listener.start(load, Project())
-    assert listener.get(timeout=60) == State("loading the model ...")
-    assert listener.get(timeout=60) == State("no good", has_failed=True)
+    assert listener.get(timeout=60) == Status("loading the model ...")
+    assert listener.get(timeout=60) == Status("no good", has_failed=True)
 
 
 def test_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=9)
     asked = listener.start(loader(pair, settings), Project())
-    asked.ask(Question("x = [", "]\n"))
+    asked.request_suggestion(SuggestionRequest("x = [", "]\n"))
     expected = suggest(loader(pair, settings)(), "x = [", "]\n")
     assert listener.answer().suggestion == expected
 
@@ -182,7 +182,7 @@ def test_requests_are_answered_during_indexing(
     monkeypatch.setattr(engine, "read_written", read)
     asked = listener.start(Endless, Project("a.py", tmp_path))
     listener.until("reading the workspace ...")
-    asked.ask(Question("quick", ""))
+    asked.request_suggestion(SuggestionRequest("quick", ""))
     listener.answer()
     is_answered.set()
     listener.until("ready")
@@ -198,12 +198,12 @@ def test_indexing_waits_during_a_request(listener: Listener, tmp_path: Path, mon
 
     monkeypatch.setattr(engine, "read_written", read)
     asked = listener.start(lambda: endless, Project("a.py", tmp_path))
-    asked.ask(Question("endless", ""))
+    asked.request_suggestion(SuggestionRequest("endless", ""))
     assert endless.begun.wait(60)
     may_read.set()
     time.sleep(0.3)  # on a slow machine the indexer may not even have started
     assert steps == []
-    asked.ask(Question("quick", ""))
+    asked.request_suggestion(SuggestionRequest("quick", ""))
     listener.answer()
     listener.until("ready")
     assert steps == ["one.py was indexed"]

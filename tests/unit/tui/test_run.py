@@ -11,7 +11,7 @@ import pytest
 from tinycopilot import UserError
 from tinycopilot.paths import ModelPaths
 from tinycopilot.tui.engine import Project
-from tinycopilot.tui.ghost import Ghost
+from tinycopilot.tui.ghost_text import GhostText
 from tinycopilot.tui.run import project, run_play, summary
 from tinycopilot.tui.text_file import TextFile
 
@@ -67,9 +67,9 @@ def test_workspace_file_uses_its_relative_name(tmp_path: Path) -> None:
 
 
 def test_closing_line() -> None:
-    ghost = Ghost()
+    ghost = GhostText()
     assert summary(ghost) == "0 characters came from suggestions, with 0 keys: 0 keys saved."
-    ghost.n_taken, ghost.n_taken_chars = 1, 10
+    ghost.n_accepted, ghost.n_accepted_chars = 1, 10
     assert summary(ghost) == "10 characters came from suggestions, with 1 key: 9 keys saved."
 
 
@@ -116,7 +116,7 @@ def test_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
     path.write_bytes(b"x = 1\r\n")
     words = ("-m", "tinycopilot", "play", str(path), "--model_path", str(pair.model), "--workspace", str(tmp_path))
     with RealTerminal(*words) as terminal:
-        terminal.until("Tab take")
+        terminal.until("Tab accept")
         terminal.press("if y:\rz\x13")
         terminal.until("Saved")
         assert path.read_bytes() == b"x = 1\r\nif y:\r\n    z"

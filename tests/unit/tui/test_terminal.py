@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.engine import EngineThread, Project
+from tinycopilot.tui.engine import EngineWorker, Project
 from tinycopilot.tui.terminal import Terminal
 from tinycopilot.tui.text_file import TextFile
 
@@ -39,19 +39,19 @@ class ScriptedEngine:
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.asked: list[str] = []
-        self.answered: list[str] = []
+        self.on_response: list[str] = []
 
     def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
         if request.why is Why.AHEAD:
             return Result(silence=Silence.UNSURE)
         self.asked.append(request.before)
         assert self.may_answer.wait(60)
-        self.answered.append(request.before)
+        self.on_response.append(request.before)
         ends = [end for end in self.suggestions if request.before.endswith(end)]
         if not ends:
             return Result(silence=Silence.UNSURE)
-        others = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
-        return Result((Suggestion(self.suggestions[ends[0]], 0.71), *others))
+        alternatives = [Suggestion(f"other {i}", 0.1) for i in range(2)] if request.why is Why.INVOKED else []
+        return Result((Suggestion(self.suggestions[ends[0]], 0.71), *alternatives))
 
 
 class Output(DummyOutput):
@@ -110,7 +110,7 @@ class User:
 @contextlib.asynccontextmanager
 async def using(completer: object, file: TextFile | None = None, max_lines: int = 1) -> AsyncIterator[User]:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        engine = EngineThread(lambda: completer, Project())  # type: ignore[arg-type, return-value]
+        engine = EngineWorker(lambda: completer, Project())  # type: ignore[arg-type, return-value]
         terminal = Terminal(engine, file, max_lines)
         task = asyncio.create_task(terminal.run())
         user = User(terminal, task, keys.send_text)
@@ -156,16 +156,16 @@ async def test_typing_through_keeps_the_rest_without_a_new_result() -> None:
 async def test_result_for_outdated_text_is_not_shown() -> None:
     engine = ScriptedEngine(i="f x")
     async with using(engine) as user:
-        await user.until(lambda: engine.answered == [""])
+        await user.until(lambda: engine.on_response == [""])
         engine.may_answer.clear()
         await user.press("i")
         await user.until(lambda: engine.asked == ["", "i"])
         await user.press("a")
         await user.sees_buffer("ia|")  # typing does not wait for a result
         engine.may_answer.set()
-        await user.until(lambda: engine.answered == ["", "i", "ia"])
+        await user.until(lambda: engine.on_response == ["", "i", "ia"])
         await user.press("b")
-        await user.until(lambda: engine.answered[-1] == "iab")
+        await user.until(lambda: engine.on_response[-1] == "iab")
         await user.sees("iab")
 
 
@@ -245,11 +245,11 @@ async def test_file_is_written_only_on_save(tmp_path: Path) -> None:
         await user.sees_status("a.py *")
         assert path.read_bytes() == b"x = 1\r\n"
         await user.press("Ctrl-Q")
-        await user.sees_status("Not saved")
+        await user.sees_status("Unsaved changes")
         await user.press("!")
         await user.sees_status("ready")
         await user.press("Ctrl-Q")  # after further typing it must be confirmed again
-        await user.sees_status("Not saved")
+        await user.sees_status("Unsaved changes")
         await user.press("Ctrl-S")
         await user.sees_status("Saved")
         assert path.read_bytes() == b"x = 1\r\nyes!"
@@ -266,7 +266,7 @@ async def test_unsaveable_file_reports_an_error(tmp_path: Path) -> None:
         await user.sees_status("not saved")
     async with using(ScriptedEngine()) as user:
         await user.press("x", "Ctrl-S")
-        await user.sees_status("no file to save")
+        await user.sees_status("No file to save")
 
 
 async def test_warning_about_unsaved_changes_fits_any_file_name(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ async def test_warning_about_unsaved_changes_fits_any_file_name(tmp_path: Path) 
         await user.sees_status("% sure")
         await user.sees_status(" 0 keys saved   …long_name_and_an_end.py *   2:2")
         await user.press("Ctrl-Q")
-        await user.sees_status(" Not saved. Ctrl-S saves; Ctrl-Q once more quits all the same")
+        await user.sees_status(" Unsaved changes. Ctrl-S saves; Ctrl-Q again quits without saving")
         path.write_text("another = 1\n")
         await user.press("Ctrl-S")
         await user.sees_status(" not saved: another program changed the file; save again to overwrite it")
@@ -304,12 +304,12 @@ async def test_failed_engine_quits_only_without_unsaved_changes() -> None:
 
     session = create_pipe_input()
     with session as keys, create_app_session(input=keys, output=Output()), pytest.raises(UserError, match="no model"):
-        await Terminal(EngineThread(load, Project()), None).run()
+        await Terminal(EngineWorker(load, Project()), None).run()
 
 
 async def test_closed_terminal_quits() -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=Output()):
-        task = asyncio.create_task(Terminal(EngineThread(ScriptedEngine, Project()), None).run())  # type: ignore[arg-type]
+        task = asyncio.create_task(Terminal(EngineWorker(ScriptedEngine, Project()), None).run())  # type: ignore[arg-type]
         await asyncio.sleep(0)
         keys.close()
         await task

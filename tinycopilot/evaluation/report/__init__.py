@@ -1,14 +1,14 @@
-"""The page of an evaluation: where network and memory disagree, and what was suggested. It needs nothing else.
+"""Evaluation report: one self-contained HTML page.
 
-`page` is the page; its parts are `figures`, `calibration`, `passages`, which `disagreement` chooses, and `typed`, where
-the suggestions are. `heat` colours code.
+`page` writes the page; its parts are `figures`, `calibration`, `passages` (chosen by `disagreement`) and `typed`, with
+the suggestions. `heat` colors code by surprisal.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.evaluation.evaluation import Evaluation
+from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report.page import page
 from tinycopilot.page_file import check_page, write_page
 
@@ -18,10 +18,10 @@ def check_report(path: Path) -> None:
     check_page(path, "--report")
 
 
-def write_report(path: Path, evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str]]) -> None:
-    """Write the page to `path`, atomically. `command` is what was typed; `facts` are names and values.
+def write_report(path: Path, evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Write the report to `path`, atomically. `command` is the command line; `facts` are rows of a table.
 
-    Raises UserError where the file cannot be written; what was there before is then unchanged.
+    Raises UserError if the file cannot be written; then the old file is unchanged.
     """
     try:
         write_page(path, page(evaluation, command=command, facts=facts))

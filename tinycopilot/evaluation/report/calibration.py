@@ -1,14 +1,14 @@
-"""How sure it said that it was of its suggestions, against how many of them were right: drawn."""
+"""The calibration chart: confidence against accuracy."""
 
 from collections.abc import Sequence
 
 from tinycopilot.evaluation.report.figures import percent
-from tinycopilot.evaluation.score import Bin, calibration_error
+from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.training.report.chart import Curve, Dot, chart, high_axis, wide_axis
 
 
-def calibration_chart(bins: Sequence[Bin]) -> str:
-    """HTML; a word where nothing was shown."""
+def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
+    """Return the chart, as HTML."""
     error = calibration_error(bins)
     if error is None:
         return "<p>No suggestion was shown.</p>"
@@ -30,5 +30,5 @@ def calibration_chart(bins: Sequence[Bin]) -> str:
     )
 
 
-def _reading(b: Bin) -> str:
+def _reading(b: CalibrationBin) -> str:
     return f"{100 * b.confidence:.0f} % confidence, {100 * b.right:.0f} % correct, {b.n:,} suggestions"

@@ -1,40 +1,40 @@
-"""Disagreement: the passages where what the network says alone and the mixture differ most, per character."""
+"""Find the passages where network and mixture differ most, in bits per character."""
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.evaluation.report.lines import Lines
 
 N_EACH = 6
-"""So many passages where the memory helped, and so many where it hurt."""
+"""Number of passages where the n-gram model helped, and where it hurt."""
 WINDOW_CHARS = 120
-"""A passage is the fewest whole lines that have as many characters: a lone bracket is no place to compare."""
+"""A passage is the fewest whole lines with this many characters."""
 CONTEXT_LINES = 3
-"""Shown before and after it."""
+"""Lines shown before and after a passage."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """Whole lines of what was typed."""
+    """Whole lines of a replay."""
 
     number: int
-    """Of its replay, from 0."""
+    """Index of its replay."""
     first: int
     last: int
-    """The offsets of its first character and of the one after its last."""
+    """Offsets of its first character, and after its last."""
     shown: tuple[int, int]
-    """The same with the lines around it; no two passages share a line that is shown."""
+    """The same, with the context lines; two passages never share a shown line."""
     gain_bits: float
-    """Per character, the network's bits less the mixture's: above 0 where the memory helped."""
+    """Bits per character of the network minus the mixture: positive if the n-gram model helped."""
 
 
-def most_different(replays: Sequence[Replayed], n_each: int = N_EACH) -> tuple[list[Passage], list[Passage]]:
-    """Where the memory helped most, and where it hurt most, the greatest difference first; none overlap.
+def most_different(replays: Sequence[ReplayResult], n_each: int = N_EACH) -> tuple[list[Passage], list[Passage]]:
+    """Return the passages where the n-gram model helped most, and where it hurt most, largest difference first.
 
-    Each is the most different of all that overlap none before it.
+    Chosen greedily, without overlap.
     """
     passages = (passage for number, replayed in enumerate(replays) for passage in windows(number, replayed))
     candidates = [passage for passage in passages if passage.gain_bits and math.isfinite(passage.gain_bits)]
@@ -47,8 +47,8 @@ def most_different(replays: Sequence[Replayed], n_each: int = N_EACH) -> tuple[l
     return helped, hurt
 
 
-def windows(number: int, replayed: Replayed) -> Iterator[Passage]:
-    """The passage that begins at each line, where enough was typed; all of it where all is shorter than that."""
+def windows(number: int, replayed: ReplayResult) -> Iterator[Passage]:
+    """Yield the passage that starts at each line; the whole replay if it is shorter than a passage."""
     excerpt, lines = replayed.excerpt, Lines(replayed.excerpt.text)
     typed = lines.between(excerpt.first, excerpt.last)
     gains = (n - m for n, m in zip(replayed.bits["network"], replayed.bits["mixed"], strict=True))
@@ -62,5 +62,5 @@ def windows(number: int, replayed: Replayed) -> Iterator[Passage]:
 
 
 def overlap(one: Passage, other: Passage) -> bool:
-    """Whether they share a line that is shown."""
+    """Whether they share a shown line."""
     return one.number == other.number and one.shown[0] < other.shown[1] and other.shown[0] < one.shown[1]

@@ -1,21 +1,21 @@
-"""What an evaluation came to, in figures: of the whole, and by file."""
+"""The results of an evaluation: in total, and by file."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from tinycopilot.evaluation.evaluation import Evaluation
-from tinycopilot.evaluation.report.heat import WHOSE
+from tinycopilot.evaluation.replay_all import EvaluationResult
+from tinycopilot.evaluation.report.heat import SOURCES
 from tinycopilot.training.report.frame import visible
 
 NO_FIGURE = "\N{EN DASH}"
 COLUMNS = (
-    "file", "characters", "saved, net", "gross", "accepted", "shown / 100", *WHOSE, "bits per character",
+    "file", "characters", "saved, net", "gross", "accepted", "shown / 100", *SOURCES, "bits per character",
 )  # fmt: skip
 
 
 def figures(whole: Mapping[str, Any]) -> str:
-    """HTML of Evaluation.to_json: what a colleague asks first, and what stands behind each."""
+    """Return the main results of EvaluationResult.to_json, as HTML."""
     saved, latency = whole["keystrokes_saved"], whole["latency_ms"]
     tiles = (
         (
@@ -46,14 +46,14 @@ def figures(whole: Mapping[str, Any]) -> str:
 def _bits_tile(bits: Mapping[str, float]) -> str:
     most = max(bits.values())
     rows = "".join(
-        f'<span>{whose}</span><i style="--length: {_length(bits[whose], most)}"></i><b>{bits[whose]:.3f}</b>'
-        for whose in WHOSE
+        f'<span>{source}</span><i style="--length: {_length(bits[source], most)}"></i><b>{bits[source]:.3f}</b>'
+        for source in SOURCES
     )
     return f'<div class="bits"><dt>bits per character</dt><dd>{rows}</dd></div>'
 
 
 def percent(share: float | None) -> str:
-    """A share from 0 to 1, as it is read."""
+    """Format a share from 0 to 1."""
     return NO_FIGURE if share is None else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
@@ -62,12 +62,12 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _length(bits: float, most: float) -> str:
-    """A share of `most`, 0 to 1, for the style; 0 where there is none."""
+    """Return `bits` as a share of `most`, 0 to 1, for CSS; 0 if undefined."""
     return f"{bits / most:.3f}" if most and math.isfinite(bits / most) else "0"
 
 
-def by_file(evaluation: Evaluation, names: Mapping[str, str]) -> str:
-    """A table; the name of a file, as it is shown, leads to what was typed of it."""
+def by_file(evaluation: EvaluationResult, names: Mapping[str, str]) -> str:
+    """Return the table by file, as HTML, with links to the replayed code; `names` are the shown file names."""
     first_replays = {replayed.excerpt.name: i for i, replayed in reversed([*enumerate(evaluation.replays)])}
     scores = {path: score.figures() for path, score in evaluation.scores.items()}
     most = max(max(of["bits_per_char"].values()) for of in scores.values())
@@ -91,7 +91,7 @@ def _row(name: str, of: Mapping[str, Any], most: float) -> str:
         f"{of['chars']:,}",
         *shares,
         _number(of["shown_per_100"], ".1f"),
-        *(f"{bits[whose]:.2f}" for whose in WHOSE),
+        *(f"{bits[source]:.2f}" for source in SOURCES),
     ]
     low, high = sorted((bits["network"], bits["mixed"]))
     ends = {"low": low, "high": high, "mixed": bits["mixed"]}

@@ -1,45 +1,45 @@
-"""Heat: what characters cost in bits, as colours behind the code."""
+"""Heat map: the surprisal of characters as background colors."""
 
 import bisect
 import itertools
 from collections.abc import Sequence
 
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.training.report.frame import visible
 
 EDGES_BITS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Where one level of heat ends and the next begins; level 0 has no colour."""
+"""Boundaries between levels; level 0 has no color."""
 GAIN_EDGES_BITS = (0.5, 2.0, 5.0)
-"""The same of what the mixture gains on the network, or loses. Where neither has a colour, nor has the gain."""
-WHOSE = ("network", "memory", "mixed")
+"""The same for the gain or loss of the mixture over the network."""
+SOURCES = ("network", "memory", "mixed")
 LETTERS = {"network": "n", "mixed": "m"}
-"""A level is a class of CSS, the letter and a figure: n3, m0."""
+"""The CSS class of a level is this letter and a digit: n3, m0."""
 
 
 def level(bits: float) -> int:
-    """0 to len(EDGES_BITS)."""
+    """Return the level of a surprisal, 0 to len(EDGES_BITS)."""
     return bisect.bisect_right(EDGES_BITS, bits)
 
 
 def gain_class(bits: float) -> str:
-    """The class of a gain in bits per character: b1 to b3 for better, w1 to w3 for worse, nothing near to 0."""
+    """Return the CSS class of a gain in bits per character: b1 to b3 for better, w1 to w3 for worse, or empty."""
     size = bisect.bisect_right(GAIN_EDGES_BITS, abs(bits))
     return f"{'b' if bits > 0 else 'w'}{size}" if size else ""
 
 
-class Heat:
-    """The code of one excerpt, coloured."""
+class HeatMap:
+    """The code of one excerpt, colored."""
 
-    def __init__(self, replayed: Replayed) -> None:
+    def __init__(self, replayed: ReplayResult) -> None:
         self._excerpt = replayed.excerpt
-        self._bits = [replayed.bits[whose] for whose in WHOSE]
-        self._levels = {whose: bytes(map(level, replayed.bits[whose])) for whose in LETTERS}
+        self._bits = [replayed.bits[source] for source in SOURCES]
+        self._levels = {source: bytes(map(level, replayed.bits[source])) for source in LETTERS}
 
     def html(self, first: int, last: int, by: Sequence[str], *, quiet: bool = False) -> str:
-        """text[first:last], at most one line, in runs of characters whose levels `by` each of these are the same.
+        """Return text[first:last], at most one line, as runs of characters with equal levels of the predictors `by`.
 
-        What was not typed has no colour. Each run has a title with its bits; if `quiet`, only those with a colour. A
-        line end that has one is an empty element, for which the style has a sign.
+        Text outside the replay has no color. Each run has a title with its bits; if `quiet`, only colored ones. A
+        colored line end is an empty element, which CSS shows as a symbol.
         """
         written = last - self._excerpt.text.endswith("\n", first, last)
         parts, at = [], first
@@ -54,17 +54,17 @@ class Heat:
         return "".join(parts)
 
     def _levels_at(self, at: int, by: Sequence[str]) -> tuple[int, ...]:
-        """The levels of one character; none of one that was not typed."""
+        """Return the levels of one character; empty outside the replay."""
         if not self._excerpt.first <= at < self._excerpt.last:
             return ()
-        return tuple(self._levels[whose][at - self._excerpt.first] for whose in by)
+        return tuple(self._levels[source][at - self._excerpt.first] for source in by)
 
     def _run(self, first: int, last: int, shown: str, by: Sequence[str]) -> str:
-        """`shown` in the colours of its first character, with all its bits; an empty one is a line end."""
+        """Return `shown` in the color of its first character, with its bits; empty for a line end."""
         n, places = last - first, slice(first - self._excerpt.first, last - self._excerpt.first)
         network, memory, mixed = (sum(bits[places]) for bits in self._bits)
         levels = zip(by, self._levels_at(first, by), strict=True)
-        classes = [f"{LETTERS[whose]}{level}" for whose, level in levels if level]
+        classes = [f"{LETTERS[source]}{level}" for source, level in levels if level]
         classes += [gain_class((network - mixed) / n)] if len(by) > 1 else []
         classes += ["eol"] if not shown else []
         words = " ".join(filter(None, classes))
@@ -75,7 +75,7 @@ class Heat:
 
 
 def heat_scale() -> str:
-    """The legend: a swatch for each level, and where it ends, in bits and as the probability that these are."""
+    """Return the legend: a swatch for each level, with its upper bound in bits and as a probability."""
     ends = [f"<span>{_plain(edge)}</span><span>{_percent(2**-edge)}</span>" for edge in EDGES_BITS]
     swatches = "".join(f'<li class="h{i}">{end}</li>' for i, end in enumerate([*ends, ""]))
     return f'<div class="scale heat"><span>bits<br>probability</span><ol>{swatches}</ol></div>'

@@ -1,10 +1,10 @@
-"""The page of an evaluation: its figures, file by file, and the code, coloured by what it cost."""
+"""The page of an evaluation report: results, table by file, and code colored by surprisal."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinycopilot.evaluation.evaluation import Evaluation
+from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report.calibration import calibration_chart
 from tinycopilot.evaluation.report.figures import by_file, figures
 from tinycopilot.evaluation.report.passages import passages
@@ -12,8 +12,8 @@ from tinycopilot.evaluation.report.typed import typed_files
 from tinycopilot.training.report.frame import document, facts_table, section
 
 
-def page(evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
-    """The whole page as text: all of it is here, and every word that came from outside is escaped."""
+def page(evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Return the page as HTML; all text from outside is escaped."""
     paths = [replayed.excerpt.name for replayed in evaluation.replays]
     title, names = short_names(paths)
     sections = (
@@ -28,11 +28,11 @@ def page(evaluation: Evaluation, *, command: str, facts: Sequence[tuple[str, str
 
 
 def short_names(paths: Sequence[str]) -> tuple[str, list[str]]:
-    """What all are called together, and each path without the folder that all of them are in."""
+    """Return a title for all paths, and each path relative to their common folder."""
     if len(set(paths)) == 1:
         return Path(paths[0]).name, [Path(path).name for path in paths]
     try:
         folder = Path(os.path.commonpath([Path(path).parent for path in paths]))
-    except ValueError:  # on several drives, or none at all
+    except ValueError:  # on several drives, or no paths
         return f"{len(paths)} files", list(paths)
     return folder.name or str(folder), [str(Path(path).relative_to(folder)) for path in paths]

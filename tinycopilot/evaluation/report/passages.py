@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 
-from tinycopilot.evaluation.replay import Replayed
+from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.evaluation.report.disagreement import Passage, most_different
 from tinycopilot.evaluation.report.figures import percent
-from tinycopilot.evaluation.report.heat import GAIN_EDGES_BITS, Heat, heat_scale
+from tinycopilot.evaluation.report.heat import GAIN_EDGES_BITS, HeatMap, heat_scale
 from tinycopilot.evaluation.report.lines import Lines
 from tinycopilot.training.report.frame import visible
 
 MEANING = {"network": "the network alone", "mixed": "mixed"}
 PANES = {"network": ("network",), "mixed": ("network", "mixed")}
-"""Whose levels cut the code of a pane into runs: on the right both, since what was gained is marked there, too."""
+"""The predictors whose levels are shown in a pane; the right pane also marks the gain."""
 
 
-def passages(replays: Sequence[Replayed], names: Sequence[str]) -> str:
-    """HTML of both kinds; `names` are those of the replays' files, as they are shown. Nothing where none differ."""
+def passages(replays: Sequence[ReplayResult], names: Sequence[str]) -> str:
+    """Return both kinds of passages, as HTML; `names` are the shown file names. Empty if there are none."""
     helped, hurt = most_different(replays)
     kinds = (("Where the n-gram model helped most", helped), ("Where it hurt most", hurt))
     shown = [
@@ -26,7 +26,7 @@ def passages(replays: Sequence[Replayed], names: Sequence[str]) -> str:
     return "\n".join([_in_sum(replays), heat_scale(), *shown]) if shown else ""
 
 
-def _in_sum(replays: Sequence[Replayed]) -> str:
+def _in_sum(replays: Sequence[ReplayResult]) -> str:
     gains = [
         network - mixed
         for replayed in replays
@@ -41,41 +41,42 @@ def _in_sum(replays: Sequence[Replayed]) -> str:
     )
 
 
-def _passage(passage: Passage, replayed: Replayed, name: str) -> str:
+def _passage(passage: Passage, replayed: ReplayResult, name: str) -> str:
     lines = Lines(replayed.excerpt.text)
     first, last = lines.number(passage.first), lines.number(passage.last - 1)
     where = f"line {first}" if first == last else f"lines {first} to {last}"
-    heat = Heat(replayed)
-    panes = "\n".join(_pane(passage, replayed, heat, lines, whose) for whose in PANES)
+    heat = HeatMap(replayed)
+    panes = "\n".join(_pane(passage, replayed, heat, lines, source) for source in PANES)
     return (
         f'<figure><figcaption><a href="#f{passage.number}-{first}">{visible(name)}, {where}</a></figcaption>\n'
         f'<div class="panes">{panes}</div></figure>'
     )
 
 
-def _pane(passage: Passage, replayed: Replayed, heat: Heat, lines: Lines, whose: str) -> str:
+def _pane(passage: Passage, replayed: ReplayResult, heat: HeatMap, lines: Lines, source: str) -> str:
     text, start = replayed.excerpt.text, replayed.excerpt.first
     shown = lines.between(*passage.shown)
     indentation = _common_indentation([text[first:last] for first, last in shown])
     rows = "\n".join(
-        f"<code{_mark(passage, first, last)}>{heat.html(min(first + indentation, last - 1), last, PANES[whose])}</code>"
+        f"<code{_mark(passage, first, last)}>"
+        f"{heat.html(min(first + indentation, last - 1), last, PANES[source])}</code>"
         for first, last in shown
     )
-    bits = sum(replayed.bits[whose][passage.first - start : passage.last - start]) / (passage.last - passage.first)
+    bits = sum(replayed.bits[source][passage.first - start : passage.last - start]) / (passage.last - passage.first)
     return (
-        f'<div class="by-{whose}"><p><b>{bits:.2f}</b> bits per character, {MEANING[whose]}</p>\n'
+        f'<div class="by-{source}"><p><b>{bits:.2f}</b> bits per character, {MEANING[source]}</p>\n'
         f'<div class="code" style="--before: {lines.number(passage.shown[0]) - 1}">\n{rows}\n</div></div>'
     )
 
 
 def _mark(passage: Passage, first: int, last: int) -> str:
-    """Of a line of the passage itself, not of those around it."""
+    """Return the CSS class of a line of the passage; empty for a context line."""
     return ' class="in"' if first < passage.last and passage.first < last else ""
 
 
 def _common_indentation(lines: Sequence[str]) -> int:
-    """How many characters all lines that are not blank begin with: they would only make them longer here."""
+    """Return the length of the common indentation of all lines that are not blank."""
     written = [line for line in lines if line.strip()]
     blanks = [line[: len(line) - len(line.lstrip(" \t"))] for line in written]
-    least, most = min(blanks, default=""), max(blanks, default="")  # what these two share, all share
+    least, most = min(blanks, default=""), max(blanks, default="")  # the common prefix of these two is that of all
     return next((i for i, pair in enumerate(zip(least, most, strict=False)) if pair[0] != pair[1]), len(least))

@@ -1,6 +1,6 @@
-"""The picture of a training run: one HTML page that needs nothing else, no script, no font, no network.
+"""Training report: one self-contained HTML page, without scripts, fonts or network access.
 
-`page` is the page, `curves` what is drawn of a run, `chart` how a drawing is made, `frame` what any page of ours has.
+`page` writes the page, `curves` chooses what is plotted, `chart` draws it, `frame` is shared by all reports.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from tinycopilot.training.report.page import page
 
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:
-    """Write the page to `path`, atomically. `command` is what was typed; `facts` are names and values for a table.
+    """Write the report to `path`, atomically. `command` is the command line; `facts` are rows of a table.
 
-    Raises UserError where the file cannot be written; what was there before is then unchanged.
+    Raises UserError if the file cannot be written; then the old file is unchanged.
     """
     html = page(log, title=title, command=command, facts=facts)
     try:
@@ -23,5 +23,5 @@ def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: 
         path.parent.mkdir(parents=True, exist_ok=True)
         write_page(path, html)
     except OSError as error:
-        problem = f"{path}: the report cannot be written ({error.strerror})"
+        problem = f"{path}: cannot write the report ({error.strerror})"
         raise UserError(f"{problem}; use another path, or free some space") from None

@@ -1,6 +1,6 @@
-"""One chart as inline SVG, with no script. Places are percentages: it fits every width, and its words keep their size.
+"""Charts as inline SVG, without scripts. Coordinates are percentages: a chart fits any width, and text keeps its size.
 
-It is drawn over a box whose borders are the axes' ends; the words outside of it need `overflow: visible` and a margin.
+The box is the plot area; labels outside of it need `overflow: visible` and a margin.
 """
 
 import itertools
@@ -14,7 +14,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Axis:
-    """What one axis counts, its two ends, and the round numbers on it."""
+    """An axis: title, range and ticks."""
 
     title: str
     low: float
@@ -22,13 +22,13 @@ class Axis:
     ticks: tuple[float, ...]
 
     def percent(self, value: float) -> float:
-        """Where `value` is between the ends, 0 to 100; beyond them it is kept near enough to be cut off there."""
+        """Return the position of `value`, 0 to 100 within the range; clipped to -100 and 200."""
         return min(max(100 * (value - self.low) / (self.high - self.low), -100), 200)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through `points`, in the style of its class. A point with a NaN or an infinity is a gap."""
+    """A line through `points`. A NaN or infinity is a gap."""
 
     css_class: str
     points: Points
@@ -36,7 +36,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Dot:
-    """One point that is marked, the words that stand at it, and those that it shows under the mouse."""
+    """A marked point, with a label, and a reading that is shown on hover."""
 
     css_class: str
     x: float
@@ -47,20 +47,20 @@ class Dot:
 
 @dataclass(frozen=True)
 class Reading:
-    """What stands above the chart while the mouse is nearest to `x`; the line crosses the chart there."""
+    """A text that is shown above the chart, with a vertical line, when the pointer is nearest to `x`."""
 
     x: float
     words: str
 
 
 def wide_axis(title: str, high: float, n_ticks: int = 6) -> Axis:
-    """From 0 to `high` exactly: what a run has read fills the whole width."""
+    """Return an axis from 0 to exactly `high`."""
     high = high if high > 0 else 1.0
     return Axis(title, 0.0, high, tuple(tick for tick in _round_numbers(0.0, high, n_ticks) if tick <= high))
 
 
 def high_axis(title: str, low: float, high: float, n_ticks: int = 5) -> Axis:
-    """From the round number below `low` to the one above `high`; from 0 where these two are nearly the same."""
+    """Return an axis from the tick below `low` to the one above `high`; from 0 if the two are nearly equal."""
     if high - low <= max(1e-12, 1e-6 * abs(high)):
         low, high = min(low, 0.0), high if high > 1e-12 else 1.0
     ticks = _round_numbers(low, high, n_ticks)
@@ -69,7 +69,7 @@ def high_axis(title: str, low: float, high: float, n_ticks: int = 5) -> Axis:
 
 def chart(name: str, description: str, x: Axis, y: Axis, curves: Sequence[Curve], dots: Sequence[Dot] = (),
           readings: Sequence[Reading] = ()) -> str:  # fmt: skip
-    """The SVG; `name` and `description` are for those who hear it read. All words are escaped here."""
+    """Return the SVG; `name` and `description` are for screen readers. All text is escaped here."""
     return "\n".join([
         f'<svg class="chart" role="img"><title>{escape(name)}</title><desc>{escape(description)}</desc>',
         *(_gridline(tick, y) for tick in y.ticks),
@@ -86,7 +86,7 @@ def chart(name: str, description: str, x: Axis, y: Axis, curves: Sequence[Curve]
 
 
 def short(number: float) -> str:
-    """12345678 is 12.3 M, 0.25 is 0.25: three digits and no exponent."""
+    """Format with three digits and no exponent: 12345678 is 12.3 M, 0.25 is 0.25."""
     rounded = float(f"{number:.3g}")
     for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(rounded) >= size:
@@ -95,7 +95,7 @@ def short(number: float) -> str:
 
 
 def _round_numbers(low: float, high: float, n: int) -> tuple[float, ...]:
-    """About `n` multiples of 1, 2 or 5 times a power of ten; the first is at most `low`, the last at least `high`."""
+    """Return about `n` multiples of 1, 2 or 5 times a power of ten, from at most `low` to at least `high`."""
     rough = (high - low) / n
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
@@ -110,7 +110,7 @@ def _gridline(tick: float, y: Axis) -> str:
 
 
 def _tick_label(tick: float, axis: Axis) -> str:
-    """All the small numbers of an axis with as many decimals as its steps need: 1.8, 2.0, 2.2."""
+    """Format a tick with as many decimals as its step needs: 1.8, 2.0, 2.2."""
     if axis.high >= 1000:
         return short(tick)
     step = axis.ticks[1] - axis.ticks[0]
@@ -118,7 +118,7 @@ def _tick_label(tick: float, axis: Axis) -> str:
 
 
 def _path(points: Points, x: Axis, y: Axis) -> str:
-    """The path's commands; a lone point between two gaps is a line of no length, which its round ends make a dot."""
+    """Return the path; a single point between gaps is a line of length 0, whose round caps make it a dot."""
     words, pen_down = [], False
     for at, value in points:
         if drawn := math.isfinite(at) and math.isfinite(value):
@@ -129,7 +129,7 @@ def _path(points: Points, x: Axis, y: Axis) -> str:
 
 
 def _strips(readings: Sequence[Reading], x: Axis) -> list[str]:
-    """Invisible strips side by side, each as wide as its reading is the nearest one."""
+    """Return adjacent hover areas, each where its reading is the nearest one."""
     places = [x.percent(reading.x) for reading in readings]
     borders = [0.0, *((a + b) / 2 for a, b in itertools.pairwise(places)), 100.0]
     return [
@@ -141,7 +141,7 @@ def _strips(readings: Sequence[Reading], x: Axis) -> list[str]:
 
 
 def _dot(dot: Dot, x: Axis, y: Axis) -> str:
-    """A dot; its label is kept inside the chart at either end, its reading is shown above like a strip's."""
+    """Return a dot with its label, kept within the chart, and its reading."""
     left, top = x.percent(dot.x), max(100 - y.percent(dot.y), 0)
     anchor = "start" if left < 12 else "end" if left > 88 else "middle"
     label = (

@@ -1,4 +1,4 @@
-"""What is drawn of a run: bits per character, learning rate and throughput, over the characters that were read."""
+"""The charts of a run: bits per character, learning rate and throughput, by characters read."""
 
 import itertools
 import math
@@ -9,14 +9,14 @@ from tinycopilot.training.log import Evaluation, LogInterval, TrainLog
 from tinycopilot.training.report.chart import Axis, Curve, Dot, Points, Reading, chart, high_axis, short, wide_axis
 
 N_POINTS = 400
-"""More would not be seen on a page of this width."""
+"""The resolution of the page; more points would not be visible."""
 
 
 def curves(log: TrainLog) -> str:
-    """The charts, one under the other, as HTML; they have the same x axis."""
+    """Return the charts, with a common x axis, as HTML."""
     intervals = thinned(log.intervals)
     if not intervals and not log.evaluations:
-        return "<p>Nothing was measured: the run ended too soon.</p>"
+        return "<p>No measurements: the run was too short.</p>"
     ends = [interval.chars for interval in intervals] + [evaluation.chars for evaluation in log.evaluations]
     x = wide_axis("characters read", max(ends))
     charts = [_bits_chart(intervals, log, x)]
@@ -28,7 +28,7 @@ def curves(log: TrainLog) -> str:
 
 
 def thinned(intervals: Sequence[LogInterval], n: int = N_POINTS) -> list[LogInterval]:
-    """At most `n` blocks: neighbours become one, with the mean of their bits (of those that are numbers)."""
+    """Return at most `n` intervals: neighbours are merged, with the mean of their finite bits."""
     size = max(1, math.ceil(len(intervals) / n))
     bins = [intervals[i : i + size] for i in range(0, len(intervals), size)]
     return [
@@ -38,7 +38,7 @@ def thinned(intervals: Sequence[LogInterval], n: int = N_POINTS) -> list[LogInte
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """The middle one of each value and its neighbours, as many on either side: a mean would show a steep fall late."""
+    """Return the running median; a mean would blur steep falls. The window is symmetric, so shorter at the ends."""
     reach = len(values) // 25
     reaches = (min(reach, i, len(values) - 1 - i) for i in range(len(values)))
     around = (_numbers(values[i - near : i + near + 1]) for i, near in enumerate(reaches))
@@ -46,7 +46,7 @@ def smoothed(values: Sequence[float]) -> list[float]:
 
 
 def chars_per_second(intervals: Sequence[LogInterval]) -> list[float]:
-    """Throughput of each block; NaN where no time went by."""
+    """Return the throughput of each interval; NaN if it took no time."""
     start = LogInterval(0, 0, 0.0, math.nan, math.nan)
     return [
         (b.chars - a.chars) / (b.seconds - a.seconds) if b.seconds > a.seconds else math.nan
@@ -55,9 +55,9 @@ def chars_per_second(intervals: Sequence[LogInterval]) -> list[float]:
 
 
 def bits_axis(raw: Sequence[float], smooth: Sequence[float], held_out: Sequence[float]) -> Axis:
-    """From the lowest figure to what the run looked like after its first tenth, from which it falls too far to show.
+    """Return an axis from the minimum to the maximum after the first 10 % of the run, which would compress the rest.
 
-    A run that went astray is cut off, too, at three times the middle figure.
+    A run that diverged is cut off at three times the median.
     """
     figures = _numbers([*smooth[len(smooth) // 10 :], *held_out]) or [0.0]
     lowest = min(_numbers(raw) + figures)
@@ -87,9 +87,7 @@ def _bits_chart(intervals: Sequence[LogInterval], log: TrainLog, x: Axis) -> str
         f"{evaluation.bits:.3f} bits on held-out text after step {evaluation.step:,}" for evaluation in log.evaluations
     )
     begin = log.intervals[0].bits if log.intervals else math.nan
-    note = (
-        f'<p class="note">Above the picture: the first steps, from {begin:.2f} bits on.</p>' if begin > y.high else ""
-    )
+    note = f'<p class="note">Not shown: the first steps, from {begin:.2f} bits down.</p>' if begin > y.high else ""
     return (
         '<p class="legend"><span class="train">training text</span><span class="held-out">held-out text</span></p>'
         f'<div class="tall">{chart("Bits per character", words, x, y, lines, dots, readings)}</div>{note}'

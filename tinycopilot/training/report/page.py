@@ -1,4 +1,4 @@
-"""The page: what a run came to, in figures, curves, samples, characters and words."""
+"""The page of a training report: results, curves, samples, hardest characters, events, command."""
 
 import math
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ NO_FIGURE = "\N{EN DASH}"
 
 
 def page(log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> str:
-    """The whole page as text: all of it is here, and every word that came from outside is escaped."""
+    """Return the page as HTML; all text from outside is escaped."""
     sections = (
         section("Learning curve", curves(log)),
-        section("What it wrote", _samples(log.evaluations, log.best_step)),
+        section("Samples", _samples(log.evaluations, log.best_step)),
         section("The hardest characters", _hardest(log.hardest)),
-        section("What happened on the way", _events(log.events)),
-        section("The same run again", facts_table(command, facts)),
+        section("Events", _events(log.events)),
+        section("Reproduce this run", facts_table(command, facts)),
     )
     style = Path(__file__).with_name("page.css").read_text("utf-8")
     return document("training report", title=title, style=style, figures=_figures(log), sections=sections)
 
 
 def _figures(log: TrainLog) -> str:
-    """What a colleague asks first."""
+    """Return the main results, as HTML."""
     bits = log.held_out_bits
     figures = (
         ("bits per character on held-out text", _bits(bits)),
@@ -38,9 +38,7 @@ def _figures(log: TrainLog) -> str:
         ("characters per second", short(log.chars_per_second)),
     )
     tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
-    meaning = (
-        f"<p>As unsure of each next character as if it had to guess among <b>{2**bits:.1f}</b> equally likely ones.</p>"
-    )
+    meaning = f"<p>Perplexity per character: <b>{2**bits:.1f}</b>.</p>"
     return f'<dl class="figures">{tiles}</dl>{meaning if 0 <= bits < 64 else ""}'
 
 
@@ -64,25 +62,25 @@ def _samples(evaluations: Sequence[Evaluation], best_step: int) -> str:
     shown = _spread(evaluations, best_step)
     some = f" {len(shown)} of {len(evaluations)} samples." if len(shown) < len(evaluations) else ""
     items = "\n".join(_sample(evaluation, best=evaluation.step == best_step) for evaluation in shown)
-    return f'<p>The same prompt, the same dice, as it learned.{some}</p>\n<ol class="samples">{items}</ol>'
+    return f'<p>The same prompt and random seed, at each evaluation.{some}</p>\n<ol class="samples">{items}</ol>'
 
 
 def _spread(evaluations: Sequence[Evaluation], best_step: int) -> list[Evaluation]:
-    """About `N_SAMPLES` looks, evenly spread, the first and the last and the best among them."""
+    """Return about N_SAMPLES evaluations, evenly spaced, including the first, the last and the best."""
     n = min(N_SAMPLES, len(evaluations))
-    places = {round(i * (len(evaluations) - 1) / max(n - 1, 1)) for i in range(n)}
-    return [evaluation for i, evaluation in enumerate(evaluations) if i in places or evaluation.step == best_step]
+    indices = {round(i * (len(evaluations) - 1) / max(n - 1, 1)) for i in range(n)}
+    return [evaluation for i, evaluation in enumerate(evaluations) if i in indices or evaluation.step == best_step]
 
 
 def _sample(evaluation: Evaluation, *, best: bool) -> str:
-    badge = '<span class="badge">best, and kept</span>' if best else ""
+    badge = '<span class="badge">best, used</span>' if best else ""
     figures = f"<b>{_bits(evaluation.bits)}</b> bits<br><small>step {evaluation.step:,}</small>{badge}"
-    # HTML takes away a line end at the very start of a <pre>: one more keeps the sample's own.
+    # HTML drops a line break at the start of <pre>, so add one.
     return f'<li><div>{figures}</div><pre tabindex="0">\n{visible(evaluation.sample.rstrip())}</pre></li>'
 
 
 def _hardest(characters: Sequence[HardCharacter]) -> str:
-    """A table of those that cost most: count times bits."""
+    """Return a table of the characters with the highest count times bits, as HTML."""
     costs = [(c.n * c.bits, c) for c in characters if math.isfinite(c.bits) and c.n * c.bits > 0]
     if not costs:
         return ""

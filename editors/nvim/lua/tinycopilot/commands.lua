@@ -11,7 +11,7 @@ local function complain(message) say(message, vim.log.levels.ERROR) end
 --- The server of the current buffer, else any running one; reports an error if there is none.
 local function a_client()
   local client = state.clients(0)[1] or state.clients()[1]
-  if not client then complain 'the server is not running: it starts when you open a file in one of `languages`' end
+  if not client then complain 'the server is not running: it starts when you open a file in a language of `languages`' end
   return client
 end
 
@@ -32,7 +32,11 @@ function commands.status()
   local news, now = require(NAME).cut, state.here()
   if news then vim.notify(news) end
   require(NAME).cut = nil
-  if not now then return say 'not attached to this buffer' end
+  if not now then
+    local filetype = vim.bo.filetype
+    if filetype == '' or state.has_language(0) then return say 'not attached to this buffer' end
+    return say(('off in %s: turn it on with :TinyCopilot toggle filetype'):format(filetype))
+  end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
   say_status { state = now.state .. percentage, message = now.message }
 end
@@ -91,7 +95,14 @@ function toggles.buffer()
 end
 
 function toggles.filetype()
-  say((state.toggle_filetype() and 'on for ' or 'off for ') .. vim.bo.filetype)
+  local filetype = vim.bo.filetype
+  if filetype ~= '' and not state.has_language(0) then -- the setting says so: it is changed until Neovim ends
+    local function is_other(word) return word ~= '-' .. filetype end
+    local languages = vim.tbl_filter(is_other, require(NAME).options.settings.languages)
+    require(NAME).set { languages = vim.list_extend(languages, { filetype }) }
+    return say('on in ' .. filetype)
+  end
+  say((state.toggle_filetype() and 'on in ' or 'off in ') .. filetype)
   refresh(vim.tbl_filter(vim.api.nvim_buf_is_loaded, vim.api.nvim_list_bufs()))
 end
 
@@ -122,6 +133,20 @@ function commands.set(words)
   if good[name] == nil then return end
   require(NAME).set(good)
   say(name .. '=' .. write(good[name]))
+end
+
+--- Types code of this project again, in a terminal, and counts the keystrokes that suggestions would have saved.
+function commands.eval(words)
+  local client = a_client()
+  if not client then return end
+  local server = vim.fn.resolve(vim.fn.exepath(require(NAME).options.cmd[1]))
+  local program = vim.fs.joinpath(vim.fs.dirname(server), NAME)
+  if vim.fn.executable(program) == 0 then return complain('eval: no program `tinycopilot` beside ' .. server) end
+  local ending = state.has_language(0) and vim.fn.expand '%:e' or ''
+  local command = { program, 'eval', words[1] and vim.fs.normalize(words[1]) or client.root_dir or vim.fn.getcwd() }
+  if ending ~= '' then vim.list_extend(command, { '--ext', ending }) end
+  vim.cmd 'botright new'
+  vim.fn.jobstart(command, { term = true })
 end
 
 function commands.train(words)
@@ -174,6 +199,11 @@ end
 function commands.stats()
   local client = a_client()
   if client then ask(client, 'statistics', nil, function(answer) show('statistics', answer.text or '') end) end
+end
+
+function commands.knowledge()
+  local client = a_client()
+  if client then ask(client, 'knowledge', nil, function(answer) show('knowledge', answer.text or '') end) end
 end
 
 --- Asks for confirmation, unless there is a `!`.
@@ -252,7 +282,7 @@ local function complete(start, line)
   return #words == 2 and second[words[1]] and beginning_with(start, second[words[1]]()) or {}
 end
 
-local most_words = { toggle = 1, set = math.huge, snooze = 1, train = 1 } -- number of arguments; 0 for all other commands
+local most_words = { eval = 1, toggle = 1, set = math.huge, snooze = 1, train = 1 } -- number of arguments; 0 for all others
 
 function M.register()
   local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }

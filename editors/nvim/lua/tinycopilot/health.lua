@@ -69,7 +69,8 @@ local function check_clients(health, filetypes)
       'Try :TinyCopilot restart; see :TinyCopilot log for details.',
     })
   elseif #clients() == 0 then
-    health.info('no client: the server starts when you open a file of type ' .. table.concat(filetypes or { 'any' }, ', '))
+    local languages = table.concat(require('tinycopilot').options.settings.languages, ',')
+    health.info(('no client: the server starts when you open a file in a language of `languages` (%s)'):format(languages))
   end
 end
 

@@ -9,8 +9,7 @@ local NAME = 'tinycopilot'
 
 --- The file types that the server is started for; nil for all.
 function M.filetypes()
-  local languages = M.options.settings.languages
-  return not vim.list_contains(languages, '*') and languages or nil
+  return options.filetypes(M.options.settings.languages)
 end
 
 M.options = nil ---@type table? the defaults, overridden by setup()'s argument
@@ -38,6 +37,8 @@ local function tell(message, level)
   vim.schedule(function() notify(message, level) end)
 end
 
+M.tell = tell
+
 local function warn(message) tell(message, vim.log.levels.WARN) end
 
 function M.forget_reported() reported = {} end
@@ -58,9 +59,26 @@ for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previ
   M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').act(action) end
 end
 
+--- Says, once on this machine, what the plugin does, and how to switch it off.
+local function welcome()
+  local mark = vim.fs.joinpath(vim.fn.stdpath 'state', 'tinycopilot-welcomed')
+  if vim.uv.fs_stat(mark) then return end
+  vim.fn.mkdir(vim.fs.dirname(mark), 'p')
+  local file = io.open(mark, 'w')
+  if not file then return end -- it would be said each time
+  file:close()
+  local keys, words = M.options.keymaps, {}
+  for _, one in ipairs { { 'accept', 'accepts' }, { 'accept_word', 'accepts a word' }, { 'dismiss', 'dismisses' } } do
+    if keys[one[1]] then table.insert(words, keys[one[1]] .. ' ' .. one[2]) end
+  end
+  local how = lsp.inline_completion and #words > 0 and table.concat(words, ', ') .. '. ' or ''
+  tell(('%sIt learns from your open folders; nothing leaves this machine. Off: :TinyCopilot pause'):format(how))
+end
+
 local handlers = {
   ['tinycopilot/status'] = function(_, status, context)
     state.server_said(context.client_id, status)
+    if status.state == 'ready' then welcome() end
     if status.state == 'error' then tell(status.message or 'the server failed', vim.log.levels.ERROR) end
   end,
   ['tinycopilot/training'] = function(_, training, context) state.training_said(context.client_id, training) end,

@@ -205,6 +205,27 @@ function M.act(action)
   return true
 end
 
+local function is_in_snippet()
+  if vim.snippet and vim.snippet.active { direction = 1 } then return true end
+  local luasnip = package.loaded.luasnip
+  return type(luasnip) == 'table' and luasnip.locally_jumpable ~= nil and luasnip.locally_jumpable(1)
+end
+
+--- Whether `key` is <Tab> and keeps its own meaning here: in replace mode, in a snippet, and, unless `tab_on_blank` is
+--- 'accept', where there are only blanks before the cursor.
+local function is_plain_tab(key)
+  if vim.keycode(key) ~= '\t' then return false end
+  if api.nvim_get_mode().mode:sub(1, 1) == 'R' or is_in_snippet() then return true end
+  local tinycopilot = require 'tinycopilot'
+  local before = api.nvim_get_current_line():sub(1, api.nvim_win_get_cursor(0)[2])
+  if tinycopilot.options.tab_on_blank == 'accept' or before:find '%S' then return false end
+  local other = tinycopilot.options.keymaps.accept_line
+  if is_shown() and other then
+    tinycopilot.tell(('%s indents at the beginning of a line; %s accepts (see `tab_on_blank`)'):format(key, other))
+  end
+  return true
+end
+
 --- Maps the keys in a buffer; `keymaps` as in setup's options.
 function M.set(buffer, keymaps)
   if vim.b[buffer].tinycopilot_keys then return end -- mapped before a restart
@@ -213,7 +234,7 @@ function M.set(buffer, keymaps)
     if key then
       local own = old_keys.find(api.nvim_buf_get_keymap(buffer, 'i'), key)
       vim.keymap.set('i', key, function()
-        if not actions[action]() then old_keys.type(action, key, own and vim.deepcopy(own)) end
+        if is_plain_tab(key) or not actions[action]() then old_keys.type(action, key, own and vim.deepcopy(own)) end
       end, { buffer = buffer, desc = ('tinycopilot: %s suggestion'):format(action) })
     end
   end

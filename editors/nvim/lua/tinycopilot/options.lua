@@ -6,15 +6,17 @@ M.defaults = {
   settings = { -- settings of the server
     -- Suggest code as you type. When off, nothing is suggested.
     enabled = true,
-    -- Languages to complete and index, by the editor's language identifiers; `*` means all languages.
-    languages = { 'python' },
+    -- Languages to complete and index, by the editor's language identifiers. `default`: programming and markup
+    -- languages; `*`: all languages; `-css`: not this one. The last word that names a language counts.
+    languages = { 'default' },
     -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
     -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key
     -- that asks for one, and then for as long as you type along; `false`, never.
     inline = 'automatic',
-    -- List suggestions in the completion menu, below all other entries.
-    popup = true,
+    -- Whether to list suggestions in the completion menu, below all other entries: `"automatic"`, only where the
+    -- editor shows no ghost text.
+    popup = 'automatic',
     -- How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of
     -- keystrokes that a suggestion must be expected to save to be worth reading.
     eagerness = 0.5,
@@ -45,6 +47,7 @@ M.defaults = {
     -- Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.
     statistics = true,
   },
+  tab_on_blank = 'indent', -- where only blanks precede the cursor, <Tab> indents; 'accept': accepts the suggestion
   keymaps = { -- in insert mode; false: no key. When no suggestion is visible, a key does what it did before.
     accept = '<Tab>',
     accept_word = '<C-Right>', -- next word; the rest stays visible
@@ -55,6 +58,45 @@ M.defaults = {
     suggest = '<M-\\>', -- show a suggestion now; with `inline = 'onDemand'`, the only way to get one
   },
 }
+
+-- What `default` in `languages` means.
+local written = [[
+  FortranFreeForm actionscript ada agda ansible apex applescript arduino arm asciidoc asciidoctor asm
+  asm-intel-x86-generic aspnetcorerazor astro autohotkey awk azure-pipelines bash basic bat bazel bicep blade bzl c
+  clojure cmake cobol coffee coffeescript commonlisp context coq cpp crystal cs csharp cshtml css cuda cuda-cpp cue
+  cython d dart delphi django-html dockercompose dockerfile dosbatch dot eelixir elisp elixir elm emacs-lisp erb
+  erlang eruby fennel fish fortran fortran-modern fsharp gdscript gdshader github-actions-workflow gleam glimmer glsl
+  gn go gohtmltmpl gotmpl graphql groovy hack haml handlebars haskell haxe hcl heex helm hlsl html html.erb
+  html.handlebars htmldjango idris jade janet java javascript javascriptreact jinja jinja-html jinja2 jsonnet julia
+  just kotlin ksh latex lean lean4 less liquid lisp lua luau make makefile markdown matlab mdx mermaid meson mojo move
+  mustache mysql nasm nim nix nunjucks objc objcpp objective-c objective-cpp objectpascal ocaml octave odin opencl org
+  pascal perl perl6 pgsql php plaintex plantuml plsql powershell prisma prolog proto proto3 ps1 pug puppet purescript
+  python qml quarto query r racket raku razor rego rescript restructuredtext rmd rocq rst ruby rust sass scala scheme
+  scss sh shaderlab shellscript slim snakemake solidity sql starlark stylus svelte swift systemverilog tcl terraform
+  tex thrift toml twig typescript typescriptreact typst v vala vb vbnet verilog vhdl vim viml vue wat wgsl xhtml xml
+  xsl yaml zig zsh
+]]
+
+--- Whether buffers of this type are completed: `languages` is the setting, whose last word that names the type counts.
+function M.has_language(languages, filetype)
+  local is_on, is_written = false, (' ' .. written:gsub('%s+', ' ')):find(' ' .. filetype .. ' ', 1, true) ~= nil
+  for _, word in ipairs(languages) do
+    if word == '*' or word == filetype or (word == 'default' and is_written) then is_on = true end
+    if word == '-' .. filetype then is_on = false end
+  end
+  return is_on
+end
+
+--- The types that the server is started for; nil for all.
+function M.filetypes(languages)
+  if vim.list_contains(languages, '*') then return nil end
+  local names = vim.list_contains(languages, 'default') and vim.split(vim.trim(written), '%s+') or {}
+  for _, word in ipairs(languages) do
+    local is_name = word ~= 'default' and not vim.startswith(word, '-') and not vim.list_contains(names, word)
+    if is_name then table.insert(names, word) end
+  end
+  return vim.tbl_filter(function(name) return M.has_language(languages, name) end, names)
+end
 
 local bounds = { -- of numeric settings: minimum, maximum, and whether it is an integer
   eagerness = { 0, 1 },
@@ -68,6 +110,7 @@ local bounds = { -- of numeric settings: minimum, maximum, and whether it is an 
 
 local choices = { -- of settings with a list of values; `true` means the first
   inline = { 'automatic', 'onDemand', false },
+  popup = { 'automatic', true, false },
 }
 
 function M.has_choices(name) return choices[name] ~= nil end
@@ -146,6 +189,11 @@ function takers.settings(settings, complain)
   complain(must_be('a table', 'settings', settings))
 end
 
+function takers.tab_on_blank(value, complain)
+  if value == 'indent' or value == 'accept' then return value end
+  complain(must_be("'indent' or 'accept'", 'tab_on_blank', value))
+end
+
 function takers.keymaps(keymaps, complain)
   if type(keymaps) == 'table' or keymaps == false then return usable_keys(keymaps, complain) end
   complain(must_be('a table or false', 'keymaps', keymaps))
@@ -162,7 +210,8 @@ function M.laid_over(given, complain)
     local take = takers[name]
     if not take then complain(('unknown option `%s`'):format(name)) end
     local good = take and take(value, complain)
-    if good then options[name] = name == 'cmd' and good or vim.tbl_extend('force', options[name], good) end
+    local is_whole = name == 'cmd' or name == 'tab_on_blank'
+    if good then options[name] = is_whole and good or vim.tbl_extend('force', options[name], good) end
   end
   return options
 end

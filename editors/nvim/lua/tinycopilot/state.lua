@@ -52,14 +52,21 @@ function M.here()
   if not client then return nil end
   local now = M.of(client.id)
   if now.state ~= 'error' and now.state ~= 'training' and not M.is_on(0) then
-    return { state = 'off', message = vim.b.tinycopilot_off and 'in this buffer' or 'for ' .. vim.bo.filetype }
+    return { state = 'off', message = vim.b.tinycopilot_off and 'in this buffer' or 'in ' .. vim.bo.filetype }
   end
   return now
 end
 
+--- Whether the setting `languages` has the type of a buffer, 0 for the current one.
+function M.has_language(buffer)
+  local languages = require(NAME).options.settings.languages
+  return require('tinycopilot.options').has_language(languages, vim.bo[buffer].filetype)
+end
+
 --- Whether ghost text is on in a buffer (0: the current one).
 function M.is_on(buffer)
-  return not vim.b[buffer].tinycopilot_off and not off_types[vim.bo[buffer].filetype]
+  local is_off = vim.b[buffer].tinycopilot_off or off_types[vim.bo[buffer].filetype]
+  return not is_off and M.has_language(buffer)
 end
 
 --- Toggles ghost text in the buffer, or in the file type below; both return whether it is on now.

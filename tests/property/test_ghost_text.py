@@ -4,21 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.ghost import Ghost, Question
+from tinycopilot.tui.ghost_text import GhostText, SuggestionRequest
 
 TEXTS = st.text("ab \n", min_size=1, max_size=4)
 STEPS = st.one_of(
     st.tuples(st.just("type"), st.sampled_from("ab \n")),
     st.tuples(st.just("answer"), TEXTS),
     st.tuples(st.just("answer late"), TEXTS),
-    st.tuples(st.sampled_from(("type along", "erase", "left", "right", "dismiss", "take", "take_word", "take_line"))),
+    st.tuples(
+        st.sampled_from(("type along", "erase", "left", "right", "dismiss", "accept", "accept_word", "accept_line"))
+    ),
 )
 
 
 @given(st.lists(STEPS, max_size=40))
 def test_shown_text_continues_the_requested_text(steps: list[tuple[str, ...]]) -> None:
-    ghost, before, after = Ghost(), "", ""
-    asked: list[Question] = []
+    ghost, before, after = GhostText(), "", ""
+    asked: list[SuggestionRequest] = []
     promised: tuple[str, str] | None = None  # of the last result: text up to the suggestion's end, and after it
     n_chars = 0
     for name, *texts in steps:
@@ -36,19 +38,19 @@ def test_shown_text_continues_the_requested_text(steps: list[tuple[str, ...]]) -
         elif name == "dismiss":
             ghost.dismiss()
             assert ghost.text == ""
-        elif name.startswith("take"):
+        elif name.startswith("accept"):
             taken = getattr(ghost, name)()
             assert bool(taken) == bool(ghost.text)
             n_chars += len(taken)
             before += taken
         elif asked:
-            question = asked[-1 if name == "answer" else 0]
+            request = asked[-1 if name == "answer" else 0]
             shown = ghost.text
-            ghost.answered(question, Suggestion(texts[0], 0.5))
+            ghost.on_response(request, Suggestion(texts[0], 0.5))
             if ghost.text != shown:
-                promised = question.before + texts[0], question.after
+                promised = request.before + texts[0], request.after
         if (before, after) != was and name not in ("left", "right"):
             asked.append(ghost.text_changed(before, after))
         if ghost.text:
             assert promised == (before + ghost.text, after)
-    assert ghost.n_taken_chars <= n_chars
+    assert ghost.n_accepted_chars <= n_chars

@@ -9,11 +9,12 @@ from learning import CPU, SCHEDULE, Lesson, same_weights
 from torch import Tensor
 
 from tinycopilot.training.batches import BatchLoader
-from tinycopilot.training.log import LogInterval
-from tinycopilot.training.loop import INTERVAL_STEPS, MAX_ATTEMPTS, DivergedError, find_anomaly, train
+from tinycopilot.training.log import INTERVAL_STEPS, LogInterval
 from tinycopilot.training.observer import Observer, ObserverList
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.spikes import MAX_ATTEMPTS, DivergedError, find_anomaly
+from tinycopilot.training.train import train
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import RECOVERY_INTERVALS
 

@@ -1,4 +1,4 @@
-"""What `bench` works with: a workspace of ten megabytes that everybody has, and code to type that was never learned."""
+"""Data for `bench`: the standard library as workspace, and code to type that no model was trained on."""
 
 import importlib.util
 from pathlib import Path
@@ -9,21 +9,21 @@ from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.files import LeftOut
 from tinycopilot.model.storage import require_file
+from tinycopilot.model.storage.weights import read_weights
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.model.weights import read_weights
 from tinycopilot.model.widen import widened
 from tinycopilot.paths import ModelPaths
 from tinycopilot.training.sources import documents
 from tinycopilot.training.train_config import SIZES
 
 TYPED_PACKAGE = "prompt_toolkit"
-"""It is installed with this one, written by hand, and in no training text."""
-LEAST_CHARS = 6_000
-"""A file that is shorter is not typed."""
+"""A dependency of tinycopilot, written by hand, and not in any training text."""
+MIN_CHARS = 6_000
+"""Minimum length of a file to type."""
 
 
-def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
-    """Return the model and its tokenizer; with a size of SIZES, widened to it, but for its window. Raises UserError."""
+def load_widened(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTokenizer]:
+    """Return model and tokenizer; with a `size`, widened to it, except for its window. Raises UserError."""
     require_file(paths.model, "model")
     tokenizer = SimpleTokenizer.load(paths.tokenizer)
     config, weights = read_weights(paths.model, tokenizer)
@@ -33,8 +33,8 @@ def load_sized(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleToke
     return Network.from_weights(config, weights), tokenizer
 
 
-def hold_workspace(ngrams: NGramModel, most_chars: int) -> None:
-    """Hold Python's standard library, as training reads it, up to so many characters."""
+def index_stdlib(ngrams: NGramModel, most_chars: int) -> None:
+    """Index the standard library, as training reads it, up to `most_chars`."""
     compaction, n_chars = ngrams.begin_compaction(), 0
     for name, text in documents("stdlib", (".py",), LeftOut()):
         if n_chars + len(text) <= most_chars:
@@ -44,8 +44,8 @@ def hold_workspace(ngrams: NGramModel, most_chars: int) -> None:
     ngrams.finish_compaction(compaction)
 
 
-def texts_to_type(folder: Path | None) -> dict[str, str]:
-    """The files of a folder, or of TYPED_PACKAGE, that are long enough, by their paths. Raises UserError."""
+def load_typing_texts(folder: Path | None) -> dict[str, str]:
+    """Return path -> text of the files of a folder, or of TYPED_PACKAGE, that are long enough. Raises UserError."""
     if folder is None:
         spec = importlib.util.find_spec(TYPED_PACKAGE)
         if spec is None or spec.origin is None:
@@ -54,8 +54,8 @@ def texts_to_type(folder: Path | None) -> dict[str, str]:
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; give a folder of code")
     left_out = LeftOut()
-    texts = {name: text for name, text in texts_in(folder, [".py"], left_out).items() if len(text) >= LEAST_CHARS}
+    texts = {name: text for name, text in texts_in(folder, [".py"], left_out).items() if len(text) >= MIN_CHARS}
     if not texts:
-        nothing = f"no Python file of {LEAST_CHARS:,} characters there{left_out.in_brackets()}"
+        nothing = f"no Python file of {MIN_CHARS:,} characters there{left_out.in_brackets()}"
         raise UserError(f"{folder}: {nothing}; give another folder")
     return texts

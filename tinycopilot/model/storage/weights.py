@@ -1,4 +1,4 @@
-"""Read a network's shape and weights from its file, checked before any memory is taken. Imports no PyTorch."""
+"""Read config and weights from a model file, with all checks before memory is allocated. Imports no PyTorch."""
 
 import reprlib
 from collections.abc import Mapping
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.model.archive import StoredTensor
-from tinycopilot.model.config import MAX_PARAMETERS, GPTConfig
+from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import ModelFileError, load_data
+from tinycopilot.model.storage.archive import StoredTensor
+from tinycopilot.model.storage.limits import MAX_PARAMETERS, config_from_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
@@ -25,11 +26,11 @@ def read_weights(
     """
     data = _load_model_data(path, tokenizer, shapes_only=True)
     try:
-        config = GPTConfig(**data["config"])
+        config = config_from_data(data["config"])
     except TypeError:
-        raise ModelFileError(f"{path}: not a model that can be built: it has another config") from None
+        raise ModelFileError(f"{path}: invalid model: unknown config") from None
     except ValueError as error:
-        raise ModelFileError(f"{path}: not a model that can be built: {error}") from None
+        raise ModelFileError(f"{path}: invalid model: {error}") from None
     if tokenizer is not None and config.vocab_size != tokenizer.vocab_size:
         raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
     _check_shapes(path, data["weights"], config)
@@ -37,12 +38,12 @@ def read_weights(
     if len(stored) < len(data["weights"]) or sum(weight.n_bytes for weight in stored) > path.stat().st_size:
         raise ModelFileError(
             f"{path}: damaged: too short for {config.n_parameters:,} weights"
-        )  # some share their numbers
+        )  # views that share memory can claim any size
     weights = _load_model_data(path, tokenizer, shapes_only=False)["weights"]
-    _check_shapes(path, weights, config)  # it may be another file by now
+    _check_shapes(path, weights, config)  # the file may have been replaced meanwhile
     for name, weight in weights.items():
         if not np.isfinite(weight).all():
-            raise ModelFileError(f"{path}: damaged: {name} holds values that are not numbers; train again")
+            raise ModelFileError(f"{path}: damaged: {name} contains NaN or infinity; train again")
     return config, weights
 
 
@@ -58,11 +59,11 @@ def _load_model_data(path: Path, tokenizer: SimpleTokenizer | None, *, shapes_on
 
 
 def _check_shapes(path: Path, weights: Mapping[str, Any], config: GPTConfig) -> None:
-    """Raise ModelFileError unless `weights` are the arrays, or their descriptions, that `config` asks for."""
+    """Raise ModelFileError unless `weights` (arrays, or StoredTensor) have the names and shapes of `config`."""
     expected = config.weight_shapes()
     if foreign := expected.keys() ^ weights.keys():
         some = ", ".join(sorted(reprlib.repr(name).strip("'") for name in foreign)[:3])
-        raise ModelFileError(f"{path}: damaged: these weights are missing or foreign: {some}")
+        raise ModelFileError(f"{path}: damaged: missing or unknown weights: {some}")
     for name, shape in expected.items():
         weight = weights[name]
         is_tensor = isinstance(weight, np.ndarray | StoredTensor)

@@ -6,9 +6,9 @@ import pytest
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.evaluation import surroundings as surroundings_module
+from tinycopilot.evaluation import workspace as workspace_module
 from tinycopilot.evaluation.replay import Excerpt
-from tinycopilot.evaluation.surroundings import Surroundings, are_alike, shingles
+from tinycopilot.evaluation.workspace import WorkspaceIndex, are_near_duplicates, shingles
 
 LINES = [f"a line of its own, {i}, which is longer than a shingle is: {i * i}\n" for i in range(20)]
 TEXTS = {
@@ -24,25 +24,25 @@ def held(memory: NGramModel) -> set[str]:
 
 def test_file_and_its_copies_are_excluded() -> None:
     memory = NGramModel(Alphabet("\nab"))
-    surroundings = Surroundings(memory)
-    surroundings.change_to(TEXTS)
+    index = WorkspaceIndex(memory)
+    index.load(TEXTS)
     assert held(memory) == set(TEXTS)
-    with surroundings.without_copies_of(Excerpt("own.py", TEXTS["own.py"], 0, 10, Path())):
+    with index.excluding_duplicates_of(Excerpt("own.py", TEXTS["own.py"], 0, 10, Path())):
         assert held(memory) == {"other.py"}
         memory.hold("own.py", "as far as it is typed")
     assert held(memory) == set(TEXTS)
-    surroundings.change_to({"a.py": "x = 1\n"})
+    index.load({"a.py": "x = 1\n"})
     assert held(memory) == set()
     assert "a.py" in memory
 
 
 def test_copies_share_half_of_the_shorter_text() -> None:
     own, copy, other = (shingles(text) for text in TEXTS.values())
-    assert are_alike(own, copy)
-    assert not are_alike(own, other)
-    assert not are_alike(own, shingles("short\n" * 100))
+    assert are_near_duplicates(own, copy)
+    assert not are_near_duplicates(own, other)
+    assert not are_near_duplicates(own, shingles("short\n" * 100))
 
 
 def test_files_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings_module, "MAX_CHARS", len(TEXTS["own.py"]))
-    assert Surroundings(NGramModel(Alphabet("\nab"))).change_to(TEXTS) == len(TEXTS) - 1
+    monkeypatch.setattr(workspace_module, "MAX_CHARS", len(TEXTS["own.py"]))
+    assert WorkspaceIndex(NGramModel(Alphabet("\nab"))).load(TEXTS) == len(TEXTS) - 1

@@ -1,4 +1,4 @@
-"""Write what training produces with `torch.save`, atomically, and turn arrays that were read into tensors again."""
+"""Write files with `torch.save`, atomically, and convert arrays that were read to tensors."""
 
 import contextlib
 import io
@@ -12,10 +12,10 @@ import torch
 
 
 def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
-    """Write `contents` to `path`, so that a reader, or a crash, sees either the old file or the new one.
+    """Write `contents` to `path` atomically: a reader sees the old file or the new one, even after a crash.
 
-    It is serialised in memory first: `torch.save` straight to a full disk raises a RuntimeError that does not say so.
-    Raises OSError if the file cannot be written; the old file is unchanged then.
+    Serialised in memory first, because on a full disk `torch.save` raises a RuntimeError that does not say so. Raises
+    OSError; then the old file is unchanged.
     """
     buffer = io.BytesIO()
     torch.save(dict(contents), buffer)
@@ -34,7 +34,7 @@ def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
 
 
 def as_tensors(value: Any) -> Any:
-    """Return nested dictionaries, lists and tuples with each NumPy array in them as a tensor of its own memory."""
+    """Return nested dictionaries, lists and tuples with each NumPy array converted to a tensor (a copy)."""
     match value:
         case np.ndarray():
             return torch.tensor(value)

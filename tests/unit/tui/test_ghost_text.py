@@ -3,14 +3,14 @@
 import pytest
 
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.ghost import Ghost
+from tinycopilot.tui.ghost_text import GhostText
 
 
-def showing(text: str, before: str = "x = ", after: str = ")") -> Ghost:
-    ghost = Ghost()
-    question = ghost.text_changed(before, after)
-    assert (question.before, question.after) == (before, after)
-    assert ghost.answered(question, Suggestion(text, 0.7))
+def showing(text: str, before: str = "x = ", after: str = ")") -> GhostText:
+    ghost = GhostText()
+    request = ghost.text_changed(before, after)
+    assert (request.before, request.after) == (before, after)
+    assert ghost.on_response(request, Suggestion(text, 0.7))
     assert ghost.text == text
     return ghost
 
@@ -18,13 +18,13 @@ def showing(text: str, before: str = "x = ", after: str = ")") -> Ghost:
 def test_typing_through_keeps_the_rest() -> None:
     ghost = showing("open(path)")
     for before, rest in (("x = op", "en(path)"), ("x = open(path", ")")):
-        question = ghost.text_changed(before, ")")
+        request = ghost.text_changed(before, ")")
         assert ghost.shown == Suggestion(rest, 0.7)
-        assert not ghost.answered(question, Suggestion("another", 0.9))
+        assert not ghost.on_response(request, Suggestion("another", 0.9))
         assert ghost.shown == Suggestion(rest, 0.7)
-    question = ghost.text_changed("x = open(path)", ")")
+    request = ghost.text_changed("x = open(path)", ")")
     assert ghost.text == ""
-    assert ghost.answered(question, Suggestion(".read()", 0.5))  # nothing was left
+    assert ghost.on_response(request, Suggestion(".read()", 0.5))  # nothing was left
     assert ghost.text == ".read()"
 
 
@@ -40,31 +40,31 @@ def test_typing_through_keeps_the_rest() -> None:
 )
 def test_other_edits_clear_the_suggestion_and_wait(before: str, after: str) -> None:
     ghost = showing("open(path)")
-    question = ghost.text_changed(before, after)
-    assert (question.before, question.after) == (before, after)
+    request = ghost.text_changed(before, after)
+    assert (request.before, request.after) == (before, after)
     assert ghost.shown is None
     assert ghost.text == ""
-    assert ghost.answered(question, None)
+    assert ghost.on_response(request, None)
 
 
 def test_late_result_is_not_shown() -> None:
-    ghost = Ghost()
+    ghost = GhostText()
     older, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", "")
-    ghost.answered(older, Suggestion("older", 1.0))
+    ghost.on_response(older, Suggestion("older", 1.0))
     assert ghost.text == ""
-    ghost.answered(newer, None)
+    ghost.on_response(newer, None)
     assert ghost.text == ""
-    ghost.answered(newer, Suggestion("twice", 1.0))
+    ghost.on_response(newer, Suggestion("twice", 1.0))
     assert ghost.text == ""
 
 
 def test_same_text_again_is_a_new_request() -> None:
     """The older result may be for another state of the workspace: the newest counts."""
-    ghost = Ghost()
+    ghost = GhostText()
     older, _, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", ""), ghost.text_changed("x", "")
-    ghost.answered(older, Suggestion("older", 1.0))
+    ghost.on_response(older, Suggestion("older", 1.0))
     assert ghost.text == ""
-    ghost.answered(newer, Suggestion("newer", 1.0))
+    ghost.on_response(newer, Suggestion("newer", 1.0))
     assert ghost.text == "newer"
 
 
@@ -74,9 +74,9 @@ def test_moved_cursor_shows_nothing() -> None:
     assert ghost.text == ""
     ghost.cursor_moved("x = ", ")")
     assert ghost.text == ""
-    question = ghost.text_changed("x = y", ")")
+    request = ghost.text_changed("x = y", ")")
     ghost.cursor_moved("x =", " y)")
-    ghost.answered(question, Suggestion("late", 1.0))
+    ghost.on_response(request, Suggestion("late", 1.0))
     assert ghost.text == ""
 
 
@@ -90,40 +90,40 @@ def test_dismissed_suggestion_stays_hidden_while_typing_through() -> None:
     ghost = showing("open(path)")
     ghost.dismiss()
     assert ghost.text == ""
-    assert ghost.take() == ""
-    assert not ghost.answered(ghost.text_changed("x = op", ")"), Suggestion("en(path)", 0.7))
+    assert ghost.accept() == ""
+    assert not ghost.on_response(ghost.text_changed("x = op", ")"), Suggestion("en(path)", 0.7))
     assert ghost.text == ""
-    question = ghost.text_changed("x = os", ")")
-    ghost.answered(question, Suggestion(".path", 0.5))
+    request = ghost.text_changed("x = os", ")")
+    ghost.on_response(request, Suggestion(".path", 0.5))
     assert ghost.text == ".path"
     assert ghost.n_keys_saved == 0
 
 
 def test_dismissed_before_the_result_shows_nothing() -> None:
-    ghost = Ghost()
-    question = ghost.text_changed("x = ", "")
+    ghost = GhostText()
+    request = ghost.text_changed("x = ", "")
     ghost.dismiss()
-    ghost.answered(question, Suggestion("late", 1.0))
+    ghost.on_response(request, Suggestion("late", 1.0))
     assert ghost.text == ""
-    assert ghost.answered(ghost.text_changed("x = 1", ""), None)
+    assert ghost.on_response(ghost.text_changed("x = 1", ""), None)
 
 
 def test_full_accept_is_inserted_and_counted() -> None:
     ghost = showing("open(path)")
-    assert ghost.take() == "open(path)"
-    assert (ghost.n_taken, ghost.n_taken_chars, ghost.n_keys_saved) == (1, 10, 9)
+    assert ghost.accept() == "open(path)"
+    assert (ghost.n_accepted, ghost.n_accepted_chars, ghost.n_keys_saved) == (1, 10, 9)
     ghost.text_changed("x = open(path)", ")")
     assert ghost.text == ""
 
 
 def test_accept_word_by_word() -> None:
     ghost, before, words = showing(" in self.items():\n    pass", "for x", ""), "for x", []
-    while word := ghost.take_word():
+    while word := ghost.accept_word():
         words.append(word)
         before += word
         ghost.text_changed(before, "")
     assert words == [" in", " self", ".", "items", "():", "\n    pass"]
-    assert ghost.n_taken == 6
+    assert ghost.n_accepted == 6
 
 
 def test_accept_line_by_line() -> None:
@@ -132,7 +132,7 @@ def test_accept_line_by_line() -> None:
         "\n    return": ["\n    return"],
     }.items():
         ghost, before, taken = showing(text), "x = ", []
-        while line := ghost.take_line():
+        while line := ghost.accept_line():
             taken.append(line)
             before += line
             ghost.text_changed(before, ")")
@@ -141,25 +141,25 @@ def test_accept_line_by_line() -> None:
 
 def test_automatic_indentation_saves_nothing() -> None:
     ghost = showing(":\n        return  x\n\n\ty")
-    ghost.take()
-    assert ghost.n_taken_chars == len(":\nreturn  x\n\ny")
+    ghost.accept()
+    assert ghost.n_accepted_chars == len(":\nreturn  x\n\ny")
 
 
 def test_accept_without_a_suggestion_does_nothing() -> None:
-    ghost = Ghost()
+    ghost = GhostText()
     ghost.text_changed("x", "")
-    assert (ghost.take(), ghost.take_word(), ghost.take_line()) == ("", "", "")
-    assert ghost.n_taken == 0
+    assert (ghost.accept(), ghost.accept_word(), ghost.accept_line()) == ("", "", "")
+    assert ghost.n_accepted == 0
 
 
 def test_alternatives_are_requested_once_and_cycled() -> None:
     ghost = showing("open(path)")
-    question = ghost.next()
-    assert question is not None
-    assert (question.before, question.after, question.wants_others) == ("x = ", ")", True)
+    request = ghost.next()
+    assert request is not None
+    assert (request.before, request.after, request.wants_alternatives) == ("x = ", ")", True)
     assert ghost.text == "open(path)"  # until there is a result
-    assert ghost.answered(
-        question, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]
+    assert ghost.on_response(
+        request, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]
     )
     seen = [ghost.text]
     for _ in range(3):
@@ -173,19 +173,19 @@ def test_alternatives_are_requested_once_and_cycled() -> None:
 
 def test_single_suggestion_stays() -> None:
     ghost = showing("open(path)")
-    question = ghost.next()
-    assert question is not None
-    assert ghost.answered(question, Suggestion("open(path)", 0.7))
+    request = ghost.next()
+    assert request is not None
+    assert ghost.on_response(request, Suggestion("open(path)", 0.7))
     assert ghost.text == "open(path)"
     ghost.dismiss()
     assert ghost.next() is None  # without a suggestion, there is no alternative
-    assert Ghost().next() is None
+    assert GhostText().next() is None
 
 
 def test_late_alternatives_are_not_shown() -> None:
     ghost = showing("open(path)")
-    question = ghost.next()
-    assert question is not None
+    request = ghost.next()
+    assert request is not None
     ghost.text_changed("x = o", ")")
-    assert not ghost.answered(question, None, [Suggestion("os", 0.1)])
+    assert not ghost.on_response(request, None, [Suggestion("os", 0.1)])
     assert ghost.text == "pen(path)"

@@ -1,8 +1,8 @@
-"""Read what `torch.save` wrote, without PyTorch: a zip archive of one pickle and of the bytes of each tensor.
+"""Read files of `torch.save` without PyTorch: a zip archive of one pickle and the bytes of each tensor.
 
-Tensors become NumPy arrays. Nothing that a file names is called, and every size that it claims is checked against the
-file's own size first. `torch.load(weights_only=True)` runs no foreign code either, but a few bytes of pickle can still
-make it take gigabytes (`bytearray(10**10)`) or hours (a tuple of tuples of tuples as the key of a dictionary).
+Tensors become NumPy arrays. No function that a file names is called, and every size that it claims is checked against
+the size of the file. `torch.load(weights_only=True)` runs no foreign code either, but a few bytes of pickle can make it
+allocate gigabytes (`bytearray(10**10)`) or run for hours (nested tuples as a dictionary key).
 """
 
 import math
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_PICKLE_BYTES = 1_000_000
-"""A model's pickle has some thousand bytes, about 100 per tensor; as Python objects it can take 64 times as much."""
+"""A model's pickle is a few kB, about 100 bytes per tensor; as Python objects it can take 64 times as much."""
 MAX_DIRECTORY_BYTES = 4_000_000
 """Limit of the archive's directory, which takes about 100 bytes per tensor."""
 MAX_DIMENSIONS = 8
@@ -29,7 +29,7 @@ _DTYPES = {
     "DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "u2", "LongStorage": "i8",
     "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
 }  # fmt: skip
-"""PyTorch's storage class -> how its numbers lie in the file; NumPy has no bfloat16, so its bits are read."""
+"""PyTorch's storage class -> NumPy dtype in the file; bfloat16, which NumPy lacks, is read as its bits."""
 _REBUILD_TENSOR, _ORDERED_DICT = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -37,41 +37,41 @@ _PLAIN = (str, int, float, bool, type(None))
 
 @dataclass(frozen=True)
 class _Name:
-    """A global that a pickle refers to: only its name."""
+    """A global in a pickle: only its name, never resolved."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """What a tensor's entry in the pickle says: all that `shapes_only` reads of it."""
+    """A tensor's metadata; with `shapes_only`, nothing else of it is read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     n_bytes: int
-    """How many bytes of the file its numbers would take."""
+    """Size of its values in the file, in bytes."""
     is_contiguous: bool
-    """Whether each of its numbers is stored, in row-major order; a view can claim any number of them."""
+    """Whether its values are stored in row-major order, each once; a view can claim any number of values."""
 
 
 @dataclass(frozen=True)
 class _Storage:
-    """The numbers that tensors are views of."""
+    """The memory that tensors are views of."""
 
     n: int
     n_bytes: int
     dtype: np.dtype[Any]
     numbers: NDArray[Any] | None
-    """(n,), or None if only shapes are read."""
+    """(n,), or None with `shapes_only`."""
 
 
 def read_archive(
     path: Path, max_bytes: int, *, max_pickle_bytes: int = MAX_PICKLE_BYTES, shapes_only: bool = False
 ) -> Any:
-    """Return the value in the file at `path`, its tensors as NumPy arrays (bfloat16 as float32).
+    """Return the object in the file at `path`, with tensors as NumPy arrays (bfloat16 as float32).
 
-    With `shapes_only`, tensors are StoredTensor, and their numbers are not read. Raises UnpicklingError if the file
-    holds anything but dictionaries, lists, tuples, plain values and tensors; OSError; ValueError, zipfile.BadZipFile
+    With `shapes_only`, tensors are StoredTensor, and their values are not read. Raises UnpicklingError if the file
+    contains anything but dictionaries, lists, tuples, plain values and tensors; OSError; ValueError, zipfile.BadZipFile
     and others if it is damaged.
     """
     n_bytes = path.stat().st_size
@@ -86,7 +86,7 @@ def read_archive(
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
-    """How long the archive's directory claims to be, before it is read (APPNOTE.TXT 4.3.14 to 4.3.16)."""
+    """Return the size of the archive's central directory, before it is read (APPNOTE.TXT 4.3.14 to 4.3.16)."""
     file.seek(-22, 2)
     end = file.read(22)
     if end[:4] != b"PK\5\6":
@@ -105,16 +105,16 @@ def _directory_bytes(file: IO[bytes]) -> int:
 
 
 def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
-    """That all in it is there as it is, once: what is compressed, or laid over other files, can be of any size."""
+    """Raise ValueError if a member is compressed, duplicated or overlaps others: those can claim any size."""
     infos = archive.infolist()
     if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
-        raise ValueError("something in the archive is compressed")
+        raise ValueError("a member of the archive is compressed")
     if sum(info.file_size for info in infos) > n_bytes or len({info.filename for info in infos}) < len(infos):
         raise ValueError("the archive claims more than it holds")
 
 
 class _Interpreter:
-    """Runs the pickle as `pickle` does, as far as it makes plain values; whatever else it says is an error."""
+    """Interprets the pickle opcodes that build plain values; any other opcode is an error."""
 
     def __init__(self, archive: zipfile.ZipFile, max_pickle_bytes: int, shapes_only: bool) -> None:
         self._archive = archive
@@ -123,13 +123,13 @@ class _Interpreter:
         [self._top] = {info.filename.partition("/")[0] for info in archive.infolist()}
         self._storages: dict[tuple[str, str], _Storage] = {}
         self._stack: list[Any] = []
-        self._below: list[list[Any]] = []  # the stacks below each mark
+        self._below: list[list[Any]] = []  # the stack below each mark
         self._memo: dict[int, Any] = {}
 
     def value(self) -> Any:
-        """What the pickle says."""
+        """Return the unpickled object."""
         if self._bytes("byteorder", 10) != sys.byteorder.encode():
-            raise ValueError("written on a machine with another order of bytes")
+            raise ValueError("written on a machine with another byte order")
         for opcode, argument, _ in pickletools.genops(self._bytes("data.pkl", self._max_pickle_bytes)):
             if opcode.name == "STOP":
                 break
@@ -171,7 +171,7 @@ class _Interpreter:
             case "BINPUT" | "LONG_BINPUT":
                 self._memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":
-                stack.append(_to_be_said_again(self._memo[argument]))
+                stack.append(_reusable(self._memo[argument]))
             case "GLOBAL":
                 stack.append(_Name(argument))
             case "BINPERSID":
@@ -180,7 +180,7 @@ class _Interpreter:
                 arguments, function = stack.pop(), stack.pop()
                 stack.append(self._made(function, arguments))
             case _:
-                raise pickle.UnpicklingError(f"{name} makes no data")
+                raise pickle.UnpicklingError(f"opcode {name} is not allowed")
 
     def _pop_to_mark(self) -> list[Any]:
         items, self._stack = self._stack, self._below.pop()
@@ -192,13 +192,13 @@ class _Interpreter:
 
     def _top_of(self, kind: type) -> Any:
         if not isinstance(self._stack[-1], kind):
-            raise pickle.UnpicklingError(f"that is put in no {kind.__name__}")
+            raise pickle.UnpicklingError(f"not a {kind.__name__}")
         return self._stack[-1]
 
     def _set_items(self, items: list[Any]) -> None:
         keys = items[::2]
         if not all(isinstance(key, _PLAIN) for key in keys):  # the hash of nested tuples can take hours
-            raise pickle.UnpicklingError("a key that is no plain value")
+            raise pickle.UnpicklingError("a dictionary key is not a plain value")
         self._top_of(dict).update(zip(keys, items[1::2], strict=True))
 
     def _made(self, function: Any, arguments: Any) -> Any:
@@ -206,16 +206,16 @@ class _Interpreter:
             return OrderedDict()
         if function == _Name(_REBUILD_TENSOR):
             return _tensor(*arguments)
-        raise pickle.UnpicklingError("it calls a function")
+        raise pickle.UnpicklingError("a function call is not allowed")
 
     def _storage(self, kind: Any, storage_type: Any, key: Any, _device: Any, n: Any) -> _Storage:
         module, _, name = storage_type.name.partition(" ")
         if kind != "storage" or module != "torch" or name not in _DTYPES:
-            raise pickle.UnpicklingError("it refers to something else than a tensor's numbers")
+            raise pickle.UnpicklingError("a persistent id is not a tensor storage")
         dtype = np.dtype(_DTYPES[name])
         info = self._archive.getinfo(f"{self._top}/data/{key}")
         if info.file_size != n * dtype.itemsize:
-            raise ValueError("a tensor claims other bytes than it has")
+            raise ValueError("the size of a tensor does not match its data")
         if (key, name) not in self._storages:
             numbers = None if self._shapes_only else np.frombuffer(self._archive.read(info), dtype)
             is_bfloat16 = name == "BFloat16Storage"
@@ -225,24 +225,24 @@ class _Interpreter:
         return self._storages[key, name]
 
 
-def _to_be_said_again(value: Any) -> Any:
-    """What a pickle says twice, if that keeps the whole as large as it looks: no list of lists of lists, no circle."""
+def _reusable(value: Any) -> Any:
+    """Return a memoised value if reusing it cannot blow up the result: no nested lists, no cycles."""
     flat = isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)
     if flat or isinstance(value, (*_PLAIN, _Name, _Storage)):
         return value
-    raise pickle.UnpicklingError("it says a whole list or dictionary twice")
+    raise pickle.UnpicklingError("a list or dictionary is referenced twice")
 
 
 def _tensor(
     storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
 ) -> NDArray[Any] | StoredTensor:
-    """A view of the numbers; strides are in numbers. Raises ValueError if it would reach outside them."""
+    """Return a view of the storage; strides are in values. Raises ValueError if it would reach outside."""
     numbers = [offset, *shape, *strides]
     if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in numbers):
-        raise ValueError("a tensor of an impossible shape")
+        raise ValueError("a tensor has an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if math.prod(shape) and last >= storage.n:
-        raise ValueError("a tensor that is larger than its numbers")
+        raise ValueError("a tensor is larger than its storage")
     if storage.numbers is None:
         row_major = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
         is_contiguous = all(n == 1 or a == b for n, a, b in zip(shape, strides, row_major, strict=True))

@@ -1,4 +1,4 @@
-"""What is known while a file is replayed: the rest of its workspace, and neither the file nor a copy of it."""
+"""The index during a replay: the rest of the workspace, without the file and its near-duplicates."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,22 +9,22 @@ from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut
 
 MAX_CHARS = 10_000_000
-"""So much of a workspace is held."""
+"""Limit of the indexed text."""
 SHINGLE_CHARS = 50
 
 
-class Surroundings:
-    """The texts of one workspace after another, in an n-gram model."""
+class WorkspaceIndex:
+    """Indexes one workspace after another in an n-gram model."""
 
     def __init__(self, ngrams: NGramModel) -> None:
         self._ngrams = ngrams
         self._texts: dict[str, str] = {}
         self._shingles: dict[str, set[str]] = {}
 
-    def change_to(self, texts: Mapping[str, str]) -> int:
-        """Hold `texts`, by their names, MAX_CHARS at most, and nothing of the workspace before.
+    def load(self, texts: Mapping[str, str]) -> int:
+        """Index `texts` (name -> text), at most MAX_CHARS, instead of the previous workspace.
 
-        Returns how many had no room.
+        Returns how many texts were beyond the limit.
         """
         for name in self._texts:
             self._ngrams.drop(name)
@@ -39,42 +39,44 @@ class Surroundings:
         return len(texts) - len(self._texts)
 
     @contextlib.contextmanager
-    def without_copies_of(self, excerpt: Excerpt) -> Iterator[None]:
-        """Meanwhile neither the file is held, but for what is typed of it, nor any text like it."""
+    def excluding_duplicates_of(self, excerpt: Excerpt) -> Iterator[None]:
+        """Remove the file and its near-duplicates from the index within the context."""
         own = shingles(excerpt.text)
-        copies = [name for name in self._texts if name == excerpt.name or are_alike(own, self._shingles[name])]
-        for name in copies:
+        near_duplicates = [
+            name for name in self._texts if name == excerpt.name or are_near_duplicates(own, self._shingles[name])
+        ]
+        for name in near_duplicates:
             self._ngrams.drop(name)
         try:
             yield
         finally:
             self._ngrams.drop(excerpt.name)
-            for name in copies:
+            for name in near_duplicates:
                 self._ngrams.hold(name, self._texts[name])
 
 
 def in_workspaces(
     ngrams: NGramModel, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
 ) -> Iterator[Excerpt]:
-    """Each excerpt, while the rest of its workspace is held, but for copies of its file."""
-    surroundings, folder = Surroundings(ngrams), None
+    """Yield each excerpt while the rest of its workspace, without near-duplicates of its file, is indexed."""
+    index, folder = WorkspaceIndex(ngrams), None
     for number, excerpt in enumerate(excerpts, start=1):
         say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
         if excerpt.workspace != folder:
             folder = excerpt.workspace
-            n_without_room = surroundings.change_to(texts_in(folder, suffixes, LeftOut()))
+            n_without_room = index.load(texts_in(folder, suffixes, LeftOut()))
             if n_without_room:
                 say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
-        with surroundings.without_copies_of(excerpt):
+        with index.excluding_duplicates_of(excerpt):
             yield excerpt
 
 
 def shingles(text: str) -> set[str]:
-    """The pieces of SHINGLE_CHARS characters that begin where a line does (Broder 1997 has all, and samples them)."""
+    """Return the pieces of SHINGLE_CHARS characters at line starts (Broder 1997, who samples all positions)."""
     starts = [0, *(i + 1 for i, character in enumerate(text) if character == "\n")]
     return {piece for i in starts if len(piece := text[i : i + SHINGLE_CHARS]) == SHINGLE_CHARS}
 
 
-def are_alike(some: set[str], others: set[str]) -> bool:
-    """Whether half of the smaller set is in both."""
+def are_near_duplicates(some: set[str], others: set[str]) -> bool:
+    """Whether at least half of the smaller set is in both."""
     return bool(some and others) and 2 * len(some & others) >= min(len(some), len(others))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinycopilot.tui.indenting import line_break, n_for_backspace, n_for_outdent, tab, unit_of
+from tinycopilot.tui.indentation import indentation_unit, line_break, n_for_backspace, n_for_outdent, tab
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_new_line_keeps_or_deepens_the_indentation(line: str, n_chars: int, inse
     ],
 )
 def test_indentation_unit_is_the_files(text: str, unit: str) -> None:
-    assert unit_of(text) == unit
+    assert indentation_unit(text) == unit
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What an editor does with indentation: after Enter, and for Tab and Backspace."""
+"""Automatic indentation: for Enter, Tab and Backspace."""
 
 from collections import Counter
 from itertools import pairwise
@@ -6,8 +6,8 @@ from itertools import pairwise
 DEFAULT_UNIT = "    "
 
 
-def unit_of(text: str) -> str:
-    """One level of indentation, as most blocks of a file have it."""
+def indentation_unit(text: str) -> str:
+    """Return one level of indentation, as in most blocks of the text."""
     lines = [line for line in text.split("\n") if line.strip()]
     levels = Counter(
         indentation_of(line).removeprefix(indentation_of(opening))
@@ -18,14 +18,14 @@ def unit_of(text: str) -> str:
 
 
 def indentation_of(line: str) -> str:
-    """The blanks that a line begins with."""
+    """Return the leading white space of a line."""
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def line_break(line: str, unit: str) -> tuple[int, str]:
-    """How many characters to delete before the cursor, and what to insert, where `line` stands before it.
+    """Return the number of characters to delete before the cursor, and the text to insert, after `line`.
 
-    The new line is as deep as this one, and one level deeper after a colon. A line of blanks is left empty.
+    The new line has the same indentation, one level more after a colon. A blank line is left empty.
     """
     if not line.strip():
         return len(line), "\n" + line
@@ -34,17 +34,17 @@ def line_break(line: str, unit: str) -> tuple[int, str]:
 
 
 def tab(line: str, unit: str) -> str:
-    """What Tab inserts: blanks to the next level."""
+    """Return what Tab inserts: white space to the next level."""
     return unit if "\t" in unit else " " * (len(unit) - len(line) % len(unit))
 
 
 def n_for_backspace(line: str, unit: str) -> int:
-    """How many characters Backspace deletes: in indentation of spaces a level, or what there is beyond one."""
+    """Return how many characters Backspace deletes: in indentation, back to the previous level."""
     if not line or line.strip(" ") or "\t" in unit:
         return 1
     return (len(line) - 1) % len(unit) + 1
 
 
 def n_for_outdent(line: str, unit: str) -> int:
-    """How many characters are to go from the beginning of a line for it to be a level less deep."""
+    """Return how many characters to delete from the start of a line to remove one level."""
     return len(unit) if line.startswith(unit) else len(line[: len(unit)]) - len(line[: len(unit)].lstrip(" \t"))

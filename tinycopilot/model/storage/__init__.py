@@ -1,4 +1,4 @@
-"""Read the two files of a model as data, with one line for everything that can be wrong. Imports no PyTorch."""
+"""Read model, tokenizer and checkpoint files as data; every error is one line. Imports no PyTorch."""
 
 import pickle
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from tinycopilot import UserError
-from tinycopilot.model.archive import MAX_PICKLE_BYTES, read_archive
+from tinycopilot.model.storage.archive import MAX_PICKLE_BYTES, read_archive
 
 ZIP_START = b"PK\x03\x04"
 RETRAIN = "train one with `tinycopilot train`, or give another path"
 MAX_BYTES = 4_000_000_000
-"""A checkpoint of the largest model takes less."""
+"""More than a checkpoint of the largest model."""
 
 
 class ModelFileError(UserError):
-    """A model or tokenizer file is missing, damaged, foreign, or does not match. One line, whatever the file says."""
+    """A file is missing, damaged, not ours, or does not match. The message is one printable line."""
 
     def __init__(self, message: str) -> None:
         super().__init__("".join(character if character.isprintable() else "?" for character in message))
@@ -24,7 +24,7 @@ class ModelFileError(UserError):
 def require_file(path: Path, kind: str) -> None:
     """Raise ModelFileError if `path` is not a file."""
     if not path.is_file():
-        raise ModelFileError(f"{path}: there is no {kind} file here; {RETRAIN}")
+        raise ModelFileError(f"{path}: no {kind} file here; {RETRAIN}")
 
 
 def load_data(
@@ -36,34 +36,34 @@ def load_data(
     max_pickle_bytes: int = MAX_PICKLE_BYTES,
     shapes_only: bool = False,
 ) -> dict[str, Any]:
-    """Return what `save_atomically` wrote, checked to be of this `kind` and to hold `required` (name -> type).
+    """Return what `save_atomically` wrote, if it is of this `kind` and contains `required` (name -> type).
 
-    Tensors are NumPy arrays; with `shapes_only`, StoredTensor, which takes no memory. A pickle that calls anything is
-    refused before it runs. Raises ModelFileError, one line that says what is wrong.
+    Tensors are NumPy arrays, or StoredTensor with `shapes_only`, which takes no memory. A pickle that calls a function
+    is rejected before it runs. Raises ModelFileError.
     """
     require_file(path, kind)
     n_bytes = path.stat().st_size
     if n_bytes == 0:
         raise ModelFileError(f"{path}: the {kind} file is empty; {RETRAIN}")
     if n_bytes > max_bytes:
-        raise ModelFileError(f"{path}: {n_bytes:,} bytes are too many for a {kind} file; {RETRAIN}")
+        raise ModelFileError(f"{path}: {n_bytes:,} bytes is too large for a {kind} file; {RETRAIN}")
     try:
         with path.open("rb") as file:
             if file.read(len(ZIP_START)) != ZIP_START:  # what torch.save writes
-                raise ModelFileError(f"{path}: not a {kind} file of tinycopilot; {RETRAIN}")
+                raise ModelFileError(f"{path}: not a tinycopilot {kind} file; {RETRAIN}")
         data = read_archive(path, max_bytes, max_pickle_bytes=max_pickle_bytes, shapes_only=shapes_only)
     except ModelFileError:
         raise
     except PermissionError:
         raise ModelFileError(
-            f"{path}: the {kind} file may not be read; change its permissions, or give another path"
+            f"{path}: no permission to read the {kind} file; change its permissions, or give another path"
         ) from None
     except pickle.UnpicklingError:
-        raise ModelFileError(f"{path}: holds more than data, which is never loaded; {RETRAIN}") from None
+        raise ModelFileError(f"{path}: contains more than data, so it was not loaded; {RETRAIN}") from None
     except Exception:  # a damaged file can fail in any way
         raise ModelFileError(f"{path}: the {kind} file is damaged; {RETRAIN}") from None
     if not isinstance(data, dict) or data.get("kind") != kind:
-        raise ModelFileError(f"{path}: not a {kind} file of tinycopilot; {RETRAIN}")
+        raise ModelFileError(f"{path}: not a tinycopilot {kind} file; {RETRAIN}")
     for name, expected in required.items():
         if not isinstance(data.get(name), expected):
             raise ModelFileError(f"{path}: the {kind} file has no valid {name!r}; {RETRAIN}")

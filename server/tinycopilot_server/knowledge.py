@@ -1,0 +1,50 @@
+"""What the server knows of the open workspace, in figures and in words: `tinycopilot.knowledge`."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tinycopilot.process import memory_bytes
+
+if TYPE_CHECKING:
+    from tinycopilot_server.server import TinyCopilotServer
+
+
+async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
+    """What is indexed and what was left out, the model, the memory in bytes, and the last answer's milliseconds.
+
+    Memory is None where the system does not say, the time None before the first suggestion.
+    """
+    scheduler, indexer, session = server.scheduler, server.index.indexer, server.session
+    n_chars = 0
+    if scheduler.is_ready:
+        n_chars = await asyncio.wrap_future(scheduler.ask(lambda engine: engine.ngrams.n_chars))
+    return {
+        "folders": list(session.folders.roots),
+        "files": indexer.scanner.n_known,
+        "open": sum(session.wants(document) and not document.is_secret for document in session.documents.values()),
+        "suffixes": list(session.folders.suffixes),
+        "characters": n_chars,
+        "maxCharacters": server.index.max_chars,
+        "leftOut": list(indexer.left_out),
+        "model": server.models.description,
+        "memoryBytes": memory_bytes(),
+        "lastAnswerMs": server.completer.last_ms,
+    }
+
+
+def in_words(known: dict[str, Any]) -> str:
+    """A summary for the user."""
+    where = ", ".join(known["folders"]) or "no folder is open"
+    lines = [
+        f"Workspace: {where}",
+        f"Indexed: {known['files']:,} files on disk and {known['open']:,} open documents, {known['characters']:,} "
+        f"characters of at most {known['maxCharacters']:,}",
+        f"Kinds of files: {', '.join(known['suffixes'])}; others once you open one",
+        *(line[:1].upper() + line[1:] for line in known["leftOut"]),
+        f"Model: {known['model'].removeprefix('model: ') or 'none'}",
+    ]
+    if known["memoryBytes"] is not None:
+        lines.append(f"Memory: {known['memoryBytes'] / 1e6:,.0f} MB")
+    if known["lastAnswerMs"] is not None:
+        lines.append(f"Last suggestion: {known['lastAnswerMs']:.1f} ms")
+    return "\n".join(lines)

@@ -1,0 +1,89 @@
+"""`tinycopilot clean`: lists what is stored, asks, and deletes that and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from tinycopilot import UserError, cleaning
+from tinycopilot.cleaning import run_cleaning
+from tinycopilot.paths import user_cache_folder, user_data_folder, user_log_folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user with something in every folder, and with files of another program beside it."""
+    for kind in ("DATA", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
+    monkeypatch.setattr(cleaning, "_compiled_code", lambda: sorted((tmp_path / "compiled").glob("*")))
+    for path in (
+        user_cache_folder() / "memory" / "a.memory",
+        user_log_folder() / "server.log",
+        user_data_folder() / "weights" / "a",
+        user_data_folder() / "statistics.json",
+        user_data_folder() / "paras" / "tiny_gpt.pth",
+        user_data_folder() / "workspaces" / "a" / "tiny_gpt.pth",
+        tmp_path / "compiled" / "tinycopilot.f.compiled",
+        user_data_folder().parent / "other" / "file",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x" * 1_000_000)
+    return tmp_path
+
+
+def files(home: Path) -> set[str]:
+    return {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+
+
+MODELS = {"data/tinycopilot/paras/tiny_gpt.pth", "data/tinycopilot/workspaces/a/tiny_gpt.pth"}
+OTHER = {"data/other/file"}
+
+
+def test_what_was_trained_stays_without_all(home: Path) -> None:
+    said: list[str] = []
+    run_cleaning(with_models=False, is_sure=True, ask=None, say=said.append)
+    assert files(home) == MODELS | OTHER
+    assert any("`tinycopilot clean --all`" in line for line in said)
+    run_cleaning(with_models=True, is_sure=True, ask=None, say=said.append)
+    assert files(home) == OTHER
+    run_cleaning(with_models=True, is_sure=True, ask=None, say=said.append)
+    assert said[-1] == "nothing to delete"
+
+
+@pytest.mark.parametrize("answer", ["", "n", "what?"])
+def test_everything_is_listed_before_it_asks_and_no_is_the_default(home: Path, answer: str) -> None:
+    said: list[str] = []
+
+    def ask(question: str) -> str:
+        said.append(question)
+        return answer
+
+    before = files(home)
+    run_cleaning(with_models=True, is_sure=False, ask=ask, say=said.append)
+    assert files(home) == before
+    listed = "\n".join(said[:-2])
+    for place in (user_cache_folder(), user_log_folder(), user_data_folder(), home / "compiled"):
+        assert str(place) in listed
+    assert "     1.0 MB" in listed
+    assert "Delete all of this?" in said[-2]
+    assert said[-1] == "nothing was deleted"
+
+
+def test_yes_deletes(home: Path) -> None:
+    run_cleaning(with_models=True, is_sure=False, ask=lambda _: "Y ", say=lambda _: None)
+    assert files(home) == OTHER
+
+
+def test_without_a_terminal_nothing_is_deleted_unless_it_is_said(home: Path) -> None:
+    before = files(home)
+    with pytest.raises(UserError, match="use --yes"):
+        run_cleaning(with_models=True, is_sure=False, ask=None, say=lambda _: None)
+    assert files(home) == before
+
+
+def test_a_link_is_deleted_and_what_it_leads_to_stays(home: Path) -> None:
+    elsewhere = home / "elsewhere"
+    user_cache_folder().rename(elsewhere)
+    user_cache_folder().symlink_to(elsewhere)
+    run_cleaning(with_models=False, is_sure=True, ask=None, say=lambda _: None)
+    assert (elsewhere / "memory" / "a.memory").exists()
+    assert not user_cache_folder().is_symlink()

@@ -1,0 +1,97 @@
+"""The command `clean`: delete what tinycopilot has written on this machine, outside of the package."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinycopilot import UserError
+from tinycopilot.paths import NO_HOME, user_cache_folder, user_data_folder, user_log_folder
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file or folder to delete, and what it holds."""
+
+    path: Path
+    what: str
+
+    @property
+    def n_bytes(self) -> int:
+        """Size in bytes; a link counts as itself."""
+        if self.path.is_symlink() or self.path.is_file():
+            return self.path.lstat().st_size
+        files = (Path(folder, name) for folder, _, names in os.walk(self.path) for name in names)
+        return sum(file.lstat().st_size for file in files)
+
+    def delete(self) -> None:
+        """Delete it; a link is deleted, and what it leads to stays. Raises OSError."""
+        if self.path.is_symlink() or not self.path.is_dir():
+            self.path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(self.path)
+
+
+def stored(*, with_models: bool) -> list[Stored]:
+    """What is there now: index, compiled code, log, learned weights, statistics, and, `with_models`, trained models."""
+    return [one for one in _candidates(with_models) if os.path.lexists(one.path) and NO_HOME not in one.path.parents]
+
+
+def _candidates(with_models: bool) -> Iterator[Stored]:
+    data = user_data_folder()
+    yield Stored(user_cache_folder(), "the index, which contains text of your files")
+    yield Stored(user_log_folder(), "the log")
+    if with_models:
+        yield Stored(data, "all models that you trained, mixing weights, statistics")
+    else:
+        yield Stored(data / "weights", "mixing weights")
+        yield from (Stored(path, "statistics") for path in sorted(data.glob("statistics.*")))
+    yield from (Stored(path, "compiled code") for path in _compiled_code())
+
+
+def _compiled_code() -> Iterable[Path]:
+    from tinycopilot.completion.compiled import CACHE  # noqa: PLC0415 (brings Numba)
+
+    return [] if CACHE is None else sorted([*CACHE.glob("tinycopilot.*.compiled"), *CACHE.glob("*.all")])
+
+
+def run_cleaning(
+    *, with_models: bool, is_sure: bool, ask: Callable[[str], str] | None, say: Callable[[str], None]
+) -> None:
+    """List what would be deleted, ask, and delete it. `ask`: None if nobody can be asked. Raises UserError."""
+    found = stored(with_models=with_models)
+    if not found:
+        return say("nothing to delete")
+    for line in _listed(found):
+        say(line)
+    if not with_models and any(
+        name.exists() for name in (user_data_folder() / "paras", user_data_folder() / "workspaces")
+    ):
+        say("what you trained stays; `tinycopilot clean --all` deletes that, too")
+    if not is_sure:
+        if ask is None:
+            raise UserError("nothing was deleted: there is no terminal to ask on; use --yes to delete what is listed")
+        if ask("Delete all of this? Close your editors first. [y/N] ").strip().lower() not in ("y", "yes"):
+            return say("nothing was deleted")
+    problems = []
+    for one in found:
+        try:
+            one.delete()
+        except FileNotFoundError:
+            continue  # on Windows, the data folder contains the others
+        except OSError as error:
+            problems.append(f"{one.path}: {error.strerror}")
+    if problems:
+        raise UserError(f"not deleted: {'; '.join(problems)}; close your editors, and run this again")
+    return say("deleted")
+
+
+def _listed(found: list[Stored]) -> Iterator[str]:
+    """A line for each folder, and one for all compiled code."""
+    compiled = [one for one in found if one.what == "compiled code"]
+    for one in found:
+        if one.what != "compiled code":
+            yield f"{one.n_bytes / 1e6:8.1f} MB  {one.path}  ({one.what})"
+    if compiled:
+        yield f"{sum(one.n_bytes for one in compiled) / 1e6:8.1f} MB  {compiled[0].path.parent}  (compiled code)"

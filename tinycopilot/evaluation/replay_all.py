@@ -1,0 +1,55 @@
+"""Replay several excerpts, each with the rest of its workspace indexed, and sum up the results."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinycopilot.completion.engine import Engine
+from tinycopilot.evaluation.replay import Excerpt, ReplayResult, ShownSuggestion, replay
+from tinycopilot.evaluation.score import CalibrationBin, Score, calibration, calibration_error
+from tinycopilot.evaluation.workspace import in_workspaces
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The results of all replays."""
+
+    replays: list[ReplayResult]
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """The score of each file, by name."""
+        scores = dict[str, Score]()
+        for replayed in self.replays:
+            name = replayed.excerpt.name
+            scores[name] = scores.get(name, Score()) + replayed.score
+        return scores
+
+    @property
+    def total(self) -> Score:
+        """The score of all files together."""
+        return sum(self.scores.values(), Score())
+
+    @property
+    def shown(self) -> list[ShownSuggestion]:
+        """All suggestions that were shown."""
+        return [shown for replayed in self.replays for shown in replayed.shown]
+
+    @property
+    def calibration(self) -> list[CalibrationBin]:
+        """Confidence against accuracy of the suggestions."""
+        return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the metrics of all files together."""
+        error = calibration_error(self.calibration)
+        return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
+
+
+def replay_all(
+    engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
+) -> EvaluationResult:
+    """Replay each excerpt while the rest of its workspace, without near-duplicates of it, is indexed."""
+    return EvaluationResult(
+        [replay(engine, excerpt) for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say)]
+    )

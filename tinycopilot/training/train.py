@@ -1,0 +1,261 @@
+"""Training: the loop, and the command `train` around it."""
+
+import contextlib
+import dataclasses
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.nn import functional as F
+
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home
+from tinycopilot.training.batches import BatchLoader, ids_of
+from tinycopilot.training.checkpoint import (
+    CheckpointWriter,
+    Run,
+    can_resume,
+    discard_command,
+    resume_command,
+    run_folder,
+)
+from tinycopilot.training.device import choose_device
+from tinycopilot.training.distributed import DistContext, dist_context
+from tinycopilot.training.finalize import SavedModel, finalize, provenance
+from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
+from tinycopilot.training.json_progress import JsonProgress
+from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
+from tinycopilot.training.metrics import bits_per_char, write_sample
+from tinycopilot.training.observer import Observer, ObserverList
+from tinycopilot.training.optim import lr_multiplier, set_rates
+from tinycopilot.training.promotion import find_current_model
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.setup import TrainOptions, check_new_run, new_run, new_train_state, resume_run, summary
+from tinycopilot.training.spikes import DivergedError, find_anomaly, roll_back
+from tinycopilot.training.tensorboard import TensorBoardObserver
+from tinycopilot.training.terminal_progress import TerminalProgress
+from tinycopilot.training.threads import ThreadTuner
+from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, reestimate
+from tinycopilot.training.train_state import TrainState
+
+EVAL_CHARS = 20_000
+"""Characters of held-out text in each evaluation; the last one uses all of it."""
+
+
+def train(
+    state: TrainState,
+    schedule: Schedule,
+    loader: BatchLoader,
+    evaluate: Callable[[TrainState], Evaluation] | None = None,
+    eval_steps: Collection[int] = (),
+    observer: Observer = Observer(),  # noqa: B008 (stateless)
+    dist: DistContext = DistContext(),  # noqa: B008 (frozen)
+    until: int = sys.maxsize,
+) -> None:
+    """The training loop: take the steps of `schedule` that `state` has not taken yet, up to step `until`.
+
+    `evaluate` measures the network on held-out text, at the end of each log interval that contains one of `eval_steps`.
+    Afterwards, `state.result()` has the weights of the best evaluation, since a small corpus is overfitted in the end.
+    Deterministic with one thread: a run resumed from a snapshot ends with the same weights as an uninterrupted one.
+    Raises DivergedError if losses are not finite, or spike, again and again.
+    """
+    model, optimizers, config = state.model, state.optimizers, state.config
+    forward = dist.wrap_model(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=config.bfloat16)
+    proven = latest = state.snapshot()  # `proven` is one interval older: a whole interval after it went well
+
+    while state.log.n_steps < min(until, schedule.n_steps):
+        first, losses, norms = state.log.n_steps, list[Tensor](), list[Tensor]()
+        started = time.perf_counter()
+        for step in range(first, min(first + INTERVAL_STEPS, until, schedule.n_steps)):
+            # Set the learning rate.
+            stage, first_window, progress = schedule.at(step)
+            multiplier = lr_multiplier(step, progress, config.decay_share) * 0.5**state.n_attempts
+            set_rates(optimizers, step, multiplier)
+            # Forward and backward pass; after a loss spike, the batches around it are skipped.
+            first_window += state.n_skipped * stage.batch
+            inputs, targets = loader.batch(stage.batch, stage.window, first_window, dist.rank, dist.world_size)
+            with autocast:
+                logits = forward(inputs)  # (B, T) -> (B, T, V)
+            loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+            loss.backward()
+            # Clip the gradient, and step.
+            norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm))
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+            observer.on_step(losses[-1], stage.batch * stage.window)
+        bits = (dist.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
+
+        # On a loss spike, return to the older snapshot.
+        if anomaly := find_anomaly(bits, torch.stack(norms).tolist(), state.log.intervals):
+            roll_back(state, proven, f"steps {first + 1:,} to {first + len(bits):,}: {anomaly}", observer)
+            proven = latest = state.snapshot()
+            continue
+        # Log.
+        log = state.log
+        log.n_steps, log.n_chars = first + len(bits), schedule.n_chars_after(first + len(bits))
+        log.seconds += time.perf_counter() - started
+        log.intervals.append(LogInterval(log.n_steps, log.n_chars, log.seconds, sum(bits) / len(bits), multiplier))
+        observer.on_interval(log.intervals[-1])
+        # Average the weights, and evaluate.
+        state.update_average()
+        if evaluate and any(first < due <= log.n_steps for due in eval_steps):
+            log.evaluations.append(state.evaluate_best(evaluate))
+            observer.on_evaluation(log.evaluations[-1])
+        # Take a snapshot.
+        state.count_good_interval()
+        proven, latest = latest, state.snapshot()
+        observer.on_snapshot(proven)
+    observer.on_snapshot(latest)
+
+
+def run_training(options: TrainOptions) -> ModelPaths:
+    """The command `train`: set up or resume a run, train, compare, save. Returns the new model. Raises UserError."""
+    device = choose_device(options.device)
+    paths = model_to_save(options.model_path, options.tokenizer_path)
+    require_home(paths.model, "name the model's file with --model_path")
+    folder = run_folder(paths)
+    with contextlib.ExitStack() as stack:
+        dist = stack.enter_context(dist_context(device.type))
+        stack.enter_context(sigterm_as_interrupt())
+        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not dist.is_main)
+        console.print(describe_model(*(find_current_model(paths) or find_model())))
+        observers: list[Observer] = [ThreadTuner()] if device.type == "cpu" else []
+        reporter = JsonProgress() if dist.is_main and options.progress else None
+        if reporter:
+            reporter.say("reading", 0.0)
+            observers.append(reporter)
+        if dist.is_main and options.tensorboard:
+            observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(options.tensorboard)))))
+        snapshot = None
+        if options.resume:
+            run, snapshot = dist.from_main(lambda: resume_run(options, paths, folder, stack))
+        else:
+            dist.from_main(lambda: check_new_run(options, paths, folder, stack))
+            run = start_run(options, folder, device, dist, console)
+        state = new_train_state(run, device, dist, snapshot)
+        checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print)
+        if reporter:
+            reporter.start(run.schedule, state.log.n_chars)
+        saved = SavedModel(paths, is_in_use=True)
+        with checkpoint_on_exit(checkpoints, paths, console, dist, use_anyway=options.use_anyway):
+            run = train_run(state, run, device, dist, console, [*observers, checkpoints])
+            if dist.is_main:
+                saved = finalize(
+                    state, run, options.command, paths, dist.world_size, console.print, checkpoints.finish,
+                    use_anyway=options.use_anyway,
+                )  # fmt: skip
+        if dist.all_equal("done") and dist.local_rank == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+        if reporter:
+            bits = state.log.held_out_bits
+            reporter.say("done", 1.0, bits=bits, model=str(saved.paths.model), in_use=saved.is_in_use)
+    return saved.paths
+
+
+def train_without_saving(
+    options: TrainOptions, folder: Path, reporter: JsonProgress | None, console: Console
+) -> tuple[TinyGPT, SimpleTokenizer, dict[str, Any]]:
+    """Train without checkpoints, for `adapt`: only the corpus is stored, in `folder`; an interrupted run is lost.
+
+    Returns the network, on the CPU, its tokenizer and its provenance. Raises UserError.
+    """
+    device, dist = choose_device(options.device), DistContext()
+    observers: list[Observer] = [ThreadTuner()] if device.type == "cpu" else []
+    run = start_run(options, folder, device, dist, console)
+    state = new_train_state(run, device, dist)
+    if reporter:
+        reporter.start(run.schedule)
+        observers.append(reporter)
+    run = train_run(state, run, device, dist, console, observers)
+    state.log.held_out_bits = state.best_bits
+    facts = run.facts | provenance(run, state.log, device, dist.world_size)
+    return state.result().cpu(), run.tokenizer, facts
+
+
+def start_run(options: TrainOptions, folder: Path, device: torch.device, dist: DistContext, console: Console) -> Run:
+    """Return a new run; with a time budget, its length follows from the speed of a trial. Raises UserError."""
+    run = new_run(options, folder, device, dist, console.print)
+    if minutes := run.flags["minutes"]:
+
+        def start_trial() -> Callable[[int, Stage], float]:
+            return partial(_seconds_of, new_train_state(run, device, dist), run, device, dist)
+
+        n_chars = chars_in_budget(60 * minutes, run.schedule.stages, start_trial, dist)
+        schedule = Schedule.over(n_chars, run.schedule.stages, reestimate_after=REESTIMATE_AFTER)
+        run = dataclasses.replace(run, schedule=schedule)
+    console.print(summary(run, device))
+    return run
+
+
+def _seconds_of(
+    state: TrainState, run: Run, device: torch.device, dist: DistContext, n_steps: int, stage: Stage
+) -> float:
+    """Return the time of `n_steps` more steps of `stage`."""
+    n_done, seconds = state.log.n_steps, state.log.seconds
+    train(
+        state, Schedule((stage,), (n_done + n_steps,)), BatchLoader(run.corpus.train, run.tokenizer, device), dist=dist
+    )
+    return state.log.seconds - seconds
+
+
+def train_run(
+    state: TrainState, run: Run, device: torch.device, dist: DistContext, console: Console, observers: list[Observer]
+) -> Run:
+    """Take all steps of `run`, with progress on the terminal. Returns the run with its final schedule."""
+    loader = BatchLoader(run.corpus.train, run.tokenizer, device, run.config.seed)
+    held_out = ids_of(run.corpus.held_out, run.tokenizer, EVAL_CHARS)
+    prompt = "def " if ".py" in run.flags["ext"] else ""
+
+    def evaluate(state: TrainState) -> Evaluation:
+        log, model = state.log, state.model
+        sample = write_sample(model, run.tokenizer, prompt)
+        return Evaluation(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, held_out), sample)
+
+    with TerminalProgress(console, run.schedule.n_chars, state.log.n_chars) as progress:
+        observer = ObserverList([progress, *observers]) if dist.is_main else Observer()
+
+        def train_until(schedule: Schedule, until: int) -> None:
+            train(state, schedule, loader, evaluate, schedule.eval_steps(len(held_out)), observer, dist, until)
+
+        while run.schedule.reestimate_after:
+            train_until(run.schedule, run.schedule.next_reestimate)
+            schedule = dist.from_main(partial(reestimate, run.schedule, 60 * run.flags["minutes"], state.log))
+            observer.on_schedule(schedule)
+            run = dataclasses.replace(run, schedule=schedule)
+        train_until(run.schedule, run.schedule.n_steps)
+    return run
+
+
+@contextlib.contextmanager
+def checkpoint_on_exit(
+    checkpoints: CheckpointWriter, paths: ModelPaths, console: Console, dist: DistContext, *, use_anyway: bool
+) -> Iterator[None]:
+    """Write a checkpoint first, and when the block raises; then print how to resume the run."""
+    if dist.is_main:
+        checkpoints.write()  # from here on the run can be resumed, even if this process is killed
+    try:
+        yield
+    except BaseException as error:
+        if dist.is_main and not checkpoints.finished:
+            with interrupts_ignored():
+                checkpoints.write()
+            if isinstance(error, DivergedError):
+                console.print(f"this run cannot be resumed; discard it: {discard_command(run_folder(paths))}")
+            elif can_resume(run_folder(paths)):
+                console.print(
+                    f"stopped after step {checkpoints.written_step:,}; nothing is lost; "
+                    f"resume with: {resume_command(paths, use_anyway=use_anyway)}"
+                )
+        raise

@@ -1,0 +1,141 @@
+"""GhostText: the suggestion at the cursor, partial accepts, and keystrokes saved. Independent of the terminal."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinycopilot.completion.common_prefix import typed_through
+from tinycopilot.completion.truncation import Suggestion
+
+WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
+LINE = re.compile(r"\n?[^\n]*")
+"""The rest of a line, or if that is empty, the next line."""
+INDENTATION = re.compile(r"(?<=\n)[ \t]+")
+
+
+@dataclass(frozen=True, eq=False)
+class SuggestionRequest:
+    """A request for text to insert between `before` and `after`; compared by identity."""
+
+    before: str
+    after: str
+    wants_alternatives: bool = False
+    """Whether alternatives are requested too."""
+
+
+class GhostText:
+    """Tracks the text before and after the cursor; the suggestion shown always continues that text.
+
+    A suggestion stays visible while the user types through it, without a new request; a dismissed one stays hidden.
+    """
+
+    def __init__(self) -> None:
+        self.n_accepted = 0
+        """Number of accepts and partial accepts, one key each."""
+        self.n_accepted_chars = 0
+        """Keystrokes to type the accepted text; indentation of new lines, which editors insert, is not counted."""
+        self._before = self._after = ""
+        self._current: Suggestion | None = None  # the rest of the suggestion
+        self._alternatives: list[Suggestion] = []  # next one first
+        self._is_dismissed = False
+        self._pending: SuggestionRequest | None = None  # the request in progress
+
+    @property
+    def shown(self) -> Suggestion | None:
+        """The visible suggestion, if any."""
+        return None if self._is_dismissed else self._current
+
+    @property
+    def text(self) -> str:
+        """Its text; empty if there is none."""
+        return self.shown.text if self.shown else ""
+
+    @property
+    def n_keys_saved(self) -> int:
+        """Accepted characters minus the keys that accepted them."""
+        return self.n_accepted_chars - self.n_accepted
+
+    def text_changed(self, before: str, after: str) -> SuggestionRequest:
+        """Update the text and the cursor; return the next request."""
+        rest = self._rest(before, after)
+        self._before, self._after = before, after
+        self._current, self._alternatives = rest, []
+        self._is_dismissed = self._is_dismissed and rest is not None
+        request = SuggestionRequest(before, after)
+        self._pending = None if rest else request
+        return request
+
+    def cursor_moved(self, before: str, after: str) -> None:
+        """Update the cursor in the same text; nothing is shown until the next keystroke."""
+        if (before, after) != (self._before, self._after):
+            self._before, self._after = before, after
+            self._forget()
+
+    def on_response(
+        self, request: SuggestionRequest, suggestion: Suggestion | None, alternatives: Sequence[Suggestion] = ()
+    ) -> bool:
+        """Show the result of the request in progress; return False if `request` is outdated."""
+        if request is not self._pending:
+            return False
+        self._pending = None
+        if request.wants_alternatives:
+            found = (suggestion, *alternatives)
+            self._alternatives = [
+                other for other in found if other and self._current and other.text != self._current.text
+            ]
+            self._show_next()
+        else:
+            self._current = suggestion
+        return True
+
+    def next(self) -> SuggestionRequest | None:
+        """Show the next alternative; if none is known yet, return a request for alternatives."""
+        if self.shown is None:
+            return None
+        if not self._alternatives:
+            self._pending = SuggestionRequest(self._before, self._after, wants_alternatives=True)
+            return self._pending
+        self._show_next()
+        return None
+
+    def _show_next(self) -> None:
+        if self._alternatives and self._current:
+            self._alternatives.append(self._current)
+            self._current = self._alternatives.pop(0)
+
+    def dismiss(self) -> None:
+        """Hide the suggestion, also while the user types through it."""
+        self._is_dismissed = self._current is not None
+        self._pending = None
+
+    def accept(self) -> str:
+        """Return the whole suggestion, to be inserted."""
+        return self._accept(self.text)
+
+    def accept_word(self) -> str:
+        """Return its next word, or the punctuation before that."""
+        found = WORD.match(self.text)
+        return self._accept(found[0] if found else self.text)
+
+    def accept_line(self) -> str:
+        """Return its next line."""
+        found = LINE.match(self.text)
+        return self._accept(found[0] if found else self.text)
+
+    def _accept(self, text: str) -> str:
+        if text:
+            self.n_accepted += 1
+            self.n_accepted_chars += len(INDENTATION.sub("", text))
+        return text
+
+    def _rest(self, before: str, after: str) -> Suggestion | None:
+        """Return the rest of the suggestion if the user has typed through it, else None."""
+        if self._current is None or after != self._after:
+            return None
+        rest = typed_through(self._current.text, self._before, before)
+        return Suggestion(rest, self._current.confidence) if rest is not None else None
+
+    def _forget(self) -> None:
+        self._current = self._pending = None
+        self._alternatives = []
+        self._is_dismissed = False
