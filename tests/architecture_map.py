@@ -14,6 +14,7 @@ DESCRIPTIONS = {
     "server": "the language server",
     "cli": "tinycopilot/cli.py: parse, call, print",
     "api": "tinycopilot/api.py: load, train",
+    "cleaning": "tinycopilot/cleaning.py: clean",
     "client": "doctor, demo",
     "tui": "play: ghost text in the terminal",
     "explain": "how a suggestion comes about",
