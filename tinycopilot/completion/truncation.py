@@ -75,7 +75,7 @@ class Obstacle(Enum):
     IN_WORD = "inside a word"
     REPEATS = "repeats a line above"
     UNSAFE = "unbalanced code"
-    NOT_MISSING = "the text after the cursor is unlikely to follow"
+    NOT_MISSING = "not missing"
 
 
 class Stop(Enum):
