@@ -3,6 +3,7 @@
 python benchmarks/manifest.py "TRAINING COMMAND"      (the packages of heldout.json are fetched by pip)
 """
 
+import argparse
 import hashlib
 import json
 import subprocess
@@ -29,13 +30,16 @@ def licences() -> dict[str, str]:
 
 def main() -> None:
     """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", metavar="TRAINING_COMMAND", help="the command that trained the model")
+    command = parser.parse_args().command
     paras = ROOT / "paras"
     model = torch.load(paras / "tiny_gpt.pth", weights_only=True)
     pair = ["--model_path", str(paras / "tiny_gpt.pth"), "--tokenizer_path", str(paras / "tokenizer.pth")]
     benchmark = [sys.executable, str(ROOT / "benchmarks" / "heldout_bits.py"), *pair]
     measured = subprocess.run(benchmark, check=True, capture_output=True, text=True).stdout
     manifest = {
-        "command": sys.argv[1],
+        "command": command,
         "files": {name: sha256(paras / name) for name in ("tiny_gpt.pth", "tokenizer.pth")},
         "corpus": {
             "corpus.txt": sha256(ROOT / "corpus.txt"),
