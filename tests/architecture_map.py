@@ -14,7 +14,7 @@ DESCRIPTIONS = {
     "server": "the language server",
     "cli": "tinycopilot/cli.py: parse, call, print",
     "api": "tinycopilot/api.py: load, train",
-    "client": "doctor, demo",
+    "client": "doctor, demo, clean",
     "tui": "play: ghost text in the terminal",
     "explain": "how a suggestion comes about",
     "evaluation": "eval, bench, adapt",
