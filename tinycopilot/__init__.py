@@ -3,7 +3,7 @@
 README says in which order to read it. Importing this package does not import PyTorch.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 class UserError(Exception):
