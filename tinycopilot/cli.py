@@ -545,7 +545,7 @@ def _compile(_arguments: argparse.Namespace) -> None:
 
 
 def _clean(arguments: argparse.Namespace) -> None:
-    from tinycopilot.cleaning import run_cleaning
+    from tinycopilot.client.cleaning import run_cleaning
 
     can_ask = sys.stdin is not None and sys.stdin.isatty()
     run_cleaning(with_models=arguments.all, is_sure=arguments.yes, ask=input if can_ask else None, say=print)

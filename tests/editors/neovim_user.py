@@ -34,12 +34,13 @@ class User:
     """Key presses in one Neovim."""
 
     def __init__(self, editor: Editor, folder: Path) -> None:
-        self.editor, self.folder, self.n_files = editor, folder, 0
+        self.editor, self.folder, self.n_files, self.n_others = editor, folder, 0, 0
 
     @contextlib.contextmanager
     def another(self) -> "Iterator[User]":
         """Return the user of a second Neovim in the same folder."""
-        room = self.folder.parent / "another"
+        self.n_others += 1
+        room = self.folder.parent / f"another{self.n_others}"
         room.mkdir()
         editor = self.editor
         editor = Editor(room, editor.program, self.folder / "start.py", editor.server, home=editor.home)

@@ -26,7 +26,6 @@ HOUSE = {
     "tinycopilot.atomic": {"tinycopilot.files"},
     "tinycopilot.page_file": {"tinycopilot.__init__"},
     "tinycopilot.process": set(),
-    "tinycopilot.cleaning": {"tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.completion"},
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
@@ -75,7 +74,6 @@ HOUSE = {
             "tinycopilot.client",
             "tinycopilot.completion",
             "tinycopilot.extras",
-            "tinycopilot.cleaning",
         ),
         *("tinycopilot_server", "torch", "numpy"),  # inside the commands that need them
     },

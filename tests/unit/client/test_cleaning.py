@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import UserError, cleaning
-from tinycopilot.cleaning import run_cleaning
+from tinycopilot import UserError
+from tinycopilot.client import cleaning
+from tinycopilot.client.cleaning import run_cleaning
 from tinycopilot.paths import user_cache_folder, user_data_folder, user_log_folder
 
 
