@@ -293,9 +293,9 @@ async def test_deleted_text_is_not_suggested_again(begin: Open, how: str) -> Non
 
 async def test_document_of_another_language_is_indexed_once_enabled(begin: Open) -> None:
     session = await begin()
-    session.editor.open(naming(OTHER), session.uri("main.rs"), "rust")
+    session.editor.open(naming(OTHER), session.uri("notes.txt"), "plaintext")
     assert not await session.is_indexed(OTHER)
-    session.editor.set({"tinycopilot": {"languages": ["python", "rust"]}})
+    session.editor.set({"tinycopilot": {"languages": ["default", "plaintext"]}})
     assert await session.is_indexed(OTHER)
 
 
