@@ -142,9 +142,7 @@ class Poisoned(BatchLoader):
         return super().batch(batch, window, first, rank, world_size)
 
 
-@pytest.mark.parametrize(
-    ("factor", "named"), [(math.nan, "a loss that is not a number"), (-200.0, "loss spike from")]
-)
+@pytest.mark.parametrize(("factor", "named"), [(math.nan, "a loss that is not a number"), (-200.0, "loss spike from")])
 def test_spike_is_reported_and_rolled_back(factor: float, named: str, lesson: Lesson) -> None:
     state, notes = lesson.state(), Notes()
     train(state, SCHEDULE, Poisoned(lesson, state, range(25, 26), factor), lesson.evaluate, {150}, notes)
