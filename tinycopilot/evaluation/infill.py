@@ -7,6 +7,7 @@ argument is.
 import ast
 import io
 import random
+import re
 import time
 import tokenize
 from collections import Counter
@@ -72,11 +73,8 @@ def evaluate_infill(
     score = InfillScore()
     for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say):
         for gap in gaps(excerpt.text, excerpt.first, excerpt.last, random.Random(excerpt.first)):
-            before, missing, after = (
-                excerpt.text[: gap.start],
-                excerpt.text[gap.start : gap.end],
-                excerpt.text[gap.end :],
-            )
+            before, after = excerpt.text[: gap.start], excerpt.text[gap.end :]
+            missing = excerpt.text[gap.start : gap.end]
             since_s = time.perf_counter()
             found = engine.complete(Request(before, after, excerpt.name, Why.REPLAYED)).suggestion
             score.latencies_ms.append(1000 * (time.perf_counter() - since_s))
@@ -119,12 +117,11 @@ def _is_in_line(text: str, at: int) -> bool:
 
 def _expressions(text: str) -> dict[str, list[tuple[int, int]]]:
     """From and to, by kind."""
-    lines = text.split("\n")
-    starts = _line_starts(lines)
+    starts = _line_starts(text)
 
     def span(node: ast.expr) -> tuple[int, int]:
         ends = ((node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or 0))
-        start, end = (starts[n - 1] + len(lines[n - 1].encode()[:column].decode()) for n, column in ends)
+        start, end = (starts[n - 1] + _n_chars(text[starts[n - 1] :], column) for n, column in ends)
         return start, end
 
     found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in KINDS}
@@ -144,7 +141,7 @@ def _expressions(text: str) -> dict[str, list[tuple[int, int]]]:
 
 def _before_comments(text: str, dice: random.Random) -> list[tuple[int, int]]:
     """From a random token of a line's code to the end of that code."""
-    found, starts = list[tuple[int, int]](), _line_starts(text.split("\n"))
+    found, starts = list[tuple[int, int]](), _line_starts(text)
     columns = list[int]()  # of the tokens of a line so far, but for the first
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         line, column = token.start
@@ -158,11 +155,14 @@ def _before_comments(text: str, dice: random.Random) -> list[tuple[int, int]]:
     return found
 
 
-def _line_starts(lines: list[str]) -> list[int]:
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
-    return starts
+def _line_starts(text: str) -> list[int]:
+    """Offsets of the lines, which end as in Python's grammar."""
+    return [0, *(end.end() for end in re.finditer(r"\r\n|\r|\n", text))]
+
+
+def _n_chars(text: str, n_bytes: int) -> int:
+    """Number of characters of `text` that take `n_bytes` in UTF-8, the unit of ast's columns."""
+    return len(text[:n_bytes].encode()[:n_bytes].decode())
 
 
 def table(score: InfillScore) -> str:
