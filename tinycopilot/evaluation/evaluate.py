@@ -10,7 +10,6 @@ from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
-from tinycopilot.evaluation.infill import KINDS as GAP_KINDS
 from tinycopilot.evaluation.infill import evaluate_infill, table
 from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion
 from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
@@ -70,7 +69,7 @@ def run_evaluation(
     engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
     if infill:
         score = evaluate_infill(engine, excerpts, suffixes, say)
-        if not score.of(*GAP_KINDS)["gaps"]:
+        if not score.n_gaps:
             raise UserError("nothing to remove: --infill expects Python files with complete statements")
         answer(json.dumps(score.to_json()) if as_json else table(score))
         return

@@ -53,6 +53,11 @@ class InfillScore:
         """Count one more gap."""
         self.n[gap.kind, outcome] += 1
 
+    @property
+    def n_gaps(self) -> int:
+        """Number of gaps from which something was removed."""
+        return sum(n for (kind, _), n in self.n.items() if kind != NOTHING)
+
     def of(self, *kinds: str) -> dict[str, float]:
         """Number of gaps of these kinds, and the share of each outcome."""
         n = {outcome: sum(self.n[kind, outcome] for kind in kinds) for outcome in OUTCOMES}
