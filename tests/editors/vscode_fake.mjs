@@ -1,5 +1,5 @@
 // A fake of VS Code's API for tests of the extension: records calls, and returns what a test sets.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 
@@ -72,7 +72,8 @@ class Editor {
   logged = [];
   panels = [];
   kept = new Map();
-  keptForAll = new Map([['welcomed', true]]);
+  /** Whether the extension has never been started on this machine. */
+  isNew = false;
   item = { isShown: false, show: () => { this.item.isShown = true; }, hide: () => { this.item.isShown = false; }, dispose() {} };
 
   /** Whether the status bar shows that state. */
@@ -100,9 +101,14 @@ class Editor {
   }
 
   context(folder) {
+    const mark = join(folder, 'welcomed');
+    mkdirSync(folder, { recursive: true });
+    if (this.isNew) rmSync(mark, { force: true });
+    else writeFileSync(mark, '');
+    this.isNew = false;
     return {
       subscriptions: [], globalStorageUri: { fsPath: folder }, asAbsolutePath: path => join(folder, path),
-      workspaceState: memento(this.kept), globalState: memento(this.keptForAll),
+      workspaceState: memento(this.kept),
     };
   }
 

@@ -319,7 +319,7 @@ test('a language that was turned off is shown in the status bar, with an action 
 });
 
 test('the first start says what it does, once on this machine', async () => {
-  editor.keptForAll.clear();
+  editor.isNew = true;
   editor.open('python');
   begin();
   const { text, choose } = await editor.message('completes code as you type');

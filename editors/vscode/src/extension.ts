@@ -67,7 +67,7 @@ export function activate(context: ExtensionContext): void {
       show(next);
       setRuns(next.state !== 'loading' && client?.isRunning() === true);
       void pause.onStatus(next).catch(error => log.error(error));
-      if (next.state === 'ready') void welcome(context.globalState).catch(error => log.error(error));
+      if (next.state === 'ready') void welcome(context.globalStorageUri.fsPath).catch(error => log.error(error));
     },
     training(next: Parameters<TrainingBar['onStatus']>[0]): void {
       training.onStatus(next);

@@ -1,14 +1,21 @@
-import { commands, type Memento, window } from 'vscode';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { commands, window } from 'vscode';
 import { setOnDemand } from './settings';
 
-const KEY = 'welcomed';
+const MARK = 'welcomed';
 const WALKTHROUGH = 'Get started';
 const ON_DEMAND = 'Only when I ask';
 
-/** Says, once on this machine, what the extension does, and how to switch it off. */
-export async function welcome(memento: Memento): Promise<void> {
-  if (memento.get(KEY)) return;
-  await memento.update(KEY, true);
+/** Says, once on this machine, what the extension does, and how to switch it off. A file in `folder` marks that it has. */
+export async function welcome(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  try {
+    await writeFile(join(folder, MARK), '', { flag: 'wx' });  // fails in all windows but one, unlike a Memento
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw error;
+  }
   const word = process.platform === 'darwin' ? '⌘→' : 'Ctrl+Right';
   const choice = await window.showInformationMessage(
     'tinycopilot completes code as you type. It learns from the folders that you open; nothing leaves this machine. '
