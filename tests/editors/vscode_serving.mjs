@@ -60,6 +60,8 @@ export const SERVING = {
     same('a verdict', /is shown, at a confidence/.test(await frame.locator('#decision-body .verdict').textContent()), true);
     same('heads', await frame.locator('.heads label').count() > 0, true);
     await page.keyboard.press('Control+w');
+    await example.editor.until('the page is closed', 20, async () => frame.isDetached());
+    await page.waitForTimeout(500);  // the editor beside it takes its place and the focus
     return 'the page about the last suggestion is drawn beside the editor';
   },
 
