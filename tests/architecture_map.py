@@ -38,7 +38,7 @@ def node_of(module: str) -> str:
 
 
 def edges() -> set[Edge]:
-    """Who imports whom, anywhere in a file."""
+    """All imports between nodes, at the top of a file or in functions."""
     found = set[Edge]()
     for top, folder in SOURCES.items():
         for path in folder.rglob("*.py"):
@@ -52,8 +52,8 @@ def edges() -> set[Edge]:
     return {(here, there) for here, there in found if here and there and here != there}
 
 
-def without_detours(found: set[Edge]) -> set[Edge]:
-    """The edges that no longer path replaces (transitive reduction); there must be no cycle."""
+def transitive_reduction(found: set[Edge]) -> set[Edge]:
+    """Drop the edges of an acyclic graph that a longer path implies."""
     order = TopologicalSorter({here: {b for a, b in found if a == here} for here, _ in found}).static_order()
     below, kept = dict[str, set[str]](), set[Edge]()
     for here in order:  # after all that it imports
@@ -64,10 +64,10 @@ def without_detours(found: set[Edge]) -> set[Edge]:
 
 
 def diagram() -> str:
-    """The packages and their imports, without those that follow from others, in Mermaid's language."""
+    """The packages and their imports (transitive reduction) as a Mermaid flowchart."""
     lines = ["flowchart TD"]
     lines += [f'    {name}["<b>{name}</b><br>{text}"]' for name, text in DESCRIPTIONS.items()]
-    lines += [f"    {here} --> {there}" for here, there in sorted(without_detours(edges()))]
+    lines += [f"    {here} --> {there}" for here, there in sorted(transitive_reduction(edges()))]
     return "\n".join(lines)
 
 

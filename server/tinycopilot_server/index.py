@@ -134,7 +134,7 @@ class Index:
         """Save index and weights for the changed workspace folders from now on."""
         if (engine := self._scheduler.engine) is not None:
             self.indexer.submit(lambda: self._use_file(engine))
-            self.indexer.submit(self.indexer.scan)  # a scan that was pending has come first, and saved nothing here
+            self.indexer.submit(self.indexer.scan)  # saves: a scan that was already queued ran before _use_file
             self._scheduler.change(self._learn_here)
 
     def _learn_here(self, engine: "Engine") -> None:

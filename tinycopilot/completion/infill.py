@@ -1,7 +1,7 @@
-"""Infilling: what to insert where text follows the cursor on its line.
+"""Infilling: suggestions in the middle of a line.
 
-The network reads from left to right. So the continuation is cut where the text after the cursor is likely to come next.
-By Bayes' rule, the probability that exactly its first n characters, c, are missing at the cursor is
+The network reads only from left to right, so its continuation is cut where the text after the cursor is likely to
+follow. By Bayes' rule, the probability that exactly its first n characters, c, are missing at the cursor is
 
     p(c) · p(suffix | before + c)  /  (the sum of these products over all n, n = 0 included  +  OTHER)
 
@@ -19,12 +19,12 @@ from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefi
 SUFFIX_CHARS: Final = 8
 OTHER: Final = 0.001
 MIN_FIRST_LOG_P: Final = math.log(0.02)
-"""Where the first character of the suffix is less likely than this, the rest of the suffix is not read."""
+"""If the first character of the suffix is less likely than this, the rest isn't read."""
 MIN_CONFIDENCE: Final = 0.4
-"""An insertion must be at least this likely: the user may not miss anything there."""
+"""Minimum probability of an insertion."""
 MAX_INFILL_CHARS: Final = 40
 MIN_P: Final = 0.003
-"""A continuation ends before it is less likely than this, so that few are decoded in vain."""
+"""Decoding stops when the continuation is less likely than this."""
 
 
 def infill(
@@ -49,7 +49,7 @@ def infill(
 def insertions(
     decoded: Iterable[tuple[str, float]], suffix_log_p: Callable[[str], float], settings: CompleterSettings
 ) -> list[Prefix]:
-    """The prefixes of the first line, the empty one first; the confidence of each is that exactly it is missing."""
+    """The prefixes of the first line, empty one first. Confidence is the probability that exactly that is missing."""
     prefixes, text, log_p = [("", 0.0)], "", 0.0
     for character, log_prob in decoded:
         text, log_p = text + character, log_p + log_prob

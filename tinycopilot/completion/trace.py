@@ -22,7 +22,7 @@ MAX_SEEN: Final = 20
 
 
 class TracedPrediction(NamedTuple):
-    """What one character was predicted from."""
+    """The prediction of one character, and its inputs."""
 
     prediction: Prediction
     logits: Floats
@@ -30,7 +30,7 @@ class TracedPrediction(NamedTuple):
     workspace: NDArray[np.int64]
     """How often each symbol followed the context in the workspace, (n_orders, A + 1), from BREAK on."""
     file: NDArray[np.int64]
-    """The same in the file at hand, (n_orders, A + 1)."""
+    """The same in the current file, (n_orders, A + 1)."""
 
 
 class Seen(NamedTuple):
@@ -83,7 +83,7 @@ class Decision:
     truncated: Suggestion | None
     """The best cut, before post-processing."""
     suggestion: Suggestion | None
-    """What is shown."""
+    """The suggestion that is shown; None if nothing is."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ class Trace:
     place: Place
     """The text on both sides of the cursor, with secrets masked."""
     typed: list[TracedPrediction]
-    """Of the last characters before the cursor."""
+    """Predictions of the last characters before the cursor."""
     steps: list[Step]
     decoded: list[Decoded]
-    """As far as the highest eagerness needs."""
+    """Decoded characters, as many as the highest eagerness needs."""
     ahead: list[TracedPrediction]
-    """Of each decoded character."""
+    """Predictions of the decoded characters."""
     by_eagerness: "dict[float, Decision]"
     """At each of EAGERNESS, and the engine's own."""
     settings: CompleterSettings
@@ -108,9 +108,9 @@ class Trace:
     context: str
     """The longest context before the cursor that was seen in the workspace; empty if there is none."""
     n_occurrences: int
-    """How often it was seen."""
+    """Number of its occurrences."""
     seen: "list[Seen]"
-    """Where, MAX_SEEN at most."""
+    """Its occurrences, up to MAX_SEEN."""
     n_ngram_chars: int
     """Number of characters that the n-gram model holds."""
     mixture: Mixture
@@ -125,7 +125,7 @@ class Trace:
 
     @property
     def suggestion(self) -> Suggestion | None:
-        """What is shown."""
+        """The suggestion that is shown; None if nothing is."""
         return self.decision.suggestion
 
 
@@ -136,7 +136,7 @@ class Recorder:
     speculator: Speculator
     steps: list[Step] = field(default_factory=list)
     logits: list[Floats] = field(default_factory=list)
-    """Of each accepted character."""
+    """Logits for each accepted character."""
     _drafted: str = ""
     _times_s: tuple[float, float] = (0.0, 0.0)
 
@@ -159,7 +159,7 @@ class Recorder:
 
 
 def recorded(known: list[Decoded], source: Iterable[Decoded]) -> Iterator[Decoded]:
-    """What is known of `source`, and then more of it, which is added to `known`."""
+    """Yield `known`, then the rest of `source`, which is appended to `known`."""
     yield from tuple(known)
     for decoded in source:
         known.append(decoded)

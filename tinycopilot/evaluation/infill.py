@@ -1,7 +1,7 @@
-"""Evaluation in the middle of lines: a part of a line is removed, and the engine asked what is missing there.
+"""Infilling evaluation: remove part of a line, and compare the engine's suggestion with it.
 
-As a test of silence, it is also asked at places where nothing is missing. Python only: the syntax tree says what an
-argument is.
+Suggestions at places where nothing was removed are counted as well: there, silence is right. Python only, since the
+gaps come from the syntax tree.
 """
 
 import ast
@@ -23,17 +23,17 @@ from tinycopilot.evaluation.workspace import in_workspaces
 
 KINDS: Final = ("argument", "identifier", "expression", "rest before a comment")
 NOTHING: Final = "nothing"
-"""The kind of a place where nothing is missing."""
+"""Kind of an empty gap: nothing was removed."""
 MIN_CHARS, MAX_CHARS = 2, 20
 N_PER_KIND = 16
-"""Number of gaps of each kind in an excerpt, at most."""
+"""Maximum number of gaps of each kind per excerpt."""
 N_NOTHING = 40
 OUTCOMES: Final = ("exact", "wrong", "silent")
 
 
 @dataclass(frozen=True)
 class Gap:
-    """The part of a text that is removed: text[start:end]."""
+    """A part of a text to remove: text[start:end]."""
 
     kind: str
     start: int
@@ -47,15 +47,15 @@ class InfillScore:
     n: Counter[tuple[str, str]] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    """The wrong suggestions: `before[suggestion]after`, and what was removed."""
+    """Wrong suggestions, as `before[suggestion]after` with the removed text."""
 
     def add(self, gap: Gap, outcome: str) -> None:
-        """Count one more gap."""
+        """Count a gap."""
         self.n[gap.kind, outcome] += 1
 
     @property
     def n_gaps(self) -> int:
-        """Number of gaps from which something was removed."""
+        """Number of gaps that are not empty."""
         return sum(n for (kind, _), n in self.n.items() if kind != NOTHING)
 
     def of(self, *kinds: str) -> dict[str, float]:
@@ -74,7 +74,7 @@ class InfillScore:
 def evaluate_infill(
     engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
 ) -> InfillScore:
-    """Remove parts of the excerpts, each by itself, and count how often they are suggested."""
+    """Remove parts of the excerpts, one at a time, and count how often the suggestion restores them."""
     score = InfillScore()
     for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say):
         for gap in gaps(excerpt.text, excerpt.first, excerpt.last, random.Random(excerpt.first)):
@@ -95,7 +95,7 @@ def evaluate_infill(
 
 
 def gaps(text: str, first: int, last: int, dice: random.Random) -> Iterator[Gap]:
-    """Random parts of text[first:last], each within a line that goes on with a word; none if it is not Python."""
+    """Sample gaps in text[first:last] with a word after them on the same line. Invalid Python has none."""
     try:
         found = {**_expressions(text), "rest before a comment": _before_comments(text, dice)}
     except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
@@ -121,7 +121,7 @@ def _is_in_line(text: str, at: int) -> bool:
 
 
 def _expressions(text: str) -> dict[str, list[tuple[int, int]]]:
-    """From and to, by kind."""
+    """Start and end offsets of expressions within a line, by kind."""
     starts = _line_starts(text)
 
     def span(node: ast.expr) -> tuple[int, int]:
@@ -145,9 +145,9 @@ def _expressions(text: str) -> dict[str, list[tuple[int, int]]]:
 
 
 def _before_comments(text: str, dice: random.Random) -> list[tuple[int, int]]:
-    """From a random token of a line's code to the end of that code."""
+    """Start and end offsets of code before comments, each from a random token of its line."""
     found, starts = list[tuple[int, int]](), _line_starts(text)
-    columns = list[int]()  # of the tokens of a line so far, but for the first
+    columns = list[int]()  # of the tokens of the line so far, without the first
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         line, column = token.start
         if token.type == tokenize.COMMENT and columns:
@@ -161,7 +161,7 @@ def _before_comments(text: str, dice: random.Random) -> list[tuple[int, int]]:
 
 
 def _line_starts(text: str) -> list[int]:
-    """Offsets of the lines, which end as in Python's grammar."""
+    """Offsets of the line starts; line ends are those of Python's grammar."""
     return [0, *(end.end() for end in re.finditer(r"\r\n|\r|\n", text))]
 
 
