@@ -32,7 +32,14 @@ from tinycopilot.completion.trace import (
     TracedPrediction,
     recorded,
 )
-from tinycopilot.completion.truncation import CompleterSettings, Prefixes, Stop, Suggestion, is_worth_showing, truncate
+from tinycopilot.completion.truncation import (
+    CompleterSettings,
+    Prefix,
+    Prefixes,
+    Suggestion,
+    is_worth_showing,
+    truncate,
+)
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths
@@ -210,11 +217,10 @@ class Engine:
         settings, language = self._settings, language_of(place.document, place.language)
         where = (place.before, place.after, language)
         if not is_at_line_end(place.after):
-            source = recorded(known, decoded)
-            found = insertions(source, partial(self._suffix_log_p, predictions, place, never), settings)
+            found = self._insertions(predictions, recorded(known, decoded), place, never)
             cuts = [Cut(prefix, obstacle(prefix, settings, *where)) for prefix in found]
-            suggestion = self._infilled(predictions, known, place, never)
-            return Decision(settings, cuts, Stop.UNLIKELY, suggestion, suggestion)
+            suggestion = self._infill(found, place)
+            return Decision(settings, cuts, None, suggestion, suggestion)
         suggestion = self._best_of(recorded(known, decoded), place)
         prefixes = Prefixes(known, settings, *where)
         cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
@@ -346,32 +352,35 @@ class Engine:
         decoded = self._decode(predictions, place, cancelled)
         if is_at_line_end(place.after):
             return self._best_of(decoded, place)
-        return self._infilled(predictions, decoded, place, cancelled)
+        return self._infill(self._insertions(predictions, decoded, place, cancelled), place)
 
-    def _infilled(
-        self, predictions: PredictionCache, decoded: Iterable[Decoded], place: Place, cancelled: Callable[[], bool]
-    ) -> Suggestion | None:
+    def _infill(self, prefixes: list[Prefix], place: Place) -> Suggestion | None:
         """The suggestion in the middle of a line; None if it would be, or continue, a secret."""
-        if place.before.endswith(MASK):
-            return None
         language = language_of(place.document, place.language)
-        suffix_log_p = partial(self._suffix_log_p, predictions, place, cancelled)
-        found = infill(decoded, suffix_log_p, self._settings, place.before, place.after, language)
-        return found if found and not adds_secret(found.text, place.before, place.after) else None
+        found = infill(prefixes, self._settings, place.before, place.after, language)
+        is_secret = place.before.endswith(MASK) or (found and adds_secret(found.text, place.before, place.after))
+        return None if is_secret else found
+
+    def _insertions(
+        self, predictions: PredictionCache, decoded: Iterable[Decoded], place: Place, cancelled: Callable[[], bool]
+    ) -> list[Prefix]:
+        return insertions(decoded, partial(self._suffix_log_p, predictions, place, cancelled), self._settings)
 
     def _suffix_log_p(
         self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool], text: str
     ) -> float:
-        """log p of the first SUFFIX_CHARS after the cursor, given that `text` is inserted before them; -inf if low."""
-        before, suffix = place.before + text, place.after[:SUFFIX_CHARS]
-        first_log_p = self._predictor.cached_log_p(predictions, before, suffix[0])
-        if first_log_p is not None and first_log_p < MIN_FIRST_LOG_P:
+        """log p of the first SUFFIX_CHARS after the cursor if `text` is inserted before them; -inf if it is low."""
+        before, suffix, alphabet = place.before + text, place.after[:SUFFIX_CHARS], self._predictor.alphabet
+        if before in predictions and predictions.at(before).log_p(suffix[0], alphabet) < MIN_FIRST_LOG_P:
             return -math.inf
         logits = self._state.readers.of(place.document).read(before, suffix[:-1], cancelled)
-        return sum(
-            self._predictor.log_p(predictions, logits[i], before + suffix[:i], character)
-            for i, character in enumerate(suffix)
-        )
+        total = 0.0
+        for i, character in enumerate(suffix):
+            end = before + suffix[:i]
+            if end not in predictions:
+                self._predictor.predict(predictions, logits[i], end)
+            total += predictions.at(end).log_p(character, alphabet)
+        return total
 
     def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
         reader = self._state.readers.of(place.document)

@@ -27,29 +27,14 @@ MIN_P: Final = 0.003
 """Decoding stops when the continuation is less likely than this."""
 
 
-def infill(
-    decoded: Iterable[tuple[str, float]],
-    suffix_log_p: Callable[[str], float],
-    settings: CompleterSettings,
-    before: str,
-    after: str,
-    language: str = "python",
-) -> Suggestion | None:
-    """The prefix of `decoded`, (character, log-probability) pairs, that is most likely missing between two texts.
-
-    None if it is not likely enough, not worth reading, or would break the code. `suffix_log_p(text)` is
-    log p(suffix | before + text).
-    """
-    best = max(insertions(decoded, suffix_log_p, settings), key=lambda prefix: prefix.confidence)
-    if best.gain <= 0 or obstacle(best, settings, before, after, language) is not None:
-        return None
-    return Suggestion(best.text, best.confidence, best.gain)
-
-
 def insertions(
     decoded: Iterable[tuple[str, float]], suffix_log_p: Callable[[str], float], settings: CompleterSettings
 ) -> list[Prefix]:
-    """The prefixes of the first line, empty one first. Confidence is the probability that exactly that is missing."""
+    """The prefixes of the first line of `decoded`, (character, log-probability) pairs; the empty one first.
+
+    The confidence of each is the probability that exactly it is missing. `suffix_log_p(text)` is
+    log p(suffix | before + text).
+    """
     prefixes, text, log_p = [("", 0.0)], "", 0.0
     for character, log_prob in decoded:
         text, log_p = text + character, log_p + log_prob
@@ -64,6 +49,16 @@ def insertions(
         Prefix(text, p / total, p / total * (len(text) - 1), settings.reading_keys, 0.0)
         for (text, _), p in zip(prefixes, joint, strict=True)
     ]
+
+
+def infill(
+    prefixes: list[Prefix], settings: CompleterSettings, before: str, after: str, language: str = "python"
+) -> Suggestion | None:
+    """The most likely of `insertions`; None if it isn't likely enough, isn't worth reading, or breaks the code."""
+    best = max(prefixes, key=lambda prefix: prefix.confidence)
+    if best.gain <= 0 or obstacle(best, settings, before, after, language) is not None:
+        return None
+    return Suggestion(best.text, best.confidence, best.gain)
 
 
 def obstacle(

@@ -110,6 +110,10 @@ class Prediction(NamedTuple):
         is_held = 0 <= entry < len(self.log_probs) - 1 and self.log_probs[entry] > -math.inf
         return entry if is_held else -1
 
+    def log_p(self, character: str, alphabet: Alphabet) -> float:
+        """log p (natural) of a character."""
+        return float(self.log_probs[self.entry_of(character, alphabet)])
+
 
 class Place(NamedTuple):
     """A cursor: the document, and the text on both sides, with line ends `\\n`.
@@ -199,19 +203,6 @@ class Predictor:
         log_probs = self.predict(cache, logits, before).log_probs
         best = int(log_probs[:-1].argmax())
         return self.alphabet.character_of(best + 1), float(log_probs[best])
-
-    def log_p(self, cache: PredictionCache, logits: Floats, before: str, character: str) -> float:
-        """log p (natural) of `character` after `before`, given the network's logits, (V,)."""
-        if before not in cache:
-            self.predict(cache, logits, before)
-        return self._log_p(cache.by_end[_end_of(before)], character)
-
-    def cached_log_p(self, cache: PredictionCache, before: str, character: str) -> float | None:
-        """The same if it was predicted, else None."""
-        return self._log_p(cache.by_end[_end_of(before)], character) if before in cache else None
-
-    def _log_p(self, prediction: Prediction, character: str) -> float:
-        return float(prediction.log_probs[prediction.entry_of(character, self.alphabet)])
 
     def learn(self, cache: PredictionCache, place: Place, character: str) -> bool:
         """Learn that `character` was typed at `place`, once, if that was predicted; return whether it was."""

@@ -78,8 +78,8 @@ class Decision:
 
     settings: CompleterSettings
     cuts: list[Cut]
-    stop: Stop
-    """Why there is no longer cut."""
+    stop: Stop | None
+    """Why there is no longer cut; None in the middle of a line."""
     truncated: Suggestion | None
     """The best cut, before post-processing."""
     suggestion: Suggestion | None

@@ -53,4 +53,4 @@ def _no_cut(decision: Decision) -> str:
 
 
 def _stop(decision: Decision) -> str:
-    return f"There is no longer cut: {decision.stop.value}."
+    return f"There is no longer cut: {decision.stop.value}." if decision.stop else ""

@@ -6,7 +6,7 @@ import pytest
 from asking import suggest, type_at
 
 from tinycopilot.completion.engine import Engine, Request, Why
-from tinycopilot.completion.infill import MAX_INFILL_CHARS, OTHER, infill
+from tinycopilot.completion.infill import MAX_INFILL_CHARS, OTHER, infill, insertions
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.paths import bundled_model
 
@@ -32,7 +32,8 @@ def engine() -> Engine:
 
 def test_the_cut_is_where_the_suffix_is_likeliest_to_follow() -> None:
     follows = {"": 0.0001, "name": 0.5, "name, x": 0.01}
-    found = infill(spelled("name, x)\n"), lambda text: math.log(follows.get(text, 1e-6)), SETTINGS, "f(", ", x)")
+    prefixes = insertions(spelled("name, x)\n"), lambda text: math.log(follows.get(text, 1e-6)), SETTINGS)
+    found = infill(prefixes, SETTINGS, "f(", ", x)")
     assert found is not None
     joint = [math.log(follows.get("name, x)"[:n], 1e-6)) + n * math.log(0.9) for n in range(9)]
     assert found.text == "name"
@@ -51,7 +52,8 @@ def test_the_cut_is_where_the_suffix_is_likeliest_to_follow() -> None:
     ],
 )
 def test_silence(text: str, follows: dict[str, float], before: str, after: str) -> None:
-    assert infill(spelled(text), lambda text: math.log(follows.get(text, 1e-9)), SETTINGS, before, after) is None
+    prefixes = insertions(spelled(text), lambda text: math.log(follows.get(text, 1e-9)), SETTINGS)
+    assert infill(prefixes, SETTINGS, before, after) is None
 
 
 def test_only_the_first_line_of_a_continuation_counts_and_only_its_beginning() -> None:
@@ -61,13 +63,13 @@ def test_only_the_first_line_of_a_continuation_counts_and_only_its_beginning() -
         asked.append(text)
         return -1.0
 
-    infill(spelled("ab\ncd"), note, SETTINGS, "f(", ", x)")
+    insertions(spelled("ab\ncd"), note, SETTINGS)
     assert asked == ["", "a", "ab"]
     asked.clear()
-    infill(spelled("a" * 99, 0.99), note, SETTINGS, "f(", ", x)")
+    insertions(spelled("a" * 99, 0.99), note, SETTINGS)
     assert len(asked[-1]) == MAX_INFILL_CHARS
     asked.clear()
-    infill(spelled("abc", 0.01), note, SETTINGS, "f(", ", x)")
+    insertions(spelled("abc", 0.01), note, SETTINGS)
     assert asked == ["", "a"]  # less likely than MIN_P from there on
 
 
