@@ -34,7 +34,7 @@ class Stored:
 
 
 def stored(*, with_models: bool) -> list[Stored]:
-    """What is there now: index, compiled code, log, learned weights, statistics, and, `with_models`, trained models."""
+    """Existing data: index, compiled code, log, mixing weights, statistics; trained models if `with_models`."""
     return [one for one in _candidates(with_models) if os.path.lexists(one.path) and NO_HOME not in one.path.parents]
 
 

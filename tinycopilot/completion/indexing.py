@@ -1,6 +1,6 @@
 """Incremental indexing: adds files to an n-gram model that stays in use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -8,6 +8,9 @@ if TYPE_CHECKING:
 
 FIRST_CHARS = 250_000
 """The index is handed over after this many characters, then after four times as many, and so on."""
+
+MAX_WORKSPACE_CHARS = 10_000_000
+"""Default limit on the indexed characters of a workspace."""
 
 T = TypeVar("T")
 
@@ -54,3 +57,19 @@ class IncrementalIndexing:
         compaction = self._compaction
         compaction.sort(self.max_chars, everything=everything)
         self._call(lambda ngrams: ngrams.finish_compaction(compaction))
+
+
+def index_files(call: CallWithModel, files: Iterable[tuple[str, str]], pause: Callable[[], None] = lambda: None) -> int:
+    """Index files, (name, text), up to MAX_WORKSPACE_CHARS; return the number of files beyond the limit.
+
+    `pause` is called before each file; it may wait, or raise to stop.
+    """
+    indexing, n_skipped = IncrementalIndexing(call, pause), 0
+    for name, text in files:
+        pause()
+        if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
+            n_skipped += 1
+        else:
+            indexing.put(name, text, last_used_s=0)  # within the limit, nothing is dropped
+    indexing.finish()
+    return n_skipped

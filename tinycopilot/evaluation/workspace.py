@@ -3,13 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut
 
-MAX_CHARS = 10_000_000
-"""Limit of the indexed text."""
 SHINGLE_CHARS = 50
 
 
@@ -22,7 +21,7 @@ class WorkspaceIndex:
         self._shingles: dict[str, set[str]] = {}
 
     def load(self, texts: Mapping[str, str]) -> int:
-        """Index `texts` (name -> text), at most MAX_CHARS, instead of the previous workspace.
+        """Index `texts` (name -> text), at most MAX_WORKSPACE_CHARS, instead of the previous workspace.
 
         Returns how many texts were beyond the limit.
         """
@@ -30,7 +29,7 @@ class WorkspaceIndex:
             self._ngrams.drop(name)
         self._texts, n_chars = {}, 0
         for name, text in texts.items():
-            if n_chars + len(text) <= MAX_CHARS:
+            if n_chars + len(text) <= MAX_WORKSPACE_CHARS:
                 self._ngrams.hold(name, text)
                 self._texts[name] = text
                 n_chars += len(text)
@@ -64,9 +63,8 @@ def in_workspaces(
         say(f"{number} of {len(excerpts)}: {excerpt.name}, {excerpt.last - excerpt.first:,} characters")
         if excerpt.workspace != folder:
             folder = excerpt.workspace
-            n_without_room = index.load(texts_in(folder, suffixes, LeftOut()))
-            if n_without_room:
-                say(f"{folder}: {n_without_room:,} files are not indexed: the limit is {MAX_CHARS // 1_000_000} MB")
+            if n := index.load(texts_in(folder, suffixes, LeftOut())):
+                say(f"{folder}: {n:,} files are not indexed: the limit is {MAX_WORKSPACE_CHARS // 1_000_000} MB")
         with index.excluding_duplicates_of(excerpt):
             yield excerpt
 

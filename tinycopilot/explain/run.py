@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.explain.source import MAX_WORKSPACE_CHARS, read_target
+from tinycopilot.explain.source import read_target
 from tinycopilot.explain.subject import MAX_CHARS, subject
 from tinycopilot.explain.terminal import console, show
 from tinycopilot.page_file import check_page, write_page

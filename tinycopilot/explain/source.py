@@ -1,4 +1,4 @@
-"""What is explained: a text, or a place in a file, and the workspace around it."""
+"""Source: the text and cursor to explain, and the workspace around it."""
 
 import re
 from dataclasses import dataclass
@@ -7,21 +7,19 @@ from typing import Final
 
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.indexing import IncrementalIndexing
+from tinycopilot.completion.indexing import index_files
 from tinycopilot.files import MAX_BYTES, LeftOut, read_source, read_written, source_files
 from tinycopilot.paths import user_path
 
 EXAMPLE: Final = "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg"
-"""Explained if nothing else is named."""
-MAX_WORKSPACE_CHARS: Final = 10_000_000
-"""At most this much of a workspace is indexed."""
+"""Default text."""
 PLACE: Final = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
 """FILE:LINE:COLUMN."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A cursor in a text, and the folder whose other files are known."""
+    """A cursor in a text, and the folder whose other files are indexed."""
 
     before: str
     after: str = ""
@@ -31,19 +29,12 @@ class Source:
     suffixes: tuple[str, ...] = (".py",)
 
     def index(self, engine: Engine) -> int:
-        """Index the other files of the folder; return the number of files for which there was no room."""
+        """Index the other files of the folder; return the number of files beyond the limit."""
         if self.folder is None:
             return 0
-        indexing, n_without_room = IncrementalIndexing(lambda function: function(engine.ngrams)), 0
-        for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
-            if name == self.document:
-                continue
-            if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
-                n_without_room += 1
-            else:
-                indexing.put(name, text, last_used_s=0)
-        indexing.finish()
-        return n_without_room
+        found = read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut())
+        others = ((name, text) for name, text in found if name != self.document)
+        return index_files(lambda function: function(engine.ngrams), others)
 
 
 def read_target(target: str | None, workspace: str | None) -> Source:
@@ -63,7 +54,7 @@ def read_target(target: str | None, workspace: str | None) -> Source:
 
 
 def _is_file_name(word: str) -> bool:
-    """Whether it names a file, or looks as if it should: `a.py`, `src/a`; but not `x[1` of the text `x[1:2:3`."""
+    """Whether a word is, or looks like, a file name: `a.py`, `src/a`; not `x[1` in the text `x[1:2:3`."""
     try:
         return user_path(word).exists() or re.fullmatch(r"[\w.~/\\:-]*(\.\w+|/[\w.-]+)", word) is not None
     except (OSError, ValueError):  # too long, or with a null character

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinycopilot.completion.indexing import CallWithModel, IncrementalIndexing
+from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, CallWithModel, index_files
 from tinycopilot.completion.request import Request, Result, Silence, Why
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
 CLOSE_LIMIT_S = 0.5
-MAX_WORKSPACE_CHARS = 10_000_000
-"""At most this much of a workspace is indexed."""
 
 
 @dataclass(frozen=True)
@@ -60,23 +58,14 @@ class Project:
     suffixes: tuple[str, ...] = (".py",)
 
     def index(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> int:
-        """Index the other files; return the number of files for which there was no room.
+        """Index the other files; return the number of files beyond the limit.
 
         `pause` is called before each file; it may wait, or raise to stop.
         """
         if self.folder is None:
             return 0
-        indexing, n_without_room = IncrementalIndexing(call, pause), 0
-        for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
-            pause()
-            if name == self.document:
-                continue
-            if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
-                n_without_room += 1
-            else:
-                indexing.put(name, text, last_used_s=0)  # nothing is ever dropped here for lack of room
-        indexing.finish()
-        return n_without_room
+        found = read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut())
+        return index_files(call, ((name, text) for name, text in found if name != self.document), pause)
 
 
 class EngineWorker:

@@ -44,5 +44,5 @@ def test_copies_share_half_of_the_shorter_text() -> None:
 
 
 def test_files_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace_module, "MAX_CHARS", len(TEXTS["own.py"]))
+    monkeypatch.setattr(workspace_module, "MAX_WORKSPACE_CHARS", len(TEXTS["own.py"]))
     assert WorkspaceIndex(NGramModel(Alphabet("\nab"))).load(TEXTS) == len(TEXTS) - 1
