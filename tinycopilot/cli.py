@@ -110,6 +110,9 @@ CORPUS_HELP = (
 )
 
 
+EAGERNESS = 0.25
+"""The default of CompleterSettings, whose import takes longer than `--help`."""
+EAGERNESS_HELP = f"0: few suggestions, 1: many (default: {EAGERNESS})"
 EXT_HELP = "file extensions to take from folders (default: py)"
 
 
@@ -206,9 +209,9 @@ def _parser() -> argparse.ArgumentParser:
         evaluate,
         "--eagerness",
         type=_share,
-        default=0.5,
+        default=EAGERNESS,
         metavar="X",
-        help="0: few suggestions, 1: many (default: 0.5)",
+        help=EAGERNESS_HELP,
     )
     _add(
         evaluate, "--infill", action="store_true", help="remove parts of lines, and count how often they are suggested"
@@ -228,7 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     play = _command(commands, "play", _play, "type in the terminal, with ghost text", tasting)
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
     _add(play, "--workspace", metavar="DIR", help="index the other files in DIR (default: none)")
-    _add(play, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)")
+    _add(play, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=EAGERNESS_HELP)
     _add(play, "--max_lines", type=_positive, default=3, metavar="N", help="maximum lines in a suggestion (default: 3)")
     _add_files(play, "your own, else the bundled one")
 
@@ -247,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(explain, "--workspace", metavar="DIR", help="index the other files in DIR (default: FILE's folder, or none)")
     _add(explain, "--html", metavar="FILE.html", help="write an interactive page, which contains your text, instead")
     _add(
-        explain, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)"
+        explain, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=EAGERNESS_HELP
     )
     _add_files(explain, "your own, else the bundled one")
 

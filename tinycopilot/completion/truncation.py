@@ -34,7 +34,7 @@ WAITING_KEYS: Final = 0.3
 class CompleterSettings:
     """The user's settings of completion."""
 
-    eagerness: float = 0.5
+    eagerness: float = 0.25
     """From 0 (few suggestions) to 1 (many): lowers the required gain and probability."""
     min_confidence: float = 0.2
     """Minimum probability (0 to 1) that a suggestion is correct, whatever its length, at the default eagerness."""

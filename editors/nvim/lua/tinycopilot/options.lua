@@ -19,7 +19,7 @@ M.defaults = {
     popup = 'automatic',
     -- How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of
     -- keystrokes that a suggestion must be expected to save to be worth reading.
-    eagerness = 0.5,
+    eagerness = 0.25,
     -- Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at `eagerness`
     -- 0 and 2.5 times lower at `eagerness` 1.
     minConfidence = 0.2,
