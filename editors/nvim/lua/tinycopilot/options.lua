@@ -50,7 +50,7 @@ M.defaults = {
     -- code.
     statistics = true,
   },
-  tab_on_blank = 'indent', -- where only blanks precede the cursor, <Tab> indents; 'accept': accepts the suggestion
+  tab_on_blank = 'indent', -- what <Tab> does if only whitespace precedes the cursor; 'accept': accept the suggestion
   keymaps = { -- in insert mode; false: no key. When no suggestion is visible, a key does what it did before.
     accept = '<Tab>',
     accept_word = '<C-Right>', -- next word; the rest stays visible
