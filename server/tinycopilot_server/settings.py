@@ -64,8 +64,8 @@ class Settings:
     )
     popup: str | bool = _setting(
         "automatic",
-        'Whether to list suggestions in the completion menu, below all other entries. `"automatic"`: only if the editor '
-        "shows no ghost text.",
+        'Whether to list suggestions in the completion menu, below all other entries. `"automatic"`: only if the '
+        "editor shows no ghost text.",
         choices=("automatic", True, False),
     )
     eagerness: float = _setting(

@@ -47,7 +47,7 @@ async def test_silence_is_explained(start: Start) -> None:
 async def test_before_the_first_request_there_is_nothing_to_explain(start: Start) -> None:
     editor = await start()
     answer = await editor.command("tinycopilot.explain")
-    assert answer == {"path": "", "uri": "", "message": "no suggestion was requested yet: type something first"}
+    assert answer == {"path": "", "uri": "", "message": "no suggestion has been requested yet: type something first"}
     await editor.state("ready")
     assert not explanation_path().exists()
     [message] = editor.client.messages
