@@ -89,7 +89,7 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs, run: () => showKnowledge(host),
     },
     {
-      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How much would it have saved here?',
+      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How many keystrokes would it have saved?',
       isOffered: () => host.runs && workspace.isTrusted && (workspace.workspaceFolders ?? []).length > 0,
       run: () => evaluate(host),
     },
