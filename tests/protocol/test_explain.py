@@ -40,7 +40,7 @@ async def test_silence_is_explained(start: Start) -> None:
     assert await editor.ghost(0, 6) == ""
     page = await explained(editor)
     decision = next(one for one in page.data["decision"]["by_eagerness"] if one["eagerness"] == 0)
-    assert decision["why"].startswith("Nothing is shown: text follows the cursor on its line")
+    assert decision["why"].startswith("Nothing is shown: on this line, ")
     assert page.data["ghost"] == ""
 
 
