@@ -390,4 +390,4 @@ def test_compile_reports_where_and_that_nothing_is_left_to_do(
 
 
 def test_default_eagerness_is_that_of_the_settings() -> None:
-    assert cli.EAGERNESS == CompleterSettings().eagerness
+    assert CompleterSettings().eagerness == cli.EAGERNESS
