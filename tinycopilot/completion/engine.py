@@ -5,43 +5,22 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final, Self
-
-import numpy as np
+from typing import Final, Self
 
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
-from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions, obstacle
+from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions
 from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
-from tinycopilot.completion.ngram import NGramModel, context_of
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache, Predictor
+from tinycopilot.completion.predictor import Mixture, Place, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
-from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.trace import (
-    EAGERNESS,
-    MAX_SEEN,
-    Cut,
-    Decision,
-    Recorder,
-    Seen,
-    Trace,
-    TracedPrediction,
-    recorded,
-)
-from tinycopilot.completion.truncation import (
-    CompleterSettings,
-    Prefix,
-    Prefixes,
-    Suggestion,
-    is_worth_showing,
-    truncate,
-)
+from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
-from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 
 __all__ = ["Engine", "Request", "Result", "Silence", "Why"]
@@ -176,75 +155,6 @@ class Engine:
         bits = self._predictor.bits(predictions, place.before, character)
         self._predictor.learn(predictions, place, character)
         return bits
-
-    def trace(self, request: Request, n_typed: int = 0) -> Trace:
-        """How a fresh request is answered, step by step; nothing is learned, held or shown by this.
-
-        Also predicts each of the last `n_typed` characters before the cursor from what precedes it, as if they had been
-        typed at the end of the document.
-        """
-        return self.copy()._trace(request, n_typed)
-
-    def _trace(self, request: Request, n_typed: int) -> Trace:
-        place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
-        for n in range(max(0, len(place.before) - n_typed), len(place.before)):
-            then = place._replace(before=place.before[:n], after="")
-            predictions = self._new_predictions(then)
-            logits = self._predict(predictions, then)
-            typed.append(self._traced(then, logits, predictions.at(then.before)))
-        predictions = self._new_predictions(place)
-        recorder = Recorder(self._predictor.continuation(predictions, place.before))
-        reader, decoded = self._state.readers.of(place.document), list[Decoded]()
-        decisions, settings = dict[float, Decision](), self._settings
-        source = decode(reader, recorder, place.before)
-        next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
-        for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
-            self.configure(dataclasses.replace(settings, eagerness=eagerness))
-            decisions[eagerness] = self._decision(recorded(decoded, source), predictions, place)
-        ahead = list[TracedPrediction]()
-        for i, logits in enumerate(recorder.logits[: len(decoded)]):
-            then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
-            ahead.append(self._traced(then, logits, predictions.at(then.before)))
-        return Trace(
-            place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
-            is_at_line_end=is_at_line_end(place.after),
-            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture.copy(), alphabet=self._predictor.alphabet,
-            **self._seen(place, ahead[0].prediction),
-        )  # fmt: skip
-
-    def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
-        known = list[Decoded]()
-        settings, language = self._settings, language_of(place.document, place.language)
-        where = (place.before, place.after, language)
-        if not is_at_line_end(place.after):
-            found = self._insertions(predictions, recorded(known, decoded), place, never)
-            cuts = [Cut(prefix, obstacle(prefix, settings, *where)) for prefix in found]
-            suggestion = self._infill(found, place)
-            return Decision(settings, cuts, None, suggestion, suggestion)
-        suggestion = self._best_of(recorded(known, decoded), place)
-        prefixes = Prefixes(known, settings, *where)
-        cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
-        return Decision(settings, cuts, prefixes.stop, truncate(known, settings, *where), suggestion)
-
-    def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
-        """`place.before` must be held but for what was decoded."""
-        context, n_symbols = context_of(self._predictor.alphabet, place.before), len(prediction.log_probs)
-        workspace = self.ngrams.counts(context, n_symbols)
-        has_own = place.document is not None
-        file = self.ngrams.counts(context, n_symbols, place.document) if has_own else np.zeros_like(workspace)
-        return TracedPrediction(prediction, logits, workspace, file)
-
-    def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
-        """The longest context before the cursor, and where it was seen; the document at hand first."""
-        if not prediction.n_seen:
-            return {"context": "", "n_occurrences": 0, "seen": []}
-        symbols, order = context_of(self._predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
-        found = self.ngrams.occurrences(symbols, order)
-        found.sort(key=lambda one: (one.document != place.document, one.document, -one.offset))
-        texts = {one.document: self.ngrams.text(one.document) or "" for one in found[:MAX_SEEN]}
-        seen = [Seen.at(one.document, texts[one.document], one.offset) for one in found[:MAX_SEEN]]
-        context = (DOCUMENT_START + place.before)[-order:]
-        return {"context": context, "n_occurrences": len(found), "seen": seen}
 
     def _predict(self, predictions: PredictionCache, place: Place) -> Floats:
         """Predict the character at `place`; returns the network's logits, (V,)."""

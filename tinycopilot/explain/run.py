@@ -11,6 +11,7 @@ from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.explain.source import read_target
 from tinycopilot.explain.subject import MAX_CHARS, subject
 from tinycopilot.explain.terminal import console, show
+from tinycopilot.explain.trace import trace
 from tinycopilot.page_file import check_page, write_page
 from tinycopilot.paths import describe_model, find_model, user_path
 
@@ -46,7 +47,7 @@ def run_explain(
         write_explanation(page, engine, request, model=f"{paths.model.name} ({origin.value})", notes=notes)
         say(f"page: {page}")
     else:
-        show(console(), engine.trace(request, MAX_CHARS))
+        show(console(), trace(engine, request, MAX_CHARS))
 
 
 def write_explanation(path: Path, engine: Engine, request: Request, *, model: str, notes: list[str]) -> None:
