@@ -16,7 +16,7 @@ from tinycopilot.completion.infill import obstacle
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import context_of
 from tinycopilot.completion.postprocess import is_at_line_end
-from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache
+from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache
 from tinycopilot.completion.request import Request
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
@@ -195,9 +195,9 @@ class Tracer(Engine):
             logits = self._predict(predictions, then)
             typed.append(self._traced(then, logits, predictions.at(then.before)))
         predictions = self._new_predictions(place)
-        recorder = Recorder(self._predictor.continuation(predictions, place.before))
+        recorder = Recorder(Continuation(self.predictor, predictions, place.before))
         reader, decoded = self._state.readers.of(place.document), list[Decoded]()
-        decisions, settings = dict[float, Decision](), self._settings
+        decisions, settings = dict[float, Decision](), self.settings
         source = decode(reader, recorder, place.before)
         next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
         for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
@@ -210,13 +210,13 @@ class Tracer(Engine):
         return Trace(
             place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
             is_at_line_end=is_at_line_end(place.after),
-            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture, alphabet=self._predictor.alphabet,
+            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture, alphabet=self.predictor.alphabet,
             **self._seen(place, ahead[0].prediction),
         )  # fmt: skip
 
     def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
         known = list[Decoded]()
-        settings, language = self._settings, language_of(place.document, place.language)
+        settings, language = self.settings, language_of(place.document, place.language)
         where = (place.before, place.after, language)
         if not is_at_line_end(place.after):
             found = self._insertions(predictions, recorded(known, decoded), place, never)
@@ -230,7 +230,7 @@ class Tracer(Engine):
 
     def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
         """`place.before` must be held but for what was decoded."""
-        context, n_symbols = context_of(self._predictor.alphabet, place.before), len(prediction.log_probs)
+        context, n_symbols = context_of(self.predictor.alphabet, place.before), len(prediction.log_probs)
         workspace = self.ngrams.counts(context, n_symbols)
         has_own = place.document is not None
         file = self.ngrams.counts(context, n_symbols, place.document) if has_own else np.zeros_like(workspace)
@@ -240,7 +240,7 @@ class Tracer(Engine):
         """The longest context before the cursor, and where it was seen; the document at hand first."""
         if not prediction.n_seen:
             return {"context": "", "n_occurrences": 0, "seen": []}
-        symbols, order = context_of(self._predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
+        symbols, order = context_of(self.predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
         found = self.ngrams.occurrences(symbols, order)
         found.sort(key=lambda one: (one.document != place.document, one.document, -one.offset))
         texts = {one.document: self.ngrams.text(one.document) or "" for one in found[:MAX_SEEN]}
