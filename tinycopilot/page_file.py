@@ -1,12 +1,12 @@
 """Files that hold a page of ours: what may be replaced by one, and writing it atomically."""
 
-import contextlib
 import errno
 import os
 import tempfile
 from pathlib import Path
 
 from tinycopilot import UserError
+from tinycopilot.atomic import atomic_write
 
 SUFFIXES = (".html", ".htm")
 MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
@@ -41,10 +41,5 @@ def check_page(path: Path, flag: str) -> None:
 
 def write_page(path: Path, html: str) -> None:
     """Write `html` to `path`, atomically. Raises OSError; what was there before is then unchanged."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(html, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)  # noqa: PTH105
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with atomic_write(path, is_private=False) as file:
+        file.write(html.encode())
