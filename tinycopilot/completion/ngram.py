@@ -124,7 +124,9 @@ class NGramModel:
         if is_at_hand:
             self._recent.pop(name, None)  # moves it to the end
         if is_at_hand or name in self._recent:
-            self._keep_recent(name, text, segment)
+            self._recent[name] = (text, segment)
+            if len(self._recent) > MAX_RECENT:
+                del self._recent[next(iter(self._recent))]
         self._last_used_s[name] = time.time() if last_used_s is None else last_used_s
         self._change(name, segment.with_cursor(len(document[0])) if is_at_hand else segment)
         self._drop_oldest()
@@ -180,11 +182,6 @@ class NGramModel:
             return segment if text == old_text else segment.edited(self.alphabet, old_text, text)
         segment, merged = Segment(symbols_of(self.alphabet, text)), self._merged.segment(name)
         return merged if merged is not None and merged.is_same(segment) else segment
-
-    def _keep_recent(self, name: str, text: str, segment: Segment) -> None:
-        self._recent[name] = (text, segment)
-        if len(self._recent) > MAX_RECENT:
-            del self._recent[next(iter(self._recent))]
 
     def _change(self, name: str, segment: Segment | None) -> None:
         """Hold this segment under that name; None: drop the document."""
