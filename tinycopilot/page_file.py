@@ -39,7 +39,10 @@ def check_page(path: Path, flag: str) -> None:
         raise UserError(f"{path}: cannot write a report there ({error.strerror}); use another {flag}") from None
 
 
-def write_page(path: Path, html: str) -> None:
-    """Write `html` to `path`, atomically. Raises OSError; what was there before is then unchanged."""
-    with atomic_write(path, is_private=False) as file:
-        file.write(html.encode())
+def write_page(path: Path, html: str, what: str = "report", *, is_private: bool = False) -> None:
+    """Write `html` to `path`, atomically. Raises UserError if it can't be written; then the old file is unchanged."""
+    try:
+        with atomic_write(path, is_private=is_private) as file:
+            file.write(html.encode())
+    except OSError as error:
+        raise UserError(f"{path}: cannot write the {what} ({error.strerror}); free some space and try again") from None

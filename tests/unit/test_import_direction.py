@@ -86,7 +86,7 @@ HOUSE = {
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
-        *("tinycopilot.extras", "tinycopilot.explain"),
+        *("tinycopilot.extras", "tinycopilot.explain", "tinycopilot.page_file"),
         *("pygls", "lsprotocol", "cattrs", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
