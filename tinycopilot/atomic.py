@@ -54,8 +54,8 @@ def open_owned(path: Path) -> BinaryIO:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary files that killed processes left; those that are being written now stay."""
-    for left in path.parent.iterdir():
-        if left.name.startswith(f".{path.name}.") and left.name.endswith(".part"):
-            with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
-                    left.unlink()
+    with contextlib.suppress(OSError):
+        for left in path.parent.iterdir():
+            is_ours = left.name.startswith(f".{path.name}.") and left.name.endswith(".part")
+            if is_ours and time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
+                left.unlink()
