@@ -169,13 +169,13 @@ def statements(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
-    """Yield cursors of a program, a few characters apart."""
+def cursors(text: str, dice: random.Random, max_jump_chars: int = MAX_JUMP_CHARS) -> Iterator[Cursor]:
+    """Yield cursors of a program, at most `max_jump_chars` apart."""
     starts = statements(text)
     for (start, depth), (end, _) in itertools.pairwise([*starts, (len(text), 0)]):
         indentation = len(text[start:end]) - len(text[start:end].lstrip(" "))
         headers = "".join(f"{' ' * (indentation * level // max(1, depth))}if 1:\n" for level in range(depth))
-        at = start + dice.randint(0, MAX_JUMP_CHARS)
+        at = start + dice.randint(0, max_jump_chars)
         while at < end:
             begun = text[start:at]
             frames = open_frames(begun)
@@ -186,7 +186,7 @@ def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
             if is_drawn and not (above and above[-1].closer[0] in "'\"") and (begun.strip() or depth == 0):
                 below = "".join("\n" + frame.closer for frame in reversed(above)) + "\n"
                 yield Cursor(text[:at], headers + begun, tuple(frame.closer for frame in reversed(here)), below)
-            at += dice.randint(1, MAX_JUMP_CHARS)
+            at += dice.randint(1, max_jump_chars)
 
 
 class Pairs(NamedTuple):
