@@ -21,7 +21,7 @@ DESCRIPTIONS = {
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
     "model": "the network in PyTorch: the definition",
-    SHARED: "which files may be read, paths, private files",
+    SHARED: "which files may be read, paths, atomic writes",
 }
 Edge = tuple[str, str]
 
