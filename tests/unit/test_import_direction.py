@@ -65,6 +65,11 @@ HOUSE = {
         *("tinycopilot.completion", "pygls", "lsprotocol", "rich"),
         "tinycopilot_server",  # the names of its settings and notifications
     },
+    "tinycopilot.http": {
+        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.secret_files"),
+        *("tinycopilot.completion", "uvicorn", "starlette"),
+        "tinycopilot_server",  # its indexer
+    },
     "tinycopilot.cli": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.model", "tinycopilot.training"),
         *(
@@ -72,6 +77,7 @@ HOUSE = {
             "tinycopilot.tui",
             "tinycopilot.explain",
             "tinycopilot.client",
+            "tinycopilot.http",
             "tinycopilot.completion",
             "tinycopilot.extras",
         ),

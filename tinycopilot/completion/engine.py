@@ -17,7 +17,7 @@ from tinycopilot.completion.network import Floats, Network, load_pair
 from tinycopilot.completion.ngram import NGramModel, context_of
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache, Predictor
-from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
+from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
 from tinycopilot.completion.session import FoundAhead, SessionState, Shown
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
@@ -44,7 +44,7 @@ from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 
-__all__ = ["Engine", "Request", "Result", "Silence", "Why"]
+__all__ = ["Engine", "Request", "Result", "ScoredCharacter", "Silence", "Why"]
 
 N_ALTERNATIVES: Final = 2
 """Number of alternatives on request."""
@@ -176,6 +176,25 @@ class Engine:
         bits = self._predictor.bits(predictions, place.before, character)
         self._predictor.learn(predictions, place, character)
         return bits
+
+    def log_probs(self, request: Request, text: str, n_likeliest: int = 0) -> list[ScoredCharacter]:
+        """Score `text` as the continuation at the request's place, character by character. Nothing is learned.
+
+        Each with the `n_likeliest` most probable characters there. `document` is indexed as for `complete`.
+        """
+        place, scored = self._place(request, request.before, request.after), list[ScoredCharacter]()
+        predictions, alphabet = self._predictions_at(place), self._predictor.alphabet
+        for i, character in enumerate(text):
+            then = place._replace(before=place.before + text[:i])
+            if then.before not in predictions:
+                self._predict(predictions, then)
+            prediction = predictions.at(then.before)
+            scored.append(
+                ScoredCharacter(
+                    character, prediction.log_p(character, alphabet), prediction.likeliest(n_likeliest, alphabet)
+                )
+            )
+        return scored
 
     def trace(self, request: Request, n_typed: int = 0) -> Trace:
         """How a fresh request is answered, step by step; nothing is learned, held or shown by this.
