@@ -34,7 +34,9 @@ def app(completer: Completer, token: str) -> Guard:
         Route(f"/v1/models/{MODEL}", endpoints.model, methods=["GET"]),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: _unknown, RequestError: _refused, ClientDisconnect: _gone}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), token)
+    routed = Starlette(routes=routes, exception_handlers=handlers)
+    routed.router.redirect_slashes = False  # /v1/completions/ is another path
+    return Guard(routed, token)
 
 
 class _Endpoints:

@@ -1,6 +1,5 @@
 """Parameters: what a request asks for, checked. One character is one token."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,5 +169,5 @@ class _Fields:
     def number(self, name: str, low: float, high: float) -> None:
         value = self.body.get(name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and math.isfinite(value) and low <= value <= high):
+        if value is not None and not (is_number and low <= value <= high):
             raise self.wrong(name, f"{low}" if low == high else f"a number from {low} to {high}")
