@@ -19,6 +19,8 @@ from tinycopilot.paths import ModelPaths, describe_model, find_model
 
 LOOPBACK = "127.0.0.1"
 MAX_CONNECTIONS = 64
+KEEP_S = 75
+"""A connection may be idle for this long, so that an editor need not connect for each request."""
 END_LIMIT_S = 2
 
 
@@ -36,7 +38,7 @@ def run_http(port: int, *, workspace: str | None, language: str, say: Callable[[
             server = uvicorn.Server(uvicorn.Config(
                 app(completer, secret), http="h11", ws="none", lifespan="off", loop="asyncio", access_log=False,
                 log_level="warning", server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS,
-                timeout_graceful_shutdown=END_LIMIT_S,
+                timeout_keep_alive=KEEP_S, timeout_graceful_shutdown=END_LIMIT_S,
             ))  # fmt: skip
             say(f"listening on http://{LOOPBACK}:{port}/v1 (Ctrl-C stops it); the token is in {path}")
             server.run(sockets=[listener])
