@@ -38,7 +38,7 @@ N_WARM_UP = 20
 FIRST_CHARS = 14_000
 """Typing begins here, if the text is long enough: beyond the window."""
 WINDOW_CHARS = 12_000
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 LSP, KEPT, NEW, WINDOW = "LSP", "HTTP", "HTTP, new connection", "HTTP, last 12,000 characters"
 
 

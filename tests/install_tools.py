@@ -4,7 +4,7 @@
 
 Needs the package registry for the dependencies, and the programs pipx and uv, if they are named. After `tinycopilot
 clean --all` and the uninstallation, nothing of tinycopilot may be left. Not a test of the suite: the release workflow
-runs it, on the oldest and the newest Python.
+runs it, on the oldest and the newest Python. It compiles for each tool, unless NUMBA_CACHE_DIR names compiled code.
 """
 
 import argparse
@@ -34,7 +34,9 @@ class Home:
         self.environment |= {"PIPX_BIN_DIR": str(self.bin), "PIPX_DEFAULT_PYTHON": python}
         self.environment |= {"UV_TOOL_DIR": str(folder / "uv"), "UV_TOOL_BIN_DIR": str(self.bin)}
         self.environment.pop("PYTHONPATH", None)
-        self.environment.pop("NUMBA_CACHE_DIR", None)  # where `clean` would delete the compiled code of others
+        if cache := self.environment.get("NUMBA_CACHE_DIR"):  # a copy: `clean` deletes it
+            shutil.copytree(cache, folder / "compiled")
+            self.environment["NUMBA_CACHE_DIR"] = str(folder / "compiled")
 
     def run(self, *words: str, text: str = "") -> str:
         """Run a command in this home; return its output. Raises RuntimeError if it fails."""
