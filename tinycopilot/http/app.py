@@ -33,7 +33,12 @@ def app(completer: Completer, token: str) -> Guard:
         Route("/v1/models", endpoints.models, methods=["GET"]),
         Route(f"/v1/models/{MODEL}", endpoints.model, methods=["GET"]),
     ]
-    handlers: Mapping[Any, Any] = {HTTPException: _unknown, RequestError: _refused, ClientDisconnect: _gone}
+    handlers: Mapping[Any, Any] = {
+        HTTPException: _unknown,
+        RequestError: _refused,
+        ClientDisconnect: _gone,
+        Exception: _failed,
+    }
     routed = Starlette(routes=routes, exception_handlers=handlers)
     routed.router.redirect_slashes = False  # /v1/completions/ is another path
     return Guard(routed, token)
@@ -150,6 +155,11 @@ async def _unknown(request: Request, error: HTTPException) -> Response:
 
 async def _refused(_request: Request, error: RequestError) -> Response:
     return error.response()
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """A bug of ours, which the server's log shows."""
+    return RequestError(500, "internal error; the terminal in which the endpoint runs shows it").response()
 
 
 async def _gone(_request: Request, _error: ClientDisconnect) -> Response:

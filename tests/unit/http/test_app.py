@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgi import GOOD, TOKEN, ask
+from asgi import GOOD, TOKEN, Answer, ask
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.ngram import NGramModel
@@ -286,3 +286,35 @@ async def test_refused_without_a_header_that_is_otherwise_good(served: Guard) ->
     for name, _ in GOOD:
         answer = await ask(served, body=body(), headers=[header for header in GOOD if header[0] != name])
         assert answer.error["message"]
+
+
+async def test_request_as_zed_sends_it(served: Guard, engine: Engine) -> None:
+    """As of crates/edit_prediction/src/fim.rs and open_ai_compatible.rs, and with the fields that its answer needs."""
+    markers = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+    prompt = markers[0] + PROMPT + markers[1] + "\n" + markers[2]
+    sent = {"max_tokens": 120, "stop": ["<|endoftext|>", markers[0], markers[2], markers[1]]}
+    answer = (await ask(served, body=body(prompt, **sent))).json
+    assert answer["choices"][0]["text"] == fresh(engine, PROMPT, "\n") != ""
+    assert {type(answer[name]) for name in ("id", "object", "model")} == {str}
+    assert type(answer["created"]) is int
+    assert {type(answer["usage"][f"{name}_tokens"]) for name in ("prompt", "completion", "total")} == {int}
+
+
+async def test_bug_is_reported_in_the_same_shape() -> None:
+    class Broken:
+        async def complete(self, _parameters: object) -> None:
+            raise ValueError("secret detail")
+
+    answer = await failing(app(Broken(), TOKEN))  # type: ignore[arg-type]
+    assert (answer.status, answer.error["type"]) == (500, "server_error")
+    assert b"secret detail" not in answer.body
+
+
+async def failing(served: Guard) -> Answer:
+    """The response; the exception goes on to the server, which logs it."""
+
+    async def log(scope: Any, receive: Any, send: Any) -> None:
+        with pytest.raises(ValueError, match="secret detail"):
+            await served(scope, receive, send)
+
+    return await ask(log, body=body())
