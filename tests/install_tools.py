@@ -84,9 +84,9 @@ class Home:
         return self.program("python")
 
     def left(self) -> list[str]:
-        """Paths of tinycopilot's files and folders, but for caches and logs of the tools."""
+        """Paths of tinycopilot's files and folders, but for caches, logs and locks of the tools."""
         found = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*tinycopilot*")]
-        return [path for path in found if not path.startswith((".cache/", "pipx/logs/", ".local/pipx/", "wheel/"))]
+        return [path for path in found if not path.startswith((".cache/", "pipx/logs/", "pipx/venvs/."))]
 
 
 def check(tool: str, python: str, wheel: Path, extra: str) -> None:

@@ -11,13 +11,14 @@ from tinycopilot.completion.request import Request, ScoredCharacter, Why
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.http.errors import RequestError
 from tinycopilot.http.parameters import Parameters
+from tinycopilot.http.window import TextBefore
 from tinycopilot.http.workspace import Workspace
 from tinycopilot.secret_files import is_secret_place, is_secret_source
 
 MAX_WAITING = 16
 """Maximum number of requests that wait for the engine."""
-MAX_BEFORE_CHARS, MAX_AFTER_CHARS = 32_768, 8_192
-"""Only the nearest characters are read: sorting a longer text takes longer than a frame."""
+MAX_AFTER_CHARS = 8_192
+"""Only the nearest characters after the cursor are read."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Completer:
         `folder`: its files are indexed (see `Workspace`). `language`: of documents whose name is unknown, by LSP's
         identifier. Raises UserError.
         """
-        self._language = language
+        self._language, self._text_before = language, TextBefore()
         self._scheduler, self._idle = Scheduler(), threading.Event()
         self._idle.set()
         self._n_waiting = 0
@@ -76,10 +77,10 @@ class Completer:
             self._idle.set()
 
     def _complete(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
-        before, after = parameters.before[-MAX_BEFORE_CHARS:], parameters.after[:MAX_AFTER_CHARS]
+        before, after = self._text_before.of(parameters.before), parameters.after[:MAX_AFTER_CHARS]
         language = "" if parameters.document else self._language
         engine.configure(replace(engine.settings, max_chars=parameters.max_chars))
-        # Nothing is learned from keystrokes, so that a response depends on its request and the files alone.
+        # Nothing is learned: a client does not say what was typed.
         request = Request(before, after, self.workspace.document, Why.REPLAYED, language=language)
         suggestion = engine.complete(request, cancelled).suggestion
         if suggestion is None:
