@@ -19,6 +19,7 @@ def test_listens_on_loopback_only() -> None:
         port = free.getsockname()[1]
     with listening(port) as listener:
         assert listener.getsockname() == ("127.0.0.1", port)
+        assert listener.proto == socket.IPPROTO_TCP  # otherwise asyncio leaves Nagle's algorithm on
 
 
 def test_port_in_use() -> None:
