@@ -146,10 +146,10 @@ async def _disconnect(request: Request) -> None:
         pass
 
 
-async def _unknown(request: Request, error: HTTPException) -> Response:
+async def _unknown(_request: Request, error: HTTPException) -> Response:
     """Another path or method."""
-    message = f"{request.method} {request.url.path}: "
-    message += "there is no such path" if error.status_code == 404 else "this method is not allowed"
+    known = "use POST /v1/completions, POST /infill or GET /v1/models"
+    message = f"unknown path; {known}" if error.status_code == 404 else f"the path has no such method; {known}"
     return RequestError(error.status_code, message, code="unknown_url", headers=error.headers).response()
 
 

@@ -19,7 +19,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RequestError(415, "compressed bodies are not supported", headers=_CLOSE)
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced[:20]) > MAX_BODY_BYTES:
+    if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
         raise _too_large()
     body = bytearray()
     async for piece in request.stream():

@@ -77,7 +77,8 @@ class Completer:
             self._idle.set()
 
     def _complete(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
-        before, after = self._text_before.of(parameters.before), parameters.after[:MAX_AFTER_CHARS]
+        before = self._text_before.of(self.workspace.document, parameters.before)
+        after = parameters.after[:MAX_AFTER_CHARS]
         language = "" if parameters.document else self._language
         engine.configure(replace(engine.settings, max_chars=parameters.max_chars))
         # Nothing is learned: a client does not say what was typed.

@@ -16,11 +16,12 @@ class TextBefore:
     """The text before the cursor, as far as it is known from the requests. For one thread."""
 
     def __init__(self) -> None:
-        self._last = ""
+        self._last = self._document = ""
 
-    def of(self, window: str) -> str:
-        """The text that ends with the last MAX_CHARS of `window`."""
-        text = stitched(self._last, window[-MAX_CHARS:])
+    def of(self, document: str, window: str) -> str:
+        """The text of a document that ends with the last MAX_CHARS of `window`."""
+        last, self._document = self._last if document == self._document else "", document
+        text = stitched(last, window[-MAX_CHARS:])
         self._last = text if len(text) < 2 * MAX_CHARS else text[-MAX_CHARS:]
         return self._last
 

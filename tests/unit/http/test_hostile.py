@@ -247,6 +247,13 @@ async def test_allowed_values_are_accepted() -> None:
             assert answer.status == 200, (name, value)
 
 
+async def test_length_that_is_no_number_does_not_matter() -> None:
+    for length in ("\xb2", "-1", "1e9", "", "+5", "1_0"):
+        headers = [*GOOD, ("content-length", length)]
+        answer = await ask(app(Answers(), TOKEN), body=BODY, headers=headers)  # type: ignore[arg-type]
+        assert answer.status == 200, length
+
+
 async def test_body_at_the_limit_is_accepted() -> None:
     body = json.dumps(BODY).encode().ljust(MAX_BODY_BYTES)
     assert (await ask(app(Answers(), TOKEN), body=body)).status == 200  # type: ignore[arg-type]
