@@ -31,6 +31,7 @@ from typing import Any
 from server_load import Typist, options
 from stdio_client import StdioClient
 
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.bench_data import load_typing_texts
 from tinycopilot.evaluation.scenarios import Step, typing_on
 from tinycopilot.evaluation.score import percentile
@@ -103,7 +104,7 @@ async def ask_server(typist: Typist, step: Step) -> tuple[float, str]:
 async def measure(endpoints: dict[str, Endpoint], texts: dict[str, str], n_keys: int) -> dict[str, Any]:
     """Type in both; return milliseconds by way, and the share of equal suggestions."""
     client = await StdioClient.start()
-    given = options()["initializationOptions"] | {"eagerness": 0.5}  # the endpoint's
+    given = options()["initializationOptions"] | {"eagerness": CompleterSettings.eagerness}  # the endpoint's
     await client.initialize("utf-32", initializationOptions=given)
     await asyncio.wait_for(client.state("ready"), LIMIT_S)
     typist, dice = Typist(client, random.Random(0), is_fast=True), random.Random(0)

@@ -1,4 +1,4 @@
-"""The diagram in docs/architecture.md, made from the imports; `make map` renews it."""
+"""The diagram in docs/architecture.md, generated from the imports (`make map`)."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     "client": "doctor, demo, clean",
     "http": "completions over HTTP, with a token",
     "tui": "play: ghost text in the terminal",
-    "explain": "how a suggestion comes about",
+    "explain": "why a suggestion is shown, or not",
     "evaluation": "eval, bench, adapt",
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
