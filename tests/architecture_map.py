@@ -15,6 +15,7 @@ DESCRIPTIONS = {
     "cli": "tinycopilot/cli.py: parse, call, print",
     "api": "tinycopilot/api.py: load, train",
     "client": "doctor, demo, clean",
+    "http": "completions over HTTP, with a token",
     "tui": "play: ghost text in the terminal",
     "explain": "why a suggestion is shown, or not",
     "evaluation": "eval, bench, adapt",

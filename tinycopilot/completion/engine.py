@@ -19,14 +19,14 @@ from tinycopilot.completion.network import Floats, Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, PredictionCache, Predictor
-from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
+from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 
-__all__ = ["Engine", "Request", "Result", "Silence", "Why"]
+__all__ = ["Engine", "Request", "Result", "ScoredCharacter", "Silence", "Why"]
 
 N_ALTERNATIVES: Final = 2
 """Number of alternatives on request."""
@@ -214,6 +214,25 @@ class Engine:
         bits = self.predictor.bits(predictions, place.before, character)
         self.predictor.learn(predictions, place, character)
         return bits
+
+    def log_probs(self, request: Request, text: str, n_likeliest: int = 0) -> list[ScoredCharacter]:
+        """Score `text` as the continuation at the request's place, character by character. Nothing is learned.
+
+        Each with the `n_likeliest` most probable characters there. `document` is indexed as for `complete`.
+        """
+        place, scored = self._place(request, request.before, request.after), list[ScoredCharacter]()
+        predictions, alphabet = self._predictions_at(place), self.predictor.alphabet
+        for i, character in enumerate(text):
+            then = place._replace(before=place.before + text[:i])
+            if then.before not in predictions:
+                self._predict(predictions, then)
+            prediction = predictions.at(then.before)
+            scored.append(
+                ScoredCharacter(
+                    character, prediction.log_p(character, alphabet), prediction.likeliest(n_likeliest, alphabet)
+                )
+            )
+        return scored
 
     def _predict(self, predictions: PredictionCache, place: Place) -> Floats:
         """Predict the character at `place`; returns the network's logits, (V,)."""

@@ -114,6 +114,12 @@ class Prediction(NamedTuple):
         """log p (natural) of a character."""
         return float(self.log_probs[self.entry_of(character, alphabet)])
 
+    def likeliest(self, n: int, alphabet: Alphabet) -> tuple[tuple[str, float], ...]:
+        """The `n` most probable characters with their log p, the most probable first; never the entry for others."""
+        log_probs = self.log_probs[:-1]
+        best = np.argsort(-log_probs, kind="stable")[:n]
+        return tuple((alphabet.character_of(int(i) + 1), float(log_probs[i])) for i in best)
+
 
 class Place(NamedTuple):
     """A cursor: the document, and the text on both sides, with line ends `\\n`.
@@ -149,9 +155,7 @@ class PredictionCache:
         """The two most probable characters after `before`, with log p; None if that was not predicted."""
         if (prediction := self.by_end.get(_end_of(before))) is None:
             return None
-        log_probs = prediction.log_probs[:-1]
-        two = np.argsort(-log_probs, kind="stable")[:2]
-        return [(alphabet.character_of(int(i) + 1), float(log_probs[i])) for i in two]
+        return list(prediction.likeliest(2, alphabet))
 
 
 class Predictor:

@@ -141,3 +141,30 @@ def test_occurrences_equal_the_counts(network: Network, tokenizer: SimpleTokeniz
         for document, offset in found:
             seen = ("\n" + texts[document])[: offset + 1]
             assert seen.endswith(("\n" + before)[-order:])
+
+
+@settings(max_examples=20)
+@given(before=TEXTS, text=st.text(alphabet="abdeilnoprt ()=,\n", min_size=1, max_size=6))
+def test_scores_of_a_text_are_its_log_probabilities(
+    network: Network, tokenizer: SimpleTokenizer, before: str, text: str
+) -> None:
+    """Compare with `observe`, one character at a time, in another engine; its weights change only afterwards."""
+    scored = engine_for(network, tokenizer).log_probs(Request(before, "", "own.py", Why.REPLAYED), text, 2)
+    assert "".join(one.character for one in scored) == text
+    first = scored[0]
+    bits = engine_for(network, tokenizer).observe(Request(before, "", "own.py", Why.REPLAYED), text[0])["mixed"]
+    assert first.log_p == pytest.approx(-bits * math.log(2), abs=1e-4)
+    for one in scored:
+        (_, log_p), (_, second) = one.likeliest
+        assert one.log_p <= log_p + 1e-9
+        assert second <= log_p
+
+
+def test_scores_of_a_suggestion_multiply_to_its_confidence(network: Network, tokenizer: SimpleTokenizer) -> None:
+    engine = engine_for(network, tokenizer)
+    requests = (Request(OTHER[:n], "", "own.py", Why.REPLAYED) for n in range(len(OTHER)))
+    request, suggestion = next((one, found) for one in requests if (found := engine.complete(one).suggestion))
+    for asked in (engine, engine_for(network, tokenizer)):  # after the suggestion, and from nothing
+        scored = asked.log_probs(request, suggestion.text)
+        assert math.exp(sum(one.log_p for one in scored)) == pytest.approx(suggestion.confidence, rel=1e-3)
+    assert engine.complete(request).suggestion == suggestion
