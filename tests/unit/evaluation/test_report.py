@@ -257,6 +257,6 @@ def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(UserError, match=r"report\.html: cannot write the report \(No space left on device\); .+"):
+    with pytest.raises(UserError, match="No space left on device"):
         write_report(path, EvaluationResult(some_replays()), command="", facts=[])
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "the one before")]
