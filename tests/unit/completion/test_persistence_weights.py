@@ -107,7 +107,9 @@ def test_failed_write_keeps_the_old_weights(tmp_path: Path) -> None:
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "weights.json"
-    old, new, foreign = (tmp_path / name for name in (".weights.json.a1", ".weights.json.b2", ".other.json.c3"))
+    old, new, foreign = (
+        tmp_path / name for name in (".weights.json.a1.part", ".weights.json.b2.part", ".other.json.c3.part")
+    )
     for left in (old, new, foreign):
         left.write_text("{")
     for left in (old, foreign):
