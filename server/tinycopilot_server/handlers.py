@@ -10,6 +10,7 @@ from pygls.exceptions import JsonRpcException
 
 from tinycopilot_server import commands
 from tinycopilot_server.documents import Document, to_offset, to_units
+from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.session import document_name, opened_as
 from tinycopilot_server.settings import SECTION, pushed_settings
@@ -25,7 +26,10 @@ log = logging.getLogger(__name__)
 
 def register(server: TinyCopilotServer) -> None:
     """Register the handlers below, and remove pygls's own copies of documents (see documents.py)."""
-    for method in (types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE):
+    for method in (
+        *(types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE),
+        *(types.NOTEBOOK_DOCUMENT_DID_OPEN, types.NOTEBOOK_DOCUMENT_DID_CHANGE, types.NOTEBOOK_DOCUMENT_DID_CLOSE),
+    ):
         server.protocol.fm.builtin_features.pop(method)
     feature = server.feature
     feature(types.INITIALIZE)(initialize)
@@ -35,6 +39,9 @@ def register(server: TinyCopilotServer) -> None:
     feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
     feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
     feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
+    feature(types.NOTEBOOK_DOCUMENT_DID_OPEN)(did_open_notebook)
+    feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)(did_change_notebook)
+    feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)(did_close_notebook)
     feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
     feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
@@ -124,6 +131,44 @@ def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParam
     uri = params.text_document.uri
     server.statistics.check_kept(server.session.documents.text_of, document=uri, at_once=True)
     server.index.close_document(uri)
+
+
+def did_open_notebook(server: TinyCopilotServer, params: types.DidOpenNotebookDocumentParams) -> None:
+    """Add an opened notebook with its cells, whose texts are now the client's."""
+    opened = params.notebook_document
+    notebook = Notebook(document_name(opened.uri), opened_as(opened.uri))
+    notebook.replace(0, 0, opened.cells)
+    notebook.documents |= {item.uri: _cell(server, notebook, item) for item in params.cell_text_documents}
+    server.index.open_notebook(opened.uri, notebook)
+
+
+def _cell(server: TinyCopilotServer, notebook: Notebook, item: types.TextDocumentItem) -> Document:
+    """The document of a cell, which has the names of its notebook."""
+    return Document(item.text, item.version, server.encoding, notebook.name, item.language_id, notebook.opened_as)
+
+
+def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebookDocumentParams) -> None:
+    """Apply changes of cells, and compute ahead what will be requested next after an edit in one."""
+    documents, change = server.session.documents, params.change.cells
+    notebook = documents.notebooks.get(params.notebook_document.uri)
+    if notebook is None or change is None:
+        return
+    for closed in (change.structure.did_close or ()) if change.structure else ():
+        server.statistics.check_kept(documents.text_of, document=closed.uri, at_once=True)
+    notebook.apply(change, lambda item: _cell(server, notebook, item))
+    documents.take_cells(notebook)
+    edits = change.text_content or ()
+    if len(edits) == 1 and (document := documents.get(edits[0].document.uri)):
+        server.models.follow()
+        server.completer.changed(edits[0].document.uri, document, edits[0].changes)
+    server.statistics.update(documents.text_of)
+
+
+def did_close_notebook(server: TinyCopilotServer, params: types.DidCloseNotebookDocumentParams) -> None:
+    """Remove a closed notebook, whose text is that on disk again."""
+    for cell in params.cell_text_documents:
+        server.statistics.check_kept(server.session.documents.text_of, document=cell.uri, at_once=True)
+    server.index.close_notebook(params.notebook_document.uri)
 
 
 def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> None:

@@ -46,13 +46,20 @@ def _converter() -> cattrs.Converter:
     return converter
 
 
+NOTEBOOKS = types.NotebookDocumentSyncOptions(
+    [types.NotebookDocumentFilterWithNotebook(types.NotebookDocumentFilterScheme(one)) for one in ("file", "untitled")]
+)
+"""Notebooks on disk, and those that have no file yet; all cells. Not the old version that git shows."""
+
+
 class TinyCopilotServer(LanguageServer):
     """Creates and closes the components. Each gets only those that it uses."""
 
     def __init__(self) -> None:
         super().__init__(
-            name="tinycopilot", version=__version__, protocol_cls=Protocol, converter_factory=_converter, max_workers=2
-        )
+            name="tinycopilot", version=__version__, protocol_cls=Protocol, converter_factory=_converter, max_workers=2,
+            notebook_document_sync=NOTEBOOKS,
+        )  # fmt: skip
         self.session = Session(self)
         self.scheduler = Scheduler()
         self.index = Index(self.session, self.scheduler)

@@ -25,7 +25,7 @@ def markdown(source: Any) -> dict[str, Any]:
 
 
 def notebook(*cells: Any, **more: Any) -> str:
-    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {"title": "in_metadata"}, "cells": cells, **more})
+    return json.dumps({"nbformat": 4, "metadata": {"title": "in_metadata"}, "cells": cells, **more})
 
 
 def test_only_code_cells_are_read() -> None:
