@@ -210,19 +210,24 @@ async def inline_completion(
     if answer is None:
         return types.InlineCompletionList(items=[])
     where, already = (selected.range, selected.text) if selected else (types.Range(answer.cursor, answer.cursor), "")
-    names = [server.statistics.answered(answer.uri, answer.before, answer.texts[0], answer.latency_ms)]
-    names += [server.statistics.alternative(answer.uri, answer.before, text) for text in answer.texts[1:]]
+    shown = [(text, 0) for text in answer.texts]
+    if settings.multiline == "firstLine":
+        shown = server.folding.fold(uri, answer.before, answer.texts)
+    names = [server.statistics.answered(answer.uri, answer.before, shown[0][0], answer.latency_ms)]
+    names += [server.statistics.alternative(answer.uri, answer.before, text) for text, _ in shown[1:]]
     return types.InlineCompletionList(
         items=[
-            types.InlineCompletionItem(insert_text=already + text, range=where, command=_accepting(name))
-            for text, name in zip(answer.texts, names, strict=True)
+            types.InlineCompletionItem(insert_text=already + text, range=where, command=_accepting(name, n_hidden))
+            for (text, n_hidden), name in zip(shown, names, strict=True)
         ]
     )
 
 
-def _accepting(name: str) -> types.Command | None:
-    """The command that the client runs when a suggestion is accepted, with the suggestion's name."""
-    return types.Command("Count it", commands.ACCEPTED, arguments=[name]) if name else None
+def _accepting(name: str, n_hidden: int = 0) -> types.Command | None:
+    """The command that the client runs when a suggestion is accepted: with its name, and the number of hidden lines."""
+    if not name and not n_hidden:
+        return None
+    return types.Command("Count it", commands.ACCEPTED, arguments=[name, n_hidden] if n_hidden else [name])
 
 
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:

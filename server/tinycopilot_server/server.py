@@ -22,6 +22,7 @@ from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
 from tinycopilot_server.completion import Completer
 from tinycopilot_server.explanations import Explanations
+from tinycopilot_server.folding import Folding
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
 from tinycopilot_server.protocol import Protocol
@@ -68,6 +69,7 @@ class TinyCopilotServer(LanguageServer):
         self.explanations = Explanations(self.scheduler, self.completer.last_answered, lambda: self.models.name)
         self.training = Training(self.session, self.index, self.models)
         self.statistics = Statistics(statistics_path())
+        self.folding = Folding()
 
     @property
     def encoding(self) -> str:

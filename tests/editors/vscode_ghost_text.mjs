@@ -82,6 +82,10 @@ class Example {
     return this.editor.page.screenshot({ path: screenshot });
   }
 
+  foldedPicture() {
+    return this.editor.page.screenshot({ path: `${screenshot}.folded.png` });
+  }
+
   notebookPicture() {
     return this.editor.page.screenshot({ path: `${screenshot}.notebook.png` });
   }

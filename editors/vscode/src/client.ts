@@ -7,6 +7,7 @@ import {
 } from 'vscode-languageclient/node';
 import { withTypedBrackets } from './brackets';
 import type { Command } from './command';
+import { withMoreLines } from './multiline';
 import { namedLanguages, readSettings, type Settings } from './settings';
 import { within } from './time';
 import type { TrainingStatus } from './training';
@@ -67,7 +68,7 @@ export class Client extends LanguageClient {
           if (params.kind !== 'begin' || !params.cancellable) next(token, params);
         },
         provideInlineCompletionItems: async (document, position, context, token, next) =>
-          withTypedBrackets(await next(document, position, context, token)),
+          withTypedBrackets(withMoreLines(await next(document, position, context, token), document, position, token)),
         workspace: {
           configuration: ({ items }) => items.map(item => item.section === SECTION ? readSettings().forServer : null),
           didChangeConfiguration: () => this.tellSettings(),
