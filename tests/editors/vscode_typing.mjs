@@ -98,12 +98,17 @@ export const TYPING = {
     try {
       writeFileSync(settings, '{ "tinycopilot.multiline": "firstLine" }');
       await repeated(example, 'first_line_of_all', '    par', 'ser = arg');
-      const number = await editor.until('the number of the hidden lines', 20, async () => {
+      const again = () => editor.until('the number of the hidden lines', 20, async () => {
         await editor.press('Backspace');
         await editor.type('g');
         await editor.settledGhostText();
         return hidden();
       });
+      await again();
+      await editor.press('Escape');
+      await editor.noGhostText('Esc was pressed');
+      same('the number after Esc', await hidden(), undefined);
+      const number = await again();
       const first = await editor.ghostText();
       same('lines of ghost text', first.split('\n').length, 1);
       const before = await editor.savedText();
@@ -113,7 +118,7 @@ export const TYPING = {
       const rest = await editor.settledGhostText();
       same('the text after the first Tab', (await editor.savedText()).trimEnd(), before + first);
       same('the number after it', await hidden(), undefined);
-      same('how many lines come after it', number, `"+${rest.trim().split('\n').length} lines"`);
+      same('how many lines come after it', parseInt(number.slice(2)), rest.trim().split('\n').length);
       return `${JSON.stringify(first)} ${number}, then ${JSON.stringify(rest)}`;
     } finally {
       writeFileSync(settings, '{}');

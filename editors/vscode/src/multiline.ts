@@ -69,7 +69,9 @@ export function multiline(): Disposable[] {
     hint,
     commands.registerCommand(SHOW_REST, showRest),
     commands.registerCommand(DISMISS, dismiss),
-    workspace.onDidChangeTextDocument(clear),
+    workspace.onDidChangeTextDocument(({ contentChanges }) => {
+      if (contentChanges.length > 0) clear();  // a save is an event, too
+    }),
     window.onDidChangeTextEditorSelection(clear),
     window.onDidChangeActiveTextEditor(clear),
   ];
