@@ -112,6 +112,8 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
     """Add an opened document, whose text is now the client's."""
     opened = params.text_document
     uri, encoding = opened.uri, server.encoding
+    if server.session.documents.is_cell(uri):
+        return
     names = document_name(uri), opened.language_id, opened_as(uri)
     server.index.open(uri, Document(opened.text, opened.version, encoding, *names))
 
@@ -119,7 +121,7 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
     """Apply edits, and compute ahead what will be requested next."""
     uri = params.text_document.uri
-    if document := server.session.documents.get(uri):
+    if (document := server.session.documents.get(uri)) and not server.session.documents.is_cell(uri):
         document.apply(params.content_changes, params.text_document.version)
         server.models.follow()
         server.completer.changed(uri, document, params.content_changes)
@@ -129,6 +131,8 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
     """Remove a closed document, whose text is that on disk again."""
     uri = params.text_document.uri
+    if server.session.documents.is_cell(uri):
+        return
     server.statistics.check_kept(server.session.documents.text_of, document=uri, at_once=True)
     server.index.close_document(uri)
 
@@ -156,7 +160,8 @@ def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebo
     for closed in (change.structure.did_close or ()) if change.structure else ():
         server.statistics.check_kept(documents.text_of, document=closed.uri, at_once=True)
     notebook.apply(change, lambda item: _cell(server, notebook, item))
-    documents.take_cells(notebook)
+    if change.structure:
+        documents.take_cells(notebook)
     edits = change.text_content or ()
     if len(edits) == 1 and (document := documents.get(edits[0].document.uri)):
         server.models.follow()

@@ -24,10 +24,12 @@ class Notebook:
         self._cells = list[tuple[str, NotebookCellKind]]()
         self._texts = dict[str, tuple[Document, int, str | None]]()
         self._groups = dict[tuple[NotebookCellKind, str], CellGroup]()
+        self._members = dict[CellGroup, list[tuple[str, str]]]()  # valid until anything changes
 
     def replace(self, start: int, n_deleted: int, cells: Iterable[types.NotebookCell]) -> None:
         """Replace `n_deleted` cells from the cell number `start` on. A moved cell keeps its document."""
         self._cells[start : start + n_deleted] = [(cell.document, cell.kind) for cell in cells]
+        self._members.clear()
 
     def apply(
         self, change: types.NotebookDocumentCellChanges, opened: Callable[[types.TextDocumentItem], Document]
@@ -36,6 +38,7 @@ class Notebook:
 
         `opened` makes the document of a cell that was added. A cell that changes its language is closed and opened.
         """
+        self._members.clear()
         if (structure := change.structure) is not None:
             array = structure.array
             self.replace(array.start, array.delete_count, array.cells or ())
@@ -53,14 +56,14 @@ class Notebook:
     @property
     def groups(self) -> list["CellGroup"]:
         """All groups of cells that there are, or were: an empty one is not indexed."""
-        for uri, kind in self._cells:
-            if (document := self.documents.get(uri)) is not None:
-                self._group(kind, document.language)
+        known = ((kind, self.documents[uri]) for uri, kind in self._cells if uri in self.documents)
+        for kind, language in dict.fromkeys((kind, document.language) for kind, document in known):
+            self._group(kind, language)
         return list(self._groups.values())
 
     def group_of(self, uri: str) -> "CellGroup | None":
         """The group of a cell; None for a cell that is completed alone (`Document.why_not_indexed`)."""
-        kind, document = dict(self._cells).get(uri), self.documents.get(uri)
+        kind, document = next((kind for cell, kind in self._cells if cell == uri), None), self.documents.get(uri)
         if kind is None or document is None or self._text(uri) is None:
             return None
         return self._group(kind, document.language)
@@ -76,14 +79,18 @@ class Notebook:
 
     def members(self, group: "CellGroup") -> list[tuple[str, str]]:
         """URI and text of each cell of a group, in order."""
-        found = ((uri, self._text(uri)) for uri, kind in self._cells if kind is group.kind)
-        return [(uri, text) for uri, text in found if text is not None and self._has_language(uri, group.language)]
-
-    def _has_language(self, uri: str, language: str) -> bool:
-        return self.documents[uri].language == language
+        if (members := self._members.get(group)) is None:
+            members = self._members[group] = []
+            for uri, kind in self._cells:
+                text = self._text(uri) if kind is group.kind else None
+                if text is not None and self.documents[uri].language == group.language:
+                    members.append((uri, text))
+        return members
 
     def _group(self, kind: NotebookCellKind, language: str) -> "CellGroup":
-        return self._groups.setdefault((kind, language), CellGroup(self, kind, language))
+        if (group := self._groups.get((kind, language))) is None:
+            group = self._groups[kind, language] = CellGroup(self, kind, language)
+        return group
 
     def _text(self, uri: str) -> str | None:
         """A cell's text; None if there is none, or if it is not indexed."""

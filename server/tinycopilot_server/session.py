@@ -133,6 +133,10 @@ class OpenDocuments(dict[str, Document]):
             self._notebook_of[uri] = notebook
             self.add(uri, document)
 
+    def is_cell(self, uri: str) -> bool:
+        """Whether a document is a cell of an open notebook, which is changed and closed with it."""
+        return uri in self._notebook_of
+
     def unit_of(self, uri: str) -> Unit | None:
         """What a document is indexed as: itself, or with other cells of its notebook; None if it is not open."""
         notebook = self._notebook_of.get(uri)
