@@ -143,7 +143,7 @@ def test_a_large_notebook_is_read_for_its_source(tmp_path: Path) -> None:
 def test_a_damaged_notebook_is_left_out(tmp_path: Path, text: str) -> None:
     path, left_out = saved(tmp_path, text), LeftOut()
     assert list(read_written([path], tmp_path, left_out)) == []
-    assert left_out.lines() == ("left out: 1 damaged notebook (a.ipynb)",)
+    assert left_out.lines() == ("left out: 1 invalid notebook (a.ipynb)",)
     with pytest.raises(NotTextError, match=r"a\.ipynb: not a notebook: .*; save it again") as caught:
         read_source(path)
     assert caught.value.reason is Reason.NOT_A_NOTEBOOK
