@@ -123,7 +123,7 @@ def test_secrets_are_masked_in_the_source(tmp_path: Path) -> None:
     path, left_out = saved(tmp_path, notebook(code(['password = "' + PASSWORD + '"\n', "b = 2"]))), LeftOut()
     [(name, text)] = read_written([path], tmp_path, left_out)
     assert (name, text) == ("a.ipynb", f'password = "{MASK * len(PASSWORD)}"\nb = 2')
-    assert left_out.lines() == ("left out: 1 secret masked in a file that is read otherwise (a.ipynb)",)
+    assert left_out.lines() == ("left out: 1 secret masked in a file that is otherwise read (a.ipynb)",)
 
 
 def test_a_large_notebook_is_read_for_its_source(tmp_path: Path) -> None:
