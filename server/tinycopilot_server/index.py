@@ -197,10 +197,10 @@ class Index:
         """Remove a closed document, whose text is that on disk again, unless it is open by another path."""
         if (document := self._session.documents.pop(uri, None)) is None:
             return
-        if others := [other for other in self._session.documents.values() if other.name == document.name]:
+        if others := [unit for unit in self._session.documents.units() if unit.index_name == document.index_name]:
             others[0].seen_version = None
         else:
-            self.drop(document.name)
+            self.drop(document.index_name)
             self.scan([uri])
 
     def close_notebook(self, uri: str) -> None:

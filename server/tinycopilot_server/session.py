@@ -126,8 +126,8 @@ class OpenDocuments(dict[str, Document]):
 
     def take_cells(self, notebook: Notebook) -> None:
         """Add the cells that the notebook has now, and remove those that it had."""
-        had = {uri: self[uri] for uri, its in self._notebook_of.items() if its is notebook}
-        for uri in had.keys() - notebook.documents.keys():
+        had = {uri for uri, its in self._notebook_of.items() if its is notebook}
+        for uri in had - notebook.documents.keys():
             del self[uri], self._notebook_of[uri]
         for uri, document in notebook.documents.items():
             self._notebook_of[uri] = notebook

@@ -27,7 +27,7 @@ export function withMoreLines<Answer extends Items>(answer: Answer, document: Te
   const editor = window.visibleTextEditors.find(({ document: shown }) => shown === document);
   const n = hiddenLines(items[0]);
   clear();
-  if (editor && hint && n > 0) {
+  if (editor && hint && n > 0 && position.line < document.lineCount) {
     const end = document.lineAt(position.line).range.end;
     const contentText = n === 1 ? '+1 line' : `+${n} lines`;
     editor.setDecorations(hint, [{ range: new Range(end, end), renderOptions: { after: { contentText } } }]);
