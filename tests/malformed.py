@@ -19,7 +19,24 @@ REQUESTS: dict[str, Any] = {
     "textDocument/completion": PLACE,
     "workspace/executeCommand": {"command": "tinycopilot.status", "arguments": []},
 }
+NOTEBOOK = {"uri": "file:///a.ipynb", "notebookType": "jupyter-notebook", "version": 1}
+CELL = {"kind": 2, "document": "cell:1"}
+CELL_TEXT = {"uri": "cell:1", "languageId": "python", "version": 1, "text": "x"}
 NOTIFICATIONS: dict[str, Any] = {
+    "notebookDocument/didOpen": {"notebookDocument": NOTEBOOK | {"cells": [CELL]}, "cellTextDocuments": [CELL_TEXT]},
+    "notebookDocument/didChange": {
+        "notebookDocument": NOTEBOOK,
+        "change": {
+            "cells": {
+                "structure": {"array": {"start": 0, "deleteCount": 1, "cells": [CELL]}, "didOpen": [CELL_TEXT]},
+                "data": [CELL],
+                "textContent": [
+                    {"document": {"uri": "cell:1", "version": 2}, "changes": [{"range": HERE, "text": "y"}]}
+                ],
+            }
+        },
+    },
+    "notebookDocument/didClose": {"notebookDocument": NOTEBOOK, "cellTextDocuments": [{"uri": "cell:1"}]},
     "textDocument/didOpen": {"textDocument": ITEM},
     "textDocument/didChange": {"textDocument": NAMED, "contentChanges": [{"range": HERE, "text": "y"}]},
     "textDocument/didClose": {"textDocument": {"uri": URI}},

@@ -88,7 +88,9 @@ def vs_code() -> str:
         if isinstance(row.default, tuple):
             schema["items"] = {"type": "string"}
         if row.about.choices:
-            schema |= {"type": ["string", "boolean"], "enum": list(dict.fromkeys((*row.about.choices, True)))}
+            schema["enum"] = list(row.about.choices)
+            if False in row.about.choices:
+                schema |= {"type": ["string", "boolean"], "enum": list(dict.fromkeys((*row.about.choices, True)))}
         if row.about.low is not None:
             schema |= {"minimum": row.about.low, "maximum": row.about.high}
         schema["default"] = list(default) if isinstance(default, tuple) else default

@@ -17,10 +17,11 @@ from unicodedata import category
 from tinycopilot import UserError
 from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
 from tinycopilot.masking import mask, n_secrets, start_of_unfinished_key
+from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, SEPARATOR, code_cells, is_notebook
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
-"""Larger files in a folder are data or generated code."""
+"""Larger files in a folder are data or generated code; notebooks may be larger (notebook_file.py)."""
 
 MAX_WHOLE_BYTES = 100_000_000
 """A larger file is never read as a whole, even if a user names it."""
@@ -82,6 +83,7 @@ class Reason(Enum):
     BINARY = ("binary file", "binary files")
     NOT_UTF8 = ("file that is not UTF-8", "files that are not UTF-8")
     NOT_UTF16 = ("file with invalid UTF-16", "files with invalid UTF-16")
+    NOT_A_NOTEBOOK = ("invalid notebook", "invalid notebooks")
     TOO_DEEP = (f"folder over {MAX_DEPTH} levels deep", f"folders over {MAX_DEPTH} levels deep")
     GITIGNORE = (
         ".gitignore with too many patterns, and its folder",
@@ -234,8 +236,8 @@ def read_source(
 ) -> str:
     """Return the text of a file, with line ends as `\\n`, and secrets masked (masking.py).
 
-    UTF-8 with or without a byte order mark, or UTF-16 with one, as Windows PowerShell writes it. `as_it_is` changes
-    neither line ends nor secrets, for an editor that saves the text. Raises NotTextError.
+    UTF-8 with or without a byte order mark, or UTF-16 with one, as Windows PowerShell writes it. The text of a notebook
+    is the source of its code cells. `as_it_is` changes nothing, for an editor that saves the text. Raises NotTextError.
     """
     return "".join(read_pieces(path, as_it_is, max_bytes=max_bytes, follow_link=follow_link))
 
@@ -243,7 +245,11 @@ def read_source(
 def read_pieces(
     path: Path, as_it_is: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
 ) -> Iterator[str]:
-    """Yield the same in pieces of about PIECE_BYTES, of whole lines unless lines are longer."""
+    """Yield the same in pieces of about PIECE_BYTES, of whole lines unless lines are longer; a notebook in one."""
+    if is_notebook(path.name) and not as_it_is:
+        if text := _notebook_source(path, follow_link):
+            yield mask(text)
+        return
     # Neither a link nor its target may have the name of a secret.
     names = {path.name, Path(os.path.realpath(path)).name}
     if any(map(is_secret, names)):
@@ -283,6 +289,19 @@ def read_pieces(
         n_bytes_before += len(data)
         if text:
             yield text if as_it_is else mask(text)
+
+
+def _notebook_source(path: Path, follow_link: bool) -> str:
+    """The code cells of a notebook, but those that look like data, as one text. Raises NotTextError."""
+    text = "".join(read_pieces(path, as_it_is=True, max_bytes=MAX_NOTEBOOK_BYTES, follow_link=follow_link))
+    try:
+        cells = code_cells(text)
+    except ValueError as error:
+        raise NotTextError(
+            f"{path}: not a notebook: {error}; save it again in Jupyter or in VS Code", Reason.NOT_A_NOTEBOOK
+        ) from None
+    written = (cell for cell in cells if cell.strip() and why_not_written("", cell) is not Reason.LONG_LINES)
+    return SEPARATOR.join(written)
 
 
 def _may_be_utf16(data: bytes) -> bool:
@@ -376,7 +395,7 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
         try:
             if os.path.realpath(path) != os.path.join(real_root, relative):  # noqa: PTH118
                 raise NotTextError(f"{path}: a link", Reason.UNREADABLE)
-            text = read_source(path, max_bytes=MAX_BYTES, follow_link=False)
+            text = read_source(path, max_bytes=_max_bytes(path.name), follow_link=False)
         except NotTextError as error:
             left_out.add(error.reason, name)
             continue
@@ -514,9 +533,14 @@ def _may_be_entered(name: str, relative: str, left_out: LeftOut) -> bool:
     return False
 
 
+def _max_bytes(name: str) -> int:
+    """The size limit of a file in a folder."""
+    return MAX_NOTEBOOK_BYTES if is_notebook(name) else MAX_BYTES
+
+
 def _is_small(path: str, relative: str, left_out: LeftOut) -> bool:
     try:
-        small = os.lstat(path).st_size <= MAX_BYTES
+        small = os.lstat(path).st_size <= _max_bytes(path)
     except OSError:
         left_out.add(Reason.UNREADABLE, relative)
         return False

@@ -3,13 +3,13 @@ import { build } from 'esbuild';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-const MAX_KB = 320;
+const MAX_KB = 340;
 
 /** Features of the library that the server lacks: their modules are replaced by stubs. */
 const UNUSED = [
   'callHierarchy', 'codeAction', 'codeLens', 'colorProvider', 'declaration', 'definition', 'diagnostic',
   'documentHighlight', 'documentLink', 'documentSymbol', 'fileOperations', 'foldingRange', 'formatting', 'hover',
-  'implementation', 'inlayHint', 'inlineValue', 'linkedEditingRange', 'moniker', 'notebook',
+  'implementation', 'inlayHint', 'inlineValue', 'linkedEditingRange', 'moniker',
   'protocolCallHierarchyItem', 'protocolCodeAction', 'protocolCodeLens', 'protocolDocumentLink', 'protocolInlayHint',
   'protocolTypeHierarchyItem', 'protocolWorkspaceSymbol', 'reference', 'rename', 'selectionRange', 'semanticTokens',
   'signatureHelp', 'textDocumentContent', 'typeDefinition', 'typeHierarchy', 'workspaceSymbol',
@@ -17,6 +17,8 @@ const UNUSED = [
 const NOTHING = `
   class Nothing { getState() { return { kind: 'static' }; } fillClientCapabilities() {} initialize() {} clear() {} }
   module.exports = new Proxy({}, { get: () => Nothing });`;
+/** Of notebooks; the server names none. */
+const NO_GLOB_PATTERNS = 'module.exports = {};';
 /** The library checks with it that VS Code is at least 1.91, which `engines` in package.json ensures. */
 const ANY_VERSION = 'module.exports = version => ({ version, prerelease: [] });';
 
@@ -25,6 +27,7 @@ const leaner = {
   setup({ onLoad }) {
     const unused = new RegExp(`vscode-language(client|server-protocol)[/\\\\]lib[/\\\\]common[/\\\\](protocol\\.)?(${UNUSED.join('|')})\\.js$`);
     onLoad({ filter: unused }, () => ({ contents: NOTHING }));
+    onLoad({ filter: /utils[/\\]globPattern\.js$/ }, () => ({ contents: NO_GLOB_PATTERNS }));
     onLoad({ filter: /semver[/\\]functions[/\\](parse|satisfies)\.js$/ }, () => ({ contents: ANY_VERSION }));
   },
 };

@@ -14,7 +14,6 @@ from tinycopilot_server.knowledge import in_words as knowledge_in_words
 from tinycopilot_server.knowledge import knowledge
 from tinycopilot_server.models import delete_own
 from tinycopilot_server.server import TinyCopilotServer
-from tinycopilot_server.session import document_name
 from tinycopilot_server.statistics import in_words
 from tinycopilot_server.training import minutes_of
 
@@ -80,7 +79,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
     if not arguments or not isinstance(arguments[0], str):
         server.session.warn(["forgetFile needs the URI of a file"])
         return {"forgotten": ""}
-    name = document_name(arguments[0])
+    name = server.session.documents.name_of(arguments[0])
     server.index.forget_file(name)
     server.explanations.forget()
     return {"forgotten": name}

@@ -18,7 +18,7 @@ from tinycopilot.completion.lexical import lexical_context
 from tinycopilot.completion.request import Request, Result, Silence, Why
 from tinycopilot.completion.scheduler import Job, Scheduler
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot_server.documents import Document, split_lines, to_units
+from tinycopilot_server.documents import WINDOW_CHARS, Document, split_lines, to_units
 from tinycopilot_server.index import Index
 from tinycopilot_server.session import Session
 
@@ -37,7 +37,7 @@ class Answer:
     document: Document
     cursor: types.Position
     before: str
-    """The text before the suggestion; including the selected menu entry, if there is one."""
+    """The text of the document before the suggestion; including the selected menu entry, if there is one."""
     suggestion: Suggestion
     alternatives: list[Suggestion]
     latency_ms: float
@@ -117,29 +117,48 @@ class Completer:
     ) -> Answer | None:
         """The suggestion at the cursor; None without one, if the settings exclude it, or after a change meanwhile."""
         since_s, session = time.perf_counter(), self._session
-        document = session.documents.get(uri)
-        if document is None or session.is_silent or not session.wants(document):
+        document, unit = session.documents.get(uri), session.documents.unit_of(uri)
+        if document is None or unit is None or session.is_silent or not session.wants(document):
             return None
-        name = self._index.admit(document)
-        if name is None and document.is_secret:
+        name = self._index.admit(unit)
+        if name is None and unit.is_secret:
             return None
-        split = document.split if name is not None else document.split_near
+        split, above = self._split(uri, document, is_indexed=name is not None)
         before, after = split(cursor)
         if not self._is_wanted_after(before, document.language):
             return None
-        self._index.hold_others(document)
+        self._index.hold_others(unit)
         then = _with_selected(split, selected) if selected is not None else None
-        version = document.version
+        version = unit.version
         key = (document, version, cursor.line, cursor.character, then)
         suggestion = await self.suggest(key, Request(before, after, name, selected=then, language=document.language))
         latency_ms = 1000 * (time.perf_counter() - since_s)
         self.last_ms = latency_ms if suggestion is not None else self.last_ms
         wants_alternatives = suggestion is not None and with_alternatives and then is None
         alternatives = await self.alternatives(key) if wants_alternatives else []
-        if suggestion is None or session.documents.get(uri) is not document or document.version != version:
+        if suggestion is None or session.documents.get(uri) is not document or unit.version != version:
             return None
-        text_before = then[0] if then else before
+        text_before = (then[0] if then else before)[len(above) :]
         return Answer(uri, document, document.clamp(cursor), text_before, suggestion, alternatives, latency_ms)
+
+    def _split(
+        self, uri: str, document: Document, *, is_indexed: bool
+    ) -> tuple[Callable[[types.Position], tuple[str, str]], str]:
+        """The function that splits the text at a position, and the text before it that is not of the document itself.
+
+        A cell has the text of its notebook around it. If that is not indexed, only the text near the cursor counts.
+        """
+        above, below = self._session.documents.around(uri)
+        if not is_indexed:
+            n_chars = WINDOW_CHARS if document.n_chars <= WINDOW_CHARS else 0
+            above, below = above[len(above) - min(n_chars, len(above)) :], below[:n_chars]
+        split_alone = document.split if is_indexed else document.split_near
+
+        def split(position: types.Position) -> tuple[str, str]:
+            before, after = split_alone(position)
+            return above + before, after + below
+
+        return split, above
 
     def _is_wanted_after(self, before: str, language: str) -> bool:
         """Whether the settings allow suggestions in this lexical context."""

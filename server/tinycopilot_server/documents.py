@@ -158,7 +158,7 @@ class Document:
         self.name = name
         self.opened_as = opened_as or name
         self.language = language
-        self.seen_version: int | None = None
+        self.seen_version: object = None
         """The version that was indexed while the user worked in another document."""
         self.encoding = encoding
         self._set(text)
@@ -171,6 +171,11 @@ class Document:
         self._lines: list[Line] = [as_line(line, self.encoding) for line in split_lines(text)]
         self.n_chars = len(text)
         """Length of the text in characters."""
+
+    @property
+    def index_name(self) -> str:
+        """The name under which it is indexed."""
+        return self.name
 
     @property
     def is_secret(self) -> bool:

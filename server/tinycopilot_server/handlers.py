@@ -10,6 +10,7 @@ from pygls.exceptions import JsonRpcException
 
 from tinycopilot_server import commands
 from tinycopilot_server.documents import Document, to_offset, to_units
+from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.session import document_name, opened_as
 from tinycopilot_server.settings import SECTION, pushed_settings
@@ -25,7 +26,10 @@ log = logging.getLogger(__name__)
 
 def register(server: TinyCopilotServer) -> None:
     """Register the handlers below, and remove pygls's own copies of documents (see documents.py)."""
-    for method in (types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE):
+    for method in (
+        *(types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE),
+        *(types.NOTEBOOK_DOCUMENT_DID_OPEN, types.NOTEBOOK_DOCUMENT_DID_CHANGE, types.NOTEBOOK_DOCUMENT_DID_CLOSE),
+    ):
         server.protocol.fm.builtin_features.pop(method)
     feature = server.feature
     feature(types.INITIALIZE)(initialize)
@@ -35,6 +39,9 @@ def register(server: TinyCopilotServer) -> None:
     feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
     feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
     feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
+    feature(types.NOTEBOOK_DOCUMENT_DID_OPEN)(did_open_notebook)
+    feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)(did_change_notebook)
+    feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)(did_close_notebook)
     feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
     feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
@@ -105,6 +112,8 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
     """Add an opened document, whose text is now the client's."""
     opened = params.text_document
     uri, encoding = opened.uri, server.encoding
+    if server.session.documents.is_cell(uri):
+        return
     names = document_name(uri), opened.language_id, opened_as(uri)
     server.index.open(uri, Document(opened.text, opened.version, encoding, *names))
 
@@ -112,7 +121,7 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
     """Apply edits, and compute ahead what will be requested next."""
     uri = params.text_document.uri
-    if document := server.session.documents.get(uri):
+    if (document := server.session.documents.get(uri)) and not server.session.documents.is_cell(uri):
         document.apply(params.content_changes, params.text_document.version)
         server.models.follow()
         server.completer.changed(uri, document, params.content_changes)
@@ -122,8 +131,49 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
     """Remove a closed document, whose text is that on disk again."""
     uri = params.text_document.uri
+    if server.session.documents.is_cell(uri):
+        return
     server.statistics.check_kept(server.session.documents.text_of, document=uri, at_once=True)
     server.index.close_document(uri)
+
+
+def did_open_notebook(server: TinyCopilotServer, params: types.DidOpenNotebookDocumentParams) -> None:
+    """Add an opened notebook with its cells, whose texts are now the client's."""
+    opened = params.notebook_document
+    notebook = Notebook(document_name(opened.uri), opened_as(opened.uri))
+    notebook.replace(0, 0, opened.cells)
+    notebook.documents |= {item.uri: _cell(server, notebook, item) for item in params.cell_text_documents}
+    server.index.open_notebook(opened.uri, notebook)
+
+
+def _cell(server: TinyCopilotServer, notebook: Notebook, item: types.TextDocumentItem) -> Document:
+    """The document of a cell, which has the names of its notebook."""
+    return Document(item.text, item.version, server.encoding, notebook.name, item.language_id, notebook.opened_as)
+
+
+def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebookDocumentParams) -> None:
+    """Apply changes of cells, and compute ahead what will be requested next after an edit in one."""
+    documents, change = server.session.documents, params.change.cells
+    notebook = documents.notebooks.get(params.notebook_document.uri)
+    if notebook is None or change is None:
+        return
+    for closed in (change.structure.did_close or ()) if change.structure else ():
+        server.statistics.check_kept(documents.text_of, document=closed.uri, at_once=True)
+    notebook.apply(change, lambda item: _cell(server, notebook, item))
+    if change.structure:
+        documents.take_cells(notebook)
+    edits = change.text_content or ()
+    if len(edits) == 1 and (document := documents.get(edits[0].document.uri)):
+        server.models.follow()
+        server.completer.changed(edits[0].document.uri, document, edits[0].changes)
+    server.statistics.update(documents.text_of)
+
+
+def did_close_notebook(server: TinyCopilotServer, params: types.DidCloseNotebookDocumentParams) -> None:
+    """Remove a closed notebook, whose text is that on disk again."""
+    for cell in params.cell_text_documents:
+        server.statistics.check_kept(server.session.documents.text_of, document=cell.uri, at_once=True)
+    server.index.close_notebook(params.notebook_document.uri)
 
 
 def did_save(server: TinyCopilotServer, _: types.DidSaveTextDocumentParams) -> None:
@@ -165,19 +215,24 @@ async def inline_completion(
     if answer is None:
         return types.InlineCompletionList(items=[])
     where, already = (selected.range, selected.text) if selected else (types.Range(answer.cursor, answer.cursor), "")
-    names = [server.statistics.answered(answer.uri, answer.before, answer.texts[0], answer.latency_ms)]
-    names += [server.statistics.alternative(answer.uri, answer.before, text) for text in answer.texts[1:]]
+    shown = [(text, 0) for text in answer.texts]
+    if settings.multiline == "firstLine":
+        shown = server.folding.fold(uri, answer.before, answer.texts)
+    names = [server.statistics.answered(answer.uri, answer.before, shown[0][0], answer.latency_ms)]
+    names += [server.statistics.alternative(answer.uri, answer.before, text) for text, _ in shown[1:]]
     return types.InlineCompletionList(
         items=[
-            types.InlineCompletionItem(insert_text=already + text, range=where, command=_accepting(name))
-            for text, name in zip(answer.texts, names, strict=True)
+            types.InlineCompletionItem(insert_text=already + text, range=where, command=_accepting(name, n_hidden))
+            for (text, n_hidden), name in zip(shown, names, strict=True)
         ]
     )
 
 
-def _accepting(name: str) -> types.Command | None:
-    """The command that the client runs when a suggestion is accepted, with the suggestion's name."""
-    return types.Command("Count it", commands.ACCEPTED, arguments=[name]) if name else None
+def _accepting(name: str, n_hidden: int = 0) -> types.Command | None:
+    """The command that the client runs when a suggestion is accepted: with its name, and the number of hidden lines."""
+    if not name and not n_hidden:
+        return None
+    return types.Command("Count it", commands.ACCEPTED, arguments=[name, n_hidden] if n_hidden else [name])
 
 
 async def completion(server: TinyCopilotServer, params: types.CompletionParams) -> types.CompletionList:

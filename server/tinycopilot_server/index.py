@@ -22,8 +22,9 @@ from tinycopilot.files import Patterns
 from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
 from tinycopilot_server.documents import Document
 from tinycopilot_server.indexer import Indexer, IndexFile
+from tinycopilot_server.notebooks import CellGroup, Notebook
 from tinycopilot_server.scanner import Scanner
-from tinycopilot_server.session import Session
+from tinycopilot_server.session import Session, Unit
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ class Index:
         """Apply changed languages and excluded patterns: drop, index and scan accordingly."""
         self._session.folders.choose(excluded)
         self.delete_file()
-        for document in self._session.documents.values():
-            self._note_opened(document)
+        for unit in self._session.documents.units():
+            self._note_opened(unit)
         self.hold_all_again()
         self.scan(None)
 
@@ -169,7 +170,17 @@ class Index:
         self._note_opened(document)
         self._prepare(document)
 
-    def _note_opened(self, document: Document) -> None:
+    def open_notebook(self, uri: str, notebook: Notebook) -> None:
+        """Add an opened notebook, whose text is now the client's."""
+        self.close_notebook(uri)
+        self._session.documents.notebooks[uri] = notebook
+        self._session.documents.take_cells(notebook)
+        self.drop(notebook.name)
+        for group in notebook.groups:
+            self._note_opened(group)
+            self._prepare(group)
+
+    def _note_opened(self, document: Unit) -> None:
         """Log why the document is not completed or indexed; otherwise index files with its suffix, too."""
         if not self._session.wants(document):
             log.info("%s: not completed: language or path is excluded by the settings", document.name)
@@ -177,6 +188,8 @@ class Index:
             log.info("%s: not completed: secret file", document.name)
         elif why := document.why_not_indexed:
             log.info("%s: not indexed: %s", document.name, why)
+        elif isinstance(document, CellGroup):  # other notebooks than Jupyter's have formats that are not known
+            return
         elif self._session.settings.has_files_like(document.name) and self._session.folders.want(document.name):
             self.scan(None)
 
@@ -184,23 +197,37 @@ class Index:
         """Remove a closed document, whose text is that on disk again, unless it is open by another path."""
         if (document := self._session.documents.pop(uri, None)) is None:
             return
-        if others := [other for other in self._session.documents.values() if other.name == document.name]:
+        if others := [unit for unit in self._session.documents.units() if unit.index_name == document.index_name]:
             others[0].seen_version = None
         else:
-            self.drop(document.name)
+            self.drop(document.index_name)
             self.scan([uri])
 
-    def admit(self, document: Document) -> str | None:
+    def close_notebook(self, uri: str) -> None:
+        """Remove a closed notebook, whose text is that on disk again."""
+        documents = self._session.documents
+        if (notebook := documents.notebooks.pop(uri, None)) is None:
+            return
+        for group in notebook.groups:
+            self.drop(group.index_name)
+        notebook.documents.clear()
+        documents.take_cells(notebook)
+        for unit in documents.units():
+            if unit.name == notebook.name:  # it is open by another path
+                unit.seen_version = None
+        self.scan([uri])
+
+    def admit(self, document: Unit) -> str | None:
         """The name under which to index the document; None if it must not be indexed, and then it is dropped."""
         if self._session.wants(document) and not document.is_secret and not document.why_not_indexed:
-            return document.name
+            return document.index_name
         # It is rarely in the model: it may be left from an earlier session.
-        self._scheduler.change_if(lambda engine: engine.ngrams.drop(document.name))
+        self._scheduler.change_if(lambda engine: engine.ngrams.drop(document.index_name))
         return None
 
-    def hold_others(self, here: Document) -> None:
+    def hold_others(self, here: Unit) -> None:
         """Index changes of the other open documents; the engine indexes the current one itself."""
-        for document in self._session.documents.values():
+        for document in self._session.documents.units():
             if document is not here and document.version != document.seen_version:
                 document.seen_version = document.version
                 if name := self.admit(document):
@@ -213,7 +240,7 @@ class Index:
 
     def hold_all_again(self) -> None:
         """Index all open documents again: the limit was raised, or the n-gram model is new."""
-        for document in self._session.documents.values():
+        for document in self._session.documents.units():
             document.seen_version = None
             self._prepare(document)
 
@@ -221,7 +248,7 @@ class Index:
         """Remove a document."""
         self._scheduler.change(lambda engine: engine.ngrams.drop(name))
 
-    def _prepare(self, document: Document) -> None:
+    def _prepare(self, document: Unit) -> None:
         """Sort a long document in another thread, so that the first request does not wait for that."""
         name, engine = self.admit(document), self._scheduler.engine
         if name is None or engine is None or len(text := document.text) < LONG_CHARS:
@@ -293,6 +320,9 @@ class Index:
         """Forget a file, in memory and on disk, and do not index it again in this session."""
         self._session.folders.forgotten.add(name)
         self.drop(name)
+        for unit in self._session.documents.units():
+            if unit.name == name:
+                self.drop(unit.index_name)
         self.delete_file()
         self.scan(None)
 

@@ -21,7 +21,7 @@ async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
     return {
         "folders": list(session.folders.roots),
         "files": indexer.scanner.n_known,
-        "open": sum(session.wants(document) and not document.is_secret for document in session.documents.values()),
+        "open": sum(session.wants(unit) and not unit.is_secret for unit in session.documents.units()),
         "suffixes": list(session.folders.suffixes),
         "characters": n_chars,
         "maxCharacters": server.index.max_chars,

@@ -22,6 +22,7 @@ from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
 from tinycopilot_server.completion import Completer
 from tinycopilot_server.explanations import Explanations
+from tinycopilot_server.folding import Folding
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
 from tinycopilot_server.protocol import Protocol
@@ -46,13 +47,20 @@ def _converter() -> cattrs.Converter:
     return converter
 
 
+NOTEBOOKS = types.NotebookDocumentSyncOptions(
+    [types.NotebookDocumentFilterWithNotebook(types.NotebookDocumentFilterScheme(one)) for one in ("file", "untitled")]
+)
+"""Notebooks on disk, and those that have no file yet; all cells. Not the old version that git shows."""
+
+
 class TinyCopilotServer(LanguageServer):
     """Creates and closes the components. Each gets only those that it uses."""
 
     def __init__(self) -> None:
         super().__init__(
-            name="tinycopilot", version=__version__, protocol_cls=Protocol, converter_factory=_converter, max_workers=2
-        )
+            name="tinycopilot", version=__version__, protocol_cls=Protocol, converter_factory=_converter, max_workers=2,
+            notebook_document_sync=NOTEBOOKS,
+        )  # fmt: skip
         self.session = Session(self)
         self.scheduler = Scheduler()
         self.index = Index(self.session, self.scheduler)
@@ -61,6 +69,7 @@ class TinyCopilotServer(LanguageServer):
         self.explanations = Explanations(self.scheduler, self.completer.last_answered, lambda: self.models.name)
         self.training = Training(self.session, self.index, self.models)
         self.statistics = Statistics(statistics_path())
+        self.folding = Folding()
 
     @property
     def encoding(self) -> str:

@@ -13,15 +13,19 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
+from tinycopilot import notebook_file
 from tinycopilot.files import Patterns
 from tinycopilot.secret_files import is_secret_place
 from tinycopilot_server.documents import Document
+from tinycopilot_server.notebooks import CellGroup, Notebook
 from tinycopilot_server.settings import SECTION, Settings, merged, parse_settings
 
 STATUS = "tinycopilot/status"
 """A notification to the client: {"state": "loading" | "ready" | "busy" | "off" | "error", "message": "..."}."""
-PYTHON = (".py", ".pyi")
+PYTHON = (".py", ".pyi", notebook_file.SUFFIX)
 
+Unit = Document | CellGroup
+"""What is indexed under one name."""
 State = Literal["loading", "ready", "busy", "off", "error"]
 
 log = logging.getLogger(__name__)
@@ -83,7 +87,7 @@ class Folders:
         return next(iter(self.roots), None)
 
     def choose(self, excluded: Patterns) -> None:
-        """Replace the excluded patterns; only Python is indexed until `want` adds other suffixes."""
+        """Replace the excluded patterns; only Python and notebooks are indexed until `want` adds other suffixes."""
         self.excluded, self.suffixes = excluded, PYTHON
 
     def wants(self, name: str) -> bool:
@@ -106,16 +110,52 @@ class Folders:
 
 
 class OpenDocuments(dict[str, Document]):
-    """The open documents by URI. Changed on the event loop; read by any thread."""
+    """The open documents by URI, and the cells of notebooks. Changed on the event loop; read by any thread."""
 
     def __init__(self) -> None:
         super().__init__()
         self._opened = set[str]()
+        self.notebooks = dict[str, Notebook]()
+        """The open notebooks by URI."""
+        self._notebook_of = dict[str, Notebook]()  # by the URI of a cell
 
     def add(self, uri: str, document: Document) -> None:
         """Add an opened document."""
         self[uri] = document
         self._opened.add(document.name)
+
+    def take_cells(self, notebook: Notebook) -> None:
+        """Add the cells that the notebook has now, and remove those that it had."""
+        had = {uri for uri, its in self._notebook_of.items() if its is notebook}
+        for uri in had - notebook.documents.keys():
+            del self[uri], self._notebook_of[uri]
+        for uri, document in notebook.documents.items():
+            self._notebook_of[uri] = notebook
+            self.add(uri, document)
+
+    def is_cell(self, uri: str) -> bool:
+        """Whether a document is a cell of an open notebook, which is changed and closed with it."""
+        return uri in self._notebook_of
+
+    def unit_of(self, uri: str) -> Unit | None:
+        """What a document is indexed as: itself, or with other cells of its notebook; None if it is not open."""
+        notebook = self._notebook_of.get(uri)
+        return (notebook and notebook.group_of(uri)) or self.get(uri)
+
+    def units(self) -> list[Unit]:
+        """All open documents as they are indexed."""
+        documents: list[Unit] = [document for uri, document in self.items() if uri not in self._notebook_of]
+        return documents + [group for notebook in self.notebooks.values() for group in notebook.groups]
+
+    def around(self, uri: str) -> tuple[str, str]:
+        """The text above and below a cell of a notebook; none for any other document."""
+        notebook = self._notebook_of.get(uri)
+        return notebook.around(uri) if notebook is not None else ("", "")
+
+    def name_of(self, uri: str) -> str:
+        """The name of the file of a document, cell or notebook, which need not be open."""
+        opened = self.get(uri) or self.notebooks.get(uri)
+        return opened.name if opened is not None else document_name(uri)
 
     def is_open(self, name: str) -> bool:
         """Whether a document of this name is open."""
@@ -190,7 +230,7 @@ class Session:
             return bool(self.settings.popup)
         return not (self.has_ghost_text and self.settings.inline)
 
-    def wants(self, document: Document) -> bool:
+    def wants(self, document: Unit) -> bool:
         """Whether the settings let this document be completed and indexed."""
         is_excluded = self.folders.excludes(document.name, document.opened_as)
         return self.settings.has_language(document.language) and not is_excluded

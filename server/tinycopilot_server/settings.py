@@ -34,7 +34,7 @@ class About(NamedTuple):
     problem: Callable[[Any], str] = lambda _: ""
     """What else is wrong with a value of the right type, to follow "must be"; "" if nothing."""
     choices: tuple[str | bool, ...] = ()
-    """The values, if they can be listed, the default first; `true`, if it is none of them, means the default."""
+    """The values, if they can be listed, the default first; `true` means the default, if `false` is one of them."""
 
 
 def _setting(default: Any, *about: Any, choices: tuple[str | bool, ...] = ()) -> Any:
@@ -86,6 +86,12 @@ class Settings:
         "Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.",
         1,
         100_000,
+    )
+    multiline: str = _setting(
+        "whole",
+        'How to show a suggestion of several lines: `"whole"`, or `"firstLine"`, which shows the first line and the '
+        "number of other lines, such as `+2 lines`. Accepting the first line shows the others.",
+        choices=("whole", "firstLine"),
     )
     debounce_ms: int = _setting(
         0,
@@ -204,7 +210,8 @@ def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
     """Convert a value for the dataclass; return it and the requirement that it violates, "" if none ("must be ...")."""
     known = about(name)
     if known.choices:
-        value = default if value is True and True not in known.choices else value
+        is_switch = False in known.choices and True not in known.choices
+        value = default if value is True and is_switch else value
         is_known = any(value is one or (isinstance(one, str) and value == one) for one in known.choices)
         return value, "" if is_known else " or ".join(map(json.dumps, known.choices))
     if isinstance(default, bool):

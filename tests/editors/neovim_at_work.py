@@ -87,6 +87,26 @@ def on_demand(user: User) -> None:
 
 
 @check
+def first_line_of_several_and_then_the_others(user: User) -> None:
+    whole = user.begin(BEGUN[:-2], "op")
+    first, _, others = whole.partition("\n")
+    if not others:
+        raise AssertionError(f"{whole!r} has one line: too few for this check")
+    user.press("Escape")
+    user.editor.nvim.command("TinyCopilot set multiline=firstLine")
+    try:
+        n_others = len(others.split("\n"))
+        ghost = user.begin(BEGUN[:-2], "op")
+        equal("ghost text", f"{first} +{n_others} line{'s' * (n_others > 1)}", ghost)
+        user.accept("Tab", BEGUN, "", first, "accepting the first line")
+        user.wait_for_ghost("the other lines", f"\n{others}")
+        user.accept("Tab", BEGUN + first, "", f"\n{others}", "accepting the others")
+    finally:
+        user.press("Escape")
+        user.editor.nvim.command("TinyCopilot set multiline=whole")
+
+
+@check
 def switched_off_in_a_buffer_and_for_a_type(user: User) -> None:
     for what in ("buffer", "filetype"):
         user.begin(BEGUN[:-2], "op")

@@ -19,6 +19,7 @@ import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { NOTEBOOKS } from './vscode_notebooks.mjs';
 import { openPage, startBrowser } from './vscode_page.mjs';
 import { servers } from './vscode_servers.mjs';
 import { SERVING } from './vscode_serving.mjs';
@@ -28,7 +29,7 @@ import { TYPING } from './vscode_typing.mjs';
 const { values: { only }, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
 const [port, fileArgument, textToType, screenshot, menuScreenshot] = positionals;
 if (!screenshot) throw new Error('usage: vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png] [--only CHECK,CHECK]');
-const unknown = only?.split(',').filter(name => !(name in { ...TYPING, ...SERVING, ...TRAINING }));
+const unknown = only?.split(',').filter(name => !(name in { ...TYPING, ...SERVING, ...NOTEBOOKS, ...TRAINING }));
 if (unknown?.length) throw new Error(`there is no check ${unknown}`);
 const KEYS = 12;
 const original = readFileSync(fileArgument, 'utf8');
@@ -81,6 +82,14 @@ class Example {
     return this.editor.page.screenshot({ path: screenshot });
   }
 
+  foldedPicture() {
+    return this.editor.page.screenshot({ path: `${screenshot}.folded.png` });
+  }
+
+  notebookPicture() {
+    return this.editor.page.screenshot({ path: `${screenshot}.notebook.png` });
+  }
+
   async menuPicture() {
     if (menuScreenshot) await this.editor.page.screenshot({ path: menuScreenshot });
   }
@@ -116,7 +125,7 @@ async function run(browser, checks) {
 const room = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
 const browser = await startBrowser();
 try {
-  await Promise.all([run(browser, TRAINING), run(browser, { ...TYPING, ...SERVING })]);
+  await Promise.all([run(browser, TRAINING), run(browser, { ...TYPING, ...SERVING, ...NOTEBOOKS })]);
   if (welcomes.length !== 1) throw new Error(`the welcome was shown ${welcomes.length} times`);
   console.log(`welcome: ${JSON.stringify(welcomes[0])}`);
 } finally {

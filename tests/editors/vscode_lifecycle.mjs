@@ -285,7 +285,11 @@ test('where a language is off the status bar says so, and the menu turns it on',
   const { uri } = editor.vscode.window.activeTextEditor.document;
   uri.scheme = 'vscode-notebook-cell';
   editor.events.active.fire();
-  assert.equal(editor.item.text, 'tinycopilot: off in notebooks');
+  assert.equal(editor.item.text, 'tinycopilot: off in json');
+  editor.vscode.window.activeTextEditor.document.languageId = 'rust';
+  editor.events.active.fire();
+  assert.equal(editor.item.text, 'tinycopilot: ready');
+  editor.vscode.window.activeTextEditor.document.languageId = 'json';
   uri.scheme = 'file';
   const [first] = running();
   await editor.commands['tinycopilot.toggleLanguage']();

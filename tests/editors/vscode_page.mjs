@@ -16,6 +16,7 @@ export async function startBrowser() {
 /** Opens VS Code on `port`, with `file` in the editor, and its folder or another one as the workspace. */
 export async function openPage(browser, port, file, { folder = dirname(file), ...options } = {}) {
   const page = await browser.newPage({ viewport: { width: 1000, height: 560 }, ...options });
+  page.setDefaultNavigationTimeout(300_000);
   await page.route(url => url.hostname !== '127.0.0.1', route => route.abort());  // nothing leaves the machine
   const open = JSON.stringify([['openFile', `vscode-remote://127.0.0.1:${port}${file}`]]);
   await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(folder)}&payload=${encodeURIComponent(open)}`);
@@ -35,7 +36,7 @@ class Editor {
 
   /** Waits for the editor and the status "ready"; the cursor is then at the end of the file. */
   async begin() {
-    await this.page.waitForSelector('.editor-instance .view-line', { timeout: 60_000 });
+    await this.page.waitForSelector('.editor-instance .view-line', { timeout: 300_000 });
     await this.state('ready');
     this.welcome = await this.message('completes code as you type', 3).catch(() => '');
     if (this.welcome) await this.command('Notifications: Clear All Notifications');
@@ -110,14 +111,15 @@ class Editor {
       (await this.page.locator('.notification-list-item').allTextContents()).find(text => text.includes(part)));
   }
 
-  /** The visible ghost text. It is in many coloured spans; further lines are in a view zone. */
+  /** The visible ghost text, also in a cell of a notebook. It is in many coloured spans; further lines are in a view zone. */
   ghostText() {
     return this.page.evaluate(() => {
-      const lines = [...document.querySelectorAll('.editor-instance .view-lines > .view-line')]
+      const editor = ':is(.editor-instance, .cell-editor-container)';
+      const lines = [...document.querySelectorAll(`${editor} .view-lines > .view-line`)]
         .map(line => [...line.querySelectorAll('.ghost-text-decoration, .ghost-text')])
         .filter(spans => spans.length > 0)
         .map(spans => spans.map(span => span.textContent).join(''));
-      const below = [...document.querySelectorAll('.editor-instance .view-zones .suggest-preview-text .view-line')]
+      const below = [...document.querySelectorAll(`${editor} .view-zones .suggest-preview-text .view-line`)]
         .map(line => line.textContent);
       return [...lines, ...below].join('\n').replaceAll('\u00a0', ' ');
     });

@@ -1,4 +1,6 @@
 // Checks of ghost text in real VS Code. Run by vscode_ghost_text.mjs.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { same } from './vscode_page.mjs';
 
 /** A program to repeat: typing it again gives suggestions of several lines. */
@@ -85,6 +87,42 @@ export const TYPING = {
     same('the text then', (await editor.savedText()).trimEnd(), before + first);
     if (!others[0].trim().startsWith(rest.split('\n')[0].trim())) throw new Error(`of ${JSON.stringify(ghost)} is left ${JSON.stringify(rest)}`);
     return `of ${1 + others.length} lines, the first was taken, and ${JSON.stringify(rest)} stays`;
+  },
+
+  async firstLine(example) {
+    const { editor } = example;
+    const settings = join(dirname(editor.file), '.vscode', 'settings.json');
+    mkdirSync(dirname(settings), { recursive: true });
+    const hidden = () => editor.page.evaluate(() => [...document.querySelectorAll('.editor-instance .view-line span')]
+      .map(span => getComputedStyle(span, '::after').content).find(content => /^"\+\d+ line/.test(content)));
+    try {
+      writeFileSync(settings, '{ "tinycopilot.multiline": "firstLine" }');
+      await repeated(example, 'first_line_of_all', '    par', 'ser = arg');
+      const again = () => editor.until('the number of the hidden lines', 20, async () => {
+        await editor.press('Backspace');
+        await editor.type('g');
+        await editor.settledGhostText();
+        return hidden();
+      });
+      await again();
+      await editor.press('Escape');
+      await editor.noGhostText('Esc was pressed');
+      same('the number after Esc', await hidden(), undefined);
+      const number = await again();
+      const first = await editor.ghostText();
+      same('lines of ghost text', first.split('\n').length, 1);
+      const before = await editor.savedText();
+      await example.foldedPicture();
+      await editor.press('Tab');
+      await editor.changed('accepting with Tab');
+      const rest = await editor.settledGhostText();
+      same('the text after the first Tab', (await editor.savedText()).trimEnd(), before + first);
+      same('the number after it', await hidden(), undefined);
+      same('how many lines come after it', parseInt(number.slice(2)), rest.trim().split('\n').length);
+      return `${JSON.stringify(first)} ${number}, then ${JSON.stringify(rest)}`;
+    } finally {
+      writeFileSync(settings, '{}');
+    }
   },
 
   async alternatives(example) {

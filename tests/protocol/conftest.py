@@ -84,9 +84,10 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         program: Sequence[str] = ("-m", "tinycopilot_server"),
         imports: bool = False,
         has_ghost_text: bool = False,
+        notebooks: bool = False,
     ) -> Editor:
         """`imports`: import everything in the new process, so that it takes a while to be ready. `has_ghost_text`:
-        announce inline completion.
+        announce inline completion. `notebooks`: announce the synchronisation of notebooks.
         """
         client = await ClientServerConfig([*([sys.executable] if imports else python), *program]).start()
         assert isinstance(client, LanguageClient)
@@ -113,6 +114,9 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
                 inline_completion=types.InlineCompletionClientCapabilities() if has_ghost_text else None
             ),
             window=types.WindowClientCapabilities(work_done_progress=shows_progress),
+            notebook_document=types.NotebookDocumentClientCapabilities(types.NotebookDocumentSyncClientCapabilities())
+            if notebooks
+            else None,
         )
         if options is None:
             options = {"modelPath": str(saved.model), "tokenizerPath": str(saved.tokenizer)}

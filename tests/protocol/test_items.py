@@ -83,6 +83,33 @@ async def test_suggestion_before_closers_does_not_repeat_them(start: Start, clos
     assert n_found
 
 
+async def test_first_line_is_shown_and_the_rest_after_accepting_it(start: Start, saved: ModelPaths) -> None:
+    editor = await start()
+    editor.set({"tinycopilot": {"multiline": "firstLine"}})
+    n_found = 0
+    for i, text in enumerate(("result = val", "import o", "def f(se", "x = [a for a in b", "for i in ran", "y = g(1")):
+        editor.uri = f"file:///project/{i}.py"
+        editor.open(text)
+        whole = oracle(saved, text)
+        shown, _, rest = whole.partition("\n")
+        if not shown.strip() or not rest.strip():
+            continue
+        n_found += 1
+        [item] = await editor.inline(0, len(text))
+        assert item.insert_text == shown
+        assert item.command is not None
+        assert item.command.arguments is not None
+        assert list(item.command.arguments[1:]) == [sum(bool(line.strip()) for line in rest.split("\n"))]
+        editor.change(2, types.TextDocumentContentChangeWholeDocument(text + shown))
+        await editor.command(item.command.command, *item.command.arguments)
+        [item] = await editor.inline(0, len(text + shown))
+        assert item.insert_text == "\n" + rest
+        assert item.command is not None
+        assert item.command.arguments is not None
+        assert len(item.command.arguments) == 1
+    assert n_found
+
+
 async def test_menu_lists_rest_of_line_and_rest_of_word(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     n_both = 0

@@ -19,8 +19,10 @@ HOUSE = {
     "tinycopilot.gitignore": set(),
     "tinycopilot.masking": set(),
     "tinycopilot.secret_files": set(),
+    "tinycopilot.notebook_file": set(),
     "tinycopilot.files": {
         *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
+        "tinycopilot.notebook_file",
     },
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.atomic": {"tinycopilot.files"},
@@ -93,6 +95,7 @@ HOUSE = {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
         *("tinycopilot.extras", "tinycopilot.explain", "tinycopilot.page_file"),
+        "tinycopilot.notebook_file",
         *("pygls", "lsprotocol", "cattrs", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},

@@ -257,7 +257,7 @@ Not among them: plain text, logs, data, commit messages, and what may hold secre
 _SUFFIXES: Final[Mapping[str, str]] = {
     suffix: language
     for language, suffixes in {
-        "python": ".py .pyi .pyw", "cython": ".pyx .pxd", "starlark": ".bzl .star",
+        "python": ".py .pyi .pyw .ipynb", "cython": ".pyx .pxd", "starlark": ".bzl .star",
         "c": ".c .h", "cpp": ".cc .cpp .cxx .hh .hpp .hxx .ino", "objective-c": ".m .mm", "cuda": ".cu .cuh",
         "zig": ".zig", "d": ".d", "solidity": ".sol", "glsl": ".glsl .vert .frag", "hlsl": ".hlsl", "wgsl": ".wgsl",
         "proto": ".proto", "thrift": ".thrift", "dot": ".dot .gv", "bicep": ".bicep", "prisma": ".prisma",

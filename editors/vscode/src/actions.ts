@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, extname } from 'node:path';
 import { commands, type LogOutputChannel, ProcessExecution, Task, tasks, Uri, ViewColumn, window, workspace } from 'vscode';
-import { SCHEMES, type ServerStatus } from './client';
+import { CELL_SCHEME, SCHEMES, type ServerStatus } from './client';
 import { type Command, programBeside } from './command';
 import type { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
@@ -40,7 +40,6 @@ export interface Action {
 
 const HOUR_MINUTES = 60;
 const SNOOZE_MINUTES = 5;
-const NOTEBOOK = 'vscode-notebook-cell';
 
 /** All actions, in the order of the menu. Names must differ from the server's commands, which the library registers. */
 export function actionsOf(host: Host): Action[] {
@@ -74,7 +73,7 @@ export function actionsOf(host: Host): Action[] {
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
       label: () => isOn() ? `$(circle-slash) Turn off for ${language()}` : `$(play) Turn on for ${language()}`,
-      isOffered: () => language() !== '' && !isInNotebook(), run: () => setLanguage(language(), !isOn()),
+      isOffered: () => language() !== '', run: () => setLanguage(language(), !isOn()),
     },
     {
       command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Why this suggestion, or none?',
@@ -140,15 +139,10 @@ async function silence(turnOff: () => Promise<void>): Promise<void> {
   await commands.executeCommand('editor.action.inlineSuggest.hide');  // otherwise it would stay
 }
 
-function isInNotebook(): boolean {
-  return window.activeTextEditor?.document.uri.scheme === NOTEBOOK;
-}
-
-/** The language, or kind of document, of the active editor, if it has no suggestions; undefined where it has some. */
+/** The language of the active editor, if it has no suggestions; undefined where it has some. */
 export function offIn(): string | undefined {
   const document = window.activeTextEditor?.document;
-  if (isInNotebook()) return 'notebooks';
-  if (!document || !SCHEMES.includes(document.uri.scheme)) return undefined;
+  if (!document || ![...SCHEMES, CELL_SCHEME].includes(document.uri.scheme)) return undefined;
   return hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
 }
 

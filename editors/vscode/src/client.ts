@@ -3,10 +3,11 @@ import { createInterface } from 'node:readline';
 import type { LogOutputChannel } from 'vscode';
 import {
   CloseAction, type CloseHandlerResult, DidChangeConfigurationNotification, ErrorAction, ExecuteCommandRequest,
-  LanguageClient, type MessageTransports, type TextDocumentFilter,
+  type DocumentFilter, LanguageClient, type MessageTransports,
 } from 'vscode-languageclient/node';
 import { withTypedBrackets } from './brackets';
 import type { Command } from './command';
+import { withMoreLines } from './multiline';
 import { namedLanguages, readSettings, type Settings } from './settings';
 import { within } from './time';
 import type { TrainingStatus } from './training';
@@ -31,10 +32,15 @@ const END_MS = 5_000;
 
 /** Documents on disk, and those that have no file yet. */
 export const SCHEMES = ['file', 'untitled'];
+/** Cells of notebooks. */
+export const CELL_SCHEME = 'vscode-notebook-cell';
 
-function selector(languages: string[] | undefined): TextDocumentFilter[] {
-  if (!languages) return SCHEMES.map(scheme => ({ scheme }));
-  return SCHEMES.flatMap(scheme => languages.map(language => ({ language, scheme })));
+/** Documents in these languages, and cells of notebooks. */
+function selector(languages: (string | undefined)[] = [undefined]): DocumentFilter[] {
+  return SCHEMES.flatMap(scheme => languages.flatMap(language => [
+    language ? { scheme, language } : { scheme },
+    { notebook: { notebookType: '*', scheme }, ...language && { language } },
+  ]));
 }
 
 /** The server, restarted after a crash. It is sent changed settings; some settings require a new Client (settings.ts). */
@@ -62,7 +68,7 @@ export class Client extends LanguageClient {
           if (params.kind !== 'begin' || !params.cancellable) next(token, params);
         },
         provideInlineCompletionItems: async (document, position, context, token, next) =>
-          withTypedBrackets(await next(document, position, context, token)),
+          withTypedBrackets(withMoreLines(await next(document, position, context, token), document, position, token)),
         workspace: {
           configuration: ({ items }) => items.map(item => item.section === SECTION ? readSettings().forServer : null),
           didChangeConfiguration: () => this.tellSettings(),

@@ -7,6 +7,7 @@ import { type Command, findServer, programIn } from './command';
 import { complain, type Remedy } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
+import { multiline } from './multiline';
 import { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, restarting } from './settings';
 import { StatusItem } from './status';
@@ -155,6 +156,7 @@ export function activate(context: ExtensionContext): void {
     { dispose: () => clearTimeout(loading) },
     ...actions.map(({ command, run }) => commands.registerCommand(command, run)),
     commands.registerCommand(OPEN_BRACKET, openBracket),
+    ...multiline(),
     commands.registerCommand('tinycopilot.menu', () =>
       showMenu(actions, status ? `tinycopilot: ${[status.state, status.message].filter(Boolean).join(': ')}` : 'tinycopilot')),
     workspace.onDidGrantWorkspaceTrust(restart),

@@ -41,6 +41,7 @@ def test_valid_values() -> None:
         ({"colour": "red"}, "unknown setting 'colour'"),
         ({"inline": "never"}, """inline must be "automatic" or "onDemand" or false, not 'never': using 'automatic'"""),
         ({"inline": 0}, "inline must be"),
+        ({"multiline": True}, """multiline must be "whole" or "firstLine", not True: using 'whole'"""),
         ([1, 2], "must be an object"),
     ],
 )
@@ -165,7 +166,7 @@ def test_each_setting_is_generated() -> None:
         assert schema["markdownDescription"].startswith(known.meaning)
         assert (schema.get("minimum"), schema.get("maximum")) == (known.low, known.high)
         if known.choices:
-            assert {*schema["enum"]} == {*known.choices, True}
+            assert {*schema["enum"]} == {*known.choices, *((True,) if False in known.choices else ())}
         else:
             assert schema["type"] == TYPES[type(getattr(Settings, field))]
         if name not in VS_CODES_OWN:

@@ -116,7 +116,7 @@ end
 local function read(name, word, now)
   if type(now) == 'number' then return tonumber(word) or word end
   if type(now) == 'table' then return vim.split(word, '%s*,%s*', { trimempty = true }) end
-  local may_be_boolean = type(now) == 'boolean' or options.has_choices(name)
+  local may_be_boolean = options.is_switch(name)
   if may_be_boolean and (word == 'true' or word == 'false') then return word == 'true' end
   return word
 end

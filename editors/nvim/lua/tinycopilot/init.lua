@@ -150,7 +150,9 @@ local function attach(event)
   M.refresh(event.buf)
   if lsp.inline_completion then
     lsp.inline_completion.enable(true, { bufnr = event.buf })
-    require('tinycopilot.keys').set(event.buf, M.options.keymaps)
+    local keys = require 'tinycopilot.keys'
+    api.nvim_buf_call(event.buf, keys.show_hidden_lines)
+    keys.set(event.buf, M.options.keymaps)
   end
   state.changed(client.id)
 end

@@ -44,6 +44,19 @@ function M.withdraw(buffer)
   if own and type(own.abort) == 'function' then own:abort() end
 end
 
+--- Shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
+function M.show_hidden_lines()
+  local own = neovims_own()
+  if not own or own.tinycopilot_show then return end
+  own.tinycopilot_show = own.show
+  function own:show(hint)
+    local command = self.current and self.current.command
+    local n = command and command.arguments and command.arguments[2]
+    if type(n) == 'number' then hint = (' +%d line%s'):format(n, n > 1 and 's' or '') .. (hint or '') end
+    return self:tinycopilot_show(hint)
+  end
+end
+
 local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
 
 --- Limits ghost text to the current window: Neovim would draw it in all windows of the buffer, and keep it (and send

@@ -28,6 +28,9 @@ M.defaults = {
     -- Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.
     -- Range: 1 to 100,000.
     maxLines = 3,
+    -- How to show a suggestion of several lines: `"whole"`, or `"firstLine"`, which shows the first line and the
+    -- number of other lines, such as `+2 lines`. Accepting the first line shows the others.
+    multiline = 'whole',
     -- Milliseconds to wait after the last change before showing ghost text. Explicit requests don't wait. Range: 0 to
     -- 10,000.
     debounceMs = 0,
@@ -114,9 +117,11 @@ local bounds = { -- of numeric settings: minimum, maximum, and whether it is an 
 local choices = { -- of settings with a list of values; `true` means the first
   inline = { 'automatic', 'onDemand', false },
   popup = { 'automatic', true, false },
+  multiline = { 'whole', 'firstLine' },
 }
 
-function M.has_choices(name) return choices[name] ~= nil end
+--- Whether the setting can be turned on and off.
+function M.is_switch(name) return type(M.defaults.settings[name]) == 'boolean' or vim.list_contains(choices[name] or {}, false) end
 
 local function is_texts(value)
   local function is_text(one) return type(one) == 'string' end
@@ -131,7 +136,7 @@ local function wanted(name, value)
   local kind = type(M.defaults.settings[name])
   if choices[name] then
     local words = vim.tbl_map(vim.inspect, choices[name])
-    return table.concat(words, ' or '), value == true or vim.list_contains(choices[name], value)
+    return table.concat(words, ' or '), vim.list_contains(choices[name], value) or (value == true and M.is_switch(name))
   end
   if kind == 'table' then return 'a list of strings', is_texts(value) end
   if kind == 'boolean' then return 'true or false', type(value) == kind end

@@ -1,0 +1,41 @@
+"""Folding: of a suggestion of several lines, only the first is shown; accepting it shows the others.
+
+The client inserts exactly what it shows, so nothing is inserted that the user has not seen.
+"""
+
+import re
+
+from tinycopilot.completion.common_prefix import typed_through
+
+_FIRST_LINE = re.compile(r"\s*[^\r\n]*")
+
+
+class Folding:
+    """Shortens suggestions, and remembers the hidden lines of the last one. For one client."""
+
+    def __init__(self) -> None:
+        self._uri = self._before = self._hidden = ""
+
+    def fold(self, uri: str, before: str, texts: list[str]) -> list[tuple[str, int]]:
+        """For each suggestion after `before`: what to show of it, and the number of hidden lines.
+
+        The first line that is not blank is shown. The lines that were hidden the last time are shown as a whole, also
+        while they are typed. A suggestion that is shown like an earlier one is left out.
+        """
+        if uri == self._uri and typed_through(self._hidden, self._before, before) == texts[0]:
+            return [(texts[0], 0)]
+        shown = [_first_line(text) for text in texts]
+        self._uri, self._before, self._hidden = uri, before + shown[0], texts[0][len(shown[0]) :]
+        folded = {first: _n_lines(text[len(first) :]) for first, text in reversed(list(zip(shown, texts, strict=True)))}
+        return [(first, folded[first]) for first in dict.fromkeys(shown)]
+
+
+def _first_line(text: str) -> str:
+    found = _FIRST_LINE.match(text)
+    assert found is not None
+    return found[0]
+
+
+def _n_lines(hidden: str) -> int:
+    """Number of lines that are not blank."""
+    return sum(line.strip() != "" for line in hidden.splitlines())

@@ -1,0 +1,142 @@
+"""Notebooks: their cells in order, and the text around a cell.
+
+The cells of one kind and language are one document, in their order: code, and Markdown apart from it. Each cell keeps
+its own `Document`, so positions are those within the cell. The client never sends outputs.
+"""
+
+from collections.abc import Callable, Iterable
+
+from lsprotocol import types
+from lsprotocol.types import NotebookCellKind
+
+from tinycopilot.notebook_file import SEPARATOR
+from tinycopilot_server.documents import MAX_HELD_CHARS, Document
+
+
+class Notebook:
+    """An open notebook. Names that are not known, and cells without a text, are ignored."""
+
+    def __init__(self, name: str, opened_as: str = "") -> None:
+        """`name` and `opened_as`: those of its file, as for `Document`."""
+        self.name, self.opened_as = name, opened_as or name
+        self.documents = dict[str, Document]()
+        """The cells' texts, by URI."""
+        self._cells = list[tuple[str, NotebookCellKind]]()
+        self._texts = dict[str, tuple[Document, int, str | None]]()
+        self._groups = dict[tuple[NotebookCellKind, str], CellGroup]()
+        self._members = dict[CellGroup, list[tuple[str, str]]]()  # valid until anything changes
+
+    def replace(self, start: int, n_deleted: int, cells: Iterable[types.NotebookCell]) -> None:
+        """Replace `n_deleted` cells from the cell number `start` on. A moved cell keeps its document."""
+        self._cells[start : start + n_deleted] = [(cell.document, cell.kind) for cell in cells]
+        self._members.clear()
+
+    def apply(
+        self, change: types.NotebookDocumentCellChanges, opened: Callable[[types.TextDocumentItem], Document]
+    ) -> None:
+        """Apply a change: first of the list of cells, then of their kinds, then of their texts.
+
+        `opened` makes the document of a cell that was added. A cell that changes its language is closed and opened.
+        """
+        self._members.clear()
+        if (structure := change.structure) is not None:
+            array = structure.array
+            self.replace(array.start, array.delete_count, array.cells or ())
+            for closed in structure.did_close or ():
+                self.documents.pop(closed.uri, None)
+                self._texts.pop(closed.uri, None)
+            self.documents |= {item.uri: opened(item) for item in structure.did_open or ()}
+        kinds = {cell.document: cell.kind for cell in change.data or ()}
+        if kinds:
+            self._cells = [(uri, kinds.get(uri, kind)) for uri, kind in self._cells]
+        for edit in change.text_content or ():
+            if (document := self.documents.get(edit.document.uri)) is not None:
+                document.apply(edit.changes, edit.document.version)
+
+    @property
+    def groups(self) -> list["CellGroup"]:
+        """All groups of cells that there are, or were: an empty one is not indexed."""
+        known = ((kind, self.documents[uri]) for uri, kind in self._cells if uri in self.documents)
+        for kind, language in dict.fromkeys((kind, document.language) for kind, document in known):
+            self._group(kind, language)
+        return list(self._groups.values())
+
+    def group_of(self, uri: str) -> "CellGroup | None":
+        """The group of a cell; None for a cell that is completed alone (`Document.why_not_indexed`)."""
+        kind, document = next((kind for cell, kind in self._cells if cell == uri), None), self.documents.get(uri)
+        if kind is None or document is None or self._text(uri) is None:
+            return None
+        return self._group(kind, document.language)
+
+    def around(self, uri: str) -> tuple[str, str]:
+        """The text above and below a cell, in its group, with separators; blank cells are left out."""
+        if (group := self.group_of(uri)) is None:
+            return "", ""
+        members = self.members(group)
+        at = next(i for i, (member, _) in enumerate(members) if member == uri)
+        above, below = (filter(str.strip, (text for _, text in part)) for part in (members[:at], members[at + 1 :]))
+        return "".join(text + SEPARATOR for text in above), "".join(SEPARATOR + text for text in below)
+
+    def members(self, group: "CellGroup") -> list[tuple[str, str]]:
+        """URI and text of each cell of a group, in order."""
+        if (members := self._members.get(group)) is None:
+            members = self._members[group] = []
+            for uri, kind in self._cells:
+                text = self._text(uri) if kind is group.kind else None
+                if text is not None and self.documents[uri].language == group.language:
+                    members.append((uri, text))
+        return members
+
+    def _group(self, kind: NotebookCellKind, language: str) -> "CellGroup":
+        if (group := self._groups.get((kind, language))) is None:
+            group = self._groups[kind, language] = CellGroup(self, kind, language)
+        return group
+
+    def _text(self, uri: str) -> str | None:
+        """A cell's text; None if there is none, or if it is not indexed."""
+        if (document := self.documents.get(uri)) is None:
+            return None
+        known = self._texts.get(uri)
+        if known is None or known[:2] != (document, document.version):
+            text = None if document.why_not_indexed else document.text
+            known = self._texts[uri] = (document, document.version, text)
+        return known[2]
+
+
+class CellGroup:
+    """The cells of one kind and language of a notebook, indexed as one document. The names are those of `Document`."""
+
+    def __init__(self, notebook: Notebook, kind: NotebookCellKind, language: str) -> None:
+        self._notebook, self.kind, self.language = notebook, kind, language
+        self.name, self.opened_as = notebook.name, notebook.opened_as
+        is_markup = kind is NotebookCellKind.Markup
+        self.index_name = f"{notebook.name}#{'markup-' if is_markup else ''}{language}"
+        """The name under which it is indexed."""
+        self.seen_version: object = None
+
+    @property
+    def _documents(self) -> list[Document]:
+        return [self._notebook.documents[uri] for uri, _ in self._notebook.members(self)]
+
+    @property
+    def version(self) -> tuple[tuple[Document, int], ...]:
+        """The cells and their versions: differs if a cell was edited, inserted, deleted or moved."""
+        return tuple((document, document.version) for document in self._documents)
+
+    @property
+    def text(self) -> str:
+        """The texts of the cells that are not blank, with separators."""
+        return SEPARATOR.join(text for _, text in self._notebook.members(self) if text.strip())
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the notebook must be neither indexed nor completed."""
+        return any(document.is_secret for document in self._documents)
+
+    @property
+    def why_not_indexed(self) -> str:
+        """Why the group is not indexed although it is not secret; "" if it is."""
+        if not (documents := self._documents):
+            return "it has no cells any more"
+        n_chars = sum(document.n_chars for document in documents)
+        return f"it has more than {MAX_HELD_CHARS:,} characters" if n_chars > MAX_HELD_CHARS else ""
