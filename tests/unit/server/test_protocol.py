@@ -69,7 +69,7 @@ def test_notifications_leave_no_futures() -> None:
     before = n_futures()
     for _ in range(3):
         server.protocol.handle_message({"jsonrpc": "2.0", "method": "$/setTrace", "params": {"value": "off"}})
-    assert n_futures() == before
+    assert n_futures() <= before
     server.shutdown()
 
 
