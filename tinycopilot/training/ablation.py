@@ -107,6 +107,11 @@ def ablated_network(config: GPTConfig, without: Collection[str]) -> TinyGPT:
     return model
 
 
+def train_config(without: Collection[str], seed: int) -> TrainConfig:
+    """Return the hyperparameters of a run without these parts."""
+    return TrainConfig(seed=seed, warm_up_steps=0 if "warmup" in without else TrainConfig.warm_up_steps)
+
+
 @dataclass(frozen=True)
 class AblationResult:
     """A run, and what became of it. Characters are counted over all epochs; bits are per character."""
@@ -185,10 +190,9 @@ def train_ablated(
     shape = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH)
     if len(corpus.train) <= shape.window:
         raise CorpusError(f"the corpus has {len(corpus.train)} characters; more than {shape.window} are needed")
-    config = TrainConfig(seed=seed, warm_up_steps=0 if "warmup" in without else TrainConfig.warm_up_steps)
     schedule = Schedule.over(epochs * len(corpus.train), (Stage(BATCH, shape.window),))
     torch.manual_seed(seed)
-    state = TrainState(ablated_network(shape, without).to(device), config)
+    state = TrainState(ablated_network(shape, without).to(device), train_config(without, seed))
     held_out = ids_of(corpus.held_out, tokenizer, EVAL_CHARS)
     n_parameters = state.model.config.n_parameters
     console.print(
