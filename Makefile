@@ -81,7 +81,7 @@ settings: .venv/made
 
 # Draws the tour's pictures again, and renews the output of its snippets, with the bundled model.
 tour: .venv/made-for-training
-	@$(BIN)/python docs/tour/pictures.py && $(BIN)/python docs/tour/runs.py && $(BIN)/python docs/tour/snippets.py
+	@$(BIN)/python docs/tour/pictures.py && $(BIN)/python docs/tour/runs.py && OMP_NUM_THREADS=1 $(BIN)/python docs/tour/snippets.py
 
 # The diagram in docs/architecture.md, from the imports.
 map:
