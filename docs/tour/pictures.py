@@ -194,7 +194,7 @@ def blocks() -> Svg:
     svg.text(10, y + 18, "correct", "small dim")
     for i, character in enumerate((EXAMPLE + "t")[first + 1 :]):
         svg.text(110 + (i + 0.5) * width, y + 18, visible(character), "code middle")
-    svg.text(10, y + 36, "the darker, the more probable", "small dim")
+    svg.text(10, y + 36, "the stronger the color, the more probable", "small dim")
     return svg
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
 STYLE = """
+svg { background: #ffffff }
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .code { font-family: ui-monospace, monospace; font-size: 14px }
 .small { font-size: 11px }
@@ -81,7 +82,7 @@ class Svg:
         self._add("path", css_class).set("d", f"M{steps}")
 
     def cells(self, x: float, y: float, size: float, weights: Sequence[Sequence[float]]) -> None:
-        """Draw a matrix of weights from 0 to 1 as squares; the larger, the darker."""
+        """Draw a matrix of weights from 0 to 1 as squares; the larger, the more opaque."""
         shades = dict[int, list[str]]()
         for row, column in itertools.product(range(len(weights)), range(len(weights[0]))):
             if shade := round(float(weights[row][column]) * N_SHADES):
