@@ -1,4 +1,4 @@
-"""The diagram in docs/architecture.md, made from the imports; `make map` renews it."""
+"""The diagram in docs/architecture.md, generated from the imports (`make map`)."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ DESCRIPTIONS = {
     "api": "tinycopilot/api.py: load, train",
     "client": "doctor, demo, clean",
     "tui": "play: ghost text in the terminal",
-    "explain": "how a suggestion comes about",
+    "explain": "why a suggestion is shown, or not",
     "evaluation": "eval, bench, adapt",
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",

@@ -16,7 +16,7 @@ from tinycopilot.paths import explanation_path
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
-NOTHING_YET = "no suggestion was requested yet: type something first"
+NOTHING_YET = "no suggestion has been requested yet: type something first"
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def _write(engine: "Engine", request: Request, result: Result, model: str) -> Pa
         notes.append(f"explained: the last {MAX_CHARS} of {len(request.before):,} characters before the cursor")
     if (found and found.text) != (shown and shown.text):
         earlier = f"“{visible(shown.text)}”" if shown else "nothing"
-        notes.append(f"the editor showed {earlier}: it was computed before, when less had been typed or indexed")
+        notes.append(f"the editor showed {earlier}: that was computed earlier, when less had been typed or indexed")
     html = render(explained, path, model=model, notes=notes)
     try:
         with atomic_write(path) as file:

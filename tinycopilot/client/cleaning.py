@@ -68,10 +68,12 @@ def run_cleaning(
     if not with_models and any(
         name.exists() for name in (user_data_folder() / "paras", user_data_folder() / "workspaces")
     ):
-        say("what you trained stays; `tinycopilot clean --all` deletes that, too")
+        say("the models that you trained are kept; `tinycopilot clean --all` deletes them, too")
     if not is_sure:
         if ask is None:
-            raise UserError("nothing was deleted: there is no terminal to ask on; use --yes to delete what is listed")
+            raise UserError(
+                "nothing was deleted: without a terminal, you can't confirm; use --yes to delete what is listed"
+            )
         if ask("Delete all of this? Close your editors first. [y/N] ").strip().lower() not in ("y", "yes"):
             return say("nothing was deleted")
     problems = []
@@ -83,7 +85,7 @@ def run_cleaning(
         except OSError as error:
             problems.append(f"{one.path}: {error.strerror}")
     if problems:
-        raise UserError(f"not deleted: {'; '.join(problems)}; close your editors, and run this again")
+        raise UserError(f"not deleted: {'; '.join(problems)}; close your editors and try again")
     return say("deleted")
 
 
