@@ -337,10 +337,8 @@ def what_breaks() -> Svg:
     """What breaks: the loss on held-out text, without each part."""
     svg = Svg(700, 330, "Loss on held-out text during training, without one part of the network")
     classes = dict(zip(NAMES, "abcdefgh", strict=True))
-    curves = {
-        "whole network" if name == "nothing" else f"no {name.replace('-', ', ')}": (run(name)["held_out"], css_class)
-        for name, css_class in classes.items()
-    }
+    names = {"nothing": "whole network", "heads": "a single head", "positions-convolution": "no positions, convolution"}
+    curves = {names.get(name, f"no {name}"): (run(name)["held_out"], css_class) for name, css_class in classes.items()}
     loss_plot(svg, curves, 5)
     return svg
 

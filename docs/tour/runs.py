@@ -10,7 +10,7 @@ from svg import visible
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "what-breaks.md"
-NAMES = ("nothing", "warmup", "heads", "positions", "convolution", "positions-convolution", "residuals", "causality")
+NAMES = ("nothing", "warmup", "heads", "convolution", "positions", "positions-convolution", "residuals", "causality")
 """Of the files in curves/ that the page compares."""
 SAMPLE_CHARS = 44
 
