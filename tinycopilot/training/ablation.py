@@ -4,7 +4,6 @@ An ablated network is trained in float32, measured and thrown away. It is never 
 and would give nonsense with the weights of a network that lacks one.
 """
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -55,7 +54,7 @@ TEACHING: Final = Size(n_layers=4, n_heads=4, d_model=64, window=128)
 BATCH: Final = 8
 """Windows per step."""
 EPOCHS: Final = 5.0
-"""Default length of a run: a minute or two on one core, with the default size and corpus."""
+"""Default length of a run: about two minutes of one core, with the default size and corpus."""
 N_EVALUATIONS: Final = 10
 SAMPLE_CHARS: Final = 120
 SAVING_FLAGS: Final = (
@@ -207,8 +206,7 @@ def train_ablated(
         )
 
     eval_steps = {max(1, schedule.n_steps * i // N_EVALUATIONS) for i in range(1, N_EVALUATIONS + 1)}
-    with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(TerminalProgress(console, schedule.n_chars))
+    with TerminalProgress(console, schedule.n_chars) as progress:
         observers: list[Observer] = [progress, *([ThreadTuner()] if device.type == "cpu" else [])]
         loader = BatchLoader(corpus.train, tokenizer, device, seed)
         train(state, schedule, loader, evaluate, eval_steps, ObserverList(observers))
