@@ -171,11 +171,11 @@ def statements(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
-    """Yield cursors of a program, a few characters apart."""
+def cursors(text: str, dice: random.Random, max_jump_chars: int = MAX_JUMP_CHARS) -> Iterator[Cursor]:
+    """Yield cursors of a program, at most `max_jump_chars` apart."""
     starts = statements(text)
     for (start, depth), (end, _) in itertools.pairwise([*starts, (len(text), 0)]):
-        at, headers = start + dice.randint(0, MAX_JUMP_CHARS), headers_of(text[start:end], depth)
+        at, headers = start + dice.randint(0, max_jump_chars), headers_of(text[start:end], depth)
         while at < end:
             begun = text[start:at]
             frames = open_frames(begun)
@@ -186,7 +186,7 @@ def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
             if is_drawn and not (above and above[-1].closer[0] in "'\"") and (begun.strip() or depth == 0):
                 below = "".join("\n" + frame.closer for frame in reversed(above)) + "\n"
                 yield Cursor(text[:at], headers + begun, tuple(frame.closer for frame in reversed(here)), below)
-            at += dice.randint(1, MAX_JUMP_CHARS)
+            at += dice.randint(1, max_jump_chars)
 
 
 def cursors_in_lines(text: str, dice: random.Random) -> Iterator[tuple[Cursor, str]]:

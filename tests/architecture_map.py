@@ -15,13 +15,14 @@ DESCRIPTIONS = {
     "cli": "tinycopilot/cli.py: parse, call, print",
     "api": "tinycopilot/api.py: load, train",
     "client": "doctor, demo, clean",
+    "http": "completions over HTTP, with a token",
     "tui": "play: ghost text in the terminal",
     "explain": "why a suggestion is shown, or not",
     "evaluation": "eval, bench, adapt",
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
     "model": "the network in PyTorch: the definition",
-    SHARED: "which files may be read, paths, private files",
+    SHARED: "which files may be read, paths, atomic writes",
 }
 Edge = tuple[str, str]
 

@@ -300,11 +300,18 @@ def _parser() -> argparse.ArgumentParser:
 
     settings = (
         "Run the language server, over stdio unless --tcp is given. The client passes settings as "
-        "initializationOptions."
+        "initializationOptions. With --http, run an endpoint in the format of OpenAI's completions API instead, for "
+        "editors without inline completion over LSP."
     )
     serve = _command(commands, "serve", _serve, "run the language server", settings)
-    serve.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
-    _add(serve, "--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
+    how = serve.add_mutually_exclusive_group()
+    how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
+    how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
+    how.add_argument(
+        "--http", type=_port, metavar="PORT", help="answer HTTP requests on this port of 127.0.0.1, with a token"
+    )
+    _add(serve, "--workspace", metavar="DIR", help="with --http: index the files in DIR (default: none)")
+    _add(serve, "--language", metavar="ID", help="with --http: the language, if the client does not say it (python)")
 
     typing = "Start the language server, type a program as an editor would, and print the suggestions."
     demo = _command(commands, "demo", _demo, "watch the language server complete a program", typing)
@@ -574,9 +581,33 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.http is not None:
+        return _serve_http(arguments)
+    if arguments.workspace is not None or arguments.language is not None:
+        raise UserError("--workspace and --language need --http; an editor tells the language server its folders")
     from tinycopilot_server.serve import serve
 
     return serve(tcp_port=arguments.tcp)
+
+
+def _serve_http(arguments: argparse.Namespace) -> int:
+    from tinycopilot.completion.syntaxes import WRITTEN
+    from tinycopilot.extras import require_http
+
+    if arguments.language is not None and arguments.language not in WRITTEN:
+        raise UserError(
+            f"--language: unknown language {arguments.language!r}; use LSP's identifier, such as typescript"
+        )
+    require_http()
+    from tinycopilot.http.serve import run_http
+
+    run_http(
+        arguments.http,
+        workspace=arguments.workspace,
+        language=arguments.language or "",
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

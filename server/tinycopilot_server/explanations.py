@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinycopilot import UserError
-from tinycopilot.atomic import atomic_write
 from tinycopilot.completion.request import Request, Result
 from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.page_file import write_page
 from tinycopilot.paths import explanation_path
 
 if TYPE_CHECKING:
@@ -59,10 +59,5 @@ def _write(engine: "Engine", request: Request, result: Result, model: str) -> Pa
     if (found and found.text) != (shown and shown.text):
         earlier = f"“{visible(shown.text)}”" if shown else "nothing"
         notes.append(f"the editor showed {earlier}: that was computed earlier, when less had been typed or indexed")
-    html = render(explained, path, model=model, notes=notes)
-    try:
-        with atomic_write(path) as file:
-            file.write(html.encode("utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot write the page ({error.strerror}); free some space and try again") from None
+    write_page(path, render(explained, path, model=model, notes=notes), "page", is_private=True)
     return path

@@ -18,6 +18,8 @@ SHORT_FILES = ("dataclasses.py", "json/decoder.py", "pprint.py", "shlex.py", "st
 N_CURSORS = 50
 """Cursors per file, for each combination of pairs, with two texts at each (benchmarks/accept_safety.py tries 100,000).
 """
+JUMP_CHARS = 40
+"""Maximum distance of the cursors that these are drawn from."""
 SCRAPS = ('"', "'", '"""', "\\", "\\n", "{", "}", "(", ")", "[", "]", "# ", 'f"{x', "{x}", "}}", "\\\n", "x", ", ")
 
 
@@ -36,7 +38,7 @@ def test_accepted_suggestion_keeps_the_code_valid(name: str) -> None:
     if not path.is_file():
         pytest.skip("not available in this Python version")
     text = path.read_text("utf-8")
-    drawn = [cursor for cursor in cursors(text, dice) if cursor.closers or dice.random() < 0.3]
+    drawn = [cursor for cursor in cursors(text, dice, JUMP_CHARS) if cursor.closers or dice.random() < 0.3]
     n_shown = 0
     for cursor in dice.sample(drawn, min(N_CURSORS, len(drawn))):
         for pairs in combinations(cursor.closers):
@@ -80,7 +82,7 @@ def test_truncation_is_idempotent(name: str) -> None:
     if not path.is_file():
         pytest.skip("not available in this Python version")
     text = path.read_text("utf-8")
-    for cursor in dice.sample(list(cursors(text, dice)), 100):
+    for cursor in dice.sample(list(cursors(text, dice, JUMP_CHARS)), 100):
         for pairs in combinations(cursor.closers):
             at = len(cursor.before)
             stream = [(character, -0.001) for character in text[at : at + 100]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.paths import NO_HOME, user_cache_folder, user_data_folder, user_log_folder
+from tinycopilot.paths import NO_HOME, http_token_path, user_cache_folder, user_data_folder, user_log_folder
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Stored:
 
 
 def stored(*, with_models: bool) -> list[Stored]:
-    """Existing data: index, compiled code, log, mixing weights, statistics; trained models if `with_models`."""
+    """Existing data: index, compiled code, log, token, mixing weights, statistics; trained models if `with_models`."""
     return [one for one in _candidates(with_models) if os.path.lexists(one.path) and NO_HOME not in one.path.parents]
 
 
@@ -42,6 +42,7 @@ def _candidates(with_models: bool) -> Iterator[Stored]:
     data = user_data_folder()
     yield Stored(user_cache_folder(), "the index, which contains text of your files")
     yield Stored(user_log_folder(), "the log")
+    yield Stored(http_token_path(), "the token of `serve --http`")
     if with_models:
         yield Stored(data, "all models that you trained, mixing weights, statistics")
     else:

@@ -69,7 +69,7 @@ def run_doctor(
     if to_json:
         print(as_json(sections))
     else:
-        print_lines(sections, _verdict(sections))
+        print_lines(sections, verdict(sections))
     return 0 if is_well(sections) else 1
 
 
@@ -82,7 +82,8 @@ def _home() -> Path:
     return home
 
 
-def _verdict(sections: Sections) -> list[tuple[str, str]]:
+def verdict(sections: Sections) -> list[tuple[str, str]]:
+    """The last lines of the report, each with its style: whether all is well, and what to do next."""
     n_problems = sum(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
     if n_problems == 0:
         return [("no problems found", "bold green"), ("\n" + _next_step(sections), "bold")]

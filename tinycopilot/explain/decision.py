@@ -1,7 +1,7 @@
 """Why a suggestion ends where it does, or why there is none, in one or two sentences."""
 
 from tinycopilot.completion.infill import SUFFIX_CHARS
-from tinycopilot.completion.trace import Decision, Trace
+from tinycopilot.explain.trace import Decision, Trace
 from tinycopilot.explain.words import quoted
 from tinycopilot.masking import MASK
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tinycopilot.completion.trace import Trace
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.distributions import Entry, likeliest, p_of
+from tinycopilot.explain.trace import Trace
 from tinycopilot.explain.words import name_of, quoted, visible
 
 EDGES_P: Final = (0.01, 0.1, 0.5)

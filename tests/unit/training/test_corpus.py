@@ -185,7 +185,7 @@ def test_held_out_set_depends_on_the_texts_only(texts: list[str], held_out_chars
 
 
 @pytest.mark.slow
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(st.integers(0, 1_000), st.integers(1, 20))
 def test_larger_corpus_holds_out_nearly_the_same_texts(seed: int, n_new: int) -> None:
     texts = [f"{seed} document {i} {'x' * (i % 50)}\n" for i in range(400)]

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tinycopilot.completion.trace import Decision
 from tinycopilot.explain.arrays import significant
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.subject import Subject
+from tinycopilot.explain.trace import Decision
 from tinycopilot.explain.words import name_of, visible
 
 
