@@ -17,9 +17,10 @@ from svg import Plot, Svg, visible
 
 from tinycopilot.api import CompleterSettings, Engine, Request
 from tinycopilot.completion.generation import _sample
-from tinycopilot.completion.trace import Trace
 from tinycopilot.explain.distributions import likeliest
 from tinycopilot.explain.instrumented import Pass, read, rotate
+from tinycopilot.explain.trace import Trace
+from tinycopilot.explain.trace import trace as trace_of
 from tinycopilot.paths import bundled_model
 
 HERE = Path(__file__).resolve().parent
@@ -58,7 +59,7 @@ def example() -> Pass:
 @cache
 def trace() -> Trace:
     """How the completion of MAIN comes about."""
-    return engine().trace(Request(MAIN, "", "main.py"))
+    return trace_of(engine(), Request(MAIN, "", "main.py"))
 
 
 def characters() -> Svg:
