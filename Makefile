@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check lint map model settings test-vscode editors test-editors clean vsix
+.PHONY: help demo test soak check lint map model settings tour test-vscode editors test-editors clean vsix
 help:
 	@sed -n '1,4s/^# //p' Makefile
 
@@ -79,6 +79,10 @@ test-editors: $(if $(filter $(BIN)/%,$(SERVER)),.venv/made)
 # Regenerates the settings tables in docs/settings.md and the editors' files from server/tinycopilot_server/settings.py.
 settings: .venv/made
 	@$(BIN)/python tests/settings_table.py
+
+# Draws the tour's pictures again, and renews the output of its snippets, with the bundled model.
+tour: .venv/made-for-training
+	@$(BIN)/python docs/tour/pictures.py && $(BIN)/python docs/tour/runs.py && OMP_NUM_THREADS=1 $(BIN)/python docs/tour/snippets.py
 
 # The diagram in docs/architecture.md, from the imports.
 map:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Generator = Callable[[list[int]], Iterator[int]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PARTS = ("nothing", "causality", "residuals", "positions", "heads", "warmup", "convolution")
 
 EXAMPLES = """\
 examples:
@@ -151,6 +152,15 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
     _add(train, "--seed", type=_seed, metavar="N", help="seed of initial weights and data order (default: 0)")
+    _add(
+        train,
+        "--without",
+        choices=PARTS,
+        nargs="+",
+        action="extend",
+        help="train the network without these parts, to see what they are for; it is measured, and not saved",
+    )
+    _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
     _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
     _add_progress(train)
 
@@ -392,7 +402,9 @@ def _train(arguments: argparse.Namespace) -> None:
     from tinycopilot.training.setup import TrainOptions
     from tinycopilot.training.train import run_training
 
-    if arguments.snapshot:
+    if arguments.json and not arguments.without:
+        raise UserError("--json requires --without")
+    if arguments.snapshot and not arguments.without:
         from tinycopilot.training.snapshot import save_snapshot
 
         print(save_snapshot(arguments.model_path, arguments.tokenizer_path, arguments.snapshot))
@@ -401,6 +413,12 @@ def _train(arguments: argparse.Namespace) -> None:
         interrupt_on_stdin_close()
     fields = {field.name for field in dataclasses.fields(TrainOptions)}
     asked = {name: value for name, value in vars(arguments).items() if name in fields}
+    if arguments.without:
+        from tinycopilot.training.ablation import check_parts, run_ablation
+
+        check_parts(arguments.without, vars(arguments))
+        run_ablation(TrainOptions(**asked), arguments.without, as_json=arguments.json, answer=print)
+        return
     run_training(TrainOptions(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
 
 

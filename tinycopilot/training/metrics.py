@@ -17,22 +17,23 @@ def bits_per_char(model: TinyGPT, ids: Tensor, streams: int = 32) -> float:
 
 
 @torch.inference_mode()
-def bits_by_position(model: TinyGPT, ids: Tensor, streams: int = 32) -> tuple[Tensor, Tensor]:
+def bits_by_position(model: TinyGPT, ids: Tensor, streams: int = 32, chunk: int | None = None) -> tuple[Tensor, Tensor]:
     """Return the predicted characters of `ids`, (N,), and -log2 p of each: (n * streams,) each.
 
     Through a sliding window, as in completion. The text is cut into `streams` pieces, read as one batch with a
-    key-value cache.
+    key-value cache, `chunk` positions at a time (default: a window; a causal network gives the same with any chunk).
     """
     window = model.config.window
+    chunk = chunk or window
     streams = max(1, min(streams, (len(ids) - 1) // (4 * window)))
     n = (len(ids) - 1) // streams
     inputs = ids[: streams * n].view(streams, n).long().to(model.device)
     targets = ids[1 : streams * n + 1].view(streams, n).long().to(model.device)
     cache = model.new_cache(batch=streams)
     bits = []
-    for i in range(0, n, window):
-        logits = model(inputs[:, i : i + window], cache)  # (streams, T, V)
-        nats = F.cross_entropy(logits.transpose(1, 2).float(), targets[:, i : i + window], reduction="none")
+    for i in range(0, n, chunk):
+        logits = model(inputs[:, i : i + chunk], cache)  # (streams, T, V)
+        nats = F.cross_entropy(logits.transpose(1, 2).float(), targets[:, i : i + chunk], reduction="none")
         bits.append(nats / math.log(2))
     return targets.flatten().cpu(), torch.cat(bits, dim=1).flatten().cpu()
 

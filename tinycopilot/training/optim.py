@@ -11,15 +11,15 @@ from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.muon import Muon
 from tinycopilot.training.train_config import TrainConfig
 
-WARM_UP_STEPS = 50
+WARM_UP_STEPS = TrainConfig.warm_up_steps
 
 
-def lr_multiplier(step: int, share: float, decay_share: float) -> float:
+def lr_multiplier(step: int, share: float, decay_share: float, warm_up_steps: int = WARM_UP_STEPS) -> float:
     """Return the factor of the peak learning rate at `step`, before which `share` of the run's characters were read.
 
     Warm-up, stable, then linear decay to zero over the last `decay_share` of the run (WSD: Hu et al. 2024, MiniCPM).
     """
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * min(1.0, (1 - share) / decay_share)
+    return min(1.0, (step + 1) / max(1, warm_up_steps)) * min(1.0, (1 - share) / decay_share)
 
 
 def muon_momentum(step: int) -> float:

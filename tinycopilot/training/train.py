@@ -79,7 +79,7 @@ def train(
         for step in range(first, min(first + INTERVAL_STEPS, until, schedule.n_steps)):
             # Set the learning rate.
             stage, first_window, progress = schedule.at(step)
-            multiplier = lr_multiplier(step, progress, config.decay_share) * 0.5**state.n_attempts
+            multiplier = lr_multiplier(step, progress, config.decay_share, config.warm_up_steps) * 0.5**state.n_attempts
             set_rates(optimizers, step, multiplier)
             # Forward and backward pass; after a loss spike, the batches around it are skipped.
             first_window += state.n_skipped * stage.batch

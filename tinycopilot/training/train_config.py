@@ -50,6 +50,8 @@ class TrainConfig:
     """Seed of the initial weights and of the data order."""
     decay_share: float = 0.6
     """The share of the run over which the learning rates decay linearly to zero, at its end."""
+    warm_up_steps: int = 50
+    """Steps over which the learning rates rise linearly to their peak, at the start."""
     averages: bool = False
     """Whether to average the weights, and to use the average if it is better (train_state.py)."""
 

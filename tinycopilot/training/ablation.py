@@ -1,0 +1,227 @@
+"""Ablations: train the network without one of its parts, to see what the part is for (`train --without`).
+
+An ablated network is trained in float32, measured and thrown away. It is never saved: completion computes all parts,
+and would give nonsense with the weights of a network that lacks one.
+"""
+
+import dataclasses
+import json
+import math
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from tinycopilot import UserError
+from tinycopilot.model.attention import Bias
+from tinycopilot.model.block import DecoderBlock
+from tinycopilot.model.cache import LayerCache
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
+from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.training.batches import BatchLoader, ids_of
+from tinycopilot.training.corpus import Corpus, CorpusError, prepare_corpus
+from tinycopilot.training.device import choose_device, device_label
+from tinycopilot.training.interrupts import sigterm_as_interrupt
+from tinycopilot.training.log import Evaluation
+from tinycopilot.training.metrics import bits_by_position, bits_per_char, write_sample
+from tinycopilot.training.observer import Observer, ObserverList
+from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.setup import TrainOptions
+from tinycopilot.training.terminal_progress import TerminalProgress
+from tinycopilot.training.threads import ThreadTuner
+from tinycopilot.training.train import EVAL_CHARS, train
+from tinycopilot.training.train_config import CONV_WIDTH, SIZES, Size, TrainConfig
+from tinycopilot.training.train_state import TrainState
+
+PARTS: Final[Mapping[str, str]] = {
+    "causality": "each position also attends to the positions after it",
+    "residuals": "attention and feed-forward replace their input instead of adding to it",
+    "positions": "attention does not know at which distance a character is",
+    "heads": "one head instead of several",
+    "warmup": "the learning rates start at their peak",
+    "convolution": "no convolutions before attention and feed-forward",
+}
+"""Name of a part -> what training without it means."""
+NOTHING: Final = "nothing"
+"""Trains the whole network in the same way, for comparison."""
+TEACHING: Final = Size(n_layers=4, n_heads=4, d_model=64, window=128)
+"""Default size: as many layers and heads as `nano`, with a quarter of its weights."""
+BATCH: Final = 8
+"""Windows per step."""
+EPOCHS: Final = 5.0
+"""Default length of a run: about two minutes of one core, with the default size and corpus."""
+N_EVALUATIONS: Final = 10
+SAMPLE_CHARS: Final = 120
+SAVING_FLAGS: Final = (
+    "init", "minutes", "resume", "finish", "snapshot", "use_anyway", "model_path", "tokenizer_path", "tensorboard",
+    "progress",
+)  # fmt: skip
+"""Flags of `train` that do not fit a short run from random weights that saves nothing."""
+
+
+class AblatedBlock(nn.Module):
+    """A DecoderBlock that is computed without some of its parts."""
+
+    def __init__(self, block: DecoderBlock, without: Collection[str]) -> None:
+        super().__init__()
+        self.block, self.without = block, frozenset(without)
+
+    def forward(
+        self, x: Tensor, phases: tuple[Tensor, Tensor], attn_bias: Bias, cache: LayerCache | None = None
+    ) -> Tensor:
+        """(B, T, C) -> (B, T, C). Without causality, each of the T new positions sees all of them, and those before."""
+        block = self.block
+        if "positions" in self.without:
+            phases = (torch.ones_like(phases[0]), torch.zeros_like(phases[1]))  # all positions have angle 0
+        if "causality" in self.without:
+            attn_bias = None
+        if "residuals" not in self.without:
+            return block(x, phases, attn_bias, cache)
+        before_attn, before_ffn = (None, None) if cache is None else cache.convs
+        x = block.attn(block.conv1(block.ln1(x), before_attn), phases, attn_bias, cache)
+        return block.ffn(block.conv2(block.ln2(x), before_ffn))
+
+
+def ablated_network(config: GPTConfig, without: Collection[str]) -> TinyGPT:
+    """Return a new network without these parts.
+
+    Training starts each block as the identity, with output projections of zero. Without residuals, such a block would
+    return zeros, and have no gradients; then these projections start with random values.
+    """
+    if "heads" in without:
+        config = dataclasses.replace(config, n_heads=1)
+    if "convolution" in without:
+        config = dataclasses.replace(config, conv_width=1)
+    model = TinyGPT(config)
+    if "residuals" in without:
+        for block in model.decoder_blocks():
+            for linear in (block.attn.o_proj, block.ffn.down):
+                nn.init.normal_(linear.weight, std=0.7 / math.sqrt(linear.in_features))
+    model.blocks = nn.ModuleList(AblatedBlock(block, without) for block in model.decoder_blocks())
+    return model
+
+
+def train_config(without: Collection[str], seed: int) -> TrainConfig:
+    """Return the hyperparameters of a run without these parts."""
+    return TrainConfig(seed=seed, warm_up_steps=0 if "warmup" in without else TrainConfig.warm_up_steps)
+
+
+@dataclass(frozen=True)
+class AblationResult:
+    """A run, and what became of it. Characters are counted over all epochs; bits are per character."""
+
+    without: list[str]
+    corpus: str
+    n_parameters: int
+    n_steps: int
+    seconds: float
+    """Training time, without evaluations."""
+    training: list[tuple[int, float]]
+    """Characters read and training loss, in bits, after each interval of 20 steps."""
+    held_out: list[tuple[int, float]]
+    """Characters read and loss on held-out text, in bits."""
+    held_out_bits: float
+    """The best loss on held-out text, read a window at a time."""
+    generating_bits: float
+    """The same weights and text, read one character at a time, as in generation: nothing after it is known."""
+    sample: str
+    """What the network writes after a prompt."""
+    events: list[str]
+    """Loss spikes, after which training returned to an earlier state."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; bits have four decimals."""
+        return {
+            name: [[n, round(bits, 4)] for n, bits in value] if name in ("training", "held_out")
+            else round(value, 4) if isinstance(value, float) else value
+            for name, value in dataclasses.asdict(self).items()
+        }  # fmt: skip
+
+    def table(self) -> str:
+        """Return the evaluations and the sample, as text for a terminal."""
+        lines = [f"{'characters':>12}  {'training':>9}  {'held out':>9}   bits per character"]
+        for n_chars, bits in self.held_out:
+            near = [loss for n, loss in self.training if n_chars * 0.9 <= n <= n_chars] or [math.nan]
+            lines.append(f"{n_chars:12,}  {sum(near) / len(near):9.3f}  {bits:9.3f}")
+        lines.append(f"one character at a time, as in generation: {self.generating_bits:.3f} bits per character")
+        return "\n".join([*lines, "", self.sample])
+
+
+def check_parts(parts: Sequence[str], flags: Mapping[str, Any]) -> None:
+    """Raise UserError if parts or other flags of `train` contradict each other."""
+    if NOTHING in parts and len(set(parts)) > 1:
+        raise UserError(f"--without {NOTHING} trains the whole network; name it alone, or leave it out")
+    if unfit := [f"--{name}" for name in SAVING_FLAGS if flags.get(name)]:
+        raise UserError(f"--without trains a short run and saves nothing; leave out {', '.join(unfit)}")
+
+
+def run_ablation(
+    options: TrainOptions, parts: Sequence[str], *, as_json: bool, answer: Callable[[str], None]
+) -> AblationResult:
+    """The command `train --without`: train, measure, print a table or JSON. Raises UserError."""
+    check_parts(parts, vars(options))
+    without = sorted(set(parts) - {NOTHING}, key=list(PARTS).index)
+    device, flags = choose_device(options.device), options.flags()
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    for part in without:
+        console.print(f"without {part}: {PARTS[part]}")
+    with sigterm_as_interrupt(), tempfile.TemporaryDirectory(prefix="tinycopilot-") as folder:
+        corpus = prepare_corpus(flags["corpus"], Path(folder) / "corpus", flags["ext"])
+        for line in corpus.left_out:
+            console.print(line)
+        size = SIZES[options.size] if options.size else TEACHING
+        result = train_ablated(corpus, without, size, options.epochs or EPOCHS, flags["seed"], device, console)
+    console.print(f"trained in {result.seconds:.0f} s, and measured; the network is not saved")
+    answer(json.dumps(result.to_json()) if as_json else result.table())
+    return result
+
+
+def train_ablated(
+    corpus: Corpus, without: Sequence[str], size: Size, epochs: float, seed: int, device: torch.device, console: Console
+) -> AblationResult:
+    """Train a network of this size without these parts, and measure it. Raises CorpusError for too little text."""
+    tokenizer = SimpleTokenizer.of_common(corpus.train.counts())
+    shape = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH)
+    if len(corpus.train) <= shape.window:
+        raise CorpusError(f"the corpus has {len(corpus.train)} characters; more than {shape.window} are needed")
+    schedule = Schedule.over(epochs * len(corpus.train), (Stage(BATCH, shape.window),))
+    torch.manual_seed(seed)
+    state = TrainState(ablated_network(shape, without).to(device), train_config(without, seed))
+    held_out = ids_of(corpus.held_out, tokenizer, EVAL_CHARS)
+    n_parameters = state.model.config.n_parameters
+    console.print(
+        f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(held_out):,} held out; "
+        f"{n_parameters / 1e6:.1f} M parameters on {device_label(device)}; {schedule.n_steps:,} steps"
+    )
+
+    def evaluate(state: TrainState) -> Evaluation:
+        log, bits = state.log, bits_per_char(state.model, held_out)
+        return Evaluation(
+            log.n_steps, log.n_chars, log.seconds, bits, write_sample(state.model, tokenizer, n_chars=SAMPLE_CHARS)
+        )
+
+    eval_steps = {max(1, schedule.n_steps * i // N_EVALUATIONS) for i in range(1, N_EVALUATIONS + 1)}
+    with TerminalProgress(console, schedule.n_chars) as progress:
+        observers: list[Observer] = [progress, *([ThreadTuner()] if device.type == "cpu" else [])]
+        loader = BatchLoader(corpus.train, tokenizer, device, seed)
+        train(state, schedule, loader, evaluate, eval_steps, ObserverList(observers))
+    log, model = state.log, state.result()
+    best = min(log.evaluations, key=lambda evaluation: evaluation.bits)
+    return AblationResult(
+        without=list(without),
+        corpus=corpus.label,
+        n_parameters=n_parameters,
+        n_steps=log.n_steps,
+        seconds=round(log.seconds, 1),
+        training=[(interval.chars, interval.bits) for interval in log.intervals],
+        held_out=[(evaluation.chars, evaluation.bits) for evaluation in log.evaluations],
+        held_out_bits=best.bits,
+        generating_bits=bits_by_position(model, held_out, chunk=1)[1].mean().item(),
+        sample=best.sample,
+        events=list(log.events),
+    )
