@@ -21,6 +21,7 @@ DESCRIPTIONS = {
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
     "model": "the network in PyTorch: the definition",
+    "page": "frame, styles and script of HTML pages",
     SHARED: "which files may be read, paths, private files",
 }
 Edge = tuple[str, str]

@@ -112,7 +112,7 @@ async function fitsEverywhere(browser, file) {
   const { page } = await open(browser, file, { viewport: { width: 720, height: 1000 } });
   await page.emulateMedia({ media: 'print' });
   same('print: it fits', await fits(page), true);
-  same('print: no strip stays', await page.locator('.strip').evaluate(strip => getComputedStyle(strip).position), 'static');
+  same('print: no strip stays', await page.locator('.sticky').evaluate(strip => getComputedStyle(strip).position), 'static');
   await page.close();
 }
 

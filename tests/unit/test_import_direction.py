@@ -25,19 +25,21 @@ HOUSE = {
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.atomic": {"tinycopilot.files"},
     "tinycopilot.page_file": {"tinycopilot.__init__"},
+    "tinycopilot.page": {"tinycopilot.__init__", "numpy", "jinja2", "markupsafe"},
     "tinycopilot.process": set(),
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
         *(
             "tinycopilot.page_file",
+            "tinycopilot.page",
             "tinycopilot.__init__",
             "tinycopilot.files",
             "tinycopilot.paths",
             "tinycopilot.model",
             "tinycopilot.process",
         ),
-        *("torch", "numpy", "rich", "filelock"),
+        *("torch", "numpy", "rich", "filelock", "markupsafe"),
     },
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.model"),
@@ -58,7 +60,7 @@ HOUSE = {
     },
     "tinycopilot.explain": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
-        *("tinycopilot.masking", "tinycopilot.model", "tinycopilot.page_file", "numpy", "rich", "jinja2", "markupsafe"),
+        *("tinycopilot.masking", "tinycopilot.model", "tinycopilot.page_file", "tinycopilot.page", "numpy", "rich"),
     },
     "tinycopilot.client": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.process", "tinycopilot.extras"),
@@ -85,7 +87,7 @@ HOUSE = {
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
-        *("tinycopilot.extras", "tinycopilot.explain"),
+        *("tinycopilot.extras", "tinycopilot.explain", "tinycopilot.page"),
         *("pygls", "lsprotocol", "cattrs", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},
