@@ -149,6 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
     _add(train, "--seed", type=_seed, metavar="N", help="seed of initial weights and data order (default: 0)")
     _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
+    watch_help = "keep an HTML page up to date that shows the network forming (default: NAME.watch.html, by the model)"
+    _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=watch_help)
     _add_progress(train)
 
     fitting = (

@@ -31,6 +31,7 @@ HOUSE = {
     "tinycopilot.model": {"tinycopilot.__init__", "torch", "numpy"},
     "tinycopilot.training": {
         *(
+            "tinycopilot.atomic",
             "tinycopilot.page_file",
             "tinycopilot.page",
             "tinycopilot.__init__",

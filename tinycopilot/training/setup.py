@@ -72,6 +72,8 @@ class TrainOptions:
     """Use the new model even if it is worse than the one in use."""
     tensorboard: str | None = None
     """Folder for TensorBoard event files."""
+    watch: str | None = None
+    """HTML page to keep up to date (watch/); empty: next to the model."""
     progress: str | None = None
     """`json`: print progress to standard output (json_progress.py)."""
     exclude: frozenset[Path] = frozenset()

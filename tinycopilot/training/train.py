@@ -46,6 +46,7 @@ from tinycopilot.training.terminal_progress import TerminalProgress
 from tinycopilot.training.threads import ThreadTuner
 from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, reestimate
 from tinycopilot.training.train_state import TrainState
+from tinycopilot.training.watch.observer import Watch, watch_page
 
 EVAL_CHARS = 20_000
 """Characters of held-out text in each evaluation; the last one uses all of it."""
@@ -126,6 +127,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
     paths = model_to_save(options.model_path, options.tokenizer_path)
     require_home(paths.model, "name the model's file with --model_path")
     folder = run_folder(paths)
+    page = watch_page(options.watch, paths)
     with contextlib.ExitStack() as stack:
         dist = stack.enter_context(dist_context(device.type))
         stack.enter_context(sigterm_as_interrupt())
@@ -146,6 +148,8 @@ def run_training(options: TrainOptions) -> ModelPaths:
             run = start_run(options, folder, device, dist, console)
         state = new_train_state(run, device, dist, snapshot)
         checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print)
+        if page and dist.is_main:
+            observers.append(stack.enter_context(Watch(page, folder, state, run, console.print)))
         if reporter:
             reporter.start(run.schedule, state.log.n_chars)
         saved = SavedModel(paths, is_in_use=True)
