@@ -87,6 +87,11 @@ class TrainOptions:
         """Return the names of those flags that were given, among those that determine the result."""
         return [name for name in DEFAULTS if getattr(self, name) is not None]
 
+    def unstored_flags(self) -> list[str]:
+        """Return the flags that a run does not store, so that they must be given again to resume it."""
+        watch = [] if self.watch is None else ["--watch", *[_from_anywhere(self.watch)] * bool(self.watch)]
+        return [*["--use-anyway"] * self.use_anyway, *watch]
+
     def flags(self) -> dict[str, Any]:
         """Return those flags and their values or defaults, with absolute paths. Raises UserError if they conflict."""
         if self.finish and not self.resume:

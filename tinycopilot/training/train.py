@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
         if reporter:
             reporter.start(run.schedule, state.log.n_chars)
         saved = SavedModel(paths, is_in_use=True)
-        with checkpoint_on_exit(checkpoints, paths, console, dist, use_anyway=options.use_anyway):
+        with checkpoint_on_exit(checkpoints, paths, console, dist, options.unstored_flags()):
             run = train_run(state, run, device, dist, console, [*observers, checkpoints])
             if dist.is_main:
                 saved = finalize(
@@ -244,9 +244,9 @@ def train_run(
 
 @contextlib.contextmanager
 def checkpoint_on_exit(
-    checkpoints: CheckpointWriter, paths: ModelPaths, console: Console, dist: DistContext, *, use_anyway: bool
+    checkpoints: CheckpointWriter, paths: ModelPaths, console: Console, dist: DistContext, flags: Sequence[str]
 ) -> Iterator[None]:
-    """Write a checkpoint first, and when the block raises; then print how to resume the run."""
+    """Write a checkpoint first, and when the block raises; then print how to resume the run, with `flags`."""
     if dist.is_main:
         checkpoints.write()  # from here on the run can be resumed, even if this process is killed
     try:
@@ -260,6 +260,6 @@ def checkpoint_on_exit(
             elif can_resume(run_folder(paths)):
                 console.print(
                     f"stopped after step {checkpoints.written_step:,}; nothing is lost; "
-                    f"resume with: {resume_command(paths, use_anyway=use_anyway)}"
+                    f"resume with: {resume_command(paths, flags)}"
                 )
         raise
