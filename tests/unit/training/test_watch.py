@@ -27,6 +27,7 @@ from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.setup import TrainOptions
 from tinycopilot.training.train import run_training
 from tinycopilot.training.train_config import Size
+from tinycopilot.training.watch import watched_step
 from tinycopilot.training.watch.embedding_map import (
     KINDS,
     kind_of,
@@ -42,6 +43,11 @@ from tinycopilot.training.watch.page import render
 from tinycopilot.training.watch.watched_step import MAX_MAP_BYTES, WatchedStep, attention_weights, watch_step
 
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def short_completions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched_step, "N_COMPLETED", 6)
 
 
 def data_of(path: Path) -> dict[str, object]:
@@ -185,19 +191,20 @@ def test_text_stays_text_and_only_a_running_page_reloads(tmp_path: Path) -> None
 
 
 def test_page_is_at_most_2_mb(tmp_path: Path) -> None:
-    """With the largest maps, which compress badly, and a log of weeks."""
+    """With the largest maps, which compress badly, and a long log."""
     run, state = a_run(tmp_path)
     run = dataclasses.replace(run, tokenizer=SimpleTokenizer("".join(map(chr, range(33, 333)))))
     random = np.random.default_rng(0)
     arrays = Arrays()
     arrays.add("weights", random.integers(0, 256, MAX_MAP_BYTES), "uint8")
+    attention = arrays.as_json()
     steps = list[WatchedStep]()
     for i in range(1, 5):
         embedding = random.normal(size=(200, 512)).astype(np.float16)
-        steps = thinned([*steps, WatchedStep(i, i, 2.0, ("\x07" * 48,) * 3, arrays.as_json(), embedding)])
-    bits = random.uniform(1, 6, 100_000)
+        steps = thinned([*steps, WatchedStep(i, i, 2.0, ("\x07" * 48,) * 3, attention, embedding)])
+    bits = random.uniform(1, 6, 3000)
     state.log.intervals = [LogInterval(i, i, float(i), float(b), 1.0) for i, b in enumerate(bits, 1)]
-    state.log.evaluations = [Evaluation(i, i, float(i), 2.0, "x") for i in range(1, 100_000, 1000)]
+    state.log.evaluations = [Evaluation(i, i, float(i), 2.0, "x") for i in range(1, 3000, 30)]
     inputs = fixed_inputs(run.corpus.held_out, is_python=True)
     html = render(steps, inputs, run, state, SCHEDULE, share=0.01, is_running=True)
     assert len(html.encode()) <= 2_000_000
@@ -240,7 +247,7 @@ def test_bad_paths_are_refused_before_any_work(tmp_path: Path, capsys: pytest.Ca
     assert watch_page(None, paths) is None
     assert watch_page("", paths) == tmp_path / "m.watch.html"
     text = str(tmp_path / "notes.txt")
-    assert main(["train", "--corpus", "corpus.txt", "--model_path", str(paths.model), "--watch", text]) == 1
+    assert main(["train", "--corpus", "corpus.txt", "--model_path", str(paths.model), "--watch", text]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.endswith("use another --watch\n")
