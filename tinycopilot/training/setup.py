@@ -89,7 +89,8 @@ class TrainOptions:
 
     def unstored_flags(self) -> list[str]:
         """Return the flags that a run does not store, so that they must be given again to resume it."""
-        watch = [] if self.watch is None else ["--watch", *[_from_anywhere(self.watch)] * bool(self.watch)]
+        watch = ["--watch"] if self.watch is not None else []
+        watch += [_from_anywhere(self.watch)] if self.watch else []
         return [*["--use-anyway"] * self.use_anyway, *watch]
 
     def flags(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def load_history(folder: Path, n_steps: int) -> list[WatchedStep]:
     """Return the stored steps up to `n_steps`, where the run resumes; none if there are none, or not valid ones."""
     try:
         steps = [_from_data(data) for data in json.loads((folder / NAME).read_bytes())]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return []
     return [step for step in steps if step.step <= n_steps]
 
@@ -58,5 +58,5 @@ def _from_data(data: dict[str, Any]) -> WatchedStep:
     attention = {"table": dict(data["attention"]["table"]), "data": str(data["attention"]["data"])}
     return WatchedStep(
         int(data["step"]), int(data["chars"]), float(data["bits"]), tuple(map(str, data["completions"])), attention,
-        flat.reshape(-1, int(data["width"])),
+        flat.reshape(-1, int(data["width"])), {str(kind): float(share) for kind, share in data["same_kind"].items()},
     )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Final
 
 from tinycopilot.training.text import UNKNOWN_UNIT, Text
 
-PYTHON_PROMPTS: Final = ("import ", "def read(", "for i in range(")
+PYTHON_PROMPTS: Final = ("import n", "def main", "for i in")
 PYTHON_TEXT: Final = "for name in names:\n    print(name, len(name))\n"
 N_PROMPTS: Final = 3
 MAX_PROMPT_CHARS: Final = 16
@@ -19,6 +19,7 @@ class FixedInputs:
     """What the network is asked at every watched step."""
 
     prompts: tuple[str, ...]
+    """All of one length, so that they are completed as one batch."""
     text: str
 
 
@@ -32,9 +33,10 @@ def fixed_inputs(held_out: Text, *, is_python: bool) -> FixedInputs:
 
 
 def _beginnings(text: str) -> tuple[str, ...]:
-    """Return up to N_PROMPTS first halves of lines, each with another first word; if there is no line, an empty one."""
+    """Return up to N_PROMPTS beginnings of lines with different first words; if there is no line, an empty one."""
     prompts = dict[str, str]()
     for line in map(str.strip, text.splitlines()):
         if len(line) >= 4:
             prompts.setdefault(line.split()[0], line[: min(MAX_PROMPT_CHARS, len(line) // 2)])
-    return tuple(prompts.values())[:N_PROMPTS] or ("",)
+    chosen = tuple(prompts.values())[:N_PROMPTS] or ("",)
+    return tuple(prompt[: min(map(len, chosen))] for prompt in chosen)

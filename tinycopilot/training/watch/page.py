@@ -22,7 +22,6 @@ from tinycopilot.training.watch.embedding_map import (
     kind_of,
     on_plane,
     principal_directions,
-    same_kind_shares,
     share_on_plane,
 )
 from tinycopilot.training.watch.inputs import FixedInputs
@@ -156,6 +155,6 @@ def _map(steps: Sequence[WatchedStep], alphabet: str) -> dict[str, Any]:
         "kinds": [KINDS.index(kind) for kind in kinds],
         "names": KINDS,
         "places": [(on_plane(step.embedding, directions) * 100).round().astype(int).tolist() for step in steps],
-        "same_kind": [same_kind_shares(step.embedding, kinds) for step in steps],
+        "same_kind": [step.same_kind for step in steps],
         "share": share_on_plane(steps[-1].embedding, directions),
     }
