@@ -42,7 +42,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 
 def add_navigation(app: Any, page: str, source: list[str]) -> None:  # noqa: ARG001
-    """Add the navigation to the index, and take away links to folders outside docs/, which no page shows."""
+    """Add the navigation to the index, and take away links to folders, which no page shows."""
     source[0] = LINK.sub(lambda match: _link(DOCS / page, match), source[0])
     if page == "index":
         for group, pages in navigation().items():
@@ -51,12 +51,9 @@ def add_navigation(app: Any, page: str, source: list[str]) -> None:  # noqa: ARG
 
 
 def _link(page: Path, match: re.Match[str]) -> str:
-    """Return the link as it is, or its text if it is to a folder or into a page that is not on the site."""
+    """Return the link as it is, or its text if it is to a folder. (Links to files outside docs/ become downloads.)"""
     text, target, _ = match.groups()
-    path = (page.parent / target).resolve()
-    if path.is_relative_to(DOCS) and path.is_file():
-        return match[0]
-    return f"[{text}]({target})" if path.is_file() else text
+    return text if (page.parent / target).is_dir() else match[0]
 
 
 def as_rest(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
