@@ -29,9 +29,8 @@ apidoc_modules = [
     {
         "path": "../tinycopilot",
         "destination": REFERENCE,
-        "separate_modules": True,
         "module_first": True,
-        "exclude_patterns": ["**/__main__.py", "**/cli.py", "**/client", "**/evaluation", "**/tui"],
+        "exclude_patterns": ["**/__main__.py", "**/cli.py", "**/client", "**/evaluation", "**/tui"],  # commands
     }
 ]
 autodoc_default_options = {"ignore-module-all": True}  # names are documented where they are defined
@@ -42,7 +41,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 
 def add_navigation(app: Any, page: str, source: list[str]) -> None:  # noqa: ARG001
-    """Add the navigation to the index, and take away links to folders, which no page shows."""
+    """Add the navigation to the index, and take away links to what is not on the site."""
     source[0] = LINK.sub(lambda match: _link(DOCS / page, match), source[0])
     if page == "index":
         for group, pages in navigation().items():
@@ -51,9 +50,10 @@ def add_navigation(app: Any, page: str, source: list[str]) -> None:  # noqa: ARG
 
 
 def _link(page: Path, match: re.Match[str]) -> str:
-    """Return the link as it is, or its text if it is to a folder. (Links to files outside docs/ become downloads.)"""
+    """Return the link, or its text if it is to a folder, or to a page outside docs/. (Other files are downloads.)"""
     text, target, _ = match.groups()
-    return text if (page.parent / target).is_dir() else match[0]
+    path = (page.parent / target).resolve()
+    return text if path.is_dir() or (path.suffix == ".md" and not path.is_relative_to(DOCS)) else match[0]
 
 
 def as_rest(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001

@@ -55,7 +55,7 @@ def write_pages(folder: Path) -> None:
     run, state = a_run(folder / "run", n_layers=4, n_heads=4)
     with Watch(folder / "running.html", folder / "run", state, run, print) as watch:
         for i in range(3):
-            take_steps(state, 100, i)
+            take_steps(state, 100, i + 1)
             watch.on_evaluation(state.log.evaluations[-1])
         watch._steps = [dataclasses.replace(step, completions=(HOSTILE,) * 3) for step in watch._steps]
         watch._write(is_running=True)
