@@ -29,6 +29,7 @@ help:
 
 .venv/made-for-tests: .venv/made-for-training
 	@echo "Installing what the tests need ..."
+	@$(PIP) --editable '.[http]'
 	@$(PIP) pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
 	@touch $@
 

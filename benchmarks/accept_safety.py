@@ -8,7 +8,8 @@ closers of the innermost strings and brackets that the line has opened. Brackets
 engine decodes once per cursor, without the text below; the suggestion is truncated for each combination. Each
 suggestion is accepted whole, in part by line, and in part by word, and the statement is read by Python's `tokenize`: a
 fault counts if it was not there before the suggestion. After a word the rest stays visible, so whatever the part has
-opened may be open. Prints a table and one JSON line.
+opened may be open. Other cursors are in the middle of a line: a few characters are removed there, and what follows
+stays. Prints a table and one JSON line.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from typing import NamedTuple
 from heldout_bits import LISTING, PACKAGES, fetch
 
 from tinycopilot.completion.decoding import never
-from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
 from tinycopilot.paths import model_to_load
@@ -38,6 +39,7 @@ from tinycopilot.paths import model_to_load
 MAX_PAIRS = 3
 """Number of innermost frames whose closers are combined: at most eight combinations."""
 MAX_JUMP_CHARS = 12
+MAX_GAP_CHARS = 12
 SHARE_WITHOUT_PAIRS = 0.2
 """Sampling rate of cursors whose line has nothing open before them."""
 N_WORD_CHECKS = 4
@@ -169,13 +171,11 @@ def statements(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
-    """Yield cursors of a program, a few characters apart."""
+def cursors(text: str, dice: random.Random, max_jump_chars: int = MAX_JUMP_CHARS) -> Iterator[Cursor]:
+    """Yield cursors of a program, at most `max_jump_chars` apart."""
     starts = statements(text)
     for (start, depth), (end, _) in itertools.pairwise([*starts, (len(text), 0)]):
-        indentation = len(text[start:end]) - len(text[start:end].lstrip(" "))
-        headers = "".join(f"{' ' * (indentation * level // max(1, depth))}if 1:\n" for level in range(depth))
-        at = start + dice.randint(0, MAX_JUMP_CHARS)
+        at, headers = start + dice.randint(0, max_jump_chars), headers_of(text[start:end], depth)
         while at < end:
             begun = text[start:at]
             frames = open_frames(begun)
@@ -186,7 +186,25 @@ def cursors(text: str, dice: random.Random) -> Iterator[Cursor]:
             if is_drawn and not (above and above[-1].closer[0] in "'\"") and (begun.strip() or depth == 0):
                 below = "".join("\n" + frame.closer for frame in reversed(above)) + "\n"
                 yield Cursor(text[:at], headers + begun, tuple(frame.closer for frame in reversed(here)), below)
+            at += dice.randint(1, max_jump_chars)
+
+
+def cursors_in_lines(text: str, dice: random.Random) -> Iterator[tuple[Cursor, str]]:
+    """Yield cursors in the middle of lines of a program, and the text after them; at most MAX_GAP_CHARS are missing."""
+    for (start, depth), (end, _) in itertools.pairwise([*statements(text), (len(text), 0)]):
+        at, headers = start + dice.randint(0, MAX_JUMP_CHARS), headers_of(text[start:end], depth)
+        while at < end:
+            rest = at + dice.choice((0, dice.randint(0, MAX_GAP_CHARS)))
+            is_in_line = text[start:at].strip() and "\n" not in text[at:rest] and rest < end
+            if is_in_line and not is_at_line_end(text[rest:]):
+                yield Cursor(text[:at], headers + text[start:at], (), text[rest:end]), text[rest:]
             at += dice.randint(1, MAX_JUMP_CHARS)
+
+
+def headers_of(statement: str, depth: int) -> str:
+    """Lines before a statement that make its indentation valid."""
+    indentation = len(statement) - len(statement.lstrip(" "))
+    return "".join(f"{' ' * (indentation * level // max(1, depth))}if 1:\n" for level in range(depth))
 
 
 class Pairs(NamedTuple):
@@ -197,6 +215,10 @@ class Pairs(NamedTuple):
     """The closers of all frames that the line has opened."""
     n_unfinished: int
     """Number of innermost frames that are not closed."""
+
+
+NO_PAIRS = Pairs("", is_full=True, n_unfinished=0)
+"""In the middle of a line, where the text itself closes what it closes."""
 
 
 def combinations(closers: Sequence[str]) -> Iterator[Pairs]:
@@ -293,6 +315,7 @@ class Run:
                 text = path.read_text("utf-8")
                 drawn = cursors(text, self.dice)
                 self._draw(engine, str(path), drawn)
+                self._draw_in_lines(engine, str(path), cursors_in_lines(text, self.dice))
             except (SyntaxError, tokenize.TokenError, UnicodeDecodeError):
                 continue
             if self.n["suggestions"] >= self.n_wanted:
@@ -305,20 +328,34 @@ class Run:
                 return
             self.n["cursors"] += 1
             for pairs, text in suggestions(engine, name, cursor):
-                self.n["suggestions"] += 1
-                self.n["with pairs"] += bool(pairs.text)
-                by_word = self.n["suggestions"] % N_WORD_CHECKS == 0
-                self.n["by word"] += by_word
-                self.n["of several lines"] += "\n" in text
-                found = judge(cursor, text, pairs, by_word=by_word)
-                self.found.update(found)
-                self.n["faulty"] += bool(found)
-                for kind in found:
-                    line = cursor.before.rpartition("\n")[2]
-                    self.examples.setdefault(kind, []).append(f"{line!r} [{text!r}] {pairs.text + cursor.below!r}")
-                if self.report and self.n["suggestions"] % 500 == 0:
-                    self.report.write_text(json.dumps(self._figures(), indent=1), "utf-8")
+                self._judge(cursor, text, pairs)
         engine.ngrams.drop(name)
+
+    def _draw_in_lines(self, engine: Engine, name: str, drawn: Iterator[tuple[Cursor, str]]) -> None:
+        for cursor, after in drawn:
+            if self.n["suggestions"] >= self.n_wanted:
+                return
+            self.n["cursors"] += 1
+            suggestion = engine.complete(Request(cursor.before, after, name, Why.REPLAYED)).suggestion
+            if suggestion is not None:
+                self.n["in lines"] += 1
+                self._judge(cursor, suggestion.text, NO_PAIRS)
+        engine.ngrams.drop(name)
+
+    def _judge(self, cursor: Cursor, text: str, pairs: Pairs) -> None:
+        self.n["suggestions"] += 1
+        self.n["with pairs"] += bool(pairs.text)
+        by_word = self.n["suggestions"] % N_WORD_CHECKS == 0
+        self.n["by word"] += by_word
+        self.n["of several lines"] += "\n" in text
+        found = judge(cursor, text, pairs, by_word=by_word)
+        self.found.update(found)
+        self.n["faulty"] += bool(found)
+        for kind in found:
+            line = cursor.before.rpartition("\n")[2]
+            self.examples.setdefault(kind, []).append(f"{line!r} [{text!r}] {pairs.text + cursor.below!r}")
+        if self.report and self.n["suggestions"] % 500 == 0:
+            self.report.write_text(json.dumps(self._figures(), indent=1), "utf-8")
 
     def _figures(self) -> dict[str, object]:
         return {

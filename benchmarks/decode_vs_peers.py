@@ -34,7 +34,7 @@ from decode_peers import PACKAGES, PEERS, Peer
 
 from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode
 from tinycopilot.completion.network import Network
-from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
+from tinycopilot.completion.predictor import Continuation, Place, PredictionCache, Predictor
 from tinycopilot.evaluation.bench_data import index_stdlib, load_typing_texts
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
@@ -101,7 +101,7 @@ class Race:
 
     def continued(self, predictor: Predictor, place: Place, max_draft_chars: int) -> str:
         """With a cold cache."""
-        continuation = predictor.continuation(PredictionCache(place), place.before)
+        continuation = Continuation(predictor, PredictionCache(place), place.before)
         reader = Reader(self.network, self.tokenizer)
         decoded = decode(reader, continuation, place.before, max_draft_chars=max_draft_chars)
         return "".join(character for character, _ in islice(decoded, N_CHARS))

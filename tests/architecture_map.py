@@ -1,4 +1,4 @@
-"""The diagram in docs/architecture.md, made from the imports; `make map` renews it."""
+"""The diagram in docs/architecture.md, generated from the imports (`make map`)."""
 
 import ast
 import re
@@ -15,14 +15,15 @@ DESCRIPTIONS = {
     "cli": "tinycopilot/cli.py: parse, call, print",
     "api": "tinycopilot/api.py: load, train",
     "client": "doctor, demo, clean",
+    "http": "completions over HTTP, with a token",
     "tui": "play: ghost text in the terminal",
-    "explain": "how a suggestion comes about",
+    "explain": "why a suggestion is shown, or not",
     "evaluation": "eval, bench, adapt",
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
     "model": "the network in PyTorch: the definition",
     "page": "frame, styles and script of HTML pages",
-    SHARED: "which files may be read, paths, private files",
+    SHARED: "which files may be read, paths, atomic writes",
 }
 Edge = tuple[str, str]
 

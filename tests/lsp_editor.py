@@ -94,8 +94,7 @@ class Editor:
         def listen(data: dict[str, Any]) -> Any:
             if data.get("id") == "raw" and "jsonrpc" in data:
                 answer.set_result(data)
-                protocol._request_futures["raw"] = expected = asyncio.Future()
-                expected.add_done_callback(lambda future: future.exception())  # checked here, in `data`
+                data = {"jsonrpc": "2.0", "method": "$/answered", "params": None}  # the client has not asked
             return structure(data)
 
         protocol.structure_message = listen  # type: ignore[method-assign]

@@ -24,8 +24,8 @@ OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     "popup": (
         "automatic",
-        "VS Code shows its word-based suggestions only if no other source has entries, so `true` hides them if no "
-        "other extension supports the language.",
+        "VS Code shows its word-based suggestions only if no other source has entries. So `true` hides them in "
+        "languages that no other extension supports.",
     ),
     "enabled": (True, "No server runs while it is off."),
 }

@@ -1,9 +1,13 @@
-"""The built wheel contains both packages, the text and the model, and finds them from any folder."""
+"""The built wheel contains both packages, the text and the model, and finds them from any folder.
+
+tests/install_tools.py installs it with pip, pipx and uv, with all its dependencies, and uninstalls it.
+"""
 
 import codeop
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -17,18 +21,53 @@ CONTINUE = ["-m", "tinycopilot", "generate", "--device", "cpu", "--seed", "1", "
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Unpack the wheel outside of the project."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """Unpack the wheel outside of the project."""
+    site = wheel.parent / "site"
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        archive.extractall(folder / "site")
+        archive.extractall(site)
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"tinycopilot", "tinycopilot_server"}
     assert wheel.stat().st_size < 16_000_000
-    return folder / "site"
+    return site
+
+
+def test_wheel_contains_every_file_of_the_packages_and_the_licence(installed: Path) -> None:
+    for package in (ROOT / "tinycopilot", ROOT / "server" / "tinycopilot_server"):
+        files = (path for path in package.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+        names = {path.relative_to(package.parent) for path in files}
+        assert {name for name in names if not (installed / name).is_file()} == set()
+    [about] = installed.glob("*.dist-info")
+    assert (about / "licenses" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    metadata = (about / "METADATA").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert f"Requires-Python: {project['requires-python']}\n" in metadata
+    assert {f"Provides-Extra: {extra}" for extra in project["optional-dependencies"]} <= set(metadata.splitlines())
+
+
+def test_programs_of_the_wheel_start(installed: Path, tmp_path: Path) -> None:
+    """The entry points, as an installer would write them: each prints its help and exits with 0."""
+    start = (
+        "import importlib.metadata as m, sys\n"
+        "[about] = [d for d in m.distributions(path=[sys.argv[1]]) if d.name == 'tinycopilot']\n"
+        "for program in about.entry_points.select(group='console_scripts'):\n"
+        "    sys.argv[:] = [program.name, '--help']\n"
+        "    try: program.load()()\n"
+        "    except SystemExit as ended: print(program.name, 'exit code', ended.code)\n"
+    )
+    out = run(["-c", start, str(installed)], tmp_path, installed)
+    assert "tinycopilot exit code 0" in out
+    assert "tinycopilot-server exit code 0" in out
 
 
 def run(words: list[str], cwd: Path, site: Path | None, text: str = "") -> str:
@@ -67,7 +106,3 @@ def test_shipped_model_continues_text_as_python(installed: Path, tmp_path: Path)
     codeop.compile_command(line)  # None: an incomplete statement; SyntaxError: not Python
     with pytest.raises(SyntaxError):
         codeop.compile_command("data = [1, 2, 3 ab")
-
-
-def test_server_in_the_wheel_prints_help(installed: Path, tmp_path: Path) -> None:
-    assert "--tcp" in run(["-m", "tinycopilot_server", "--help"], tmp_path, installed)

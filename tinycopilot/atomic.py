@@ -1,10 +1,11 @@
-"""Private files (mode 0600), replaced atomically: a reader sees the old file or the new one, even after a crash."""
+"""Files replaced atomically: a reader sees the old file or the new one, even after a crash."""
 
 import contextlib
 import os
-import tempfile
+import stat
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,23 +16,27 @@ ABANDONED_AFTER_S = 600.0
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Return a file to write (mode 0600) that replaces `path` once it is complete and flushed to the disk.
+def atomic_write(path: Path, *, is_private: bool = True) -> Iterator[BinaryIO]:
+    """Return a file to write that replaces `path` once it is complete and flushed to the disk.
 
-    Creates missing folders. If the body raises, or on OSError, the old file is unchanged.
+    A private file has mode 0600, and its missing folders are created. Any other keeps the mode of the file that it
+    replaces; a new one has the user's default. If the body raises, or on OSError, the old file is unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if is_private:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _remove_abandoned(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with that mode
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb", opener=partial(os.open, mode=0o600 if is_private else 0o666)) as file:
+            if not is_private and path.exists():
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
 
 
@@ -49,8 +54,8 @@ def open_owned(path: Path) -> BinaryIO:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary files that killed processes left; those that are being written now stay."""
-    for left in path.parent.iterdir():
-        if left.name.startswith(f".{path.name}."):
-            with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
-                    left.unlink()
+    with contextlib.suppress(OSError):
+        for left in path.parent.iterdir():
+            is_ours = left.name.startswith(f".{path.name}.") and left.name.endswith(".part")
+            if is_ours and time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
+                left.unlink()

@@ -28,16 +28,16 @@ examples:
   tinycopilot play                       type in the terminal, with ghost text
   tinycopilot explain                    see why a suggestion is shown, or why not
   tinycopilot doctor                     check the installation, model and editor settings
-  tinycopilot eval ~/code                measure the keystrokes it would have saved you
+  tinycopilot eval ~/code                measure how many keystrokes it would have saved you
   tinycopilot bench                      measure suggestion latency on this machine
   tinycopilot generate "def main("       continue a text
-  tinycopilot train                      train on the bundled corpus, in a few minutes
+  tinycopilot train                      train on the bundled corpus, for a few minutes
   tinycopilot train --corpus stdlib ~/code --minutes 10
                                          train on the standard library and your code
   tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3
                                          fine-tune a model on this folder
   tinycopilot train --resume             continue an interrupted run
-  tinycopilot adapt ~/code/my_project    fine-tune for one project; kept only if better
+  tinycopilot adapt ~/code/my_project    fine-tune for one project; used only if better there
 """
 
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"tinycopilot: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        print(f"tinycopilot: {error.filename or 'system error'}: {error.strerror or error}", file=sys.stderr)
         return 2
 
 
@@ -105,17 +105,20 @@ def _convert_old_flags(argv: Iterable[str]) -> list[str]:
 
 
 CORPUS_HELP = (
-    "files, folders, glob patterns, stdlib (the standard library), or package:NAME (an installed package); "
-    "default: the bundled corpus.txt"
+    "files, folders, glob patterns, stdlib (the standard library), or package:NAME (an installed package) "
+    "(default: the bundled corpus.txt)"
 )
 
 
-EXT_HELP = "file extensions to take from folders (default: py)"
+EAGERNESS = 0.25
+"""The default of CompleterSettings, whose import takes longer than `--help`."""
+EAGERNESS_HELP = f"0: few suggestions, 1: many (default: {EAGERNESS})"
+EXT_HELP = "in folders, read files with these extensions (default: py)"
 
 
 SIZE_HELP = (
-    "number of parameters: nano 0.8 M, for ten minutes of training (default); small 4.8 M, for hours and 20 M "
-    "characters or more; base 11 M and large 25 M, for a GPU"
+    "size of the network: nano (0.8 M parameters) for ten minutes of training, small (4.8 M) for hours of training on "
+    "20 M characters or more, base (11 M) and large (25 M) for a GPU (default: nano)"
 )
 
 
@@ -130,8 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     training = (
-        "Train a model and use it, unless it is worse than the model in use; then it is saved under another name. A "
-        "replaced model is kept."
+        "Train a model. If it is not worse than the model in use, it replaces that model, which is kept under another "
+        "name. A worse model is saved under another name and not used."
     )
     train = _command(commands, "train", _train, "train a model", training)
     _add_files(train, "your own, in the user data folder")
@@ -142,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
     _add(train, "--init", metavar="FILE", help="start from this model instead of random weights")
     _add(train, "--resume", action="store_true", help="continue an interrupted run")
-    _add(train, "--finish", type=_amount, metavar="MINUTES", help="with --resume: end the run within this time")
+    _add(train, "--finish", type=_amount, metavar="MINUTES", help="with --resume: finish the run within this time")
     _add(train, "--snapshot", metavar="FILE", help="save the current weights of an unfinished run as a model, and exit")
     _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
@@ -154,18 +157,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_progress(train)
 
     fitting = (
-        "Fine-tune your model on a workspace. One in ten files is held out. The new model is used, in that workspace "
-        "only, if it is better on the held-out files, combined with the n-gram model of the other files."
+        "Fine-tune your model, or the bundled one, on a workspace. One in ten files is held out. The old and the new "
+        "model are measured on these files, each combined with the n-gram model of the other files. If the new model "
+        "is better, it is used, in this workspace only."
     )
-    adapt = _command(commands, "adapt", _adapt, "fine-tune on a workspace; kept only if better there", fitting)
+    adapt = _command(commands, "adapt", _adapt, "fine-tune on a workspace; used only if better there", fitting)
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
     _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
-    _add(adapt, "--exclude", metavar="PATTERN", action="append", help="leave out files that match (.gitignore syntax)")
+    _add(
+        adapt,
+        "--exclude",
+        metavar="PATTERN",
+        action="append",
+        help="leave out files that match this .gitignore pattern",
+    )
     _add(adapt, "--minutes", type=_amount, default=5.0, metavar="M", help="training time in minutes (default: 5)")
     _add(adapt, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add_progress(adapt)
 
-    conversation = "Continue a prompt, or one prompt per line from standard input, until `quit` or end of file."
+    conversation = (
+        "Continue a prompt. Without one, read a prompt from each line of standard input, until `quit` or end of file."
+    )
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
     _add_files(generate, "your own, else the bundled one")
     generate.add_argument("prompt", nargs="?", help="text to continue (default: prompts from standard input)")
@@ -177,9 +189,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_not_negative,
         default=0.5,
         metavar="T",
-        help="0: the most likely character (default: 0.5)",
+        help="sampling temperature; 0: always the most likely character (default: 0.5)",
     )
-    _add(generate, "--top_k", type=_positive, metavar="K", help="sample from the K most likely characters only")
+    _add(generate, "--top_k", type=_positive, metavar="K", help="sample only from the K most likely characters")
     _add(generate, "--seed", type=_seed, metavar="N", help="random seed; the same seed gives the same text")
     _add(
         generate,
@@ -187,95 +199,128 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=200,
         metavar="N",
-        help="characters to generate (default: 200)",
+        help="number of characters to generate (default: 200)",
     )
 
-    judging = "Replay code as if typed, and count the keystrokes that suggestions would have saved."
-    evaluate = _command(commands, "eval", _evaluate, "measure keystrokes saved on your code", judging)
+    judging = "Replay code as if it were typed, and count the keystrokes that suggestions would have saved."
+    evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code", judging)
     evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(evaluate, "--workspace", metavar="DIR", help="index the other files in DIR (default: the folder of each PATH)")
     _add(
         evaluate,
         "--list",
         metavar="FILE",
-        help="replay the excerpts in this list (such as benchmarks/heldout.json), found in PATH",
+        help="replay only the excerpts in this list, such as benchmarks/heldout.json; PATH contains their files",
     )
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(
-        evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help="maximum to replay (default: 20000)"
+        evaluate,
+        "--max_chars",
+        type=_positive,
+        default=20_000,
+        metavar="N",
+        help="maximum number of characters to replay (default: 20000)",
     )
     _add(
         evaluate,
         "--eagerness",
         type=_share,
-        default=0.5,
+        default=EAGERNESS,
         metavar="X",
-        help="0: few suggestions, 1: many (default: 0.5)",
+        help=EAGERNESS_HELP,
     )
     _add(
-        evaluate, "--infill", action="store_true", help="remove parts of lines, and count how often they are suggested"
+        evaluate,
+        "--infill",
+        action="store_true",
+        help="remove pieces from the middle of lines, and count how often they are suggested",
     )
     _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
-    _add(evaluate, "--report", metavar="FILE.html", help="write a report that contains your code, colored by surprisal")
+    _add(
+        evaluate, "--report", metavar="FILE.html", help="write a report, which contains your code, colored by surprisal"
+    )
     _add_files(evaluate, "your own, else the bundled one")
 
     racing = "Replay code and measure suggestion latency, memory and decoding speed."
     bench = _command(commands, "bench", _bench, "measure latency on this machine", racing)
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
-    _add(bench, "--size", choices=("nano", "small", "base", "large"), help="measure the model widened to this size")
+    _add(
+        bench,
+        "--size",
+        choices=("nano", "small", "base", "large"),
+        help="measure a network of this size, made by widening the model",
+    )
     _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
     _add_files(bench, "your own, else the bundled one")
 
-    tasting = "A small editor in the terminal, with ghost text as you type. FILE changes only when you save it."
+    tasting = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
     play = _command(commands, "play", _play, "type in the terminal, with ghost text", tasting)
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
     _add(play, "--workspace", metavar="DIR", help="index the other files in DIR (default: none)")
-    _add(play, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)")
-    _add(play, "--max_lines", type=_positive, default=3, metavar="N", help="maximum lines in a suggestion (default: 3)")
+    _add(play, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=EAGERNESS_HELP)
+    _add(
+        play,
+        "--max_lines",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="maximum number of lines in a suggestion (default: 3)",
+    )
     _add_files(play, "your own, else the bundled one")
 
     telling = (
-        "Explain how the model predicts the next characters of a text: probabilities, where the context was seen, and "
-        "why a suggestion is shown or not. At most the last 200 characters are explained."
+        "Explain how the model predicts the next characters of a text: probabilities, where the same context occurred "
+        "before, and why a suggestion is shown or not. At most the last 200 characters are explained."
     )
-    explain = _command(commands, "explain", _explain, "see how a suggestion comes about", telling)
+    explain = _command(commands, "explain", _explain, "see why a suggestion is shown, or why not", telling)
     explain.add_argument(
         "target",
         nargs="?",
         metavar="TEXT | FILE:LINE:COLUMN",
-        help="the text before the cursor, or a place in a file, counted from 1; - reads standard input "
-        "(default: an example)",
+        help="the text before the cursor, or a position in a file (LINE and COLUMN count from 1); -: read the text "
+        "from standard input (default: an example)",
     )
     _add(explain, "--workspace", metavar="DIR", help="index the other files in DIR (default: FILE's folder, or none)")
-    _add(explain, "--html", metavar="FILE.html", help="write an interactive page, which contains your text, instead")
     _add(
-        explain, "--eagerness", type=_share, default=0.5, metavar="X", help="0: few suggestions, 1: many (default: 0.5)"
+        explain,
+        "--html",
+        metavar="FILE.html",
+        help="write an interactive page, which contains your text, instead of terminal output",
     )
+    _add(explain, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=EAGERNESS_HELP)
     _add_files(explain, "your own, else the bundled one")
 
     settings = (
-        "Run the language server, over stdio unless --tcp is given. Settings are passed as initializationOptions."
+        "Run the language server, over stdio unless --tcp is given. The client passes settings as "
+        "initializationOptions. With --http, run an endpoint in the format of OpenAI's completions API instead, for "
+        "editors without inline completion over LSP."
     )
     serve = _command(commands, "serve", _serve, "run the language server", settings)
-    serve.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
-    _add(serve, "--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
+    how = serve.add_mutually_exclusive_group()
+    how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
+    how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
+    how.add_argument(
+        "--http", type=_port, metavar="PORT", help="answer HTTP requests on this port of 127.0.0.1, with a token"
+    )
+    _add(serve, "--workspace", metavar="DIR", help="with --http: index the files in DIR (default: none)")
+    _add(serve, "--language", metavar="ID", help="with --http: the language, if the client does not say it (python)")
 
     typing = "Start the language server, type a program as an editor would, and print the suggestions."
     demo = _command(commands, "demo", _demo, "watch the language server complete a program", typing)
     _add_files(demo, "your own, else the bundled one")
 
-    compiling = "Compile the network and the n-gram model for this processor. Otherwise, the first run does it."
+    compiling = "Compile the network and the n-gram model for this processor, so that the first run doesn't have to."
     _command(commands, "compile", _compile, "compile for this machine, before the first run", compiling)
 
     deleting = (
-        "Delete the index, the learned weights, the statistics, the log and compiled code, after listing them and "
-        "asking. With --all, delete your own models as well."
+        "Delete the index, the mixing weights, the statistics, the log and compiled code. List them first, and ask for "
+        "confirmation. With --all, delete your own models as well."
     )
     clean = _command(commands, "clean", _clean, "delete what is stored on this machine", deleting)
     _add(clean, "--all", action="store_true", help="delete the models that you have trained, too")
-    _add(clean, "--yes", action="store_true", help="do not ask")
+    _add(clean, "--yes", action="store_true", help="do not ask for confirmation")
 
-    looking = "Check the installation, model, device, folders, editor settings and a running server."
+    looking = "Check the installation, model, device, folders and editor settings; start a server, and test it."
     doctor = _command(commands, "doctor", _doctor, "check that everything works", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
     _add_files(doctor, "your own, else the bundled one")
@@ -303,12 +348,13 @@ def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
 def _add_progress(parser: argparse.ArgumentParser) -> None:
     """Add the flags for programs that run training in a child process."""
     _add(parser, "--progress", choices=("json",), help="print progress as one JSON object per line")
-    _add(parser, "--end_with_stdin", action="store_true", help="stop, as on Ctrl-C, when standard input is closed")
+    _add(parser, "--end_with_stdin", action="store_true", help="stop when standard input is closed, as on Ctrl-C")
 
 
 def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
-    _add(parser, "--model_path", metavar="FILE", help=f"model file (default: next to --tokenizer_path, else {default})")
-    _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: next to the model)")
+    model = f"model file (default: the one next to --tokenizer_path if that is given, else {default})"
+    _add(parser, "--model_path", metavar="FILE", help=model)
+    _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: the one next to the model)")
 
 
 def _number(kind: type[float], must_be: str, is_right: Callable[[float], bool]) -> Callable[[str], float]:
@@ -390,7 +436,10 @@ def _generate(arguments: argparse.Namespace) -> None:
     )
     print(describe_model(paths, origin), file=sys.stderr, flush=True)
     if sys.stderr.isatty():
-        print("It continues a text character by character: expect the look of code, and no sense.", file=sys.stderr)
+        print(
+            "The model continues the text character by character. The result looks like code, but makes no sense.",
+            file=sys.stderr,
+        )
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         _continue(prompt, generator, tokenizer, arguments.max_new_chars)
 
@@ -516,9 +565,33 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.http is not None:
+        return _serve_http(arguments)
+    if arguments.workspace is not None or arguments.language is not None:
+        raise UserError("--workspace and --language need --http; an editor tells the language server its folders")
     from tinycopilot_server.serve import serve
 
     return serve(tcp_port=arguments.tcp)
+
+
+def _serve_http(arguments: argparse.Namespace) -> int:
+    from tinycopilot.completion.syntaxes import WRITTEN
+    from tinycopilot.extras import require_http
+
+    if arguments.language is not None and arguments.language not in WRITTEN:
+        raise UserError(
+            f"--language: unknown language {arguments.language!r}; use LSP's identifier, such as typescript"
+        )
+    require_http()
+    from tinycopilot.http.serve import run_http
+
+    run_http(
+        arguments.http,
+        workspace=arguments.workspace,
+        language=arguments.language or "",
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
-"""Optional parts of the installation: training needs PyTorch, completion does not."""
+"""Optional parts of the installation: training needs PyTorch, the HTTP endpoint a web server; completion neither."""
 
 import importlib
 import importlib.util
+import re
 import sys
 
 from tinycopilot import UserError
@@ -9,6 +10,9 @@ from tinycopilot import UserError
 TORCH = "torch>=2.9"
 TORCH_SIZE = "about 200 MB; on Linux, PyPI's build with CUDA is several GB"
 """The download, as of PyTorch 2.13. docs/install.md explains how to get the CPU build on Linux."""
+
+HTTP = ("uvicorn>=0.40,<1", "starlette>=1,<2")
+"""All wheels are pure Python, 0.6 MB together with what they need."""
 
 
 class MissingTorchError(UserError):
@@ -36,3 +40,12 @@ def require_torch(purpose: str) -> None:
         raise UserError(
             f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: {reinstall}"
         ) from None
+
+
+def require_http() -> None:
+    """Raise UserError if the packages of the HTTP endpoint are missing. They are not imported."""
+    if any(importlib.util.find_spec(re.split("[<>=]", one)[0]) is None for one in HTTP):
+        packages = " ".join(f'"{one}"' for one in HTTP)
+        raise UserError(
+            f"--http needs packages that are not installed; install: {sys.executable} -m pip install {packages}"
+        )

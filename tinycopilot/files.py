@@ -73,27 +73,30 @@ PROSE = (".md", ".txt", ".rst", ".tex", ".adoc", ".org")
 class Reason(Enum):
     """Why a file is left out, in singular and plural."""
 
-    SECRET = ("secret by its name", "secrets by their names")
-    MASKED = ("secret masked in a file that is read otherwise", "secrets masked in files that are read otherwise")
+    SECRET = ("name that looks like a secret", "names that look like secrets")
+    MASKED = ("secret masked in a file that is otherwise read", "secrets masked in files that are otherwise read")
     VENDORED = ("vendored folder", "vendored folders")
     GENERATED = ("generated file", "generated files")
-    LONG_LINES = ("minified file or table of data", "minified files or tables of data")
+    LONG_LINES = ("minified file or data table", "minified files or data tables")
     HUGE = (f"file over {MAX_BYTES // 1_000_000} MB", f"files over {MAX_BYTES // 1_000_000} MB")
     BINARY = ("binary file", "binary files")
     NOT_UTF8 = ("file that is not UTF-8", "files that are not UTF-8")
-    NOT_UTF16 = ("file of damaged UTF-16", "files of damaged UTF-16")
+    NOT_UTF16 = ("file with invalid UTF-16", "files with invalid UTF-16")
     TOO_DEEP = (f"folder over {MAX_DEPTH} levels deep", f"folders over {MAX_DEPTH} levels deep")
     GITIGNORE = (
         ".gitignore with too many patterns, and its folder",
         ".gitignore files with too many patterns, and their folders",
     )
     UNREADABLE = ("file that cannot be read", "files that cannot be read")
-    IGNORED = ("name that git ignores", "names that git ignores")
-    LINK = ("link, which is not followed", "links, which are not followed")
+    IGNORED = ("file or folder that git ignores", "files or folders that git ignores")
+    LINK = ("symbolic link (not followed)", "symbolic links (not followed)")
     SPECIAL = ("pipe, socket or device", "pipes, sockets or devices")
-    BLANK = ("text with nothing but white space", "texts with nothing but white space")
+    BLANK = ("text of white space only", "texts of white space only")
     DUPLICATE = ("duplicate", "duplicates")
-    TOO_MANY = ("file and all that come after it, one too many", "files and all that come after them, too many")
+    TOO_MANY = (
+        "file and all files after it, because there are too many",
+        "files and all files after them, because there are too many",
+    )
 
 
 EXPECTED = frozenset((Reason.IGNORED, Reason.LINK, Reason.SPECIAL))
@@ -163,14 +166,15 @@ class LeftOut:
         )
 
     def _other_kinds(self) -> tuple[str, ...]:
-        """Return `left out: 3 files of other kinds (.md 2, .c 1); --ext takes them`."""
+        """Return `left out: 3 files with other extensions (.md 2, .c 1); use --ext to read them`."""
         if not (n_files := self.other_suffixes.total()):
             return ()
         kinds = self.other_suffixes.most_common()
         some = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in kinds[: self.N_NAMES])
         n_more = len(kinds) - self.N_NAMES
-        more = f" and {n_more:,} more kind{'s' * (n_more > 1)}" if n_more > 0 else ""
-        return (f"left out: {n_files:,} file{'s' * (n_files > 1)} of other kinds ({some}{more}); --ext takes them",)
+        more = f" and {n_more:,} more extension{'s' * (n_more > 1)}" if n_more > 0 else ""
+        files = f"{n_files:,} file{'s' * (n_files > 1)} with other extensions"
+        return (f"left out: {files} ({some}{more}); use --ext to read them",)
 
     def in_brackets(self) -> str:
         """Return the lines in brackets, after a space, for the end of a sentence; empty if there are none."""

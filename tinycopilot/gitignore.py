@@ -1,10 +1,11 @@
-"""Patterns as in a .gitignore, matched in bounded time: a hostile pattern cannot hold the interpreter.
+"""Matches paths against .gitignore patterns, in bounded time even for hostile patterns.
 
-The rules are git's own (dir.c and wildmatch.c). They work on bytes, so a name in any encoding matches as it does in
-git; letter case always counts. A glob becomes a regular expression that cannot backtrack far: between two stars stands
-a part of fixed length, for which the first place that fits is as good as any later one, so each part is an atomic
-group. One pattern and one path cost O(length of the pattern * length of the path). Patterns without wildcards, `*TEXT`
-and `TEXT*`, which are nearly all that people write, are looked up in tables, whatever their number.
+Follows git's rules (dir.c and wildmatch.c) on bytes, so that names in any encoding match as in git; case-sensitive.
+
+A glob is compiled to a regular expression that cannot backtrack exponentially: the part between two stars has a fixed
+length, so its first match is as good as any later one, and it can be an atomic group. Matching one pattern against one
+path takes O(pattern length * path length). Most patterns have no wildcards, or are `*TEXT` or `TEXT*`; these are looked
+up in hash tables, so their number does not matter.
 """
 
 import re
@@ -12,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 MAX_PATTERNS = 20_000
-"""Limit for all .gitignore files that apply to a folder."""
+"""Maximum number of patterns in all .gitignore files that apply to a folder."""
 MAX_GLOBS = 1_000
-"""Limit of patterns that need a regular expression."""
+"""Maximum number of those that need a regular expression."""
 MAX_GLOB_BYTES = 20_000
-"""Limit of their total length."""
+"""Maximum total length of those, in bytes."""
 _LIMITS = (MAX_PATTERNS, MAX_GLOBS, MAX_GLOB_BYTES)
 
 BOM = b"\xef\xbb\xbf"
@@ -41,7 +42,7 @@ _CLASS_BYTES = {name: b"".join(re.findall(set_of, bytes(range(128)))) for name, 
 
 
 class PatternError(ValueError):
-    """A pattern that git accepts, but that matches nothing."""
+    """An invalid pattern, which git accepts and never matches."""
 
 
 class TooManyError(ValueError):
@@ -58,14 +59,14 @@ class Pattern:
         self.is_for_folders = glob.endswith(b"/")
         glob = glob.removesuffix(b"/")
         self.is_for_names = b"/" not in glob
-        """Whether it is matched against the last part of a path only, because it has no slash."""
+        """Whether it has no slash, and so is matched against the last component of a path only."""
         self.glob = glob.removeprefix(b"/")
         if not self.glob:
             raise PatternError
         self.is_literal = _SPECIAL.search(self.glob) is None
         affix = _AFFIX.fullmatch(self.glob) if self.is_for_names and not self.is_literal else None
         self.suffix, self.prefix = affix.groups(b"") if affix else (b"", b"")
-        """The suffix of `*TEXT`, or the prefix of `TEXT*`, for names without a regular expression."""
+        """TEXT of the patterns `*TEXT` and `TEXT*` for names, which need no regular expression."""
         self._source = b"" if self.is_literal or affix else _translated(self.glob, is_path=not self.is_for_names)
 
     @cached_property
@@ -73,12 +74,12 @@ class Pattern:
         return re.compile(self._source, re.DOTALL)
 
     def matches(self, path: bytes, name: bytes) -> bool:
-        """Whether a glob pattern matches `path`, relative to its folder; `name` is the last part of the path."""
+        """Whether a glob matches `path`, relative to the folder of the .gitignore; `name` is its last component."""
         return self._compiled.fullmatch(name if self.is_for_names else path) is not None
 
 
 def parse_line(line: bytes) -> Pattern | None:
-    """Return the pattern in a line; None for a blank line or a comment. Raises PatternError."""
+    """Parse one line; None for a blank line or a comment. Raises PatternError."""
     line = line.partition(b"\0")[0].removesuffix(b"\r")
     stripped = line.rstrip(b" ")
     n_backslashes = len(stripped) - len(stripped.rstrip(b"\\"))
@@ -87,7 +88,7 @@ def parse_line(line: bytes) -> Pattern | None:
 
 
 def parse(text: bytes) -> Iterator[Pattern]:
-    """Yield the patterns of a .gitignore; as git does, skip those that match nothing."""
+    """Yield the patterns of a .gitignore; invalid ones are skipped, as git does."""
     for line in text.removeprefix(BOM).split(b"\n"):
         try:
             if pattern := parse_line(line):
@@ -97,13 +98,13 @@ def parse(text: bytes) -> Iterator[Pattern]:
 
 
 class Rules:
-    """The patterns of one .gitignore; the last one that matches decides."""
+    """The patterns of one .gitignore; the last match decides."""
 
     def __init__(self, patterns: Iterable[Pattern], above: "Rules | None" = None) -> None:
-        """`above`: the rules of the next .gitignore above, which share the limits. Raises TooManyError."""
+        """`above`: the rules of the parent .gitignore, whose patterns count towards the limits. Raises TooManyError."""
         self._verdicts: list[bool] = []
         self._names, self._paths, self._prefixes, self._suffixes = _Table(), _Table(), _Table(), _Table()
-        self._globs: list[tuple[int, Pattern]] = []  # last one first
+        self._globs: list[tuple[int, Pattern]] = []  # in reverse order
         self._n_patterns, self._n_globs, self._n_glob_bytes = above._counts if above else (0, 0, 0)
         for i, pattern in enumerate(patterns):
             self._verdicts.append(not pattern.is_negated)
@@ -146,31 +147,31 @@ class Rules:
         return self._verdicts[last] if last >= 0 else None
 
     def check_with_parents(self, path: bytes) -> bool:
-        """Whether the file at `path`, or a folder above it, is ignored."""
+        """Whether the file at `path`, or one of its parent folders, is ignored."""
         parts = path.split(b"/")
         above = (b"/".join(parts[:n]) for n in range(1, len(parts)))
         return any(self.check(folder, True) for folder in above) or bool(self.check(path, False))
 
 
 class _Table:
-    """Text -> index of the last pattern with it."""
+    """Maps a text to the index of the last pattern with that text."""
 
     def __init__(self) -> None:
         self._last: dict[bytes, tuple[int, int]] = {}
         self.lengths: set[int] = set()
 
     def put(self, text: bytes, i: int, is_for_folders: bool) -> None:
-        """Add pattern `i`, which follows all previous ones."""
+        """Add pattern `i`; indexes must increase."""
         self._last[text] = (self._last.get(text, (-1, -1))[0] if is_for_folders else i, i)
         self.lengths.add(len(text))
 
     def get(self, text: bytes, is_folder: bool) -> int:
-        """Return the last pattern for this text, or -1."""
+        """The index of the last pattern with this text; -1 if there is none."""
         return self._last[text][is_folder] if text in self._last else -1
 
 
 def _translated(glob: bytes, *, is_path: bool) -> bytes:
-    """Return the regular expression for a whole path, or a whole name. Raises PatternError."""
+    """The regular expression that matches a whole path, or a whole name. Raises PatternError."""
     groups = _groups(glob, is_path)
     expressions = []
     for i, group in enumerate(groups):
@@ -185,11 +186,11 @@ def _translated(glob: bytes, *, is_path: bool) -> bytes:
 
 
 Segment = list[bytes]
-"""A path segment: the regular expressions between its stars."""
+"""One component of a path: the regular expressions between its stars."""
 
 
 def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
-    """Return the groups of segments between `**`."""
+    """Split a glob at `**` into groups of segments."""
     groups: list[list[Segment]] = [[[b""]]]
     first_special = _SPECIAL.search(glob)
     i = 0
@@ -198,7 +199,7 @@ def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
         segment = groups[-1][-1]
         if byte == b"*":
             end = len(glob) - len(glob[i:].lstrip(b"*"))
-            # As in git, the text before the first wildcard is compared separately, so `a**/b` is `a` and `**/b`.
+            # git compares the text before the first wildcard separately, so `a**/b` is `a` and `**/b`.
             begins = segment == [b""] or (first_special is not None and first_special.start() == i)
             if is_path and end - i > 1 and begins and glob[end : end + 1] in (b"", b"/"):
                 groups.append([[b""]])
@@ -217,7 +218,7 @@ def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
 
 
 def _segment(parts: Segment) -> bytes:
-    """Return the expression for a segment: each part after a star, except the last, is an atomic group."""
+    """The expression for a segment: each part after a star, except the last, is an atomic group."""
     first, *others = parts
     if not others:
         return first
@@ -226,7 +227,7 @@ def _segment(parts: Segment) -> bytes:
 
 
 def _one(glob: bytes, i: int) -> tuple[bytes, int]:
-    """Return the expression for the byte matched at `i`, and the index after it."""
+    """The expression for the token at `i`, which matches one byte, and the index after it."""
     byte = glob[i : i + 1]
     if byte == b"?":
         return b"[^/]", i + 1
@@ -241,7 +242,7 @@ def _one(glob: bytes, i: int) -> tuple[bytes, int]:
 
 
 def _class(glob: bytes, i: int) -> tuple[bytes, int]:
-    """The same for `[...]`, from after the opening bracket; a closing bracket at the start is literal."""
+    """The same for `[...]`; `i` is after the opening bracket. A closing bracket in first place is literal."""
     is_negated = glob[i : i + 1] in (b"!", b"^")
     i += is_negated
     members, before, is_first = set[int](), -1, True
@@ -268,7 +269,7 @@ def _named_class(name: bytes) -> Sequence[int]:
 
 
 def _escaped(glob: bytes, i: int) -> tuple[int, int]:
-    """Return the byte at `i`, or after a backslash there, and the next index. Raises PatternError at the end."""
+    """The byte at `i`, escaped or not, and the index after it. Raises PatternError at the end of the glob."""
     i += glob[i : i + 1] == b"\\"
     if i >= len(glob):
         raise PatternError

@@ -1,16 +1,16 @@
-"""Find secrets in a text, and mask them.
+"""Finds secrets in a text and masks them.
 
-A secret is a literal in a well-known token format, a private key in PEM, the password in a connection string, or a
-literal that looks random and is assigned to a name such as `password` or `api_key`. Each of its characters becomes
-MASK, so that every offset stays what it was. MASK is a Unicode noncharacter: the n-gram models take it for a break that
-no context crosses, the network for an unknown character, and neither is ever suggested.
+Detected are tokens in well-known formats, private keys in PEM, passwords in connection strings, and random-looking
+literals that are assigned to names such as `password` or `api_key`. Each character of a secret is replaced by MASK, so
+offsets do not change. MASK is a Unicode noncharacter: to the n-gram models it is a break that no context crosses, to
+the network an unknown character, and neither ever suggests it.
 
-Every rule starts at a fixed string, found with `str.find`, and looks at a bounded stretch around it, so the time is
-linear in the size of the text, whatever the text is. Apart from PEM blocks, a secret lies on the line of its name or
-on the next one, so an edited document is masked again by looking at the lines that changed (completion/masker.py).
+Each rule searches for a fixed string with `str.find`, then matches within a bounded distance of it, so the time is
+linear in the size of the text, even for hostile input. Except for PEM blocks, a secret is on the line of its name or on
+the next one, so only the lines that an edit changes are masked again (completion/masker.py).
 
-The formats are those that the providers document, and that scanners such as gitleaks, detect-secrets and trufflehog
-look for.
+The formats are those that the providers document and that scanners such as gitleaks, detect-secrets and trufflehog
+detect.
 """
 
 import re
@@ -27,14 +27,14 @@ Span = tuple[int, int]
 
 
 class TokenFormat(NamedTuple):
-    """A token format that is recognisable by its text."""
+    """A format of tokens that are recognised by their text alone."""
 
     needle: str
-    """A string that each token of this format contains."""
+    """A substring of every token of this format."""
     pattern: re.Pattern[str]
-    """Matches the token; group 1, if any, is the secret."""
+    """Matches the token; group 1, if there is one, is the secret."""
     n_before: int = 0
-    """The pattern may start this many characters before the needle."""
+    """Maximum number of characters from the start of the pattern to the needle."""
 
 
 def _format(needle: str, pattern: str, n_before: int = 0) -> TokenFormat:
@@ -80,7 +80,7 @@ TOKEN_FORMATS: Final = (
 )
 
 _DISCORD = re.compile(r"[MNO](?<![\w.-].)[A-Za-z\d_-]{23,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w.-])", re.ASCII)
-"""A Discord bot token: an id, a time and a signature in base64url, without a fixed part."""
+"""A Discord bot token: id, timestamp and signature in base64url, without a fixed part."""
 _URL_PASSWORD = re.compile(r"://[^\s:/@\"'<>{}$`\\]{0,64}:([^\s/@\"'<>{}$`\\]{4,256})@(?=[\w\[])")
 """scheme://user:password@host."""
 _WEAK_PASSWORDS: Final = frozenset(
@@ -89,12 +89,12 @@ _WEAK_PASSWORDS: Final = frozenset(
         *("postgres", "mysql", "example", "token"),
     )
 )
-"""Placeholders for a password in a connection string."""
+"""Placeholders, not secrets, in connection strings."""
 
 NAME_PARTS: Final = ("passw", "passphrase", "pwd", "secret", "credential", "token", "key", "bearer", "api_hash")
-"""Names of secrets contain one of these."""
+"""The name of a secret contains one of these."""
 _STRICT_PARTS: Final = frozenset(("token", "key", "bearer"))
-"""Ordinary code uses these for other purposes too, so the literal must look more random."""
+"""Also common in names of other things, so the literal must look more random."""
 _SECRET_KEYS = re.compile(
     r"(?:api|access|private|secret|auth|encryption|encrypt|signing|account|master|storage|shared|app|client|consumer"
     r"|service|license|crypto|cipher|aes|hmac|jwt|session|deploy)[_. -]?\Z"
@@ -109,7 +109,7 @@ _DESCRIBES: Final = frozenset(
         *("message", "msg", "label", "help", "doc", "template", "usage", "scheme", "chars", "alphabet", "ref", "spec"),
     )
 )
-"""A name that ends in one of these is about a secret, such as `token_url`."""
+"""Last words of names that describe a secret but do not hold one, such as `token_url`."""
 
 _ASSIGNMENT = re.compile(
     r"""
@@ -135,17 +135,17 @@ _ELEMENT = re.compile(r"[^\s<>]{8,200}+(?=</)")
 _EXPRESSION = re.compile(r"[A-Za-z_$][\w.$]*+", re.ASCII)
 _ATTRIBUTE = re.compile(r"[A-Za-z_$]\w*+(?:(?:\.|::|->|\?\.)[A-Za-z_]\w*+)++[.:]?", re.ASCII)
 _AFTER_EXPRESSION: Final = ("(", "[", "{", "`")
-"""What follows code that is not a literal: a call, an index, a template."""
+"""A bare word before one of these is code, not a literal: a call, an index, a template."""
 MAX_LITERAL_CHARS: Final = 1_000
 
 _REFERENCE = re.compile(r"[\s{}<>\\]|\$\(|%\(|^%[sd]|\*\*\*|\.\.\.|://|^[./~$]|\(\)|^\w+\(")
-"""A literal that contains this is not a secret: a template, a path, a URL, a sentence."""
+"""Found in literals that are no secrets: templates, paths, URLs, sentences."""
 _WORDS = re.compile(r"_*[A-Za-z]+(?:[_.:/ -]+[A-Za-z]+)*[_.:/-]*\d{0,4}[_.:/-]*")
-"""Words, possibly followed by a number."""
+"""Words, optionally followed by a number."""
 _WORD = re.compile(r"(?=[a-z]{0,15}?[aeiou])[A-Z]?[a-z]{3,16}|[A-Z]{3,10}(?![a-z])")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}", re.IGNORECASE)
 MAX_SHARE_OF_WORDS, MAX_SHARE_OF_WORDS_STRICT = 0.8, 0.75
-"""A literal with a larger share of words is a name or a sentence."""
+"""A literal is a name or a sentence if words make up more of it than this."""
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F-]+")
 
 _PEM = "-----BEGIN "
@@ -155,40 +155,35 @@ _PEM_BODY = re.compile(
     r"(?:\\[nr]|[\s\"'`+,()\\.;#*/>|]){0,80}+"
     r"(?:[A-Za-z0-9+/=]{4,}+(?=\\|[\s\"'`]*$|[\"'`]|[ \t]*[\r\n]|-)|[A-Z][\w-]{2,30}: )"
 )
-"""What follows the first line of a key, but not a constant in code that parses keys: a line of base64."""
+"""A line of base64 after the first line of a key; in code that parses keys, the constant has none."""
 _PEM_LINES = re.compile(r"[^\n]{0,80}+\n?(?:[ \t]*[\"'`]?[A-Za-z0-9+/=]{4,}+(?:\\[nr])*[\"'`+,\\]*[ \t]*(?:\r?\n|$))*+")
-"""The lines of a key without an end."""
+"""The lines of a key whose last line is missing."""
 MAX_PEM_CHARS: Final = 100_000
 
 
 def mask(text: str) -> str:
-    """Return `text` with each character of a secret replaced by MASK: the definition."""
+    """`text` with each character of a secret replaced by MASK. The definition."""
     return with_pem_masked(text, mask_lines(text))
 
 
-def holds_secret(text: str) -> bool:
-    """Whether `mask` would change `text`."""
-    return mask(text) != text
-
-
 def start_of_unfinished_key(text: str) -> int:
-    """Return the start of a private key that may continue after `text`; len(text) if there is none."""
+    """Offset of a private key that may continue after `text`; len(text) if there is none."""
     begun = [begin.start() for begin in _PEM_BEGIN.finditer(text, max(0, len(text) - MAX_PEM_CHARS))]
     return begun[-1] if begun and not _PEM_END.search(text, begun[-1]) else len(text)
 
 
 def n_secrets(masked: str) -> int:
-    """Return the number of runs of MASK in a masked text."""
+    """Number of runs of MASK in a masked text."""
     return masked.count(MASK) and len(re.findall(MASK + "+", masked))
 
 
 def mask_lines(text: str) -> str:
-    """Mask all but PEM blocks; the result of a line depends only on that line and the one before."""
+    """Mask everything except PEM blocks. Each line of the result depends only on that line and the one before."""
     return _replaced(text, sorted({*_tokens(text), *_url_passwords(text), *_assigned(text)}))
 
 
 def _replaced(text: str, spans: list[Span]) -> str:
-    """Return `text` with MASK in these spans, which are sorted by start and may overlap."""
+    """`text` with MASK in these spans, which are sorted by start and may overlap."""
     pieces, done = list[str](), 0
     for start, end in spans:
         if end > done:
@@ -222,7 +217,7 @@ def _url_passwords(text: str) -> Iterator[Span]:
 
 def _assigned(text: str) -> Iterator[Span]:
     lowered = text.lower()
-    if len(lowered) != len(text):  # a character whose lower case has two: offsets must not change
+    if len(lowered) != len(text):  # some characters have two in lower case, which would shift offsets
         lowered = "".join(c.lower() if c.isascii() else c for c in text)
     for part in NAME_PARTS:
         at = lowered.find(part)
@@ -234,7 +229,7 @@ def _assigned(text: str) -> Iterator[Span]:
 
 
 def _strictness(lowered: str, at: int, part: str, rest: str) -> int | None:
-    """Return how random a literal with this name must look: 0, or 1 for more; None if the name is not a secret's."""
+    """How random a literal with this name must look: 0, or 1 for more; None if the name is not that of a secret."""
     words = [word for word in re.split(r"[_-]|(?<=[a-z])(?=[A-Z])", rest) if word]
     if words and words[-1].lower() in _DESCRIBES:
         return None
@@ -247,7 +242,7 @@ def _strictness(lowered: str, at: int, part: str, rest: str) -> int | None:
 
 
 def _literal(text: str, found: re.Match[str], strictness: int | None) -> Span | None:
-    """Return the span of the literal of an assignment, if it looks random enough."""
+    """The span of the assigned literal, if it looks random enough."""
     if strictness is None:
         return None
     quote, start, between = found["quote"], found.end(), found["between"]
@@ -276,7 +271,7 @@ def _literal(text: str, found: re.Match[str], strictness: int | None) -> Span | 
 
 
 def looks_random(literal: str, *, strict: bool) -> bool:
-    """Whether a literal looks like a key or password, not like words, a name, a path, a template or a number."""
+    """Whether a literal looks like a key or password rather than words, a name, a path, a template or a number."""
     if len(literal) < (16 if strict else 8) or len(set(literal)) < (8 if strict else 5) or _REFERENCE.search(literal):
         return False
     has_letter, has_digit = (any(map(test, literal)) for test in (str.isalpha, str.isdigit))
@@ -294,14 +289,14 @@ def looks_random(literal: str, *, strict: bool) -> bool:
 
 
 def with_pem_masked(text: str, masked: str) -> str:
-    """Return `masked`, which is `text` with some secrets masked, with PEM private keys masked too."""
+    """`masked`, which is `text` with other secrets masked, with PEM private keys masked too."""
     at, spans, has_end = text.find(_PEM), list[Span](), True
     while at >= 0:
         begin = _PEM_BEGIN.match(text, at)
         done = begin.end() if begin else at + 1
         if begin and _PEM_BODY.match(text, done):
             end = _PEM_END.search(text, done, done + MAX_PEM_CHARS) if has_end else None
-            has_end = end is not None  # many starts without an end are searched only once
+            has_end = end is not None  # if one key has no end, later ones have none: don't search again
             done = end.start() if end else _end_of_pem_lines(text, done)
             spans.append((begin.end(), done))
         at = text.find(_PEM, done)
@@ -309,7 +304,7 @@ def with_pem_masked(text: str, masked: str) -> str:
 
 
 def _end_of_pem_lines(text: str, start: int) -> int:
-    """Return the end of a key without a last line, such as one that is being pasted."""
+    """The end of a key whose last line is missing, for example while it is being typed."""
     body = _PEM_BODY.match(text, start)
     lines = _PEM_LINES.match(text, body.end() if body else start)
     return lines.end() if lines else start

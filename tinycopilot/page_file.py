@@ -1,12 +1,12 @@
 """Files that hold a page of ours: what may be replaced by one, and writing it atomically."""
 
-import contextlib
 import errno
 import os
 import tempfile
 from pathlib import Path
 
 from tinycopilot import UserError
+from tinycopilot.atomic import atomic_write
 
 SUFFIXES = (".html", ".htm")
 MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
@@ -39,12 +39,10 @@ def check_page(path: Path, flag: str) -> None:
         raise UserError(f"{path}: cannot write a report there ({error.strerror}); use another {flag}") from None
 
 
-def write_page(path: Path, html: str) -> None:
-    """Write `html` to `path`, atomically. Raises OSError; what was there before is then unchanged."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def write_page(path: Path, html: str, what: str = "report", *, is_private: bool = False) -> None:
+    """Write `html` to `path`, atomically. Raises UserError if it can't be written; then the old file is unchanged."""
     try:
-        temporary.write_text(html, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)  # noqa: PTH105
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        with atomic_write(path, is_private=is_private) as file:
+            file.write(html.encode())
+    except OSError as error:
+        raise UserError(f"{path}: cannot write the {what} ({error.strerror}); free some space and try again") from None

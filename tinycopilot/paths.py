@@ -163,6 +163,11 @@ def log_path() -> Path:
     return _user_folder(platformdirs.user_log_dir) / "server.log"
 
 
+def http_token_path() -> Path:
+    """Return the file of the token for `serve --http`, in the user's state folder."""
+    return _user_folder(platformdirs.user_state_dir) / "http-token"
+
+
 def compiled_code_folder(beside: Path) -> Path | None:
     """Return the folder for compiled code; None if there is none, so that each start compiles again.
 

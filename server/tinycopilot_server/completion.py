@@ -77,31 +77,12 @@ class Debounce:
         return True
 
 
-class SharedJob:
-    """A job, and the number of requests that wait for it."""
-
-    def __init__(self, key: Hashable, job: Job) -> None:
-        self.key, self.job = key, job
-        self._n_waiting = 0
-        self._result = asyncio.wrap_future(job.result)
-
-    async def suggestion(self) -> Suggestion | None:
-        """Wait for the result. The job is cancelled when all waiting requests are."""
-        self._n_waiting += 1
-        try:
-            return (await asyncio.shield(self._result)).suggestion
-        finally:
-            self._n_waiting -= 1
-            if self._n_waiting == 0 and not self._result.done():
-                self.job.cancelled.set()
-
-
 class Completer:
     """Answers requests. For the event loop; the engine computes in its own thread."""
 
     def __init__(self, session: Session, scheduler: Scheduler, index: Index) -> None:
         self._session, self._scheduler, self._index = session, scheduler, index
-        self._latest: SharedJob | None = None
+        self._latest: tuple[Hashable, Job] | None = None  # the last job, and its key
         self._answered: Job | None = None  # the last job whose result was used
         self.debounce = Debounce()
         self.is_used = False
@@ -177,13 +158,13 @@ class Completer:
         if not self._scheduler.is_ready:
             return None
         await self._index.prepared(request.document)
-        if (latest := self._shared(key)) is None:
+        if (job := self._shared(key)) is None:
             job = self._scheduler.complete(request, self._index.after_answer)
-            latest = self._latest = SharedJob(key, job)
-        suggestion = await latest.suggestion()
-        if latest.job.result.result().silence is not Silence.CANCELLED:
-            self._answered = latest.job
-        return suggestion
+            self._latest = key, job
+        result = await job.wait()
+        if result.silence is not Silence.CANCELLED:
+            self._answered = job
+        return result.suggestion
 
     def last_answered(self) -> tuple[Request, Result] | None:
         """The last request that was answered, by a suggestion or by silence, and its result; None if there is none."""
@@ -197,16 +178,17 @@ class Completer:
 
     async def alternatives(self, key: Hashable) -> list[Suggestion]:
         """Further suggestions for the position of `key`, if the latest request was for it."""
-        if (latest := self._shared(key)) is None:
+        if (job := self._shared(key)) is None:
             return []
-        return await asyncio.wrap_future(self._scheduler.ask(partial(_alternatives, latest.job)))
+        return await asyncio.wrap_future(self._scheduler.ask(partial(_alternatives, job)))
 
-    def _shared(self, key: Hashable) -> SharedJob | None:
+    def _shared(self, key: Hashable) -> Job | None:
         """The latest job, if it has that key, is not cancelled, and the engine has not changed since."""
-        latest = self._latest
-        if latest is None or (latest.key, latest.job.generation) != (key, self._scheduler.generation):
+        if self._latest is None:
             return None
-        return None if latest.job.cancelled.is_set() else latest
+        latest, job = self._latest
+        is_same = (latest, job.generation) == (key, self._scheduler.generation)
+        return job if is_same and not job.cancelled.is_set() else None
 
     def changed(self, uri: str, document: Document, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
         """After an edit, compute ahead what most clients request some milliseconds later."""

@@ -187,9 +187,9 @@ class Document:
             return f"it has more than {MAX_HELD_CHARS:,} characters"
         if not self._is_written:
             return "its lines are too long: it appears to be generated"
-        if any(isinstance(line, LongLine) and len(line) > MAX_HELD_LINE_CHARS for line in self._lines):
-            return f"a line has more than {MAX_HELD_LINE_CHARS:,} characters"
-        return ""
+        if self.n_chars <= MAX_HELD_LINE_CHARS or max(map(len, self._lines)) <= MAX_HELD_LINE_CHARS:
+            return ""
+        return f"a line has more than {MAX_HELD_LINE_CHARS:,} characters"
 
     @property
     def text(self) -> str:

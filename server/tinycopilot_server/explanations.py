@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinycopilot import UserError
-from tinycopilot.atomic import atomic_write
 from tinycopilot.completion.request import Request, Result
 from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.page_file import write_page
 from tinycopilot.paths import explanation_path
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
-NOTHING_YET = "no suggestion was requested yet: type something first"
+NOTHING_YET = "no suggestion has been requested yet: type something first"
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +58,6 @@ def _write(engine: "Engine", request: Request, result: Result, model: str) -> Pa
         notes.append(f"explained: the last {MAX_CHARS} of {len(request.before):,} characters before the cursor")
     if (found and found.text) != (shown and shown.text):
         earlier = f"“{visible(shown.text)}”" if shown else "nothing"
-        notes.append(f"the editor showed {earlier}: it was computed before, when less had been typed or indexed")
-    html = render(explained, path, model=model, notes=notes)
-    try:
-        with atomic_write(path) as file:
-            file.write(html.encode("utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot write the page ({error.strerror}); free some space and try again") from None
+        notes.append(f"the editor showed {earlier}: that was computed earlier, when less had been typed or indexed")
+    write_page(path, render(explained, path, model=model, notes=notes), "page", is_private=True)
     return path

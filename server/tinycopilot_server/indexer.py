@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tinycopilot.completion.indexing import CallWithModel, IncrementalIndexing
+from tinycopilot_server.progress import Progress
 from tinycopilot_server.scanner import Found, Scanner, place_of
 
 if TYPE_CHECKING:
@@ -28,31 +29,6 @@ OLD_S = 60 * 86_400.0
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class Bar(Protocol):
-    """A progress bar, as in progress.py. Percentages are from 0 to 100."""
-
-    def begin(self, message: str = "", percentage: int | None = None) -> None:
-        """Show the bar."""
-
-    def report(self, message: str = "", percentage: int | None = None) -> None:
-        """Update it."""
-
-    def end(self, message: str = "") -> None:
-        """Remove it."""
-
-
-class NoBar:
-    """Shows nothing."""
-
-    def begin(self, message: str = "", percentage: int | None = None) -> None:
-        """Do nothing."""
-
-    report = begin
-
-    def end(self, message: str = "") -> None:
-        """Do nothing."""
 
 
 class Closed(Exception):  # noqa: N818 (not an error)
@@ -135,8 +111,8 @@ class Indexer:
         so.
         """
         self.scanner = scanner
-        self.new_bar: Callable[[], Bar] = NoBar
-        """Makes the progress bar of a full scan."""
+        self.new_bar: Callable[[], Progress | None] = lambda: None
+        """Makes the progress bar of a full scan; None: there is none."""
         self.file: IndexFile | None = None
         """The saved index; None: nothing is saved."""
         self.left_out: tuple[str, ...] = ()
@@ -205,11 +181,12 @@ class Indexer:
             self._has_scanned = True
             n_loaded = self.file.load(self._call, self.scanner)
         is_full = within is None and bool(self.scanner.folders.roots)
-        bar = self.new_bar() if is_full else NoBar()
+        bar = self.new_bar() if is_full else None
         try:
             self._index_changes(within, found, bar)
         finally:
-            bar.end()
+            if bar is not None:
+                bar.end()
         if is_full:
             self.left_out = _left_out(found)
         log.log(logging.INFO if is_full else logging.DEBUG, _summary(found, n_loaded, time.perf_counter() - since_s))
@@ -217,7 +194,7 @@ class Indexer:
         if self.file is not None:
             self.file.save(self._call, self.scanner)
 
-    def _index_changes(self, within: set[str] | None, found: Found, bar: Bar) -> None:
+    def _index_changes(self, within: set[str] | None, found: Found, bar: Progress | None) -> None:
         indexing, percentage = IncrementalIndexing(self._call, self._pause), None
 
         def is_enough() -> bool:
@@ -229,7 +206,7 @@ class Indexer:
             else:
                 indexing.put(change.name, change.text, change.changed_s)
             now = 100 * found.n_visited // max(1, found.n_total)
-            if percentage != now:
+            if bar is not None and percentage != now:
                 (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
                 percentage = now
         indexing.finish()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
 COMPILING = "compiling, once on this machine"
-NOT_CACHED = "compiled code cannot be cached, so each start takes some seconds; `tinycopilot doctor` says why"
+NOT_CACHED = "compiled code cannot be cached, so each start takes some seconds longer; `tinycopilot doctor` says why"
 CHECK_S = 2.0
 """Minimum time between two checks of the model's files. There is no timer: edits and saves trigger a check."""
 
@@ -203,7 +203,7 @@ class Models:
         except UserError as error:
             if paths == others or not may_be_another:
                 raise
-            log.warning("%s: the workspace's own model is not used", error)
+            log.warning("%s: the model adapted to this workspace is not used", error)
             paths, engine = others, Engine.load(others, settings.completer, max_chars)
         self.description = describe_model(paths, origin_of(paths, settings, folder))
         log.info("%s", self.description)

@@ -50,7 +50,7 @@ def serve(*, tcp_port: int | None = None) -> int:
     The code is 1 if the client has not sent `shutdown` before. Raises UserError if stdio is closed or the port is used.
     """
     if tcp_port is None and (sys.stdin is None or sys.stdout is None):
-        raise UserError("standard input or output is closed; the server must be started by an editor")
+        raise UserError("standard input or output is closed; let an editor start the server, or use --tcp PORT")
     begin_log()
     lifetime.start_watchdog(watches_input=tcp_port is None)
     server = TinyCopilotServer()

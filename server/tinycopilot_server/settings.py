@@ -48,8 +48,8 @@ class Settings:
     enabled: bool = _setting(True, "Suggest code as you type. When off, nothing is suggested.")
     languages: tuple[str, ...] = _setting(
         ("default",),
-        "Languages to complete and index, by the editor's language identifiers. `default`: programming and markup "
-        "languages; `*`: all languages; `-css`: not this one. The last word that names a language counts.",
+        "Languages to complete and index, as the editor's language identifiers. `default`: programming and markup "
+        "languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one wins.",
     )
     exclude: tuple[str, ...] = _setting(
         (),
@@ -59,25 +59,25 @@ class Settings:
     inline: str | bool = _setting(
         "automatic",
         'When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key '
-        "that asks for one, and then for as long as you type along; `false`, never.",
+        "that requests one (it stays visible while you type matching text); `false`, never.",
         choices=("automatic", "onDemand", False),
     )
     popup: str | bool = _setting(
         "automatic",
-        'Whether to list suggestions in the completion menu, below all other entries: `"automatic"`, only where the '
+        'Whether to list suggestions in the completion menu, below all other entries. `"automatic"`: only if the '
         "editor shows no ghost text.",
         choices=("automatic", True, False),
     )
     eagerness: float = _setting(
         CompleterSettings.eagerness,
-        "How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of "
-        "keystrokes that a suggestion must be expected to save to be worth reading.",
+        "How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many "
+        "keystrokes a suggestion must be expected to save before it is shown.",
         0, 1,
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at "
-        "`eagerness` 0 and 2.5 times lower at `eagerness` 1.",
+        "Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The threshold is "
+        "2.5 times higher at `eagerness` 0 and 2.5 times lower at `eagerness` 1.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)
@@ -97,7 +97,7 @@ class Settings:
     in_strings: bool = _setting(True, "Suggest inside strings.")
     threads: int = _setting(
         CompleterSettings.threads,
-        "No effect: the network runs on one thread. Accepted so that existing configurations stay valid.",
+        "No effect: the network runs on one thread. The setting exists so that old configurations stay valid.",
         1, 64,
     )  # fmt: skip
     model_path: str = _setting(
@@ -106,13 +106,14 @@ class Settings:
     tokenizer_path: str = _setting("", "Path of the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(
         12_000_000,
-        "Maximum number of characters to index, at about 10 bytes of memory each; recently changed files come first. "
-        "0: index only the current document, and store nothing about the workspace.",
+        "Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files "
+        "are indexed first. 0: use only the current document, and store nothing about the workspace.",
         0, 1_000_000_000,
     )  # fmt: skip
     statistics: bool = _setting(
         True,
-        "Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.",
+        "Count suggestions, and how many of them you accept and keep. The counts stay on this machine and contain no "
+        "code.",
     )
 
     @property

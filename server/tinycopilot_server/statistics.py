@@ -272,8 +272,8 @@ def in_words(days: dict[str, Day]) -> str:
     in_part = f", {total['partly_accepted']:,} in part" if total["partly_accepted"] else ""
     lines.append(f"{answered:,} suggestions, {accepted:,} accepted{share}{in_part}.")
     if total["shown"]:
-        lines.append(f"{total['shown']:,} reported as shown by the editor.")
-    lines.append(f"{total['listed']:,} menu entries, {total['chosen']:,} accepted.")
+        lines.append(f"The editor reported {total['shown']:,} of them as shown.")
+    lines.append(f"{total['listed']:,} entries in completion menus, {total['chosen']:,} accepted.")
     kept, judged = total["kept_chars"], total["judged_chars"]
     still = f"; {kept / judged:.0%} still present {KEPT_S:.0f} s later" if judged else ""
     lines.append(f"{total['accepted_chars']:,} characters accepted{still}.")
@@ -298,7 +298,7 @@ def read(path: Path) -> dict[str, Day]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s: not used, counting starts over: %s", path, error)
+        log.warning("%s: statistics cannot be read, so counting starts at zero: %s", path, error)
         return {}
 
 

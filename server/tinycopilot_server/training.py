@@ -99,13 +99,13 @@ class Training:
         """The folders to train on. Raises UserError if training is not possible."""
         settings, folders = self._session.settings, self._session.folders.roots
         if self.is_running:
-            raise UserError("training is already running; cancel it, or wait for it")
+            raise UserError("training is already running; cancel it, or wait until it has finished")
         if not has_torch():
             raise MissingTorchError("training")
         if settings.model_path or settings.tokenizer_path:
-            raise UserError("the setting modelPath or tokenizerPath overrides a trained model; clear it first")
+            raise UserError("the setting modelPath or tokenizerPath would override the new model; clear it first")
         if settings.max_workspace_chars == 0:
-            raise UserError("the setting maxWorkspaceChars is 0, so nothing about the workspace is stored; raise it")
+            raise UserError("the setting maxWorkspaceChars is 0, so nothing about the workspace is stored; increase it")
         if not folders:
             raise UserError("no folder is open; open your project's folder")
         return folders

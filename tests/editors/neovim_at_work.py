@@ -217,7 +217,7 @@ def why(user: User) -> None:
     user.editor.nvim.command("TinyCopilot why")
     until("the page", 60, lambda: user.editor.lua("return _G.opened"))
     page = Path(user.editor.lua("return _G.opened")).read_text("utf-8")
-    if "How this suggestion comes about" not in page or "read_omega" not in page.replace('", "', ""):
+    if "How this suggestion was made" not in page or "read_omega" not in page.replace('", "', ""):
         raise AssertionError(f"not the page: {page[:200]!r}")
 
 

@@ -56,7 +56,7 @@ def popup_menu(user: User) -> None:
     equal("the menu when it is set off", 0, editor.lua("return vim.fn.pumvisible()"))
     user.press("Escape")
     editor.nvim.command("silent checkhealth tinycopilot")
-    until("the report", 15, lambda: "a popup menu" in editor.text() and "state: ready" in editor.text())
+    until("the report", 15, lambda: ": popup menu" in editor.text() and "state: ready" in editor.text())
 
 
 def main() -> int:

@@ -238,7 +238,7 @@ test('only one window installs at a time; a stale lock is ignored', async () => 
   editor.messages.length = 0;
   void install();
   await agree();
-  await editor.message('the server is installed. It starts when you open a file to complete.');
+  await editor.message('the server is installed. It starts when you open a file in an enabled language.');
   editor.open('python');
   await until('ready', isReady);
 });

@@ -115,7 +115,7 @@ test('a Python extension that fails or does not respond is skipped and logged', 
     } finally {
       mock.timers.reset();
     }
-    assert.ok(said.some(line => line.includes(`the Python extension, which fails: ${why}`)), said.join('\n'));
+    assert.ok(said.some(line => line.includes(`the Python extension, which failed: ${why}`)), said.join('\n'));
   }
 });
 

@@ -23,7 +23,7 @@ from tinycopilot.completion.decoding import (
 )
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.network import Floats, Network
-from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
+from tinycopilot.completion.predictor import Continuation, Place, PredictionCache, Predictor
 from tinycopilot.completion.truncation import truncate
 from tinycopilot.model.config import SPARE
 from tinycopilot.model.gpt import TinyGPT
@@ -171,7 +171,7 @@ def test_ngram_drafts_change_nothing(
     plain_cache, cache = PredictionCache(Place("this", text, "ab\n")), PredictionCache(Place("this", text, "ab\n"))
     choose = partial(predictor.likeliest, plain_cache)
     wanted = list(itertools.islice(plain_decode(network_logits(network, tokenizer), choose, text), N))
-    continuation = predictor.continuation(cache, text)
+    continuation = Continuation(predictor, cache, text)
     decoded = decode(Reader(network, tokenizer), continuation, text, max_draft_chars=max_draft_chars)
     assert_same(list(itertools.islice(decoded, N)), wanted)
     for end, prediction in plain_cache.by_end.items():

@@ -5,17 +5,21 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from accept_safety import Cursor, combinations, cursors, faults, judge
+from accept_safety import NO_PAIRS, Cursor, combinations, cursors, cursors_in_lines, faults, judge
 
+from tinycopilot.completion.infill import obstacle
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.truncation import CompleterSettings, truncate
+from tinycopilot.completion.truncation import CompleterSettings, Prefix, truncate
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 FILES = ("argparse.py", "ast.py", "cgi.py", "configparser.py", "dataclasses.py", "json/decoder.py", "pprint.py",
          "re/_parser.py", "shlex.py", "string.py", "textwrap.py", "turtle.py")  # fmt: skip
+SHORT_FILES = ("dataclasses.py", "json/decoder.py", "pprint.py", "shlex.py", "string.py", "textwrap.py")
 N_CURSORS = 50
 """Cursors per file, for each combination of pairs, with two texts at each (benchmarks/accept_safety.py tries 100,000).
 """
+JUMP_CHARS = 40
+"""Maximum distance of the cursors that these are drawn from."""
 SCRAPS = ('"', "'", '"""', "\\", "\\n", "{", "}", "(", ")", "[", "]", "# ", 'f"{x', "{x}", "}}", "\\\n", "x", ", ")
 
 
@@ -34,7 +38,7 @@ def test_accepted_suggestion_keeps_the_code_valid(name: str) -> None:
     if not path.is_file():
         pytest.skip("not available in this Python version")
     text = path.read_text("utf-8")
-    drawn = [cursor for cursor in cursors(text, dice) if cursor.closers or dice.random() < 0.3]
+    drawn = [cursor for cursor in cursors(text, dice, JUMP_CHARS) if cursor.closers or dice.random() < 0.3]
     n_shown = 0
     for cursor in dice.sample(drawn, min(N_CURSORS, len(drawn))):
         for pairs in combinations(cursor.closers):
@@ -51,6 +55,26 @@ def test_accepted_suggestion_keeps_the_code_valid(name: str) -> None:
     assert n_shown > 10
 
 
+@pytest.mark.parametrize("name", SHORT_FILES)
+def test_text_accepted_in_the_middle_of_a_line_keeps_the_code_valid(name: str) -> None:
+    path, dice = STDLIB / name, random.Random(name)
+    if not path.is_file():
+        pytest.skip("not available in this Python version")
+    text, n_accepted = path.read_text("utf-8"), 0
+    for cursor, after in dice.sample(list(cursors_in_lines(text, dice)), 2 * N_CURSORS):
+        begun = cursor.before.rpartition("\n")[2]
+        for decoded, is_code in zip(texts(cursor, text, dice), (True, False), strict=True):
+            inserted = decoded.partition("\n")[0][: dice.randint(2, 20)]
+            if obstacle(Prefix(inserted, 1.0, 1.0, 0.0, 0.0), CompleterSettings(), cursor.before, after) is not None:
+                continue
+            n_accepted += 1
+            found = judge(cursor, inserted, NO_PAIRS, by_word=True)
+            if not is_code:
+                found -= {f"{how}: broken f-string" for how in ("whole", "line", "word")}
+            assert not found, (begun, inserted, after[:40], found)
+    assert n_accepted > 10
+
+
 @pytest.mark.parametrize("name", FILES[:3])
 def test_truncation_is_idempotent(name: str) -> None:
     """A text truncated with the text after the cursor known is valid as it is."""
@@ -58,7 +82,7 @@ def test_truncation_is_idempotent(name: str) -> None:
     if not path.is_file():
         pytest.skip("not available in this Python version")
     text = path.read_text("utf-8")
-    for cursor in dice.sample(list(cursors(text, dice)), 100):
+    for cursor in dice.sample(list(cursors(text, dice, JUMP_CHARS)), 100):
         for pairs in combinations(cursor.closers):
             at = len(cursor.before)
             stream = [(character, -0.001) for character in text[at : at + 100]]

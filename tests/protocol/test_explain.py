@@ -40,14 +40,14 @@ async def test_silence_is_explained(start: Start) -> None:
     assert await editor.ghost(0, 6) == ""
     page = await explained(editor)
     decision = next(one for one in page.data["decision"]["by_eagerness"] if one["eagerness"] == 0)
-    assert decision["why"].startswith("Nothing is shown: text follows the cursor on its line")
+    assert decision["why"].startswith("Nothing is shown: on this line, ")
     assert page.data["ghost"] == ""
 
 
 async def test_before_the_first_request_there_is_nothing_to_explain(start: Start) -> None:
     editor = await start()
     answer = await editor.command("tinycopilot.explain")
-    assert answer == {"path": "", "uri": "", "message": "no suggestion was requested yet: type something first"}
+    assert answer == {"path": "", "uri": "", "message": "no suggestion has been requested yet: type something first"}
     await editor.state("ready")
     assert not explanation_path().exists()
     [message] = editor.client.messages

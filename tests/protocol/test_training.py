@@ -280,7 +280,7 @@ async def test_training_without_a_folder_is_refused(begin: Begin, saved: ModelPa
         (
             {"options": {"modelPath": str(saved.model)}},
             {},
-            "modelPath or tokenizerPath overrides a trained model",
+            "modelPath or tokenizerPath would override the new model",
         ),
         ({"options": {"maxWorkspaceChars": 0}}, {}, "maxWorkspaceChars is 0"),
         ({}, {"minutes": "; touch x"}, "minutes must be above 0"),

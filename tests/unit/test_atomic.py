@@ -24,14 +24,32 @@ def test_old_file_remains_until_replaced(tmp_path: Path) -> None:
     assert [left.name for left in path.parent.iterdir()] == ["b"]
 
 
-def test_stale_temporary_files_are_removed_and_active_ones_kept(tmp_path: Path) -> None:
-    path, old, young = tmp_path / "b", tmp_path / ".b.old", tmp_path / ".b.young"
-    old.touch()
-    young.touch()
-    os.utime(old, (0, 0))
-    with atomic_write(path):
+def test_mode_of_a_file_that_is_not_private_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    before = os.umask(0o027)
+    try:
+        with atomic_write(path, is_private=False):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.chmod(0o604)
+    with atomic_write(path, is_private=False):
         pass
-    assert sorted(left.name for left in tmp_path.iterdir()) == [".b.young", "b"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "missing" / "a", is_private=False):
+        pass
+
+
+def test_stale_temporary_files_are_removed_and_active_ones_kept(tmp_path: Path) -> None:
+    names = (".b.old.part", ".b.young.part", ".b.swp")
+    for name in names:
+        (tmp_path / name).touch()
+    for name in (".b.old.part", ".b.swp"):  # the last is another program's
+        os.utime(tmp_path / name, (0, 0))
+    with atomic_write(tmp_path / "b"):
+        pass
+    assert sorted(left.name for left in tmp_path.iterdir()) == [".b.swp", ".b.young.part", "b"]
     assert ABANDONED_AFTER_S > 60
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tinycopilot import cli
 from tinycopilot.cli import main
+from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig
 from tinycopilot.paths import ModelPaths, bundled_model, user_model
 from tinycopilot.training import setup
@@ -386,3 +387,7 @@ def test_compile_reports_where_and_that_nothing_is_left_to_do(
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
     assert main(["compile"]) == 2
     assert "NUMBA_CACHE_DIR" in capsys.readouterr().err
+
+
+def test_default_eagerness_is_that_of_the_settings() -> None:
+    assert CompleterSettings().eagerness == cli.EAGERNESS

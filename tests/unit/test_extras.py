@@ -41,6 +41,7 @@ def test_broken_torch_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_train_extra_is_what_the_message_installs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["optional-dependencies"]["train"] == [extras.TORCH]
+    assert project["optional-dependencies"]["http"] == [*extras.HTTP]
     assert not any(requirement.startswith("torch") for requirement in project["dependencies"])
 
 

@@ -90,7 +90,7 @@ def test_skipped_files_are_reported_except_gitignored(tmp_path: Path) -> None:
     (tmp_path / "link.key").symlink_to(tmp_path / "ok.py")
     assert names(tmp_path) == ["ok.py"]
     assert lines(tmp_path) == (
-        "left out: 3 secrets by their names (.env, .ssh/, pkg/server.PEM)",
+        "left out: 3 names that look like secrets (.env, .ssh/, pkg/server.PEM)",
         "left out: 3 vendored folders (Third_Party, vendor, pkg/node_modules)",
         "left out: 1 file over 1 MB (big.py)",
     )
@@ -250,7 +250,7 @@ def test_secrets_are_masked_unless_the_file_is_edited(tmp_path: Path) -> None:
     assert read_source(path, as_it_is=True) == path.read_text()
     left_out = LeftOut()
     assert [name for name, _ in read_written([path], tmp_path, left_out)] == ["deploy.py"]
-    assert left_out.lines() == ("left out: 1 secret masked in a file that is read otherwise (deploy.py)",)
+    assert left_out.lines() == ("left out: 1 secret masked in a file that is otherwise read (deploy.py)",)
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 100])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.paths import NO_HOME, user_cache_folder, user_data_folder, user_log_folder
+from tinycopilot.paths import NO_HOME, http_token_path, user_cache_folder, user_data_folder, user_log_folder
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Stored:
 
 
 def stored(*, with_models: bool) -> list[Stored]:
-    """Existing data: index, compiled code, log, mixing weights, statistics; trained models if `with_models`."""
+    """Existing data: index, compiled code, log, token, mixing weights, statistics; trained models if `with_models`."""
     return [one for one in _candidates(with_models) if os.path.lexists(one.path) and NO_HOME not in one.path.parents]
 
 
@@ -42,6 +42,7 @@ def _candidates(with_models: bool) -> Iterator[Stored]:
     data = user_data_folder()
     yield Stored(user_cache_folder(), "the index, which contains text of your files")
     yield Stored(user_log_folder(), "the log")
+    yield Stored(http_token_path(), "the token of `serve --http`")
     if with_models:
         yield Stored(data, "all models that you trained, mixing weights, statistics")
     else:
@@ -68,10 +69,12 @@ def run_cleaning(
     if not with_models and any(
         name.exists() for name in (user_data_folder() / "paras", user_data_folder() / "workspaces")
     ):
-        say("what you trained stays; `tinycopilot clean --all` deletes that, too")
+        say("the models that you trained are kept; `tinycopilot clean --all` deletes them, too")
     if not is_sure:
         if ask is None:
-            raise UserError("nothing was deleted: there is no terminal to ask on; use --yes to delete what is listed")
+            raise UserError(
+                "nothing was deleted: without a terminal, you can't confirm; use --yes to delete what is listed"
+            )
         if ask("Delete all of this? Close your editors first. [y/N] ").strip().lower() not in ("y", "yes"):
             return say("nothing was deleted")
     problems = []
@@ -83,7 +86,7 @@ def run_cleaning(
         except OSError as error:
             problems.append(f"{one.path}: {error.strerror}")
     if problems:
-        raise UserError(f"not deleted: {'; '.join(problems)}; close your editors, and run this again")
+        raise UserError(f"not deleted: {'; '.join(problems)}; close your editors and try again")
     return say("deleted")
 
 

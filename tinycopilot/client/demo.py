@@ -48,12 +48,12 @@ if __name__ == "__main__":
 
 CONNECT = """\
 Try it in this terminal: {program} play
-Connect your editor. The server: {server}
+Set up your editor. The server is {server}
   VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix).
             The extension finds the server in the clone that it was built in.
   Neovim    vim.opt.rtp:prepend("editors/nvim")   (as a full path; 0.12: ghost text, 0.11: popup)
             require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
-How many keystrokes would it have saved in your project? (Add --ext for languages other than Python.)
+Measure how many keystrokes it would have saved in your project (add --ext for languages other than Python):
   {program} eval PATH/TO/YOUR/PROJECT
 Train on your own code: {program} train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
 
@@ -87,7 +87,7 @@ async def _session(console: Console, options: dict[str, str]) -> None:
         n_keys, n_accepted = await _type_it_all(editor, console)
     times = sorted(editor.answer_ms)
     console.print(
-        f"\n{len(TYPED)} characters with {n_keys} keys: {n_accepted} came from suggestions. Latency over stdio: "
+        f"\n{len(TYPED)} characters with {n_keys} keystrokes: {n_accepted} came from suggestions. Latency over stdio: "
         f"{statistics.median(times):.1f} ms (p50), {times[int(0.95 * len(times))]:.1f} ms (p95)."
     )
 
@@ -98,7 +98,8 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     console.print(describe_model(*find_model(model_path, tokenizer_path)), markup=False)
     console.print(
-        "A language server starts, and an editor types into thermometer.py. Suggestions are dim; <Tab> accepts.\n"
+        "A simulated editor starts the language server and types into thermometer.py. Suggestions are dim; <Tab> marks "
+        "those that it accepts.\n"
     )
     asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
     program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))

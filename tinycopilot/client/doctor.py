@@ -69,7 +69,7 @@ def run_doctor(
     if to_json:
         print(as_json(sections))
     else:
-        print_lines(sections, _verdict(sections))
+        print_lines(sections, verdict(sections))
     return 0 if is_well(sections) else 1
 
 
@@ -82,11 +82,14 @@ def _home() -> Path:
     return home
 
 
-def _verdict(sections: Sections) -> list[tuple[str, str]]:
+def verdict(sections: Sections) -> list[tuple[str, str]]:
+    """The last lines of the report, each with its style: whether all is well, and what to do next."""
     n_problems = sum(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
     if n_problems == 0:
         return [("no problems found", "bold green"), ("\n" + _next_step(sections), "bold")]
-    return [(f"{n_problems} problem{'s' * (n_problems > 1)}; follow the arrows, and run doctor again", "bold red")]
+    return [
+        (f"{n_problems} problem{'s' * (n_problems > 1)}; apply the fixes after ->, and run doctor again", "bold red")
+    ]
 
 
 def _next_step(sections: Sections) -> str:
@@ -94,7 +97,7 @@ def _next_step(sections: Sections) -> str:
     editors = sections.get("editors", [])
     if any(one.facts.get("extension") or one.facts.get("files") for one in editors):
         return (
-            "next: open a file of code in your editor and type; tinycopilot eval PROJECT shows what it would have saved"
+            "next: open a code file in your editor and type; `tinycopilot eval PROJECT` shows what it would have saved"
         )
     offered = next((one for one in editors if one.todo), None)
     return f"next: set up an editor ({offered.name}: {offered.todo})" if offered else "next: set up an editor"
@@ -113,7 +116,7 @@ def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Findin
         findings.append(Finding(title, f"{missing} cannot be imported", Level.PROBLEM, f"pip install {missing}"))
     except Exception as error:  # the other sections are still useful
         text = f"the check failed ({type(error).__name__}: {error})"
-        findings.append(Finding(title, text, Level.PROBLEM, "report it, with the complete output"))
+        findings.append(Finding(title, text, Level.PROBLEM, "please report this bug, with the complete output"))
     return findings
 
 
@@ -151,7 +154,7 @@ def wrong_version(name: str, wanted: str) -> str:
         return "is not installed"
     for sign, limit in re.findall(r"(>=|<)\s*([\d.]+)", wanted):
         if (_numbers(version) >= _numbers(limit)) != (sign == ">="):
-            return f"{version}, where {wanted} is needed"
+            return f"{version}, but {wanted} is needed"
     return ""
 
 
@@ -182,15 +185,15 @@ def check_program(beside: Path | None, on_path: str | None) -> Finding:
     name = "tinycopilot-server"
     facts = {"beside": str(beside) if beside else None, "on_path": on_path}
     if on_path is None and beside is None:
-        text = "not found, neither on the PATH nor next to this Python"
-        return Finding(name, text, Level.PROBLEM, "pip install . in a clone of tinycopilot", facts)
+        text = "found neither on the PATH nor next to this Python"
+        return Finding(name, text, Level.PROBLEM, "in a clone of tinycopilot, run: pip install .", facts)
     if on_path is None:
         return Finding(
             name, f"not on the PATH, but at {beside}", Level.NOTE, "set this path in your editor's settings", facts
         )
     if beside is not None and os.path.realpath(beside) != os.path.realpath(on_path):
         text = f"the program on the PATH belongs to another Python: {on_path}"
-        return Finding(name, text, Level.NOTE, f"to use this one, set {beside} in your editor's settings", facts)
+        return Finding(name, text, Level.NOTE, f"to use {beside}, set this path in your editor's settings", facts)
     return Finding(name, f"on the PATH: {on_path}", facts=facts)
 
 
@@ -203,20 +206,20 @@ def check_model(
     paths, origin = find_model(model_path, tokenizer_path)
     facts = {"path": str(paths.model), "origin": origin.name}
     if origin is Origin.SHIPPED and not is_as_shipped(paths.model):
-        text = f"retrained in place of the bundled one: {paths.model}"
-        todo = f"to go back: {_way_back(paths)}"
+        text = f"a model that replaced the bundled one: {paths.model}"
+        todo = f"to restore the bundled one: {_way_back(paths)}"
         yield Finding("which", text, Level.NOTE, todo, facts)
     else:
         yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)
     here = os.getcwd()  # noqa: PTH109
     elsewhere, why = find_model(model_path, tokenizer_path, workspace=here)
     if why is Origin.WORKSPACE:
-        text = f"in an editor with this folder open, the model adapted to it: {elsewhere.model}"
+        text = f"in an editor that has this folder open: the model adapted to it, {elsewhere.model}"
         yield Finding("which", text, facts={"path": str(elsewhere.model), "origin": why.name})
     in_paras = Path("paras", MODEL_NAME)
     if in_paras.exists() and os.path.realpath(in_paras) != os.path.realpath(paths.model):
-        text = "paras/ in this folder contains a model, which is used only if you name it"
-        yield Finding("which", text, Level.NOTE, f"to use it: --model_path {in_paras}, and the setting modelPath")
+        text = "paras/ in this folder contains a model, which is used only if you specify it"
+        yield Finding("which", text, Level.NOTE, f"to use it: --model_path {in_paras}, or the setting modelPath")
     engine_facts |= ask_engine(paths)
     model = engine_facts.get("model", {})
     if problem := model.get("problem"):
@@ -246,12 +249,12 @@ def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> I
         return
     text = (
         f"{bits:.2f} bits per character (network alone), on {model['reference_chars']:,} characters of everyday "
-        f"Python outside of all training text; the bundled model: {ships:.2f}"
+        f"Python that no model was trained on; the bundled model: {ships:.2f}"
     )
     level, todo = Level.OK, ""
     if bits > WORSE * ships:
         level = Level.PROBLEM if is_users else Level.NOTE
-        todo = "keep it if it is for a language other than Python"
+        todo = "keep it if it is meant for a language other than Python"
         if is_users:
             todo = f"to go back to the bundled model: {move_command((paths, unused_paths(paths)))}; or {todo}"
     facts = {"reference_bits": round(bits, 4), "shipped_bits": round(ships, 4)}
@@ -303,7 +306,7 @@ def check_compiled_code() -> Finding:
     if compiled.CACHE is not None:
         return Finding("compiled", str(compiled.CACHE), facts={"path": str(compiled.CACHE)})
     text = "no private folder is writable: compiled code is not cached, and each start takes some seconds longer"
-    return Finding("compiled", text, Level.PROBLEM, "set the variable NUMBA_CACHE_DIR to a folder of your own")
+    return Finding("compiled", text, Level.PROBLEM, "set the environment variable NUMBA_CACHE_DIR to a private folder")
 
 
 def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
@@ -333,7 +336,7 @@ def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
 def check_server(model_path: str | None, tokenizer_path: str | None, *, has_model: bool) -> Iterator[Finding]:
     """Start the server, type, and report the answers and their latency."""
     if not has_model:
-        yield Finding("start", "skipped: without a model there are no suggestions", Level.NOTE, "fix the model first")
+        yield Finding("start", "skipped, because the model can't be used", Level.NOTE, "fix the model first")
         return
     options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     start_s, times, n_shown, mb = asyncio.run(_round_trip({name: path for name, path in options.items() if path}))
@@ -344,7 +347,7 @@ def check_server(model_path: str | None, tokenizer_path: str | None, *, has_mode
         "answers",
         f"{len(times)} over stdio, {n_shown} with a suggestion: {p50:.1f} ms (p50), {p95:.1f} ms (p95)",
         Level.NOTE if p50 > SLOW_MS else Level.OK,
-        "is the machine busy? `tinycopilot bench` measures in detail" if p50 > SLOW_MS else "",
+        "check whether the machine is busy; `tinycopilot bench` measures in detail" if p50 > SLOW_MS else "",
         {"answers": len(times), "shown": n_shown, "p50_ms": round(p50, 2), "p95_ms": round(p95, 2)},
     )
     if mb is not None:

@@ -99,8 +99,8 @@ def check_editors(machine: Machine, server: str) -> list[Finding]:
     findings += check_nvim(machine, server)
     if findings:
         return findings
-    text = "no settings of VS Code, code-server, VSCodium, Cursor or Neovim found"
-    return [Finding("editors", text, Level.NOTE, "any LSP 3.18 client can start " + server)]
+    text = "found no settings of VS Code, code-server, VSCodium, Cursor or Neovim"
+    return [Finding("editors", text, Level.NOTE, "any LSP client can start " + server)]
 
 
 def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> list[Finding]:
@@ -111,7 +111,7 @@ def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path,
     try:
         own = own_settings(settings)
     except ValueError as error:
-        todo = "fix it: the editor may ignore it too"
+        todo = "correct this file; the editor may ignore it, too"
         return [Finding(name, f"{settings}: cannot be read: {error}", Level.PROBLEM, todo)]
     listed = ", ".join(f"tinycopilot.{key} = {_short(value)}" for key, value in own.items()) or "default settings"
     facts = {"extension": version, "settings": own, "file": str(settings)}
@@ -233,7 +233,7 @@ def check_nvim(machine: Machine, server: str) -> list[Finding]:
 
 def _nvim_version(program: str | None, is_used: bool) -> Finding:
     if program is None:
-        return Finding("Neovim", "nvim is not on the PATH", Level.NOTE, "install Neovim 0.12, if you want to use it")
+        return Finding("Neovim", "nvim is not on the PATH", Level.NOTE, "to use Neovim, install version 0.12")
     try:
         output = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=VERSION_LIMIT_S, errors="replace"
@@ -248,9 +248,9 @@ def _nvim_version(program: str | None, is_used: bool) -> Finding:
     if number >= (0, 12):
         return Finding("Neovim", f"{version}: ghost text", facts=facts)
     if number == (0, 11):
-        return Finding("Neovim", f"{version}: a popup menu", Level.NOTE, "0.12 has ghost text", facts)
+        return Finding("Neovim", f"{version}: popup menu", Level.NOTE, "for ghost text, install 0.12", facts)
     level = Level.PROBLEM if is_used else Level.NOTE
-    return Finding("Neovim", f"{version}: too old", level, "install 0.12, or 0.11 for a popup menu", facts)
+    return Finding("Neovim", f"{version}: too old", level, "install 0.12, or 0.11 for the popup menu", facts)
 
 
 def nvim_mentions(folder: Path) -> dict[str, list[str]]:

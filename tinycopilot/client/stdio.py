@@ -123,7 +123,7 @@ async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
         await _end(client)
         why = await last_line or str(error) or "no response in time"
         raise UserError(
-            f"the language server did not answer ({why}); run `tinycopilot serve` for details, or reinstall it"
+            f"the language server did not respond ({why}); run `tinycopilot serve` to see why, or reinstall tinycopilot"
         ) from None
     finally:
         await _end(client)

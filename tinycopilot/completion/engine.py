@@ -1,50 +1,32 @@
-"""Engine: takes a request for a completion and returns a result. The only public entry of completion/."""
+"""Engine: takes a request for a completion and returns a result. The only public entry of completion/.
 
-import dataclasses
+What it keeps between requests is one explicit value, SessionState.
+"""
+
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Self
-
-import numpy as np
+from typing import Final, Self
 
 from tinycopilot.completion import compiled
+from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
-from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions, obstacle
-from tinycopilot.completion.masker import adds_secret
+from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions
+from tinycopilot.completion.masker import Maskers, adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
-from tinycopilot.completion.ngram import NGramModel, context_of
+from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.predictor import Mixture, Place, Prediction, PredictionCache, Predictor
-from tinycopilot.completion.request import Request, Result, Silence, Why, plain_line_ends
-from tinycopilot.completion.session import FoundAhead, SessionState, Shown
-from tinycopilot.completion.suffix_array import ORDERS
+from tinycopilot.completion.predictor import Continuation, Mixture, Place, PredictionCache, Predictor
+from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.trace import (
-    EAGERNESS,
-    MAX_SEEN,
-    Cut,
-    Decision,
-    Recorder,
-    Seen,
-    Trace,
-    TracedPrediction,
-    recorded,
-)
-from tinycopilot.completion.truncation import (
-    CompleterSettings,
-    Prefix,
-    Prefixes,
-    Suggestion,
-    is_worth_showing,
-    truncate,
-)
+from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
-from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 
-__all__ = ["Engine", "Request", "Result", "Silence", "Why"]
+__all__ = ["Engine", "Request", "Result", "ScoredCharacter", "Silence", "Why"]
 
 N_ALTERNATIVES: Final = 2
 """Number of alternatives on request."""
@@ -52,6 +34,74 @@ SPARE_FORKS: Final = 2
 """Number of additional forks that are continued, since some give no suggestion or the same as another."""
 MIN_FORK_P: Final = 0.01
 """Minimum probability of an alternative's first different character."""
+
+
+class KeystrokeTracker:
+    """Finds the character that was typed from one request to the next.
+
+    Each position counts once, and only if it was typed: text that is pasted, accepted, redone, or typed again after a
+    backspace does not count. Moving the cursor or switching documents starts over.
+    """
+
+    def __init__(self) -> None:
+        self._last = Place(None, "", "")
+        self._furthest_chars = 0  # everything up to here was counted or existed
+
+    def typed(self, place: Place) -> str:
+        """The character typed since the last call, if it counts; otherwise ""."""
+        last, self._last = self._last, place
+        if (place.document, place.after) != (last.document, last.after):
+            self._furthest_chars = len(place.before)
+            return ""
+        is_one_more = len(place.before) == len(last.before) + 1 and place.before.startswith(last.before)
+        is_new = len(place.before) > self._furthest_chars
+        self._furthest_chars = max(self._furthest_chars, len(place.before))
+        return place.before[-1] if is_one_more and is_new else ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A suggestion and its place; valid until a document is dropped, from which it may come."""
+
+    place: Place
+    suggestion: Suggestion
+    n_dropped: int
+
+    def rest_at(self, place: Place, n_dropped: int) -> Suggestion | None:
+        """The rest of the suggestion at `place`, if only its first characters were typed since."""
+        if (place.document, place.after, n_dropped) != (self.place.document, self.place.after, self.n_dropped):
+            return None
+        rest = typed_through(self.suggestion.text, self.place.before, place.before)
+        return replace(self.suggestion, text=rest) if rest is not None else None
+
+
+@dataclass(frozen=True)
+class FoundAhead:
+    """The result of a request computed ahead; valid for this edition of the n-gram model."""
+
+    suggestion: Suggestion | None
+    predictions: PredictionCache
+    edition: int
+
+    def is_for(self, place: Place, edition: int) -> bool:
+        """Whether it answers a request at `place`."""
+        return (self.predictions.place, self.edition) == (place, edition)
+
+
+@dataclass
+class SessionState:
+    """The state of completion between requests. Changed by Engine only."""
+
+    readers: Readers
+    """The network's caches of recent documents."""
+    maskers: Maskers = field(default_factory=Maskers)
+    """Masked text of recent documents, so that only changes are masked again."""
+    keystrokes: KeystrokeTracker = field(default_factory=KeystrokeTracker)
+    predictions: PredictionCache | None = None
+    """The predictions of the last request, for learning from the next keystroke."""
+    shown: Shown | None = None
+    """The last suggestion, except rests of earlier ones."""
+    ahead: FoundAhead | None = None
 
 
 class Engine:
@@ -71,9 +121,12 @@ class Engine:
         predictor: Predictor | None = None,
     ) -> None:
         self.tokenizer = tokenizer
-        self._network = network
-        self._settings = settings or CompleterSettings()
-        self._predictor = predictor or Predictor(tokenizer.alphabet, max_workspace_chars)
+        self.network = network
+        """What predicts besides the n-gram models."""
+        self.settings = settings or CompleterSettings()
+        """The user's settings."""
+        self.predictor = predictor or Predictor(tokenizer.alphabet, max_workspace_chars)
+        """N-gram model and mixture."""
         self._state = SessionState(Readers(network, tokenizer))
 
     @classmethod
@@ -82,47 +135,32 @@ class Engine:
         return cls(*load_pair(paths.model, paths.tokenizer), settings, max_workspace_chars)
 
     @property
-    def settings(self) -> CompleterSettings:
-        """The user's settings."""
-        return self._settings
-
-    @property
-    def network(self) -> Network:
-        """What predicts besides the n-gram models."""
-        return self._network
-
-    @property
-    def predictor(self) -> Predictor:
-        """The predictor: n-gram model and mixture."""
-        return self._predictor
-
-    @property
     def ngrams(self) -> NGramModel:
         """The n-gram model of the workspace."""
-        return self._predictor.ngrams
+        return self.predictor.ngrams
 
     @property
     def mixture(self) -> Mixture:
         """The mixture's weights, learned from keystrokes."""
-        return self._predictor.mixture
+        return self.predictor.mixture
 
     def configure(self, settings: CompleterSettings) -> None:
         """Use these settings from now on."""
-        if settings != self._settings:
-            self._settings, self._state.shown, self._state.ahead = settings, None, None
+        if settings != self.settings:
+            self.settings, self._state.shown, self._state.ahead = settings, None, None
 
     def restore(self, mixture: Mixture) -> None:
         """Use the weights of an earlier session."""
-        self._predictor.restore(mixture)
+        self.predictor.mixture = mixture
 
     def forget(self) -> None:
         """Forget everything except the network and the settings."""
-        self._predictor = Predictor(self.tokenizer.alphabet, self.ngrams.max_chars)
-        self._state = SessionState(Readers(self._network, self.tokenizer))
+        self.predictor = Predictor(self.tokenizer.alphabet, self.ngrams.max_chars)
+        self._state = SessionState(Readers(self.network, self.tokenizer))
 
     def copy(self) -> "Engine":
         """An engine that knows the same and has answered nothing yet: its use doesn't change this one."""
-        return Engine(self._network, self.tokenizer, self._settings, predictor=self._predictor.copy())
+        return Engine(self.network, self.tokenizer, self.settings, predictor=self.predictor.copy())
 
     def continued_by(self, other: "Engine") -> "Engine | None":
         """An engine with the network and settings of `other` and the state of this one, which replaces both.
@@ -131,21 +169,21 @@ class Engine:
         """
         if self.tokenizer.alphabet != other.tokenizer.alphabet:
             return None
-        engine = Engine(other._network, other.tokenizer, other._settings, predictor=self._predictor)
-        engine._state = dataclasses.replace(self._state, readers=engine._state.readers, predictions=None, ahead=None)
+        engine = Engine(other.network, other.tokenizer, other.settings, predictor=self.predictor)
+        engine._state = replace(self._state, readers=engine._state.readers, predictions=None, ahead=None)
         return engine
 
     @property
     def is_compiled(self) -> bool:
         """Whether compiled code for this network is cached, so that `warm_up` is fast."""
-        return compiled.is_compiled(self._network.variant)
+        return compiled.is_compiled(self.network.variant)
 
     def warm_up(self) -> None:
         """Compile all functions, or load them from the cache. Does not change any result."""
-        engine, text = Engine(self._network, self.tokenizer), "import os\n"
+        engine, text = Engine(self.network, self.tokenizer), "import os\n"
         for before in (text * 99, text * 99 + "i"):  # long enough that the second is an edit of the first
             engine.complete(Request(before, "\n" + text))
-        compiled.mark_compiled(self._network.variant)
+        compiled.mark_compiled(self.network.variant)
 
     def hold(self, document: str, text: str) -> None:
         """Index another document of the workspace with this text."""
@@ -173,83 +211,33 @@ class Engine:
         predictions = self._predictions_at(place)
         if place.before not in predictions:
             self._predict(predictions, place)
-        bits = self._predictor.bits(predictions, place.before, character)
-        self._predictor.learn(predictions, place, character)
+        bits = self.predictor.bits(predictions, place.before, character)
+        self.predictor.learn(predictions, place, character)
         return bits
 
-    def trace(self, request: Request, n_typed: int = 0) -> Trace:
-        """How a fresh request is answered, step by step; nothing is learned, held or shown by this.
+    def log_probs(self, request: Request, text: str, n_likeliest: int = 0) -> list[ScoredCharacter]:
+        """Score `text` as the continuation at the request's place, character by character. Nothing is learned.
 
-        Also predicts each of the last `n_typed` characters before the cursor from what precedes it, as if they had been
-        typed at the end of the document.
+        Each with the `n_likeliest` most probable characters there. `document` is indexed as for `complete`.
         """
-        return self.copy()._trace(request, n_typed)
-
-    def _trace(self, request: Request, n_typed: int) -> Trace:
-        place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
-        for n in range(max(0, len(place.before) - n_typed), len(place.before)):
-            then = place._replace(before=place.before[:n], after="")
-            predictions = self._new_predictions(then)
-            logits = self._predict(predictions, then)
-            typed.append(self._traced(then, logits, predictions.at(then.before)))
-        predictions = self._new_predictions(place)
-        recorder = Recorder(self._predictor.continuation(predictions, place.before))
-        reader, decoded = self._state.readers.of(place.document), list[Decoded]()
-        decisions, settings = dict[float, Decision](), self._settings
-        source = decode(reader, recorder, place.before)
-        next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
-        for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
-            self.configure(dataclasses.replace(settings, eagerness=eagerness))
-            decisions[eagerness] = self._decision(recorded(decoded, source), predictions, place)
-        ahead = list[TracedPrediction]()
-        for i, logits in enumerate(recorder.logits[: len(decoded)]):
-            then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
-            ahead.append(self._traced(then, logits, predictions.at(then.before)))
-        return Trace(
-            place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
-            is_at_line_end=is_at_line_end(place.after),
-            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture.copy(), alphabet=self._predictor.alphabet,
-            **self._seen(place, ahead[0].prediction),
-        )  # fmt: skip
-
-    def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
-        known = list[Decoded]()
-        settings, language = self._settings, language_of(place.document, place.language)
-        where = (place.before, place.after, language)
-        if not is_at_line_end(place.after):
-            found = self._insertions(predictions, recorded(known, decoded), place, never)
-            cuts = [Cut(prefix, obstacle(prefix, settings, *where)) for prefix in found]
-            suggestion = self._infill(found, place)
-            return Decision(settings, cuts, None, suggestion, suggestion)
-        suggestion = self._best_of(recorded(known, decoded), place)
-        prefixes = Prefixes(known, settings, *where)
-        cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
-        return Decision(settings, cuts, prefixes.stop, truncate(known, settings, *where), suggestion)
-
-    def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
-        """`place.before` must be held but for what was decoded."""
-        context, n_symbols = context_of(self._predictor.alphabet, place.before), len(prediction.log_probs)
-        workspace = self.ngrams.counts(context, n_symbols)
-        has_own = place.document is not None
-        file = self.ngrams.counts(context, n_symbols, place.document) if has_own else np.zeros_like(workspace)
-        return TracedPrediction(prediction, logits, workspace, file)
-
-    def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
-        """The longest context before the cursor, and where it was seen; the document at hand first."""
-        if not prediction.n_seen:
-            return {"context": "", "n_occurrences": 0, "seen": []}
-        symbols, order = context_of(self._predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
-        found = self.ngrams.occurrences(symbols, order)
-        found.sort(key=lambda one: (one.document != place.document, one.document, -one.offset))
-        texts = {one.document: self.ngrams.text(one.document) or "" for one in found[:MAX_SEEN]}
-        seen = [Seen.at(one.document, texts[one.document], one.offset) for one in found[:MAX_SEEN]]
-        context = (DOCUMENT_START + place.before)[-order:]
-        return {"context": context, "n_occurrences": len(found), "seen": seen}
+        place, scored = self._place(request, request.before, request.after), list[ScoredCharacter]()
+        predictions, alphabet = self._predictions_at(place), self.predictor.alphabet
+        for i, character in enumerate(text):
+            then = place._replace(before=place.before + text[:i])
+            if then.before not in predictions:
+                self._predict(predictions, then)
+            prediction = predictions.at(then.before)
+            scored.append(
+                ScoredCharacter(
+                    character, prediction.log_p(character, alphabet), prediction.likeliest(n_likeliest, alphabet)
+                )
+            )
+        return scored
 
     def _predict(self, predictions: PredictionCache, place: Place) -> Floats:
         """Predict the character at `place`; returns the network's logits, (V,)."""
         logits = self._state.readers.of(place.document).read(place.before)[0]
-        self._predictor.predict(predictions, logits, place.before)
+        self.predictor.predict(predictions, logits, place.before)
         return logits
 
     def _place(self, request: Request, before: str, after: str) -> Place:
@@ -273,7 +261,7 @@ class Engine:
         rest = self._rest_of_shown(typed_at)
         if rest is not None and rest.text == character:
             return False
-        return self._predictor.learn(predictions, typed_at, character)
+        return self.predictor.learn(predictions, typed_at, character)
 
     def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion]:
         """The best one first. Raises Cancelled."""
@@ -338,7 +326,7 @@ class Engine:
         forks, log_p = list[Suggestion](), 0.0
         for i in range(len(shown.text)):
             before = predictions.place.before + shown.text[:i]
-            if (likeliest := predictions.two_likeliest(before, self._predictor.alphabet)) is None:
+            if (likeliest := predictions.two_likeliest(before, self.predictor.alphabet)) is None:
                 break
             (_, log_p_best), (second, log_p_second) = likeliest
             if (p := math.exp(log_p + log_p_second)) >= MIN_FORK_P:
@@ -357,20 +345,20 @@ class Engine:
     def _infill(self, prefixes: list[Prefix], place: Place) -> Suggestion | None:
         """The suggestion in the middle of a line; None if it would be, or continue, a secret."""
         language = language_of(place.document, place.language)
-        found = infill(prefixes, self._settings, place.before, place.after, language)
+        found = infill(prefixes, self.settings, place.before, place.after, language)
         is_secret = place.before.endswith(MASK) or (found and adds_secret(found.text, place.before, place.after))
         return None if is_secret else found
 
     def _insertions(
         self, predictions: PredictionCache, decoded: Iterable[Decoded], place: Place, cancelled: Callable[[], bool]
     ) -> list[Prefix]:
-        return insertions(decoded, partial(self._suffix_log_p, predictions, place, cancelled), self._settings)
+        return insertions(decoded, partial(self._suffix_log_p, predictions, place, cancelled), self.settings)
 
     def _suffix_log_p(
         self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool], text: str
     ) -> float:
         """log p of the first SUFFIX_CHARS after the cursor if `text` is inserted before them; -inf if it is low."""
-        before, suffix, alphabet = place.before + text, place.after[:SUFFIX_CHARS], self._predictor.alphabet
+        before, suffix, alphabet = place.before + text, place.after[:SUFFIX_CHARS], self.predictor.alphabet
         if before in predictions and predictions.at(before).log_p(suffix[0], alphabet) < MIN_FIRST_LOG_P:
             return -math.inf
         logits = self._state.readers.of(place.document).read(before, suffix[:-1], cancelled)
@@ -378,25 +366,25 @@ class Engine:
         for i, character in enumerate(suffix):
             end = before + suffix[:i]
             if end not in predictions:
-                self._predictor.predict(predictions, logits[i], end)
+                self.predictor.predict(predictions, logits[i], end)
             total += predictions.at(end).log_p(character, alphabet)
         return total
 
     def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
         reader = self._state.readers.of(place.document)
-        return decode(reader, self._predictor.continuation(predictions, place.before), place.before, cancelled)
+        return decode(reader, Continuation(self.predictor, predictions, place.before), place.before, cancelled)
 
     def _best_of(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:
         """The suggestion from decoded characters; None if it would be, or continue, a secret."""
         if place.before.endswith(MASK):
             return None
         language = language_of(place.document, place.language)
-        suggestion = truncate(decoded, self._settings, place.before, place.after, language)
+        suggestion = truncate(decoded, self.settings, place.before, place.after, language)
         if suggestion is None:
             return None
         text = postprocess(suggestion.text, place.before, place.after, language)
         is_shown = is_worth_showing(text) and not adds_secret(text, place.before, place.after)
-        return dataclasses.replace(suggestion, text=text) if is_shown else None
+        return replace(suggestion, text=text) if is_shown else None
 
     def _predictions_at(self, place: Place) -> PredictionCache:
         """The predictions of the last request if it was for this place; otherwise new ones."""

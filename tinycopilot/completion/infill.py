@@ -13,7 +13,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from tinycopilot.completion.insertion import Insertion
+from tinycopilot.completion.insertion import BROKEN, Insertion
+from tinycopilot.completion.lexical import State, advance, resolve, state_after
+from tinycopilot.completion.syntaxes import Syntax, syntax_of
 from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix, Suggestion, is_worth_showing
 
 SUFFIX_CHARS: Final = 8
@@ -72,4 +74,21 @@ def obstacle(
     insertion = Insertion(before, after, language)
     for character in prefix.text:
         insertion.push(character)
-    return None if insertion.may_end else Obstacle.UNSAFE
+    is_safe = insertion.may_end and keeps_line(prefix.text, before, after, syntax_of(language))
+    return None if is_safe else Obstacle.UNSAFE
+
+
+def keeps_line(text: str, before: str, after: str, syntax: Syntax) -> bool:
+    """Whether inserting `text` leaves the same strings and brackets open at the end of the line, without new faults.
+
+    A bracket that the line closes without having opened it may be opened by `text`.
+    """
+    line = after.partition("\n")[0] + "\n"
+    at_cursor = state_after(before, syntax).marked()
+    without = resolve(advance(at_cursor, line, syntax), syntax)
+    with_text = resolve(advance(at_cursor, text + line, syntax), syntax)
+    return _open(with_text) == _open(without) and not with_text.faults & BROKEN & ~without.faults
+
+
+def _open(state: State) -> list[tuple[str, str]]:
+    return [(frame.kind, frame.closer) for frame in state.frames]

@@ -39,7 +39,11 @@ class Cache:
         c = config
         self._window, self._n_before = c.window, c.conv_width - 1
         self._capacity = c.window + max(c.window, PIECE_LEN) + SPARE
-        self._length = self._dropped = self._first_wanted = 0
+        self._dropped = 0
+        self.length = 0
+        """Number of positions read so far, whether or not they are still kept."""
+        self.first_wanted = 0
+        """Logits are wanted from this position on (see `clear`); earlier ones cannot be computed."""
         self.keys: Floats = np.zeros((c.n_layers, c.n_heads, c.d_head, self._capacity), np.float32)
         """(L, H, D, capacity): positions come last, so that one query reads eight of them per instruction."""
         self.values: Floats = np.zeros_like(self.keys)
@@ -50,19 +54,9 @@ class Cache:
         rows of zeros come before the first position."""
 
     @property
-    def length(self) -> int:
-        """Number of positions read so far, whether or not they are still kept."""
-        return self._length
-
-    @property
     def n_kept(self) -> int:
         """Number of positions kept: the first free column of keys and values."""
-        return self._length - self._dropped
-
-    @property
-    def first_wanted(self) -> int:
-        """Logits are wanted from this position on (see `clear`); earlier ones cannot be computed."""
-        return self._first_wanted
+        return self.length - self._dropped
 
     def make_room(self, n_new: int) -> None:
         """Drop old positions if `n_new`, at most PIECE_LEN, would not fit."""
@@ -78,27 +72,23 @@ class Cache:
                 conv_inputs[:, :n_rows] = conv_inputs[:, n : n + n_rows]
         self._dropped += n
 
-    def advance(self, n_new: int) -> None:
-        """Count `n_new` positions that were written."""
-        self._length += n_new
-
     def can_truncate(self, length: int) -> bool:
         """Whether the window that ends at `length` positions is still kept."""
-        return 0 <= length <= self._length and (self._dropped == 0 or length - (self._window - 1) >= self._dropped)
+        return 0 <= length <= self.length and (self._dropped == 0 or length - (self._window - 1) >= self._dropped)
 
     def truncate(self, length: int) -> None:
         """Forget all positions from `length` on. Raises ValueError if the window before them is no longer kept."""
         if not self.can_truncate(length):
-            raise ValueError(f"cannot go back to {length} positions: {self._length} were read, {self._dropped} dropped")
-        self._length = length
+            raise ValueError(f"cannot go back to {length} positions: {self.length} were read, {self._dropped} dropped")
+        self.length = length
 
     def clear(self, first_wanted: int = 0) -> None:
         """Forget everything. Cheaper than a new cache, which is megabytes of zeros.
 
         Logits will be wanted only from position `first_wanted` on: what these cannot see is not computed.
         """
-        self._length = self._dropped = 0
-        self._first_wanted = first_wanted
+        self.length = self._dropped = 0
+        self.first_wanted = first_wanted
         self.conv_inputs[:, :, : self._n_before] = 0
 
 
@@ -192,19 +182,16 @@ class Network:
         logits = np.empty((n - first_asked, self.config.vocab_size), np.float32)
         for first in range(0, n, PIECE_LEN):
             piece = ids[first : first + PIECE_LEN]
-            self._read(piece, cache, logits[max(0, first - first_asked) : max(0, first + len(piece) - first_asked)])
+            cache.make_room(len(piece))
+            are_ids = forward(
+                piece, cache.length, cache.n_kept, cache.first_wanted, self.config.window, *self._weights,
+                cache.keys, cache.values, cache.conv_inputs,
+                logits[max(0, first - first_asked) : max(0, first + len(piece) - first_asked)],
+            )  # fmt: skip
+            if not are_ids:
+                raise IndexError(f"an id is not in the vocabulary of {self.config.vocab_size}")
+            cache.length += len(piece)
         return logits
-
-    def _read(self, piece: NDArray[np.int64], cache: Cache, logits: Floats) -> None:
-        """Read one chunk; fill `logits` of its last len(logits) positions."""
-        cache.make_room(len(piece))
-        are_ids = forward(
-            piece, cache.length, cache.n_kept, cache.first_wanted, self.config.window, *self._weights,
-            cache.keys, cache.values, cache.conv_inputs, logits,
-        )  # fmt: skip
-        if not are_ids:
-            raise IndexError(f"an id is not in the vocabulary of {self.config.vocab_size}")
-        cache.advance(len(piece))
 
 
 def load_pair(model_path: Path, tokenizer_path: Path, *, int8: bool | None = None) -> tuple[Network, SimpleTokenizer]:

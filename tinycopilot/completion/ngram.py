@@ -75,7 +75,12 @@ class NGramModel:
     def __init__(self, alphabet: Alphabet, max_chars: float = math.inf) -> None:
         """Beyond `max_chars`, whole documents are dropped, least recently used first."""
         self.alphabet = alphabet
-        self._max_chars = max_chars
+        self.max_chars = max_chars
+        """Limit of `n_chars`."""
+        self.edition = 0
+        """Number of changes so far, except to the current document."""
+        self.n_dropped = 0
+        """Number of documents removed so far."""
         self._merged = NO_DOCUMENTS
         self._gone: dict[str, Segment] = {}
         self._new: dict[str, Segment] = {}
@@ -84,8 +89,6 @@ class NGramModel:
         self._changed: set[str] = set()  # names changed since the last compaction began
         self._possible: NDArray[np.bool_] | None = None
         self._headers: NDArray[np.int64] | None = None  # valid until a segment changes
-        self._edition = 0
-        self._n_dropped = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._new or (name in self._merged and name not in self._gone)
@@ -94,21 +97,6 @@ class NGramModel:
     def documents(self) -> set[str]:
         """Names of the documents held."""
         return set(self._last_used_s)
-
-    @property
-    def max_chars(self) -> float:
-        """Limit of `n_chars`."""
-        return self._max_chars
-
-    @property
-    def edition(self) -> int:
-        """Number of changes so far, except to the current document."""
-        return self._edition
-
-    @property
-    def n_dropped(self) -> int:
-        """Number of documents removed so far."""
-        return self._n_dropped
 
     @property
     def n_chars(self) -> int:
@@ -132,18 +120,20 @@ class NGramModel:
         """
         text, is_at_hand = "".join(document), len(document) > 1
         segment = self._segment_of(name, text)
-        self._edition += name != self._at_hand
+        self.edition += name != self._at_hand
         if is_at_hand:
             self._recent.pop(name, None)  # moves it to the end
         if is_at_hand or name in self._recent:
-            self._keep_recent(name, text, segment)
+            self._recent[name] = (text, segment)
+            if len(self._recent) > MAX_RECENT:
+                del self._recent[next(iter(self._recent))]
         self._last_used_s[name] = time.time() if last_used_s is None else last_used_s
         self._change(name, segment.with_cursor(len(document[0])) if is_at_hand else segment)
         self._drop_oldest()
 
     def limit(self, max_chars: float) -> None:
         """Hold at most `max_chars` characters from now on."""
-        self._max_chars = max_chars
+        self.max_chars = max_chars
         self._drop_oldest()
 
     def drop(self, name: str) -> bool:
@@ -153,8 +143,8 @@ class NGramModel:
         self._recent.pop(name, None)
         self._changed.add(name)
         if was_held:
-            self._edition += 1
-            self._n_dropped += 1
+            self.edition += 1
+            self.n_dropped += 1
             self._change(name, None)
         return was_held
 
@@ -193,11 +183,6 @@ class NGramModel:
         segment, merged = Segment(symbols_of(self.alphabet, text)), self._merged.segment(name)
         return merged if merged is not None and merged.is_same(segment) else segment
 
-    def _keep_recent(self, name: str, text: str, segment: Segment) -> None:
-        self._recent[name] = (text, segment)
-        if len(self._recent) > MAX_RECENT:
-            del self._recent[next(iter(self._recent))]
-
     def _change(self, name: str, segment: Segment | None) -> None:
         """Hold this segment under that name; None: drop the document."""
         merged = self._merged.segment(name)
@@ -217,7 +202,7 @@ class NGramModel:
         return next(reversed(self._recent), None)
 
     def _drop_oldest(self) -> None:
-        while self.n_chars > self._max_chars and (others := self._last_used_s.keys() - {self._at_hand}):
+        while self.n_chars > self.max_chars and (others := self._last_used_s.keys() - {self._at_hand}):
             self.drop(min(others, key=lambda name: self._last_used_s[name]))
 
     def merged(self) -> tuple[MergedSegment, dict[str, float]]:
@@ -236,7 +221,7 @@ class NGramModel:
         for name, segment in list(self._new.items()):
             self._change(name, segment)  # counts the merged document of that name with sign -1
         self._possible = self._headers = None
-        self._edition += 1
+        self.edition += 1
         self._drop_oldest()
 
     def begin_compaction(self) -> Compaction:
@@ -263,9 +248,9 @@ class NGramModel:
             name: self._last_used_s[name] for name in mine if name in self._last_used_s
         }
         self._last_used_s = {name: s for name, s in last_used_s.items() if name in self}
-        self._n_dropped += not before <= self._last_used_s.keys()
+        self.n_dropped += not before <= self._last_used_s.keys()
         self._possible = self._headers = None
-        self._edition += 1
+        self.edition += 1
         self._drop_oldest()
         compaction.release()
 

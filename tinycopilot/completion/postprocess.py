@@ -9,8 +9,7 @@ QUOTES = ("'", '"')
 
 def is_at_line_end(after: str) -> bool:
     """Whether nothing follows the cursor on its line but closing brackets and the like."""
-    rest_of_line = re.split(r"[\r\n]", after, maxsplit=1)[0]
-    return re.fullmatch(r"\W*", rest_of_line) is not None
+    return re.match(r"[^\w\r\n]*(?:[\r\n]|\Z)", after) is not None
 
 
 def postprocess(text: str, before: str, after: str, language: str = "python") -> str:

@@ -19,7 +19,7 @@ from tinycopilot.completion.decoding import Decoded
 from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, mix, verify
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import DISCOUNT_ROW, ORDER_ROW, NGramModel, context_of
-from tinycopilot.completion.suffix_array import DEPTH, ORDERS, Symbols
+from tinycopilot.completion.suffix_array import DEPTH, ORDERS
 
 LEARNING_RATE = 0.003
 MIN_DRAFT_LOG_P = math.log(0.15)
@@ -114,6 +114,12 @@ class Prediction(NamedTuple):
         """log p (natural) of a character."""
         return float(self.log_probs[self.entry_of(character, alphabet)])
 
+    def likeliest(self, n: int, alphabet: Alphabet) -> tuple[tuple[str, float], ...]:
+        """The `n` most probable characters with their log p, the most probable first; never the entry for others."""
+        log_probs = self.log_probs[:-1]
+        best = np.argsort(-log_probs, kind="stable")[:n]
+        return tuple((alphabet.character_of(int(i) + 1), float(log_probs[i])) for i in best)
+
 
 class Place(NamedTuple):
     """A cursor: the document, and the text on both sides, with line ends `\\n`.
@@ -149,9 +155,7 @@ class PredictionCache:
         """The two most probable characters after `before`, with log p; None if that was not predicted."""
         if (prediction := self.by_end.get(_end_of(before))) is None:
             return None
-        log_probs = prediction.log_probs[:-1]
-        two = np.argsort(-log_probs, kind="stable")[:2]
-        return [(alphabet.character_of(int(i) + 1), float(log_probs[i])) for i in two]
+        return list(prediction.likeliest(2, alphabet))
 
 
 class Predictor:
@@ -161,22 +165,14 @@ class Predictor:
         """`known`: the network's alphabet. `max_chars`: limit of the n-gram model, besides the current document."""
         self.alphabet = Alphabet(known)
         self.ngrams = NGramModel(self.alphabet, max_chars)
-        self._mixture = mixture or Mixture()
-        self._kind_of = np.zeros(0, np.int64)
-
-    @property
-    def mixture(self) -> Mixture:
+        self.mixture = mixture or Mixture()
         """The weights of the mixture."""
-        return self._mixture
-
-    def restore(self, mixture: Mixture) -> None:
-        """Use the weights of an earlier session."""
-        self._mixture = mixture
+        self._kind_of = np.zeros(0, np.int64)
 
     def copy(self) -> "Predictor":
         """One that knows the same, and can hold and learn without changing this one."""
         other = copy.copy(self)
-        other.ngrams, other._mixture = self.ngrams.copy(), self._mixture.copy()
+        other.ngrams, other.mixture = self.ngrams.copy(), self.mixture.copy()
         return other
 
     def kind_of(self) -> NDArray[np.int64]:
@@ -187,13 +183,9 @@ class Predictor:
             self._kind_of = np.append(self._kind_of, [0] * (n_known == 0) + new)
         return self._kind_of
 
-    def continuation(self, cache: PredictionCache, before: str) -> "Continuation":
-        """A continuation of `before`. The document of `cache` must be indexed with the text there."""
-        return Continuation(self, cache, before)
-
     def predict(self, cache: PredictionCache, logits: Floats, before: str) -> Prediction:
         """The prediction after `before`, of which only the end matters, given the network's logits, (V,)."""
-        continuation = self.continuation(cache, before)
+        continuation = Continuation(self, cache, before)
         continuation.draft(0)
         continuation.verify(logits[None])
         return cache.by_end[_end_of(before)]
@@ -210,7 +202,7 @@ class Predictor:
             return False
         if (prediction := cache.by_end.pop(_end_of(place.before), None)) is None:
             return False
-        self._mixture.learn(prediction, prediction.entry_of(character, self.alphabet))
+        self.mixture.learn(prediction, prediction.entry_of(character, self.alphabet))
         return True
 
     def bits(self, cache: PredictionCache, before: str, character: str) -> dict[str, float]:
@@ -225,6 +217,7 @@ class Continuation:
     """The predicted continuation of a text: `draft` and `verify` alternate, each starting where the other ended."""
 
     def __init__(self, predictor: Predictor, cache: PredictionCache, text: str) -> None:
+        """The document of `cache` must be indexed with the text there; predictions are added to `cache`."""
         self._predictor, self._cache = predictor, cache
         self._context = context_of(predictor.alphabet, text)
         self._n_chars, self._end = _end_of(text)
@@ -244,7 +237,7 @@ class Continuation:
             self._headers, self._n_workspace, ORDER_ROW, DISCOUNT_ROW, possible, (mixture.by_order, mixture.by_kind),
             self._kind_of, self._context, max_chars, MIN_DRAFT_LOG_P, self._looked_up,
         )  # fmt: skip
-        return self._characters(self._drafted)
+        return "".join(map(self._predictor.alphabet.character_of, self._drafted.tolist()))
 
     def verify(self, logits: Floats) -> list[Decoded]:
         """The correct drafted characters, and one more, given logits (1 + n, V) after the text and each of them."""
@@ -264,9 +257,6 @@ class Continuation:
             self._n_chars, self._end = self._n_chars + 1, (self._end + character)[-DEPTH:]
         self._context = np.append(self._context, (likeliest[: n_right + 1] + 1).astype(np.uint16))[-DEPTH:]
         return decoded
-
-    def _characters(self, symbols: Symbols) -> str:
-        return "".join(map(self._predictor.alphabet.character_of, symbols.tolist()))
 
 
 def kind_of(character: str) -> str:

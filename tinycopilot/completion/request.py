@@ -66,3 +66,14 @@ class Result:
     def suggestion(self) -> Suggestion | None:
         """The best suggestion; None if there is none."""
         return self.suggestions[0] if self.suggestions else None
+
+
+@dataclass(frozen=True)
+class ScoredCharacter:
+    """A character of a continuation, and how probable it was."""
+
+    character: str
+    log_p: float
+    """Natural logarithm of its probability, given what precedes it."""
+    likeliest: tuple[tuple[str, float], ...] = ()
+    """The most probable characters in its place, with their log p, the most probable first."""

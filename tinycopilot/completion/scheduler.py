@@ -3,6 +3,7 @@
 Used by the language server and the terminal UI.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,18 @@ class Job:
     """The scheduler's generation at the request: after a later change the result may be outdated."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     result: "Future[Result]" = field(default_factory=Future)
+    n_waiting: int = 0
+    """Number of calls of `wait` that have not returned."""
+
+    async def wait(self) -> Result:
+        """Wait for the result, on an event loop. The job is cancelled when all that wait for it are."""
+        self.n_waiting += 1
+        try:
+            return await asyncio.shield(asyncio.wrap_future(self.result))
+        finally:
+            self.n_waiting -= 1
+            if self.n_waiting == 0 and not self.result.done():
+                self.cancelled.set()
 
 
 AfterAnswer = Callable[["Engine", Result, float], object]
@@ -41,41 +54,29 @@ class Scheduler:
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._executor = ThreadPoolExecutor(1, "engine", initializer=self._note_thread)
-        self._engine: Engine | None = None
-        self._is_closed = False
+        self.engine: Engine | None = None
+        """The engine in use; None until a model is loaded."""
+        self.is_closed = False
+        """Whether `close` was called."""
+        self.generation = 0
+        """Number of changes so far that results depend on."""
         self._latest: Job | None = None
         self._idle = threading.Event()
         self._idle.set()
         self._lock = threading.Lock()
-        self._generation = 0
-
-    @property
-    def engine(self) -> "Engine | None":
-        """The engine in use; None until a model is loaded."""
-        return self._engine
 
     @property
     def is_ready(self) -> bool:
         """Whether there is an engine, and the scheduler is not closed."""
-        return self._engine is not None and not self._is_closed
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._is_closed
-
-    @property
-    def generation(self) -> int:
-        """Number of changes so far that results depend on."""
-        return self._generation
+        return self.engine is not None and not self.is_closed
 
     def _advance(self) -> None:
         with self._lock:
-            self._generation += 1
+            self.generation += 1
 
     def use(self, engine: "Engine") -> None:
         """Replace the engine. Call in the engine's thread."""
-        self._engine = engine
+        self.engine = engine
         self._advance()
 
     def submit(self, function: Callable[[], T]) -> "Future[T]":
@@ -86,8 +87,8 @@ class Scheduler:
         """Call `function` with the engine in use at that time. Raises RuntimeError if closed."""
 
         def run() -> T:
-            assert self._engine is not None
-            return function(self._engine)
+            assert self.engine is not None
+            return function(self.engine)
 
         return self.submit(run)
 
@@ -123,13 +124,13 @@ class Scheduler:
         """
         with self._lock:  # so that the latest job is also the last one submitted
             self._cancel_latest()
-            job = Job(request, self._generation)
+            job = Job(request, self.generation)
             job.result = self.submit(partial(self._answer, job, then))
             self._latest = job
         return job
 
     def _answer(self, job: Job, then: AfterAnswer) -> Result:
-        engine, since_s = self._engine, time.perf_counter()
+        engine, since_s = self.engine, time.perf_counter()
         assert engine is not None
         self._idle.clear()
         try:
@@ -137,14 +138,14 @@ class Scheduler:
             then(engine, result, 1000 * (time.perf_counter() - since_s))
         finally:
             self._idle.set()
-        if result.suggestion is not None and job.request.selected is None and not self._is_closed:
+        if result.suggestion is not None and job.request.selected is None and not self.is_closed:
             self.submit(partial(self._complete_ahead, job, job.request.after_accepting(result.suggestion)))
         return result
 
     def _complete_ahead(self, job: Job, request: Request) -> None:
         """Compute ahead, unless something has changed: the document may have been dropped."""
-        if self._engine is not None and job.generation == self._generation and not job.cancelled.is_set():
-            self._engine.complete(request, job.cancelled.is_set)
+        if self.engine is not None and job.generation == self.generation and not job.cancelled.is_set():
+            self.engine.complete(request, job.cancelled.is_set)
 
     def cancel(self) -> None:
         """Stop computing for the latest request."""
@@ -161,7 +162,7 @@ class Scheduler:
 
     def close(self) -> None:
         """Cancel all waiting work. Running work continues: see `cancel` and `join`."""
-        self._is_closed = True
+        self.is_closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def join(self, limit_s: float) -> bool:

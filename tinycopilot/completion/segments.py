@@ -49,11 +49,6 @@ class Segment:
             self.symbols = self._index.symbols  # stored only once
         return self._index
 
-    @property
-    def is_sorted(self) -> bool:
-        """Whether the suffix array was computed."""
-        return self._index is not None
-
     def sort(self) -> None:
         """Compute the suffix array now."""
         _ = self.index

@@ -46,7 +46,7 @@ class SuffixArray:
 
     def __init__(self, symbols: Symbols) -> None:
         """Sort `symbols`, a text as `padded` returns it."""
-        self._complete(symbols, _sorted(symbols, _where_symbols_are(symbols)))
+        self._complete(symbols, _sorted(symbols, _positions_in(symbols, 0, len(symbols))))
 
     def _complete(self, symbols: Symbols, positions: NDArray[np.int32]) -> None:
         self._symbols, self._positions = symbols, positions
@@ -109,11 +109,12 @@ class SuffixArray:
         n_touched = end - start + len(new) + 2 * DEPTH
         if _SEARCH_COST * n_touched > len(symbols):
             return SuffixArray(symbols)
-        gone = np.sort(_ranks(self._symbols, self._positions, start, end + DEPTH))
-        come = np.arange(start, min(start + len(new) + DEPTH, len(symbols)), dtype=np.int32)
-        come = _sorted(symbols, come[symbols[come] != BREAK])
+        old = _positions_in(self._symbols, start, end + DEPTH)
+        gone = np.sort(_ranks(self._symbols, self._positions, self._symbols, old, len(self._symbols)))
+        come = _sorted(symbols, _positions_in(symbols, start, start + len(new) + DEPTH))
+        ranks = _ranks(self._symbols, self._positions, symbols, come, start)
+        places = ranks - np.searchsorted(gone, ranks)  # among the positions that are kept
         shift = len(new) - (end - start)
-        places = _places(symbols, self._positions, gone, come, end, shift)
         positions, following = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
         edited = copy.copy(self)
         if n_touched > self._stride or new.max(initial=0) >= self._until.shape[1]:  # the table's shape changes
@@ -136,18 +137,15 @@ class SuffixArray:
 
 
 @compiled
-def _where_symbols_are(symbols):  # type: ignore[no-untyped-def]
-    """The positions of all symbols except BREAK."""
-    n = 0
-    for symbol in symbols:
-        n += symbol != BREAK
-    positions = np.empty(n, np.int32)
-    n = 0
-    for position, symbol in enumerate(symbols):
-        if symbol != BREAK:
+def _positions_in(symbols, start, end):  # type: ignore[no-untyped-def]
+    """The positions from `start` to `end` of all symbols except BREAK."""
+    end, n = min(end, len(symbols)), 0
+    positions = np.empty(end - start, np.int32)
+    for position in range(start, end):
+        if symbols[position] != BREAK:
             positions[n] = position
             n += 1
-    return positions
+    return positions[:n]
 
 
 @compiled
@@ -160,19 +158,9 @@ def _comes_before(symbols, a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sort_by_value(values):  # type: ignore[no-untyped-def]
-    """Sort in place (Shell 1959): Numba's own sort takes a second to compile."""
-    gap = 1
-    while gap < len(values) // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for i in range(gap, len(values)):
-            value, j = values[i], i
-            while j >= gap and values[j - gap] > value:
-                values[j] = values[j - gap]
-                j -= gap
-            values[j] = value
-        gap //= 3
+def _key(symbols, position, depth):  # type: ignore[no-untyped-def]
+    """What positions with the same `depth - 1` preceding symbols are sorted by."""
+    return np.int64(symbols[position - depth]) if depth <= DEPTH else np.int64(position)
 
 
 @compiled
@@ -188,19 +176,17 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
                     positions[j] = positions[j - 1]
                     j -= 1
                 positions[j] = position
-        elif depth > DEPTH:
-            _sort_by_value(positions[low:high])
         else:
-            pivot = symbols[positions[(low + high) // 2] - depth]
+            pivot = _key(symbols, positions[(low + high) // 2], depth)
             smaller, here, larger = low, low, high
             while here < larger:
                 position = positions[here]
-                symbol = symbols[position - depth]
-                if symbol < pivot:
+                key = _key(symbols, position, depth)
+                if key < pivot:
                     positions[here], positions[smaller] = positions[smaller], position
                     smaller += 1
                     here += 1
-                elif symbol > pivot:
+                elif key > pivot:
                     larger -= 1
                     positions[here], positions[larger] = positions[larger], position
                 else:
@@ -212,55 +198,33 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _ranks(symbols, positions, start, end):  # type: ignore[no-untyped-def]
-    """The index in the sorted `positions` of each position from `start` to `end`."""
-    ranks = np.empty(max(0, end - start), np.int64)
-    n = 0
-    for position in range(start, min(end, len(symbols))):
-        if symbols[position] != BREAK:
-            low, high = 0, len(positions)
-            while low < high:
-                middle = (low + high) // 2
-                if _comes_before(symbols, positions[middle], np.int32(position)):
-                    low = middle + 1
-                else:
-                    high = middle
-            ranks[n] = low
-            n += 1
-    return ranks[:n]
+def _ranks(symbols, positions, other_symbols, others, same_until):  # type: ignore[no-untyped-def]
+    """The number of sorted `positions` in a text before each of `others`, positions in another version of it.
 
-
-@compiled
-def _places(symbols, positions, gone, come, end, shift):  # type: ignore[no-untyped-def]
-    """For each new position in `come`, which is sorted, its index among the kept positions.
-
-    All positions are kept except those of ranks `gone`; from `end` on they are shifted by `shift`.
+    Up to `same_until`, the versions are equal: of equal contexts, only those may come first.
     """
-    places = np.empty(len(come), np.int64)
-    low = 0
-    for i, position in enumerate(come):
-        high = len(positions) - len(gone)
+    ranks = np.empty(len(others), np.int64)
+    for i, other in enumerate(others):
+        low, high = 0, len(positions)
         while low < high:
             middle = (low + high) // 2
-            first, n_gone = 0, len(gone)  # number of removed positions before that many kept ones
-            while first < n_gone:
-                half = (first + n_gone) // 2
-                if gone[half] - half <= middle:
-                    first = half + 1
-                else:
-                    n_gone = half
-            kept = positions[middle + n_gone]
-            if _comes_before(symbols, np.int32(kept + shift if kept >= end else kept), position):
+            position = positions[middle]
+            is_before = position < min(other, same_until)
+            for depth in range(1, DEPTH + 1):
+                if symbols[position - depth] != other_symbols[other - depth]:
+                    is_before = symbols[position - depth] < other_symbols[other - depth]
+                    break
+            if is_before:
                 low = middle + 1
             else:
                 high = middle
-        places[i] = low
-    return places
+        ranks[i] = low
+    return ranks
 
 
 @compiled
 def _spliced(symbols, positions, following, gone, come, places, end, shift):  # type: ignore[no-untyped-def]
-    """Positions and their next symbols, without ranks `gone` and with `come` inserted (see `_places`)."""
+    """Positions and their next symbols without ranks `gone`, and with `come` inserted at `places` of the kept ones."""
     n_kept = len(positions) - len(gone)
     new_positions = np.empty(n_kept + len(come), positions.dtype)
     new_following = np.empty(n_kept + len(come), following.dtype)

@@ -302,6 +302,11 @@ def language_of_suffix(suffix: str) -> str | None:
     return _SUFFIXES.get(suffix.lower()) if suffix else None
 
 
+def suffixes_of_written() -> tuple[str, ...]:
+    """The suffixes of files in the languages that people write by hand (WRITTEN)."""
+    return tuple(suffix for suffix, language in _SUFFIXES.items() if suffix and language in WRITTEN)
+
+
 @lru_cache(maxsize=64)
 def language_of(document: str | None, said: str = "") -> str:
     """The language of a document: `said`, the editor's, if it is known here; otherwise by the document's name.

@@ -13,7 +13,7 @@ from tinycopilot.completion.insertion import Insertion
 MIN_VISIBLE_CHARS = 2
 """Minimum number of non-blank characters: a shorter suggestion saves nothing."""
 READING_KEYS: Final = 0.4
-"""Cost of reading a suggestion, in keystrokes, at the default eagerness."""
+"""Cost of reading a suggestion, in keystrokes, at eagerness 0.5."""
 READING_SPAN: Final = 4.0
 """That cost is divided by this at the highest eagerness, and multiplied at the lowest."""
 CONFIDENCE_SPAN: Final = 2.5
@@ -34,10 +34,10 @@ WAITING_KEYS: Final = 0.3
 class CompleterSettings:
     """The user's settings of completion."""
 
-    eagerness: float = 0.5
+    eagerness: float = 0.25
     """From 0 (few suggestions) to 1 (many): lowers the required gain and probability."""
     min_confidence: float = 0.2
-    """Minimum probability (0 to 1) that a suggestion is correct, whatever its length, at the default eagerness."""
+    """Minimum probability (0 to 1) that a suggestion is correct, whatever its length, at eagerness 0.5."""
     max_chars: int = 120
     """Maximum number of characters in a suggestion."""
     max_lines: int = 3

@@ -13,9 +13,10 @@ from tinycopilot.evaluation.excerpts import from_list, from_paths
 from tinycopilot.evaluation.infill import evaluate_infill, table
 from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion
 from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
-from tinycopilot.evaluation.report import check_report, write_report
+from tinycopilot.evaluation.report import write_report
 from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.files import normalise_suffixes
+from tinycopilot.page_file import check_page
 from tinycopilot.paths import Origin, describe_model, find_model, user_path
 
 N_EXAMPLES = 5
@@ -46,7 +47,7 @@ def run_evaluation(
         raise UserError("--infill writes no report; leave out --report")
     page = Path(os.path.realpath(user_path(report))) if report is not None else None
     if page:
-        check_report(page)
+        check_page(page, "--report")
     root = user_path(workspace).resolve() if workspace else None
     if root and not root.is_dir():
         raise UserError(f"{root}: not a folder; --workspace expects the folder to index")

@@ -19,7 +19,7 @@ from tinycopilot.completion.decoding import (
 )
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Floats, Network
-from tinycopilot.completion.predictor import Place, PredictionCache
+from tinycopilot.completion.predictor import Continuation, Place, PredictionCache
 from tinycopilot.evaluation.scenarios import Step
 
 N_CHARS = {"plain": 4, "cached": 40, "drafted": 40}
@@ -62,7 +62,7 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> De
                 choose = partial(engine.predictor.likeliest, predictions)
                 decoded = plain_decode(next_logits, choose, step.before)
             else:
-                continuation = engine.predictor.continuation(predictions, step.before)
+                continuation = Continuation(engine.predictor, predictions, step.before)
                 decoded = decode(
                     reader, DraftRecorder(continuation, drafts), step.before, max_draft_chars=DRAFT_CHARS[name]
                 )

@@ -1,7 +1,7 @@
 """Why a suggestion ends where it does, or why there is none, in one or two sentences."""
 
 from tinycopilot.completion.infill import SUFFIX_CHARS
-from tinycopilot.completion.trace import Decision, Trace
+from tinycopilot.explain.trace import Decision, Trace
 from tinycopilot.masking import MASK
 from tinycopilot.page.words import quoted
 
@@ -20,7 +20,7 @@ def in_words(trace: Trace, decision: Decision) -> str:
             "It would repeat the next line, break a string or bracket, or show a secret."
         )
     shown, best = decision.suggestion, decision.truncated
-    why = f"{quoted(best.text)} has the highest expected gain of all cuts, {best.gain:.2f} keys"
+    why = f"{quoted(best.text)} has the highest expected gain of all cuts, {best.gain:.2f} keystrokes"
     if shown.text != best.text:
         why += "; post-processing shortens it, so that it repeats nothing and breaks no string or bracket"
     return f"{quoted(shown.text)} is shown, at a confidence of {shown.confidence:.0%}: {why}. {_stop(decision)}"
@@ -31,12 +31,12 @@ def _in_line(trace: Trace, decision: Decision) -> str:
     following = quoted(trace.place.after[:SUFFIX_CHARS])
     if decision.suggestion is not None:
         shown = decision.suggestion
-        sure = f"with a probability of {shown.confidence:.0%} exactly that is missing"
-        return f"{quoted(shown.text)} is shown: {sure} before {following}."
+        sure = f"the probability that exactly this text is missing before {following} is {shown.confidence:.0%}"
+        return f"{quoted(shown.text)} is shown: {sure}."
     best = max((cut.prefix for cut in decision.cuts), key=lambda prefix: prefix.confidence)
     missing = f"{quoted(best.text)} is missing" if best.text else "nothing is missing"
     return (
-        f"Nothing is shown: text follows the cursor on its line, and a suggestion must lead into it, {following}. "
+        f"Nothing is shown: on this line, {following} follows the cursor, and a suggestion must fit before it. "
         f"Most likely, {missing} there ({best.confidence:.0%})."
     )
 
@@ -44,13 +44,13 @@ def _in_line(trace: Trace, decision: Decision) -> str:
 def _no_cut(decision: Decision) -> str:
     allowed = [cut.prefix for cut in decision.cuts if cut.obstacle is None]
     if not allowed:
-        return f"Nothing is shown: there is no place where a suggestion may end. {_stop(decision)}"
+        return f"Nothing is shown: there is no position where a suggestion may end. {_stop(decision)}"
     best = max(allowed, key=lambda prefix: prefix.gain)
     return (
         f"Nothing is shown: no cut is worth reading. The best one, {quoted(best.text)}, has an expected gain of "
-        f"{best.gain:.2f} keys. {_stop(decision)}"
+        f"{best.gain:.2f} keystrokes. {_stop(decision)}"
     )
 
 
 def _stop(decision: Decision) -> str:
-    return f"There is no longer cut: {decision.stop.value}." if decision.stop else ""
+    return f"A longer suggestion was not considered: {decision.stop.value}." if decision.stop else ""

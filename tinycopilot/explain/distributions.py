@@ -1,16 +1,13 @@
 """The next character's distribution by network, n-gram models and mixture, ready to be shown."""
 
 import math
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.predictor import Prediction
-
-MODELS: Final = ("network", "workspace", "file")
-"""The rows of a prediction."""
 
 
 class Entry(NamedTuple):

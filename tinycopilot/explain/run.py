@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.explain.source import read_target
 from tinycopilot.explain.subject import MAX_CHARS, subject
 from tinycopilot.explain.terminal import console, show
+from tinycopilot.explain.trace import trace
 from tinycopilot.page_file import check_page, write_page
 from tinycopilot.paths import describe_model, find_model, user_path
 
@@ -43,18 +43,10 @@ def run_explain(
         say(line)
     request = Request(source.before, source.after, source.document)
     if page:
-        write_explanation(page, engine, request, model=f"{paths.model.name} ({origin.value})", notes=notes)
+        from tinycopilot.explain.page import render  # noqa: PLC0415 (the terminal does without Jinja2)
+
+        model = f"{paths.model.name} ({origin.value})"
+        write_page(page, render(subject(engine, request, MAX_CHARS), page, model=model, notes=notes), "page")
         say(f"page: {page}")
     else:
-        show(console(), engine.trace(request, MAX_CHARS))
-
-
-def write_explanation(path: Path, engine: Engine, request: Request, *, model: str, notes: list[str]) -> None:
-    """Write the page about `request` to `path`, atomically. Raises UserError if it cannot be written."""
-    from tinycopilot.explain.page import render  # noqa: PLC0415 (the terminal does without Jinja2)
-
-    html = render(subject(engine, request, MAX_CHARS), path, model=model, notes=notes)
-    try:
-        write_page(path, html)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write the page ({error.strerror}); free some space and run it again") from None
+        show(console(), trace(engine, request, MAX_CHARS))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.request import Request
-from tinycopilot.completion.trace import Trace, TracedPrediction
 from tinycopilot.explain.instrumented import Pass, read
+from tinycopilot.explain.trace import Trace, TracedPrediction, trace
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_CHARS = 200
@@ -34,9 +34,9 @@ class Subject:
 
 def subject(engine: Engine, request: Request, max_chars: int) -> Subject:
     """Explain the last `max_chars` characters before the cursor of `request`."""
-    trace = engine.trace(request, max_chars)
+    traced = trace(engine, request, max_chars)
     network, tokenizer = engine.network, engine.tokenizer
-    whole = DOCUMENT_START + trace.place.before
-    n = len(trace.typed) + 1
+    whole = DOCUMENT_START + traced.place.before
+    n = len(traced.typed) + 1
     passed = read(network, tokenizer.encode(whole)[-network.config.reach - n :], n)
-    return Subject(network, tokenizer, trace, whole[-n:], [*trace.typed, trace.ahead[0]], passed)
+    return Subject(network, tokenizer, traced, whole[-n:], [*traced.typed, traced.ahead[0]], passed)

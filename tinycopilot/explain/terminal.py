@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tinycopilot.completion.trace import Trace
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.distributions import Entry, likeliest, p_of
+from tinycopilot.explain.trace import Trace
 from tinycopilot.page.words import name_of, quoted, visible
 
 EDGES_P: Final = (0.01, 0.1, 0.5)
@@ -102,7 +102,7 @@ def _seen(trace: Trace) -> Iterator[Text | str]:
         yield "nothing"
         return
     times = "once" if trace.n_occurrences == 1 else f"{trace.n_occurrences:,} times"
-    yield f"the longest context that was seen, {quoted(trace.context)} ({len(trace.context)} characters), {times}:"
+    yield f"the longest context seen before, {quoted(trace.context)} ({len(trace.context)} characters), {times}:"
     for seen in trace.seen[:N_SEEN]:
         start = max(0, seen.column - MAX_LINE_CHARS // 2)
         document = visible(PurePath(seen.document).as_posix()) if seen.document else "this text"
@@ -137,7 +137,7 @@ def _decision(trace: Trace) -> Iterator[Table | Text | str]:
     yield table
     if skipped:
         yield f"and {skipped} more cuts of lower gain"
-    yield Text("expected gain = keys saved - cost of reading - cost of typing along, in keys", style="dim")
+    yield Text("expected gain = keystrokes saved - cost of reading - cost of typing through it", style="dim")
     yield Text(in_words(trace, decision))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinycopilot import UserError
+from tinycopilot.atomic import atomic_write
 from tinycopilot.files import LeftOut, Reason
 from tinycopilot.model.tokenizer import DOCUMENT_START
 from tinycopilot.training.sources import documents
@@ -248,14 +249,8 @@ def _finish(folder: Path, label: str, digest: str, n_documents: int, left_out: t
         "train_chars": corpus.train_chars,
         "held_out_chars": corpus.held_out_chars,
     }
-    temporary = folder / f".{FACTS_NAME}.{os.getpid()}.part"
-    try:
-        temporary.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
-        temporary.replace(folder / FACTS_NAME)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with atomic_write(folder / FACTS_NAME) as file:
+        file.write(json.dumps(facts, indent=2).encode() + b"\n")
     return corpus
 
 

@@ -1,7 +1,6 @@
 """TextFile: an edited file. It is read once, and saved atomically, preserving encoding and line ends."""
 
 import codecs
-import contextlib
 import os
 import re
 import stat
@@ -11,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from tinycopilot import UserError
+from tinycopilot.atomic import atomic_write
 from tinycopilot.files import MAX_BYTES, read_source
 from tinycopilot.secret_files import is_secret_place, is_secret_source
 
@@ -49,7 +49,8 @@ class TextFile:
             stamp, self._stamp = self._stamp, _stamp(self._target)
             if stamp != self._stamp:
                 raise UserError("not saved: another program changed the file; save again to overwrite it")
-            _write_atomically(self._target, data)
+            with atomic_write(self._target, is_private=False) as file:
+                file.write(data)
             self._stamp = _stamp(self._target)
         except OSError as error:
             raise UserError(f"not saved: {error.strerror}") from None
@@ -107,23 +108,6 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write atomically. On OSError, the old file is unchanged."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            if path.exists():
-                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _n_common(some: Sequence[str], alternatives: Sequence[str]) -> int:

@@ -89,7 +89,7 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs, run: () => showKnowledge(host),
     },
     {
-      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How much would it have saved here?',
+      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How many keystrokes would it have saved?',
       isOffered: () => host.runs && workspace.isTrusted && (workspace.workspaceFolders ?? []).length > 0,
       run: () => evaluate(host),
     },
@@ -156,7 +156,7 @@ export function offIn(): string | undefined {
 async function evaluate({ command }: Host): Promise<void> {
   const folder = workspace.workspaceFolders?.[0];
   const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
-  if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found beside the server');
+  if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found next to the server');
   const ending = offIn() ? '' : extname(window.activeTextEditor?.document.fileName ?? '').slice(1);
   const words = [...args, 'eval', folder.uri.fsPath, ...(ending ? ['--ext', ending] : [])];
   const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));
@@ -197,7 +197,7 @@ async function train(host: Host): Promise<void> {
   if (!canTrain && host.canInstall && !await host.installTorch()) return;
   const choice = await window.showQuickPick([2, 5, 15].map(minutes => ({ label: `${minutes} minutes`, minutes })), {
     title: 'Train on this workspace',
-    placeHolder: last ? `Last result: ${last}` : 'Training time. The result is used only if it is better in this workspace.',
+    placeHolder: last ? `Last result: ${last}` : 'Training time. The new model is used only if it is better in this workspace.',
   });
   if (choice) await host.ask('tinycopilot.trainWorkspace', { minutes: choice.minutes });  // the server reports problems itself
 }
@@ -212,12 +212,12 @@ async function forgetThisFile(host: Host): Promise<void> {
   if (!uri) return;
   await host.ask('tinycopilot.forgetFile', uri.toString());
   void window.showInformationMessage(
-    `tinycopilot: ${basename(uri.path)} is forgotten and ignored until the server restarts. To ignore it permanently, use the setting tinycopilot.exclude.`);
+    `tinycopilot: ${basename(uri.path)} is removed from the index, and ignored until the server restarts. To ignore it permanently, use the setting tinycopilot.exclude.`);
 }
 
 async function forgetThisWorkspace(host: Host): Promise<void> {
   const detail = 'The index, the mixing weights learned from your typing, and the model trained on this workspace will be '
-    + 'deleted from this machine. Your files and your own model stay. Nothing is stored until the server restarts.';
+    + 'deleted from this machine. Your files and your own model are kept. Nothing about this workspace is stored until the server restarts.';
   if (!await isSure('Forget this workspace?', detail, 'Forget')) return;
   const { forgotten } = await host.ask<{ forgotten: string[] }>('tinycopilot.forgetWorkspace');
   const names = forgotten.map(folder => basename(Uri.file(folder).path)).join(', ');

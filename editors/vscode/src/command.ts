@@ -75,19 +75,19 @@ interface Environments {
 /** The server next to the interpreter selected in the Python extension, or as a module of it. */
 async function pythonServer(mayWake: boolean, log: LogOutputChannel): Promise<Command | undefined> {
   const extension = extensions.getExtension<{ environments?: Environments }>('ms-python.python');
-  if (!extension) return found(undefined, 'of the Python extension, which is not installed', log);
-  if (!mayWake && !extension.isActive) return found(undefined, 'of the Python extension, which is not active yet', log);
+  if (!extension) return found(undefined, 'from the Python extension, which is not installed', log);
+  if (!mayWake && !extension.isActive) return found(undefined, 'from the Python extension, which is not active yet', log);
   let python: string | undefined;
   try {
     python = await within(PYTHON_MS, chosenPython(extension));
   } catch (error) {
-    return found(undefined, `of the Python extension, which fails: ${error instanceof Error ? error.message : error}`, log);
+    return found(undefined, `from the Python extension, which failed: ${error instanceof Error ? error.message : error}`, log);
   }
-  if (!python || !isAbsolute(python)) return found(undefined, 'of the Python extension, which has chosen no interpreter', log);
+  if (!python || !isAbsolute(python)) return found(undefined, 'from the Python extension, in which no interpreter is selected', log);
   const beside = programAt(join(dirname(python), PROGRAM));
-  if (beside) return found(beside, "beside the Python extension's interpreter", log);
+  if (beside) return found(beside, 'next to the interpreter selected in the Python extension', log);
   const hasIt = await runs(python, '-P', '-c', 'import importlib.util as i, sys; sys.exit(not i.find_spec("tinycopilot_server"))');
-  return found(hasIt ? python : undefined, `for ${python}, the Python extension's`, log, ['-P', '-m', 'tinycopilot_server']);
+  return found(hasIt ? python : undefined, `for ${python}, selected in the Python extension`, log, ['-P', '-m', 'tinycopilot_server']);
 }
 
 async function chosenPython(extension: Extension<{ environments?: Environments }>): Promise<string | undefined> {

@@ -99,7 +99,7 @@ export function activate(context: ExtensionContext): void {
     if (!await install(places(), log)) return;
     restart();
     if (!waits) return;
-    void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file to complete.');
+    void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file in an enabled language.');
   }
 
   /** Whether the server will start when a document in one of the languages is opened. */

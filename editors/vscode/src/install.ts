@@ -130,7 +130,7 @@ function wheelIn(folder: string): string | undefined {
 async function agree({ environment }: Places, words: string): Promise<boolean> {
   const choice = await window.showInformationMessage('Install the tinycopilot server?', {
     modal: true,
-    detail: `Download: about 81 MB; 336 MB on disk. ${words}. It is installed into a separate environment, ${environment}; `
+    detail: `Download: about 81 MB; 337 MB on disk. ${words}. It is installed into a separate environment, ${environment}; `
       + 'nothing else on this machine changes. Training also needs PyTorch, which is offered when you train.',
   }, 'Install');
   return choice === 'Install';
@@ -142,7 +142,7 @@ async function agreeToTorch({ environment, torchIndex }: Places): Promise<string
   const setting = 'Open the setting';
   const isLinux = process.platform === 'linux';
   const other = isLinux ? 'Install CUDA build' : 'Install';
-  const small = torchIndex ? `about 200 MB, from ${torchIndex}` : 'about 200 MB; first set its package index in tinycopilot.torchIndex';
+  const small = torchIndex ? `about 200 MB, from ${torchIndex}` : 'about 200 MB; first set tinycopilot.torchIndex to its package index';
   const size = isLinux
     ? `CPU build: ${small}. CUDA build, from PyPI: several GB.`
     : 'Download: about 200 MB.';

@@ -23,7 +23,7 @@ export class StatusItem implements Disposable {
     const waits = state === 'ready' && isOnDemand;
     this.item.text = offIn ? `tinycopilot: off in ${offIn}` : waits ? 'tinycopilot: on demand' : TEXT[state];
     if (offIn) message = `off in ${offIn}`;
-    else if (waits) message = 'suggests when you press Alt+\\';
+    else if (waits) message = 'press Alt+\\ for a suggestion';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
     // Otherwise a screen reader reads text and tooltip, and so the state twice.
     const label = offIn ? message : message ? `${state}: ${message}` : state;

@@ -7,7 +7,7 @@ import pytest
 from tinycopilot import UserError
 from tinycopilot.client import cleaning
 from tinycopilot.client.cleaning import run_cleaning
-from tinycopilot.paths import user_cache_folder, user_data_folder, user_log_folder
+from tinycopilot.paths import http_token_path, user_cache_folder, user_data_folder, user_log_folder
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in (
         user_cache_folder() / "memory" / "a.memory",
         user_log_folder() / "server.log",
+        http_token_path(),
         user_data_folder() / "weights" / "a",
         user_data_folder() / "statistics.json",
         user_data_folder() / "paras" / "tiny_gpt.pth",
@@ -62,7 +63,7 @@ def test_everything_is_listed_before_it_asks_and_no_is_the_default(home: Path, a
     run_cleaning(with_models=True, is_sure=False, ask=ask, say=said.append)
     assert files(home) == before
     listed = "\n".join(said[:-2])
-    for place in (user_cache_folder(), user_log_folder(), user_data_folder(), home / "compiled"):
+    for place in (user_cache_folder(), user_log_folder(), http_token_path(), user_data_folder(), home / "compiled"):
         assert str(place) in listed
     assert "     1.0 MB" in listed
     assert "Delete all of this?" in said[-2]

@@ -356,7 +356,7 @@ def test_model_worse_than_the_shipped_one_is_a_problem(tmp_path: Path) -> None:
     write(own.model, "x")
     which, here, *_ = check_model(None, None, asked({"problem": "x"}), {})
     assert which.facts["origin"] == "USER"
-    assert here.text == f"in an editor with this folder open, the model adapted to it: {own.model}"
+    assert here.text == f"in an editor that has this folder open: the model adapted to it, {own.model}"
 
 
 def test_model_trained_in_place_of_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,8 +371,8 @@ def test_model_trained_in_place_of_the_shipped_one(tmp_path: Path, monkeypatch: 
     model.write_text("retrained")
     which = next(iter(check_model(None, None, sound, {})))
     assert which.level is Level.NOTE
-    assert which.text == f"retrained in place of the bundled one: {model}"
-    assert which.todo == f"to go back: git -C '{model.parent}' checkout -- tiny_gpt.pth tokenizer.pth"
+    assert which.text == f"a model that replaced the bundled one: {model}"
+    assert which.todo == f"to restore the bundled one: git -C '{model.parent}' checkout -- tiny_gpt.pth tokenizer.pth"
     assert which.facts["origin"] == "SHIPPED"
 
 
@@ -423,7 +423,7 @@ def failing(error: Exception) -> Iterator[Finding]:
         (UserError("it is broken; mend it"), "it is broken", "mend it"),
         (UserError("it is broken"), "it is broken", ""),
         (ModuleNotFoundError("No module named 'pygls.lsp'", name="pygls.lsp"), "pygls cannot be imported", "install"),
-        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", "report it"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", "report this bug"),
     ],
 )
 def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, says: str, todo: str) -> None:
@@ -436,11 +436,11 @@ def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, say
 
 def test_the_report_ends_with_the_next_step(tmp_path: Path) -> None:
     none_set_up = check_editors(machine(tmp_path), "/v/bin/tinycopilot-server")
-    assert "next: set up an editor" in doctor._verdict({"editors": none_set_up})[-1][0]
+    assert "next: set up an editor" in doctor.verdict({"editors": none_set_up})[-1][0]
     ready = Finding("VS Code", "extension 1.0", facts={"extension": "1.0"})
-    assert "next: open a file of code" in doctor._verdict({"editors": [*none_set_up, ready]})[-1][0]
+    assert "next: open a code file" in doctor.verdict({"editors": [*none_set_up, ready]})[-1][0]
     wrong = Finding("x", "is wrong", Level.PROBLEM, "mend it")
-    assert "next" not in doctor._verdict({"editors": [ready, wrong]})[-1][0]
+    assert "next" not in doctor.verdict({"editors": [ready, wrong]})[-1][0]
 
 
 def test_an_extension_built_in_the_clone_needs_no_setting(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_truncation_points(decoded, settings: CompleterSettings, expected: str |
 
 def test_in_a_string_truncates_inside_the_string() -> None:
     for text in ("usage: ", "a'", "doesn't"):
-        suggestion = truncate(certain(text + " more"), CompleterSettings(max_chars=len(text)), 'x = "')
+        suggestion = truncate(certain(text + " more"), CompleterSettings(eagerness=0.5, max_chars=len(text)), 'x = "')
         assert suggestion is not None
         assert suggestion.text == text.rstrip()
 

@@ -24,6 +24,7 @@ from tinycopilot.explain.instrumented import read
 from tinycopilot.explain.links import ROOT, link_to
 from tinycopilot.explain.page.sections import PANELS
 from tinycopilot.explain.panels.attention import MAX_BYTES, n_positions
+from tinycopilot.explain.trace import trace
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, bundled_model
@@ -71,11 +72,7 @@ def test_distributions_and_decisions_equal_the_engine(make_page: MakePage, pair:
         result = fresh(one["eagerness"]).complete(Request(CODE, why=Why.REPLAYED))
         assert one["shown"] == (result.suggestion.text.replace("\n", "⏎") if result.suggestion else "")
         assert one["why"].startswith("Nothing is shown" if not result.suggestion else "“")
-    engine = fresh()
-    engine.complete(Request(CODE, why=Why.REPLAYED))
-    predictions = engine._state.predictions
-    assert predictions is not None
-    prediction, cursor = predictions.at(CODE), data["mixture"]["positions"][-1]
+    prediction, cursor = trace(fresh(), Request(CODE)).ahead[0].prediction, data["mixture"]["positions"][-1]
     for row, top in zip((*prediction.rows, prediction.log_probs), cursor["top"], strict=False):
         assert [p for _, p in top] == pytest.approx(np.sort(np.exp(row))[::-1][: len(top)], rel=1e-3)
 

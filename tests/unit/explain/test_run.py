@@ -118,15 +118,16 @@ def test_figures_equal_the_trace(explain, pair: ModelPaths) -> None:
     from tinycopilot.completion.engine import Engine, Request
     from tinycopilot.completion.truncation import CompleterSettings
     from tinycopilot.explain.distributions import likeliest
+    from tinycopilot.explain.trace import trace
     from tinycopilot.page.words import name_of
 
     text = "return a + b\n    return a"
     out, _ = explain(text)
-    trace = Engine.load(pair, CompleterSettings()).trace(Request(text))
-    prediction = trace.ahead[0].prediction
-    rows = [likeliest(row, trace.alphabet, 1)[0] for row in (*prediction.rows, prediction.log_probs)]
+    traced = trace(Engine.load(pair, CompleterSettings()), Request(text))
+    prediction = traced.ahead[0].prediction
+    rows = [likeliest(row, traced.alphabet, 1)[0] for row in (*prediction.rows, prediction.log_probs)]
     first = out[out.index("weight") :].splitlines()[1]
     found = re.findall(r"(\S+) +([\d.]+) %", first)
     assert found == [(name_of(c), f"{100 * p:.1f}") for c, p in rows]
-    weights = [f"{w:.2f}" for w in trace.mixture.weights(prediction)]
+    weights = [f"{w:.2f}" for w in traced.mixture.weights(prediction)]
     assert re.findall(r"weight ([\d.]+)", out) == weights

@@ -2,10 +2,8 @@
 
 import os
 import pickle
-import resource
-import signal
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -184,21 +182,18 @@ def test_unreadable_file(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> N
         load_pair(pair.model, pair.tokenizer)
 
 
-def test_saving_is_all_or_nothing(pair: ModelPaths) -> None:
+def test_saving_is_all_or_nothing(pair: ModelPaths, training_python: Sequence[str]) -> None:
     """A real write that fails half-way; a file size limit stands for a full disk."""
     before = pair.model.read_bytes()
     code = (
-        "import sys, torch\nfrom tinycopilot.model.gpt import *\nfrom tinycopilot.model.tokenizer import *\n"
+        "import resource, signal\nfrom tinycopilot.model.gpt import *\nfrom tinycopilot.model.tokenizer import *\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         f"t = SimpleTokenizer.load({str(pair.tokenizer)!r})\n"
         f"try: TinyGPT(GPTConfig(t.vocab_size)).save({str(pair.model)!r}, t)\n"
         "except OSError as error: print('OSError', error.strerror)"
     )
-
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    result = subprocess.run([sys.executable, "-c", code], preexec_fn=limit, capture_output=True, text=True, check=True)
+    result = subprocess.run([*training_python, "-c", code], capture_output=True, text=True, check=True)
     assert "OSError" in result.stdout
     assert pair.model.read_bytes() == before
     assert sorted(p.name for p in pair.model.parent.iterdir()) == ["tiny_gpt.pth", "tokenizer.pth"]

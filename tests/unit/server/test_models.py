@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tinycopilot_server.documents import Document
-from tinycopilot_server.indexer import NoBar
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.session import DISABLED, Session, Status
 from tinycopilot_server.settings import Settings
@@ -31,7 +31,7 @@ class Loader:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyCopilotServer]:
     """A server without a client."""
     monkeypatch.setattr(Session, "send_status", lambda _: None)
-    monkeypatch.setattr("tinycopilot_server.models.Progress", lambda *_: NoBar())
+    monkeypatch.setattr("tinycopilot_server.models.Progress", Mock())
     server = TinyCopilotServer()
     yield server
     server.shutdown()

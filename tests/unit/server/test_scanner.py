@@ -248,10 +248,10 @@ def test_forgotten_scan_state_reads_again(scan: Scan) -> None:
 def test_truncated_scan_is_reported(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "MAX_FILES", 2)
     assert len(scan()) == 2
-    assert [line for line in scan.found.left_out if "and all that come after it" in line]
+    assert [line for line in scan.found.left_out if "and all files after it" in line]
 
 
 def test_folder_limit_is_reported(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "MAX_FOLDERS", 1)
     assert set(scan()) == {"a.py", "b.py", "package/c.py"}
-    assert [line for line in scan.found.left_out if "and all that come after it" in line]
+    assert [line for line in scan.found.left_out if "and all files after it" in line]

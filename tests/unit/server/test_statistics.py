@@ -219,7 +219,7 @@ def test_damaged_file_is_replaced(
     counted.answered("a.py", "", "value", 7.0)
     with caplog.at_level(logging.WARNING):
         counted.save()
-    assert "counting starts over" in caplog.text
+    assert "counting starts at zero" in caplog.text
     assert total(Statistics(path))["answered"] == 1
 
 

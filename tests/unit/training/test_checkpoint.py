@@ -1,6 +1,7 @@
 """Runs survive any interruption: a resumed run ends like one that was never interrupted."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -173,11 +174,20 @@ def test_sigterm_acts_like_ctrl_c(corpus: Path, tmp_path: Path, training_python:
     assert load_run(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
 
 
-@pytest.fixture
-def stopped(corpus: Path, tmp_path: Path) -> Path:
-    """The path of a model whose run was interrupted after 20 steps."""
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a text, and of a run on it that was interrupted after 20 steps."""
+    folder = tmp_path_factory.mktemp("stopped")
+    (folder / "text.py").write_text(LINES)
     with stopped_after(45, KeyboardInterrupt):
-        run_training(request(corpus, tmp_path / "m.pth"))
+        run_training(request(folder / "text.py", folder / "m.pth"))
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """The path of a model with a copy of that run."""
+    shutil.copytree(stopped_once, tmp_path, dirs_exist_ok=True)
     return tmp_path / "m.pth"
 
 
@@ -200,8 +210,8 @@ def test_resume_with_other_settings_is_refused(more: dict[str, object], named: s
     assert (stopped.parent / ".m.pth.run" / CHECKPOINT_NAME).read_bytes() == before
 
 
-def test_resume_with_the_same_flags(stopped: Path, corpus: Path) -> None:
-    run_training(request(corpus, stopped, seed=0, size="nano", resume=True))
+def test_resume_with_the_same_flags(stopped: Path, stopped_once: Path) -> None:
+    run_training(request(stopped_once / "text.py", stopped, seed=0, size="nano", resume=True))
     assert stopped.exists()
 
 

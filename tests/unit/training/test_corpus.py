@@ -52,7 +52,7 @@ def test_folder_is_stored_and_reported(tmp_path: Path) -> None:
     assert "not code" not in text
     assert corpus.left_out == (
         "left out: 1 file that is not UTF-8 (bad.py)",
-        "left out: 1 file of other kinds (.md 1); --ext takes them",
+        "left out: 1 file with other extensions (.md 1); use --ext to read them",
     )
     assert (corpus.label, corpus.n_documents) == (tmp_path.name, 2)
     assert (corpus.train_chars, corpus.held_out_chars) == (len(corpus.train), len(corpus.held_out))
@@ -185,7 +185,7 @@ def test_held_out_set_depends_on_the_texts_only(texts: list[str], held_out_chars
 
 
 @pytest.mark.slow
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(st.integers(0, 1_000), st.integers(1, 20))
 def test_larger_corpus_holds_out_nearly_the_same_texts(seed: int, n_new: int) -> None:
     texts = [f"{seed} document {i} {'x' * (i % 50)}\n" for i in range(400)]

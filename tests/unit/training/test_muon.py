@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -15,6 +15,7 @@ def matrices(seed: int) -> list[nn.Parameter]:
 
 
 @pytest.mark.slow
+@settings(max_examples=10)
 @given(st.integers(0, 1000), st.floats(0, 0.99))
 def test_equals_pytorch_muon(seed: int, momentum: float) -> None:
     """PyTorch's, one matrix at a time and in bfloat16, is the definition; the tolerance is bfloat16's."""

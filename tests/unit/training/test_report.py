@@ -257,7 +257,7 @@ def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(UserError, match=r"report\.html: cannot write the report \(No space left on device\); .+"):
+    with pytest.raises(UserError, match="No space left on device"):
         write_report(path, a_run(), title="", command="", facts=[])
     assert [(file.name, file.read_text("utf-8")) for file in tmp_path.iterdir()] == [("report.html", before)]
 

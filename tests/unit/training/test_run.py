@@ -215,6 +215,6 @@ def test_unlearnable_characters_are_counted_and_named(tmp_path: Path, capsys: py
 @pytest.mark.parametrize("text", ["🐍🐍 🐍\n" * 200, "".join(map(chr, range(0x4E00, 0x4F00)))])
 def test_corpus_without_learnable_characters_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)
-    with pytest.raises(UserError, match=r"^the corpus has no character of the vocabulary .*U\+FFFE|'一'"):
+    with pytest.raises(UserError, match=r"U\+FFFE|'一'"):
         run_training(TrainOptions([str(tmp_path / "a.txt")], model_path=str(tmp_path / "m.pth"), device="cpu"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def refuse_keeping(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
             raise OSError(28, "No space left on device")
         shutil.copy(now, then)
 
-    monkeypatch.setattr("tinycopilot.paths._link", full_disk)
+    monkeypatch.setattr(os, "link", full_disk)
+    monkeypatch.setattr(shutil, "copy2", full_disk)
 
 
 @pytest.mark.parametrize("refuse", [refuse_model, refuse_keeping])

@@ -58,7 +58,7 @@ def test_whitespace_only_texts_are_counted(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("# %% a\nx = 1\n# %% b\n\n\n# %% c\n \n")
     left_out = LeftOut()
     assert [text for _, text in documents(str(tmp_path / "c.txt"), (), left_out)] == ["x = 1\n"]
-    assert left_out.all_lines() == ("left out: 2 texts with nothing but white space (c.txt, c.txt)",)
+    assert left_out.all_lines() == ("left out: 2 texts of white space only (c.txt, c.txt)",)
     (tmp_path / "blank.txt").write_text("\n\n\n")
     assert "the file contains only white space" in complaint(tmp_path / "blank.txt")
     (tmp_path / "empty.txt").write_text("")
@@ -75,13 +75,14 @@ def test_other_files_in_a_folder_are_counted(tmp_path: Path) -> None:
     left_out = LeftOut()
     assert [name for name, _ in documents(str(tmp_path), (".py",), left_out)] == ["ok.py"]
     assert left_out.all_lines() == (
-        "left out: 1 name that git ignores (build/)",
-        "left out: 1 link, which is not followed (link.py)",
+        "left out: 1 file or folder that git ignores (build/)",
+        "left out: 1 symbolic link (not followed) (link.py)",
         "left out: 1 pipe, socket or device (pipe.py)",
-        "left out: 1 text with nothing but white space (empty.py)",
-        "left out: 6 files of other kinds (no suffix 2, .md 2, .rs 1 and 1 more kind); --ext takes them",
+        "left out: 1 text of white space only (empty.py)",
+        "left out: 6 files with other extensions (no suffix 2, .md 2, .rs 1 and 1 more extension); "
+        "use --ext to read them",
     )
-    assert left_out.lines() == ("left out: 1 text with nothing but white space (empty.py)",)
+    assert left_out.lines() == ("left out: 1 text of white space only (empty.py)",)
 
 
 @given(st.text("ab\n", max_size=200))
@@ -127,10 +128,10 @@ def test_files_left_out_of_a_folder(tmp_path: Path) -> None:
     left_out = LeftOut()
     assert list(documents(str(tmp_path), (".py",), left_out)) == [("ok.py", "ok.py\n")]
     assert left_out.lines() == (
-        "left out: 1 secret by its name (.env)",
+        "left out: 1 name that looks like a secret (.env)",
         "left out: 1 vendored folder (vendor)",
         "left out: 1 generated file (cut.min.py)",
-        "left out: 1 minified file or table of data (table.py)",
+        "left out: 1 minified file or data table (table.py)",
         "left out: 1 binary file (binary.py)",
         "left out: 1 file that is not UTF-8 (latin.py)",
     )
@@ -176,7 +177,7 @@ def test_unmatched_glob_and_file_name_that_looks_like_one(in_folder: Path) -> No
     assert found("a[1].py") == ["a[1].py"]
     for pattern in ("*.rs", "nowhere/*.py", "*.pem"):
         assert "no file matches" in complaint(pattern)
-    assert "1 secret" in complaint("*.pem")
+    assert "1 name that looks like a secret" in complaint("*.pem")
 
 
 @pytest.fixture

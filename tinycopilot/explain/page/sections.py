@@ -33,57 +33,56 @@ PANELS: Final = (
     Panel(
         "tokenizer",
         "Tokenizer",
-        "Each character is a token with a number, its id, and the network looks up one vector for each id, "
-        "its embedding. Training has moved characters that are used alike close to each other.",
+        "Each character is a token with a number, its id. For each id, the network looks up a vector, its "
+        "embedding. Training has moved characters that are used in similar ways close to each other.",
         (SimpleTokenizer, forward),
     ),
     Panel(
         "attention",
         "Attention",
-        "In each head, the chosen character's query q is compared with the key k of every character before "
-        "it; softmax turns the scores into weights. The head then passes on the weighted average of their "
-        "values, and different heads look for different things.",
+        "In each head, the query q of the selected character is compared with the keys k of that character and "
+        "those before it, and softmax turns the scores into weights. The head outputs the weighted average of "
+        "their values. Different heads look for different things.",
         (attend, instrumented.attend, instrumented.rotate),
     ),
     Panel(
         "blocks",
         "Blocks",
-        "Each block adds to the residual stream what its attention gathers and what its feed-forward layer "
-        "makes of it. The head can be applied after any block (the logit lens), which shows how the "
-        "prediction takes shape.",
+        "Each block adds the outputs of its attention and its feed-forward layer to the residual stream. The "
+        "output layer can be applied after any block (the logit lens), which shows how the prediction takes shape.",
         (forward, instrumented.read, promoted),
     ),
     Panel(
         "sampling",
         "Sampling",
-        "The network's output is one logit for each character, and softmax turns them into probabilities. A "
-        "temperature below 1 favours the likeliest characters, and top-k leaves out all but the k likeliest; "
-        "suggestions take the likeliest, text from tinycopilot generate is drawn.",
+        "The network outputs one logit for each character, and softmax turns the logits into probabilities. A "
+        "temperature below 1 favors the most likely characters, and top-k leaves out all but the k most likely. "
+        "Suggestions take the most likely character; tinycopilot generate samples.",
         (generate,),
     ),
     Panel(
         "generation",
         "Generation",
-        "The n-gram models draft several characters, and the network reads them all in one forward pass, "
-        "which keeps the keys and values of everything before in a cache. Drafted characters that the mixture"
-        " would have chosen are accepted, so the text is the same as without drafts.",
+        "The n-gram models draft several characters, and the network reads all of them in one forward pass. The "
+        "keys and values of the text before them come from a cache. Drafted characters that the mixture would "
+        "have chosen are accepted, so the result is the same as without drafts.",
         (decode,),
     ),
     Panel(
         "mixture",
         "N-grams and mixture",
-        "Two n-gram models count what has followed the last 3 to 28 characters, in the workspace and in this "
-        "file; longer contexts say more, and a discount leaves some probability to the shorter ones. The "
-        "mixture multiplies the three predictions, each raised to its weight, and the weights are learned "
-        "while you type.",
+        "Two n-gram models, of the workspace and of this file, count what has followed the last 3 to 28 "
+        "characters. Longer contexts are more specific; a discount leaves some probability to the shorter ones. "
+        "The mixture multiplies the three predictions, each raised to the power of its weight. The weights are "
+        "learned while you type.",
         (NGramModel, count, interpolate, mix),
     ),
     Panel(
         "decision",
         "Decision",
-        "The suggestion is cut where the expected number of saved keystrokes, minus the cost of reading and "
-        "of typing along, is highest. If that is nowhere positive, or the suggestion is too unlikely, nothing"
-        " is shown; eagerness moves both thresholds.",
+        "The suggestion is cut where the expected number of saved keystrokes, minus the cost of reading it and "
+        "of typing through it, is highest. If that is never positive, or the suggestion is too "
+        "unlikely, nothing is shown. Eagerness moves both thresholds.",
         (truncate, Prefixes, infill, postprocess, Engine),
     ),
 )

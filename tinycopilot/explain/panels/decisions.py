@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tinycopilot.completion.trace import Decision
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.subject import Subject
+from tinycopilot.explain.trace import Decision
 from tinycopilot.page.arrays import significant
 from tinycopilot.page.words import name_of, visible
 

@@ -10,9 +10,9 @@ from tinycopilot.completion.distribution import interpolate
 from tinycopilot.completion.ngram import DISCOUNT_ROW, DISCOUNTS
 from tinycopilot.completion.predictor import KINDS
 from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.completion.trace import TracedPrediction
 from tinycopilot.explain.distributions import likeliest
 from tinycopilot.explain.subject import Subject
+from tinycopilot.explain.trace import TracedPrediction
 from tinycopilot.page.arrays import significant
 from tinycopilot.page.words import name_of
 

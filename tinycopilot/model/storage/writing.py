@@ -1,14 +1,14 @@
 """Write files with `torch.save`, atomically, and convert arrays that were read to tensors."""
 
-import contextlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from tinycopilot.atomic import atomic_write
 
 
 def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
@@ -20,17 +20,8 @@ def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(dict(contents), buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with atomic_write(path, is_private=False) as file:
+        file.write(buffer.getbuffer())
 
 
 def as_tensors(value: Any) -> Any:

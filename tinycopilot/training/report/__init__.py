@@ -20,11 +20,9 @@ def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: 
 
     Raises UserError if the file cannot be written; then the old file is unchanged.
     """
-    html = page(log, title=title, command=command, facts=facts)
     try:
         check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_page(path, html)
     except OSError as error:
-        problem = f"{path}: cannot write the report ({error.strerror})"
-        raise UserError(f"{problem}; use another path, or free some space") from None
+        raise UserError(f"{path}: cannot write the report ({error.strerror}); use another path") from None
+    write_page(path, page(log, title=title, command=command, facts=facts))

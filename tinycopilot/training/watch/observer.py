@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-from tinycopilot.page_file import check_page, write_page
+from tinycopilot.atomic import atomic_write
+from tinycopilot.page_file import check_page
 from tinycopilot.paths import ModelPaths, user_path
 from tinycopilot.training.checkpoint import Run
 from tinycopilot.training.log import Evaluation, LogInterval
@@ -91,7 +92,8 @@ class Watch(Observer):
             share=self._spent_s / seconds if seconds else 0.0, is_running=is_running,
         )  # fmt: skip
         try:
-            write_page(self._path, html)
+            with atomic_write(self._path, is_private=False) as file:
+                file.write(html.encode())
         except OSError as error:
             if not self._has_failed:
                 self._say(f"{self._path}: cannot write the page ({error.strerror}); training continues without it")

@@ -71,7 +71,7 @@ end
 function commands.snooze(words)
   local minutes = minutes_of('snooze', words[1] or 5)
   if not minutes then return end
-  if state.is_paused and not state.paused_until then return say 'paused already, until :TinyCopilot resume' end
+  if state.is_paused and not state.paused_until then return say 'already paused, until :TinyCopilot resume' end
   local now = os.time()
   local until_s = math.max(state.paused_until or now, now) + minutes * 60
   set_paused(true, math.floor(until_s))
@@ -141,7 +141,7 @@ function commands.eval(words)
   if not client then return end
   local server = vim.fn.resolve(vim.fn.exepath(require(NAME).options.cmd[1]))
   local program = vim.fs.joinpath(vim.fs.dirname(server), NAME)
-  if vim.fn.executable(program) == 0 then return complain('eval: no program `tinycopilot` beside ' .. server) end
+  if vim.fn.executable(program) == 0 then return complain('eval: no program `tinycopilot` next to ' .. server) end
   local ending = state.has_language(0) and vim.fn.expand '%:e' or ''
   local command = { program, 'eval', words[1] and vim.fs.normalize(words[1]) or client.root_dir or vim.fn.getcwd() }
   if ending ~= '' then vim.list_extend(command, { '--ext', ending }) end
@@ -155,7 +155,7 @@ function commands.train(words)
   local client = a_client()
   if not client then return end
   ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server reports problems itself
-    if answer.started then say(('training for %g minutes; stop with :TinyCopilot cancel'):format(minutes)) end
+    if answer.started then say(('training for %g minutes; :TinyCopilot cancel stops it'):format(minutes)) end
   end)
 end
 
@@ -192,7 +192,7 @@ function commands.why()
   ask(client, 'explain', nil, function(answer) -- the server says itself why there is none
     if (answer.path or '') == '' then return end
     local _, problem = vim.ui.open(answer.path)
-    if problem then complain(('open %s in a browser (%s)'):format(answer.path, problem)) end
+    if problem then complain(('open %s in your browser: Neovim could not (%s)'):format(answer.path, problem)) end
   end)
 end
 
@@ -221,7 +221,7 @@ commands['forget-file'] = function()
   if not client then return end
   if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer has no file' end
   ask(client, 'forgetFile', { vim.uri_from_bufnr(0) }, function(answer)
-    if (answer.forgotten or '') ~= '' then say('forgotten until the server restarts: ' .. answer.forgotten) end
+    if (answer.forgotten or '') ~= '' then say('removed, and ignored until a restart: ' .. answer.forgotten) end
   end)
 end
 
@@ -229,7 +229,7 @@ commands['forget-workspace'] = function(_, bang)
   local client = a_client()
   if client and is_sure('Delete everything indexed, learned and trained in this workspace?', bang) then
     ask(client, 'forgetWorkspace', nil, function(answer)
-      say('forgotten until the server restarts: ' .. table.concat(answer.forgotten or {}, ', '))
+      say('deleted; nothing is stored until a restart: ' .. table.concat(answer.forgotten or {}, ', '))
     end)
   end
 end

@@ -72,7 +72,7 @@ local function welcome()
     if keys[one[1]] then table.insert(words, keys[one[1]] .. ' ' .. one[2]) end
   end
   local how = lsp.inline_completion and #words > 0 and table.concat(words, ', ') .. '. ' or ''
-  tell(('%sIt learns from your open folders; nothing leaves this machine. Off: :TinyCopilot pause'):format(how))
+  tell(('%sIt learns from your open folders; nothing leaves this machine. :TinyCopilot pause turns it off.'):format(how))
 end
 
 local handlers = {

@@ -6,22 +6,22 @@ M.defaults = {
   settings = { -- settings of the server
     -- Suggest code as you type. When off, nothing is suggested.
     enabled = true,
-    -- Languages to complete and index, by the editor's language identifiers. `default`: programming and markup
-    -- languages; `*`: all languages; `-css`: not this one. The last word that names a language counts.
+    -- Languages to complete and index, as the editor's language identifiers. `default`: programming and markup
+    -- languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one wins.
     languages = { 'default' },
     -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
     -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key
-    -- that asks for one, and then for as long as you type along; `false`, never.
+    -- that requests one (it stays visible while you type matching text); `false`, never.
     inline = 'automatic',
-    -- Whether to list suggestions in the completion menu, below all other entries: `"automatic"`, only where the
-    -- editor shows no ghost text.
+    -- Whether to list suggestions in the completion menu, below all other entries. `"automatic"`: only if the editor
+    -- shows no ghost text.
     popup = 'automatic',
-    -- How readily suggestions are shown, from 0 (few and likely) to 1 (many, less likely). It sets the number of
-    -- keystrokes that a suggestion must be expected to save to be worth reading.
-    eagerness = 0.5,
-    -- Minimum probability, from 0 to 1, that a suggestion is correct. The threshold is 2.5 times higher at `eagerness`
-    -- 0 and 2.5 times lower at `eagerness` 1.
+    -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many
+    -- keystrokes a suggestion must be expected to save before it is shown.
+    eagerness = 0.25,
+    -- Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The threshold is 2.5 times
+    -- higher at `eagerness` 0 and 2.5 times lower at `eagerness` 1.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
@@ -35,19 +35,22 @@ M.defaults = {
     inComments = true,
     -- Suggest inside strings.
     inStrings = true,
-    -- No effect: the network runs on one thread. Accepted so that existing configurations stay valid. Range: 1 to 64.
+    -- No effect: the network runs on one thread. The setting exists so that old configurations stay valid. Range: 1 to
+    -- 64.
     threads = 1,
     -- Path of the model file. Empty: the model adapted to the workspace, else your own, else the bundled one.
     modelPath = '',
     -- Path of the tokenizer file. Empty: the one next to the model.
     tokenizerPath = '',
-    -- Maximum number of characters to index, at about 10 bytes of memory each; recently changed files come first. 0:
-    -- index only the current document, and store nothing about the workspace. Range: 0 to 1,000,000,000.
+    -- Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files are
+    -- indexed first. 0: use only the current document, and store nothing about the workspace. Range: 0 to
+    -- 1,000,000,000.
     maxWorkspaceChars = 12000000,
-    -- Count suggestions, and how many you accept and keep. The counts stay on this machine and contain no code.
+    -- Count suggestions, and how many of them you accept and keep. The counts stay on this machine and contain no
+    -- code.
     statistics = true,
   },
-  tab_on_blank = 'indent', -- where only blanks precede the cursor, <Tab> indents; 'accept': accepts the suggestion
+  tab_on_blank = 'indent', -- what <Tab> does if only whitespace precedes the cursor; 'accept': accept the suggestion
   keymaps = { -- in insert mode; false: no key. When no suggestion is visible, a key does what it did before.
     accept = '<Tab>',
     accept_word = '<C-Right>', -- next word; the rest stays visible

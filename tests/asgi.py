@@ -1,0 +1,85 @@
+"""Requests to an ASGI application in this process, byte for byte: clients would correct what the tests get wrong."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Message
+
+Headers = Sequence[tuple[str, str]]
+TOKEN = "t" * 43
+GOOD: Headers = (
+    ("host", "127.0.0.1:8012"),
+    ("authorization", f"Bearer {TOKEN}"),
+    ("content-type", "application/json"),
+)
+"""Headers that are accepted."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """OpenAI's error, whose shape is checked."""
+        [(name, error)] = self.json.items()
+        assert name == "error"
+        assert error.keys() == {"message", "type", "param", "code"}
+        assert "\n" not in error["message"]
+        assert error["type"] == ("server_error" if self.status >= 500 else "invalid_request_error")
+        return error
+
+    @property
+    def events(self) -> list[Any]:
+        """The JSON of each server-sent event but the last, which is [DONE]."""
+        *events, done, rest = self.body.decode().split("\n\n")
+        assert (done, rest) == ("data: [DONE]", "")
+        return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+async def ask(
+    app: ASGIApp,
+    path: str = "/v1/completions",
+    body: object = b"",
+    *,
+    method: str = "POST",
+    headers: Iterable[tuple[str, str]] = GOOD,
+    leaves: asyncio.Event | None = None,
+) -> Answer:
+    """Send a request; `body` is bytes, or written as JSON. The client leaves when `leaves` is set; None: never."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    pieces = [data[i : i + 65_536] for i in range(0, len(data), 65_536)] or [b""]
+    sent = list[Message]()
+
+    async def receive() -> Message:
+        if pieces:
+            piece = pieces.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+        await (leaves or asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": raw,
+        "client": ("127.0.0.1", 50_000), "server": ("127.0.0.1", 8012),
+    }  # fmt: skip
+    await app(scope, receive, send)
+    start, *rest = sent
+    answered = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], answered, b"".join(message.get("body", b"") for message in rest))

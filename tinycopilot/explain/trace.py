@@ -1,0 +1,259 @@
+"""Trace: how one request was answered, step by step. A Tracer is an engine that records what it does."""
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.decoding import Decoded, Speculator, decode, never
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.infill import obstacle
+from tinycopilot.completion.network import Floats
+from tinycopilot.completion.ngram import context_of
+from tinycopilot.completion.postprocess import is_at_line_end
+from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache
+from tinycopilot.completion.request import Request
+from tinycopilot.completion.suffix_array import ORDERS
+from tinycopilot.completion.syntaxes import language_of
+from tinycopilot.completion.truncation import (
+    CompleterSettings,
+    Obstacle,
+    Prefix,
+    Prefixes,
+    Stop,
+    Suggestion,
+    truncate,
+)
+from tinycopilot.model.tokenizer import DOCUMENT_START
+
+EAGERNESS: Final = tuple(i / 20 for i in range(21))
+"""The values of that setting for which a Trace has the suggestion."""
+
+MAX_SEEN: Final = 20
+"""Number of places of the longest context that a Trace names."""
+
+
+class TracedPrediction(NamedTuple):
+    """The prediction of one character, and its inputs."""
+
+    prediction: Prediction
+    logits: Floats
+    """The network's, (V,)."""
+    workspace: NDArray[np.int64]
+    """How often each symbol followed the context in the workspace, (n_orders, A + 1), from BREAK on."""
+    file: NDArray[np.int64]
+    """The same in the current file, (n_orders, A + 1)."""
+
+
+class Seen(NamedTuple):
+    """A line of a document in which a context was seen."""
+
+    document: str
+    line: int
+    """From 1."""
+    text: str
+    column: int
+    """Offset in `text` of the character that follows the context."""
+
+    @classmethod
+    def at(cls, document: str, text: str, offset: int) -> "Seen":
+        """The line of `text` with the character at `offset`."""
+        start = text.rfind("\n", 0, offset) + 1
+        end = text.find("\n", offset)
+        return cls(document, text.count("\n", 0, offset) + 1, text[start : end if end >= 0 else None], offset - start)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round of speculative decoding: draft, read, verify."""
+
+    drafted: str
+    accepted: list[Decoded]
+    """The drafted characters that are right, and one more."""
+    draft_ms: float
+    read_ms: float
+    """The network's forward pass over the draft and, in the first step, all of the text that it had not read."""
+    verify_ms: float
+
+
+class Cut(NamedTuple):
+    """A place where the suggestion could end."""
+
+    prefix: Prefix
+    obstacle: Obstacle | None
+    """Why it may not end there."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where the decoded text is cut by some settings."""
+
+    settings: CompleterSettings
+    cuts: list[Cut]
+    stop: Stop | None
+    """Why there is no longer cut; None in the middle of a line."""
+    truncated: Suggestion | None
+    """The best cut, before post-processing."""
+    suggestion: Suggestion | None
+    """The suggestion that is shown; None if nothing is."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How a request was answered."""
+
+    place: Place
+    """The text on both sides of the cursor, with secrets masked."""
+    typed: list[TracedPrediction]
+    """Predictions of the last characters before the cursor."""
+    steps: list[Step]
+    decoded: list[Decoded]
+    """Decoded characters, as many as the highest eagerness needs."""
+    ahead: list[TracedPrediction]
+    """Predictions of the decoded characters."""
+    by_eagerness: "dict[float, Decision]"
+    """At each of EAGERNESS, and the engine's own."""
+    settings: CompleterSettings
+    """The engine's."""
+    is_at_line_end: bool
+    """Whether nothing follows the cursor on its line but brackets and the like; otherwise, infill.py decides."""
+    context: str
+    """The longest context before the cursor that was seen in the workspace; empty if there is none."""
+    n_occurrences: int
+    """Number of its occurrences."""
+    seen: "list[Seen]"
+    """Its occurrences, up to MAX_SEEN."""
+    n_ngram_chars: int
+    """Number of characters that the n-gram model holds."""
+    mixture: Mixture
+    """The weights."""
+    alphabet: Alphabet
+    """The characters of a prediction's entries: entry i is symbol i + 1."""
+
+    @property
+    def decision(self) -> Decision:
+        """By the engine's own settings."""
+        return self.by_eagerness[self.settings.eagerness]
+
+    @property
+    def suggestion(self) -> Suggestion | None:
+        """The suggestion that is shown; None if nothing is."""
+        return self.decision.suggestion
+
+
+@dataclass
+class Recorder:
+    """A Speculator that drafts and verifies as another one, and records what it does."""
+
+    speculator: Speculator
+    steps: list[Step] = field(default_factory=list)
+    logits: list[Floats] = field(default_factory=list)
+    """Logits for each accepted character."""
+    _drafted: str = ""
+    _times_s: tuple[float, float] = (0.0, 0.0)
+
+    def draft(self, max_chars: int) -> str:
+        """As `Speculator.draft`."""
+        since_s = time.perf_counter()
+        self._drafted = self.speculator.draft(max_chars)
+        self._times_s = (since_s, time.perf_counter())
+        return self._drafted
+
+    def verify(self, logits: Floats) -> list[Decoded]:
+        """As `Speculator.verify`."""
+        read_s = time.perf_counter()
+        accepted = self.speculator.verify(logits)
+        verified_s, (since_s, drafted_s) = time.perf_counter(), self._times_s
+        ms = (1e3 * (drafted_s - since_s), 1e3 * (read_s - drafted_s), 1e3 * (verified_s - read_s))
+        self.steps.append(Step(self._drafted, accepted, *ms))
+        self.logits += list(logits[: len(accepted)])
+        return accepted
+
+
+def recorded(known: list[Decoded], source: Iterable[Decoded]) -> Iterator[Decoded]:
+    """Yield `known`, then the rest of `source`, which is appended to `known`."""
+    yield from tuple(known)
+    for decoded in source:
+        known.append(decoded)
+        yield decoded
+
+
+class Tracer(Engine):
+    """An engine that records how it answers one request."""
+
+    def trace(self, request: Request, n_typed: int) -> Trace:
+        """As the function `trace`; this engine is changed by it."""
+        place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
+        for n in range(max(0, len(place.before) - n_typed), len(place.before)):
+            then = place._replace(before=place.before[:n], after="")
+            predictions = self._new_predictions(then)
+            logits = self._predict(predictions, then)
+            typed.append(self._traced(then, logits, predictions.at(then.before)))
+        predictions = self._new_predictions(place)
+        recorder = Recorder(Continuation(self.predictor, predictions, place.before))
+        reader, decoded = self._state.readers.of(place.document), list[Decoded]()
+        decisions, settings = dict[float, Decision](), self.settings
+        source = decode(reader, recorder, place.before)
+        next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
+        for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
+            self.configure(dataclasses.replace(settings, eagerness=eagerness))
+            decisions[eagerness] = self._decision(recorded(decoded, source), predictions, place)
+        ahead = list[TracedPrediction]()
+        for i, logits in enumerate(recorder.logits[: len(decoded)]):
+            then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
+            ahead.append(self._traced(then, logits, predictions.at(then.before)))
+        return Trace(
+            place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
+            is_at_line_end=is_at_line_end(place.after),
+            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture, alphabet=self.predictor.alphabet,
+            **self._seen(place, ahead[0].prediction),
+        )  # fmt: skip
+
+    def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
+        known = list[Decoded]()
+        settings, language = self.settings, language_of(place.document, place.language)
+        where = (place.before, place.after, language)
+        if not is_at_line_end(place.after):
+            found = self._insertions(predictions, recorded(known, decoded), place, never)
+            cuts = [Cut(prefix, obstacle(prefix, settings, *where)) for prefix in found]
+            suggestion = self._infill(found, place)
+            return Decision(settings, cuts, None, suggestion, suggestion)
+        suggestion = self._best_of(recorded(known, decoded), place)
+        prefixes = Prefixes(known, settings, *where)
+        cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
+        return Decision(settings, cuts, prefixes.stop, truncate(known, settings, *where), suggestion)
+
+    def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
+        """`place.before` must be held but for what was decoded."""
+        context, n_symbols = context_of(self.predictor.alphabet, place.before), len(prediction.log_probs)
+        workspace = self.ngrams.counts(context, n_symbols)
+        has_own = place.document is not None
+        file = self.ngrams.counts(context, n_symbols, place.document) if has_own else np.zeros_like(workspace)
+        return TracedPrediction(prediction, logits, workspace, file)
+
+    def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
+        """The longest context before the cursor, and where it was seen; the document at hand first."""
+        if not prediction.n_seen:
+            return {"context": "", "n_occurrences": 0, "seen": []}
+        symbols, order = context_of(self.predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
+        found = self.ngrams.occurrences(symbols, order)
+        found.sort(key=lambda one: (one.document != place.document, one.document, -one.offset))
+        texts = {one.document: self.ngrams.text(one.document) or "" for one in found[:MAX_SEEN]}
+        seen = [Seen.at(one.document, texts[one.document], one.offset) for one in found[:MAX_SEEN]]
+        context = (DOCUMENT_START + place.before)[-order:]
+        return {"context": context, "n_occurrences": len(found), "seen": seen}
+
+
+def trace(engine: Engine, request: Request, n_typed: int = 0) -> Trace:
+    """How `engine` answers a fresh request, step by step; nothing is learned, held or shown by this.
+
+    Also predicts each of the last `n_typed` characters before the cursor from what precedes it, as if they had been
+    typed at the end of the document.
+    """
+    tracer = Tracer(engine.network, engine.tokenizer, engine.settings, predictor=engine.predictor.copy())
+    return tracer.trace(request, n_typed)

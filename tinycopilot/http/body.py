@@ -1,0 +1,52 @@
+"""The body of a request: a JSON object of limited size."""
+
+import json
+from typing import Any, Never
+
+from starlette.requests import Request
+
+from tinycopilot.http.errors import RequestError
+
+MAX_BODY_BYTES = 1_000_000
+_CLOSE = {"Connection": "close"}  # the rest of the body is not read
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The JSON object in the body. Raises RequestError; starlette's ClientDisconnect if the client has left."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RequestError(415, "the header Content-Type must be application/json", headers=_CLOSE)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RequestError(415, "compressed bodies are not supported", headers=_CLOSE)
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+    return parse_object(bytes(body))
+
+
+def _too_large() -> RequestError:
+    return RequestError(413, f"the body has more than {MAX_BODY_BYTES:,} bytes; send less of the text", headers=_CLOSE)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object, in UTF-8. Raises RequestError."""
+    try:
+        found = json.loads(body.decode(), parse_constant=_refuse)
+    except RecursionError:
+        raise RequestError(400, "the body is nested too deeply") from None
+    except ValueError as error:  # not UTF-8, not JSON, or an integer of thousands of digits
+        problem = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "cannot be read"
+        raise RequestError(400, f"the body is not valid JSON ({problem})") from None
+    if not isinstance(found, dict):
+        raise RequestError(400, "the body must be a JSON object")
+    return found
+
+
+def _refuse(constant: str) -> Never:
+    """NaN and Infinity, which JSON does not have."""
+    raise ValueError(constant)

@@ -1,0 +1,111 @@
+"""Completer: answers one request after another with the engine, in the engine's thread."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.request import Request, ScoredCharacter, Why
+from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.http.errors import RequestError
+from tinycopilot.http.parameters import Parameters
+from tinycopilot.http.window import TextBefore
+from tinycopilot.http.workspace import Workspace
+from tinycopilot.secret_files import is_secret_place, is_secret_source
+
+MAX_WAITING = 16
+"""Maximum number of requests that wait for the engine."""
+MAX_AFTER_CHARS = 8_192
+"""Only the nearest characters after the cursor are read."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The text to insert; empty if no suggestion is worth reading."""
+
+    text: str = ""
+    finish_reason: str = "stop"
+    """`length` if the text has the maximum length; else `stop`."""
+    scored: tuple[ScoredCharacter, ...] = ()
+    """The probability of each character, if it was asked for."""
+
+
+class Completer:
+    """Answers in the order of arrival: clients may send several requests for one place, and want all answered."""
+
+    def __init__(self, load: Callable[[], Engine], folder: str | None = None, language: str = "") -> None:
+        """Load the model, with `load`, in the engine's thread, and wait for it.
+
+        `folder`: its files are indexed (see `Workspace`). `language`: of documents whose name is unknown, by LSP's
+        identifier. Raises UserError.
+        """
+        self._language, self._text_before = language, TextBefore()
+        self._scheduler, self._idle = Scheduler(), threading.Event()
+        self._idle.set()
+        self._n_waiting = 0
+        try:
+            self.workspace = Workspace(folder, self._scheduler, self._idle.wait)
+            self._scheduler.submit(lambda: self._scheduler.use(load())).result()
+        except BaseException:
+            self._scheduler.close()
+            raise
+
+    async def complete(self, parameters: Parameters) -> Completion:
+        """Complete; cancelling this cancels the computation. Raises RequestError if too many requests wait."""
+        if self._n_waiting >= MAX_WAITING:
+            raise RequestError(503, f"{MAX_WAITING} requests are waiting already; try again")
+        has_left = threading.Event()
+        self._n_waiting += 1
+        try:
+            answer = self._scheduler.ask(lambda engine: self._answer(engine, parameters, has_left.is_set))
+            return await asyncio.wrap_future(answer)
+        finally:
+            self._n_waiting -= 1
+            has_left.set()
+
+    def _answer(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
+        """In the engine's thread."""
+        if cancelled() or parameters.max_chars == 0 or _is_secret(parameters):
+            return Completion(finish_reason="stop" if parameters.max_chars else "length")
+        self._idle.clear()
+        try:
+            self.workspace.open(engine, parameters.document)
+            return self._complete(engine, parameters, cancelled)
+        finally:
+            self._idle.set()
+
+    def _complete(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
+        before = self._text_before.of(self.workspace.document, parameters.before)
+        after = parameters.after[:MAX_AFTER_CHARS]
+        language = "" if parameters.document else self._language
+        engine.configure(replace(engine.settings, max_chars=parameters.max_chars))
+        # Nothing is learned: a client does not say what was typed.
+        request = Request(before, after, self.workspace.document, Why.REPLAYED, language=language)
+        suggestion = engine.complete(request, cancelled).suggestion
+        if suggestion is None:
+            return Completion()
+        text = until_stop(suggestion.text, parameters.stop)
+        is_cut_off = len(text) == parameters.max_chars and text == suggestion.text
+        n = parameters.n_logprobs
+        scored = () if n is None else tuple(engine.log_probs(request, text, n))
+        return Completion(text, "length" if is_cut_off else "stop", scored)
+
+    def close(self) -> None:
+        """Stop computing."""
+        self.workspace.close()
+        self._scheduler.close()
+
+
+def until_stop(text: str, stops: Sequence[str]) -> str:
+    """The text before the first of `stops`."""
+    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
+
+
+def _is_secret(parameters: Parameters) -> bool:
+    """Whether the document must not be completed, by its name or folder."""
+    if not parameters.document:
+        return False
+    path = Path(parameters.document)
+    return is_secret_place(path) or is_secret_source(path.name, parameters.before + parameters.after)

@@ -1,0 +1,81 @@
+"""Workspace: indexes a folder as the language server does, but saves nothing; and which document is edited."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tinycopilot_server.indexer import Indexer
+from tinycopilot_server.scanner import Scanner
+from tinycopilot_server.session import Folders, name_of
+
+from tinycopilot import UserError
+from tinycopilot.completion.engine import Engine
+from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.completion.syntaxes import suffixes_of_written
+
+RESCAN_S = 30.0
+"""Minimum time between two searches for files that have changed on disk. Requests trigger them."""
+
+
+class Workspace:
+    """The folder's files. Secrets, and files that git ignores or that nobody wrote by hand, are left out."""
+
+    def __init__(self, folder: str | None, scheduler: Scheduler, wait_until_idle: Callable[[float], bool]) -> None:
+        """`folder`: None for no workspace. Raises UserError if it is not a folder, or one of secrets."""
+        self._folders = Folders()
+        self._folders.suffixes = suffixes_of_written()
+        if folder is not None:
+            self._folders.set_roots([Path(_existing(folder)).as_uri()])
+            if not self._folders.roots:
+                raise UserError(f"{folder}: looks like a folder of secrets; choose another one")
+        self.document = ""
+        """Name of the document that was completed last: the text of the request counts, not that on disk."""
+        self._indexer = Indexer(scheduler.change_ngrams, Scanner(self._folders), self._is_open, wait_until_idle)
+        self._scanned_s = -RESCAN_S
+
+    @property
+    def folder(self) -> str | None:
+        """The folder; None if there is no workspace."""
+        return self._folders.main
+
+    def _is_open(self, name: str) -> bool:
+        return name == self.document
+
+    def open(self, engine: Engine, path: str) -> None:
+        """Complete this document from now on, by its path ("" if it is unknown); look for changed files.
+
+        In the engine's thread.
+        """
+        name, last = name_of(path) if path else "", self.document
+        if name != last:
+            self.document = name
+            engine.ngrams.drop(last)
+            if last:  # its text on disk counts again
+                self._indexer.scan([Path(last).as_uri()])
+        if self.folder is not None and time.monotonic() - self._scanned_s >= RESCAN_S:
+            self._scanned_s = time.monotonic()
+            self._indexer.scan(None)
+
+    def scan(self) -> None:
+        """Index the folder, and wait for it."""
+        if self.folder is not None:
+            self._scanned_s = time.monotonic()
+            self._indexer.scan(None)
+            self._indexer.submit(lambda: None).result()
+
+    @property
+    def n_files(self) -> int:
+        """Number of indexed files."""
+        return self._indexer.scanner.n_known
+
+    def close(self) -> None:
+        """Stop indexing."""
+        self._indexer.close()
+
+
+def _existing(folder: str) -> str:
+    path = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111 (an empty path is the current folder)
+    if not os.path.isdir(path):  # noqa: PTH112
+        raise UserError(f"{folder}: no such folder; name the folder to index after --workspace")
+    return path
