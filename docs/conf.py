@@ -65,8 +65,17 @@ def as_rest(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
     lines[:] = joined.split("\n")
 
 
+def make_accessible(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:  # noqa: ARG001
+    """Add what furo leaves out: what scrolls can be reached with the keyboard, and headings have a level."""
+    body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
+    context["body"] = body.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", add_navigation)
     app.connect("autodoc-process-docstring", as_rest)
+    app.connect("html-page-context", make_accessible, priority=900)  # after furo

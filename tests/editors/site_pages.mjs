@@ -11,7 +11,7 @@ import { same, startBrowser } from './vscode_page.mjs';
 
 const [site] = process.argv.slice(2);
 if (!site) throw new Error('usage: site_pages.mjs SITE');
-const MAIN = ['index.html', 'install.html', 'training.html', 'explain.html', 'architecture.html', 'api.html', 'reference/tinycopilot.api.html'];
+const MAIN = ['index.html', 'install.html', 'training.html', 'explain.html', 'architecture.html', 'api.html', 'reference/tinycopilot.html'];
 if (!findAxe()) throw new Error('axe-core is not installed: make editors');
 
 const browser = await startBrowser();
