@@ -112,4 +112,4 @@ model: .venv/made-for-training
 	@$(BIN)/python benchmarks/manifest.py 'tinycopilot $(call MODEL_TRAIN,$$DATA)'
 
 clean:
-	@rm -rf .venv $(SITE) docs/reference editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .site docs/reference editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
