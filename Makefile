@@ -2,15 +2,16 @@
 # make model   train the model that ships (hours)               make soak    the server, tried for an hour
 # make help    this                make vsix   the VS Code extension, with the package in it
 # make editors, make test-editors    install real editors, type in them
+# make site    the documentation as a site, in .site
 PYTHON ?= python3
 # Where pip finds PyTorch for the CPU alone, for instance: make test PIP_FLAGS="--extra-index-url ..." (see README)
 PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check lint map model settings tour test-vscode editors test-editors clean vsix
+.PHONY: help demo test soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 # Each stamp is made anew only when what it depends on has changed: a second run needs no network.
 .venv/made: pyproject.toml constraints.txt
@@ -88,6 +89,21 @@ tour: .venv/made-for-training
 map:
 	@$(PYTHON) tests/architecture_map.py
 
+# The documentation as a site, in .site: offline, and strict, so that a broken link fails.
+SITE := .site
+.venv/made-for-docs: .venv/made-for-training
+	@echo "Installing what the site is built with ..."
+	@$(PIP) --editable '.[train,docs]'
+	@touch $@
+
+site: .venv/made-for-docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -d $(SITE)/.doctrees docs $(SITE)
+	@echo "$(SITE)/index.html"
+
+# Its main pages in a browser, with axe. (Node and the browser: make editors.)
+test-site: site
+	@EDITORS_DIR="$(abspath $(EDITORS))" $(EDITORS)/node/bin/node tests/editors/site_pages.mjs $(SITE)
+
 # Replaces paras/; the old model stays beside it, numbered. The text is fetched and prepared in DATA, outside the
 # repository, as benchmarks/model_data.json lists it. A trial: make model MODEL_FLAGS="--epochs 0.001"
 DATA ?= $(HOME)/.cache/tinycopilot-model-data
@@ -100,4 +116,4 @@ model: .venv/made-for-training
 	@$(BIN)/python benchmarks/manifest.py 'tinycopilot $(call MODEL_TRAIN,$$DATA)'
 
 clean:
-	@rm -rf .venv editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .site docs/reference editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ DESCRIPTIONS = {
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
     "model": "the network in PyTorch: the definition",
+    "page": "frame, styles and script of HTML pages",
     SHARED: "which files may be read, paths, atomic writes",
 }
 Edge = tuple[str, str]

@@ -162,6 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
     _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
+    watch_help = "keep an HTML page up to date that shows the network forming (default: NAME.watch.html, by the model)"
+    _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=watch_help)
     _add_progress(train)
 
     fitting = (

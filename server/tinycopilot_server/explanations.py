@@ -48,7 +48,7 @@ def _write(engine: "Engine", request: Request, result: Result, model: str) -> Pa
     """In another thread. Raises UserError."""
     from tinycopilot.explain.page import render  # noqa: PLC0415 (Jinja2: not needed to start)
     from tinycopilot.explain.subject import MAX_CHARS, subject  # noqa: PLC0415
-    from tinycopilot.explain.words import visible  # noqa: PLC0415
+    from tinycopilot.page.words import visible  # noqa: PLC0415
 
     path = explanation_path()
     explained = subject(engine, request, MAX_CHARS)

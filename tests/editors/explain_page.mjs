@@ -1,30 +1,25 @@
-// Opens the page of `tinycopilot explain --html` in headless Chromium, uses it with mouse and keys, and runs axe on it.
+// Opens the pages of `tinycopilot explain --html` and `tinycopilot train --watch` in headless Chromium, uses them with mouse
+// and keys, and runs axe on them.
 //
 //   node explain_page.mjs TINYCOPILOT [SCREENSHOT.png]
 //
 // TINYCOPILOT is the program. playwright-core and axe-core are where vscode_page.mjs looks for the first. With
 // SCREENSHOT.png, that picture of the page is taken (docs/explain.png, which is then reduced to 200 colours).
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { accessible } from './axe.mjs';
 import { same, startBrowser } from './vscode_page.mjs';
 
 const [program, screenshot] = process.argv.slice(2);
 if (!program) throw new Error('usage: explain_page.mjs TINYCOPILOT [SCREENSHOT.png]');
 const HOSTILE = '</script><script>document.title = "run"</script><!-- <img src=x onerror="document.title=1">\n{{ 7 * 7 }} \u0007';
+const HOSTILE_COMPLETION = '</pre></script><script>document.title = "run"</script><!-- <img src=x onerror="document.title=1">{{ 7 * 7 }}\ufffd';
 const OTHER = 'import argparse\n\n\ndef parse():\n    parser = argparse.ArgumentParser()\n    parser.add_argument("--limit", type=int)\n    return parser.parse_args()\n';
 const TEXT = 'import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg';
 const folder = mkdtempSync(join(tmpdir(), 'explain-'));
-const editors = process.env.EDITORS_DIR ?? resolve(dirname(process.execPath), '../../../..');
-let axe;
-try {
-  axe = readFileSync(createRequire(`${editors}/playwright/`).resolve('axe-core/axe.min.js'), 'utf8');
-} catch {
-  console.log('axe-core is not installed: accessibility is not checked');
-}
 
 function make(name, text, ...words) {
   const file = join(folder, name);
@@ -39,18 +34,11 @@ async function open(browser, file, options = {}) {
   page.on('console', message => { if (message.type() === 'error') wrong.push(message.text()); });
   page.on('dialog', dialog => { wrong.push('a dialog'); dialog.dismiss(); });
   page.on('request', request => { if (request.url() !== pathToFileURL(file).href) wrong.push(`loads ${request.url()}`); });
+  // A page that reloads itself does so when the test says so, and not in the middle of a check.
+  await page.addInitScript(() => { const real = window.setInterval; window.setInterval = (call, ms) => ms < 5000 ? real(call, ms) : (window.reloadNow = call, 0); });
   await page.goto(pathToFileURL(file).href);
   await page.waitForSelector('html[data-ready]', { timeout: 60_000 });
   return { page, wrong };
-}
-
-async function accessible(page, what) {
-  if (!axe) return;
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  for (const { id, impact, nodes } of violations) console.log(`axe, ${what}: ${impact}: ${id}: ${nodes.slice(0, 3).map(node => node.html.slice(0, 120)).join(' | ')}`);
-  const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-  same(`axe, ${what}`, serious.map(({ id }) => id).join(), '');
 }
 
 const data = page => page.evaluate(() => JSON.parse(document.getElementById('data').textContent));
@@ -112,7 +100,7 @@ async function fitsEverywhere(browser, file) {
   const { page } = await open(browser, file, { viewport: { width: 720, height: 1000 } });
   await page.emulateMedia({ media: 'print' });
   same('print: it fits', await fits(page), true);
-  same('print: no strip stays', await page.locator('.strip').evaluate(strip => getComputedStyle(strip).position), 'static');
+  same('print: no strip stays', await page.locator('.sticky').evaluate(strip => getComputedStyle(strip).position), 'static');
   await page.close();
 }
 
@@ -127,6 +115,50 @@ async function textStaysText(browser, file, text) {
   await page.close();
 }
 
+async function isWatched(browser, folder) {
+  const running = join(folder, 'running.html'), { page, wrong } = await open(browser, running);
+  const readout = page.locator('#readout'), first = page.locator('.completions li').first();
+  same('the newest step', (await readout.textContent()).startsWith('step 300'), true);
+  await page.locator('#time').focus();
+  await page.keyboard.press('Home');
+  same('the first step', await readout.textContent(), 'step 0');
+  same('its completions are marked', await first.evaluate(item => item.classList.contains('shown')), true);
+  same('hostile text', await first.locator('pre').first().textContent(), `import n${HOSTILE_COMPLETION}`);
+  await page.locator('#head5').check({ force: true });
+  same('the head', (await page.locator('#attention-body h3').textContent()).startsWith('Layer 2, head 2 at step 0'), true);
+  const place = () => page.locator('.map text').nth(20).evaluate(mark => mark.style.transform);
+  const before = await place();
+  await page.locator('#time').focus();
+  await page.keyboard.press('ArrowRight');
+  if (await place() === before) throw new Error('the map does not follow the step');
+  same('images', await page.locator('img').count(), 0);
+  same('the title', await page.title(), 'Training: tinycopilot');
+  await Promise.all([page.waitForEvent('load', { timeout: 60_000 }), page.evaluate(() => setTimeout(window.reloadNow))]);
+  await page.waitForSelector('html[data-ready]', { timeout: 60_000 });
+  same('after a reload, the step', (await readout.textContent()).startsWith('step 100'), true);
+  same('after a reload, the head', await page.locator('#head5').isChecked(), true);
+  same('after a reload, the focus', await page.evaluate(() => document.activeElement.id), 'time');
+  await accessible(page, 'watch, light');
+  same('watch: errors', wrong.join('; '), '');
+  await page.close();
+  const ended = await open(browser, join(folder, 'ended.html'));
+  same('after training, nothing reloads', await ended.page.locator('#reload').count(), 0);
+  await ended.page.close();
+}
+
+/** Pages of `train --watch`, written without a training run; false if the program's Python has no PyTorch. */
+function makeWatched() {
+  const python = join(dirname(program), 'python'), script = fileURLToPath(new URL('../watched.py', import.meta.url));
+  try {
+    execFileSync(python, ['-c', 'import torch'], { stdio: 'ignore' });
+  } catch {
+    console.log('PyTorch is not installed: the page of train --watch is not checked');
+    return false;
+  }
+  execFileSync(python, [script, folder], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return true;
+}
+
 const browser = await startBrowser();
 try {
   writeFileSync(join(folder, 'other.py'), OTHER);
@@ -134,12 +166,16 @@ try {
   await isUsedWithKeys(browser, usual);
   await fitsEverywhere(browser, usual);
   for (const [name, text] of Object.entries({ hostile: HOSTILE, empty: '', one: 'a', unseen: '\u2603\u{1f600}\ud55c' })) await textStaysText(browser, make(`${name}.html`, text), text);
+  if (makeWatched()) {
+    await isWatched(browser, folder);
+    await fitsEverywhere(browser, join(folder, 'ended.html'));
+  }
   if (screenshot) {
     const { page } = await open(browser, usual, { viewport: { width: 1100, height: 960 } });
     await page.evaluate(() => document.getElementById('attention').scrollIntoView());
     await page.screenshot({ path: screenshot });
   }
-  console.log('the page of explain: passed');
+  console.log('the pages of explain and train --watch: passed');
 } finally {
   await browser.close();
   rmSync(folder, { recursive: true });

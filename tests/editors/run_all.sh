@@ -66,7 +66,7 @@ if installed "VS Code" vscode/done; then
   vscode=$!
 fi
 if installed "the browser" playwright/node_modules/playwright-core; then
-  tried "The page of explain" env EDITORS_DIR="$editors" "$editors/node/bin/node" "$here/explain_page.mjs" "$(dirname "$1")/tinycopilot"
+  tried "The pages of explain and train --watch" env EDITORS_DIR="$editors" "$editors/node/bin/node" "$here/explain_page.mjs" "$(dirname "$1")/tinycopilot"
 fi
 if installed Neovim nvim/run; then
   python=$editors/python/bin/python

@@ -27,12 +27,15 @@ HOUSE = {
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
     "tinycopilot.atomic": {"tinycopilot.files"},
     "tinycopilot.page_file": {"tinycopilot.__init__", "tinycopilot.atomic"},
+    "tinycopilot.page": {"tinycopilot.__init__", "numpy", "jinja2", "markupsafe"},
     "tinycopilot.process": set(),
     "tinycopilot.extras": {"tinycopilot.__init__"},
     "tinycopilot.model": {"tinycopilot.__init__", "tinycopilot.atomic", "torch", "numpy"},
     "tinycopilot.training": {
         *(
+            "tinycopilot.atomic",
             "tinycopilot.page_file",
+            "tinycopilot.page",
             "tinycopilot.atomic",
             "tinycopilot.__init__",
             "tinycopilot.files",
@@ -40,7 +43,7 @@ HOUSE = {
             "tinycopilot.model",
             "tinycopilot.process",
         ),
-        *("torch", "numpy", "rich", "filelock"),
+        *("torch", "numpy", "rich", "filelock", "markupsafe"),
     },
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.model"),
@@ -61,7 +64,7 @@ HOUSE = {
     },
     "tinycopilot.explain": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
-        *("tinycopilot.masking", "tinycopilot.model", "tinycopilot.page_file", "numpy", "rich", "jinja2", "markupsafe"),
+        *("tinycopilot.masking", "tinycopilot.model", "tinycopilot.page_file", "tinycopilot.page", "numpy", "rich"),
     },
     "tinycopilot.client": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.process", "tinycopilot.extras"),
@@ -94,7 +97,7 @@ HOUSE = {
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
         *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
-        *("tinycopilot.extras", "tinycopilot.explain", "tinycopilot.page_file"),
+        *("tinycopilot.extras", "tinycopilot.explain", "tinycopilot.page", "tinycopilot.page_file"),
         "tinycopilot.notebook_file",
         *("pygls", "lsprotocol", "cattrs", "filelock"),
     },

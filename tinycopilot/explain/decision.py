@@ -2,8 +2,8 @@
 
 from tinycopilot.completion.infill import SUFFIX_CHARS
 from tinycopilot.explain.trace import Decision, Trace
-from tinycopilot.explain.words import quoted
 from tinycopilot.masking import MASK
+from tinycopilot.page.words import quoted
 
 
 def in_words(trace: Trace, decision: Decision) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.distributions import Entry, likeliest, p_of
 from tinycopilot.explain.trace import Trace
-from tinycopilot.explain.words import name_of, quoted, visible
+from tinycopilot.page.words import name_of, quoted, visible
 
 EDGES_P: Final = (0.01, 0.1, 0.5)
 """Probabilities at which one level of colour ends and the next begins."""

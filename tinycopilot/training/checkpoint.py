@@ -64,14 +64,14 @@ def _said(value: Any) -> str:
     return "not given" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def resume_command(paths: ModelPaths, *, use_anyway: bool = False) -> str:
-    """Return the command that resumes an interrupted run."""
+def resume_command(paths: ModelPaths, flags: Sequence[str] = ()) -> str:
+    """Return the command that resumes an interrupted run, with the `flags` that a run does not store."""
     words = ["tinycopilot", "train", "--resume"]
     if paths != model_to_save():
         words += ["--model_path", str(paths.model)]
         if paths != model_to_save(str(paths.model)):
             words += ["--tokenizer_path", str(paths.tokenizer)]
-    return shlex.join([*words, *["--use-anyway"] * use_anyway])
+    return shlex.join([*words, *flags])
 
 
 def run_folder(paths: ModelPaths) -> Path:

@@ -72,6 +72,8 @@ class TrainOptions:
     """Use the new model even if it is worse than the one in use."""
     tensorboard: str | None = None
     """Folder for TensorBoard event files."""
+    watch: str | None = None
+    """HTML page to keep up to date (watch/); empty: next to the model."""
     progress: str | None = None
     """`json`: print progress to standard output (json_progress.py)."""
     exclude: frozenset[Path] = frozenset()
@@ -84,6 +86,12 @@ class TrainOptions:
     def given(self) -> list[str]:
         """Return the names of those flags that were given, among those that determine the result."""
         return [name for name in DEFAULTS if getattr(self, name) is not None]
+
+    def unstored_flags(self) -> list[str]:
+        """Return the flags that a run does not store, so that they must be given again to resume it."""
+        watch = ["--watch"] if self.watch is not None else []
+        watch += [_from_anywhere(self.watch)] if self.watch else []
+        return [*["--use-anyway"] * self.use_anyway, *watch]
 
     def flags(self) -> dict[str, Any]:
         """Return those flags and their values or defaults, with absolute paths. Raises UserError if they conflict."""

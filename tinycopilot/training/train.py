@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from tinycopilot.training.terminal_progress import TerminalProgress
 from tinycopilot.training.threads import ThreadTuner
 from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, reestimate
 from tinycopilot.training.train_state import TrainState
+from tinycopilot.training.watch.observer import Watch, watch_page
 
 EVAL_CHARS = 20_000
 """Characters of held-out text in each evaluation; the last one uses all of it."""
@@ -126,6 +127,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
     paths = model_to_save(options.model_path, options.tokenizer_path)
     require_home(paths.model, "name the model's file with --model_path")
     folder = run_folder(paths)
+    page = watch_page(options.watch, paths)
     with contextlib.ExitStack() as stack:
         dist = stack.enter_context(dist_context(device.type))
         stack.enter_context(sigterm_as_interrupt())
@@ -146,10 +148,12 @@ def run_training(options: TrainOptions) -> ModelPaths:
             run = start_run(options, folder, device, dist, console)
         state = new_train_state(run, device, dist, snapshot)
         checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print)
+        if page and dist.is_main:
+            observers.append(stack.enter_context(Watch(page, folder, state, run, console.print)))
         if reporter:
             reporter.start(run.schedule, state.log.n_chars)
         saved = SavedModel(paths, is_in_use=True)
-        with checkpoint_on_exit(checkpoints, paths, console, dist, use_anyway=options.use_anyway):
+        with checkpoint_on_exit(checkpoints, paths, console, dist, options.unstored_flags()):
             run = train_run(state, run, device, dist, console, [*observers, checkpoints])
             if dist.is_main:
                 saved = finalize(
@@ -240,9 +244,9 @@ def train_run(
 
 @contextlib.contextmanager
 def checkpoint_on_exit(
-    checkpoints: CheckpointWriter, paths: ModelPaths, console: Console, dist: DistContext, *, use_anyway: bool
+    checkpoints: CheckpointWriter, paths: ModelPaths, console: Console, dist: DistContext, flags: Sequence[str]
 ) -> Iterator[None]:
-    """Write a checkpoint first, and when the block raises; then print how to resume the run."""
+    """Write a checkpoint first, and when the block raises; then print how to resume the run, with `flags`."""
     if dist.is_main:
         checkpoints.write()  # from here on the run can be resumed, even if this process is killed
     try:
@@ -256,6 +260,6 @@ def checkpoint_on_exit(
             elif can_resume(run_folder(paths)):
                 console.print(
                     f"stopped after step {checkpoints.written_step:,}; nothing is lost; "
-                    f"resume with: {resume_command(paths, use_anyway=use_anyway)}"
+                    f"resume with: {resume_command(paths, flags)}"
                 )
         raise

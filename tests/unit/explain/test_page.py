@@ -213,7 +213,7 @@ def test_full_disk_keeps_the_old_page(
 
 
 def test_dark_is_the_same_in_a_browser_and_in_vs_code() -> None:
-    style = (ROOT / "tinycopilot/explain/page/page.css").read_text("utf-8")
+    style = (ROOT / "tinycopilot/page/base.css").read_text("utf-8")
     dark = re.findall(r"vscode-(?:light|dark)\)\)? \{ (--paper.*?--l2: #\w+; --ghost: #\w+)", style, re.DOTALL)
     assert len(dark) == 2
     assert dark[0] == dark[1]

@@ -119,7 +119,7 @@ def test_figures_equal_the_trace(explain, pair: ModelPaths) -> None:
     from tinycopilot.completion.truncation import CompleterSettings
     from tinycopilot.explain.distributions import likeliest
     from tinycopilot.explain.trace import trace
-    from tinycopilot.explain.words import name_of
+    from tinycopilot.page.words import name_of
 
     text = "return a + b\n    return a"
     out, _ = explain(text)

@@ -1,16 +1,9 @@
 """The page of `explain --html`: one file that needs nothing else, with all panels."""
 
-import base64
-import hashlib
 import math
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from tinycopilot import __version__
-from tinycopilot.explain.arrays import Arrays, significant
 from tinycopilot.explain.distributions import p_of
 from tinycopilot.explain.links import Link, link_to
 from tinycopilot.explain.page.sections import PANELS, Panel
@@ -21,31 +14,22 @@ from tinycopilot.explain.panels.generation import generation
 from tinycopilot.explain.panels.mixture import mixture
 from tinycopilot.explain.panels.tokens import tokens
 from tinycopilot.explain.subject import Subject
-from tinycopilot.explain.words import visible
+from tinycopilot.page.arrays import Arrays, significant
+from tinycopilot.page.render import render as render_page
+from tinycopilot.page.words import visible
 
 FOLDER: Final = Path(__file__).parent
 
 
 def render(subject: Subject, path: Path, *, model: str, notes: list[str]) -> str:
     """The page as text, to be written to `path`; all text from outside is escaped. `model` names the model."""
-    script = (FOLDER / "page.js").read_text("utf-8").replace("</", "<\\/")
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.jinja").render(
-        script=Markup(script),
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup((FOLDER / "page.css").read_text("utf-8")),
+    return render_page(
+        FOLDER,
         panels=[_with_links(panel, path) for panel in PANELS],
         lead=_lead(subject),
         figures=_figures(subject),
         notes=notes,
         model=model,
-        version=__version__,
         data=page_data(subject),
     )
 

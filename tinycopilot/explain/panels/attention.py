@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from tinycopilot.explain.arrays import Arrays, as_shares, significant
 from tinycopilot.explain.subject import Subject
+from tinycopilot.page.arrays import Arrays, as_shares, significant
 
 MAX_BYTES: Final = 2_500_000
 """Of all weights, queries and keys, before they are compressed: a larger network shows fewer positions."""

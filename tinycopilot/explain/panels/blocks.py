@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.decoding import log_softmax
-from tinycopilot.explain.arrays import Arrays, significant
 from tinycopilot.explain.subject import Subject
+from tinycopilot.page.arrays import Arrays, significant
 
 N_LIKELIEST: Final = 5
 N_NEURONS: Final = 4

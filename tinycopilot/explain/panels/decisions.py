@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tinycopilot.explain.arrays import significant
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.subject import Subject
 from tinycopilot.explain.trace import Decision
-from tinycopilot.explain.words import name_of, visible
+from tinycopilot.page.arrays import significant
+from tinycopilot.page.words import name_of, visible
 
 
 def decisions(subject: Subject) -> dict[str, Any]:

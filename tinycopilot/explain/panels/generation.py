@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tinycopilot.explain.arrays import significant
 from tinycopilot.explain.subject import Subject
-from tinycopilot.explain.words import name_of
 from tinycopilot.model.tokenizer import DOCUMENT_START
+from tinycopilot.page.arrays import significant
+from tinycopilot.page.words import name_of
 
 
 def generation(subject: Subject) -> dict[str, Any]:

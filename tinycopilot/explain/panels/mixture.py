@@ -10,11 +10,11 @@ from tinycopilot.completion.distribution import interpolate
 from tinycopilot.completion.ngram import DISCOUNT_ROW, DISCOUNTS
 from tinycopilot.completion.predictor import KINDS
 from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.explain.arrays import significant
 from tinycopilot.explain.distributions import likeliest
 from tinycopilot.explain.subject import Subject
 from tinycopilot.explain.trace import TracedPrediction
-from tinycopilot.explain.words import name_of
+from tinycopilot.page.arrays import significant
+from tinycopilot.page.words import name_of
 
 N_LIKELIEST: Final = 6
 N_FOLLOWERS: Final = 3

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tinycopilot.explain.arrays import Arrays, significant
 from tinycopilot.explain.subject import Subject
-from tinycopilot.explain.words import name_of
+from tinycopilot.page.arrays import Arrays, significant
+from tinycopilot.page.words import name_of
 
 N_NEAREST: Final = 6
 

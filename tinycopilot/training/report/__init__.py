@@ -11,6 +11,9 @@ from tinycopilot.page_file import check_replaceable, write_page
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report.page import page
 
+STYLES = tuple(Path(__file__).with_name(name) for name in ("chart.css", "curves.css"))
+"""What the charts of `curves` need on another page."""
+
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:
     """Write the report to `path`, atomically. `command` is the command line; `facts` are rows of a table.

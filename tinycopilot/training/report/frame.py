@@ -32,8 +32,8 @@ FRAME = """\
 
 
 def document(kind: str, *, title: str, style: str, figures: str, sections: Iterable[str]) -> str:
-    """Return the page. `title` is any text; `style` follows base.css; `figures` and `sections` are HTML."""
-    base = Path(__file__).with_name("base.css").read_text("utf-8")
+    """Return the page. `title` is any text; `style` follows base.css, chart.css; `figures` and `sections` are HTML."""
+    base = "".join(Path(__file__).with_name(name).read_text("utf-8") for name in ("base.css", "chart.css"))
     words = {"kind": kind, "title": visible(title), "style": base + style}
     return FRAME.format(**words, figures=figures, sections="\n".join(sections))
 

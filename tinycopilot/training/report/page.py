@@ -24,7 +24,7 @@ def page(log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, 
         section("Events", _events(log.events)),
         section("Reproduce this run", facts_table(command, facts)),
     )
-    style = Path(__file__).with_name("page.css").read_text("utf-8")
+    style = "".join(Path(__file__).with_name(name).read_text("utf-8") for name in ("curves.css", "page.css"))
     return document("training report", title=title, style=style, figures=_figures(log), sections=sections)
 
 

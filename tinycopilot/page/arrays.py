@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 TYPES = ("float16", "float32", "int8", "uint16", "uint8")
-"""Those that page.js reads."""
+"""Those that base.js reads."""
 
 
 class Arrays:
@@ -21,7 +21,7 @@ class Arrays:
     def add(self, name: str, array: ArrayLike, dtype: str) -> None:
         """Add an array of any shape, little-endian, as one of TYPES."""
         if dtype not in TYPES:
-            raise ValueError(f"page.js does not read {dtype}")
+            raise ValueError(f"base.js does not read {dtype}")
         data = np.ascontiguousarray(array).astype(np.dtype(dtype).newbyteorder("<"))
         self._data += bytes(-len(self._data) % 4)  # typed arrays need aligned offsets
         self._table[name] = {"at": len(self._data), "type": dtype, "shape": list(data.shape)}

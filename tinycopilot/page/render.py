@@ -1,0 +1,38 @@
+"""Render a page from its template, styles and script."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tinycopilot import __version__
+
+FOLDER: Final = Path(__file__).parent
+
+
+def render(folder: Path, *, styles: Sequence[Path] = (), **values: Any) -> str:
+    """Return the page whose template, style and script are in `folder`; `styles` are further CSS files, before its own.
+
+    All text in `values` is escaped, except Markup. `data` is what the script reads, as JSON.
+    """
+    script = "".join((place / name).read_text("utf-8") for place, name in ((FOLDER, "base.js"), (folder, "page.js")))
+    script = script.replace("</", "<\\/")
+    style = "".join(path.read_text("utf-8") for path in (FOLDER / "base.css", *styles, folder / "page.css"))
+    environment = Environment(
+        loader=FileSystemLoader([folder, FOLDER]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(style),
+        version=__version__,
+        **values,
+    )

@@ -1,0 +1,81 @@
+"""The embeddings of characters on a plane, and whether characters of one kind are near each other."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+
+KINDS: Final = (
+    "lower-case letter",
+    "upper-case letter",
+    "digit",
+    "bracket",
+    "quote",
+    "white space",
+    "operator",
+    "other",
+)
+MAX_CHARACTERS: Final = 200
+"""At most this many characters of the vocabulary are on the map."""
+
+
+def kind_of(character: str) -> str:
+    """Return one of KINDS."""
+    if character in "()[]{}":
+        return "bracket"
+    if character in "'\"`":
+        return "quote"
+    if character.isspace():
+        return "white space"
+    if character.isdecimal():
+        return "digit"
+    if character.isalpha():
+        return "upper-case letter" if character.isupper() else "lower-case letter"
+    return "operator" if character.isascii() else "other"
+
+
+def principal_directions(embedding: Floats, kinds: list[str]) -> Floats:
+    """Return the two directions in which the rows of `embedding`, (K, C), vary most, as columns, (C, 2) (PCA).
+
+    The sign of a direction is arbitrary, and would make the map jump: lower-case letters are left, digits at the top.
+    """
+    centred = np.asarray(embedding, np.float64) - np.asarray(embedding, np.float64).mean(0)
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:2].T  # (C, 2)
+    for axis, kind, sign in ((0, "lower-case letter", -1), (1, "digit", 1)):
+        members = [i for i, one in enumerate(kinds) if one == kind]
+        if members and (centred[members] @ directions[:, axis]).mean() * sign < 0:
+            directions[:, axis] *= -1
+    return directions
+
+
+def on_plane(embedding: Floats, directions: Floats) -> Floats:
+    """Return the rows of `embedding`, (K, C), in the plane of two directions, from -1 to 1, (K, 2)."""
+    centred = np.asarray(embedding, np.float64) - np.asarray(embedding, np.float64).mean(0)
+    places = centred @ directions
+    return np.asarray(places / max(np.abs(places).max(), 1e-12))
+
+
+def share_on_plane(embedding: Floats, directions: Floats) -> float:
+    """Return the share of the variance of `embedding`, (K, C), that the plane shows."""
+    centred = np.asarray(embedding, np.float64) - np.asarray(embedding, np.float64).mean(0)
+    return float(np.square(centred @ directions).sum() / max(np.square(centred).sum(), 1e-300))
+
+
+def same_kind_shares(embedding: Floats, kinds: list[str]) -> dict[str, float]:
+    """Return, by kind, the share of its characters whose nearest character (by cosine similarity) is of the same kind.
+
+    Kinds with fewer than two characters are left out.
+    """
+    rows = np.asarray(embedding, np.float64)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    similarity = rows @ rows.T
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = similarity.argmax(1)
+    shares = {}
+    for kind in KINDS:
+        members = [i for i, one in enumerate(kinds) if one == kind]
+        if len(members) > 1:
+            shares[kind] = sum(kinds[nearest[i]] == kind for i in members) / len(members)
+    return shares

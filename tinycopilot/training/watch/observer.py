@@ -1,0 +1,102 @@
+"""Watch: the observer that looks at the network while it is trained, and keeps the page up to date."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from tinycopilot.atomic import atomic_write
+from tinycopilot.page_file import check_page
+from tinycopilot.paths import ModelPaths, user_path
+from tinycopilot.training.checkpoint import Run
+from tinycopilot.training.log import Evaluation, LogInterval
+from tinycopilot.training.observer import Observer
+from tinycopilot.training.schedule import Schedule
+from tinycopilot.training.train_state import TrainState
+from tinycopilot.training.watch.history import load_history, save_history, thinned
+from tinycopilot.training.watch.inputs import fixed_inputs
+from tinycopilot.training.watch.page import render
+from tinycopilot.training.watch.watched_step import watch_step
+
+MAX_SHARE: Final = 0.015
+"""Of the training time, between evaluations; at each of those, whose number is limited, the page is always written."""
+
+
+def watch_page(file: str | None, paths: ModelPaths) -> Path | None:
+    """Return the page that `--watch` names: empty means next to the model, None means no page.
+
+    Raises UserError if it cannot be written; called before any work is done.
+    """
+    if file is None:
+        return None
+    page = Path(os.path.realpath(user_path(file))) if file else paths.model.with_name(f"{paths.model.stem}.watch.html")
+    if file or page.parent.exists():  # the folder of a user's first model is made later
+        check_page(page, "--watch")
+    return page
+
+
+class Watch(Observer):
+    """Writes the page at the start, at each evaluation, as often in between as MAX_SHARE allows, and on exit.
+
+    The page reloads itself while training runs; the one that is written on exit does not.
+    """
+
+    def __init__(self, path: Path, folder: Path, state: TrainState, run: Run, say: Callable[[str], None]) -> None:
+        """`folder` is the run's: if the run was interrupted, its history continues."""
+        self._path, self._folder, self._state, self._run, self._say = path, folder, state, run, say
+        self._schedule = run.schedule
+        self._inputs = fixed_inputs(run.corpus.held_out, is_python=".py" in run.flags["ext"])
+        self._steps = load_history(folder, state.log.n_steps)
+        self._first_s = state.log.seconds
+        self._spent_s = self._cost_s = 0.0
+        self._has_failed = False
+
+    def __enter__(self) -> Self:
+        self._look()
+        if not self._has_failed:
+            self._say(f"watch the training in a browser: {self._path.absolute().as_uri()}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write(is_running=False)
+
+    def on_schedule(self, schedule: Schedule) -> None:
+        """Show progress against the new length."""
+        self._schedule = schedule
+
+    def on_interval(self, interval: LogInterval) -> None:  # noqa: ARG002
+        """Look, if there is time."""
+        if self._spent_s + self._cost_s <= MAX_SHARE * (self._state.log.seconds - self._first_s):
+            self._look()
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:  # noqa: ARG002
+        """Look."""
+        self._look()
+
+    def _look(self) -> None:
+        started = time.perf_counter()
+        new = watch_step(self._state.model, self._run.tokenizer, self._inputs, self._state.log)
+        # After a rollback, or at an evaluation right after an interval, a newer look at this step replaces the older.
+        self._steps = thinned([step for step in self._steps if step.step < new.step] + [new])
+        save_history(self._folder, self._steps)
+        self._write(is_running=True)
+        self._cost_s = time.perf_counter() - started
+        self._spent_s += self._cost_s
+
+    def _write(self, *, is_running: bool) -> None:
+        """Write the page; if that fails, say so once and train on."""
+        seconds = self._state.log.seconds - self._first_s
+        html = render(
+            self._steps, self._inputs, self._run, self._state, self._schedule,
+            share=self._spent_s / seconds if seconds else 0.0, is_running=is_running,
+        )  # fmt: skip
+        try:
+            with atomic_write(self._path, is_private=False) as file:
+                file.write(html.encode())
+        except OSError as error:
+            if not self._has_failed:
+                self._say(f"{self._path}: cannot write the page ({error.strerror}); training continues without it")
+            self._has_failed = True
+        else:
+            self._has_failed = False

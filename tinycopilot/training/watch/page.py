@@ -1,0 +1,160 @@
+"""The page of `train --watch`."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from markupsafe import Markup
+
+from tinycopilot.page.render import render as render_page
+from tinycopilot.page.words import name_of, visible
+from tinycopilot.training.checkpoint import Run
+from tinycopilot.training.log import TrainLog
+from tinycopilot.training.report import STYLES
+from tinycopilot.training.report.chart import short
+from tinycopilot.training.report.curves import curves
+from tinycopilot.training.schedule import Schedule
+from tinycopilot.training.train_state import TrainState
+from tinycopilot.training.watch.embedding_map import (
+    KINDS,
+    kind_of,
+    on_plane,
+    principal_directions,
+    share_on_plane,
+)
+from tinycopilot.training.watch.inputs import FixedInputs
+from tinycopilot.training.watch.watched_step import WatchedStep, attended_text
+
+RELOAD_S: Final = 10
+
+
+class Panel(NamedTuple):
+    """A section of the page."""
+
+    name: str
+    title: str
+    about: str
+
+
+PANELS: Final = (
+    Panel(
+        "loss",
+        "Loss and learning rate",
+        "The loss is the mean number of bits that the next character costs: 0 would be certainty, and a guess among "
+        "100 equally likely characters costs 6.6. If the loss on held-out text, which is never trained on, rises while "
+        "the other falls, the network learns the text by heart.",
+    ),
+    Panel(
+        "prompts",
+        "The same prompts, again and again",
+        "At each of these steps, the network continued the same prompts, always with the character that it found "
+        "likeliest. It starts with a single character, then come frequent words, then lines that look like the text.",
+    ),
+    Panel(
+        "attention",
+        "Attention heads forming",
+        "Each picture shows one head on one short text: the position that looks is down, where it looks is across. An "
+        "untrained head looks everywhere; some learn to look at the character before, at an earlier place with the "
+        "same name, or at the open bracket.",
+    ),
+    Panel(
+        "embeddings",
+        "The map of embeddings",
+        "Each character has a vector, its embedding, which is random at first. Training moves characters that are used "
+        "alike close to each other; the plane shows the two directions in which the newest vectors differ most.",
+    ),
+)
+
+
+def render(
+    steps: Sequence[WatchedStep], inputs: FixedInputs, run: Run, state: TrainState, schedule: Schedule, *,
+    share: float, is_running: bool,
+) -> str:  # fmt: skip
+    """Return the page as text; all text from outside is escaped. `share`: of the training time, spent on the page."""
+    text = attended_text(state.model, inputs)
+    return render_page(
+        Path(__file__).parent,
+        styles=STYLES,
+        panels=PANELS,
+        corpus=visible(run.corpus.label),
+        status=_status(state.log, schedule, is_running=is_running),
+        figures=_figures(state.log, share),
+        is_running=is_running,
+        reload_s=RELOAD_S,
+        curves=Markup(curves(state.log)),  # which escapes all text
+        prompts=[_lines(prompt) for prompt in inputs.prompts],
+        steps=[_shown(step) for step in steps],
+        data={
+            "is_running": is_running,
+            "reload_s": RELOAD_S,
+            "text": [name_of(c) if c.isspace() else visible(c) for c in text],
+            "steps": [_data(step) for step in steps],
+            "map": _map(steps, run.tokenizer.alphabet),
+        },
+    )
+
+
+def _status(log: TrainLog, schedule: Schedule, *, is_running: bool) -> str:
+    at = f"step {log.n_steps:,} of {schedule.n_steps:,}"
+    if log.n_steps >= schedule.n_steps:
+        return f"Training has ended after {log.n_steps:,} steps."
+    share = log.n_steps / schedule.n_steps
+    now = time.strftime("%H:%M:%S")
+    if is_running:
+        return f"Training: {at} ({share:.0%}). This page is from {now}."
+    return f"Training was stopped at {at} ({share:.0%}); tinycopilot train --resume --watch continues it."
+
+
+def _figures(log: TrainLog, share: float) -> list[tuple[str, str]]:
+    bits = log.held_out_bits if math.isfinite(log.held_out_bits) else _last_bits(log)
+    return [
+        ("bits per character, held-out text", _bits(bits)),
+        ("bits per character, training text", _bits(log.intervals[-1].bits if log.intervals else math.nan)),
+        ("characters read", short(log.n_chars)),
+        ("characters per second", short(log.chars_per_second)),
+        ("of the training time, for this page", f"{share:.1%}"),
+    ]
+
+
+def _last_bits(log: TrainLog) -> float:
+    return log.evaluations[-1].bits if log.evaluations else math.nan
+
+
+def _bits(bits: float) -> str:
+    return f"{bits:.3f}" if math.isfinite(bits) else "\N{EN DASH}"
+
+
+def _lines(text: str) -> str:
+    """Return `text` with a sign for each character that has no shape, except line ends."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _shown(step: WatchedStep) -> dict[str, Any]:
+    return {"name": _name(step), "completions": [_lines(text) for text in step.completions]}
+
+
+def _name(step: WatchedStep) -> str:
+    """Return the step in words."""
+    bits = f", loss {step.bits:.2f} bits" if math.isfinite(step.bits) else ""
+    return f"step {step.step:,}{bits}"
+
+
+def _data(step: WatchedStep) -> dict[str, Any]:
+    return {"step": step.step, "name": _name(step), "attention": step.attention}
+
+
+def _map(steps: Sequence[WatchedStep], alphabet: str) -> dict[str, Any]:
+    """Return the places of the characters at each step, in hundredths, and the shares of near ones of the same kind."""
+    characters = alphabet[: len(steps[-1].embedding)]
+    kinds = [kind_of(character) for character in characters]
+    directions = principal_directions(steps[-1].embedding, kinds)
+    return {
+        "characters": [name_of(character) for character in characters],
+        "kinds": [KINDS.index(kind) for kind in kinds],
+        "names": KINDS,
+        "places": [(on_plane(step.embedding, directions) * 100).round().astype(int).tolist() for step in steps],
+        "same_kind": [step.same_kind for step in steps],
+        "share": share_on_plane(steps[-1].embedding, directions),
+    }

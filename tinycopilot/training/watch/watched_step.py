@@ -1,0 +1,104 @@
+"""WatchedStep: what the network does with the fixed inputs at one step of its training."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tinycopilot.model.attention import MultiHeadSelfAttention, band_mask, rotate, scaled_dot_product_attention
+from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
+from tinycopilot.page.arrays import Arrays
+from tinycopilot.training.log import TrainLog
+from tinycopilot.training.watch.embedding_map import MAX_CHARACTERS, kind_of, same_kind_shares
+from tinycopilot.training.watch.inputs import FixedInputs
+
+N_COMPLETED: Final = 40
+"""Characters that complete a prompt."""
+MAX_MAP_BYTES: Final = 400_000
+"""Of all attention maps of a step, before compression: a larger network is shown on a shorter text."""
+
+
+@dataclass(frozen=True)
+class WatchedStep:
+    """The network at one step."""
+
+    step: int
+    chars: int
+    bits: float
+    """Training loss, in bits per character, of the last log interval; NaN before the first one."""
+    completions: tuple[str, ...]
+    """What follows each prompt, greedily."""
+    attention: dict[str, Any]
+    """Packed (page/arrays.py): `weights`, (L, H, N, N), in steps of 1/255."""
+    embedding: NDArray[np.float16]
+    """(K, C): of the first K characters of the vocabulary."""
+    same_kind: dict[str, float]
+    """See `same_kind_shares`."""
+
+    @property
+    def n_bytes(self) -> int:
+        """About what it adds to the page."""
+        return len(self.attention["data"]) + sum(map(len, self.completions)) + 16 * len(self.embedding)
+
+
+def watch_step(model: TinyGPT, tokenizer: SimpleTokenizer, inputs: FixedInputs, log: TrainLog) -> WatchedStep:
+    """Return what `model` does with `inputs` now. Draws no random numbers, and changes nothing."""
+    prompts = [tokenizer.encode(DOCUMENT_START + prompt) for prompt in inputs.prompts]
+    completions = tuple(map(tokenizer.decode, complete(model, prompts, N_COMPLETED)))
+    arrays = Arrays()
+    weights = attention_weights(model, tokenizer.encode(attended_text(model, inputs)))
+    arrays.add("weights", np.rint(weights.float().cpu().numpy() * 255), "uint8")
+    n_shown = min(MAX_CHARACTERS, len(tokenizer.alphabet))
+    embedding = model.embedding.weight.detach()[:n_shown].float().cpu().numpy().astype(np.float16)
+    shares = same_kind_shares(embedding, [kind_of(character) for character in tokenizer.alphabet[:n_shown]])
+    bits = log.intervals[-1].bits if log.intervals else math.nan
+    return WatchedStep(log.n_steps, log.n_chars, bits, completions, arrays.as_json(), embedding, shares)
+
+
+def attended_text(model: TinyGPT, inputs: FixedInputs) -> str:
+    """Return what the attention maps show: the start of a document, and as much of the text as fits MAX_MAP_BYTES."""
+    n_heads = model.config.n_layers * model.config.n_heads
+    return (DOCUMENT_START + inputs.text)[: max(2, math.isqrt(MAX_MAP_BYTES // n_heads))]
+
+
+@torch.inference_mode()
+def complete(model: TinyGPT, prompts: list[list[int]], n: int) -> list[list[int]]:
+    """Return the ids that `model.generate` yields after each prompt, greedily; as one batch, which is faster.
+
+    All prompts have the same length, at most a window.
+    """
+    cache = model.new_cache(batch=len(prompts))
+    ids, chosen = torch.tensor(prompts, device=model.device), list[Tensor]()  # (P, T)
+    for _ in range(n):
+        logits = model(ids, cache)[:, -1, :-1]  # (P, V - 1): never the unknown id
+        ids = logits.argmax(-1, keepdim=True)  # (P, 1)
+        chosen.append(ids)
+    return torch.cat(chosen, dim=1).tolist() if chosen else [[] for _ in prompts]
+
+
+@torch.inference_mode()
+def attention_weights(model: TinyGPT, ids: list[int]) -> Tensor:
+    """Return the weights of every head on `ids`, (L, H, N, N): queries are rows. At most a window of ids."""
+    weights = list[Tensor]()
+
+    def keep(attn: MultiHeadSelfAttention, arguments: tuple[Any, ...]) -> None:
+        x, phases, *_ = arguments  # (1, N, C)
+        _, N, C = x.shape  # noqa: N806
+        q, k, _ = attn.qkv(x).view(1, N, 3, attn.n_heads, C // attn.n_heads).permute(2, 0, 3, 1, 4)  # (1, H, N, D)
+        mask = band_mask(N, N, model.config.window, x.device)
+        # With the identity as values, the result of attention is its weights.
+        identity = torch.eye(N, dtype=x.dtype, device=x.device)
+        weights.append(scaled_dot_product_attention(rotate(q, phases), rotate(k, phases), identity, mask)[0])
+
+    hooks = [block.attn.register_forward_pre_hook(keep) for block in model.decoder_blocks()]
+    try:
+        model(torch.tensor([ids[: model.config.window]], device=model.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(weights)
