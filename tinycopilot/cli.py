@@ -158,11 +158,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=PARTS,
         nargs="+",
         action="extend",
-        help="train the network without these parts, to see what they are for; it is measured, and not saved",
+        help="train the network without these parts, to see what they are for; the result is measured but not saved",
     )
     _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
     _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
-    watch_help = "keep an HTML page up to date that shows the network forming (default: NAME.watch.html, by the model)"
+    watch_help = (
+        "keep an HTML page up to date that shows the network forming (default: NAME.watch.html, next to the model)"
+    )
     _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=watch_help)
     _add_progress(train)
 
@@ -301,7 +303,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_files(explain, "your own, else the bundled one")
 
     settings = (
-        "Run the language server, over stdio unless --tcp is given. The client passes settings as "
+        "Run the language server, over stdio, or over a local port with --tcp. The client passes settings as "
         "initializationOptions. With --http, run an endpoint in the format of OpenAI's completions API instead, for "
         "editors without inline completion over LSP."
     )
@@ -313,7 +315,12 @@ def _parser() -> argparse.ArgumentParser:
         "--http", type=_port, metavar="PORT", help="answer HTTP requests on this port of 127.0.0.1, with a token"
     )
     _add(serve, "--workspace", metavar="DIR", help="with --http: index the files in DIR (default: none)")
-    _add(serve, "--language", metavar="ID", help="with --http: the language, if the client does not say it (python)")
+    _add(
+        serve,
+        "--language",
+        metavar="ID",
+        help="with --http: language of the code, if the client sends none (default: python)",
+    )
 
     typing = "Start the language server, type a program as an editor would, and print the suggestions."
     demo = _command(commands, "demo", _demo, "watch the language server complete a program", typing)
