@@ -61,7 +61,7 @@ def test_in_a_string_truncates_inside_the_string() -> None:
         ("f(\n    width=80,\n    space=indent,\n    sp", "ace=indent,\n", "ace="),  # not the line above again
         ("f(a)\nx\n\n)\n\ny\nf(", "a)\n", None),  # one of the last three lines with content
         ("f(a)\nx\ny\nz\nf(", "a)\n", "a)"),
-        ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),\n    f(b),"),
+        ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),"),  # nor its own
         ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # closing brackets may repeat
     ],
 )
