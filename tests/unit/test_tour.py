@@ -4,7 +4,7 @@ import ast
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
@@ -14,6 +14,7 @@ import pytest
 
 TOUR = Path(__file__).resolve().parents[2] / "docs" / "tour"
 EXERCISES = sorted((TOUR / "exercises").glob("[0-9]*.py"))
+Layer = Callable[[np.ndarray], np.ndarray]
 FUNCTION = re.compile(r"^    run\(check, (.*)\)$", re.M)
 
 
@@ -159,31 +160,63 @@ def test_small_files() -> None:
     assert all(path.stat().st_size < 60_000 for path in (TOUR / "pictures").iterdir())
 
 
-MISTAKES = {
-    "01_characters": (lambda text, alphabet: [alphabet.find(c) for c in text], "has the id len(alphabet)"),
-    "02_positions": (lambda x, *_: x, "pair"),
-    "03_attention": (lambda q, k, v: softmax(q @ k.T) @ v, "divide"),
-    "07_sampling": (
-        lambda z, temperature, _: np.exp(z * temperature) / np.exp(z * temperature).sum(),
-        "you multiplied",
-    ),
-    "08_drafts": (lambda _, likeliest: likeliest, "stop there"),
-}
+def softmax(z: np.ndarray, axis: int = 1) -> np.ndarray:
+    z = np.where(np.tri(len(z), dtype=bool), z, -np.inf)
+    return np.exp(z) / np.exp(z).sum(axis, keepdims=True)
+
+
+def layer_norm(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
+
+
+def block_of_normed_stream(x: np.ndarray, attend: Layer, feed_forward: Layer, norm: Layer) -> np.ndarray:
+    x = norm(x)
+    x = x + attend(x)
+    x = norm(x)
+    return x + feed_forward(x)
+
+
+def block_in_place(x: np.ndarray, attend: Layer, feed_forward: Layer, norm: Layer) -> np.ndarray:
+    x += attend(norm(x))
+    x += feed_forward(norm(x))
+    return x
+
+
+def gain(ps: Sequence[float], *costs: float) -> float:
+    return float(load(TOUR / "solutions" / "10_decision.py").gain(ps, *costs))
+
+
+def length_of_highest_gain(ps: Sequence[float], *costs: float) -> int:
+    return max(range(1, len(ps) + 1), key=lambda n: gain(ps[:n], *costs))
+
+
+def unfinished(*_: object) -> None:
+    raise NotImplementedError
+
+
+MISTAKES: list[tuple[str, tuple[Callable[..., object], ...], str]] = [
+    ("01_characters", (lambda text, alphabet: [alphabet.find(c) for c in text],), "has the id len(alphabet)"),
+    ("02_positions", (lambda x, *_: x,), "pair"),
+    ("03_attention", (lambda q, k, v: softmax(q @ k.T) @ v,), "divide the scores"),
+    ("03_attention", (lambda q, k, v: softmax(q @ k.T / 4, axis=0) @ v,), "each row by its own sum"),
+    ("03_attention", (lambda q, k, v: softmax(k @ q.T / 4) @ v,), "not k @ q.T"),
+    ("05_block", (layer_norm, unfinished), "in `unfinished`, replace"),
+    ("05_block", (layer_norm, block_of_normed_stream), "not to norm(x)"),
+    ("05_block", (layer_norm, block_in_place), "changed its input"),
+    ("07_sampling", (lambda z, t, _: np.exp(z * t) / np.exp(z * t).sum(),), "you multiplied"),
+    ("08_drafts", (lambda _, likeliest: likeliest,), "stop there"),
+    ("08_drafts", (lambda drafted, likeliest: likeliest if drafted == likeliest[:-1] else "a",), "one more"),
+    ("10_decision", (gain, length_of_highest_gain), "never above 0"),
+]
 """Mistakes that readers make, and a part of the hint."""
 
 
-def softmax(z: np.ndarray) -> np.ndarray:
-    z = np.where(np.tri(len(z), dtype=bool), z, -np.inf)
-    return np.exp(z) / np.exp(z).sum(1, keepdims=True)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("stem", MISTAKES)
-def test_mistake_gives_a_hint(stem: str) -> None:
+@pytest.mark.parametrize(("stem", "mistaken", "hint"), MISTAKES, ids=[f"{m[0]}: {m[2]}" for m in MISTAKES])
+def test_mistake_gives_a_hint(stem: str, mistaken: tuple[Callable[..., object], ...], hint: str) -> None:
     from checking import verdict
 
-    mistaken, hint = MISTAKES[stem]
-    assert hint in verdict(load(TOUR / "exercises" / f"{stem}.py").check, mistaken)
+    assert hint in verdict(load(TOUR / "exercises" / f"{stem}.py").check, *mistaken)
 
 
 @pytest.mark.slow

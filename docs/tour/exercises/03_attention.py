@@ -47,8 +47,17 @@ def check(attention: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray])
     require(
         not close(answer, softmax(np.where(causal.T, q @ k.T / np.sqrt(D), -np.inf)) @ v), "you hid the earlier ones"
     )
+    exps = np.exp(np.where(causal, q @ k.T / np.sqrt(D), -np.inf))
+    require(
+        not any(close(answer, exps / sums @ v) for sums in (exps.sum(0), exps.sum(1))),
+        "divide each row by its own sum: exps.sum(axis=1, keepdims=True)",
+    )
+    require(
+        not close(answer, softmax(np.where(causal, k @ q.T / np.sqrt(D), -np.inf)) @ v),
+        "row t of the scores belongs to query t: q @ k.T, not k @ q.T",
+    )
     require(close(answer[0], v[0]), "the first position sees only itself, so that it takes its own value with weight 1")
-    require(close(answer, expected), "each row of the weights must sum to 1, over the keys")
+    require(close(answer, expected), "the first row is right, but not all others: check the four steps")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ def check(layer_norm: Layer, block: Callable[[np.ndarray, Layer, Layer, Layer], 
     def norm(x: np.ndarray) -> np.ndarray:
         return instrumented.layer_norm(x, np.ones(16, np.float32), np.zeros(16, np.float32))
 
+    before = x.copy()
     answer = layer_norm(x)
+    require(np.array_equal(x, before), "layer_norm: it changed its input; return a new array: x - ..., not x -= ...")
     require(np.shape(answer) == x.shape, "layer_norm: return as many numbers as there are")
     require(
         close(np.mean(answer, axis=1), np.zeros(5)),
@@ -55,6 +57,12 @@ def check(layer_norm: Layer, block: Callable[[np.ndarray, Layer, Layer, Layer], 
     middle = x + attend(norm(x))
     expected = middle + feed_forward(norm(middle))
     result = block(x, attend, feed_forward, norm)
+    require(np.array_equal(x, before), "block: it changed its input; return a new array: x = x + ..., not x += ...")
+    normed = norm(x) + attend(norm(x))
+    require(
+        not any(close(result, stream + feed_forward(norm(normed))) for stream in (normed, norm(normed))),
+        "block: the stream itself is not normed: add to x, not to norm(x)",
+    )
     require(not close(result, feed_forward(norm(attend(norm(x))))), "block: a residual connection adds to its input")
     require(not close(result, middle + feed_forward(middle)), "block: feed-forward reads the normed stream, too")
     require(not close(result, x + attend(norm(x)) + feed_forward(norm(x))), "block: feed-forward comes after attention")

@@ -61,6 +61,9 @@ def check(verified: Callable[[str, str], str]) -> None:
         verified("abc", "axyz") != "axyz", "after the wrong 'b', what the network chose next is based on it: stop there"
     )
     require(
+        verified("abc", "axyz") != "a", "after the last right character, the network's own choice counts, too: one more"
+    )
+    require(
         verified("abc", "axyz") == "ax", "'abc' with choices 'axyz': 'a' is right, 'b' is wrong, the network says 'x'"
     )
     require(

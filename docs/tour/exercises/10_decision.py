@@ -51,6 +51,7 @@ def check(gain: Gain, best_length: Callable[[Sequence[float], float, float], int
             )
         expected = max(range(len(gains)), key=lambda n: gains[n] if n else 0)
         answer = best_length(ps, *costs)
+        require(expected or answer == 0, f"best_length: of {ps} show 0 characters: the gain is never above 0")
         require(answer == expected, f"best_length: of {ps} show {expected} characters, not {answer}")
 
 

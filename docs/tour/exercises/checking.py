@@ -28,8 +28,9 @@ def verdict(check: Callable[..., None], *answers: Callable[..., Any]) -> str:
     """Return "right", or "wrong: " and a hint."""
     try:
         check(*answers)
-    except NotImplementedError:
-        return "wrong: not filled in yet; replace the line with `raise NotImplementedError`"
+    except NotImplementedError as error:
+        name = traceback.extract_tb(error.__traceback__)[-1].name
+        return f"wrong: not filled in yet: in `{name}`, replace the line `raise NotImplementedError` with your code"
     except WrongError as error:
         return f"wrong: {error}"
     except Exception as error:
