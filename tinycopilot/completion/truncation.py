@@ -23,8 +23,7 @@ SURE: Final = 0.5
 """Minimum probability of a suggestion of several lines: it takes longer to read, and moves the text below."""
 QUOTES: Final = ("'", '"')
 N_LINES_ABOVE: Final = 3
-"""A line that repeats one of this many lines above, or of the suggestion, is a decoding error: it is wrong nine times in
-ten."""
+"""A line that repeats one of this many lines above is a decoding error: it is wrong nine times in ten."""
 LOOK_BACK_CHARS: Final = 2_000
 """Distance, in characters, within which repeated lines are searched."""
 WAITING_KEYS: Final = 0.3
@@ -199,8 +198,8 @@ class End:
         if (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following):
             return Obstacle.IN_WORD
         lines = [_words(line) for line in (self._begun + text).split("\n")]
-        is_repeated = any(line and (line in self._above or line in lines[:i]) for i, line in enumerate(lines))
-        return Obstacle.REPEATS if is_repeated else None
+        own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
+        return Obstacle.REPEATS if own or lines[-1] in self._above else None
 
 
 def _words(line: str) -> str:

@@ -62,6 +62,7 @@ def test_in_a_string_truncates_inside_the_string() -> None:
         ("f(a)\nx\n\n)\n\ny\nf(", "a)\n", None),  # one of the last three lines with content
         ("f(a)\nx\ny\nz\nf(", "a)\n", "a)"),
         ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),"),  # nor its own
+        ("f(a\n", "),\n    f(b),\n    f(b),\n    g()\n", "),\n    f(b),"),
         ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # closing brackets may repeat
     ],
 )
