@@ -88,13 +88,14 @@ def on_demand(user: User) -> None:
 
 @check
 def first_line_of_several_and_then_the_others(user: User) -> None:
-    whole = user.begin(BEGUN[:-2], "op")
-    first, _, others = whole.partition("\n")
-    if not others:
-        raise AssertionError(f"{whole!r} has one line: too few for this check")
-    user.press("Escape")
-    user.editor.nvim.command("TinyCopilot set multiline=firstLine")
+    user.editor.nvim.command("silent TinyCopilot set eagerness=1")
     try:
+        whole = user.begin(BEGUN[:-2], "op")
+        first, _, others = whole.partition("\n")
+        if not others:
+            raise AssertionError(f"{whole!r} has one line: too few for this check")
+        user.press("Escape")
+        user.editor.nvim.command("silent TinyCopilot set multiline=firstLine")
         n_others = len(others.split("\n"))
         ghost = user.begin(BEGUN[:-2], "op")
         equal("ghost text", f"{first} +{n_others} line{'s' * (n_others > 1)}", ghost)
@@ -103,7 +104,8 @@ def first_line_of_several_and_then_the_others(user: User) -> None:
         user.accept("Tab", BEGUN + first, "", f"\n{others}", "accepting the others")
     finally:
         user.press("Escape")
-        user.editor.nvim.command("TinyCopilot set multiline=whole")
+        user.editor.nvim.command("silent TinyCopilot set multiline=whole")
+        user.editor.nvim.command("silent TinyCopilot set eagerness=0.5")
 
 
 @check
@@ -306,13 +308,13 @@ def set_while_it_runs(user: User) -> None:
         raise AssertionError(f"with the original settings: {ghost!r}")
     user.press("Escape")
     setup_again = "local tiny = require 'tinycopilot' tiny.setup { cmd = tiny.options.cmd, settings = { %s } }"
-    user.editor.lua(setup_again % "maxChars = 4")
+    user.editor.lua(setup_again % "eagerness = 0.5, maxChars = 4")
     user.press("A", "(")
     ghost = user.answer_to(BEGUN + "en(")
     if not 0 < len(ghost) <= 4:
         raise AssertionError(f"more than 4 characters after a second setup: {ghost!r}")
     user.press("Escape")
-    user.editor.lua(setup_again % "")
+    user.editor.lua(setup_again % "eagerness = 0.5")
     equal("the languages as they were", "tinycopilot: languages=default", user.editor.said("TinyCopilot set languages"))
 
 

@@ -22,7 +22,7 @@ INIT = """
 vim.opt.rtp:prepend({plugin})
 vim.o.termguicolors, vim.o.number, vim.o.showmode = true, true, false
 vim.o.statusline = " %f %m %= %{{%v:lua.require'tinycopilot'.status()%}} "
-require('tinycopilot').setup {{ cmd = {command} }}
+require('tinycopilot').setup {{ cmd = {command}, settings = {{ eagerness = 0.5 }} }}  -- more to see than by default
 """
 
 HERE = "{ vim.fn.bufnr(), vim.fn.win_getid(), vim.b.changedtick, vim.api.nvim_win_get_cursor(0) }"

@@ -50,7 +50,7 @@ def commands_complain(user: User) -> None:
         said = complaint(user, f"TinyCopilot {command}")
         if f"Vim:tinycopilot: {wanted}\n" not in said:  # the part that Lua adds comes from this test
             raise AssertionError(f"of {command}: {said!r}")
-    equal("what was set before", "tinycopilot: eagerness=0.25", user.editor.said("TinyCopilot set eagerness"))
+    equal("what was set before", "tinycopilot: eagerness=0.5", user.editor.said("TinyCopilot set eagerness"))
 
 
 @check

@@ -199,7 +199,7 @@ class End:
             return Obstacle.IN_WORD
         lines = [_words(line) for line in (self._begun + text).split("\n")]
         own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
-        return Obstacle.REPEATS if own or lines[-1] in self._above else None
+        return Obstacle.REPEATS if own or (len(lines) == 1 and lines[0] in self._above) else None
 
 
 def _words(line: str) -> str:
