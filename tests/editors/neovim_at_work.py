@@ -86,26 +86,37 @@ def on_demand(user: User) -> None:
         user.editor.nvim.command("TinyCopilot set inline=true")
 
 
+LOOP = """\
+def total_{name}(basket):
+    for article in basket.articles():
+        price = article.price * article.count
+    return price
+
+
+"""
+LOOPS = "".join(LOOP.format(name=name) for name in ("north", "south", "east", "west")) + "def total_here(basket):\n"
+"""Unlike the text of any other check, so that several lines are certain."""
+
+
 @check
 def first_line_of_several_and_then_the_others(user: User) -> None:
-    user.editor.nvim.command("silent TinyCopilot set eagerness=1")
+    begun, typed = LOOPS + "    for ", "ar"
+    whole = user.begin(begun, typed)
+    first, _, others = whole.partition("\n")
+    if not others:
+        raise AssertionError(f"{whole!r} has one line: too few for this check")
+    user.press("Escape")
+    user.editor.nvim.command("silent TinyCopilot set multiline=firstLine")
     try:
-        whole = user.begin(BEGUN[:-2], "op")
-        first, _, others = whole.partition("\n")
-        if not others:
-            raise AssertionError(f"{whole!r} has one line: too few for this check")
-        user.press("Escape")
-        user.editor.nvim.command("silent TinyCopilot set multiline=firstLine")
         n_others = len(others.split("\n"))
-        ghost = user.begin(BEGUN[:-2], "op")
+        ghost = user.begin(begun, typed)
         equal("ghost text", f"{first} +{n_others} line{'s' * (n_others > 1)}", ghost)
-        user.accept("Tab", BEGUN, "", first, "accepting the first line")
+        user.accept("Tab", begun + typed, "", first, "accepting the first line")
         user.wait_for_ghost("the other lines", f"\n{others}")
-        user.accept("Tab", BEGUN + first, "", f"\n{others}", "accepting the others")
+        user.accept("Tab", begun + typed + first, "", f"\n{others}", "accepting the others")
     finally:
         user.press("Escape")
         user.editor.nvim.command("silent TinyCopilot set multiline=whole")
-        user.editor.nvim.command("silent TinyCopilot set eagerness=0.5")
 
 
 @check
