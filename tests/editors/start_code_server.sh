@@ -18,6 +18,7 @@ mkdir -p "$run/user/User" "$run/home"
 # Nothing on the screen but the editor: no welcome, no hints, no toasts, no question about trust.
 "$node" - "$@" > "$run/user/User/settings.json" << 'SETTINGS'
 console.log(JSON.stringify({
+  'tinycopilot.eagerness': 0.5, // more to see than by default
   'tinycopilot.serverCommand': process.argv.slice(2),
   'breadcrumbs.enabled': false,
   'chat.disableAIFeatures': true,
