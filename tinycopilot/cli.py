@@ -113,7 +113,6 @@ CORPUS_HELP = (
 
 EAGERNESS = 0.25
 """The default of CompleterSettings, whose import takes longer than `--help`."""
-EAGERNESS_HELP = f"0: few suggestions, 1: many (default: {EAGERNESS})"
 EXT_HELP = "in folders, read files with these extensions (default: py)"
 
 
@@ -233,14 +232,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="maximum number of characters to replay (default: 20000)",
     )
-    _add(
-        evaluate,
-        "--eagerness",
-        type=_share,
-        default=EAGERNESS,
-        metavar="X",
-        help=EAGERNESS_HELP,
-    )
+    _add_eagerness(evaluate)
     _add(
         evaluate,
         "--infill",
@@ -269,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     play = _command(commands, "play", _play, "type in the terminal, with ghost text", tasting)
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
     _add(play, "--workspace", metavar="DIR", help="index the other files in DIR (default: none)")
-    _add(play, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=EAGERNESS_HELP)
+    _add_eagerness(play)
     _add(
         play,
         "--max_lines",
@@ -299,7 +291,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.html",
         help="write an interactive page, which contains your text, instead of terminal output",
     )
-    _add(explain, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=EAGERNESS_HELP)
+    _add_eagerness(explain)
     _add_files(explain, "your own, else the bundled one")
 
     settings = (
@@ -366,6 +358,11 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
     """Add the flags for programs that run training in a child process."""
     _add(parser, "--progress", choices=("json",), help="print progress as one JSON object per line")
     _add(parser, "--end_with_stdin", action="store_true", help="stop when standard input is closed, as on Ctrl-C")
+
+
+def _add_eagerness(parser: argparse.ArgumentParser) -> None:
+    help_text = f"0: few suggestions, 1: many (default: {EAGERNESS})"
+    _add(parser, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=help_text)
 
 
 def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
