@@ -129,6 +129,12 @@ def is_secret_place(path: Path) -> bool:
     return any(_is_data_folder(parent) for parent in (path.absolute().parent, real.parent))
 
 
+def is_secret_document(path: Path, text: str) -> bool:
+    """Whether a document must be neither indexed nor completed: by its place, or by a link's or its own name."""
+    names = {path.name, Path(os.path.realpath(path)).name}
+    return is_secret_place(path) or any(is_secret_source(name, text) for name in names)
+
+
 def _is_data_folder(folder: Path) -> bool:
     if folder.name.lower() not in _DATA_FOLDERS:
         return False

@@ -13,7 +13,7 @@ from tinycopilot.http.errors import RequestError
 from tinycopilot.http.parameters import Parameters
 from tinycopilot.http.window import TextBefore
 from tinycopilot.http.workspace import Workspace
-from tinycopilot.secret_files import is_secret_place, is_secret_source
+from tinycopilot.secret_files import is_secret_document
 
 MAX_WAITING = 16
 """Maximum number of requests that wait for the engine."""
@@ -105,7 +105,5 @@ def until_stop(text: str, stops: Sequence[str]) -> str:
 
 def _is_secret(parameters: Parameters) -> bool:
     """Whether the document must not be completed, by its name or folder."""
-    if not parameters.document:
-        return False
-    path = Path(parameters.document)
-    return is_secret_place(path) or is_secret_source(path.name, parameters.before + parameters.after)
+    name = parameters.document
+    return bool(name) and is_secret_document(Path(name), parameters.before + parameters.after)

@@ -173,6 +173,16 @@ async def test_secret_document_is_not_completed(served: Guard, tmp_path: Path) -
 
     assert await text("ordinary.py") != ""
     assert [await text(name) for name in (".env", "id_rsa", ".ssh/config.py")] == ["", "", ""]
+    (tmp_path / "ordinary_link.py").symlink_to(tmp_path / ".env")
+    assert await text("ordinary_link.py") == ""
+
+
+async def test_values_behind_a_link_are_not_completed(served: Guard, tmp_path: Path) -> None:
+    (tmp_path / "link.py").symlink_to(tmp_path / "passwords.py")
+    (tmp_path / "other.py").symlink_to(tmp_path / "places.py")
+    values = "".join(f'user_{n} = "a"\n' for n in range(20)) + "user_2"
+    answers = [await ask(served, body=body(values, document=str(tmp_path / name))) for name in ("link.py", "other.py")]
+    assert [bool(answer.json["choices"][0]["text"]) for answer in answers] == [False, True]
 
 
 async def test_nothing_is_learned(completer: Completer, served: Guard) -> None:
