@@ -151,7 +151,7 @@ class Completer:
         above, below = self._session.documents.around(uri)
         if not is_indexed:
             n_chars = WINDOW_CHARS if document.n_chars <= WINDOW_CHARS else 0
-            above, below = above[len(above) - min(n_chars, len(above)) :], below[:n_chars]
+            above, below = above[max(0, len(above) - n_chars) :], below[:n_chars]
         split_alone = document.split if is_indexed else document.split_near
 
         def split(position: types.Position) -> tuple[str, str]:

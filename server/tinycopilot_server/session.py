@@ -126,6 +126,7 @@ class OpenDocuments(dict[str, Document]):
 
     def take_cells(self, notebook: Notebook) -> None:
         """Add the cells that the notebook has now, and remove those that it had."""
+        self._opened.add(notebook.name)
         had = {uri for uri, its in self._notebook_of.items() if its is notebook}
         for uri in had - notebook.documents.keys():
             del self[uri], self._notebook_of[uri]
@@ -159,7 +160,11 @@ class OpenDocuments(dict[str, Document]):
 
     def is_open(self, name: str) -> bool:
         """Whether a document of this name is open."""
-        return any(document.name == name for document in list(self.values()))
+        names = [
+            *(document.name for document in list(self.values())),
+            *(one.name for one in list(self.notebooks.values())),
+        ]
+        return name in names
 
     def was_open(self, name: str) -> bool:
         """Whether a document of this name is or was open."""

@@ -188,3 +188,12 @@ def test_a_cell_with_long_lines_is_completed_alone() -> None:
     assert client.documents.around("cell:1") == ("", "")
     assert client.documents.unit_of("cell:1") is client.documents["cell:1"]
     assert client.documents.unit_of("cell:0") is client.documents.unit_of("cell:2")
+
+
+def test_notebook_without_cells_is_open() -> None:
+    documents, notebook = OpenDocuments(), Notebook("/a.ipynb")
+    documents.notebooks["file:///a.ipynb"] = notebook
+    documents.take_cells(notebook)
+    assert documents.is_open("/a.ipynb")
+    assert documents.was_open("/a.ipynb")
+    assert not documents.is_open("/b.ipynb")
