@@ -24,7 +24,7 @@ function hiddenLines(item: InlineCompletionItem | undefined): number {
 export function withMoreLines<Answer extends Items>(answer: Answer, document: TextDocument, position: Position, token: CancellationToken): Answer {
   if (token.isCancellationRequested) return answer;
   const items = Array.isArray(answer) ? answer : answer?.items ?? [];
-  const editor = window.visibleTextEditors.find(({ document: shown }) => shown === document);
+  const editor = window.activeTextEditor?.document === document ? window.activeTextEditor : undefined;
   const n = hiddenLines(items[0]);
   clear();
   if (editor && hint && n > 0 && position.line < document.lineCount) {
