@@ -54,12 +54,12 @@ TEACHING: Final = Size(n_layers=4, n_heads=4, d_model=64, window=128)
 BATCH: Final = 8
 """Windows per step."""
 EPOCHS: Final = 5.0
-"""Default length of a run: about two minutes of one core, with the default size and corpus."""
+"""Default length of a run."""
 N_EVALUATIONS: Final = 10
 SAMPLE_CHARS: Final = 120
 SAVING_FLAGS: Final = (
     "init", "minutes", "resume", "finish", "snapshot", "use_anyway", "model_path", "tokenizer_path", "tensorboard",
-    "progress",
+    "progress", "watch", "precision",
 )  # fmt: skip
 """Flags of `train` that do not fit a short run from random weights that saves nothing."""
 
@@ -156,7 +156,7 @@ def check_parts(parts: Sequence[str], flags: Mapping[str, Any]) -> None:
     """Raise UserError if parts or other flags of `train` contradict each other."""
     if NOTHING in parts and len(set(parts)) > 1:
         raise UserError(f"--without {NOTHING} trains the whole network; name it alone, or leave it out")
-    if unfit := [f"--{name}" for name in SAVING_FLAGS if flags.get(name)]:
+    if unfit := [f"--{name}" for name in SAVING_FLAGS if flags.get(name) not in (None, False)]:
         raise UserError(f"--without trains a short run and saves nothing; leave out {', '.join(unfit)}")
 
 

@@ -137,6 +137,8 @@ def test_command_prints_a_table_or_json_and_saves_nothing(
         (["--without", "heads", "--init", "x.pth", "--minutes", "1"], "leave out --init, --minutes"),
         (["--without", "heads", "--model_path", "x.pth"], "leave out --model_path"),
         (["--without", "heads", "--snapshot", "x.pth"], "leave out --snapshot"),
+        (["--without", "heads", "--watch"], "leave out --watch"),
+        (["--without", "heads", "--precision", "float32"], "leave out --precision"),
         (["--json"], "--json requires --without"),
         (["--without", "heads", "--corpus", "missing.py"], "missing.py"),
     ],

@@ -36,12 +36,17 @@ def kind_of(character: str) -> str:
     return "operator" if character.isascii() else "other"
 
 
+def _centred(embedding: Floats) -> Floats:
+    rows = np.asarray(embedding, np.float64)
+    return np.asarray(rows - rows.mean(0))
+
+
 def principal_directions(embedding: Floats, kinds: list[str]) -> Floats:
     """Return the two directions in which the rows of `embedding`, (K, C), vary most, as columns, (C, 2) (PCA).
 
     The sign of a direction is arbitrary, and would make the map jump: lower-case letters are left, digits at the top.
     """
-    centred = np.asarray(embedding, np.float64) - np.asarray(embedding, np.float64).mean(0)
+    centred = _centred(embedding)
     directions = np.linalg.svd(centred, full_matrices=False)[2][:2].T  # (C, 2)
     for axis, kind, sign in ((0, "lower-case letter", -1), (1, "digit", 1)):
         members = [i for i, one in enumerate(kinds) if one == kind]
@@ -52,14 +57,14 @@ def principal_directions(embedding: Floats, kinds: list[str]) -> Floats:
 
 def on_plane(embedding: Floats, directions: Floats) -> Floats:
     """Return the rows of `embedding`, (K, C), in the plane of two directions, from -1 to 1, (K, 2)."""
-    centred = np.asarray(embedding, np.float64) - np.asarray(embedding, np.float64).mean(0)
+    centred = _centred(embedding)
     places = centred @ directions
     return np.asarray(places / max(np.abs(places).max(), 1e-12))
 
 
 def share_on_plane(embedding: Floats, directions: Floats) -> float:
     """Return the share of the variance of `embedding`, (K, C), that the plane shows."""
-    centred = np.asarray(embedding, np.float64) - np.asarray(embedding, np.float64).mean(0)
+    centred = _centred(embedding)
     return float(np.square(centred @ directions).sum() / max(np.square(centred).sum(), 1e-300))
 
 

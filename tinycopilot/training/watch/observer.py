@@ -98,5 +98,3 @@ class Watch(Observer):
             if not self._has_failed:
                 self._say(f"{self._path}: cannot write the page ({error.strerror}); training continues without it")
             self._has_failed = True
-        else:
-            self._has_failed = False
