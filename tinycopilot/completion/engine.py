@@ -326,9 +326,9 @@ class Engine:
         forks, log_p = list[Suggestion](), 0.0
         for i in range(len(shown.text)):
             before = predictions.place.before + shown.text[:i]
-            if (likeliest := predictions.two_likeliest(before, self.predictor.alphabet)) is None:
+            if before not in predictions:
                 break
-            (_, log_p_best), (second, log_p_second) = likeliest
+            (_, log_p_best), (second, log_p_second) = predictions.at(before).likeliest(2, self.predictor.alphabet)
             if (p := math.exp(log_p + log_p_second)) >= MIN_FORK_P:
                 forks.append(Suggestion(shown.text[:i] + second, p))
             log_p += log_p_best

@@ -151,12 +151,6 @@ class PredictionCache:
         """The prediction of the character after `before`. Raises KeyError if there is none."""
         return self.by_end[_end_of(before)]
 
-    def two_likeliest(self, before: str, alphabet: Alphabet) -> list[tuple[str, float]] | None:
-        """The two most probable characters after `before`, with log p; None if that was not predicted."""
-        if (prediction := self.by_end.get(_end_of(before))) is None:
-            return None
-        return list(prediction.likeliest(2, alphabet))
-
 
 class Predictor:
     """The n-gram models, and the weights that mix them with the network."""
@@ -191,10 +185,9 @@ class Predictor:
         return cache.by_end[_end_of(before)]
 
     def likeliest(self, cache: PredictionCache, logits: Floats, before: str) -> Decoded:
-        """The most probable character and its log p; never the entry for all others."""
-        log_probs = self.predict(cache, logits, before).log_probs
-        best = int(log_probs[:-1].argmax())
-        return self.alphabet.character_of(best + 1), float(log_probs[best])
+        """The most probable character and its log p, for `plain_decode`."""
+        [best] = self.predict(cache, logits, before).likeliest(1, self.alphabet)
+        return best
 
     def learn(self, cache: PredictionCache, place: Place, character: str) -> bool:
         """Learn that `character` was typed at `place`, once, if that was predicted; return whether it was."""
