@@ -613,7 +613,6 @@ def _serve_http(arguments: argparse.Namespace) -> int:
         language=arguments.language or "",
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -59,14 +59,18 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    """An endpoint with the model that ships, and a workspace."""
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
+async def served(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    """An endpoint with the model that ships, and a workspace; a shell's background jobs ignore SIGINT."""
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "sums.py").write_text(CODE * 2)
     port = free_port()
     words = ["-m", "tinycopilot", "serve", "--http", str(port), "--workspace", str(tmp_path / "project")]
-    process = await asyncio.create_subprocess_exec(sys.executable, *words, stderr=asyncio.subprocess.PIPE)
+    before = signal.signal(signal.SIGINT, request.param)  # what the process inherits
+    try:
+        process = await asyncio.create_subprocess_exec(sys.executable, *words, stderr=asyncio.subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
     lines = list[str]()
     try:

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import NoReturn
 
 import uvicorn
 
@@ -24,8 +25,8 @@ KEEP_S = 75
 END_LIMIT_S = 2
 
 
-def run_http(port: int, *, workspace: str | None, language: str, say: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises UserError."""
+def run_http(port: int, *, workspace: str | None, language: str, say: Callable[[str], None]) -> NoReturn:
+    """Serve until Ctrl-C or SIGTERM. Raises KeyboardInterrupt at its end, and UserError."""
     with listening(port) as listener:
         secret, path = token()
         paths, origin = find_model(workspace=workspace and os.path.realpath(workspace))
@@ -42,6 +43,7 @@ def run_http(port: int, *, workspace: str | None, language: str, say: Callable[[
             ))  # fmt: skip
             say(f"listening on http://{LOOPBACK}:{port}/v1 (Ctrl-C stops it); the token is in {path}")
             server.run(sockets=[listener])
+            raise KeyboardInterrupt  # uvicorn does, except where SIGINT was ignored from the start (`nohup ... &`)
         finally:
             completer.close()
 
