@@ -193,7 +193,7 @@ export const TYPING = {
     const names = ['first', 'second', 'third', 'last', 'coldest', 'warmest', 'mean', 'middle'];
     const program = names.map(name => `print_reading(${name}_day)\n${name}_day = None\n\n\n`).join('');
     const ghost = await repeated(example, 'open_bracket', '', 'print_', program);
-    same('the ghost text', ghost, 'reading');
+    same('the ghost text', ghost, 'reading(');
     await editor.press('Tab');
     await editor.changed('accepting with Tab');
     await editor.until('the brackets', 5, async () => (await editor.savedText()).endsWith('print_reading()'));

@@ -1,27 +1,32 @@
-import { type Command, commands, InlineCompletionItem, type InlineCompletionList } from 'vscode';
+import { type Command, commands, InlineCompletionItem, type InlineCompletionList, Range, window } from 'vscode';
 
-/** Types an opening bracket after a suggestion was accepted, then runs the suggestion's own command. */
+/** Types the opening bracket of an accepted suggestion again, then runs the suggestion's own command. */
 export const OPEN_BRACKET = 'tinycopilot.openBracket';
 const OPENING = /[([{]$/;
 
 type Items = InlineCompletionItem[] | InlineCompletionList | null | undefined;
 
 /**
- * Suggestions that end with an opening bracket, without it: when one is accepted, VS Code types the bracket, and so closes
- * it, or not, as the user has set. A closing bracket that it adds in this way is typed over.
+ * Makes VS Code type the opening bracket at the end of an accepted suggestion. VS Code then adds the closing one, or not,
+ * as the user has set, and a closing bracket that it adds in this way is typed over.
  */
 export function withTypedBrackets<Answer extends Items>(answer: Answer): Answer {
   const items = Array.isArray(answer) ? answer : answer?.items ?? [];
   for (const item of items) {
     const text = item.insertText;
-    if (typeof text !== 'string' || !OPENING.test(text) || text.length < 2) continue;
-    item.command = { title: 'Open the bracket', command: OPEN_BRACKET, arguments: [text.slice(-1), item.command] };
-    item.insertText = text.slice(0, -1);
+    if (typeof text !== 'string' || !OPENING.test(text)) continue;
+    item.command = { title: 'Close the bracket', command: OPEN_BRACKET, arguments: [text.slice(-1), item.command] };
   }
   return answer;
 }
 
+/** Replaces the bracket before each cursor by a typed one; changes nothing if the text has changed since. */
 export async function openBracket(bracket: string, then?: Command): Promise<void> {
-  await commands.executeCommand('type', { text: bracket });
+  const editor = window.activeTextEditor;
+  const inserted = (editor?.selections ?? []).map(({ active }) => new Range(active.with({ character: Math.max(active.character - 1, 0) }), active));
+  if (editor && inserted.every(range => editor.document.getText(range) === bracket)) {
+    const isDeleted = await editor.edit(edit => inserted.forEach(range => edit.delete(range)), { undoStopBefore: false, undoStopAfter: false });
+    if (isDeleted) await commands.executeCommand('type', { text: bracket });
+  }
   if (then) await commands.executeCommand(then.command, ...then.arguments ?? []);
 }
