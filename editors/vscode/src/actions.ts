@@ -159,7 +159,7 @@ async function evaluate({ command }: Host): Promise<void> {
 
 async function showKnowledge(host: Host): Promise<void> {
   const { text } = await host.ask<{ text: string }>('tinycopilot.knowledge');
-  await window.showInformationMessage('tinycopilot: what it knows', { modal: true, detail: text }, 'Close');
+  await window.showInformationMessage('tinycopilot: what it knows', { modal: true, detail: text }, { title: 'Close', isCloseAffordance: true });
 }
 
 /** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */
@@ -187,8 +187,11 @@ async function isSure(question: string, detail: string, deletion: string): Promi
 async function train(host: Host): Promise<void> {
   const { last } = host.training;
   const { canTrain } = await host.ask<{ canTrain: boolean }>('tinycopilot.status');
-  // Never install into an environment that the user made; there the server's message shows the command.
-  if (!canTrain && host.canInstall && !await host.installTorch()) return;
+  if (!canTrain) {
+    // Never install into an environment that the user made; there the server's message shows the command.
+    if (!host.canInstall) return host.ask('tinycopilot.trainWorkspace', {});
+    if (!await host.installTorch()) return;
+  }
   const choice = await window.showQuickPick([2, 5, 15].map(minutes => ({ label: `${minutes} minutes`, minutes })), {
     title: 'Train on this workspace',
     placeHolder: last ? `Last result: ${last}` : 'Training time. The new model is used only if it is better in this workspace.',
