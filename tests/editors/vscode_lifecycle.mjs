@@ -149,6 +149,19 @@ test('a server that never responds is reported, and can be restarted', async () 
   await until('ready', () => isReady() && running().length === 1);
 });
 
+test('a server that says that it is compiling is given time', async () => {
+  editor.open('python');
+  tell('compiles');
+  mock.timers.enable({ apis: ['setTimeout'] });
+  begin();
+  await until('one that compiles', () => /compiling/.test(editor.item.tooltip ?? ''));
+  mock.timers.tick(600_000);
+  assert.deepEqual(editor.messages, []);
+  assert.ok(editor.says('loading'));
+  untell('compiles');
+  await until('ready', isReady);
+});
+
 test('an error before the server starts is reported, and the next start works', async () => {
   editor.open('python');
   const { textDocuments } = editor.vscode.workspace;
@@ -287,7 +300,7 @@ test('where a language is off the status bar says so, and the menu turns it on',
   editor.events.active.fire();
   assert.equal(editor.item.text, 'tinycopilot: off in json');
   editor.vscode.window.activeTextEditor.document.languageId = 'rust';
-  editor.events.active.fire();
+  editor.events.document.fire(editor.vscode.window.activeTextEditor.document);  // as after "Change Language Mode"
   assert.equal(editor.item.text, 'tinycopilot: ready');
   editor.vscode.window.activeTextEditor.document.languageId = 'json';
   uri.scheme = 'file';
@@ -373,6 +386,7 @@ test('a pause survives the window; without a server nothing is paused', async ()
   await editor.commands['tinycopilot.pauseForAnHour']();
   await until('off', () => editor.says('off'));
   assert.match(editor.item.tooltip, /paused until/);
+  assert.match(editor.item.text, /^tinycopilot: off until \d/);
   editor.set('enabled', false);
   await until('the end of the server', () => /disabled/.test(editor.item.tooltip));
   await extension.deactivate();

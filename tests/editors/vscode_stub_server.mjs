@@ -3,7 +3,7 @@
 //   node vscode_stub_server.mjs FOLDER
 //
 // While it runs, FOLDER has a file with its process id. If FOLDER/fails exists, it exits at once; while FOLDER/waits
-// exists, it does not answer `initialize` and ignores signals. It can train if FOLDER/torch exists, and then creates
+// exists, it does not answer `initialize` and ignores signals; while FOLDER/compiles exists, it is loading. It can train if FOLDER/torch exists, and then creates
 // FOLDER/trained. The page that explains the last suggestion is FOLDER/page.html, if that exists.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,6 +28,8 @@ async function answer({ id, method, params }) {
     while (existsSync(join(folder, 'waits'))) await new Promise(resolve => setTimeout(resolve, 10));
     send({ id, result: { capabilities: { executeCommandProvider: { commands: COMMANDS.map(name => `tinycopilot.${name}`) } } } });
   } else if (method === 'initialized') {
+    send({ method: 'tinycopilot/status', params: { state: 'loading', message: 'compiling, once on this machine' } });
+    while (existsSync(join(folder, 'compiles'))) await new Promise(resolve => setTimeout(resolve, 10));
     send({ method: 'tinycopilot/status', params: { state: 'ready' } });
   } else if (method === 'workspace/executeCommand' || method === 'shutdown') {
     if (params?.command) send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });

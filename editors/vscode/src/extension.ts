@@ -16,6 +16,8 @@ import { welcome } from './welcome';
 
 /** Time limit for loading, after which the server counts as unresponsive. */
 const LOADING_MS = 60_000;
+/** The same while the server says what it is doing: compiling, the first time, takes minutes on a slow or busy machine. */
+const WORKING_MS = 900_000;
 
 let client: Client | undefined;
 
@@ -40,7 +42,9 @@ export function activate(context: ExtensionContext): void {
     clearTimeout(loading);
     if (!next) return item.hide();
     log.info(next.message ? `${next.state}: ${next.message}` : next.state);
-    if (next.state === 'loading') loading = setTimeout(() => fail('The server does not respond.'), LOADING_MS);
+    if (next.state === 'loading') {
+      loading = setTimeout(() => fail('The server does not respond.'), next.message ? WORKING_MS : LOADING_MS);
+    }
     draw(next);
   }
 
@@ -50,7 +54,7 @@ export function activate(context: ExtensionContext): void {
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
     const suggests = next.state === 'ready' || next.state === 'busy';
     const where = suggests || waits ? offIn() : undefined;
-    item.show(until ? { ...next, message: `paused until ${until}` } : next, isOnDemand(), where);
+    item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined });
   }
 
   function setContext(key: string, value: unknown): void {
@@ -166,6 +170,7 @@ export function activate(context: ExtensionContext): void {
     }),
     workspace.onDidOpenTextDocument(({ languageId }) => {
       if (waits && hasLanguage(readSettings(), languageId)) restart();
+      else if (!waits && status) draw(status);  // the active document's language may have changed
     }),
     window.onDidChangeActiveTextEditor(() => {
       if (waits) showWaiting();

@@ -9,6 +9,15 @@ const TEXT = {
   error: 'tinycopilot: error',
 };
 
+interface Details {
+  /** Whether suggestions are shown only on demand. */
+  isOnDemand: boolean;
+  /** The active editor's language, if it is off. */
+  offIn: string | undefined;
+  /** When a pause ends, as text. */
+  until: string | undefined;
+}
+
 /** The status bar item; a click opens the menu. `when` clauses in package.json use its state as `tinycopilot.state`. */
 export class StatusItem implements Disposable {
   private readonly item = window.createStatusBarItem('tinycopilot.status', StatusBarAlignment.Right, 100);
@@ -18,10 +27,10 @@ export class StatusItem implements Disposable {
     this.item.command = 'tinycopilot.menu';
   }
 
-  /** `isOnDemand`: suggestions are shown only on demand. `offIn`: the active editor's language, if it is off. */
-  show({ state, message }: ServerStatus, isOnDemand: boolean, offIn: string | undefined): void {
+  show({ state, message }: ServerStatus, { isOnDemand, offIn, until }: Details): void {
     const waits = state === 'ready' && isOnDemand;
-    this.item.text = offIn ? `tinycopilot: off in ${offIn}` : waits ? 'tinycopilot: on demand' : TEXT[state];
+    const text = until ? `tinycopilot: off until ${until}` : TEXT[state];
+    this.item.text = offIn ? `tinycopilot: off in ${offIn}` : waits ? 'tinycopilot: on demand' : text;
     if (offIn) message = `off in ${offIn}`;
     else if (waits) message = 'press Alt+\\ for a suggestion';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
