@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from tinycopilot.completion.insertion import Insertion
+from tinycopilot.completion.plausibility import Plausibility
 
 MIN_VISIBLE_CHARS = 2
 """Minimum number of non-blank characters: a shorter suggestion saves nothing."""
@@ -75,6 +76,7 @@ class Obstacle(Enum):
     IN_WORD = "inside a word"
     REPEATS = "repeats a line above"
     UNSAFE = "unbalanced code"
+    IMPLAUSIBLE = "wrong in this place"
     NOT_MISSING = "not missing"
 
 
@@ -117,6 +119,7 @@ class Prefixes:
     ) -> None:
         self._decoded, self._settings = decoded, settings
         self._end, self._insertion = End(before), Insertion(before, after, language)
+        self._plausibility = Plausibility(before, after, language)
         self._text = self._following = ""
         self.stop = Stop.DECODED
         """Why the last prefix is the last one."""
@@ -149,7 +152,9 @@ class Prefixes:
             return Obstacle.TOO_SHORT
         if obstacle := self._end.obstacle(self._text, self._following):
             return obstacle
-        return None if self._insertion.may_end else Obstacle.UNSAFE
+        if not self._insertion.may_end:
+            return Obstacle.UNSAFE
+        return None if self._plausibility.is_plausible(self._text, self._following) else Obstacle.IMPLAUSIBLE
 
 
 def truncate(
@@ -167,8 +172,8 @@ def truncate(
         p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (expected number of characters typed through, beyond the first)
 
     which favours few long suggestions over many short ones; if no prefix has a positive gain, nothing is shown. It ends
-    where `End` allows it after `before`, and where accepting it keeps the code between `before` and `after` valid
-    (`Insertion`). Indentation, which editors insert, is worth nothing.
+    where `End` allows it after `before`, where accepting it keeps the code between `before` and `after` valid
+    (`Insertion`), and if it can be right there (`Plausibility`). Indentation, which editors insert, is worth nothing.
     """
     prefixes = Prefixes(decoded, settings, before, after, language)
     best, most_keys = None, 0.0

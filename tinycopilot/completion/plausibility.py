@@ -1,0 +1,124 @@
+"""Plausibility: whether a suggestion that the models find likely can be right in this place.
+
+The models learn what often follows, not what names and statements mean. Each rule is about one kind of error that
+people see at a glance: an import that the file already has, `self` outside of methods, the head of a method copied into
+a call, a statement after `return`, and Python in another language. In strings and comments, no rule applies.
+"""
+
+import re
+from functools import cached_property
+from typing import Final
+
+from tinycopilot.completion.lexical import resolve, state_after
+from tinycopilot.completion.syntaxes import syntax_of
+
+PYTHON_WORDS: Final = frozenset(("True", "False", "cls", "def", "del", "elif", "except", "lambda", "nonlocal"))
+"""Words of Python that are no words of languages with `//` comments, or of few of them."""
+_PYTHON_LINE: Final = re.compile(r"[ \t]*(?:from\b|(?:try|else|finally):$)")
+_IMPORT: Final = re.compile(r"(from|import)[ \t]+([\w.]+)")
+_OTHER_IMPORT: Final = re.compile(r"(?:#\s*include|import|use|using|require|package)\b.*\w")
+_LEAVES: Final = re.compile(r"[ \t]*(?:return|raise|break|continue)\b")
+_DEF: Final = re.compile(r"[ \t]*(?:async[ \t]+)?def\b")
+_BLOCK: Final = re.compile(r"[ \t]*(?:async|class|def|if|elif|else|for|while|with|try|except|finally|match|case)\b")
+_SELF: Final = re.compile(r"\bself\b")
+_METHOD_HEAD: Final = re.compile(r"\b([a-z]\w*)\.([a-z]\w*)\(self\b")
+"""A call of a method with `self` as its first argument; not of a base class or of `__init__`."""
+_HEAD_END: Final = re.compile(r":[ \t]*(?:#.*)?$", re.MULTILINE)
+_WORD: Final = re.compile(r"\w+")
+
+
+class Plausibility:
+    """Judges suggestions at a cursor. `before` and `after` have plain line ends."""
+
+    def __init__(self, before: str, after: str, language: str = "python") -> None:
+        self._before, self._after, self._syntax = before, after, syntax_of(language)
+        self._begun = before[before.rfind("\n") + 1 :]
+
+    def is_plausible(self, text: str, following: str = "") -> bool:
+        """Whether `text`, which `following` continues, may be suggested. Only its first line is judged."""
+        first, end, _ = text.partition("\n")
+        line = self._begun + first
+        if not self._is_python:
+            return not self._is_in_code or not (self._repeats_line(line) or self._is_foreign(line))
+        is_wrong = (
+            self._repeats_module(line, end or following)
+            or self._is_unreachable
+            or (self._adds_self(line) and (self._copies_head(line) or not self._has_self(line)))
+        )
+        return not (is_wrong and self._is_in_code)
+
+    @property
+    def _is_python(self) -> bool:
+        return self._syntax.is_python
+
+    @cached_property
+    def _frames(self) -> list[str]:
+        """What is open at the cursor."""
+        return [frame.kind for frame in resolve(state_after(self._before, self._syntax), self._syntax).frames]
+
+    @property
+    def _is_in_code(self) -> bool:
+        return self._frames[-1:] not in (["string"], ["comment"], ["spec"])
+
+    @cached_property
+    def _others(self) -> list[str]:
+        """All lines except that of the cursor."""
+        return self._before.split("\n")[:-1] + self._after.split("\n")[1:]
+
+    def _repeats_module(self, line: str, following: str) -> bool:
+        """Whether an import at the top level names the module of another one."""
+        found = _IMPORT.match(line)
+        if found is None or (found.end() == len(line) and (_WORD.match(following) or following == ".")):
+            return False
+        others = filter(None, map(_IMPORT.match, self._others))
+        return any(other.groups() == found.groups() for other in others)
+
+    def _repeats_line(self, line: str) -> bool:
+        """Whether an import, in another language than Python, is another line of the file."""
+        return _OTHER_IMPORT.fullmatch(line) is not None and line in {re.sub(r"\W+$", "", one) for one in self._others}
+
+    @cached_property
+    def _is_unreachable(self) -> bool:
+        """Whether the cursor is on an empty line that is indented like a `return` directly above."""
+        if self._begun.strip() or self._after.partition("\n")[0].strip():
+            return False
+        above = next((line for line in reversed(self._before.split("\n")[:-1]) if line.strip()), "")
+        is_after = _LEAVES.match(above) is not None and _indentation(above) == len(self._begun)
+        return is_after and not self._frames and not above.endswith("\\")
+
+    def _adds_self(self, line: str) -> bool:
+        """Whether the suggestion contains or completes the word `self`."""
+        return any(word.end() > len(self._begun) for word in _SELF.finditer(line))
+
+    def _copies_head(self, line: str) -> bool:
+        """Whether a call passes `self` to a method as the definition of that method in this file does."""
+        call = _METHOD_HEAD.search(line)
+        return call is not None and f"def {call[2]}(self" in self._before + self._after
+
+    def _has_self(self, line: str) -> bool:
+        """Whether the line is in, or is itself, a function that has mentioned `self`."""
+        if _DEF.match(line) or "lambda" in line:
+            return True
+        indentation, lines = _indentation(line), self._before.split("\n")[:-1]
+        for i in range(len(lines) - 1, -1, -1):
+            if not _BLOCK.match(lines[i]) or _indentation(lines[i]) >= indentation:
+                continue
+            indentation = _indentation(lines[i])
+            if _DEF.match(lines[i]):
+                function = "\n".join(lines[i:])
+                if _SELF.search(function) or not _HEAD_END.search(function):
+                    return True
+        return False
+
+    def _is_foreign(self, line: str) -> bool:
+        """Whether the line has Python in a language like C that the file doesn't have elsewhere."""
+        if "//" not in self._syntax.comments:
+            return False
+        new = {word[0] for word in _WORD.finditer(line) if word.end() > len(self._begun)} & PYTHON_WORDS
+        if new and not new <= set(_WORD.findall("\n".join([*self._others, self._begun]))):
+            return True
+        return _PYTHON_LINE.match(line) is not None and not any(map(_PYTHON_LINE.match, self._others))
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
