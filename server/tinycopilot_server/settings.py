@@ -164,7 +164,7 @@ NAMES = {camel_case(one.name): one.name for one in fields(Settings)}
 def parse_settings(options: object) -> tuple[Settings, list[str]]:
     """Settings from what a client sent, and a line for each invalid value, which is replaced by its default.
 
-    Null means not set.
+    The valid entries of a list are used. Null means not set.
     """
     if options is None:
         return Settings(), []
@@ -179,8 +179,7 @@ def parse_settings(options: object) -> tuple[Settings, list[str]]:
             default = getattr(Settings, name)
             values[name], problem = _converted(name, default, value)
             if problem:
-                problems.append(f"{client_name} must be {problem}, not {value!r}: using {_in_json(default)!r}")
-                values[name] = default
+                problems.append(f"{client_name} must be {problem}, not {value!r}: using {_in_json(values[name])!r}")
     return Settings(**values), problems
 
 
@@ -207,21 +206,24 @@ def _in_json(value: Any) -> Any:
 
 
 def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
-    """Convert a value for the dataclass; return it and the requirement that it violates, "" if none ("must be ...")."""
+    """Convert a value for the dataclass; return what to use, and the requirement that `value` violates, "" if none."""
     known = about(name)
     if known.choices:
         is_switch = False in known.choices and True not in known.choices
         value = default if value is True and is_switch else value
         is_known = any(value is one or (isinstance(one, str) and value == one) for one in known.choices)
-        return value, "" if is_known else " or ".join(map(json.dumps, known.choices))
+        return (value, "") if is_known else (default, " or ".join(map(json.dumps, known.choices)))
     if isinstance(default, bool):
-        return value, "" if isinstance(value, bool) else "true or false"
+        return (value, "") if isinstance(value, bool) else (default, "true or false")
     if isinstance(default, str):
-        return value, "" if isinstance(value, str) else "a string"
+        return (value, "") if isinstance(value, str) else (default, "a string")
     if isinstance(default, tuple):
-        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, list | tuple):
             return default, "a list of strings"
-        return tuple(value), known.problem(tuple(value))
+        # One bad pattern in `exclude` must not make the others void: they may keep private files out of the index.
+        words = tuple(one for one in value if isinstance(one, str))
+        problem = known.problem(words) if len(words) == len(value) else "a list of strings"
+        return tuple(one for one in words if not known.problem((one,))), problem
     assert known.low is not None
     assert known.high is not None
     kinds = (int,) if isinstance(default, int) else (int, float)

@@ -37,7 +37,7 @@ def test_valid_values() -> None:
         ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
         ({"languages": "rust"}, "languages must be a list of strings, not 'rust': using ['default']"),
         ({"exclude": [7]}, "exclude must be a list of strings, not [7]: using []"),
-        ({"exclude": ["a", "!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid)"),
+        ({"exclude": ["!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid), not ['!']: using []"),
         ({"colour": "red"}, "unknown setting 'colour'"),
         ({"inline": "never"}, """inline must be "automatic" or "onDemand" or false, not 'never': using 'automatic'"""),
         ({"inline": 0}, "inline must be"),
@@ -50,6 +50,15 @@ def test_invalid_value_is_reported_and_replaced(options: object, says: str) -> N
     assert settings == Settings()
     assert len(problems) == 1
     assert says in problems[0]
+
+
+@pytest.mark.parametrize(("bad", "why"), [("!", "('!' is invalid)"), (7, "must be a list of strings")])
+def test_valid_patterns_of_an_invalid_list_are_used(bad: object, why: str) -> None:
+    settings, problems = parse_settings({"exclude": ["/private", bad, "*.gen.py"]})
+    assert settings.exclude == ("/private", "*.gen.py")
+    assert len(problems) == 1
+    assert why in problems[0]
+    assert problems[0].endswith("using ['/private', '*.gen.py']")
 
 
 @pytest.mark.parametrize(
