@@ -126,7 +126,7 @@ class Editor {
       update: async (key, value) => this.set(key, value),
     };
     this.vscode = open({
-      EventEmitter, version: '1.91.0', ViewColumn: { Beside: -2 }, ProgressLocation: { Notification: 15 }, QuickPickItemKind: { Separator: -1 },
+      EventEmitter, version: '1.91.0', ViewColumn: { Beside: -2 }, ProgressLocation: { Notification: 15, Window: 10 }, QuickPickItemKind: { Separator: -1 },
       env: open({ language: 'en', appName: 'none' }),
       extensions: { getExtension: name => name === 'tinycopilot.tinycopilot' ? { packageJSON } : this.python },
       commands: {
@@ -145,7 +145,8 @@ class Editor {
         createOutputChannel: () => log, createStatusBarItem: () => this.item,
         showErrorMessage: say, showInformationMessage: say, showWarningMessage: say,
         createWebviewPanel: (type, title, column, options) => {
-          const panel = { type, title, column, options, webview: { html: '' } };
+          const closed = new EventEmitter();
+          const panel = { type, title, column, options, webview: { html: '' }, reveal() {}, onDidDispose: closed.event, close: () => closed.fire() };
           this.panels.push(panel);
           return panel;
         },

@@ -365,7 +365,7 @@ test('suggestions on demand: the menu turns them on and off, and the status bar 
   assert.match(editor.item.text, /ready/);
 });
 
-test('why: the page of the server is shown beside the editor, and nothing if there is none', async () => {
+test('why: the page of the server is shown beside the editor, in one panel, and nothing if there is none', async () => {
   editor.open('python');
   begin();
   await until('ready', isReady);
@@ -373,10 +373,18 @@ test('why: the page of the server is shown beside the editor, and nothing if the
   assert.deepEqual(editor.panels, []);
   writeFileSync(join(folder, 'page.html'), '<!DOCTYPE html><title>why</title>');
   await editor.commands['tinycopilot.why']();
-  const [{ title, options, webview }] = editor.panels;
+  const [{ title, options, webview, close }] = editor.panels;
   assert.equal(title, 'Why this?');
   assert.equal(webview.html, '<!DOCTYPE html><title>why</title>');
   assert.deepEqual(options, { enableScripts: true, localResourceRoots: [] });
+  writeFileSync(join(folder, 'page.html'), '<!DOCTYPE html><title>another</title>');
+  await editor.commands['tinycopilot.why']();
+  assert.equal(editor.panels.length, 1);  // the same one shows the new page
+  assert.equal(webview.html, '<!DOCTYPE html><title>another</title>');
+  close();
+  await editor.commands['tinycopilot.why']();
+  assert.equal(editor.panels.length, 2);
+  editor.panels[1].close();
 });
 
 test('a pause survives the window; without a server nothing is paused', async () => {

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, extname } from 'node:path';
-import { commands, type LogOutputChannel, ProcessExecution, Task, tasks, Uri, ViewColumn, window, workspace } from 'vscode';
+import {
+  commands, type LogOutputChannel, ProcessExecution, ProgressLocation, Task, tasks, Uri, ViewColumn, type WebviewPanel, window, workspace,
+} from 'vscode';
 import { CELL_SCHEME, SCHEMES, type ServerStatus } from './client';
 import { type Command, programBeside } from './command';
 import type { Pause } from './pause';
@@ -37,6 +39,9 @@ export interface Action {
   isOffered(): boolean;
   run(): unknown;
 }
+
+/** The page that explains a suggestion, while it is open. */
+let explanation: WebviewPanel | undefined;
 
 const HOUR_MINUTES = 60;
 const SNOOZE_MINUTES = 5;
@@ -164,10 +169,17 @@ async function showKnowledge(host: Host): Promise<void> {
 
 /** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */
 async function why(host: Host): Promise<void> {
-  const { path } = await host.ask<{ path: string }>('tinycopilot.explain');
+  const progress = { location: ProgressLocation.Window, title: 'tinycopilot: explaining the last suggestion' };
+  const { path } = await window.withProgress(progress, () => host.ask<{ path: string }>('tinycopilot.explain'));
   if (!path) return;
-  const panel = window.createWebviewPanel('tinycopilot.why', 'Why this?', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
-  panel.webview.html = await readFile(path, 'utf8');
+  const html = await readFile(path, 'utf8');
+  if (explanation) {
+    explanation.reveal(undefined, true);
+  } else {
+    explanation = window.createWebviewPanel('tinycopilot.why', 'Why this?', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
+    explanation.onDidDispose(() => { explanation = undefined; });
+  }
+  explanation.webview.html = html;
 }
 
 async function showStatistics(host: Host): Promise<void> {
