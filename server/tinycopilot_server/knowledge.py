@@ -37,8 +37,8 @@ def in_words(known: dict[str, Any]) -> str:
     where = ", ".join(known["folders"]) or "no folder is open"
     lines = [
         f"Workspace: {where}",
-        f"Indexed: {known['files']:,} files on disk and {known['open']:,} open documents, {known['characters']:,} "
-        f"characters of at most {known['maxCharacters']:,}",
+        f"Indexed: {_counted(known['files'], 'file')} on disk and {_counted(known['open'], 'open document')}, "
+        f"{known['characters']:,} characters of at most {known['maxCharacters']:,}",
         f"Kinds of files: {', '.join(known['suffixes'])}; others once you open one",
         *(line[:1].upper() + line[1:] for line in known["leftOut"]),
         f"Model: {known['model'].removeprefix('model: ') or 'none'}",
@@ -48,3 +48,7 @@ def in_words(known: dict[str, Any]) -> str:
     if known["lastAnswerMs"] is not None:
         lines.append(f"Last suggestion: {known['lastAnswerMs']:.1f} ms")
     return "\n".join(lines)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
