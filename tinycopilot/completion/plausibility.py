@@ -2,7 +2,8 @@
 
 The models learn what often follows, not what names and statements mean. Each rule is about one kind of error that
 people see at a glance: an import that the file already has, `self` outside of methods, the head of a method copied into
-a call, a statement after `return`, and Python in another language. In strings and comments, no rule applies.
+a call, a statement after `return` or with another indentation, the head of a block without its colon, and Python in
+another language. In strings and comments, no rule applies.
 """
 
 import re
@@ -14,12 +15,15 @@ from tinycopilot.completion.syntaxes import syntax_of
 
 PYTHON_WORDS: Final = frozenset(("True", "False", "cls", "def", "del", "elif", "except", "lambda", "nonlocal"))
 """Words of Python that are no words of languages with `//` comments, or of few of them."""
+STEP: Final = 4
+"""Number of spaces after which a line in a block counts as indented."""
 _PYTHON_LINE: Final = re.compile(r"[ \t]*(?:from\b|(?:try|else|finally):$)")
 _IMPORT: Final = re.compile(r"(from|import)[ \t]+([\w.]+)")
 _OTHER_IMPORT: Final = re.compile(r"(?:#\s*include|import|use|using|require|package)\b.*\w")
 _LEAVES: Final = re.compile(r"[ \t]*(?:return|raise|break|continue)\b")
 _DEF: Final = re.compile(r"[ \t]*(?:async[ \t]+)?def\b")
 _BLOCK: Final = re.compile(r"[ \t]*(?:async|class|def|if|elif|else|for|while|with|try|except|finally|match|case)\b")
+_HEAD: Final = re.compile(r"[ \t]*(?:async|class|def|if|elif|else|for|while|with|try|except|finally)\b")
 _SELF: Final = re.compile(r"\bself\b")
 _METHOD_HEAD: Final = re.compile(r"\b([a-z]\w*)\.([a-z]\w*)\(self\b")
 """A call of a method with `self` as its first argument; not of a base class or of `__init__`."""
@@ -43,6 +47,8 @@ class Plausibility:
         is_wrong = (
             self._repeats_module(line, end or following)
             or self._is_unreachable
+            or (first[:1].isspace() and self._is_indented)
+            or (bool(end) and self._lacks_colon(first, line))
             or (self._adds_self(line) and (self._copies_head(line) or not self._has_self(line)))
         )
         return not (is_wrong and self._is_in_code)
@@ -66,25 +72,47 @@ class Plausibility:
         return self._before.split("\n")[:-1] + self._after.split("\n")[1:]
 
     def _repeats_module(self, line: str, following: str) -> bool:
-        """Whether an import at the top level names the module of another one."""
+        """Whether an import at the top level names the module of another one.
+
+        Not `from`, if the file has several lines for one module: some styles have a line for each name.
+        """
         found = _IMPORT.match(line)
         if found is None or (found.end() == len(line) and (_WORD.match(following) or following == ".")):
             return False
-        others = filter(None, map(_IMPORT.match, self._others))
-        return any(other.groups() == found.groups() for other in others)
+        others = [other.groups() for other in map(_IMPORT.match, self._others) if other and other[1] == found[1]]
+        return found.groups() in others and (found[1] == "import" or len(set(others)) == len(others))
 
     def _repeats_line(self, line: str) -> bool:
         """Whether an import, in another language than Python, is another line of the file."""
         return _OTHER_IMPORT.fullmatch(line) is not None and line in {re.sub(r"\W+$", "", one) for one in self._others}
 
     @cached_property
+    def _above(self) -> str:
+        """The last line with text above that of the cursor."""
+        return next((line for line in reversed(self._before.split("\n")[:-1]) if line.strip()), "")
+
+    @cached_property
+    def _is_indented(self) -> bool:
+        """Whether the cursor is on an empty line that is as deep as a statement there can be."""
+        if not self._begun or self._begun.strip() or not self._above or "\t" in self._begun + self._above:
+            return False
+        step = STEP if _HEAD_END.search(self._above) else 0
+        return len(self._begun) >= _indentation(self._above) + step and not self._frames
+
+    def _lacks_colon(self, first: str, line: str) -> bool:
+        """Whether a line that is followed by another one starts a block, closes its brackets, and has no colon."""
+        if not _HEAD.match(line) or "#" in line or line.endswith("\\"):
+            return False
+        state = resolve(state_after(self._before + first, self._syntax), self._syntax)
+        return ":" not in re.split(r"[)\]}]", line)[-1] and not state.frames
+
+    @cached_property
     def _is_unreachable(self) -> bool:
         """Whether the cursor is on an empty line that is indented like a `return` directly above."""
         if self._begun.strip() or self._after.partition("\n")[0].strip():
             return False
-        above = next((line for line in reversed(self._before.split("\n")[:-1]) if line.strip()), "")
-        is_after = _LEAVES.match(above) is not None and _indentation(above) == len(self._begun)
-        return is_after and not self._frames and not above.endswith("\\")
+        is_after = _LEAVES.match(self._above) is not None and _indentation(self._above) == len(self._begun)
+        return is_after and not self._frames and not self._above.endswith("\\")
 
     def _adds_self(self, line: str) -> bool:
         """Whether the suggestion contains or completes the word `self`."""

@@ -17,6 +17,7 @@ OUTSIDE = METHOD + "def total(shapes):\n    for shape in shapes:\n        "
         ("import os\nfrom datetime import date\nfrom date", "time", False),
         ("from datetime import date\nf", "rom dataclasses import", True),
         ("from a.b import c\nfrom a", ".d import", True),
+        ("from a import b\nfrom a import c\nfrom d import e\nf", "rom d import", True),  # a line for each name
         ("import os\ni", "mport os", False),
         ("import os.path\ni", "mport os", True),
         ("import os\nf", "rom os import", True),
@@ -51,6 +52,23 @@ OUTSIDE = METHOD + "def total(shapes):\n    for shape in shapes:\n        "
         ("def f():\n    return \\\n    ", "x", True),
         ("def f():\n    returned = 1\n    ", "return", True),
         ("", "import os", True),
+        # indentation
+        ("for x in y:\n    ", "    if x", False),
+        ("for x in y:\n    ", "if x", True),
+        ("for x in y:\n  ", "  if x", True),  # begun by hand
+        ("for x in y:\n", "    if x", True),
+        ("    x = 1\n    ", "    y = 1", False),
+        ("f(\n    ", "    y", True),
+        # the colon of a block
+        ("def f(a: int) -> argp", "arse\nimport", False),
+        ("def f(a: int) -> argp", "arse", True),
+        ("def f(a: int) -> argp", "arse:\n    return", True),
+        ("if a[1", ":]\n    b", False),
+        ("if a: ", "return\nb", True),
+        ("def f(", "\n    a", True),
+        ("x = [y\n    for y in z\n    if ", "y\n]", True),
+        ("if a and ", "\\\n    b", True),
+        ("match = a", "b\nc", True),
     ],
 )
 def test_python(before: str, text: str, is_plausible: bool) -> None:
