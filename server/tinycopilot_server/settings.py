@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from tinycopilot import UserError
+from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.syntaxes import WRITTEN, language_of_suffix
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import Patterns
@@ -111,7 +112,7 @@ class Settings:
     )
     tokenizer_path: str = _setting("", "Path of the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(
-        12_000_000,
+        MAX_WORKSPACE_CHARS,
         "Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files "
         "are indexed first. 0: use only the current document, and store nothing about the workspace.",
         0, 1_000_000_000,
