@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         "Continue a prompt. Without one, read a prompt from each line of standard input, until `quit` or end of file."
     )
     generate = _command(commands, "generate", _generate, "continue a text", conversation)
-    _add_files(generate, "your own, else the bundled one")
+    _add_files(generate)
     generate.add_argument("prompt", nargs="?", help="text to continue (default: prompts from standard input)")
     _add(generate, "--device", default="auto", choices=DEVICES, help="device to run on; auto: the CPU (default: auto)")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
@@ -243,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         evaluate, "--report", metavar="FILE.html", help="write a report, which contains your code, colored by surprisal"
     )
-    _add_files(evaluate, "your own, else the bundled one")
+    _add_files(evaluate)
 
     racing = "Replay code and measure suggestion latency, memory and decoding speed."
     bench = _command(commands, "bench", _bench, "measure latency on this machine", racing)
@@ -255,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
         help="measure a network of this size, made by widening the model",
     )
     _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
-    _add_files(bench, "your own, else the bundled one")
+    _add_files(bench)
 
     tasting = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
     play = _command(commands, "play", _play, "type in the terminal, with ghost text", tasting)
@@ -270,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="maximum number of lines in a suggestion (default: 3)",
     )
-    _add_files(play, "your own, else the bundled one")
+    _add_files(play)
 
     telling = (
         "Explain how the model predicts the next characters of a text: probabilities, where the same context occurred "
@@ -292,7 +292,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write an interactive page, which contains your text, instead of terminal output",
     )
     _add_eagerness(explain)
-    _add_files(explain, "your own, else the bundled one")
+    _add_files(explain)
 
     settings = (
         "Run the language server, over stdio, or over a local port with --tcp. The client passes settings as "
@@ -316,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
 
     typing = "Start the language server, type a program as an editor would, and print the suggestions."
     demo = _command(commands, "demo", _demo, "watch the language server complete a program", typing)
-    _add_files(demo, "your own, else the bundled one")
+    _add_files(demo)
 
     compiling = "Compile the network and the n-gram model for this processor, so that the first run doesn't have to."
     _command(commands, "compile", _compile, "compile for this machine, before the first run", compiling)
@@ -332,7 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     looking = "Check the installation, model, device, folders and editor settings; start a server, and test it."
     doctor = _command(commands, "doctor", _doctor, "check that everything works", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
-    _add_files(doctor, "your own, else the bundled one")
+    _add_files(doctor)
     return parser
 
 
@@ -365,7 +365,7 @@ def _add_eagerness(parser: argparse.ArgumentParser) -> None:
     _add(parser, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=help_text)
 
 
-def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
+def _add_files(parser: argparse.ArgumentParser, default: str = "your own, else the bundled one") -> None:
     model = f"model file (default: the one next to --tokenizer_path if that is given, else {default})"
     _add(parser, "--model_path", metavar="FILE", help=model)
     _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: the one next to the model)")
