@@ -1,4 +1,4 @@
-# make demo    see it work          make check  style, types, quick tests               make test   all tests
+# make demo    see it work          make check  style, types, quick tests               make test   style, types, all tests
 # make model   train the model that ships (hours)               make soak    the server, tried for an hour
 # make help    this                make vsix   the VS Code extension, with the package in it
 # make editors, make test-editors    install real editors, type in them
@@ -9,7 +9,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
+.PHONY: help demo test pytest soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
 help:
 	@sed -n '1,5s/^# //p' Makefile
 
@@ -37,8 +37,11 @@ demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
 # The editors are installed meanwhile, where they can be, and typed into afterwards; VS Code beside the others.
-test: .venv/made-for-tests test-vscode
-	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(BIN)/python -m pytest -q -n 2 --dist worksteal
+test:
+	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(MAKE) --jobs=2 lint test-vscode pytest
+
+pytest: .venv/made-for-tests
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # A million messages of a legal editor, a hundred thousand that make no sense, two hundred kills. For less, name it.
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200
