@@ -36,9 +36,11 @@ help:
 demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
-# While the tests run, the editors are installed, where possible. Their tests follow, VS Code's in parallel with the others'.
+# While the other tests run, the editors are installed, where possible. Their tests follow, VS Code's in parallel with the
+# others'. A recipe with $(MAKE) itself would run in `make -n`, too.
+AFTER := $(MAKE) --jobs=2
 test:
-	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(MAKE) --jobs=2 lint test-vscode pytest
+	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(AFTER) lint test-vscode pytest
 
 pytest: .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
