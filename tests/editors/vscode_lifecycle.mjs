@@ -374,7 +374,7 @@ test('why: the page of the server is shown beside the editor, in one panel, and 
   writeFileSync(join(folder, 'page.html'), '<!DOCTYPE html><title>why</title>');
   await editor.commands['tinycopilot.why']();
   const [{ title, options, webview, close }] = editor.panels;
-  assert.equal(title, 'Why this?');
+  assert.equal(title, 'Last suggestion');
   assert.equal(webview.html, '<!DOCTYPE html><title>why</title>');
   assert.deepEqual(options, { enableScripts: true, localResourceRoots: [] });
   writeFileSync(join(folder, 'page.html'), '<!DOCTYPE html><title>another</title>');

@@ -81,7 +81,7 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => language() !== '', run: () => setLanguage(language(), !isOn()),
     },
     {
-      command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Why this suggestion, or none?',
+      command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Explain the last suggestion',
       isOffered: () => host.runs, run: () => why(host),
     },
     {
@@ -89,11 +89,11 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs, run: () => showStatistics(host),
     },
     {
-      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(info) What do you know?',
+      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(info) Show what is indexed',
       isOffered: () => host.runs, run: () => showKnowledge(host),
     },
     {
-      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How many keystrokes would it have saved?',
+      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) Evaluate: keystrokes saved in this workspace',
       isOffered: () => host.runs && workspace.isTrusted && (workspace.workspaceFolders ?? []).length > 0,
       run: () => evaluate(host),
     },
@@ -164,7 +164,7 @@ async function evaluate({ command }: Host): Promise<void> {
 
 async function showKnowledge(host: Host): Promise<void> {
   const { text } = await host.ask<{ text: string }>('tinycopilot.knowledge');
-  await window.showInformationMessage('tinycopilot: what it knows', { modal: true, detail: text }, { title: 'Close', isCloseAffordance: true });
+  await window.showInformationMessage('tinycopilot: what is indexed', { modal: true, detail: text }, { title: 'Close', isCloseAffordance: true });
 }
 
 /** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */
@@ -176,7 +176,7 @@ async function why(host: Host): Promise<void> {
   if (explanation) {
     explanation.reveal(undefined, true);
   } else {
-    explanation = window.createWebviewPanel('tinycopilot.why', 'Why this?', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
+    explanation = window.createWebviewPanel('tinycopilot.why', 'Last suggestion', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
     explanation.onDidDispose(() => { explanation = undefined; });
   }
   explanation.webview.html = html;
