@@ -40,9 +40,16 @@ def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str 
     return status(server)
 
 
-def status(server: TinyCopilotServer) -> dict[str, str | bool]:
-    """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs."""
-    return {**server.session.status.as_json(), "canTrain": has_torch()}
+def status(server: TinyCopilotServer, *arguments: Any) -> dict[str, str | bool]:
+    """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs.
+
+    `arguments`: the URI of an open document, to learn why it gets no suggestions ("silentBecause"; "" if it does).
+    """
+    known: dict[str, str | bool] = {**server.session.status.as_json(), "canTrain": has_torch()}
+    if not arguments:
+        return known
+    document = server.session.documents.get(str(arguments[0]))
+    return {**known, "silentBecause": "" if document is None else server.session.why_silent_in(document)}
 
 
 def accepted(server: TinyCopilotServer, *arguments: Any) -> None:

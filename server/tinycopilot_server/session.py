@@ -240,6 +240,12 @@ class Session:
         is_excluded = self.folders.excludes(document.name, document.opened_as)
         return self.settings.has_language(document.language) and not is_excluded
 
+    def why_silent_in(self, document: Document) -> str:
+        """Why an open document gets no suggestions whatever its language; "" if it does."""
+        if document.is_secret:
+            return "the file looks like a secret"
+        return "the file is excluded or forgotten" if self.folders.excludes(document.name, document.opened_as) else ""
+
     def take_settings(self, received: object) -> Settings:
         """Merge the client's settings over the initial ones; warn once of each that is invalid; return the result."""
         self.settings, problems = parse_settings(merged(self.initial_settings, received))

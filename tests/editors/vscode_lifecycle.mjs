@@ -311,6 +311,19 @@ test('where a language is off the status bar says so, and the menu turns it on',
   assert.equal(editor.item.text, 'tinycopilot: ready');
 });
 
+test('where a file gets no suggestions the status bar says so, and why', async () => {
+  editor.open('python');
+  begin();
+  await until('ready', isReady);
+  tell('secret');
+  editor.open('python');
+  await until('off', () => editor.item.text === 'tinycopilot: off in this file');
+  assert.match(editor.item.tooltip, /off in this file: the file looks like a secret/);
+  untell('secret');
+  editor.open('python');
+  await until('on', () => editor.item.text === 'tinycopilot: ready');
+});
+
 test('an untrusted workspace offers to manage trust', async () => {
   editor.open('python');
   editor.vscode.workspace.isTrusted = false;

@@ -3,7 +3,8 @@
 //   node vscode_stub_server.mjs FOLDER
 //
 // While it runs, FOLDER has a file with its process id. If FOLDER/fails exists, it exits at once; while FOLDER/waits
-// exists, it does not answer `initialize` and ignores signals; while FOLDER/compiles exists, it is loading. It can train if FOLDER/torch exists, and then creates
+// exists, it does not answer `initialize` and ignores signals; while FOLDER/compiles exists, it is loading.
+// While FOLDER/secret exists, documents get no suggestions. It can train if FOLDER/torch exists, and then creates
 // FOLDER/trained. The page that explains the last suggestion is FOLDER/page.html, if that exists.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +35,7 @@ async function answer({ id, method, params }) {
   } else if (method === 'workspace/executeCommand' || method === 'shutdown') {
     if (params?.command) send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });
     const page = join(folder, 'page.html');
-    const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')) }
+    const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')), silentBecause: existsSync(join(folder, 'secret')) ? 'the file looks like a secret' : '' }
       : params?.command === 'tinycopilot.explain' ? { path: existsSync(page) ? page : '' } : null;
     if (params?.command === 'tinycopilot.trainWorkspace') writeFileSync(join(folder, 'trained'), '');
     send({ id, result });

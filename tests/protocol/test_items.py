@@ -256,6 +256,20 @@ async def test_what_it_knows(start: Start, tmp_path: Path) -> None:
         assert line in known["text"]
 
 
+async def test_why_a_document_gets_no_suggestions(start: Start, tmp_path: Path) -> None:
+    editor = await start(folders=[tmp_path], options={"exclude": ["/generated.py"]})
+    reasons = dict[str, str]()
+    for name in ("one.py", "generated.py", "secrets.py", "forgotten.py"):
+        editor.uri = f"{tmp_path.as_uri()}/{name}"
+        editor.open("x = 1\n", editor.uri)
+        if name == "forgotten.py":
+            await editor.command("tinycopilot.forgetFile", editor.uri)
+        reasons[name] = (await editor.command("tinycopilot.status", editor.uri))["silentBecause"]
+    assert reasons.pop("one.py") == ""
+    assert reasons.pop("secrets.py") == "the file looks like a secret"
+    assert set(reasons.values()) == {"the file is excluded or forgotten"}
+
+
 async def test_server_commands_do_not_clash_with_the_extensions(start: Start) -> None:
     """VS Code's client registers the server's commands by name; a name that the extension has registered would fail."""
     editor = await start()

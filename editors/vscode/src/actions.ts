@@ -23,6 +23,8 @@ export interface Host {
   readonly pause: Pause;
   readonly training: TrainingBar;
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
+  /** Updates the status bar, after a change of whether the active document gets suggestions. */
+  checkActive(): Promise<void>;
   install(): Promise<void>;
   /** Installs PyTorch into the extension's own environment, if the user agrees; returns whether training can start. */
   installTorch(): Promise<boolean>;
@@ -220,6 +222,7 @@ async function forgetThisFile(host: Host): Promise<void> {
   const uri = window.activeTextEditor?.document.uri;
   if (!uri) return;
   await host.ask('tinycopilot.forgetFile', uri.toString());
+  await host.checkActive();
   void window.showInformationMessage(
     `tinycopilot: ${basename(uri.path)} is removed from the index, and ignored until the server restarts. To ignore it permanently, use the setting tinycopilot.exclude.`);
 }

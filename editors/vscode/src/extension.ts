@@ -53,8 +53,22 @@ export function activate(context: ExtensionContext): void {
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
     const suggests = next.state === 'ready' || next.state === 'busy';
-    const where = suggests || waits ? offIn() : undefined;
-    item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined });
+    const isSilent = suggests && silent?.uri === window.activeTextEditor?.document.uri.toString();
+    const where = suggests || waits ? offIn() ?? (isSilent ? 'this file' : undefined) : undefined;
+    item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined, reason: isSilent ? silent?.reason : undefined });
+  }
+
+  /** The active document, if the server gives no suggestions in it although its language is on, and the reason. */
+  let silent: { uri: string; reason: string } | undefined;
+
+  /** Asks the server whether there are suggestions in the active document, and updates the status bar. */
+  async function checkActive(): Promise<void> {
+    const uri = window.activeTextEditor?.document.uri.toString();
+    if (!uri || !client?.isRunning()) return;
+    const answer = await ask<{ silentBecause?: string } | null>('tinycopilot.status', uri);
+    if (uri !== window.activeTextEditor?.document.uri.toString() || !status) return;
+    silent = answer?.silentBecause ? { uri, reason: answer.silentBecause } : undefined;
+    draw(status);
   }
 
   function setContext(key: string, value: unknown): void {
@@ -69,7 +83,9 @@ export function activate(context: ExtensionContext): void {
 
   const listener = {
     status(next: ServerStatus): void {
+      const isNew = next.state === 'ready' && status?.state === 'loading';
       show(next);
+      if (isNew) void checkActive().catch(error => log.error(error));
       setRuns(next.state !== 'loading' && client?.isRunning() === true);
       void pause.onStatus(next).catch(error => log.error(error));
       if (next.state === 'ready') void welcome(context.globalStorageUri.fsPath).catch(error => log.error(error));
@@ -149,7 +165,7 @@ export function activate(context: ExtensionContext): void {
     get command() { return serverCommand; },
     get runs() { return client?.isRunning() === true; },
     get canInstall() { return canInstall; },
-    log, pause, training, ask, restart, install: installServer, installTorch: () => installTorch(places(), log),
+    log, pause, training, ask, checkActive, restart, install: installServer, installTorch: () => installTorch(places(), log),
   };
   const actions = actionsOf(host);
 
@@ -173,8 +189,9 @@ export function activate(context: ExtensionContext): void {
       else if (!waits && status) draw(status);  // the active document's language may have changed
     }),
     window.onDidChangeActiveTextEditor(() => {
-      if (waits) showWaiting();
-      else if (status) draw(status);
+      if (waits) return showWaiting();
+      if (status) draw(status);
+      void checkActive().catch(error => log.error(error));
     }),
   );
   restart();

@@ -12,8 +12,10 @@ const TEXT = {
 interface Details {
   /** Whether suggestions are shown only on demand. */
   isOnDemand: boolean;
-  /** The active editor's language, if it is off. */
+  /** The active editor's language, or "this file", if it is off. */
   offIn: string | undefined;
+  /** Why a single file is off. */
+  reason: string | undefined;
   /** When a pause ends, as text. */
   until: string | undefined;
 }
@@ -27,11 +29,11 @@ export class StatusItem implements Disposable {
     this.item.command = 'tinycopilot.menu';
   }
 
-  show({ state, message }: ServerStatus, { isOnDemand, offIn, until }: Details): void {
+  show({ state, message }: ServerStatus, { isOnDemand, offIn, reason, until }: Details): void {
     const waits = state === 'ready' && isOnDemand;
     const text = until ? `tinycopilot: off until ${until}` : TEXT[state];
     this.item.text = offIn ? `tinycopilot: off in ${offIn}` : waits ? 'tinycopilot: on demand' : text;
-    if (offIn) message = `off in ${offIn}`;
+    if (offIn) message = reason ? `off in ${offIn}: ${reason}` : `off in ${offIn}`;
     else if (waits) message = 'press Alt+\\ for a suggestion';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
     // Otherwise a screen reader reads text and tooltip, and so the state twice.
