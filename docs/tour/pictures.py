@@ -26,13 +26,13 @@ from tinycopilot.paths import bundled_model
 HERE = Path(__file__).resolve().parent
 EXAMPLE = "\ndef area(width, height):\n    return wid"
 """The tour's example: the next character is the `t` of `width`. It starts as every document does for the network."""
-UTIL = "def load_kestrel(path):\n    return path.read_text().splitlines()\n"
+UTIL = "def load_kettle(path):\n    return path.read_text().splitlines()\n"
 MAIN = """\
 import util
 
 
 def show(path):
-    print(util.load_kestrel(path))
+    print(util.load_kettle(path))
 
 
 def count(path):
@@ -239,7 +239,7 @@ def overfitting() -> Svg:
 def sampling() -> Svg:
     """Chapter 7: the distribution after a prompt, at three temperatures."""
     network, tokenizer = engine().network, engine().tokenizer
-    logits = network.forward(tokenizer.encode("\nimport "), network.new_cache(), n_last=1)[0]  # (V,)
+    logits = network.forward(tokenizer.encode("\ndef "), network.new_cache(), n_last=1)[0]  # (V,)
 
     class Dice:
         """Draws nothing; keeps the probabilities that it is asked to draw with."""
