@@ -1,5 +1,6 @@
 """Checks of suggestions and their keys: show, type through, accept, cycle, dismiss."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -263,6 +264,54 @@ def gone_with_escape(user: User) -> None:
     time.sleep(UNASKED_S)
     equal("ghost text in normal mode", "", user.editor.ghost_text())
     equal("the text", BEGUN, user.editor.text())
+
+
+def shown(user: User, text: str) -> None:
+    """Show `text` at the cursor, as if the server had answered so; request nothing more in this buffer."""
+    user.editor.wait_for_answer()
+    user.editor.lua(f"""
+        local own = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]
+        local client = vim.lsp.get_clients({{ name = 'tinycopilot', bufnr = 0 }})[1]
+        local here = vim.lsp.util.make_position_params(0, client.offset_encoding).position
+        local text = {json.dumps(text, ensure_ascii=False)}
+        local item = {{ insertText = text, range = {{ start = here, ['end'] = here }} }}
+        function own:request() end
+        own:handler(nil, {{ items = {{ item }} }}, {{ client_id = client.id }})
+    """)
+    equal("ghost text", text, user.editor.ghost_text())
+
+
+@check
+def repeated_with_dot_count_and_macro(user: User) -> None:
+    for keys, again in (("o", "."), ("2o", ""), ("qao", "q@a")):
+        user.open("x = 1\n")
+        user.editor.wait_until_ready()
+        user.press(*keys, "y")
+        user.wait_for_text("x = 1\ny")
+        shown(user, ' = (1, "é…")')
+        user.press("Tab")
+        user.wait_for_text('x = 1\ny = (1, "é…")')
+        user.press("z", "Escape", *again)
+        twice = "x = 1" + 2 * '\ny = (1, "é…")z'
+        try:
+            user.wait_for_text(twice)
+        except TimeoutError:
+            equal(f"after {keys} and {again}", twice, user.editor.text())
+
+
+@check
+def a_bracket_closed_by_ones_own_mapping(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    user.editor.lua("vim.keymap.set('i', '(', '()<Left>')")
+    try:
+        user.press("o", "y")
+        user.wait_for_text("x = 1\ny")
+        shown(user, " = max(")
+        user.press("Tab", "2")
+        user.wait_for_text("x = 1\ny = max(2)")
+    finally:
+        user.editor.lua("vim.keymap.del('i', '(')")
 
 
 @check

@@ -259,7 +259,10 @@ function M.setup(given)
   local group = api.nvim_create_augroup(NAME, {})
   api.nvim_create_autocmd('LspAttach', { group = group, callback = attach })
   api.nvim_create_autocmd('LspDetach', { group = group, callback = function() vim.schedule(state.changed) end })
-  if lsp.inline_completion then require('tinycopilot.keys').follow_window(group) end
+  if lsp.inline_completion then
+    require('tinycopilot.keys').follow_window(group)
+    require('tinycopilot.macros').follow(group)
+  end
   require('tinycopilot.commands').register()
   M.set(M.options.settings)
 end

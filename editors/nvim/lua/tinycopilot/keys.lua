@@ -1,26 +1,23 @@
 -- Actions of the keys on a suggestion. Without one, old_keys.lua runs a key's previous mapping.
 local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
-local old_keys = require 'tinycopilot.old_keys'
+local macros, old_keys = require 'tinycopilot.macros', require 'tinycopilot.old_keys'
 
 --- Whether an item can be accepted in part. Another server's may lack a range, or be a snippet, which Neovim handles.
 local function is_plain(item) return item.range ~= nil and type(item.insert_text) == 'string' end
 
---- The rest of `item` to insert at the cursor; nil if other text was typed. While the user types, Neovim keeps a
---- suggestion on screen until the next result, but would insert all of it where it started. Changes `item` so that
---- inserting it has the visible effect.
+--- What is left of `item` to insert at the cursor; nil if other text was typed, or nothing is left. Also returns what
+--- was typed of it.
 local function remainder(item)
   if not is_plain(item) then return nil end
-  local row, column, end_row, end_column = item.range:to_extmark()
+  local row, column = item.range:to_extmark()
   local cursor = api.nvim_win_get_cursor(0)
   local here, at = cursor[1] - 1, cursor[2]
   if here < row or (here == row and at < column) then return nil end
-  local typed = table.concat(api.nvim_buf_get_text(0, row, column, here, at, {}), '\n')
-  if typed == item.insert_text or not vim.startswith(item.insert_text, typed) then return nil end
-  if here > end_row or (here == end_row and at > end_column) then
-    item.range = vim.range.extmark(0, row, column, here, at) -- typed text is replaced by itself
-  end
-  return item.insert_text:sub(#typed + 1)
+  local known, lines = pcall(api.nvim_buf_get_text, 0, row, column, here, at, {})
+  local typed = known and table.concat(lines, '\n')
+  if not typed or typed == item.insert_text or not vim.startswith(item.insert_text, typed) then return nil end
+  return item.insert_text:sub(#typed + 1), typed
 end
 
 --- Neovim's object for this buffer's suggestion. It is not public: without it, the rest of a suggestion after a partial
@@ -84,14 +81,38 @@ local function is_shown()
   return mark ~= nil and (mark[4].virt_lines ~= nil or vim.tbl_get(mark[4], 'virt_text', 1, 1) ~= '')
 end
 
+local CLOSING = { ['('] = ')', ['['] = ']', ['{'] = '}' }
+
+--- Inserts what is left of `item`, as if pasted, so that `.` repeats it; it returns nil then. If it ends with a bracket
+--- that the user has mapped, as plugins for pairs do, that bracket is typed. Returns an item that is left to Neovim.
+local function insert(item)
+  local rest = remainder(item)
+  if not rest then return item end
+  local _, _, end_row, end_column = item.range:to_extmark()
+  local cursor = api.nvim_win_get_cursor(0)
+  local here, at = cursor[1] - 1, cursor[2]
+  if end_row > here or (end_row == here and end_column > at) then -- text after the cursor that it replaces
+    api.nvim_buf_set_text(0, here, at, end_row, end_column, {})
+  end
+  local last = rest:sub(-1)
+  local is_typed = CLOSING[last] and item.is_whole and vim.fn.maparg(last, 'i') ~= ''
+  local text = is_typed and rest:sub(1, -2) or rest
+  if text ~= '' then api.nvim_paste(text, false, -1) end
+  macros.note(rest)
+  if is_typed then api.nvim_feedkeys(last, 'im', false) end
+  local client = item.command and vim.lsp.get_client_by_id(item.client_id)
+  if client then client:exec_cmd(item.command, { bufnr = api.nvim_get_current_buf() }) end
+end
+
 --- Hides the suggestion and inserts the item that `use` returns for it. False without a suggestion or an item.
 --- Neovim calls back a moment later; waiting for that keeps the order with the next keys.
 local function take(use)
   local handed, item = false, nil
   local function on_accept(suggestion)
     handed, item = true, use(suggestion)
-    if item then vim.go.undolevels = vim.go.undolevels end -- a new change, so that undo removes only the suggestion
-    return item
+    if not item then return nil end
+    vim.go.undolevels = vim.go.undolevels -- a new change, so that undo removes only the suggestion
+    return insert(item)
   end
   return suggestions.get { on_accept = on_accept } and vim.wait(100, function() return handed end, 1) and item ~= nil
 end
@@ -120,19 +141,18 @@ end
 
 --- Inserts the first bytes of the suggestion's rest, as many as `count_bytes` returns for it; the rest stays visible.
 local function accept_part(count_bytes)
-  local own, rest, later = neovims_own(), nil, nil
+  local own, later = neovims_own(), nil
   local accepted = take(function(item)
-    rest = remainder(item)
+    local rest, typed = remainder(item)
     if not rest then return nil end
     local n = count_bytes(rest)
-    if n >= #rest then return item end
+    item.is_whole = n >= #rest
+    if item.is_whole then return item end
     local before = item.accepted or 0 -- bytes of the original suggestion accepted so far
-    local whole, text = item.whole or item.insert_text, item.insert_text
-    local n_typed = #text - #rest
-    item.whole = whole
-    tell_partly(item, before + n_typed + n)
-    later = vim.tbl_extend('force', item, { insert_text = rest:sub(n + 1), accepted = before + n_typed + n })
-    item.insert_text, item.command = text:sub(1, n_typed + n), nil -- the command reports a full accept
+    item.whole = item.whole or item.insert_text
+    tell_partly(item, before + #typed + n)
+    later = vim.tbl_extend('force', item, { insert_text = rest:sub(n + 1), accepted = before + #typed + n })
+    item.insert_text, item.command = typed .. rest:sub(1, n), nil -- the command reports a full accept
     return item
   end)
   if accepted and later and own then
@@ -151,7 +171,10 @@ local function is_menus() return vim.fn.complete_info({ 'selected' }).selected >
 
 function actions.accept()
   if is_menus() then return false end
-  return take(function(item) return (not is_plain(item) or remainder(item)) and item or nil end)
+  return take(function(item)
+    item.is_whole = true
+    return (not is_plain(item) or remainder(item)) and item or nil
+  end)
 end
 
 local function may_take_part() return not is_menus() and is_shown() and has_parts() end
