@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from neovim_editor import until
+from neovim_editor import GHOST_TEXT, until
 from neovim_user import BEGUN, UNASKED_S, Check, User, equal
 
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
@@ -257,13 +257,44 @@ def tab_is_plain_in_replace_mode_and_visual_mode(user: User) -> None:
 
 
 @check
-def gone_with_escape(user: User) -> None:
+def gone_with_normal_mode(user: User) -> None:
+    for key in ("Escape", "C-c"):
+        user.begin(BEGUN[:-2], "op")
+        user.press(key)
+        until("no ghost text", 5, lambda: not user.editor.ghost_text())
+        time.sleep(UNASKED_S)
+        equal(f"ghost text in normal mode, after {key}", "", user.editor.ghost_text())
+        equal("the text", BEGUN, user.editor.text())
+
+
+@check
+def gone_with_the_first_other_key(user: User) -> None:
+    """Not only with the next answer, of which there is none here."""
+    for key in ("z", "Enter", "Left"):
+        user.begin(BEGUN[:-2], "op")
+        user.editor.lua(f"""
+            local own = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]
+            function own:request() end
+            _G.seen = nil
+            vim.api.nvim_create_autocmd('CursorMovedI', {{
+              buffer = 0, once = true, callback = function() _G.seen = (function() {GHOST_TEXT} end)() end,
+            }})
+        """)
+        user.press(key)
+        until("the key's arrival", 5, lambda: user.editor.lua("return _G.seen ~= nil"))
+        equal(f"ghost text after {key}", "", user.editor.lua("return _G.seen"))
+
+
+@check
+def requested_without_neovims_wait(user: User) -> None:
     user.begin(BEGUN[:-2], "op")
-    user.press("Escape")
-    until("no ghost text", 5, lambda: not user.editor.ghost_text())
-    time.sleep(UNASKED_S)
-    equal("ghost text in normal mode", "", user.editor.ghost_text())
-    equal("the text", BEGUN, user.editor.text())
+    due_ms = user.editor.lua("""
+        local own = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]
+        own:automatic_request()
+        return own.timer:get_due_in()
+    """)
+    if due_ms > 50:
+        raise AssertionError(f"the request would be sent in {due_ms} ms")
 
 
 def shown(user: User, text: str) -> None:

@@ -151,7 +151,7 @@ local function attach(event)
   if lsp.inline_completion then
     lsp.inline_completion.enable(true, { bufnr = event.buf })
     local keys = require 'tinycopilot.keys'
-    api.nvim_buf_call(event.buf, keys.show_hidden_lines)
+    api.nvim_buf_call(event.buf, keys.adapt)
     keys.set(event.buf, M.options.keymaps)
   end
   state.changed(client.id)

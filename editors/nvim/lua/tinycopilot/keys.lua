@@ -41,23 +41,52 @@ function M.withdraw(buffer)
   if own and type(own.abort) == 'function' then own:abort() end
 end
 
---- Shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
-function M.show_hidden_lines()
+local DELAY_MS = 10 -- after a key: text that arrives at once, as from a macro, is one request
+
+--- Adapts Neovim's object for this buffer's suggestion, in three ways:
+--- It hides a suggestion as soon as other text is typed; Neovim shows its rest until the next result.
+--- It requests one at once, and leaves any wait to the setting `debounceMs`; Neovim waits 200 ms.
+--- It shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
+function M.adapt()
   local own = neovims_own()
   if not own or own.tinycopilot_show then return end
+  local function is_ours(client_id)
+    local client = vim.lsp.get_client_by_id(client_id)
+    return client ~= nil and client.name == 'tinycopilot'
+  end
+
   own.tinycopilot_show = own.show
   function own:show(hint)
-    local command = self.current and self.current.command
-    local n = command and command.arguments and command.arguments[2]
+    local item = self.current
+    local is_here = api.nvim_get_current_buf() == self.bufnr
+    if item and is_here and is_plain(item) and is_ours(item.client_id) and not remainder(item) then
+      self.current = nil
+      return self:hide()
+    end
+    local n = item and item.command and item.command.arguments and item.command.arguments[2]
     if type(n) == 'number' then hint = (' +%d line%s'):format(n, n > 1 and 's' or '') .. (hint or '') end
     return self:tinycopilot_show(hint)
+  end
+
+  own.tinycopilot_automatic_request = own.automatic_request
+  function own:automatic_request()
+    local is_possible = type(self.request) == 'function' and type(self.reset_timer) == 'function'
+    if not is_possible or not vim.iter(vim.tbl_keys(self.client_state or { 0 })):all(is_ours) then
+      return self:tinycopilot_automatic_request() -- another server may need the wait
+    end
+    self:show()
+    self:reset_timer()
+    local kind = vim.lsp.protocol.InlineCompletionTriggerKind.Automatic
+    self.timer = vim.defer_fn(function()
+      if api.nvim_get_current_buf() == self.bufnr then self:request(kind) end
+    end, DELAY_MS)
   end
 end
 
 local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
 
 --- Limits ghost text to the current window: Neovim would draw it in all windows of the buffer, and keep it (and send
---- requests) in a window that was left in insert mode.
+--- requests) in a window that was left in insert mode. Also hides it after <C-c>, for which Neovim keeps it.
 function M.follow_window(group)
   local function is_typing() return api.nvim_get_mode().mode:sub(1, 1) == 'i' end
   api.nvim_create_autocmd({ 'InsertEnter', 'WinEnter' }, {
@@ -72,6 +101,11 @@ function M.follow_window(group)
     callback = function(event)
       if is_typing() then M.withdraw(event.buf) end
     end,
+  })
+  api.nvim_create_autocmd('ModeChanged', {
+    group = group,
+    pattern = 'i*:n*',
+    callback = function(event) M.withdraw(event.buf) end,
   })
 end
 
