@@ -100,7 +100,7 @@ LOOPS = "".join(LOOP.format(name=name) for name in ("north", "south", "east", "w
 
 @check
 def first_line_of_several_and_then_the_others(user: User) -> None:
-    begun, typed = LOOPS + "    for ", "ar"
+    begun, typed = LOOPS + "    for article in basket.articles():\n        price = ", "ar"
     whole = user.begin(begun, typed)
     first, _, others = whole.partition("\n")
     if not others:

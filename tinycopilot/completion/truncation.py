@@ -25,7 +25,7 @@ QUOTES: Final = ("'", '"')
 N_LINES_ABOVE: Final = 3
 """A line that repeats one of this many lines above is a decoding error: it is wrong nine times in ten."""
 LOOK_BACK_CHARS: Final = 2_000
-"""Distance, in characters, within which repeated lines are searched."""
+"""Distance, in characters, within which repeated lines and imports are searched."""
 WAITING_KEYS: Final = 0.3
 """Keystrokes that another suggestion would have saved, per character typed through this one."""
 
@@ -74,6 +74,7 @@ class Obstacle(Enum):
     BLANK = "ends with a blank"
     IN_WORD = "inside a word"
     REPEATS = "repeats a line above"
+    IMPORTED = "imported above"
     UNSAFE = "unbalanced code"
     NOT_MISSING = "not missing"
 
@@ -116,7 +117,7 @@ class Prefixes:
         language: str = "python",
     ) -> None:
         self._decoded, self._settings = decoded, settings
-        self._end, self._insertion = End(before), Insertion(before, after, language)
+        self._end, self._insertion = End(before, language), Insertion(before, after, language)
         self._text = self._following = ""
         self.stop = Stop.DECODED
         """Why the last prefix is the last one."""
@@ -184,11 +185,12 @@ def is_worth_showing(text: str) -> bool:
 
 
 class End:
-    """Where a suggestion after `before` may end, by words and lines."""
+    """Where a suggestion after `before` may end, by words, lines and imports."""
 
-    def __init__(self, before: str) -> None:
+    def __init__(self, before: str, language: str = "python") -> None:
         *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
         self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
+        self._imports = Imports(lines) if language == "python" else None
 
     def obstacle(self, text: str, following: str) -> Obstacle | None:
         """Why `text`, which `following` continues, may not end here; None if it may."""
@@ -199,7 +201,50 @@ class End:
             return Obstacle.IN_WORD
         lines = [_words(line) for line in (self._begun + text).split("\n")]
         own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
-        return Obstacle.REPEATS if own or (len(lines) == 1 and lines[0] in self._above) else None
+        if own or (len(lines) == 1 and lines[0] in self._above):
+            return Obstacle.REPEATS
+        return Obstacle.IMPORTED if self._imports and self._imports.has(self._begun, text) else None
+
+
+class Imports:
+    """The import statements of a file that are not indented: almost none is repeated, but models repeat them."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._modules, self._names = set[tuple[str, str]](), set[str]()
+        for line in lines:
+            match = IMPORT.match(line)
+            if match and (match["names"] or match["how"] == "import"):  # others are sentences of a docstring
+                self._modules.add((match["how"], match["module"]))
+                self._names.update(_imported_names(match))
+
+    def has(self, begun: str, text: str) -> bool:
+        """Whether `text`, after the line's beginning `begun`, imports from a module, or imports a name, again.
+
+        What `begun` already has is the user's decision.
+        """
+        if not self._modules:
+            return False
+        first, *others = text.split("\n")
+        for own, line in ((begun, begun + first), *(("", line) for line in others)):
+            if not (match := IMPORT.match(line)):
+                continue
+            has_begun = IMPORT.match(own)
+            own_module, own_names = None, set[str]()
+            if has_begun:
+                own_module, own_names = (has_begun["how"], has_begun["module"]), _imported_names(has_begun)
+            module = (match["how"], match["module"])
+            if (module in self._modules and module != own_module) or (_imported_names(match) - own_names) & self._names:
+                return True
+        return False
+
+
+IMPORT = re.compile(r"(?P<how>from|import) (?P<module>[\w.]+)(?: import (?P<names>[\w ,(]*))?")
+"""The beginning of an import statement that is not indented."""
+
+
+def _imported_names(match: re.Match[str]) -> set[str]:
+    """The names that `from ... import` takes from its module, under their own names."""
+    return {words[0] for part in (match["names"] or "").split(",") if (words := part.strip(" (").split())}
 
 
 def _words(line: str) -> str:

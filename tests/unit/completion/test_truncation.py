@@ -55,6 +55,35 @@ def test_in_a_string_truncates_inside_the_string() -> None:
         assert suggestion.text == text.rstrip()
 
 
+IMPORTS = """from collections import defaultdict
+from dataclasses import dataclass, field as f
+import os
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "decoded", "expected"),
+    [
+        ("", "from dataclasses import", "from"),
+        ("from ", "dataclasses import dataclass\n", None),
+        ("from data", "classes import x", None),
+        ("from dataclasses ", "import replace\n", "import replace"),  # the user has typed the module
+        ("from dataclasses import ", "defaultdict\n", None),
+        ("from dataclasses import ", "defaultfactory\n", "defaultfactory"),
+        ("from typing import field, ", "dataclass\n", None),
+        ("from typing import field", ", Final\n", ", Final"),
+        ("im", "port os\n", "port"),
+        ("from o", "s import path\n", "s import path"),
+        ("import sys", "\nfrom dataclasses import x\n", "\nfrom"),
+        ("    from ", "dataclasses import dataclass\n", "dataclasses import dataclass"),  # in a function
+    ],
+)
+def test_nothing_is_imported_twice(before: str, decoded: str, expected: str | None) -> None:
+    suggestion = truncate(certain(decoded), CompleterSettings(eagerness=0.5), IMPORTS + before)
+    assert (suggestion.text if suggestion else None) == expected
+
+
 @pytest.mark.parametrize(
     ("before", "decoded", "expected"),
     [
