@@ -40,9 +40,15 @@ def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str 
     return status(server)
 
 
-def status(server: TinyCopilotServer) -> dict[str, str | bool]:
-    """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs."""
-    return {**server.session.status.as_json(), "canTrain": has_torch()}
+def status(server: TinyCopilotServer, *arguments: Any) -> dict[str, str | bool]:
+    """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs.
+
+    `arguments`: a document's URI. Then `silentHere` says why nothing is suggested in it; "" if something is.
+    """
+    result = {**server.session.status.as_json(), "canTrain": has_torch()}
+    if arguments and isinstance(arguments[0], str):
+        result["silentHere"] = server.session.why_silent(arguments[0])
+    return result
 
 
 def accepted(server: TinyCopilotServer, *arguments: Any) -> None:

@@ -240,6 +240,19 @@ class Session:
         is_excluded = self.folders.excludes(document.name, document.opened_as)
         return self.settings.has_language(document.language) and not is_excluded
 
+    def why_silent(self, uri: str) -> str:
+        """Why nothing is suggested in an open document, for the user; "" if something is, or it is not open."""
+        document = self.documents.unit_of(uri)
+        if document is None:
+            return ""
+        if document.name in self.folders.forgotten:
+            return "this file is ignored until a restart"
+        if self.folders.excludes(document.name, document.opened_as):
+            return "the setting `exclude` excludes this file"
+        if not self.settings.has_language(document.language):
+            return f"off in {document.language}"
+        return "this file may contain secrets" if document.is_secret else ""
+
     def take_settings(self, received: object) -> Settings:
         """Merge the client's settings over the initial ones; warn once of each that is invalid; return the result."""
         self.settings, problems = parse_settings(merged(self.initial_settings, received))

@@ -181,9 +181,43 @@ def env_file_is_silent(user: User) -> None:
     lines = "".join(f'PASSWORD_{i} = "correct horse battery staple"\n' for i in range(4))
     user.open(lines + 'PASSWORD_4 = "correct', name=".env")
     user.editor.nvim.command("set filetype=python")  # otherwise no request is sent at all
-    until("being attached", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    until("being off", 10, lambda: user.editor.status() == "tinycopilot: off")
+    equal("why", "tinycopilot: off: this file may contain secrets", last_line_said(user))
     user.press("A", "Space", "h")
     equal("ghost text in .env", "", user.answer_to(lines + 'PASSWORD_4 = "correct h'))
+
+
+@check
+def says_why_it_is_silent(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("silent TinyCopilot set exclude=*.py")
+    until("being off", 10, lambda: user.editor.status() == "tinycopilot: off")
+    equal(
+        "why",
+        "tinycopilot: off: the setting `exclude` excludes this file",
+        last_line_said(user),
+    )
+    user.editor.nvim.command("silent TinyCopilot set exclude=")
+    until("being ready", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    user.editor.nvim.command("silent TinyCopilot set inline=onDemand")
+    equal("when", "tinycopilot: ready: <M-\\> shows a suggestion", last_line_said(user))
+    user.editor.nvim.command("silent TinyCopilot set inline=automatic")
+    equal("as always", "tinycopilot: ready", user.editor.said("TinyCopilot"))
+
+
+@check
+def settings_and_help_are_shown(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.nvim.command("TinyCopilot set")
+    if "eagerness=0.5\nenabled=true\nexclude=\n" not in user.editor.text():
+        raise AssertionError(f"settings: {user.editor.text()!r}")
+    user.press("q")
+    until("the window gone", 5, lambda: len(user.editor.nvim.windows) == 1)
+    user.editor.nvim.command("TinyCopilot help")
+    if "*tinycopilot*" not in user.editor.text():
+        raise AssertionError(f"help: {user.editor.text()[:200]!r}")
+    user.editor.nvim.command("helpclose")
 
 
 @check

@@ -47,6 +47,13 @@ function M.forget_reported() reported = {} end
 --- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` has details, or is empty.
 function M.state() return M.options and state.here() end
 
+--- When suggestions are shown as ghost text, if not as you type; '' otherwise.
+function M.when()
+  local inline, key = M.options.settings.inline, M.options.keymaps.suggest
+  if inline == 'onDemand' then return key and ('%s shows a suggestion'):format(key) or 'on demand' end
+  return inline == false and 'no ghost text (setting `inline`)' or ''
+end
+
 --- For a statusline: 'tinycopilot: ready', 'tinycopilot: training 40%' and the like; '' in a buffer without it.
 function M.status()
   local now = M.state()
@@ -155,6 +162,7 @@ local function attach(event)
     keys.set(event.buf, M.options.keymaps)
   end
   state.changed(client.id)
+  state.ask_why_silent(client, event.buf)
 end
 
 local ended_s = {} -- times of unexpected exits
