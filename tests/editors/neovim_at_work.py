@@ -176,6 +176,11 @@ def beside_another_server(user: User) -> None:
         user.editor.nvim.command("TinyCopilot toggle buffer")
 
 
+def last_line_said(user: User) -> str:
+    """The status: a shortened message may precede it."""
+    return user.editor.said("TinyCopilot").split("\n")[-1]
+
+
 @check
 def env_file_is_silent(user: User) -> None:
     lines = "".join(f'PASSWORD_{i} = "correct horse battery staple"\n' for i in range(4))
@@ -243,7 +248,7 @@ def welcomed_once(user: User) -> None:
         equal("what a second Neovim says", "", other.editor.said("messages"))
         marks[0].unlink()
         other.editor.nvim.command("TinyCopilot restart")
-        until("the welcome", 20, lambda: "<Tab> accepts, <C-Right>" in other.editor.said("messages"))
+        until("the welcome", 20, lambda: "<Tab> accepts, <C-]> dismisses" in other.editor.said("messages"))
 
 
 @check
@@ -525,6 +530,7 @@ def log_is_the_servers(user: User) -> None:
     user.editor.wait_until_ready()
     user.editor.nvim.command("TinyCopilot log")
     until("the log", 5, lambda: user.editor.nvim.current.buffer.name.endswith("server.log"))
+    equal("tab pages: the edited file stays in its window", 2, len(user.editor.nvim.tabpages))
     user.editor.nvim.command("silent! tabonly! | silent! only!")
 
 

@@ -24,7 +24,7 @@ M.cut = nil ---@type string? the full text of the last shortened message, until 
 local function notify(message, level)
   local source = type(vim.notify) == 'function' and debug.getinfo(vim.notify, 'S').source or ''
   local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- a plugin's may be a table
-  local room, more = vim.v.echospace, '... :TinyCopilot'
+  local room, more = vim.v.echospace, '... more: :TinyCopilot'
   if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
   M.cut = message
   vim.notify(vim.fn.strcharpart(message, 0, room - #more) .. more, level)
@@ -75,11 +75,12 @@ local function welcome()
   if not file then return end -- it would be said each time
   file:close()
   local keys, words = M.options.keymaps, {}
-  for _, one in ipairs { { 'accept', 'accepts' }, { 'accept_word', 'accepts a word' }, { 'dismiss', 'dismisses' } } do
+  for _, one in ipairs { { 'accept', 'accepts' }, { 'dismiss', 'dismisses' }, { 'accept_word', 'accepts a word' } } do
     if keys[one[1]] then table.insert(words, keys[one[1]] .. ' ' .. one[2]) end
   end
   local how = lsp.inline_completion and #words > 0 and table.concat(words, ', ') .. '. ' or ''
-  tell(('%sIt learns from your open folders; nothing leaves this machine. :TinyCopilot pause turns it off.'):format(how))
+  local rest = ':TinyCopilot pause turns it off. It learns from your open folders; nothing leaves this machine. '
+  tell(how .. rest .. 'See :help tinycopilot.')
 end
 
 local handlers = {
@@ -244,6 +245,17 @@ function M.set(settings)
   if settings.languages then watch() end
 end
 
+--- Makes the tags of :help, which plugin managers make, if there are none or they are older than the text.
+local function make_help_tags()
+  local file = debug.getinfo(1, 'S').source:sub(2)
+  local folder = vim.fs.joinpath(vim.fs.dirname(vim.fs.dirname(vim.fs.dirname(file))), 'doc')
+  local function changed_s(name)
+    local stat = vim.uv.fs_stat(vim.fs.joinpath(folder, name))
+    return stat and stat.mtime.sec or 0
+  end
+  if changed_s 'tags' < changed_s 'tinycopilot.txt' then pcall(vim.cmd.helptags, vim.fn.fnameescape(folder)) end
+end
+
 --- Starts the plugin. `given` overrides the defaults in options.lua.
 function M.setup(given)
   if vim.fn.has('nvim-0.11') == 0 then return warn 'requires Neovim 0.12 (ghost text) or 0.11 (popup menu)' end
@@ -272,6 +284,7 @@ function M.setup(given)
     require('tinycopilot.macros').follow(group)
   end
   require('tinycopilot.commands').register()
+  make_help_tags()
   M.set(M.options.settings)
 end
 
