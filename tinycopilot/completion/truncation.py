@@ -201,7 +201,7 @@ class End:
             return Obstacle.IN_WORD
         lines = [_words(line) for line in (self._begun + text).split("\n")]
         own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
-        if own or (len(lines) == 1 and lines[0] in self._above):
+        if own or (len(lines) == 1 and lines[0] in self._above) or _assigns_again(self._begun, text):
             return Obstacle.REPEATS
         return Obstacle.IMPORTED if self._imports and self._imports.has(self._begun, text) else None
 
@@ -245,6 +245,17 @@ IMPORT = re.compile(r"(?P<how>from|import) (?P<module>[\w.]+)(?: import (?P<name
 def _imported_names(match: re.Match[str]) -> set[str]:
     """The names that `from ... import` takes from its module, under their own names."""
     return {words[0] for part in (match["names"] or "").split(",") if (words := part.strip(" (").split())}
+
+
+def _assigns_again(begun: str, text: str) -> bool:
+    """Whether `text`, after the line's beginning `begun`, continues `a = a` with `=`, or `a = b =` with `a`."""
+    n_begun, line = len(ASSIGN.findall(begun)), begun + text.split("\n", maxsplit=1)[0]
+    parts = [part.strip() for part in ASSIGN.split(line)]
+    return len(parts) > max(2, n_begun + 1) and len(set(parts)) < len(parts)
+
+
+ASSIGN = re.compile(r"[ \t]=(?:[ \t]|$)")
+"""The sign of an assignment, not of a keyword argument."""
 
 
 def _words(line: str) -> str:

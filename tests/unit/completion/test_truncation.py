@@ -92,6 +92,9 @@ def test_nothing_is_imported_twice(before: str, decoded: str, expected: str | No
         ("f(a)\nx\ny\nz\nf(", "a)\n", "a)"),
         ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),"),  # nor its own
         ("f(a\n", "),\n    f(b),\n    f(b),\n    g()\n", "),\n    f(b),"),
+        ("total[a] = total[a]", " = total[a] = total[\n", None),  # nor an assignment in its line
+        ("total[a] = to", "tal[a] = total[a] + 1\n", "tal[a]"),
+        ("self.x = x = ", "self.y = 1\n", "self.y = 1"),
         ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # closing brackets may repeat
     ],
 )
