@@ -1,19 +1,19 @@
-# make demo    see it work          make check  style, types, quick tests               make test   all tests
-# make model   train the model that ships (hours)               make soak    the server, tried for an hour
-# make help    this                make vsix   the VS Code extension, with the package in it
-# make editors, make test-editors    install real editors, type in them
-# make site    the documentation as a site, in .site
+# make demo      install into .venv and run the demo      make check   lint and quick tests
+# make test      lint and all tests                       make soak    stress the server for an hour
+# make model     train the bundled model (hours)          make vsix    build the VS Code extension with the package inside
+# make editors   install real editors for tests           make test-editors   type in the installed editors
+# make site      build the documentation as a site        make help    show this help
 PYTHON ?= python3
-# Where pip finds PyTorch for the CPU alone, for instance: make test PIP_FLAGS="--extra-index-url ..." (see README)
+# Extra flags for pip, for example for PyTorch's CPU build: make test PIP_FLAGS="--extra-index-url ..." (see docs/install.md)
 PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: help demo test soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
+.PHONY: help demo test pytest soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
 help:
 	@sed -n '1,5s/^# //p' Makefile
 
-# Each stamp is made anew only when what it depends on has changed: a second run needs no network.
+# A stamp file is rebuilt only if its dependencies have changed: a second run needs no network.
 .venv/made: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinycopilot needs Python 3.11 or later; try: make PYTHON=python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -28,7 +28,7 @@ help:
 	@touch $@
 
 .venv/made-for-tests: .venv/made-for-training
-	@echo "Installing what the tests need ..."
+	@echo "Installing test dependencies ..."
 	@$(PIP) --editable '.[http]'
 	@$(PIP) pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
 	@touch $@
@@ -36,39 +36,44 @@ help:
 demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
-# The editors are installed meanwhile, where they can be, and typed into afterwards; VS Code beside the others.
-test: .venv/made-for-tests test-vscode
-	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(BIN)/python -m pytest -q -n 2 --dist worksteal
+# While the other tests run, the editors are installed, where possible. Their tests follow, VS Code's in parallel with the
+# others'. A recipe with $(MAKE) itself would run in `make -n`, too.
+AFTER := $(MAKE) --jobs=2
+test:
+	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(AFTER) lint test-vscode pytest
 
-# A million messages of a legal editor, a hundred thousand that make no sense, two hundred kills. For less, name it.
+pytest: .venv/made-for-tests
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# For a shorter run, override SOAK: a million valid messages, 100,000 malformed ones, 200 kills.
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200
 soak: .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -s tests/protocol/test_soak.py tests/protocol/test_malformed.py tests/protocol/test_killed.py $(SOAK)
 	@$(BIN)/python -m pytest -q -n 2 tests/property --hypothesis-profile=long --timeout=0
 
-# The quick tests: those of tests/unit that are not marked slow.
+# The quick tests: those in tests/unit that aren't marked slow.
 check: lint .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit
 
 lint: .venv/made-for-tests
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
-# The extension's types and its bundle. (The editors themselves: tests/editors.)
+# The VS Code extension: types, build, and tests without an editor. (tests/editors tests it in VS Code.)
 test-vscode: editors/vscode/node_modules/made
 	@cd editors/vscode && npm run --silent check && npm run --silent build && npm run --silent test
 
 editors/vscode/node_modules/made: editors/vscode/package-lock.json
-	@echo "Installing what the VS Code extension is built with ..."
+	@echo "Installing build dependencies of the VS Code extension ..."
 	@cd editors/vscode && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-# The extension, with the package's wheel in it. Node 22 or later.
+# Builds the VS Code extension with the package's wheel inside. Needs Node 22 or later.
 vsix: .venv/made-for-tests editors/vscode/node_modules/made
 	@rm -rf editors/vscode/wheel && $(BIN)/python -m build --wheel --no-isolation --outdir editors/vscode/wheel . > /dev/null
 	@cd editors/vscode && npm run package
 
-# Real editors: VS Code, Neovim, Emacs, Helix. The first installs them (Debian, as root: see the script), the second types
-# in those that are there. The server is the one in .venv, unless told.
+# Real editors: VS Code, Neovim, Emacs, Helix. `editors` installs them (on Debian, as root: see the script); `test-editors`
+# types in the installed ones. Default server: the one in .venv.
 EDITORS ?= .editors
 SERVER ?= $(BIN)/tinycopilot-server
 editors:
@@ -81,18 +86,18 @@ test-editors: $(if $(filter $(BIN)/%,$(SERVER)),.venv/made)
 settings: .venv/made
 	@$(BIN)/python tests/settings_table.py
 
-# Draws the tour's pictures again, and renews the output of its snippets, with the bundled model.
+# Regenerates the tour's pictures and the output of its snippets with the bundled model.
 tour: .venv/made-for-training
 	@$(BIN)/python docs/tour/pictures.py && $(BIN)/python docs/tour/runs.py && OMP_NUM_THREADS=1 $(BIN)/python docs/tour/snippets.py
 
-# The diagram in docs/architecture.md, from the imports.
+# Regenerates the diagram in docs/architecture.md from the imports.
 map:
 	@$(PYTHON) tests/architecture_map.py
 
-# The documentation as a site, in .site: offline, and strict, so that a broken link fails.
+# Builds the documentation as a site in .site. Offline and strict: a broken link fails.
 SITE := .site
 .venv/made-for-docs: .venv/made-for-training
-	@echo "Installing what the site is built with ..."
+	@echo "Installing build dependencies of the site ..."
 	@$(PIP) --editable '.[train,docs]'
 	@touch $@
 
@@ -100,12 +105,13 @@ site: .venv/made-for-docs
 	@$(BIN)/python -m sphinx -q -W --keep-going -d $(SITE)/.doctrees docs $(SITE)
 	@echo "$(SITE)/index.html"
 
-# Its main pages in a browser, with axe. (Node and the browser: make editors.)
+# Checks the site's main pages in a browser, with axe. (`make editors` installs Node and the browser.)
 test-site: site
 	@EDITORS_DIR="$(abspath $(EDITORS))" $(EDITORS)/node/bin/node tests/editors/site_pages.mjs $(SITE)
 
-# Replaces paras/; the old model stays beside it, numbered. The text is fetched and prepared in DATA, outside the
-# repository, as benchmarks/model_data.json lists it. A trial: make model MODEL_FLAGS="--epochs 0.001"
+# Trains the bundled model and replaces paras/; the old model is kept there under a numbered name. The text that
+# benchmarks/model_data.json lists is downloaded and prepared in DATA, outside the repository. For a trial run:
+# make model MODEL_FLAGS="--epochs 0.001"
 DATA ?= $(HOME)/.cache/tinycopilot-model-data
 MODEL_FLAGS ?= --epochs 2
 MODEL_EXT := py ts js go rs c h md toml yaml yml sh

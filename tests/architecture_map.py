@@ -21,9 +21,9 @@ DESCRIPTIONS = {
     "evaluation": "eval, bench, adapt",
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
-    "model": "the network in PyTorch: the definition",
+    "model": "the network in PyTorch; without it, tokenizer and model file",
     "page": "frame, styles and script of HTML pages",
-    SHARED: "which files may be read, paths, atomic writes",
+    SHARED: "modules directly in tinycopilot/: readable files, secrets, paths",
 }
 Edge = tuple[str, str]
 

@@ -24,10 +24,10 @@ OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     "popup": (
         "automatic",
-        "VS Code shows its word-based suggestions only if no other source has entries. So `true` hides them in "
-        "languages that no other extension supports.",
+        "VS Code shows word-based suggestions only if no other provider returns entries, so `true` hides them in "
+        "languages without another provider.",
     ),
-    "enabled": (True, "No server runs while it is off."),
+    "enabled": (True, "No server runs while this is off."),
 }
 """Defaults that differ in VS Code, each with a sentence to add."""
 

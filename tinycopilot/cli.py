@@ -31,14 +31,14 @@ examples:
   tinycopilot doctor                     check the installation, model and editor settings
   tinycopilot eval ~/code                measure how many keystrokes it would have saved you
   tinycopilot bench                      measure suggestion latency on this machine
-  tinycopilot generate "def main("       continue a text
+  tinycopilot generate "def main("       continue a prompt
   tinycopilot train                      train on the bundled corpus, for a few minutes
   tinycopilot train --corpus stdlib ~/code --minutes 10
                                          train on the standard library and your code
   tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3
                                          fine-tune a model on this folder
   tinycopilot train --resume             continue an interrupted run
-  tinycopilot adapt ~/code/my_project    fine-tune for one project; used only if better there
+  tinycopilot adapt ~/code/my_project    fine-tune for one project; kept only if better there
 """
 
 
@@ -113,6 +113,8 @@ CORPUS_HELP = (
 
 EAGERNESS = 0.25
 """The default of CompleterSettings, whose import takes longer than `--help`."""
+OF_WORKSPACE = "the one adapted to the workspace, else your own, else the bundled one"
+"""The default model of commands that index a workspace."""
 EXT_HELP = "in folders, read files with these extensions (default: py)"
 
 
@@ -141,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
     _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
-    _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20)")
+    _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20; with --without: 5)")
     _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
     _add(train, "--init", metavar="FILE", help="start from this model instead of random weights")
     _add(train, "--resume", action="store_true", help="continue an interrupted run")
@@ -157,22 +159,26 @@ def _parser() -> argparse.ArgumentParser:
         choices=PARTS,
         nargs="+",
         action="extend",
-        help="train the network without these parts, to see what they are for; the result is measured but not saved",
+        help="ablation: train a small network without these parts and measure the effect; nothing is saved "
+        "(default: 5 epochs)",
     )
     _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
     _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
     watch_help = (
-        "keep an HTML page up to date that shows the network forming (default: NAME.watch.html, next to the model)"
+        "write an HTML page that shows training progress while the run is active (default: NAME.watch.html, next to "
+        "the model)"
     )
     _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=watch_help)
     _add_progress(train)
 
     fitting = (
-        "Fine-tune your model, or the bundled one, on a workspace. One in ten files is held out. The old and the new "
+        "Fine-tune your model, or the bundled one, on a workspace. 10 % of the files are held out. The old and the new "
         "model are measured on these files, each combined with the n-gram model of the other files. If the new model "
         "is better, it is used, in this workspace only."
     )
-    adapt = _command(commands, "adapt", _adapt, "fine-tune on a workspace; used only if better there", fitting)
+    adapt = _command(
+        commands, "adapt", _adapt, "fine-tune on a workspace; keep the result only if it is better there", fitting
+    )
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
     _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
     _add(
@@ -189,8 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     conversation = (
         "Continue a prompt. Without one, read a prompt from each line of standard input, until `quit` or end of file."
     )
-    generate = _command(commands, "generate", _generate, "continue a text", conversation)
-    _add_files(generate, "your own, else the bundled one")
+    generate = _command(commands, "generate", _generate, "continue a prompt", conversation)
+    _add_files(generate)
     generate.add_argument("prompt", nargs="?", help="text to continue (default: prompts from standard input)")
     _add(generate, "--device", default="auto", choices=DEVICES, help="device to run on; auto: the CPU (default: auto)")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
@@ -240,10 +246,8 @@ def _parser() -> argparse.ArgumentParser:
         help="remove pieces from the middle of lines, and count how often they are suggested",
     )
     _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
-    _add(
-        evaluate, "--report", metavar="FILE.html", help="write a report, which contains your code, colored by surprisal"
-    )
-    _add_files(evaluate, "your own, else the bundled one")
+    _add(evaluate, "--report", metavar="FILE.html", help="write an HTML report of your code, colored by surprisal")
+    _add_files(evaluate, OF_WORKSPACE)
 
     racing = "Replay code and measure suggestion latency, memory and decoding speed."
     bench = _command(commands, "bench", _bench, "measure latency on this machine", racing)
@@ -255,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         help="measure a network of this size, made by widening the model",
     )
     _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
-    _add_files(bench, "your own, else the bundled one")
+    _add_files(bench)
 
     tasting = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
     play = _command(commands, "play", _play, "type in the terminal, with ghost text", tasting)
@@ -270,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="maximum number of lines in a suggestion (default: 3)",
     )
-    _add_files(play, "your own, else the bundled one")
+    _add_files(play, OF_WORKSPACE)
 
     telling = (
         "Explain how the model predicts the next characters of a text: probabilities, where the same context occurred "
@@ -292,7 +296,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write an interactive page, which contains your text, instead of terminal output",
     )
     _add_eagerness(explain)
-    _add_files(explain, "your own, else the bundled one")
+    _add_files(explain, OF_WORKSPACE)
 
     settings = (
         "Run the language server, over stdio, or over a local port with --tcp. The client passes settings as "
@@ -304,35 +308,38 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
     how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
     how.add_argument(
-        "--http", type=_port, metavar="PORT", help="answer HTTP requests on this port of 127.0.0.1, with a token"
+        "--http",
+        type=_port,
+        metavar="PORT",
+        help="answer HTTP requests on this port of 127.0.0.1; requests must send a token",
     )
     _add(serve, "--workspace", metavar="DIR", help="with --http: index the files in DIR (default: none)")
     _add(
         serve,
         "--language",
         metavar="ID",
-        help="with --http: language of the code, if the client sends none (default: python)",
+        help="with --http: language of the code if the request has no `document` (default: python)",
     )
 
     typing = "Start the language server, type a program as an editor would, and print the suggestions."
     demo = _command(commands, "demo", _demo, "watch the language server complete a program", typing)
-    _add_files(demo, "your own, else the bundled one")
+    _add_files(demo)
 
     compiling = "Compile the network and the n-gram model for this processor, so that the first run doesn't have to."
-    _command(commands, "compile", _compile, "compile for this machine, before the first run", compiling)
+    _command(commands, "compile", _compile, "compile the network for this machine in advance", compiling)
 
     deleting = (
-        "Delete the index, the mixing weights, the statistics, the log and compiled code. List them first, and ask for "
-        "confirmation. With --all, delete your own models as well."
+        "Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code. "
+        "List them first, and ask for confirmation. With --all, also delete the models that you trained."
     )
-    clean = _command(commands, "clean", _clean, "delete what is stored on this machine", deleting)
-    _add(clean, "--all", action="store_true", help="delete the models that you have trained, too")
+    clean = _command(commands, "clean", _clean, "delete stored data", deleting)
+    _add(clean, "--all", action="store_true", help="also delete the models that you trained")
     _add(clean, "--yes", action="store_true", help="do not ask for confirmation")
 
     looking = "Check the installation, model, device, folders and editor settings; start a server, and test it."
     doctor = _command(commands, "doctor", _doctor, "check that everything works", looking)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
-    _add_files(doctor, "your own, else the bundled one")
+    _add_files(doctor)
     return parser
 
 
@@ -365,7 +372,7 @@ def _add_eagerness(parser: argparse.ArgumentParser) -> None:
     _add(parser, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=help_text)
 
 
-def _add_files(parser: argparse.ArgumentParser, default: str) -> None:
+def _add_files(parser: argparse.ArgumentParser, default: str = "your own, else the bundled one") -> None:
     model = f"model file (default: the one next to --tokenizer_path if that is given, else {default})"
     _add(parser, "--model_path", metavar="FILE", help=model)
     _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: the one next to the model)")

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from tinycopilot import UserError
+from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.syntaxes import WRITTEN, language_of_suffix
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files import Patterns
@@ -45,7 +46,7 @@ def _setting(default: Any, *about: Any, choices: tuple[str | bool, ...] = ()) ->
 class Settings:
     """The server's settings. Clients write the names in camelCase, all on one level: `modelPath`, `minConfidence`."""
 
-    enabled: bool = _setting(True, "Suggest code as you type. When off, nothing is suggested.")
+    enabled: bool = _setting(True, "Enable suggestions.")
     languages: tuple[str, ...] = _setting(
         ("default",),
         "Languages to complete and index, as the editor's language identifiers. `default`: programming and markup "
@@ -71,13 +72,13 @@ class Settings:
     eagerness: float = _setting(
         CompleterSettings.eagerness,
         "How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many "
-        "keystrokes a suggestion must be expected to save before it is shown.",
+        "keystrokes a suggestion must be expected to save, and scales `minConfidence`.",
         0, 1,
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The threshold is "
-        "2.5 times higher at `eagerness` 0 and 2.5 times lower at `eagerness` 1.",
+        "Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. It is "
+        "multiplied by 2.5 at `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)
@@ -103,7 +104,7 @@ class Settings:
     in_strings: bool = _setting(True, "Suggest inside strings.")
     threads: int = _setting(
         CompleterSettings.threads,
-        "No effect: the network runs on one thread. The setting exists so that old configurations stay valid.",
+        "No effect; accepted for compatibility.",
         1, 64,
     )  # fmt: skip
     model_path: str = _setting(
@@ -111,7 +112,7 @@ class Settings:
     )
     tokenizer_path: str = _setting("", "Path of the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(
-        12_000_000,
+        MAX_WORKSPACE_CHARS,
         "Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files "
         "are indexed first. 0: use only the current document, and store nothing about the workspace.",
         0, 1_000_000_000,

@@ -361,7 +361,7 @@ test('why: the page of the server is shown beside the editor, and nothing if the
   writeFileSync(join(folder, 'page.html'), '<!DOCTYPE html><title>why</title>');
   await editor.commands['tinycopilot.why']();
   const [{ title, options, webview }] = editor.panels;
-  assert.equal(title, 'Why this?');
+  assert.equal(title, 'Last suggestion');
   assert.equal(webview.html, '<!DOCTYPE html><title>why</title>');
   assert.deepEqual(options, { enableScripts: true, localResourceRoots: [] });
 });

@@ -52,7 +52,7 @@ export const SERVING = {
   async why(example) {
     await example.suggested('why');
     const { page } = example.editor;
-    await example.editor.command('tinycopilot: Why this suggestion');
+    await example.editor.command('tinycopilot: Explain the last suggestion');
     const frame = await example.editor.until('the panels of the page', 60, async () => {
       for (const one of page.frames()) if (await one.locator('html[data-ready]').count().catch(() => 0)) return one;
       return undefined;
@@ -123,7 +123,7 @@ export const SERVING = {
   async onDemand(example) {
     const { editor } = example;
     await example.suggested('on_demand');
-    await editor.command('tinycopilot: Suggest only when asked, or as you type');
+    await editor.command('tinycopilot: Toggle suggestions on demand');
     await editor.state('on demand');
     if (!await isSilent(example)) throw new Error(`unasked: ${JSON.stringify(await editor.ghostText())}`);
     await editor.press('Alt+\\');
@@ -135,7 +135,7 @@ export const SERVING = {
     await editor.press('Enter');
     await editor.type('x');
     await editor.noGhostText('it was accepted');
-    await editor.command('tinycopilot: Suggest only when asked, or as you type');
+    await editor.command('tinycopilot: Toggle suggestions on demand');
     await editor.state('ready');
     return `nothing unasked; with Alt+\\ ${JSON.stringify(ghost)}, which stays while it is typed`;
   },

@@ -131,6 +131,16 @@ async def test_a_cell_knows_the_others_in_any_order(begin: Begin) -> None:
     client.splice(0, 9)
     client.close("a")
     client.uri = known
+    # Nor does a cell that is also sent as a document of its own.
+    alone, uri = client.editor.client, client.cell_uri("b")
+    alone.text_document_did_open(types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, "python", 99, "")))
+    assert await client.knows(OTHER)
+    edit, identifier = types.TextDocumentContentChangeWholeDocument(""), types.VersionedTextDocumentIdentifier(100, uri)
+    alone.text_document_did_change(types.DidChangeTextDocumentParams(identifier, [edit]))
+    [item] = await client.items("b", 0, 99)
+    assert str(item.insert_text).startswith(OTHER[11:])
+    alone.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri)))
+    assert await client.knows(OTHER)
     # Positions are those in the cell.
     text = f"\n{SNAKE}{SNAKE} = {OTHER[:11]}"
     assert (await client.ghost("b", text)).startswith(OTHER[11:])

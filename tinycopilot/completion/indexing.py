@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 FIRST_CHARS = 250_000
 """The index is handed over after this many characters, then after four times as many, and so on."""
 
-MAX_WORKSPACE_CHARS = 10_000_000
+MAX_WORKSPACE_CHARS = 12_000_000
 """Default limit on the indexed characters of a workspace."""
 
 T = TypeVar("T")

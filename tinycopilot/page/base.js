@@ -72,7 +72,7 @@ function control(label, input, output) {
   return el('div', { className: 'control' }, el('label', { for: input.id }, label), input, output);
 }
 
-/** A picture of one head's weights: the position that looks is down, where it looks is across; `at(t, s)` is from 0 to 1. */
+/** A picture of one head's weights: a row for each position, a column for each position that it attends to; `at(t, s)` is from 0 to 1. */
 function attentionPicture(n, at) {
   const canvas = el('canvas', { width: n, height: n, 'aria-hidden': 'true' });
   const context = canvas.getContext('2d'), image = context.createImageData(n, n);

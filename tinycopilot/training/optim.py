@@ -11,10 +11,8 @@ from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.muon import Muon
 from tinycopilot.training.train_config import TrainConfig
 
-WARM_UP_STEPS = TrainConfig.warm_up_steps
 
-
-def lr_multiplier(step: int, share: float, decay_share: float, warm_up_steps: int = WARM_UP_STEPS) -> float:
+def lr_multiplier(step: int, share: float, decay_share: float, warm_up_steps: int = TrainConfig.warm_up_steps) -> float:
     """Return the factor of the peak learning rate at `step`, before which `share` of the run's characters were read.
 
     Warm-up, stable, then linear decay to zero over the last `decay_share` of the run (WSD: Hu et al. 2024, MiniCPM).

@@ -76,7 +76,7 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => language() !== '', run: () => setLanguage(language(), !isOn()),
     },
     {
-      command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Why this suggestion, or none?',
+      command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Explain the last suggestion',
       isOffered: () => host.runs, run: () => why(host),
     },
     {
@@ -84,11 +84,11 @@ export function actionsOf(host: Host): Action[] {
       isOffered: () => host.runs, run: () => showStatistics(host),
     },
     {
-      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(info) What do you know?',
+      command: 'tinycopilot.showKnowledge', group: 'Suggestions', label: () => '$(info) Show what is indexed',
       isOffered: () => host.runs, run: () => showKnowledge(host),
     },
     {
-      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) How many keystrokes would it have saved?',
+      command: 'tinycopilot.evaluate', group: 'Suggestions', label: () => '$(beaker) Evaluate: keystrokes saved in this workspace',
       isOffered: () => host.runs && workspace.isTrusted && (workspace.workspaceFolders ?? []).length > 0,
       run: () => evaluate(host),
     },
@@ -159,14 +159,14 @@ async function evaluate({ command }: Host): Promise<void> {
 
 async function showKnowledge(host: Host): Promise<void> {
   const { text } = await host.ask<{ text: string }>('tinycopilot.knowledge');
-  await window.showInformationMessage('tinycopilot: what it knows', { modal: true, detail: text }, 'Close');
+  await window.showInformationMessage('tinycopilot: what is indexed', { modal: true, detail: text }, 'Close');
 }
 
 /** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */
 async function why(host: Host): Promise<void> {
   const { path } = await host.ask<{ path: string }>('tinycopilot.explain');
   if (!path) return;
-  const panel = window.createWebviewPanel('tinycopilot.why', 'Why this?', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
+  const panel = window.createWebviewPanel('tinycopilot.why', 'Last suggestion', ViewColumn.Beside, { enableScripts: true, localResourceRoots: [] });
   panel.webview.html = await readFile(path, 'utf8');
 }
 

@@ -4,9 +4,9 @@ import {
 } from 'vscode';
 
 /** Runs a suggestion's own command after its first line was accepted, then shows the other lines. */
-export const SHOW_REST = 'tinycopilot.showRest';
+const SHOW_REST = 'tinycopilot.showRest';
 /** Dismisses a suggestion, and the number of its other lines. */
-export const DISMISS = 'tinycopilot.dismiss';
+const DISMISS = 'tinycopilot.dismiss';
 
 type Items = InlineCompletionItem[] | InlineCompletionList | null | undefined;
 

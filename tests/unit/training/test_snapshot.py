@@ -13,7 +13,7 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.training import setup
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, load_run
 from tinycopilot.training.log import LogInterval, TrainLog
-from tinycopilot.training.optim import WARM_UP_STEPS, lr_multiplier
+from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
 from tinycopilot.training.snapshot import save_snapshot
@@ -123,7 +123,7 @@ def test_finished_run_decays_to_zero(step: int) -> None:
     assert shorter.n_chars - schedule.n_chars_after(step) == pytest.approx(100 * STEPS_SHARE * 1000, abs=800)
     assert shorter.at(step - 1)[:2] == schedule.at(step - 1)[:2]  # past steps are unchanged
     rates = [lr_multiplier(i, shorter.at(i)[2], finishing.decay_share) for i in range(step, shorter.n_steps)]
-    assert step > WARM_UP_STEPS
+    assert step > TrainConfig.warm_up_steps
     assert rates[0] == pytest.approx(lr_multiplier(step, schedule.at(step)[2], config.decay_share))
     assert rates == sorted(rates, reverse=True)
     share_left = 1 - shorter.at(step)[2]

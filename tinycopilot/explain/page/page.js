@@ -130,10 +130,10 @@ function attention(arrays) {
   const [L, H] = arrays.attention.shape, D = arrays.q.shape[3], first = N - shown;
   const body = byId('attention-body');
   let layer = L - 1, head = 0, key = null;
-  const grid = el('fieldset', { className: 'heads' }, el('legend', {}, `${L} layers (rows) of ${H} heads. In each square, the position that looks is down, where it looks is across. ⌀: how far back on average.`));
+  const grid = el('fieldset', { className: 'heads' }, el('legend', {}, `${L} layers (rows) of ${H} heads. Each square has a row for each position, and a column for each position that it attends to. ⌀: average distance.`));
   grid.style.setProperty('--n-heads', Math.min(H, 8));
   for (let l = 0; l < L; l++) for (let h = 0; h < H; h++) {
-    const input = el('input', { type: 'radio', name: 'head', checked: l === layer && h === head, 'aria-label': `layer ${l + 1}, head ${h + 1}, looks ${Math.round(distance[l][h])} characters back on average` });
+    const input = el('input', { type: 'radio', name: 'head', checked: l === layer && h === head, 'aria-label': `layer ${l + 1}, head ${h + 1}, attends ${Math.round(distance[l][h])} characters back on average` });
     input.addEventListener('change', () => { [layer, head, key] = [l, h, null]; draw(); });
     grid.append(el('label', {}, input, attentionPicture(shown, (t, s) => arrays.attention.at(l, h, t, s) / 65535), el('span', {}, `${l + 1}.${h + 1}`), ' ', el('small', {}, `⌀ ${Math.round(distance[l][h])}`)));
   }
@@ -149,7 +149,7 @@ function attention(arrays) {
     const weights = Array.from(arrays.attention.row(layer, head, t), w => w / 65535), earlier = arrays.earlier.at(layer, head, t) / 65535;
     const ranked = weights.map((w, s) => [w, s]).slice(0, t + 1).sort(([a], [b]) => b - a), most = ranked[0][0] || 1;
     if (key === null || key > t) key = ranked[0][1];
-    const look = el('div', { className: 'text look', tabIndex: 0, role: 'group', 'aria-label': `Where layer ${layer + 1}, head ${head + 1} looks from the chosen character` });
+    const look = el('div', { className: 'text look', tabIndex: 0, role: 'group', 'aria-label': `What layer ${layer + 1}, head ${head + 1} attends to from the chosen character` });
     for (let s = 0; s <= t; s++) {
       const cell = el('span', { title: `${percent(weights[s])}, ${t - s} back`, className: s === key ? 'key' : '' }, shape(data.text[first + s]));
       cell.style.background = `rgb(var(--heat) / ${(0.8 * Math.sqrt(weights[s] / most) * Math.min(1, weights[s] * 50)).toFixed(3)})`;
@@ -165,7 +165,7 @@ function attention(arrays) {
     const products = Array.from(q, (x, i) => [i, number(x, 3), number(k[i], 3), number(x * k[i], 3), number(sum += x * k[i], 3)]);
     detail.replaceChildren(
       el('h3', {}, `Layer ${layer + 1}, head ${head + 1}: where “${nameAt(chosen)}” looks`), look,
-      el('p', { className: 'note' }, `The band: a position sees itself and the ${seen - 1} before it${t >= seen ? '; what is further back is pale' : ''}. ${first ? `${percent(earlier)} of the weight goes to characters before those shown.` : earlier > 0.001 ? `${percent(earlier)} goes further back.` : ''}`),
+      el('p', { className: 'note' }, `The window: a position attends to itself and the ${seen - 1} before it${t >= seen ? '; what is further back is pale' : ''}. ${first ? `${percent(earlier)} of the weight goes to characters before those shown.` : earlier > 0.001 ? `${percent(earlier)} goes further back.` : ''}`),
       el('div', { className: 'columns' },
         el('div', {}, table(['key', 'back', 'q·k / √D', 'weight'], rows, { caption: 'The eight highest weights; choose one to see its numbers', classes: rows.map((_, i) => ranked[i][1] === key ? 'best' : '') })),
         el('div', {}, el('h3', {}, `Rotary positions: “${nameAt(first + key)}” is ${t - key} back`), dials(t - key, rates),
@@ -273,7 +273,7 @@ function generation() {
   const drafted = steps.reduce((sum, step) => sum + step.right.length + step.wrong.length, 0), right = steps.reduce((sum, step) => sum + step.right.length, 0);
   byId('generation-body').append(
     el('p', {}, `${characters} characters took ${steps.length} forward passes. `, drafted ? `${right} of ${drafted} drafted characters were right. ` : 'Nothing was drafted: no context was seen often enough. ',
-      `The text before the cursor had been read already; each further position adds ${perPosition.toLocaleString('en')} numbers to the cache, keys and values, and looks at ${seen} positions at most.`),
+      `The text before the cursor had been read already; each further position adds ${perPosition.toLocaleString('en')} numbers to the cache, keys and values, and attends to ${seen} positions at most.`),
     el('p', {}, chip('a', undefined, 'right'), ' drafted and right ', chip('b', undefined, 'wrong'), ' drafted and wrong: its position is taken back ', chip('c', undefined, 'own'), ' chosen by the mixture'),
     table(['step', 'characters', 'positions read', 'gained', 'cache length', 'draft + read + verify, ms', 'cost'], rows, { words: [0, 1, 6], caption: 'Speculative decoding from the cursor' }));
 }

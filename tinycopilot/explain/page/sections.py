@@ -42,7 +42,7 @@ PANELS: Final = (
         "Attention",
         "In each head, the query q of the selected character is compared with the keys k of that character and "
         "those before it, and softmax turns the scores into weights. The head outputs the weighted average of "
-        "their values. Different heads look for different things.",
+        "their values. Different heads attend to different things.",
         (attend, instrumented.attend, instrumented.rotate),
     ),
     Panel(

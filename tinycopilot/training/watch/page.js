@@ -54,7 +54,7 @@ function reloadWhileRunning() {
 
 function attention(weights) {
   const [L, H, n] = weights[0].shape, value = (i, l, h) => (t, s) => weights[i].at(l, h, t, s) / 255;
-  const grid = el('fieldset', { className: 'heads' }, el('legend', {}, `${L} layers of ${H} heads. Left: at first; right: at the chosen step.`));
+  const grid = el('fieldset', { className: 'heads' }, el('legend', {}, `${L} layers of ${H} heads. Left: before training; right: at the selected step.`));
   const now = [];
   head = Math.min(head, L * H - 1);
   for (let i = 0; i < L * H; i++) {
@@ -76,7 +76,7 @@ function attention(weights) {
 
   function drawLarge() {
     const [l, h] = [Math.floor(head / H), head % H], name = `Layer ${l + 1}, head ${h + 1}`, [first, chosen] = [shares(0, l, h), shares(at, l, h)];
-    const rows = ['the character itself', 'the character before', 'the start of the text', 'elsewhere'].map((what, i) => [what, percent(first[i]), percent(chosen[i])]);
+    const rows = ['the character itself', 'the previous character', 'the start of the text', 'elsewhere'].map((what, i) => [what, percent(first[i]), percent(chosen[i])]);
     const picture = svg('svg', { class: 'large', viewBox: `0 0 ${10 * (n + 1)} ${10 * (n + 1)}`, role: 'img', 'aria-label': `${name} at ${steps[at].name}. The table has the shares.` });
     for (let t = 0; t < n; t++) {
       const label = text[t].length > 1 ? '·' : text[t];
@@ -88,7 +88,7 @@ function attention(weights) {
     }
     picture.append(svg('rect', { class: 'frame', x: 10, y: 10, width: 10 * n, height: 10 * n }));
     detail.replaceChildren(el('h3', {}, `${name} at ${steps[at].name}`), scrolling(picture, `${name}, position by position`),
-      table(['where it looks', steps[0].name, steps[at].name], rows, { caption: 'Mean shares of the weights' }));
+      table(['attends to', steps[0].name, steps[at].name], rows, { caption: 'Mean shares of the weights' }));
   }
   panels.push(() => {
     now.forEach((pair, i) => {
@@ -100,7 +100,7 @@ function attention(weights) {
 }
 
 function embeddings() {
-  const picture = svg('svg', { class: 'map', viewBox: '0 0 100 100', role: 'img', 'aria-label': 'The characters on a plane. The table has the shares of near characters of the same kind.' });
+  const picture = svg('svg', { class: 'map', viewBox: '0 0 100 100', role: 'img', 'aria-label': 'The characters on a plane. The table has the shares of neighbors in the same group.' });
   const marks = map.characters.map((character, i) => svg('text', { class: `k${map.kinds[i]}${character.length > 1 ? ' word' : ''}` }, character));
   picture.append(...marks);
   const shares = el('div'), present = map.names.filter((_, i) => map.kinds.includes(i));
@@ -113,7 +113,7 @@ function embeddings() {
       mark.style.transform = `translate(${50 + 0.46 * x}px, ${50 - 0.46 * y}px)`;
     });
     const rows = map.names.filter(name => name in map.same_kind[0]).map(name => [name, percent(map.same_kind[0][name]), percent(map.same_kind[at][name])]);
-    shares.replaceChildren(table(['kind', steps[0].name, steps[at].name], rows, { caption: 'Characters whose nearest character (cosine similarity) is of the same kind' }));
+    shares.replaceChildren(table(['kind', steps[0].name, steps[at].name], rows, { caption: 'Characters whose nearest neighbor (cosine similarity) is in the same group' }));
   });
 }
 

@@ -42,28 +42,27 @@ PANELS: Final = (
     Panel(
         "loss",
         "Loss and learning rate",
-        "The loss is the mean number of bits that the next character costs: 0 would be certainty, and a guess among "
-        "100 equally likely characters costs 6.6. If the loss on held-out text, which is never trained on, rises while "
-        "the other falls, the network learns the text by heart.",
+        "Bits per character: 0 means certainty, and 6.6 a guess among 100 equally likely characters. If the loss on "
+        "held-out text, which is never trained on, rises while the training loss falls, the network is overfitting.",
     ),
     Panel(
         "prompts",
-        "The same prompts, again and again",
-        "At each of these steps, the network continued the same prompts, always with the character that it found "
-        "likeliest. It starts with a single character, then come frequent words, then lines that look like the text.",
+        "Completions of fixed prompts",
+        "At each of these steps, the network completed the same prompts greedily, that is, always with the most likely "
+        "character. At first it repeats one character; then come frequent words, then lines that look like the corpus.",
     ),
     Panel(
         "attention",
-        "Attention heads forming",
-        "Each picture shows one head on one short text: the position that looks is down, where it looks is across. An "
-        "untrained head looks everywhere; some learn to look at the character before, at an earlier place with the "
-        "same name, or at the open bracket.",
+        "Attention heads",
+        "Each picture shows the attention weights of one head on a short text: a row for each position, a column for "
+        "each position that it attends to. An untrained head attends to all of them; some learn to attend to the "
+        "previous character, to an earlier occurrence of the same name, or to the open bracket.",
     ),
     Panel(
         "embeddings",
-        "The map of embeddings",
+        "Embedding map",
         "Each character has a vector, its embedding, which is random at first. Training moves characters that are used "
-        "alike close to each other; the plane shows the two directions in which the newest vectors differ most.",
+        "alike closer together. The plane shows the two directions in which the newest vectors differ most.",
     ),
 )
 
@@ -99,7 +98,7 @@ def render(
 def _status(log: TrainLog, schedule: Schedule, *, is_running: bool) -> str:
     at = f"step {log.n_steps:,} of {schedule.n_steps:,}"
     if log.n_steps >= schedule.n_steps:
-        return f"Training has ended after {log.n_steps:,} steps."
+        return f"Training ended after {log.n_steps:,} steps."
     share = log.n_steps / schedule.n_steps
     now = time.strftime("%H:%M:%S")
     if is_running:
@@ -114,7 +113,7 @@ def _figures(log: TrainLog, share: float) -> list[tuple[str, str]]:
         ("bits per character, training text", _bits(log.intervals[-1].bits if log.intervals else math.nan)),
         ("characters read", short(log.n_chars)),
         ("characters per second", short(log.chars_per_second)),
-        ("of the training time, for this page", f"{share:.1%}"),
+        ("of training time spent on this page", f"{share:.1%}"),
     ]
 
 

@@ -4,7 +4,7 @@ local M = {}
 M.defaults = {
   cmd = { 'tinycopilot-server' }, -- the server: a program on the PATH, or its full path; then its arguments
   settings = { -- settings of the server
-    -- Suggest code as you type. When off, nothing is suggested.
+    -- Enable suggestions.
     enabled = true,
     -- Languages to complete and index, as the editor's language identifiers. `default`: programming and markup
     -- languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one wins.
@@ -18,10 +18,10 @@ M.defaults = {
     -- shows no ghost text.
     popup = 'automatic',
     -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many
-    -- keystrokes a suggestion must be expected to save before it is shown.
+    -- keystrokes a suggestion must be expected to save, and scales `minConfidence`.
     eagerness = 0.25,
-    -- Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The threshold is 2.5 times
-    -- higher at `eagerness` 0 and 2.5 times lower at `eagerness` 1.
+    -- Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. It is multiplied by 2.5 at
+    -- `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
@@ -38,8 +38,7 @@ M.defaults = {
     inComments = true,
     -- Suggest inside strings.
     inStrings = true,
-    -- No effect: the network runs on one thread. The setting exists so that old configurations stay valid. Range: 1 to
-    -- 64.
+    -- No effect; accepted for compatibility. Range: 1 to 64.
     threads = 1,
     -- Path of the model file. Empty: the model adapted to the workspace, else your own, else the bundled one.
     modelPath = '',
