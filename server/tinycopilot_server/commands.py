@@ -45,7 +45,7 @@ def status(server: TinyCopilotServer, *arguments: Any) -> dict[str, str | bool]:
 
     `arguments`: a document's URI. Then `silentHere` says why nothing is suggested in it; "" if something is.
     """
-    result = {**server.session.status.as_json(), "canTrain": has_torch()}
+    result: dict[str, str | bool] = {**server.session.status.as_json(), "canTrain": has_torch()}
     if arguments and isinstance(arguments[0], str):
         result["silentHere"] = server.session.why_silent(arguments[0])
     return result

@@ -220,7 +220,7 @@ class Imports:
     def has(self, begun: str, text: str) -> bool:
         """Whether `text`, after the line's beginning `begun`, imports from a module, or imports a name, again.
 
-        What `begun` already has is the user's decision.
+        An imported name is not a module either. What `begun` already has is the user's decision.
         """
         if not self._modules:
             return False
@@ -233,7 +233,8 @@ class Imports:
             if has_begun:
                 own_module, own_names = (has_begun["how"], has_begun["module"]), _imported_names(has_begun)
             module = (match["how"], match["module"])
-            if (module in self._modules and module != own_module) or (_imported_names(match) - own_names) & self._names:
+            is_known = module in self._modules or match["module"] in self._names
+            if (is_known and module != own_module) or (_imported_names(match) - own_names) & self._names:
                 return True
         return False
 

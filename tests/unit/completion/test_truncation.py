@@ -74,6 +74,7 @@ import os
         ("from typing import field, ", "dataclass\n", None),
         ("from typing import field", ", Final\n", ", Final"),
         ("im", "port os\n", "port"),
+        ("from de", "faultdict import x\n", None),  # not a module
         ("from o", "s import path\n", "s import path"),
         ("import sys", "\nfrom dataclasses import x\n", "\nfrom"),
         ("    from ", "dataclasses import dataclass\n", "dataclasses import dataclass"),  # in a function
