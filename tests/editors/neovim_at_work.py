@@ -94,7 +94,8 @@ def total_{name}(basket):
 
 
 """
-LOOPS = "".join(LOOP.format(name=name) for name in ("north", "south", "east", "west")) + "def total_here(basket):\n"
+NAMES = ("north", "south", "east", "west", "up", "down", "left", "right", "all", "one", "first", "last")
+LOOPS = "".join(LOOP.format(name=name) for name in NAMES) + "def total_here(basket):\n"
 """Unlike the text of any other check, so that several lines are certain."""
 
 

@@ -202,17 +202,17 @@ def at_line_start(user: User, indent: str) -> str:
 @check
 def tab_indents_where_only_blanks_are_before(user: User) -> None:
     user.editor.lua("require('tinycopilot').forget_reported()")
-    ghost = at_line_start(user, "    ")
+    at_line_start(user, "    ")
     before = user.editor.text()
     user.editor.nvim.command("setlocal expandtab shiftwidth=4 softtabstop=4")
     user.press("Tab")
     equal("after <Tab>", before + "    ", user.changed(before, "<Tab>"))
     said = user.editor.said("messages")
-    if "<Tab> indents at the beginning of a line; <M-Down> accepts" not in said:
+    if "<Tab> indents here; <M-Down> accepts (`tab_on_blank`)" not in said:
         raise AssertionError(f"it does not say which key accepts: {said!r}")
     user.press("BSpace")
     user.wait_for_text(before)
-    user.wait_for_ghost("ghost text again", ghost)
+    ghost = user.editor.settled_ghost_text()
     user.press("M-Down")
     equal("after the other key", before + ghost.split("\n")[0], user.changed(before, "<M-Down>"))
 

@@ -291,7 +291,7 @@ local function is_plain_tab(key)
   if tinycopilot.options.tab_on_blank == 'accept' or before:find '%S' then return false end
   local other = tinycopilot.options.keymaps.accept_line
   if is_shown() and other then
-    tinycopilot.tell(('%s indents at the beginning of a line; %s accepts (see `tab_on_blank`)'):format(key, other))
+    tinycopilot.tell(('%s indents here; %s accepts (`tab_on_blank`)'):format(key, other))
   end
   return true
 end
