@@ -447,7 +447,7 @@ def two_editors_in_one_folder(user: User) -> None:
 
 @check
 def large_file(user: User) -> None:
-    """Too large to be completed: nothing waits for it."""
+    """Too large to be indexed, so completed from the text near the cursor: nothing waits for it."""
     text = "".join(f"reading_{i} = measure({i}, unit='celsius')\n" for i in range(120_000))
     user.open(text + "reading_x = mea")
     size = len(user.editor.text())
@@ -456,7 +456,7 @@ def large_file(user: User) -> None:
     user.press("A")
     user.editor.terminal.type("sure")
     until("the keys' arrival", 10, lambda: user.editor.nvim.current.line == "reading_x = measure")
-    equal("ghost text there", "", user.editor.wait_for_answer())
+    user.editor.wait_for_answer()
     ghost = user.begin(BEGUN[:-2], "op")
     if not ghost.startswith("en(path"):
         raise AssertionError(f"in another file: {ghost!r}")
