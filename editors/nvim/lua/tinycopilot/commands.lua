@@ -233,9 +233,10 @@ commands['forget-file'] = function()
   local client = a_client()
   if not client then return end
   if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer has no file' end
-  ask(client, 'forgetFile', { vim.uri_from_bufnr(0) }, function(answer)
+  local buffer = vim.api.nvim_get_current_buf()
+  ask(client, 'forgetFile', { vim.uri_from_bufnr(buffer) }, function(answer)
     if (answer.forgotten or '') ~= '' then say('removed, and ignored until a restart: ' .. answer.forgotten) end
-    state.ask_why_silent(client, vim.api.nvim_get_current_buf())
+    state.ask_why_silent(client, buffer)
   end)
 end
 

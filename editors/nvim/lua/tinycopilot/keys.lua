@@ -21,7 +21,7 @@ local function remainder(item)
 end
 
 --- Neovim's object for this buffer's suggestion. It is not public: without it, the rest of a suggestion after a partial
---- accept reappears 200 ms later, and there are no alternatives.
+--- accept reappears only with the next result, and there are no alternatives.
 local function neovims_own()
   local known, capability = pcall(require, 'vim.lsp._capability')
   local kind = known and vim.tbl_get(capability, 'all', 'inline_completion')
@@ -115,7 +115,7 @@ local function is_shown()
   return mark ~= nil and (mark[4].virt_lines ~= nil or vim.tbl_get(mark[4], 'virt_text', 1, 1) ~= '')
 end
 
-local CLOSING = { ['('] = ')', ['['] = ']', ['{'] = '}' }
+local OPENING = { ['('] = true, ['['] = true, ['{'] = true }
 
 --- Inserts what is left of `item`, as if pasted, so that `.` repeats it; it returns nil then. If it ends with a bracket
 --- that the user has mapped, as plugins for pairs do, that bracket is typed. Returns an item that is left to Neovim.
@@ -129,7 +129,7 @@ local function insert(item)
     api.nvim_buf_set_text(0, here, at, end_row, end_column, {})
   end
   local last = rest:sub(-1)
-  local is_typed = CLOSING[last] and item.is_whole and vim.fn.maparg(last, 'i') ~= ''
+  local is_typed = OPENING[last] and item.is_whole and vim.fn.maparg(last, 'i') ~= ''
   local text = is_typed and rest:sub(1, -2) or rest
   if text ~= '' then api.nvim_paste(text, false, -1) end
   macros.note(rest)
