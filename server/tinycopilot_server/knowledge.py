@@ -37,8 +37,8 @@ def in_words(known: dict[str, Any]) -> str:
     where = ", ".join(known["folders"]) or "no folder is open"
     lines = [
         f"Workspace: {where}",
-        f"Indexed: {known['files']:,} files on disk and {known['open']:,} open documents, {known['characters']:,} "
-        f"characters of at most {known['maxCharacters']:,}",
+        f"Indexed: {known['characters']:,} characters of at most {known['maxCharacters']:,}; "
+        f"files on disk: {known['files']:,}, open documents: {known['open']:,}",
         f"Kinds of files: {', '.join(known['suffixes'])}; others once you open one",
         *(line[:1].upper() + line[1:] for line in known["leftOut"]),
         f"Model: {known['model'].removeprefix('model: ') or 'none'}",

@@ -260,7 +260,7 @@ def what_it_knows(user: User) -> None:
     user.editor.nvim.command("TinyCopilot knowledge")
     until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
     text = user.editor.text()
-    for word in ("Indexed: ", " files on disk", "Model: ", "Last suggestion: ", " ms"):
+    for word in ("Indexed: ", "files on disk: ", "Model: ", "Last suggestion: ", " ms"):
         if word not in text:
             raise AssertionError(f"no {word!r} in {text!r}")
     user.press("q")
