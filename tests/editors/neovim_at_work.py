@@ -600,3 +600,11 @@ def long_messages_ask_for_no_key(user: User) -> None:
         raise AssertionError("it waits for a key")
     said = user.editor.said("TinyCopilot").replace("\n", " ")
     equal("it and the state", f"tinycopilot: {problem} tinycopilot: ready", said)
+    user.editor.lua(f"require('tinycopilot').cut = 'tinycopilot: {problem}'")
+    client_id = user.editor.lua("return vim.lsp.get_clients({ name = 'tinycopilot' })[1].id")
+    user.editor.lua(
+        f"require('tinycopilot.state').server_said({client_id}, {{ state = 'error', message = '{problem}' }})"
+    )
+    said = user.editor.said("TinyCopilot").replace("\n", " ")
+    equal("an error, once", f"tinycopilot: error: {problem}", said)
+    user.editor.lua(f"require('tinycopilot.state').server_said({client_id}, {{ state = 'ready' }})")

@@ -30,7 +30,8 @@ end
 
 function commands.status()
   local news, now = require(NAME).cut, state.here()
-  if news then vim.notify(news) end
+  local is_status = now and now.message ~= '' and news and news:find(now.message, 1, true)
+  if news and not is_status then vim.notify(news) end
   require(NAME).cut = nil
   if not now then
     local filetype = vim.bo.filetype
