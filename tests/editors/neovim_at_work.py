@@ -99,10 +99,22 @@ LOOPS = "".join(LOOP.format(name=name) for name in NAMES) + "def total_here(bask
 """Unlike the text of any other check, so that several lines are certain."""
 
 
+def asked_for(user: User, begun: str, typed: str) -> str:
+    """The suggestion at the end of both; none is requested before."""
+    user.open(begun)
+    user.editor.wait_until_ready()
+    user.press("A")
+    user.editor.terminal.type(typed)
+    user.wait_for_text(begun + typed)
+    user.press("M-\\")
+    return str(until("ghost text", 15, user.editor.ghost_text))
+
+
 @check
 def first_line_of_several_and_then_the_others(user: User) -> None:
-    begun, typed = LOOPS + "    for article in basket.articles():\n        price = ", "ar"
-    whole = user.begin(begun, typed)
+    begun, typed = LOOPS + "    for ", "ar"
+    user.editor.nvim.command("silent TinyCopilot set inline=onDemand")
+    whole = asked_for(user, begun, typed)
     first, _, others = whole.partition("\n")
     if not others:
         raise AssertionError(f"{whole!r} has one line: too few for this check")
@@ -110,7 +122,7 @@ def first_line_of_several_and_then_the_others(user: User) -> None:
     user.editor.nvim.command("silent TinyCopilot set multiline=firstLine")
     try:
         n_others = len(others.split("\n"))
-        ghost = user.begin(begun, typed)
+        ghost = asked_for(user, begun, typed)
         equal("ghost text", f"{first} +{n_others} line{'s' * (n_others > 1)}", ghost)
         user.accept("Tab", begun + typed, "", first, "accepting the first line")
         user.wait_for_ghost("the other lines", f"\n{others}")
@@ -118,6 +130,7 @@ def first_line_of_several_and_then_the_others(user: User) -> None:
     finally:
         user.press("Escape")
         user.editor.nvim.command("silent TinyCopilot set multiline=whole")
+        user.editor.nvim.command("silent TinyCopilot set inline=automatic")
 
 
 @check

@@ -178,6 +178,8 @@ def dismissed(user: User) -> None:
     until("no ghost text", 5, lambda: not user.editor.ghost_text())
     time.sleep(UNASKED_S)
     equal("ghost text after it was dismissed", "", user.editor.ghost_text())
+    answered(user, "en(")
+    equal("ghost text of an answer that was under way", "", user.editor.ghost_text())
     equal("the text", BEGUN, user.editor.text())
     user.press("Tab")
     after = user.changed(BEGUN, "a plain Tab")
@@ -298,8 +300,14 @@ def requested_without_neovims_wait(user: User) -> None:
 
 
 def shown(user: User, text: str) -> None:
-    """Show `text` at the cursor, as if the server had answered so; request nothing more in this buffer."""
+    """Show `text` at the cursor; request nothing more in this buffer."""
     user.editor.wait_for_answer()
+    answered(user, text)
+    equal("ghost text", text, user.editor.ghost_text())
+
+
+def answered(user: User, text: str) -> None:
+    """Pass `text` to Neovim as the server's answer for the cursor; request nothing more in this buffer."""
     user.editor.lua(f"""
         local own = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]
         local client = vim.lsp.get_clients({{ name = 'tinycopilot', bufnr = 0 }})[1]
@@ -309,7 +317,6 @@ def shown(user: User, text: str) -> None:
         function own:request() end
         own:handler(nil, {{ items = {{ item }} }}, {{ client_id = client.id }})
     """)
-    equal("ghost text", text, user.editor.ghost_text())
 
 
 @check

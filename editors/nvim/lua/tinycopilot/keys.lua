@@ -41,10 +41,13 @@ function M.withdraw(buffer)
   if own and type(own.abort) == 'function' then own:abort() end
 end
 
+local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
+
 local DELAY_MS = 10 -- after a key: text that arrives at once, as from a macro, is one request
 
 --- Adapts Neovim's object for this buffer's suggestion, in three ways:
---- It hides a suggestion as soon as other text is typed; Neovim shows its rest until the next result.
+--- It hides a suggestion as soon as other text is typed, where Neovim shows its rest until the next result; and keeps it
+--- hidden after it was dismissed, until the text or the cursor changes.
 --- It requests one at once, and leaves any wait to the setting `debounceMs`; Neovim waits 200 ms.
 --- It shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
 function M.adapt()
@@ -59,7 +62,9 @@ function M.adapt()
   function own:show(hint)
     local item = self.current
     local is_here = api.nvim_get_current_buf() == self.bufnr
-    if item and is_here and is_plain(item) and is_ours(item.client_id) and not remainder(item) then
+    local is_unwanted = is_here and vim.deep_equal(self.tinycopilot_dismissed, cursor_place()) -- an answer under way
+    local is_other = item and is_here and is_plain(item) and is_ours(item.client_id) and not remainder(item)
+    if is_unwanted or is_other then
       self.current = nil
       return self:hide()
     end
@@ -217,10 +222,11 @@ function actions.accept_word() return may_take_part() and accept_part(M.word_byt
 function actions.accept_line() return may_take_part() and accept_part(M.line_bytes) end
 
 function actions.dismiss()
-  return is_shown() and suggestions.get { on_accept = function() end } -- accepted, but not inserted
+  if not is_shown() then return false end
+  local own = neovims_own()
+  if own then own.tinycopilot_dismissed = cursor_place() end
+  return suggestions.get { on_accept = function() end } -- accepted, but not inserted
 end
-
-local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
 
 --- Requests suggestions and alternatives for the cursor, as invoked by the user; shows the first, then calls `go_on`.
 local function invoke(own, client, go_on)
@@ -230,7 +236,7 @@ local function invoke(own, client, go_on)
   client:request('textDocument/inlineCompletion', params, function(err, result, context)
     local items = result and (result.items or result) or {}
     if err or #items == 0 or not vim.deep_equal(here, cursor_place()) then return end
-    own.tinycopilot_asked = here
+    own.tinycopilot_asked, own.tinycopilot_dismissed = here, nil
     own:handler(err, result, context)
     go_on()
   end, own.bufnr)
