@@ -46,7 +46,6 @@ export function activate(context: ExtensionContext): void {
       loading = setTimeout(() => fail('The server does not respond.'), next.message ? WORKING_MS : LOADING_MS);
     }
     draw(next);
-    if (next.state === 'ready') void checkActive(); // `exclude` may have changed
   }
 
   /** Updates the status bar. */
