@@ -43,13 +43,12 @@ def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str 
 def status(server: TinyCopilotServer, *arguments: Any) -> dict[str, str | bool]:
     """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs.
 
-    `arguments`: the URI of an open document, to learn why it gets no suggestions ("silentBecause"; "" if it does).
+    `arguments`: the URI of an open document. Then `silentHere` says why nothing is suggested in it; "" if something is.
     """
-    known: dict[str, str | bool] = {**server.session.status.as_json(), "canTrain": has_torch()}
-    if not arguments:
-        return known
-    document = server.session.documents.get(str(arguments[0]))
-    return {**known, "silentBecause": "" if document is None else server.session.why_silent_in(document)}
+    result: dict[str, str | bool] = {**server.session.status.as_json(), "canTrain": has_torch()}
+    if arguments and isinstance(arguments[0], str):
+        result["silentHere"] = server.session.why_silent(arguments[0])
+    return result
 
 
 def accepted(server: TinyCopilotServer, *arguments: Any) -> None:

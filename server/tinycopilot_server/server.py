@@ -95,10 +95,10 @@ class TinyCopilotServer(LanguageServer):
             self.index.hold_all_again()
         if self.models.has_started and (new.model_path, new.tokenizer_path) != (old.model_path, old.tokenizer_path):
             self.models.soon(self.models.reload_and_warn())
-        if session.is_initialized and new.enabled != old.enabled:
+        if session.is_initialized and (new.enabled, new.exclude) != (old.enabled, old.exclude):
             session.send_status()
-            if new.enabled:
-                self.models.soon(self.models.start())
+        if session.is_initialized and new.enabled and not old.enabled:
+            self.models.soon(self.models.start())
 
     async def pull_settings(self) -> None:
         """Ask the client for its settings, and apply them."""

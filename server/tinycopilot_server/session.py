@@ -240,11 +240,18 @@ class Session:
         is_excluded = self.folders.excludes(document.name, document.opened_as)
         return self.settings.has_language(document.language) and not is_excluded
 
-    def why_silent_in(self, document: Document) -> str:
-        """Why an open document gets no suggestions whatever its language; "" if it does."""
+    def why_silent(self, uri: str) -> str:
+        """Why nothing is suggested in an open document, for the user; "" if something is, or it is not open."""
+        document = self.documents.unit_of(uri)
+        if document is None:
+            return ""
+        if document.name in self.folders.forgotten:
+            return "this file is ignored until a restart"
+        if self.folders.excludes(document.name, document.opened_as):
+            return "the setting `exclude` excludes this file"
         if document.is_secret:
-            return "the file looks like a secret"
-        return "the file is excluded or forgotten" if self.folders.excludes(document.name, document.opened_as) else ""
+            return "this file may contain secrets"
+        return "" if self.settings.has_language(document.language) else f"off in {document.language}"
 
     def take_settings(self, received: object) -> Settings:
         """Merge the client's settings over the initial ones; warn once of each that is invalid; return the result."""

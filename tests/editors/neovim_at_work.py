@@ -87,29 +87,41 @@ def on_demand(user: User) -> None:
 
 
 LOOP = """\
-def total_{name}(basket):
+def total_here(basket):
     for article in basket.articles():
         price = article.price * article.count
     return price
 
 
 """
-LOOPS = "".join(LOOP.format(name=name) for name in ("north", "south", "east", "west")) + "def total_here(basket):\n"
+LOOPS = LOOP * 12 + LOOP[: LOOP.index("\n") + 1]
 """Unlike the text of any other check, so that several lines are certain."""
+
+
+def asked_for(user: User, begun: str, typed: str) -> str:
+    """The suggestion at the end of both; none is requested before."""
+    user.open(begun)
+    user.editor.wait_until_ready()
+    user.press("A")
+    user.editor.terminal.type(typed)
+    user.wait_for_text(begun + typed)
+    user.press("M-\\")
+    return str(until("ghost text", 15, user.editor.ghost_text))
 
 
 @check
 def first_line_of_several_and_then_the_others(user: User) -> None:
     begun, typed = LOOPS + "    for ", "ar"
-    whole = user.begin(begun, typed)
-    first, _, others = whole.partition("\n")
-    if not others:
-        raise AssertionError(f"{whole!r} has one line: too few for this check")
-    user.press("Escape")
-    user.editor.nvim.command("silent TinyCopilot set multiline=firstLine")
+    user.editor.nvim.command("silent TinyCopilot set inline=onDemand")
     try:
+        whole = asked_for(user, begun, typed)
+        first, _, others = whole.partition("\n")
+        if not others:
+            raise AssertionError(f"{whole!r} has one line: too few for this check")
+        user.press("Escape")
+        user.editor.nvim.command("silent TinyCopilot set multiline=firstLine")
         n_others = len(others.split("\n"))
-        ghost = user.begin(begun, typed)
+        ghost = asked_for(user, begun, typed)
         equal("ghost text", f"{first} +{n_others} line{'s' * (n_others > 1)}", ghost)
         user.accept("Tab", begun + typed, "", first, "accepting the first line")
         user.wait_for_ghost("the other lines", f"\n{others}")
@@ -117,6 +129,7 @@ def first_line_of_several_and_then_the_others(user: User) -> None:
     finally:
         user.press("Escape")
         user.editor.nvim.command("silent TinyCopilot set multiline=whole")
+        user.editor.nvim.command("silent TinyCopilot set inline=automatic")
 
 
 @check
@@ -176,14 +189,53 @@ def beside_another_server(user: User) -> None:
         user.editor.nvim.command("TinyCopilot toggle buffer")
 
 
+def last_line_said(user: User) -> str:
+    """The status: a shortened message may precede it."""
+    return user.editor.said("TinyCopilot").split("\n")[-1]
+
+
 @check
 def env_file_is_silent(user: User) -> None:
     lines = "".join(f'PASSWORD_{i} = "correct horse battery staple"\n' for i in range(4))
     user.open(lines + 'PASSWORD_4 = "correct', name=".env")
     user.editor.nvim.command("set filetype=python")  # otherwise no request is sent at all
-    until("being attached", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    until("being off", 10, lambda: user.editor.status() == "tinycopilot: off")
+    equal("why", "tinycopilot: off: this file may contain secrets", last_line_said(user))
     user.press("A", "Space", "h")
     equal("ghost text in .env", "", user.answer_to(lines + 'PASSWORD_4 = "correct h'))
+
+
+@check
+def says_why_it_is_silent(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("silent TinyCopilot set exclude=*.py")
+    until("being off", 10, lambda: user.editor.status() == "tinycopilot: off")
+    equal(
+        "why",
+        "tinycopilot: off: the setting `exclude` excludes this file",
+        last_line_said(user),
+    )
+    user.editor.nvim.command("silent TinyCopilot set exclude=")
+    until("being ready", 10, lambda: user.editor.status() == "tinycopilot: ready")
+    user.editor.nvim.command("silent TinyCopilot set inline=onDemand")
+    equal("when", "tinycopilot: ready: <M-\\> shows a suggestion", last_line_said(user))
+    user.editor.nvim.command("silent TinyCopilot set inline=automatic")
+    equal("as always", "tinycopilot: ready", user.editor.said("TinyCopilot"))
+
+
+@check
+def settings_and_help_are_shown(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.nvim.command("TinyCopilot set")
+    if "eagerness=0.5\nenabled=true\nexclude=\n" not in user.editor.text():
+        raise AssertionError(f"settings: {user.editor.text()!r}")
+    user.press("q")
+    until("the window gone", 5, lambda: len(user.editor.nvim.windows) == 1)
+    user.editor.nvim.command("TinyCopilot help")
+    if "*tinycopilot*" not in user.editor.text():
+        raise AssertionError(f"help: {user.editor.text()[:200]!r}")
+    user.editor.nvim.command("helpclose")
 
 
 @check
@@ -209,7 +261,7 @@ def welcomed_once(user: User) -> None:
         equal("what a second Neovim says", "", other.editor.said("messages"))
         marks[0].unlink()
         other.editor.nvim.command("TinyCopilot restart")
-        until("the welcome", 20, lambda: "<Tab> accepts, <C-Right>" in other.editor.said("messages"))
+        until("the welcome", 20, lambda: "<Tab> accepts, <C-]> dismisses" in other.editor.said("messages"))
 
 
 @check
@@ -220,7 +272,7 @@ def what_it_knows(user: User) -> None:
     user.editor.nvim.command("TinyCopilot knowledge")
     until("a window of its own", 5, lambda: len(user.editor.nvim.windows) > n_windows)
     text = user.editor.text()
-    for word in ("Indexed: ", " files on disk", "Model: ", "Last suggestion: ", " ms"):
+    for word in ("Indexed: ", " on disk and ", "Model: ", "Last suggestion: ", " ms"):
         if word not in text:
             raise AssertionError(f"no {word!r} in {text!r}")
     user.press("q")
@@ -407,7 +459,7 @@ def two_editors_in_one_folder(user: User) -> None:
 
 @check
 def large_file(user: User) -> None:
-    """Too large to be completed: nothing waits for it."""
+    """Too large to be indexed, so completed from the text near the cursor: nothing waits for it."""
     text = "".join(f"reading_{i} = measure({i}, unit='celsius')\n" for i in range(120_000))
     user.open(text + "reading_x = mea")
     size = len(user.editor.text())
@@ -416,7 +468,7 @@ def large_file(user: User) -> None:
     user.press("A")
     user.editor.terminal.type("sure")
     until("the keys' arrival", 10, lambda: user.editor.nvim.current.line == "reading_x = measure")
-    equal("ghost text there", "", user.editor.wait_for_answer())
+    user.editor.wait_for_answer()
     ghost = user.begin(BEGUN[:-2], "op")
     if not ghost.startswith("en(path"):
         raise AssertionError(f"in another file: {ghost!r}")
@@ -491,6 +543,7 @@ def log_is_the_servers(user: User) -> None:
     user.editor.wait_until_ready()
     user.editor.nvim.command("TinyCopilot log")
     until("the log", 5, lambda: user.editor.nvim.current.buffer.name.endswith("server.log"))
+    equal("tab pages: the edited file stays in its window", 2, len(user.editor.nvim.tabpages))
     user.editor.nvim.command("silent! tabonly! | silent! only!")
 
 
@@ -559,3 +612,11 @@ def long_messages_ask_for_no_key(user: User) -> None:
         raise AssertionError("it waits for a key")
     said = user.editor.said("TinyCopilot").replace("\n", " ")
     equal("it and the state", f"tinycopilot: {problem} tinycopilot: ready", said)
+    user.editor.lua(f"require('tinycopilot').cut = 'tinycopilot: {problem}'")
+    client_id = user.editor.lua("return vim.lsp.get_clients({ name = 'tinycopilot' })[1].id")
+    user.editor.lua(
+        f"require('tinycopilot.state').server_said({client_id}, {{ state = 'error', message = '{problem}' }})"
+    )
+    said = user.editor.said("TinyCopilot").replace("\n", " ")
+    equal("an error, once", f"tinycopilot: error: {problem}", said)
+    user.editor.lua(f"require('tinycopilot.state').server_said({client_id}, {{ state = 'ready' }})")

@@ -26,7 +26,7 @@ def complaint(user: User, command: str) -> str:
 
 
 COMPLAINTS = {
-    "nap": "unknown command: nap",
+    "nap": "unknown command: nap; see :help :TinyCopilot",
     "pause now": "pause takes no `now`",
     "toggle buffer 3": "toggle takes no `3`",
     "train 1 2": "train takes no `2`",

@@ -1,10 +1,11 @@
 """Checks of suggestions and their keys: show, type through, accept, cycle, dismiss."""
 
+import json
 import re
 import time
 from pathlib import Path
 
-from neovim_editor import until
+from neovim_editor import GHOST_TEXT, until
 from neovim_user import BEGUN, UNASKED_S, Check, User, equal
 
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
@@ -177,6 +178,8 @@ def dismissed(user: User) -> None:
     until("no ghost text", 5, lambda: not user.editor.ghost_text())
     time.sleep(UNASKED_S)
     equal("ghost text after it was dismissed", "", user.editor.ghost_text())
+    answered(user, "en(")
+    equal("ghost text of an answer that was under way", "", user.editor.ghost_text())
     equal("the text", BEGUN, user.editor.text())
     user.press("Tab")
     after = user.changed(BEGUN, "a plain Tab")
@@ -201,17 +204,17 @@ def at_line_start(user: User, indent: str) -> str:
 @check
 def tab_indents_where_only_blanks_are_before(user: User) -> None:
     user.editor.lua("require('tinycopilot').forget_reported()")
-    ghost = at_line_start(user, "    ")
+    at_line_start(user, "    ")
     before = user.editor.text()
     user.editor.nvim.command("setlocal expandtab shiftwidth=4 softtabstop=4")
     user.press("Tab")
     equal("after <Tab>", before + "    ", user.changed(before, "<Tab>"))
     said = user.editor.said("messages")
-    if "<Tab> indents at the beginning of a line; <M-Down> accepts" not in said:
+    if "<Tab> indents here; <M-Down> accepts (`tab_on_blank`)" not in said:
         raise AssertionError(f"it does not say which key accepts: {said!r}")
     user.press("BSpace")
     user.wait_for_text(before)
-    user.wait_for_ghost("ghost text again", ghost)
+    ghost = user.editor.settled_ghost_text()
     user.press("M-Down")
     equal("after the other key", before + ghost.split("\n")[0], user.changed(before, "<M-Down>"))
 
@@ -256,13 +259,97 @@ def tab_is_plain_in_replace_mode_and_visual_mode(user: User) -> None:
 
 
 @check
-def gone_with_escape(user: User) -> None:
+def gone_with_normal_mode(user: User) -> None:
+    for key in ("Escape", "C-c"):
+        user.begin(BEGUN[:-2], "op")
+        user.press(key)
+        until("no ghost text", 5, lambda: not user.editor.ghost_text())
+        time.sleep(UNASKED_S)
+        equal(f"ghost text in normal mode, after {key}", "", user.editor.ghost_text())
+        equal("the text", BEGUN, user.editor.text())
+
+
+@check
+def gone_with_the_first_other_key(user: User) -> None:
+    """Not only with the next answer, of which there is none here."""
+    for key in ("z", "Enter", "Left"):
+        user.begin(BEGUN[:-2], "op")
+        user.editor.lua(f"""
+            local own = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]
+            function own:request() end
+            _G.seen = nil
+            vim.api.nvim_create_autocmd('CursorMovedI', {{
+              buffer = 0, once = true, callback = function() _G.seen = (function() {GHOST_TEXT} end)() end,
+            }})
+        """)
+        user.press(key)
+        until("the key's arrival", 5, lambda: user.editor.lua("return _G.seen ~= nil"))
+        equal(f"ghost text after {key}", "", user.editor.lua("return _G.seen"))
+
+
+@check
+def requested_without_neovims_wait(user: User) -> None:
     user.begin(BEGUN[:-2], "op")
-    user.press("Escape")
-    until("no ghost text", 5, lambda: not user.editor.ghost_text())
-    time.sleep(UNASKED_S)
-    equal("ghost text in normal mode", "", user.editor.ghost_text())
-    equal("the text", BEGUN, user.editor.text())
+    due_ms = user.editor.lua("""
+        local own = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]
+        own:automatic_request()
+        return own.timer:get_due_in()
+    """)
+    if due_ms > 50:
+        raise AssertionError(f"the request would be sent in {due_ms} ms")
+
+
+def shown(user: User, text: str) -> None:
+    """Show `text` at the cursor; request nothing more in this buffer."""
+    user.editor.wait_for_answer()
+    answered(user, text)
+    equal("ghost text", text, user.editor.ghost_text())
+
+
+def answered(user: User, text: str) -> None:
+    """Pass `text` to Neovim as the server's answer for the cursor; request nothing more in this buffer."""
+    user.editor.lua(f"""
+        local own = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]
+        local client = vim.lsp.get_clients({{ name = 'tinycopilot', bufnr = 0 }})[1]
+        local here = vim.lsp.util.make_position_params(0, client.offset_encoding).position
+        local text = {json.dumps(text, ensure_ascii=False)}
+        local item = {{ insertText = text, range = {{ start = here, ['end'] = here }} }}
+        function own:request() end
+        own:handler(nil, {{ items = {{ item }} }}, {{ client_id = client.id }})
+    """)
+
+
+@check
+def repeated_with_dot_count_and_macro(user: User) -> None:
+    for keys, again in (("o", "."), ("2o", ""), ("qao", "q@a")):
+        user.open("x = 1\n")
+        user.editor.wait_until_ready()
+        user.press(*keys, "y")
+        user.wait_for_text("x = 1\ny")
+        shown(user, ' = (1, "é…")')
+        user.press("Tab")
+        user.wait_for_text('x = 1\ny = (1, "é…")')
+        user.press("z", "Escape", *again)
+        twice = "x = 1" + 2 * '\ny = (1, "é…")z'
+        try:
+            user.wait_for_text(twice)
+        except TimeoutError:
+            equal(f"after {keys} and {again}", twice, user.editor.text())
+
+
+@check
+def a_bracket_closed_by_ones_own_mapping(user: User) -> None:
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    user.editor.lua("vim.keymap.set('i', '(', '()<Left>')")
+    try:
+        user.press("o", "y")
+        user.wait_for_text("x = 1\ny")
+        shown(user, " = max(")
+        user.press("Tab", "2")
+        user.wait_for_text("x = 1\ny = max(2)")
+    finally:
+        user.editor.lua("vim.keymap.del('i', '(')")
 
 
 @check

@@ -318,7 +318,7 @@ test('where a file gets no suggestions the status bar says so, and why', async (
   tell('secret');
   editor.open('python');
   await until('off', () => editor.item.text === 'tinycopilot: off in this file');
-  assert.match(editor.item.tooltip, /off in this file: the file looks like a secret/);
+  assert.match(editor.item.tooltip, /off in this file: this file may contain secrets/);
   untell('secret');
   editor.open('python');
   await until('on', () => editor.item.text === 'tinycopilot: ready');

@@ -35,7 +35,7 @@ async function answer({ id, method, params }) {
   } else if (method === 'workspace/executeCommand' || method === 'shutdown') {
     if (params?.command) send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });
     const page = join(folder, 'page.html');
-    const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')), silentBecause: existsSync(join(folder, 'secret')) ? 'the file looks like a secret' : '' }
+    const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')), silentHere: existsSync(join(folder, 'secret')) ? 'this file may contain secrets' : '' }
       : params?.command === 'tinycopilot.explain' ? { path: existsSync(page) ? page : '' } : null;
     if (params?.command === 'tinycopilot.trainWorkspace') writeFileSync(join(folder, 'trained'), '');
     send({ id, result });

@@ -259,15 +259,19 @@ async def test_what_it_knows(start: Start, tmp_path: Path) -> None:
 async def test_why_a_document_gets_no_suggestions(start: Start, tmp_path: Path) -> None:
     editor = await start(folders=[tmp_path], options={"exclude": ["/generated.py"]})
     reasons = dict[str, str]()
-    for name in ("one.py", "generated.py", "secrets.py", "forgotten.py"):
+    for name in ("one.py", "notes.txt", "generated.py", "secrets.py", "forgotten.py"):
         editor.uri = f"{tmp_path.as_uri()}/{name}"
-        editor.open("x = 1\n", editor.uri)
+        editor.open("x = 1\n", editor.uri, language="plaintext" if name == "notes.txt" else "python")
         if name == "forgotten.py":
             await editor.command("tinycopilot.forgetFile", editor.uri)
-        reasons[name] = (await editor.command("tinycopilot.status", editor.uri))["silentBecause"]
-    assert reasons.pop("one.py") == ""
-    assert reasons.pop("secrets.py") == "the file looks like a secret"
-    assert set(reasons.values()) == {"the file is excluded or forgotten"}
+        reasons[name] = (await editor.command("tinycopilot.status", editor.uri))["silentHere"]
+    assert reasons == {
+        "one.py": "",
+        "notes.txt": "off in plaintext",
+        "generated.py": "the setting `exclude` excludes this file",
+        "secrets.py": "this file may contain secrets",
+        "forgotten.py": "this file is ignored until a restart",
+    }
 
 
 async def test_server_commands_do_not_clash_with_the_extensions(start: Start) -> None:

@@ -100,7 +100,10 @@ def _next_step(sections: Sections) -> str:
             "next: open a code file in your editor and type; `tinycopilot eval PROJECT` shows what it would have saved"
         )
     offered = next((one for one in editors if one.todo), None)
-    return f"next: set up an editor ({offered.name}: {offered.todo})" if offered else "next: set up an editor"
+    if offered is None:
+        return "next: set up an editor"
+    which = "" if offered.name == "editors" else f"{offered.name}: "
+    return f"next: set up an editor ({which}{offered.todo})"
 
 
 def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:

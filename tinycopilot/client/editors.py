@@ -100,7 +100,7 @@ def check_editors(machine: Machine, server: str) -> list[Finding]:
     if findings:
         return findings
     text = "found no settings of VS Code, code-server, VSCodium, Cursor or Neovim"
-    return [Finding("editors", text, Level.NOTE, "any LSP client can start " + server)]
+    return [Finding("editors", text, Level.NOTE, f'see "Use it in your editor" in the README; the server is {server}')]
 
 
 def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> list[Finding]:

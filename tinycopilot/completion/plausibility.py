@@ -1,9 +1,9 @@
 """Plausibility: whether a suggestion that the models find likely can be right in this place.
 
 The models learn what often follows, not what names and statements mean. Each rule is about one kind of error that
-people see at a glance: an import that the file already has, `self` outside of methods, the head of a method copied into
-a call, a statement after `return` or with another indentation, the head of a block without its colon, and Python in
-another language. In strings and comments, no rule applies.
+people see at a glance: an import that the file already has, `a = a = ...`, `self` outside of methods, the head of a
+method copied into a call, a statement after `return` or with another indentation, the head of a block without its
+colon, and Python in another language. In strings and comments, no rule applies.
 """
 
 import re
@@ -18,8 +18,11 @@ PYTHON_WORDS: Final = frozenset(("True", "False", "cls", "def", "del", "elif", "
 STEP: Final = 4
 """Number of spaces after which a line in a block counts as indented."""
 _PYTHON_LINE: Final = re.compile(r"[ \t]*(?:from\b|(?:try|else|finally):$)")
-_IMPORT: Final = re.compile(r"(from|import)[ \t]+([\w.]+)")
+_IMPORT: Final = re.compile(r"(from|import)[ \t]+([\w.]+)(?:[ \t]+import[ \t]+([\w ,(]*))?")
+"""The beginning of an import statement that is not indented: keyword, module, and names."""
 _OTHER_IMPORT: Final = re.compile(r"(?:#\s*include|import|use|using|require|package)\b.*\w")
+_ASSIGN: Final = re.compile(r"[ \t]=(?:[ \t]|$)")
+"""The sign of an assignment, not of a keyword argument."""
 _LEAVES: Final = re.compile(r"[ \t]*(?:return|raise|break|continue)\b")
 _DEF: Final = re.compile(r"[ \t]*(?:async[ \t]+)?def\b")
 _BLOCK: Final = re.compile(r"[ \t]*(?:async|class|def|if|elif|else|for|while|with|try|except|finally|match|case)\b")
@@ -39,23 +42,20 @@ class Plausibility:
         self._begun = before[before.rfind("\n") + 1 :]
 
     def is_plausible(self, text: str, following: str = "") -> bool:
-        """Whether `text`, which `following` continues, may be suggested. Only its first line is judged."""
+        """Whether `text`, which `following` continues, may be suggested. Of further lines, only imports are judged."""
         first, end, _ = text.partition("\n")
         line = self._begun + first
-        if not self._is_python:
-            return not self._is_in_code or not (self._repeats_line(line) or self._is_foreign(line))
-        is_wrong = (
-            self._repeats_module(line, end or following)
-            or self._is_unreachable
-            or (first[:1].isspace() and self._is_indented)
-            or (bool(end) and self._lacks_colon(first, line))
-            or (self._adds_self(line) and (self._copies_head(line) or not self._has_self(line)))
-        )
-        return not (is_wrong and self._is_in_code)
-
-    @property
-    def _is_python(self) -> bool:
-        return self._syntax.is_python
+        if self._syntax.is_python:
+            is_wrong = (
+                self._repeats_import(text, following)
+                or self._is_unreachable
+                or (first[:1].isspace() and self._is_indented)
+                or (bool(end) and self._lacks_colon(first, line))
+                or (self._adds_self(line) and (self._copies_head(line) or not self._has_self(line)))
+            )
+        else:
+            is_wrong = self._repeats_line(line) or self._is_foreign(line)
+        return not ((is_wrong or self._assigns_again(line)) and self._is_in_code)
 
     @cached_property
     def _frames(self) -> list[str]:
@@ -71,20 +71,43 @@ class Plausibility:
         """All lines except that of the cursor."""
         return self._before.split("\n")[:-1] + self._after.split("\n")[1:]
 
-    def _repeats_module(self, line: str, following: str) -> bool:
-        """Whether an import at the top level names the module of another one.
+    @cached_property
+    def _imports(self) -> list[re.Match[str]]:
+        """The imports of the other lines. `from` without names is prose."""
+        found = filter(None, map(_IMPORT.match, self._others))
+        return [one for one in found if one[1] == "import" or one[3] is not None]
+
+    def _repeats_import(self, text: str, following: str) -> bool:
+        """Whether a line, which starts at the left margin, imports a module or a name again."""
+        *lines, last = (self._begun + text).split("\n")
+        ends = [(line, "\n") for line in lines] + [(last, following)]
+        return any(self._imports_again(self._begun * (i == 0), *one) for i, one in enumerate(ends))
+
+    def _imports_again(self, begun: str, line: str, following: str) -> bool:
+        """Whether `line`, which the user has `begun`, imports a module or a name again, or from an imported name.
 
         Not `from`, if the file has several lines for one module: some styles have a line for each name.
         """
-        found = _IMPORT.match(line)
+        found, own = _IMPORT.match(line), _IMPORT.match(begun)
         if found is None or (found.end() == len(line) and (_WORD.match(following) or following == ".")):
             return False
-        others = [other.groups() for other in map(_IMPORT.match, self._others) if other and other[1] == found[1]]
-        return found.groups() in others and (found[1] == "import" or len(set(others)) == len(others))
+        known = set[str]().union(*map(_names, self._imports))
+        if (_names(found) - (_names(own) if own else set())) & known:
+            return True
+        if own is not None and own[2] == found[2]:
+            return False  # the user has typed the module
+        modules = [other[2] for other in self._imports if other[1] == found[1]]
+        has_own_style = found[1] == "from" and len(set(modules)) < len(modules)
+        return found[2] in known or (found[2] in modules and not has_own_style)
 
     def _repeats_line(self, line: str) -> bool:
         """Whether an import, in another language than Python, is another line of the file."""
         return _OTHER_IMPORT.fullmatch(line) is not None and line in {re.sub(r"\W+$", "", one) for one in self._others}
+
+    def _assigns_again(self, line: str) -> bool:
+        """Whether the suggestion continues `a = a` with `=`, or `a = b =` with `a`."""
+        parts = [part.strip() for part in _ASSIGN.split(line)]
+        return len(parts) > max(2, len(_ASSIGN.findall(self._begun)) + 1) and len(set(parts)) < len(parts)
 
     @cached_property
     def _above(self) -> str:
@@ -146,6 +169,11 @@ class Plausibility:
         if new and not new <= set(_WORD.findall("\n".join([*self._others, self._begun]))):
             return True
         return _PYTHON_LINE.match(line) is not None and not any(map(_PYTHON_LINE.match, self._others))
+
+
+def _names(found: re.Match[str]) -> set[str]:
+    """The names that `from ... import` takes from its module, under their own names."""
+    return {words[0] for part in (found[3] or "").split(",") if (words := part.strip(" (").split())}
 
 
 def _indentation(line: str) -> int:

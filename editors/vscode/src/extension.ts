@@ -55,7 +55,7 @@ export function activate(context: ExtensionContext): void {
     const suggests = next.state === 'ready' || next.state === 'busy';
     const isSilent = suggests && silent?.uri === window.activeTextEditor?.document.uri.toString();
     const where = suggests || waits ? offIn() ?? (isSilent ? 'this file' : undefined) : undefined;
-    item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined, reason: isSilent ? silent?.reason : undefined });
+    item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined, reason: isSilent && !offIn() ? silent?.reason : undefined });
   }
 
   /** The active document, if the server gives no suggestions in it although its language is on, and the reason. */
@@ -65,9 +65,9 @@ export function activate(context: ExtensionContext): void {
   async function checkActive(): Promise<void> {
     const uri = window.activeTextEditor?.document.uri.toString();
     if (!uri || !client?.isRunning()) return;
-    const answer = await ask<{ silentBecause?: string } | null>('tinycopilot.status', uri);
+    const answer = await ask<{ silentHere?: string } | null>('tinycopilot.status', uri).catch(() => null); // it may have just ended
     if (uri !== window.activeTextEditor?.document.uri.toString() || !status) return;
-    silent = answer?.silentBecause ? { uri, reason: answer.silentBecause } : undefined;
+    silent = answer?.silentHere ? { uri, reason: answer.silentHere } : undefined;
     draw(status);
   }
 

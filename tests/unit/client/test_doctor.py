@@ -436,7 +436,7 @@ def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, say
 
 def test_the_report_ends_with_the_next_step(tmp_path: Path) -> None:
     none_set_up = check_editors(machine(tmp_path), "/v/bin/tinycopilot-server")
-    assert "next: set up an editor" in doctor.verdict({"editors": none_set_up})[-1][0]
+    assert 'next: set up an editor (see "Use it in your editor"' in doctor.verdict({"editors": none_set_up})[-1][0]
     ready = Finding("VS Code", "extension 1.0", facts={"extension": "1.0"})
     assert "next: open a code file" in doctor.verdict({"editors": [*none_set_up, ready]})[-1][0]
     wrong = Finding("x", "is wrong", Level.PROBLEM, "mend it")

@@ -55,6 +55,36 @@ def test_in_a_string_truncates_inside_the_string() -> None:
         assert suggestion.text == text.rstrip()
 
 
+IMPORTS = """from collections import defaultdict
+from dataclasses import dataclass, field as f
+import os
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "decoded", "expected"),
+    [
+        ("", "from dataclasses import", "from"),
+        ("from ", "dataclasses import dataclass\n", None),
+        ("from data", "classes import x", None),
+        ("from dataclasses ", "import replace\n", "import replace"),  # the user has typed the module
+        ("from dataclasses import ", "defaultdict\n", None),
+        ("from dataclasses import ", "defaultfactory\n", "defaultfactory"),
+        ("from typing import field, ", "dataclass\n", None),
+        ("from typing import field", ", Final\n", ", Final"),
+        ("im", "port os\n", "port"),
+        ("from de", "faultdict import x\n", None),  # not a module
+        ("from o", "s import path\n", "s import path"),
+        ("import sys", "\nfrom dataclasses import x\n", "\nfrom"),
+        ("    from ", "dataclasses import dataclass\n", "dataclasses import dataclass"),  # in a function
+    ],
+)
+def test_nothing_is_imported_twice(before: str, decoded: str, expected: str | None) -> None:
+    suggestion = truncate(certain(decoded), CompleterSettings(eagerness=0.5), IMPORTS + before)
+    assert (suggestion.text if suggestion else None) == expected
+
+
 @pytest.mark.parametrize(
     ("before", "decoded", "expected"),
     [
@@ -63,6 +93,9 @@ def test_in_a_string_truncates_inside_the_string() -> None:
         ("f(a)\nx\ny\nz\nf(", "a)\n", "a)"),
         ("f(a\n", "),\n    f(b),\n    f(b),\n", "),\n    f(b),"),  # nor its own
         ("f(a\n", "),\n    f(b),\n    f(b),\n    g()\n", "),\n    f(b),"),
+        ("total[a] = total[a]", " = total[a] = total[\n", None),  # nor an assignment in its line
+        ("total[a] = to", "tal[a] = total[a] + 1\n", "tal[a]"),
+        ("a.x = x = ", "a.y = 1\n", "a.y = 1"),
         ("f(g(h(i(\n        )\n    )\n", "))\n", "))"),  # closing brackets may repeat
     ],
 )

@@ -30,7 +30,8 @@ end
 
 function commands.status()
   local news, now = require(NAME).cut, state.here()
-  if news then vim.notify(news) end
+  local is_status = now and now.message ~= '' and news and news:find(now.message, 1, true)
+  if news and not is_status then vim.notify(news) end
   require(NAME).cut = nil
   if not now then
     local filetype = vim.bo.filetype
@@ -56,6 +57,8 @@ local function set_paused(is_paused, until_s)
   end
   if #clients == 0 then answered { state = is_paused and 'off' or 'resumed', message = is_paused and 'paused' or '' } end
 end
+
+function commands.help() vim.cmd.help 'tinycopilot' end
 
 function commands.pause() set_paused(true) end
 function commands.resume() set_paused(false) end
@@ -123,8 +126,37 @@ end
 
 local function write(value) return type(value) == 'table' and table.concat(value, ',') or tostring(value) end
 
---- Like Vim's :set: `name` shows a setting, `name=value` or `name value` sets it.
+--- Shows a text in a window; `q` closes it.
+local function show(title, text)
+  if vim.fn.getcmdwintype() ~= '' then return complain 'close the command-line window first' end
+  local name = NAME .. '://' .. title
+  local buffer = vim.fn.bufadd(name)
+  vim.fn.bufload(buffer)
+  vim.bo[buffer].buftype, vim.bo[buffer].bufhidden, vim.bo[buffer].swapfile = 'nofile', 'wipe', false
+  local lines = vim.split(text, '\n')
+  vim.bo[buffer].modifiable = true
+  vim.api.nvim_buf_set_lines(buffer, 0, -1, false, lines)
+  vim.bo[buffer].modifiable = false
+  vim.keymap.set('n', 'q', '<Cmd>close<CR>', { buffer = buffer, desc = 'close' })
+  local window = vim.fn.bufwinid(buffer)
+  if window >= 0 then return vim.api.nvim_set_current_win(window) end
+  vim.cmd(('botright %dsplit'):format(math.min(#lines + 1, 15)))
+  vim.api.nvim_win_set_buf(0, buffer)
+end
+
+--- All settings, one per line, in the form that `:TinyCopilot set` takes.
+local function all_settings()
+  local lines = {}
+  for name, value in pairs(require(NAME).options.settings) do
+    table.insert(lines, name .. '=' .. write(value))
+  end
+  table.sort(lines)
+  return table.concat(lines, '\n')
+end
+
+--- Like Vim's :set: without arguments, shows all settings; `name` shows one, `name=value` or `name value` sets it.
 function commands.set(words)
+  if not words[1] then return show('settings', all_settings()) end
   local name, sign, word = table.concat(words, ' '):match '^(%w*)%s*(=?)%s*(.*)$'
   local now = require(NAME).options.settings[name]
   if now == nil then return complain(('set: unknown setting `%s`; example: set eagerness=0.9'):format(name)) end
@@ -167,24 +199,6 @@ function commands.cancel()
   end)
 end
 
---- Shows a text in a window; `q` closes it.
-local function show(title, text)
-  if vim.fn.getcmdwintype() ~= '' then return complain 'close the command-line window first' end
-  local name = NAME .. '://' .. title
-  local buffer = vim.fn.bufadd(name)
-  vim.fn.bufload(buffer)
-  vim.bo[buffer].buftype, vim.bo[buffer].bufhidden, vim.bo[buffer].swapfile = 'nofile', 'wipe', false
-  local lines = vim.split(text, '\n')
-  vim.bo[buffer].modifiable = true
-  vim.api.nvim_buf_set_lines(buffer, 0, -1, false, lines)
-  vim.bo[buffer].modifiable = false
-  vim.keymap.set('n', 'q', '<Cmd>close<CR>', { buffer = buffer, desc = 'close' })
-  local window = vim.fn.bufwinid(buffer)
-  if window >= 0 then return vim.api.nvim_set_current_win(window) end
-  vim.cmd(('botright %dsplit'):format(math.min(#lines + 1, 15)))
-  vim.api.nvim_win_set_buf(0, buffer)
-end
-
 --- The page that explains the last suggestion, or the last silence, in the browser.
 function commands.why()
   local client = a_client()
@@ -220,8 +234,10 @@ commands['forget-file'] = function()
   local client = a_client()
   if not client then return end
   if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer has no file' end
-  ask(client, 'forgetFile', { vim.uri_from_bufnr(0) }, function(answer)
+  local buffer = vim.api.nvim_get_current_buf()
+  ask(client, 'forgetFile', { vim.uri_from_bufnr(buffer) }, function(answer)
     if (answer.forgotten or '') ~= '' then say('removed, and ignored until a restart: ' .. answer.forgotten) end
+    state.ask_why_silent(client, buffer)
   end)
 end
 
@@ -247,7 +263,8 @@ function commands.log()
   local client = state.clients(0)[1] or state.clients()[1]
   local function open(path) vim.cmd.tabedit(vim.fn.fnameescape(path)) end
   if not client then return open(vim.lsp.log.get_filename()) end
-  ask(client, 'openLog', nil, function() end) -- the server asks Neovim to show it
+  vim.cmd 'tab split' -- the server asks Neovim to show it, and Neovim uses the current window
+  ask(client, 'openLog', nil, function() end)
 end
 
 function commands.restart()
@@ -288,7 +305,7 @@ function M.register()
   local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }
   vim.api.nvim_create_user_command('TinyCopilot', function(call)
     local name, words = call.fargs[1] or 'status', vim.list_slice(call.fargs, 2)
-    if not commands[name] then return complain('unknown command: ' .. name) end
+    if not commands[name] then return complain(('unknown command: %s; see :help :TinyCopilot'):format(name)) end
     local unknown = words[(most_words[name] or 0) + 1]
     if unknown then return complain(('%s takes no `%s`'):format(name, unknown)) end
     commands[name](words, call.bang)

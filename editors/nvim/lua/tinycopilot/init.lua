@@ -24,7 +24,7 @@ M.cut = nil ---@type string? the full text of the last shortened message, until 
 local function notify(message, level)
   local source = type(vim.notify) == 'function' and debug.getinfo(vim.notify, 'S').source or ''
   local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- a plugin's may be a table
-  local room, more = vim.v.echospace, '... :TinyCopilot'
+  local room, more = vim.v.echospace, '... more: :TinyCopilot'
   if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
   M.cut = message
   vim.notify(vim.fn.strcharpart(message, 0, room - #more) .. more, level)
@@ -47,6 +47,13 @@ function M.forget_reported() reported = {} end
 --- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` has details, or is empty.
 function M.state() return M.options and state.here() end
 
+--- When suggestions are shown as ghost text, if not as you type; '' otherwise.
+function M.when()
+  local inline, key = M.options.settings.inline, M.options.keymaps.suggest
+  if inline == 'onDemand' then return key and ('%s shows a suggestion'):format(key) or 'on demand' end
+  return inline == false and 'no ghost text (setting `inline`)' or ''
+end
+
 --- For a statusline: 'tinycopilot: ready', 'tinycopilot: training 40%' and the like; '' in a buffer without it.
 function M.status()
   local now = M.state()
@@ -68,11 +75,12 @@ local function welcome()
   if not file then return end -- it would be said each time
   file:close()
   local keys, words = M.options.keymaps, {}
-  for _, one in ipairs { { 'accept', 'accepts' }, { 'accept_word', 'accepts a word' }, { 'dismiss', 'dismisses' } } do
+  for _, one in ipairs { { 'accept', 'accepts' }, { 'dismiss', 'dismisses' }, { 'accept_word', 'accepts a word' } } do
     if keys[one[1]] then table.insert(words, keys[one[1]] .. ' ' .. one[2]) end
   end
   local how = lsp.inline_completion and #words > 0 and table.concat(words, ', ') .. '. ' or ''
-  tell(('%sIt learns from your open folders; nothing leaves this machine. :TinyCopilot pause turns it off.'):format(how))
+  local rest = ':TinyCopilot pause turns it off. It learns from your open folders; nothing leaves this machine. '
+  tell(how .. rest .. 'See :help tinycopilot.')
 end
 
 local handlers = {
@@ -151,10 +159,11 @@ local function attach(event)
   if lsp.inline_completion then
     lsp.inline_completion.enable(true, { bufnr = event.buf })
     local keys = require 'tinycopilot.keys'
-    api.nvim_buf_call(event.buf, keys.show_hidden_lines)
+    api.nvim_buf_call(event.buf, keys.adapt)
     keys.set(event.buf, M.options.keymaps)
   end
   state.changed(client.id)
+  state.ask_why_silent(client, event.buf)
 end
 
 local ended_s = {} -- times of unexpected exits
@@ -236,6 +245,17 @@ function M.set(settings)
   if settings.languages then watch() end
 end
 
+--- Makes the tags of :help, which plugin managers make, if there are none or they are older than the text.
+local function make_help_tags()
+  local file = debug.getinfo(1, 'S').source:sub(2)
+  local folder = vim.fs.joinpath(vim.fs.dirname(vim.fs.dirname(vim.fs.dirname(file))), 'doc')
+  local function changed_s(name)
+    local stat = vim.uv.fs_stat(vim.fs.joinpath(folder, name))
+    return stat and stat.mtime.sec or 0
+  end
+  if changed_s 'tags' < changed_s 'tinycopilot.txt' then pcall(vim.cmd.helptags, vim.fn.fnameescape(folder)) end
+end
+
 --- Starts the plugin. `given` overrides the defaults in options.lua.
 function M.setup(given)
   if vim.fn.has('nvim-0.11') == 0 then return warn 'requires Neovim 0.12 (ghost text) or 0.11 (popup menu)' end
@@ -259,8 +279,12 @@ function M.setup(given)
   local group = api.nvim_create_augroup(NAME, {})
   api.nvim_create_autocmd('LspAttach', { group = group, callback = attach })
   api.nvim_create_autocmd('LspDetach', { group = group, callback = function() vim.schedule(state.changed) end })
-  if lsp.inline_completion then require('tinycopilot.keys').follow_window(group) end
+  if lsp.inline_completion then
+    require('tinycopilot.keys').follow_window(group)
+    require('tinycopilot.macros').follow(group)
+  end
   require('tinycopilot.commands').register()
+  make_help_tags()
   M.set(M.options.settings)
 end
 

@@ -1,30 +1,27 @@
 -- Actions of the keys on a suggestion. Without one, old_keys.lua runs a key's previous mapping.
 local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
-local old_keys = require 'tinycopilot.old_keys'
+local macros, old_keys = require 'tinycopilot.macros', require 'tinycopilot.old_keys'
 
 --- Whether an item can be accepted in part. Another server's may lack a range, or be a snippet, which Neovim handles.
 local function is_plain(item) return item.range ~= nil and type(item.insert_text) == 'string' end
 
---- The rest of `item` to insert at the cursor; nil if other text was typed. While the user types, Neovim keeps a
---- suggestion on screen until the next result, but would insert all of it where it started. Changes `item` so that
---- inserting it has the visible effect.
+--- What is left of `item` to insert at the cursor; nil if other text was typed, or nothing is left. Also returns what
+--- was typed of it.
 local function remainder(item)
   if not is_plain(item) then return nil end
-  local row, column, end_row, end_column = item.range:to_extmark()
+  local row, column = item.range:to_extmark()
   local cursor = api.nvim_win_get_cursor(0)
   local here, at = cursor[1] - 1, cursor[2]
   if here < row or (here == row and at < column) then return nil end
-  local typed = table.concat(api.nvim_buf_get_text(0, row, column, here, at, {}), '\n')
-  if typed == item.insert_text or not vim.startswith(item.insert_text, typed) then return nil end
-  if here > end_row or (here == end_row and at > end_column) then
-    item.range = vim.range.extmark(0, row, column, here, at) -- typed text is replaced by itself
-  end
-  return item.insert_text:sub(#typed + 1)
+  local known, lines = pcall(api.nvim_buf_get_text, 0, row, column, here, at, {})
+  local typed = known and table.concat(lines, '\n')
+  if not typed or typed == item.insert_text or not vim.startswith(item.insert_text, typed) then return nil end
+  return item.insert_text:sub(#typed + 1), typed
 end
 
 --- Neovim's object for this buffer's suggestion. It is not public: without it, the rest of a suggestion after a partial
---- accept reappears 200 ms later, and there are no alternatives.
+--- accept reappears only with the next result, and there are no alternatives.
 local function neovims_own()
   local known, capability = pcall(require, 'vim.lsp._capability')
   local kind = known and vim.tbl_get(capability, 'all', 'inline_completion')
@@ -44,23 +41,57 @@ function M.withdraw(buffer)
   if own and type(own.abort) == 'function' then own:abort() end
 end
 
---- Shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
-function M.show_hidden_lines()
+local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
+
+local DELAY_MS = 10 -- after a key: text that arrives at once, as from a macro, is one request
+
+--- Adapts Neovim's object for this buffer's suggestion, in three ways:
+--- It hides a suggestion as soon as other text is typed, where Neovim shows its rest until the next result; and keeps it
+--- hidden after it was dismissed, until the text or the cursor changes.
+--- It requests one at once, and leaves any wait to the setting `debounceMs`; Neovim waits 200 ms.
+--- It shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
+function M.adapt()
   local own = neovims_own()
   if not own or own.tinycopilot_show then return end
+  local function is_ours(client_id)
+    local client = vim.lsp.get_client_by_id(client_id)
+    return client ~= nil and client.name == 'tinycopilot'
+  end
+
   own.tinycopilot_show = own.show
   function own:show(hint)
-    local command = self.current and self.current.command
-    local n = command and command.arguments and command.arguments[2]
+    local item = self.current
+    local is_here = api.nvim_get_current_buf() == self.bufnr
+    local is_unwanted = is_here and vim.deep_equal(self.tinycopilot_dismissed, cursor_place()) -- an answer under way
+    local is_other = item and is_here and is_plain(item) and is_ours(item.client_id) and not remainder(item)
+    if is_unwanted or is_other then
+      self.current = nil
+      return self:hide()
+    end
+    local n = item and item.command and item.command.arguments and item.command.arguments[2]
     if type(n) == 'number' then hint = (' +%d line%s'):format(n, n > 1 and 's' or '') .. (hint or '') end
     return self:tinycopilot_show(hint)
+  end
+
+  own.tinycopilot_automatic_request = own.automatic_request
+  function own:automatic_request()
+    local is_possible = type(self.request) == 'function' and type(self.reset_timer) == 'function'
+    if not is_possible or not vim.iter(vim.tbl_keys(self.client_state or { 0 })):all(is_ours) then
+      return self:tinycopilot_automatic_request() -- another server may need the wait
+    end
+    self:show()
+    self:reset_timer()
+    local kind = vim.lsp.protocol.InlineCompletionTriggerKind.Automatic
+    self.timer = vim.defer_fn(function()
+      if api.nvim_get_current_buf() == self.bufnr then self:request(kind) end
+    end, DELAY_MS)
   end
 end
 
 local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
 
 --- Limits ghost text to the current window: Neovim would draw it in all windows of the buffer, and keep it (and send
---- requests) in a window that was left in insert mode.
+--- requests) in a window that was left in insert mode. Also hides it after <C-c>, for which Neovim keeps it.
 function M.follow_window(group)
   local function is_typing() return api.nvim_get_mode().mode:sub(1, 1) == 'i' end
   api.nvim_create_autocmd({ 'InsertEnter', 'WinEnter' }, {
@@ -76,6 +107,11 @@ function M.follow_window(group)
       if is_typing() then M.withdraw(event.buf) end
     end,
   })
+  api.nvim_create_autocmd('ModeChanged', {
+    group = group,
+    pattern = 'i*:n*',
+    callback = function(event) M.withdraw(event.buf) end,
+  })
 end
 
 --- Whether a suggestion is visible.
@@ -84,14 +120,38 @@ local function is_shown()
   return mark ~= nil and (mark[4].virt_lines ~= nil or vim.tbl_get(mark[4], 'virt_text', 1, 1) ~= '')
 end
 
+local OPENING = { ['('] = true, ['['] = true, ['{'] = true }
+
+--- Inserts what is left of `item`, as if pasted, so that `.` repeats it; it returns nil then. If it ends with a bracket
+--- that the user has mapped, as plugins for pairs do, that bracket is typed. Returns an item that is left to Neovim.
+local function insert(item)
+  local rest = remainder(item)
+  if not rest then return item end
+  local _, _, end_row, end_column = item.range:to_extmark()
+  local cursor = api.nvim_win_get_cursor(0)
+  local here, at = cursor[1] - 1, cursor[2]
+  if end_row > here or (end_row == here and end_column > at) then -- text after the cursor that it replaces
+    api.nvim_buf_set_text(0, here, at, end_row, end_column, {})
+  end
+  local last = rest:sub(-1)
+  local is_typed = OPENING[last] and item.is_whole and vim.fn.maparg(last, 'i') ~= ''
+  local text = is_typed and rest:sub(1, -2) or rest
+  if text ~= '' then api.nvim_paste(text, false, -1) end
+  macros.note(rest)
+  if is_typed then api.nvim_feedkeys(last, 'im', false) end
+  local client = item.command and vim.lsp.get_client_by_id(item.client_id)
+  if client then client:exec_cmd(item.command, { bufnr = api.nvim_get_current_buf() }) end
+end
+
 --- Hides the suggestion and inserts the item that `use` returns for it. False without a suggestion or an item.
 --- Neovim calls back a moment later; waiting for that keeps the order with the next keys.
 local function take(use)
   local handed, item = false, nil
   local function on_accept(suggestion)
     handed, item = true, use(suggestion)
-    if item then vim.go.undolevels = vim.go.undolevels end -- a new change, so that undo removes only the suggestion
-    return item
+    if not item then return nil end
+    vim.go.undolevels = vim.go.undolevels -- a new change, so that undo removes only the suggestion
+    return insert(item)
   end
   return suggestions.get { on_accept = on_accept } and vim.wait(100, function() return handed end, 1) and item ~= nil
 end
@@ -120,19 +180,18 @@ end
 
 --- Inserts the first bytes of the suggestion's rest, as many as `count_bytes` returns for it; the rest stays visible.
 local function accept_part(count_bytes)
-  local own, rest, later = neovims_own(), nil, nil
+  local own, later = neovims_own(), nil
   local accepted = take(function(item)
-    rest = remainder(item)
+    local rest, typed = remainder(item)
     if not rest then return nil end
     local n = count_bytes(rest)
-    if n >= #rest then return item end
+    item.is_whole = n >= #rest
+    if item.is_whole then return item end
     local before = item.accepted or 0 -- bytes of the original suggestion accepted so far
-    local whole, text = item.whole or item.insert_text, item.insert_text
-    local n_typed = #text - #rest
-    item.whole = whole
-    tell_partly(item, before + n_typed + n)
-    later = vim.tbl_extend('force', item, { insert_text = rest:sub(n + 1), accepted = before + n_typed + n })
-    item.insert_text, item.command = text:sub(1, n_typed + n), nil -- the command reports a full accept
+    item.whole = item.whole or item.insert_text
+    tell_partly(item, before + #typed + n)
+    later = vim.tbl_extend('force', item, { insert_text = rest:sub(n + 1), accepted = before + #typed + n })
+    item.insert_text, item.command = typed .. rest:sub(1, n), nil -- the command reports a full accept
     return item
   end)
   if accepted and later and own then
@@ -151,7 +210,10 @@ local function is_menus() return vim.fn.complete_info({ 'selected' }).selected >
 
 function actions.accept()
   if is_menus() then return false end
-  return take(function(item) return (not is_plain(item) or remainder(item)) and item or nil end)
+  return take(function(item)
+    item.is_whole = true
+    return (not is_plain(item) or remainder(item)) and item or nil
+  end)
 end
 
 local function may_take_part() return not is_menus() and is_shown() and has_parts() end
@@ -160,10 +222,11 @@ function actions.accept_word() return may_take_part() and accept_part(M.word_byt
 function actions.accept_line() return may_take_part() and accept_part(M.line_bytes) end
 
 function actions.dismiss()
-  return is_shown() and suggestions.get { on_accept = function() end } -- accepted, but not inserted
+  if not is_shown() then return false end
+  local own = neovims_own()
+  if own then own.tinycopilot_dismissed = cursor_place() end
+  return suggestions.get { on_accept = function() end } -- accepted, but not inserted
 end
-
-local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
 
 --- Requests suggestions and alternatives for the cursor, as invoked by the user; shows the first, then calls `go_on`.
 local function invoke(own, client, go_on)
@@ -173,7 +236,7 @@ local function invoke(own, client, go_on)
   client:request('textDocument/inlineCompletion', params, function(err, result, context)
     local items = result and (result.items or result) or {}
     if err or #items == 0 or not vim.deep_equal(here, cursor_place()) then return end
-    own.tinycopilot_asked = here
+    own.tinycopilot_asked, own.tinycopilot_dismissed = here, nil
     own:handler(err, result, context)
     go_on()
   end, own.bufnr)
@@ -234,7 +297,7 @@ local function is_plain_tab(key)
   if tinycopilot.options.tab_on_blank == 'accept' or before:find '%S' then return false end
   local other = tinycopilot.options.keymaps.accept_line
   if is_shown() and other then
-    tinycopilot.tell(('%s indents at the beginning of a line; %s accepts (see `tab_on_blank`)'):format(key, other))
+    tinycopilot.tell(('%s indents here; %s accepts (`tab_on_blank`)'):format(key, other))
   end
   return true
 end

@@ -20,11 +20,28 @@ end
 function M.server_said(client_id, status)
   said[client_id] = status
   M.changed(client_id)
+  local client = vim.lsp.get_client_by_id(client_id)
+  if not client then return end
+  for buffer in pairs(client.attached_buffers) do
+    M.ask_why_silent(client, buffer)
+  end
 end
 
 function M.training_said(client_id, news)
   training[client_id] = news.state == 'running' and news or nil
   M.changed(client_id)
+end
+
+--- Asks the server why it suggests nothing in the buffer, if so; the answer is in `here`.
+function M.ask_why_silent(client, buffer)
+  local params = { command = NAME .. '.status', arguments = { vim.uri_from_bufnr(buffer) } }
+  client:request('workspace/executeCommand', params, function(_, answer)
+    if not vim.api.nvim_buf_is_valid(buffer) then return end
+    local why = answer and answer.silentHere or ''
+    local before = vim.b[buffer].tinycopilot_silent or ''
+    vim.b[buffer].tinycopilot_silent = why
+    if why ~= before then M.changed(client.id) end
+  end)
 end
 
 --- The clients of tinycopilot, or those of `buffer`.
@@ -54,6 +71,10 @@ function M.here()
   if now.state ~= 'error' and now.state ~= 'training' and not M.is_on(0) then
     return { state = 'off', message = vim.b.tinycopilot_off and 'in this buffer' or 'in ' .. vim.bo.filetype }
   end
+  if now.state ~= 'ready' then return now end
+  local why = vim.b.tinycopilot_silent or ''
+  if why ~= '' then return { state = 'off', message = why } end
+  if vim.lsp.inline_completion then now.message = require(NAME).when() end
   return now
 end
 

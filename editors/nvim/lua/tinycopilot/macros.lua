@@ -1,0 +1,67 @@
+-- Macros: what a key accepts while a macro is recorded is stored in the macro as text. The key itself would accept
+-- whatever is visible when the macro runs, which is nothing.
+local M = {}
+local api = vim.api
+
+local namespace = api.nvim_create_namespace 'tinycopilot.macros'
+local typed = nil ---@type string? the keys typed since the recording began; nil if none runs
+local last = 1 -- where the last of them begins
+local accepted = {} ---@type { from: integer, to: integer, text: string }[] the accepting keys in `typed`, and their text
+
+--- Notes that the last key has inserted `text`.
+function M.note(text)
+  if typed and typed ~= '' then table.insert(accepted, { from = last, to = #typed, text = text }) end
+end
+
+local function note_key(_, keys)
+  if not typed or not keys or keys == '' then return end
+  typed, last = typed .. keys, #typed + 1
+end
+
+--- The keys that insert `text` as it is: without mappings, abbreviations and indentation.
+local function keys_for(text)
+  local function escaped(character)
+    return #character > 1 and ('\\U%08x'):format(vim.fn.char2nr(character)) or ('\\x%02x'):format(character:byte())
+  end
+  local literal = text:gsub('[%z\1-\31\\"\127]', escaped):gsub('[\194-\244][\128-\191]+', escaped)
+  return vim.keycode '<Cmd>' .. ('call nvim_paste("%s", v:false, -1)'):format(literal) .. '\r'
+end
+
+--- The recorded `keys` with texts for the accepting keys; nil if they are not what was noted.
+local function with_texts(keys)
+  if #accepted == 0 or not vim.startswith(typed, keys) then return nil end
+  for i = #accepted, 1, -1 do
+    local one = accepted[i]
+    keys = keys:sub(1, one.from - 1) .. keys_for(one.text) .. keys:sub(one.to + 1)
+  end
+  return keys
+end
+
+local stored = {} ---@type { register: string?, keys: string? } the last macro, with texts
+
+--- Sets the register of the last macro.
+function M.store() vim.fn.setreg(stored.register, stored.keys, 'c') end
+
+--- Watches recordings.
+function M.follow(group)
+  api.nvim_create_autocmd('RecordingEnter', {
+    group = group,
+    callback = function()
+      typed, last, accepted = '', 1, {}
+      vim.on_key(note_key, namespace)
+    end,
+  })
+  api.nvim_create_autocmd('RecordingLeave', {
+    group = group,
+    callback = function()
+      stored = { register = vim.v.event.regname, keys = with_texts(vim.v.event.regcontents) }
+      vim.on_key(nil, namespace)
+      typed = nil
+      if not stored.keys then return end
+      -- Neovim sets the register after this event: change it then, but before the next key, which may run the macro.
+      api.nvim_feedkeys(vim.keycode "<Cmd>lua require('tinycopilot.macros').store()<CR>", 'in', false)
+    end,
+  })
+end
+
+return M
