@@ -15,7 +15,6 @@ from typing import Final
 
 from tinycopilot.completion.insertion import BROKEN, Insertion
 from tinycopilot.completion.lexical import State, advance, resolve, state_after
-from tinycopilot.completion.plausibility import Plausibility
 from tinycopilot.completion.syntaxes import Syntax, syntax_of
 from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix, Suggestion, is_worth_showing
 
@@ -76,9 +75,7 @@ def obstacle(
     for character in prefix.text:
         insertion.push(character)
     is_safe = insertion.may_end and keeps_line(prefix.text, before, after, syntax_of(language))
-    if not is_safe:
-        return Obstacle.UNSAFE
-    return None if Plausibility(before, after, language).is_plausible(prefix.text) else Obstacle.IMPLAUSIBLE
+    return None if is_safe else Obstacle.UNSAFE
 
 
 def keeps_line(text: str, before: str, after: str, syntax: Syntax) -> bool:
