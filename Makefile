@@ -111,11 +111,12 @@ test-site: site
 
 # Trains the bundled model and replaces paras/; the old model is kept there under a numbered name. The first run reads
 # the standard library, the second the text that benchmarks/model_data.json lists, which is downloaded and prepared in
-# DATA, outside the repository. For a short second run: make model MODEL_FLAGS="--epochs 0.001"
+# DATA, outside the repository. A trial: make model FIRST_FLAGS="--epochs 0.01" MODEL_FLAGS="--epochs 0.001"
 DATA ?= $(HOME)/.cache/tinycopilot-model-data
+FIRST_FLAGS ?= --epochs 3
 MODEL_FLAGS ?= --minutes 95
 MODEL_EXT := py ts js go rs c h md toml yaml yml sh
-FIRST_RUN := train --corpus corpus.txt stdlib --epochs 3
+FIRST_RUN := train --corpus corpus.txt stdlib $(FIRST_FLAGS)
 SECOND_RUN = train --init paras/tiny_gpt.pth --corpus corpus.txt $(1)/text --ext $(MODEL_EXT) $(MODEL_FLAGS)
 REPLACE := --model_path paras/tiny_gpt.pth --use-anyway
 model: .venv/made-for-training

@@ -224,7 +224,8 @@ def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
         # One bad pattern in `exclude` must not make the others void: they may keep private files out of the index.
         words = tuple(one for one in value if isinstance(one, str))
         problem = known.problem(words) if len(words) == len(value) else "a list of strings"
-        return tuple(one for one in words if not known.problem((one,))), problem
+        valid = tuple(one for one in words if not known.problem((one,)))
+        return valid if valid or not value else default, problem
     assert known.low is not None
     assert known.high is not None
     kinds = (int,) if isinstance(default, int) else (int, float)

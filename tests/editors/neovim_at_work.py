@@ -459,7 +459,7 @@ def two_editors_in_one_folder(user: User) -> None:
 
 @check
 def large_file(user: User) -> None:
-    """Too large to be indexed, so completed from the text near the cursor: nothing waits for it."""
+    """Too large to be indexed: nothing waits for it."""
     text = "".join(f"reading_{i} = measure({i}, unit='celsius')\n" for i in range(120_000))
     user.open(text + "reading_x = mea")
     size = len(user.editor.text())

@@ -321,7 +321,7 @@ def answered(user: User, text: str) -> None:
 
 @check
 def repeated_with_dot_count_and_macro(user: User) -> None:
-    for keys, again in (("o", "."), ("2o", ""), ("qao", "q@a")):
+    for keys, again, n in (("o", ".", 2), ("2o", "", 2), ("qao", "q@a", 2), ("qAo", "q@a", 3)):
         user.open("x = 1\n")
         user.editor.wait_until_ready()
         user.press(*keys, "y")
@@ -330,11 +330,11 @@ def repeated_with_dot_count_and_macro(user: User) -> None:
         user.press("Tab")
         user.wait_for_text('x = 1\ny = (1, "é…")')
         user.press("z", "Escape", *again)
-        twice = "x = 1" + 2 * '\ny = (1, "é…")z'
+        wanted = "x = 1" + n * '\ny = (1, "é…")z'
         try:
-            user.wait_for_text(twice)
+            user.wait_for_text(wanted)
         except TimeoutError:
-            equal(f"after {keys} and {again}", twice, user.editor.text())
+            equal(f"after {keys} and {again}", wanted, user.editor.text())
 
 
 @check
@@ -343,11 +343,13 @@ def a_bracket_closed_by_ones_own_mapping(user: User) -> None:
     user.editor.wait_until_ready()
     user.editor.lua("vim.keymap.set('i', '(', '()<Left>')")
     try:
-        user.press("o", "y")
+        user.press(*"qbo", "y")
         user.wait_for_text("x = 1\ny")
         shown(user, " = max(")
         user.press("Tab", "2")
         user.wait_for_text("x = 1\ny = max(2)")
+        user.press("Escape", *"q@b")
+        user.wait_for_text("x = 1\ny = max(2)\ny = max(2)")
     finally:
         user.editor.lua("vim.keymap.del('i', '(')")
 

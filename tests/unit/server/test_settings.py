@@ -37,6 +37,7 @@ def test_valid_values() -> None:
         ({"enabled": 1}, "enabled must be true or false, not 1: using True"),
         ({"languages": "rust"}, "languages must be a list of strings, not 'rust': using ['default']"),
         ({"exclude": [7]}, "exclude must be a list of strings, not [7]: using []"),
+        ({"languages": [7]}, "languages must be a list of strings, not [7]: using ['default']"),
         ({"exclude": ["!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid), not ['!']: using []"),
         ({"colour": "red"}, "unknown setting 'colour'"),
         ({"inline": "never"}, """inline must be "automatic" or "onDemand" or false, not 'never': using 'automatic'"""),

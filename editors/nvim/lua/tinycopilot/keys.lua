@@ -26,7 +26,10 @@ local function neovims_own()
   local known, capability = pcall(require, 'vim.lsp._capability')
   local kind = known and vim.tbl_get(capability, 'all', 'inline_completion')
   local own = kind and kind.active and kind.active[api.nvim_get_current_buf()]
-  return own and type(own.show) == 'function' and type(own.handler) == 'function' and own or nil
+  for _, method in ipairs { 'show', 'hide', 'handler' } do
+    if not own or type(own[method]) ~= 'function' then return nil end
+  end
+  return own
 end
 
 --- Whether the visible suggestion can be accepted in part. (Trying would discard it.)
@@ -76,7 +79,7 @@ function M.adapt()
   own.tinycopilot_automatic_request = own.automatic_request
   function own:automatic_request()
     local is_possible = type(self.request) == 'function' and type(self.reset_timer) == 'function'
-    if not is_possible or not vim.iter(vim.tbl_keys(self.client_state or { 0 })):all(is_ours) then
+    if not is_possible or not self.client_state or not vim.iter(vim.tbl_keys(self.client_state)):all(is_ours) then
       return self:tinycopilot_automatic_request() -- another server may need the wait
     end
     self:show()
@@ -137,7 +140,7 @@ local function insert(item)
   local is_typed = OPENING[last] and item.is_whole and vim.fn.maparg(last, 'i') ~= ''
   local text = is_typed and rest:sub(1, -2) or rest
   if text ~= '' then api.nvim_paste(text, false, -1) end
-  macros.note(rest)
+  macros.note(text, is_typed and last or '')
   if is_typed then api.nvim_feedkeys(last, 'im', false) end
   local client = item.command and vim.lsp.get_client_by_id(item.client_id)
   if client then client:exec_cmd(item.command, { bufnr = api.nvim_get_current_buf() }) end

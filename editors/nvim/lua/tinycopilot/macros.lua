@@ -6,11 +6,11 @@ local api = vim.api
 local namespace = api.nvim_create_namespace 'tinycopilot.macros'
 local typed = nil ---@type string? the keys typed since the recording began; nil if none runs
 local last = 1 -- where the last of them begins
-local accepted = {} ---@type { from: integer, to: integer, text: string }[] the accepting keys in `typed`, and their text
+local accepted = {} ---@type { from: integer, to: integer, text: string, key: string }[] the accepting keys in `typed`
 
---- Notes that the last key has inserted `text`.
-function M.note(text)
-  if typed and typed ~= '' then table.insert(accepted, { from = last, to = #typed, text = text }) end
+--- Notes that the last key has inserted `text`, and then typed `key`, a mapped bracket or ''.
+function M.note(text, key)
+  if typed and typed ~= '' then table.insert(accepted, { from = last, to = #typed, text = text, key = key }) end
 end
 
 local function note_key(_, keys)
@@ -32,15 +32,19 @@ local function with_texts(keys)
   if #accepted == 0 or not vim.startswith(typed, keys) then return nil end
   for i = #accepted, 1, -1 do
     local one = accepted[i]
-    keys = keys:sub(1, one.from - 1) .. keys_for(one.text) .. keys:sub(one.to + 1)
+    keys = keys:sub(1, one.from - 1) .. keys_for(one.text) .. one.key .. keys:sub(one.to + 1)
   end
   return keys
 end
 
-local stored = {} ---@type { register: string?, keys: string? } the last macro, with texts
+local stored = {} ---@type { register: string, recorded: string, keys: string? } the last macro, with texts in `keys`
 
---- Sets the register of the last macro.
-function M.store() vim.fn.setreg(stored.register, stored.keys, 'c') end
+--- Replaces what was recorded, at the end of its register (`qA` appends), by what has texts.
+function M.store()
+  local contents = vim.fn.getreg(stored.register)
+  if not vim.endswith(contents, stored.recorded) then return end
+  vim.fn.setreg(stored.register, contents:sub(1, #contents - #stored.recorded) .. stored.keys, 'c')
+end
 
 --- Watches recordings.
 function M.follow(group)
@@ -54,7 +58,8 @@ function M.follow(group)
   api.nvim_create_autocmd('RecordingLeave', {
     group = group,
     callback = function()
-      stored = { register = vim.v.event.regname, keys = with_texts(vim.v.event.regcontents) }
+      local recorded = vim.v.event.regcontents
+      stored = { register = vim.v.event.regname:lower(), recorded = recorded, keys = with_texts(recorded) }
       vim.on_key(nil, namespace)
       typed = nil
       if not stored.keys then return end
