@@ -33,7 +33,7 @@ async function answer({ id, method, params }) {
     while (existsSync(join(folder, 'compiles'))) await new Promise(resolve => setTimeout(resolve, 10));
     send({ method: 'tinycopilot/status', params: { state: 'ready' } });
   } else if (method === 'workspace/executeCommand' || method === 'shutdown') {
-    if (params?.command) send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });
+    if (params?.command && params.command !== 'tinycopilot.status') send({ method: 'tinycopilot/status', params: { state: params.command.endsWith('pause') ? 'off' : 'ready' } });
     const page = join(folder, 'page.html');
     const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')), silentHere: existsSync(join(folder, 'secret')) ? 'this file may contain secrets' : '' }
       : params?.command === 'tinycopilot.explain' ? { path: existsSync(page) ? page : '' } : null;

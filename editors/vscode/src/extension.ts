@@ -83,9 +83,8 @@ export function activate(context: ExtensionContext): void {
 
   const listener = {
     status(next: ServerStatus): void {
-      const isNew = next.state === 'ready' && status?.state === 'loading';
       show(next);
-      if (isNew) void checkActive().catch(error => log.error(error));
+      if (next.state === 'ready') void checkActive().catch(error => log.error(error));
       setRuns(next.state !== 'loading' && client?.isRunning() === true);
       void pause.onStatus(next).catch(error => log.error(error));
       if (next.state === 'ready') void welcome(context.globalStorageUri.fsPath).catch(error => log.error(error));
