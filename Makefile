@@ -38,9 +38,9 @@ demo: .venv/made
 
 # While the other tests run, the editors are installed, where possible. Their tests follow, VS Code's in parallel with the
 # others'. A recipe with $(MAKE) itself would run in `make -n`, too.
-AFTER := $(MAKE) --jobs=2
+SUBMAKE := $(MAKE)
 test:
-	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(AFTER) lint test-vscode pytest
+	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(SUBMAKE) lint test-vscode pytest
 
 pytest: .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

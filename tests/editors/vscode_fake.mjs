@@ -22,11 +22,11 @@ export async function loadSources(room, ...names) {
 
 /** Polls until the result is truthy; otherwise the test times out. */
 export async function until(what, ask) {
-  for (const end = Date.now() + 20_000; Date.now() < end; await new Promise(resolve => realTimeout(resolve, 10))) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await new Promise(resolve => realTimeout(resolve, 10))) {
     const answer = ask();
     if (answer) return answer;
   }
-  throw new Error(`${what}: not within 20 s`);
+  throw new Error(`${what}: not within 60 s`);
 }
 const realTimeout = setTimeout;  // a test may mock the clock
 
