@@ -109,21 +109,17 @@ site: .venv/made-for-docs
 test-site: site
 	@EDITORS_DIR="$(abspath $(EDITORS))" $(EDITORS)/node/bin/node tests/editors/site_pages.mjs $(SITE)
 
-# Trains the bundled model and replaces paras/; the old model is kept there under a numbered name. The first run reads
-# the standard library, the second the text that benchmarks/model_data.json lists, which is downloaded and prepared in
-# DATA, outside the repository. A trial: make model FIRST_FLAGS="--epochs 0.01" MODEL_FLAGS="--epochs 0.001"
+# Trains the bundled model and replaces paras/; the old model is kept there under a numbered name. The text that
+# benchmarks/model_data.json lists is downloaded and prepared in DATA, outside the repository. For a trial run:
+# make model MODEL_FLAGS="--epochs 0.001"
 DATA ?= $(HOME)/.cache/tinycopilot-model-data
-FIRST_FLAGS ?= --epochs 3
-MODEL_FLAGS ?= --minutes 95
+MODEL_FLAGS ?= --epochs 2
 MODEL_EXT := py ts js go rs c h md toml yaml yml sh
-FIRST_RUN := train --corpus corpus.txt stdlib $(FIRST_FLAGS)
-SECOND_RUN = train --init paras/tiny_gpt.pth --corpus corpus.txt $(1)/text --ext $(MODEL_EXT) $(MODEL_FLAGS)
-REPLACE := --model_path paras/tiny_gpt.pth --use-anyway
+MODEL_TRAIN = train --size small --corpus corpus.txt $(1)/text --ext $(MODEL_EXT) $(MODEL_FLAGS)
 model: .venv/made-for-training
 	@$(BIN)/python benchmarks/model_data.py "$(DATA)"
-	@$(BIN)/tinycopilot $(FIRST_RUN) $(REPLACE)
-	@$(BIN)/tinycopilot $(call SECOND_RUN,"$(DATA)") $(REPLACE)
-	@$(BIN)/python benchmarks/manifest.py 'tinycopilot $(FIRST_RUN) && tinycopilot $(call SECOND_RUN,$$DATA)'
+	@$(BIN)/tinycopilot $(call MODEL_TRAIN,"$(DATA)") --model_path paras/tiny_gpt.pth --use-anyway
+	@$(BIN)/python benchmarks/manifest.py 'tinycopilot $(call MODEL_TRAIN,$$DATA)'
 
 clean:
 	@rm -rf .venv .site docs/reference editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -26,13 +26,13 @@ from tinycopilot.paths import bundled_model
 HERE = Path(__file__).resolve().parent
 EXAMPLE = "\ndef area(width, height):\n    return wid"
 """The tour's example: the next character is the `t` of `width`. It starts as every document does for the network."""
-UTIL = "def load_kettle(path):\n    return path.read_text().splitlines()\n"
+UTIL = "def load_kestrel(path):\n    return path.read_text().splitlines()\n"
 MAIN = """\
 import util
 
 
 def show(path):
-    print(util.load_kettle(path))
+    print(util.load_kestrel(path))
 
 
 def count(path):
@@ -239,7 +239,7 @@ def overfitting() -> Svg:
 def sampling() -> Svg:
     """Chapter 7: the distribution after a prompt, at three temperatures."""
     network, tokenizer = engine().network, engine().tokenizer
-    logits = network.forward(tokenizer.encode("\ndef "), network.new_cache(), n_last=1)[0]  # (V,)
+    logits = network.forward(tokenizer.encode("\nimport "), network.new_cache(), n_last=1)[0]  # (V,)
 
     class Dice:
         """Draws nothing; keeps the probabilities that it is asked to draw with."""
@@ -297,19 +297,15 @@ def mixture() -> Svg:
     }
     svg = Svg(660, 190, "Probabilities of the next character by network, n-grams and mixture")
     svg.text(10, 20, "".join(map(visible, MAIN.splitlines()[-1])) + "?", "code")
-    entries = {name: likeliest(log_probs, trace().alphabet, 4) for name, log_probs in rows.items()}
-    for column, (name, best) in enumerate(entries.items()):
+    for column, (name, log_probs) in enumerate(rows.items()):
         left = 20 + column * 214
         svg.text(left, 48, name, "small")
-        for row, (character, p) in enumerate(best):
+        for row, (character, p) in enumerate(likeliest(log_probs, trace().alphabet, 4)):
             y = 58 + row * 28
             svg.text(left + 6, y + 16, visible(character) if character else "…", "code middle")
             svg.rect(left + 18, y + 3, max(1, 130 * p), 18, "abc"[column])
             svg.text(left + 24 + 130 * p, y + 16, f"{p:.2f}", "small dim")
-    legend = "⏎ is the line break, · a blank, → a tab"
-    if any(not character for best in entries.values() for character, _ in best):
-        legend += ", … all other characters"
-    svg.text(10, 184, legend, "small dim")
+    svg.text(10, 184, "… stands for all other characters", "small dim")
     return svg
 
 
