@@ -199,7 +199,7 @@ class Malformed:
             nested = self.dice.choice(([nested], {"a": nested}))
         if self.dice.random() < 0.5:
             return self.request("x/y", params=nested)
-        command = {"command": "tinycopilot.status", "arguments": [nested]}
+        command = {"command": "tinycopilot.resume", "arguments": [nested]}
         return self.request("workspace/executeCommand", params=command)
 
     def out_of_turn(self) -> BadMessage:

@@ -286,6 +286,6 @@ def test_interrupted_run_continues_its_page_and_ends_like_an_unwatched_one(
     run_training(request("watched.pth", watch="", resume=True))
     assert steps_of(page)[0] == 0, "the history continues, although the resumed run begins later"
     assert len(steps_of(page)) > 2
-    assert "Training has ended" in page.read_text("utf-8")
+    assert "Training ended" in page.read_text("utf-8")
     pairs = (ModelPaths(tmp_path / f"{name}.pth", tmp_path / f"{name}.tokenizer.pth") for name in ("plain", "watched"))
     assert same_weights(*(load_pair(pair.model, pair.tokenizer)[0] for pair in pairs))
