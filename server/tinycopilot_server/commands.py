@@ -47,7 +47,8 @@ def status(server: TinyCopilotServer, *arguments: Any) -> dict[str, str | bool]:
     """
     result: dict[str, str | bool] = {**server.session.status.as_json(), "canTrain": has_torch()}
     if arguments and isinstance(arguments[0], str):
-        result["silentHere"] = server.session.why_silent(arguments[0])
+        document = server.session.documents.unit_of(arguments[0])
+        result["silentHere"] = server.session.why_silent(document) if document else ""
     return result
 
 

@@ -182,10 +182,8 @@ class Index:
 
     def _note_opened(self, document: Unit) -> None:
         """Log why the document is not completed or indexed; otherwise index files with its suffix, too."""
-        if not self._session.wants(document):
-            log.info("%s: not completed: language or path is excluded by the settings", document.name)
-        elif document.is_secret:
-            log.info("%s: not completed: secret file", document.name)
+        if why := self._session.why_silent(document):
+            log.info("%s: not completed: %s", document.name, why)
         elif why := document.why_not_indexed:
             log.info("%s: not indexed: %s", document.name, why)
         elif isinstance(document, CellGroup):  # other notebooks than Jupyter's have formats that are not known

@@ -240,11 +240,8 @@ class Session:
         is_excluded = self.folders.excludes(document.name, document.opened_as)
         return self.settings.has_language(document.language) and not is_excluded
 
-    def why_silent(self, uri: str) -> str:
-        """Why nothing is suggested in an open document, for the user; "" if something is, or it is not open."""
-        document = self.documents.unit_of(uri)
-        if document is None:
-            return ""
+    def why_silent(self, document: Unit) -> str:
+        """Why nothing is suggested in a document, for the user; "" if something is."""
         if document.name in self.folders.forgotten:
             return "this file is ignored until a restart"
         if self.folders.excludes(document.name, document.opened_as):
