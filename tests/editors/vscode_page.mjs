@@ -154,8 +154,12 @@ class Editor {
   /** The editor's text, read from disk: the screen shows only a part. */
   async savedText() {
     const isDirty = async () => await this.page.locator('.tab.active.dirty').count() > 0;
-    if (await isDirty()) await this.press('Control+s');  // an unchanged file would be written while it is read
-    await this.until('saving', 10, async () => !await isDirty());
+    let n = 0;
+    await this.until('saving', 10, async () => {
+      if (!await isDirty()) return true;  // an unchanged file would be written while it is read
+      if (n++ % 20 === 0) await this.press('Control+s');  // again if an edit of the extension came after the save
+      return false;
+    });
     return readFileSync(this.file, 'utf8');
   }
 
