@@ -109,17 +109,12 @@ site: .venv/made-for-docs
 test-site: site
 	@EDITORS_DIR="$(abspath $(EDITORS))" $(EDITORS)/node/bin/node tests/editors/site_pages.mjs $(SITE)
 
-# Trains the bundled model and replaces paras/; the old model is kept there under a numbered name. The text that
-# benchmarks/model_data.json lists is downloaded and prepared in DATA, outside the repository. For a trial run:
-# make model MODEL_FLAGS="--epochs 0.001"
+# Trains the bundled model again, and replaces paras/. The text that benchmarks/model_data.json lists is downloaded and
+# prepared in DATA, outside the repository. For a trial run: make model LENGTH=0.001
 DATA ?= $(HOME)/.cache/tinycopilot-model-data
-MODEL_FLAGS ?= --epochs 2
-MODEL_EXT := py ts js go rs c h md toml yaml yml sh
-MODEL_TRAIN = train --size small --corpus corpus.txt $(1)/text --ext $(MODEL_EXT) $(MODEL_FLAGS)
+LENGTH ?= 1
 model: .venv/made-for-training
-	@$(BIN)/python benchmarks/model_data.py "$(DATA)"
-	@$(BIN)/tinycopilot $(call MODEL_TRAIN,"$(DATA)") --model_path paras/tiny_gpt.pth --use-anyway
-	@$(BIN)/python benchmarks/manifest.py 'tinycopilot $(call MODEL_TRAIN,$$DATA)'
+	@$(BIN)/python benchmarks/bundled_model.py "$(DATA)" --length $(LENGTH)
 
 clean:
 	@rm -rf .venv .site docs/reference editors/vscode/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,8 @@
 """Store the shipped model's weights in bfloat16, and write paras/manifest.json: its provenance and its figures.
 
-python benchmarks/manifest.py "TRAINING COMMAND"      (the packages of heldout.json are fetched by pip)
+    python benchmarks/manifest.py "TRAINING COMMAND" ...
+
+The packages of heldout.json are fetched by pip.
 """
 
 import argparse
@@ -8,6 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,20 +31,17 @@ def licences() -> dict[str, str]:
     return {"corpus.txt": "MIT, written for this project"} | named
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", metavar="TRAINING_COMMAND", help="the command that trained the model")
-    command = parser.parse_args().command
+def write_manifest(commands: Sequence[str]) -> None:
+    """Halve the weights' size, measure, and write paras/manifest.json. `commands`: those that trained, in order."""
     paras = ROOT / "paras"
     model = torch.load(paras / "tiny_gpt.pth", weights_only=True)
-    model["weights"] = {name: weight.bfloat16() for name, weight in model["weights"].items()}  # half the size
+    model["weights"] = {name: weight.bfloat16() for name, weight in model["weights"].items()}
     torch.save(model, paras / "tiny_gpt.pth")
     pair = ["--model_path", str(paras / "tiny_gpt.pth"), "--tokenizer_path", str(paras / "tokenizer.pth")]
     benchmark = [sys.executable, str(ROOT / "benchmarks" / "heldout_bits.py"), *pair]
     measured = subprocess.run(benchmark, check=True, capture_output=True, text=True).stdout
     manifest = {
-        "command": command,
+        "commands": list(commands),
         "files": {name: sha256(paras / name) for name in ("tiny_gpt.pth", "tokenizer.pth")},
         "corpus": {
             "corpus.txt": sha256(ROOT / "corpus.txt"),
@@ -54,6 +54,13 @@ def main() -> None:
         "heldout": json.loads(measured.splitlines()[-1]),
     }
     (paras / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Write the manifest of a model that was put into paras/ by hand."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("commands", nargs="+", metavar="COMMAND", help="a command that trained the model, in order")
+    write_manifest(parser.parse_args().commands)
 
 
 if __name__ == "__main__":
