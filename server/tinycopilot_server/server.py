@@ -50,7 +50,7 @@ def _converter() -> cattrs.Converter:
 NOTEBOOKS = types.NotebookDocumentSyncOptions(
     [types.NotebookDocumentFilterWithNotebook(types.NotebookDocumentFilterScheme(one)) for one in ("file", "untitled")]
 )
-"""Notebooks on disk, and those that have no file yet; all cells. Not the old version that git shows."""
+"""Notebooks on disk, and new ones without a file; all cells. Not old versions in diff views (scheme `git`)."""
 
 
 class TinyCopilotServer(LanguageServer):

@@ -1,4 +1,4 @@
-"""Session: the client's settings, folders and open documents, and the status that it is sent."""
+"""Session: the client's settings, folders and open documents, and the server's status."""
 
 import logging
 import os
@@ -87,7 +87,7 @@ class Folders:
         return next(iter(self.roots), None)
 
     def choose(self, excluded: Patterns) -> None:
-        """Replace the excluded patterns; only Python and notebooks are indexed until `want` adds other suffixes."""
+        """Replace the excluded patterns, and reset the suffixes to Python and notebooks; `want` adds others."""
         self.excluded, self.suffixes = excluded, PYTHON
 
     def wants(self, name: str) -> bool:
@@ -193,7 +193,7 @@ DISABLED = Status("off", "disabled in the settings")
 
 
 class Session:
-    """One client. For the event loop."""
+    """The state of the connection to one client. Use on the event loop only."""
 
     def __init__(self, client: LanguageServer) -> None:
         """`client`: pygls's server object, which sends messages to the client."""
