@@ -142,7 +142,7 @@ class TinyCopilotServer(LanguageServer):
 
         def on_end() -> None:
             log.info("the client's process has ended")
-            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            with contextlib.suppress(RuntimeError):  # the loop has already ended
                 loop.call_soon_threadsafe(end)
             time.sleep(END_LIMIT_S)
             os._exit(self.exit_code)  # the loop is busy, or stuck

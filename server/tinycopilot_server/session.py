@@ -25,7 +25,7 @@ STATUS = "tinycopilot/status"
 PYTHON = (".py", ".pyi", notebook_file.SUFFIX)
 
 Unit = Document | CellGroup
-"""What is indexed under one name."""
+"""A document, or a group of notebook cells, indexed under one name."""
 State = Literal["loading", "ready", "busy", "off", "error"]
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class OpenDocuments(dict[str, Document]):
         return uri in self._notebook_of
 
     def unit_of(self, uri: str) -> Unit | None:
-        """What a document is indexed as: itself, or with other cells of its notebook; None if it is not open."""
+        """The unit that contains a document: itself, or its group of notebook cells; None if it is not open."""
         notebook = self._notebook_of.get(uri)
         return (notebook and notebook.group_of(uri)) or self.get(uri)
 
