@@ -41,7 +41,7 @@ from tinycopilot.training.train_state import TrainState
 PARTS: Final[Mapping[str, str]] = {
     "causality": "each position also attends to the positions after it",
     "residuals": "attention and feed-forward replace their input instead of adding to it",
-    "positions": "attention has no information about distance",
+    "positions": "attention has no information about the distance between characters",
     "heads": "one head instead of several",
     "warmup": "the learning rates start at their peak",
     "convolution": "no convolutions before attention and feed-forward",
