@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +26,30 @@ def evaluate(source: Source, folder: Path, flags: list[str]) -> dict[str, Any]:
         get(source, folder / "downloads"), place := folder / source["language"], {**source, "languages": source["ext"]}
     )
     command = [sys.executable, "-m", "tinycopilot", "eval", str(place), "--ext", *source["ext"], "--json"]
-    run = subprocess.run([*command, "--max_chars", str(N_CHARS), *flags], check=True, stdout=subprocess.PIPE, text=True)
+    run = subprocess.run(
+        [*command, "--max_chars", str(N_CHARS), *flags],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return {"n_workspace_chars": sum(len(path.read_bytes()) for path in place.rglob(f"*{source['ext'][0]}"))} | figures
 
 
-def table(results: dict[str, dict[str, Any]], sources: list[Source]) -> Iterator[str]:
-    """The lines of a Markdown table."""
-    yield "| Language | Workspace | Net keystrokes saved | Accepted | Bits per character | Network alone |"
-    yield "|---|---|---|---|---|---|"
-    for source in sources:
-        figures = results[source["language"]]
-        bits = figures["bits_per_char"]
-        size = f"{figures['n_workspace_chars'] / 1e6:.1f} MB"
-        yield (
-            f"| {source['language']} | {source['name']} {source['version']} ({size}) "
-            f"| {figures['keystrokes_saved']['net']:.1%} | {figures['accepted_share']:.1%} "
-            f"| {bits['mixed']:.2f} | {bits['network']:.2f} |"
-        )
+HEADER = """\
+| Language | Workspace | Net keystrokes saved | Accepted | Bits per character | Network alone |
+|---|---|---|---|---|---|"""
+
+
+def row(source: Source, figures: dict[str, Any]) -> str:
+    """A row of the Markdown table."""
+    bits, size = figures["bits_per_char"], figures["n_workspace_chars"] / 1e6
+    return (
+        f"| {source['language']} | {source['name']} {source['version']} ({size:.1f} MB) "
+        f"| {figures['keystrokes_saved']['net']:.1%} | {figures['accepted_share']:.1%} "
+        f"| {bits['mixed']:.2f} | {bits['network']:.2f} |"
+    )
 
 
 def main() -> None:
@@ -60,10 +65,13 @@ def main() -> None:
     sources = [source for source in listed if not arguments.only or source["language"] in arguments.only]
     flags = ["--eagerness", arguments.eagerness]
     flags += ["--model_path", arguments.model_path] if arguments.model_path else []
-    results = {source["language"]: evaluate(source, arguments.folder, flags) for source in sources}
+    print(HEADER)
+    results = {}
+    for source in sources:
+        results[source["language"]] = figures = evaluate(source, arguments.folder, flags)
+        print(row(source, figures), flush=True)
     if arguments.write:
         LISTING.write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print("\n".join(table(results, sources)))
     print(json.dumps(results))
 
 
