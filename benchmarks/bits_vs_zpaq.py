@@ -70,7 +70,7 @@ class TextsHeld(NGramModel):
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
 
-    def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:  # noqa: ARG002 (the signature of NGramModel)
+    def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:  # noqa: ARG002 (as in NGramModel)
         """Keep a text."""
         self.texts[name] = "".join(document)
 
@@ -197,7 +197,8 @@ def n_chars_by_package(listed: Sequence[Excerpt]) -> Counter[str]:
 
 def table(totals: Bits, n_chars: Mapping[str, int]) -> str:
     """Rows of bits per character: one per package, and one for all."""
-    lines = [f"{'package':12}{'chars':>8}" + "".join(f"{HEADINGS.get(column, column):>9}" for column in COLUMNS) + f"{'afresh/zpaq':>13}"]
+    headings = "".join(f"{HEADINGS.get(column, column):>9}" for column in COLUMNS)
+    lines = [f"{'package':12}{'chars':>8}{headings}{'afresh/zpaq':>13}"]
     for name in sorted(totals, key=lambda name: (name == ALL, name)):
         bits = totals[name]
         figures = [f"{bits[column] / n_chars[name]:9.3f}" if column in bits else f"{'-':>9}" for column in COLUMNS]
