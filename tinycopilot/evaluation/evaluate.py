@@ -17,7 +17,7 @@ from tinycopilot.evaluation.report import write_report
 from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.page_file import check_page
-from tinycopilot.paths import Origin, describe_model, find_model, user_path
+from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, user_path
 
 N_EXAMPLES = 5
 
@@ -48,9 +48,7 @@ def run_evaluation(
     page = Path(os.path.realpath(user_path(report))) if report is not None else None
     if page:
         check_page(page, "--report")
-    root = user_path(workspace).resolve() if workspace else None
-    if root and not root.is_dir():
-        raise UserError(f"{root}: not a folder; --workspace expects the folder to index")
+    root = folder_to_index(workspace or None)
     suffixes = normalise_suffixes(suffixes)
     left_out: tuple[str, ...] = ()
     if listing:

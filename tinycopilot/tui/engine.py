@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, CallWithModel, index_files
+from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, Project
 from tinycopilot.completion.request import Request, Result, Silence, Why
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
-from tinycopilot.files import LeftOut, read_written, source_files
 from tinycopilot.paths import ModelPaths
 from tinycopilot.tui.ghost_text import SuggestionRequest
 
@@ -43,29 +41,6 @@ class Status:
 
 Notify = Callable[[SuggestionResponse | Status], None]
 """Receives responses and status, in the engine's thread or the indexing thread."""
-
-
-class Closed(Exception):  # noqa: N818 (not an error)
-    """The engine was closed."""
-
-
-@dataclass(frozen=True)
-class Project:
-    """The document being edited, and the folder whose other files are indexed."""
-
-    document: str = ""
-    folder: Path | None = None
-    suffixes: tuple[str, ...] = (".py",)
-
-    def index(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> int:
-        """Index the other files; return the number of files beyond the limit.
-
-        `pause` is called before each file; it may wait, or raise to stop.
-        """
-        if self.folder is None:
-            return 0
-        found = read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut())
-        return index_files(call, ((name, text) for name, text in found if name != self.document), pause)
 
 
 class EngineWorker:
@@ -133,18 +108,16 @@ class EngineWorker:
                 if n := self._project.index(self._scheduler.change_ngrams, self._pause):
                     ready = f"ready; {n:,} files beyond {MAX_WORKSPACE_CHARS // 1_000_000} MB not read"
             self._notify(Status(ready))
-        except Closed:
-            pass
         except (CancelledError, Exception) as error:
             if not self._scheduler.is_closed:
                 self._fail(error)
 
     def _pause(self) -> None:
-        """Wait while a request is answered. Raises Closed."""
+        """Wait while a request is answered. Raises CancelledError when the scheduler is closed."""
         while not self._scheduler.wait_until_idle(0.1) and not self._scheduler.is_closed:
             pass
         if self._scheduler.is_closed:
-            raise Closed
+            raise CancelledError
 
 
 def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Engine"]:

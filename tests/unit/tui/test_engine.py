@@ -13,11 +13,11 @@ from asking import suggest
 from tinycopilot.completion import indexing
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.engine import Request, Result, Silence, Why
+from tinycopilot.completion.indexing import Project
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.paths import ModelPaths
-from tinycopilot.tui import engine
-from tinycopilot.tui.engine import EngineWorker, Project, Status, SuggestionResponse, loader
+from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse, loader
 from tinycopilot.tui.ghost_text import SuggestionRequest
 
 
@@ -179,7 +179,7 @@ def test_requests_are_answered_during_indexing(
         assert is_answered.wait(60)
         yield from ()
 
-    monkeypatch.setattr(engine, "read_written", read)
+    monkeypatch.setattr(indexing, "read_written", read)
     asked = listener.start(Endless, Project("a.py", tmp_path))
     listener.until("reading the workspace ...")
     asked.request_suggestion(SuggestionRequest("quick", ""))
@@ -196,7 +196,7 @@ def test_indexing_waits_during_a_request(listener: Listener, tmp_path: Path, mon
         yield "one.py", "x = 1"
         steps.append("one.py was indexed")
 
-    monkeypatch.setattr(engine, "read_written", read)
+    monkeypatch.setattr(indexing, "read_written", read)
     asked = listener.start(lambda: endless, Project("a.py", tmp_path))
     asked.request_suggestion(SuggestionRequest("endless", ""))
     assert endless.begun.wait(60)
