@@ -17,7 +17,7 @@ from unicodedata import category
 from tinycopilot import UserError
 from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
 from tinycopilot.masking import mask, n_secrets, start_of_unfinished_key
-from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, SEPARATOR, code_cells, is_notebook
+from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, code_cells, is_notebook, joined
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
@@ -300,8 +300,7 @@ def _notebook_source(path: Path, follow_link: bool) -> str:
         raise NotTextError(
             f"{path}: not a notebook: {error}; save it again in Jupyter or in VS Code", Reason.NOT_A_NOTEBOOK
         ) from None
-    written = (cell for cell in cells if cell.strip() and why_not_written("", cell) is not Reason.LONG_LINES)
-    return SEPARATOR.join(written)
+    return joined(cell for cell in cells if why_not_written("", cell) is not Reason.LONG_LINES)
 
 
 def _may_be_utf16(data: bytes) -> bool:
