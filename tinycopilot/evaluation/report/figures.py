@@ -6,9 +6,8 @@ from typing import Any
 
 from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report.heat import SOURCES
-from tinycopilot.training.report.frame import visible
+from tinycopilot.training.report.frame import NO_FIGURE, figure, visible
 
-NO_FIGURE = "\N{EN DASH}"
 COLUMNS = (
     "file", "characters", "saved, net", "gross", "accepted", "shown / 100", *SOURCES, "bits per character",
 )  # fmt: skip
@@ -22,19 +21,19 @@ def figures(whole: Mapping[str, Any]) -> str:
             percent(saved["net"]),
             "net keystrokes saved",
             f"{percent(saved['net_by_word'])} if words are accepted too; "
-            f"{percent(saved['gross'])} gross, without the cost of reading {_number(whole['shown_per_100'], '.1f')}"
+            f"{percent(saved['gross'])} gross, without the cost of reading {figure(whole['shown_per_100'], '.1f')}"
             " suggestions per 100 characters",
         ),
         (
             percent(whole["accepted_share"]),
             "of suggestions accepted",
-            f"{_number(whole['median_accepted'], 'g')} characters median length; flicker (changed although the key"
+            f"{figure(whole['median_accepted'], 'g')} characters median length; flicker (changed although the key"
             f" agreed): {percent(whole['flicker'])}",
         ),
         (
-            f"{_number(latency['p50'], '.1f')} ms",
+            f"{figure(latency['p50'], '.1f')} ms",
             "median latency",
-            f"p95 {_number(latency['p95'], '.1f')} ms, p99 {_number(latency['p99'], '.1f')} ms",
+            f"p95 {figure(latency['p95'], '.1f')} ms, p99 {figure(latency['p99'], '.1f')} ms",
         ),
     )
     boxes = "".join(
@@ -55,10 +54,6 @@ def _bits_tile(bits: Mapping[str, float]) -> str:
 def percent(share: float | None) -> str:
     """Format a share from 0 to 1."""
     return NO_FIGURE if share is None else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
-
-
-def _number(value: float | None, form: str) -> str:
-    return NO_FIGURE if value is None else format(value, form)
 
 
 def _length(bits: float, most: float) -> str:
@@ -90,7 +85,7 @@ def _row(name: str, of: Mapping[str, Any], most: float) -> str:
     cells = [
         f"{of['chars']:,}",
         *shares,
-        _number(of["shown_per_100"], ".1f"),
+        figure(of["shown_per_100"], ".1f"),
         *(f"{bits[source]:.2f}" for source in SOURCES),
     ]
     low, high = sorted((bits["network"], bits["mixed"]))
