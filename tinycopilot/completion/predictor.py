@@ -57,10 +57,6 @@ class Mixture:
         """A copy, by order and kind."""
         return dict(zip((*ORDERS, *KINDS), [*self.by_order.tolist(), *self.by_kind.tolist()], strict=True))
 
-    def copy(self) -> "Mixture":
-        """The same weights, which can be learned without changing these."""
-        return Mixture({key: (row[0], row[1], row[2]) for key, row in self.as_rows().items()})
-
     def weights(self, prediction: "Prediction") -> Row:
         """Those of network, workspace and file that a prediction is mixed with."""
         if not prediction.n_seen:
@@ -166,7 +162,7 @@ class Predictor:
     def copy(self) -> "Predictor":
         """One that knows the same, and can hold and learn without changing this one."""
         other = copy.copy(self)
-        other.ngrams, other.mixture = self.ngrams.copy(), self.mixture.copy()
+        other.ngrams, other.mixture = self.ngrams.copy(), copy.deepcopy(self.mixture)
         return other
 
     def kind_of(self) -> NDArray[np.int64]:

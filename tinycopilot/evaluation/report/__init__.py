@@ -1,5 +1,5 @@
 """Evaluation report: one self-contained HTML page.
 
-`page` writes the page; its parts are `figures`, `calibration`, `passages` (chosen by `disagreement`) and `typed`, with
-the suggestions. `heat` colors code by surprisal.
+`page` writes the page; its parts are `figures`, `passages` and `typed`, with the suggestions. `heat` colors code by
+surprisal.
 """

@@ -1,11 +1,13 @@
-"""The results of an evaluation: in total, and by file."""
+"""The results of an evaluation: in total, by file, and the calibration chart."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report.heat import SOURCES
+from tinycopilot.evaluation.score import CalibrationBin, calibration_error
+from tinycopilot.training.report.chart import Curve, Dot, chart, high_axis, wide_axis
 from tinycopilot.training.report.frame import NO_FIGURE, figure, visible
 
 COLUMNS = (
@@ -95,3 +97,30 @@ def _row(name: str, of: Mapping[str, Any], most: float) -> str:
         f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}'
         f'<td class="from-to"><i style="{style}"></i></td></tr>'
     )
+
+
+def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
+    """Return the chart of confidence against accuracy, as HTML."""
+    error = calibration_error(bins)
+    if error is None:
+        return "<p>No suggestion was shown.</p>"
+    n_shown = sum(b.n for b in bins)
+    curves = [
+        Curve("ideal", [(0, 0), (1, 1)]),
+        *(Curve("gap", [(b.confidence, b.confidence), (b.confidence, b.right)]) for b in bins),
+        Curve("right", [(b.confidence, b.right) for b in bins]),
+    ]
+    dots = [Dot("bin", b.confidence, b.right, "", _reading(b)) for b in bins]
+    words = "; ".join(map(_reading, bins))
+    x, y = wide_axis("confidence", 1.0), high_axis("accuracy", 0.0, 1.0)
+    drawn = chart("Calibration", words, x, y, curves, dots)
+    return (
+        f'<div class="calibration"><div class="square">{drawn}</div>\n<div><p><b>{percent(error)}</b>'
+        f" expected calibration error.</p>\n<p>{n_shown:,} suggestions in {len(bins)} bins of equal size, by"
+        " confidence; each bin is a point. On the diagonal, confidence equals accuracy; above it, accuracy is higher,"
+        " below it lower.</p></div></div>"
+    )
+
+
+def _reading(b: CalibrationBin) -> str:
+    return f"{100 * b.confidence:.0f} % confidence, {100 * b.right:.0f} % correct, {b.n:,} suggestions"
