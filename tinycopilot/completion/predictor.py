@@ -151,11 +151,11 @@ class PredictionCache:
 class Predictor:
     """The n-gram models, and the weights that mix them with the network."""
 
-    def __init__(self, known: str, max_chars: float = math.inf, mixture: Mixture | None = None) -> None:
+    def __init__(self, known: str, max_chars: float = math.inf) -> None:
         """`known`: the network's alphabet. `max_chars`: limit of the n-gram model, besides the current document."""
         self.alphabet = Alphabet(known)
         self.ngrams = NGramModel(self.alphabet, max_chars)
-        self.mixture = mixture or Mixture()
+        self.mixture = Mixture()
         """The weights of the mixture."""
         self._kind_of = np.zeros(0, np.int64)
 

@@ -83,7 +83,6 @@ def _places(texts: Mapping[str, str], dice: random.Random) -> Iterator[Step]:
 def _suggestions(
     engine: Engine, texts: Mapping[str, str], dice: random.Random, say: Callable[[str], None]
 ) -> dict[str, "Latencies"]:
-    """Return the latencies of each scenario."""
     names = dice.sample(list(texts), min(len(texts), N_JUMPS))
     typed = [(name, texts[name], dice.randrange(len(texts[name]) - N_KEYS)) for name in names[:N_FILES]]
     name, text, _ = max(typed, key=lambda typed: len(typed[1]))

@@ -138,7 +138,6 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) ->
 
 
 async def _disconnect(request: Request) -> None:
-    """Wait until the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
