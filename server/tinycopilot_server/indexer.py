@@ -55,7 +55,7 @@ class IndexFile:
         except ValueError:  # something else was merged meanwhile
             return 0
         self._merged = saved.merged
-        scanner.remember(saved.stamps)
+        scanner.known = dict(saved.stamps)
         return len(saved.stamps)
 
     def save(self, call: CallWithModel, scanner: Scanner) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
-from tinycopilot.evaluation.excerpts import shares, texts_in
+from tinycopilot.evaluation.excerpts import from_middle, texts_in
 from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
@@ -56,12 +56,7 @@ class WorkspaceSplit:
 
     def excerpts(self) -> list[Excerpt]:
         """Return the excerpts to measure: about equal parts from the middle of each held-out file."""
-        texts = {name: self.texts[name] for name in self.held_out}
-        excerpts = []
-        for (name, text), n in zip(texts.items(), shares(texts, MEASURED_CHARS), strict=True):
-            first = (len(text) - n) // 2
-            excerpts.append(Excerpt(name, text, first, first + n))
-        return excerpts
+        return from_middle({name: self.texts[name] for name in self.held_out}, MEASURED_CHARS, {})
 
 
 def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> WorkspaceSplit:

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-from tinycopilot.explain.distributions import p_of
 from tinycopilot.explain.links import link_to
 from tinycopilot.explain.page.sections import PANELS
 from tinycopilot.explain.panels import attention, blocks, decisions, generation, mixture, tokens
@@ -68,7 +67,7 @@ def page_data(subject: Subject) -> dict[str, Any]:
     arrays, trace, alphabet = Arrays(), subject.trace, subject.trace.alphabet
     p = [0.0]
     for traced, character in zip(subject.predictions, subject.text[1:], strict=False):
-        p.append(significant(p_of(character, traced.prediction, alphabet)))
+        p.append(significant(math.exp(traced.prediction.log_p(character, alphabet))))
     shown = trace.suggestion.text if trace.suggestion else ""
     return {
         "text": list(subject.text),
