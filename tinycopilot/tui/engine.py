@@ -4,15 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, Project
-from tinycopilot.completion.request import Request, Result, Silence, Why
+from tinycopilot.completion.request import Request, Result, Silence
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.paths import ModelPaths
-from tinycopilot.tui.ghost_text import SuggestionRequest
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
@@ -24,7 +23,7 @@ CLOSE_LIMIT_S = 0.5
 class SuggestionResponse:
     """A request, its suggestions, and the latency."""
 
-    request: SuggestionRequest
+    request: Request
     suggestion: Suggestion | None
     took_ms: float
     alternatives: tuple[Suggestion, ...] = ()
@@ -72,7 +71,7 @@ class EngineWorker:
         self._scheduler.close()
         self._notify(Status(str(error) or type(error).__name__, has_failed=True))
 
-    def request_suggestion(self, request: SuggestionRequest | None) -> None:
+    def request_suggestion(self, request: Request | None) -> None:
         """Replace the latest request; None cancels it.
 
         The engine learns from requests that are one keystroke apart, so each keystroke should be a request.
@@ -80,14 +79,14 @@ class EngineWorker:
         self._scheduler.cancel()
         if request is None or self._scheduler.is_closed:
             return
-        why = Why.INVOKED if request.wants_alternatives else Why.TYPED
-        query = Request(request.before, request.after, self._project.document, why)
 
         def then(_engine: "Engine", result: Result, took_ms: float) -> None:
             if result.silence is not Silence.CANCELLED:
                 self._notify(SuggestionResponse(request, result.suggestion, took_ms, result.suggestions[1:]))
 
-        self._scheduler.complete(query, then).result.add_done_callback(self._report)
+        self._scheduler.complete(replace(request, document=self._project.document), then).result.add_done_callback(
+            self._report
+        )
 
     def close(self) -> bool:
         """End both threads; False if one of them still runs after CLOSE_LIMIT_S, as while a model is loaded."""
