@@ -162,8 +162,11 @@ def new_run(
         raise UserError("the processes of this run have different corpora; give all machines the same corpus")
     counts = corpus.train.counts()
     tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
-    size = SIZES[flags["size"] or "nano"]
-    shape = init[0].config if init else GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH)
+    if init:
+        shape, is_long = init[0].config, False
+    else:
+        size = SIZES[flags["size"]]
+        shape, is_long = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH), size.is_long
     if len(corpus.train) <= shape.window:
         characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
         raise CorpusError(
@@ -172,7 +175,6 @@ def new_run(
     if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
         say(line)
     bfloat16 = flags["precision"] == "auto" and dist.from_main(lambda: has_fast_bfloat16(device))
-    is_long = not init and size.is_long
     config = TrainConfig.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=flags["seed"])
     stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
     if any(stage.batch % dist.world_size for stage in stages):

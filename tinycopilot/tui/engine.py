@@ -84,9 +84,8 @@ class EngineWorker:
             if result.silence is not Silence.CANCELLED:
                 self._notify(SuggestionResponse(request, result.suggestion, took_ms, result.suggestions[1:]))
 
-        self._scheduler.complete(replace(request, document=self._project.document), then).result.add_done_callback(
-            self._report
-        )
+        job = self._scheduler.complete(replace(request, document=self._project.document), then)
+        job.result.add_done_callback(self._report)
 
     def close(self) -> bool:
         """End both threads; False if one of them still runs after CLOSE_LIMIT_S, as while a model is loaded."""
