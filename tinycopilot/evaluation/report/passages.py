@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -134,7 +135,5 @@ def _mark(passage: Passage, first: int, last: int) -> str:
 
 def _common_indentation(lines: Sequence[str]) -> int:
     """Return the length of the common indentation of all lines that are not blank."""
-    written = [line for line in lines if line.strip()]
-    blanks = [line[: len(line) - len(line.lstrip(" \t"))] for line in written]
-    least, most = min(blanks, default=""), max(blanks, default="")  # the common prefix of these two is that of all
-    return next((i for i, pair in enumerate(zip(least, most, strict=False)) if pair[0] != pair[1]), len(least))
+    blanks = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
+    return len(os.path.commonprefix(blanks))  # noqa: RUF071 (by characters is right here)
