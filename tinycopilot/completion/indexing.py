@@ -77,7 +77,8 @@ class Project:
         """The project of a file, which may be new, in a folder that may be elsewhere."""
         if path is None:
             return cls(folder=folder)
-        path, suffixes = path.resolve(), (path.suffix.lower(),) if path.suffix else (".py",)
+        path = path.resolve()
+        suffixes = (path.suffix.lower(),) if path.suffix else (".py",)
         if folder is None or not path.is_relative_to(folder.resolve()):
             return cls(str(path), folder, suffixes)
         return cls(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
