@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ async def test_random_malformed_messages(saved: ModelPaths, pytestconfig: pytest
     assert await client.end() == 0
 
 
-async def test_requests_before_initialize_and_after_shutdown(tmp_path: Path) -> None:
-    client = await StdioClient.start()
+async def test_requests_before_initialize_and_after_shutdown(tmp_path: Path, python: Sequence[str]) -> None:
+    client = await StdioClient.start((*python, "-m", "tinycopilot_server"))
     assert (await client.request("textDocument/completion", PROBED)).message["error"]["code"] == -32002
     assert (await client.request("shutdown", None)).message["error"]["code"] == -32002
     options = {"modelPath": str(tmp_path / "none.pth")}
