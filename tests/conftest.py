@@ -24,7 +24,7 @@ from tinycopilot.training.metrics import write_sample
 
 # No test depends on timing, not even through Hypothesis's deadline. `make soak` uses the long profile.
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("short", NO_CLOCK, max_examples=40)
+settings.register_profile("short", NO_CLOCK, max_examples=25)
 settings.register_profile("long", NO_CLOCK, max_examples=1000)
 settings.load_profile("short")
 
