@@ -4,7 +4,6 @@ import importlib
 import os
 import re
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -40,12 +39,13 @@ def test_symbol_exists(symbol: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_example_runs(example: str, tmp_path: Path, python: Sequence[str], training_python: Sequence[str]) -> None:
+def test_example_runs(example: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """As they are; the network that is trained is small."""
     trains = "train(" in example
+    python = request.getfixturevalue("training_python" if trains else "python")
     (tmp_path / "util.py").write_text("def read_days(path):\n    return path.read_text()\n" * 60)
     run = subprocess.run(
-        [*(training_python if trains else python), "-c", trains * SMALL + example],
+        [*python, "-c", trains * SMALL + example],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env=os.environ | {"PYTHONPATH": f"{ROOT}"}, check=False,
     )  # fmt: skip
