@@ -49,8 +49,13 @@ def hand_over(path: str, arguments: Sequence[str]) -> int:
         connection.connect(path)
         socket.send_fds(connection, [message], STREAMS)
         child = int(connection.recv(16))
+
+        def forward(number: int, _: object) -> None:
+            with contextlib.suppress(ProcessLookupError):  # it has just exited
+                os.kill(child, number)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: os.kill(child, number))
+            signal.signal(number, forward)
         return int(connection.recv(16))
 
 
