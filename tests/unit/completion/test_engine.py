@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,7 @@ def test_typing_through_shows_the_rest(network: Network, tokenizer: SimpleTokeni
     assert found is None or found.confidence == pytest.approx(fresh.confidence)  # rounding differs with the chunks read
 
 
+@functools.cache
 def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) -> tuple[str, Suggestion]:
     """A text, and the suggestion after it, of at least that many characters."""
     texts = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
