@@ -22,8 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import llvmlite  # type: ignore[import-untyped]
-import llvmlite.binding as llvm
+import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import config
@@ -97,7 +96,7 @@ class _Library(JITCodeLibrary):
 
     def _get_module_for_linking(self) -> Any:
         if self._shared_module is None:
-            self._shared_module = llvm.parse_bitcode(self._bitcode)
+            self._shared_module = llvmlite.binding.parse_bitcode(self._bitcode)
             self._codegen._engine._load_defined_symbols(self._shared_module)
         return self._shared_module
 
@@ -179,7 +178,7 @@ class _Cache(FunctionCache):
 def _add_runtime() -> None:
     """Let machine code call Numba's runtime, which counts references. (Numba does so before it compiles anything.)"""
     for name, address in _nrt_python.c_helpers.items():
-        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+        llvmlite.binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 def is_compiled(variant: str) -> bool:
