@@ -1,4 +1,4 @@
-"""How many suggestions break the code that they are accepted into, with the pairs that editors insert.
+"""Share of suggestions that break the code when they are accepted, with the closers that editors insert.
 
     python benchmarks/accept_safety.py [--packages FOLDER] [--suggestions N] [--seed N] [--json FILE]
 

@@ -8,7 +8,7 @@ second in its n-gram models, the third in both. zpaq reads all three as one stre
 excerpt adds to its output (zpaq_bits.py explains why that is a code length).
 
 Each excerpt is a separate run for zpaq. So ours is measured twice: `mixed` learns the mixture's weights along the list,
-as `tinycopilot eval` does; `afresh` starts each file with the shipped weights. The target is for the latter.
+as `tinycopilot eval` does; `afresh` starts each file with the initial weights. The target is for the latter.
 
 The packages are fetched by pip (see heldout_bits.py). zpaq makes two archives for each file, --jobs at a time, each on
 one core. Prints a table and one JSON line.
@@ -48,6 +48,7 @@ WANTED_LOWER = 0.12
 CORPUS = (str(Path(__file__).resolve().parents[1] / "corpus.txt"), "stdlib")
 PEERS = ("ours", "zpaq")
 COLUMNS = ("network", "memory", "mixed", "afresh", "zpaq")
+HEADINGS = {"memory": "n-grams"}
 ALL = "all"
 
 Bits = dict[str, Counter[str]]
@@ -69,7 +70,7 @@ class TextsHeld(NGramModel):
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
 
-    def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:  # noqa: ARG002 (as it is there)
+    def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:  # noqa: ARG002 (as in NGramModel)
         """Keep a text."""
         self.texts[name] = "".join(document)
 
@@ -116,7 +117,7 @@ def our_bits(engine: Engine, listed: Sequence[Excerpt], afresh: bool) -> Iterato
 
 
 class Job(NamedTuple):
-    """A question to zpaq: the cost of the excerpt after all text before it."""
+    """A measurement by zpaq: the cost of the excerpt after all text before it."""
 
     excerpt: Excerpt
     others: tuple[str, ...]
@@ -196,7 +197,8 @@ def n_chars_by_package(listed: Sequence[Excerpt]) -> Counter[str]:
 
 def table(totals: Bits, n_chars: Mapping[str, int]) -> str:
     """Rows of bits per character: one per package, and one for all."""
-    lines = [f"{'package':12}{'chars':>8}" + "".join(f"{column:>9}" for column in COLUMNS) + f"{'afresh/zpaq':>13}"]
+    headings = "".join(f"{HEADINGS.get(column, column):>9}" for column in COLUMNS)
+    lines = [f"{'package':12}{'chars':>8}{headings}{'afresh/zpaq':>13}"]
     for name in sorted(totals, key=lambda name: (name == ALL, name)):
         bits = totals[name]
         figures = [f"{bits[column] / n_chars[name]:9.3f}" if column in bits else f"{'-':>9}" for column in COLUMNS]

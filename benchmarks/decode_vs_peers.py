@@ -2,7 +2,7 @@
 
     python benchmarks/decode_vs_peers.py [--peers FOLDER] [--rounds 20]
 
-The weights are those of the shipped model without its convolutions, which is a GPT-NeoX. float32, one thread, greedy,
+The weights are those of the bundled model without its convolutions, which is a GPT-NeoX. float32, one thread, greedy,
 N_CHARS after N_PROMPT characters of code, with a cold cache, interleaved in each round:
 
 - transformers, llama.cpp, ONNX Runtime: see decode_peers.py; one character at a time;

@@ -1,14 +1,14 @@
-// How soon ghost text stands on the screen of real VS Code after a key, as a person types.
+// Latency from a keystroke to ghost text on the screen of real VS Code, at typing speed.
 //
 //   node benchmarks/editor_latency.mjs EDITORS_DIR SERVER_COMMAND... [--keys 200] [--seed 0] [--file PATH]
 //
-// The workspace is a copy of this repository's Python files; one of them (--file) is cut in its middle, and its next
-// lines are typed, a key every 60 to 200 ms. (Indentation is put there, not typed; the editor closes brackets, as it
-// does.) A time runs, inside the page, from the key's event to the beginning of the first animation frame after the one
-// in which the ghost text that belongs to the new text was drawn: it is on the screen by then. What is typed through,
-// which VS Code moves on by itself, is told apart from what is new; `the key` is the typed character's own time, the
-// least that any could be. Keys after which nothing is shown before the next are counted. A table, then one JSON line.
-// From a fresh clone, at its root, on a machine that does nothing else (Node 22 or later for `npm run package`):
+// The workspace is a copy of this repository's Python files. One of them (--file) is cut in the middle, and its next
+// lines are typed, a key every 60 to 200 ms. (Indentation is inserted, not typed; the editor closes brackets.) Latency is
+// measured inside the page, from the key's event to the beginning of the animation frame after the one in which the
+// ghost text for the new text was drawn: by then it is on the screen. Suggestions that are typed through, which VS Code
+// updates by itself, are counted separately from new ones. `the key` is the latency of the typed character itself, the
+// lower bound of the others. Keys with nothing shown before the next one are counted. Prints a table and one JSON line.
+// From a fresh clone, at its root, on an idle machine (Node 22 or later for `npm run package`):
 //
 //   make editors && make demo
 //   export PATH=$PWD/.editors/node/bin:$PATH
@@ -34,7 +34,7 @@ if (server.length === 0) throw new Error('usage: editor_latency.mjs EDITORS_DIR 
 process.env.EDITORS_DIR = resolve(editors);
 const { openPage, startBrowser } = await import('../tests/editors/vscode_page.mjs');
 
-/** Numbers from 0 to 1, the same for a seed (mulberry32). */
+/** Random numbers from 0 to 1, deterministic for a seed (mulberry32). */
 function dice(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -44,14 +44,14 @@ function dice(seed) {
   };
 }
 
-/** A workspace of this repository's Python files in `folder`, the file cut at a line of its middle; and what follows. */
+/** Copy this repository's Python files to `folder`, with the file cut in the middle; return it and its other lines. */
 function prepare(folder) {
   const names = execFileSync('git', ['ls-files', '*.py'], { cwd: ROOT, encoding: 'utf8' }).trim().split('\n');
   for (const name of names) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     cpSync(join(ROOT, name), join(folder, name));
   }
-  // What would make the text another than what is typed; a person would look where the editor has put the cursor.
+  // Without the features that change the typed text: a person would react to where the editor puts the cursor.
   mkdirSync(join(folder, '.vscode'));
   writeFileSync(join(folder, '.vscode/settings.json'), JSON.stringify({
     'editor.acceptSuggestionOnEnter': 'off', 'editor.autoClosingQuotes': 'never', 'editor.autoIndent': 'none',
@@ -63,7 +63,7 @@ function prepare(folder) {
   return { file, lines: lines.slice(middle) };
 }
 
-/** The keys of some lines: each with what then stands before the cursor in its line. */
+/** The keys of some lines, at most `most`, each with the text before the cursor in its line after it. */
 function keysOf(lines, most) {
   const keys = [];
   for (const [row, line] of lines.entries()) {
@@ -75,11 +75,11 @@ function keysOf(lines, most) {
   return keys;
 }
 
-/** In the page: notes of each key when it came, when it was drawn, and when its ghost text was. */
+/** In the page: record for each key when it was pressed, when it was drawn, and when its ghost text was drawn. */
 function watch(keys) {
   const records = window.records = [];
 
-  /** The rows on the screen, each without and with its ghost text alone; and all ghost text. */
+  /** The rows on the screen, each as text and ghost text; and all ghost text. */
   function look() {
     const rows = [...document.querySelectorAll('.editor-instance .view-lines > .view-line')].map(row => {
       const isGhost = span => span.closest('.ghost-text-decoration, .ghost-text') !== null;
@@ -92,7 +92,7 @@ function watch(keys) {
     return { rows, ghost: ghost.replaceAll('\u00a0', ' ') };
   }
 
-  /** Whether this row, its ghost text aside, is the one that is typed, as it is after the key: only closers follow. */
+  /** Whether this row, without its ghost text, is the typed one after the key: only closers follow. */
   const isTyped = (row, { before }) => row.text.startsWith(before) && /^[\s)\]}]*$/.test(row.text.slice(before.length));
 
   document.addEventListener('keydown', event => {
@@ -118,7 +118,7 @@ function watch(keys) {
   }).observe(document.querySelector('.editor-instance'), { subtree: true, childList: true, characterData: true, attributes: true });
 }
 
-/** Types the keys, each so long after the one before as the dice say. */
+/** Type the keys, with random pauses. */
 async function type({ page }, keys, roll) {
   let row = 0;
   let due = Date.now();
@@ -132,7 +132,7 @@ async function type({ page }, keys, roll) {
   await page.waitForTimeout(1000);
 }
 
-/** The value that `share` of them do not exceed; null of none. */
+/** The percentile of the times; null if there are none. */
 function percentile(ms, share) {
   const sorted = [...ms].sort((a, b) => a - b);
   return sorted.length > 0 ? Math.round(10 * sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]) / 10 : null;

@@ -1,13 +1,13 @@
-"""Latency of the HTTP endpoint beside that of the language server, for the same keys.
+"""Latency of the HTTP endpoint compared with the language server, for the same keystrokes.
 
     python benchmarks/http_latency.py [FOLDER] [--keys 300]
 
-Starts both with the same model, and types code of FOLDER, or of the package that `tinycopilot bench` types, key by key:
-each key is asked of the language server and of the endpoint, in alternating order, so that noise affects both alike.
-Three endpoints are asked: one on a kept connection with the whole text, one on a new connection for each key, as curl
-does, and one with the last 12,000 characters only, as minuet-ai.nvim sends: that text starts at another place with each
-key, and is read again. Latency is from writing the request to having read the response; for the language server, from
-writing the edit. Prints a table, the share of equal suggestions (the language server learns from keystrokes, the
+Starts both with the same model, and types code of FOLDER, or of the package that `tinycopilot bench` types. After each
+keystroke, the language server and the endpoint get a request, in random order, so that noise affects both alike. There
+are three endpoints: one on a kept connection with the whole text; one on a new connection for each request, as with
+curl; and one with the last 12,000 characters only, as minuet-ai.nvim sends them: that text starts at a different
+position with each keystroke. Latency is from writing the request to having read the response; for the language server,
+from writing the edit. Prints a table, the share of equal suggestions (the language server learns from keystrokes, the
 endpoint does not), and one JSON line.
 """
 
@@ -47,7 +47,7 @@ LSP, KEPT, NEW, WINDOW = "LSP", "HTTP", "HTTP, new connection", "HTTP, last 12,0
 
 @dataclass
 class Endpoint:
-    """An HTTP endpoint, its token, and how it is asked."""
+    """An HTTP endpoint, its token, and how requests are sent to it."""
 
     token: str
     connection: http.client.HTTPConnection
@@ -94,7 +94,7 @@ def endpoint(folder: Path, *, is_kept: bool = True, window_chars: int = sys.maxs
 
 
 async def ask_server(typist: Typist, step: Step) -> tuple[float, str]:
-    """The same of the language server."""
+    """The same for the language server."""
     since_s = time.perf_counter()
     answer = await typist.ask(step)
     items = answer.result["items"]
@@ -102,7 +102,7 @@ async def ask_server(typist: Typist, step: Step) -> tuple[float, str]:
 
 
 async def measure(endpoints: dict[str, Endpoint], texts: dict[str, str], n_keys: int) -> dict[str, Any]:
-    """Type in both; return milliseconds by way, and the share of equal suggestions."""
+    """Type in both; return milliseconds for each way, and the share of equal suggestions."""
     client = await StdioClient.start()
     given = options()["initializationOptions"] | {"eagerness": CompleterSettings.eagerness}  # the endpoint's
     await client.initialize("utf-32", initializationOptions=given)
@@ -143,7 +143,7 @@ def main() -> None:
         way: {f"p{share}": percentile(ms, share / 100) or 0.0 for share in SHARES} for way, ms in found["ms"].items()
     }
     print(f"{arguments.keys} keys after {found['n_chars']:,} characters; suggestions equal: {found['equal']:.1%}")
-    print("| | " + " | ".join(f"p{share}" for share in SHARES) + " | p10 and p50, by LSP's |")
+    print("| | " + " | ".join(f"p{share}" for share in SHARES) + " | p10 and p50, relative to LSP |")
     print("|---|" + "---|" * (len(SHARES) + 1))
     for way, figures in shares.items():
         fast, usual = (figures[share] / shares[LSP][share] for share in ("p10", "p50"))

@@ -155,9 +155,9 @@ def main() -> None:
         n_bytes = fill(folder, round(1e6 * arguments.megabytes))
         print(f"a workspace of {n_bytes:,} bytes in {len(list(folder.iterdir())):,} files", flush=True)
         alone = asyncio.run(session(folder, holds_it=False, most_s=10))
-        print(f"without it: {alone}", flush=True)
+        print(f"without the workspace: {alone}", flush=True)
         live = asyncio.run(session(folder, holds_it=True, most_s=60))
-        print(f"with it: {live}", flush=True)
+        print(f"with the workspace: {live}", flush=True)
     print(json.dumps({"keys": keys, "bytes": n_bytes, "without": alone, "with": live}))
 
 

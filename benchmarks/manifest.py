@@ -1,4 +1,4 @@
-"""Store the shipped model's weights in bfloat16, and write paras/manifest.json: its provenance and its figures.
+"""Store the bundled model's weights in bfloat16, and write paras/manifest.json: its provenance and its figures.
 
 python benchmarks/manifest.py "TRAINING COMMAND"      (the packages of heldout.json are fetched by pip)
 """

@@ -1,4 +1,4 @@
-"""The real server with the shipped model, from outside: start time, latency, memory and CPU time.
+"""The real server with the bundled model, from outside: start time, latency, memory and CPU time.
 
     python benchmarks/server_load.py [FOLDER] [--fast] [--idle_s 60] [--keys 300] [--megabytes 10]
 
@@ -197,7 +197,7 @@ def parts(texts: dict[str, str], n_keys: int, dice: random.Random) -> list[list[
 
 
 def in_turn(typed: list[list[Step]]) -> Iterator[Step]:
-    """One key in each document in turn, repeatedly."""
+    """One key in each document, alternating."""
     return (look for looks in zip_longest(*typed) for look in looks if look is not None)
 
 

@@ -10,7 +10,7 @@ alone. None is trained on these packages.
    well, since most laptops have no fast bfloat16.
 2. `nanogpt` runs alone, with its README's settings for a CPU, for as many steps as fill --nanogpt_minutes. The claim is
    for wall time, from the command's start to its end.
-3. `soon` is ours again: how soon does it reach nanoGPT's figure? Its short runs are given --minutes.
+3. `soon` searches for the shortest run of ours, with --minutes, that reaches nanoGPT's bits per character.
 
 With the defaults about 40 minutes; 60 with bfloat16. Prints a table and one JSON line. For Linux and macOS.
 """
@@ -162,7 +162,7 @@ class Benchmark:
             self.record(child, self.bits(partial(nanogpt.bits_of, *nanogpt.load(copy))), nanogpt.n_chars_in(n_steps))
 
     def soon(self) -> None:
-        """How soon ours reaches nanoGPT's figure; the result is the fastest run that does, or else the best."""
+        """Find the shortest run of ours that reaches nanoGPT's bits; record it, or else the best run."""
         peer = self.results["nanogpt"]
         trial = self.run_soon(TRIAL_MINUTES)  # for start-up and saving
         del self.results["soon"]
@@ -230,7 +230,7 @@ def nanogpt_bar(results: Mapping[str, Result], runs: list[Run]) -> dict[str, Any
 
 
 def table(results: Mapping[str, Result]) -> str:
-    """A row for each peer."""
+    """Format a row for each peer."""
     lines = [f"{'peer':14}{'bits/char':>10}{'chars':>14}{'chars/s':>10}{'CPU s':>9}{'wall s':>9}"]
     for name, result in results.items():
         chars = "?" if result.trained_chars is None else f"{result.trained_chars:,}"

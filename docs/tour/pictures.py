@@ -38,7 +38,7 @@ def show(path):
 def count(path):
     return len(util.load_ke"""
 """The example of chapters 8 to 10: the name in the workspace is not what the network expects."""
-KINDS = {"a": "letters", "b": "capitals", "c": "digits", "d": "brackets", "e": "other signs"}
+KINDS = {"a": "letters", "b": "capitals", "c": "digits", "d": "brackets", "e": "symbols"}
 
 
 @cache
@@ -71,7 +71,7 @@ def characters() -> Svg:
         svg.rect(10 + i * width, 10, width - 4, 30, "box")
         svg.text(10 + i * width + (width - 4) / 2, 30, visible(character), "code middle")
         svg.text(10 + i * width + (width - 4) / 2, 66, str(number), "small middle")
-    svg.text(10, 88, "characters above, ids below; ⏎ is the line break, · a blank", "small dim")
+    svg.text(10, 88, "characters above, ids below; ⏎ is the line break, · a space", "small dim")
     return svg
 
 
@@ -338,7 +338,7 @@ def what_breaks() -> Svg:
     """What breaks: the loss on held-out text, without each part."""
     svg = Svg(700, 330, "Loss on held-out text during training, without one part of the network")
     classes = dict(zip(NAMES, "abcdefgh", strict=True))
-    names = {"nothing": "whole network", "heads": "a single head", "positions-convolution": "no positions, convolution"}
+    names = {"nothing": "unmodified", "heads": "a single head", "positions-convolution": "no positions, convolution"}
     curves = {names.get(name, f"no {name}"): (run(name)["held_out"], css_class) for name, css_class in classes.items()}
     loss_plot(svg, curves, 5)
     return svg

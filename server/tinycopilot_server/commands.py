@@ -67,7 +67,7 @@ def statistics(server: TinyCopilotServer) -> dict[str, Any]:
 
 
 async def tell_knowledge(server: TinyCopilotServer) -> dict[str, Any]:
-    """What the server knows of the workspace, and a summary."""
+    """Return what is indexed, the model and the memory, and a summary."""
     known = await knowledge(server)
     return {**known, "text": knowledge_in_words(known)}
 

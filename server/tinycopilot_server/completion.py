@@ -90,7 +90,7 @@ class Completer:
         self.ahead: asyncio.Future[Answer | None] | None = None
         """The computation of the request that is expected next."""
         self.last_ms: float | None = None
-        """Milliseconds that the last suggestion took; None before the first one."""
+        """Latency of the last suggestion; None before the first one."""
         self.invoked: Answer | None = None
         """The last answer that the user asked for with a key."""
 
@@ -115,7 +115,7 @@ class Completer:
         with_alternatives: bool = False,
         selected: types.SelectedCompletionInfo | None = None,
     ) -> Answer | None:
-        """The suggestion at the cursor; None without one, if the settings exclude it, or after a change meanwhile."""
+        """The suggestion at the cursor. None without one, if settings prevent it, or if the text changes meanwhile."""
         since_s, session = time.perf_counter(), self._session
         document, unit = session.documents.get(uri), session.documents.unit_of(uri)
         if document is None or unit is None or session.is_silent or not session.wants(document):
@@ -146,7 +146,7 @@ class Completer:
     ) -> tuple[Callable[[types.Position], tuple[str, str]], str]:
         """The function that splits the text at a position, and the text before it that is not of the document itself.
 
-        A cell has the text of its notebook around it. If that is not indexed, only the text near the cursor counts.
+        A notebook cell is surrounded by the other cells' text. Without indexing, only text near the cursor is used.
         """
         above, below = self._session.documents.around(uri)
         if not is_indexed:

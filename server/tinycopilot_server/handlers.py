@@ -19,7 +19,7 @@ MAX_WORD_CHARS = 200
 PULL_S = 1.0
 """Time limit for the client's settings; after it, the model is loaded without them, and they count as a change."""
 DID_SHOW, DID_ACCEPT_PARTLY = "textDocument/didShowCompletion", "textDocument/didPartiallyAcceptCompletion"
-"""In no specification, but sent by clients to several servers, with `{"item": ..., "acceptedLength": ...}`."""
+"""Not in the LSP specification, but several clients send them, with `{"item": ..., "acceptedLength": ...}`."""
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +70,9 @@ async def initialized(server: TinyCopilotServer, _: types.InitializedParams) -> 
 
 
 async def _register(server: TinyCopilotServer) -> None:
-    """Ask the client to report changes of its settings and on disk, if it can.
+    """Ask the client to report changed settings and files, if it can.
 
-    All changes on disk, since the deletion of a folder is reported as one.
+    All files are watched, because a client reports the deletion of a folder as one event.
     """
     able = server.client_capabilities
     if get_capability(able, "workspace.did_change_configuration.dynamic_registration"):
@@ -199,8 +199,8 @@ async def inline_completion(
 ) -> types.InlineCompletionList:
     """Ghost text: the suggestion, and alternatives if the user invoked it.
 
-    It is inserted at the cursor and replaces nothing: closing brackets after the cursor stay (insertion.py). If an
-    entry of a menu is selected, the text is that entry, in its range, and what would follow.
+    It is inserted at the cursor and replaces nothing: closing brackets after the cursor stay (insertion.py). If a
+    menu entry is selected, the item replaces that entry's range with the entry and its continuation.
     """
     is_invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     settings, completer = server.session.settings, server.completer

@@ -92,7 +92,7 @@ def _delete_old(folder: Path) -> None:
         for path in folder.iterdir():
             if time.time() - path.stat().st_mtime > OLD_S:
                 path.unlink()
-                log.info("%s: not used for long, deleted", path)
+                log.info("%s: deleted, because it has not been used for a long time", path)
 
 
 class Indexer:

@@ -1,4 +1,4 @@
-"""What the server knows of the open workspace, in figures and in words: `tinycopilot.knowledge`."""
+"""The command `tinycopilot.knowledge`: what is indexed, the model, memory and latency, as figures and as text."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any

@@ -50,7 +50,7 @@ def _converter() -> cattrs.Converter:
 NOTEBOOKS = types.NotebookDocumentSyncOptions(
     [types.NotebookDocumentFilterWithNotebook(types.NotebookDocumentFilterScheme(one)) for one in ("file", "untitled")]
 )
-"""Notebooks on disk, and those that have no file yet; all cells. Not the old version that git shows."""
+"""Notebooks on disk, and new ones without a file; all cells. Not old versions in diff views (scheme `git`)."""
 
 
 class TinyCopilotServer(LanguageServer):
@@ -142,7 +142,7 @@ class TinyCopilotServer(LanguageServer):
 
         def on_end() -> None:
             log.info("the client's process has ended")
-            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            with contextlib.suppress(RuntimeError):  # the loop has already ended
                 loop.call_soon_threadsafe(end)
             time.sleep(END_LIMIT_S)
             os._exit(self.exit_code)  # the loop is busy, or stuck

@@ -1,4 +1,4 @@
-"""Session: the client's settings, folders and open documents, and the status that it is sent."""
+"""Session: the client's settings, folders and open documents, and the server's status."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ STATUS = "tinycopilot/status"
 PYTHON = (".py", ".pyi", notebook_file.SUFFIX)
 
 Unit = Document | CellGroup
-"""What is indexed under one name."""
+"""A document, or a group of notebook cells, indexed under one name."""
 State = Literal["loading", "ready", "busy", "off", "error"]
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Folders:
         return next(iter(self.roots), None)
 
     def choose(self, excluded: Patterns) -> None:
-        """Replace the excluded patterns; only Python and notebooks are indexed until `want` adds other suffixes."""
+        """Replace the excluded patterns, and reset the suffixes to Python and notebooks; `want` adds others."""
         self.excluded, self.suffixes = excluded, PYTHON
 
     def wants(self, name: str) -> bool:
@@ -139,7 +139,7 @@ class OpenDocuments(dict[str, Document]):
         return uri in self._notebook_of
 
     def unit_of(self, uri: str) -> Unit | None:
-        """What a document is indexed as: itself, or with other cells of its notebook; None if it is not open."""
+        """The unit that contains a document: itself, or its group of notebook cells; None if it is not open."""
         notebook = self._notebook_of.get(uri)
         return (notebook and notebook.group_of(uri)) or self.get(uri)
 
@@ -193,7 +193,7 @@ DISABLED = Status("off", "disabled in the settings")
 
 
 class Session:
-    """One client. For the event loop."""
+    """The state of the connection to one client. Use on the event loop only."""
 
     def __init__(self, client: LanguageServer) -> None:
         """`client`: pygls's server object, which sends messages to the client."""

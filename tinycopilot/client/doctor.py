@@ -93,7 +93,7 @@ def verdict(sections: Sections) -> list[tuple[str, str]]:
 
 
 def _next_step(sections: Sections) -> str:
-    """What to do when all is well: set up an editor, if none is, or type in it."""
+    """The next step if there are no problems: set up an editor, or type in it."""
     editors = sections.get("editors", [])
     if any(one.facts.get("extension") or one.facts.get("files") for one in editors):
         return (

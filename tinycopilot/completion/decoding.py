@@ -1,4 +1,4 @@
-"""Greedy decoding: the plain loop, which is the definition, and the fast one, which reads each character only once."""
+"""Greedy decoding: the plain loop, which is the definition, and the fast one, which uses a cache and drafts."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -12,7 +12,7 @@ from tinycopilot.model.config import SPARE
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_READERS = 4
-"""Number of recent documents whose cache is kept: three megabytes each with the shipped model."""
+"""Number of recent documents whose cache is kept: 3 MB each with the bundled model."""
 MAX_DRAFT_CHARS = 12
 """Maximum length of a draft: the network reads all of it, right or wrong."""
 
@@ -35,7 +35,7 @@ def never() -> bool:
 def plain_decode(next_logits: Callable[[str], Floats], choose: Choose, text: str) -> Iterator[Decoded]:
     """Greedy decoding, which reads the whole text again for each character: the definition.
 
-    `next_logits` returns the network's logits after a text, (V,), its unknown last. Ends when the caller stops.
+    `next_logits` returns the network's logits after a text, (V,), its unknown last. It never ends by itself.
     """
     while True:
         character, log_prob = choose(next_logits(text), text)
@@ -125,7 +125,7 @@ class Reader:
         """
         text = DOCUMENT_START + text
         kept, restart = self._kept(text), max(0, len(text) - self._network.config.reach - SPARE)
-        if kept is None or self._base + kept < restart:  # text before that need not be read
+        if kept is None or self._base + kept < restart:  # the text before `restart` need not be read
             self._start(restart, max(0, len(text) - 1 - SPARE - restart))
             kept = 0
         self._truncate(kept)
@@ -154,8 +154,9 @@ class Reader:
         self._read = self._read[:length]
 
     def _kept(self, text: str) -> int | None:
-        """How many of the characters read `text` starts with, excluding its last; None if everything must be read
-        again.
+        """Length of the common prefix of `text`, without its last character, and the characters read.
+
+        None if everything must be read again.
         """
         new = text[self._base :]
         same = common_prefix_len(self._read, new)

@@ -1,6 +1,6 @@
 """Engine: takes a request for a completion and returns a result. The only public entry of completion/.
 
-What it keeps between requests is one explicit value, SessionState.
+All state between requests is in SessionState.
 """
 
 import itertools
@@ -31,7 +31,7 @@ __all__ = ["Engine", "Request", "Result", "ScoredCharacter", "Silence", "Why"]
 N_ALTERNATIVES: Final = 2
 """Number of alternatives on request."""
 SPARE_FORKS: Final = 2
-"""Number of additional forks that are continued, since some give no suggestion or the same as another."""
+"""Number of additional forks to decode, since some give no suggestion, or the same one as another fork."""
 MIN_FORK_P: Final = 0.01
 """Minimum probability of an alternative's first different character."""
 
@@ -122,7 +122,7 @@ class Engine:
     ) -> None:
         self.tokenizer = tokenizer
         self.network = network
-        """What predicts besides the n-gram models."""
+        """The compiled network."""
         self.settings = settings or CompleterSettings()
         """The user's settings."""
         self.predictor = predictor or Predictor(tokenizer.alphabet, max_workspace_chars)
@@ -150,7 +150,7 @@ class Engine:
             self.settings, self._state.shown, self._state.ahead = settings, None, None
 
     def restore(self, mixture: Mixture) -> None:
-        """Use the weights of an earlier session."""
+        """Use these weights, from an earlier session."""
         self.predictor.mixture = mixture
 
     def forget(self) -> None:
@@ -159,7 +159,7 @@ class Engine:
         self._state = SessionState(Readers(self.network, self.tokenizer))
 
     def copy(self) -> "Engine":
-        """An engine that knows the same and has answered nothing yet: its use doesn't change this one."""
+        """Return an independent engine with the same index and weights, and without state of earlier requests."""
         return Engine(self.network, self.tokenizer, self.settings, predictor=self.predictor.copy())
 
     def continued_by(self, other: "Engine") -> "Engine | None":
@@ -245,10 +245,9 @@ class Engine:
         return Place(request.document, before, after, request.language)
 
     def _learn_from_key(self, request: Request, place: Place) -> bool:
-        """Learn from the keystroke since the last request, if there was exactly one; return whether it taught
-        something.
+        """Learn from the keystroke since the last request, if there was exactly one; return whether it was used.
 
-        A character that may have been the last of an accepted suggestion teaches nothing.
+        The last character of a suggestion is ignored, since it may have been accepted instead of typed.
         """
         predictions = self._state.predictions
         if place.document is None or self.ngrams.max_chars == 0:
@@ -288,7 +287,7 @@ class Engine:
         return suggestion
 
     def _find_ahead(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
-        """The suggestion for `place`, which is kept. Only for the current document, whose indexed text is unchanged."""
+        """Compute and keep the suggestion for `place`, in the current document, whose indexed text is then restored."""
         state = self._state
         if state.ahead is not None and state.ahead.is_for(place, self.ngrams.edition):
             return state.ahead.suggestion

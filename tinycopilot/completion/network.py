@@ -178,7 +178,7 @@ class Network:
         if not n:
             raise ValueError("forward needs at least one id")
         if first_asked < min(n, cache.first_wanted - cache.length):
-            raise ValueError(f"logits are wanted from position {cache.first_wanted} on, as the cache was told")
+            raise ValueError(f"this cache has no logits before position {cache.first_wanted}")
         logits = np.empty((n - first_asked, self.config.vocab_size), np.float32)
         for first in range(0, n, PIECE_LEN):
             piece = ids[first : first + PIECE_LEN]

@@ -1,4 +1,4 @@
-"""NGramModel: an interpolated n-gram language model over the documents of a workspace, which change all the time.
+"""NGramModel: an interpolated n-gram language model over the documents of a workspace, updated at each edit.
 
 It counts how often each character followed the last 3, 4, 5 ... 28 characters in the workspace. Longer contexts are
 more specific, and rarer; each order is interpolated with the next shorter one (absolute discounting, Ney et al. 1994).
@@ -206,7 +206,7 @@ class NGramModel:
             self.drop(min(others, key=lambda name: self._last_used_s[name]))
 
     def merged(self) -> tuple[MergedSegment, dict[str, float]]:
-        """The merged segment, and when those of its documents that are held unchanged were last used."""
+        """The merged segment, and when each of its unchanged documents was last used."""
         names = [name for name in self._merged.documents if name not in self._gone]
         return self._merged, {name: self._last_used_s[name] for name in names}
 
@@ -282,7 +282,7 @@ class NGramModel:
         return counts
 
     def occurrences(self, context: Symbols, order: int) -> list[Occurrence]:
-        """Where the last `order` symbols of `context` were seen, as `counts` counts them. Reads all that is held."""
+        """Where the last `order` symbols of `context` were seen, as `counts` counts them. Scans all documents."""
         found = list[Occurrence]()
         for name in (*self._merged.documents, *(self._new.keys() - self._merged.documents.keys())):
             if (segment := self.segment(name)) is None:
@@ -298,7 +298,7 @@ class NGramModel:
         return found
 
     def copy(self) -> "NGramModel":
-        """A model that holds the same, and can be changed without changing this one. They share their segments."""
+        """Return an independent copy, which shares the segments."""
         other = copy.copy(self)
         other._gone, other._new, other._recent = dict(self._gone), dict(self._new), dict(self._recent)
         other._last_used_s, other._changed = dict(self._last_used_s), set(self._changed)

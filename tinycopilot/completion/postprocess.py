@@ -25,7 +25,7 @@ def postprocess(text: str, before: str, after: str, language: str = "python") ->
 
 
 def _safe(text: str, before: str, after: str, language: str) -> str:
-    """Cut at the last position, neither in a word nor after a blank, where the text may be inserted."""
+    """Cut at the last position, neither in a word nor after whitespace, where the text may be inserted."""
     insertion, n_safe = Insertion(before, after, language), 0
     for n, character in enumerate(text, 1):
         insertion.push(character)

@@ -32,7 +32,7 @@ KINDS: Final = ("lower", "upper", "digit", "other", *dict.fromkeys(SIGNS.values(
 """Kinds of characters; `upper` is every letter that is not lower case."""
 
 Key = int | str
-"""Of a row of weights: the longest order seen, or the kind of the last character."""
+"""Identifies a row of weights: the longest order seen, or the kind of the last character."""
 Row = tuple[float, float, float]
 """Weights of network, workspace and file."""
 INITIAL: Final[Mapping[Key, Row]] = {
@@ -58,11 +58,11 @@ class Mixture:
         return dict(zip((*ORDERS, *KINDS), [*self.by_order.tolist(), *self.by_kind.tolist()], strict=True))
 
     def copy(self) -> "Mixture":
-        """The same weights, which can be learned without changing these."""
+        """Return an independent copy."""
         return Mixture({key: (row[0], row[1], row[2]) for key, row in self.as_rows().items()})
 
     def weights(self, prediction: "Prediction") -> Row:
-        """Those of network, workspace and file that a prediction is mixed with."""
+        """Return the weights of network, workspace and file for this prediction."""
         if not prediction.n_seen:
             return (1.0, 0.0, 0.0)
         summed = self.by_order[prediction.n_seen - 1] + self.by_kind[prediction.kind]
@@ -70,7 +70,7 @@ class Mixture:
         return network, workspace, file
 
     def mix(self, prediction: "Prediction", *, without: int | None = None) -> NDArray[np.float64]:
-        """A prediction mixed again by these weights: log p, (A + 1,); `without` one of its three rows."""
+        """Mix a prediction again with these weights: log p, (A + 1,); `without` leaves out one of its three rows."""
         if not prediction.n_seen:  # the network alone
             return prediction.log_probs.copy()
         parts = [self.by_order[prediction.n_seen - 1].copy(), self.by_kind[prediction.kind].copy()]
@@ -105,7 +105,7 @@ class Prediction(NamedTuple):
     """Index of the last character's kind in KINDS."""
 
     def entry_of(self, character: str, alphabet: Alphabet) -> int:
-        """The entry of a character: the last, -1, if it is one of all others."""
+        """Return the index of a character; -1, the entry of all other characters, if it has none of its own."""
         entry = alphabet.symbol_of(character) - 1
         is_held = 0 <= entry < len(self.log_probs) - 1 and self.log_probs[entry] > -math.inf
         return entry if is_held else -1
@@ -164,7 +164,7 @@ class Predictor:
         self._kind_of = np.zeros(0, np.int64)
 
     def copy(self) -> "Predictor":
-        """One that knows the same, and can hold and learn without changing this one."""
+        """Return an independent copy: indexing and learning do not change this one."""
         other = copy.copy(self)
         other.ngrams, other.mixture = self.ngrams.copy(), self.mixture.copy()
         return other
@@ -190,7 +190,7 @@ class Predictor:
         return best
 
     def learn(self, cache: PredictionCache, place: Place, character: str) -> bool:
-        """Learn that `character` was typed at `place`, once, if that was predicted; return whether it was."""
+        """Learn, once, that `character` was typed at `place`; return False if the cache has no prediction for it."""
         if (cache.place.document, cache.place.after) != (place.document, place.after):
             return False
         if (prediction := cache.by_end.pop(_end_of(place.before), None)) is None:

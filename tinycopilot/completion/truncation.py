@@ -16,7 +16,7 @@ MIN_VISIBLE_CHARS = 2
 READING_KEYS: Final = 0.4
 """Cost of reading a suggestion, in keystrokes, at eagerness 0.5."""
 READING_SPAN: Final = 4.0
-"""That cost is divided by this at the highest eagerness, and multiplied at the lowest."""
+"""The cost of reading is divided by this at eagerness 1, and multiplied by it at eagerness 0."""
 CONFIDENCE_SPAN: Final = 2.5
 """The same for the minimum probability of a suggestion, which is at most MAX_LEAST."""
 MAX_LEAST: Final = 0.95
@@ -24,7 +24,7 @@ SURE: Final = 0.5
 """Minimum probability of a suggestion of several lines: it takes longer to read, and moves the text below."""
 QUOTES: Final = ("'", '"')
 N_LINES_ABOVE: Final = 3
-"""A line that repeats one of this many lines above is a decoding error: it is wrong nine times in ten."""
+"""A line that repeats one of this many lines above is a decoding error: about 90 % of them are wrong."""
 LOOK_BACK_CHARS: Final = 2_000
 """Distance, in characters, within which repeated lines are searched."""
 WAITING_KEYS: Final = 0.3
@@ -72,11 +72,11 @@ class Obstacle(Enum):
     """Why a suggestion may not end after a prefix."""
 
     TOO_SHORT = "too short"
-    BLANK = "ends with a blank"
+    BLANK = "ends with whitespace"
     IN_WORD = "inside a word"
     REPEATS = "repeats a line above"
     UNSAFE = "unbalanced code"
-    IMPLAUSIBLE = "wrong in this place"
+    IMPLAUSIBLE = "implausible in this context"
     NOT_MISSING = "not missing"
 
 
@@ -91,7 +91,7 @@ class Stop(Enum):
 
 
 class Prefix(NamedTuple):
-    """A beginning of what was decoded, and the terms of its expected gain, in keys; `truncate` has the formula."""
+    """A prefix of the decoded text, and the terms of its expected gain, in keystrokes; `truncate` has the formula."""
 
     text: str
     confidence: float
@@ -107,7 +107,7 @@ class Prefix(NamedTuple):
 
 
 class Prefixes:
-    """The prefixes of `decoded`, in order, as far as a suggestion may reach."""
+    """The prefixes of `decoded`, in order, up to the longest possible suggestion."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Prefixes:
         """Can be iterated once."""
         settings, insertion = self._settings, self._insertion
         text, log_p, p, n_keys, n_lines = "", 0.0, 1.0, 0, 1
-        n_passed = 0.0  # the sum of p over all prefixes: number of characters typed until it is wrong or accepted
+        n_passed = 0.0  # sum of p over all prefixes: expected number of characters typed until it is wrong or accepted
         for character, log_prob in self._decoded:
             self._text, self._following = text, character
             yield Prefix(text, p, p * (n_keys - 1), settings.reading_keys, WAITING_KEYS * (n_passed - 1))
@@ -147,7 +147,7 @@ class Prefixes:
                 break
 
     def obstacle(self) -> Obstacle | None:
-        """Why a suggestion may not end after the prefix that was yielded last; None if it may."""
+        """Why a suggestion may not end after the last prefix yielded; None if it may."""
         if not is_worth_showing(self._text):
             return Obstacle.TOO_SHORT
         if obstacle := self._end.obstacle(self._text, self._following):
@@ -173,7 +173,7 @@ def truncate(
 
     which favours few long suggestions over many short ones; if no prefix has a positive gain, nothing is shown. It ends
     where `End` allows it after `before`, where accepting it keeps the code between `before` and `after` valid
-    (`Insertion`), and if it can be right there (`Plausibility`). Indentation, which editors insert, is worth nothing.
+    (`Insertion`), and where it is plausible (`Plausibility`). Indentation, which editors insert, is worth nothing.
     """
     prefixes = Prefixes(decoded, settings, before, after, language)
     best, most_keys = None, 0.0
@@ -213,7 +213,7 @@ def _words(line: str) -> str:
 
 
 def _is_indentation(text: str) -> bool:
-    """Whether the last character is blank, and all characters before it in a line that started with this suggestion."""
+    """Whether the text ends in the indentation of a line that the suggestion itself starts."""
     return "\n" in text and text[-1] in " \t" and not text[text.rfind("\n") :].strip()
 
 

@@ -41,7 +41,7 @@ class Block:
     """(N, C): what attention adds to the residual stream."""
     hidden: Floats
     """(N, F): the activations inside the feed-forward layer."""
-    thought: Floats
+    fed_forward: Floats
     """(N, C): what the feed-forward layer adds."""
     stream: Floats
     """(N, C): the residual stream after the block."""
@@ -75,9 +75,9 @@ def read(network: Network, ids: list[int], n_shown: int) -> Pass:
         x = x + attended
         h = convolve(layer_norm(x, *weights.vectors[layer, 1, :2]), weights.vectors[layer, 1, 2:])
         hidden = gelu(h @ weights.up[layer].T)  # (T, F)
-        thought = hidden @ weights.down[layer].T  # (T, C)
-        x = x + thought
-        shown = (part[-n_shown:] for part in (attended, hidden, thought, x))
+        fed_forward = hidden @ weights.down[layer].T  # (T, C)
+        x = x + fed_forward
+        shown = (part[-n_shown:] for part in (attended, hidden, fed_forward, x))
         blocks.append(Block(attention, *shown))
         streams.append(x[-n_shown:])
     lens = layer_norm(np.stack(streams), *weights.last_norm) @ weights.head.T  # (L + 1, N, V)

@@ -237,7 +237,7 @@ class Tracer(Engine):
         return TracedPrediction(prediction, logits, workspace, file)
 
     def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
-        """The longest context before the cursor, and where it was seen; the document at hand first."""
+        """The longest context before the cursor, and where it was seen; the current document first."""
         if not prediction.n_seen:
             return {"context": "", "n_occurrences": 0, "seen": []}
         symbols, order = context_of(self.predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]

@@ -103,7 +103,7 @@ class KVCache:
         return max(0, n_rows - (self.window - 1)), n_rows + n_new
 
     def make_room(self, n_new: int) -> None:
-        """Drop old rows if `n_new` more do not fit. Raises ValueError for more than a window: feed those in pieces."""
+        """Drop old rows if `n_new` more do not fit. Raises ValueError if `n_new` exceeds the window."""
         if n_new > self.window:
             raise ValueError(f"at most {self.window} positions at a time, not {n_new}")
         n_rows = self.n_rows
@@ -125,7 +125,7 @@ class KVCache:
                 conv.clear()
 
     def can_truncate(self, length: int) -> bool:
-        """Whether the rows of the window that ends at `length` are still there."""
+        """Whether all rows of the window that ends at `length` are still in the cache."""
         return 0 <= length <= self.length and (self._n_dropped == 0 or length - (self.window - 1) >= self._n_dropped)
 
     def truncate(self, length: int) -> None:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from tinycopilot.model.config import MAX_VOCAB
 from tinycopilot.model.storage.alphabet import read_alphabet
 
-# In every vocabulary, whatever the corpus: a model that is fine-tuned later should not lack a bracket.
+# In every vocabulary, even if the corpus lacks them: a model that is fine-tuned later needs every bracket.
 BASIC_CHARACTERS = "\t\n" + "".join(map(chr, range(32, 127)))
-# Another character gets an id if at least one in this many is it; the rest train the unknown id.
+# Any other character gets an id if its share of the corpus is at least 1 / COMMON_SHARE; the rest are unknown.
 COMMON_SHARE = 20_000
 
 DOCUMENT_START = "\n"
-"""Precedes every document, so that its first character has a context too."""
+"""Precedes every document, so that its first character has a context, too."""
 
 
 class SimpleTokenizer:

@@ -41,14 +41,14 @@ from tinycopilot.training.train_state import TrainState
 PARTS: Final[Mapping[str, str]] = {
     "causality": "each position also attends to the positions after it",
     "residuals": "attention and feed-forward replace their input instead of adding to it",
-    "positions": "attention does not know at which distance a character is",
+    "positions": "attention has no information about the distance between characters",
     "heads": "one head instead of several",
     "warmup": "the learning rates start at their peak",
     "convolution": "no convolutions before attention and feed-forward",
 }
 """Name of a part -> what training without it means."""
 NOTHING: Final = "nothing"
-"""Trains the whole network in the same way, for comparison."""
+"""Trains the unmodified network in the same way, for comparison."""
 TEACHING: Final = Size(n_layers=4, n_heads=4, d_model=64, window=128)
 """Default size: as many layers and heads as `nano`, with a quarter of its weights."""
 BATCH: Final = 8
@@ -130,7 +130,7 @@ class AblationResult:
     generating_bits: float
     """The same weights and text, read one character at a time, as in generation: nothing after it is known."""
     sample: str
-    """What the network writes after a prompt."""
+    """Text that the network generates after a prompt."""
     events: list[str]
     """Loss spikes, after which training returned to an earlier state."""
 
@@ -155,7 +155,7 @@ class AblationResult:
 def check_parts(parts: Sequence[str], flags: Mapping[str, Any]) -> None:
     """Raise UserError if parts or other flags of `train` contradict each other."""
     if NOTHING in parts and len(set(parts)) > 1:
-        raise UserError(f"--without {NOTHING} trains the whole network; name it alone, or leave it out")
+        raise UserError(f"--without {NOTHING} trains the unmodified network; don't combine it with other parts")
     if unfit := [f"--{name}" for name in SAVING_FLAGS if flags.get(name) not in (None, False)]:
         raise UserError(f"--without trains a short run and saves nothing; leave out {', '.join(unfit)}")
 

@@ -144,7 +144,7 @@ def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[st
     if facts["share_of_peak"]:
         lines.append(f"{facts['share_of_peak']:.1%} of the peak bfloat16 throughput of the GPU")
     if log.best_step < log.n_steps:
-        lines.append(f"the weights are from step {log.best_step:,}; after that, it overfitted")
+        lines.append(f"the weights are those of the best evaluation, at step {log.best_step:,}; later steps overfitted")
     if "held_out_before" in facts:
         line = f"on held-out text of this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now"
         if "elsewhere_before" in facts:

@@ -69,7 +69,7 @@ class TerminalProgress(Observer):
         self._console.print(Text(line, "bold"))
         if not self._has_sample:
             self._has_sample = True
-            self._console.print(Text("What the network writes by itself now. It looks like code later on:", "dim"))
+            self._console.print(Text("Generated sample (resembles code more and more as training continues):", "dim"))
         self._console.print(Text("\n".join(f"    {line}" for line in evaluation.sample.splitlines()), "dim"))
         self._shown_at, self._shown_chars = time.perf_counter(), self._n_chars  # an evaluation is not training time
 

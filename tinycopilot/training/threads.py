@@ -2,7 +2,7 @@
 
 Threads wait for each other after each matrix product, and spin meanwhile. If another program delays one, all are
 delayed: with one other busy process on two cores, two threads were nearly four times slower than on an idle machine,
-while one thread was as fast as before (benchmarks/LOG.md).
+while one thread was as fast as before. Figures for a higher load are in benchmarks/LOG.md.
 """
 
 import os

@@ -65,9 +65,9 @@ def train(
     """The training loop: take the steps of `schedule` that `state` has not taken yet, up to step `until`.
 
     `evaluate` measures the network on held-out text, at the end of each log interval that contains one of `eval_steps`.
-    Afterwards, `state.result()` has the weights of the best evaluation, since a small corpus is overfitted in the end.
+    Afterwards, `state.result()` has the weights of the best evaluation, since long training overfits a small corpus.
     Deterministic with one thread: a run resumed from a snapshot ends with the same weights as an uninterrupted one.
-    Raises DivergedError if losses are not finite, or spike, again and again.
+    Raises DivergedError if losses spike or are not finite, after repeated rollbacks.
     """
     model, optimizers, config = state.model, state.optimizers, state.config
     forward = dist.wrap_model(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
@@ -171,7 +171,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
 def train_without_saving(
     options: TrainOptions, folder: Path, reporter: JsonProgress | None, console: Console
 ) -> tuple[TinyGPT, SimpleTokenizer, dict[str, Any]]:
-    """Train without checkpoints, for `adapt`: only the corpus is stored, in `folder`; an interrupted run is lost.
+    """Train without checkpoints, for `adapt`: only the corpus is stored, in `folder`, and an interrupted run is lost.
 
     Returns the network, on the CPU, its tokenizer and its provenance. Raises UserError.
     """
@@ -189,7 +189,7 @@ def train_without_saving(
 
 
 def start_run(options: TrainOptions, folder: Path, device: torch.device, dist: DistContext, console: Console) -> Run:
-    """Return a new run; with a time budget, its length follows from the speed of a trial. Raises UserError."""
+    """Return a new run; with a time budget, a trial determines its length. Raises UserError."""
     run = new_run(options, folder, device, dist, console.print)
     if minutes := run.flags["minutes"]:
 

@@ -109,7 +109,7 @@ def test_logits_before_the_first_wanted_are_refused() -> None:
     assert network.forward([1], cache).shape == (1, 50)
     cache.truncate(8)
     for n_last in (None, 2, 3):
-        with pytest.raises(ValueError, match="from position 10 on"):
+        with pytest.raises(ValueError, match="no logits before position 10"):
             network.forward([1] * 3, cache, n_last=n_last)
     assert cache.length == 8
     assert network.forward([1] * 3, cache, n_last=1).shape == (1, 50)

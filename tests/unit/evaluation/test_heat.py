@@ -36,20 +36,20 @@ def test_no_gain_colour_where_neither_side_has_one() -> None:
 def test_neighbours_of_one_colour_are_merged() -> None:
     heat = HeatMap(a_replay("abcd", network={1: 3.0, 2: 2.0}, mixed={2: 1.0}))
     assert heat.html(0, 4, ["network"]) == (
-        '<i title="network 0.12, memory 0.25, mixed 0.12">a</i>'
-        '<i class="n3" title="network 5.00, memory 2.25, mixed 1.12, 2 characters">bc</i>'
-        '<i title="network 0.12, memory 0.25, mixed 0.12">d</i>'
+        '<i title="network 0.12, n-grams 0.25, mixed 0.12">a</i>'
+        '<i class="n3" title="network 5.00, n-grams 2.25, mixed 1.12, 2 characters">bc</i>'
+        '<i title="network 0.12, n-grams 0.25, mixed 0.12">d</i>'
     )
     assert heat.html(0, 4, ["network", "mixed"], quiet=True) == (
-        'a<i class="n3 b2" title="network 3.00, memory 0.25, mixed 0.12">b</i>'
-        '<i class="n3 m2 b1" title="network 2.00, memory 2.00, mixed 1.00">c</i>d'
+        'a<i class="n3 b2" title="network 3.00, n-grams 0.25, mixed 0.12">b</i>'
+        '<i class="n3 m2 b1" title="network 2.00, n-grams 2.00, mixed 1.00">c</i>d'
     )
 
 
 def test_costly_line_end_is_visible() -> None:
     heat = HeatMap(a_replay("a\nb\n", network={1: 9.0}))
     assert heat.html(0, 2, ["network"], quiet=True) == (
-        'a<i class="n5 eol" title="network 9.00, memory 0.25, mixed 0.12"></i>'
+        'a<i class="n5 eol" title="network 9.00, n-grams 0.25, mixed 0.12"></i>'
     )
     assert heat.html(2, 4, ["network"], quiet=True) == "b"
 

@@ -48,7 +48,7 @@ def test_any_text_with_any_number_of_shown_positions(ids: list[int], data: st.Da
 def check_sums(passed: Pass) -> None:
     stream = passed.embedded
     for block in passed.blocks:
-        stream = stream + block.attended + block.thought
+        stream = stream + block.attended + block.fed_forward
         assert block.stream == pytest.approx(stream, abs=1e-4)
         assert block.attention.weights.sum(-1) + block.attention.earlier == pytest.approx(1, abs=1e-5)
 

@@ -132,7 +132,7 @@ def test_command_prints_a_table_or_json_and_saves_nothing(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--without", "nothing", "heads"], "--without nothing trains the whole network"),
+        (["--without", "nothing", "heads"], "--without nothing trains the unmodified network"),
         (["--without", "heads", "--resume"], "leave out --resume"),
         (["--without", "heads", "--init", "x.pth", "--minutes", "1"], "leave out --init, --minutes"),
         (["--without", "heads", "--model_path", "x.pth"], "leave out --model_path"),

@@ -21,15 +21,15 @@ def figures(whole: Mapping[str, Any]) -> str:
         (
             percent(saved["net"]),
             "net keystrokes saved",
-            f"{percent(saved['net_by_word'])} if words are accepted too; "
+            f"{percent(saved['net_by_word'])} if single words are accepted, too; "
             f"{percent(saved['gross'])} gross, without the cost of reading {_number(whole['shown_per_100'], '.1f')}"
             " suggestions per 100 characters",
         ),
         (
             percent(whole["accepted_share"]),
             "of suggestions accepted",
-            f"{_number(whole['median_accepted'], 'g')} characters median length; flicker (changed although the key"
-            f" agreed): {percent(whole['flicker'])}",
+            f"{_number(whole['median_accepted'], 'g')} characters median length; flicker (changed although the typed"
+            f" character matched): {percent(whole['flicker'])}",
         ),
         (
             f"{_number(latency['p50'], '.1f')} ms",

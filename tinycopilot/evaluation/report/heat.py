@@ -62,7 +62,7 @@ class HeatMap:
     def _run(self, first: int, last: int, shown: str, by: Sequence[str]) -> str:
         """Return `shown` in the color of its first character, with its bits; empty for a line end."""
         n, places = last - first, slice(first - self._excerpt.first, last - self._excerpt.first)
-        network, memory, mixed = (sum(bits[places]) for bits in self._bits)
+        network, ngrams, mixed = (sum(bits[places]) for bits in self._bits)
         levels = zip(by, self._levels_at(first, by), strict=True)
         classes = [f"{LETTERS[source]}{level}" for source, level in levels if level]
         classes += [gain_class((network - mixed) / n)] if len(by) > 1 else []
@@ -70,7 +70,7 @@ class HeatMap:
         words = " ".join(filter(None, classes))
         css_class = f' class="{words}"' if words else ""
         together = f", {n} characters" if n > 1 else ""
-        title = f"network {network:.2f}, memory {memory:.2f}, mixed {mixed:.2f}{together}"
+        title = f"network {network:.2f}, n-grams {ngrams:.2f}, mixed {mixed:.2f}{together}"
         return f'<i{css_class} title="{title}">{shown}</i>'
 
 
@@ -82,7 +82,7 @@ def heat_scale() -> str:
 
 
 def gain_scale() -> str:
-    """The legend of gains: how many bits dearer, or cheaper, the memory made a character."""
+    """The legend of gains: by how many bits the n-gram model raised or lowered a character's surprisal."""
     ends = [f"<span>{_plain(edge)}</span>" for edge in GAIN_EDGES_BITS]
     worse = "".join(f'<li class="w{i}">{end}</li>' for i, end in reversed([*enumerate(ends, 1)]))
     better = "".join(f'<li class="b{i}">{end}</li>' for i, end in enumerate([*ends, ""]))

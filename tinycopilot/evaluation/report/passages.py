@@ -36,8 +36,8 @@ def _in_sum(replays: Sequence[ReplayResult]) -> str:
     return (
         f"<p>The n-gram model lowered the surprisal of {percent(cheaper)} of all characters by at least half a bit, and"
         f" raised that of {percent(dearer)}. These are the lines with the largest change per character. Colors show the"
-        " surprisal of each character: on the left for the network alone, on the right for the mixture; what the"
-        " mixture made worse is underlined. Hover over a character for its bits.</p>"
+        " surprisal of each character: on the left for the network alone, on the right for the mixture; where the"
+        " mixture is worse, characters are underlined. Hover over a character for its bits.</p>"
     )
 
 

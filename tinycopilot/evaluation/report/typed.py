@@ -35,7 +35,7 @@ def typed_files(replays: Sequence[ReplayResult], names: Sequence[str]) -> str:
 LEGEND = (
     '<p class="marks"><u>accepted</u> with one key <s class="at"></s> a wrong suggestion; its text is next to the'
     " line, <small>correct part<s> and wrong part</s> <em>46</em></small>, with its confidence in %. Hover over a"
-    " line where it does not fit.</p>"
+    " line to see text that does not fit.</p>"
 )
 
 

@@ -165,7 +165,7 @@ function attention(arrays) {
     const products = Array.from(q, (x, i) => [i, number(x, 3), number(k[i], 3), number(x * k[i], 3), number(sum += x * k[i], 3)]);
     detail.replaceChildren(
       el('h3', {}, `Layer ${layer + 1}, head ${head + 1}: where “${nameAt(chosen)}” looks`), look,
-      el('p', { className: 'note' }, `The window: a position attends to itself and the ${seen - 1} before it${t >= seen ? '; what is further back is pale' : ''}. ${first ? `${percent(earlier)} of the weight goes to characters before those shown.` : earlier > 0.001 ? `${percent(earlier)} goes further back.` : ''}`),
+      el('p', { className: 'note' }, `The window: a position attends to itself and the ${seen - 1} before it${t >= seen ? '; characters further back are pale' : ''}. ${first ? `${percent(earlier)} of the weight goes to characters before those shown.` : earlier > 0.001 ? `${percent(earlier)} goes further back.` : ''}`),
       el('div', { className: 'columns' },
         el('div', {}, table(['key', 'back', 'q·k / √D', 'weight'], rows, { caption: 'The eight highest weights; choose one to see its numbers', classes: rows.map((_, i) => ranked[i][1] === key ? 'best' : '') })),
         el('div', {}, el('h3', {}, `Rotary positions: “${nameAt(first + key)}” is ${t - key} back`), dials(t - key, rates),
@@ -241,7 +241,7 @@ function sampling(arrays) {
     saidK.value = k.value;
     const shares = p(), ranked = shares.map((share, i) => [vocabulary[i], share]).sort(([, a], [, b]) => b - a).slice(0, 12);
     const bits = -shares.reduce((sum, share) => sum + (share ? share * Math.log2(share) : 0), 0), kept = shares.filter(share => share > 0).length;
-    result.replaceChildren(el('p', {}, `After “${nameAt(chosen)}”, ${kept} of ${n} characters can be drawn; the choice is worth ${number(bits)} bits.`),
+    result.replaceChildren(el('p', {}, `After “${nameAt(chosen)}”, ${kept} of ${n} characters can be drawn; the entropy is ${number(bits)} bits.`),
       el('div', { className: 'columns' }, bars(ranked.slice(0, 6), { hit: vocabulary[data.blocks.next[chosen]] }), bars(ranked.slice(6))));
     drawn.replaceChildren();
   };
@@ -274,7 +274,7 @@ function generation() {
   byId('generation-body').append(
     el('p', {}, `${characters} characters took ${steps.length} forward passes. `, drafted ? `${right} of ${drafted} drafted characters were right. ` : 'Nothing was drafted: no context was seen often enough. ',
       `The text before the cursor had been read already; each further position adds ${perPosition.toLocaleString('en')} numbers to the cache, keys and values, and attends to ${seen} positions at most.`),
-    el('p', {}, chip('a', undefined, 'right'), ' drafted and right ', chip('b', undefined, 'wrong'), ' drafted and wrong: its position is taken back ', chip('c', undefined, 'own'), ' chosen by the mixture'),
+    el('p', {}, chip('a', undefined, 'right'), ' drafted and right ', chip('b', undefined, 'wrong'), ' drafted and wrong: its position is removed from the cache ', chip('c', undefined, 'own'), ' chosen by the mixture'),
     table(['step', 'characters', 'positions read', 'gained', 'cache length', 'draft + read + verify, ms', 'cost'], rows, { words: [0, 1, 6], caption: 'Speculative decoding from the cursor' }));
 }
 
@@ -305,7 +305,7 @@ function mixture() {
   const tail = n => data.text.slice(Math.max(0, chosen + 1 - n), chosen + 1).map(c => signs[c] ?? c).join('');
 
   function orders(title, rows, hit) {
-    if (!rows.length) return el('div', {}, el('h3', {}, title), el('p', { className: 'note' }, 'Nothing was seen.'));
+    if (!rows.length) return el('div', {}, el('h3', {}, title), el('p', { className: 'note' }, 'No context was seen.'));
     const cells = rows.map(([order, n, different, followers, p], i) => [order, n.toLocaleString('en'), different, followers.map(([c, times]) => chip(`${c} ${times}`)), data.mixture.discounts[i], percent(p)]);
     return el('div', {}, table(['order', 'seen', 'followers', 'most frequent', 'discount', `p(“${hit}”)`], cells, { caption: title, words: [0, 3] }));
   }

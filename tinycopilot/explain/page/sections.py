@@ -26,7 +26,7 @@ class Panel(NamedTuple):
     about: str
     """Two sentences."""
     symbols: tuple[Callable[..., Any], ...]
-    """What computes it."""
+    """The functions that compute it."""
 
 
 PANELS: Final = (

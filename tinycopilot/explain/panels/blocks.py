@@ -24,7 +24,7 @@ def blocks(subject: Subject, arrays: Arrays) -> dict[str, Any]:
     arrays.add("stream", np.rint(streams / scale[..., None] * 127), "int8")
     arrays.add("stream_norm", np.linalg.norm(streams, axis=-1), "float32")
     added = [
-        [np.linalg.norm(block.attended, axis=-1), np.linalg.norm(block.thought, axis=-1)] for block in passed.blocks
+        [np.linalg.norm(block.attended, axis=-1), np.linalg.norm(block.fed_forward, axis=-1)] for block in passed.blocks
     ]
     arrays.add("added", added, "float32")  # (L, 2, N)
     hidden = np.stack([block.hidden for block in passed.blocks])  # (L, N, F)

@@ -62,7 +62,7 @@ PANELS: Final = (
         "embeddings",
         "Embedding map",
         "Each character has a vector, its embedding, which is random at first. Training moves characters that are used "
-        "alike closer together. The plane shows the two directions in which the newest vectors differ most.",
+        "in similar ways closer together. The plane shows the two directions in which the newest vectors differ most.",
     ),
 )
 

@@ -126,7 +126,7 @@ end
 local OPENING = { ['('] = true, ['['] = true, ['{'] = true }
 
 --- Inserts what is left of `item`, as if pasted, so that `.` repeats it; it returns nil then. If it ends with a bracket
---- that the user has mapped, as plugins for pairs do, that bracket is typed. Returns an item that is left to Neovim.
+--- that the user has mapped, as auto-pairs plugins do, that bracket is typed. Returns an item that is left to Neovim.
 local function insert(item)
   local rest = remainder(item)
   if not rest then return item end
