@@ -131,8 +131,8 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function; None if it must be compiled."""
-        _add_runtime()
         try:
+            _add_runtime()
             content = self._path(sig, target_context.codegen()).read_bytes()
             digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(data).digest() != digest:
