@@ -75,7 +75,7 @@ def measure(sources: Path, prepared: Path) -> dict[str, float]:
     for _ in range(N_BATCHES):
         corpus.train.windows(dice.integers(0, len(corpus.train) - WINDOW, BATCH), WINDOW)
     return {
-        "characters": corpus.train_chars + corpus.held_out_chars,
+        "characters": len(corpus.train) + len(corpus.held_out),
         "prepare_s": round(prepare_s, 1),
         "windows_s": round(time.perf_counter() - since, 1),
         "started_mb": round(before / 1e6, 1),

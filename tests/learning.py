@@ -1,7 +1,9 @@
 """Small texts, networks and plans for tests of training."""
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,11 @@ import torch
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of
-from tinycopilot.training.corpus import Corpus, write_corpus
+from tinycopilot.training.corpus import FACTS_NAME, HELD_OUT_NAME, TRAIN_NAME, Corpus, open_corpus
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_per_char, write_sample
 from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.text import Text, TextWriter
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState
 
@@ -21,6 +24,20 @@ TEXT = "".join(f"def add_{i}(a, b):\n    return a + b + {i}\n\n\n" for i in rang
 LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(300))
 SCHEDULE = Schedule((Stage(8, 8, 60 * 64), Stage(4, 32)), (60, 90))
 CPU = torch.device("cpu")
+
+
+def write_corpus(train: Sequence[str], held_out: Sequence[str], folder: Path, label: str = "text") -> Corpus:
+    """Store documents that are already split, as `prepare_corpus` does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    for name, texts in ((TRAIN_NAME, train), (HELD_OUT_NAME, held_out)):
+        with TextWriter(folder / name, digest) as writer:
+            for text in texts:
+                writer.add(text)
+    facts = {"label": label, "digest": digest.hexdigest(), "n_documents": len(train) + len(held_out)}
+    n_chars = {"train_chars": len(Text(folder / TRAIN_NAME)), "held_out_chars": len(Text(folder / HELD_OUT_NAME))}
+    (folder / FACTS_NAME).write_text(json.dumps(facts | n_chars))
+    return open_corpus(folder)
 
 
 class Lesson:

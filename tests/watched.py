@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import torch
+from learning import write_corpus
 from networks import randomise
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.checkpoint import Run
-from tinycopilot.training.corpus import write_corpus
 from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig

@@ -134,11 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinycopilot {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    training = (
+    about = (
         "Train a model. If it is not worse than the model in use, it replaces that model, which is kept under another "
         "name. A worse model is saved under another name and not used."
     )
-    train = _command(commands, "train", _train, "train a model", training)
+    train = _command(commands, "train", _train, "train a model", about)
     _add_files(train, "your own, in the user data folder")
     _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
     _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
@@ -153,191 +153,132 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
     _add(train, "--seed", type=_seed, metavar="N", help="seed of initial weights and data order (default: 0)")
-    _add(
-        train,
-        "--without",
-        choices=PARTS,
-        nargs="+",
-        action="extend",
-        help="ablation: train a small network without these parts and measure the effect; nothing is saved "
-        "(default: 5 epochs)",
+    about = (
+        "ablation: train a small network without these parts and measure the effect; nothing is saved "
+        "(default: 5 epochs)"
     )
+    _add(train, "--without", choices=PARTS, nargs="+", action="extend", help=about)
     _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
     _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
-    watch_help = (
+    about = (
         "write an HTML page that shows training progress while the run is active (default: NAME.watch.html, next to "
         "the model)"
     )
-    _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=watch_help)
+    _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=about)
     _add_progress(train)
 
-    fitting = (
+    about = (
         "Fine-tune your model, or the bundled one, on a workspace. 10 % of the files are held out. The old and the new "
         "model are measured on these files, each combined with the n-gram model of the other files. If the new model "
         "is better, it is used, in this workspace only."
     )
     adapt = _command(
-        commands, "adapt", _adapt, "fine-tune on a workspace; keep the result only if it is better there", fitting
+        commands, "adapt", _adapt, "fine-tune on a workspace; keep the result only if it is better there", about
     )
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
     _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
-    _add(
-        adapt,
-        "--exclude",
-        metavar="PATTERN",
-        action="append",
-        help="leave out files that match this .gitignore pattern",
-    )
+    about = "leave out files that match this .gitignore pattern"
+    _add(adapt, "--exclude", metavar="PATTERN", action="append", help=about)
     _add(adapt, "--minutes", type=_amount, default=5.0, metavar="M", help="training time in minutes (default: 5)")
     _add(adapt, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add_progress(adapt)
 
-    conversation = (
+    about = (
         "Continue a prompt. Without one, read a prompt from each line of standard input, until `quit` or end of file."
     )
-    generate = _command(commands, "generate", _generate, "continue a prompt", conversation)
+    generate = _command(commands, "generate", _generate, "continue a prompt", about)
     _add_files(generate)
     generate.add_argument("prompt", nargs="?", help="text to continue (default: prompts from standard input)")
     _add(generate, "--device", default="auto", choices=DEVICES, help="device to run on; auto: the CPU (default: auto)")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
-    _add(
-        generate,
-        "--temperature",
-        type=_not_negative,
-        default=0.5,
-        metavar="T",
-        help="sampling temperature; 0: always the most likely character (default: 0.5)",
-    )
+    about = "sampling temperature; 0: always the most likely character (default: 0.5)"
+    _add(generate, "--temperature", type=_not_negative, default=0.5, metavar="T", help=about)
     _add(generate, "--top_k", type=_positive, metavar="K", help="sample only from the K most likely characters")
     _add(generate, "--seed", type=_seed, metavar="N", help="random seed; the same seed gives the same text")
-    _add(
-        generate,
-        "--max_new_chars",
-        type=_positive,
-        default=200,
-        metavar="N",
-        help="number of characters to generate (default: 200)",
-    )
+    about = "number of characters to generate (default: 200)"
+    _add(generate, "--max_new_chars", type=_positive, default=200, metavar="N", help=about)
 
-    judging = "Replay code as if it were typed, and count the keystrokes that suggestions would have saved."
-    evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code", judging)
+    about = "Replay code as if it were typed, and count the keystrokes that suggestions would have saved."
+    evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code", about)
     evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(evaluate, "--workspace", metavar="DIR", help="index the other files in DIR (default: the folder of each PATH)")
-    _add(
-        evaluate,
-        "--list",
-        metavar="FILE",
-        help="replay only the excerpts in this list, such as benchmarks/heldout.json; PATH contains their files",
-    )
+    about = "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH contains their files"
+    _add(evaluate, "--list", dest="listing", metavar="FILE", help=about)
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
-    _add(
-        evaluate,
-        "--max_chars",
-        type=_positive,
-        default=20_000,
-        metavar="N",
-        help="maximum number of characters to replay (default: 20000)",
-    )
+    about = "maximum number of characters to replay (default: 20000)"
+    _add(evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help=about)
     _add_eagerness(evaluate)
-    _add(
-        evaluate,
-        "--infill",
-        action="store_true",
-        help="remove pieces from the middle of lines, and count how often they are suggested",
-    )
-    _add(evaluate, "--json", action="store_true", help="print one JSON object instead of tables")
+    about = "remove pieces from the middle of lines, and count how often they are suggested"
+    _add(evaluate, "--infill", action="store_true", help=about)
+    _add(evaluate, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
     _add(evaluate, "--report", metavar="FILE.html", help="write an HTML report of your code, colored by surprisal")
     _add_files(evaluate, OF_WORKSPACE)
 
-    racing = "Replay code and measure suggestion latency, memory and decoding speed."
-    bench = _command(commands, "bench", _bench, "measure latency on this machine", racing)
+    about = "Replay code and measure suggestion latency, memory and decoding speed."
+    bench = _command(commands, "bench", _bench, "measure latency on this machine", about)
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
-    _add(
-        bench,
-        "--size",
-        choices=("nano", "small", "base", "large"),
-        help="measure a network of this size, made by widening the model",
-    )
-    _add(bench, "--json", action="store_true", help="print one JSON object instead of tables")
+    about = "measure a network of this size, made by widening the model"
+    _add(bench, "--size", choices=("nano", "small", "base", "large"), help=about)
+    _add(bench, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
     _add_files(bench)
 
-    tasting = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
-    play = _command(commands, "play", _play, "type in the terminal, with ghost text", tasting)
+    about = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
+    play = _command(commands, "play", _play, "type in the terminal, with ghost text", about)
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
     _add(play, "--workspace", metavar="DIR", help="index the other files in DIR (default: none)")
     _add_eagerness(play)
-    _add(
-        play,
-        "--max_lines",
-        type=_positive,
-        default=3,
-        metavar="N",
-        help="maximum number of lines in a suggestion (default: 3)",
-    )
+    about = "maximum number of lines in a suggestion (default: 3)"
+    _add(play, "--max_lines", type=_positive, default=3, metavar="N", help=about)
     _add_files(play, OF_WORKSPACE)
 
-    telling = (
+    about = (
         "Explain how the model predicts the next characters of a text: probabilities, where the same context occurred "
         "before, and why a suggestion is shown or not. At most the last 200 characters are explained."
     )
-    explain = _command(commands, "explain", _explain, "see why a suggestion is shown, or why not", telling)
-    explain.add_argument(
-        "target",
-        nargs="?",
-        metavar="TEXT | FILE:LINE:COLUMN",
-        help="the text before the cursor, or a position in a file (LINE and COLUMN count from 1); -: read the text "
-        "from standard input (default: an example)",
+    explain = _command(commands, "explain", _explain, "see why a suggestion is shown, or why not", about)
+    about = (
+        "the text before the cursor, or a position in a file (LINE and COLUMN count from 1); -: read the text "
+        "from standard input (default: an example)"
     )
+    explain.add_argument("target", nargs="?", metavar="TEXT | FILE:LINE:COLUMN", help=about)
     _add(explain, "--workspace", metavar="DIR", help="index the other files in DIR (default: FILE's folder, or none)")
-    _add(
-        explain,
-        "--html",
-        metavar="FILE.html",
-        help="write an interactive page, which contains your text, instead of terminal output",
-    )
+    about = "write an interactive page, which contains your text, instead of terminal output"
+    _add(explain, "--html", metavar="FILE.html", help=about)
     _add_eagerness(explain)
     _add_files(explain, OF_WORKSPACE)
 
-    settings = (
+    about = (
         "Run the language server, over stdio, or over a local port with --tcp. The client passes settings as "
         "initializationOptions. With --http, run an endpoint in the format of OpenAI's completions API instead, for "
         "editors without inline completion over LSP."
     )
-    serve = _command(commands, "serve", _serve, "run the language server", settings)
+    serve = _command(commands, "serve", _serve, "run the language server", about)
     how = serve.add_mutually_exclusive_group()
     how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
     how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
-    how.add_argument(
-        "--http",
-        type=_port,
-        metavar="PORT",
-        help="answer HTTP requests on this port of 127.0.0.1; requests must send a token",
-    )
+    about = "answer HTTP requests on this port of 127.0.0.1; requests must send a token"
+    how.add_argument("--http", type=_port, metavar="PORT", help=about)
     _add(serve, "--workspace", metavar="DIR", help="with --http: index the files in DIR (default: none)")
-    _add(
-        serve,
-        "--language",
-        metavar="ID",
-        help="with --http: language of the code if the request has no `document` (default: python)",
-    )
+    about = "with --http: language of the code if the request has no `document` (default: python)"
+    _add(serve, "--language", metavar="ID", help=about)
 
-    typing = "Start the language server, type a program as an editor would, and print the suggestions."
-    demo = _command(commands, "demo", _demo, "watch the language server complete a program", typing)
+    about = "Start the language server, type a program as an editor would, and print the suggestions."
+    demo = _command(commands, "demo", _demo, "watch the language server complete a program", about)
     _add_files(demo)
 
-    compiling = "Compile the network and the n-gram model for this processor, so that the first run doesn't have to."
-    _command(commands, "compile", _compile, "compile the network for this machine in advance", compiling)
+    about = "Compile the network and the n-gram model for this processor, so that the first run doesn't have to."
+    _command(commands, "compile", _compile, "compile the network for this machine in advance", about)
 
-    deleting = (
+    about = (
         "Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code. "
         "List them first, and ask for confirmation. With --all, also delete the models that you trained."
     )
-    clean = _command(commands, "clean", _clean, "delete stored data", deleting)
+    clean = _command(commands, "clean", _clean, "delete stored data", about)
     _add(clean, "--all", action="store_true", help="also delete the models that you trained")
     _add(clean, "--yes", action="store_true", help="do not ask for confirmation")
 
-    looking = "Check the installation, model, device, folders and editor settings; start a server, and test it."
-    doctor = _command(commands, "doctor", _doctor, "check that everything works", looking)
+    about = "Check the installation, model, device, folders and editor settings; start a server, and test it."
+    doctor = _command(commands, "doctor", _doctor, "check that everything works", about)
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
     _add_files(doctor)
     return parser
@@ -398,6 +339,22 @@ _seed = _number(int, "an integer from 0 to 2**63 - 1", lambda number: 0 <= numbe
 _port = _number(int, "a port number from 1 to 65535", lambda number: 1 <= number <= 65535)
 
 
+def _say(line: str) -> None:
+    """Print progress, on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _answer(text: str) -> None:
+    """Print a result."""
+    print(text, flush=True)
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the flags and values by name: the parameters of a command's function."""
+    not_options = ("run", "words", "end_with_stdin")
+    return {name: value for name, value in vars(arguments).items() if name not in not_options}
+
+
 def _sleep_while_waiting() -> None:
     """Make PyTorch's threads sleep, not spin, while they wait for each other. Call before importing it.
 
@@ -445,15 +402,7 @@ def _adapt(arguments: argparse.Namespace) -> None:
 
     if arguments.end_with_stdin:
         interrupt_on_stdin_close()
-    run_adaptation(
-        arguments.folders,
-        suffixes=arguments.ext or [".py"],
-        exclude=arguments.exclude or (),
-        minutes=arguments.minutes,
-        device=arguments.device,
-        progress=arguments.progress,
-        answer=lambda text: print(text, flush=True),
-    )
+    run_adaptation(**_options(arguments), answer=_answer)
 
 
 def _generate(arguments: argparse.Namespace) -> None:
@@ -530,67 +479,28 @@ def _continue(prompt: str, generator: "Generator", tokenizer: "SimpleTokenizer",
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinycopilot.evaluation.evaluate import run_evaluation
 
-    run_evaluation(
-        arguments.paths,
-        listing=arguments.list,
-        workspace=arguments.workspace,
-        suffixes=arguments.ext or [".py"],
-        max_chars=arguments.max_chars,
-        eagerness=arguments.eagerness,
-        infill=arguments.infill,
-        as_json=arguments.json,
-        report=arguments.report,
-        command=shlex.join(["tinycopilot", *arguments.words]),
-        model_path=arguments.model_path,
-        tokenizer_path=arguments.tokenizer_path,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-        answer=lambda text: print(text, flush=True),
-    )
+    command = shlex.join(["tinycopilot", *arguments.words])
+    run_evaluation(**_options(arguments), command=command, say=_say, answer=_answer)
 
 
 def _bench(arguments: argparse.Namespace) -> None:
     from tinycopilot.evaluation.bench import run_bench
 
-    run_bench(
-        arguments.folder,
-        size=arguments.size,
-        as_json=arguments.json,
-        model_path=arguments.model_path,
-        tokenizer_path=arguments.tokenizer_path,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-        answer=lambda text: print(text, flush=True),
-    )
+    run_bench(**_options(arguments), say=_say, answer=_answer)
 
 
 def _play(arguments: argparse.Namespace) -> None:
     from tinycopilot.tui.run import run_play
 
-    run_play(
-        arguments.file,
-        workspace=arguments.workspace,
-        eagerness=arguments.eagerness,
-        max_lines=arguments.max_lines,
-        model_path=arguments.model_path,
-        tokenizer_path=arguments.tokenizer_path,
-        say=lambda line: print(line, flush=True),
-    )
+    run_play(**_options(arguments), say=_answer)
 
 
 def _explain(arguments: argparse.Namespace) -> None:
     from tinycopilot.explain.run import run_explain
 
-    target = arguments.target
-    if target == "-":
-        target = "" if sys.stdin is None else sys.stdin.read()
-    run_explain(
-        target,
-        workspace=arguments.workspace,
-        html=arguments.html,
-        eagerness=arguments.eagerness,
-        model_path=arguments.model_path,
-        tokenizer_path=arguments.tokenizer_path,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    if arguments.target == "-":
+        arguments.target = "" if sys.stdin is None else sys.stdin.read()
+    run_explain(**_options(arguments), say=_say)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -616,12 +526,7 @@ def _serve_http(arguments: argparse.Namespace) -> int:
     require_http()
     from tinycopilot.http.serve import run_http
 
-    run_http(
-        arguments.http,
-        workspace=arguments.workspace,
-        language=arguments.language or "",
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    run_http(arguments.http, workspace=arguments.workspace, language=arguments.language or "", say=_say)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Which files may be read: hand-written text that git would track, and never secrets."""
 
 import codecs
+import contextlib
 import errno
 import io
 import os
@@ -17,7 +18,7 @@ from unicodedata import category
 from tinycopilot import UserError
 from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
 from tinycopilot.masking import mask, n_secrets, start_of_unfinished_key
-from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, SEPARATOR, code_cells, is_notebook
+from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, code_cells, is_notebook, joined
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
@@ -154,37 +155,28 @@ class LeftOut:
 
     def lines(self) -> tuple[str, ...]:
         """Return one line per reason, except EXPECTED: `left out: 5 duplicates (a.py, b.py, c.py and 2 more)`."""
-        return self._lines_for(reason for reason in Reason if reason not in EXPECTED)
+        return tuple(self._line(reason) for reason in Reason if self._counts[reason] and reason not in EXPECTED)
 
     def all_lines(self) -> tuple[str, ...]:
-        """Return one line per reason, and one for files with other suffixes."""
-        return (*self._lines_for(Reason), *self._other_kinds())
-
-    def _lines_for(self, reasons: Iterable[Reason]) -> tuple[str, ...]:
-        return tuple(
-            f"left out: {self._counts[reason]:,} {reason.value[self._counts[reason] > 1]} ({self._some(reason)})"
-            for reason in reasons
-            if self._counts[reason]
-        )
-
-    def _other_kinds(self) -> tuple[str, ...]:
-        """Return `left out: 3 files with other extensions (.md 2, .c 1); use --ext to read them`."""
+        """Return one line per reason, and `left out: 3 files with other extensions (.md 2, .c 1); use --ext to ...`."""
+        lines = tuple(self._line(reason) for reason in Reason if self._counts[reason])
         if not (n_files := self.other_suffixes.total()):
-            return ()
+            return lines
         kinds = self.other_suffixes.most_common()
         some = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in kinds[: self.N_NAMES])
         n_more = len(kinds) - self.N_NAMES
         more = f" and {n_more:,} more extension{'s' * (n_more > 1)}" if n_more > 0 else ""
         files = f"{n_files:,} file{'s' * (n_files > 1)} with other extensions"
-        return (f"left out: {files} ({some}{more}); use --ext to read them",)
+        return (*lines, f"left out: {files} ({some}{more}); use --ext to read them")
 
     def in_brackets(self) -> str:
         """Return the lines in brackets, after a space, for the end of a sentence; empty if there are none."""
         return f" ({'; '.join(lines)})" if (lines := self.lines()) else ""
 
-    def _some(self, reason: Reason) -> str:
-        n_more = self._counts[reason] - len(self._names[reason])
-        return ", ".join(self._names[reason]) + (f" and {n_more:,} more" if n_more else "")
+    def _line(self, reason: Reason) -> str:
+        n, names = self._counts[reason], self._names[reason]
+        more = f" and {n - len(names):,} more" if n > len(names) else ""
+        return f"left out: {n:,} {reason.value[n > 1]} ({', '.join(names)}{more})"
 
 
 class Patterns:
@@ -300,8 +292,7 @@ def _notebook_source(path: Path, follow_link: bool) -> str:
         raise NotTextError(
             f"{path}: not a notebook: {error}; save it again in Jupyter or in VS Code", Reason.NOT_A_NOTEBOOK
         ) from None
-    written = (cell for cell in cells if cell.strip() and why_not_written("", cell) is not Reason.LONG_LINES)
-    return SEPARATOR.join(written)
+    return joined(cell for cell in cells if why_not_written("", cell) is not Reason.LONG_LINES)
 
 
 def _may_be_utf16(data: bytes) -> bool:
@@ -475,15 +466,19 @@ def walk(
                 left_out.add(Reason.LINK if os.path.islink(path) else Reason.SPECIAL, relative)  # noqa: PTH114
                 continue
             if is_folder:
-                if enters(relative) and _may_be_entered(name, relative, left_out):
-                    if depth == MAX_DEPTH:
-                        left_out.add(Reason.TOO_DEEP, relative + "/")
-                    else:
-                        folders.append((path, depth + 1, ignores))
+                if not enters(relative):
+                    continue
+                if reason := _why_not_entered(name, depth):
+                    left_out.add(reason, relative + "/" * (reason is not Reason.VENDORED))
+                else:
+                    folders.append((path, depth + 1, ignores))
             elif is_secret(name):
                 left_out.add(Reason.SECRET, relative)
-            elif takes(relative) and _is_small(path, relative, left_out):
-                yield Path(path)
+            elif takes(relative):
+                if reason := _why_not_read(path):
+                    left_out.add(reason, relative)
+                else:
+                    yield Path(path)
         pending += reversed(folders)
 
 
@@ -492,18 +487,13 @@ def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool | None]]
 
     Raises OSError.
     """
-    if os.scandir not in os.supports_fd:  # Windows
-        return _sorted(os.scandir(folder))
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
-    descriptor = os.open(folder, flags if follow_link else flags | os.O_NOFOLLOW)
-    try:
-        return _sorted(os.scandir(descriptor))
-    finally:
-        os.close(descriptor)
-
-
-def _sorted(found: "os._ScandirIterator[str]") -> list[tuple[str, bool | None]]:
-    with found:
+    with contextlib.ExitStack() as stack:
+        place: int | str = folder
+        if os.scandir in os.supports_fd:  # not on Windows
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
+            place = os.open(folder, flags if follow_link else flags | os.O_NOFOLLOW)
+            stack.callback(os.close, place)
+        found = stack.enter_context(os.scandir(place))
         return sorted(((entry.name, _kind(entry)) for entry in found), key=itemgetter(0))
 
 
@@ -523,14 +513,12 @@ def _below(path: str, top: str) -> str:
     return path[len(top) :].replace(os.sep, "/").lstrip("/")
 
 
-def _may_be_entered(name: str, relative: str, left_out: LeftOut) -> bool:
+def _why_not_entered(name: str, depth: int) -> Reason | None:
     if is_secret_folder(name):
-        left_out.add(Reason.SECRET, relative + "/")
-    elif VENDORED.fullmatch(name.lower()):
-        left_out.add(Reason.VENDORED, relative)
-    else:
-        return True
-    return False
+        return Reason.SECRET
+    if VENDORED.fullmatch(name.lower()):
+        return Reason.VENDORED
+    return Reason.TOO_DEEP if depth == MAX_DEPTH else None
 
 
 def _max_bytes(name: str) -> int:
@@ -538,15 +526,11 @@ def _max_bytes(name: str) -> int:
     return MAX_NOTEBOOK_BYTES if is_notebook(name) else MAX_BYTES
 
 
-def _is_small(path: str, relative: str, left_out: LeftOut) -> bool:
+def _why_not_read(path: str) -> Reason | None:
     try:
-        small = os.lstat(path).st_size <= _max_bytes(path)
+        return Reason.HUGE if os.lstat(path).st_size > _max_bytes(path) else None
     except OSError:
-        left_out.add(Reason.UNREADABLE, relative)
-        return False
-    if not small:
-        left_out.add(Reason.HUGE, relative)
-    return small
+        return Reason.UNREADABLE
 
 
 def _ignores_above(folder: Path) -> Ignores:

@@ -5,6 +5,7 @@ The format is nbformat's: version 4, or version 3 with its worksheets. Nothing i
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -20,6 +21,11 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 def is_notebook(name: str) -> bool:
     """Whether a file of this name is a Jupyter notebook."""
     return PurePath(name).suffix.lower() == SUFFIX
+
+
+def joined(cells: Iterable[str]) -> str:
+    """The cells as one document, without those that are blank."""
+    return SEPARATOR.join(filter(str.strip, cells))
 
 
 def code_cells(text: str) -> list[str]:

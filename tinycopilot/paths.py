@@ -80,22 +80,14 @@ def _user_folder(find: Callable[..., str]) -> Path:
     return path if path.is_absolute() else NO_HOME / "tinycopilot"
 
 
-def _user_data() -> Path:
-    return _user_folder(platformdirs.user_data_dir)
-
-
-def _user_cache() -> Path:
-    return _user_folder(platformdirs.user_cache_dir)
-
-
 def user_data_folder() -> Path:
     """The folder of models, mixing weights and statistics."""
-    return _user_data()
+    return _user_folder(platformdirs.user_data_dir)
 
 
 def user_cache_folder() -> Path:
     """The folder of the index, and of compiled code that cannot be beside the package."""
-    return _user_cache()
+    return _user_folder(platformdirs.user_cache_dir)
 
 
 def user_log_folder() -> Path:
@@ -105,7 +97,7 @@ def user_log_folder() -> Path:
 
 def user_model_folder() -> Path:
     """Return the folder of the user's own models."""
-    return _user_data() / "paras"
+    return user_data_folder() / "paras"
 
 
 def user_model() -> ModelPaths:
@@ -121,7 +113,7 @@ def bundled_model() -> ModelPaths:
 def workspace_model(folder: str) -> ModelPaths:
     """Return the model adapted to the workspace `folder`."""
     real = os.path.normcase(os.path.realpath(folder))
-    return _pair(_user_data() / "workspaces" / _digest(real))
+    return _pair(user_data_folder() / "workspaces" / _digest(real))
 
 
 def _digest(*words: str) -> str:
@@ -146,16 +138,16 @@ def saved_state_paths(folders: Sequence[str]) -> Iterator[Path]:
 
 
 def _weights_folder() -> Path:
-    return _user_data() / "weights"
+    return user_data_folder() / "weights"
 
 
 def _memory_folder() -> Path:
-    return _user_cache() / "memory"
+    return user_cache_folder() / "memory"
 
 
 def explanation_path() -> Path:
     """The page that explains the last suggestion of the language server, in the cache folder."""
-    return _user_cache() / "explanation.html"
+    return user_cache_folder() / "explanation.html"
 
 
 def log_path() -> Path:
@@ -174,7 +166,7 @@ def compiled_code_folder(beside: Path) -> Path | None:
     The first that works of `beside`, the user's cache folder, and a private temporary folder. Its contents are
     executed, so it is never a folder that another user owns or can write to.
     """
-    wanted = [beside, _user_cache() / "compiled"]
+    wanted = [beside, user_cache_folder() / "compiled"]
     with contextlib.suppress(OSError, AttributeError):  # no such folder; no user ids on Windows
         wanted.append(Path(tempfile.gettempdir(), f"tinycopilot-{os.geteuid()}", "compiled"))
     return next(filter(is_private_and_writable, wanted), None)
@@ -189,9 +181,8 @@ def is_private_and_writable(folder: Path) -> bool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name == "posix":
             here, above, user = folder.stat(), folder.parent.stat(), os.geteuid()
-            can_be_replaced = (
-                above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002
-            )  # a sticky bit prevents that
+            # Unless a sticky bit prevents that.
+            can_be_replaced = above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002
             if here.st_uid != user or here.st_mode & 0o002 or can_be_replaced:
                 return False
         with tempfile.TemporaryFile(dir=folder):
@@ -203,21 +194,21 @@ def is_private_and_writable(folder: Path) -> bool:
 def user_folders() -> dict[str, tuple[Path, str]]:
     """Return the folders that the server writes to, by kind, with the purpose of each."""
     return {
-        "data": (_user_data(), "what it learns, counts and trains"),
+        "data": (user_data_folder(), "what it learns, counts and trains"),
         "cache": (_memory_folder(), "what it has indexed"),
-        "log": (log_path().parent, "its log"),
+        "log": (user_log_folder(), "its log"),
     }
 
 
 def statistics_path() -> Path:
     """Return the file of the acceptance statistics."""
-    return _user_data() / "statistics.json"
+    return user_data_folder() / "statistics.json"
 
 
-def _resolve(model_path: str | None, tokenizer_path: str | None, choose: Callable[[], ModelPaths]) -> ModelPaths:
-    """Return both paths; if only one is given, the other is next to it; if none, what `choose` returns."""
+def _given(model_path: str | None, tokenizer_path: str | None) -> ModelPaths | None:
+    """Return both paths; if only one is given, the other is next to it; None if neither is."""
     if not model_path and not tokenizer_path:
-        return choose()
+        return None
     model = user_path(model_path) if model_path else _model_beside(user_path(tokenizer_path or ""))
     tokenizer = user_path(tokenizer_path) if tokenizer_path else _tokenizer_beside(model)
     if os.path.abspath(model) == os.path.abspath(tokenizer):  # noqa: PTH100 (neither needs to exist)
@@ -258,29 +249,23 @@ def _model_beside(tokenizer: Path) -> Path:
 def model_to_load(
     model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> ModelPaths:
-    """Return the model to use, by the same rule for every command and the server.
-
-    The one given, else the one adapted to `workspace`, else the user's own, else the bundled one. The working folder
-    does not matter: an editor starts the server in the folder that is open, which may be anybody's.
-    """
+    """Return the model to use: see `find_model`."""
     return find_model(model_path, tokenizer_path, workspace=workspace)[0]
 
 
 def find_model(
     model_path: str | None = None, tokenizer_path: str | None = None, *, workspace: str | None = None
 ) -> tuple[ModelPaths, Origin]:
-    """Return the model to use (see `model_to_load`), and why."""
-    origin = Origin.GIVEN
+    """Return the model to use, and why, by the same rule for every command and the server.
 
-    def choose() -> ModelPaths:
-        nonlocal origin
-        own = [(Origin.WORKSPACE, workspace_model(workspace))] if workspace else []
-        pairs = (*own, (Origin.USER, user_model()))
-        shipping = (Origin.SHIPPED, bundled_model())
-        origin, pair = next(((why, pair) for why, pair in pairs if pair.exist()), shipping)
-        return pair
-
-    return _resolve(model_path, tokenizer_path, choose), origin
+    The one given, else the one adapted to `workspace`, else the user's own, else the bundled one. The working folder
+    does not matter: an editor starts the server in the folder that is open, which may be anybody's.
+    """
+    if given := _given(model_path, tokenizer_path):
+        return given, Origin.GIVEN
+    own = [(workspace_model(workspace), Origin.WORKSPACE)] if workspace else []
+    found = (pair for pair in (*own, (user_model(), Origin.USER)) if pair[0].exist())
+    return next(found, (bundled_model(), Origin.SHIPPED))
 
 
 def describe_model(paths: ModelPaths, origin: Origin) -> str:
@@ -290,7 +275,7 @@ def describe_model(paths: ModelPaths, origin: Origin) -> str:
 
 def model_to_save(model_path: str | None = None, tokenizer_path: str | None = None) -> ModelPaths:
     """Return where training saves: the given paths, else the user's own model."""
-    return _resolve(model_path, tokenizer_path, user_model)
+    return _given(model_path, tokenizer_path) or user_model()
 
 
 def _numbered(path: Path, number: int) -> Path:
@@ -310,6 +295,14 @@ def unused_paths(paths: ModelPaths) -> ModelPaths:
 
     numbered = map(numbered_pair, itertools.count(1))
     return next(pair for pair in numbered if not any(map(os.path.lexists, (pair.model, pair.tokenizer))))
+
+
+def folder_to_index(workspace: str | None) -> Path | None:
+    """Return the folder that --workspace names; None if it was not given. Raises UserError if it is not a folder."""
+    folder = user_path(workspace).resolve() if workspace is not None else None
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
+    return folder
 
 
 def move_command(*moves: tuple[ModelPaths, ModelPaths]) -> str:

@@ -16,9 +16,8 @@ from runs import NAMES, run
 from svg import Plot, Svg, visible
 
 from tinycopilot.api import CompleterSettings, Engine, Request
-from tinycopilot.completion.generation import _sample
 from tinycopilot.explain.distributions import likeliest
-from tinycopilot.explain.instrumented import Pass, read, rotate
+from tinycopilot.explain.instrumented import Pass, read, rotate, softmax
 from tinycopilot.explain.trace import Trace
 from tinycopilot.explain.trace import trace as trace_of
 from tinycopilot.paths import bundled_model
@@ -175,9 +174,7 @@ def heads() -> Svg:
 def blocks() -> Svg:
     """Chapter 5: what the network would predict after each block (logit lens)."""
     first, tokenizer = len(EXAMPLE) - 13, engine().tokenizer
-    lens = example().lens[:, first:]  # (L + 1, n, V)
-    p = np.exp(lens - lens.max(-1, keepdims=True))
-    p /= p.sum(-1, keepdims=True)
+    p = softmax(example().lens[:, first:])  # (L + 1, n, V)
     width, height = 40, 34
     svg = Svg(120 + width * p.shape[1], 76 + height * len(p), "The likeliest next character after each block")
     svg.text(10, 24, "after", "small dim")
@@ -240,22 +237,14 @@ def sampling() -> Svg:
     """Chapter 7: the distribution after a prompt, at three temperatures."""
     network, tokenizer = engine().network, engine().tokenizer
     logits = network.forward(tokenizer.encode("\nimport "), network.new_cache(), n_last=1)[0]  # (V,)
-
-    class Dice:
-        """Draws nothing; keeps the probabilities that it is asked to draw with."""
-
-        def choice(self, n: int, p: np.ndarray) -> int:  # noqa: ARG002
-            self.p = p
-            return 0
-
-    svg, dice = Svg(640, 300, "Probabilities of the next character at temperatures 0.3, 1 and 2"), Dice()
+    svg = Svg(640, 300, "Probabilities of the next character at temperatures 0.3, 1 and 2")
     order = np.argsort(-logits[:-1], kind="stable")[:10]
     for column, temperature in enumerate((0.3, 1.0, 2.0)):
-        _sample(logits[:-1], temperature, None, dice)  # type: ignore[arg-type]
+        probabilities = softmax(logits[:-1] / temperature)
         left = 20 + column * 206
         svg.text(left + 14, 22, f"temperature {temperature:g}", "small")
         for row, i in enumerate(order):
-            y, p = 34 + row * 26, float(dice.p[i])
+            y, p = 34 + row * 26, float(probabilities[i])
             svg.text(left + 4, y + 16, visible(tokenizer.decode([int(i)])), "code middle")
             svg.rect(left + 16, y + 3, max(1, 130 * p), 18, "a")
             svg.text(left + 22 + 130 * p, y + 16, f"{p:.2f}", "small dim")

@@ -1,6 +1,7 @@
 """The commands in an editor's menu (`workspace/executeCommand`)."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from filelock import Timeout
@@ -45,7 +46,7 @@ def status(server: TinyCopilotServer, *arguments: Any) -> dict[str, str | bool]:
 
     `arguments`: the URI of an open document. Then `silentHere` says why nothing is suggested in it; "" if something is.
     """
-    result: dict[str, str | bool] = {**server.session.status.as_json(), "canTrain": has_torch()}
+    result: dict[str, str | bool] = {**asdict(server.session.status), "canTrain": has_torch()}
     if arguments and isinstance(arguments[0], str):
         document = server.session.documents.unit_of(arguments[0])
         result["silentHere"] = server.session.why_silent(document) if document else ""

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PAIRS = ("()", "[]", "{}", '""', "''", "``")
 """Editors insert the closing character with the opening one, and leave the cursor between them."""
 
+Split = Callable[[types.Position], tuple[str, str]]
+"""Returns the texts before and after a position."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -120,8 +123,7 @@ class Completer:
         document, unit = session.documents.get(uri), session.documents.unit_of(uri)
         if document is None or unit is None or session.is_silent or not session.wants(document):
             return None
-        name = self._index.admit(unit)
-        if name is None and unit.is_secret:
+        if (name := self._index.admit(unit)) is None and unit.is_secret:
             return None
         split, above = self._split(uri, document, is_indexed=name is not None)
         before, after = split(cursor)
@@ -141,9 +143,7 @@ class Completer:
         text_before = (then[0] if then else before)[len(above) :]
         return Answer(uri, document, document.clamp(cursor), text_before, suggestion, alternatives, latency_ms)
 
-    def _split(
-        self, uri: str, document: Document, *, is_indexed: bool
-    ) -> tuple[Callable[[types.Position], tuple[str, str]], str]:
+    def _split(self, uri: str, document: Document, *, is_indexed: bool) -> tuple[Split, str]:
         """The function that splits the text at a position, and the text before it that is not of the document itself.
 
         A notebook cell is surrounded by the other cells' text. Without indexing, only text near the cursor is used.
@@ -220,9 +220,7 @@ class Completer:
                 self.ahead.add_done_callback(_ignore_error)
 
 
-def _with_selected(
-    split: Callable[[types.Position], tuple[str, str]], selected: types.SelectedCompletionInfo
-) -> tuple[str, str]:
+def _with_selected(split: Split, selected: types.SelectedCompletionInfo) -> tuple[str, str]:
     """The texts on both sides of the cursor if the selected menu entry is accepted."""
     before, _ = split(selected.range.start)
     _, after = split(selected.range.end)

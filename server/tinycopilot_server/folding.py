@@ -26,7 +26,8 @@ class Folding:
             return [(texts[0], 0)]
         shown = [_first_line(text) for text in texts]
         self._uri, self._before, self._hidden = uri, before + shown[0], texts[0][len(shown[0]) :]
-        folded = {first: _n_lines(text[len(first) :]) for first, text in reversed(list(zip(shown, texts, strict=True)))}
+        pairs = reversed(list(zip(shown, texts, strict=True)))
+        folded = {first: sum(line.strip() != "" for line in text[len(first) :].splitlines()) for first, text in pairs}
         return [(first, folded[first]) for first in dict.fromkeys(shown)]
 
 
@@ -34,8 +35,3 @@ def _first_line(text: str) -> str:
     found = _FIRST_LINE.match(text)
     assert found is not None
     return found[0]
-
-
-def _n_lines(hidden: str) -> int:
-    """Number of lines that are not blank."""
-    return sum(line.strip() != "" for line in hidden.splitlines())

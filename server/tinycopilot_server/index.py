@@ -192,27 +192,25 @@ class Index:
             self.scan(None)
 
     def close_document(self, uri: str) -> None:
-        """Remove a closed document, whose text is that on disk again, unless it is open by another path."""
-        if (document := self._session.documents.pop(uri, None)) is None:
-            return
-        if others := [unit for unit in self._session.documents.units() if unit.index_name == document.index_name]:
-            others[0].seen_version = None
-        else:
-            self.drop(document.index_name)
-            self.scan([uri])
+        """Remove a closed document, whose text is that on disk again."""
+        if (document := self._session.documents.pop(uri, None)) is not None:
+            self._drop_closed(uri, [document.index_name])
 
     def close_notebook(self, uri: str) -> None:
         """Remove a closed notebook, whose text is that on disk again."""
         documents = self._session.documents
-        if (notebook := documents.notebooks.pop(uri, None)) is None:
-            return
-        for group in notebook.groups:
-            self.drop(group.index_name)
-        notebook.documents.clear()
-        documents.take_cells(notebook)
-        for unit in documents.units():
-            if unit.name == notebook.name:  # it is open by another path
-                unit.seen_version = None
+        if (notebook := documents.notebooks.pop(uri, None)) is not None:
+            names = [group.index_name for group in notebook.groups]
+            notebook.documents.clear()
+            documents.take_cells(notebook)
+            self._drop_closed(uri, names)
+
+    def _drop_closed(self, uri: str, names: list[str]) -> None:
+        still_open = [unit for unit in self._session.documents.units() if unit.index_name in names]  # by another path
+        for unit in still_open:
+            unit.seen_version = None
+        for name in set(names) - {unit.index_name for unit in still_open}:
+            self.drop(name)
         self.scan([uri])
 
     def admit(self, document: Unit) -> str | None:

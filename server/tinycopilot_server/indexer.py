@@ -31,10 +31,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Closed(Exception):  # noqa: N818 (not an error)
-    """The indexer was closed."""
-
-
 class IndexFile:
     """The saved index of one workspace. For the indexer's thread."""
 
@@ -59,7 +55,7 @@ class IndexFile:
         except ValueError:  # something else was merged meanwhile
             return 0
         self._merged = saved.merged
-        scanner.remember(saved.stamps)
+        scanner.known = dict(saved.stamps)
         return len(saved.stamps)
 
     def save(self, call: CallWithModel, scanner: Scanner) -> None:
@@ -156,24 +152,20 @@ class Indexer:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _pause(self) -> None:
-        """Give way while a request is answered. Raises Closed."""
+        """Give way while a request is answered. Raises CancelledError when the indexer is closed."""
         while not self._wait_until_idle(0.1) and not self._is_closed:
             pass
         if self._is_closed:
-            raise Closed
+            raise CancelledError
 
     def _scan_waiting(self) -> None:
         with self._lock:
             uris, self._waiting, self._is_submitted = self._waiting, set(), False
         try:
             self._scan(None if uris is None else set(map(place_of, uris)))
-        except Closed:
-            pass
-        except (CancelledError, RuntimeError):
-            if not self._is_closed:
+        except (CancelledError, Exception) as error:
+            if not (self._is_closed and isinstance(error, CancelledError | RuntimeError)):
                 log.exception("the workspace could not be scanned")
-        except Exception:
-            log.exception("the workspace could not be scanned")
 
     def _scan(self, within: set[str] | None) -> None:
         since_s, found, n_loaded = time.perf_counter(), Found(), 0
@@ -187,9 +179,15 @@ class Indexer:
         finally:
             if bar is not None:
                 bar.end()
+        left_out = found.left_out
+        if found.n_skipped:
+            left_out = (*left_out, f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
         if is_full:
-            self.left_out = _left_out(found)
-        log.log(logging.INFO if is_full else logging.DEBUG, _summary(found, n_loaded, time.perf_counter() - since_s))
+            self.left_out = left_out
+        seconds, loaded = time.perf_counter() - since_s, f"{n_loaded:,} files from the saved index"
+        indexed = f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"
+        level = logging.INFO if is_full else logging.DEBUG
+        log.log(level, "; ".join((indexed, *[loaded] * (n_loaded > 0), *left_out)))
         self._pause()
         if self.file is not None:
             self.file.save(self._call, self.scanner)
@@ -210,19 +208,6 @@ class Indexer:
                 (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
                 percentage = now
         indexing.finish()
-
-
-def _summary(found: Found, n_loaded: int, seconds: float) -> str:
-    parts = [f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"]
-    if n_loaded:
-        parts.append(f"{n_loaded:,} files from the saved index")
-    return "; ".join((*parts, *_left_out(found)))
-
-
-def _left_out(found: Found) -> tuple[str, ...]:
-    if not found.n_skipped:
-        return found.left_out
-    return (*found.left_out, f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
 
 
 def _lower_priority() -> None:

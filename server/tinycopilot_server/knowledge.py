@@ -20,7 +20,7 @@ async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
         n_chars = await asyncio.wrap_future(scheduler.ask(lambda engine: engine.ngrams.n_chars))
     return {
         "folders": list(session.folders.roots),
-        "files": indexer.scanner.n_known,
+        "files": len(indexer.scanner.known),
         "open": sum(session.wants(unit) and not unit.is_secret for unit in session.documents.units()),
         "suffixes": list(session.folders.suffixes),
         "characters": n_chars,

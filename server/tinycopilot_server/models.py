@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, model_to_load, workspace_model
+from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, workspace_model
 from tinycopilot.process import importing
 from tinycopilot_server.index import Index, LearnedWeights
 from tinycopilot_server.progress import Progress
@@ -31,15 +31,9 @@ Stamp = tuple[object, ...]
 log = logging.getLogger(__name__)
 
 
-def to_use(settings: Settings, folder: str | None) -> ModelPaths:
+def to_use(settings: Settings, folder: str | None) -> tuple[ModelPaths, Origin]:
     """The model that the settings name, else the workspace's own, the user's, the shipped one. Raises UserError."""
-    return model_to_load(settings.model_path, settings.tokenizer_path, workspace=folder)
-
-
-def origin_of(paths: ModelPaths, settings: Settings, folder: str | None) -> Origin:
-    """The origin of `paths` for the workspace `folder`, or without it if the workspace's own model is unreadable."""
-    found = (find_model(settings.model_path, settings.tokenizer_path, workspace=place) for place in (folder, None))
-    return next((origin for pair, origin in found if pair == paths), Origin.GIVEN)
+    return find_model(settings.model_path, settings.tokenizer_path, workspace=folder)
 
 
 def delete_own(folder: str) -> None:
@@ -94,16 +88,15 @@ class Models:
         """Whether a model is loaded, or is being loaded."""
         self.description = ""
         """The model that was loaded last, and why that one."""
-        self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main))
+        self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main)[0])
         self._lock = asyncio.Lock()  # models are loaded in order, so that the last one named is used
         self._tasks = set[asyncio.Task[object]]()
 
     @property
     def name(self) -> str:
         """The file name of the model in use, and whose it is. Raises UserError."""
-        settings, folder = self._session.settings, self._session.folders.main
-        paths = to_use(settings, folder)
-        return f"{paths.model.name} ({origin_of(paths, settings, folder).value})"
+        paths, origin = to_use(self._session.settings, self._session.folders.main)
+        return f"{paths.model.name} ({origin.value})"
 
     async def start(self) -> None:
         """Load the model and index the workspace: once, and not while suggestions are disabled.
@@ -198,15 +191,16 @@ class Models:
         with importing():
             from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
         max_chars = self._index.max_chars
-        paths, others = to_use(settings, folder), to_use(settings, None)
+        paths, origin = to_use(settings, folder)
         try:
             engine = Engine.load(paths, settings.completer, max_chars)
         except UserError as error:
-            if paths == others or not may_be_another:
+            if origin is not Origin.WORKSPACE or not may_be_another:
                 raise
             log.warning("%s: the model adapted to this workspace is not used", error)
-            paths, engine = others, Engine.load(others, settings.completer, max_chars)
-        self.description = describe_model(paths, origin_of(paths, settings, folder))
+            paths, origin = to_use(settings, None)
+            engine = Engine.load(paths, settings.completer, max_chars)
+        self.description = describe_model(paths, origin)
         log.info("%s", self.description)
         if not engine.is_compiled:
             on_compiling()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from lsprotocol import types
 from lsprotocol.types import NotebookCellKind
 
-from tinycopilot.notebook_file import SEPARATOR
+from tinycopilot.notebook_file import SEPARATOR, joined
 from tinycopilot_server.documents import MAX_HELD_CHARS, Document
 
 
@@ -88,9 +88,7 @@ class Notebook:
         return members
 
     def _group(self, kind: NotebookCellKind, language: str) -> "CellGroup":
-        if (group := self._groups.get((kind, language))) is None:
-            group = self._groups[kind, language] = CellGroup(self, kind, language)
-        return group
+        return self._groups.setdefault((kind, language), CellGroup(self, kind, language))
 
     def _text(self, uri: str) -> str | None:
         """A cell's text; None if there is none, or if it is not indexed."""
@@ -126,7 +124,7 @@ class CellGroup:
     @property
     def text(self) -> str:
         """The texts of the cells that are not blank, with separators."""
-        return SEPARATOR.join(text for _, text in self._notebook.members(self) if text.strip())
+        return joined(text for _, text in self._notebook.members(self))
 
     @property
     def is_secret(self) -> bool:

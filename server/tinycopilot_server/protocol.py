@@ -9,7 +9,6 @@ from pygls.exceptions import (
     JsonRpcException,
     JsonRpcInvalidRequest,
     JsonRpcMethodNotFound,
-    JsonRpcParseError,
     JsonRpcServerNotInitialized,
 )
 from pygls.protocol import LanguageServerProtocol
@@ -38,10 +37,7 @@ class Protocol(LanguageServerProtocol):
                 self.refuse(id_of(message), error)
         except Exception:  # for example a cancellation without a valid id
             log.info("invalid message", exc_info=True)
-        self._forget_what_is_done()
-
-    def _forget_what_is_done(self) -> None:
-        """pygls never releases the result of a notification: two kilobytes for each `$/setTrace`."""
+        # pygls never releases the result of a notification: two kilobytes for each `$/setTrace`.
         for msg_id in [msg_id for msg_id, future in self._request_futures.items() if future.done()]:
             del self._request_futures[msg_id]
 
@@ -76,10 +72,6 @@ class Protocol(LanguageServerProtocol):
         """Answer with an error. (pygls omits an id that is null.)"""
         content = {"code": error.code, "message": error.message}
         self._send_data({"jsonrpc": self.VERSION, "id": request_id, "error": content})
-
-    def refuse_unreadable(self, error: Exception) -> None:
-        """Answer bytes that are not JSON, without an id."""
-        self.refuse(None, JsonRpcParseError(f"invalid JSON: {error}"))
 
 
 def why_invalid(message: Any) -> str:

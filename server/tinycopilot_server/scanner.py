@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,25 +53,12 @@ class Scanner:
 
     def __init__(self, folders: Folders) -> None:
         self.folders = folders
-        self._known: dict[str, list[int]] = {}  # time of change in ns, size in bytes
-
-    @property
-    def known(self) -> dict[str, tuple[int, int]]:
-        """For each file that was read: when it was changed, in ns, and its size in bytes."""
-        return {name: (changed_ns, n_bytes) for name, (changed_ns, n_bytes) in self._known.items()}
-
-    @property
-    def n_known(self) -> int:
-        """Number of files that were read. Any thread."""
-        return len(self._known)
-
-    def remember(self, stamps: Mapping[str, tuple[int, int]]) -> None:
-        """Treat these files as read: they are read again only if they differ from their stamps."""
-        self._known = {name: list(stamp) for name, stamp in stamps.items()}
+        self.known: dict[str, tuple[int, int]] = {}
+        """When each file that was read was changed, in ns, and its size in bytes: if they differ, it is read again."""
 
     def forget(self) -> None:
         """Treat no file as read: the next scan finds everything."""
-        self._known.clear()
+        self.known.clear()
 
     def changes(
         self,
@@ -90,20 +77,20 @@ class Scanner:
         left_out = LeftOut()
         stamps = self._stamps(within, left_out, pause)
         for name in self._known_within(within) - stamps.keys():
-            del self._known[name]
+            del self.known[name]
             yield Change(name)
         found.n_total = len(stamps)
         for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
             found.n_visited += 1
-            *stamp, root = stamps[name]
-            was_known = self._known.pop(name, None)
+            changed_ns, n_bytes, root = stamps[name]
+            was_known = self.known.pop(name, None)
             if is_open(name):
                 continue
             if name in self.folders.forgotten:  # forgotten since this scan began
                 yield Change(name)
                 continue
-            self._known[name] = stamp
-            if within is None and was_known == stamp:
+            self.known[name] = changed_ns, n_bytes
+            if within is None and was_known == (changed_ns, n_bytes):
                 continue
             if is_enough():
                 found.n_skipped += 1
@@ -113,16 +100,16 @@ class Scanner:
             if text is not None:
                 found.n_files += 1
                 found.n_chars += len(text)
-                yield Change(name, text, min(stamp[0] / 1e9, time.time()))
+                yield Change(name, text, min(changed_ns / 1e9, time.time()))
             elif was_known is not None:
                 yield Change(name)
         found.left_out = left_out.lines()
 
     def _known_within(self, within: Collection[str] | None) -> set[str]:
         if within is None:
-            return set(self._known)
+            return set(self.known)
         below = tuple(os.path.join(place, "") for place in within)  # noqa: PTH118 (for many files, Path is slow)
-        return {name for name in self._known if name in within or name.startswith(below)}
+        return {name for name in self.known if name in within or name.startswith(below)}
 
     def _stamps(
         self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]

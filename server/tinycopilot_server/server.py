@@ -11,7 +11,7 @@ from typing import Any
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import JsonRpcException, JsonRpcParseError
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
@@ -158,4 +158,4 @@ class TinyCopilotServer(LanguageServer):
         """Log an error instead of showing it: the response contains it, and the user can do nothing about it."""
         log.error("%s", error)
         if source is JsonRpcException and isinstance(self.protocol, Protocol):  # pygls could not read a message
-            self.protocol.refuse_unreadable(error)
+            self.protocol.refuse(None, JsonRpcParseError(f"invalid JSON: {error}"))

@@ -160,11 +160,8 @@ class OpenDocuments(dict[str, Document]):
 
     def is_open(self, name: str) -> bool:
         """Whether a document of this name is open."""
-        names = [
-            *(document.name for document in list(self.values())),
-            *(one.name for one in list(self.notebooks.values())),
-        ]
-        return name in names
+        names = [document.name for document in list(self.values())]
+        return name in names + [notebook.name for notebook in list(self.notebooks.values())]
 
     def was_open(self, name: str) -> bool:
         """Whether a document of this name is or was open."""
@@ -182,10 +179,6 @@ class Status:
 
     state: State
     message: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """The parameters of the notification."""
-        return asdict(self)
 
 
 PAUSED = Status("off", "paused")
@@ -277,7 +270,7 @@ class Session:
 
     def send_status(self) -> None:
         """Send the status."""
-        self.client.protocol.notify(STATUS, self.status.as_json())
+        self.client.protocol.notify(STATUS, asdict(self.status))
 
     def warn(self, problems: list[str]) -> None:
         """Show problems to the user, all in one message; nothing if there are none."""

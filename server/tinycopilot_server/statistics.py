@@ -6,6 +6,7 @@ accepted texts until they are checked.
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import json
 import logging
@@ -207,7 +208,9 @@ class Statistics:
             return
         try:
             with self._locked():
-                write(self._path, added(read(self._path), new))
+                data = {"kind": KIND, "version": VERSION, "days": added(read(self._path), new)}
+                with atomic_write(self._path) as file:
+                    file.write(json.dumps(data).encode())
         except (OSError, Timeout) as error:
             log.warning("%s: statistics could not be saved: %s", self._path, error)
             with self._lock:
@@ -262,9 +265,7 @@ def in_words(days: dict[str, Day]) -> str:
     """A summary for the user."""
     if not days:
         return "Nothing has been counted yet."
-    total = empty_day()
-    for day in days.values():
-        [total] = added({"": total}, {"": day}).values()
+    [total] = functools.reduce(added, ({"": day} for day in days.values())).values()
     lines = [f"Since {min(days)}, on this machine:"]
     accepted, answered = total["accepted"], total["answered"]
     share = f" ({accepted / answered:.0%})" if answered else ""
@@ -323,9 +324,3 @@ def _is_day(entry: tuple[str, Any]) -> bool:
     numbers = [*(day[count] for count in COUNTS), *day["latency"]]
     is_whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
     return is_whole and len(day["latency"]) == len(BUCKETS_MS) + 1
-
-
-def write(path: Path, days: dict[str, Day]) -> None:
-    """Replace the file. Raises OSError."""
-    with atomic_write(path) as file:
-        file.write(json.dumps({"kind": KIND, "version": VERSION, "days": days}).encode())

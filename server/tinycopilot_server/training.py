@@ -71,11 +71,6 @@ class Training:
         self._ending: asyncio.Task[None] | None = None
         self._busy = self._status_before = session.model_status
 
-    @property
-    def is_running(self) -> bool:
-        """Whether training is running, including the loading of its model."""
-        return self._child is not None
-
     def start(self, minutes: float) -> None:
         """Start a run. Raises UserError if there is nothing to train on, or training is not possible."""
         folders = self._folders()
@@ -98,7 +93,7 @@ class Training:
     def _folders(self) -> tuple[str, ...]:
         """The folders to train on. Raises UserError if training is not possible."""
         settings, folders = self._session.settings, self._session.folders.roots
-        if self.is_running:
+        if self._child is not None:  # also while its model is loaded
             raise UserError("training is already running; cancel it, or wait until it has finished")
         if not has_torch():
             raise MissingTorchError("training")

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinycopilot.completion.request import Request
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.ghost_text import GhostText, SuggestionRequest
+from tinycopilot.tui.ghost_text import GhostText
 
 TEXTS = st.text("ab \n", min_size=1, max_size=4)
 STEPS = st.one_of(
@@ -20,7 +21,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=40))
 def test_shown_text_continues_the_requested_text(steps: list[tuple[str, ...]]) -> None:
     ghost, before, after = GhostText(), "", ""
-    asked: list[SuggestionRequest] = []
+    asked: list[Request] = []
     promised: tuple[str, str] | None = None  # of the last result: text up to the suggestion's end, and after it
     n_chars = 0
     for name, *texts in steps:

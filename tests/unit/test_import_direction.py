@@ -46,7 +46,7 @@ HOUSE = {
         *("torch", "numpy", "rich", "filelock", "markupsafe"),
     },
     "tinycopilot.completion": {
-        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.model"),
+        *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.model"),
         "tinycopilot.masking",
         *("numpy", "numba", "llvmlite"),
     },

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tinycopilot_server.models import origin_of, to_use
+from tinycopilot_server.models import to_use
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError
@@ -124,15 +124,12 @@ def test_server_uses_the_workspace_model_that_eval_and_play_use(
 ) -> None:
     source = str(project / "src")
     settings = Settings()
-    assert to_use(settings, source) == model_to_load() == bundled_model()
+    assert to_use(settings, source) == (model_to_load(), Origin.SHIPPED) == (bundled_model(), Origin.SHIPPED)
     users = install(user_model(), pair)
-    assert to_use(settings, source) == users
-    assert origin_of(users, settings, source) is Origin.USER
+    assert to_use(settings, source) == (users, Origin.USER)
     own = install(workspace_model(source), pair)
-    assert to_use(settings, source) == own
-    assert origin_of(own, settings, source) is Origin.WORKSPACE
-    assert origin_of(users, settings, source) is Origin.USER  # the workspace's own was invalid
-    assert to_use(settings, str(project)) == users
+    assert to_use(settings, source) == (own, Origin.WORKSPACE)
+    assert to_use(settings, str(project)) == to_use(settings, None) == (users, Origin.USER)
     for words, expected in (
         (["eval", "src"], own),
         (["eval", "src/one.py"], own),

@@ -80,8 +80,8 @@ async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
     return n_keys, n_accepted_chars
 
 
-async def _session(console: Console, options: dict[str, str]) -> None:
-    async with running_server(options) as server:
+async def _session(console: Console, model_path: str | None, tokenizer_path: str | None) -> None:
+    async with running_server(model_path, tokenizer_path) as server:
         editor = Editor.on_no_disk(server.client, "thermometer.py", OPENED)
         editor.open()
         n_keys, n_accepted = await _type_it_all(editor, console)
@@ -95,13 +95,12 @@ async def _session(console: Console, options: dict[str, str]) -> None:
 def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
     """Run the demo; return the exit code. Raises UserError if the server has no model."""
     console = Console(highlight=False, soft_wrap=True)
-    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
     console.print(describe_model(*find_model(model_path, tokenizer_path)), markup=False)
     console.print(
         "A simulated editor starts the language server and types into thermometer.py. Suggestions are dim; <Tab> marks "
         "those that it accepts.\n"
     )
-    asyncio.run(_session(console, {name: value for name, value in options.items() if value}))
+    asyncio.run(_session(console, model_path, tokenizer_path))
     program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))
     console.print(CONNECT.format(program=program, server=server), markup=False)
     return 0

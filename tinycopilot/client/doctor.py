@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError, __version__
 from tinycopilot.client.editors import Machine, check_editors
-from tinycopilot.client.findings import Finding, Level, Sections, as_json, is_well, print_lines, problem_of
+from tinycopilot.client.findings import Finding, Level, Sections, as_json, n_problems, print_lines, problem_of
 from tinycopilot.extras import TORCH, TORCH_SIZE
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run_doctor(
 ) -> int:
     """Check everything and print the report; return the exit code: 1 if there is a problem, otherwise 0."""
     facts: dict[str, Any] = {}
-    server = _server_program()
+    server = str(_beside() or shutil.which("tinycopilot-server") or "tinycopilot-server")  # for editors' settings
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
         "installed": check_packages,
         "model": lambda: check_model(model_path, tokenizer_path, ask_engine, facts),
@@ -70,7 +70,7 @@ def run_doctor(
         print(as_json(sections))
     else:
         print_lines(sections, verdict(sections))
-    return 0 if is_well(sections) else 1
+    return int(n_problems(sections) > 0)
 
 
 def _home() -> Path:
@@ -84,12 +84,9 @@ def _home() -> Path:
 
 def verdict(sections: Sections) -> list[tuple[str, str]]:
     """The last lines of the report, each with its style: whether all is well, and what to do next."""
-    n_problems = sum(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
-    if n_problems == 0:
+    if not (n := n_problems(sections)):
         return [("no problems found", "bold green"), ("\n" + _next_step(sections), "bold")]
-    return [
-        (f"{n_problems} problem{'s' * (n_problems > 1)}; apply the fixes after ->, and run doctor again", "bold red")
-    ]
+    return [(f"{n} problem{'s' * (n > 1)}; apply the fixes after ->, and run doctor again", "bold red")]
 
 
 def _next_step(sections: Sections) -> str:
@@ -178,11 +175,6 @@ def _beside() -> Path | None:
     return next((program for program in programs if program.is_file()), None)
 
 
-def _server_program() -> str:
-    """The server program that an editor's settings should name."""
-    return str(_beside() or shutil.which("tinycopilot-server") or "tinycopilot-server")
-
-
 def check_program(beside: Path | None, on_path: str | None) -> Finding:
     """Report where `tinycopilot-server` is: next to this Python (`beside`), and `on_path`."""
     name = "tinycopilot-server"
@@ -210,7 +202,8 @@ def check_model(
     facts = {"path": str(paths.model), "origin": origin.name}
     if origin is Origin.SHIPPED and not is_as_shipped(paths.model):
         text = f"a model that replaced the bundled one: {paths.model}"
-        todo = f"to restore the bundled one: {_way_back(paths)}"
+        back = ["git", "-C", str(paths.model.parent), "checkout", "--", paths.model.name, paths.tokenizer.name]
+        todo = f"to restore the bundled one: {shlex.join(back)}"
         yield Finding("which", text, Level.NOTE, todo, facts)
     else:
         yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)
@@ -275,12 +268,6 @@ def is_as_shipped(model: Path) -> bool:
         return True
 
 
-def _way_back(paths: "ModelPaths") -> str:
-    """The command that restores the files of the clone."""
-    folder = paths.model.parent
-    return shlex.join(["git", "-C", str(folder), "checkout", "--", paths.model.name, paths.tokenizer.name])
-
-
 def check_folders() -> Iterator[Finding]:
     """Check that the user's folders can be written."""
     from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, user_folders  # noqa: PLC0415
@@ -316,14 +303,13 @@ def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
     """Report the CPU, and PyTorch with its devices, from `engine_facts`."""
     n_cores = usable_cores()
     cores = f"{n_cores} core{'s' * (n_cores > 1)} ({platform.machine()})"
-    if "torch" not in engine_facts:
+    if not engine_facts.get("torch"):
         yield Finding("cpu", cores, facts={"cores": n_cores})
-        yield Finding("torch", "did not report its devices", Level.NOTE, "see the problem above")
-        return
-    if engine_facts["torch"] is None:
-        yield Finding("cpu", cores, facts={"cores": n_cores})
-        todo = f'to train: {sys.executable} -m pip install "{TORCH}" ({TORCH_SIZE})'
-        yield Finding("torch", "not installed: completion works without it, training needs it", Level.NOTE, todo)
+        text, todo = "did not report its devices", "see the problem above"
+        if "torch" in engine_facts:
+            text = "not installed: completion works without it, training needs it"
+            todo = f'to train: {sys.executable} -m pip install "{TORCH}" ({TORCH_SIZE})'
+        yield Finding("torch", text, Level.NOTE, todo)
         return
     speed = "faster" if engine_facts["fast_bfloat16"] else "not faster"
     text = f"{cores}; bfloat16, for training: {speed} than float32 in a trial"
@@ -341,8 +327,7 @@ def check_server(model_path: str | None, tokenizer_path: str | None, *, has_mode
     if not has_model:
         yield Finding("start", "skipped, because the model can't be used", Level.NOTE, "fix the model first")
         return
-    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}
-    start_s, times, n_shown, mb = asyncio.run(_round_trip({name: path for name, path in options.items() if path}))
+    start_s, times, n_shown, mb = asyncio.run(_round_trip(model_path, tokenizer_path))
     yield Finding("start", f"ready after {start_s:.1f} s", facts={"start_s": round(start_s, 2)})
     times.sort()
     p50, p95 = statistics.median(times), times[int(0.95 * len(times))]
@@ -357,11 +342,13 @@ def check_server(model_path: str | None, tokenizer_path: str | None, *, has_mode
         yield Finding("memory", f"{mb:.0f} MB resident", facts={"resident_mb": round(mb)})
 
 
-async def _round_trip(options: dict[str, str]) -> tuple[float, list[float], int, float | None]:
+async def _round_trip(
+    model_path: str | None, tokenizer_path: str | None
+) -> tuple[float, list[float], int, float | None]:
     """Seconds until ready, milliseconds of each answer, number of suggestions, resident MB. Raises UserError."""
     from tinycopilot.client.stdio import Editor, running_server  # noqa: PLC0415
 
-    async with running_server(options) as server:
+    async with running_server(model_path, tokenizer_path) as server:
         n_shown = 0
         editor = Editor.on_no_disk(server.client, "doctor.py", OPENED)
         editor.open()

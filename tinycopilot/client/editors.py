@@ -244,13 +244,13 @@ def _nvim_version(program: str | None, is_used: bool) -> Finding:
     if match is None:
         return Finding("Neovim", f"{program} does not print its version", Level.NOTE, "try: nvim --version")
     version, number = match[0].removeprefix("NVIM v"), (int(match[1]), int(match[2]))
-    facts = {"version": version}
-    if number >= (0, 12):
-        return Finding("Neovim", f"{version}: ghost text", facts=facts)
+    shown, level, todo = "ghost text", Level.OK, ""
     if number == (0, 11):
-        return Finding("Neovim", f"{version}: popup menu", Level.NOTE, "for ghost text, install 0.12", facts)
-    level = Level.PROBLEM if is_used else Level.NOTE
-    return Finding("Neovim", f"{version}: too old", level, "install 0.12, or 0.11 for the popup menu", facts)
+        shown, level, todo = "popup menu", Level.NOTE, "for ghost text, install 0.12"
+    elif number < (0, 11):
+        shown, level = "too old", Level.PROBLEM if is_used else Level.NOTE
+        todo = "install 0.12, or 0.11 for the popup menu"
+    return Finding("Neovim", f"{version}: {shown}", level, todo, {"version": version})
 
 
 def nvim_mentions(folder: Path) -> dict[str, list[str]]:

@@ -44,15 +44,15 @@ def problem_of(name: str, message: str) -> Finding:
     return Finding(name, what or todo, Level.PROBLEM, todo if what else "")
 
 
-def is_well(sections: Sections) -> bool:
-    """Whether no finding is a problem."""
-    return not any(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
+def n_problems(sections: Sections) -> int:
+    """Number of findings that are problems."""
+    return sum(one.level is Level.PROBLEM for findings in sections.values() for one in findings)
 
 
 def as_json(sections: Sections) -> str:
     """The report as one JSON object."""
     content = {title: [one.as_object() for one in findings] for title, findings in sections.items()}
-    return json.dumps({"ok": is_well(sections), **content}, indent=1)
+    return json.dumps({"ok": n_problems(sections) == 0, **content}, indent=1)
 
 
 def as_lines(sections: Sections) -> Iterable[list[tuple[str, str]]]:

@@ -85,12 +85,13 @@ class Editor:
 
 
 @contextlib.asynccontextmanager
-async def running_server(options: dict[str, str]) -> AsyncIterator[Server]:
-    """Start a server with these settings, wait until it is ready, and shut it down when the block ends.
+async def running_server(model_path: str | None, tokenizer_path: str | None) -> AsyncIterator[Server]:
+    """Start a server with this model, wait until it is ready, and shut it down when the block ends.
 
     Raises UserError, one line, if it has no model, does not start, or exits before the block ends.
     """
     client = LanguageClient("tinycopilot", __version__)
+    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}  # null means not set
     state: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def on_status(params: Any) -> None:  # (pygls would take `object` for the client's own type)

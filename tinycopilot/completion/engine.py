@@ -6,20 +6,20 @@ All state between requests is in SessionState.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, Self
 
 from tinycopilot.completion import compiled
-from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
 from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions
-from tinycopilot.completion.masker import Maskers, adds_secret
+from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
+from tinycopilot.completion.session_state import FoundAhead, SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
 from tinycopilot.masking import MASK, mask
@@ -34,74 +34,6 @@ SPARE_FORKS: Final = 2
 """Number of additional forks to decode, since some give no suggestion, or the same one as another fork."""
 MIN_FORK_P: Final = 0.01
 """Minimum probability of an alternative's first different character."""
-
-
-class KeystrokeTracker:
-    """Finds the character that was typed from one request to the next.
-
-    Each position counts once, and only if it was typed: text that is pasted, accepted, redone, or typed again after a
-    backspace does not count. Moving the cursor or switching documents starts over.
-    """
-
-    def __init__(self) -> None:
-        self._last = Place(None, "", "")
-        self._furthest_chars = 0  # everything up to here was counted or existed
-
-    def typed(self, place: Place) -> str:
-        """The character typed since the last call, if it counts; otherwise ""."""
-        last, self._last = self._last, place
-        if (place.document, place.after) != (last.document, last.after):
-            self._furthest_chars = len(place.before)
-            return ""
-        is_one_more = len(place.before) == len(last.before) + 1 and place.before.startswith(last.before)
-        is_new = len(place.before) > self._furthest_chars
-        self._furthest_chars = max(self._furthest_chars, len(place.before))
-        return place.before[-1] if is_one_more and is_new else ""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A suggestion and its place; valid until a document is dropped, from which it may come."""
-
-    place: Place
-    suggestion: Suggestion
-    n_dropped: int
-
-    def rest_at(self, place: Place, n_dropped: int) -> Suggestion | None:
-        """The rest of the suggestion at `place`, if only its first characters were typed since."""
-        if (place.document, place.after, n_dropped) != (self.place.document, self.place.after, self.n_dropped):
-            return None
-        rest = typed_through(self.suggestion.text, self.place.before, place.before)
-        return replace(self.suggestion, text=rest) if rest is not None else None
-
-
-@dataclass(frozen=True)
-class FoundAhead:
-    """The result of a request computed ahead; valid for this edition of the n-gram model."""
-
-    suggestion: Suggestion | None
-    predictions: PredictionCache
-    edition: int
-
-    def is_for(self, place: Place, edition: int) -> bool:
-        """Whether it answers a request at `place`."""
-        return (self.predictions.place, self.edition) == (place, edition)
-
-
-@dataclass
-class SessionState:
-    """The state of completion between requests. Changed by Engine only."""
-
-    readers: Readers
-    """The network's caches of recent documents."""
-    maskers: Maskers = field(default_factory=Maskers)
-    """Masked text of recent documents, so that only changes are masked again."""
-    keystrokes: KeystrokeTracker = field(default_factory=KeystrokeTracker)
-    predictions: PredictionCache | None = None
-    """The predictions of the last request, for learning from the next keystroke."""
-    shown: Shown | None = None
-    """The last suggestion, except rests of earlier ones."""
-    ahead: FoundAhead | None = None
 
 
 class Engine:

@@ -1,7 +1,11 @@
 """Incremental indexing: adds files to an n-gram model that stays in use."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from tinycopilot.files import LeftOut, read_written, source_files
 
 if TYPE_CHECKING:
     from tinycopilot.completion.ngram import NGramModel
@@ -59,17 +63,41 @@ class IncrementalIndexing:
         self._call(lambda ngrams: ngrams.finish_compaction(compaction))
 
 
-def index_files(call: CallWithModel, files: Iterable[tuple[str, str]], pause: Callable[[], None] = lambda: None) -> int:
-    """Index files, (name, text), up to MAX_WORKSPACE_CHARS; return the number of files beyond the limit.
+@dataclass(frozen=True)
+class Project:
+    """The document at hand, and the folder whose other files are indexed."""
 
-    `pause` is called before each file; it may wait, or raise to stop.
-    """
-    indexing, n_skipped = IncrementalIndexing(call, pause), 0
-    for name, text in files:
-        pause()
-        if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
-            n_skipped += 1
-        else:
-            indexing.put(name, text, last_used_s=0)  # within the limit, nothing is dropped
-    indexing.finish()
-    return n_skipped
+    document: str = ""
+    """Its path below the folder, so that it is not indexed twice, or its whole path; "" if it has none."""
+    folder: Path | None = None
+    suffixes: tuple[str, ...] = (".py",)
+
+    @classmethod
+    def of(cls, path: Path | None, folder: Path | None) -> "Project":
+        """The project of a file, which may be new, in a folder that may be elsewhere."""
+        if path is None:
+            return cls(folder=folder)
+        path = path.resolve()
+        suffixes = (path.suffix.lower(),) if path.suffix else (".py",)
+        if folder is None or not path.is_relative_to(folder.resolve()):
+            return cls(str(path), folder, suffixes)
+        return cls(path.relative_to(folder.resolve()).as_posix(), folder, suffixes)
+
+    def index(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> int:
+        """Index the other files, up to MAX_WORKSPACE_CHARS; return the number of files beyond the limit.
+
+        `pause` is called before each file; it may wait, or raise to stop.
+        """
+        if self.folder is None:
+            return 0
+        indexing, n_skipped = IncrementalIndexing(call, pause), 0
+        for name, text in read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut()):
+            if name == self.document:
+                continue
+            pause()
+            if indexing.n_chars + len(text) > MAX_WORKSPACE_CHARS:
+                n_skipped += 1
+            else:
+                indexing.put(name, text, last_used_s=0)  # within the limit, nothing is dropped
+        indexing.finish()
+        return n_skipped

@@ -29,6 +29,8 @@ MAX_DEPTH: Final = 200
 N_RECENT: Final = 4
 """Characters of look-behind: a string's prefix and the character before it, or the neighbours of an equals sign."""
 
+QUOTES: Final = ("'", '"')
+
 _TOP_LEVEL = re.compile(r"^(?:def|class|async def|import|from|@\w+|if __name__)\b", re.MULTILINE)
 _BLOCK = re.compile(r"^[ \t]+(?:@\w+|(?:(?:async )?def|class) \w+ ?[(:\[])", re.MULTILINE)
 _STATEMENT = re.compile(
@@ -88,6 +90,12 @@ class State(NamedTuple):
         """The kind of the innermost frame; a replacement field is code. For states without a tail."""
         kind = self.frames[-1].kind if self.frames else "bracket"
         return "comment" if kind == "comment" else "string" if kind in ("string", "spec") else "code"
+
+
+def is_within(character: str, following: str) -> bool:
+    """Whether the place between two characters is inside a word, or inside a pair of quotes; `following` may be ""."""
+    is_in_word = all(one.isalnum() or one == "_" for one in (character, following))
+    return is_in_word or (character in QUOTES and character == following)
 
 
 def lexical_context(before: str, language: str = "python") -> Context:

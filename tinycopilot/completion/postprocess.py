@@ -3,8 +3,7 @@
 import re
 
 from tinycopilot.completion.insertion import Insertion
-
-QUOTES = ("'", '"')
+from tinycopilot.completion.lexical import QUOTES, is_within
 
 
 def is_at_line_end(after: str) -> bool:
@@ -32,18 +31,10 @@ def _safe(text: str, before: str, after: str, language: str) -> str:
         if insertion.is_broken:
             break
         following = text[n : n + 1]
-        continues = (
-            (_in_word(character) and _in_word(following))
-            or (character in QUOTES and character == following)
-            or (insertion.is_in_token and character not in QUOTES and following)
-        )
+        continues = is_within(character, following) or (insertion.is_in_token and character not in QUOTES and following)
         if not (continues or character.isspace()) and insertion.may_end:
             n_safe = n
     return text[:n_safe]
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
 
 
 def _without_next_line(text: str, before: str, after: str) -> str:

@@ -57,10 +57,6 @@ class Mixture:
         """A copy, by order and kind."""
         return dict(zip((*ORDERS, *KINDS), [*self.by_order.tolist(), *self.by_kind.tolist()], strict=True))
 
-    def copy(self) -> "Mixture":
-        """Return an independent copy."""
-        return Mixture({key: (row[0], row[1], row[2]) for key, row in self.as_rows().items()})
-
     def weights(self, prediction: "Prediction") -> Row:
         """Return the weights of network, workspace and file for this prediction."""
         if not prediction.n_seen:
@@ -155,18 +151,18 @@ class PredictionCache:
 class Predictor:
     """The n-gram models, and the weights that mix them with the network."""
 
-    def __init__(self, known: str, max_chars: float = math.inf, mixture: Mixture | None = None) -> None:
+    def __init__(self, known: str, max_chars: float = math.inf) -> None:
         """`known`: the network's alphabet. `max_chars`: limit of the n-gram model, besides the current document."""
         self.alphabet = Alphabet(known)
         self.ngrams = NGramModel(self.alphabet, max_chars)
-        self.mixture = mixture or Mixture()
+        self.mixture = Mixture()
         """The weights of the mixture."""
         self._kind_of = np.zeros(0, np.int64)
 
     def copy(self) -> "Predictor":
         """Return an independent copy: indexing and learning do not change this one."""
         other = copy.copy(self)
-        other.ngrams, other.mixture = self.ngrams.copy(), self.mixture.copy()
+        other.ngrams, other.mixture = self.ngrams.copy(), copy.deepcopy(self.mixture)
         return other
 
     def kind_of(self) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from tinycopilot.completion.insertion import Insertion
+from tinycopilot.completion.lexical import is_within
 from tinycopilot.completion.plausibility import Plausibility
 
 MIN_VISIBLE_CHARS = 2
@@ -22,7 +23,6 @@ CONFIDENCE_SPAN: Final = 2.5
 MAX_LEAST: Final = 0.95
 SURE: Final = 0.5
 """Minimum probability of a suggestion of several lines: it takes longer to read, and moves the text below."""
-QUOTES: Final = ("'", '"')
 N_LINES_ABOVE: Final = 3
 """A line that repeats one of this many lines above is a decoding error: about 90 % of them are wrong."""
 LOOK_BACK_CHARS: Final = 2_000
@@ -200,7 +200,7 @@ class End:
         last = text[-1:]
         if last.isspace():
             return Obstacle.BLANK
-        if (_in_word(last) and _in_word(following)) or (last in QUOTES and last == following):
+        if is_within(last, following):
             return Obstacle.IN_WORD
         lines = [_words(line) for line in (self._begun + text).split("\n")]
         own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
@@ -215,7 +215,3 @@ def _words(line: str) -> str:
 def _is_indentation(text: str) -> bool:
     """Whether the text ends in the indentation of a line that the suggestion itself starts."""
     return "\n" in text and text[-1] in " \t" and not text[text.rfind("\n") :].strip()
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"

@@ -17,7 +17,7 @@ from rich.console import Console
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
-from tinycopilot.evaluation.excerpts import shares, texts_in
+from tinycopilot.evaluation.excerpts import from_middle, texts_in
 from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
@@ -32,8 +32,6 @@ from tinycopilot.training.saving import replace_pair
 from tinycopilot.training.setup import MIN_ADAPT_CHARS, TrainOptions
 from tinycopilot.training.train import train_without_saving
 
-MIN_CHARS = MIN_ADAPT_CHARS
-"""With less code, the network learns nothing that the n-gram model does not know."""
 MEASURED_CHARS = 20_000
 """Number of held-out characters that are measured."""
 
@@ -58,12 +56,7 @@ class WorkspaceSplit:
 
     def excerpts(self) -> list[Excerpt]:
         """Return the excerpts to measure: about equal parts from the middle of each held-out file."""
-        texts = {name: self.texts[name] for name in self.held_out}
-        excerpts = []
-        for (name, text), n in zip(texts.items(), shares(texts, MEASURED_CHARS), strict=True):
-            first = (len(text) - n) // 2
-            excerpts.append(Excerpt(name, text, first, first + n))
-        return excerpts
+        return from_middle({name: self.texts[name] for name in self.held_out}, MEASURED_CHARS, {})
 
 
 def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> WorkspaceSplit:
@@ -90,10 +83,10 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
         roots, texts, paths, frozenset(map(Path, [*excluded, *paths, *near_duplicates(texts, paths)]))
     )
     n_chars = sum(map(len, texts.values()))
-    if n_chars < MIN_CHARS or not workspace.train_folders:
+    if n_chars < MIN_ADAPT_CHARS or not workspace.train_folders:
         raise UserError(
             f"{n_chars:,} characters of code ({' '.join(suffixes)}) here is too little: "
-            f"training needs {MIN_CHARS:,}, in at least two different files{left_out.in_brackets()}"
+            f"training needs {MIN_ADAPT_CHARS:,}, in at least two different files{left_out.in_brackets()}"
         )
     return workspace
 
@@ -108,35 +101,33 @@ def _patterns(exclude: Sequence[str]) -> Patterns:
 def run_adaptation(
     folders: Sequence[str],
     *,
-    suffixes: Sequence[str],
-    exclude: Sequence[str] = (),
+    ext: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
     minutes: float,
     device: str,
     progress: str | None,
     answer: Callable[[str], None],
 ) -> None:
     """Run the command. If it is interrupted, the previous model stays. Raises UserError."""
-    reporter = JsonProgress(answer) if progress else None
-    if reporter:
-        reporter.say("reading", 0.0)
-    workspace = read_workspace(folders, normalise_suffixes(suffixes), exclude)
+    reporter = JsonProgress(answer if progress else None)
+    reporter.say("reading", 0.0)
+    workspace = read_workspace(folders, normalise_suffixes(ext or ["py"]), exclude or ())
     own = workspace_model(str(workspace.folders[0]))
     require_home(own.model)
     folder = run_folder(own)
     with lock_run_folder(folder, has_a_choice=False), sigterm_as_interrupt():
-        options = TrainOptions(ext=list(suffixes), minutes=minutes, device=device, measure_forgetting=False)
+        options = TrainOptions(ext=list(ext or ["py"]), minutes=minutes, device=device, measure_forgetting=False)
         comparison = adapt(workspace, own, folder, options, reporter)
     message = f"{comparison.summary()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"
-    if reporter:
-        reporter.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
-    else:
+    reporter.say("done", 1.0, message=message, model=str(own.model), **comparison.figures())
+    if not progress:
         answer(message)
         if comparison.is_better:
             answer(f"saved for {workspace.folders[0]}: {own.model}; to undo, delete its folder")
 
 
 def adapt(
-    workspace: WorkspaceSplit, own: ModelPaths, folder: Path, options: TrainOptions, reporter: JsonProgress | None
+    workspace: WorkspaceSplit, own: ModelPaths, folder: Path, options: TrainOptions, reporter: JsonProgress
 ) -> Comparison:
     """Train in `folder`; compare; replace the workspace's model `own` if the new one is better. Raises UserError."""
     base, origin = find_model()
@@ -151,13 +142,11 @@ def adapt(
 
     def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
         def done(share: float) -> None:
-            if reporter:
-                reporter.say_if_due("measuring", (number + share) / 2)
+            reporter.say_if_due("measuring", (number + share) / 2)
 
         return measure_bits(network, tokenizer, workspace.texts, excerpts, done)
 
-    if reporter:
-        reporter.say("measuring", 0.0)
+    reporter.say("measuring", 0.0)
     comparison = Comparison(measured(0, *before), measured(1, _compiled(model), tokenizer), len(excerpts))
     if comparison.is_better:
         with interrupts_ignored():

@@ -83,7 +83,6 @@ def _places(texts: Mapping[str, str], dice: random.Random) -> Iterator[Step]:
 def _suggestions(
     engine: Engine, texts: Mapping[str, str], dice: random.Random, say: Callable[[str], None]
 ) -> dict[str, "Latencies"]:
-    """Return the latencies of each scenario."""
     names = dice.sample(list(texts), min(len(texts), N_JUMPS))
     typed = [(name, texts[name], dice.randrange(len(texts[name]) - N_KEYS)) for name in names[:N_FILES]]
     name, text, _ = max(typed, key=lambda typed: len(typed[1]))
@@ -181,14 +180,15 @@ def while_compacting(ngrams: NGramModel) -> Iterator[None]:
 
 def table(measured: Mapping[str, Any]) -> str:
     """Return the measurements as text."""
-    speeds = measured["chars_per_second"]
+    speeds, share = measured["chars_per_second"], measured["accepted_drafts"]
+    accepted = "nothing" if share is None else f"{100 * share:.0f} %"
     lines = [
         f"{measured['parameters'] / 1e6:.1f} M parameters on {measured['machine']}",
         "",
         f"{'':16}{'characters/s':>20}",
         *(f"{way:16}{per_second:20,.0f}" for way, per_second in speeds.items()),
         f"drafted: {speeds['drafted'] / speeds['cached']:.2f} times as fast as cached; "
-        f"{_share(measured['accepted_drafts'])} of drafted characters accepted",
+        f"{accepted} of drafted characters accepted",
         f"outputs that differ: {measured['unequal_texts']}",
         "",
         f"{'latency, ms':16}{'p50':>8}{'p95':>8}{'p99':>8}",
@@ -201,7 +201,3 @@ def table(measured: Mapping[str, Any]) -> str:
         lines.append(f"{rss['engine']:.0f} MB of memory, plus {rss['workspace']:.0f} MB for 10 MB of code")
     lines.append(f"{measured['start_s']:.1f} s from process start to the first suggestion")
     return "\n".join(lines)
-
-
-def _share(share: float | None) -> str:
-    return "nothing" if share is None else f"{100 * share:.0f} %"

@@ -11,13 +11,13 @@ from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
 from tinycopilot.evaluation.infill import evaluate_infill, table
-from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion
+from tinycopilot.evaluation.replay import ShownSuggestion
 from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
-from tinycopilot.evaluation.report import write_report
+from tinycopilot.evaluation.report.page import page as report_page
 from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.files import normalise_suffixes
-from tinycopilot.page_file import check_page
-from tinycopilot.paths import Origin, describe_model, find_model, user_path
+from tinycopilot.page_file import check_page, write_page
+from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, user_path
 
 N_EXAMPLES = 5
 
@@ -27,7 +27,7 @@ def run_evaluation(
     *,
     listing: str | None,
     workspace: str | None,
-    suffixes: Sequence[str],
+    ext: Sequence[str] | None,
     max_chars: int,
     eagerness: float,
     infill: bool,
@@ -48,10 +48,8 @@ def run_evaluation(
     page = Path(os.path.realpath(user_path(report))) if report is not None else None
     if page:
         check_page(page, "--report")
-    root = user_path(workspace).resolve() if workspace else None
-    if root and not root.is_dir():
-        raise UserError(f"{root}: not a folder; --workspace expects the folder to index")
-    suffixes = normalise_suffixes(suffixes)
+    root = folder_to_index(workspace or None)
+    suffixes = normalise_suffixes(ext or ["py"])
     left_out: tuple[str, ...] = ()
     if listing:
         if len(paths) != 1:
@@ -61,7 +59,9 @@ def run_evaluation(
         excerpts, left_out = from_paths([user_path(path).resolve() for path in paths], suffixes, max_chars, root)
     if page and str(page) in {excerpt.name for excerpt in excerpts}:
         raise UserError(f"{page}: is one of the files to replay; use another --report")
-    model, origin = find_model(model_path, tokenizer_path, workspace=_only_workspace(excerpts))
+    workspaces = {excerpt.workspace for excerpt in excerpts}  # if it is one, an editor would use its adapted model
+    one = str(*workspaces) if len(workspaces) == 1 else None
+    model, origin = find_model(model_path, tokenizer_path, workspace=one)
     say(describe_model(model, origin))
     if origin is Origin.WORKSPACE:
         say("the model was trained on files in this folder; on unseen code, it saves less")
@@ -80,14 +80,8 @@ def run_evaluation(
         answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
     finally:
         if page:
-            write_report(page, evaluation, command=command, facts=facts)
+            write_page(page, report_page(evaluation, command=command, facts=facts))
             say(f"report: {page}")
-
-
-def _only_workspace(excerpts: Sequence[Excerpt]) -> str | None:
-    """Return the common workspace of all excerpts, whose adapted model an editor would use; None if several."""
-    folders = {excerpt.workspace for excerpt in excerpts}
-    return str(folders.pop()) if len(folders) == 1 else None
 
 
 def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:

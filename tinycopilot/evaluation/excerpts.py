@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,16 @@ def from_paths(
         empty = [f"{path.name} is empty" for path in paths if not path.is_dir()]
         why = " and ".join(empty) or f"no text with {' '.join(suffixes)} there"
         raise UserError(f"nothing to replay: {why}{left_out.in_brackets()}; use other files, or another --ext")
+    return from_middle(texts, n_chars, folders), left_out.lines()
+
+
+def from_middle(texts: dict[str, str], n_chars: int, folders: Mapping[str, Path]) -> list[Excerpt]:
+    """Return about equal parts, `n_chars` in total at most, from the middle of each text; `folders`: workspaces."""
     excerpts = []
     for (name, text), n in zip(texts.items(), shares(texts, n_chars), strict=True):
         first = (len(text) - n) // 2
-        excerpts.append(Excerpt(name, text, first, first + n, folders[name]))
-    return excerpts, left_out.lines()
+        excerpts.append(Excerpt(name, text, first, first + n, folders.get(name, Path())))
+    return excerpts
 
 
 def texts_in(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> dict[str, str]:

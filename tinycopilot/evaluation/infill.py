@@ -49,10 +49,6 @@ class InfillScore:
     wrong: list[str] = field(default_factory=list)
     """Wrong suggestions, as `before[suggestion]after` with the removed text."""
 
-    def add(self, gap: Gap, outcome: str) -> None:
-        """Count a gap."""
-        self.n[gap.kind, outcome] += 1
-
     @property
     def n_gaps(self) -> int:
         """Number of gaps that are not empty."""
@@ -83,12 +79,9 @@ def evaluate_infill(
             since_s = time.perf_counter()
             found = engine.complete(Request(before, after, excerpt.name, Why.REPLAYED)).suggestion
             score.latencies_ms.append(1000 * (time.perf_counter() - since_s))
-            if found is None:
-                score.add(gap, "silent")
-            elif found.text == missing:
-                score.add(gap, "exact")
-            else:
-                score.add(gap, "wrong")
+            outcome = "silent" if found is None else "exact" if found.text == missing else "wrong"
+            score.n[gap.kind, outcome] += 1
+            if found is not None and outcome == "wrong":
                 line = f"{before.rpartition(chr(10))[2].lstrip()}[{found.text}]{after.partition(chr(10))[0]}"
                 score.wrong.append(f"{line}   removed: {missing!r}")
     return score

@@ -64,9 +64,4 @@ def line_end(text: str, dice: random.Random) -> int | None:
 
 def long_text(texts: Sequence[str]) -> str:
     """Return the concatenation of `texts`, up to LONG_CHARS."""
-    text = ""
-    for more in texts:
-        if len(text) >= LONG_CHARS:
-            break
-        text += more
-    return text[:LONG_CHARS]
+    return "".join(texts)[:LONG_CHARS]

@@ -10,16 +10,15 @@ from typing import Any
 from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.decoding import (
     MAX_DRAFT_CHARS,
-    Decoded,
     Reader,
-    Speculator,
     decode,
     network_logits,
     plain_decode,
 )
 from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.network import Floats, Network
+from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Continuation, Place, PredictionCache
+from tinycopilot.completion.recorder import Recorder
 from tinycopilot.evaluation.scenarios import Step
 
 N_CHARS = {"plain": 4, "cached": 40, "drafted": 40}
@@ -53,7 +52,7 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> De
     reader, next_logits = Reader(network, tokenizer), network_logits(network, tokenizer)
     for step in steps:
         engine.ngrams.hold(step.document, step.before, step.after)
-        texts, drafts = {}, list[tuple[int, str]]()
+        texts = dict[str, str]()
         for name, n_chars in N_CHARS.items():
             predictions = PredictionCache(Place(step.document, step.before, step.after))
             reader.read(step.before)
@@ -62,36 +61,15 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> De
                 choose = partial(engine.predictor.likeliest, predictions)
                 decoded = plain_decode(next_logits, choose, step.before)
             else:
-                continuation = Continuation(engine.predictor, predictions, step.before)
-                decoded = decode(
-                    reader, DraftRecorder(continuation, drafts), step.before, max_draft_chars=DRAFT_CHARS[name]
-                )
+                recorder = Recorder(Continuation(engine.predictor, predictions, step.before))
+                decoded = decode(reader, recorder, step.before, max_draft_chars=DRAFT_CHARS[name])
             texts[name] = "".join(character for character, _ in islice(decoded, n_chars))
             speed.seconds[name] += time.perf_counter() - since
             speed.chars[name] += n_chars
         speed.n_unequal += texts["cached"] != texts["drafted"] or not texts["cached"].startswith(texts["plain"])
-        for at, guess in drafts:
-            came = texts["drafted"][at:]
-            speed.n_drafted += min(len(guess), len(came))  # the rest was not decoded
-            speed.n_correct += common_prefix_len(guess, came)
+        came = texts["drafted"]
+        for read in recorder.steps:  # of "drafted", the last way
+            speed.n_drafted += min(len(read.drafted), len(came))  # the rest was not decoded
+            speed.n_correct += common_prefix_len(read.drafted, came)
+            came = came[len(read.accepted) :]
     return speed
-
-
-class DraftRecorder:
-    """Wraps a Speculator, and records its drafts and their positions."""
-
-    def __init__(self, speculator: Speculator, drafts: list[tuple[int, str]]) -> None:
-        self._speculator, self._drafts, self._n_chars = speculator, drafts, 0
-
-    def draft(self, max_chars: int) -> str:
-        """Return its draft, and record it."""
-        guess = self._speculator.draft(max_chars)
-        if max_chars:
-            self._drafts.append((self._n_chars, guess))
-        return guess
-
-    def verify(self, logits: Floats) -> list[Decoded]:
-        """Return what it verified, and count the characters."""
-        decoded = self._speculator.verify(logits)
-        self._n_chars += len(decoded)
-        return decoded

@@ -30,18 +30,18 @@ def run_explain(
     if page:
         check_page(page, "--html")
     source = read_target(target, workspace)
-    folder = str(source.folder) if source.folder else None
-    paths, origin = find_model(model_path, tokenizer_path, workspace=folder)
+    folder = source.project.folder
+    paths, origin = find_model(model_path, tokenizer_path, workspace=str(folder) if folder else None)
     engine = Engine.load(paths, CompleterSettings(eagerness=eagerness))
     say(describe_model(paths, origin))
     notes = list[str]()
-    if n := source.index(engine):
+    if n := source.project.index(lambda function: function(engine.ngrams)):
         notes.append(f"{n:,} files are not indexed: the limit is {MAX_WORKSPACE_CHARS // 1_000_000} MB")
     if len(source.before) > MAX_CHARS:
         notes.append(f"explained: the last {MAX_CHARS} of {len(source.before):,} characters before the cursor")
     for line in notes:
         say(line)
-    request = Request(source.before, source.after, source.document)
+    request = Request(source.before, source.after, source.project.document)
     if page:
         from tinycopilot.explain.page import render  # noqa: PLC0415 (the terminal does without Jinja2)
 

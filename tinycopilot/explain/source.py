@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from tinycopilot import UserError
-from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.indexing import index_files
-from tinycopilot.files import MAX_BYTES, LeftOut, read_source, read_written, source_files
-from tinycopilot.paths import user_path
+from tinycopilot.completion.indexing import Project
+from tinycopilot.files import MAX_BYTES, read_source
+from tinycopilot.paths import folder_to_index, user_path
 
 EXAMPLE: Final = "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg"
 """Default text."""
@@ -19,22 +18,11 @@ PLACE: Final = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Source:
-    """A cursor in a text, and the folder whose other files are indexed."""
+    """A cursor in a text, and the project around it."""
 
     before: str
-    after: str = ""
-    document: str = ""
-    """Its name below the folder."""
-    folder: Path | None = None
-    suffixes: tuple[str, ...] = (".py",)
-
-    def index(self, engine: Engine) -> int:
-        """Index the other files of the folder; return the number of files beyond the limit."""
-        if self.folder is None:
-            return 0
-        found = read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut())
-        others = ((name, text) for name, text in found if name != self.document)
-        return index_files(lambda function: function(engine.ngrams), others)
+    after: str
+    project: Project
 
 
 def read_target(target: str | None, workspace: str | None) -> Source:
@@ -42,14 +30,10 @@ def read_target(target: str | None, workspace: str | None) -> Source:
 
     A file's folder is its workspace if none is given. A text has one only if it is given.
     """
-    folder = user_path(workspace).resolve() if workspace is not None else None
-    if folder is not None and not folder.is_dir():
-        raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
-    if target is None:
-        return Source(EXAMPLE, folder=folder)
-    place = PLACE.fullmatch(target)
+    folder = folder_to_index(workspace)
+    place = PLACE.fullmatch(target) if target is not None else None
     if place is None or not _is_file_name(place[1]):
-        return Source(target, folder=folder)
+        return Source(EXAMPLE if target is None else target, "", Project(folder=folder))
     return _read_place(user_path(place[1]), int(place[2]), int(place[3]), folder)
 
 
@@ -73,7 +57,4 @@ def _read_place(path: Path, line: int, column: int, folder: Path | None) -> Sour
         raise UserError(f"{path}: line {line} has no column {column}; use one from 1 to {len(lines[line - 1]) + 1}")
     before = "\n".join([*lines[: line - 1], lines[line - 1][: column - 1]])
     after = "\n".join([lines[line - 1][column - 1 :], *lines[line:]])
-    path = path.resolve()
-    folder = folder or path.parent
-    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-    return Source(before, after, name, folder, (path.suffix.lower(),) if path.suffix else (".py",))
+    return Source(before, after, Project.of(path, folder or path.resolve().parent))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinycopilot.explain.decision import in_words
-from tinycopilot.explain.distributions import Entry, likeliest, p_of
+from tinycopilot.explain.distributions import Entry, likeliest
 from tinycopilot.explain.trace import Trace
 from tinycopilot.page.words import name_of, quoted, visible
 
@@ -42,7 +42,7 @@ def _text(trace: Trace) -> Iterator[Text | str]:
     n, alphabet = len(trace.typed), trace.alphabet
     before = trace.place.before
     typed = before[len(before) - n :]
-    p = [p_of(c, traced.prediction, alphabet) for c, traced in zip(typed, trace.typed, strict=True)]
+    p = [math.exp(traced.prediction.log_p(c, alphabet)) for c, traced in zip(typed, trace.typed, strict=True)]
     yield Text("Text", style="bold")
     text = Text("… " if n < len(before) else "")
     for character, p_typed in zip(typed, p, strict=True):

@@ -1,22 +1,22 @@
 """Trace: how one request was answered, step by step. A Tracer is an engine that records what it does."""
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.decoding import Decoded, Speculator, decode, never
+from tinycopilot.completion.decoding import Decoded, decode, never
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.infill import obstacle
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import context_of
 from tinycopilot.completion.postprocess import is_at_line_end
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache
+from tinycopilot.completion.recorder import Recorder, Step
 from tinycopilot.completion.request import Request
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
@@ -66,19 +66,6 @@ class Seen(NamedTuple):
         start = text.rfind("\n", 0, offset) + 1
         end = text.find("\n", offset)
         return cls(document, text.count("\n", 0, offset) + 1, text[start : end if end >= 0 else None], offset - start)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One round of speculative decoding: draft, read, verify."""
-
-    drafted: str
-    accepted: list[Decoded]
-    """The drafted characters that are right, and one more."""
-    draft_ms: float
-    read_ms: float
-    """The network's forward pass over the draft and, in the first step, all of the text that it had not read."""
-    verify_ms: float
 
 
 class Cut(NamedTuple):
@@ -144,35 +131,6 @@ class Trace:
     def suggestion(self) -> Suggestion | None:
         """The suggestion that is shown; None if nothing is."""
         return self.decision.suggestion
-
-
-@dataclass
-class Recorder:
-    """A Speculator that drafts and verifies as another one, and records what it does."""
-
-    speculator: Speculator
-    steps: list[Step] = field(default_factory=list)
-    logits: list[Floats] = field(default_factory=list)
-    """Logits for each accepted character."""
-    _drafted: str = ""
-    _times_s: tuple[float, float] = (0.0, 0.0)
-
-    def draft(self, max_chars: int) -> str:
-        """As `Speculator.draft`."""
-        since_s = time.perf_counter()
-        self._drafted = self.speculator.draft(max_chars)
-        self._times_s = (since_s, time.perf_counter())
-        return self._drafted
-
-    def verify(self, logits: Floats) -> list[Decoded]:
-        """As `Speculator.verify`."""
-        read_s = time.perf_counter()
-        accepted = self.speculator.verify(logits)
-        verified_s, (since_s, drafted_s) = time.perf_counter(), self._times_s
-        ms = (1e3 * (drafted_s - since_s), 1e3 * (read_s - drafted_s), 1e3 * (verified_s - read_s))
-        self.steps.append(Step(self._drafted, accepted, *ms))
-        self.logits += list(logits[: len(accepted)])
-        return accepted
 
 
 def recorded(known: list[Decoded], source: Iterable[Decoded]) -> Iterator[Decoded]:

@@ -101,12 +101,9 @@ def _usage(parameters: Parameters, completion: Completion) -> Json:
     return {"prompt_tokens": n_prompt, "completion_tokens": n_completion, "total_tokens": n_prompt + n_completion}
 
 
-def _line_end(parameters: Parameters) -> str:
-    return "\r\n" if "\r\n" in parameters.before or "\r\n" in parameters.after else "\n"
-
-
 def _with_line_ends(text: str, parameters: Parameters) -> str:
-    return text.replace("\n", _line_end(parameters))
+    has_crlf = "\r\n" in parameters.before or "\r\n" in parameters.after
+    return text.replace("\n", "\r\n") if has_crlf else text
 
 
 def _logprobs(scored: Sequence[ScoredCharacter], parameters: Parameters) -> Json | None:
@@ -141,7 +138,6 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) ->
 
 
 async def _disconnect(request: Request) -> None:
-    """Wait until the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

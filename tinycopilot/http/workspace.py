@@ -67,7 +67,7 @@ class Workspace:
     @property
     def n_files(self) -> int:
         """Number of indexed files."""
-        return self._indexer.scanner.n_known
+        return len(self._indexer.scanner.known)
 
     def close(self) -> None:
         """Stop indexing."""

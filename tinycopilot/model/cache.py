@@ -58,7 +58,7 @@ class KVCache:
 
     Attention covers the last W positions only, so older rows can be dropped. That happens when the memory is full,
     about W rows at a time: one short copy per W characters, simpler than a ring buffer. Enough rows are kept that up to
-    `spare` positions can be removed from the end with `truncate`.
+    SPARE positions can be removed from the end with `truncate`.
     """
 
     def __init__(
@@ -70,14 +70,13 @@ class KVCache:
         window: int,
         conv_width: int = 1,
         batch: int = 1,
-        spare: int = SPARE,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.window, self.spare = window, spare
+        self.window = window
         self.length = 0  # positions read since the start, dropped ones included
         self._n_dropped = 0
-        self.capacity = 2 * window + spare
+        self.capacity = 2 * window + SPARE
         """Maximum number of rows."""
         n_before = conv_width - 1
 
@@ -108,7 +107,7 @@ class KVCache:
             raise ValueError(f"at most {self.window} positions at a time, not {n_new}")
         n_rows = self.n_rows
         if n_rows + n_new > self.capacity:
-            kept = self.window + self.spare - 1
+            kept = self.window + SPARE - 1
             for layer in self.layers:
                 layer.slide(n_rows - kept, kept)
             self._n_dropped = self.length - kept

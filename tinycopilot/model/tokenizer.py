@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.model.config import MAX_VOCAB
-from tinycopilot.model.storage.alphabet import read_alphabet
+from tinycopilot.model.storage import ModelFileError, load_data
 
 # In every vocabulary, even if the corpus lacks them: a model that is fine-tuned later needs every bracket.
 BASIC_CHARACTERS = "\t\n" + "".join(map(chr, range(32, 127)))
 # Any other character gets an id if its share of the corpus is at least 1 / COMMON_SHARE; the rest are unknown.
 COMMON_SHARE = 20_000
+MAX_FILE_BYTES = 1_000_000
 
 DOCUMENT_START = "\n"
 """Precedes every document, so that its first character has a context, too."""
@@ -79,4 +80,13 @@ class SimpleTokenizer:
     @classmethod
     def load(cls, path: Path | str) -> "SimpleTokenizer":
         """Return the tokenizer that `save` wrote. Raises ModelFileError."""
-        return cls(read_alphabet(Path(path)))
+        data = load_data(Path(path), "tokenizer", {"alphabet": str}, max_bytes=MAX_FILE_BYTES)
+        alphabet: str = data["alphabet"]
+        if len(alphabet) >= MAX_VOCAB:
+            raise ModelFileError(
+                f"{path}: the tokenizer claims {len(alphabet)} characters, at most {MAX_VOCAB - 1} are allowed"
+            )
+        try:
+            return cls(alphabet)
+        except ValueError as error:
+            raise ModelFileError(f"{path}: not a tokenizer: {error}") from None

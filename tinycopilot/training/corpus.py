@@ -8,10 +8,9 @@ import hashlib
 import heapq
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -47,16 +46,6 @@ class Corpus:
     left_out: tuple[str, ...] = ()
     """What was left out, one line per reason."""
 
-    @property
-    def train_chars(self) -> int:
-        """Number of characters of the training text."""
-        return len(self.train)
-
-    @property
-    def held_out_chars(self) -> int:
-        """Number of characters of the held-out text."""
-        return len(self.held_out)
-
 
 def prepare_corpus(
     names: Sequence[str], folder: Path, suffixes: Sequence[str] = (".py",), exclude: Collection[Path] = ()
@@ -78,20 +67,15 @@ def prepare_corpus(
             for document in held_out_documents:
                 held_out.add(document)
         _hold_out_tail(folder)
-        return _finish(folder, corpus_label(names), digest.hexdigest(), split.n_documents, left_out.all_lines())
-
-
-def write_corpus(train: Iterable[str], held_out: Iterable[str], folder: Path, label: str = "text") -> Corpus:
-    """Store documents that are already split. Raises OSError."""
-    with _empty_folder(folder):
-        digest = hashlib.sha256()
-        n_documents = 0
-        for name, texts in ((TRAIN_NAME, train), (HELD_OUT_NAME, held_out)):
-            with TextWriter(folder / name, digest) as writer:
-                for text in texts:
-                    writer.add(text)
-                    n_documents += 1
-        return _finish(folder, label, digest.hexdigest(), n_documents, ())
+        texts = Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME)
+        corpus = Corpus(*texts, corpus_label(names), digest.hexdigest(), split.n_documents, left_out.all_lines())
+        facts = {
+            "label": corpus.label, "digest": corpus.digest, "n_documents": corpus.n_documents,
+            "train_chars": len(corpus.train), "held_out_chars": len(corpus.held_out),
+        }  # fmt: skip
+        with atomic_write(folder / FACTS_NAME) as file:  # last: without it, a corpus is incomplete
+            file.write(json.dumps(facts, indent=2).encode() + b"\n")
+        return corpus
 
 
 def open_corpus(folder: Path) -> Corpus:
@@ -106,12 +90,11 @@ def open_corpus(folder: Path) -> Corpus:
     kinds = {"label": str, "digest": str, "n_documents": int, "train_chars": int, "held_out_chars": int}
     if not isinstance(facts, dict) or any(type(facts.get(name)) is not kind for name, kind in kinds.items()):
         raise CorpusError(f"{path}: damaged; prepare the corpus again")
-    corpus = _texts(folder, facts["label"], facts["digest"], facts["n_documents"])
-    for text, n_chars in ((corpus.train, facts["train_chars"]), (corpus.held_out, facts["held_out_chars"])):
+    texts, digest = (Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME)), hashlib.sha256()
+    corpus = Corpus(*texts, facts["label"], facts["digest"], facts["n_documents"])
+    for text, n_chars in zip(texts, (facts["train_chars"], facts["held_out_chars"]), strict=True):
         if len(text) != n_chars:
             raise CorpusError(f"{text.path}: {len(text):,} characters, not {n_chars:,}; prepare the corpus again")
-    digest = hashlib.sha256()
-    for text in (corpus.train, corpus.held_out):
         text.feed(digest)
     if digest.hexdigest() != corpus.digest:
         raise CorpusError(f"{folder}: the corpus has changed; prepare it again")
@@ -237,22 +220,3 @@ def _empty_folder(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             remove()
         raise
-
-
-def _finish(folder: Path, label: str, digest: str, n_documents: int, left_out: tuple[str, ...]) -> Corpus:
-    """Write the metadata last and atomically: without it, a corpus is incomplete."""
-    corpus = _texts(folder, label, digest, n_documents, left_out)
-    facts: dict[str, Any] = {
-        "label": label,
-        "digest": digest,
-        "n_documents": n_documents,
-        "train_chars": corpus.train_chars,
-        "held_out_chars": corpus.held_out_chars,
-    }
-    with atomic_write(folder / FACTS_NAME) as file:
-        file.write(json.dumps(facts, indent=2).encode() + b"\n")
-    return corpus
-
-
-def _texts(folder: Path, label: str, digest: str, n_documents: int, left_out: tuple[str, ...] = ()) -> Corpus:
-    return Corpus(Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME), label, digest, n_documents, left_out)

@@ -25,7 +25,7 @@ from tinycopilot.training.promotion import (
     comparison_line,
     evaluate_current_model,
     find_current_model,
-    reference_bits_or_none,
+    reference_bits,
 )
 from tinycopilot.training.report import write_report
 from tinycopilot.training.saving import save_pair
@@ -64,9 +64,7 @@ def finalize(
     facts |= provenance(run, log, model.device, world_size)
     found, for_all = find_current_model(paths), paths == user_model()
     current = evaluate_current_model(*found, run.corpus.held_out, with_reference=for_all) if found else None
-    new = Bits(
-        comparable_bits(targets, bits, run.tokenizer), reference_bits_or_none(model, run.tokenizer) if for_all else None
-    )
+    new = Bits(comparable_bits(targets, bits, run.tokenizer), reference_bits(model, run.tokenizer) if for_all else None)
     is_worse = current is not None and current.is_better_than(new)
     saved = SavedModel(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
     kept = save_pair(saved.paths, model, run.tokenizer, facts)
@@ -111,8 +109,8 @@ def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -
     return {
         "corpus": run.corpus.label,
         "corpus_sha256": run.corpus.digest,
-        "train_chars": run.corpus.train_chars,
-        "held_out_chars": run.corpus.held_out_chars,
+        "train_chars": len(run.corpus.train),
+        "held_out_chars": len(run.corpus.held_out),
         "held_out_bits": log.held_out_bits,
         "size": run.flags["size"],
         "parameters": run.shape.n_parameters,

@@ -7,37 +7,32 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 
-@contextlib.contextmanager
-def interrupts_ignored() -> Iterator[None]:
+def interrupts_ignored() -> AbstractContextManager[None]:
     """Ignore SIGINT and SIGTERM within the context, while a first one is handled."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return _handling(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM)
+
+
+def sigterm_as_interrupt() -> AbstractContextManager[None]:
+    """Treat SIGTERM (system shutdown, torchrun) as Ctrl-C within the context."""
+    return _handling(signal.default_int_handler, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM (system shutdown, torchrun) as Ctrl-C within the context."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
+def _handling(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
+    """Handle these signals by `handler`; in other threads than the main one, which cannot, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def interrupt_on_stdin_close() -> None:

@@ -22,7 +22,8 @@ class JsonProgress(Observer):
     While training also `bits`, the loss per character, and `minutes_left`; null until known.
     """
 
-    def __init__(self, write: Callable[[str], None] = lambda line: print(line, flush=True)) -> None:  # noqa: T201
+    def __init__(self, write: Callable[[str], None] | None = lambda line: print(line, flush=True)) -> None:  # noqa: T201
+        """`write` prints a line; None: nothing is printed."""
         self._write = write
         self._printed_s = -math.inf
         self._n_chars = self._n_total = self._n_first = 0
@@ -31,6 +32,8 @@ class JsonProgress(Observer):
 
     def say(self, stage: str, share: float, **more: Any) -> None:
         """Print one line; NaN is null."""
+        if self._write is None:
+            return
         known = {
             name: None if isinstance(value, float) and math.isnan(value) else value for name, value in more.items()
         }
@@ -55,13 +58,10 @@ class JsonProgress(Observer):
     def on_step(self, loss: Tensor, n_chars: int) -> None:  # noqa: ARG002
         """Count the step. The loss is not read, which would wait for a GPU."""
         self._n_chars += n_chars
-        share = min(1.0, self._n_chars / self._n_total)
-        self.say_if_due("training", share, bits=self._bits, minutes_left=self._minutes_left())
+        n_read, seconds = self._n_chars - self._n_first, time.monotonic() - self._started_s
+        left = round(max(0, self._n_total - self._n_chars) * seconds / n_read / 60, 2) if n_read > 0 else None
+        self.say_if_due("training", min(1.0, self._n_chars / self._n_total), bits=self._bits, minutes_left=left)
 
     def on_interval(self, interval: LogInterval) -> None:
         """Correct the count after a rollback."""
         self._n_chars, self._bits = interval.chars, round(interval.bits, 4)
-
-    def _minutes_left(self) -> float | None:
-        n_read, seconds = self._n_chars - self._n_first, time.monotonic() - self._started_s
-        return round(max(0, self._n_total - self._n_chars) * seconds / n_read / 60, 2) if n_read > 0 else None

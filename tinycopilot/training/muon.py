@@ -73,7 +73,6 @@ class Muon(Optimizer):
                 matrix.add_(update, alpha=-rate)
 
     def _nesterov(self, weight: Tensor, gradient: Tensor, momentum: float) -> Tensor:
-        """Return the Nesterov momentum of `gradient`."""
         state = self.state[weight]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)

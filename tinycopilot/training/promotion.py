@@ -67,19 +67,17 @@ def evaluate_current_model(paths: ModelPaths, origin: Origin, held_out: Text, *,
     except UserError:
         return CurrentModel(paths, origin, None)
     here = comparable_bits(*bits_by_position(model, ids_of(held_out, tokenizer)), tokenizer)
-    return CurrentModel(paths, origin, Bits(here, reference_bits_or_none(model, tokenizer) if with_reference else None))
+    return CurrentModel(paths, origin, Bits(here, reference_bits(model, tokenizer) if with_reference else None))
 
 
-def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float:
-    """Return bits per character of the network alone on the reference text. Raises UserError if that is missing."""
-    ids = torch.tensor(tokenizer.encode(DOCUMENT_START + reference_text()))
-    return comparable_bits(*bits_by_position(model, ids), tokenizer)
+def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
+    """Return bits per character of the network alone on the reference text.
 
-
-def reference_bits_or_none(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
-    """Return the same, or None if the text is missing: no reason to lose a training run."""
+    None if the text is missing: no reason to lose a training run.
+    """
     with contextlib.suppress(UserError):
-        return reference_bits(model, tokenizer)
+        ids = torch.tensor(tokenizer.encode(DOCUMENT_START + reference_text()))
+        return comparable_bits(*bits_by_position(model, ids), tokenizer)
     return None
 
 

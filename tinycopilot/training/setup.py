@@ -162,7 +162,11 @@ def new_run(
         raise UserError("the processes of this run have different corpora; give all machines the same corpus")
     counts = corpus.train.counts()
     tokenizer = init[1] if init else SimpleTokenizer.of_common(counts)
-    shape = init[0].config if init else _shape(flags["size"], tokenizer)
+    if init:
+        shape, is_long = init[0].config, False
+    else:
+        size = SIZES[flags["size"]]
+        shape, is_long = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH), size.is_long
     if len(corpus.train) <= shape.window:
         characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
         raise CorpusError(
@@ -171,7 +175,6 @@ def new_run(
     if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
         say(line)
     bfloat16 = flags["precision"] == "auto" and dist.from_main(lambda: has_fast_bfloat16(device))
-    is_long = not init and SIZES[flags["size"]].is_long
     config = TrainConfig.for_run(adapting=bool(init), is_long=is_long, bfloat16=bfloat16, seed=flags["seed"])
     stages = stages_for(shape.window, adapting=bool(init), is_long=is_long)
     if any(stage.batch % dist.world_size for stage in stages):
@@ -182,9 +185,8 @@ def new_run(
     if line := corpus_size_warning(len(corpus.train), shape, flags, options.model_path):
         say(line)
     schedule = Schedule.over((flags["epochs"] or 0) * len(corpus.train), stages)
-    facts = dist.from_main(
-        lambda: _before(init, corpus, folder, measure_forgetting=_measures_forgetting(options, flags))
-    )
+    measure_forgetting = options.measure_forgetting and "stdlib" not in flags["corpus"]
+    facts = dist.from_main(lambda: _before(init, corpus, folder, measure_forgetting=measure_forgetting))
     return Run(flags, corpus, tokenizer, shape, config, schedule, facts)
 
 
@@ -267,10 +269,6 @@ def _own_copy(corpus: Corpus, flags: dict[str, Any], folder: Path, exclude: Coll
     return _prepare(flags, folder, exclude)
 
 
-def _shape(size: str, tokenizer: SimpleTokenizer) -> GPTConfig:
-    return GPTConfig(tokenizer.vocab_size, **SIZES[size].shape(), conv_width=CONV_WIDTH)
-
-
 def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
     if path is None:
         return None
@@ -295,11 +293,6 @@ def new_train_state(
                 f"the checkpoint is from another version ({why}); discard it: {discard_command(folder)}"
             ) from None
     return state
-
-
-def _measures_forgetting(options: TrainOptions, flags: dict[str, Any]) -> bool:
-    """Whether to measure forgetting on the standard library: not if it is part of the corpus."""
-    return options.measure_forgetting and "stdlib" not in flags["corpus"]
 
 
 def _before(

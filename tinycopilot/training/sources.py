@@ -106,7 +106,6 @@ def _named_file(path: Path) -> Iterator[Document]:
 
 
 def _why_nothing(suffixes: Sequence[str], left_out: LeftOut) -> str:
-    """Return the error message for a folder without documents."""
     note = f" to learn from{left_out.in_brackets()}" if left_out.lines() else ""
     nothing = f"no {_spoken(suffixes, 'or')} files there{note}"
     others = [(suffix, n) for suffix, n in left_out.other_suffixes.most_common() if _is_text(left_out.examples[suffix])]

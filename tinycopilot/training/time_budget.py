@@ -38,7 +38,8 @@ def chars_in_budget(
     seconds_of = start_trial()
     for stage in stages:
         first_s = seconds_of(1, stage)  # slower: allocates memory, compiles code
-        n_steps = dist.from_main(partial(_n_trial_steps, seconds * TRIAL_SHARE / len(stages), first_s))
+        wanted = round(seconds * TRIAL_SHARE / len(stages) / max(first_s, 1e-6))
+        n_steps = dist.from_main(partial(max, MIN_TRIAL_STEPS, wanted))
         chars_per_s = n_steps * stage.batch * stage.window / seconds_of(n_steps, stage)
         left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - started)
         n_in_stage = dist.from_main(partial(min, stage.n_chars, max(0.0, left_s) * chars_per_s))
@@ -88,8 +89,3 @@ def finish_within(
     multiplier = lr_multiplier(log.n_steps, log.n_chars / schedule.n_chars, config.decay_share, config.warm_up_steps)
     share_left = 1 - log.n_chars / shorter.n_chars
     return shorter, dataclasses.replace(config, decay_share=share_left / max(multiplier, 1e-6))
-
-
-def _n_trial_steps(seconds: float, seconds_per_step: float) -> int:
-    """Return how many steps fit into `seconds`, at least MIN_TRIAL_STEPS."""
-    return max(MIN_TRIAL_STEPS, round(seconds / max(seconds_per_step, 1e-6)))

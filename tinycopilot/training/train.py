@@ -133,11 +133,9 @@ def run_training(options: TrainOptions) -> ModelPaths:
         stack.enter_context(sigterm_as_interrupt())
         console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not dist.is_main)
         console.print(describe_model(*(find_current_model(paths) or find_model())))
-        observers: list[Observer] = [ThreadTuner()] if device.type == "cpu" else []
-        reporter = JsonProgress() if dist.is_main and options.progress else None
-        if reporter:
-            reporter.say("reading", 0.0)
-            observers.append(reporter)
+        reporter = JsonProgress() if dist.is_main and options.progress else JsonProgress(None)
+        reporter.say("reading", 0.0)
+        observers = [reporter, *([ThreadTuner()] if device.type == "cpu" else [])]
         if dist.is_main and options.tensorboard:
             observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(options.tensorboard)))))
         snapshot = None
@@ -150,8 +148,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
         checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print)
         if page and dist.is_main:
             observers.append(stack.enter_context(Watch(page, folder, state, run, console.print)))
-        if reporter:
-            reporter.start(run.schedule, state.log.n_chars)
+        reporter.start(run.schedule, state.log.n_chars)
         saved = SavedModel(paths, is_in_use=True)
         with checkpoint_on_exit(checkpoints, paths, console, dist, options.unstored_flags()):
             run = train_run(state, run, device, dist, console, [*observers, checkpoints])
@@ -162,26 +159,23 @@ def run_training(options: TrainOptions) -> ModelPaths:
                 )  # fmt: skip
         if dist.all_equal("done") and dist.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
-        if reporter:
-            bits = state.log.held_out_bits
-            reporter.say("done", 1.0, bits=bits, model=str(saved.paths.model), in_use=saved.is_in_use)
+        bits = state.log.held_out_bits
+        reporter.say("done", 1.0, bits=bits, model=str(saved.paths.model), in_use=saved.is_in_use)
     return saved.paths
 
 
 def train_without_saving(
-    options: TrainOptions, folder: Path, reporter: JsonProgress | None, console: Console
+    options: TrainOptions, folder: Path, reporter: JsonProgress, console: Console
 ) -> tuple[TinyGPT, SimpleTokenizer, dict[str, Any]]:
     """Train without checkpoints, for `adapt`: only the corpus is stored, in `folder`, and an interrupted run is lost.
 
     Returns the network, on the CPU, its tokenizer and its provenance. Raises UserError.
     """
     device, dist = choose_device(options.device), DistContext()
-    observers: list[Observer] = [ThreadTuner()] if device.type == "cpu" else []
+    observers = [reporter, *([ThreadTuner()] if device.type == "cpu" else [])]
     run = start_run(options, folder, device, dist, console)
     state = new_train_state(run, device, dist)
-    if reporter:
-        reporter.start(run.schedule)
-        observers.append(reporter)
+    reporter.start(run.schedule)
     run = train_run(state, run, device, dist, console, observers)
     state.log.held_out_bits = state.best_bits
     facts = run.facts | provenance(run, state.log, device, dist.world_size)

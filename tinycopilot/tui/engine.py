@@ -4,17 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, CallWithModel, index_files
-from tinycopilot.completion.request import Request, Result, Silence, Why
+from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, Project
+from tinycopilot.completion.request import Request, Result, Silence
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
-from tinycopilot.files import LeftOut, read_written, source_files
 from tinycopilot.paths import ModelPaths
-from tinycopilot.tui.ghost_text import SuggestionRequest
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
@@ -26,7 +23,7 @@ CLOSE_LIMIT_S = 0.5
 class SuggestionResponse:
     """A request, its suggestions, and the latency."""
 
-    request: SuggestionRequest
+    request: Request
     suggestion: Suggestion | None
     took_ms: float
     alternatives: tuple[Suggestion, ...] = ()
@@ -43,29 +40,6 @@ class Status:
 
 Notify = Callable[[SuggestionResponse | Status], None]
 """Receives responses and status, in the engine's thread or the indexing thread."""
-
-
-class Closed(Exception):  # noqa: N818 (not an error)
-    """The engine was closed."""
-
-
-@dataclass(frozen=True)
-class Project:
-    """The document being edited, and the folder whose other files are indexed."""
-
-    document: str = ""
-    folder: Path | None = None
-    suffixes: tuple[str, ...] = (".py",)
-
-    def index(self, call: CallWithModel, pause: Callable[[], None] = lambda: None) -> int:
-        """Index the other files; return the number of files beyond the limit.
-
-        `pause` is called before each file; it may wait, or raise to stop.
-        """
-        if self.folder is None:
-            return 0
-        found = read_written(source_files(self.folder, self.suffixes), self.folder, LeftOut())
-        return index_files(call, ((name, text) for name, text in found if name != self.document), pause)
 
 
 class EngineWorker:
@@ -97,7 +71,7 @@ class EngineWorker:
         self._scheduler.close()
         self._notify(Status(str(error) or type(error).__name__, has_failed=True))
 
-    def request_suggestion(self, request: SuggestionRequest | None) -> None:
+    def request_suggestion(self, request: Request | None) -> None:
         """Replace the latest request; None cancels it.
 
         The engine learns from requests that are one keystroke apart, so each keystroke should be a request.
@@ -105,14 +79,13 @@ class EngineWorker:
         self._scheduler.cancel()
         if request is None or self._scheduler.is_closed:
             return
-        why = Why.INVOKED if request.wants_alternatives else Why.TYPED
-        query = Request(request.before, request.after, self._project.document, why)
 
         def then(_engine: "Engine", result: Result, took_ms: float) -> None:
             if result.silence is not Silence.CANCELLED:
                 self._notify(SuggestionResponse(request, result.suggestion, took_ms, result.suggestions[1:]))
 
-        self._scheduler.complete(query, then).result.add_done_callback(self._report)
+        job = self._scheduler.complete(replace(request, document=self._project.document), then)
+        job.result.add_done_callback(self._report)
 
     def close(self) -> bool:
         """End both threads; False if one of them still runs after CLOSE_LIMIT_S, as while a model is loaded."""
@@ -133,18 +106,16 @@ class EngineWorker:
                 if n := self._project.index(self._scheduler.change_ngrams, self._pause):
                     ready = f"ready; {n:,} files beyond {MAX_WORKSPACE_CHARS // 1_000_000} MB not read"
             self._notify(Status(ready))
-        except Closed:
-            pass
         except (CancelledError, Exception) as error:
             if not self._scheduler.is_closed:
                 self._fail(error)
 
     def _pause(self) -> None:
-        """Wait while a request is answered. Raises Closed."""
+        """Wait while a request is answered. Raises CancelledError when the scheduler is closed."""
         while not self._scheduler.wait_until_idle(0.1) and not self._scheduler.is_closed:
             pass
         if self._scheduler.is_closed:
-            raise Closed
+            raise CancelledError
 
 
 def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Engine"]:

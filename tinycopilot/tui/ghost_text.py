@@ -2,25 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tinycopilot.completion.common_prefix import typed_through
+from tinycopilot.completion.request import Request, Why
 from tinycopilot.completion.truncation import Suggestion
 
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 LINE = re.compile(r"\n?[^\n]*")
 """The rest of a line, or if that is empty, the next line."""
 INDENTATION = re.compile(r"(?<=\n)[ \t]+")
-
-
-@dataclass(frozen=True, eq=False)
-class SuggestionRequest:
-    """A request for text to insert between `before` and `after`; compared by identity."""
-
-    before: str
-    after: str
-    wants_alternatives: bool = False
-    """Whether alternatives are requested too."""
 
 
 class GhostText:
@@ -38,7 +28,7 @@ class GhostText:
         self._current: Suggestion | None = None  # the rest of the suggestion
         self._alternatives: list[Suggestion] = []  # next one first
         self._is_dismissed = False
-        self._pending: SuggestionRequest | None = None  # the request in progress
+        self._pending: Request | None = None  # the request in progress
 
     @property
     def shown(self) -> Suggestion | None:
@@ -55,13 +45,13 @@ class GhostText:
         """Accepted characters minus the keys that accepted them."""
         return self.n_accepted_chars - self.n_accepted
 
-    def text_changed(self, before: str, after: str) -> SuggestionRequest:
+    def text_changed(self, before: str, after: str) -> Request:
         """Update the text and the cursor; return the next request."""
         rest = self._rest(before, after)
         self._before, self._after = before, after
         self._current, self._alternatives = rest, []
         self._is_dismissed = self._is_dismissed and rest is not None
-        request = SuggestionRequest(before, after)
+        request = Request(before, after)
         self._pending = None if rest else request
         return request
 
@@ -72,13 +62,13 @@ class GhostText:
             self._forget()
 
     def on_response(
-        self, request: SuggestionRequest, suggestion: Suggestion | None, alternatives: Sequence[Suggestion] = ()
+        self, request: Request, suggestion: Suggestion | None, alternatives: Sequence[Suggestion] = ()
     ) -> bool:
         """Show the result of the request in progress; return False if `request` is outdated."""
         if request is not self._pending:
             return False
         self._pending = None
-        if request.wants_alternatives:
+        if request.why is Why.INVOKED:
             found = (suggestion, *alternatives)
             self._alternatives = [
                 other for other in found if other and self._current and other.text != self._current.text
@@ -88,12 +78,12 @@ class GhostText:
             self._current = suggestion
         return True
 
-    def next(self) -> SuggestionRequest | None:
+    def next(self) -> Request | None:
         """Show the next alternative; if none is known yet, return a request for alternatives."""
         if self.shown is None:
             return None
         if not self._alternatives:
-            self._pending = SuggestionRequest(self._before, self._after, wants_alternatives=True)
+            self._pending = Request(self._before, self._after, why=Why.INVOKED)
             return self._pending
         self._show_next()
         return None

@@ -47,4 +47,4 @@ def n_for_backspace(line: str, unit: str) -> int:
 
 def n_for_outdent(line: str, unit: str) -> int:
     """Return how many characters to delete from the start of a line to remove one level."""
-    return len(unit) if line.startswith(unit) else len(line[: len(unit)]) - len(line[: len(unit)].lstrip(" \t"))
+    return len(indentation_of(line[: len(unit)]))

@@ -57,7 +57,7 @@ class Terminal:
             multiline=True,
             accept_handler=lambda _buffer: True,  # keep the text
             on_text_changed=lambda _buffer: self._on_text(),
-            on_cursor_position_changed=lambda _buffer: self._on_cursor(),
+            on_cursor_position_changed=lambda _buffer: self.ghost.cursor_moved(*self._sides()),
         )
         self.application: Application[None] = Application(
             layout=self._layout(max_lines), key_bindings=self._key_bindings(), style=STYLE, full_screen=True
@@ -100,9 +100,6 @@ class Terminal:
     def _on_text(self) -> None:
         self._note, self._may_quit = "", False
         self._engine.request_suggestion(self.ghost.text_changed(*self._sides()))
-
-    def _on_cursor(self) -> None:
-        self.ghost.cursor_moved(*self._sides())
 
     def _sides(self) -> tuple[str, str]:
         document = self.buffer.document
@@ -156,7 +153,7 @@ class Terminal:
         keys.add("escape", "down", filter=shown)(inserting(self.ghost.accept_line))
         keys.add("escape", "n", filter=shown)(lambda _event: self._show_another())
         keys.add("escape", filter=shown)(lambda _event: self.ghost.dismiss())
-        keys.add("enter", filter=~has_selection)(lambda _event: self._break_line())
+        keys.add("enter", filter=~has_selection)(lambda _event: self._replace(*line_break(self._line, self._unit)))
         keys.add("backspace", filter=~has_selection)(lambda _event: self._backspace())
         keys.add("s-tab")(lambda _event: self._outdent())
         keys.add("c-z", save_before=lambda _event: False)(lambda _event: self.buffer.undo())
@@ -174,10 +171,6 @@ class Terminal:
     def _line(self) -> str:
         """The line up to the cursor."""
         return self.buffer.document.current_line_before_cursor
-
-    def _break_line(self) -> None:
-        n_chars, text = line_break(self._line, self._unit)
-        self._replace(n_chars, text)
 
     def _replace(self, n_chars: int, text: str) -> None:
         """Replace `n_chars` before the cursor by `text`, as a single change."""

@@ -472,7 +472,7 @@ def test_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(findings.as_json(sections))
     assert report["ok"] is False
     assert report["one"] == [{"name": "a", "level": "ok", "text": "x[bold]\n\x1b", "todo": "", "ms": 3}]
-    assert findings.is_well({"one": sections["one"]})
+    assert not findings.n_problems({"one": sections["one"]})
 
 
 def test_memory_of_a_process() -> None:

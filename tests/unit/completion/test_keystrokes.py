@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion.engine import KeystrokeTracker
 from tinycopilot.completion.predictor import Place
+from tinycopilot.completion.session_state import KeystrokeTracker
 
 Look = tuple[str, str, str]  # document, before, after
 

@@ -178,7 +178,7 @@ def test_full_disk_keeps_the_old_model(folder: Path, base: ModelPaths, monkeypat
     before = base.model.read_bytes()
     monkeypatch.setattr(adapt, "replace_pair", refuse)
     with pytest.raises(UserError, match=r"No space left on device.*the previous one is kept"):
-        adapt.run_adaptation([str(folder)], suffixes=["py"], minutes=MINUTES, device="cpu", progress=None, answer=print)
+        adapt.run_adaptation([str(folder)], ext=["py"], minutes=MINUTES, device="cpu", progress=None, answer=print)
     assert kept() == []
     assert base.model.read_bytes() == before
 

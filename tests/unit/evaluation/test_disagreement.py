@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from replays import a_replay
 
 from tinycopilot.evaluation.replay import ReplayResult
-from tinycopilot.evaluation.report.disagreement import CONTEXT_LINES, WINDOW_CHARS, Passage, most_different, windows
+from tinycopilot.evaluation.report.passages import CONTEXT_LINES, WINDOW_CHARS, Passage, most_different, windows
 
 LINE = "a line of forty characters, end and all\n"
 N_LINES = WINDOW_CHARS // len(LINE)

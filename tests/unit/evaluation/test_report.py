@@ -13,9 +13,8 @@ from replays import a_replay
 from tinycopilot import UserError
 from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.evaluation.replay_all import EvaluationResult
-from tinycopilot.evaluation.report import write_report
 from tinycopilot.evaluation.report.page import page, short_names
-from tinycopilot.page_file import check_page
+from tinycopilot.page_file import check_page, write_page
 
 CODE = "def area(width, height):\n    return width * height\n\n\ndef test_area():\n    assert area(2, 3) == 6\n"
 RETURN = CODE.index("return")
@@ -50,7 +49,7 @@ def words(of_html: str) -> str:
 
 def test_page_is_self_contained(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(path, EvaluationResult(some_replays()), command="tinycopilot eval code", facts=[])
+    write_page(path, written(some_replays()))
     text = path.read_text("utf-8")
     outline = Outline(text)
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in outline.elements}
@@ -258,5 +257,5 @@ def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(UserError, match="No space left on device"):
-        write_report(path, EvaluationResult(some_replays()), command="", facts=[])
+        write_page(path, written(some_replays()))
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "the one before")]

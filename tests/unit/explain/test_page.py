@@ -23,7 +23,7 @@ from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.explain.instrumented import read
 from tinycopilot.explain.links import ROOT, link_to
 from tinycopilot.explain.page.sections import PANELS
-from tinycopilot.explain.panels.attention import MAX_BYTES, n_positions
+from tinycopilot.explain.panels import MAX_BYTES, n_positions
 from tinycopilot.explain.trace import trace
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer

@@ -104,7 +104,7 @@ def test_position_splits_the_text(in_folder: Path) -> None:
     for line, column, before in ((1, 1, ""), (2, 3, "one\ntw"), (3, 6, "one\ntwo\nthree")):
         source = read_target(f"a.py:{line}:{column}", None)
         assert (source.before, source.before + source.after) == (before, "one\ntwo\nthree")
-        assert (source.document, source.folder) == ("a.py", in_folder.resolve())
+        assert (source.project.document, source.project.folder) == ("a.py", in_folder.resolve())
     assert read_target(None, None).before == EXAMPLE
 
 

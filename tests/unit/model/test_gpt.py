@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from networks import randomise
 
 from tinycopilot.model.attention import band_mask, scaled_dot_product_attention
+from tinycopilot.model.config import SPARE
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.storage.limits import config_from_data, n_cached_values
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -72,7 +73,7 @@ def test_truncate_equals_never_having_read(model: TinyGPT, lengths: list[tuple[i
         torch.testing.assert_close(logits, model(torch.tensor([read]))[0, -len(new) :])
         furthest = max(furthest, len(read))
         left = max(0, len(read) - n_back)
-        assert cache.can_truncate(left) or left < furthest - cache.spare
+        assert cache.can_truncate(left) or left < furthest - SPARE
         if not cache.can_truncate(left):
             return
         cache.truncate(left)

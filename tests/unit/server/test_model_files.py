@@ -65,15 +65,15 @@ def test_files_are_checked_at_most_every_check_s(paths: ModelPaths) -> None:
 
 def test_other_paths_are_a_change(tmp_path: Path) -> None:
     folder = str(tmp_path / "project")
-    files = ModelFiles(lambda: to_use(Settings(), folder), Clock())
+    files = ModelFiles(lambda: to_use(Settings(), folder)[0], Clock())
     files.note()
     own = workspace_model(folder)
     own.model.parent.mkdir(parents=True)
     own.model.write_text("model")
     assert files.have_changed()
-    assert to_use(Settings(), folder) == own
-    assert to_use(Settings(model_path="/m.pth"), folder).model == Path("/m.pth")
-    assert to_use(Settings(), None).model == bundled_path("paras") / "tiny_gpt.pth"
+    assert to_use(Settings(), folder)[0] == own
+    assert to_use(Settings(model_path="/m.pth"), folder)[0].model == Path("/m.pth")
+    assert to_use(Settings(), None)[0].model == bundled_path("paras") / "tiny_gpt.pth"
 
 
 def test_invalid_path_is_not_a_change_by_itself() -> None:

@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from learning import write_corpus
 
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of, shuffled, window_starts
-from tinycopilot.training.corpus import write_corpus
 from tinycopilot.training.schedule import Schedule, stages_for
 
 CPU = torch.device("cpu")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from learning import write_corpus
 
 from tinycopilot import UserError
 from tinycopilot.training.corpus import (
@@ -22,7 +23,6 @@ from tinycopilot.training.corpus import (
     corpus_label,
     open_corpus,
     prepare_corpus,
-    write_corpus,
 )
 from tinycopilot.training.text import Text, TextWriter
 
@@ -55,7 +55,6 @@ def test_folder_is_stored_and_reported(tmp_path: Path) -> None:
         "left out: 1 file with other extensions (.md 1); use --ext to read them",
     )
     assert (corpus.label, corpus.n_documents) == (tmp_path.name, 2)
-    assert (corpus.train_chars, corpus.held_out_chars) == (len(corpus.train), len(corpus.held_out))
     assert prepare_corpus([str(tmp_path)], tmp_path / "out", (".md",)).n_documents == 1
 
 
@@ -88,19 +87,10 @@ def test_digest_is_reproducible(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("in_folder")
 def test_standard_library(tmp_path: Path) -> None:
     corpus = prepare_corpus(["stdlib"], tmp_path / "out")
-    assert corpus.train_chars > 5_000_000
-    assert 0.9 * HELD_OUT_CHARS < corpus.held_out_chars <= 1.01 * HELD_OUT_CHARS
+    assert len(corpus.train) > 5_000_000
+    assert 0.9 * HELD_OUT_CHARS < len(corpus.held_out) <= 1.01 * HELD_OUT_CHARS
     assert "import unittest\n\nclass Test" not in string(corpus.train)
     assert any("generated" in line for line in corpus.left_out)
-
-
-def test_given_documents_are_stored_unchanged(tmp_path: Path) -> None:
-    corpus = write_corpus(["ab", "ab"], iter(["c\n"]), tmp_path / "out", "mine")
-    assert string(corpus.train) == "\nab\nab"
-    assert string(corpus.held_out) == "\nc\n"
-    assert (corpus.n_documents, corpus.label) == (3, "mine")
-    assert open_corpus(tmp_path / "out").digest == corpus.digest
-    assert len(write_corpus([], [], tmp_path / "out").train) == 0  # and replaces an older corpus
 
 
 def test_single_document_holds_out_its_last_lines(tmp_path: Path) -> None:
@@ -109,7 +99,7 @@ def test_single_document_holds_out_its_last_lines(tmp_path: Path) -> None:
     corpus = prepare_corpus([str(tmp_path / "one.py")], tmp_path / "out")
     assert string(corpus.train) + string(corpus.held_out) == "\n" + text
     assert string(corpus.held_out).startswith("\nline 9")
-    assert 0.04 * len(text) < corpus.held_out_chars <= HELD_OUT_SHARE * (len(text) + 1)
+    assert 0.04 * len(text) < len(corpus.held_out) <= HELD_OUT_SHARE * (len(text) + 1)
 
 
 def test_few_documents_hold_out_the_end_of_the_text_too(tmp_path: Path) -> None:
@@ -118,8 +108,8 @@ def test_few_documents_hold_out_the_end_of_the_text_too(tmp_path: Path) -> None:
         (tmp_path / f"{i}.py").write_text("".join(f"value_{i}_{j} = {j}\n" for j in range(500)))
     (tmp_path / "__init__.py").write_text('"""A package."""\n')
     corpus = prepare_corpus([str(tmp_path)], tmp_path / "out")
-    share = HELD_OUT_SHARE * (corpus.train_chars + corpus.held_out_chars)
-    assert 0.95 * share < corpus.held_out_chars <= share
+    share = HELD_OUT_SHARE * (len(corpus.train) + len(corpus.held_out))
+    assert 0.95 * share < len(corpus.held_out) <= share
     held_out = string(corpus.held_out)
     assert held_out.startswith("\nvalue_")
     assert held_out.endswith('\n"""A package."""\n')

@@ -6,7 +6,6 @@ import pytest
 import torch
 from networks import randomise
 
-from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, bundled_model, bundled_path, user_model
@@ -49,13 +48,11 @@ def test_reference_text_is_known_to_the_shipped_model_only(
     tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = bundled_model()
-    assert reference_bits(*load_pair(paths.model, paths.tokenizer)) < 1.6
+    assert (reference_bits(*load_pair(paths.model, paths.tokenizer)) or 9) < 1.6
     other = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
-    assert reference_bits(other, tokenizer) > 4
+    assert (reference_bits(other, tokenizer) or 0) > 4
     monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
-    with pytest.raises(UserError, match="reinstall tinycopilot"):
-        reference_bits(other, tokenizer)
-    assert promotion.reference_bits_or_none(other, tokenizer) is None
+    assert reference_bits(other, tokenizer) is None
 
 
 def test_reference_text_is_python_outside_of_the_training_text() -> None:

@@ -13,12 +13,11 @@ from asking import suggest
 from tinycopilot.completion import indexing
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.engine import Request, Result, Silence, Why
+from tinycopilot.completion.indexing import Project
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.paths import ModelPaths
-from tinycopilot.tui import engine
-from tinycopilot.tui.engine import EngineWorker, Project, Status, SuggestionResponse, loader
-from tinycopilot.tui.ghost_text import SuggestionRequest
+from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse, loader
 
 
 class Endless:
@@ -75,9 +74,9 @@ def test_newest_request_is_answered_and_the_older_one_cancelled(listener: Listen
     endless = Endless()
     asked = listener.start(lambda: endless, Project("a.py"))
     listener.until("ready")  # the indexer's last event
-    asked.request_suggestion(SuggestionRequest("endless", ""))
+    asked.request_suggestion(Request("endless", ""))
     assert endless.begun.wait(60)
-    newest = SuggestionRequest("quick", "x")
+    newest = Request("quick", "x")
     asked.request_suggestion(newest)
     answer = listener.answer()
     assert answer.request is newest
@@ -89,9 +88,9 @@ def test_newest_request_is_answered_and_the_older_one_cancelled(listener: Listen
 
 def test_alternatives_are_computed_on_request_only(listener: Listener) -> None:
     asked = listener.start(Endless, Project())
-    asked.request_suggestion(SuggestionRequest("quick", "x"))
+    asked.request_suggestion(Request("quick", "x"))
     assert listener.answer().alternatives == ()
-    asked.request_suggestion(SuggestionRequest("quick", "x", wants_alternatives=True))
+    asked.request_suggestion(Request("quick", "x", why=Why.INVOKED))
     assert [other.text for other in listener.answer().alternatives] == ["other 0", "other 1"]
 
 
@@ -105,7 +104,7 @@ def test_only_the_newest_request_during_loading_is_answered(listener: Listener) 
     asked = listener.start(load, Project())
     listener.until("loading the model ...")
     for word in ("one", "two", "quick"):
-        asked.request_suggestion(SuggestionRequest(word, ""))
+        asked.request_suggestion(Request(word, ""))
     may_load.set()
     assert listener.answer().request.before == "quick"
     assert endless.asked == ["one", "two", "quick"]  # the engine learns from each keystroke
@@ -115,10 +114,10 @@ def test_only_the_newest_request_during_loading_is_answered(listener: Listener) 
 def test_withdrawn_request_is_cancelled(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project())
-    asked.request_suggestion(SuggestionRequest("endless", ""))
+    asked.request_suggestion(Request("endless", ""))
     assert endless.begun.wait(60)
     asked.request_suggestion(None)
-    asked.request_suggestion(SuggestionRequest("quick", ""))
+    asked.request_suggestion(Request("quick", ""))
     assert listener.answer().request.before == "quick"
     assert endless.n_cancelled == 1
 
@@ -126,7 +125,7 @@ def test_withdrawn_request_is_cancelled(listener: Listener) -> None:
 def test_closing_cancels_the_computation(listener: Listener) -> None:
     endless = Endless()
     asked = listener.start(lambda: endless, Project())
-    asked.request_suggestion(SuggestionRequest("endless", ""))
+    asked.request_suggestion(Request("endless", ""))
     assert endless.begun.wait(60)
     asked.close()
     assert endless.n_cancelled == 1
@@ -144,7 +143,7 @@ def test_errors_are_reported(listener: Listener) -> None:
 def test_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=9)
     asked = listener.start(loader(pair, settings), Project())
-    asked.request_suggestion(SuggestionRequest("x = [", "]\n"))
+    asked.request_suggestion(Request("x = [", "]\n"))
     expected = suggest(loader(pair, settings)(), "x = [", "]\n")
     assert listener.answer().suggestion == expected
 
@@ -179,10 +178,10 @@ def test_requests_are_answered_during_indexing(
         assert is_answered.wait(60)
         yield from ()
 
-    monkeypatch.setattr(engine, "read_written", read)
+    monkeypatch.setattr(indexing, "read_written", read)
     asked = listener.start(Endless, Project("a.py", tmp_path))
     listener.until("reading the workspace ...")
-    asked.request_suggestion(SuggestionRequest("quick", ""))
+    asked.request_suggestion(Request("quick", ""))
     listener.answer()
     is_answered.set()
     listener.until("ready")
@@ -196,14 +195,14 @@ def test_indexing_waits_during_a_request(listener: Listener, tmp_path: Path, mon
         yield "one.py", "x = 1"
         steps.append("one.py was indexed")
 
-    monkeypatch.setattr(engine, "read_written", read)
+    monkeypatch.setattr(indexing, "read_written", read)
     asked = listener.start(lambda: endless, Project("a.py", tmp_path))
-    asked.request_suggestion(SuggestionRequest("endless", ""))
+    asked.request_suggestion(Request("endless", ""))
     assert endless.begun.wait(60)
     may_read.set()
     time.sleep(0.3)  # on a slow machine the indexer may not even have started
     assert steps == []
-    asked.request_suggestion(SuggestionRequest("quick", ""))
+    asked.request_suggestion(Request("quick", ""))
     listener.answer()
     listener.until("ready")
     assert steps == ["one.py was indexed"]

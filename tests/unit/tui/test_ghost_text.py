@@ -2,6 +2,7 @@
 
 import pytest
 
+from tinycopilot.completion.request import Why
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.tui.ghost_text import GhostText
 
@@ -156,7 +157,7 @@ def test_alternatives_are_requested_once_and_cycled() -> None:
     ghost = showing("open(path)")
     request = ghost.next()
     assert request is not None
-    assert (request.before, request.after, request.wants_alternatives) == ("x = ", ")", True)
+    assert (request.before, request.after, request.why) == ("x = ", ")", Why.INVOKED)
     assert ghost.text == "open(path)"  # until there is a result
     assert ghost.on_response(
         request, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from tinycopilot import UserError
+from tinycopilot.completion.indexing import Project
 from tinycopilot.paths import ModelPaths
-from tinycopilot.tui.engine import Project
 from tinycopilot.tui.ghost_text import GhostText
-from tinycopilot.tui.run import project, run_play, summary
-from tinycopilot.tui.text_file import TextFile
+from tinycopilot.tui.run import run_play, summary
 
 NOTHING_SAID: dict[str, Any] = {
     **{"file": None, "workspace": None, "eagerness": 0.5, "max_lines": 1, "model_path": None, "tokenizer_path": None},
@@ -59,11 +58,11 @@ def test_bad_input_is_reported_before_the_screen_opens(
 def test_workspace_file_uses_its_relative_name(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     (folder / "part").mkdir(parents=True)
-    inside, outside = TextFile(folder / "part" / "new.JS"), TextFile(tmp_path / "plain")
-    assert project(inside, folder) == Project("part/new.JS", folder, (".js",))
-    assert project(outside, folder) == Project(str(tmp_path / "plain"), folder, (".py",))
-    assert project(None, folder) == Project("", folder, (".py",))
-    assert project(inside, None) == Project(str(folder / "part" / "new.JS"), None, (".js",))
+    inside, outside = folder / "part" / "new.JS", tmp_path / "plain"
+    assert Project.of(inside, folder) == Project("part/new.JS", folder, (".js",))
+    assert Project.of(outside, folder) == Project(str(tmp_path / "plain"), folder, (".py",))
+    assert Project.of(None, folder) == Project("", folder, (".py",))
+    assert Project.of(inside, None) == Project(str(folder / "part" / "new.JS"), None, (".js",))
 
 
 def test_closing_line() -> None:

@@ -1,14 +1,15 @@
-"""The results of an evaluation: in total, and by file."""
+"""The results of an evaluation: in total, by file, and the calibration chart."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.report.heat import SOURCES
-from tinycopilot.training.report.frame import visible
+from tinycopilot.evaluation.score import CalibrationBin, calibration_error
+from tinycopilot.training.report.chart import Curve, Dot, chart, high_axis, wide_axis
+from tinycopilot.training.report.frame import NO_FIGURE, figure, visible
 
-NO_FIGURE = "\N{EN DASH}"
 COLUMNS = (
     "file", "characters", "saved, net", "gross", "accepted", "shown / 100", *SOURCES, "bits per character",
 )  # fmt: skip
@@ -22,19 +23,19 @@ def figures(whole: Mapping[str, Any]) -> str:
             percent(saved["net"]),
             "net keystrokes saved",
             f"{percent(saved['net_by_word'])} if single words are accepted, too; "
-            f"{percent(saved['gross'])} gross, without the cost of reading {_number(whole['shown_per_100'], '.1f')}"
+            f"{percent(saved['gross'])} gross, without the cost of reading {figure(whole['shown_per_100'], '.1f')}"
             " suggestions per 100 characters",
         ),
         (
             percent(whole["accepted_share"]),
             "of suggestions accepted",
-            f"{_number(whole['median_accepted'], 'g')} characters median length; flicker (changed although the typed"
+            f"{figure(whole['median_accepted'], 'g')} characters median length; flicker (changed although the typed"
             f" character matched): {percent(whole['flicker'])}",
         ),
         (
-            f"{_number(latency['p50'], '.1f')} ms",
+            f"{figure(latency['p50'], '.1f')} ms",
             "median latency",
-            f"p95 {_number(latency['p95'], '.1f')} ms, p99 {_number(latency['p99'], '.1f')} ms",
+            f"p95 {figure(latency['p95'], '.1f')} ms, p99 {figure(latency['p99'], '.1f')} ms",
         ),
     )
     boxes = "".join(
@@ -55,10 +56,6 @@ def _bits_tile(bits: Mapping[str, float]) -> str:
 def percent(share: float | None) -> str:
     """Format a share from 0 to 1."""
     return NO_FIGURE if share is None else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
-
-
-def _number(value: float | None, form: str) -> str:
-    return NO_FIGURE if value is None else format(value, form)
 
 
 def _length(bits: float, most: float) -> str:
@@ -90,7 +87,7 @@ def _row(name: str, of: Mapping[str, Any], most: float) -> str:
     cells = [
         f"{of['chars']:,}",
         *shares,
-        _number(of["shown_per_100"], ".1f"),
+        figure(of["shown_per_100"], ".1f"),
         *(f"{bits[source]:.2f}" for source in SOURCES),
     ]
     low, high = sorted((bits["network"], bits["mixed"]))
@@ -100,3 +97,30 @@ def _row(name: str, of: Mapping[str, Any], most: float) -> str:
         f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}'
         f'<td class="from-to"><i style="{style}"></i></td></tr>'
     )
+
+
+def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
+    """Return the chart of confidence against accuracy, as HTML."""
+    error = calibration_error(bins)
+    if error is None:
+        return "<p>No suggestion was shown.</p>"
+    n_shown = sum(b.n for b in bins)
+    curves = [
+        Curve("ideal", [(0, 0), (1, 1)]),
+        *(Curve("gap", [(b.confidence, b.confidence), (b.confidence, b.right)]) for b in bins),
+        Curve("right", [(b.confidence, b.right) for b in bins]),
+    ]
+    dots = [Dot("bin", b.confidence, b.right, "", _reading(b)) for b in bins]
+    words = "; ".join(map(_reading, bins))
+    x, y = wide_axis("confidence", 1.0), high_axis("accuracy", 0.0, 1.0)
+    drawn = chart("Calibration", words, x, y, curves, dots)
+    return (
+        f'<div class="calibration"><div class="square">{drawn}</div>\n<div><p><b>{percent(error)}</b>'
+        f" expected calibration error.</p>\n<p>{n_shown:,} suggestions in {len(bins)} bins of equal size, by"
+        " confidence; each bin is a point. On the diagonal, confidence equals accuracy; above it, accuracy is higher,"
+        " below it lower.</p></div></div>"
+    )
+
+
+def _reading(b: CalibrationBin) -> str:
+    return f"{100 * b.confidence:.0f} % confidence, {100 * b.right:.0f} % correct, {b.n:,} suggestions"

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinycopilot.evaluation.replay_all import EvaluationResult
-from tinycopilot.evaluation.report.calibration import calibration_chart
-from tinycopilot.evaluation.report.figures import by_file, figures
+from tinycopilot.evaluation.report.figures import by_file, calibration_chart, figures
 from tinycopilot.evaluation.report.passages import passages
 from tinycopilot.evaluation.report.typed import typed_files
 from tinycopilot.training.report.frame import document, facts_table, section

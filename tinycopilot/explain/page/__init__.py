@@ -4,15 +4,9 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-from tinycopilot.explain.distributions import p_of
-from tinycopilot.explain.links import Link, link_to
-from tinycopilot.explain.page.sections import PANELS, Panel
-from tinycopilot.explain.panels.attention import attention
-from tinycopilot.explain.panels.blocks import blocks
-from tinycopilot.explain.panels.decisions import decisions
-from tinycopilot.explain.panels.generation import generation
-from tinycopilot.explain.panels.mixture import mixture
-from tinycopilot.explain.panels.tokens import tokens
+from tinycopilot.explain.links import link_to
+from tinycopilot.explain.page.sections import PANELS
+from tinycopilot.explain.panels import attention, blocks, decisions, generation, mixture, tokens
 from tinycopilot.explain.subject import Subject
 from tinycopilot.page.arrays import Arrays, significant
 from tinycopilot.page.render import render as render_page
@@ -25,7 +19,7 @@ def render(subject: Subject, path: Path, *, model: str, notes: list[str]) -> str
     """The page as text, to be written to `path`; all text from outside is escaped. `model` names the model."""
     return render_page(
         FOLDER,
-        panels=[_with_links(panel, path) for panel in PANELS],
+        panels=[panel._asdict() | {"links": [link_to(symbol, path) for symbol in panel.symbols]} for panel in PANELS],
         lead=_lead(subject),
         figures=_figures(subject),
         notes=notes,
@@ -34,16 +28,10 @@ def render(subject: Subject, path: Path, *, model: str, notes: list[str]) -> str
     )
 
 
-def _with_links(panel: Panel, path: Path) -> dict[str, Any]:
-    links: list[Link] = [link_to(symbol, path) for symbol in panel.symbols]
-    return {"name": panel.name, "title": panel.title, "about": panel.about, "links": links}
-
-
 def _lead(subject: Subject) -> str:
     trace = subject.trace
-    held = trace.n_ngram_chars
-    shown = trace.suggestion.text if trace.suggestion else ""
-    result = f"and suggest “{visible(shown)}”." if shown else "and suggest nothing."
+    held, shown = trace.n_ngram_chars, visible(trace.suggestion.text) if trace.suggestion else ""
+    result = f"and suggest “{shown}”." if shown else "and suggest nothing."
     n = f"{subject.network.config.n_parameters:,}"
     return (
         f"A network of {n} parameters and n-gram models of {held:,} characters read the text below, predict each next "
@@ -79,7 +67,7 @@ def page_data(subject: Subject) -> dict[str, Any]:
     arrays, trace, alphabet = Arrays(), subject.trace, subject.trace.alphabet
     p = [0.0]
     for traced, character in zip(subject.predictions, subject.text[1:], strict=False):
-        p.append(significant(p_of(character, traced.prediction, alphabet)))
+        p.append(significant(math.exp(traced.prediction.log_p(character, alphabet))))
     shown = trace.suggestion.text if trace.suggestion else ""
     return {
         "text": list(subject.text),

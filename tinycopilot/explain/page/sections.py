@@ -13,7 +13,7 @@ from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import postprocess
 from tinycopilot.completion.truncation import Prefixes, truncate
 from tinycopilot.explain import instrumented
-from tinycopilot.explain.panels.blocks import promoted
+from tinycopilot.explain.panels import promoted
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 

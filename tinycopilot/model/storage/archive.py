@@ -158,7 +158,8 @@ class _Interpreter:
                 self._below.append(stack)
                 self._stack = []
             case "TUPLE":
-                self._push_above_mark(tuple(stack))
+                items = self._pop_to_mark()
+                self._stack.append(tuple(items))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 n = int(name[-1])
                 stack[-n:] = [tuple(stack[-n:])]
@@ -185,10 +186,6 @@ class _Interpreter:
     def _pop_to_mark(self) -> list[Any]:
         items, self._stack = self._stack, self._below.pop()
         return items
-
-    def _push_above_mark(self, value: Any) -> None:
-        self._pop_to_mark()
-        self._stack.append(value)
 
     def _top_of(self, kind: type) -> Any:
         if not isinstance(self._stack[-1], kind):

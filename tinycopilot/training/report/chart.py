@@ -53,10 +53,10 @@ class Reading:
     words: str
 
 
-def wide_axis(title: str, high: float, n_ticks: int = 6) -> Axis:
+def wide_axis(title: str, high: float) -> Axis:
     """Return an axis from 0 to exactly `high`."""
     high = high if high > 0 else 1.0
-    return Axis(title, 0.0, high, tuple(tick for tick in _round_numbers(0.0, high, n_ticks) if tick <= high))
+    return Axis(title, 0.0, high, tuple(tick for tick in _round_numbers(0.0, high, 6) if tick <= high))
 
 
 def high_axis(title: str, low: float, high: float, n_ticks: int = 5) -> Axis:

@@ -1,11 +1,13 @@
 """The frame of every report: self-contained HTML, and escaping of text."""
 
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 UNKNOWN = "\ufffd"
+NO_FIGURE = "\N{EN DASH}"
 
 # The policy forbids the browser to load anything, whatever the text on the page contains.
 FRAME = """\
@@ -50,16 +52,17 @@ def facts_table(command: str, facts: Sequence[tuple[str, str]]) -> str:
     return f'<pre class="command" tabindex="0">{visible(command)}</pre>{table}'
 
 
+def figure(value: float | None, form: str) -> str:
+    """Format a number; a dash stands for None, NaN and infinity."""
+    return NO_FIGURE if value is None or not math.isfinite(value) else format(value, form)
+
+
 def visible(text: str) -> str:
-    """Escape `text`; replace invisible characters and those that change the text direction by a symbol."""
-    return escape("".join(character if is_plain(character) else _symbol(character) for character in text))
+    """Escape `text`; replace invisible characters, and those that change the text direction, by symbols."""
+    symbols = (c if is_plain(c) else chr(0x2400 + ord(c)) if ord(c) < 0x20 else UNKNOWN for c in text)
+    return escape("".join(symbols))
 
 
 def is_plain(character: str) -> bool:
     """Whether a character can be displayed as it is."""
     return character in "\n\t" or not unicodedata.category(character).startswith("C")
-
-
-def _symbol(character: str) -> str:
-    """Return Unicode's symbol for a control character, else U+FFFD."""
-    return chr(0x2400 + ord(character)) if ord(character) < 0x20 else UNKNOWN

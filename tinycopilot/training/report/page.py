@@ -8,11 +8,19 @@ from pathlib import Path
 from tinycopilot.training.log import Evaluation, HardCharacter, TrainLog
 from tinycopilot.training.report.chart import short
 from tinycopilot.training.report.curves import curves
-from tinycopilot.training.report.frame import UNKNOWN, document, facts_table, is_plain, section, visible
+from tinycopilot.training.report.frame import (
+    NO_FIGURE,
+    UNKNOWN,
+    document,
+    facts_table,
+    figure,
+    is_plain,
+    section,
+    visible,
+)
 
 N_SAMPLES = 8
 N_HARDEST = 15
-NO_FIGURE = "\N{EN DASH}"
 
 
 def page(log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> str:
@@ -32,7 +40,7 @@ def _figures(log: TrainLog) -> str:
     """Return the main results, as HTML."""
     bits = log.held_out_bits
     figures = (
-        ("bits per character on held-out text", _bits(bits)),
+        ("bits per character on held-out text", figure(bits, ".3f")),
         ("of training", _duration(log.seconds)),
         ("characters read", short(log.n_chars)),
         ("characters per second", short(log.chars_per_second)),
@@ -40,10 +48,6 @@ def _figures(log: TrainLog) -> str:
     tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
     meaning = f"<p>Perplexity per character: <b>{2**bits:.1f}</b>.</p>"
     return f'<dl class="figures">{tiles}</dl>{meaning if 0 <= bits < 64 else ""}'
-
-
-def _bits(bits: float) -> str:
-    return f"{bits:.3f}" if math.isfinite(bits) else NO_FIGURE
 
 
 def _duration(seconds: float) -> str:
@@ -74,7 +78,7 @@ def _spread(evaluations: Sequence[Evaluation], best_step: int) -> list[Evaluatio
 
 def _sample(evaluation: Evaluation, *, best: bool) -> str:
     badge = '<span class="badge">best, used</span>' if best else ""
-    figures = f"<b>{_bits(evaluation.bits)}</b> bits<br><small>step {evaluation.step:,}</small>{badge}"
+    figures = f"<b>{figure(evaluation.bits, '.3f')}</b> bits<br><small>step {evaluation.step:,}</small>{badge}"
     # HTML drops a line break at the start of <pre>, so add one.
     return f'<li><div>{figures}</div><pre tabindex="0">\n{visible(evaluation.sample.rstrip())}</pre></li>'
 

@@ -15,6 +15,7 @@ from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report import STYLES
 from tinycopilot.training.report.chart import short
 from tinycopilot.training.report.curves import curves
+from tinycopilot.training.report.frame import figure
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.watch.embedding_map import (
@@ -107,22 +108,15 @@ def _status(log: TrainLog, schedule: Schedule, *, is_running: bool) -> str:
 
 
 def _figures(log: TrainLog, share: float) -> list[tuple[str, str]]:
-    bits = log.held_out_bits if math.isfinite(log.held_out_bits) else _last_bits(log)
+    last = log.evaluations[-1].bits if log.evaluations else math.nan
+    bits = log.held_out_bits if math.isfinite(log.held_out_bits) else last
     return [
-        ("bits per character, held-out text", _bits(bits)),
-        ("bits per character, training text", _bits(log.intervals[-1].bits if log.intervals else math.nan)),
+        ("bits per character, held-out text", figure(bits, ".3f")),
+        ("bits per character, training text", figure(log.intervals[-1].bits if log.intervals else None, ".3f")),
         ("characters read", short(log.n_chars)),
         ("characters per second", short(log.chars_per_second)),
         ("of training time spent on this page", f"{share:.1%}"),
     ]
-
-
-def _last_bits(log: TrainLog) -> float:
-    return log.evaluations[-1].bits if log.evaluations else math.nan
-
-
-def _bits(bits: float) -> str:
-    return f"{bits:.3f}" if math.isfinite(bits) else "\N{EN DASH}"
 
 
 def _lines(text: str) -> str:

@@ -1,0 +1,77 @@
+"""SessionState: what the engine keeps between requests."""
+
+from dataclasses import dataclass, field, replace
+
+from tinycopilot.completion.common_prefix import typed_through
+from tinycopilot.completion.decoding import Readers
+from tinycopilot.completion.masker import Maskers
+from tinycopilot.completion.predictor import Place, PredictionCache
+from tinycopilot.completion.truncation import Suggestion
+
+
+class KeystrokeTracker:
+    """Finds the character that was typed from one request to the next.
+
+    Each position counts once, and only if it was typed: text that is pasted, accepted, redone, or typed again after a
+    backspace does not count. Moving the cursor or switching documents starts over.
+    """
+
+    def __init__(self) -> None:
+        self._last = Place(None, "", "")
+        self._furthest_chars = 0  # everything up to here was counted or existed
+
+    def typed(self, place: Place) -> str:
+        """The character typed since the last call, if it counts; otherwise ""."""
+        last, self._last = self._last, place
+        if (place.document, place.after) != (last.document, last.after):
+            self._furthest_chars = len(place.before)
+            return ""
+        is_one_more = len(place.before) == len(last.before) + 1 and place.before.startswith(last.before)
+        is_new = len(place.before) > self._furthest_chars
+        self._furthest_chars = max(self._furthest_chars, len(place.before))
+        return place.before[-1] if is_one_more and is_new else ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A suggestion and its place; valid until a document is dropped, from which it may come."""
+
+    place: Place
+    suggestion: Suggestion
+    n_dropped: int
+
+    def rest_at(self, place: Place, n_dropped: int) -> Suggestion | None:
+        """The rest of the suggestion at `place`, if only its first characters were typed since."""
+        if (place.document, place.after, n_dropped) != (self.place.document, self.place.after, self.n_dropped):
+            return None
+        rest = typed_through(self.suggestion.text, self.place.before, place.before)
+        return replace(self.suggestion, text=rest) if rest is not None else None
+
+
+@dataclass(frozen=True)
+class FoundAhead:
+    """The result of a request computed ahead; valid for this edition of the n-gram model."""
+
+    suggestion: Suggestion | None
+    predictions: PredictionCache
+    edition: int
+
+    def is_for(self, place: Place, edition: int) -> bool:
+        """Whether it answers a request at `place`."""
+        return (self.predictions.place, self.edition) == (place, edition)
+
+
+@dataclass
+class SessionState:
+    """The state of completion between requests. Changed by Engine only."""
+
+    readers: Readers
+    """The network's caches of recent documents."""
+    maskers: Maskers = field(default_factory=Maskers)
+    """Masked text of recent documents, so that only changes are masked again."""
+    keystrokes: KeystrokeTracker = field(default_factory=KeystrokeTracker)
+    predictions: PredictionCache | None = None
+    """The predictions of the last request, for learning from the next keystroke."""
+    shown: Shown | None = None
+    """The last suggestion, except rests of earlier ones."""
+    ahead: FoundAhead | None = None

@@ -1,0 +1,222 @@
+"""The data of the page's panels, as JSON's types: each public function returns that of the panel with its name."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycopilot.completion.decoding import log_softmax
+from tinycopilot.completion.distribution import interpolate
+from tinycopilot.completion.ngram import DISCOUNT_ROW, DISCOUNTS
+from tinycopilot.completion.predictor import KINDS
+from tinycopilot.completion.suffix_array import ORDERS
+from tinycopilot.explain.decision import in_words
+from tinycopilot.explain.distributions import likeliest
+from tinycopilot.explain.subject import Subject
+from tinycopilot.explain.trace import Decision, TracedPrediction
+from tinycopilot.model.tokenizer import DOCUMENT_START
+from tinycopilot.page.arrays import Arrays, as_shares, significant
+from tinycopilot.page.words import name_of, visible
+
+N_NEAREST: Final = 6
+"""Characters with the most similar embeddings."""
+MAX_BYTES: Final = 2_500_000
+"""Of all weights, queries and keys, before they are compressed: a larger network shows fewer positions."""
+N_LENS: Final = 5
+"""The likeliest characters after each block."""
+N_NEURONS: Final = 4
+"""The most active ones of a layer, at each position."""
+N_PROMOTED: Final = 3
+"""The characters that a neuron makes likelier."""
+N_LIKELIEST, N_FOLLOWERS = 6, 3
+"""Characters of each prediction in the mixture, and after each context."""
+
+
+def tokens(subject: Subject, arrays: Arrays) -> dict[str, Any]:
+    """The vocabulary by id, the ids of the text, and for each id that occurs the nearest ones with their similarity."""
+    tokenizer, ids = subject.tokenizer, subject.tokenizer.encode(subject.text)
+    embedding = subject.network.weights().embedding  # (V, C)
+    arrays.add("embedding", embedding, "float16")
+    directions = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
+    nearest = {}
+    for i in sorted(set(ids)):
+        similarity = directions @ directions[i]
+        order = [int(j) for j in np.argsort(-similarity, kind="stable") if j != i][:N_NEAREST]
+        nearest[i] = [[j, significant(float(similarity[j]))] for j in order]
+    names = [name_of(character) for character in tokenizer.alphabet]
+    return {"vocabulary": [*names, "unknown"], "ids": ids, "nearest": nearest}
+
+
+def n_positions(n: int, n_heads: int, d_head: int) -> int:
+    """How many of the last `n` positions have room in MAX_BYTES; `n_heads` of all layers together."""
+    # n_heads (2 m^2 + 4 d_head m) <= MAX_BYTES
+    m = math.sqrt(d_head**2 + MAX_BYTES / (2 * n_heads)) - d_head
+    return max(1, min(n, int(m)))
+
+
+def attention(subject: Subject, arrays: Arrays) -> dict[str, Any]:
+    """The number of positions that are shown, M; weights (L, H, M, M), q and k (L, H, M, D) are in `arrays`."""
+    config, layers = subject.network.config, [block.attention for block in subject.passed.blocks]
+    n = len(subject.text)
+    m = n_positions(n, config.n_layers * config.n_heads, config.d_head)
+    weights = np.stack([layer.weights[:, -m:, -m:] for layer in layers])  # (L, H, M, M)
+    arrays.add("attention", as_shares(weights), "uint16")
+    arrays.add("earlier", as_shares(1 - weights.sum(-1)), "uint16")  # (L, H, M)
+    arrays.add("q", np.stack([layer.q[:, -m:] for layer in layers]), "float16")
+    arrays.add("k", np.stack([layer.k[:, -m:] for layer in layers]), "float16")
+    distance = np.arange(m)[:, None] - np.arange(m)
+    mean = (weights * np.maximum(distance, 0)).sum(-1) / np.maximum(weights.sum(-1), 1e-9)  # (L, H, M)
+    rates = subject.network.weights().rates
+    return {
+        "shown": m,
+        "window": config.window,
+        "distance": [[significant(float(x)) for x in layer] for layer in mean.mean(-1)],
+        "rates": [significant(float(rate)) for rate in rates],
+    }
+
+
+def blocks(subject: Subject, arrays: Arrays) -> dict[str, Any]:
+    """By position and block: the likeliest ids (logit lens), and p of the next character; the rest is in `arrays`."""
+    passed = subject.passed
+    streams = np.stack([passed.embedded, *(block.stream for block in passed.blocks)])  # (L + 1, N, C)
+    scale = np.maximum(np.abs(streams).max(-1), 1e-9)  # (L + 1, N)
+    arrays.add("stream", np.rint(streams / scale[..., None] * 127), "int8")
+    arrays.add("stream_norm", np.linalg.norm(streams, axis=-1), "float32")
+    added = [
+        [np.linalg.norm(block.attended, axis=-1), np.linalg.norm(block.fed_forward, axis=-1)] for block in passed.blocks
+    ]
+    arrays.add("added", added, "float32")  # (L, 2, N)
+    hidden = np.stack([block.hidden for block in passed.blocks])  # (L, N, F)
+    active = np.argsort(-hidden, axis=-1)[..., :N_NEURONS]  # (L, N, 4)
+    arrays.add("neurons", active, "uint16")
+    arrays.add("activations", np.take_along_axis(hidden, active, -1), "float16")
+    arrays.add("promoted", promoted(subject), "uint16")  # (L, F, 3)
+    p = np.exp(log_softmax(passed.lens))  # (L + 1, N, V)
+    order = np.argsort(-p, axis=-1)[..., :N_LENS]  # (L + 1, N, 5)
+    arrays.add("lens_ids", order, "uint16")
+    arrays.add("lens_p", np.take_along_axis(p, order, -1), "float32")
+    next_ids = [*subject.tokenizer.encode(subject.text[1:]), int(order[-1, -1, 0])]  # at the cursor, the likeliest
+    arrays.add("lens_next", p[:, np.arange(len(next_ids)), next_ids], "float32")  # (L + 1, N)
+    arrays.add("logits", passed.logits, "float32")  # (N, V)
+    entropy = -(p[-1] * np.log2(np.maximum(p[-1], 1e-30))).sum(-1)  # (N,), in bits
+    return {"next": next_ids, "entropy": [significant(float(x)) for x in entropy]}
+
+
+def promoted(subject: Subject) -> NDArray[np.int64]:
+    """Of each neuron of each layer, the ids that its output makes likelier, (L, F, 3) (Geva et al. 2021)."""
+    weights = subject.network.weights()
+    known = weights.head[:-1] * weights.last_norm[0]  # never the unknown id
+    effect = np.stack([known @ down for down in weights.down])  # (L, V - 1, F)
+    return np.argsort(-effect, axis=1)[:, :N_PROMOTED].transpose(0, 2, 1)
+
+
+def generation(subject: Subject) -> dict[str, Any]:
+    """One entry for each step of speculative decoding."""
+    trace, n_read = subject.trace, len(DOCUMENT_START + subject.trace.place.before)
+    steps, length = list[dict[str, Any]](), n_read
+    for i, step in enumerate(trace.steps):
+        n_right = len(step.accepted) - 1
+        steps.append(
+            {
+                "right": [name_of(character) for character in step.drafted[:n_right]],
+                "wrong": [name_of(character) for character in step.drafted[n_right:]],
+                "own": [name_of(step.accepted[-1][0]), significant(step.accepted[-1][1])],
+                "read": len(step.drafted) + 1,
+                "kept": length + n_right,
+                "ms": [significant(ms) for ms in (step.draft_ms, step.read_ms, step.verify_ms)],
+                "first": i == 0,
+            }
+        )
+        length += len(step.accepted)
+    config = subject.network.config
+    return {
+        "steps": steps,
+        "window": config.window,
+        "floats": 2 * config.n_layers * config.d_model,  # keys and values of one position
+    }
+
+
+def mixture(subject: Subject) -> dict[str, Any]:
+    """One entry for each position; where the longest context before the cursor was seen."""
+    trace, following = subject.trace, subject.next_characters
+    pairs = zip(subject.predictions, following, strict=True)
+    seen = [[one.document, one.line, one.text, one.column] for one in trace.seen]
+    return {
+        "positions": [_position(subject, traced, character) for traced, character in pairs],
+        "discounts": DISCOUNTS,
+        "seen": seen,
+        "context": trace.context,
+        "n_occurrences": trace.n_occurrences,
+        "n_chars": trace.n_ngram_chars,
+    }
+
+
+def _position(subject: Subject, traced: TracedPrediction, following: str | None) -> dict[str, Any]:
+    prediction, alphabet = traced.prediction, subject.trace.alphabet
+    without = [subject.trace.mixture.mix(prediction, without=row) for row in range(3)]
+    log_probs = [*prediction.rows, prediction.log_probs, *without]
+    likely = int(prediction.log_probs[:-1].argmax())
+    entry = likely if following is None else prediction.entry_of(following, alphabet)
+    return {
+        "weights": [significant(w) for w in subject.trace.mixture.weights(prediction)],
+        "order": ORDERS[prediction.n_seen - 1] if prediction.n_seen else 0,
+        "kind": KINDS[prediction.kind],
+        "top": [
+            [[name_of(one.character), significant(one.p)] for one in likeliest(row, alphabet, N_LIKELIEST)]
+            for row in log_probs
+        ],
+        "p": [significant(math.exp(row[entry])) for row in log_probs],
+        "workspace": _orders(subject, traced, traced.workspace, entry),
+        "file": _orders(subject, traced, traced.file, entry),
+    }
+
+
+def _orders(subject: Subject, traced: TracedPrediction, counts: NDArray[np.int64], entry: int) -> list[list[Any]]:
+    """Of each order seen: how often, followed by how many different characters, the most frequent, p(next) so far."""
+    rows, alphabet = list[list[Any]](), subject.trace.alphabet
+    possible = traced.prediction.log_probs > -math.inf
+    p = np.empty(len(possible))
+    for row, order in enumerate(ORDERS):
+        n = int(counts[row].sum())
+        if not n:
+            break
+        most = [int(symbol) for symbol in np.argsort(-counts[row], kind="stable")[:N_FOLLOWERS] if counts[row, symbol]]
+        followers = [[name_of(alphabet.character_of(symbol)), int(counts[row, symbol])] for symbol in most]
+        interpolate(counts[: row + 1], possible, DISCOUNT_ROW, p)
+        rows.append([order, n, int((counts[row] > 0).sum()), followers, significant(float(p[entry]))])
+    return rows
+
+
+def decisions(subject: Subject) -> dict[str, Any]:
+    """What was decoded, and for each eagerness the cuts with their gains."""
+    trace = subject.trace
+    return {
+        "decoded": [[name_of(character), significant(log_p)] for character, log_p in trace.decoded],
+        "text": visible("".join(character for character, _ in trace.decoded)),
+        "actual": significant(trace.settings.eagerness),
+        "by_eagerness": [
+            {"eagerness": eagerness, **_decision(subject, decision)}
+            for eagerness, decision in trace.by_eagerness.items()
+        ],
+    }
+
+
+def _decision(subject: Subject, decision: Decision) -> dict[str, Any]:
+    shown = decision.suggestion
+    return {
+        "cuts": [
+            [
+                len(cut.prefix.text),
+                *map(significant, (cut.prefix.confidence, cut.prefix.saved_keys)),
+                *map(significant, (cut.prefix.reading_keys, cut.prefix.waiting_keys, cut.prefix.gain)),
+                cut.obstacle.value if cut.obstacle else "",
+            ]
+            for cut in decision.cuts
+        ],
+        "best": len(decision.truncated.text) if decision.truncated else 0,
+        "shown": visible(shown.text) if shown else "",
+        "n_shown": len(shown.text) if shown else 0,
+        "least": significant(decision.settings.least_likely(1)),
+        "why": in_words(subject.trace, decision),
+    }
