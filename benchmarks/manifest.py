@@ -10,8 +10,9 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,8 +32,12 @@ def licences() -> dict[str, str]:
     return {"corpus.txt": "MIT, written for this project"} | named
 
 
-def write_manifest(commands: Sequence[str]) -> None:
-    """Halve the weights' size, measure, and write paras/manifest.json. `commands`: those that trained, in order."""
+def write_manifest(stages: Sequence[Mapping[str, Any]]) -> None:
+    """Halve the size of the weights in paras/, measure, and write paras/manifest.json.
+
+    `stages`: the training commands, in order, each but the first started from the weights of the one before, and the
+    shares of the new weights in the average of both. The packages of heldout.json are fetched by pip.
+    """
     paras = ROOT / "paras"
     model = torch.load(paras / "tiny_gpt.pth", weights_only=True)
     model["weights"] = {name: weight.bfloat16() for name, weight in model["weights"].items()}
@@ -41,7 +46,7 @@ def write_manifest(commands: Sequence[str]) -> None:
     benchmark = [sys.executable, str(ROOT / "benchmarks" / "heldout_bits.py"), *pair]
     measured = subprocess.run(benchmark, check=True, capture_output=True, text=True).stdout
     manifest = {
-        "commands": list(commands),
+        "stages": list(stages),
         "files": {name: sha256(paras / name) for name in ("tiny_gpt.pth", "tokenizer.pth")},
         "corpus": {
             "corpus.txt": sha256(ROOT / "corpus.txt"),
@@ -54,14 +59,3 @@ def write_manifest(commands: Sequence[str]) -> None:
         "heldout": json.loads(measured.splitlines()[-1]),
     }
     (paras / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-
-
-def main() -> None:
-    """Write the manifest of a model that was put into paras/ by hand."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("commands", nargs="+", metavar="COMMAND", help="a command that trained the model, in order")
-    write_manifest(parser.parse_args().commands)
-
-
-if __name__ == "__main__":
-    main()

@@ -30,7 +30,7 @@ def test_manifest_matches_the_files() -> None:
     training = torch.load(SHIPPED.model, weights_only=True)["training"]
     assert training == manifest["training"]
     assert {"seed", "torch", "python", "held_out_bits", "seconds"} <= set(training)
-    assert all(command.startswith("tinycopilot train") for command in manifest["commands"])
+    assert all(stage["command"].startswith("tinycopilot train") for stage in manifest["stages"])
     assert len(manifest["corpus"]["all_documents"]) == 64
     assert manifest["corpus"]["all_documents"] == training["corpus_sha256"]
     assert {"corpus.txt", "stdlib"} <= set(manifest["corpus"]["licences"])
