@@ -1,11 +1,5 @@
-"""Store the bundled model's weights in bfloat16, and write paras/manifest.json: its provenance and its figures.
+"""Store the bundled model's weights in bfloat16, and write paras/manifest.json: its provenance and its figures."""
 
-    python benchmarks/manifest.py "TRAINING COMMAND" ...
-
-The packages of heldout.json are fetched by pip.
-"""
-
-import argparse
 import hashlib
 import json
 import subprocess
