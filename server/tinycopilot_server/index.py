@@ -194,23 +194,24 @@ class Index:
     def close_document(self, uri: str) -> None:
         """Remove a closed document, whose text is that on disk again."""
         if (document := self._session.documents.pop(uri, None)) is not None:
-            self._drop_closed(uri, [document.index_name])
+            self._drop_closed(uri, document.name, {document.index_name})
 
     def close_notebook(self, uri: str) -> None:
         """Remove a closed notebook, whose text is that on disk again."""
         documents = self._session.documents
         if (notebook := documents.notebooks.pop(uri, None)) is not None:
-            names = [group.index_name for group in notebook.groups]
+            index_names = {group.index_name for group in notebook.groups}
             notebook.documents.clear()
             documents.take_cells(notebook)
-            self._drop_closed(uri, names)
+            self._drop_closed(uri, notebook.name, index_names)
 
-    def _drop_closed(self, uri: str, names: list[str]) -> None:
-        still_open = [unit for unit in self._session.documents.units() if unit.index_name in names]  # by another path
+    def _drop_closed(self, uri: str, name: str, index_names: set[str]) -> None:
+        """Drop what was closed, and index again what is open of the same file: by another path, or as another kind."""
+        still_open = [unit for unit in self._session.documents.units() if unit.name == name]
         for unit in still_open:
             unit.seen_version = None
-        for name in set(names) - {unit.index_name for unit in still_open}:
-            self.drop(name)
+        for index_name in index_names - {unit.index_name for unit in still_open}:
+            self.drop(index_name)
         self.scan([uri])
 
     def admit(self, document: Unit) -> str | None:
