@@ -87,6 +87,7 @@ HOUSE = {
             "tinycopilot.http",
             "tinycopilot.completion",
             "tinycopilot.extras",
+            "tinycopilot.process",
         ),
         *("tinycopilot_server", "torch", "numpy"),  # inside the commands that need them
     },
