@@ -226,6 +226,11 @@ def user_path(word: str) -> Path:
         raise UserError(f"{word}: {error}") from None
 
 
+def real_path(word: str) -> Path:
+    """Return the same, absolute and without links. (`Path.resolve` would raise RuntimeError for a loop of links.)"""
+    return Path(os.path.realpath(user_path(word)))
+
+
 def _tokenizer_beside(model: Path) -> Path:
     """Return tokenizer.pth for tiny_gpt.pth, tokenizer.1.pth for tiny_gpt.1.pth, a.tokenizer.pth for a.pth."""
     if not model.name:
@@ -299,7 +304,7 @@ def unused_paths(paths: ModelPaths) -> ModelPaths:
 
 def folder_to_index(workspace: str | None) -> Path | None:
     """Return the folder that --workspace names; None if it was not given. Raises UserError if it is not a folder."""
-    folder = user_path(workspace).resolve() if workspace is not None else None
+    folder = real_path(workspace) if workspace is not None else None
     if folder is not None and not folder.is_dir():
         raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
     return folder

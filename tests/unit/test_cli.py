@@ -1,6 +1,7 @@
 """The commands as a user runs them, in this process; tests/test_fresh_install.py runs them from a wheel."""
 
 import io
+import os
 import re
 import shutil
 import signal
@@ -258,6 +259,23 @@ def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in
     assert line.startswith("tinycopilot: ")
     assert says in line
     assert {path: path.read_bytes() for path in in_folder.iterdir()} == before
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links")
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["eval", "loop"], ["eval", "loop", "--list", "list.json"], ["eval", ".", "--workspace", "loop"]),
+        *(["explain", "x", "--workspace", "loop"], ["bench", "loop"], ["adapt", "loop"]),
+    ],
+)
+def test_loop_of_links_is_one_line(words: list[str], in_folder: Path, capsys) -> None:
+    (in_folder / "loop").symlink_to("loop")
+    (in_folder / "list.json").write_text('[{"file": "a.py", "first": 0, "last": 1, "sha256": ""}]')
+    assert main(words) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("tinycopilot: ")
+    assert "loop" in line
 
 
 @pytest.mark.parametrize(

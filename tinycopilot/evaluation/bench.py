@@ -19,7 +19,7 @@ from tinycopilot.evaluation.footprint import measure_footprint
 from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.evaluation.score import percentile
 from tinycopilot.evaluation.speed import measure_speed
-from tinycopilot.paths import ModelPaths, describe_model, find_model, user_path
+from tinycopilot.paths import ModelPaths, describe_model, find_model, real_path
 
 WORKSPACE_CHARS = 10_000_000
 N_PLACES = 40
@@ -43,7 +43,7 @@ def run_bench(
     answer: Callable[[str], None],
 ) -> None:
     """Run the command; `say` prints progress, `answer` the result. Raises UserError."""
-    texts = load_typing_texts(user_path(folder).resolve() if folder is not None else None)
+    texts = load_typing_texts(real_path(folder) if folder is not None else None)
     paths, origin = find_model(model_path, tokenizer_path)
     say(describe_model(paths, origin))
     measured = measure(paths, size, texts, say)

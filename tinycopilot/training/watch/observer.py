@@ -1,6 +1,5 @@
 """Watch: the observer that looks at the network while it is trained, and keeps the page up to date."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Final, Self
 
 from tinycopilot.atomic import atomic_write
 from tinycopilot.page_file import check_page
-from tinycopilot.paths import ModelPaths, user_path
+from tinycopilot.paths import ModelPaths, real_path
 from tinycopilot.training.checkpoint import Run
 from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
@@ -30,7 +29,7 @@ def watch_page(file: str | None, paths: ModelPaths) -> Path | None:
     """
     if file is None:
         return None
-    page = Path(os.path.realpath(user_path(file))) if file else paths.model.with_name(f"{paths.model.stem}.watch.html")
+    page = real_path(file) if file else paths.model.with_name(f"{paths.model.stem}.watch.html")
     if file or page.parent.exists():  # the folder of a user's first model is made later
         check_page(page, "--watch")
     return page
