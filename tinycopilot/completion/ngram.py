@@ -65,7 +65,7 @@ class Occurrence(NamedTuple):
 
 
 class NGramModel:
-    """Holds documents by name, and predicts from them. For one thread; sorting can be done in another.
+    """Stores documents by name, and predicts from them. Not thread-safe, but documents can be sorted in any thread.
 
     Most documents are in one merged segment, as they were when it was sorted. A document that has changed since is
     counted there with sign -1, and its new text has its own segment. Recent documents keep their segments, which makes
@@ -162,7 +162,7 @@ class NGramModel:
         return "".join(self.alphabet.character_of(symbol) if symbol != BREAK else MASK for symbol in symbols)
 
     def prepare(self, name: str, text: str) -> Segment:
-        """Sort a document that will be held. For any thread; pass the result to `offer` in the model's own thread."""
+        """Sort a document before it is added, in any thread. Pass the result to `offer` in the model's thread."""
         segment, merged = Segment(symbols_of(self.alphabet, text)), self._merged.segment(name)
         if merged is not None:
             segment = merged if merged.is_same(segment) else segment
