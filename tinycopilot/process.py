@@ -1,4 +1,4 @@
-"""Cores that a process may use, and its memory, from /proc."""
+"""Memory of a process, from /proc, and the number of usable cores."""
 
 import os
 import re
