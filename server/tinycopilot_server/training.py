@@ -106,7 +106,7 @@ class Training:
         return folders
 
     def _arguments(self, folders: tuple[str, ...], minutes: float) -> list[str]:
-        """Return the command line. Folders come last, after `--`, as absolute paths, so that none counts as an option."""
+        """Return the command line. Absolute folders come last, after `--`, so that none is parsed as an option."""
         suffixes = [suffix for suffix in self._session.folders.suffixes if SUFFIX.fullmatch(suffix)]
         options = ["--minutes", f"{minutes:f}", "--progress", "json", "--end_with_stdin", "--ext", *suffixes]
         forgotten = map(as_pattern, sorted(self._session.folders.forgotten))
