@@ -8,6 +8,8 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
+# Otherwise pytest prepares all test files again in each run.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test pytest soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
 help:
@@ -27,11 +29,11 @@ help:
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.venv/made-for-tests: .venv/made-for-training
-	@echo "Installing test dependencies ..."
-	@$(PIP) --editable '.[http]'
-	@$(PIP) pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
-	@touch $@
+# With PyTorch, in one run of pip: each run builds the package again.
+.venv/made-for-tests: .venv/made
+	@echo "Installing PyTorch and test dependencies ..."
+	@$(PIP) --editable '.[train,http]' pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
+	@touch .venv/made-for-training $@
 
 demo: .venv/made
 	@$(BIN)/tinycopilot demo

@@ -148,6 +148,7 @@ async def measure_start() -> dict[str, Any]:
     torch_is_there = has_loaded(client.pid, "libtorch")
     figures: dict[str, Any] = {
         "to_answer": 1e3 * (answer.read_s - client.started_s),
+        "cpu_to_answer": cpu_ms(client.pid),
         "torch_at_answer": torch_is_there,
     }
     await asyncio.wait_for(client.state("ready"), PATIENCE_S)
@@ -157,6 +158,7 @@ async def measure_start() -> dict[str, Any]:
     while not first.result["items"] and time.perf_counter() - client.started_s < PATIENCE_S:
         first = await typist.ask(Step("first.py", FIRST_TEXT, ""))
     figures["to_first_suggestion"] = 1e3 * (first.read_s - client.started_s)
+    figures["cpu_to_first_suggestion"] = cpu_ms(client.pid)
     await client.end()
     return figures
 
@@ -329,7 +331,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     starts = [await measure_start() for _ in range(arguments.starts)]
     start: dict[str, Any] = {
         name: statistics.median(some[name] for some in starts)
-        for name in ("to_answer", "to_ready", "to_first_suggestion")
+        for name in ("to_answer", "cpu_to_answer", "to_ready", "to_first_suggestion", "cpu_to_first_suggestion")
     }
     start["torch_at_answer"] = any(some["torch_at_answer"] for some in starts)
     start["answer_to_initialize"] = statistics.median([await measure_reading() for _ in range(arguments.starts)])

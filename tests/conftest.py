@@ -2,6 +2,8 @@
 trivially).
 """
 
+import functools
+import itertools
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -17,11 +19,12 @@ from tinycopilot.completion.network import Network
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
-from tinycopilot.training import setup
+from tinycopilot.training import setup, train
+from tinycopilot.training.metrics import write_sample
 
 # No test depends on timing, not even through Hypothesis's deadline. `make soak` uses the long profile.
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("short", NO_CLOCK, max_examples=40)
+settings.register_profile("short", NO_CLOCK, max_examples=25)
 settings.register_profile("long", NO_CLOCK, max_examples=1000)
 settings.load_profile("short")
 
@@ -48,10 +51,18 @@ def ctrl_c_as_before() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Unused paths in one folder (`mktemp` would list thousands of folders each time to find a free name)."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(i) for i in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home_of_its_own(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test its own home, so that it neither sees nor changes the models of the user who runs it."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
@@ -62,6 +73,14 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
 def no_trial_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Disable the trial of bfloat16, whose outcome depends on timing."""
     monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_samples() -> Iterator[None]:
+    """Shorten the samples of training runs, which take a third of a short run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "write_sample", functools.partial(write_sample, n_chars=8))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +112,23 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
 
 
 @pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
+    """A command prefix for Python with the server's modules imported, which takes half the time of most servers."""
+    modules = ["warmed_engine", "tinycopilot_server.handlers", "tinycopilot.cli"]
+    with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
+        yield words
+
+
+@pytest.fixture(scope="session")
 def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
     """A command prefix for Python with PyTorch and the training modules imported (tests/preloaded.py)."""
-    modules = ["torch._dynamo", "tinycopilot.evaluation.adapt", "tinycopilot.training.distributed", "warmed_engine"]
+    modules = [
+        "torch._dynamo",
+        "torch.distributed.run",
+        "tinycopilot.evaluation.adapt",
+        "tinycopilot.training.distributed",
+        "warmed_engine",
+    ]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
 

@@ -1,8 +1,8 @@
 """Fork processes from one in which everything is imported: imports take most of the time of such tests.
 
 A test runs `python preloaded.py SOCKET PYTHON_ARGUMENTS...` instead of `python PYTHON_ARGUMENTS...`. This process sends
-its standard streams, environment and arguments to the server that `preloading` has started, and exits with the exit
-code of the forked process. That one is a separate process, connected to the test's pipes.
+its standard streams, environment and arguments to the server that `preloading` has started, forwards SIGTERM and SIGINT
+to the forked process, and exits with its exit code. That one is a separate process, connected to the test's pipes.
 """
 
 import contextlib
@@ -42,11 +42,20 @@ def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def hand_over(path: str, arguments: Sequence[str]) -> int:
     """Ask the server to fork; return the exit code of the forked process."""
-    message = json.dumps([arguments, dict(os.environ), str(Path.cwd())]).encode()
+    ignores_sigint = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # inherited, as by a background job
+    message = json.dumps([arguments, dict(os.environ), str(Path.cwd()), ignores_sigint]).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_BYTES)
         connection.connect(path)
         socket.send_fds(connection, [message], STREAMS)
+        child = int(connection.recv(16))
+
+        def forward(number: int, _: object) -> None:
+            with contextlib.suppress(ProcessLookupError):  # it has just exited
+                os.kill(child, number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, forward)
         return int(connection.recv(16))
 
 
@@ -65,11 +74,13 @@ def listen(listening: socket.socket) -> None:
 def begin(connection: socket.socket) -> None:
     """Return in the process that runs the program; the process that waits for it exits here."""
     message, streams, _, _ = socket.recv_fds(connection, MAX_BYTES, len(STREAMS))
-    arguments, environment, folder = json.loads(message)
+    arguments, environment, folder, ignores_sigint = json.loads(message)
     child = os.fork()
     if child:
         for stream in (*streams, *STREAMS):
             os.close(stream)
+        with contextlib.suppress(OSError):
+            connection.send(str(child).encode())
         watched = os.pidfd_open(child)
         ready, _, _ = select.select([watched, connection], [], [])
         if watched not in ready:  # the process that started it was killed
@@ -85,6 +96,7 @@ def begin(connection: socket.socket) -> None:
     # Python's stream objects describe the old descriptors (whether they are seekable, for instance).
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if ignores_sigint else signal.default_int_handler)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -105,6 +117,8 @@ def run(arguments: Sequence[str]) -> None:
         else:
             exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
     except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError):  # the program may have closed it

@@ -508,8 +508,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         return _serve_http(arguments)
     if arguments.workspace is not None or arguments.language is not None:
         raise UserError("--workspace and --language need --http; an editor tells the language server its folders")
-    from tinycopilot_server.serve import serve
+    from tinycopilot.process import importing
 
+    with importing():
+        from tinycopilot_server.serve import serve
     return serve(tcp_port=arguments.tcp)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tinycopilot import UserError
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, workspace_model
+from tinycopilot.process import importing
 from tinycopilot_server.index import Index, LearnedWeights
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.session import Session
@@ -190,8 +191,8 @@ class Models:
         self, settings: Settings, folder: str | None, on_compiling: Callable[[], None], *, may_be_another: bool
     ) -> "tuple[Engine, LearnedWeights]":
         """Load in this thread. If `may_be_another`, an unreadable workspace model is replaced by the next in order."""
-        from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
-
+        with importing():
+            from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
         max_chars = self._index.max_chars
         paths, origin = to_use(settings, folder)
         try:

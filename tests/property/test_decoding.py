@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import EVERYTHING as ALL
 
@@ -72,7 +72,6 @@ def assert_same(quick: list[Decoded], slow: list[Decoded]) -> None:
     assert [p for _, p in quick] == pytest.approx([p for _, p in slow], rel=1e-4, abs=1e-5)
 
 
-@settings(max_examples=50)
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
 def test_decode_equals_plain_decode(network: Network, tokenizer: SimpleTokenizer, texts: list[str]) -> None:
     reader = Reader(network, tokenizer)
@@ -89,7 +88,6 @@ def guessed(coming: Iterator[tuple[int, str]], n_chars: int, comes: str, so_far:
     return comes[len(so_far) - n_chars :][:n_right] + wrong
 
 
-@settings(max_examples=50)
 @given(texts=st.lists(TEXT, min_size=1, max_size=3), guesses=st.lists(GUESS, min_size=1, max_size=8))
 def test_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, texts: list[str], guesses: list[tuple[int, str]]
@@ -123,7 +121,6 @@ def test_correct_draft_saves_one_forward_per_character(
 EDIT = st.tuples(st.integers(0, 100), st.text(alphabet="ab c(\n)=e", max_size=30))
 
 
-@settings(max_examples=50)
 @given(text=TEXT, edits=st.lists(EDIT, min_size=1, max_size=8))
 def test_typing_and_deleting_equals_plain_decode(
     network: Network, tokenizer: SimpleTokenizer, text: str, edits: list[tuple[int, str]]
@@ -159,7 +156,6 @@ def test_unknown_is_never_decoded(tokenizer: SimpleTokenizer) -> None:
     assert [c for c, _ in decoded] == [tokenizer.alphabet[-1]] * 3
 
 
-@settings(max_examples=40)
 @given(text=TEXT, other=st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=300), max_draft_chars=st.integers(0, 12))
 def test_ngram_drafts_change_nothing(
     network: Network, tokenizer: SimpleTokenizer, text: str, other: str, max_draft_chars: int
@@ -180,7 +176,6 @@ def test_ngram_drafts_change_nothing(
         assert cache.by_end[end][2:] == prediction[2:]
 
 
-@settings(max_examples=50)
 @given(before=TEXT, n_keys=st.integers(0, 30))
 def test_completion_equals_plain_greedy_decoding(
     network: Network, tokenizer: SimpleTokenizer, before: str, n_keys: int

@@ -159,5 +159,5 @@ def test_suggestion_equals_the_plain_one_after_any_actions(
     model.ln.weight[:], model.ln.bias[:] = 1, 0  # the prediction depends on the text
     User.network, User.tokenizer = compiled(sure(model)), tokenizer
     run_state_machine_as_test(
-        User, settings=settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate], deadline=None)
+        User, settings=settings(max_examples=12, stateful_step_count=40, phases=[Phase.generate], deadline=None)
     )

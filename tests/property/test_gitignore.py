@@ -49,7 +49,9 @@ def ignored_by_git(repository: Path, lines: list[str], paths: list[str]) -> dict
     }
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=max(70, settings.default.max_examples), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=60, unique=True))
 def test_equals_git_check_ignore(repository: Path, lines: list[str], paths: list[str]) -> None:
     answers = ignored_by_git(repository, lines, paths)

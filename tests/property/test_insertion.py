@@ -15,7 +15,7 @@ STDLIB = Path(sysconfig.get_paths()["stdlib"])
 FILES = ("argparse.py", "ast.py", "cgi.py", "configparser.py", "dataclasses.py", "json/decoder.py", "pprint.py",
          "re/_parser.py", "shlex.py", "string.py", "textwrap.py", "turtle.py")  # fmt: skip
 SHORT_FILES = ("dataclasses.py", "json/decoder.py", "pprint.py", "shlex.py", "string.py", "textwrap.py")
-N_CURSORS = 50
+N_CURSORS = 25
 """Cursors per file, for each combination of pairs, with two texts at each (benchmarks/accept_safety.py tries 100,000).
 """
 JUMP_CHARS = 40

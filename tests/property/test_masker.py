@@ -24,7 +24,7 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=30).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=max(150, settings.default.max_examples))
 @given(TEXTS, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 60), TEXTS), max_size=6))
 def test_incremental_masking_equals_masking_from_scratch(text: str, edits: list[tuple[int, int, str]]) -> None:
     masker = Masker()
@@ -35,7 +35,7 @@ def test_incremental_masking_equals_masking_from_scratch(text: str, edits: list[
         assert len(mask(text)) == len(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=max(50, settings.default.max_examples))
 @given(TEXTS, TEXTS)
 def test_both_sides_of_the_cursor_are_masked_as_one_text(before: str, after: str) -> None:
     assert "".join(Maskers().mask("a", before, after)) == mask(before + after)

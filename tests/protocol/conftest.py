@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import torch
 from lsp_editor import Editor, Start
 from lsprotocol import types
 from networks import EVERYTHING, randomise, sure
-from preloaded import preloading
 from pytest_lsp import ClientServerConfig, LanguageClient
 from tinycopilot_server.settings import camel_case
 
@@ -55,14 +54,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
     model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... suppresses blanks, ...
     model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and raises line ends now and then
     return save(sure(model), tokenizer, tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="session")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
-    """A command prefix for Python with the server's modules imported, which takes half the time of most tests here."""
-    modules = ["warmed_engine", "tinycopilot_server.handlers", "tinycopilot.cli"]
-    with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
-        yield words
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import socket
-import sys
+from collections.abc import Sequence
 
 import pytest
 from lsp_editor import Editor
@@ -24,11 +24,11 @@ def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys
     assert re.search(r"tinycopilot play\n", out)
 
 
-async def test_tcp_on_loopback(saved: ModelPaths) -> None:
+async def test_tcp_on_loopback(saved: ModelPaths, python: Sequence[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [sys.executable, "-m", "tinycopilot_server", "--tcp", str(port)]
+    words = [*python, "-m", "tinycopilot_server", "--tcp", str(port)]
     server = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
     client = make_test_lsp_client()
     editor = Editor(client)

@@ -1,7 +1,7 @@
 """`tinycopilot doctor` with a real server, and with programs that are not one."""
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -66,9 +66,14 @@ def test_broken_model_is_one_line_and_exit_code_1(pair: ModelPaths, capsys: pyte
     ("code", "says"), [(DEAD, "the disk is on fire"), (DIES_LATER, "no more of this"), (CHATTY, "slow")]
 )
 def test_unresponsive_server_is_one_line(
-    pair: ModelPaths, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, says: str
+    pair: ModelPaths,
+    python: Sequence[str],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    says: str,
 ) -> None:
-    monkeypatch.setattr(stdio, "SERVER", (sys.executable, "-c", code))
+    monkeypatch.setattr(stdio, "SERVER", (*python, "-c", code))
     if code == CHATTY:
         monkeypatch.setattr(stdio, "START_LIMIT_S", 0.5)
         monkeypatch.setattr(stdio, "END_LIMIT_S", 0.5)

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 import pytest
 from stdio_client import StdioClient
@@ -46,8 +47,8 @@ main()
 
 @pytest.mark.parametrize("end", ["sigterm", "input"])
 @pytest.mark.parametrize("work", ["holds_the_lock", "backtracks", "computes", "waits"])
-async def test_server_exits_in_any_state(saved: ModelPaths, work: str, end: str) -> None:
-    client = await StdioClient.start((sys.executable, "-c", BUSY, work))
+async def test_server_exits_in_any_state(saved: ModelPaths, python: Sequence[str], work: str, end: str) -> None:
+    client = await StdioClient.start((*python, "-c", BUSY, work))
     busy = asyncio.Event()
     client.on_line = lambda line: busy.set() if "busy" in line else None
     try:

@@ -8,8 +8,7 @@ import os
 import re
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
-async def served(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+async def served(tmp_path: Path, python: Sequence[str], request: pytest.FixtureRequest) -> AsyncIterator[Served]:
     """An endpoint with the bundled model and a workspace. It ignores SIGINT at first, like a shell's background job."""
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "sums.py").write_text(CODE * 2)
@@ -68,7 +67,7 @@ async def served(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
     words = ["-m", "tinycopilot", "serve", "--http", str(port), "--workspace", str(tmp_path / "project")]
     before = signal.signal(signal.SIGINT, request.param)  # what the process inherits
     try:
-        process = await asyncio.create_subprocess_exec(sys.executable, *words, stderr=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(*python, *words, stderr=asyncio.subprocess.PIPE)
     finally:
         signal.signal(signal.SIGINT, before)
     assert process.stderr is not None

@@ -11,7 +11,7 @@ import json
 import os
 import random
 import signal
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +67,15 @@ class Project:
     saved: ModelPaths
     folder: Path
     kept: Path
+    python: Sequence[str]
+    """A command prefix for Python."""
 
     def left_behind(self) -> list[Path]:
         """Return temporary files of interrupted writes."""
         return [path for path in self.kept.parent.glob("*") if path != self.kept]
 
     async def start(self, *program: str) -> StdioClient:
-        client = await StdioClient.start((sys.executable, *program))
+        client = await StdioClient.start((*self.python, *program))
         options = {
             "modelPath": str(self.saved.model),
             "eagerness": 1,
@@ -120,9 +122,11 @@ def end(text: str) -> dict[str, int]:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 @pytest.mark.timeout(0)
-async def test_killed_while_writing(saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+async def test_killed_while_writing(
+    saved: ModelPaths, tmp_path: Path, python: Sequence[str], pytestconfig: pytest.Config
+) -> None:
     digest, dice = SimpleTokenizer.load(saved.tokenizer).digest, random.Random(pytestconfig.getoption("seed"))
-    project = Project(saved, tmp_path, mixture_weights_path(str(tmp_path.resolve()), digest))
+    project = Project(saved, tmp_path, mixture_weights_path(str(tmp_path.resolve()), digest), python)
     n_kills, half_written = pytestconfig.getoption("kills") or N_KILLS, set[Path]()
     for i in range(n_kills):
         await project.kill_one(dice, SLOW_S if i % 2 == 0 else 0.0)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -73,12 +73,12 @@ Begin = Callable[[], Awaitable[Raw]]
 
 
 @pytest.fixture
-async def begin() -> AsyncIterator[Begin]:
+async def begin(python: Sequence[str]) -> AsyncIterator[Begin]:
     processes = list[asyncio.subprocess.Process]()
 
     async def begin_one() -> Raw:
         pipe = asyncio.subprocess.PIPE
-        words = [sys.executable, "-m", "tinycopilot_server"]
+        words = [*python, "-m", "tinycopilot_server"]
         processes.append(await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe))
         return Raw(processes[-1])
 

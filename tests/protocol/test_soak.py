@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,12 @@ class Soak:
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(("encoding", "knows_more"), [("utf-8", True), ("utf-16", False), ("utf-32", True)])
 async def test_random_editor_session(
-    saved: ModelPaths, tmp_path: Path, pytestconfig: pytest.Config, encoding: str, knows_more: bool
+    saved: ModelPaths,
+    tmp_path: Path,
+    python: Sequence[str],
+    pytestconfig: pytest.Config,
+    encoding: str,
+    knows_more: bool,
 ) -> None:
     n_messages = (pytestconfig.getoption("messages") or N_MESSAGES) // len(CODECS)
     editor = RandomEditor(encoding, pytestconfig.getoption("seed"), tuple(f"file:///project/{i}.py" for i in range(9)))
@@ -187,7 +192,9 @@ async def test_random_editor_session(
     for folder in folders:
         folder.mkdir()
     engine = new_oracle(saved)
-    client = await StdioClient.start((sys.executable, "-c", TELLING))
+    is_long = n_messages >= LONG_MESSAGES
+    # A forked server is not the process whose memory is measured.
+    client = await StdioClient.start((*((sys.executable,) if is_long else python), "-c", TELLING))
     soak = Soak(client, editor, folders, None if knows_more else engine)
     options = {camel_case(name): value for name, value in dataclasses.asdict(EVERYTHING).items()}
     options |= {"modelPath": str(saved.model), "maxWorkspaceChars": 1_000_000 if knows_more else 0}
@@ -210,7 +217,7 @@ async def test_random_editor_session(
     assert max(client.n_answers.values()) == 1
     assert soak.n_texts
     assert knows_more or soak.n_suggested
-    if n_messages >= LONG_MESSAGES:
+    if is_long:
         assert max(resident[1:]) <= LEVEL * resident[0]
 
 

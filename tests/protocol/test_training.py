@@ -47,6 +47,7 @@ def train_without_saving(request, folder, lines, console):
     return *load_pair(Path(MODEL), Path(TOKENIZER)), {}
 
 adapt.train_without_saving = train_without_saving
+adapt.MEASURED_CHARS = 1_000
 comparison.Comparison.is_better = IS_BETTER
 from tinycopilot.cli import main
 sys.exit(main())

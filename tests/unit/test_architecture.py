@@ -4,7 +4,6 @@ import importlib
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,12 @@ from architecture_map import PAGE, diagram, page_with, transitive_reduction
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOL = re.compile(r"`(tinycopilot[\w.]*(?::[\w.]+)?)`")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M | re.S)
+
+
+SMALL = """
+from tinycopilot.training.train_config import SIZES, Size
+SIZES["nano"] = Size(n_layers=1, n_heads=2, d_model=16, window=32)
+"""
 
 
 def test_diagram_is_that_of_the_imports() -> None:
@@ -34,10 +39,14 @@ def test_symbol_exists(symbol: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_example_runs(example: str, tmp_path: Path) -> None:
+def test_example_runs(example: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """As they are; the network that is trained is small."""
+    trains = "train(" in example
+    python = request.getfixturevalue("training_python" if trains else "python")
     (tmp_path / "util.py").write_text("def read_days(path):\n    return path.read_text()\n" * 60)
     run = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        [*python, "-c", trains * SMALL + example],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env=os.environ | {"PYTHONPATH": f"{ROOT}"}, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

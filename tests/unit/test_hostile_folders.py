@@ -180,11 +180,12 @@ def test_sparse_file_of_100_gigabytes(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_folders_5000_deep(root: Path) -> None:
+def test_folders_1500_deep(root: Path) -> None:
+    """Deeper than the stack, and with paths longer than the system opens (4,096 bytes)."""
     here = os.open(root, os.O_RDONLY)
-    for depth in range(5_000):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
+    for depth in range(1_500):
+        os.mkdir("deep", dir_fd=here)
+        below = os.open("deep", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
         if depth <= MAX_DEPTH:
@@ -195,9 +196,9 @@ def test_folders_5000_deep(root: Path) -> None:
         assert len(names(root, left_out)) == 1 + MAX_DEPTH
         assert time.perf_counter() - since < 10
         assert len(left_out.lines()) == 1
-        assert f"over {MAX_DEPTH} levels deep (.../d/d" in left_out.lines()[0]
+        assert f"over {MAX_DEPTH} levels deep (..." in left_out.lines()[0]
     finally:
-        subprocess.run(["rm", "-rf", root / "d"], check=True)  # pytest cannot
+        subprocess.run(["rm", "-rf", root / "deep"], check=True)  # pytest cannot
 
 
 def test_names_of_255_bytes_in_any_encoding(root: Path) -> None:

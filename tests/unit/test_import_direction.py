@@ -1,6 +1,7 @@
 """Import rules: a layer imports only layers above it, and heavy packages are limited to certain layers."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -114,6 +115,11 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def imports(source: str) -> list[tuple[str, bool]]:
     """Yield each imported module, and whether the import is at the top level and not for types only."""
     found: list[tuple[str, bool]] = []
@@ -134,7 +140,7 @@ def imports(source: str) -> list[tuple[str, bool]]:
         for child in ast.iter_child_nodes(node):
             visit(child, at_once and not lazily)
 
-    visit(ast.parse(source), True)
+    visit(parsed(source), True)
     return found
 
 
@@ -190,7 +196,7 @@ def graph(sources: dict[str, str]) -> dict[str, set[str]]:
 def from_imports(source: str) -> list[tuple[str, str]]:
     """Each import of a module, as ("module", ""), or of a name from one, as ("module", "name")."""
     found = list[tuple[str, str]]()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -268,6 +274,7 @@ LIGHT = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_light_imports_stay_light() -> None:
     heavy = {"torch", "uvicorn", "starlette", "tinycopilot.http"}
     code = (

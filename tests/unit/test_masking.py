@@ -186,8 +186,8 @@ def test_time_is_linear_in_the_text(piece: str) -> None:
         mask(text)
         return time.thread_time() - started
 
-    few, many = min(seconds(4_000) for _ in range(3)), min(seconds(64_000) for _ in range(3))
-    assert many < 16 * 4 * few + 0.05  # quadratic time would be a factor of 256
+    # Quadratic time would be a factor of 256. On a busy machine, one of several measurements is undisturbed.
+    assert any(seconds(64_000) < 16 * 4 * seconds(4_000) + 0.05 for _ in range(5))
 
 
 def test_key_that_may_continue_in_the_next_piece() -> None:

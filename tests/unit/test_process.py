@@ -1,9 +1,10 @@
+import gc
 import os
 import sys
 
 import pytest
 
-from tinycopilot.process import memory_bytes, usable_cores
+from tinycopilot.process import importing, memory_bytes, usable_cores
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -22,3 +23,14 @@ def test_missing_values_are_none() -> None:
 
 def test_usable_cores_is_positive() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_imported_objects_are_left_out_of_garbage_collections() -> None:
+    try:
+        with pytest.raises(ImportError), importing():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 1_000
+    finally:
+        gc.unfreeze()

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 
 CODE = "def add(a, b):\n    return a + b\n\n\n" * 200
 WITHOUT_TORCH = """
-import sys; sys.modules["torch"] = None
+import sys; assert "torch" not in sys.modules; sys.modules["torch"] = None
 from tinycopilot.evaluation import bench
-for name, value in {"WORKSPACE_CHARS": 9_000, "N_PLACES": 1, "N_FILES": 1, "N_KEYS": 3, "N_JUMPS": 2}.items():
+for name, value in {"WORKSPACE_CHARS": 6_000, "N_PLACES": 1, "N_FILES": 1, "N_KEYS": 3, "N_JUMPS": 2}.items():
     setattr(bench, name, value)
 from tinycopilot.training.train_config import SIZES, Size
 SIZES["base"] = Size(n_layers=3, n_heads=4, d_model=64)
@@ -31,9 +31,9 @@ for words in (
 """
 
 
-def test_statistics_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
+def test_statistics_without_torch(tmp_path: Path, pair: ModelPaths, python: Sequence[str]) -> None:
     (tmp_path / "code.py").write_text(CODE)
-    command = [sys.executable, "-c", WITHOUT_TORCH, str(pair.model)]
+    command = [*python, "-c", WITHOUT_TORCH, str(pair.model)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     figures = [json.loads(line) for line in done.stdout.splitlines()]
@@ -41,7 +41,7 @@ def test_statistics_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
         assert name in one
 
 
-def test_doctor_accepts_the_model_without_torch(tmp_path: Path, pair: ModelPaths) -> None:
+def test_doctor_accepts_the_model_without_torch(tmp_path: Path, pair: ModelPaths, python: Sequence[str]) -> None:
     from tinycopilot.evaluation.environment import _describe_model
 
     code = (
@@ -51,6 +51,6 @@ def test_doctor_accepts_the_model_without_torch(tmp_path: Path, pair: ModelPaths
         "from tinycopilot.paths import ModelPaths\n"
         "print(json.dumps(_describe_model(ModelPaths(*map(Path, sys.argv[1:])))))"
     )
-    words = [sys.executable, "-c", code, str(pair.model), str(pair.tokenizer)]
+    words = [*python, "-c", code, str(pair.model), str(pair.tokenizer)]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
     assert json.loads(done.stdout) == pytest.approx(_describe_model(pair))

@@ -6,6 +6,9 @@ sources, else in the user's cache folder (`compiled_code_folder`). If no folder 
 Numba's own cache has an index file for each function, which two processes can overwrite, and it detects changes only in
 the function's own file, although functions of other files are inlined. So here each function, signature and CPU has its
 own file, whose name depends on all SOURCES. A damaged file is never loaded.
+
+Loading is most of a start, so only what machine code needs to run is loaded: not the registries, with which Numba
+compiles, and no bitcode.
 """
 
 import contextlib
@@ -19,12 +22,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import llvmlite  # type: ignore[import-untyped]
+import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import compile_result
 from numba.core.registry import cpu_target
+from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]
 from numba.extending import intrinsic, register_jitable
 
 from tinycopilot.paths import compiled_code_folder
@@ -78,8 +84,44 @@ class _Locator(_CacheLocator):
         return ""
 
 
+class _Library(JITCodeLibrary):
+    """Machine code from the cache. Its bitcode is parsed only when a function that calls it is compiled."""
+
+    def __init__(self, codegen: Any, name: str, machine_code: bytes, bitcode: bytes) -> None:
+        super().__init__(codegen, name)
+        self._bitcode = bitcode
+        self.enable_object_caching()
+        self._set_compiled_object(machine_code)
+        self._finalize_final_module()
+
+    def _get_module_for_linking(self) -> Any:
+        if self._shared_module is None:
+            self._shared_module = llvmlite.binding.parse_bitcode(self._bitcode)
+            self._codegen._engine._load_defined_symbols(self._shared_module)
+        return self._shared_module
+
+
 class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012 (Numba's name)
+
+    def reduce(self, cres: Any) -> Any:
+        """What to store. Environments without constants are unused, and restoring one imports a module of Numba."""
+        (name, _, code), description, environment, signature, *_, environments = super().reduce(cres)
+        return name, code, description, environment, signature, [one for one in environments if one.consts]
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        """The compiled function from what was stored."""
+        name, code, description, environment, signature, environments = payload
+        codegen = target_context.codegen()
+        library = _Library(codegen, name, *code)
+        for one in environments:
+            codegen.set_env(one.env_name, one)
+        codegen._engine._defined_symbols |= {description.llvm_func_name, description.llvm_cpython_wrapper_name}
+        return compile_result(
+            typing_context=target_context.typing_context, target_context=target_context, library=library,
+            entry_point=target_context.get_executable(library, description, environment), environment=environment,
+            fndesc=description, signature=signature, objectmode=False, lifted=(),
+        )  # fmt: skip
 
 
 class _Cache(FunctionCache):
@@ -89,8 +131,8 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function; None if it must be compiled."""
-        target_context.refresh()
         try:
+            _add_runtime()
             content = self._path(sig, target_context.codegen()).read_bytes()
             digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(data).digest() != digest:
@@ -130,6 +172,13 @@ class _Cache(FunctionCache):
         depends_on = (self._index_key(signature, codegen), numba.__version__, llvmlite.__version__, python)
         digest = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
         return Path(self.cache_path, f"{self._function_name}.{_sources_digest()}.{digest}.compiled")
+
+
+@functools.cache
+def _add_runtime() -> None:
+    """Let machine code call Numba's runtime, which counts references. (Numba does so before it compiles anything.)"""
+    for name, address in _nrt_python.c_helpers.items():
+        llvmlite.binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 def is_compiled(variant: str) -> bool:

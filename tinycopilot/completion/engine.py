@@ -113,8 +113,8 @@ class Engine:
     def warm_up(self) -> None:
         """Compile all functions, or load them from the cache. Does not change any result."""
         engine, text = Engine(self.network, self.tokenizer), "import os\n"
-        for before in (text * 99, text * 99 + "i"):  # long enough that the second is an edit of the first
-            engine.complete(Request(before, "\n" + text))
+        engine.complete(Request(text * 99, document="warm up"))
+        engine.hold("warm up", text * 50 + "i" + text * 49)  # an edit, which the index of the first text is updated for
         compiled.mark_compiled(self.network.variant)
 
     def hold(self, document: str, text: str) -> None:

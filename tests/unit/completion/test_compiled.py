@@ -18,7 +18,8 @@ from tinycopilot.completion.compiled import compiled
 
 pytestmark = pytest.mark.slow
 
-# Compiles a function in a separate process; prints its result and whether the code came from disk.
+# Compiles a function in a separate process; prints its result and whether the code came from disk, without the modules
+# that Numba compiles with.
 PROGRAM = """
 import json, sys, types
 import numpy as np
@@ -26,7 +27,8 @@ from tinycopilot.completion.compiled import compiled
 @compiled
 def twice(x):
     return 2 * x.sum()
-print(json.dumps([float(twice(np.ones(4))), sum(twice.stats.cache_hits.values())]))
+result, is_loaded = float(twice(np.ones(4))), bool(twice.stats.cache_hits) and "numba.np.arrayobj" not in sys.modules
+print(json.dumps([result, int(is_loaded)]))
 """
 
 
@@ -60,19 +62,14 @@ def files(cache: Path) -> list[Path]:
     return sorted(cache.rglob("*.compiled"))
 
 
-def test_compiled_code_is_reused_on_the_same_cpu_only(program: Path, cache: Path) -> None:
-    assert run(program, cache) == [8, 0]
-    assert run(program, cache) == [8, 1]
-    assert run(program, cache, NUMBA_CPU_NAME="generic") == [8, 0]
-    assert len(files(cache)) == 2
-    assert all(path.stat().st_mode & 0o077 == 0 for path in files(cache))
-
-
-def test_concurrent_compilations_both_succeed(program: Path, cache: Path) -> None:
+def test_concurrent_compilations_both_succeed_and_are_reused_on_the_same_cpu_only(program: Path, cache: Path) -> None:
     processes = [start(program, cache) for _ in range(2)]
     assert [json.loads(process.communicate()[0])[0] for process in processes] == [8, 8]
     assert len(files(cache)) == 1
     assert run(program, cache) == [8, 1]
+    assert run(program, cache, NUMBA_CPU_NAME="generic") == [8, 0]
+    assert len(files(cache)) == 2
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files(cache))
 
 
 def test_unwritable_folder_recompiles_each_time(program: Path, cache: Path) -> None:
@@ -143,6 +140,36 @@ def test_each_signature_has_its_own_file(in_process: Any, cache: Path) -> None:
     assert in_process(np.ones(4, np.float32)) == 8
     assert len(files(cache)) == 2
     assert again(in_process) == (8, 1)
+
+
+def test_loaded_function_is_compiled_into_its_callers(in_process: Any) -> None:
+    assert again(in_process) == (8, 1)
+    loaded = compiled(in_process.py_func)
+
+    @compiled
+    def one_more(x):  # type: ignore[no-untyped-def]
+        return loaded(x) + 1
+
+    assert one_more(np.ones(4)) == 9
+    assert sum(loaded.stats.cache_hits.values()) == 1
+
+
+@pytest.mark.usefixtures("in_process")
+def test_loaded_function_allocates_and_raises_like_a_compiled_one() -> None:
+    def powers(x, n):  # type: ignore[no-untyped-def]
+        table = np.empty((n, 2))
+        for i in range(n):
+            table[i, 0], table[i, 1] = 1.0, 1 // x
+        return table
+
+    for n_hits in (0, 1):
+        function = compiled(powers)
+        assert np.array_equal(function(1, 3), np.ones((3, 2)))
+        with pytest.raises(ZeroDivisionError):
+            function(0, 3)
+        with pytest.raises(ValueError, match="negative dimensions not allowed"):
+            function(1, -1)
+        assert sum(function.stats.cache_hits.values()) == n_hits
 
 
 def test_full_disk_or_missing_folder_is_harmless(in_process: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from networks import EVERYTHING as ALL
 from networks import compiled, sure
 
 from tinycopilot.completion import engine as engine_module
+from tinycopilot.completion import suffix_array
 from tinycopilot.completion.decoding import MAX_READERS, Reader
 from tinycopilot.completion.engine import Engine, Request, Silence, Why
 from tinycopilot.completion.network import Floats, Network
@@ -43,6 +45,7 @@ def test_typing_through_shows_the_rest(network: Network, tokenizer: SimpleTokeni
     assert found is None or found.confidence == pytest.approx(fresh.confidence)  # rounding differs with the chunks read
 
 
+@functools.cache
 def a_place(network: Network, tokenizer: SimpleTokenizer, least_chars: int = 3) -> tuple[str, Suggestion]:
     """A text, and the suggestion after it, of at least that many characters."""
     texts = map("".join, itertools.product(tokenizer.alphabet, repeat=2))
@@ -266,6 +269,21 @@ def test_warm_up_leaves_no_state(network: Network, tokenizer: SimpleTokenizer) -
     engine = Engine(network, tokenizer, ALL)
     engine.warm_up()
     assert engine.ngrams.n_chars == 0
+
+
+def test_warm_up_compiles_what_an_edit_calls(
+    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the first edit would wait until that is compiled."""
+    called = set[str]()
+
+    def spy(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: called.add(name) or function(*arguments)
+
+    for name in ("_ranks", "_spliced", "_counts_spliced"):
+        monkeypatch.setattr(suffix_array, name, spy(name, getattr(suffix_array, name)))
+    Engine(network, tokenizer, ALL).warm_up()
+    assert called == {"_ranks", "_spliced", "_counts_spliced"}
 
 
 def test_unnamed_text_is_not_indexed(network: Network, tokenizer: SimpleTokenizer) -> None:

@@ -63,7 +63,6 @@ def logits_of(model: TinyGPT, ids: list[int]) -> np.ndarray:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
 @given(config=configs(), pieces=st.lists(st.integers(1, 140), min_size=1, max_size=6), seed=st.integers(0, 1000))
 def test_logits_equal_the_definition(config: GPTConfig, pieces: list[int], seed: int) -> None:
     model, network = networks(config, seed)
@@ -77,7 +76,6 @@ def test_logits_equal_the_definition(config: GPTConfig, pieces: list[int], seed:
     assert cache.length == len(ids)
 
 
-@settings(max_examples=60)
 @given(config=configs(), n_read=st.integers(1, 700), n_wanted=st.integers(1, 80), data=st.data())
 def test_only_visible_positions_are_computed(
     config: GPTConfig, n_read: int, n_wanted: int, data: st.DataObject
@@ -116,7 +114,6 @@ def test_logits_before_first_wanted_raise_value_error() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
 @given(
     config=configs(),
     steps=st.lists(st.tuples(st.integers(1, 150), st.integers(0, 90)), min_size=1, max_size=6),
@@ -193,7 +190,7 @@ def test_id_outside_the_vocabulary_is_refused(wrong: list[int]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(config=configs(), seed=st.integers(0, 1000))
 def test_int8_equals_the_definition_of_rounded_weights(config: GPTConfig, seed: int) -> None:
     """Each row rounded to 255 steps by PyTorch; the rest of the arithmetic is the same."""

@@ -118,7 +118,7 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=max(100, settings.default.max_examples))
 @given(STEPS, st.sampled_from([1, 2, 8]), st.text("ab(\n", max_size=40))
 def test_predict_equals_the_definition(steps: list[Step], n_at_hand: int, before: str) -> None:
     """After any sequence of indexing, dropping, predicting and compacting."""
@@ -133,7 +133,7 @@ def test_predict_equals_the_definition(steps: list[Step], n_at_hand: int, before
 
 
 @pytest.mark.slow
-@settings(max_examples=200)
+@settings(max_examples=max(70, settings.default.max_examples))
 @given(STEPS, st.integers(0, 300), st.text("ab(\n", max_size=40))
 def test_forgetting_drops_whole_documents_least_recently_used_first(
     steps: list[Step], max_chars: int, before: str

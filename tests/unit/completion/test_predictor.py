@@ -98,7 +98,7 @@ def test_each_character_has_a_kind(character: str, kind: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(st.lists(st.sampled_from("ab(\n\ud800"), min_size=200, max_size=200))
 def test_weights_stay_in_bounds(stream: list[str]) -> None:
     predictor = knowing("ababab" * 30, "(((" * 10)

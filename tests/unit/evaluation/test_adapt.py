@@ -23,6 +23,12 @@ pytestmark = pytest.mark.slow
 MINUTES = 0.005
 
 
+@pytest.fixture(autouse=True)
+def little_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the models on few characters."""
+    monkeypatch.setattr(adapt, "MEASURED_CHARS", 300)
+
+
 @pytest.fixture
 def base(pair: ModelPaths) -> ModelPaths:
     """The user's own model, tiny and random."""

@@ -31,7 +31,7 @@ SITUATIONS = [
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reduce all counts, so that each scenario runs once."""
-    for name, value in {"WORKSPACE_CHARS": 30_000, "N_PLACES": 2, "N_FILES": 2, "N_KEYS": 16, "N_JUMPS": 2}.items():
+    for name, value in {"WORKSPACE_CHARS": 9_000, "N_PLACES": 1, "N_FILES": 2, "N_KEYS": 12, "N_JUMPS": 2}.items():
         monkeypatch.setattr(bench, name, value)
 
 

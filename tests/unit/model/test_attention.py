@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -17,7 +17,6 @@ from tinycopilot.model.attention import (
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
 @given(n_queries=st.integers(1, 12), n_cached=st.integers(0, 12), window=st.integers(1, 16), seed=st.integers(0, 1000))
 def test_both_attentions_equal_pytorch(n_queries: int, n_cached: int, window: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

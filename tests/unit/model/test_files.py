@@ -182,6 +182,7 @@ def test_unreadable_file(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> N
         load_pair(pair.model, pair.tokenizer)
 
 
+@pytest.mark.slow
 def test_saving_is_all_or_nothing(pair: ModelPaths, training_python: Sequence[str]) -> None:
     """A real write that fails half-way; a file size limit stands for a full disk."""
     before = pair.model.read_bytes()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import randomise
 
@@ -48,7 +48,6 @@ def test_forward_pass_equals_plain_implementation(model: TinyGPT) -> None:
     torch.testing.assert_close(model(ids), norm(x, model.ln) @ model.head.weight.T)
 
 
-@settings(max_examples=40)
 @given(pieces=st.lists(st.integers(1, 8), min_size=1, max_size=60), seed=st.integers(0, 99))
 def test_cached_forward_equals_uncached_beyond_the_window(model: TinyGPT, pieces: list[int], seed: int) -> None:
     ids = torch.randint(model.config.vocab_size, (2, sum(pieces)), generator=torch.Generator().manual_seed(seed))
@@ -59,7 +58,6 @@ def test_cached_forward_equals_uncached_beyond_the_window(model: TinyGPT, pieces
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
 @given(
     lengths=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 70)), min_size=1, max_size=6), seed=st.integers(0, 99)
 )

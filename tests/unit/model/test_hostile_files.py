@@ -159,12 +159,12 @@ def a_pickled_tensor_in_a_number(p: ModelPaths) -> None:
 
 @damage
 def a_zip_bomb(p: ModelPaths) -> None:
-    rewrite(p.model, zipfile.ZIP_DEFLATED, data__0=bytes(200_000_000))
+    rewrite(p.model, zipfile.ZIP_DEFLATED, data__0=bytes(150_000_000))
 
 
 @damage
 def a_zip_bomb_for_a_tokenizer(p: ModelPaths) -> None:
-    rewrite(p.tokenizer, zipfile.ZIP_DEFLATED, data_pkl=entry(b"N") + bytes(200_000_000))
+    rewrite(p.tokenizer, zipfile.ZIP_DEFLATED, data_pkl=entry(b"N") + bytes(150_000_000))
 
 
 @damage
@@ -211,9 +211,9 @@ def ten_gigabytes_of_holes_in_a_tokenizer(p: ModelPaths) -> None:
 
 @damage
 def as_large_as_a_model_may_be_and_not_what_it_says(p: ModelPaths) -> None:
-    """300 MB of real zeros, with the config of a small network."""
+    """150 MB of real zeros, with the config of a small network."""
     weigh(p.model, head__weight=torch.zeros(10))
-    n_bytes = 300_000_000
+    n_bytes = 150_000_000
     claimed = struct.pack("<i", n_bytes // 4)
     said = (
         pickle_of(p.model).replace(b"K\x0atq", b"J" + claimed + b"tq").replace(b"K\x0a\x85q", b"J" + claimed + b"\x85q")

@@ -121,7 +121,6 @@ def test_few_documents_hold_out_the_end_of_the_text_too(tmp_path: Path) -> None:
 LINES = st.lists(st.text("abc", min_size=1, max_size=300).map(lambda line: line + "\n"), min_size=1, max_size=30)
 
 
-@settings(max_examples=50)
 @given(LINES, st.sampled_from([20, 100, 1_000, 100_000]))
 @example(["x" * 300 + "\n" + "y" * 36 + "\n"], 100_000)  # a last line longer than the held-out part
 @example(["x"], 100_000)
@@ -157,7 +156,6 @@ def plain_held_out(texts: set[str], held_out_chars: int) -> set[str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=50)
 @given(LINES, st.sampled_from([20, 100, 1_000, 100_000]), st.randoms())
 def test_held_out_set_depends_on_the_texts_only(texts: list[str], held_out_chars: int, dice: random.Random) -> None:
     texts += [f"{i} {text}" for i in range(5) for text in texts[:6]]

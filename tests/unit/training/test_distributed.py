@@ -4,7 +4,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -35,11 +34,12 @@ LINES = "".join(f"total_{i} = add({i}, {i + 1})\n" for i in range(160))
 SMALL = """
 import os, sys
 from tinycopilot import cli
-from tinycopilot.training import batches, setup
+from tinycopilot.training import batches, setup, train
 from tinycopilot.training.train_config import Size
 setup.SIZES["nano"] = Size(n_layers=2, n_heads=2, d_model=32, window=32)
 import torch
 torch.set_num_threads(1)
+train.write_sample = lambda *_: "x"
 read, left = batches.BatchLoader.batch, int(sys.argv[1])
 def batch(*arguments):
     global left
@@ -80,11 +80,9 @@ def run_together(python: Sequence[str], n_processes: int, code: str, *words: str
     return [Ended(process.returncode, *of_one) for process, of_one in zip(processes, said, strict=True)]
 
 
-def run_with_torchrun(tmp_path: Path, n_processes: int, dies_at: int, *words: str) -> Ended:
-    script = tmp_path / "small.py"
-    script.write_text(SMALL)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n_processes}"]
-    command = [sys.executable, *launcher, str(script), str(dies_at), *TRAIN, *words]
+def run_with_torchrun(python: Sequence[str], n_processes: int, dies_at: int, *words: str) -> Ended:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n_processes}", "--no-python"]
+    command = [*python, *launcher, *python, "-c", SMALL, str(dies_at), *TRAIN, *words]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | ENVIRONMENT, timeout=110)
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -122,7 +120,7 @@ def test_dead_worker_is_reported_and_the_run_continues(
 ) -> None:
     model = tmp_path / "m.pth"
     words = ["--model_path", str(model)]
-    result = run_with_torchrun(tmp_path, 2, 50, "--corpus", str(corpus), "--epochs", "2", *words)
+    result = run_with_torchrun(training_python, 2, 50, "--corpus", str(corpus), "--epochs", "2", *words)
     assert result.code != 0
     assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the process that died
     assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr

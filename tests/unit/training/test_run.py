@@ -1,7 +1,10 @@
 """The command `train`: duration, base model, and training text."""
 
+import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from tinycopilot import UserError
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.training import finalize, promotion, setup
+from tinycopilot.training.corpus import Corpus, prepare_corpus
 from tinycopilot.training.device import choose_device, operations, share_of_peak
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import DEFAULTS, TrainOptions
@@ -25,6 +29,12 @@ RUST = "".join(f"pub fn add_{i}(a: i32) -> i32 {{\n    a + {i}\n}}\n\n" for i in
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for i, size in enumerate(SIZES):
         monkeypatch.setitem(SIZES, size, Size(n_layers=i + 1, n_heads=2, d_model=16, window=32, is_long=i > 0))
+    monkeypatch.setattr(setup, "prepare_corpus", part_of_stdlib)
+
+
+def part_of_stdlib(sources: Sequence[str], *rest: Any) -> Corpus:
+    """`prepare_corpus`; instead of the whole standard library, which takes seconds to read, one package of it."""
+    return prepare_corpus([str(Path(json.__file__).parent)] if sources == ["stdlib"] else sources, *rest)
 
 
 @pytest.fixture
@@ -99,7 +109,7 @@ def test_fine_tuning_a_model(corpus: Path, tmp_path: Path, capsys: pytest.Captur
     )
     capsys.readouterr()
     run_training(
-        TrainOptions(corpus=[str(corpus)], ext=["rs"], init=str(first), epochs=10, model_path=str(second), device="cpu")
+        TrainOptions(corpus=[str(corpus)], ext=["rs"], init=str(first), epochs=6, model_path=str(second), device="cpu")
     )
     said = capsys.readouterr().err
     figures = re.search(
