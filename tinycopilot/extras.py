@@ -29,7 +29,7 @@ def has_torch() -> bool:
 
 
 def require_torch(purpose: str) -> None:
-    """Import PyTorch. Raises UserError if it is missing or does not load; `purpose` is what needs it."""
+    """Import PyTorch. Raises UserError if it is missing or does not load; `purpose`: the feature that needs it."""
     if not has_torch():
         raise MissingTorchError(purpose)
     try:

@@ -1,4 +1,4 @@
-"""Which files may be read: hand-written text that git would track, and never secrets."""
+"""Files that may be read: hand-written text that git would track, but never secrets."""
 
 import codecs
 import contextlib

@@ -113,7 +113,7 @@ class Indexer:
         self.file: IndexFile | None = None
         """The saved index; None: the index is not saved."""
         self.left_out: tuple[str, ...] = ()
-        """What the last full scan left out: a line for each reason."""
+        """Files that the last full scan left out: one line for each reason."""
         self._has_scanned = False
         self._call, self._is_open, self._wait_until_idle = call, is_open, wait_until_idle
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)

@@ -1,6 +1,6 @@
 """`tinycopilot doctor`: check the installation on this machine, and suggest a fix for each problem.
 
-Each check imports what it needs in its body, so that a missing package is one line of the report.
+Checks import packages in their bodies, so that a missing one is one line of the report.
 """
 
 import asyncio

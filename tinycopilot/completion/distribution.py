@@ -231,7 +231,7 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
 def _bound(symbols, positions, low, high, context, known, order, after):  # type: ignore[no-untyped-def]
     """The first of positions[low:high] whose context is not before (`after`: is after) the last `order` of `context`.
 
-    All of them have the last `known` symbols of `context` before them.
+    All of them are known to follow the last `known` symbols of `context`.
     """
     n = len(context)
     while low < high:

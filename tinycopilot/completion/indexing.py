@@ -68,7 +68,7 @@ class Project:
     """The current document, and the folder whose other files are indexed."""
 
     document: str = ""
-    """Its path below the folder, so that it is not indexed twice, or its whole path; "" if it has none."""
+    """Path of the document, relative to the folder if inside, so that it is not indexed twice; "" if none."""
     folder: Path | None = None
     suffixes: tuple[str, ...] = (".py",)
 

@@ -34,7 +34,7 @@ _ASSIGNS: Final = re.compile(r"(?<![=!<>])= ?[^\s=!:}]\Z")
 
 
 class Claim(NamedTuple):
-    """Which of the frames open at the cursor are closed by the text after it."""
+    """Describes which of the frames open at the cursor are closed by the text after it."""
 
     n_base: int
     """Number of frames open where the text after the cursor starts; the others must be closed before it."""

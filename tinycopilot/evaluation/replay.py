@@ -37,13 +37,13 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class ShownSuggestion:
-    """A new suggestion, and how much of it was correct."""
+    """A new suggestion, and the number of its correct characters."""
 
     name: str
     at: int
     """Offset of the cursor."""
     line: int
-    """From 1."""
+    """Line number, from 1."""
     before: str
     """The line up to the cursor."""
     suggestion: Suggestion
@@ -63,7 +63,7 @@ class ReplayResult:
     excerpt: Excerpt
     score: Score
     shown: list[ShownSuggestion]
-    """By offset."""
+    """New suggestions, in order of offset."""
     bits: "dict[str, array[float]]"
     """-log2 p of each character of the excerpt, by predictor (`network`, `memory`, `mixed`)."""
 

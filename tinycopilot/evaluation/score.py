@@ -36,7 +36,7 @@ class Score:
     """Predictor -> sum of -log2 p(correct character)."""
     n_bits_chars: int = 0
     latencies_ms: list[float] = field(default_factory=list)
-    """From request to result, in the engine."""
+    """Latencies in the engine, from request to result."""
     cpu_s: float = 0.0
 
     def count_bits(self, bits: dict[str, float]) -> None:
