@@ -1,7 +1,7 @@
 """Index: owns what the engine has indexed (open documents, files) and learned (weights), and can delete it.
 
-Only this class writes and deletes the saved files. Only it adds documents to the engine's n-gram model, except for the
-current document, which the engine adds itself.
+No other part of the server writes or deletes the saved files, or adds documents to the engine's n-gram model. (The
+engine itself adds the current document.)
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SAVE_S = 60.0
 CLOSE_S = 0.8
 """Time limit for saving at exit. Together with training.CLOSE_S, it must be less than lifetime.GRACE_S."""
 LONG_CHARS = 50_000
-"""A longer document is sorted in another thread when it is opened, since that would delay its first suggestion."""
+"""A longer document is sorted in another thread when it is opened, since sorting delays its first suggestion."""
 
 log = logging.getLogger(__name__)
 

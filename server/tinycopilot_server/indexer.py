@@ -104,8 +104,8 @@ class Indexer:
     ) -> None:
         """`is_open`: whether a document of that name is open; then the editor's text is indexed instead of the file.
 
-        `wait_until_idle` waits until no request is being answered, at most the given seconds; returns whether none
-        is.
+        `wait_until_idle` waits until no request is being answered, up to a time limit in seconds; returns whether that
+        is the case.
         """
         self.scanner = scanner
         self.new_bar: Callable[[], Progress | None] = lambda: None

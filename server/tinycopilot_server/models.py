@@ -67,7 +67,7 @@ class ModelFiles:
         self._stamp, self._checked_s = self._current(), self._clock()
 
     def have_changed(self) -> bool:
-        """Whether the files have changed since they were recorded; if so, record them again. Checks every CHECK_S."""
+        """Whether the files have changed since they were recorded; if so, record them. Checks at most every CHECK_S."""
         if self._stamp is None or self._clock() - self._checked_s < CHECK_S:
             return False
         before = self._stamp
