@@ -27,7 +27,7 @@ N_PLACES = 40
 N_FILES, N_KEYS = 6, 100
 """Files, and keys typed in each."""
 N_JUMPS = 60
-"""Number of first keys, cursor jumps, and edits above."""
+"""Number of requests in each of the scenarios first key, cursor jump, and edit above the cursor."""
 PREPARED_CHARS = 50_000
 """A document of this size is indexed when it is opened, as the server does."""
 
@@ -113,11 +113,11 @@ class Latencies:
     """Latencies of a scenario, for its timed steps."""
 
     ms: list[float] = field(default_factory=list)
-    """From request to result."""
+    """From request to result, for all other requests."""
     typed_through_ms: list[float] = field(default_factory=list)
-    """The same, for keys that agree with the last suggestion, whose rest is returned."""
+    """Latencies of keystrokes that match the last suggestion; the engine returns the rest of it."""
     cpu_s: float = 0.0
-    """CPU time of both."""
+    """CPU time of all timed requests."""
 
     def percentiles(self) -> dict[str, float | None]:
         """Return p50, p95 and p99, in ms."""

@@ -40,7 +40,7 @@ def run_evaluation(
 ) -> None:
     """Run the command; `say` prints progress, `answer` the results, `command` is the command line. Raises UserError.
 
-    If the report cannot be written, the results are still printed, and the other way round.
+    If the report cannot be written, the results are still printed; if they cannot be printed, it is still written.
     """
     if infill and report is not None:
         raise UserError("--infill writes no report; leave out --report")
@@ -58,7 +58,7 @@ def run_evaluation(
         excerpts, left_out = from_paths(list(map(real_path, paths)), suffixes, max_chars, root)
     if page and str(page) in {excerpt.name for excerpt in excerpts}:
         raise UserError(f"{page}: is one of the files to replay; use another --report")
-    workspaces = {excerpt.workspace for excerpt in excerpts}  # if it is one, an editor would use its adapted model
+    workspaces = {excerpt.workspace for excerpt in excerpts}  # with only one, its adapted model is used
     one = str(*workspaces) if len(workspaces) == 1 else None
     model, origin = find_model(model_path, tokenizer_path, workspace=one)
     say(describe_model(model, origin))

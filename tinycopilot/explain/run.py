@@ -23,7 +23,7 @@ def run_explain(
     tokenizer_path: str | None,
     say: Callable[[str], None],
 ) -> None:
-    """The whole command. Raises UserError."""
+    """Run the command. Raises UserError."""
     page = real_path(html) if html is not None else None
     if page:
         check_page(page, "--html")
