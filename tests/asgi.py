@@ -1,4 +1,4 @@
-"""Requests to an ASGI application in this process, byte for byte: clients would correct what the tests get wrong."""
+"""Requests to an ASGI application in this process, byte for byte: HTTP clients would correct invalid requests."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def error(self) -> dict[str, Any]:
-        """OpenAI's error, whose shape is checked."""
+        """OpenAI's error object; its shape is checked."""
         [(name, error)] = self.json.items()
         assert name == "error"
         assert error.keys() == {"message", "type", "param", "code"}
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def events(self) -> list[Any]:
-        """The JSON of each server-sent event but the last, which is [DONE]."""
+        """The JSON of each server-sent event except the last, [DONE]."""
         *events, done, rest = self.body.decode().split("\n\n")
         assert (done, rest) == ("data: [DONE]", "")
         return [json.loads(event.removeprefix("data: ")) for event in events]

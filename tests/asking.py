@@ -28,5 +28,5 @@ def work_ahead(
     engine: Engine, before: str, suggestion: Suggestion, after: str = "", document: str | None = "",
     cancelled: Callable[[], bool] = never,
 ) -> Result:  # fmt: skip
-    """Compute ahead what follows after `suggestion` is accepted."""
+    """Compute ahead the suggestion that follows the acceptance of `suggestion`."""
     return engine.complete(Request(before, after, document).after_accepting(suggestion), cancelled)

@@ -84,13 +84,13 @@ class Home:
         return self.program("python")
 
     def left(self) -> list[str]:
-        """Paths of tinycopilot's files and folders, but for caches, logs and locks of the tools."""
+        """Paths of tinycopilot's files and folders, except for caches, logs and locks of the tools."""
         found = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*tinycopilot*")]
         return [path for path in found if not path.startswith((".cache/", "pipx/logs/", "pipx/venvs/."))]
 
 
 def check(tool: str, python: str, wheel: Path, extra: str) -> None:
-    """Go through the life of one installation. Raises AssertionError or RuntimeError."""
+    """Install, use, update and uninstall once. Raises AssertionError or RuntimeError."""
     with tempfile.TemporaryDirectory() as name:
         home = Home(Path(name).resolve(), tool, python)
         requirement = f"{wheel}[{extra}]" if extra else str(wheel)

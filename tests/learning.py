@@ -1,4 +1,4 @@
-"""Small texts, networks and plans for tests of training."""
+"""Small texts, networks and schedules for tests of training."""
 
 import contextlib
 import hashlib
@@ -41,7 +41,7 @@ def write_corpus(train: Sequence[str], held_out: Sequence[str], folder: Path, la
 
 
 class Lesson:
-    """A text, its tokenizer, and what a run over it needs."""
+    """A text, its tokenizer, and everything that a run on it needs."""
 
     def __init__(self, folder: Path, train: str = TEXT[:-600], held_out: str = TEXT[-600:]) -> None:
         self.corpus: Corpus = write_corpus([train], [held_out], folder)

@@ -56,7 +56,7 @@ class Editor:
         return list(answer.items)
 
     async def invoked(self, line: int, character: int) -> str:
-        """The first suggestion where the user has pressed the key that asks for one; "" if there is none."""
+        """Return the first suggestion of an explicit request; "" if there is none."""
         params = self.params(line, character)
         params.context.trigger_kind = types.InlineCompletionTriggerKind.Invoked
         answer = await self.client.text_document_inline_completion_async(params)

@@ -1,4 +1,4 @@
-"""A client with a workspace folder, and a server whose suggestions reveal what is indexed."""
+"""A client with a workspace folder, and a server whose suggestions show which files are indexed."""
 
 import asyncio
 from pathlib import Path

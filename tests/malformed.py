@@ -79,7 +79,7 @@ class Expected(Enum):
 
     ERROR = auto()
     ANSWER = auto()
-    """A result or an error: the mutated message may still be valid."""
+    """A result or an error, since the mutated message may still be valid."""
     NULL_ERROR = auto()
     """An error without an id: the id is unreadable or invalid."""
     NOTHING = auto()
@@ -227,7 +227,7 @@ class Malformed:
         return BadMessage(first + asked.data, Expected.ANSWER, asked.request_id)
 
     def bad_frame(self) -> BadMessage:
-        """A wrong or unusual header; whatever is lost with it, the next message is read."""
+        """A wrong or unusual header. The next message must be read, whatever is lost."""
         request_id = self.new_id()
         body = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": "x/y", "params": PLACE}).encode()
         size = len(body)

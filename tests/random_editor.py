@@ -75,7 +75,7 @@ class RandomEditor:
         return legal(text, len(text) if self.dice.random() < 0.2 else self.dice.randint(0, len(text)))
 
     def place(self, document: Plain, offset: int) -> dict[str, Any]:
-        """Parameters with a position in a document; sometimes beyond the end of its line."""
+        """Parameters with a position in a document, sometimes beyond the end of its line."""
         where = position(document.text, offset, self.encoding)
         if document.text[offset : offset + 1] in ("", "\r", "\n") and self.dice.random() < 0.1:
             where["character"] += self.dice.choice((1, 1_000, 2**31 - 1 - where["character"]))

@@ -15,9 +15,9 @@ __all__ = ["CompleterSettings", "Engine", "Request", "Result", "Silence", "Sugge
 
 
 def load(model_path: str | None = None, settings: CompleterSettings | None = None) -> Engine:
-    """An engine with the model in this file, or with your own or the bundled one. It belongs in one thread.
+    """Return an engine with the model at `model_path`; by default your own, else the bundled one. Not thread-safe.
 
-    The tokenizer's file is found next to the model's. Raises UserError if there is no such model or it is damaged.
+    The tokenizer is read from the file next to the model. Raises UserError if the model is missing or damaged.
     """
     return Engine.load(model_to_load(model_path, None), settings or CompleterSettings())
 
@@ -31,10 +31,10 @@ def train(
     size: str = "nano",
     device: str = "auto",
 ) -> Path:
-    """Train a model on these files and folders, and save it; returns where. Progress goes to standard error.
+    """Train a model on these files and folders, save it, and return its path. Progress goes to standard error.
 
-    That is `model_path`, or a file next to it if the model there is better on the held-out text. `minutes` or `epochs`
-    limits the training. Raises UserError, also if PyTorch is not installed.
+    The path is `model_path`, or a file next to it if the existing model is better on the held-out text.
+    `minutes` or `epochs` limits the training. Raises UserError, also if PyTorch is not installed.
     """
     require_torch("training")
     from tinycopilot.training.setup import TrainOptions  # noqa: PLC0415

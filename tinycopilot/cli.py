@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.words = words
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # for terminals without Unicode
+            stream.reconfigure(errors="replace")  # the terminal may lack Unicode
     try:
         return int(arguments.run(arguments) or 0)
     except UserError as error:
@@ -114,7 +114,7 @@ CORPUS_HELP = (
 EAGERNESS = 0.25
 """The default of CompleterSettings, whose import takes longer than `--help`."""
 OF_WORKSPACE = "the one adapted to the workspace, else your own, else the bundled one"
-"""The default model of commands that index a workspace."""
+"""Describes the default model of commands that index a workspace."""
 EXT_HELP = "in folders, read files with these extensions (default: py)"
 
 
@@ -320,7 +320,7 @@ def _add_files(parser: argparse.ArgumentParser, default: str = "your own, else t
 
 
 def _number(kind: type[float], must_be: str, is_right: Callable[[float], bool]) -> Callable[[str], float]:
-    """Return a parser of numeric flags, whose error says what is expected."""
+    """Return a parser of a numeric flag; its error message is `must_be`."""
 
     def read(word: str) -> float:
         with contextlib.suppress(ValueError):
@@ -358,7 +358,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 def _sleep_while_waiting() -> None:
     """Make PyTorch's threads sleep, not spin, while they wait for each other. Call before importing it.
 
-    Beside one busy process on two cores, two spinning threads train at half the speed of two sleeping ones.
+    With another busy process on two cores, two spinning threads train at half the speed of two sleeping ones.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -454,7 +454,7 @@ def _generator_in_torch(paths: "ModelPaths", arguments: argparse.Namespace) -> t
 
 def _prompts() -> Iterable[str]:
     """Yield lines of standard input until `quit` or end of file."""
-    if sys.stdin is None:  # closed from the start
+    if sys.stdin is None:  # closed before the program started
         return
     shown = "prompt> " if sys.stdin.isatty() else ""
     while True:

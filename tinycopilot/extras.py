@@ -9,10 +9,10 @@ from tinycopilot import UserError
 
 TORCH = "torch>=2.9"
 TORCH_SIZE = "about 200 MB; on Linux, PyPI's build with CUDA is several GB"
-"""The download, as of PyTorch 2.13. docs/install.md explains how to get the CPU build on Linux."""
+"""Size of the download of PyTorch 2.13. docs/install.md explains how to get the CPU build on Linux."""
 
 HTTP = ("uvicorn>=0.40,<1", "starlette>=1,<2")
-"""All wheels are pure Python, 0.6 MB together with what they need."""
+"""Packages of the HTTP endpoint. All wheels are pure Python, 0.6 MB with their dependencies."""
 
 
 class MissingTorchError(UserError):
@@ -29,7 +29,7 @@ def has_torch() -> bool:
 
 
 def require_torch(purpose: str) -> None:
-    """Import PyTorch. Raises UserError if it is missing or does not load; `purpose` is what needs it."""
+    """Import PyTorch. Raises UserError if it is missing or does not load; `purpose`: the feature that needs it."""
     if not has_torch():
         raise MissingTorchError(purpose)
     try:

@@ -1,4 +1,4 @@
-"""Which files may be read: hand-written text that git would track, and never secrets."""
+"""Files that may be read: hand-written text that git would track, but never secrets."""
 
 import codecs
 import contextlib
@@ -103,7 +103,7 @@ class Reason(Enum):
 
 
 EXPECTED = frozenset((Reason.IGNORED, Reason.LINK, Reason.SPECIAL))
-"""Left out by the user's choice: reported for a corpus, but not each time a workspace is indexed."""
+"""Reasons that the user has chosen: reported for a corpus, but not each time a workspace is indexed."""
 
 
 class NotTextError(UserError):
@@ -119,7 +119,7 @@ MAX_NAME_CHARS = 100
 
 
 class LeftOut:
-    """What a search left out: counts by reason, and the first few names."""
+    """Files that a search left out: counts by reason, and the first few names."""
 
     N_NAMES = 3
 
@@ -237,7 +237,10 @@ def read_source(
 def read_pieces(
     path: Path, as_it_is: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
 ) -> Iterator[str]:
-    """Yield the same in pieces of about PIECE_BYTES, of whole lines unless lines are longer; a notebook in one."""
+    """Yield the text of `read_source` in pieces of about PIECE_BYTES: whole lines, unless one is longer.
+
+    A notebook is one piece.
+    """
     if is_notebook(path.name) and not as_it_is:
         if text := _notebook_source(path, follow_link):
             yield mask(text)
@@ -271,8 +274,8 @@ def read_pieces(
                 Reason.NOT_UTF8,
             ) from None
         text = rest + text
-        # In UTF-16, byte 10 is not always a line end, so a chunk may end within a line, which moves to the next piece;
-        # so does a key that is not complete.
+        # In UTF-16, byte 10 is not always a line end, so a chunk may end within a line, which moves to the next piece,
+        # as does an incomplete private key.
         n_whole = ((text.rfind("\n") + 1) or len(text)) if data and is_utf16 else len(text)
         n_whole = start_of_unfinished_key(text[:n_whole]) if data else n_whole
         text, rest = text[:n_whole], text[n_whole:]
@@ -284,7 +287,7 @@ def read_pieces(
 
 
 def _notebook_source(path: Path, follow_link: bool) -> str:
-    """The code cells of a notebook, but those that look like data, as one text. Raises NotTextError."""
+    """Return the code cells of a notebook, except those that look like data, as one text. Raises NotTextError."""
     text = "".join(read_pieces(path, as_it_is=True, max_bytes=MAX_NOTEBOOK_BYTES, follow_link=follow_link))
     try:
         cells = code_cells(text)
@@ -522,7 +525,7 @@ def _why_not_entered(name: str, depth: int) -> Reason | None:
 
 
 def _max_bytes(name: str) -> int:
-    """The size limit of a file in a folder."""
+    """Maximum size in bytes of a file in a folder."""
     return MAX_NOTEBOOK_BYTES if is_notebook(name) else MAX_BYTES
 
 

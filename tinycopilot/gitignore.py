@@ -15,9 +15,9 @@ from functools import cached_property
 MAX_PATTERNS = 20_000
 """Maximum number of patterns in all .gitignore files that apply to a folder."""
 MAX_GLOBS = 1_000
-"""Maximum number of those that need a regular expression."""
+"""Maximum number of patterns that need a regular expression."""
 MAX_GLOB_BYTES = 20_000
-"""Maximum total length of those, in bytes."""
+"""Maximum total length of these patterns, in bytes."""
 _LIMITS = (MAX_PATTERNS, MAX_GLOBS, MAX_GLOB_BYTES)
 
 BOM = b"\xef\xbb\xbf"
@@ -242,7 +242,7 @@ def _one(glob: bytes, i: int) -> tuple[bytes, int]:
 
 
 def _class(glob: bytes, i: int) -> tuple[bytes, int]:
-    """The same for `[...]`; `i` is after the opening bracket. A closing bracket in first place is literal."""
+    """The expression for `[...]`, and the index after it; `i` is after the opening bracket. A first `]` is literal."""
     is_negated = glob[i : i + 1] in (b"!", b"^")
     i += is_negated
     members, before, is_first = set[int](), -1, True

@@ -145,7 +145,7 @@ _WORDS = re.compile(r"_*[A-Za-z]+(?:[_.:/ -]+[A-Za-z]+)*[_.:/-]*\d{0,4}[_.:/-]*"
 _WORD = re.compile(r"(?=[a-z]{0,15}?[aeiou])[A-Z]?[a-z]{3,16}|[A-Z]{3,10}(?![a-z])")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}", re.IGNORECASE)
 MAX_SHARE_OF_WORDS, MAX_SHARE_OF_WORDS_STRICT = 0.8, 0.75
-"""A literal is a name or a sentence if words make up more of it than this."""
+"""A literal counts as a name or sentence if words are a larger share of it."""
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F-]+")
 
 _PEM = "-----BEGIN "
@@ -162,18 +162,18 @@ MAX_PEM_CHARS: Final = 100_000
 
 
 def mask(text: str) -> str:
-    """`text` with each character of a secret replaced by MASK. The definition."""
+    """Return `text` with each character of a secret replaced by MASK. This is the definition."""
     return with_pem_masked(text, mask_lines(text))
 
 
 def start_of_unfinished_key(text: str) -> int:
-    """Offset of a private key that may continue after `text`; len(text) if there is none."""
+    """Return the offset of a private key that may continue after `text`; len(text) if there is none."""
     begun = [begin.start() for begin in _PEM_BEGIN.finditer(text, max(0, len(text) - MAX_PEM_CHARS))]
     return begun[-1] if begun and not _PEM_END.search(text, begun[-1]) else len(text)
 
 
 def n_secrets(masked: str) -> int:
-    """Number of runs of MASK in a masked text."""
+    """Return the number of runs of MASK in a masked text."""
     return masked.count(MASK) and len(re.findall(MASK + "+", masked))
 
 
@@ -183,7 +183,7 @@ def mask_lines(text: str) -> str:
 
 
 def _replaced(text: str, spans: list[Span]) -> str:
-    """`text` with MASK in these spans, which are sorted by start and may overlap."""
+    """Return `text` with MASK in these spans, which are sorted by start and may overlap."""
     pieces, done = list[str](), 0
     for start, end in spans:
         if end > done:
@@ -229,7 +229,7 @@ def _assigned(text: str) -> Iterator[Span]:
 
 
 def _strictness(lowered: str, at: int, part: str, rest: str) -> int | None:
-    """How random a literal with this name must look: 0, or 1 for more; None if the name is not that of a secret."""
+    """How random a literal with this name must look: 0 or, more, 1; None if the name is not that of a secret."""
     words = [word for word in re.split(r"[_-]|(?<=[a-z])(?=[A-Z])", rest) if word]
     if words and words[-1].lower() in _DESCRIBES:
         return None
@@ -289,7 +289,7 @@ def looks_random(literal: str, *, strict: bool) -> bool:
 
 
 def with_pem_masked(text: str, masked: str) -> str:
-    """`masked`, which is `text` with other secrets masked, with PEM private keys masked too."""
+    """Return `masked` with PEM private keys masked, too; `masked` is `text` with other secrets masked."""
     at, spans, has_end = text.find(_PEM), list[Span](), True
     while at >= 0:
         begin = _PEM_BEGIN.match(text, at)

@@ -24,12 +24,12 @@ def is_notebook(name: str) -> bool:
 
 
 def joined(cells: Iterable[str]) -> str:
-    """The cells as one document, without those that are blank."""
+    """Join the cells to one document; blank cells are left out."""
     return SEPARATOR.join(filter(str.strip, cells))
 
 
 def code_cells(text: str) -> list[str]:
-    r"""The sources of the code cells in a notebook file's text, in order, with \n as line ends.
+    r"""Return the sources of the code cells in a notebook file's text, in order, with \n as line ends.
 
     Raises ValueError if the text is not JSON or has no list of cells.
     Anything that is not a code cell with a source is skipped.
@@ -62,7 +62,7 @@ def _source(cell: Any) -> str | None:
     """The source of a code cell, one string or a list of lines; None for anything else, and for binary data."""
     if not isinstance(cell, dict) or cell.get("cell_type") != "code":
         return None
-    source = cell.get("source", cell.get("input"))  # version 3 says input
+    source = cell.get("source", cell.get("input"))  # in version 3, the key is `input`
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     if not isinstance(source, str) or "\0" in source:

@@ -1,4 +1,4 @@
-"""Files that hold a page of ours: what may be replaced by one, and writing it atomically."""
+"""Write an HTML page atomically; only earlier pages of tinycopilot may be replaced."""
 
 import errno
 import os
@@ -10,11 +10,11 @@ from tinycopilot.atomic import atomic_write
 
 SUFFIXES = (".html", ".htm")
 MARKS = (b'<meta name="generator" content="tinycopilot">', b"content=\"default-src 'none'; style-src 'unsafe-inline'\"")
-"""One of these is at the beginning of every page of ours; the second, of those that version 0.1 wrote."""
+"""The beginning of each page contains one of these; the second is that of version 0.1."""
 
 
 def check_replaceable(path: Path) -> None:
-    """Check that a page would replace another page of ours, or nothing. Raises UserError; OSError if unreadable."""
+    """Raise UserError if the file exists and is not a page of tinycopilot; OSError if it is unreadable."""
     if not path.is_file():
         return
     with path.open("rb") as file:

@@ -41,7 +41,7 @@ class Origin(Enum):
 
 
 def bundled_path(name: str) -> Path:
-    """Return the path of `corpus.txt` or `paras`: in the wheel, or in the repository of an editable install."""
+    """Return the path of `corpus.txt` or `paras`, in the wheel or the repository (editable install)."""
     package = Path(__file__).resolve().parent
     packed = package / "data" / name
     return packed if packed.exists() else package.parent / name
@@ -52,7 +52,7 @@ def _pair(folder: Path) -> ModelPaths:
 
 
 NO_HOME = Path(os.devnull, "no-home-folder")
-"""The home of a user without one: nothing is found there, and writing raises OSError."""
+"""Stands for a missing home folder: nothing is found there, and writing raises OSError."""
 NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a writable folder"
 
 
@@ -86,7 +86,7 @@ def user_data_folder() -> Path:
 
 
 def user_cache_folder() -> Path:
-    """The folder of the index, and of compiled code that cannot be beside the package."""
+    """The folder of the index, and of compiled code that cannot be stored next to the package."""
     return _user_folder(platformdirs.user_cache_dir)
 
 
@@ -163,7 +163,7 @@ def http_token_path() -> Path:
 def compiled_code_folder(beside: Path) -> Path | None:
     """Return the folder for compiled code; None if there is none, so that each start compiles again.
 
-    The first that works of `beside`, the user's cache folder, and a private temporary folder. Its contents are
+    The first usable one of `beside`, the user's cache folder, and a private temporary folder. Its contents are
     executed, so it is never a folder that another user owns or can write to.
     """
     wanted = [beside, user_cache_folder() / "compiled"]
@@ -224,6 +224,11 @@ def user_path(word: str) -> Path:
         return Path(word).expanduser()
     except RuntimeError as error:
         raise UserError(f"{word}: {error}") from None
+
+
+def real_path(word: str) -> Path:
+    """Return the same, absolute and without links. (`Path.resolve` would raise RuntimeError for a loop of links.)"""
+    return Path(os.path.realpath(user_path(word)))
 
 
 def _tokenizer_beside(model: Path) -> Path:
@@ -299,7 +304,7 @@ def unused_paths(paths: ModelPaths) -> ModelPaths:
 
 def folder_to_index(workspace: str | None) -> Path | None:
     """Return the folder that --workspace names; None if it was not given. Raises UserError if it is not a folder."""
-    folder = user_path(workspace).resolve() if workspace is not None else None
+    folder = real_path(workspace) if workspace is not None else None
     if folder is not None and not folder.is_dir():
         raise UserError(f"{folder}: not a folder; --workspace expects the folder to index")
     return folder
@@ -312,7 +317,7 @@ def move_command(*moves: tuple[ModelPaths, ModelPaths]) -> str:
 
 
 def back_up(paths: ModelPaths) -> ModelPaths | None:
-    """Keep a model that is about to be replaced, by hard links with the first free number.
+    """Keep a model that is about to be replaced, as hard links with the first free number.
 
     tiny_gpt.pth stays in place and is also tiny_gpt.1.pth, so there is a model at any time. Returns the numbered pair,
     or None if there is no model. On OSError, nothing has changed.

@@ -1,4 +1,4 @@
-"""Cores that a process may use, its memory, from /proc, and its garbage collection."""
+"""Memory of a process, from /proc; the number of usable cores; garbage collection during imports."""
 
 import contextlib
 import gc
@@ -31,12 +31,12 @@ def usable_cores() -> int:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """While modules are imported, collect no garbage; later collections skip what exists by then.
+    """Disable garbage collection while modules are imported; later collections skip the objects that exist by then.
 
-    The server's modules make 100,000 objects, which a full collection traverses in 80 ms, while nothing else runs.
+    The server's modules create 100,000 objects. A full collection traverses them in 80 ms, and blocks everything else.
     """
     gc.unfreeze()
-    gc.collect()  # what the last imports left
+    gc.collect()  # the garbage of earlier imports
     gc.disable()
     try:
         yield

@@ -59,7 +59,7 @@ _MARKUP_SUFFIXES = frozenset(
         ".po",
     )
 )
-"""Pages and forms: `password.html` asks for a password, and contains none."""
+"""Pages and forms: `password.html` asks for a password and contains none."""
 _TEXT_SUFFIXES = frozenset(("", ".txt", ".md", ".rst", ".org", ".adoc", ".log", ".tex", ".ipynb", ".sql"))
 
 _HOLDERS = r"secrets?|passwords?|passwds?|passphrases?|credentials?|creds?"
@@ -72,7 +72,7 @@ _QUALIFIERS = re.compile(
     r"(?:_(?:prod|production|dev|development|staging|stage|test|testing|local|live|backup|bak|old|orig|copy|example"
     r"|sample|template|default|private|enc|dec|\d+))+\Z"
 )
-"""What may follow the decisive word: `secrets.prod.toml`, `passwords_old.txt`."""
+"""Suffixes that may follow the decisive word: `secrets.prod.toml`, `passwords_old.txt`."""
 
 # A definition or a `return` at the start of a line, in any of the languages above.
 _COMPUTES = re.compile(

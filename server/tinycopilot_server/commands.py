@@ -26,12 +26,12 @@ def register(server: TinyCopilotServer) -> None:
 
 
 def pause(server: TinyCopilotServer) -> dict[str, str | bool]:
-    """Suggest nothing until `resume`."""
+    """Pause suggestions until `resume`."""
     return _set_paused(server, is_paused=True)
 
 
 def resume(server: TinyCopilotServer) -> dict[str, str | bool]:
-    """Suggest again."""
+    """Resume suggestions."""
     return _set_paused(server, is_paused=False)
 
 
@@ -42,9 +42,9 @@ def _set_paused(server: TinyCopilotServer, *, is_paused: bool) -> dict[str, str 
 
 
 def status(server: TinyCopilotServer, *arguments: Any) -> dict[str, str | bool]:
-    """The last `tinycopilot/status`, and whether PyTorch is installed, which training needs.
+    """Return the last `tinycopilot/status`, and whether PyTorch is installed, which training needs.
 
-    `arguments`: the URI of an open document. Then `silentHere` says why nothing is suggested in it; "" if something is.
+    `arguments`: the URI of an open document. Then `silentHere` tells why it gets no suggestions; "" if it gets some.
     """
     result: dict[str, str | bool] = {**asdict(server.session.status), "canTrain": has_torch()}
     if arguments and isinstance(arguments[0], str):
@@ -61,14 +61,14 @@ def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
 
 
 def statistics(server: TinyCopilotServer) -> dict[str, Any]:
-    """The statistics by day, and a summary."""
+    """Return the statistics by day, and a summary."""
     server.statistics.check_kept(server.session.documents.text_of)
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
 
 
 async def tell_knowledge(server: TinyCopilotServer) -> dict[str, Any]:
-    """Return what is indexed, the model and the memory, and a summary."""
+    """Return the figures of knowledge.py, and a summary."""
     known = await knowledge(server)
     return {**known, "text": knowledge_in_words(known)}
 
@@ -114,7 +114,7 @@ def open_log(server: TinyCopilotServer) -> dict[str, str]:
 
 
 async def explain(server: TinyCopilotServer) -> dict[str, str]:
-    """Write the page that explains the last suggestion, or the last silence; return its path and its URI."""
+    """Write the page that explains the last suggestion, or why there was none; return its path and URI."""
     try:
         path = await server.explanations.write()
     except UserError as error:

@@ -95,7 +95,7 @@ class Completer:
         self.last_ms: float | None = None
         """Latency of the last suggestion; None before the first one."""
         self.invoked: Answer | None = None
-        """The last answer that the user asked for with a key."""
+        """The last answer to an explicit request."""
 
     def is_typed_along(self, uri: str, cursor: types.Position) -> bool:
         """Whether the text up to `cursor` is that of the last invoked request and the beginning of its answer."""
@@ -210,7 +210,7 @@ class Completer:
         return job if is_same and not job.cancelled.is_set() else None
 
     def changed(self, uri: str, document: Document, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
-        """After an edit, compute ahead what most clients request some milliseconds later."""
+        """After an edit, compute ahead the suggestion that most clients request some milliseconds later."""
         self.debounce.changed()
         settings, lists = self._session.settings, self._session.lists_suggestions
         if self.is_used and (settings.inline or lists) and not settings.debounce_ms:

@@ -28,7 +28,7 @@ PIECE_CHARS = 4_096
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 MAX_HELD_CHARS = 2_000_000
-"""A longer document is completed but not indexed: each keystroke would cost too much."""
+"""A longer document is completed but not indexed, which would be too slow at each keystroke."""
 MAX_HELD_LINE_CHARS = 100_000
 """A document with a longer line is completed but not indexed, either."""
 WINDOW_CHARS = 32_768
@@ -38,7 +38,7 @@ BLOCK_LINES = 64
 
 
 def to_offset(line: str, units: int, encoding: str) -> int:
-    """The largest offset in `line` whose prefix takes at most `units` code units of `encoding`.
+    """Return the largest offset in `line` whose prefix takes at most `units` code units of `encoding`.
 
     A position past the end of the line is its end, as LSP defines; one inside a character is before the character.
     O(len(line)) with a small constant; `LongLine` bounds the length.
@@ -50,7 +50,7 @@ def to_offset(line: str, units: int, encoding: str) -> int:
 
 
 def to_units(line: str, offset: int, encoding: str) -> int:
-    """Number of code units of `encoding` in the first `offset` characters of `line`."""
+    """Return the number of code units of `encoding` in the first `offset` characters of `line`."""
     if encoding == PositionEncodingKind.Utf32 or line.isascii():
         return offset
     codec, n_bytes = CODECS[encoding]
@@ -133,12 +133,12 @@ Line = str | LongLine
 
 
 def as_line(text: str, encoding: str) -> Line:
-    """A line, in pieces if it is long."""
+    """Return `text` as a line, in pieces if it is long."""
     return LongLine(text, encoding) if len(text) > PIECE_CHARS else text
 
 
 def line_end(text: str) -> str:
-    """The line end at the end of `text`; "" if there is none."""
+    """Return the line end at the end of `text`; "" if there is none."""
     return "\r\n" if text.endswith("\r\n") else text[-1:] if text.endswith(("\r", "\n")) else ""
 
 
@@ -252,14 +252,14 @@ class Document:
         return position.line, to_offset(line.rstrip("\r\n"), position.character, self.encoding)
 
     def clamp(self, position: types.Position) -> types.Position:
-        """The nearest position that exists in the text."""
+        """Return the nearest position that exists in the text."""
         at, offset = self._locate(position)
         line = self._lines[at]
         n_units = line.to_units(offset) if isinstance(line, LongLine) else to_units(line, offset, self.encoding)
         return types.Position(at, n_units)
 
     def between(self, start: types.Position, end: types.Position) -> str:
-        """The text from `start` to `end`; "" if they are in the other order."""
+        """Return the text from `start` to `end`; "" if `end` precedes `start`."""
         (first, first_offset), (last, last_offset) = self._locate(start), self._locate(end)
         if first >= last:
             return self._lines[first][first_offset:last_offset] if first == last else ""
@@ -267,13 +267,13 @@ class Document:
         return "".join((self._lines[first][first_offset:], *middle, self._lines[last][:last_offset]))
 
     def split(self, position: types.Position) -> tuple[str, str]:
-        """The text before and after a position."""
+        """Return the text before and after a position."""
         at, offset = self._locate(position)
         here, lines = self._lines[at], self._lines
         return "".join(map(str, lines[:at])) + here[:offset], here[offset:] + "".join(map(str, lines[at + 1 :]))
 
     def split_near(self, position: types.Position) -> tuple[str, str]:
-        """The same, but only about WINDOW_CHARS on either side, so that the cost does not grow with the text.
+        """Return about WINDOW_CHARS of text on either side of a position. The cost does not grow with the text.
 
         While the user types in one line, the text before the cursor starts at the same place for at least WINDOW_CHARS
         keystrokes.

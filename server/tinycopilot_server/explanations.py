@@ -1,4 +1,4 @@
-"""Explanations: the page about the last request that was answered, by a suggestion or by silence."""
+"""Explanations: the page that explains the result of the last request."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Explanations:
-    """Writes the page. For the event loop; the engine that explains is a copy, in another thread."""
+    """Writes the page, with a copy of the engine in another thread. Use it on the event loop."""
 
     def __init__(
         self, scheduler: Scheduler, last_answered: Callable[[], tuple[Request, Result] | None], model: Callable[[], str]
@@ -31,7 +31,7 @@ class Explanations:
         self._scheduler, self._last_answered, self._model = scheduler, last_answered, model
 
     async def write(self) -> Path:
-        """Write the page about the last request, in place of the one before. Raises UserError."""
+        """Write the page about the last request; return its path. It replaces the previous page. Raises UserError."""
         last = self._last_answered()
         if last is None or not self._scheduler.is_ready:
             raise UserError(NOTHING_YET)
@@ -39,13 +39,13 @@ class Explanations:
         return await asyncio.to_thread(_write, engine, *last, self._model())
 
     def forget(self) -> None:
-        """Delete the page: it contains code."""
+        """Delete the page, which contains code."""
         with contextlib.suppress(OSError):
             explanation_path().unlink()
 
 
 def _write(engine: "Engine", request: Request, result: Result, model: str) -> Path:
-    """In another thread. Raises UserError."""
+    """Write the page; return its path. Raises UserError. Runs in another thread."""
     from tinycopilot.explain.page import render  # noqa: PLC0415 (Jinja2: not needed to start)
     from tinycopilot.explain.subject import MAX_CHARS, subject  # noqa: PLC0415
     from tinycopilot.page.words import visible  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Folding: of a suggestion of several lines, only the first is shown; accepting it shows the others.
+"""Folding: show only the first line of a suggestion; accepting it shows the others.
 
 The client inserts exactly what it shows, so nothing is inserted that the user has not seen.
 """
@@ -11,16 +11,16 @@ _FIRST_LINE = re.compile(r"\s*[^\r\n]*")
 
 
 class Folding:
-    """Shortens suggestions, and remembers the hidden lines of the last one. For one client."""
+    """Shortens suggestions, and stores the hidden lines of the last one. One instance per client."""
 
     def __init__(self) -> None:
         self._uri = self._before = self._hidden = ""
 
     def fold(self, uri: str, before: str, texts: list[str]) -> list[tuple[str, int]]:
-        """For each suggestion after `before`: what to show of it, and the number of hidden lines.
+        """Return, for each suggestion after `before`, the text to show and the number of hidden lines.
 
-        The first line that is not blank is shown. The lines that were hidden the last time are shown as a whole, also
-        while they are typed. A suggestion that is shown like an earlier one is left out.
+        The text ends with the first line that is not blank. After that line was accepted, all hidden lines are shown,
+        also while the user types through them. If several texts are equal, only the first is returned.
         """
         if uri == self._uri and typed_through(self._hidden, self._before, before) == texts[0]:
             return [(texts[0], 0)]

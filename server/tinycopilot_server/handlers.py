@@ -119,7 +119,7 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
 
 
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
-    """Apply edits, and compute ahead what will be requested next."""
+    """Apply edits, and compute the suggestion for the expected next request ahead."""
     uri = params.text_document.uri
     if (document := server.session.documents.get(uri)) and not server.session.documents.is_cell(uri):
         document.apply(params.content_changes, params.text_document.version)
@@ -152,7 +152,7 @@ def _cell(server: TinyCopilotServer, notebook: Notebook, item: types.TextDocumen
 
 
 def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebookDocumentParams) -> None:
-    """Apply changes of cells, and compute ahead what will be requested next after an edit in one."""
+    """Apply changes of cells; after an edit, compute the suggestion for the expected next request ahead."""
     documents, change = server.session.documents, params.change.cells
     notebook = documents.notebooks.get(params.notebook_document.uri)
     if notebook is None or change is None:

@@ -1,7 +1,7 @@
-"""Index: the engine's knowledge of the workspace (open documents, files, learned weights), and how it is forgotten.
+"""Index: owns what the engine has indexed (open documents, files) and learned (weights), and can delete it.
 
-Nothing else adds to the engine's n-gram model, except the engine itself for the current document, or writes or deletes
-the saved files.
+No other part of the server writes or deletes the saved files, or adds documents to the engine's n-gram model. (The
+engine itself adds the current document.)
 """
 
 import asyncio
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 SAVE_S = 60.0
 """Minimum time between two writes of the learned weights; they are also written at the end."""
 CLOSE_S = 0.8
-"""Time limit for saving at the end: with training.CLOSE_S less than lifetime.GRACE_S."""
+"""Time limit for saving at exit. Together with training.CLOSE_S, it must be less than lifetime.GRACE_S."""
 LONG_CHARS = 50_000
-"""Sorting a longer document takes longer than a frame, so it is sorted in another thread when opened."""
+"""A longer document is sorted in another thread when it is opened, since sorting delays its first suggestion."""
 
 log = logging.getLogger(__name__)
 
 
 class LearnedWeights:
-    """The file of the mixture's weights learned in one workspace. For the engine's thread."""
+    """The file of the mixture's weights learned in one workspace. Use it in the engine's thread."""
 
     def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
         """Without a path, nothing is saved."""
         self.path, self._digest = path, tokenizer_digest
         self.is_saved = True
         self._saved_s = -SAVE_S
-        self._lock = threading.Lock()  # a deleted file must not be written again
+        self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
 
     @classmethod
     def of(cls, folder: str | None, tokenizer_digest: str) -> "LearnedWeights":
-        """The weights of the workspace `folder`; None: no workspace is open."""
+        """Return the weights of the workspace `folder`; None: no workspace is open."""
         return cls(mixture_weights_path(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
 
     @property
@@ -61,14 +61,14 @@ class LearnedWeights:
         return not self.is_saved and time.monotonic() - self._saved_s >= SAVE_S
 
     def restore(self, engine: "Engine") -> None:
-        """Give the engine the saved weights."""
+        """Load the saved weights into the engine."""
         from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (brings Numba, loaded by now)
 
         if self.path is not None:
             engine.restore(load_weights(self.path, self._digest))
 
     def saving(self, engine: "Engine") -> Callable[[], None]:
-        """A function that writes the engine's current weights. It may be called in any thread."""
+        """Return a function that writes the engine's current weights. It may be called in any thread."""
         from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
 
         self.is_saved, self._saved_s = True, time.monotonic()
@@ -82,7 +82,7 @@ class LearnedWeights:
         return save
 
     def delete(self) -> None:
-        """Delete the file, and save nothing from now on. Any thread."""
+        """Delete the file, and save nothing from now on. Thread-safe."""
         with self._lock:
             if self.path is not None:
                 self.path.unlink(missing_ok=True)
@@ -90,18 +90,18 @@ class LearnedWeights:
 
 
 class Index:
-    """The index. Used on the event loop, unless a method says otherwise."""
+    """The index of the workspace. Use it on the event loop, unless a method says otherwise."""
 
     def __init__(self, session: Session, scheduler: Scheduler) -> None:
         self._session, self._scheduler = session, scheduler
         is_open, idle = session.documents.is_open, scheduler.wait_until_idle
         self.indexer = Indexer(scheduler.change_ngrams, Scanner(session.folders), is_open, idle)
         self.learned = LearnedWeights()
-        """For the engine's thread."""
+        """Use it in the engine's thread."""
         self.max_chars = Settings().max_workspace_chars
-        """Limit on the workspace's indexed characters; 0: only the current document."""
+        """Maximum number of indexed characters of the workspace; 0: only the current document is indexed."""
         self.is_forgotten = False
-        """Whether the user has asked to forget this workspace: nothing is indexed or learned, whatever is set later."""
+        """Whether the user has deleted this workspace's data: then nothing is indexed or learned until a restart."""
         self._preparing: dict[str, asyncio.Future[None]] = {}
 
     # Settings and folders
@@ -113,7 +113,7 @@ class Index:
         self._scheduler.change(lambda engine: self._limit(engine, max_chars))
 
     def _limit(self, engine: "Engine", max_chars: int) -> None:
-        """In the engine's thread."""
+        """Change the limit on indexed characters. Runs in the engine's thread."""
         before = engine.ngrams.max_chars
         engine.ngrams.limit(max_chars)
         if before == 0 < max_chars:
@@ -139,7 +139,7 @@ class Index:
             self._scheduler.change(self._learn_here)
 
     def _learn_here(self, engine: "Engine") -> None:
-        """In the engine's thread."""
+        """Save the weights, and load those of the current workspace. Runs in the engine's thread."""
         new = LearnedWeights.of(self._session.folders.main, engine.tokenizer.digest)
         if self.is_forgotten or new.path == self.learned.path:
             return
@@ -150,7 +150,7 @@ class Index:
             new.restore(engine)
 
     def _use_file(self, engine: "Engine") -> None:
-        """Save the index of these folders, for this tokenizer. In the indexer's thread."""
+        """Save the index of the current folders and tokenizer from now on. Runs in the indexer's thread."""
         roots, digest = self._session.folders.roots, engine.tokenizer.digest
         path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
@@ -165,13 +165,13 @@ class Index:
     # Open documents
 
     def open(self, uri: str, document: Document) -> None:
-        """Add an opened document, whose text is now the client's."""
+        """Add an opened document; from now on, the client's text replaces the file's."""
         self._session.documents.add(uri, document)
         self._note_opened(document)
         self._prepare(document)
 
     def open_notebook(self, uri: str, notebook: Notebook) -> None:
-        """Add an opened notebook, whose text is now the client's."""
+        """Add an opened notebook; from now on, the client's text replaces the file's."""
         self.close_notebook(uri)
         self._session.documents.notebooks[uri] = notebook
         self._session.documents.take_cells(notebook)
@@ -181,43 +181,44 @@ class Index:
             self._prepare(group)
 
     def _note_opened(self, document: Unit) -> None:
-        """Log why the document is not completed or indexed; otherwise index files with its suffix, too."""
+        """Log why a document is not completed or indexed; if it is, index other files with its suffix, too."""
         if why := self._session.why_silent(document):
             log.info("%s: not completed: %s", document.name, why)
         elif why := document.why_not_indexed:
             log.info("%s: not indexed: %s", document.name, why)
-        elif isinstance(document, CellGroup):  # other notebooks than Jupyter's have formats that are not known
+        elif isinstance(document, CellGroup):  # only Jupyter's file format is supported
             return
         elif self._session.settings.has_files_like(document.name) and self._session.folders.want(document.name):
             self.scan(None)
 
     def close_document(self, uri: str) -> None:
-        """Remove a closed document, whose text is that on disk again."""
+        """Remove a closed document; its file is indexed again."""
         if (document := self._session.documents.pop(uri, None)) is not None:
-            self._drop_closed(uri, [document.index_name])
+            self._drop_closed(uri, document.name, {document.index_name})
 
     def close_notebook(self, uri: str) -> None:
-        """Remove a closed notebook, whose text is that on disk again."""
+        """Remove a closed notebook; its file is indexed again."""
         documents = self._session.documents
         if (notebook := documents.notebooks.pop(uri, None)) is not None:
-            names = [group.index_name for group in notebook.groups]
+            index_names = {group.index_name for group in notebook.groups}
             notebook.documents.clear()
             documents.take_cells(notebook)
-            self._drop_closed(uri, names)
+            self._drop_closed(uri, notebook.name, index_names)
 
-    def _drop_closed(self, uri: str, names: list[str]) -> None:
-        still_open = [unit for unit in self._session.documents.units() if unit.index_name in names]  # by another path
+    def _drop_closed(self, uri: str, name: str, index_names: set[str]) -> None:
+        """Drop what was closed, and index again what is open of the same file: by another path, or as another kind."""
+        still_open = [unit for unit in self._session.documents.units() if unit.name == name]
         for unit in still_open:
             unit.seen_version = None
-        for name in set(names) - {unit.index_name for unit in still_open}:
-            self.drop(name)
+        for index_name in index_names - {unit.index_name for unit in still_open}:
+            self.drop(index_name)
         self.scan([uri])
 
     def admit(self, document: Unit) -> str | None:
-        """The name under which to index the document; None if it must not be indexed, and then it is dropped."""
+        """Return the name under which to index a document. If it must not be indexed, drop it and return None."""
         if self._session.wants(document) and not document.is_secret and not document.why_not_indexed:
             return document.index_name
-        # It is rarely in the model: it may be left from an earlier session.
+        # It may be in the model from an earlier session.
         self._scheduler.change_if(lambda engine: engine.ngrams.drop(document.index_name))
         return None
 
@@ -241,7 +242,7 @@ class Index:
             self._prepare(document)
 
     def drop(self, name: str) -> None:
-        """Remove a document."""
+        """Remove a document from the index."""
         self._scheduler.change(lambda engine: engine.ngrams.drop(name))
 
     def _prepare(self, document: Unit) -> None:
@@ -267,7 +268,7 @@ class Index:
     # Engines
 
     def after_answer(self, engine: "Engine", result: Result, _took_ms: float) -> None:
-        """Save and compact now and then. In the engine's thread, after each request."""
+        """Save and compact if due. Runs in the engine's thread after each request."""
         if result.has_learned:
             self.learned.is_saved = False
         if engine.ngrams.needs_compaction:
@@ -276,14 +277,14 @@ class Index:
             self.indexer.submit(self.learned.saving(engine))
 
     def learned_in(self, folder: str | None, engine: "Engine") -> LearnedWeights:
-        """Load the weights of the workspace `folder` into a new engine. In the thread that loads it."""
+        """Load the weights of the workspace `folder` into a new engine. Call it in the thread that loads the engine."""
         learned = LearnedWeights.of(folder, engine.tokenizer.digest)
         if self.max_chars:
             learned.restore(engine)
         return learned
 
     def take_over(self, engine: "Engine", learned: LearnedWeights) -> "Future[bool]":
-        """Use a new engine from now on; the result is whether it keeps the n-gram model of the previous one.
+        """Use a new engine from now on; the result tells whether it took over the previous engine's n-gram model.
 
         If not (there was none, or its alphabet differs), its n-gram model is empty. Runs in the indexer's thread, so
         that no scan starts with one model and ends with another.
@@ -291,7 +292,7 @@ class Index:
         return self.indexer.submit(partial(self._take_over, engine, learned))
 
     def _take_over(self, engine: "Engine", learned: LearnedWeights) -> bool:
-        """In the indexer's thread."""
+        """Replace the engine and the index file. Runs in the indexer's thread."""
         is_continued = self._scheduler.submit(partial(self._replace, engine, learned)).result()
         if not is_continued:
             self.indexer.forget()
@@ -299,7 +300,7 @@ class Index:
         return is_continued
 
     def _replace(self, engine: "Engine", learned: LearnedWeights) -> bool:
-        """In the engine's thread."""
+        """Replace the engine and its weights. Runs in the engine's thread."""
         old = self._scheduler.engine
         continued = old.continued_by(engine) if old is not None else None
         if continued is not None:
@@ -335,14 +336,14 @@ class Index:
         self.indexer.submit(self._forget_all)  # see take_over
 
     def _forget_all(self) -> None:
-        """In the indexer's thread."""
+        """Delete everything in memory and on disk. Runs in the indexer's thread."""
         if self._scheduler.is_ready:
             self._scheduler.change_and_wait(_forget)
         self._delete_all()
         log.info("the workspace is forgotten")
 
     def _delete_all(self) -> None:
-        """Delete all files saved for this workspace, including those being written. Any thread."""
+        """Delete all files saved for this workspace, including those being written. Thread-safe."""
         self.delete_file()
         self.indexer.file = None
         self.learned.delete()

@@ -1,5 +1,6 @@
-"""Indexer: keeps the n-gram model up to date with the workspace's files, in a background thread that gives way to
-requests; the index is saved to disk and used again in the next session.
+"""Indexer: updates the n-gram model from the workspace's files, in a background thread that pauses during requests.
+
+The index is saved to disk, for the next session.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ NICENESS = 10
 SAVE_S = 300.0
 """Minimum time between two writes of the index: the file takes about six bytes per character of code."""
 OLD_S = 60 * 86_400.0
-"""A saved index, of any workspace, that was not written for this long is deleted."""
+"""A saved index of any workspace is deleted if it was not written for this long."""
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,10 @@ T = TypeVar("T")
 
 
 class IndexFile:
-    """The saved index of one workspace. For the indexer's thread."""
+    """The saved index of one workspace. Use it in the indexer's thread."""
 
     def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
-        """`was_open`: whether a document of that name was ever open: its indexed text may differ from that on disk."""
+        """`was_open`: whether a document of that name was ever open; then its indexed text may differ from the file."""
         self.path, self._digest, self._was_open = path, tokenizer_digest, was_open
         self._merged: MergedSegment | None = None  # the content of the file
         self._saved_s = -SAVE_S
@@ -52,14 +53,14 @@ class IndexFile:
             saved = saved.without(unwanted)
         try:
             call(lambda ngrams: ngrams.adopt(saved.merged, saved.last_used_s))
-        except ValueError:  # something else was merged meanwhile
+        except ValueError:  # another segment was merged meanwhile
             return 0
         self._merged = saved.merged
         scanner.known = dict(saved.stamps)
         return len(saved.stamps)
 
     def save(self, call: CallWithModel, scanner: Scanner) -> None:
-        """Write the merged segment, if the file has another one and SAVE_S have passed; delete old files."""
+        """Write the merged segment if it is newer than the file and SAVE_S have passed; delete old files."""
         from tinycopilot.completion import persistence  # noqa: PLC0415 (see load)
 
         n_deleted = self._n_deleted
@@ -71,12 +72,12 @@ class IndexFile:
         names = [name for name in last_used_s if name in known and wants(name) and not self._was_open(name)]
         stamps = {name: known[name] for name in names}
         persistence.save_index(self.path, persistence.SavedIndex(merged, last_used_s, stamps), alphabet, self._digest)
-        if self._n_deleted != n_deleted:  # meanwhile
+        if self._n_deleted != n_deleted:  # deleted meanwhile
             self.delete()
         _delete_old(self.path.parent)
 
     def delete(self) -> None:
-        """Delete the file now; it is written again after the next scan. Any thread."""
+        """Delete the file now; it is written again after the next scan. Thread-safe."""
         self._n_deleted += 1
         self._merged, self._saved_s = None, -SAVE_S
         with contextlib.suppress(OSError):
@@ -101,18 +102,18 @@ class Indexer:
         is_open: Callable[[str], bool],
         wait_until_idle: Callable[[float], bool] = lambda _: True,
     ) -> None:
-        """`is_open`: whether a document of that name is open, so that the editor's text counts.
+        """`is_open`: whether a document of that name is open; then the editor's text is indexed instead of the file.
 
-        `wait_until_idle` waits until no request is being answered, at most that many seconds; returns whether that is
-        so.
+        `wait_until_idle` waits until no request is being answered, up to a time limit in seconds; returns whether that
+        is the case.
         """
         self.scanner = scanner
         self.new_bar: Callable[[], Progress | None] = lambda: None
-        """Makes the progress bar of a full scan; None: there is none."""
+        """Creates the progress bar of a full scan; returns None for no bar."""
         self.file: IndexFile | None = None
-        """The saved index; None: nothing is saved."""
+        """The saved index; None: the index is not saved."""
         self.left_out: tuple[str, ...] = ()
-        """What the last full scan left out: a line for each reason."""
+        """Files that the last full scan left out: one line for each reason."""
         self._has_scanned = False
         self._call, self._is_open, self._wait_until_idle = call, is_open, wait_until_idle
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
@@ -124,7 +125,7 @@ class Indexer:
     def scan(self, uris: Iterable[str] | None = ()) -> None:
         """Schedule a scan of these files and folders, even if they seem unchanged; None: of all changes.
 
-        With nothing to scan, it only compacts the n-gram model if needed. Any thread; returns at once.
+        With nothing to scan, the n-gram model is compacted if necessary. Thread-safe; returns at once.
         """
         with self._lock:
             self._waiting = None if uris is None or self._waiting is None else self._waiting | set(uris)
@@ -142,17 +143,17 @@ class Indexer:
         return nothing
 
     def forget(self) -> None:
-        """Start over, for an n-gram model that is empty. For the indexer's thread."""
+        """Start over with an empty n-gram model. Call it in the indexer's thread."""
         self.scanner.forget()
         self._has_scanned = False
 
     def close(self) -> None:
-        """Stop at the next file."""
+        """Stop before the next file."""
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _pause(self) -> None:
-        """Give way while a request is answered. Raises CancelledError when the indexer is closed."""
+        """Wait while a request is being answered. Raises CancelledError when the indexer is closed."""
         while not self._wait_until_idle(0.1) and not self._is_closed:
             pass
         if self._is_closed:

@@ -1,4 +1,4 @@
-"""The command `tinycopilot.knowledge`: what is indexed, the model, memory and latency, as figures and as text."""
+"""The command `tinycopilot.knowledge`: index, model, memory and latency, as figures and as text."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
-    """What is indexed and what was left out, the model, the memory in bytes, and the last answer's milliseconds.
+    """Return what is indexed and left out, the model, memory in bytes, and the last latency in milliseconds.
 
-    Memory is None where the system does not say, the time None before the first suggestion.
+    Memory is None if the system does not report it; latency is None before the first suggestion.
     """
     scheduler, indexer, session = server.scheduler, server.index.indexer, server.session
     n_chars = 0
@@ -33,7 +33,7 @@ async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
 
 
 def in_words(known: dict[str, Any]) -> str:
-    """A summary for the user."""
+    """Return a summary for the user."""
     where = ", ".join(known["folders"]) or "no folder is open"
     lines = [
         f"Workspace: {where}",

@@ -27,7 +27,7 @@ GRACE_S = 1.6
 """After this time the watchdog kills the server."""
 RDHUP = getattr(select, "POLLRDHUP", 0)
 POLL_S = 10.0
-"""Polling interval where the system offers nothing better."""
+"""Polling interval on systems without a better method."""
 SYNCHRONIZE, INFINITE = 0x00100000, 0xFFFFFFFF
 
 Wait = Callable[[], None]
@@ -86,10 +86,10 @@ def _wait_or_kill(poll: "select.poll", reading: int, server: int) -> None:
 
 
 def watch_client(pid: int | None, on_end: Callable[[], None]) -> threading.Thread | None:
-    """Call `on_end`, in a thread of its own, when the process `pid` has ended; return that thread.
+    """Call `on_end`, in a separate thread, when the process `pid` has ended; return that thread.
 
-    None if there is nothing to watch: no id was given, it is our own, or the process is not visible, such as a client
-    outside of this container.
+    Returns None if there is nothing to watch: `pid` is None or our own, or the process is not visible, such as a
+    client outside of this container.
     """
     if pid is None or pid <= 0 or pid == os.getpid() or (wait := waiting_for(pid)) is None:
         return None
@@ -104,7 +104,7 @@ def watch_client(pid: int | None, on_end: Callable[[], None]) -> threading.Threa
 
 
 def waiting_for(pid: int) -> Wait | None:
-    """A function that blocks until the process has ended; None if the process does not exist."""
+    """Return a function that blocks until the process has ended; None if it does not exist."""
     if sys.platform == "win32":
         return _by_handle(pid)
     with contextlib.suppress(OSError, AttributeError):  # an old kernel, or a filter of system calls
@@ -166,12 +166,12 @@ def polling(pid: int, poll_s: float = POLL_S) -> Wait | None:
 
 
 def start_time(pid: int) -> str | None:
-    """The start time of the process in the system's format, "" if unknown; None if it has ended."""
+    """Return the start time of a process in the system's format, "" if unknown; None if it has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
-    except OSError:  # it is another user's
+    except OSError:  # the process belongs to another user
         pass
     try:
         # After the name, which may contain anything: the fields from the third on, the state (proc(5)).

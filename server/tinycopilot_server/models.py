@@ -32,7 +32,10 @@ log = logging.getLogger(__name__)
 
 
 def to_use(settings: Settings, folder: str | None) -> tuple[ModelPaths, Origin]:
-    """The model that the settings name, else the workspace's own, the user's, the shipped one. Raises UserError."""
+    """Return the model in the settings, else the one adapted to the workspace, the user's own, or the bundled one.
+
+    Raises UserError.
+    """
     return find_model(settings.model_path, settings.tokenizer_path, workspace=folder)
 
 
@@ -42,7 +45,7 @@ def delete_own(folder: str) -> None:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Identifies a file and its last change; None if there is no file."""
+    """Return a value that changes when the file is replaced or modified; None if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -51,7 +54,7 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 class ModelFiles:
-    """Detects that other files are to be used, or that those in use were replaced."""
+    """Detects when the model files have changed: other paths, or new content."""
 
     def __init__(self, find: Callable[[], ModelPaths], clock: Callable[[], float] = time.monotonic) -> None:
         """`find` returns the files to use; it may raise UserError. `clock` counts seconds."""
@@ -60,11 +63,11 @@ class ModelFiles:
         self._checked_s = 0.0
 
     def note(self) -> None:
-        """Note the files' state, before reading them: later changes count."""
+        """Record the state of the files. Call it before reading them, so that later changes are detected."""
         self._stamp, self._checked_s = self._current(), self._clock()
 
     def have_changed(self) -> bool:
-        """Whether they have changed since they were noted; if so, note them again. At most every CHECK_S."""
+        """Whether the files have changed since they were recorded; if so, record them. Checks at most every CHECK_S."""
         if self._stamp is None or self._clock() - self._checked_s < CHECK_S:
             return False
         before = self._stamp
@@ -80,28 +83,28 @@ class ModelFiles:
 
 
 class Models:
-    """The model in use. For the event loop."""
+    """The model in use. Use it on the event loop."""
 
     def __init__(self, session: Session, scheduler: Scheduler, index: Index) -> None:
         self._session, self._scheduler, self._index = session, scheduler, index
         self.has_started = False
         """Whether a model is loaded, or is being loaded."""
         self.description = ""
-        """The model that was loaded last, and why that one."""
+        """The last loaded model, and why it was chosen."""
         self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main)[0])
         self._lock = asyncio.Lock()  # models are loaded in order, so that the last one named is used
         self._tasks = set[asyncio.Task[object]]()
 
     @property
     def name(self) -> str:
-        """The file name of the model in use, and whose it is. Raises UserError."""
+        """The file name and origin of the model in use. Raises UserError."""
         paths, origin = to_use(self._session.settings, self._session.folders.main)
         return f"{paths.model.name} ({origin.value})"
 
     async def start(self) -> None:
-        """Load the model and index the workspace: once, and not while suggestions are disabled.
+        """Load the model and index the workspace, once, unless suggestions are disabled.
 
-        The client sees the progress. Without a model the server keeps running, and suggests nothing.
+        Reports progress to the client. If there is no model, the server keeps running without suggestions.
         """
         session, loop = self._session, asyncio.get_running_loop()
         if not session.settings.enabled:
@@ -127,9 +130,9 @@ class Models:
             progress.end()
 
     async def reload(self) -> str:
-        """Load the files as they are now, while the current model answers; return the problem, "" if none.
+        """Load the model files again, while the current model answers; return an error message, "" if none.
 
-        After a problem, the current model stays in use.
+        After an error, the current model stays in use.
         """
         problem = await self._try_to_load(is_first=False)
         if problem:
@@ -139,7 +142,7 @@ class Models:
         return problem
 
     async def reload_and_warn(self) -> str:
-        """Reload, and show the user a problem."""
+        """Reload the model, and show an error to the user."""
         problem = await self.reload()
         self._session.warn([problem] if problem else [])
         return problem
@@ -156,7 +159,7 @@ class Models:
         task.add_done_callback(self._tasks.discard)
 
     async def _try_to_load(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> str:
-        """Load, and return the problem, "" if none."""
+        """Load a model; return an error message, "" if none."""
         try:
             async with self._lock:
                 self._files.note()
@@ -166,7 +169,7 @@ class Models:
         except Exception as error:
             log.exception("the model could not be loaded")
             return f"the model could not be loaded ({error}); see the server's log"
-        self._index.configure(self._session.settings)  # which may have changed meanwhile
+        self._index.configure(self._session.settings)  # they may have changed meanwhile
         if not is_continued:  # nothing is indexed yet
             self._index.hold_all_again()
             self._index.scan(None)

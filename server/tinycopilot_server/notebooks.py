@@ -1,7 +1,7 @@
 """Notebooks: their cells in order, and the text around a cell.
 
-The cells of one kind and language are one document, in their order: code, and Markdown apart from it. Each cell keeps
-its own `Document`, so positions are those within the cell. The client never sends outputs.
+All cells of one kind (code or Markdown) and language form one document, in order. Each cell also has its own
+`Document`, for positions within the cell. The client never sends outputs.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,10 +14,10 @@ from tinycopilot_server.documents import MAX_HELD_CHARS, Document
 
 
 class Notebook:
-    """An open notebook. Names that are not known, and cells without a text, are ignored."""
+    """An open notebook. Unknown names, and cells without a text, are ignored."""
 
     def __init__(self, name: str, opened_as: str = "") -> None:
-        """`name` and `opened_as`: those of its file, as for `Document`."""
+        """`name` and `opened_as` of the file are as in `Document`."""
         self.name, self.opened_as = name, opened_as or name
         self.documents = dict[str, Document]()
         """The cells' texts, by URI."""
@@ -55,7 +55,7 @@ class Notebook:
 
     @property
     def groups(self) -> list["CellGroup"]:
-        """All groups of cells that there are, or were: an empty one is not indexed."""
+        """Return all groups of cells, including empty ones, which are not indexed."""
         known = ((kind, self.documents[uri]) for uri, kind in self._cells if uri in self.documents)
         for kind, language in dict.fromkeys((kind, document.language) for kind, document in known):
             self._group(kind, language)
@@ -102,7 +102,7 @@ class Notebook:
 
 
 class CellGroup:
-    """The cells of one kind and language of a notebook, indexed as one document. The names are those of `Document`."""
+    """The cells of one kind and language, indexed as one document, with the same attributes as `Document`."""
 
     def __init__(self, notebook: Notebook, kind: NotebookCellKind, language: str) -> None:
         self._notebook, self.kind, self.language = notebook, kind, language
@@ -118,7 +118,7 @@ class CellGroup:
 
     @property
     def version(self) -> tuple[tuple[Document, int], ...]:
-        """The cells and their versions: differs if a cell was edited, inserted, deleted or moved."""
+        """The cells and their versions; changes if a cell is edited, inserted, deleted or moved."""
         return tuple((document, document.version) for document in self._documents)
 
     @property

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Progress:
     """A progress bar. Methods may be called from any thread; they do nothing if the client does not support progress.
 
-    The client must accept the bar first: work that ends before that is never shown, and only the last report is.
+    Nothing is shown until the client accepts the bar; then only the last report is, or nothing if the work has ended.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Progress:
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         if get_capability(self._server.client_capabilities, "window.work_done_progress"):
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and the client with it
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the client has exited
                 self._loop.call_soon_threadsafe(function, *arguments)
 
     def _begin(self, message: str, percentage: int | None) -> None:

@@ -42,7 +42,7 @@ class Protocol(LanguageServerProtocol):
             del self._request_futures[msg_id]
 
     def _structured(self, message: Any) -> Any:
-        """The message as lsprotocol's type. Raises JsonRpcException."""
+        """Return the message as lsprotocol's type. Raises JsonRpcException."""
         if problem := why_invalid(message):
             raise JsonRpcInvalidRequest(problem)
         if "method" not in message:
@@ -75,7 +75,7 @@ class Protocol(LanguageServerProtocol):
 
 
 def why_invalid(message: Any) -> str:
-    """Why this is not a JSON-RPC 2.0 message; "" if it is one."""
+    """Return why `message` is not a JSON-RPC 2.0 message; "" if it is one."""
     if not isinstance(message, dict):
         return "a message must be an object"
     if message.get("jsonrpc") != "2.0":
@@ -88,14 +88,14 @@ def why_invalid(message: Any) -> str:
 
 
 def is_to_be_answered(message: Any) -> bool:
-    """Whether the client appears to wait for a response."""
+    """Whether the client seems to expect a response."""
     if not isinstance(message, dict):
         return True
     return "id" in message and not ("method" not in message and ("result" in message or "error" in message))
 
 
 def id_of(message: Any) -> str | int | None:
-    """The message's id; None if it has none, or an invalid one."""
+    """Return the message's id; None if it has no valid one."""
     found = message.get("id") if isinstance(message, dict) else None
     return found if isinstance(found, str | int) and not isinstance(found, bool) else None
 

@@ -11,13 +11,13 @@ from tinycopilot.files import LeftOut, Reason, read_written, walk
 from tinycopilot_server.session import Folders, document_name, is_within
 
 MAX_FOLDERS = 100_000
-"""Limit on visited folders: a larger tree is not a project, but a home folder."""
+"""Maximum number of visited folders: a larger tree is not a project but, for example, a home folder."""
 MAX_FILES = 100_000
-"""Limit on files, since each takes memory."""
+"""Maximum number of files, since each takes memory."""
 
 
 def place_of(uri: str) -> str:
-    """The file or folder to scan when this one has changed: a .gitignore affects everything beside and below it."""
+    """Return the file or folder to scan when this file has changed. For a .gitignore, that is its folder."""
     name = document_name(uri)
     return os.path.dirname(name) if os.path.basename(name) == ".gitignore" else name  # noqa: PTH119, PTH120
 
@@ -49,12 +49,12 @@ class Found:
 
 
 class Scanner:
-    """Remembers what it has read, and finds later changes. For one thread."""
+    """Finds files that have changed since they were last read. Not thread-safe."""
 
     def __init__(self, folders: Folders) -> None:
         self.folders = folders
         self.known: dict[str, tuple[int, int]] = {}
-        """When each file that was read was changed, in ns, and its size in bytes: if they differ, it is read again."""
+        """Name -> time of last change, in ns, and size in bytes of each file read. It is read again if they differ."""
 
     def forget(self) -> None:
         """Treat no file as read: the next scan finds everything."""
@@ -114,7 +114,7 @@ class Scanner:
     def _stamps(
         self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
     ) -> dict[str, tuple[int, int, str]]:
-        """For each file that exists: when it was changed, in ns, its size in bytes, and the root that it is below."""
+        """Return name -> time of last change, in ns, size in bytes, and root folder of each existing file."""
         stamps = dict[str, tuple[int, int, str]]()
         for root in self.folders.roots:
             for path in self._files(root, within, left_out, pause):

@@ -60,7 +60,7 @@ def serve(*, tcp_port: int | None = None) -> int:
         reader, writer = ResyncInput(sys.stdin.buffer), TolerantOutput(sys.stdout.buffer)
         server.start_io(cast(BinaryIO, reader), cast(BinaryIO, writer))
         logging.shutdown()
-        os._exit(server.exit_code)  # everything is saved; do not wait for a busy thread
+        os._exit(server.exit_code)  # everything is saved, so do not wait for a busy thread
     try:
         server.start_tcp(LOOPBACK, tcp_port)
         return server.exit_code

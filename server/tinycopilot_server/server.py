@@ -31,7 +31,7 @@ from tinycopilot_server.statistics import Statistics
 from tinycopilot_server.training import Training
 
 END_LIMIT_S = 10.0
-"""Time limit for saving what was learned after the client's process has ended."""
+"""Time limit for saving learned weights after the client's process has ended."""
 
 log = logging.getLogger(__name__)
 

@@ -69,7 +69,7 @@ class Folders:
         self.excluded = Patterns()
         """Files that the settings exclude."""
         self.forgotten = set[str]()
-        """Names of files that the user has asked to forget."""
+        """Names of files that the user has removed from the index."""
         self._roots_as_opened: tuple[str, ...] = ()
 
     def set_roots(self, uris: Iterable[str]) -> None:
@@ -251,7 +251,7 @@ class Session:
         return self.settings
 
     async def pull_settings(self) -> list[object]:
-        """Ask the client for its settings: a list of one object, empty if it cannot be asked."""
+        """Request the client's settings: a list of one object, empty if the client does not support this."""
         if not get_capability(self.client.client_capabilities, "workspace.configuration"):
             return []
         try:

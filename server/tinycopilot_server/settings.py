@@ -33,9 +33,9 @@ class About(NamedTuple):
     low: float | None = None
     high: float | None = None
     problem: Callable[[Any], str] = lambda _: ""
-    """What else is wrong with a value of the right type, to follow "must be"; "" if nothing."""
+    """Return the requirement that a value of the right type violates, to follow "must be"; "" if none."""
     choices: tuple[str | bool, ...] = ()
-    """The values, if they can be listed, the default first; `true` means the default, if `false` is one of them."""
+    """All valid values, if they can be listed, the default first. If `false` is one, `true` means the default."""
 
 
 def _setting(default: Any, *about: Any, choices: tuple[str | bool, ...] = ()) -> Any:
@@ -125,7 +125,7 @@ class Settings:
 
     @property
     def completer(self) -> CompleterSettings:
-        """The settings of the engine."""
+        """Return the settings of the engine."""
         return CompleterSettings(**{one.name: getattr(self, one.name) for one in fields(CompleterSettings)})
 
     def has_language(self, language: str) -> bool:
@@ -148,7 +148,7 @@ class Settings:
 
 
 def about(name: str) -> About:
-    """The description of a setting, by its name in the dataclass."""
+    """Return the description of a setting, by its name in the dataclass."""
     return Settings.__dataclass_fields__[name].metadata["about"]
 
 
@@ -163,7 +163,7 @@ NAMES = {camel_case(one.name): one.name for one in fields(Settings)}
 
 
 def parse_settings(options: object) -> tuple[Settings, list[str]]:
-    """Settings from what a client sent, and a line for each invalid value, which is replaced by its default.
+    """Return settings from a client's options, and a line for each invalid value, which its default replaces.
 
     The valid entries of a list are used. Null means not set.
     """
@@ -185,7 +185,7 @@ def parse_settings(options: object) -> tuple[Settings, list[str]]:
 
 
 def merged(initial: object, configured: object) -> object:
-    """The initial settings, overridden name by name by those sent since; null means not set."""
+    """Return the initial settings, overridden by the settings that the client sent later; null means not set."""
     if not isinstance(configured, Mapping):
         return initial
     given = {name: value for name, value in configured.items() if value is not None}
@@ -193,7 +193,7 @@ def merged(initial: object, configured: object) -> object:
 
 
 def pushed_settings(received: object) -> Mapping[str, object] | None:
-    """Our settings in a client's configuration: in our section, or at the top level; None if there are none."""
+    """Return our settings in a client's configuration, from our section or the top level; None if there are none."""
     if not isinstance(received, Mapping):
         return None
     section = received.get(SECTION)
@@ -207,7 +207,7 @@ def _in_json(value: Any) -> Any:
 
 
 def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
-    """Convert a value for the dataclass; return what to use, and the requirement that `value` violates, "" if none."""
+    """Return `value`, converted for the dataclass, and the requirement that it violates, "" if none."""
     known = about(name)
     if known.choices:
         is_switch = False in known.choices and True not in known.choices
@@ -221,7 +221,7 @@ def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
     if isinstance(default, tuple):
         if not isinstance(value, list | tuple):
             return default, "a list of strings"
-        # One bad pattern in `exclude` must not make the others void: they may keep private files out of the index.
+        # Keep the valid patterns of an invalid `exclude`: they may keep private files out of the index.
         words = tuple(one for one in value if isinstance(one, str))
         problem = known.problem(words) if len(words) == len(value) else "a list of strings"
         valid = tuple(one for one in words if not known.problem((one,)))

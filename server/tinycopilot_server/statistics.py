@@ -64,7 +64,7 @@ class Offer:
 
     document: str
     anchor: str
-    """The end of the text before it."""
+    """The end of the text before the suggestion."""
     text: str
     is_listed: bool
     """Whether it is an entry of the completion menu."""
@@ -105,7 +105,7 @@ class Statistics:
         self._path, self._clock = path, clock
         self._prefix, self._numbers = uuid.uuid4().hex[:8], itertools.count()
         self._offers: dict[str, Offer] = {}
-        self._last = ("", "", "")  # of the last ghost text: document, text before it, text
+        self._last = ("", "", "")  # the last ghost text: document, text before it, and text
         self._accepted: list[Accepted] = []
         self._lock = threading.Lock()
         self._new: dict[str, Day] = {}  # not in the file yet
@@ -145,7 +145,7 @@ class Statistics:
             self._count("shown")
 
     def text_of(self, name: str) -> str:
-        """The suggestion's text; "" if it is no longer known."""
+        """Return the suggestion's text; "" if it has been forgotten."""
         return self._offers[name].text if name in self._offers else ""
 
     def accepted(self, name: str) -> None:
@@ -201,7 +201,7 @@ class Statistics:
             asyncio.get_running_loop().run_in_executor(None, self.save)
 
     def save(self) -> None:
-        """Add the new counts to the file; if it cannot be written, keep them for the next time. Any thread."""
+        """Add the new counts to the file; if it cannot be written, keep them for the next time. Thread-safe."""
         with self._lock:
             new, self._new = self._new, {}
         if not new:
@@ -217,7 +217,7 @@ class Statistics:
                 self._new = added(self._new, new)
 
     def days(self) -> dict[str, Day]:
-        """All counts by day; those of other servers as of their last write."""
+        """Return all counts by day; those of other servers as of their last write."""
         with self._lock:
             new = added(self._new, {})
         return added(read(self._path), new)
@@ -238,12 +238,12 @@ class Statistics:
 
 
 def empty_day() -> Day:
-    """A day on which nothing was counted."""
+    """Return a day with zero counts."""
     return {**dict.fromkeys(COUNTS, 0), "latency": [0] * (len(BUCKETS_MS) + 1)}
 
 
 def added(days: dict[str, Day], more: dict[str, Day]) -> dict[str, Day]:
-    """The sum of both, for the last MAX_DAYS days."""
+    """Return the sum of both, for the last MAX_DAYS days."""
     total = {}
     for name in sorted(days.keys() | more.keys())[-MAX_DAYS:]:
         one, other = days.get(name) or empty_day(), more.get(name) or empty_day()
@@ -253,7 +253,7 @@ def added(days: dict[str, Day], more: dict[str, Day]) -> dict[str, Day]:
 
 
 def percentile_ms(latency: list[int], percent: float) -> float | None:
-    """A percentile of a latency histogram, as the upper bound of its bucket (within 25 %); None if it is empty."""
+    """Return a percentile of a latency histogram: the upper bound of its bucket, within 25 %. None if it is empty."""
     if not (n := sum(latency)):
         return None
     passed = itertools.accumulate(latency)
@@ -262,7 +262,7 @@ def percentile_ms(latency: list[int], percent: float) -> float | None:
 
 
 def in_words(days: dict[str, Day]) -> str:
-    """A summary for the user."""
+    """Return a summary for the user."""
     if not days:
         return "Nothing has been counted yet."
     [total] = functools.reduce(added, ({"": day} for day in days.values())).values()
@@ -289,7 +289,7 @@ def _in_ms(time_ms: float) -> str:
 
 
 def read(path: Path) -> dict[str, Day]:
-    """The days in the file; none if it is missing or damaged."""
+    """Return the days in the file; an empty dict if it is missing or damaged."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -304,7 +304,7 @@ def read(path: Path) -> dict[str, Day]:
 
 
 def _checked(data: Any) -> dict[str, Day]:
-    """The days in the file's content. Raises ValueError if it is not valid."""
+    """Return the days in the file's content. Raises ValueError if it is invalid."""
     if not isinstance(data, dict) or data.get("kind") != KIND or data.get("version") != VERSION:
         raise ValueError("not a statistics file, or of another version")
     days = data.get("days")

@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 
 class Training:
-    """At most one run at a time. For the event loop."""
+    """Runs training, at most once at a time. Use it on the event loop."""
 
     def __init__(self, session: Session, index: Index, models: Models) -> None:
         self._session, self._index, self._models = session, index, models
@@ -91,7 +91,7 @@ class Training:
         self._notify("running", "reading")
 
     def _folders(self) -> tuple[str, ...]:
-        """The folders to train on. Raises UserError if training is not possible."""
+        """Return the folders to train on. Raises UserError if training is not possible."""
         settings, folders = self._session.settings, self._session.folders.roots
         if self._child is not None:  # also while its model is loaded
             raise UserError("training is already running; cancel it, or wait until it has finished")
@@ -106,7 +106,7 @@ class Training:
         return folders
 
     def _arguments(self, folders: tuple[str, ...], minutes: float) -> list[str]:
-        """The command line. Folders come last, after `--`, as absolute paths, so that none is parsed as an option."""
+        """Return the command line. Absolute folders come last, after `--`, so that none is parsed as an option."""
         suffixes = [suffix for suffix in self._session.folders.suffixes if SUFFIX.fullmatch(suffix)]
         options = ["--minutes", f"{minutes:f}", "--progress", "json", "--end_with_stdin", "--ext", *suffixes]
         forgotten = map(as_pattern, sorted(self._session.folders.forgotten))
@@ -213,7 +213,7 @@ class Child:
             creationflags=below_normal,
         )
         if sys.platform != "win32":
-            with contextlib.suppress(OSError):  # its threads inherit it
+            with contextlib.suppress(OSError):  # its threads inherit the priority
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
         self._thread = threading.Thread(target=self._listen, args=(on_line, on_end), name=module, daemon=True)
         self._thread.start()
@@ -229,7 +229,7 @@ class Child:
             on_end(code, _last_line(errors))
 
     def stop(self) -> None:
-        """Ask it to exit, and kill it after PATIENCE_S. Returns at once."""
+        """Ask the process to exit, and kill it after PATIENCE_S. Returns at once."""
         self._close_input()
         killer = threading.Timer(PATIENCE_S, self._process.kill)
         killer.daemon = True
@@ -241,7 +241,7 @@ class Child:
             self._process.stdin.close()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has exited, at most `seconds`."""
+        """Wait until the process has exited, at most `seconds`."""
         self._thread.join(seconds)
 
 
@@ -263,13 +263,13 @@ def read_line(line: bytes) -> Line | None:
 
 
 def percentage(line: Line) -> int:
-    """Progress of the whole run, from 0 to 100."""
+    """Return the progress of the whole run, 0 to 100."""
     first, last = STAGES[line["stage"]]
     return round(first + (last - first) * min(1.0, max(0.0, line["share"])))
 
 
 def in_words(line: Line) -> str:
-    """A message such as `training: 1.02 bits per character, 3 minutes left`."""
+    """Return a message such as `training: 1.02 bits per character, 3 minutes left`."""
     facts = []
     if isinstance(bits := line.get("bits"), int | float):
         facts.append(f"{bits:.2f} bits per character")
@@ -280,7 +280,7 @@ def in_words(line: Line) -> str:
 
 
 def minutes_of(arguments: tuple[Any, ...]) -> float:
-    """Minutes of training from a command's arguments: none, or {"minutes": M}. Raises UserError."""
+    """Return the minutes of training from a command's arguments: none, or {"minutes": M}. Raises UserError."""
     given = arguments[0] if arguments else None
     minutes = given.get("minutes", DEFAULT_MINUTES) if isinstance(given, dict) else given
     if minutes is None:
@@ -291,7 +291,7 @@ def minutes_of(arguments: tuple[Any, ...]) -> float:
 
 
 def why_it_failed(code: int, error: str) -> str:
-    """A line for the user, from the exit code and the last line of standard error."""
+    """Return a line for the user, from the exit code and the last line of standard error."""
     prefix = "tinycopilot: "
     if code == 2 and error.startswith(prefix):
         return error.removeprefix(prefix)

@@ -37,7 +37,7 @@ for _, namespace in pairs(vim.api.nvim_get_namespaces()) do
 end
 return table.concat(found)
 """
-"""All virtual text, of whatever plugin."""
+"""All virtual text, of any plugin."""
 
 
 def recipe(heading: str) -> str:

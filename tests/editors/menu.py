@@ -8,7 +8,7 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[2] / "editors" / "README.md"
 LINE = 'say("🙂 né", open(path_{}, encoding="utf-8").read())\n'
-"""An emoji is 1, 2 or 4 code units, depending on the encoding: an error shows in positions after it."""
+"""An emoji takes 1, 2 or 4 code units, depending on the encoding; a conversion error shifts the positions after it."""
 BEGUN, TYPED = "".join(map(LINE.format, range(5))) + 'say("🙂 né", ', "op"
 WANTED = "open(path_"
 """Prefix of the expected entry, which occurs five times above."""

@@ -14,7 +14,7 @@ from neovim_editor import until
 from neovim_user import BEGUN, TEXT, UNASKED_S, Check, User, equal
 
 TRAIN_MINUTES = 0.02
-"""One or two training steps: enough for a network that knows nothing of the text."""
+"""Duration of one or two training steps: enough for an untrained network."""
 
 CHECKS: list[Check] = []
 
@@ -42,7 +42,7 @@ def paused_and_resumed(user: User) -> None:
 
 @check
 def snoozed_for_a_while(user: User) -> None:
-    """The snooze ends by itself; two of them add up."""
+    """A snooze ends by itself; two snoozes add up."""
     user.begin(BEGUN[:-2], "op")
     user.press("Escape")
     paused_until = "return require('tinycopilot.state').paused_until - os.time()"
@@ -65,7 +65,7 @@ def snoozed_for_a_while(user: User) -> None:
 
 @check
 def on_demand(user: User) -> None:
-    """Nothing is shown until the key asks for it; what is shown then stays while it is typed."""
+    """Nothing is shown until the key is pressed; the suggestion stays while the user types through it."""
     user.begin(BEGUN[:-2], "op")
     user.press("Escape")
     user.editor.nvim.command("TinyCopilot set inline=onDemand")
@@ -95,11 +95,11 @@ def total_here(basket):
 
 """
 LOOPS = LOOP * 12 + LOOP[: LOOP.index("\n") + 1]
-"""Unlike the text of any other check, so that several lines are certain."""
+"""Differs from the text of all other checks, so that several lines are predicted with certainty."""
 
 
 def asked_for(user: User, begun: str, typed: str) -> str:
-    """The suggestion at the end of both; none is requested before."""
+    """Return the suggestion at the end of both texts; none is requested before."""
     user.open(begun)
     user.editor.wait_until_ready()
     user.press("A")
@@ -190,7 +190,7 @@ def beside_another_server(user: User) -> None:
 
 
 def last_line_said(user: User) -> str:
-    """The status: a shortened message may precede it."""
+    """Return the status; a shortened message may precede it."""
     return user.editor.said("TinyCopilot").split("\n")[-1]
 
 
@@ -253,7 +253,7 @@ def statistics(user: User) -> None:
 
 @check
 def welcomed_once(user: User) -> None:
-    """The first of these Neovims said it; a second one does not."""
+    """The first of these Neovims showed the message; a second one does not."""
     marks = list(user.editor.home.rglob("tinycopilot-welcomed"))
     equal("marks of the welcome", 1, len(marks))
     with user.another() as other:
@@ -295,7 +295,7 @@ def evaluation_in_a_terminal(user: User) -> None:
 
 @check
 def why(user: User) -> None:
-    """The page is opened; here by a function that notes its path."""
+    """The page is opened, here by a function that records its path."""
     user.begin(BEGUN[:-2], "op")
     user.editor.lua("vim.ui.open = function(path) _G.opened = path end")
     user.press("Escape")
@@ -383,7 +383,7 @@ def set_while_it_runs(user: User) -> None:
 
 @check
 def every_language_but_those_that_are_off(user: User) -> None:
-    """Ghost text in Rust as it is installed, none in JSON, until it is turned on there."""
+    """By default, ghost text is shown in Rust but not in JSON, until it is turned on there."""
     rust = "".join(
         f"fn read_{name}(path: &Path) -> Vec<String> {{ lines_of(path) }}\n\n" for name in ("one", "two", "six")
     )
@@ -459,7 +459,7 @@ def two_editors_in_one_folder(user: User) -> None:
 
 @check
 def large_file(user: User) -> None:
-    """Too large to be indexed, so completed from the text near the cursor: nothing waits for it."""
+    """A document that is too large to be indexed is completed from the text near the cursor, without delay."""
     text = "".join(f"reading_{i} = measure({i}, unit='celsius')\n" for i in range(120_000))
     user.open(text + "reading_x = mea")
     size = len(user.editor.text())
@@ -479,7 +479,7 @@ def large_file(user: User) -> None:
 
 @check
 def read_only_files(user: User) -> None:
-    """Some can be edited after a warning, others cannot; none causes an error of ours."""
+    """Some of these files can be edited after a warning, others cannot; none causes an error in the plugin."""
     for option in ("readonly", "nomodifiable", "readonly nomodifiable"):
         user.open(BEGUN)
         user.editor.wait_until_ready()
@@ -502,7 +502,7 @@ def read_only_files(user: User) -> None:
 
 @check
 def trained_to_its_end(user: User) -> None:
-    """On random letters: other text does not help, and the network, which expects words, improves at once."""
+    """Train on random letters: other text does not help, and the network, which expects words, improves at once."""
     project = user.folder.parent / "letters"  # a separate folder, since the model is trained for this project alone
     project.mkdir()
     (project / "pyproject.toml").touch()

@@ -100,7 +100,7 @@ class Editor:
         self.watch(180)
 
     def watch(self, seconds: float) -> None:
-        """A watchdog: closing the terminal ends Neovim, and with it any wait for an RPC answer."""
+        """Watchdog: close the terminal, which ends Neovim and any wait for an RPC response."""
         self.watchdog.cancel()
         self.watchdog = threading.Timer(seconds, self.terminal.close)
         self.watchdog.start()

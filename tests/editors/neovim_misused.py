@@ -40,7 +40,7 @@ COMPLAINTS = {
     "set inComments=never": 'inComments must be true or false, not "never"',
     "set colour=red": "set: unknown setting `colour`; example: set eagerness=0.9",
 }
-"""Errors by arguments of `:TinyCopilot`."""
+"""Arguments of `:TinyCopilot` -> error."""
 
 
 @check
@@ -127,7 +127,7 @@ SETUPS = {
     "keymaps = { acept = '<Tab>' }": ["unknown keymap `acept`"],
     "keymap = {}": ["unknown option `keymap`"],
 }
-"""Messages by invalid arguments of setup."""
+"""Invalid arguments of setup -> message."""
 
 
 @check
@@ -161,7 +161,7 @@ PROGRAMS = {
     r"printf 'hello\r\n\r\n'; cat > /dev/null": "`sh` is not a language server",
     "echo hello; cat > /dev/null": "`sh` does not respond",
 }
-"""Messages by programs that are not a server; the last one never ends."""
+"""Program that is not a server -> message. The last program never ends."""
 
 
 @check

@@ -188,11 +188,11 @@ def dismissed(user: User) -> None:
 
 
 LINES = "".join(f"    reading_{name} = read_{name}(path)\n    print('it is so')\n" for name in ("one", "two", "six"))
-"""Every other line is the same: at the beginning of one, what comes next is certain."""
+"""Every other line is the same, so that the suggestion at the beginning of one is certain."""
 
 
 def at_line_start(user: User, indent: str) -> str:
-    """The ghost text behind nothing but `indent`."""
+    """Return the ghost text after a line that contains only `indent`."""
     user.begin("def read(path):\n" + LINES + "    reading_ten = read_ten(pat", "h)")
     user.press("Enter")
     for _ in range(4 - len(indent)):
@@ -271,7 +271,7 @@ def gone_with_normal_mode(user: User) -> None:
 
 @check
 def gone_with_the_first_other_key(user: User) -> None:
-    """Not only with the next answer, of which there is none here."""
+    """The suggestion is hidden before the next response, which never arrives here."""
     for key in ("z", "Enter", "Left"):
         user.begin(BEGUN[:-2], "op")
         user.editor.lua(f"""
@@ -367,7 +367,7 @@ def own_key_where_nothing_is_shown(user: User) -> None:
 
 @check
 def own_key_that_falls_back_to_itself(user: User) -> None:
-    """Like snippet plugins: an `<expr>` mapping that may be remapped, and returns the key itself."""
+    """A mapping as made by snippet plugins: `<expr>`, remappable, and returning the key itself."""
     back_to_itself = "function() return '<Tab>!' end, { expr = true, remap = true }"
     mappings = {
         "imap <silent> <expr> <Tab> v:false ? '<Plug>one' : '<Tab>'": "\t",

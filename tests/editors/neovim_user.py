@@ -16,7 +16,7 @@ def read_{name}(path):
 """
 TEXT = "".join(BLOCK.format(name=name) for name in ("alpha", "beta", "gamma", "delta"))
 BEGUN = TEXT + "def read_omega(path):\n    with op"
-"""The continuation occurs four times above: a suggestion is certain."""
+"""The continuation occurs four times above, so that the suggestion is certain."""
 PROJECT = {"start.py": TEXT, "pyproject.toml": ""}
 """Files that Neovim opens at the start."""
 UNASKED_S = 0.4

@@ -1,4 +1,4 @@
-"""The server's documents against plain strings, in each position encoding."""
+"""The server's documents equal plain strings under random edits, in each position encoding."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A simulated user who edits, moves, switches documents, pastes, undoes and accepts, against a plain model."""
+"""A simulated user edits, moves, switches documents, pastes, undoes and accepts; compared with a plain model."""
 
 import copy
 from collections.abc import Callable

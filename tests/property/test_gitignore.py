@@ -1,4 +1,4 @@
-"""The matcher against git, on random patterns and paths."""
+"""The matcher gives the same results as git for random patterns and paths."""
 
 import os
 import shutil

@@ -24,7 +24,7 @@ SCRAPS = ('"', "'", '"""', "\\", "\\n", "{", "}", "(", ")", "[", "]", "# ", 'f"{
 
 
 def texts(cursor: Cursor, text: str, dice: random.Random) -> list[str]:
-    """Texts that a model may decode here: the file's continuation, and text from elsewhere with fragments inserted."""
+    """Yield texts that a model may decode here: the file's continuation, and other text with inserted fragments."""
     there = dice.randrange(len(text))
     parts = [text[there : there + dice.randint(1, 15)] for _ in range(2)]
     mixed = parts[0] + dice.choice(SCRAPS) + parts[1] + dice.choice(SCRAPS) + dice.choice(SCRAPS)
@@ -77,7 +77,7 @@ def test_text_accepted_in_the_middle_of_a_line_keeps_the_code_valid(name: str) -
 
 @pytest.mark.parametrize("name", FILES[:3])
 def test_truncation_is_idempotent(name: str) -> None:
-    """A text truncated with the text after the cursor known is valid as it is."""
+    """A text that was truncated for the text after the cursor is valid as a whole."""
     path, dice = STDLIB / name, random.Random(name)
     if not path.is_file():
         pytest.skip("not available in this Python version")

@@ -88,7 +88,7 @@ def test_context_equals_pythons_tokenizer(pieces: list[str]) -> None:
 
 
 def test_example_programs_are_valid() -> None:
-    """Otherwise the test above would test nothing."""
+    """Enough generated programs are valid; otherwise the test above would test nothing."""
     wheres = plain_wheres('x = r\'a\' + """\n#""" # it\'s\n')
     assert wheres is not None
     assert set(wheres) == {"code", "comment", "string"}
@@ -184,8 +184,8 @@ def test_long_text_starts_at_a_top_level_line() -> None:
 
 
 @pytest.mark.parametrize("prose", ["    class of its own", "    def like this", "import it"])
-def test_prose_that_looks_like_a_header_is_no_start(prose: str) -> None:
-    """As in flask/app.py, whose docstrings contain such text: a file of usual length is read from its first line."""
+def test_prose_that_looks_like_a_header_is_not_a_start(prose: str) -> None:
+    """Docstrings contain such text, as in flask/app.py; a file of usual length is read from its first line."""
     docstring = f'def f():\n    """Say.\n\n{prose}\n    """\n'
     text = "x = 1\n" * 3_000 + docstring + "y = 1\n" * 3_000
     assert lexical_context(text) == "code"

@@ -1,4 +1,4 @@
-"""Notebooks against a plain list of cells, under random changes as a client sends them."""
+"""Notebooks equal a plain list of cells under random changes as a client sends them."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ def offsets(text: str) -> list[int]:
 
 
 class Client:
-    """A client: the plain list of cells, and the notebook that is told of each change."""
+    """A client: a plain list of cells, and a notebook that receives each change."""
 
     def __init__(self, cells: list[Plain]) -> None:
         self.cells, self.version = cells, 1
@@ -163,7 +163,7 @@ def test_random_changes_equal_a_plain_list(data: st.DataObject) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.lists(st.integers(0, 3), max_size=3))))
-def test_changes_that_make_no_sense_break_nothing(changes: list[tuple[int, int, list[int]]]) -> None:
+def test_inconsistent_changes_break_nothing(changes: list[tuple[int, int, list[int]]]) -> None:
     client = Client([Plain("cell:0", Kind.Code, "python", "a")])
     for start, n_deleted, numbers in changes:
         cells = [types.NotebookCell(Kind.Code, f"cell:{n}") for n in numbers]

@@ -1,4 +1,4 @@
-"""The server's command `explain`: a page about the last suggestion, or the last silence, that nobody else can read."""
+"""The server's command `explain`: a private page that explains the last suggestion, or why there was none."""
 
 import os
 import stat
@@ -21,7 +21,7 @@ async def explained(editor: Editor) -> Page:
     return Page(path.read_text("utf-8"), "")
 
 
-async def test_the_last_suggestion_is_explained_and_stays_what_it_was(start: Start, saved: ModelPaths) -> None:
+async def test_last_suggestion_is_explained_without_changing_it(start: Start, saved: ModelPaths) -> None:
     editor = await start()
     editor.open("result = val")
     ghost = await editor.ghost(0, 12)
@@ -55,7 +55,7 @@ async def test_before_the_first_request_there_is_nothing_to_explain(start: Start
     assert "type something first" in message.message
 
 
-async def test_no_secret_is_in_the_page_and_forgetting_deletes_it(start: Start) -> None:
+async def test_page_contains_no_secret_and_is_deleted_on_forget(start: Start) -> None:
     editor = await start()
     text = f'token = "{SECRET}"\nresult = val'
     editor.open(text)

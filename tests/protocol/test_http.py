@@ -60,7 +60,7 @@ def free_port() -> int:
 
 @pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
 async def served(tmp_path: Path, python: Sequence[str], request: pytest.FixtureRequest) -> AsyncIterator[Served]:
-    """An endpoint with the model that ships, and a workspace; a shell's background jobs ignore SIGINT."""
+    """An endpoint with the bundled model and a workspace. It ignores SIGINT at first, like a shell's background job."""
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "sums.py").write_text(CODE * 2)
     port = free_port()

@@ -35,7 +35,7 @@ async def with_selected(editor: Editor, where: types.Range, text: str) -> list[t
 
 @pytest.mark.parametrize("prefix", ["", EMOJI])
 async def test_suggestion_extends_the_selected_menu_entry(start: Start, saved: ModelPaths, prefix: str) -> None:
-    """VS Code requires that text and range start with those of the entry."""
+    """VS Code requires that the item's text and range start with those of the entry."""
     editor = await start()
     n_units = 2 * len(prefix)
     editor.open(f"a{prefix} = va)\nb = 1\n")
@@ -70,7 +70,7 @@ async def test_no_suggestion_after_a_complete_menu_entry(start: Start) -> None:
 
 @pytest.mark.parametrize("closers", [")", "])", '")', "):", " )"])
 async def test_suggestion_before_closers_does_not_repeat_them(start: Start, closers: str) -> None:
-    """An empty range at the cursor: VS Code shows it whatever follows, and Neovim overwrites nothing."""
+    """The range is empty and at the cursor, so VS Code shows the item in any case, and Neovim overwrites nothing."""
     editor = await start(settings=CompleterSettings(eagerness=1, min_confidence=0, max_chars=60, max_lines=3))
     n_found = 0
     for i, prompt in enumerate(("x = f(a", "x = [f(", 'print("va', "if f(a, ", "for x in g(")):
@@ -233,7 +233,7 @@ async def test_partial_accept_is_measured_in_client_units(start: Start, unsure: 
     assert (await counted(editor))["accepted_chars"] == 2
 
 
-async def test_what_it_knows(start: Start, tmp_path: Path) -> None:
+async def test_knowledge_command(start: Start, tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text("x = 1\n")
     (tmp_path / "secrets.yaml").write_text("a: 1\n")
     (tmp_path / "large.py").write_text("x = 1\n" * 200_000)

@@ -164,7 +164,7 @@ async def test_closed_input_ends_the_server(begin: Begin, options: dict[str, Any
     assert await raw.exit_code() == 1
 
 
-async def test_closed_output_is_no_error(begin: Begin, options: dict[str, Any]) -> None:
+async def test_closed_output_is_not_an_error(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)
     await raw.ready()

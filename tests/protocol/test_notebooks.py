@@ -1,4 +1,4 @@
-"""A real server and a notebook: ghost text in a cell knows the other cells, and each is indexed once."""
+"""A real server and a notebook: ghost text in a cell uses the other cells, and each cell is indexed once."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ async def begin(start: Start, unsure: ModelPaths, tmp_path: Path) -> Begin:
     return begin_one
 
 
-async def test_a_cell_knows_the_others_in_any_order(begin: Begin) -> None:
+async def test_cell_is_completed_from_the_other_cells_in_any_order(begin: Begin) -> None:
     client = await begin()
     synced = client.editor.capabilities.notebook_document_sync
     assert synced is not None
@@ -149,7 +149,7 @@ async def test_a_cell_knows_the_others_in_any_order(begin: Begin) -> None:
     assert item.range == types.Range(cursor, cursor)
 
 
-async def test_markdown_and_other_languages_are_apart(begin: Begin) -> None:
+async def test_markdown_and_other_languages_are_separate_documents(begin: Begin) -> None:
     client = await begin()
     quote = '"""'
     items = [

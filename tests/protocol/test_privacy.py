@@ -115,7 +115,7 @@ def test_audit_hook_reports_known_events(tmp_path: Path) -> None:
 
 
 def why_not_traced() -> str:
-    """Why system calls cannot be traced here; "" if they can."""
+    """Return why system calls cannot be traced here; "" if they can."""
     if shutil.which("strace") is None:
         return "strace is not installed (apt-get install strace)"
     done = subprocess.run(["strace", "-f", "-o", os.devnull, "true"], capture_output=True, text=True)

@@ -27,7 +27,7 @@ async def test_inline_completion_inserts_the_suggestion_at_the_cursor(start: Sta
 
 
 async def test_invoked_completion_returns_alternatives(start: Start) -> None:
-    """With the shipped model, which is less certain than a random one."""
+    """Uses the bundled model, which is less certain than the random one."""
     editor, n_shown = await start(options={"modelPath": str(bundled_path("paras") / "tiny_gpt.pth")}), list[int]()
     lines = ["import o", "def main(", "    for i in ran", "    if x is ", "        self.name = n"]
     editor.open("\n".join(lines))
@@ -128,7 +128,7 @@ async def test_request_after_shutdown_is_refused(start: Start) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 async def test_suggestions_use_the_documents_line_ends(start: Start, end: str) -> None:
-    """With several lines, so that the suggestion contains a line end."""
+    """Uses several lines, so that the suggestion contains a line end."""
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=200, max_lines=200)
     editor = await start(settings=settings)
     found = 0

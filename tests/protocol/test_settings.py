@@ -1,4 +1,4 @@
-"""Settings as clients send them, and their effect at once, with a real server over stdio."""
+"""Settings as clients send them take effect at once, with a real server over stdio."""
 
 import asyncio
 import itertools
@@ -96,7 +96,7 @@ async def test_inline_popup_or_neither(start: Start, options: dict[str, Any]) ->
     assert (await editor.state("off")).message == "disabled in the settings"
 
 
-async def test_the_menu_lists_suggestions_where_there_is_no_ghost_text(start: Start, options: dict[str, Any]) -> None:
+async def test_menu_lists_suggestions_if_there_is_no_ghost_text(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options, has_ghost_text=True)
     editor.open(CODE)
     for given, has_ghost, has_menu in (

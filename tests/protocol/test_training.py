@@ -21,7 +21,7 @@ from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, work
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 
 STRANGE = "ZQXJ"
-"""Text that is not in the folder: only the network predicts it."""
+"""Text that is not in the folder, so that only the network can predict it."""
 
 # The server, with PROGRAM in place of `python -m tinycopilot`, and PYTHON, a command prefix with its imports loaded.
 SERVER = """
@@ -114,7 +114,7 @@ Begin = Callable[..., Awaitable[Trainee]]
 async def begin(
     start: Start, folder: Path, tmp_path: Path, training_python: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> Begin:
-    """Start a server. `program`: what it runs to train. `imports`: whether that process imports everything itself."""
+    """Start a server. `program`: the module that it runs to train. `imports`: import everything in that process."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {shlex.join(training_python)} "$@"\n')
     python.chmod(0o755)
@@ -190,7 +190,7 @@ async def test_model_that_is_not_better_is_discarded(
 
 
 async def really_begin(trainee: Trainee) -> None:
-    """Start a run that really trains, for minutes unless stopped."""
+    """Start a real training run, which takes minutes unless stopped."""
     trainee.told.clear()
     assert (await trainee.train({"minutes": 4}))["started"]
     while not any(path.name == "train.bin" for path in left_behind()):

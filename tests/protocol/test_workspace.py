@@ -182,7 +182,7 @@ SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret
 
 @pytest.mark.parametrize("name", SECRETS)
 async def test_secret_documents_are_neither_completed_nor_indexed(begin: Open, folder: Path, name: str) -> None:
-    """Also links that are secret by their own name or by their target's."""
+    """This includes links that are secret by their own name or by their target's."""
     (folder / ".env").write_text(naming(OTHER))
     (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
     (folder.parent / "outside.py").write_text(naming(OTHER))
@@ -499,7 +499,7 @@ async def _until_there(folder: Path) -> AsyncIterator[Path]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_idle_server_uses_no_cpu(begin: Open) -> None:
-    """At most 20 ms of processor time per minute: in three seconds, less than the system's resolution."""
+    """At most 20 ms of CPU time per minute: in three seconds, that is less than the system's resolution."""
     session = await begin(watches=True)
     await session.wait_until_indexed()
     server = session.editor.process

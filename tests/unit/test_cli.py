@@ -1,6 +1,7 @@
 """The commands as a user runs them, in this process; tests/test_fresh_install.py runs them from a wheel."""
 
 import io
+import os
 import re
 import shutil
 import signal
@@ -35,7 +36,7 @@ def corpus(in_folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_training_again_keeps_the_old_model_and_says_how_to_restore_it(corpus: str, capsys) -> None:
+def test_training_again_keeps_the_old_model_and_reports_how_to_restore_it(corpus: str, capsys) -> None:
     assert main(["train", "--corpus", corpus, "--epochs", "1", "--device", "cpu", "--model_path", "m.pth"]) == 0
     first = Path("m.pth").read_bytes()
     said = capsys.readouterr().err
@@ -79,8 +80,8 @@ def generate_said(capsys) -> str:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_worse_model_is_saved_beside_the_better_one(corpus: str, capsys) -> None:
-    """Compared with the shipped model, which nothing trained for a second can beat; then with the user's own."""
+def test_worse_model_is_saved_next_to_the_better_one(corpus: str, capsys) -> None:
+    """Compared with the bundled model, which no short training run can beat, then with the user's own."""
     words = ["train", "--corpus", corpus, "--epochs", "0.1", "--device", "cpu"]
     users, beside = user_model(), user_model().model.with_name("tiny_gpt.1.pth")
     assert main(words) == 0
@@ -260,6 +261,23 @@ def test_bad_input_gets_one_line_and_exit_code_2(words: list[str], says: str, in
     assert {path: path.read_bytes() for path in in_folder.iterdir()} == before
 
 
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links")
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["eval", "loop"], ["eval", "loop", "--list", "list.json"], ["eval", ".", "--workspace", "loop"]),
+        *(["explain", "x", "--workspace", "loop"], ["bench", "loop"], ["adapt", "loop"]),
+    ],
+)
+def test_loop_of_links_is_one_line(words: list[str], in_folder: Path, capsys) -> None:
+    (in_folder / "loop").symlink_to("loop")
+    (in_folder / "list.json").write_text('[{"file": "a.py", "first": 0, "last": 1, "sha256": ""}]')
+    assert main(words) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("tinycopilot: ")
+    assert "loop" in line
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -376,7 +394,7 @@ def test_other_system_errors_are_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         main(["bench"])
 
 
-def test_compile_reports_where_and_that_nothing_is_left_to_do(
+def test_compile_reports_the_folder_and_that_code_is_up_to_date(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", tmp_path)  # the functions' own cache is used as usual

@@ -1,4 +1,4 @@
-"""Without PyTorch everything but training works, and training says what to install."""
+"""Without PyTorch, everything except training works, and training reports how to install it."""
 
 import subprocess
 import sys

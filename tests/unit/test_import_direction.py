@@ -87,6 +87,7 @@ HOUSE = {
             "tinycopilot.http",
             "tinycopilot.completion",
             "tinycopilot.extras",
+            "tinycopilot.process",
         ),
         *("tinycopilot_server", "torch", "numpy"),  # inside the commands that need them
     },
@@ -121,7 +122,7 @@ def parsed(source: str) -> ast.Module:
 
 
 def imports(source: str) -> list[tuple[str, bool]]:
-    """Each imported module, and whether it is imported with the file (not in a function or for types only)."""
+    """Yield each imported module, and whether the import is at the top level and not for types only."""
     found: list[tuple[str, bool]] = []
 
     def visit(node: ast.AST, at_once: bool) -> None:
@@ -145,7 +146,7 @@ def imports(source: str) -> list[tuple[str, bool]]:
 
 
 def wing(module: str) -> str:
-    """The layer of a module of ours: the longest name in HOUSE that is its prefix."""
+    """The layer of one of our modules: the longest name in HOUSE that is its prefix."""
     if module in ("tinycopilot", "tinycopilot.UserError", "tinycopilot.__version__"):
         return "tinycopilot.__init__"
     fitting = [name for name in HOUSE if module == name or module.startswith(name + ".")]
@@ -186,7 +187,7 @@ def test_wrong_import_is_found(name: str, source: str) -> None:
 
 
 def graph(sources: dict[str, str]) -> dict[str, set[str]]:
-    """The modules of ours that each module imports, at the top or in a function, for types or not."""
+    """Module -> those of our modules that it imports anywhere, including imports for types only."""
     return {
         name: {target(*found, sources.keys()) for found in from_imports(source)} - {name, ""}
         for name, source in sources.items()
@@ -205,7 +206,7 @@ def from_imports(source: str) -> list[tuple[str, str]]:
 
 
 def target(module: str, name: str, ours: Collection[str]) -> str:
-    """The module of ours that an import refers to; "" if it is another one."""
+    """The one of our modules that an import refers to; "" if it is not one of ours."""
     candidates = (f"{module}.{name}", module, f"{module}.__init__")
     return next((candidate for candidate in candidates if candidate in ours), "")
 

@@ -81,7 +81,7 @@ def test_excluded_sources(data: ModuleType) -> None:
 
 @given(st.text("ab \n", max_size=600), st.text("ab \n", max_size=600), st.text("xy\n", min_size=260, max_size=400))
 def test_passage_is_found_anywhere(data: ModuleType, before: str, after: str, passage: str) -> None:
-    """Against the definition: a line of the passage and the text after it occur in both."""
+    """Compared with the definition: a line of the passage and the text after it occur in both."""
     inside = data.shingles(f"{before}\n{passage}\n{after}")
     starts = [i for i in range(len(passage)) if (i == 0 or passage[i - 1] == "\n") and passage[i] != "\n"]
     assert bool(inside & data.shingles(passage)) == any(i + data.SHINGLE_CHARS <= len(passage) for i in starts)

@@ -51,7 +51,7 @@ def test_line_ends_and_lone_surrogates() -> None:
 @pytest.mark.parametrize(
     "cell", [None, 3, "code", [], {}, {"cell_type": "code"}, code(None), code(3), code(["a", 3]), code({}), code("\0")]
 )
-def test_what_is_no_code_cell_is_skipped(cell: Any) -> None:
+def test_other_cells_than_code_are_skipped(cell: Any) -> None:
     assert code_cells(notebook(code("a"), cell, code("b"))) == ["a", "b"]
 
 
@@ -126,7 +126,7 @@ def test_secrets_are_masked_in_the_source(tmp_path: Path) -> None:
     assert left_out.lines() == ("left out: 1 secret masked in a file that is otherwise read (a.ipynb)",)
 
 
-def test_a_large_notebook_is_read_for_its_source(tmp_path: Path) -> None:
+def test_source_of_a_large_notebook_is_read(tmp_path: Path) -> None:
     picture = {"output_type": "display_data", "data": {"image/png": "A" * 5_000_000}}
     path = saved(tmp_path, notebook(code("a = 1", outputs=[picture])))
     saved(tmp_path, notebook(code("b = 1", outputs=[picture] * 2)), "larger.ipynb")

@@ -37,7 +37,7 @@ def test_manifest_matches_the_files() -> None:
 
 
 def test_shipped_model_predicts_python() -> None:
-    """On this file, which is not in its training text: far below the 6.6 bits of a uniform prediction."""
+    """This file is not in its training text, but costs far less than the 6.6 bits of a uniform prediction."""
     from tinycopilot.model.tokenizer import DOCUMENT_START
     from tinycopilot.training.metrics import bits_per_char
 

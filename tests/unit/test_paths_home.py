@@ -1,4 +1,4 @@
-"""The user's folders without a home or with an invalid one, and where compiled code is stored."""
+"""The user's folders if the home is missing or invalid, and the folder of compiled code."""
 
 import os
 from pathlib import Path

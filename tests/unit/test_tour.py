@@ -20,7 +20,7 @@ FUNCTION = re.compile(r"^    run\(check, (.*)\)$", re.M)
 
 @pytest.fixture(scope="module", autouse=True)
 def in_path() -> Iterator[None]:
-    """The folders that Python adds when it runs the files there."""
+    """Add the folders to the import path, as Python does when it runs the files there."""
     before = list(sys.path)
     sys.path[:0] = [str(TOUR), str(TOUR / "exercises")]
     yield
@@ -36,7 +36,7 @@ def load(path: Path) -> ModuleType:
 
 
 def names(exercise: Path) -> list[str]:
-    """The functions that its reader fills in."""
+    """Return the functions that the reader fills in."""
     [found] = FUNCTION.findall(exercise.read_text("utf-8"))
     return found.split(", ")
 
@@ -67,7 +67,7 @@ LINK = re.compile(r"\[`([\w.]+)`\]\((\S+\.py)\)")
 
 
 def alike(made: str, kept: str, tolerance: float) -> bool:
-    """Whether two texts differ in numbers only, and in these by rounding: processors differ in the last digit."""
+    """Whether two texts differ only in the rounding of numbers, which depends on the processor."""
     pairs = zip(map(float, NUMBER.findall(made)), map(float, NUMBER.findall(kept)), strict=False)
     is_near = all(abs(a - b) <= tolerance * (1 + 0.05 * max(a, b)) for a, b in pairs)
     return is_near and NUMBER.sub("#", made) == NUMBER.sub("#", kept)
@@ -140,7 +140,7 @@ def drawing(picture: ElementTree.Element) -> list[tuple[str, str]]:
     ]
 
 
-def test_table_of_runs_is_that_of_the_recorded_ones() -> None:
+def test_table_lists_the_recorded_runs() -> None:
     import runs
 
     page = runs.PAGE.read_text("utf-8")

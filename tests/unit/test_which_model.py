@@ -36,7 +36,7 @@ class Terminal(io.StringIO):
 
 
 class UsedError(UserError):
-    """Raised in place of loading a model: no test here needs more of a command."""
+    """Raised instead of loading a model, since no test here needs the rest of the command."""
 
 
 @pytest.fixture

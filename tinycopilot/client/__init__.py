@@ -1,1 +1,1 @@
-"""A client of the installed language server, as an editor is one: the commands `demo` and `doctor`."""
+"""The commands `demo` and `doctor`, which use the installed language server as an editor does; and `clean`."""

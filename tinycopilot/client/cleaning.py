@@ -12,7 +12,7 @@ from tinycopilot.paths import NO_HOME, http_token_path, user_cache_folder, user_
 
 @dataclass(frozen=True)
 class Stored:
-    """A file or folder to delete, and what it holds."""
+    """A file or folder to delete, and a description of its contents."""
 
     path: Path
     what: str
@@ -26,7 +26,7 @@ class Stored:
         return sum(file.lstat().st_size for file in files)
 
     def delete(self) -> None:
-        """Delete it; a link is deleted, and what it leads to stays. Raises OSError."""
+        """Delete it. Of a link, only the link is deleted, not its target. Raises OSError."""
         if self.path.is_symlink() or not self.path.is_dir():
             self.path.unlink(missing_ok=True)
         else:
@@ -34,7 +34,7 @@ class Stored:
 
 
 def stored(*, with_models: bool) -> list[Stored]:
-    """Existing data: index, compiled code, log, token, mixing weights, statistics; trained models if `with_models`."""
+    """Return existing data: index, compiled code, log, token, weights, statistics; and models if `with_models`."""
     return [one for one in _candidates(with_models) if os.path.lexists(one.path) and NO_HOME not in one.path.parents]
 
 
@@ -60,7 +60,10 @@ def _compiled_code() -> Iterable[Path]:
 def run_cleaning(
     *, with_models: bool, is_sure: bool, ask: Callable[[str], str] | None, say: Callable[[str], None]
 ) -> None:
-    """List what would be deleted, ask, and delete it. `ask`: None if nobody can be asked. Raises UserError."""
+    """List what would be deleted, ask for confirmation, and delete it. `ask`: None without a terminal.
+
+    Raises UserError.
+    """
     found = stored(with_models=with_models)
     if not found:
         return say("nothing to delete")
@@ -91,7 +94,7 @@ def run_cleaning(
 
 
 def _listed(found: list[Stored]) -> Iterator[str]:
-    """A line for each folder, and one for all compiled code."""
+    """Yield a line for each folder, and one for all compiled code."""
     compiled = [one for one in found if one.what == "compiled code"]
     for one in found:
         if one.what != "compiled code":

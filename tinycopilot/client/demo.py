@@ -59,7 +59,7 @@ Train on your own code: {program} train --corpus stdlib PATH/TO/YOUR/CODE --epoc
 
 
 async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
-    """Type TYPED character by character; accept a suggestion, with one key, if all of it is correct.
+    """Type TYPED, character by character; accept each suggestion that is correct as a whole, with one key.
 
     Returns the number of keys, and the number of characters from suggestions.
     """

@@ -1,6 +1,6 @@
 """`tinycopilot doctor`: check the installation on this machine, and suggest a fix for each problem.
 
-Each check imports what it needs in its body, so that a missing package is one line of the report.
+Checks import packages in their bodies, so that a missing one is one line of the report.
 """
 
 import asyncio
@@ -38,10 +38,10 @@ TYPED = "def read_lines(path):\n    with open(path) as file:\n        return fil
 N_ANSWERS = 40
 ANSWERS_LIMIT_S = 60.0
 SLOW_MS = 100.0
-"""A slower median is noticeable while typing."""
+"""A median latency above this is noticeable while typing."""
 
 WORSE = 1.1
-"""A model with more than this many times the shipped model's bits per character is reported as worse."""
+"""A model is reported as worse if it needs this many times the bundled model's bits per character."""
 
 AskEngine = Callable[["ModelPaths"], dict[str, Any]]
 """Returns facts about PyTorch and a model: `ask_environment` of tinycopilot.evaluation.environment."""
@@ -74,7 +74,7 @@ def run_doctor(
 
 
 def _home() -> Path:
-    """The user's home folder. Raises UserError if the system names none."""
+    """Return the user's home folder. Raises UserError if there is none."""
     from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, home_folder  # noqa: PLC0415
 
     if (home := home_folder()) == NO_HOME:
@@ -83,14 +83,14 @@ def _home() -> Path:
 
 
 def verdict(sections: Sections) -> list[tuple[str, str]]:
-    """The last lines of the report, each with its style: whether all is well, and what to do next."""
+    """Return the last lines of the report, each with its style: the result, and what to do next."""
     if not (n := n_problems(sections)):
         return [("no problems found", "bold green"), ("\n" + _next_step(sections), "bold")]
     return [(f"{n} problem{'s' * (n > 1)}; apply the fixes after ->, and run doctor again", "bold red")]
 
 
 def _next_step(sections: Sections) -> str:
-    """The next step if there are no problems: set up an editor, or type in it."""
+    """Return the next step if there are no problems: set up an editor, or type in it."""
     editors = sections.get("editors", [])
     if any(one.facts.get("extension") or one.facts.get("files") for one in editors):
         return (
@@ -104,7 +104,7 @@ def _next_step(sections: Sections) -> str:
 
 
 def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """The findings of one section; if the check itself fails, the last one reports that."""
+    """Return the findings of one section. If the check itself fails, the last finding reports the error."""
     findings = []
     try:
         for finding in check():
@@ -135,7 +135,7 @@ def check_packages() -> Iterator[Finding]:
 
 
 def required_packages() -> Iterator[tuple[str, str]]:
-    """The packages required without extras, with their version ranges: pygls, ">=2.1,<3"."""
+    """Yield the packages required without extras, with their version ranges: pygls, ">=2.1,<3"."""
     try:
         requirements = metadata.requires("tinycopilot") or []
     except metadata.PackageNotFoundError:
@@ -147,7 +147,7 @@ def required_packages() -> Iterator[tuple[str, str]]:
 
 
 def wrong_version(name: str, wanted: str) -> str:
-    """The problem of the installed version of a package; "" if there is none."""
+    """Return what is wrong with the installed version of a package; "" if nothing is."""
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -159,7 +159,7 @@ def wrong_version(name: str, wanted: str) -> str:
 
 
 def _numbers(version: str) -> list[int]:
-    """2.13.0+cpu -> [2, 13]: the release, without trailing zeros."""
+    """Return the release numbers without trailing zeros: 2.13.0+cpu -> [2, 13]."""
     release = re.match(r"\d+(\.\d+)*", version)
     numbers = [int(part) for part in release[0].split(".")] if release else []
     while numbers and numbers[-1] == 0:
@@ -168,7 +168,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _beside() -> Path | None:
-    """The program `tinycopilot-server` next to this Python."""
+    """Return the program `tinycopilot-server` next to this Python, if there is one."""
     ending = ".exe" if os.name == "nt" else ""
     folders = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
     programs = [folder / f"tinycopilot-server{ending}" for folder in folders]
@@ -237,7 +237,7 @@ def check_model(
 
 
 def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> Iterator[Finding]:
-    """Compare the model with the bundled one, on a text that neither was trained on."""
+    """Compare the model with the bundled one on the reference text, which no model was trained on."""
     from tinycopilot.paths import move_command, unused_paths  # noqa: PLC0415
 
     bits, ships = model.get("reference_bits"), model.get("shipped_bits")
@@ -258,7 +258,7 @@ def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> I
 
 
 def is_as_shipped(model: Path) -> bool:
-    """Whether the model's digest is that in the manifest next to it; True without a manifest."""
+    """Whether the model's digest equals that in the manifest next to it; True without a manifest."""
     from tinycopilot.paths import MANIFEST_NAME  # noqa: PLC0415
 
     try:
@@ -345,7 +345,10 @@ def check_server(model_path: str | None, tokenizer_path: str | None, *, has_mode
 async def _round_trip(
     model_path: str | None, tokenizer_path: str | None
 ) -> tuple[float, list[float], int, float | None]:
-    """Seconds until ready, milliseconds of each answer, number of suggestions, resident MB. Raises UserError."""
+    """Return seconds until ready, latencies in ms, number of suggestions, and resident memory in MB.
+
+    Raises UserError.
+    """
     from tinycopilot.client.stdio import Editor, running_server  # noqa: PLC0415
 
     async with running_server(model_path, tokenizer_path) as server:
@@ -360,7 +363,7 @@ async def _round_trip(
 
 
 def resident_mb(pid: int) -> float | None:
-    """Resident memory of another process, in MB; None if the system does not say."""
+    """Return the resident memory of another process, in MB; None if it is not available."""
     if (n_bytes := memory_bytes(pid=pid)) is not None:
         return n_bytes / 1e6
     try:

@@ -1,4 +1,4 @@
-"""Installed editors, and their settings for tinycopilot. Nothing of other settings is reported."""
+"""Check installed editors and their settings for tinycopilot. Other settings are never reported."""
 
 import json
 import os
@@ -25,7 +25,7 @@ CODES = {
     "VSCodium": ("VSCodium", ".vscode-oss"),
     "Cursor": ("Cursor", ".cursor"),
 }
-"""Names of the folders of each: settings, and extensions (in the home folder)."""
+"""Kind of VS Code -> names of its folders: settings, and extensions (in the home folder)."""
 CLIENT_KEYS = frozenset(("serverCommand", "installFrom", "torchIndex"))
 """Settings of the extension; all others are the server's."""
 EXTENSION = "tinycopilot.tinycopilot-"
@@ -74,7 +74,7 @@ class Machine:
         return self._folder("XDG_DATA_HOME", ".local", "share") / "code-server"
 
     def codes(self) -> Iterator[tuple[str, Path, Path]]:
-        """For each kind of VS Code: name, settings file, folder of extensions."""
+        """Yield name, settings file and folder of extensions of each kind of VS Code."""
         for name, (folder, extensions) in CODES.items():
             yield name, self.config / folder / "User" / "settings.json", self.home / extensions / "extensions"
         yield "code-server", self.code_server / "User" / "settings.json", self.code_server / "extensions"
@@ -94,7 +94,7 @@ class Machine:
 
 
 def check_editors(machine: Machine, server: str) -> list[Finding]:
-    """Findings for each installed editor; `server` is the program that their settings should name."""
+    """Return findings for each installed editor; `server` is the program that their settings should name."""
     findings = [finding for code in machine.codes() for finding in check_vs_code(machine, *code, server)]
     findings += check_nvim(machine, server)
     if findings:
@@ -124,7 +124,7 @@ def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path,
 
 
 def _is_built_beside(script: Path, server: str) -> bool:
-    """Whether the extension was built in the clone whose `.venv` has this server: it finds it without a setting."""
+    """Whether the extension was built in the clone whose `.venv` has this server; then it needs no setting."""
     environment = Path(server).parent.parent
     try:
         is_there = json.dumps(str(environment.parent)) in script.read_text("utf-8", "replace")
@@ -159,7 +159,7 @@ def _wrong_settings(
 
 
 def extension_version(extensions: Path) -> str | None:
-    """Installed version of our extension in this folder; None if there is none."""
+    """Return the installed version of our extension in this folder; None if it is not installed."""
     try:
         obsolete = json.loads((extensions / ".obsolete").read_text("utf-8"))
     except (OSError, ValueError):
@@ -170,7 +170,7 @@ def extension_version(extensions: Path) -> str | None:
 
 
 def own_settings(path: Path) -> dict[str, Any]:
-    """The settings under `tinycopilot.` in a settings.json. Raises ValueError, which quotes nothing of the file."""
+    """Return the settings under `tinycopilot.` in a settings.json. Raises ValueError, without quoting the file."""
     try:
         if not path.exists():
             return {}
@@ -254,7 +254,7 @@ def _nvim_version(program: str | None, is_used: bool) -> Finding:
 
 
 def nvim_mentions(folder: Path) -> dict[str, list[str]]:
-    """The files below `folder` that mention tinycopilot, each with the `...tinycopilot-server` it names."""
+    """Return the files below `folder` that mention tinycopilot -> the paths of `tinycopilot-server` in them."""
     found = {}
     for path in _scripts(folder):
         try:
@@ -268,7 +268,7 @@ def nvim_mentions(folder: Path) -> dict[str, list[str]]:
                 match[2]
                 for line in mentioning
                 for match in _NAMED.finditer(line)
-                if not line[: match.start()].rstrip().endswith("..")  # the end of a concatenated name
+                if not line[: match.start()].rstrip().endswith("..")  # not the last part of a concatenated string
             ]
     return found
 

@@ -31,7 +31,7 @@ class Finding:
     """The values in `text`, for `--json`."""
 
     def as_object(self) -> dict[str, Any]:
-        """The finding as `--json` prints it."""
+        """Return the finding as `--json` prints it."""
         return {"name": self.name, "level": self.level.lower(), "text": self.text, "todo": self.todo, **self.facts}
 
 
@@ -39,7 +39,7 @@ Sections = dict[str, list[Finding]]
 
 
 def problem_of(name: str, message: str) -> Finding:
-    """A problem from an error message of the form `what is wrong; what to do`."""
+    """Return a problem from an error message of the form `what is wrong; what to do`."""
     what, _, todo = message.rpartition("; ")
     return Finding(name, what or todo, Level.PROBLEM, todo if what else "")
 
@@ -50,13 +50,13 @@ def n_problems(sections: Sections) -> int:
 
 
 def as_json(sections: Sections) -> str:
-    """The report as one JSON object."""
+    """Return the report as one JSON object."""
     content = {title: [one.as_object() for one in findings] for title, findings in sections.items()}
     return json.dumps({"ok": n_problems(sections) == 0, **content}, indent=1)
 
 
 def as_lines(sections: Sections) -> Iterable[list[tuple[str, str]]]:
-    """The report as lines of (text, rich style) pieces."""
+    """Yield the lines of the report, as (text, rich style) pieces."""
     width = max((len(one.name) for findings in sections.values() for one in findings), default=0)
     for title, findings in sections.items():
         yield [(title, "bold")]

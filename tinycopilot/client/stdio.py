@@ -35,7 +35,7 @@ class Server:
 
 @dataclass
 class Editor:
-    """One document in an editor; the cursor is at its end."""
+    """One document in an editor, with the cursor at its end."""
 
     client: LanguageClient
     uri: str
@@ -46,7 +46,7 @@ class Editor:
 
     @classmethod
     def on_no_disk(cls, client: LanguageClient, name: str, text: str) -> "Editor":
-        """An unsaved document: the server needs a URI, but no file."""
+        """Return an editor with an unsaved document: the server needs a URI, but no file."""
         return cls(client, Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri(), text)  # noqa: PTH100
 
     def _cursor(self) -> types.Position:
@@ -59,7 +59,7 @@ class Editor:
         self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
 
     def type(self, characters: str) -> None:
-        """Insert at the cursor, the end of the text."""
+        """Insert text at the cursor, which is at the end."""
         here = self._cursor()
         self.version += 1
         self.text += characters

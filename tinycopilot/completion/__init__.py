@@ -1,1 +1,1 @@
-"""How it completes: decoding, where a suggestion ends, what is cut from it, and the Completer that editors speak to."""
+"""Completion: the engine, with decoding, n-gram models, truncation and post-processing."""

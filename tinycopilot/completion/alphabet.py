@@ -1,4 +1,4 @@
-"""Alphabet: characters numbered as symbols. The network's come first, in its order; others follow as they are seen."""
+"""Alphabet: maps characters to numbers, called symbols. The network's come first; others follow as they occur."""
 
 import threading
 
@@ -15,7 +15,7 @@ MAX_CHARACTERS = 2**16 - 2
 class Alphabet:
     """Maps characters to symbols, from 1 on, and back. MASK is BREAK: no context crosses it.
 
-    A new character gets the next number, which never changes. For any thread.
+    A new character gets the next number, which never changes. Thread-safe.
     """
 
     def __init__(self, known: str) -> None:
@@ -45,7 +45,7 @@ class Alphabet:
         return symbols
 
     def _add(self, point: int) -> None:
-        if self._symbol_of[point] == BREAK:  # otherwise another thread has added it meanwhile
+        if self._symbol_of[point] == BREAK:  # unless another thread has just added it
             if len(self) < MAX_CHARACTERS:
                 self._characters.append(chr(point))
             self._symbol_of[point] = len(self)

@@ -92,8 +92,9 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
 
 @compiled
 def spread(logits, possible, row):  # type: ignore[no-untyped-def]
-    """Log p of the network in `row`, (A + 1,): the characters that it does not know share its unknown, the last of
-    (V,).
+    """Write log p of the network to `row`, (A + 1,), from logits, (V,).
+
+    The characters outside its vocabulary share the probability of the unknown id, the last one.
     """
     n_known = len(logits) - 1
     highest = -np.inf
@@ -203,7 +204,7 @@ def count(headers, context, orders, counts):  # type: ignore[no-untyped-def]
 
 @compiled
 def _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign):  # type: ignore[no-untyped-def]
-    """The part of `count` in one segment, regardless of the cursor."""
+    """Do `count` for one segment, ignoring the cursor."""
     low, high, known = np.int64(0), len(positions), np.int64(0)  # the compiler distinguishes the types of 0 and False
     for row, order in enumerate(orders):
         if order > len(context):
@@ -230,7 +231,7 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
 def _bound(symbols, positions, low, high, context, known, order, after):  # type: ignore[no-untyped-def]
     """The first of positions[low:high] whose context is not before (`after`: is after) the last `order` of `context`.
 
-    All of them have the last `known` symbols of `context` before them.
+    All of them are known to follow the last `known` symbols of `context`.
     """
     n = len(context)
     while low < high:
@@ -255,7 +256,7 @@ def _subtract_across(symbols, cursor, context, orders, counts, sign):  # type: i
     for position in range(cursor, min(cursor + n, len(symbols))):
         if symbols[position] == BREAK:
             continue
-        same = 0  # how many symbols before it are those of the context
+        same = 0  # number of symbols before it that match the end of the context
         while same < n and symbols[position - 1 - same] == context[n - 1 - same]:
             same += 1
         for row, order in enumerate(orders):

@@ -37,7 +37,7 @@ MIN_FORK_P: Final = 0.01
 
 
 class Engine:
-    """Completes with a network and n-gram models of the workspace. For one thread at a time.
+    """Completes with a network and n-gram models of the workspace. Not thread-safe.
 
     A suggestion is a function of the text, the cursor, and the current n-gram model and mixture, with one exception:
     while the last suggestion is typed through, its rest stays.
@@ -122,7 +122,7 @@ class Engine:
         self.ngrams.hold(document, mask(plain_line_ends(text)))
 
     def prepare(self, document: str, text: str) -> Callable[[], None]:
-        """Sort a long document before its first request. For any thread; call the result in the engine's thread."""
+        """Sort a long document before its first request, in any thread. Call the result in the engine's thread."""
         text, ngrams = mask(plain_line_ends(text)), self.ngrams  # it may have been replaced by then, with other symbols
         segment = ngrams.prepare(document, text)
         return lambda: ngrams.offer(document, text, segment)

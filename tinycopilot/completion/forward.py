@@ -53,8 +53,8 @@ def forward(  # type: ignore[no-untyped-def]
     y = np.empty((T, C), np.float32)
     f = np.empty((T, F), np.float32)
     for layer in range(L):
-        # This layer and those above it each see W - 1 + 2 (K - 1) positions back: keys and values from a on are seen
-        # by what is wanted, and of queries only those from b on, which have a whole window of them.
+        # This layer and those above it each see W - 1 + 2 (K - 1) positions back: the requested logits depend
+        # on keys and values from a on, and on queries from b on, each of which has a whole window of keys.
         a = first_wanted - (L - layer) * (window - 1 + 2 * (K - 1)) - position
         b = min(T, max(0, a + window - 1 + K - 1))
         a = min(T, max(0, a))
@@ -87,7 +87,7 @@ def forward(  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-def]
-    """h = ShortConvolution(LayerNorm(x)), (T, C): to each channel, add that of the K - 1 positions before, weighted.
+    """h = ShortConvolution(LayerNorm(x)), (T, C): add to each channel its weighted values K - 1 positions back.
 
     `vectors`, (2 + K - 1, C): gain, bias, taps. The normed rows are written to `rows` of the cache.
     """
@@ -119,7 +119,7 @@ def multiply_add(a, b, y):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def layer_norm(x, gain, bias, y):  # type: ignore[no-untyped-def]
-    """y = (x - mean) / standard deviation * gain + bias, (C,)."""
+    """y = (x - mean) / standard deviation * gain + bias; all (C,)."""
     C = len(x)
     mean = np.float32(0)
     for i in range(C):
@@ -149,12 +149,12 @@ def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
 def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
     """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions: q and y (T, D), k and v (D, capacity).
 
-    In twos: two queries share the loads of keys and values; one at the end may be alone.
+    Queries are processed in pairs, which share the loads of keys and values; the last one may be alone.
     """
     T = len(q)
     scores = np.empty((2, n_kept + T), np.float32)
     for t in range(0, T - 1, 2):
-        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 2  # what one of the two sees, or both
+        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 2  # the positions that either of the two sees
         z0, z1 = scores[0, first:end], scores[1, first:end]
         score_two(q[t], q[t + 1], k, first, z0, z1)
         z0[-1] = np.float32(FAR)  # the second query's own position comes after the first query
@@ -173,7 +173,7 @@ def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
-    """z0 = q0 k / sqrt(D), z1 = q1 k / sqrt(D), of the keys from `first` on; four channels in one loop over them."""
+    """z0 = q0 k / sqrt(D), z1 = q1 k / sqrt(D), for the keys from `first` on; four channels per loop over the keys."""
     D, n = len(q0), len(z0)
     scale = np.float32(1 / math.sqrt(D))
     for s in range(n):
@@ -194,7 +194,7 @@ def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
-    """z = q k / sqrt(D), of the keys from `first` on."""
+    """z = q k / sqrt(D), for the keys from `first` on."""
     D, n = len(q), len(z)
     scale = np.float32(1 / math.sqrt(D))
     for s in range(n):
@@ -212,7 +212,7 @@ def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def average_two(z0, z1, v, first, y0, y1):  # type: ignore[no-untyped-def]
-    """y0 = z0 v, y1 = z1 v: for each channel, the values from `first` on, weighted. D is even."""
+    """y0 = z0 v, y1 = z1 v: for each channel, the weighted sum of the values from `first` on. D is even."""
     n = len(z0)
     for i in range(0, len(y0), 2):
         v0, v1 = v[i, first:], v[i + 1, first:]
@@ -227,7 +227,7 @@ def average_two(z0, z1, v, first, y0, y1):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
-    """y = z v: for each channel, the values from `first` on, weighted."""
+    """y = z v: for each channel, the weighted sum of the values from `first` on."""
     n = len(z)
     for i in range(0, len(y), 2):
         v0, v1 = v[i, first:], v[i + 1, first:]
@@ -262,9 +262,9 @@ def highest(z):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def exp_of_negative(x):  # type: ignore[no-untyped-def]
-    """exp(x) for x <= 0, to 2e-7 of itself: 2^n times 2^f = exp(f ln 2), by its Taylor series, |f| <= 1/2.
+    """exp(x) for x <= 0, with relative error 2e-7: 2^n times 2^f = exp(f ln 2), by its Taylor series, |f| <= 1/2.
 
-    Plain arithmetic, which eight numbers share an instruction for; the exponent n is put into the float's bits.
+    Plain arithmetic, so that one instruction handles eight numbers; n is put into the exponent bits of the float.
     """
     x = max(x * np.float32(1.442695041), np.float32(-126))  # log2(e)
     n = np.int32(x - np.float32(0.5))  # the nearest whole number: this cuts towards zero
@@ -293,8 +293,8 @@ def gelu(f):  # type: ignore[no-untyped-def]
 def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
     """y = x w^T * scale: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
 
-    That is a dot product for each position and output, as in the last loop; the loops above it are the same for blocks
-    of 4 positions x 2 outputs, or 1 x 4, which share loads. ROWS outputs at a time stay in the processor's cache.
+    A dot product for each position and output, as in the last loop. The loops above it do the same in blocks of 4
+    positions x 2 outputs, or 1 x 4, which share loads. ROWS outputs at a time stay in the CPU's cache.
     """
     T, n_in, n_out = len(x), w.shape[1], len(w)
     in_fours = T - T % 4

@@ -65,16 +65,16 @@ class IncrementalIndexing:
 
 @dataclass(frozen=True)
 class Project:
-    """The document at hand, and the folder whose other files are indexed."""
+    """The current document, and the folder whose other files are indexed."""
 
     document: str = ""
-    """Its path below the folder, so that it is not indexed twice, or its whole path; "" if it has none."""
+    """Path of the document, relative to the folder if inside, so that it is not indexed twice; "" if none."""
     folder: Path | None = None
     suffixes: tuple[str, ...] = (".py",)
 
     @classmethod
     def of(cls, path: Path | None, folder: Path | None) -> "Project":
-        """The project of a file, which may be new, in a folder that may be elsewhere."""
+        """Return the project of a file, which need not exist, and a folder, which need not contain the file."""
         if path is None:
             return cls(folder=folder)
         path = path.resolve()

@@ -66,7 +66,7 @@ def infill(
 def obstacle(
     prefix: Prefix, settings: CompleterSettings, before: str, after: str, language: str = "python"
 ) -> Obstacle | None:
-    """Why a prefix may not be inserted; None if it may."""
+    """Return why a prefix may not be inserted; None if it may."""
     if not is_worth_showing(prefix.text):
         return Obstacle.TOO_SHORT
     if prefix.confidence < max(settings.least_likely(1), MIN_CONFIDENCE):

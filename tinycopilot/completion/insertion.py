@@ -1,4 +1,4 @@
-"""Insertion: whether text inserted between two others keeps their strings and brackets balanced, by character.
+"""Insertion: checks, character by character, whether inserting a text keeps strings and brackets balanced.
 
 The rule, for a text T inserted between `before` and `after`, where `after` may start with characters that the editor
 has inserted automatically:
@@ -25,7 +25,7 @@ from tinycopilot.completion.lexical import Fault, Frame, State, advance, resolve
 from tinycopilot.completion.syntaxes import BRACKETS, Syntax, syntax_of
 
 LOOK_AHEAD_CHARS: Final = 10_000
-"""Length of the text after the cursor that is searched for what closes open brackets."""
+"""Length of the text after the cursor that is searched for closing brackets."""
 BROKEN: Final = Fault.UNMATCHED_CLOSER | Fault.UNTERMINATED_STRING | Fault.STRAY_BACKSLASH | Fault.BROKEN_FSTRING
 """Faults that an insertion must not introduce."""
 
@@ -34,14 +34,14 @@ _ASSIGNS: Final = re.compile(r"(?<![=!<>])= ?[^\s=!:}]\Z")
 
 
 class Claim(NamedTuple):
-    """Which of the frames open at the cursor are closed by the text after it."""
+    """Describes which of the frames open at the cursor are closed by the text after it."""
 
     n_base: int
     """Number of frames open where the text after the cursor starts; the others must be closed before it."""
     n_closed: int
-    """Number of frames that it closes, the innermost ones."""
+    """Number of those frames, the innermost, that the text after the cursor closes."""
     n_spare: int
-    """Number of frames below those that nothing after the cursor closes, so that a suggestion may close them."""
+    """Number of frames just below them that nothing after the cursor closes; a suggestion may close these."""
 
 
 class Insertion:
@@ -135,7 +135,7 @@ class Insertion:
         return is_in_string or (state.tail.endswith("\\") and not self._is_escape)
 
     def _own(self, state: State) -> list[Frame]:
-        """Frames that the insertion has opened; a quote of `before` may have become one of three."""
+        """Frames that the insertion has opened. A quote at the end of `before` may now be part of triple quotes."""
         known = self._frames[: state.n_kept]
         pairs = enumerate(zip(known, state.frames, strict=False))
         n_same = next((i for i, (own, other) in pairs if own.closer != other.closer), len(known))
@@ -178,9 +178,10 @@ class Insertion:
         return any(one.kind in kinds and one.form and not one.form.is_multiline for one in self._state.frames)
 
     def _nests_quotes(self) -> bool:
-        """Whether a string has the quotes of the enclosing f-string, which would end there before Python 3.12.
+        """Whether the text is invalid in an f-string.
 
-        Or whether there is a comment in a replacement field, which would comment out its end.
+        Either a nested string has the quotes of the f-string, which end it before Python 3.12; or a replacement field
+        contains a comment, which would comment out its end.
         """
         own = self._own(self._state)
         quotes = {one.form.closer for one in self._state.frames if one.kind in ("field", "spec") and one.form}
@@ -203,10 +204,10 @@ class Insertion:
 
 @lru_cache(maxsize=64)
 def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> Claim:
-    """Which of `frames`, open at the cursor, the text after it closes; `is_cut`: that text continues.
+    """Return which of `frames`, open at the cursor, are closed by `after`; `is_cut`: the file continues after it.
 
-    The innermost frames may be unfinished: in `f("x|)` the string is, and the text after it closes the bracket. So the
-    line is read with the fewest innermost frames removed that make it valid.
+    The innermost frames may be unfinished: in `f("x|)`, the string is, and the `)` closes the bracket. So the fewest
+    innermost frames are removed that make the rest of the line valid.
     """
     line, first = after.split("\n", maxsplit=1)[0], None
     for n_base in range(len(frames), -1, -1):
@@ -220,7 +221,7 @@ def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -
 
 
 def _n_left(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> tuple[int, bool]:
-    """How many of `frames` the text after the cursor does not close; and whether it may follow them."""
+    """Number of `frames` that the text after the cursor leaves open, and whether that text can follow them."""
     state, n_left = State(frames).marked(), len(frames)
     for one in after.split("\n"):
         ended = advance(state, one, syntax)
@@ -232,7 +233,7 @@ def _n_left(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax)
 
 
 def _n_open(state: State, syntax: Syntax) -> int:
-    """How many of the first frames are still open; a frame that a new statement has ended was not closed."""
+    """Number of the initial frames that are still open, including frames ended only by a new statement."""
     end = resolve(state, syntax)
     return end.n_kept + len(state.frames) if end.faults & Fault.UNCLOSED_BRACKET else end.n_kept
 
@@ -241,7 +242,7 @@ def _is_right(frames: tuple[Frame, ...], line: str, after: str, syntax: Syntax) 
     """Whether the text after the cursor can follow `frames`, judging by the line and its strings."""
     top = frames[-1] if frames else None
     if top and top.kind == "string" and top.form and top.form.is_multiline:
-        return after.count(top.closer) % 2 == 1  # otherwise they are quotes of other strings
+        return after.count(top.closer) % 2 == 1  # an even number: the quotes of other strings
     ended = advance(State(frames).marked(), line + "\n", syntax)
     if top and top.kind == "comment":
         return True

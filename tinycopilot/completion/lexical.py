@@ -64,7 +64,7 @@ class Frame(NamedTuple):
     kind: Kind
     closer: str
     form: StringForm | None = None
-    """Of the string; or of the string that contains the replacement field or format specification."""
+    """Form of the string; for a replacement field or format specification, of the string that contains it."""
 
 
 class State(NamedTuple):
@@ -77,9 +77,9 @@ class State(NamedTuple):
     recent: str = "\n"
     """At most N_RECENT characters before `tail`."""
     n_kept: int = 0
-    """The minimum number of frames since `marked`: those below were open all the time."""
+    """Minimum number of frames since `marked`: this many, the outermost, were open all the time."""
     faults: Fault = Fault.NONE
-    """Since `marked`."""
+    """Faults since `marked`."""
 
     def marked(self) -> "State":
         """The same state, counting `n_kept` from here."""
@@ -236,8 +236,9 @@ class _Scanner:
                 self._pop()
 
     def _end_line(self, at: int, end: int) -> int:
-        """In code. If a statement starts inside brackets, they were left open by mistake; otherwise all code below
-        would be inside.
+        """End a line of code. If the next line starts a statement inside brackets, close them.
+
+        They were left open by mistake; otherwise all code below would count as inside them.
         """
         top = self.frames[-1] if self.frames else None
         if top is None or not self.syntax.is_python:
@@ -287,7 +288,7 @@ class _Scanner:
             self.frames.append(Frame("field", form.fields[token], form))
         elif token == "}":
             self.faults |= Fault.BROKEN_FSTRING
-        return end  # otherwise doubled braces
+        return end  # doubled braces are text
 
     def _escape(self, at: int, form: StringForm) -> int:
         following = self.text[at + 1 : at + 3]

@@ -8,12 +8,11 @@ from tinycopilot.masking import MASK, REACH_CHARS, mask, mask_lines, with_pem_ma
 N_MASKERS: Final = 4
 """Number of recent documents whose masked text is kept."""
 BEFORE_CHARS, AFTER_CHARS = 8_000, 1_000
-"""Text of a document that is not indexed is masked only this far around the cursor: further than the network reads.
-"""
+"""In a document that is not indexed, only this much text around the cursor is masked: more than the network reads."""
 
 
 class Masker:
-    """Masks successive versions of one document. For one thread."""
+    """Masks successive versions of one document. Not thread-safe."""
 
     def __init__(self) -> None:
         self._text = self._lines = ""  # `_lines` is `mask_lines(_text)`

@@ -29,7 +29,7 @@ MATRICES = ("attn.qkv", "attn.o_proj", "ffn.up", "ffn.down")
 
 
 class Cache:
-    """Keys, values and convolution inputs of the text read so far, so that one more character costs one position.
+    """Keys, values and convolution inputs of the text read so far: each further character costs one position.
 
     A position sees only the last W positions, so older ones are dropped when the memory is full, about W at a time. The
     window is kept complete for truncations of up to `SPARE` positions. Memory is O(W).
@@ -85,7 +85,7 @@ class Cache:
     def clear(self, first_wanted: int = 0) -> None:
         """Forget everything. Cheaper than a new cache, which is megabytes of zeros.
 
-        Logits will be wanted only from position `first_wanted` on: what these cannot see is not computed.
+        Logits will be needed only from position `first_wanted` on; positions that these cannot see are not computed.
         """
         self.length = self._dropped = 0
         self.first_wanted = first_wanted
@@ -150,11 +150,11 @@ class Network:
 
     @property
     def variant(self) -> str:
-        """Name of the types that `forward` is compiled for."""
+        """`int8` or `float32`: the variant of `forward` for these weights."""
         return "int8" if self.int8 else "float32"
 
     def weights(self) -> Weights:
-        """Copies of its arrays, for reading them."""
+        """Return copies of the arrays, as float32, for inspection."""
         arrays: list[Any] = [array.copy() for array in self._weights]
         embedding, vectors, last_norm, *pairs, rates = arrays
         matrices = (w.astype(np.float32) * scale[..., None] for w, scale in zip(pairs[::2], pairs[1::2], strict=True))

@@ -3,7 +3,7 @@
 It counts how often each character followed the last 3, 4, 5 ... 28 characters in the workspace. Longer contexts are
 more specific, and rarer; each order is interpolated with the next shorter one (absolute discounting, Ney et al. 1994).
 Counts are replaced by their square roots: a sequence that occurs a hundred times in one file is not a hundred times as
-probable in another. A prediction is a pure function of the set of documents held.
+probable in another. A prediction is a pure function of the set of documents.
 """
 
 import copy
@@ -28,12 +28,12 @@ DISCOUNTS = (0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.25, 0.2)
 ORDER_ROW, DISCOUNT_ROW = np.array(ORDERS), np.array(DISCOUNTS)
 
 Document = tuple[str, ...]
-"""A text in one piece; or split at the cursor in two pieces, and no context extends from one to the other."""
+"""A text in one piece, or in two pieces split at the cursor; no context extends over the split."""
 
 MAX_RECENT = 4
 """Number of recent documents that keep their own segments."""
 MAX_SEPARATE = 8
-"""With more other segments than this, a compaction is due."""
+"""A compaction is due if there are more other segments than this."""
 
 
 def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: str) -> tuple[dict[str, float], int]:
@@ -61,11 +61,11 @@ class Occurrence(NamedTuple):
 
     document: str
     offset: int
-    """Of the character that follows the context."""
+    """Offset of the character that follows the context."""
 
 
 class NGramModel:
-    """Holds documents by name, and predicts from them. For one thread; sorting can be done in another.
+    """Stores documents by name, and predicts from them. Not thread-safe, but documents can be sorted in any thread.
 
     Most documents are in one merged segment, as they were when it was sorted. A document that has changed since is
     counted there with sign -1, and its new text has its own segment. Recent documents keep their segments, which makes
@@ -85,7 +85,7 @@ class NGramModel:
         self._gone: dict[str, Segment] = {}
         self._new: dict[str, Segment] = {}
         self._recent: dict[str, tuple[str, Segment]] = {}  # text and segment; the current document is the last
-        self._last_used_s: dict[str, float] = {}  # of all documents held
+        self._last_used_s: dict[str, float] = {}  # of all documents in the model
         self._changed: set[str] = set()  # names changed since the last compaction began
         self._possible: NDArray[np.bool_] | None = None
         self._headers: NDArray[np.int64] | None = None  # valid until a segment changes
@@ -95,12 +95,12 @@ class NGramModel:
 
     @property
     def documents(self) -> set[str]:
-        """Names of the documents held."""
+        """Names of the documents in the model."""
         return set(self._last_used_s)
 
     @property
     def n_chars(self) -> int:
-        """Number of characters held; each document adds two or three."""
+        """Number of characters in the model; each document adds two or three separators."""
         return len(self._merged) - sum(map(len, self._gone.values())) + sum(map(len, self._new.values()))
 
     @property
@@ -137,7 +137,7 @@ class NGramModel:
         self._drop_oldest()
 
     def drop(self, name: str) -> bool:
-        """Remove a document; return whether it was held."""
+        """Remove a document; return whether it was in the model."""
         was_held = name in self
         self._last_used_s.pop(name, None)
         self._recent.pop(name, None)
@@ -149,20 +149,20 @@ class NGramModel:
         return was_held
 
     def segment(self, name: str) -> Segment | None:
-        """The segment of one document, as it is held now."""
+        """Return the current segment of one document; None if it is not in the model."""
         if name in self._new or name in self._gone:
             return self._new.get(name)
         return self._merged.segment(name)
 
     def text(self, name: str) -> str | None:
-        """The text of a document, with MASK for a masked character; None if it is not held."""
+        """Return the text of a document, with MASK for a masked character; None if it is not in the model."""
         if (segment := self.segment(name)) is None:
             return None
         symbols = segment.symbols[len(DOCUMENT_START) : -1].tolist()
         return "".join(self.alphabet.character_of(symbol) if symbol != BREAK else MASK for symbol in symbols)
 
     def prepare(self, name: str, text: str) -> Segment:
-        """Sort a document that will be held. For any thread; pass the result to `offer` in the model's own thread."""
+        """Sort a document before it is added, in any thread. Pass the result to `offer` in the model's thread."""
         segment, merged = Segment(symbols_of(self.alphabet, text)), self._merged.segment(name)
         if merged is not None:
             segment = merged if merged.is_same(segment) else segment
@@ -171,7 +171,7 @@ class NGramModel:
         return segment
 
     def offer(self, name: str, text: str, segment: Segment) -> None:
-        """Take a prepared segment: holding that document, or an edit of it, is then cheap."""
+        """Take a prepared segment: adding that document, or an edited version of it, is then cheap."""
         if name not in self._recent:
             self._recent = {name: (text, segment)} | self._recent  # it was never the current document
 
@@ -211,7 +211,7 @@ class NGramModel:
         return self._merged, {name: self._last_used_s[name] for name in names}
 
     def adopt(self, merged: MergedSegment, last_used_s: Mapping[str, float]) -> None:
-        """Hold the merged segment of an earlier session; documents that are held already stay as they are.
+        """Add the merged segment of an earlier session, without changing documents that are already in the model.
 
         Raises ValueError if anything was merged before.
         """
@@ -227,7 +227,7 @@ class NGramModel:
     def begin_compaction(self) -> Compaction:
         """Start to merge all segments except those of recent documents. Only the last compaction started is valid.
 
-        Documents that are held or dropped from now on keep that state when the compaction is finished.
+        Documents that are added or dropped before the compaction is finished stay as they are then.
         """
         self._changed = {name for name in self._recent if name in self}
         separate = {name: segment.broken for name, segment in self._new.items()}
@@ -270,9 +270,9 @@ class NGramModel:
         return p, ORDERS[n_seen - 1] if n_seen else 0
 
     def counts(self, context: Symbols, n_symbols: int, name: str | None = None) -> NDArray[np.int64]:
-        """How often each symbol, from BREAK on, followed the last 3 ... 28 symbols of `context`: (n_orders, n_symbols).
+        """Count how often each symbol, from BREAK on, followed the last 3 ... 28 symbols of `context`.
 
-        With `name`, in that document alone, as it is held; zeros if it is not.
+        Returns (n_orders, n_symbols). With `name`, counts in that document only; zeros if it is not in the model.
         """
         counts, headers = np.zeros((len(ORDERS), n_symbols), np.int64), self.headers()
         if name is not None:
@@ -319,7 +319,7 @@ class NGramModel:
         return self._headers
 
     def possible(self) -> NDArray[np.bool_]:
-        """Which characters may follow, (A + 1,): the network's, those held, and the entry for all others."""
+        """Mask of the characters that may follow, (A + 1,): those of the network and documents, and the last entry."""
         if self._possible is None:
             n_of = np.zeros(len(self.alphabet) + 1, np.int64)  # of each symbol
             for segment, sign in self.segments():

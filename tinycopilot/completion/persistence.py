@@ -28,28 +28,28 @@ MAX_HEADER_BYTES = 100_000_000
 WEIGHTS_KIND = "tinycopilot weights"
 N_ROWS = 3
 MAX_WEIGHTS_BYTES = 65_536
-"""A valid file has about two thousand."""
+"""Maximum size of the file of weights; a valid one has about 2,000 bytes."""
 
 Weights = dict[Key, list[float]]
 """The result of `Mixture.as_rows`."""
 
 Stamp = tuple[int, int]
-"""When a file was last changed, in ns since 1970, and its size in bytes."""
+"""Time of a file's last change, in ns since 1970, and its size in bytes."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SavedIndex:
-    """Documents, each as its file was at the time of the stamp."""
+    """Indexed documents, each with the text that its file had at the time of its stamp."""
 
     merged: MergedSegment
     last_used_s: dict[str, float]
-    """When each was last used, in seconds since 1970."""
+    """Name -> time of last use, in seconds since 1970."""
     stamps: dict[str, Stamp]
 
     def without(self, names: Collection[str]) -> "SavedIndex":
-        """The same without these documents."""
+        """Return a copy without these documents."""
         last_used_s = {name: s for name, s in self.last_used_s.items() if name not in names}
         stamps = {name: stamp for name, stamp in self.stamps.items() if name not in names}
         return SavedIndex(self.merged.part(stamps.keys()), last_used_s, stamps)
@@ -78,7 +78,7 @@ def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_dige
 
 
 def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex | None:
-    """Read what `save_index` wrote; None if there is no file, or if it is damaged, foreign, or of another model."""
+    """Read a saved index; None if there is none, if it is damaged, or if another user or for another model wrote it."""
     try:
         return _read(path, alphabet, tokenizer_digest)
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIn
 
 
 def _read(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex:
-    """Raises ValueError, among others, if the file cannot be used."""
+    """Read and check the file. Raises ValueError or another error that `load_index` handles."""
     with open_owned(path) as file:
         digest, line = file.readline(200).strip(), file.readline(MAX_HEADER_BYTES)
         header = json.loads(line)
@@ -115,13 +115,13 @@ def _restored(header: Mapping[str, Any], index: SuffixArray, alphabet: Alphabet)
     stamps = {name: (int(changed_ns), int(n_bytes)) for name, _, _, changed_ns, n_bytes in documents}
     for character in header["characters"]:
         alphabet.symbols_of(character)
-    if not alphabet.met.startswith(header["characters"]):  # it has seen others first: symbols differ
+    if not alphabet.met.startswith(header["characters"]):  # other characters were added before: symbols differ
         merged = _renumbered(merged, header["characters"], alphabet)
     return SavedIndex(merged, last_used_s, stamps)
 
 
 def _renumbered(merged: MergedSegment, characters: str, alphabet: Alphabet) -> MergedSegment:
-    """The same documents in the symbols of `alphabet`, sorted again."""
+    """Return the merged segment in the symbols of `alphabet`; this sorts it again."""
     same = np.arange(alphabet.n_known + 1, dtype=np.uint16)  # BREAK, and the network's characters
     number_of = np.concatenate((same, alphabet.symbols_of(characters)))
     return MergedSegment.sort_all({name: number_of[symbols] for name, symbols in merged.documents.items()})

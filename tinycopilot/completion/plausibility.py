@@ -14,9 +14,9 @@ from tinycopilot.completion.lexical import lexical_context, resolve, state_after
 from tinycopilot.completion.syntaxes import syntax_of
 
 NEAR_CHARS: Final = 20_000
-"""How much of the text before the cursor is read."""
+"""Maximum length of the text before the cursor that is read, in characters."""
 TOP_CHARS: Final = 20_000
-"""How much of the file's beginning is read for its imports."""
+"""Maximum length of the beginning of the file that is searched for imports, in characters."""
 STEP: Final = 4
 """Number of spaces after which a line in a block counts as indented."""
 _IMPORT: Final = re.compile(r"(from|import)[ \t]+([\w.]+)(?:[ \t]+import[ \t]+([\w ,(]*))?")
@@ -72,7 +72,7 @@ class Plausibility:
 
     @cached_property
     def _imported(self) -> set[str]:
-        """The names that `from ... import` has given."""
+        """Names imported by `from ... import` lines."""
         return set[str]().union(*map(_names, self._imports))
 
     def _repeats_import(self, text: str, following: str) -> bool:
@@ -100,7 +100,7 @@ class Plausibility:
         return found[2] in self._imported or (found[2] in modules and not has_own_style)
 
     def _adds_self(self, first: str) -> bool:
-        """Whether the suggestion has the word `self`, where nothing in the same class or function has."""
+        """Whether the suggestion uses `self`, but nothing above in the same class or function does."""
         line = self._begun + first
         if not any(word.end() > len(self._begun) for word in _SELF.finditer(line)) or _DEFINES_SELF.search(line):
             return False
@@ -111,7 +111,7 @@ class Plausibility:
 
     @cached_property
     def _above(self) -> str:
-        """The last line with text above that of the cursor."""
+        """The last non-blank line above the cursor's."""
         return self._near[: len(self._near) - len(self._begun)].rstrip().rpartition("\n")[2]
 
     @cached_property
@@ -131,13 +131,13 @@ class Plausibility:
 
     @property
     def _is_indented(self) -> bool:
-        """Whether the cursor is as deep as a statement there can be."""
+        """Whether a statement at the cursor would have at least the indentation that the line above requires."""
         step = STEP if self._above.endswith(":") else 0
         return bool(self._begun) and len(self._begun) >= _indentation(self._above) + step and self._is_statement
 
 
 def _names(found: re.Match[str]) -> set[str]:
-    """The names that `from ... import` gives: those after `as`, else those of the module."""
+    """The names that a `from ... import` line binds: the ones after `as`, or else the imported ones."""
     return {words[-1] for part in (found[3] or "").split(",") if (words := part.strip(" (").split())}
 
 

@@ -124,7 +124,7 @@ class Place(NamedTuple):
     """
 
     document: str | None
-    """Its name in the n-gram model; None: not indexed."""
+    """Name of the document in the n-gram model; None: not indexed."""
     before: str
     after: str
     language: str = ""
@@ -137,7 +137,7 @@ class PredictionCache:
 
     place: Place
     by_end: dict[tuple[int, str], Prediction] = field(default_factory=dict)
-    """By the preceding text, abbreviated by `_end_of`."""
+    """Preceding text, abbreviated by `_end_of` -> prediction."""
 
     def __contains__(self, before: str) -> bool:
         """Whether the character after `before` was predicted."""

@@ -13,16 +13,16 @@ class Step:
 
     drafted: str
     accepted: list[Decoded]
-    """The drafted characters that are right, and one more."""
+    """The accepted characters of the draft, and one more from the network."""
     draft_ms: float
     read_ms: float
-    """The network's forward pass over the draft and, in the first step, all of the text that it had not read."""
+    """Time of the forward pass over the draft and, in the first step, over all text that was not cached."""
     verify_ms: float
 
 
 @dataclass
 class Recorder:
-    """A Speculator that drafts and verifies as another one, and records what it does."""
+    """Wraps a Speculator, and records each step."""
 
     speculator: Speculator
     steps: list[Step] = field(default_factory=list)
@@ -32,14 +32,14 @@ class Recorder:
     _times_s: tuple[float, float] = (0.0, 0.0)
 
     def draft(self, max_chars: int) -> str:
-        """As `Speculator.draft`."""
+        """Call `Speculator.draft`, and record its result and time."""
         since_s = time.perf_counter()
         self._drafted = self.speculator.draft(max_chars)
         self._times_s = (since_s, time.perf_counter())
         return self._drafted
 
     def verify(self, logits: Floats) -> list[Decoded]:
-        """As `Speculator.verify`."""
+        """Call `Speculator.verify`, and record its result and time."""
         read_s = time.perf_counter()
         accepted = self.speculator.verify(logits)
         verified_s, (since_s, drafted_s) = time.perf_counter(), self._times_s

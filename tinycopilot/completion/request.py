@@ -32,11 +32,11 @@ class Request:
     before: str
     after: str = ""
     document: str | None = ""
-    """Its name, under which the text is indexed; None: not indexed."""
+    """Name under which the text is indexed; None: not indexed."""
     why: Why = Why.TYPED
     selected: tuple[str, str] | None = None
-    """The texts on both sides of the cursor if the selected menu entry is accepted: complete these. The user may not
-    accept it, so nothing of it is indexed, shown later or learned."""
+    """Text before and after the cursor as they would be after accepting the selected menu entry. They are completed
+    instead; since the user may not accept the entry, they are not indexed, learned from or kept."""
     language: str = ""
     """LSP's language identifier, such as "javascript"; "": given by the document's name."""
 
@@ -70,7 +70,7 @@ class Result:
 
 @dataclass(frozen=True)
 class ScoredCharacter:
-    """A character of a continuation, and how probable it was."""
+    """A character of a continuation, and its probability."""
 
     character: str
     log_p: float

@@ -34,7 +34,7 @@ class Job:
     """Number of calls of `wait` that have not returned."""
 
     async def wait(self) -> Result:
-        """Wait for the result, on an event loop. The job is cancelled when all that wait for it are."""
+        """Wait for the result, on an event loop. When every waiter is cancelled, so is the job."""
         self.n_waiting += 1
         try:
             return await asyncio.shield(asyncio.wrap_future(self.result))
@@ -59,7 +59,7 @@ class Scheduler:
         self.is_closed = False
         """Whether `close` was called."""
         self.generation = 0
-        """Number of changes so far that results depend on."""
+        """Number of changes so far that made earlier results outdated."""
         self._latest: Job | None = None
         self._idle = threading.Event()
         self._idle.set()
@@ -75,7 +75,7 @@ class Scheduler:
             self.generation += 1
 
     def use(self, engine: "Engine") -> None:
-        """Replace the engine. Call in the engine's thread."""
+        """Replace the engine. Call it in the engine's thread."""
         self.engine = engine
         self._advance()
 

@@ -31,7 +31,7 @@ def symbols_of(alphabet: Alphabet, text: str) -> Symbols:
 
 
 class Segment:
-    """One document as symbols. If it holds the cursor, at `cursor`, no context extends over it."""
+    """One document as symbols. `cursor`: offset of the cursor if it is in this document; no context extends over it."""
 
     def __init__(self, symbols: Symbols, index: SuffixArray | None = None, cursor: int | None = None) -> None:
         self.symbols = symbols
@@ -43,7 +43,7 @@ class Segment:
 
     @property
     def index(self) -> SuffixArray:
-        """Its suffix array, sorted at the first call."""
+        """The suffix array, sorted at the first call."""
         if self._index is None:
             self._index = SuffixArray(padded([self.symbols]))  # two threads that call it at once get the same result
             self.symbols = self._index.symbols  # stored only once
@@ -55,24 +55,24 @@ class Segment:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of its suffix array, 0 before it is sorted."""
+        """Memory of the suffix array, in bytes; 0 before it is sorted."""
         return self._index.n_bytes if self._index is not None else 0
 
     def header(self, sign: int) -> Header:
-        """For distribution.py, which adds `sign` times what it counts in this segment."""
+        """This segment's row for the compiled functions of distribution.py; its counts are multiplied by `sign`."""
         return self.index.header(sign, self.cursor)
 
     def with_cursor(self, n_before: int) -> "Segment":
-        """The same text with the cursor after its first `n_before` characters."""
+        """Return a segment of the same text, with the cursor after its first `n_before` characters."""
         return Segment(self.symbols, self.index, n_before + len(DOCUMENT_START))
 
     @property
     def broken(self) -> Symbols:
-        """Its symbols, with a BREAK at the cursor."""
+        """The symbols, with a BREAK inserted at the cursor."""
         return self.symbols if self.cursor is None else np.insert(self.symbols, self.cursor, BREAK)
 
     def edited(self, alphabet: Alphabet, old: str, new: str) -> "Segment":
-        """The segment of the text `new`, given that this one is of `old`; sorts only what differs."""
+        """Return the segment of the text `new`, where this one is of the text `old`; only the difference is sorted."""
         head = common_prefix_len(old, new)
         tail = common_suffix_len(old[head:], new[head:])
         start, end = head + len(DOCUMENT_START), len(old) - tail + len(DOCUMENT_START)
@@ -85,7 +85,7 @@ class Segment:
 
 
 class MergedSegment(Segment):
-    """Documents by name, one after another in one suffix array."""
+    """Several documents, by name, concatenated in one suffix array."""
 
     def __init__(self, sizes: Mapping[str, int], index: SuffixArray | None) -> None:
         """`sizes`: number of symbols of each document, in the order of the text of `index`. Raises ValueError."""
@@ -99,13 +99,13 @@ class MergedSegment(Segment):
 
     @classmethod
     def sort_all(cls, documents: Mapping[str, Symbols]) -> "MergedSegment":
-        """Sort these documents."""
+        """Return a segment of `documents`, name -> symbols; sorts all of them."""
         return cls(
             {name: len(symbols) for name, symbols in documents.items()}, SuffixArray(padded(list(documents.values())))
         )
 
     def part(self, names: Collection[str]) -> "MergedSegment":
-        """The documents in `names` as a merged segment, without sorting again."""
+        """Return a merged segment of only the documents in `names`, without sorting again."""
         is_kept = np.zeros(len(self), np.bool_)
         sizes = {name: place.stop - place.start for name, place in self._slices.items() if name in names}
         for name in sizes:
@@ -117,7 +117,7 @@ class MergedSegment(Segment):
 
     @property
     def documents(self) -> dict[str, Symbols]:
-        """The symbols of each document (views)."""
+        """Name -> symbols of each document, as views."""
         return {name: self.symbols[place] for name, place in self._slices.items()}
 
     def segment(self, name: str) -> Segment | None:
@@ -131,7 +131,7 @@ NO_DOCUMENTS = MergedSegment({}, None)
 
 
 def release_memory() -> None:
-    """Return freed memory to the system, which glibc would keep. Any thread; takes milliseconds.
+    """Return freed memory to the system, which glibc would keep. Thread-safe; takes milliseconds.
 
     A compaction allocates and frees more than ten bytes per character.
     """
@@ -141,10 +141,10 @@ def release_memory() -> None:
 
 @dataclass
 class Compaction:
-    """Merges the segments of an NGramModel while the model stays in use. For one thread at a time, any thread.
+    """Merges the segments of an NGramModel while the model stays in use. Use it in one thread at a time.
 
-    `NGramModel.begin_compaction` makes it; `put` and `drop` add files read from disk; `sort` does the work;
-    `NGramModel.finish_compaction` takes the result over.
+    `NGramModel.begin_compaction` creates it; `put` and `drop` report changed files; `sort` merges;
+    `NGramModel.finish_compaction` installs the result.
     """
 
     alphabet: Alphabet
@@ -157,7 +157,7 @@ class Compaction:
     last_used_s: dict[str, float]
     """When each document was last used, in seconds since 1970."""
     changes: dict[str, Segment | None] = field(default_factory=dict)
-    """Documents that were put (None: dropped) and are not merged yet."""
+    """Documents added, replaced or (None) dropped since the last merge."""
     merged: MergedSegment | None = None
     """The result, if everything was sorted."""
 
@@ -170,7 +170,10 @@ class Compaction:
         self.changes[name] = None
 
     def sort(self, max_chars: float = math.inf, *, everything: bool = False) -> None:
-        """Sort the most recently used `max_chars` characters; or only the changes, if they are few."""
+        """Merge the most recently used documents, up to `max_chars` characters.
+
+        If few documents have changed, sort only these, separately; unless `everything`.
+        """
         n_changed = sum(len(segment) for segment in self.changes.values() if segment is not None)
         if everything or len(self.changes) > MAX_SEPARATE or n_changed * MAX_SEPARATE > len(self.before):
             sizes, symbols = self._most_recent(max_chars)

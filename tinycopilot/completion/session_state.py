@@ -1,4 +1,4 @@
-"""SessionState: what the engine keeps between requests."""
+"""SessionState: the state that the engine keeps between requests."""
 
 from dataclasses import dataclass, field, replace
 
@@ -34,7 +34,7 @@ class KeystrokeTracker:
 
 @dataclass(frozen=True)
 class Shown:
-    """A suggestion and its place; valid until a document is dropped, from which it may come."""
+    """A suggestion and its place. It may quote any document, so it is valid until one is dropped."""
 
     place: Place
     suggestion: Suggestion
@@ -57,7 +57,7 @@ class FoundAhead:
     edition: int
 
     def is_for(self, place: Place, edition: int) -> bool:
-        """Whether it answers a request at `place`."""
+        """Whether this is the result of a request at `place`, with the n-gram model at `edition`."""
         return (self.predictions.place, self.edition) == (place, edition)
 
 

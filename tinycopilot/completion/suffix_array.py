@@ -25,7 +25,7 @@ ORDERS: Final = (3, 4, 5, 6, 8, 11, 15, 20, 28)
 STRIDE: Final = 1024
 """Interval, in sorted positions, of the table of cumulative counts; longer for large alphabets."""
 SHORT_STRIDE: Final = 128
-"""The same for texts of at most LONG symbols, since each of these adds to the time of a prediction."""
+"""The interval for texts of at most LONG symbols; shorter, since each text adds to the time of a prediction."""
 LONG: Final = 100_000
 _INSERTION: Final = 12  # up to this many positions, insertion sort is used
 _SEARCH_COST: Final = 8  # cost of finding a position by bisection, relative to sorting it
@@ -37,12 +37,12 @@ HEADER_LEN: Final = 11
 
 
 def padded(pieces: list[Symbols]) -> Symbols:
-    """The pieces joined, after DEPTH times BREAK: so every position has a context of full length."""
+    """Join the pieces, after DEPTH BREAKs, so that every position has a context of full length."""
     return np.concatenate((np.full(DEPTH, BREAK, np.uint16), *pieces))
 
 
 class SuffixArray:
-    """The symbols that follow each context in a text. Immutable: an edit returns a new one. For any thread."""
+    """The symbols that follow each context in a text. Immutable and thread-safe: an edit returns a new one."""
 
     def __init__(self, symbols: Symbols) -> None:
         """Sort `symbols`, a text as `padded` returns it."""
@@ -58,7 +58,7 @@ class SuffixArray:
 
     @classmethod
     def restored(cls, symbols: Symbols, positions: NDArray[np.int32]) -> "SuffixArray":
-        """The index with these `arrays`. Raises ValueError if they are invalid, and would be read out of bounds."""
+        """Return the suffix array with these `arrays`. Raises ValueError if invalid: compiled code checks no bounds."""
         is_there = np.zeros(len(symbols), np.bool_)
         if len(positions) and DEPTH <= positions.min() <= positions.max() < len(symbols):
             is_there[positions] = True
@@ -70,7 +70,7 @@ class SuffixArray:
 
     @property
     def arrays(self) -> tuple[Symbols, NDArray[np.int32]]:
-        """Its data: DEPTH times BREAK and the text; and the sorted positions in that."""
+        """The data to save: the symbols, DEPTH BREAKs and then the text; and the sorted positions in these symbols."""
         return self._symbols, self._positions
 
     @property
@@ -79,7 +79,7 @@ class SuffixArray:
         return self._next, self._until
 
     def part(self, is_kept: NDArray[np.bool_]) -> "SuffixArray":
-        """The index of a part of the text (whole documents), without sorting again: the order stays the same."""
+        """Return the suffix array of some documents, without sorting. `is_kept`: mask of the text, (len(self),)."""
         is_kept = np.append(np.ones(DEPTH, np.bool_), is_kept)
         moved = np.cumsum(is_kept, dtype=np.int32) - np.int32(1)
         return SuffixArray.restored(self._symbols[is_kept], moved[self._positions[is_kept[self._positions]]])
@@ -89,7 +89,7 @@ class SuffixArray:
 
     @property
     def symbols(self) -> Symbols:
-        """The text."""
+        """The text, without the padding."""
         return self._symbols[DEPTH:]
 
     @property
@@ -99,11 +99,11 @@ class SuffixArray:
 
     @property
     def n_bytes(self) -> int:
-        """Its memory."""
+        """Memory in bytes."""
         return self._symbols.nbytes + self._positions.nbytes + self._next.nbytes + self._until.nbytes
 
     def replaced(self, start: int, end: int, new: Symbols) -> "SuffixArray":
-        """The index of the text with `start:end` replaced by `new`."""
+        """Return the suffix array of the text with `start:end` replaced by `new`."""
         start, end = start + DEPTH, end + DEPTH
         symbols = np.concatenate((self._symbols[:start], new, self._symbols[end:]))
         n_touched = end - start + len(new) + 2 * DEPTH
@@ -127,8 +127,8 @@ class SuffixArray:
     def header(self, sign: int, cursor: int | None) -> Header:
         """A row for the compiled functions of distribution.py, valid while this object exists.
 
-        Counts are multiplied by `sign`. No context extends over the cursor, an offset in the text, as with a BREAK
-        there; but the cursor can be moved at no cost.
+        Counts are multiplied by `sign`. No context extends over `cursor`, an offset in the text: the effect is that of
+        a BREAK there, but the cursor can be moved without sorting.
         """
         arrays = (self._symbols, self._positions, self._next, self._until)
         sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
@@ -159,7 +159,7 @@ def _comes_before(symbols, a, b):  # type: ignore[no-untyped-def]
 
 @compiled
 def _key(symbols, position, depth):  # type: ignore[no-untyped-def]
-    """What positions with the same `depth - 1` preceding symbols are sorted by."""
+    """The sort key of a position among those with the same `depth - 1` preceding symbols."""
     return np.int64(symbols[position - depth]) if depth <= DEPTH else np.int64(position)
 
 
@@ -199,9 +199,9 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
 
 @compiled
 def _ranks(symbols, positions, other_symbols, others, same_until):  # type: ignore[no-untyped-def]
-    """The number of sorted `positions` in a text before each of `others`, positions in another version of it.
+    """The rank, among the sorted `positions`, of each of `others`, positions in another version of the text.
 
-    Up to `same_until`, the versions are equal: of equal contexts, only those may come first.
+    Both versions are equal up to `same_until`. Among equal contexts, only smaller positions below `same_until` precede.
     """
     ranks = np.empty(len(others), np.int64)
     for i, other in enumerate(others):
@@ -224,7 +224,7 @@ def _ranks(symbols, positions, other_symbols, others, same_until):  # type: igno
 
 @compiled
 def _spliced(symbols, positions, following, gone, come, places, end, shift):  # type: ignore[no-untyped-def]
-    """Positions and their next symbols without ranks `gone`, and with `come` inserted at `places` of the kept ones."""
+    """Positions and their next symbols, with the ranks `gone` removed, and `come` inserted at `places` of the rest."""
     n_kept = len(positions) - len(gone)
     new_positions = np.empty(n_kept + len(come), positions.dtype)
     new_following = np.empty(n_kept + len(come), following.dtype)
@@ -251,7 +251,7 @@ def _spliced(symbols, positions, following, gone, come, places, end, shift):  # 
 
 @compiled
 def _counts_until(following, stride, n_symbols):  # type: ignore[no-untyped-def]
-    """Row i: counts of each symbol in the first i * stride of `following`; last row: in all of it."""
+    """Cumulative counts by symbol: row i of the first i * stride of `following`, the last row of all."""
     until = np.zeros((len(following) // stride + 2, n_symbols), np.int32)
     for row in range(1, len(until)):
         for symbol in range(n_symbols):

@@ -23,7 +23,7 @@ class StringForm:
     escapes: bool = True
     """A backslash escapes the next character, also the closing quote."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """The start and the end of a replacement field."""
+    """Start -> end of a replacement field."""
     is_python: bool = False
     """Doubled braces are text, and a replacement field may have a format specification."""
     has_names: bool = False
@@ -37,7 +37,7 @@ class StringForm:
 
     @cached_property
     def in_spec(self) -> re.Pattern[str]:
-        """The same in a format specification."""
+        """Everything except plain text, in a format specification."""
         return _any_of((self.closer, "{", "}"), False, not self.is_multiline)
 
     @cached_property
@@ -48,7 +48,7 @@ class StringForm:
 
     @cached_property
     def partial_closers(self) -> frozenset[str]:
-        """The same in a format specification."""
+        """Tokens that may become other tokens with more characters, in a format specification."""
         return _prefixes((self.closer,))
 
 
@@ -57,9 +57,9 @@ class Syntax:
     """A language, or several similar ones."""
 
     comments: Mapping[str, str] = field(default_factory=dict)
-    """The start and the end of comments."""
+    """Start -> end of a comment."""
     strings: Mapping[str, StringForm] = field(default_factory=dict)
-    """By opening quotes; for Python, `python_form` selects the form."""
+    """Opening quotes -> form; for Python, `python_form` selects the form."""
     is_python: bool = False
     is_lenient: bool = False
     """A closing bracket may stand alone: `case` in shell, lists in text."""
@@ -83,7 +83,7 @@ class Syntax:
 
     @cached_property
     def field_code(self) -> re.Pattern[str]:
-        """The same at the top level of a replacement field, where Python has a format specification."""
+        """Every token that matters at the top level of a replacement field, where a format specification may start."""
         return _any_of((*self.openers, *"()[]{}", *":" * self.is_python), self.is_python, self.is_python)
 
     @cached_property
@@ -176,7 +176,7 @@ _SCRIPT: Final = Syntax(_HASH, _ONE_LINE)
 _LISP: Final = Syntax({";": "\n", "#|": "|#"}, _LONG_DOUBLE)
 _HASKELL: Final = Syntax({"--": "\n", "{-": "-}"}, _DOUBLE, has_lifetimes=True)
 _HTML: Final = Syntax(_MARKUP, _PROSE, is_lenient=True)
-"""With scripts and styles in it: brackets and quotes as in text, since an apostrophe may be part of a sentence."""
+"""Also for embedded scripts and styles. Quotes are read as in prose, since an apostrophe may be part of a sentence."""
 
 
 def _templates(opener: str, closer: str) -> Syntax:
@@ -241,17 +241,17 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "gotmpl gohtmltmpl": _templates("{{/*", "*/}}"),
     "restructuredtext rst asciidoc asciidoctor org typst pug jade haml slim mermaid plantuml": TEXT,
 }
-"""By the names of VS Code and of Vim, which differ for some."""
+"""Names of languages, separated by spaces -> syntax. VS Code and Vim name some languages differently."""
 
 _SYNTAXES: Final[Mapping[str, Syntax]] = {
     language: syntax for languages, syntax in _BY_LANGUAGES.items() for language in languages.split()
 } | dict.fromkeys(("json", "jsonc", "json5"), _C)
-"""By the editors' names; any other language is TEXT."""
+"""Name of a language -> syntax; all other languages use TEXT."""
 
 WRITTEN: Final = frozenset(language for languages in _BY_LANGUAGES for language in languages.split())
-"""Programming and markup languages that people write by hand: the setting `default` among the languages.
+"""Programming and markup languages that people write by hand: the value `default` of the setting `languages`.
 
-Not among them: plain text, logs, data, commit messages, and what may hold secrets (dotenv, INI files, properties).
+Excluded are plain text, logs, data, commit messages, and files that may contain secrets (dotenv, INI, properties).
 """
 
 _SUFFIXES: Final[Mapping[str, str]] = {
@@ -298,7 +298,7 @@ def syntax_of(language: str) -> Syntax:
 
 
 def language_of_suffix(suffix: str) -> str | None:
-    """The language of files with this suffix, such as ".py"; None if it is not known."""
+    """The language of files with this suffix, such as ".py"; None if the suffix is unknown."""
     return _SUFFIXES.get(suffix.lower()) if suffix else None
 
 
@@ -309,7 +309,7 @@ def suffixes_of_written() -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def language_of(document: str | None, said: str = "") -> str:
-    """The language of a document: `said`, the editor's, if it is known here; otherwise by the document's name.
+    """Return the language of a document: `said` by the editor, if listed here; otherwise by the document's suffix.
 
     A document without a suffix and language counts as Python.
     """

@@ -19,7 +19,7 @@ READING_KEYS: Final = 0.4
 READING_SPAN: Final = 4.0
 """The cost of reading is divided by this at eagerness 1, and multiplied by it at eagerness 0."""
 CONFIDENCE_SPAN: Final = 2.5
-"""The same for the minimum probability of a suggestion, which is at most MAX_LEAST."""
+"""The same factor for the minimum probability of a suggestion, which is at most MAX_LEAST."""
 MAX_LEAST: Final = 0.95
 SURE: Final = 0.5
 """Minimum probability of a suggestion of several lines: it takes longer to read, and moves the text below."""

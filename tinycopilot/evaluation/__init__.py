@@ -1,1 +1,1 @@
-"""How good it is, and why: measured on code, with the Engine that an editor uses."""
+"""Evaluation and benchmarks of completion, on code, with the same Engine that editors use."""

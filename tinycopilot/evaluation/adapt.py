@@ -23,7 +23,7 @@ from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, require_home, user_path, workspace_model
+from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, real_path, require_home, workspace_model
 from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
@@ -62,7 +62,7 @@ class WorkspaceSplit:
 def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> WorkspaceSplit:
     """Read and split a workspace. Raises UserError if there is too little code."""
     patterns, excluded = _patterns(exclude), set[str]()
-    roots, texts = [user_path(folder).resolve() for folder in folders], dict[str, str]()
+    roots, texts = list(map(real_path, folders)), dict[str, str]()
     left_out = LeftOut()  # printed by training
     names = dict[str, str]()  # path -> path in the workspace, the same on every machine
     for root in roots:

@@ -19,7 +19,7 @@ from tinycopilot.evaluation.footprint import measure_footprint
 from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.evaluation.score import percentile
 from tinycopilot.evaluation.speed import measure_speed
-from tinycopilot.paths import ModelPaths, describe_model, find_model, user_path
+from tinycopilot.paths import ModelPaths, describe_model, find_model, real_path
 
 WORKSPACE_CHARS = 10_000_000
 N_PLACES = 40
@@ -27,7 +27,7 @@ N_PLACES = 40
 N_FILES, N_KEYS = 6, 100
 """Files, and keys typed in each."""
 N_JUMPS = 60
-"""Number of first keys, cursor jumps, and edits above."""
+"""Number of requests in each of the scenarios first key, cursor jump, and edit above the cursor."""
 PREPARED_CHARS = 50_000
 """A document of this size is indexed when it is opened, as the server does."""
 
@@ -43,7 +43,7 @@ def run_bench(
     answer: Callable[[str], None],
 ) -> None:
     """Run the command; `say` prints progress, `answer` the result. Raises UserError."""
-    texts = load_typing_texts(user_path(folder).resolve() if folder is not None else None)
+    texts = load_typing_texts(real_path(folder) if folder is not None else None)
     paths, origin = find_model(model_path, tokenizer_path)
     say(describe_model(paths, origin))
     measured = measure(paths, size, texts, say)
@@ -113,11 +113,11 @@ class Latencies:
     """Latencies of a scenario, for its timed steps."""
 
     ms: list[float] = field(default_factory=list)
-    """From request to result."""
+    """From request to result, for all other requests."""
     typed_through_ms: list[float] = field(default_factory=list)
-    """The same, for keys that agree with the last suggestion, whose rest is returned."""
+    """Latencies of keystrokes that match the last suggestion; the engine returns the rest of it."""
     cpu_s: float = 0.0
-    """CPU time of both."""
+    """CPU time of all timed requests."""
 
     def percentiles(self) -> dict[str, float | None]:
         """Return p50, p95 and p99, in ms."""

@@ -1,4 +1,4 @@
-"""Compare two models on the same code, each mixed with the same n-gram model: is one better beyond noise?"""
+"""Compare two models on the same code, mixed with the same n-gram model: is the difference significant?"""
 
 import math
 import statistics
@@ -25,7 +25,7 @@ Bits = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Bits of two models for the same characters."""
+    """Bits of two models on the same characters."""
 
     before: Bits
     now: Bits

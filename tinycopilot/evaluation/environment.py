@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tinycopilot.model.tokenizer import SimpleTokenizer
 
 LIMIT_S = 120
-"""The first import after an installation compiles PyTorch's modules."""
+"""Time limit: the first import after an installation compiles PyTorch's modules."""
 
 
 def ask_environment(paths: ModelPaths) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tinycopilot.evaluation.report.page import page as report_page
 from tinycopilot.evaluation.score import CalibrationBin, calibration_error
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.page_file import check_page, write_page
-from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, user_path
+from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, real_path, user_path
 
 N_EXAMPLES = 5
 
@@ -41,11 +40,11 @@ def run_evaluation(
 ) -> None:
     """Run the command; `say` prints progress, `answer` the results, `command` is the command line. Raises UserError.
 
-    If the report cannot be written, the results are still printed, and the other way round.
+    If the report cannot be written, the results are still printed; if they cannot be printed, it is still written.
     """
     if infill and report is not None:
         raise UserError("--infill writes no report; leave out --report")
-    page = Path(os.path.realpath(user_path(report))) if report is not None else None
+    page = real_path(report) if report is not None else None
     if page:
         check_page(page, "--report")
     root = folder_to_index(workspace or None)
@@ -54,12 +53,12 @@ def run_evaluation(
     if listing:
         if len(paths) != 1:
             raise UserError("--list needs exactly one PATH: the folder that contains the listed files")
-        excerpts = from_list(user_path(listing), user_path(paths[0]).resolve(), root)
+        excerpts = from_list(user_path(listing), real_path(paths[0]), root)
     else:
-        excerpts, left_out = from_paths([user_path(path).resolve() for path in paths], suffixes, max_chars, root)
+        excerpts, left_out = from_paths(list(map(real_path, paths)), suffixes, max_chars, root)
     if page and str(page) in {excerpt.name for excerpt in excerpts}:
         raise UserError(f"{page}: is one of the files to replay; use another --report")
-    workspaces = {excerpt.workspace for excerpt in excerpts}  # if it is one, an editor would use its adapted model
+    workspaces = {excerpt.workspace for excerpt in excerpts}  # with only one, its adapted model is used
     one = str(*workspaces) if len(workspaces) == 1 else None
     model, origin = find_model(model_path, tokenizer_path, workspace=one)
     say(describe_model(model, origin))

@@ -14,7 +14,7 @@ from tinycopilot.files import LeftOut, read_source, read_written, source_files
 def from_paths(
     paths: Sequence[Path], suffixes: Sequence[str], n_chars: int, workspace: Path | None
 ) -> tuple[list[Excerpt], tuple[str, ...]]:
-    """Return about equal excerpts of all files, `n_chars` in total at most, and lines about what was left out.
+    """Return excerpts of about equal length from all files, at most `n_chars` in total; and lines about files left out.
 
     Excerpts are from the middle of files, with the text before them as context. The default workspace is the given
     folder, or the folder of the file. Raises UserError.

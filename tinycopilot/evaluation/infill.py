@@ -1,7 +1,7 @@
 """Infilling evaluation: remove part of a line, and compare the engine's suggestion with it.
 
-Suggestions at places where nothing was removed are counted as well: there, silence is right. Python only, since the
-gaps come from the syntax tree.
+Positions where nothing was removed are tested as well: there, the correct result is no suggestion. Python only, since
+the gaps come from the syntax tree.
 """
 
 import ast
@@ -55,13 +55,13 @@ class InfillScore:
         return sum(n for (kind, _), n in self.n.items() if kind != NOTHING)
 
     def of(self, *kinds: str) -> dict[str, float]:
-        """Number of gaps of these kinds, and the share of each outcome."""
+        """Return the number of gaps of these kinds, and the share of each outcome."""
         n = {outcome: sum(self.n[kind, outcome] for kind in kinds) for outcome in OUTCOMES}
         total = sum(n.values())
         return {"gaps": total, **{outcome: round(n[outcome] / total, 4) if total else 0.0 for outcome in OUTCOMES}}
 
     def to_json(self) -> dict[str, Any]:
-        """The measures by kind; latencies in milliseconds."""
+        """Return the metrics by kind; latencies in milliseconds."""
         latency_ms = {f"p{share}": percentile(self.latencies_ms, share / 100) for share in (50, 95)}
         by_kind = {kind: self.of(kind) for kind in (*KINDS, NOTHING)}
         return {"all": self.of(*KINDS), **by_kind, "latency_ms": latency_ms}
@@ -140,7 +140,7 @@ def _expressions(text: str) -> dict[str, list[tuple[int, int]]]:
 def _before_comments(text: str, dice: random.Random) -> list[tuple[int, int]]:
     """Start and end offsets of code before comments, each from a random token of its line."""
     found, starts = list[tuple[int, int]](), _line_starts(text)
-    columns = list[int]()  # of the tokens of the line so far, without the first
+    columns = list[int]()  # start columns of the tokens of the line so far, without the first
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         line, column = token.start
         if token.type == tokenize.COMMENT and columns:
@@ -154,7 +154,7 @@ def _before_comments(text: str, dice: random.Random) -> list[tuple[int, int]]:
 
 
 def _line_starts(text: str) -> list[int]:
-    """Offsets of the line starts; line ends are those of Python's grammar."""
+    """Return the offsets of the line starts, with line ends as in Python's grammar."""
     return [0, *(end.end() for end in re.finditer(r"\r\n|\r|\n", text))]
 
 
@@ -164,7 +164,7 @@ def _n_chars(text: str, n_bytes: int) -> int:
 
 
 def table(score: InfillScore) -> str:
-    """A row for each kind of gap, and examples of wrong suggestions."""
+    """Return a table with a row for each kind of gap, and examples of wrong suggestions."""
     lines = [f"{'gaps':>6} {'exact':>7} {'wrong':>7} {'silent':>7}  removed"]
     for name, row in (("all of these", score.of(*KINDS)), *((kind, score.of(kind)) for kind in (*KINDS, NOTHING))):
         shares = " ".join(f"{100 * row[outcome]:5.1f} %" for outcome in OUTCOMES)

@@ -1,8 +1,8 @@
-"""Replay: an ideal user types code again, character by character, and the keystrokes saved are counted.
+"""Replay: simulate an ideal user who types existing code, and count the keystrokes that suggestions save.
 
 Before each character the engine may show one suggestion. The user accepts it, with one key, exactly when all of it is
 correct, and otherwise types one character. The engine sees the text before the cursor, never the text after it. A
-second count is of a user who also accepts suggestions word by word, with one key each.
+second count is for a user who also accepts suggestions word by word, with one key each.
 """
 
 import re
@@ -19,15 +19,15 @@ from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.evaluation.score import Score
 
 WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s]+)")
-"""What the editors' key for accepting a word accepts."""
+"""The next word of a suggestion, as the editors' key for partial accepts defines it."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A part of a file, text[first:last], which is typed; the text before it already exists."""
+    """The part text[first:last] of a file to type; the text before it already exists."""
 
     name: str
-    """Its path."""
+    """Path of the file."""
     text: str
     first: int
     last: int
@@ -37,13 +37,13 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class ShownSuggestion:
-    """A new suggestion, and how much of it was correct."""
+    """A new suggestion, and the number of its correct characters."""
 
     name: str
     at: int
     """Offset of the cursor."""
     line: int
-    """From 1."""
+    """Line number, from 1."""
     before: str
     """The line up to the cursor."""
     suggestion: Suggestion
@@ -63,7 +63,7 @@ class ReplayResult:
     excerpt: Excerpt
     score: Score
     shown: list[ShownSuggestion]
-    """By offset."""
+    """New suggestions, in order of offset."""
     bits: "dict[str, array[float]]"
     """-log2 p of each character of the excerpt, by predictor (`network`, `memory`, `mixed`)."""
 
@@ -76,7 +76,7 @@ def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
     for at in range(excerpt.first, excerpt.last):
         before, typed = text[:at], text[at]
         if is_indentation(text, at):
-            expected = ""  # inserted by editors, so neither it nor suggestions there count
+            expected = ""  # editors insert it, so neither it nor suggestions in it count
         elif at >= accepted_end:
             suggestion = _suggested(engine, Request(before, document=excerpt.name, why=Why.REPLAYED), score)
             offered = suggestion.text if suggestion else ""

@@ -18,7 +18,7 @@ class EvaluationResult:
 
     @property
     def scores(self) -> dict[str, Score]:
-        """The score of each file, by name."""
+        """Name of each file -> its score."""
         scores = dict[str, Score]()
         for replayed in self.replays:
             name = replayed.excerpt.name
@@ -37,11 +37,11 @@ class EvaluationResult:
 
     @property
     def calibration(self) -> list[CalibrationBin]:
-        """Confidence against accuracy of the suggestions."""
+        """The calibration: confidence against accuracy of all suggestions."""
         return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics of all files together."""
+        """Return the metrics over all files."""
         error = calibration_error(self.calibration)
         return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
 

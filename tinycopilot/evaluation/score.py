@@ -21,22 +21,22 @@ class Score:
     n_keys: int = 0
     """Keystrokes, one for each accepted suggestion."""
     n_keys_by_word: int = 0
-    """The same if the correct leading words of other suggestions are accepted too, one key each."""
+    """Keystrokes if the correct leading words of other suggestions are accepted, too, one key each."""
     n_chars: int = 0
-    """Characters typed by them. Indentation counts in neither."""
+    """Characters produced by these keystrokes. Indentation counts neither as keystrokes nor as characters."""
     n_shown: int = 0
     """New suggestions; the rest of one that is typed through is not new."""
     accepted_chars: list[int] = field(default_factory=list)
     """Length of each accepted suggestion."""
     n_typed_through: int = 0
-    """Keystrokes that agreed with the suggestion shown."""
+    """Keystrokes that matched the suggestion shown."""
     n_flickers: int = 0
-    """How often the suggestion changed after that."""
+    """Flickers: the suggestion changed although the keystroke matched it."""
     bits: Counter[str] = field(default_factory=Counter)
-    """The sum of -log2 p(correct character), by predictor."""
+    """Predictor -> sum of -log2 p(correct character)."""
     n_bits_chars: int = 0
     latencies_ms: list[float] = field(default_factory=list)
-    """From request to result, in the engine."""
+    """Latencies in the engine, from request to result."""
     cpu_s: float = 0.0
 
     def count_bits(self, bits: dict[str, float]) -> None:
@@ -47,7 +47,7 @@ class Score:
     def __add__(self, other: "Score") -> "Score":
         added = {name: value + getattr(other, name) for name, value in vars(self).items()}
         added["bits"] = Counter(self.bits)
-        added["bits"].update(other.bits)  # + would drop sums of 0
+        added["bits"].update(other.bits)  # Counter's + would drop sums of 0
         return Score(**added)
 
     def figures(self) -> dict[str, Any]:

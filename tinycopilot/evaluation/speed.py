@@ -22,7 +22,7 @@ from tinycopilot.completion.recorder import Recorder
 from tinycopilot.evaluation.scenarios import Step
 
 N_CHARS = {"plain": 4, "cached": 40, "drafted": 40}
-"""Characters decoded at each position; without a cache, one takes as long as a hundred with it."""
+"""Characters decoded at each position; without the cache, each takes about 100 times as long."""
 DRAFT_CHARS = {"cached": 0, "drafted": MAX_DRAFT_CHARS}
 
 
@@ -37,7 +37,7 @@ class DecodingSpeed:
     n_correct: int = 0
     """Number of accepted drafted characters."""
     n_unequal: int = 0
-    """Number of texts that differ between the ways; rounding can decide between two equally likely characters."""
+    """Number of texts that differ between the methods; rounding can decide between two equally likely characters."""
 
     def to_json(self) -> dict[str, Any]:
         """Return characters per second, accepted share and differing texts."""
@@ -47,7 +47,7 @@ class DecodingSpeed:
 
 
 def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> DecodingSpeed:
-    """Decode at each of `steps`, with the ways interleaved, so that noise affects all equally."""
+    """Decode at each of `steps`, with the methods interleaved, so that noise affects all equally."""
     speed, tokenizer = DecodingSpeed(), engine.tokenizer
     reader, next_logits = Reader(network, tokenizer), network_logits(network, tokenizer)
     for step in steps:
@@ -68,7 +68,7 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> De
             speed.chars[name] += n_chars
         speed.n_unequal += texts["cached"] != texts["drafted"] or not texts["cached"].startswith(texts["plain"])
         came = texts["drafted"]
-        for read in recorder.steps:  # of "drafted", the last way
+        for read in recorder.steps:  # the steps of "drafted", the last method
             speed.n_drafted += min(len(read.drafted), len(came))  # the rest was not decoded
             speed.n_correct += common_prefix_len(read.drafted, came)
             came = came[len(read.accepted) :]

@@ -70,11 +70,11 @@ def in_workspaces(
 
 
 def shingles(text: str) -> set[str]:
-    """Return the pieces of SHINGLE_CHARS characters at line starts (Broder 1997, who samples all positions)."""
+    """Return the shingles of a text: SHINGLE_CHARS characters from each line start (Broder 1997 uses all positions)."""
     starts = [0, *(i + 1 for i, character in enumerate(text) if character == "\n")]
     return {piece for i in starts if len(piece := text[i : i + SHINGLE_CHARS]) == SHINGLE_CHARS}
 
 
 def are_near_duplicates(some: set[str], others: set[str]) -> bool:
-    """Whether at least half of the smaller set is in both."""
+    """Whether two texts, given by their shingles, have at least half of the smaller set in common."""
     return bool(some and others) and 2 * len(some & others) >= min(len(some), len(others))

@@ -7,7 +7,7 @@ from tinycopilot.page.words import quoted
 
 
 def in_words(trace: Trace, decision: Decision) -> str:
-    """What is shown at the cursor by one decision of a trace, and why."""
+    """Describe what a decision shows at the cursor, and why."""
     if trace.place.before.endswith(MASK):
         return "Nothing is shown: the text before the cursor ends with a masked secret."
     if not trace.is_at_line_end:
@@ -27,7 +27,7 @@ def in_words(trace: Trace, decision: Decision) -> str:
 
 
 def _in_line(trace: Trace, decision: Decision) -> str:
-    """In the middle of a line."""
+    """Describe a decision in the middle of a line."""
     following = quoted(trace.place.after[:SUFFIX_CHARS])
     if decision.suggestion is not None:
         shown = decision.suggestion

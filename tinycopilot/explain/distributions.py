@@ -1,4 +1,4 @@
-"""The next character's distribution by network, n-gram models and mixture, ready to be shown."""
+"""The distribution of the next character, for display."""
 
 import math
 from typing import NamedTuple
@@ -17,6 +17,6 @@ class Entry(NamedTuple):
 
 
 def likeliest(log_probs: NDArray[np.float64], alphabet: Alphabet, n: int) -> list[Entry]:
-    """The `n` likeliest entries of log p, (A + 1,)."""
+    """Return the `n` most probable entries of log p, (A + 1,)."""
     order, last = np.argsort(-log_probs, kind="stable")[:n].tolist(), len(log_probs) - 1
     return [Entry(alphabet.character_of(i + 1) if i < last else "", math.exp(log_probs[i])) for i in order]

@@ -20,36 +20,36 @@ BLOCK: Final = 256
 
 @dataclass(frozen=True)
 class Attention:
-    """What one layer's heads compute, for the N shown positions."""
+    """Activations of one layer's attention heads, for the N shown positions."""
 
     q: Floats
     """(H, N, D), rotated."""
     k: Floats
     """(H, N, D), rotated."""
     weights: Floats
-    """(H, N, N): how much each shown position takes from each shown position."""
+    """(H, N, N): attention weights between shown positions; queries are rows."""
     earlier: Floats
-    """(H, N): how much it takes from positions before those; with `weights`, a sum of 1."""
+    """(H, N): total weight of the positions before the shown ones; with the row of `weights`, the sum is 1."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One layer, for the N shown positions."""
+    """Activations of one layer, for the N shown positions."""
 
     attention: Attention
     attended: Floats
-    """(N, C): what attention adds to the residual stream."""
+    """(N, C): output of attention, which is added to the residual stream."""
     hidden: Floats
-    """(N, F): the activations inside the feed-forward layer."""
+    """(N, F): hidden activations of the feed-forward layer."""
     fed_forward: Floats
-    """(N, C): what the feed-forward layer adds."""
+    """(N, C): output of the feed-forward layer, which is added to the residual stream."""
     stream: Floats
     """(N, C): the residual stream after the block."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """A forward pass, for the N shown positions."""
+    """Activations of a forward pass, for the N shown positions."""
 
     embedded: Floats
     """(N, C): the residual stream before the first block."""
@@ -57,11 +57,11 @@ class Pass:
     logits: Floats
     """(N, V)."""
     lens: Floats
-    """(L + 1, N, V): the logits that the head would give after the embedding and after each block (logit lens)."""
+    """(L + 1, N, V): logits of the head applied after the embedding and after each block (logit lens)."""
 
 
 def read(network: Network, ids: list[int], n_shown: int) -> Pass:
-    """Read `ids`, (T,), and keep what concerns the last `n_shown` of them."""
+    """Run the network on `ids`, (T,); return the activations for the last `n_shown` positions."""
     config, weights = network.config, network.weights()
     x = weights.embedding[ids]  # (T, C), the residual stream
     streams, blocks = [x[-n_shown:]], list[Block]()
@@ -92,7 +92,7 @@ def layer_norm(x: Floats, gain: Floats, bias: Floats) -> Floats:
 
 
 def convolve(h: Floats, taps: Floats) -> Floats:
-    """Add to each channel that of the K - 1 positions before, weighted: `h` (T, C), `taps` (K - 1, C)."""
+    """Add to each channel its weighted values at the K - 1 positions before: `h` (T, C), `taps` (K - 1, C)."""
     result = h.copy()
     for distance, tap in enumerate(taps, 1):
         result[distance:] += tap * h[:-distance]
@@ -113,7 +113,7 @@ def rotate(x: Floats, rates: NDArray[np.float64]) -> Floats:
 
 
 def attend(q: Floats, k: Floats, v: Floats, window: int, n_shown: int) -> tuple[Floats, Attention]:
-    """softmax(q k / sqrt(D)) v, where each query sees the last W positions: (T, C); and what is kept of it."""
+    """Return softmax(q k / sqrt(D)) v, (T, C), where each query sees the last W positions; and its activations."""
     H, T, D = q.shape  # noqa: N806
     y = np.empty_like(q)
     shown = np.zeros((H, n_shown, n_shown), np.float32)
@@ -126,7 +126,7 @@ def attend(q: Floats, k: Floats, v: Floats, window: int, n_shown: int) -> tuple[
         weights = softmax(np.where(is_seen, scores, -np.inf))  # (H, queries, keys)
         y[:, start:end] = weights @ v[:, first:end]
         for t in range(max(start, T - n_shown), end):
-            row, of_shown = weights[:, t - start], T - n_shown - first  # where the shown keys begin in it
+            row, of_shown = weights[:, t - start], T - n_shown - first  # index of the first shown key in the row
             earlier[:, t - (T - n_shown)] = row[:, : max(0, of_shown)].sum(-1)
             seen = row[:, max(0, of_shown) :]
             at = max(0, -of_shown)

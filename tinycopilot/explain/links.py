@@ -15,19 +15,19 @@ ROOT = Path(tinycopilot.__file__).resolve().parents[1]
 
 
 class Link(NamedTuple):
-    """Where a symbol is defined."""
+    """The place where a symbol is defined."""
 
     name: str
     """`layer_norm`, `Mixture.mix`."""
     place: str
     """File below the package's folder, and line."""
     href: str
-    """In the public repository if one is known, else the file's path relative to the page; empty if there is none."""
+    """URL in the public repository if it is known, else path relative to the page; empty if there is no path."""
 
 
 def link_to(symbol: Callable[..., Any], page: Path) -> Link:
     """The link to a function or class, from a page at `page`."""
-    plain = getattr(symbol, "py_func", symbol)  # of a function that is compiled
+    plain = getattr(symbol, "py_func", symbol)  # the Python function, if it is compiled
     file, line = Path(inspect.getsourcefile(plain) or ""), inspect.getsourcelines(plain)[1]
     relative = file.resolve().relative_to(ROOT).as_posix()
     repository = _repository()
@@ -42,7 +42,7 @@ def link_to(symbol: Callable[..., Any], page: Path) -> Link:
 
 
 def _repository() -> str:
-    """The address of the public repository, as the package's metadata has it; empty if it has none."""
+    """URL of the public repository from the package's metadata; empty if there is none."""
     try:
         urls = metadata.metadata("tinycopilot").get_all("Project-URL") or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The data of the page's panels, as JSON's types: each public function returns that of the panel with its name."""
+"""The data of the page's panels, in JSON types. Each public function returns the data of the panel with its name."""
 
 import math
 from typing import Any, Final
@@ -20,21 +20,21 @@ from tinycopilot.page.arrays import Arrays, as_shares, significant
 from tinycopilot.page.words import name_of, visible
 
 N_NEAREST: Final = 6
-"""Characters with the most similar embeddings."""
+"""Number of characters with the most similar embeddings, for each character."""
 MAX_BYTES: Final = 2_500_000
-"""Of all weights, queries and keys, before they are compressed: a larger network shows fewer positions."""
+"""Maximum size of all attention weights, queries and keys, uncompressed: a larger network shows fewer positions."""
 N_LENS: Final = 5
-"""The likeliest characters after each block."""
+"""Number of most probable characters after each block."""
 N_NEURONS: Final = 4
-"""The most active ones of a layer, at each position."""
+"""Number of most active neurons of a layer, at each position."""
 N_PROMOTED: Final = 3
-"""The characters that a neuron makes likelier."""
+"""Number of characters whose probability a neuron raises most."""
 N_LIKELIEST, N_FOLLOWERS = 6, 3
-"""Characters of each prediction in the mixture, and after each context."""
+"""Number of characters listed for each prediction of the mixture, and after each context."""
 
 
 def tokens(subject: Subject, arrays: Arrays) -> dict[str, Any]:
-    """The vocabulary by id, the ids of the text, and for each id that occurs the nearest ones with their similarity."""
+    """The vocabulary by id, the ids of the text, and for each id in it the nearest ids with their similarity."""
     tokenizer, ids = subject.tokenizer, subject.tokenizer.encode(subject.text)
     embedding = subject.network.weights().embedding  # (V, C)
     arrays.add("embedding", embedding, "float16")
@@ -49,14 +49,14 @@ def tokens(subject: Subject, arrays: Arrays) -> dict[str, Any]:
 
 
 def n_positions(n: int, n_heads: int, d_head: int) -> int:
-    """How many of the last `n` positions have room in MAX_BYTES; `n_heads` of all layers together."""
+    """Return how many of the last `n` positions fit into MAX_BYTES; `n_heads`: heads of all layers together."""
     # n_heads (2 m^2 + 4 d_head m) <= MAX_BYTES
     m = math.sqrt(d_head**2 + MAX_BYTES / (2 * n_heads)) - d_head
     return max(1, min(n, int(m)))
 
 
 def attention(subject: Subject, arrays: Arrays) -> dict[str, Any]:
-    """The number of positions that are shown, M; weights (L, H, M, M), q and k (L, H, M, D) are in `arrays`."""
+    """The number of shown positions, M; adds weights, (L, H, M, M), q and k, (L, H, M, D), to `arrays`."""
     config, layers = subject.network.config, [block.attention for block in subject.passed.blocks]
     n = len(subject.text)
     m = n_positions(n, config.n_layers * config.n_heads, config.d_head)
@@ -77,7 +77,7 @@ def attention(subject: Subject, arrays: Arrays) -> dict[str, Any]:
 
 
 def blocks(subject: Subject, arrays: Arrays) -> dict[str, Any]:
-    """By position and block: the likeliest ids (logit lens), and p of the next character; the rest is in `arrays`."""
+    """The most probable ids after each block (logit lens), and p of the next character; adds the rest to `arrays`."""
     passed = subject.passed
     streams = np.stack([passed.embedded, *(block.stream for block in passed.blocks)])  # (L + 1, N, C)
     scale = np.maximum(np.abs(streams).max(-1), 1e-9)  # (L + 1, N)
@@ -96,7 +96,7 @@ def blocks(subject: Subject, arrays: Arrays) -> dict[str, Any]:
     order = np.argsort(-p, axis=-1)[..., :N_LENS]  # (L + 1, N, 5)
     arrays.add("lens_ids", order, "uint16")
     arrays.add("lens_p", np.take_along_axis(p, order, -1), "float32")
-    next_ids = [*subject.tokenizer.encode(subject.text[1:]), int(order[-1, -1, 0])]  # at the cursor, the likeliest
+    next_ids = [*subject.tokenizer.encode(subject.text[1:]), int(order[-1, -1, 0])]  # at the cursor, the most probable
     arrays.add("lens_next", p[:, np.arange(len(next_ids)), next_ids], "float32")  # (L + 1, N)
     arrays.add("logits", passed.logits, "float32")  # (N, V)
     entropy = -(p[-1] * np.log2(np.maximum(p[-1], 1e-30))).sum(-1)  # (N,), in bits
@@ -104,9 +104,9 @@ def blocks(subject: Subject, arrays: Arrays) -> dict[str, Any]:
 
 
 def promoted(subject: Subject) -> NDArray[np.int64]:
-    """Of each neuron of each layer, the ids that its output makes likelier, (L, F, 3) (Geva et al. 2021)."""
+    """The ids whose probability each neuron's output raises most, (L, F, 3) (Geva et al. 2021)."""
     weights = subject.network.weights()
-    known = weights.head[:-1] * weights.last_norm[0]  # never the unknown id
+    known = weights.head[:-1] * weights.last_norm[0]  # without the unknown id
     effect = np.stack([known @ down for down in weights.down])  # (L, V - 1, F)
     return np.argsort(-effect, axis=1)[:, :N_PROMOTED].transpose(0, 2, 1)
 
@@ -138,7 +138,7 @@ def generation(subject: Subject) -> dict[str, Any]:
 
 
 def mixture(subject: Subject) -> dict[str, Any]:
-    """One entry for each position; where the longest context before the cursor was seen."""
+    """One entry for each position; and the occurrences of the longest known context before the cursor."""
     trace, following = subject.trace, subject.next_characters
     pairs = zip(subject.predictions, following, strict=True)
     seen = [[one.document, one.line, one.text, one.column] for one in trace.seen]
@@ -173,7 +173,7 @@ def _position(subject: Subject, traced: TracedPrediction, following: str | None)
 
 
 def _orders(subject: Subject, traced: TracedPrediction, counts: NDArray[np.int64], entry: int) -> list[list[Any]]:
-    """Of each order seen: how often, followed by how many different characters, the most frequent, p(next) so far."""
+    """For each order seen: its count, number of distinct next characters, the most frequent ones, p(next) so far."""
     rows, alphabet = list[list[Any]](), subject.trace.alphabet
     possible = traced.prediction.log_probs > -math.inf
     p = np.empty(len(possible))
@@ -189,7 +189,7 @@ def _orders(subject: Subject, traced: TracedPrediction, counts: NDArray[np.int64
 
 
 def decisions(subject: Subject) -> dict[str, Any]:
-    """What was decoded, and for each eagerness the cuts with their gains."""
+    """The decoded text, and for each eagerness the possible cuts with their gains."""
     trace = subject.trace
     return {
         "decoded": [[name_of(character), significant(log_p)] for character, log_p in trace.decoded],

@@ -1,8 +1,6 @@
 """The command `explain`."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
@@ -12,7 +10,7 @@ from tinycopilot.explain.subject import MAX_CHARS, subject
 from tinycopilot.explain.terminal import console, show
 from tinycopilot.explain.trace import trace
 from tinycopilot.page_file import check_page, write_page
-from tinycopilot.paths import describe_model, find_model, user_path
+from tinycopilot.paths import describe_model, find_model, real_path
 
 
 def run_explain(
@@ -25,8 +23,8 @@ def run_explain(
     tokenizer_path: str | None,
     say: Callable[[str], None],
 ) -> None:
-    """The whole command. Raises UserError."""
-    page = Path(os.path.realpath(user_path(html))) if html is not None else None
+    """Run the command. Raises UserError."""
+    page = real_path(html) if html is not None else None
     if page:
         check_page(page, "--html")
     source = read_target(target, workspace)

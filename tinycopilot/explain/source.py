@@ -26,9 +26,9 @@ class Source:
 
 
 def read_target(target: str | None, workspace: str | None) -> Source:
-    """The source that `target`, TEXT or FILE:LINE:COLUMN, names; the example for None. Raises UserError.
+    """Return the source for `target`, TEXT or FILE:LINE:COLUMN; for None, the example. Raises UserError.
 
-    A file's folder is its workspace if none is given. A text has one only if it is given.
+    The default workspace of a file is its folder; a text has none.
     """
     folder = folder_to_index(workspace)
     place = PLACE.fullmatch(target) if target is not None else None

@@ -1,4 +1,4 @@
-"""Subject: the text of a page, and all that was computed about it."""
+"""Subject: the explained text, and everything computed for it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tinycopilot.explain.trace import Trace, TracedPrediction, trace
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_CHARS = 200
-"""The last characters before the cursor that are explained; the model reads all that it can."""
+"""Number of characters before the cursor that are explained. The model reads more."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Subject:
     text: str
     """(N,): the characters that were read."""
     predictions: list[TracedPrediction]
-    """(N,): of the character after each; the last one is at the cursor."""
+    """(N,): prediction of the character after each; the last one is at the cursor."""
     passed: Pass
 
     @property
@@ -33,7 +33,7 @@ class Subject:
 
 
 def subject(engine: Engine, request: Request, max_chars: int) -> Subject:
-    """Explain the last `max_chars` characters before the cursor of `request`."""
+    """Return the explanation of the last `max_chars` characters before the cursor of `request`."""
     traced = trace(engine, request, max_chars)
     network, tokenizer = engine.network, engine.tokenizer
     whole = DOCUMENT_START + traced.place.before

@@ -1,4 +1,4 @@
-"""A trace, printed: the text by probability, the next character's distribution, where it was seen, the decision."""
+"""Print a trace: the text colored by probability, the next character's distribution, its sources, the decision."""
 
 import bisect
 import math
@@ -18,7 +18,7 @@ from tinycopilot.page.words import name_of, quoted, visible
 EDGES_P: Final = (0.01, 0.1, 0.5)
 """Probabilities at which one level of colour ends and the next begins."""
 STYLES: Final = ("black on #f4a3a3", "black on #f7cf9a", "black on #f3ecb0", "")
-"""Of the levels, the least likely first."""
+"""Style of each level, the least probable first."""
 N_LIKELIEST: Final = 8
 N_SURPRISING: Final = 3
 N_SEEN: Final = 6
@@ -28,12 +28,12 @@ MAX_CUT_CHARS: Final = 16
 
 
 def console() -> Console:
-    """The terminal, or a pipe, which gets the same words without colours."""
+    """Return a console on the terminal, or on a pipe, without colours."""
     return Console(highlight=False, emoji=False, markup=False)
 
 
 def show(out: Console, trace: Trace) -> None:
-    """Print all of it."""
+    """Print a trace."""
     for part in (*_text(trace), "", *_distribution(trace), "", *_seen(trace), "", *_decision(trace)):
         out.print(part)
 
@@ -72,7 +72,7 @@ def _text(trace: Trace) -> Iterator[Text | str]:
 
 
 def _end_of(before: str, at: int) -> str:
-    """What precedes a character, `at` from the end."""
+    """The last characters before offset `at`, quoted."""
     return quoted(before[:at][-10:]) if before[:at] else "the start"
 
 

@@ -1,4 +1,4 @@
-"""Trace: how one request was answered, step by step. A Tracer is an engine that records what it does."""
+"""Trace: a record of how the engine answers one request, made by a Tracer."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -32,10 +32,10 @@ from tinycopilot.completion.truncation import (
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 EAGERNESS: Final = tuple(i / 20 for i in range(21))
-"""The values of that setting for which a Trace has the suggestion."""
+"""Values of the setting `eagerness` for which a Trace has a decision."""
 
 MAX_SEEN: Final = 20
-"""Number of places of the longest context that a Trace names."""
+"""Maximum number of occurrences of the longest context in a Trace."""
 
 
 class TracedPrediction(NamedTuple):
@@ -43,7 +43,7 @@ class TracedPrediction(NamedTuple):
 
     prediction: Prediction
     logits: Floats
-    """The network's, (V,)."""
+    """Logits of the network, (V,)."""
     workspace: NDArray[np.int64]
     """How often each symbol followed the context in the workspace, (n_orders, A + 1), from BREAK on."""
     file: NDArray[np.int64]
@@ -55,21 +55,21 @@ class Seen(NamedTuple):
 
     document: str
     line: int
-    """From 1."""
+    """Line number, from 1."""
     text: str
     column: int
     """Offset in `text` of the character that follows the context."""
 
     @classmethod
     def at(cls, document: str, text: str, offset: int) -> "Seen":
-        """The line of `text` with the character at `offset`."""
+        """Return the line of `text` that contains `offset`."""
         start = text.rfind("\n", 0, offset) + 1
         end = text.find("\n", offset)
         return cls(document, text.count("\n", 0, offset) + 1, text[start : end if end >= 0 else None], offset - start)
 
 
 class Cut(NamedTuple):
-    """A place where the suggestion could end."""
+    """A prefix of the decoded text, where the suggestion could end."""
 
     prefix: Prefix
     obstacle: Obstacle | None
@@ -78,7 +78,7 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class Decision:
-    """Where the decoded text is cut by some settings."""
+    """Where the decoded text is cut, under given settings."""
 
     settings: CompleterSettings
     cuts: list[Cut]
@@ -104,9 +104,9 @@ class Trace:
     ahead: list[TracedPrediction]
     """Predictions of the decoded characters."""
     by_eagerness: "dict[float, Decision]"
-    """At each of EAGERNESS, and the engine's own."""
+    """Eagerness -> decision, for each of EAGERNESS and the engine's own."""
     settings: CompleterSettings
-    """The engine's."""
+    """The engine's settings."""
     is_at_line_end: bool
     """Whether nothing follows the cursor on its line but brackets and the like; otherwise, infill.py decides."""
     context: str
@@ -116,15 +116,15 @@ class Trace:
     seen: "list[Seen]"
     """Its occurrences, up to MAX_SEEN."""
     n_ngram_chars: int
-    """Number of characters that the n-gram model holds."""
+    """Number of characters in the n-gram model."""
     mixture: Mixture
-    """The weights."""
+    """The mixing weights."""
     alphabet: Alphabet
     """The characters of a prediction's entries: entry i is symbol i + 1."""
 
     @property
     def decision(self) -> Decision:
-        """By the engine's own settings."""
+        """The decision under the engine's own settings."""
         return self.by_eagerness[self.settings.eagerness]
 
     @property
@@ -145,7 +145,7 @@ class Tracer(Engine):
     """An engine that records how it answers one request."""
 
     def trace(self, request: Request, n_typed: int) -> Trace:
-        """As the function `trace`; this engine is changed by it."""
+        """Do what the function `trace` does, but change this engine."""
         place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
         for n in range(max(0, len(place.before) - n_typed), len(place.before)):
             then = place._replace(before=place.before[:n], after="")
@@ -187,7 +187,7 @@ class Tracer(Engine):
         return Decision(settings, cuts, prefixes.stop, truncate(known, settings, *where), suggestion)
 
     def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
-        """`place.before` must be held but for what was decoded."""
+        """`place.before`, except for decoded characters, must be indexed."""
         context, n_symbols = context_of(self.predictor.alphabet, place.before), len(prediction.log_probs)
         workspace = self.ngrams.counts(context, n_symbols)
         has_own = place.document is not None
@@ -195,7 +195,7 @@ class Tracer(Engine):
         return TracedPrediction(prediction, logits, workspace, file)
 
     def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
-        """The longest context before the cursor, and where it was seen; the current document first."""
+        """The longest known context before the cursor and its occurrences, those in the current document first."""
         if not prediction.n_seen:
             return {"context": "", "n_occurrences": 0, "seen": []}
         symbols, order = context_of(self.predictor.alphabet, place.before), ORDERS[prediction.n_seen - 1]
@@ -208,9 +208,9 @@ class Tracer(Engine):
 
 
 def trace(engine: Engine, request: Request, n_typed: int = 0) -> Trace:
-    """How `engine` answers a fresh request, step by step; nothing is learned, held or shown by this.
+    """Return how `engine` answers a new request, step by step. The engine is not changed.
 
-    Also predicts each of the last `n_typed` characters before the cursor from what precedes it, as if they had been
+    Also predicts each of the last `n_typed` characters before the cursor from what precedes it, as if they were
     typed at the end of the document.
     """
     tracer = Tracer(engine.network, engine.tokenizer, engine.settings, predictor=engine.predictor.copy())

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 def app(completer: Completer, token: str) -> Guard:
-    """The application, for requests with this token."""
+    """Return the application; it answers requests with this token."""
     endpoints = _Endpoints(completer)
     routes = [
         Route("/v1/completions", endpoints.complete, methods=["POST"]),
@@ -87,7 +87,7 @@ def _choice(parameters: Parameters, completion: Completion) -> Json:
 
 
 def _events(head: Json, parameters: Parameters, completion: Completion) -> Iterator[str]:
-    """The events of a stream, as JSON. A suggestion is decided on as a whole, so its text is one event."""
+    """Yield the events of a stream, as JSON. A suggestion is decided as a whole, so its text is one event."""
     choice = _choice(parameters, completion)
     usage = {"usage": None} if parameters.has_usage_event else {}
     yield json.dumps({**head, "choices": [{**choice, "finish_reason": None}], **usage})
@@ -107,7 +107,7 @@ def _with_line_ends(text: str, parameters: Parameters) -> str:
 
 
 def _logprobs(scored: Sequence[ScoredCharacter], parameters: Parameters) -> Json | None:
-    """OpenAI's log-probabilities, one entry per character; `text_offset` counts from the start of the prompt."""
+    """Return OpenAI's `logprobs`, one entry per character; `text_offset` counts from the start of the prompt."""
     if parameters.n_logprobs is None:
         return None
     tokens = [_with_line_ends(one.character, parameters) for one in scored]
@@ -125,7 +125,10 @@ def _logprobs(scored: Sequence[ScoredCharacter], parameters: Parameters) -> Json
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; if the client leaves first, cancel it, and raise ClientDisconnect. After the body."""
+    """Return the result of `work`. If the client disconnects first, cancel `work` and raise ClientDisconnect.
+
+    Call this after reading the body.
+    """
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -143,7 +146,7 @@ async def _disconnect(request: Request) -> None:
 
 
 async def _unknown(_request: Request, error: HTTPException) -> Response:
-    """Another path or method."""
+    """Respond to an unknown path or method."""
     known = "use POST /v1/completions, POST /infill or GET /v1/models"
     message = f"unknown path; {known}" if error.status_code == 404 else f"the path has no such method; {known}"
     return RequestError(error.status_code, message, code="unknown_url", headers=error.headers).response()
@@ -154,10 +157,10 @@ async def _refused(_request: Request, error: RequestError) -> Response:
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
-    """A bug of ours, which the server's log shows."""
+    """Respond to a bug of ours, which the server logs."""
     return RequestError(500, "internal error; the terminal in which the endpoint runs shows it").response()
 
 
 async def _gone(_request: Request, _error: ClientDisconnect) -> Response:
-    """Nobody reads this: nginx's status for a client that has left."""
+    """Respond to a client that has disconnected, with nginx's status for that; nobody reads it."""
     return Response(status_code=499)

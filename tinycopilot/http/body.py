@@ -12,7 +12,7 @@ _CLOSE = {"Connection": "close"}  # the rest of the body is not read
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """The JSON object in the body. Raises RequestError; starlette's ClientDisconnect if the client has left."""
+    """Return the JSON object in the body. Raises RequestError, or starlette's ClientDisconnect."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RequestError(415, "the header Content-Type must be application/json", headers=_CLOSE)
@@ -34,7 +34,7 @@ def _too_large() -> RequestError:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object, in UTF-8. Raises RequestError."""
+    """Parse a JSON object in UTF-8. Raises RequestError."""
     try:
         found = json.loads(body.decode(), parse_constant=_refuse)
     except RecursionError:
@@ -48,5 +48,5 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> Never:
-    """NaN and Infinity, which JSON does not have."""
+    """Reject NaN and Infinity, which are not JSON."""
     raise ValueError(constant)

@@ -1,4 +1,4 @@
-"""Completer: answers one request after another with the engine, in the engine's thread."""
+"""Completer: answers requests in order, in the engine's thread."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from tinycopilot.http.workspace import Workspace
 from tinycopilot.secret_files import is_secret_document
 
 MAX_WAITING = 16
-"""Maximum number of requests that wait for the engine."""
+"""Maximum number of requests in the queue."""
 MAX_AFTER_CHARS = 8_192
 """Only the nearest characters after the cursor are read."""
 
@@ -29,16 +29,16 @@ class Completion:
     finish_reason: str = "stop"
     """`length` if the text has the maximum length; else `stop`."""
     scored: tuple[ScoredCharacter, ...] = ()
-    """The probability of each character, if it was asked for."""
+    """The probability of each character, if requested."""
 
 
 class Completer:
-    """Answers in the order of arrival: clients may send several requests for one place, and want all answered."""
+    """Answers in order of arrival: a client may send several requests for one position, and expects all answers."""
 
     def __init__(self, load: Callable[[], Engine], folder: str | None = None, language: str = "") -> None:
         """Load the model, with `load`, in the engine's thread, and wait for it.
 
-        `folder`: its files are indexed (see `Workspace`). `language`: of documents whose name is unknown, by LSP's
+        `folder`: a folder to index (see `Workspace`). `language`: language of documents without a name, as LSP's
         identifier. Raises UserError.
         """
         self._language, self._text_before = language, TextBefore()
@@ -53,7 +53,7 @@ class Completer:
             raise
 
     async def complete(self, parameters: Parameters) -> Completion:
-        """Complete; cancelling this cancels the computation. Raises RequestError if too many requests wait."""
+        """Complete. Cancelling the coroutine cancels the computation. Raises RequestError if the queue is full."""
         if self._n_waiting >= MAX_WAITING:
             raise RequestError(503, f"{MAX_WAITING} requests are waiting already; try again")
         has_left = threading.Event()
@@ -66,7 +66,7 @@ class Completer:
             has_left.set()
 
     def _answer(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
-        """In the engine's thread."""
+        """Answer a request. Runs in the engine's thread."""
         if cancelled() or parameters.max_chars == 0 or _is_secret(parameters):
             return Completion(finish_reason="stop" if parameters.max_chars else "length")
         self._idle.clear()
@@ -81,7 +81,7 @@ class Completer:
         after = parameters.after[:MAX_AFTER_CHARS]
         language = "" if parameters.document else self._language
         engine.configure(replace(engine.settings, max_chars=parameters.max_chars))
-        # Nothing is learned: a client does not say what was typed.
+        # Nothing is learned, because a request does not tell what was typed.
         request = Request(before, after, self.workspace.document, Why.REPLAYED, language=language)
         suggestion = engine.complete(request, cancelled).suggestion
         if suggestion is None:
@@ -99,7 +99,7 @@ class Completer:
 
 
 def until_stop(text: str, stops: Sequence[str]) -> str:
-    """The text before the first of `stops`."""
+    """Return the text up to the first occurrence of any of `stops`."""
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
 
 

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's API reports them: a status, and a JSON object that says what is wrong."""
+"""Errors in the format of OpenAI's API: a status, and a JSON object with a message."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ class RequestError(Exception):
         self.status, self.message, self.param, self.code, self.headers = status, message, param, code, headers
 
     def response(self) -> JSONResponse:
-        """The response, in OpenAI's shape."""
+        """Return the response, in OpenAI's format."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return JSONResponse({"error": error}, self.status, self.headers)

@@ -15,11 +15,11 @@ MARKERS: Final = (
         "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}end\N{FULLWIDTH VERTICAL LINE}>",
     ),
 )
-"""Before the prefix, between prefix and suffix, and after the suffix."""
+"""Tokens before the prefix, between prefix and suffix, and after the suffix."""
 
 
 def sides_of(prompt: str) -> tuple[str, str] | None:
-    """The texts before and after the cursor; None if the whole prompt is not of this form."""
+    """Return the text before and after the cursor; None if the prompt is not a fill-in-the-middle prompt."""
     for prefix, suffix, middle in MARKERS:
         if prompt.startswith(prefix) and prompt.endswith(middle) and prompt.count(suffix) == 1:
             before, _, after = prompt[len(prefix) : -len(middle)].partition(suffix)

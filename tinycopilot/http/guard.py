@@ -1,9 +1,9 @@
-"""Guard: refuses requests that do not come from a program of this user, before anything else is looked at.
+"""Guard: refuses requests that do not come from a program of this user, before any other processing.
 
 Any web page can make a browser send requests to 127.0.0.1, and any program on the machine can connect to the port.
 
 - `Host` must name this machine: with DNS rebinding, a page's own host name resolves to 127.0.0.1.
-- `Origin`, which browsers add and editors do not, must be a page of this machine, if it is there.
+- `Origin`, which browsers send and editors do not, must be a page of this machine, if present.
 - `Authorization` must carry the token, which other users and web pages cannot read.
 """
 
@@ -52,6 +52,6 @@ class Guard:
             raise RequestError(401, message, code="invalid_api_key", headers=headers_of_401)
 
     def _is_right(self, authorization: bytes) -> bool:
-        """Takes the same time wherever the token differs."""
+        """Whether the token is correct, compared in constant time."""
         sent = BEARER.fullmatch(authorization)
         return sent is not None and hmac.compare_digest(sent[1], self._token)

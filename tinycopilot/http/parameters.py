@@ -1,4 +1,4 @@
-"""Parameters: what a request asks for, checked. One character is one token."""
+"""Parameters: the validated parameters of a request. One character is one token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,17 +28,17 @@ class Parameters:
     max_chars: int = DEFAULT_MAX_TOKENS
     """Maximum length of the completion."""
     stop: tuple[str, ...] = ()
-    """The completion ends before the first of these."""
+    """The completion ends before the first occurrence of any of these."""
     n_logprobs: int | None = None
-    """Number of likeliest characters to report at each position; None: report no probabilities."""
+    """Number of most probable characters to report at each position; None: report no probabilities."""
     echo: bool = False
     """Whether the response repeats `prompt`."""
     stream: bool = False
     """Whether the response is a sequence of server-sent events."""
     has_usage_event: bool = False
-    """With `stream`: whether a last event has the number of tokens."""
+    """With `stream`: whether the last event reports the number of tokens."""
     prompt: str = ""
-    """As it was sent, to be echoed."""
+    """The prompt as sent, for `echo`."""
     document: str = ""
     """Path of the file; "" if it is unknown."""
 
@@ -137,7 +137,7 @@ class _Fields:
         return RequestError(400, f"{name} must be {wanted}", param=name)
 
     def unicode(self, name: str, text: str) -> str:
-        """The text, unless it has half of a surrogate pair, which is no character."""
+        """Return the text. A lone surrogate, which is not a character, is an error."""
         try:
             text.encode()
         except UnicodeEncodeError:

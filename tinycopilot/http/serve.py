@@ -21,12 +21,12 @@ from tinycopilot.paths import ModelPaths, describe_model, find_model
 LOOPBACK = "127.0.0.1"
 MAX_CONNECTIONS = 64
 KEEP_S = 75
-"""A connection may be idle for this long, so that an editor need not connect for each request."""
+"""How long an idle connection stays open, so that an editor need not reconnect for each request."""
 END_LIMIT_S = 2
 
 
 def run_http(port: int, *, workspace: str | None, language: str, say: Callable[[str], None]) -> NoReturn:
-    """Serve until Ctrl-C or SIGTERM. Raises KeyboardInterrupt at its end, and UserError."""
+    """Serve until Ctrl-C or SIGTERM, then raise KeyboardInterrupt. Raises UserError."""
     with listening(port) as listener:
         secret, path = token()
         paths, origin = find_model(workspace=workspace and os.path.realpath(workspace))
@@ -57,7 +57,7 @@ def _load(paths: ModelPaths, say: Callable[[str], None]) -> Engine:
 
 
 def listening(port: int) -> socket.socket:
-    """A socket that listens on this port of 127.0.0.1. Raises UserError."""
+    """Return a socket that listens on this port of 127.0.0.1. Raises UserError."""
     # With the protocol named, asyncio sets TCP_NODELAY; without, a kept connection waits 40 ms for acknowledgements.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

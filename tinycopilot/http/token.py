@@ -16,10 +16,10 @@ MAX_FILE_BYTES = 1_000
 
 
 def token() -> tuple[str, Path]:
-    """The token, and its file, which is created if there is none.
+    """Return the token, and the path of its file, which is created if necessary.
 
-    The token stays the same until its file is deleted, since editors keep it in their settings. One that others could
-    read or write is replaced. Raises UserError if the file cannot be written.
+    The token stays the same until the file is deleted, because editors store it in their settings. If other users can
+    read or write the file, the token is replaced. Raises UserError if the file cannot be written.
     """
     path = http_token_path()
     if NO_HOME in path.parents:
@@ -36,7 +36,7 @@ def token() -> tuple[str, Path]:
 
 
 def _read(path: Path) -> str | None:
-    """The token in the file; None if there is none, or others can read or write it."""
+    """Return the token in the file; None if there is none, or if other users can read or write the file."""
     try:
         with open_owned(path) as file:
             is_private = os.name != "posix" or os.fstat(file.fileno()).st_mode & 0o077 == 0

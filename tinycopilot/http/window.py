@@ -1,25 +1,25 @@
-"""Windows: many clients send only the last characters before the cursor, which start at another place with each key.
+"""Windows: many clients send only the last characters before the cursor, so their text starts later at each key.
 
-Such a text would be sorted and read again as a whole. So the text that preceded the window in the request before is
-put in front of it again: as long as the user types on, all texts start at the same place, and only what is new costs.
+Such a text would have to be indexed and read again as a whole. So it is extended by the text that preceded it in the
+last request. While the user types, all texts then start at the same position, and only new characters are processed.
 """
 
 from typing import Final
 
 MAX_CHARS: Final = 24_576
-"""The nearest characters are read, at least this many if they are known, and less than twice as many."""
+"""At least this many characters before the cursor are used, if known, and less than twice as many."""
 HEAD_CHARS: Final = 256
-"""A window is recognised by its first characters."""
+"""Length of the beginning of a window by which it is found in the last text."""
 
 
 class TextBefore:
-    """The text before the cursor, as far as it is known from the requests. For one thread."""
+    """Reconstructs the text before the cursor from several requests. Not thread-safe."""
 
     def __init__(self) -> None:
         self._last = self._document = ""
 
     def of(self, document: str, window: str) -> str:
-        """The text of a document that ends with the last MAX_CHARS of `window`."""
+        """Return the known text of a document that ends with `window`, of which only the last MAX_CHARS are used."""
         last, self._document = self._last if document == self._document else "", document
         text = stitched(last, window[-MAX_CHARS:])
         self._last = text if len(text) < 2 * MAX_CHARS else text[-MAX_CHARS:]
@@ -27,7 +27,7 @@ class TextBefore:
 
 
 def stitched(last: str, window: str) -> str:
-    """`window`, after what preceded it in `last`; `window` alone if its head is not there, or more than once."""
+    """Return `window` with the text that precedes it in `last`; unchanged if `last` lacks or repeats its beginning."""
     head = window[:HEAD_CHARS]
     at = last.find(head) if len(head) == HEAD_CHARS else -1
     return window if at < 0 or last.find(head, at + 1) >= 0 else last[:at] + window

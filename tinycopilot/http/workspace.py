@@ -1,4 +1,4 @@
-"""Workspace: indexes a folder as the language server does, but saves nothing; and which document is edited."""
+"""Workspace: indexes a folder as the language server does, without saving, and tracks the edited document."""
 
 import os
 import time
@@ -19,7 +19,7 @@ RESCAN_S = 30.0
 
 
 class Workspace:
-    """The folder's files. Secrets, and files that git ignores or that nobody wrote by hand, are left out."""
+    """The indexed files of a folder, without secrets, files that git ignores, and generated files."""
 
     def __init__(self, folder: str | None, scheduler: Scheduler, wait_until_idle: Callable[[float], bool]) -> None:
         """`folder`: None for no workspace. Raises UserError if it is not a folder, or one of secrets."""
@@ -30,7 +30,7 @@ class Workspace:
             if not self._folders.roots:
                 raise UserError(f"{folder}: looks like a folder of secrets; choose another one")
         self.document = ""
-        """Name of the document that was completed last: the text of the request counts, not that on disk."""
+        """Name of the last completed document. The text in the request is indexed, not the file on disk."""
         self._indexer = Indexer(scheduler.change_ngrams, Scanner(self._folders), self._is_open, wait_until_idle)
         self._scanned_s = -RESCAN_S
 
@@ -43,15 +43,15 @@ class Workspace:
         return name == self.document
 
     def open(self, engine: Engine, path: str) -> None:
-        """Complete this document from now on, by its path ("" if it is unknown); look for changed files.
+        """Switch to the document at `path` ("" if unknown), and scan for changed files now and then.
 
-        In the engine's thread.
+        Call it in the engine's thread.
         """
         name, last = name_of(path) if path else "", self.document
         if name != last:
             self.document = name
             engine.ngrams.drop(last)
-            if last:  # its text on disk counts again
+            if last:  # index the file on disk again
                 self._indexer.scan([Path(last).as_uri()])
         if self.folder is not None and time.monotonic() - self._scanned_s >= RESCAN_S:
             self._scanned_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""What our HTML pages with a script share: frame, styles, script, arrays, and characters as a reader can see them.
+"""Shared parts of the HTML pages with scripts: frame, styles, script, arrays, and visible names of characters.
 
 A page is one file that loads nothing. Its folder has page.html.jinja, page.css and page.js, which extend and follow
 frame.html.jinja, base.css and base.js.

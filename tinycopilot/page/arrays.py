@@ -1,4 +1,4 @@
-"""Arrays in a page: compressed and in base64, with a table of what is where."""
+"""Arrays in a page: compressed, in base64, with a table of their offsets."""
 
 import base64
 import zlib
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 TYPES = ("float16", "float32", "int8", "uint16", "uint8")
-"""Those that base.js reads."""
+"""Element types that base.js reads."""
 
 
 class Arrays:
@@ -28,15 +28,15 @@ class Arrays:
         self._data += data.tobytes()
 
     def as_json(self) -> dict[str, Any]:
-        """The table, and all bytes: zlib, base64."""
+        """Return the table, and all bytes (zlib, base64)."""
         return {"table": self._table, "data": base64.b64encode(zlib.compress(bytes(self._data), 6)).decode("ascii")}
 
 
 def as_shares(p: ArrayLike) -> "np.ndarray[Any, np.dtype[np.uint16]]":
-    """Numbers from 0 to 1 in steps of 1/65535."""
+    """Convert numbers from 0 to 1 to multiples of 1/65535, as uint16."""
     return np.rint(np.clip(p, 0, 1) * np.float64(65535)).astype(np.uint16)
 
 
 def significant(number: float) -> float:
-    """Five significant digits, for JSON."""
+    """Round to five significant digits, for JSON."""
     return float(f"{number:.5g}")

@@ -15,9 +15,9 @@ FOLDER: Final = Path(__file__).parent
 
 
 def render(folder: Path, *, styles: Sequence[Path] = (), **values: Any) -> str:
-    """Return the page whose template, style and script are in `folder`; `styles` are further CSS files, before its own.
+    """Return the page whose template, style and script are in `folder`; `styles`: CSS files to include first.
 
-    All text in `values` is escaped, except Markup. `data` is what the script reads, as JSON.
+    All text in `values` is escaped, except Markup. `data` is passed to the script as JSON.
     """
     script = "".join((place / name).read_text("utf-8") for place, name in ((FOLDER, "base.js"), (folder, "page.js")))
     script = script.replace("</", "<\\/")

@@ -1,4 +1,4 @@
-"""Characters as a reader can see them."""
+"""Visible representations of characters."""
 
 import unicodedata
 from typing import Final
@@ -8,19 +8,19 @@ SIGNS: Final = {"\n": "⏎", "\t": "⇥"}
 
 
 def name_of(character: str) -> str:
-    """The character, or its name if it has no shape: `space`, `U+200B`; "" is the entry for all other characters."""
+    """Return the character, or its name if it is invisible: `space`, `U+200B`. "" stands for all other characters."""
     if character in NAMES:
         return NAMES[character]
     return character if _is_visible(character) else f"U+{ord(character):04X}"
 
 
 def visible(text: str) -> str:
-    """`text` on one line, with a sign for each character that has no shape: none can move a terminal's cursor."""
+    """Return `text` on one line, with symbols for invisible characters, so that none moves a terminal's cursor."""
     return "".join(SIGNS.get(c, c if c == " " or _is_visible(c) else "\ufffd") for c in text)
 
 
 def quoted(text: str) -> str:
-    """The same in quotation marks."""
+    """Return `visible(text)` in quotation marks."""
     return f"“{visible(text)}”"
 
 

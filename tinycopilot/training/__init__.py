@@ -1,1 +1,1 @@
-"""How the network learns: corpus, batches, optimiser, and the loop. Imports `model`, and knows nothing of editors."""
+"""Training: corpus, batches, optimizer and training loop. Independent of completion and editors."""

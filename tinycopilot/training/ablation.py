@@ -1,7 +1,7 @@
-"""Ablations: train the network without one of its parts, to see what the part is for (`train --without`).
+"""Ablations: train the network without one of its parts, to measure what the part contributes (`train --without`).
 
-An ablated network is trained in float32, measured and thrown away. It is never saved: completion computes all parts,
-and would give nonsense with the weights of a network that lacks one.
+An ablated network is trained in float32, measured and discarded. It is never saved, because completion computes all
+parts and would produce nonsense with its weights.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ PARTS: Final[Mapping[str, str]] = {
 }
 """Name of a part -> what training without it means."""
 NOTHING: Final = "nothing"
-"""Trains the unmodified network in the same way, for comparison."""
+"""Value of --without that trains the complete network in the same way, for comparison."""
 TEACHING: Final = Size(n_layers=4, n_heads=4, d_model=64, window=128)
 """Default size: as many layers and heads as `nano`, with a quarter of its weights."""
 BATCH: Final = 8
@@ -113,7 +113,7 @@ def train_config(without: Collection[str], seed: int) -> TrainConfig:
 
 @dataclass(frozen=True)
 class AblationResult:
-    """A run, and what became of it. Characters are counted over all epochs; bits are per character."""
+    """Results of an ablation run. Characters are counted over all epochs; bits are per character."""
 
     without: list[str]
     corpus: str
@@ -128,7 +128,7 @@ class AblationResult:
     held_out_bits: float
     """The best loss on held-out text, read a window at a time."""
     generating_bits: float
-    """The same weights and text, read one character at a time, as in generation: nothing after it is known."""
+    """Loss of the same weights on the same text, read one character at a time, so that no later one is visible."""
     sample: str
     """Text that the network generates after a prompt."""
     events: list[str]

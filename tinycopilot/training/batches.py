@@ -19,7 +19,7 @@ ON_DEVICE_BYTES = 2 * 2**30
 
 
 def shuffled(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
-    """Return where a shuffle of 0 ... n-1 puts `positions`: a permutation that is computed, not stored.
+    """Return the new places of `positions` in a shuffle of 0 ... n-1: a permutation that is computed, not stored.
 
     A four-round Feistel network (Luby and Rackoff 1988) over the next even number of bits, repeated for values outside
     the range (cycle walking: Black and Rogaway 2002). Ten billion characters need no table of their windows.
@@ -83,7 +83,7 @@ class BatchLoader:
     def batch(self, batch: int, window: int, first: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
         """Return inputs and targets, (B, T) each, int64, of the `first`-th window and those after it.
 
-        Only every `world_size`-th row, from `rank` on.
+        In distributed training, only every `world_size`-th row, from `rank` on.
         """
         starts = window_starts(len(self._text), batch, window, first, self._seed)[rank::world_size]
         if self._on_device is None:

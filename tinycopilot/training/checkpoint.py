@@ -97,7 +97,7 @@ def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None
     """
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of code that may be private
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # private: it contains a copy of the code
         lock = FileLock(folder / "lock", timeout=0)
         lock.acquire()
     except Timeout:

@@ -39,12 +39,12 @@ class Corpus:
     train: Text
     held_out: Text
     label: str
-    """Its name in messages and in the model file, without paths."""
+    """Name of the corpus in messages and in the model file, without paths."""
     digest: str
     """SHA-256 of the stored training text, then held-out text, in hexadecimal."""
     n_documents: int
     left_out: tuple[str, ...] = ()
-    """What was left out, one line per reason."""
+    """Files that were left out: one line per reason."""
 
 
 def prepare_corpus(

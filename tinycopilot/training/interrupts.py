@@ -23,7 +23,7 @@ def sigterm_as_interrupt() -> AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def _handling(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
-    """Handle these signals by `handler`; in other threads than the main one, which cannot, do nothing."""
+    """Handle these signals by `handler`. Does nothing outside the main thread, where handlers cannot be installed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -40,7 +40,7 @@ def interrupt_on_stdin_close() -> None:
 
     The parent process has the other end of the pipe. The system closes it when the parent ends, for whatever reason.
     """
-    if sys.stdin is None:  # closed from the start
+    if sys.stdin is None:  # closed before the program started
         raise KeyboardInterrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     threading.Thread(target=_interrupt_after, args=(sys.stdin.fileno(),), daemon=True).start()

@@ -45,7 +45,7 @@ class HardCharacter:
     character: str
     """U+FFFD for all characters outside the vocabulary."""
     n: int
-    """Its number of occurrences in the held-out text."""
+    """Number of occurrences in the held-out text."""
     bits: float
     """Mean -log2 p over them."""
 

@@ -49,7 +49,7 @@ DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of `train`. None if a flag was not given: then DEFAULTS, or in a resumed run its own value."""
+    """The options of `train`. None: not given; then the value in DEFAULTS, or that of the resumed run, is used."""
 
     corpus: list[str] | None = None
     """Files, folders, globs, `stdlib`, `package:NAME`. Default: the bundled corpus.txt."""
@@ -73,7 +73,7 @@ class TrainOptions:
     tensorboard: str | None = None
     """Folder for TensorBoard event files."""
     watch: str | None = None
-    """HTML page to keep up to date (watch/); empty: next to the model."""
+    """HTML page that is updated during training (watch/); empty: next to the model."""
     progress: str | None = None
     """`json`: print progress to standard output (json_progress.py)."""
     exclude: frozenset[Path] = frozenset()
@@ -84,7 +84,7 @@ class TrainOptions:
     """The command line, for the report."""
 
     def given(self) -> list[str]:
-        """Return the names of those flags that were given, among those that determine the result."""
+        """Return the names of the given flags that determine the result."""
         return [name for name in DEFAULTS if getattr(self, name) is not None]
 
     def unstored_flags(self) -> list[str]:
@@ -94,7 +94,7 @@ class TrainOptions:
         return [*["--use-anyway"] * self.use_anyway, *watch]
 
     def flags(self) -> dict[str, Any]:
-        """Return those flags and their values or defaults, with absolute paths. Raises UserError if they conflict."""
+        """Return the flags that determine the result, with values or defaults. Paths are absolute. Raises UserError."""
         if self.finish and not self.resume:
             raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:

@@ -1,4 +1,4 @@
-"""Choose the number of PyTorch threads on a CPU: no more than there are cores that no other program uses.
+"""Choose the number of PyTorch threads on a CPU: at most the number of cores that other programs leave idle.
 
 Threads wait for each other after each matrix product, and spin meanwhile. If another program delays one, all are
 delayed: with one other busy process on two cores, two threads were nearly four times slower than on an idle machine,

@@ -37,7 +37,7 @@ def chars_in_budget(
     n_chars = planned_s = 0.0
     seconds_of = start_trial()
     for stage in stages:
-        first_s = seconds_of(1, stage)  # slower: allocates memory, compiles code
+        first_s = seconds_of(1, stage)  # the first step is slower: it allocates memory and compiles code
         wanted = round(seconds * TRIAL_SHARE / len(stages) / max(first_s, 1e-6))
         n_steps = dist.from_main(partial(max, MIN_TRIAL_STEPS, wanted))
         chars_per_s = n_steps * stage.batch * stage.window / seconds_of(n_steps, stage)

@@ -57,7 +57,7 @@ class TrainConfig:
 
     @classmethod
     def for_run(cls, *, adapting: bool, is_long: bool, bfloat16: bool, seed: int) -> "TrainConfig":
-        """Fine-tuning has lower learning rates; a long run has a later decay and averaged weights."""
+        """Return the config: lower learning rates for fine-tuning, later decay and averaging for a long run."""
         slower = ADAPTING_LR_MULTIPLIER if adapting else 1.0
         return cls(
             muon_lr=cls.muon_lr * slower, adam_lr=cls.adam_lr * slower, bfloat16=bfloat16, seed=seed,

@@ -34,7 +34,7 @@ class TrainState:
         self.average: dict[str, Tensor] = {}
         """Running average of the weights, updated once per interval; empty unless config.averages."""
         self.n_attempts = self.n_skipped = self.n_sound = 0
-        """After loss spikes: rollbacks (each halves the learning rate), skipped batches, and good intervals since."""
+        """Since a loss spike: rollbacks (each halves the learning rate), skipped batches, and good intervals."""
 
     def snapshot(self) -> dict[str, Any]:
         """Return a copy of the whole state: a TrainLog, tensors, and plain values."""

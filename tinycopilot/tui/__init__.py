@@ -1,1 +1,1 @@
-"""The engine in a terminal: an editor of one file with live ghost text, for a first taste without any other editor."""
+"""Terminal UI: a small editor with ghost text, to try tinycopilot without setting up an editor."""

@@ -27,12 +27,12 @@ class SuggestionResponse:
     suggestion: Suggestion | None
     took_ms: float
     alternatives: tuple[Suggestion, ...] = ()
-    """Alternatives, if they were asked for."""
+    """Alternatives, if requested."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the engine is doing, or why there is none."""
+    """Status of the engine, or the error that stopped it."""
 
     message: str
     has_failed: bool = False
@@ -43,7 +43,7 @@ Notify = Callable[[SuggestionResponse | Status], None]
 
 
 class EngineWorker:
-    """Answers the latest request; a superseded one is cancelled, without a response."""
+    """Answers the latest request; earlier ones are cancelled, without a response."""
 
     def __init__(self, load: Callable[[], "Engine"], project: Project) -> None:
         """`load` is called in the engine's thread."""
@@ -53,7 +53,7 @@ class EngineWorker:
         self._notify: Notify = lambda _: None
 
     def start(self, tell: Notify) -> None:
-        """Load the model, then answer; returns at once."""
+        """Start loading the model, and return at once; requests are answered afterwards."""
         self._notify = tell
         self._scheduler.submit(self._start).add_done_callback(self._report)
 
@@ -63,7 +63,7 @@ class EngineWorker:
         self._indexer.start()
 
     def _report(self, work: "Future[None] | Future[Result]") -> None:
-        """Tell the user about an error in the engine's thread, and answer nothing after it."""
+        """Report an error in the engine's thread, and stop answering."""
         if not work.cancelled() and (error := work.exception()) is not None:
             self._fail(error)
 
@@ -88,7 +88,7 @@ class EngineWorker:
         job.result.add_done_callback(self._report)
 
     def close(self) -> bool:
-        """End both threads; False if one of them still runs after CLOSE_LIMIT_S, as while a model is loaded."""
+        """End both threads; return False if one still runs after CLOSE_LIMIT_S, for example while a model is loaded."""
         end_s = time.monotonic() + CLOSE_LIMIT_S
         self._scheduler.cancel()
         self._scheduler.close()
@@ -98,7 +98,7 @@ class EngineWorker:
         return has_ended and not self._indexer.is_alive()
 
     def _index(self) -> None:
-        """In the indexing thread."""
+        """Index the workspace. Runs in the indexing thread."""
         ready = "ready"
         try:
             if self._project.folder is not None:
@@ -119,7 +119,7 @@ class EngineWorker:
 
 
 def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Engine"]:
-    """A function that loads a model. It imports Numba, which takes a moment."""
+    """Return a function that loads a model. It imports Numba, which is slow."""
 
     def load() -> "Engine":
         from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (see above)

@@ -23,7 +23,7 @@ class GhostText:
         self.n_accepted = 0
         """Number of accepts and partial accepts, one key each."""
         self.n_accepted_chars = 0
-        """Keystrokes to type the accepted text; indentation of new lines, which editors insert, is not counted."""
+        """Number of keystrokes to type the accepted text. Indentation is not counted, since editors insert it."""
         self._before = self._after = ""
         self._current: Suggestion | None = None  # the rest of the suggestion
         self._alternatives: list[Suggestion] = []  # next one first
@@ -79,7 +79,7 @@ class GhostText:
         return True
 
     def next(self) -> Request | None:
-        """Show the next alternative; if none is known yet, return a request for alternatives."""
+        """Show the next alternative. If none has been computed, return a request for alternatives."""
         if self.shown is None:
             return None
         if not self._alternatives:

@@ -29,7 +29,7 @@ from tinycopilot.tui.screen import STYLE, GhostControl
 from tinycopilot.tui.text_file import TextFile
 
 ESCAPE_WAIT_S = 0.05
-"""Time to wait after Esc for the rest of a key sequence, and again for a key with Alt."""
+"""Time to wait after Esc for the rest of a key sequence, and then for a key combined with Alt."""
 
 KEYS = " Tab accept  Alt-F word{}  Alt-N next  Esc hide  ^S save  ^Q quit"  # at most 80 columns
 KEY_OF_LINE = "  Alt-Down line"
@@ -53,7 +53,7 @@ class Terminal:
         self._opened = text = file.text if file else ""
         self._unit = indentation_unit(text)
         self.buffer = Buffer(
-            document=Document(text),  # with the cursor at the end
+            document=Document(text),  # the cursor is at the end
             multiline=True,
             accept_handler=lambda _buffer: True,  # keep the text
             on_text_changed=lambda _buffer: self._on_text(),

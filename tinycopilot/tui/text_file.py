@@ -102,7 +102,7 @@ def _encoded(text: str, mark: bytes) -> bytes:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what identifies a version of a file; None if it does not exist."""
+    """Return a value that identifies the version of a file; None if it does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:

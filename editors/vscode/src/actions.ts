@@ -10,20 +10,20 @@ import type { Pause } from './pause';
 import { hasLanguage, isOnDemand, readSettings, setLanguage, setOnDemand } from './settings';
 import type { TrainingBar } from './training';
 
-/** The state and functions that actions need. */
+/** State and functions of the extension that actions use. */
 export interface Host {
-  /** What starts the server that runs. */
+  /** The command that started the running server. */
   readonly command: Command | undefined;
   readonly status: ServerStatus | undefined;
   /** Whether a server is running and accepts commands. */
   readonly runs: boolean;
-  /** Whether there is no server, or it is in the extension's own environment and can be updated. */
+  /** Whether there is no server, or the server is in the extension's own environment and can be updated. */
   readonly canInstall: boolean;
   readonly log: LogOutputChannel;
   readonly pause: Pause;
   readonly training: TrainingBar;
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
-  /** Updates the status bar, after a change of whether the active document gets suggestions. */
+  /** Updates the status bar, after suggestions in the active document were turned on or off. */
   checkActive(): Promise<void>;
   install(): Promise<void>;
   /** Installs PyTorch into the extension's own environment, if the user agrees; returns whether training can start. */
@@ -31,11 +31,11 @@ export interface Host {
   restart(): void;
 }
 
-/** An entry of the menu and, with its title in package.json, of the command palette. */
+/** An entry of the menu and of the command palette, where its title is that in package.json. */
 export interface Action {
   command: string;
   group: 'Suggestions' | 'Model and data' | 'Server';
-  /** With an icon, as `$(name)`. */
+  /** Text with an icon, as `$(name)`. */
   label(): string;
   /** Whether it is available now; `enablement` in package.json is the same condition for the palette. */
   isOffered(): boolean;
@@ -146,7 +146,7 @@ async function silence(turnOff: () => Promise<void>): Promise<void> {
   await commands.executeCommand('editor.action.inlineSuggest.hide');  // otherwise it would stay
 }
 
-/** The language of the active editor, if it has no suggestions; undefined where it has some. */
+/** The language of the active editor if it is turned off; undefined otherwise. */
 export function offIn(): string | undefined {
   const document = window.activeTextEditor?.document;
   if (!document || ![...SCHEMES, CELL_SCHEME].includes(document.uri.scheme)) return undefined;
@@ -169,7 +169,7 @@ async function showKnowledge(host: Host): Promise<void> {
   await window.showInformationMessage('tinycopilot: what is indexed', { modal: true, detail: text }, { title: 'Close', isCloseAffordance: true });
 }
 
-/** Shows the page that explains the last suggestion, or the last silence; the server says itself if there is none. */
+/** Shows the page that explains the last suggestion, or why there was none. The server reports errors itself. */
 async function why(host: Host): Promise<void> {
   const progress = { location: ProgressLocation.Window, title: 'tinycopilot: explaining the last suggestion' };
   const { path } = await window.withProgress(progress, () => host.ask<{ path: string }>('tinycopilot.explain'));

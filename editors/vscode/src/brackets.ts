@@ -1,14 +1,14 @@
 import { type Command, commands, InlineCompletionItem, type InlineCompletionList, Range, window } from 'vscode';
 
-/** Types the opening bracket of an accepted suggestion again, then runs the suggestion's own command. */
+/** Command: types the last bracket of an accepted suggestion again, then runs the suggestion's own command. */
 export const OPEN_BRACKET = 'tinycopilot.openBracket';
 const OPENING = /[([{]$/;
 
 type Items = InlineCompletionItem[] | InlineCompletionList | null | undefined;
 
 /**
- * Makes VS Code type the opening bracket at the end of an accepted suggestion. VS Code then adds the closing one, or not,
- * as the user has set, and a closing bracket that it adds in this way is typed over.
+ * Makes VS Code type the opening bracket at the end of an accepted suggestion. VS Code then adds the closing bracket if
+ * the user's settings say so, and typing the closing bracket replaces the added one.
  */
 export function withTypedBrackets<Answer extends Items>(answer: Answer): Answer {
   const items = Array.isArray(answer) ? answer : answer?.items ?? [];

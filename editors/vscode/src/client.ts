@@ -19,10 +19,10 @@ export interface ServerStatus {
 }
 
 export interface Listener {
-  /** The server's state has changed. It shows errors to the user itself. */
+  /** Called when the server's state changes. The server shows errors to the user itself. */
   status(status: ServerStatus): void;
   training(status: TrainingStatus): void;
-  /** The server did not start, or stopped for good: show the message to the user. */
+  /** Called if the server does not start, or is not restarted any more. The message is for the user. */
   failed(message: string): void;
 }
 
@@ -30,7 +30,7 @@ const SECTION = 'tinycopilot';
 /** Time limit for ending a server that is still starting. */
 const END_MS = 5_000;
 
-/** Documents on disk, and those that have no file yet. */
+/** Documents on disk, and new ones without a file. */
 export const SCHEMES = ['file', 'untitled'];
 /** Cells of notebooks. */
 export const CELL_SCHEME = 'vscode-notebook-cell';
@@ -43,7 +43,7 @@ function selector(languages: (string | undefined)[] = [undefined]): DocumentFilt
   ]));
 }
 
-/** The server, restarted after a crash. It is sent changed settings; some settings require a new Client (settings.ts). */
+/** The server, restarted after a crash. Changed settings are sent to it; some require a new Client (settings.ts). */
 export class Client extends LanguageClient {
   private readonly crashes = this.createDefaultErrorHandler();  // at most four restarts in three minutes
   private starting = Promise.resolve();
@@ -63,7 +63,7 @@ export class Client extends LanguageClient {
         stderr: (stream, channel) => createInterface({ input: stream }).on('line', line => channel.info(line)),
       },
       middleware: {
-        // Work that can be cancelled has its own progress with a button (training.ts), which the library's lacks.
+        // Work that can be cancelled has its own progress with a button (training.ts); the library's has none.
         handleWorkDoneProgress: (token, params, next) => {
           if (params.kind !== 'begin' || !params.cancellable) next(token, params);
         },
@@ -144,7 +144,7 @@ export class Client extends LanguageClient {
 
   /** The server exited unexpectedly. The library would restart it, and not report a failure to do so. */
   private async closed(): Promise<CloseHandlerResult> {
-    if (!this.ended && this.hasRun) {  // otherwise it was ended, or launch() reports that it did not start
+    if (!this.ended && this.hasRun) {  // otherwise `end` was called, or launch() reports that the server did not start
       this.willRestart = (await this.crashes.closed()).action === CloseAction.Restart;
       if (!this.willRestart) this.listener.failed('The server stopped five times in three minutes.');
     }

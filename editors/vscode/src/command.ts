@@ -21,7 +21,7 @@ const PYTHON_MS = 10_000;
 
 /**
  * Finds the command that starts the server, or a message why there is none. Order: the setting; the workspace's
- * environment; the Python extension's, which is activated for that only if `mayWake`; the PATH; the environment that
+ * environment; that of the Python extension, which is activated only if `mayWake`; the PATH; the environment that
  * `make demo` creates in the clone; `own`, the environment that install.ts creates. The choice is logged.
  */
 export async function findServer(
@@ -59,14 +59,14 @@ function workspaceServer(log: LogOutputChannel): Command | undefined {
   return found(environments.map(environment => programIn(environment)).find(Boolean), 'in .venv or venv of the workspace', log);
 }
 
-/** In the clone, unless that is open here and not trusted. */
+/** The server in the clone, unless the clone is the open workspace and not trusted. */
 function cloneServer(): string | undefined {
   const clone = CLONE;
   const isOpen = workspace.workspaceFolders?.some(({ uri }) => `${clone}/`.startsWith(`${uri.fsPath}/`));
   return clone && (workspace.isTrusted || !isOpen) ? programIn(join(clone, '.venv')) : undefined;
 }
 
-/** The part of the Python extension's API that is used here. */
+/** The part of the Python extension's API that we use. */
 interface Environments {
   getActiveEnvironmentPath(resource?: Uri): { path: string };
   resolveEnvironment(path: { path: string }): Promise<{ executable: { uri?: Uri } } | undefined>;
@@ -119,7 +119,7 @@ export function locate(name: string): string | undefined {
   return (isAbsolute(name) ? [name] : folders.map(folder => join(folder, name))).map(programAt).find(Boolean);
 }
 
-/** The path, or on Windows with `.exe`, if it is a program. */
+/** The path (on Windows, also with `.exe` added), if it is a program. */
 function programAt(path: string): string | undefined {
   return (IS_WINDOWS ? ['', '.exe'] : ['']).map(ending => path + ending).find(isProgram);
 }

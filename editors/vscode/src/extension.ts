@@ -16,7 +16,7 @@ import { welcome } from './welcome';
 
 /** Time limit for loading, after which the server counts as unresponsive. */
 const LOADING_MS = 60_000;
-/** The same while the server says what it is doing: compiling, the first time, takes minutes on a slow or busy machine. */
+/** The same while the server reports progress: the first compilation takes minutes on a slow or busy machine. */
 const WORKING_MS = 900_000;
 
 let client: Client | undefined;
@@ -58,7 +58,7 @@ export function activate(context: ExtensionContext): void {
     item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined, reason: isSilent && !offIn() ? silent?.reason : undefined });
   }
 
-  /** The active document, if the server gives no suggestions in it although its language is on, and the reason. */
+  /** The active document and the reason, if the server gives no suggestions in it although its language is on. */
   let silent: { uri: string; reason: string } | undefined;
 
   /** Asks the server whether there are suggestions in the active document, and updates the status bar. */
@@ -97,7 +97,7 @@ export function activate(context: ExtensionContext): void {
     failed: (message: string) => fail(message),
   };
 
-  /** Shows an error: there is no server, or it does not respond. */
+  /** Shows an error: the server is missing or does not respond. */
   function fail(message: string, remedies: Remedy[] = ['Restart', 'Show the log']): void {
     setRuns(false);
     log.error(message);
@@ -153,7 +153,7 @@ export function activate(context: ExtensionContext): void {
     void client.run();
   }
 
-  /** Restarts run one after another: concurrent ones could leave a server running. */
+  /** Serializes restarts: concurrent ones could leave a server running. */
   let last = Promise.resolve();
   function restart(): void {
     last = last.then(deactivate).then(start).catch(error => fail(`The server could not be started: ${error}`));

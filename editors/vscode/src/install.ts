@@ -19,9 +19,9 @@ export interface Places {
   environment: string;
   /** The folder of the wheel that the extension may include. */
   wheels: string;
-  /** The setting: URL of a package index, or a folder. */
+  /** The setting `installFrom`: URL of a package index, or a folder. */
   installFrom: string;
-  /** The setting: URL of an index with CPU builds of PyTorch; empty: none. */
+  /** The setting `torchIndex`: URL of an index with CPU builds of PyTorch; empty: none. */
   torchIndex: string;
 }
 
@@ -92,7 +92,7 @@ async function findPython(log: LogOutputChannel): Promise<string> {
   throw new Error(`Python ${NEEDED.join('.')} or later is needed, but ${wrong.join(', and ')}.`);
 }
 
-/** The problem of an interpreter, as a predicate ("does not run"); empty if it is suitable. */
+/** What is wrong with an interpreter, as a predicate ("does not run"); empty if it is suitable. */
 function problemOf(python: string): Promise<string> {
   const ask = 'import sys; print("%d.%d" % sys.version_info[:2]); import ensurepip, venv';
   return new Promise(resolve => execFile(python, ['-I', '-c', ask], { timeout: 10_000 }, (error, said) => {
@@ -172,7 +172,7 @@ async function make(
     await pip(own, packages, log, progress, token);
     if (!programIn(environment)) throw new Error('the installed package has no program tinycopilot-server.');
     progress.report({ message: 'compiling for this machine' });
-    // If it fails, the first start compiles.
+    // If this fails, the server compiles when it is first started.
     await run(own, ['-I', '-m', 'tinycopilot', 'compile'], log, token).catch(error => log.warn(`install: ${error.message}`));
     log.info(`installed into ${environment}`);
     return true;

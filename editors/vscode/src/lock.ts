@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
-/** Runs work that only one window may do at a time. Throws if another one does; `file` contains its process id. */
+/** Runs work that only one window may do at a time. Throws if another does it; `file` contains its process id. */
 export async function alone<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   if (existsSync(file)) {
     const pid = Number(readFileSync(file, 'utf8'));
     if (pid !== process.pid && runs(pid)) throw new Error(`another window is already installing (process ${pid}; if not, delete ${file}).`);
-    rmSync(file, { force: true });  // that process has died
+    rmSync(file, { force: true });  // that process has ended
   }
   writeFileSync(file, String(process.pid), { flag: 'wx' });
   try {

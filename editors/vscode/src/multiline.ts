@@ -3,18 +3,18 @@ import {
   type Position, Range, type TextDocument, type TextEditorDecorationType, ThemeColor, window, workspace,
 } from 'vscode';
 
-/** Runs a suggestion's own command after its first line was accepted, then shows the other lines. */
+/** Command after the first line was accepted: runs the suggestion's own command, then shows the other lines. */
 const SHOW_REST = 'tinycopilot.showRest';
-/** Dismisses a suggestion, and the number of its other lines. */
+/** Command: hides a suggestion and its `+2 lines`. */
 const DISMISS = 'tinycopilot.dismiss';
 
 type Items = InlineCompletionItem[] | InlineCompletionList | null | undefined;
 
-/** `+2 lines` behind the ghost text: VS Code inserts what it shows as ghost text, so this is not part of it. */
+/** `+2 lines` after the ghost text. It is a decoration, since VS Code inserts all ghost text. */
 let hint: TextEditorDecorationType | undefined;
 let isShown = false;
 
-/** Number of lines that the server hides: `tinycopilot.multiline` is "firstLine". */
+/** Number of lines that the server hides if `tinycopilot.multiline` is "firstLine". */
 function hiddenLines(item: InlineCompletionItem | undefined): number {
   const n: unknown = item?.command?.arguments?.[1];
   return typeof n === 'number' ? n : 0;
@@ -60,7 +60,7 @@ async function dismiss(): Promise<void> {
   await commands.executeCommand('editor.action.inlineSuggest.hide');
 }
 
-/** What the extension registers for this. The number is hidden when its suggestion may be. */
+/** Registers commands and listeners. `+2 lines` is hidden whenever its suggestion may be hidden. */
 export function multiline(): Disposable[] {
   hint = window.createTextEditorDecorationType({
     after: { color: new ThemeColor('editorGhostText.foreground'), margin: '0 0 0 1.5em' },

@@ -1,7 +1,7 @@
 import type { Memento } from 'vscode';
 import type { ServerStatus } from './client';
 
-/** A pause as saved for the next window: when it ends by itself, if it does. */
+/** A pause as saved for the next window, with the time when it ends, if it ends by itself. */
 interface Kept {
   untilMs?: number;
 }
@@ -10,7 +10,7 @@ const KEY = 'pause';
 
 /** Whether and until when the user has paused suggestions. A restarted server is paused again. */
 export class Pause {
-  /** When the pause ends by itself. */
+  /** When the pause ends, if it ends by itself. */
   until: Date | undefined;
   private isOn = false;
   private isNew = false;
@@ -46,7 +46,7 @@ export class Pause {
     if (state === 'loading') {
       this.isNew = true;
     } else if (this.isOn && (state === 'ready' || state === 'busy')) {
-      if (!this.isNew) return this.forget();  // ended elsewhere
+      if (!this.isNew) return this.forget();  // the pause was ended elsewhere
       await this.ask('tinycopilot.pause');
       this.isNew = false;
     } else {
@@ -63,7 +63,7 @@ export class Pause {
     this.isOn = true;
     if (!untilMs) return;
     this.until = new Date(untilMs);
-    // Fails if no server is running, which is fine: the next one starts without a pause.
+    // Fails if no server is running. That is no problem: the next server starts without a pause.
     this.timer = setTimeout(() => void this.end().catch(() => undefined), untilMs - Date.now());
   }
 

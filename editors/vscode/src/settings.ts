@@ -49,7 +49,7 @@ export function readSettings(): Settings {
   };
 }
 
-/** The words of a command; a string is a program without arguments. */
+/** The program and arguments of a command; a string is a program without arguments. */
 function wordsOf(command: unknown): string[] {
   if (typeof command === 'string' && command.trim()) return [command.trim()];
   return Array.isArray(command) ? command.map(String) : [];
@@ -72,7 +72,7 @@ async function update(name: string, value: unknown): Promise<void> {
   await section.update(name, value, isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global);
 }
 
-/** Whether documents of a language are completed: the last word that names it counts. */
+/** Whether documents of a language are completed: the last entry that matches it counts. */
 export function hasLanguage({ languages }: Pick<Settings, 'languages'>, language: string): boolean {
   let isOn = false;
   for (const word of languages) {
@@ -82,7 +82,7 @@ export function hasLanguage({ languages }: Pick<Settings, 'languages'>, language
   return isOn;
 }
 
-/** All of them by name; undefined: every one there is, but for those that the setting takes away. */
+/** Names of all enabled languages; undefined: all languages, except those that the setting excludes. */
 export function namedLanguages(settings: Settings): string[] | undefined {
   if (settings.languages.includes('*')) return undefined;
   const names = new Set<string>([...settings.languages, ...manifest().writtenLanguages]);

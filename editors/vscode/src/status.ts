@@ -12,9 +12,9 @@ const TEXT = {
 interface Details {
   /** Whether suggestions are shown only on demand. */
   isOnDemand: boolean;
-  /** The active editor's language, or "this file", if it is off. */
+  /** The active editor's language, or "this file", if suggestions are off there. */
   offIn: string | undefined;
-  /** Why a single file is off. */
+  /** Why a single file gets no suggestions. */
   reason: string | undefined;
   /** When a pause ends, as text. */
   until: string | undefined;
@@ -36,7 +36,7 @@ export class StatusItem implements Disposable {
     if (offIn) message = reason ? `off in ${offIn}: ${reason}` : `off in ${offIn}`;
     else if (waits) message = 'press Alt+\\ for a suggestion';
     this.item.tooltip = `tinycopilot: ${(message || state).replace(/\.$/, '')}. Click for the menu.`;
-    // Otherwise a screen reader reads text and tooltip, and so the state twice.
+    // Otherwise a screen reader would read the state twice, in the text and in the tooltip.
     const label = offIn ? message : message ? `${state}: ${message}` : state;
     this.item.accessibilityInformation = { label: `tinycopilot: ${label}`, role: 'button' };
     this.item.backgroundColor = state === 'error' ? new ThemeColor('statusBarItem.errorBackground') : undefined;

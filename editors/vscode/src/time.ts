@@ -1,4 +1,4 @@
-/** The result of a promise. Throws if it takes longer than `ms`. */
+/** Waits for a promise. Throws if that takes longer than `ms`. */
 export async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

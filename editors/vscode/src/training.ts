@@ -1,6 +1,6 @@
 import { ProgressLocation, window } from 'vscode';
 
-/** The parameters of `tinycopilot/training`; figures are included when training is done. */
+/** The parameters of `tinycopilot/training`; they include figures when training is done. */
 export interface TrainingStatus {
   state: 'running' | 'done' | 'failed' | 'cancelled';
   message: string;
@@ -26,7 +26,7 @@ export class TrainingBar {
     this.show(message, percentage);
   }
 
-  /** Removes the progress: training has ended, or the server has exited. */
+  /** Removes the progress when training has ended or the server has exited. */
   end(): void {
     this.isRunning = false;
     this.over();
@@ -34,7 +34,7 @@ export class TrainingBar {
 
   private begin(): void {
     const options = { location: ProgressLocation.Notification, title: 'tinycopilot: training on this workspace', cancellable: true };
-    let pending = { message: '', percentage: 0 };  // received before the progress is visible
+    let pending = { message: '', percentage: 0 };  // the last report received before the progress is visible
     this.isRunning = true;
     this.show = (message, percentage) => { pending = { message, percentage }; };
     const ended = new Promise<void>(resolve => { this.over = resolve; });

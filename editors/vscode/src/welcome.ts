@@ -7,11 +7,11 @@ const MARK = 'welcomed';
 const WALKTHROUGH = 'Get started';
 const ON_DEMAND = 'Only when I ask';
 
-/** Says, once on this machine, what the extension does, and how to switch it off. A file in `folder` marks that it has. */
+/** Shows a welcome message, once per machine: what the extension does, and how to switch it off. Recorded in `folder`. */
 export async function welcome(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   try {
-    await writeFile(join(folder, MARK), '', { flag: 'wx' });  // fails in all windows but one, unlike a Memento
+    await writeFile(join(folder, MARK), '', { flag: 'wx' });  // wx: only one window succeeds, unlike a Memento
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
     throw error;

@@ -1,4 +1,4 @@
-"""`tinycopilot clean`: lists what is stored, asks, and deletes that and nothing else."""
+"""`tinycopilot clean` lists the stored files, asks for confirmation, and deletes only these files."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tinycopilot.paths import http_token_path, user_cache_folder, user_data_fold
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user with something in every folder, and with files of another program beside it."""
+    """A user with a file in every folder, next to files of another program."""
     for kind in ("DATA", "CACHE", "STATE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
     monkeypatch.setattr(cleaning, "_compiled_code", lambda: sorted((tmp_path / "compiled").glob("*")))
@@ -40,7 +40,7 @@ MODELS = {"data/tinycopilot/paras/tiny_gpt.pth", "data/tinycopilot/workspaces/a/
 OTHER = {"data/other/file"}
 
 
-def test_what_was_trained_stays_without_all(home: Path) -> None:
+def test_trained_models_are_kept_without_all(home: Path) -> None:
     said: list[str] = []
     run_cleaning(with_models=False, is_sure=True, ask=None, say=said.append)
     assert files(home) == MODELS | OTHER
@@ -75,14 +75,14 @@ def test_yes_deletes(home: Path) -> None:
     assert files(home) == OTHER
 
 
-def test_without_a_terminal_nothing_is_deleted_unless_it_is_said(home: Path) -> None:
+def test_without_a_terminal_nothing_is_deleted_without_yes(home: Path) -> None:
     before = files(home)
     with pytest.raises(UserError, match="use --yes"):
         run_cleaning(with_models=True, is_sure=False, ask=None, say=lambda _: None)
     assert files(home) == before
 
 
-def test_a_link_is_deleted_and_what_it_leads_to_stays(home: Path) -> None:
+def test_link_is_deleted_but_not_its_target(home: Path) -> None:
     elsewhere = home / "elsewhere"
     user_cache_folder().rename(elsewhere)
     user_cache_folder().symlink_to(elsewhere)

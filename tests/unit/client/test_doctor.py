@@ -1,4 +1,4 @@
-"""The doctor's findings for fake homes, settings and programs; it runs nothing but scripts."""
+"""The doctor's findings for fake homes, settings and programs, which are scripts."""
 
 import hashlib
 import json

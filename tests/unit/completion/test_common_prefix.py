@@ -23,7 +23,7 @@ def test_length_equals_plain_comparison(same: str, some: str, other: str) -> Non
 
 
 @given(TEXT, TEXT, TEXT)
-def test_rest_is_what_typing_has_left(suggestion: str, before: str, typed: str) -> None:
+def test_rest_follows_the_typed_characters(suggestion: str, before: str, typed: str) -> None:
     rest = typed_through(suggestion, before, before + typed)
     is_typed_through = suggestion.startswith(typed) and suggestion != typed
     assert rest == (suggestion[len(typed) :] if is_typed_through else None)

@@ -1,4 +1,4 @@
-"""Compiled code on disk: reused, never used where it is damaged or foreign, and never required."""
+"""Compiled code on disk is reused, but never required, and never used if damaged or made by another user."""
 
 import hashlib
 import json

@@ -130,7 +130,9 @@ def test_result_ahead_is_dropped_when_the_workspace_changes(
     assert found == suggest(fresh, before + first.text)
 
 
-def test_computing_ahead_keeps_what_the_next_key_teaches(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_computing_ahead_does_not_affect_learning_from_the_next_key(
+    network: Network, tokenizer: SimpleTokenizer
+) -> None:
     before, first = a_place(network, tokenizer)
     key = "a" if first.text[0] != "a" else "b"
     learned = []
@@ -397,7 +399,7 @@ def test_returning_to_a_recent_document_reuses_its_index(
         ("new", "log", "log"),
     ],
 )
-def test_language_is_the_editors_or_from_the_file_name(
+def test_language_is_given_by_the_editor_or_the_file_name(
     network: Network,
     tokenizer: SimpleTokenizer,
     monkeypatch: pytest.MonkeyPatch,

@@ -83,7 +83,9 @@ def test_only_the_first_line_of_a_continuation_counts_and_only_its_beginning() -
         ("z = ", "add(alpha_1, beta)\n", None),
     ],
 )
-def test_what_is_missing_in_the_middle_of_a_line(engine: Engine, before: str, after: str, expected: str | None) -> None:
+def test_missing_text_in_the_middle_of_a_line_is_suggested(
+    engine: Engine, before: str, after: str, expected: str | None
+) -> None:
     found = suggest(engine, "import os\n" + before, after + "w = 1\n", "here.py")
     assert (found and found.text) == expected
 
@@ -95,7 +97,7 @@ def test_typing_along_shows_the_rest_of_it(engine: Engine) -> None:
         assert f"{typed}{found.text}" == "alpha_1"
 
 
-def test_it_is_the_same_whatever_was_asked_before(engine: Engine) -> None:
+def test_suggestion_is_independent_of_earlier_requests(engine: Engine) -> None:
     places = [
         ("z = add(", ", beta)\n"),
         ("z = add(alpha_1, ", ")\n"),

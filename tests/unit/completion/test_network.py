@@ -27,7 +27,7 @@ TINY = GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
 
 @st.composite
 def configs(draw: st.DrawFn) -> GPTConfig:
-    """Any shape, with widths that are no multiple of a block.
+    """Any shape, with widths that are not a multiple of a block.
 
     At least 12 channels: a LayerNorm of 2 divides by their difference, and amplifies rounding without bound.
     """
@@ -99,7 +99,7 @@ def test_only_visible_positions_are_computed(
         np.testing.assert_allclose(network.forward(ids[back:], cache), expected[back:], atol=1e-4)
 
 
-def test_logits_before_the_first_wanted_are_refused() -> None:
+def test_logits_before_first_wanted_raise_value_error() -> None:
     _, network = networks(TINY)
     cache = network.new_cache()
     cache.clear(10)

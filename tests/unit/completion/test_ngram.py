@@ -1,4 +1,4 @@
-"""The n-gram model against its definition, after any history."""
+"""The n-gram model equals its definition after any sequence of changes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -182,7 +182,7 @@ def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.sampled_from([1, 40, 90]), st.data())
 def test_edited_index_equals_a_fresh_one(some: list[int], n_times: int, data: st.DataObject) -> None:
-    """The repeated text is so long that an edit sorts only a part of it; sometimes the edit has a new symbol."""
+    """The repeated text is so long that an edit sorts only part of it. Some edits contain a new symbol."""
     symbols = some * n_times
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     for _ in range(4):
@@ -196,7 +196,7 @@ def test_edited_index_equals_a_fresh_one(some: list[int], n_times: int, data: st
 
 
 def test_long_edit_of_a_long_text() -> None:
-    """So long that the table is rebuilt, but not the order."""
+    """The text is so long that an edit rebuilds the table of counts, but does not sort everything again."""
     dice = np.random.default_rng(0)
     symbols = dice.integers(0, 9, 40_000).astype(np.uint16)
     new = dice.integers(0, 9, 2_000).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Suggestions that cannot be right in their place."""
+"""Suggestions that are implausible at their position."""
 
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def test_python(before: str, text: str, is_plausible: bool) -> None:
     assert Plausibility(before, "").is_plausible(text) is is_plausible
 
 
-def test_rules_are_of_python() -> None:
+def test_python_rules_apply_to_python_only() -> None:
     assert Plausibility("return\n", "", "go").is_plausible("self.x")
     assert not Plausibility("total = total", "", "go").is_plausible(" = total")
     assert Plausibility("// total = total", "", "go").is_plausible(" = total")
@@ -93,7 +93,7 @@ def test_lines_below_the_cursor_count() -> None:
 
 
 def test_code_that_exists_is_plausible() -> None:
-    """The rest of each line of this package, from a place that depends on the line."""
+    """Yield the rest of each line of this package, from a position that depends on the line."""
     n_lines, silenced = 0, list[str]()
     for path in sorted(PACKAGE.rglob("*.py")):
         text, start = path.read_text("utf-8"), 0

@@ -1,4 +1,4 @@
-"""The engine's thread: which engine is used, which changes count, and which request is answered."""
+"""The scheduler: which engine it uses, which changes it counts, and which request it answers."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def test_concurrent_changes_are_all_counted(scheduler: Scheduler) -> None:
     assert scheduler.generation == first + 4 * n_each
 
 
-def test_closed_or_without_engine_nothing_changes(scheduler: Scheduler) -> None:
+def test_nothing_changes_without_an_engine_or_after_close(scheduler: Scheduler) -> None:
     seen = list[object]()
     scheduler.change(seen.append)
     assert not scheduler.is_ready

@@ -1,4 +1,4 @@
-"""The command `adapt` in this process: what it trains on, what it saves, and what it leaves behind."""
+"""The command `adapt` in this process: its training text, and the files that it saves and removes."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def always_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What so short a run achieves depends on the machine."""
+    """The result of such a short run depends on the machine."""
     monkeypatch.setattr(comparison.Comparison, "is_better", True)
 
 

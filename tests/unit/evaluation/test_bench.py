@@ -30,7 +30,7 @@ SITUATIONS = [
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough for each scenario once."""
+    """Reduce all counts, so that each scenario runs once."""
     for name, value in {"WORKSPACE_CHARS": 9_000, "N_PLACES": 1, "N_FILES": 2, "N_KEYS": 12, "N_JUMPS": 2}.items():
         monkeypatch.setattr(bench, name, value)
 
@@ -109,7 +109,7 @@ def test_workspace_without_typeable_text_is_reported(tmp_path: Path) -> None:
 TEXT = "".join(f"line {i} is here\n\n" for i in range(300))
 
 
-def test_typing_on_is_one_key_after_another() -> None:
+def test_typing_scenario_types_one_key_at_a_time() -> None:
     steps = list(typing_on("a", TEXT, 10, 3))
     assert [step.before for step in steps] == [TEXT[:10], TEXT[:11], TEXT[:12]]
     assert [step.is_timed for step in steps] == [False, True, True]

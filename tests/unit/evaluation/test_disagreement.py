@@ -72,7 +72,7 @@ LINES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
 @pytest.mark.slow
 @given(st.lists(LINES, min_size=1, max_size=3), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_each_passage_is_the_largest_remaining_difference(texts: list[list[int]], dice: object, n_each: int) -> None:
-    """Against brute force over all ranges of whole lines; overlaps are compared by the lines shown."""
+    """Compared with brute force over all ranges of whole lines; overlaps include context lines."""
     replays = []
     for lengths in texts:
         text = "".join("x" * n + "\n" for n in lengths)

@@ -117,7 +117,7 @@ def test_secrets_are_not_replayed(tmp_path: Path) -> None:
 def test_replayed_file_is_not_in_the_index(
     files: list[str], in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A short file, which is not compared with copies: it is identified by its path alone."""
+    """A short file has no shingles to compare, so it is identified by its path alone."""
     (in_folder / "a.py").write_text("value = 1\n")
     (in_folder / "b.py").write_text("# another\n")
     bits = []

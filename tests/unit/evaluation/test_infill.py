@@ -1,4 +1,4 @@
-"""`eval --infill`: what is removed, and how suggestions there are counted."""
+"""`eval --infill`: which parts are removed, and how the suggestions are counted."""
 
 import json
 import random
@@ -49,7 +49,7 @@ def test_gaps_are_inside_the_excerpt_and_few() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "def f(:\n", "x = 'a\n", "\0", "(" * 500])
-def test_text_that_is_no_python_has_no_gaps(text: str) -> None:
+def test_invalid_python_has_no_gaps(text: str) -> None:
     assert list(gaps(text, 0, len(text), random.Random(1))) == []
 
 

@@ -11,7 +11,7 @@ from tinycopilot.evaluation.score import SHOWN_COST_KEYS, Score, calibration, ca
 
 
 class Scripted:
-    """Suggests what the script has for a text; each character costs two bits."""
+    """An engine that suggests `script[text]`; each character costs two bits."""
 
     def __init__(self, script: dict[str, str]) -> None:
         self.script = script
@@ -91,7 +91,7 @@ def test_vanished_suggestion_after_a_matching_key_is_a_flicker() -> None:
 
 
 def test_indentation_counts_for_nothing() -> None:
-    """Indentation in suggestions does not count either; within a line, a blank is a character like any other."""
+    """Indentation in suggestions does not count either; a blank within a line counts like any character."""
     text = "if a b:\n    \tpass\n"
     score, _ = replayed(text, {text[:10]: "  \tpass", text[:13]: "pass"})
     assert score.n_chars == len(text) - 5
@@ -107,7 +107,7 @@ def test_engine_sees_text_before_the_cursor_only() -> None:
 
 
 def test_bits_of_each_character_are_kept() -> None:
-    """Including accepted characters and indentation; they add up to the score's bits."""
+    """Accepted characters and indentation are included; the sum is that of the score."""
 
     class Counting(Scripted):
         def observe(self, request: Request, character: str) -> dict[str, float]:

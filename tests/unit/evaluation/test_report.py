@@ -105,7 +105,7 @@ def test_accepted_suggestion_is_marked_in_place() -> None:
     assert words(row[: row.index("<u")]) == "    re"
 
 
-def test_wrong_suggestion_is_shown_beside_its_line() -> None:
+def test_wrong_suggestion_is_shown_next_to_its_line() -> None:
     row = rows(written(some_replays()), 0)[5]
     before, mark = row.split("<s class=", 1)
     assert words(before) == "    a"

@@ -1,4 +1,4 @@
-"""What is indexed of a workspace while one of its files is typed."""
+"""Which files of a workspace are indexed while one of them is replayed."""
 
 from pathlib import Path
 

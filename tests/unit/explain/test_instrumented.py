@@ -1,4 +1,4 @@
-"""The readable forward pass gives the compiled network's logits, and its attention is PyTorch's."""
+"""The readable forward pass gives the compiled network's logits, and the attention weights of PyTorch."""
 
 import math
 

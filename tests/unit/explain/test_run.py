@@ -1,4 +1,4 @@
-"""The command `explain` in the terminal, and what it refuses."""
+"""The command `explain` in the terminal, and its errors."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Completions over HTTP, in this process, with the model that ships."""
+"""Completions over HTTP, in this process, with the bundled model."""
 
 import asyncio
 import dataclasses
@@ -312,7 +312,7 @@ async def test_bug_is_reported_in_the_same_shape() -> None:
 
 
 async def failing(served: Guard) -> Answer:
-    """The response; the exception goes on to the server, which logs it."""
+    """Return the response; the exception is also raised to the server, which logs it."""
 
     async def log(scope: Any, receive: Any, send: Any) -> None:
         with pytest.raises(ValueError, match="secret detail"):

@@ -18,7 +18,7 @@ BODY = {"model": "tinycopilot", "prompt": "import o"}
 
 
 class NeverAsked:
-    """Stands for the completer, which a refused request must not reach."""
+    """Stands in for the completer, which a refused request must not reach."""
 
     async def complete(self, parameters: object) -> Never:
         raise AssertionError(parameters)
@@ -31,13 +31,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request, good until it is changed."""
+    """A valid request, to be changed."""
 
     path: str = "/v1/completions"
     method: str = "POST"
     headers: dict[str, str] = field(default_factory=lambda: dict(GOOD))
     twice: tuple[str, str] | None = None
-    """A header that is sent in addition."""
+    """An additional header."""
     body: bytes = field(default_factory=lambda: json.dumps(BODY).encode())
 
     def with_header(self, name: str, value: str | None) -> "Attempt":
@@ -183,7 +183,7 @@ WANTED: dict[str, Collection[int]] = {
     "method": (405,),
     "wrong value": (400, 404),
 }
-"""Statuses; 400 unless they are named."""
+"""Statuses other than 400."""
 
 
 async def status_of(attempt: Attempt) -> int:
@@ -234,7 +234,7 @@ async def test_each_wrong_value_is_refused() -> None:
     ],
 )  # fmt: skip
 async def test_good_headers_are_accepted(name: str, value: str) -> None:
-    """Otherwise the tests above could pass by refusing everything."""
+    """Unchanged requests succeed; otherwise, the tests above could pass by refusing everything."""
     attempt = Attempt().with_header(name, value)
     answer = await ask(app(Answers(), TOKEN), body=attempt.body, headers=attempt.headers.items())  # type: ignore[arg-type]
     assert answer.json["choices"][0]["text"] == "s"
@@ -247,7 +247,7 @@ async def test_allowed_values_are_accepted() -> None:
             assert answer.status == 200, (name, value)
 
 
-async def test_length_that_is_no_number_does_not_matter() -> None:
+async def test_invalid_content_length_is_ignored() -> None:
     for length in ("\xb2", "-1", "1e9", "", "+5", "1_0"):
         headers = [*GOOD, ("content-length", length)]
         answer = await ask(app(Answers(), TOKEN), body=BODY, headers=headers)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The port, the folder and the flags: one clear line for each that is wrong."""
+"""Each invalid port, folder and flag is reported in one clear line."""
 
 import errno
 import os

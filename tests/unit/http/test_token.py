@@ -1,4 +1,4 @@
-"""The token: random, private, kept, and replaced if others could read it."""
+"""The token is random, private and kept; it is replaced if other users could read it."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from tinycopilot.paths import NO_HOME, http_token_path
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 
 
-def test_is_created_once_and_private() -> None:
+def test_token_is_created_once_and_private() -> None:
     secret, path = token()
     assert path == http_token_path()
     assert TOKEN.fullmatch(secret)
@@ -29,7 +29,7 @@ def test_is_created_once_and_private() -> None:
 
 @posix
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o602])
-def test_one_that_others_can_read_or_write_is_replaced(mode: int) -> None:
+def test_token_that_others_can_read_or_write_is_replaced(mode: int) -> None:
     secret, path = token()
     path.chmod(mode)
     other, _ = token()
@@ -38,7 +38,7 @@ def test_one_that_others_can_read_or_write_is_replaced(mode: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"short\n", b"\xff" * 43, b"a b" * 20, b"x" * 10_000])
-def test_damaged_one_is_replaced(content: bytes) -> None:
+def test_damaged_token_is_replaced(content: bytes) -> None:
     _, path = token()
     path.write_bytes(content)
     secret, _ = token()
@@ -53,7 +53,7 @@ def test_folder_in_its_place_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, 
         token()
 
 
-def test_no_home_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_home_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_module, "http_token_path", lambda: NO_HOME / "http-token")
     with pytest.raises(UserError, match="no home folder to keep the token in; set HOME"):
         token()

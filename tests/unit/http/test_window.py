@@ -1,4 +1,4 @@
-"""Windows of a text: put together, they start at the same place while the user types."""
+"""The text that is stitched from windows starts at the same position while the user types."""
 
 from hypothesis import given
 from hypothesis import strategies as st

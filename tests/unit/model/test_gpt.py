@@ -16,7 +16,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 
 
 def test_forward_pass_equals_plain_implementation(model: TinyGPT) -> None:
-    """With attention, LayerNorm, convolution and GELU written out: equal logits."""
+    """The logits equal those of attention, LayerNorm, convolution and GELU written out."""
     ids = torch.randint(model.config.vocab_size, (2, 20))
     n_heads, d_head = model.config.n_heads, model.config.d_head
     x = model.embedding.weight[ids]
@@ -138,7 +138,7 @@ def test_n_cached(conv_width: int) -> None:
 
 
 def test_without_convolutions_parameters_are_those_of_gpt_neox() -> None:
-    """So that weights of that shape, and models from before the convolutions, can be loaded."""
+    """So weights of that shape, and models without convolutions, can be loaded."""
     plain = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8))
     mixed = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3))
     added = mixed.state_dict().keys() - plain.state_dict().keys()

@@ -29,7 +29,7 @@ from tinycopilot.training.checkpoint import MAX_PICKLE_BYTES
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")]
 
 MORE_MB = 120
-"""Address space that the child process may use beyond that after its imports."""
+"""Address space that the child process may use in addition to that after its imports."""
 LIMIT_S = 60
 """Limit for a loop that would not end; valid files take milliseconds."""
 
@@ -123,7 +123,7 @@ def tuples_of_tuples_as_a_key(p: ModelPaths) -> None:
 
 @damage
 def lists_of_lists_as_a_number(p: ModelPaths) -> None:
-    """A message that quotes it would be huge."""
+    """The message must not quote it, which would be huge."""
     rewrite(p.model, data_pkl=entry(b"}" + short("vocab_size") + doubled(60, b"\x86") + b"s"))
 
 
@@ -233,7 +233,7 @@ def as_large_as_a_model_may_be_and_not_what_it_says(p: ModelPaths) -> None:
 
 @damage
 def a_tensor_that_claims_more_than_it_has(p: ModelPaths) -> None:
-    """It would read the memory behind it."""
+    """Otherwise, memory behind the data would be read."""
     weigh(p.model, head__weight=torch.zeros(10))
     changed = pickle_of(p.model).replace(b"K\x0atq", b"J" + struct.pack("<i", 2**31 - 1) + b"tq")
     assert changed != pickle_of(p.model)
@@ -378,7 +378,7 @@ CASES = DAMAGES | {f"config {changes}": configured(changes) for changes in CONFI
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of them, each in its own folder."""
+    """Return all hostile files, each in its own folder."""
     top = tmp_path_factory.mktemp("hostile")
     tokenizer = SimpleTokenizer("\n abcdefghijklmnopqrstuvwxyz")
     model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 2, 2, 32, 8, 3)))

@@ -1,4 +1,4 @@
-"""The server's training process: its output, its end, and that it runs no code of the project."""
+"""The server's training process: its output and its end; it runs no code of the user's project."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ if "fail" in words:
 
 
 class Output:
-    """The output lines of a child, and how it ended."""
+    """The output lines of a child process, and its exit."""
 
     def __init__(self) -> None:
         self.lines = list[str]()
@@ -107,7 +107,7 @@ def test_child_that_ignores_the_stop_is_killed(output: Output, monkeypatch: pyte
 
 @pytest.mark.usefixtures("output")
 def test_child_ends_with_a_killed_server(tmp_path: Path) -> None:
-    """The grandchild's output ends when it does, though its parent was killed."""
+    """The end of its output shows that the grandchild has ended, although its parent was killed."""
     server = (
         "import sys; from tinycopilot_server.training import Child\n"
         "Child('program_of_a_test', ['wait'], lambda line: print(line.decode(), end='', flush=True), print)\n"

@@ -1,4 +1,4 @@
-"""What is computed ahead when a document changes, and for which position."""
+"""Which request is computed ahead when a document changes."""
 
 import asyncio
 from collections.abc import Hashable

@@ -26,7 +26,7 @@ def test_one_line_is_shown_as_it_is() -> None:
     assert folding.fold("a", "", ["\n    first"]) == [("\n    first", 0)]
 
 
-def test_line_ends_of_windows() -> None:
+def test_windows_line_ends() -> None:
     assert Folding().fold("a", "", [LINES.replace("\n", "\r\n")]) == [("first(1)", 2)]
     assert Folding().fold("a", "", ["\r\n  a\r\nb"]) == [("\r\n  a", 1)]
 

@@ -6,6 +6,7 @@ import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server.documents import Document
+from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
@@ -100,3 +101,51 @@ def test_disabled_languages_are_not_indexed(server: tuple[TinyCopilotServer, Cal
     server_.index.choose(Patterns())
     assert server_.index.admit(a) == "/a.py"
     assert server_.index.admit(b) == "/b.py"
+
+
+def notebook(source: str, cell: str, opened_as: str) -> Notebook:
+    """A notebook /n.ipynb with one Python cell."""
+    opened = Notebook("/n.ipynb", opened_as)
+    opened.replace(0, 0, [types.NotebookCell(types.NotebookCellKind.Code, cell)])
+    opened.documents[cell] = Document(source, 1, Kind.Utf16, "/n.ipynb", "python", opened_as)
+    return opened
+
+
+def test_closed_document_that_is_open_by_another_path(server: tuple[TinyCopilotServer, Calls]) -> None:
+    server_, calls = server
+    index, (_, b, _) = server_.index, server_.session.documents.values()
+    index.open("file:///link.py", Document("in link", 1, Kind.Utf16, "/a.py", "python", "/link.py"))
+    index.hold_others(b)
+    del calls[: len(calls.now())]
+    index.close_document("file:///a.py")
+    index.hold_others(b)
+    assert calls.now() == [("hold", "/a.py", "in link")]
+    index.close_document("file:///link.py")
+    assert calls.now()[1:] == [("drop", "/a.py")]
+
+
+def test_closed_notebook_that_is_open_by_another_path(server: tuple[TinyCopilotServer, Calls]) -> None:
+    server_, calls = server
+    index, (_, b, _) = server_.index, server_.session.documents.values()
+    for path in ("/n.ipynb", "/link.ipynb"):
+        index.open_notebook("file://" + path, notebook(f"in {path}", "cell:" + path, path))
+    index.hold_others(b)
+    del calls[: len(calls.now())]
+    index.close_notebook("file:///n.ipynb")
+    index.hold_others(b)
+    assert calls.now() == [("hold", "/n.ipynb#python", "in /link.ipynb")]
+    index.close_notebook("file:///link.ipynb")
+    assert calls.now()[1:] == [("drop", "/n.ipynb#python")]
+
+
+def test_closed_notebook_that_is_open_as_text(server: tuple[TinyCopilotServer, Calls]) -> None:
+    server_, calls = server
+    index, (_, b, _) = server_.index, server_.session.documents.values()
+    server_.session.settings = Settings(languages=("*",))
+    index.open("file:///n.ipynb", Document("{}", 1, Kind.Utf16, "/n.ipynb", "json"))
+    index.hold_others(b)
+    index.open_notebook("file:///n.ipynb", notebook("x", "cell:0", "/n.ipynb"))
+    del calls[: len(calls.now())]
+    index.close_notebook("file:///n.ipynb")
+    index.hold_others(b)
+    assert calls.now() == [("drop", "/n.ipynb#python"), ("hold", "/n.ipynb", "{}")]

@@ -133,7 +133,7 @@ def test_beyond_the_limit_recent_files_are_indexed(harness: Harness, caplog: pyt
 
 
 def test_open_documents_take_precedence_over_files(harness: Harness) -> None:
-    """Here the editor is faster than the indexer, between reading and handing over."""
+    """The editor opens the file between the indexer's reading and its hand-over."""
     harness.write("a.py", "from_disk = 1\n")
     harness.open.add(harness.write("b.py", "from_disk = 1\n"))
     harness.before_each = lambda: harness.memory.hold(harness.name("a.py"), "ab" * 99)

@@ -1,4 +1,4 @@
-"""What the server says of what it knows."""
+"""The summary of the command `tinycopilot.knowledge`."""
 
 import pytest
 from tinycopilot_server.knowledge import in_words

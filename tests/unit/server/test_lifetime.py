@@ -28,7 +28,7 @@ def ended(wait: Wait) -> threading.Thread:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_process_end_is_noticed_even_of_a_zombie(
+def test_end_of_a_process_is_detected_even_for_a_zombie(
     way: Callable[[int], Wait | None], process: subprocess.Popen[bytes]
 ) -> None:
     wait = way(process.pid)

@@ -13,7 +13,7 @@ from tinycopilot_server.settings import Settings
 
 
 class Loader:
-    """Stands in for Models.load: it loads when it may; a second model takes over what is indexed."""
+    """Stands in for Models.load: waits for permission to load; a second model takes over the index."""
 
     def __init__(self, server: TinyCopilotServer) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""Messages that are answered or read before pygls handles them."""
+"""Messages that are handled before pygls sees them."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Files in the folders, and what has changed."""
+"""The scanner finds files in the folders, and their changes."""
 
 import os
 import time

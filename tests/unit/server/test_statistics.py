@@ -1,4 +1,4 @@
-"""What is counted, and how several servers merge their counts in one file."""
+"""Which events are counted, and how several servers merge their counts in one file."""
 
 import asyncio
 import functools
@@ -31,7 +31,7 @@ from tinycopilot_server.statistics import (
 
 
 class Clock:
-    """A clock that is moved by hand."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0

@@ -1,4 +1,4 @@
-"""`train --without`: what each part's absence means, and that nothing is saved."""
+"""`train --without`: the effect of leaving out each part; nothing is saved."""
 
 import json
 import math
@@ -64,8 +64,8 @@ def test_only_without_causality_the_future_is_seen(without: tuple[str, ...]) -> 
     assert is_same == ("causality" not in without)
 
 
-def test_without_positions_and_convolution_the_order_before_is_unknown() -> None:
-    """In one layer, which sees the characters themselves."""
+def test_without_positions_and_convolution_earlier_order_is_ignored() -> None:
+    """Uses one layer, whose input is the characters themselves."""
     shuffled, config = IDS[:, [3, 0, 6, 1, 2, 5, 4, 7]], GPTConfig(20, 1, 2, 32, 16, 3)
     for without, is_same in ((("positions", "convolution"), True), (("positions",), False), (("convolution",), False)):
         model = randomise(ablated_network(config, without))

@@ -30,7 +30,7 @@ TINY = Size(n_layers=1, n_heads=2, d_model=16, window=32)
 
 @pytest.fixture(scope="module", autouse=True)
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """For shared runs, too: a small network, one thread, no home."""
+    """Use a small network, one thread and no home folder, for shared runs, too."""
     home = str(tmp_path_factory.mktemp("home"))
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -52,7 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole_of_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, of a run with a time budget."""
+    """The model of an uninterrupted run with a time budget."""
     folder = tmp_path_factory.mktemp("minutes")
     (folder / "text.py").write_text(LINES)
     with pytest.MonkeyPatch.context() as patch:
@@ -331,7 +331,7 @@ def test_stopped_while_reading_leaves_no_folder(corpus: Path, tmp_path: Path, mo
 
 
 def test_concurrent_runs_use_separate_folders(stopped: Path, corpus: Path, tmp_path: Path) -> None:
-    """Neither a new nor a resumed run enters the folder of an active run, and nothing is lost by the attempt."""
+    """Neither a new nor a resumed run uses the folder of an active run, and the attempt loses nothing."""
     folder = tmp_path / ".other.pth.run"
     with lock_run_folder(folder):
         (folder / "train.bin").write_bytes(b"text")

@@ -53,7 +53,7 @@ def test_lines_are_rate_limited(monkeypatch: pytest.MonkeyPatch, told: list[str]
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("told")
-def test_train_prints_progress_beside_its_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_progress_and_its_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "code.py").write_text("".join(f"def add_{i}(a):\n    return a + {i}\n\n" for i in range(200)))
     path = tmp_path / "m.pth"
     run_training(TrainOptions([str(tmp_path)], epochs=1, model_path=str(path), device="cpu", progress="json"))

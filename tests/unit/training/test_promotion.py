@@ -44,7 +44,7 @@ def test_small_vocabulary_is_no_advantage() -> None:
     assert comparable_bits(targets, bits, tokenizer) == pytest.approx((1 + 1 + 2 * (0.5 + UNKNOWN_BITS)) / 4)
 
 
-def test_reference_text_is_known_to_the_shipped_model_only(
+def test_only_the_bundled_model_predicts_the_reference_text(
     tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = bundled_model()

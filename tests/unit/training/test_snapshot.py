@@ -43,7 +43,7 @@ def stopped(tmp_path: Path) -> Path:
 
 
 def test_average_covers_a_fixed_share_of_the_run(tmp_path: Path) -> None:
-    """Against the definition: the weight of interval i is a product of shares, which grows with i."""
+    """Compared with the definition: the weight of interval i is a product of shares, which grows with i."""
     state = Lesson(tmp_path).state(TrainConfig(averages=True))
     weight, seen = state.model.head.weight, []
     for i in range(200):

@@ -1,4 +1,4 @@
-"""Training beside other load."""
+"""The number of threads while other programs load the CPU."""
 
 from collections.abc import Iterator
 

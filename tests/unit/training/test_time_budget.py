@@ -59,7 +59,7 @@ def log_of(*intervals: tuple[int, int, float]) -> TrainLog:
 
 
 def test_length_is_settled_by_later_speed() -> None:
-    """The first stage is over, so its speed no longer counts."""
+    """The first stage is over, so its speed is ignored."""
     schedule = Schedule.over(200_000, STAGES, reestimate_after=(0.2, 0.3))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
     reestimate = time_budget.reestimate(schedule, 1000, log)
@@ -68,7 +68,7 @@ def test_length_is_settled_by_later_speed() -> None:
 
 
 def test_slow_start_does_not_shorten_the_run() -> None:
-    """The machine ran at half speed for the first fifth of the plan."""
+    """The machine ran at half speed for the first fifth of the schedule."""
     chars_per_s, n_block, seconds = 10_000, 50_000, 1000.0
     ideal = chars_per_s * seconds * (time_budget.STEPS_SHARE - time_budget.TRIAL_SHARE)
     schedule = Schedule.over(ideal, (Stage(10, 100),), reestimate_after=time_budget.REESTIMATE_AFTER)
@@ -87,7 +87,7 @@ def test_slow_start_does_not_shorten_the_run() -> None:
 
 @pytest.mark.parametrize("seconds", [0.001, 130.0, 1e4])
 def test_past_steps_are_unchanged(seconds: float) -> None:
-    """With any error of the trial, both plans share the steps so far, and one more is taken."""
+    """For any error of the trial, both schedules share the steps so far, and at least one more step is taken."""
     schedule = Schedule.over(90_000, STAGES, reestimate_after=(0.2,))
     log = log_of((100, 40_000, 80.0), (150, 60_000, 120.0), (160, 68_000, 124.0))
     reestimate = time_budget.reestimate(schedule, seconds, log)

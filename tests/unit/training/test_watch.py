@@ -1,4 +1,4 @@
-"""`train --watch`: the page shows what the network does, stays small, and never stops the training."""
+"""`train --watch`: the page shows the network's outputs, stays small, and never stops training."""
 
 import dataclasses
 import itertools
@@ -66,7 +66,7 @@ def a_step(step: int = 1, n_bytes: int = 1000) -> WatchedStep:
 
 
 def test_attention_weights_are_those_of_the_forward_pass(model: TinyGPT) -> None:
-    """`weights @ v` is what goes into the output projection."""
+    """`weights @ v` is the input of the output projection."""
     ids = [3, 1, 4, 1, 5, 9, 2]
     into_qkv, into_output = list[Tensor](), list[Tensor]()
 
@@ -98,7 +98,7 @@ def test_completions_are_those_of_generate(model: TinyGPT) -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 300_000)), min_size=1, max_size=60))
 def test_history_is_bounded(growth: list[tuple[int, int]]) -> None:
-    """Whatever comes: in number and size, with the first and the newest step, in order."""
+    """For any steps, the number and size are limited, and the first and newest steps are kept, in order."""
     steps, at = list[WatchedStep](), 0
     for n_steps, n_bytes in growth:
         at += n_steps
@@ -198,7 +198,7 @@ def test_text_stays_text_and_only_a_running_page_reloads(tmp_path: Path) -> None
 
 
 def test_page_is_at_most_2_mb(tmp_path: Path) -> None:
-    """With the largest maps, which compress badly, and a long log."""
+    """Uses the largest attention maps, which compress badly, and a long log."""
     run, state = a_run(tmp_path)
     run = dataclasses.replace(run, tokenizer=SimpleTokenizer("".join(map(chr, range(33, 333)))))
     random = np.random.default_rng(0)
@@ -217,7 +217,7 @@ def test_page_is_at_most_2_mb(tmp_path: Path) -> None:
     assert len(html.encode()) <= 2_000_000
 
 
-def test_looks_are_as_frequent_as_their_cost_allows(tmp_path: Path) -> None:
+def test_steps_are_recorded_as_often_as_their_cost_allows(tmp_path: Path) -> None:
     run, state = a_run(tmp_path / "run")
     with Watch(tmp_path / "w.html", tmp_path / "run", state, run, print) as watch:
         take_steps(state, 20)
@@ -236,7 +236,7 @@ def test_looks_are_as_frequent_as_their_cost_allows(tmp_path: Path) -> None:
         assert steps_of(tmp_path / "w.html") == [0, 10]
 
 
-def test_page_that_cannot_be_written_is_told_once(tmp_path: Path) -> None:
+def test_unwritable_page_is_reported_once(tmp_path: Path) -> None:
     run, state = a_run(tmp_path / "run")
     said = list[str]()
     with Watch(tmp_path / "gone" / "w.html", tmp_path / "run", state, run, said.append) as watch:

@@ -60,7 +60,7 @@ def test_late_result_is_not_shown() -> None:
 
 
 def test_same_text_again_is_a_new_request() -> None:
-    """The older result may be for another state of the workspace: the newest counts."""
+    """The older result may be for another state of the workspace, so only the newest is shown."""
     ghost = GhostText()
     older, _, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", ""), ghost.text_changed("x", "")
     ghost.on_response(older, Suggestion("older", 1.0))

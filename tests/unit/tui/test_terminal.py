@@ -33,7 +33,7 @@ GHOST, COLUMNS, ROWS = "class:ghost", 80, 12
 
 
 class ScriptedEngine:
-    """Suggests the scripted text after a matching suffix, once it may answer."""
+    """Suggests the scripted text after a matching suffix, after permission to answer."""
 
     def __init__(self, **suggestions: str) -> None:
         self.suggestions = suggestions

@@ -10,7 +10,7 @@ from tinycopilot.training.report.frame import visible
 EDGES_BITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Boundaries between levels; level 0 has no color."""
 GAIN_EDGES_BITS = (0.5, 2.0, 5.0)
-"""The same for the gain or loss of the mixture over the network."""
+"""Boundaries between levels of the mixture's gain or loss, compared with the network."""
 SOURCES = ("network", "memory", "mixed")
 LETTERS = {"network": "n", "mixed": "m"}
 """The CSS class of a level is this letter and a digit: n3, m0."""
@@ -82,7 +82,7 @@ def heat_scale() -> str:
 
 
 def gain_scale() -> str:
-    """The legend of gains: by how many bits the n-gram model raised or lowered a character's surprisal."""
+    """Return the legend of gains: by how many bits the n-gram model changes a character's surprisal."""
     ends = [f"<span>{_plain(edge)}</span>" for edge in GAIN_EDGES_BITS]
     worse = "".join(f'<li class="w{i}">{end}</li>' for i, end in reversed([*enumerate(ends, 1)]))
     better = "".join(f'<li class="b{i}">{end}</li>' for i, end in enumerate([*ends, ""]))

@@ -33,7 +33,7 @@ class Passage:
     last: int
     """Offsets of its first character, and after its last."""
     shown: tuple[int, int]
-    """The same, with the context lines; two passages never share a shown line."""
+    """Offsets of the passage with its context lines. Two passages never share a shown line."""
     gain_bits: float
     """Bits per character of the network minus the mixture: positive if the n-gram model helped."""
 
@@ -69,12 +69,12 @@ def windows(number: int, replayed: ReplayResult) -> Iterator[Passage]:
 
 
 def overlap(one: Passage, other: Passage) -> bool:
-    """Whether they share a shown line."""
+    """Whether two passages share a shown line."""
     return one.number == other.number and one.shown[0] < other.shown[1] and other.shown[0] < one.shown[1]
 
 
 def passages(replays: Sequence[ReplayResult], names: Sequence[str]) -> str:
-    """Return both kinds of passages, as HTML; `names` are the shown file names. Empty if there are none."""
+    """Return the passages that the n-gram model helped or hurt most, as HTML; empty without any. `names`: of files."""
     helped, hurt = most_different(replays)
     kinds = (("Where the n-gram model helped most", helped), ("Where it hurt most", hurt))
     shown = [

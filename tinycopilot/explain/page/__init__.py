@@ -1,4 +1,4 @@
-"""The page of `explain --html`: one file that needs nothing else, with all panels."""
+"""The page of `explain --html`: one self-contained file with all panels."""
 
 import math
 from pathlib import Path
@@ -16,7 +16,7 @@ FOLDER: Final = Path(__file__).parent
 
 
 def render(subject: Subject, path: Path, *, model: str, notes: list[str]) -> str:
-    """The page as text, to be written to `path`; all text from outside is escaped. `model` names the model."""
+    """Return the page as HTML, with links relative to `path`; all text from outside is escaped. `model`: its name."""
     return render_page(
         FOLDER,
         panels=[panel._asdict() | {"links": [link_to(symbol, path) for symbol in panel.symbols]} for panel in PANELS],
@@ -52,7 +52,7 @@ def _figures(subject: Subject) -> list[tuple[str, str]]:
 
 
 def _bits(subject: Subject, which: int) -> str:
-    """The mean cost of the shown characters in bits, by network (0) or mixture (1); of none, a dash."""
+    """The mean bits per shown character, by network (0) or mixture (1); a dash if there are none."""
     costs = []
     for traced, character in zip(subject.predictions, subject.next_characters, strict=True):
         if character is not None:
@@ -63,7 +63,7 @@ def _bits(subject: Subject, which: int) -> str:
 
 
 def page_data(subject: Subject) -> dict[str, Any]:
-    """What page.js shows."""
+    """Return the data for page.js."""
     arrays, trace, alphabet = Arrays(), subject.trace, subject.trace.alphabet
     p = [0.0]
     for traced, character in zip(subject.predictions, subject.text[1:], strict=False):

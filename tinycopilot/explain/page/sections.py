@@ -21,12 +21,12 @@ class Panel(NamedTuple):
     """A section of the page."""
 
     name: str
-    """Its id, which page.js fills."""
+    """The id of the element that page.js fills."""
     title: str
     about: str
-    """Two sentences."""
+    """An explanation of two sentences."""
     symbols: tuple[Callable[..., Any], ...]
-    """The functions that compute it."""
+    """The functions that compute its data."""
 
 
 PANELS: Final = (

@@ -12,7 +12,7 @@ from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report.page import page
 
 STYLES = tuple(Path(__file__).with_name(name) for name in ("chart.css", "curves.css"))
-"""What the charts of `curves` need on another page."""
+"""CSS files to include on another page that shows the charts of `curves`."""
 
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:

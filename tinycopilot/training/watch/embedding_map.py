@@ -1,4 +1,4 @@
-"""The embeddings of characters on a plane, and whether characters of one kind are near each other."""
+"""2D projection of the character embeddings, and how often the nearest character is of the same kind."""
 
 from typing import Final
 
@@ -18,11 +18,11 @@ KINDS: Final = (
     "other",
 )
 MAX_CHARACTERS: Final = 200
-"""At most this many characters of the vocabulary are on the map."""
+"""Maximum number of characters on the map: the first of the vocabulary."""
 
 
 def kind_of(character: str) -> str:
-    """Return one of KINDS."""
+    """Return the kind of a character, one of KINDS."""
     if character in "()[]{}":
         return "bracket"
     if character in "'\"`":
@@ -56,14 +56,14 @@ def principal_directions(embedding: Floats, kinds: list[str]) -> Floats:
 
 
 def on_plane(embedding: Floats, directions: Floats) -> Floats:
-    """Return the rows of `embedding`, (K, C), in the plane of two directions, from -1 to 1, (K, 2)."""
+    """Project the rows of `embedding`, (K, C), onto two directions; return coordinates from -1 to 1, (K, 2)."""
     centred = _centred(embedding)
     places = centred @ directions
     return np.asarray(places / max(np.abs(places).max(), 1e-12))
 
 
 def share_on_plane(embedding: Floats, directions: Floats) -> float:
-    """Return the share of the variance of `embedding`, (K, C), that the plane shows."""
+    """Return the share of the variance of `embedding`, (K, C), that the two directions explain."""
     centred = _centred(embedding)
     return float(np.square(centred @ directions).sum() / max(np.square(centred).sum(), 1e-300))
 

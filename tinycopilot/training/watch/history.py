@@ -1,4 +1,4 @@
-"""The watched steps of a run: bounded in number and size, and stored with the run, so that a resumed one continues."""
+"""The recorded steps of a run: limited in number and size, and stored in its folder for when it is resumed."""
 
 import base64
 import contextlib
@@ -16,7 +16,7 @@ from tinycopilot.training.watch.watched_step import WatchedStep
 
 MAX_STEPS: Final = 24
 MAX_BYTES: Final = 1_200_000
-"""Of all watched steps in the page."""
+"""Maximum size of all recorded steps in the page."""
 NAME: Final = "watch.json"
 
 
@@ -40,7 +40,7 @@ def save_history(folder: Path, steps: Sequence[WatchedStep]) -> None:
 
 
 def load_history(folder: Path, n_steps: int) -> list[WatchedStep]:
-    """Return the stored steps up to `n_steps`, where the run resumes; none if there are none, or not valid ones."""
+    """Return the stored steps up to `n_steps`, where the run resumes; empty if the file is missing or invalid."""
     try:
         steps = [_from_data(data) for data in json.loads((folder / NAME).read_bytes())]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -11,15 +11,15 @@ N_PROMPTS: Final = 3
 MAX_PROMPT_CHARS: Final = 16
 MAX_TEXT_CHARS: Final = len(PYTHON_TEXT)
 READ_CHARS: Final = 10_000
-"""How much of the held-out text is searched for prompts."""
+"""Length of the held-out text that is searched for prompts."""
 
 
 @dataclass(frozen=True)
 class FixedInputs:
-    """What the network is asked at every watched step."""
+    """The inputs of the network at every recorded step."""
 
     prompts: tuple[str, ...]
-    """All of one length, so that they are completed as one batch."""
+    """Of equal length, so that they are completed as one batch."""
     text: str
 
 
@@ -33,7 +33,7 @@ def fixed_inputs(held_out: Text, *, is_python: bool) -> FixedInputs:
 
 
 def _beginnings(text: str) -> tuple[str, ...]:
-    """Return up to N_PROMPTS beginnings of lines with different first words; if there is no line, an empty one."""
+    """Return up to N_PROMPTS beginnings of lines with different first words; an empty prompt if there is no line."""
     prompts = dict[str, str]()
     for line in map(str.strip, text.splitlines()):
         if len(line) >= 4:

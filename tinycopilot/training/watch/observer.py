@@ -1,6 +1,5 @@
-"""Watch: the observer that looks at the network while it is trained, and keeps the page up to date."""
+"""Watch: the observer that records the network's outputs during training, and updates the page."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Final, Self
 
 from tinycopilot.atomic import atomic_write
 from tinycopilot.page_file import check_page
-from tinycopilot.paths import ModelPaths, user_path
+from tinycopilot.paths import ModelPaths, real_path
 from tinycopilot.training.checkpoint import Run
 from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
@@ -20,7 +19,7 @@ from tinycopilot.training.watch.page import render
 from tinycopilot.training.watch.watched_step import watch_step
 
 MAX_SHARE: Final = 0.015
-"""Of the training time, between evaluations; at each of those, whose number is limited, the page is always written."""
+"""Maximum share of training time spent on updates between evaluations. Each evaluation also updates the page."""
 
 
 def watch_page(file: str | None, paths: ModelPaths) -> Path | None:
@@ -30,20 +29,20 @@ def watch_page(file: str | None, paths: ModelPaths) -> Path | None:
     """
     if file is None:
         return None
-    page = Path(os.path.realpath(user_path(file))) if file else paths.model.with_name(f"{paths.model.stem}.watch.html")
-    if file or page.parent.exists():  # the folder of a user's first model is made later
+    page = real_path(file) if file else paths.model.with_name(f"{paths.model.stem}.watch.html")
+    if file or page.parent.exists():  # otherwise it is the folder of the user's first model, which is created later
         check_page(page, "--watch")
     return page
 
 
 class Watch(Observer):
-    """Writes the page at the start, at each evaluation, as often in between as MAX_SHARE allows, and on exit.
+    """Writes the page at the start, at each evaluation, in between as often as MAX_SHARE allows, and on exit.
 
     The page reloads itself while training runs; the one that is written on exit does not.
     """
 
     def __init__(self, path: Path, folder: Path, state: TrainState, run: Run, say: Callable[[str], None]) -> None:
-        """`folder` is the run's: if the run was interrupted, its history continues."""
+        """`folder`: the run folder; the history stored there is continued."""
         self._path, self._folder, self._state, self._run, self._say = path, folder, state, run, say
         self._schedule = run.schedule
         self._inputs = fixed_inputs(run.corpus.held_out, is_python=".py" in run.flags["ext"])
@@ -66,18 +65,18 @@ class Watch(Observer):
         self._schedule = schedule
 
     def on_interval(self, interval: LogInterval) -> None:  # noqa: ARG002
-        """Look, if there is time."""
+        """Record a step, if MAX_SHARE allows."""
         if self._spent_s + self._cost_s <= MAX_SHARE * (self._state.log.seconds - self._first_s):
             self._look()
 
     def on_evaluation(self, evaluation: Evaluation) -> None:  # noqa: ARG002
-        """Look."""
+        """Record a step."""
         self._look()
 
     def _look(self) -> None:
         started = time.perf_counter()
         new = watch_step(self._state.model, self._run.tokenizer, self._inputs, self._state.log)
-        # After a rollback, or at an evaluation right after an interval, a newer look at this step replaces the older.
+        # After a rollback, or at an evaluation right after an interval, a newer record of this step replaces the older.
         self._steps = thinned([step for step in self._steps if step.step < new.step] + [new])
         save_history(self._folder, self._steps)
         self._write(is_running=True)
@@ -85,7 +84,7 @@ class Watch(Observer):
         self._spent_s += self._cost_s
 
     def _write(self, *, is_running: bool) -> None:
-        """Write the page; if that fails, say so once and train on."""
+        """Write the page. If that fails, report it once and continue training."""
         seconds = self._state.log.seconds - self._first_s
         html = render(
             self._steps, self._inputs, self._run, self._state, self._schedule,

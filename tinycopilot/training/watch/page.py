@@ -72,7 +72,7 @@ def render(
     steps: Sequence[WatchedStep], inputs: FixedInputs, run: Run, state: TrainState, schedule: Schedule, *,
     share: float, is_running: bool,
 ) -> str:  # fmt: skip
-    """Return the page as text; all text from outside is escaped. `share`: of the training time, spent on the page."""
+    """Return the page as HTML; all text from outside is escaped. `share`: share of training time spent on the page."""
     text = attended_text(state.model, inputs)
     return render_page(
         Path(__file__).parent,
@@ -83,7 +83,7 @@ def render(
         figures=_figures(state.log, share),
         is_running=is_running,
         reload_s=RELOAD_S,
-        curves=Markup(curves(state.log)),  # which escapes all text
+        curves=Markup(curves(state.log)),  # `curves` escapes all text
         prompts=[_lines(prompt) for prompt in inputs.prompts],
         steps=[_shown(step) for step in steps],
         data={
@@ -139,7 +139,7 @@ def _data(step: WatchedStep) -> dict[str, Any]:
 
 
 def _map(steps: Sequence[WatchedStep], alphabet: str) -> dict[str, Any]:
-    """Return the places of the characters at each step, in hundredths, and the shares of near ones of the same kind."""
+    """Return the data of the embedding map: coordinates of the characters at each step, times 100, and the shares."""
     characters = alphabet[: len(steps[-1].embedding)]
     kinds = [kind_of(character) for character in characters]
     directions = principal_directions(steps[-1].embedding, kinds)

@@ -1,4 +1,4 @@
-"""WatchedStep: what the network does with the fixed inputs at one step of its training."""
+"""WatchedStep: the network's outputs for the fixed inputs at one training step."""
 
 import math
 from dataclasses import dataclass
@@ -18,36 +18,36 @@ from tinycopilot.training.watch.embedding_map import MAX_CHARACTERS, kind_of, sa
 from tinycopilot.training.watch.inputs import FixedInputs
 
 N_COMPLETED: Final = 40
-"""Characters that complete a prompt."""
+"""Number of characters generated after each prompt."""
 MAX_MAP_BYTES: Final = 400_000
-"""Of all attention maps of a step, before compression: a larger network is shown on a shorter text."""
+"""Maximum size of a step's attention maps, uncompressed: for a larger network, the text is shorter."""
 
 
 @dataclass(frozen=True)
 class WatchedStep:
-    """The network at one step."""
+    """Outputs of the network at one training step."""
 
     step: int
     chars: int
     bits: float
     """Training loss, in bits per character, of the last log interval; NaN before the first one."""
     completions: tuple[str, ...]
-    """What follows each prompt, greedily."""
+    """Greedy continuation of each prompt."""
     attention: dict[str, Any]
     """Packed (page/arrays.py): `weights`, (L, H, N, N), in steps of 1/255."""
     embedding: NDArray[np.float16]
-    """(K, C): of the first K characters of the vocabulary."""
+    """(K, C): embeddings of the first K characters of the vocabulary."""
     same_kind: dict[str, float]
     """See `same_kind_shares`."""
 
     @property
     def n_bytes(self) -> int:
-        """About what it adds to the page."""
+        """Approximate size in the page."""
         return len(self.attention["data"]) + sum(map(len, self.completions)) + 16 * len(self.embedding)
 
 
 def watch_step(model: TinyGPT, tokenizer: SimpleTokenizer, inputs: FixedInputs, log: TrainLog) -> WatchedStep:
-    """Return what `model` does with `inputs` now. Draws no random numbers, and changes nothing."""
+    """Return the outputs of `model` for `inputs`. Draws no random numbers, and changes nothing."""
     prompts = [tokenizer.encode(DOCUMENT_START + prompt) for prompt in inputs.prompts]
     completions = tuple(map(tokenizer.decode, complete(model, prompts, N_COMPLETED)))
     arrays = Arrays()
@@ -61,7 +61,7 @@ def watch_step(model: TinyGPT, tokenizer: SimpleTokenizer, inputs: FixedInputs, 
 
 
 def attended_text(model: TinyGPT, inputs: FixedInputs) -> str:
-    """Return what the attention maps show: the start of a document, and as much of the text as fits MAX_MAP_BYTES."""
+    """Return the text of the attention maps: DOCUMENT_START, and as much of the input text as fits MAX_MAP_BYTES."""
     n_heads = model.config.n_layers * model.config.n_heads
     return (DOCUMENT_START + inputs.text)[: max(2, math.isqrt(MAX_MAP_BYTES // n_heads))]
 
@@ -83,7 +83,7 @@ def complete(model: TinyGPT, prompts: list[list[int]], n: int) -> list[list[int]
 
 @torch.inference_mode()
 def attention_weights(model: TinyGPT, ids: list[int]) -> Tensor:
-    """Return the weights of every head on `ids`, (L, H, N, N): queries are rows. At most a window of ids."""
+    """Return every head's attention weights on `ids`, at most a window: (L, H, N, N), where queries are rows."""
     weights = list[Tensor]()
 
     def keep(attn: MultiHeadSelfAttention, arguments: tuple[Any, ...]) -> None:

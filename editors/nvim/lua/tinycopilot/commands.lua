@@ -1,14 +1,14 @@
 -- The command :TinyCopilot.
 local M = {}
 local state, options = require 'tinycopilot.state', require 'tinycopilot.options'
-local commands = {} -- by name; arguments: the words that follow, and whether there is a `!`
+local commands = {} -- by name; called with the words that follow, and whether there is a `!`
 local NAME = 'tinycopilot'
 
 local function say(message, level) vim.notify(NAME .. ': ' .. message, level) end
 
 local function complain(message) say(message, vim.log.levels.ERROR) end
 
---- The server of the current buffer, else any running one; reports an error if there is none.
+--- Returns the client of the current buffer, else any running one; reports an error if there is none.
 local function a_client()
   local client = state.clients(0)[1] or state.clients()[1]
   if not client then complain 'the server is not running: it starts when you open a file in a language of `languages`' end
@@ -44,7 +44,7 @@ end
 
 local snooze ---@type uv.uv_timer_t? ends a snooze
 
---- Pauses or resumes all servers, also later ones; until `until_s`, in seconds since 1970, if given.
+--- Pauses or resumes all servers, including later ones; until `until_s`, in seconds since 1970, if given.
 local function set_paused(is_paused, until_s)
   if snooze and not snooze:is_closing() then snooze:close() end
   state.is_paused, state.paused_until, snooze = is_paused, until_s, nil
@@ -63,7 +63,7 @@ function commands.help() vim.cmd.help 'tinycopilot' end
 function commands.pause() set_paused(true) end
 function commands.resume() set_paused(false) end
 
---- A number of minutes; reports an error and returns nil if `word` is invalid.
+--- Returns a number of minutes; reports an error and returns nil if `word` is invalid.
 local function minutes_of(command, word)
   local minutes = tonumber(word)
   if minutes and 0 < minutes and minutes < math.huge then return minutes end
@@ -99,7 +99,7 @@ end
 
 function toggles.filetype()
   local filetype = vim.bo.filetype
-  if filetype ~= '' and not state.has_language(0) then -- the setting says so: it is changed until Neovim ends
+  if filetype ~= '' and not state.has_language(0) then -- off by the setting: change it in this Neovim
     local function is_other(word) return word ~= '-' .. filetype end
     local languages = vim.tbl_filter(is_other, require(NAME).options.settings.languages)
     require(NAME).set { languages = vim.list_extend(languages, { filetype }) }
@@ -144,7 +144,7 @@ local function show(title, text)
   vim.api.nvim_win_set_buf(0, buffer)
 end
 
---- All settings, one per line, in the form that `:TinyCopilot set` takes.
+--- Returns all settings, one per line, in the form that `:TinyCopilot set` takes.
 local function all_settings()
   local lines = {}
   for name, value in pairs(require(NAME).options.settings) do
@@ -167,7 +167,7 @@ function commands.set(words)
   say(name .. '=' .. write(good[name]))
 end
 
---- Types code of this project again, in a terminal, and counts the keystrokes that suggestions would have saved.
+--- Runs `tinycopilot eval` on this project in a terminal: how many keystrokes would suggestions have saved?
 function commands.eval(words)
   local client = a_client()
   if not client then return end
@@ -199,11 +199,11 @@ function commands.cancel()
   end)
 end
 
---- The page that explains the last suggestion, or the last silence, in the browser.
+--- Opens, in the browser, the page that explains the last suggestion, or why there was none.
 function commands.why()
   local client = a_client()
   if not client then return end
-  ask(client, 'explain', nil, function(answer) -- the server says itself why there is none
+  ask(client, 'explain', nil, function(answer) -- without a page, the server reports the reason itself
     if (answer.path or '') == '' then return end
     local _, problem = vim.ui.open(answer.path)
     if problem then complain(('open %s in your browser: Neovim could not (%s)'):format(answer.path, problem)) end
@@ -258,7 +258,7 @@ function commands.reload()
   end)
 end
 
---- Opens the server's log; Neovim's if no server is running, since it contains the reason.
+--- Opens the server's log; if no server is running, Neovim's LSP log, which contains the reason.
 function commands.log()
   local client = state.clients(0)[1] or state.clients()[1]
   local function open(path) vim.cmd.tabedit(vim.fn.fnameescape(path)) end
@@ -299,7 +299,7 @@ local function complete(start, line)
   return #words == 2 and second[words[1]] and beginning_with(start, second[words[1]]()) or {}
 end
 
-local most_words = { eval = 1, toggle = 1, set = math.huge, snooze = 1, train = 1 } -- number of arguments; 0 for all others
+local most_words = { eval = 1, toggle = 1, set = math.huge, snooze = 1, train = 1 } -- of arguments; 0 for all others
 
 function M.register()
   local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }

@@ -1,7 +1,7 @@
 -- :checkhealth tinycopilot
 local M = {}
 
---- ', version 1.2.3', from the program `tinycopilot` next to the server; '' if it is missing.
+--- Returns ', version 1.2.3' from the program `tinycopilot` next to the server; '' if it is missing.
 local function version_beside(server)
   local program = vim.fs.joinpath(vim.fs.dirname(server), 'tinycopilot')
   if vim.fn.executable(program) == 0 then return '' end
@@ -55,7 +55,7 @@ local function is_wanted(buffer, filetypes)
   return is_file and (not filetypes or vim.list_contains(filetypes, filetype))
 end
 
---- `filetypes` is nil for all.
+--- `filetypes`: nil for all file types.
 local function check_clients(health, filetypes)
   local clients = require('tinycopilot.state').clients
   for _, client in ipairs(clients()) do

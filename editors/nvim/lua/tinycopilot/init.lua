@@ -7,7 +7,7 @@ local state, options = require 'tinycopilot.state', require 'tinycopilot.options
 
 local NAME = 'tinycopilot'
 
---- The file types that the server is started for; nil for all.
+--- Returns the file types for which the server is started; nil for all.
 function M.filetypes()
   return options.filetypes(M.options.settings.languages)
 end
@@ -16,14 +16,14 @@ M.options = nil ---@type table? the defaults, overridden by setup()'s argument
 
 M.problems = {} ---@type string[] problems of setup()'s argument
 
-local reported = {} -- messages that were shown, and are not shown again before a restart
+local reported = {} -- messages that were shown; they are not shown again before a restart
 
 M.cut = nil ---@type string? the full text of the last shortened message, until :TinyCopilot shows it
 
 --- Shortens a message to one line if Neovim itself shows it: a longer one would wait for Enter, and swallow keys.
 local function notify(message, level)
   local source = type(vim.notify) == 'function' and debug.getinfo(vim.notify, 'S').source or ''
-  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- a plugin's may be a table
+  local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- from a plugin, `source` may be a table
   local room, more = vim.v.echospace, '... more: :TinyCopilot'
   if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
   M.cut = message
@@ -43,36 +43,36 @@ local function warn(message) tell(message, vim.log.levels.WARN) end
 
 function M.forget_reported() reported = {} end
 
---- The status in the current buffer, for your own statusline component; nil if no server is attached. `state` is
+--- Returns the status in the current buffer, for a statusline component; nil if no server is attached. `state` is
 --- 'loading', 'ready', 'busy', 'training' (with `percentage`), 'off' or 'error'; `message` has details, or is empty.
 function M.state() return M.options and state.here() end
 
---- When suggestions are shown as ghost text, if not as you type; '' otherwise.
+--- Returns when suggestions are shown as ghost text, if not automatically; '' otherwise.
 function M.when()
   local inline, key = M.options.settings.inline, M.options.keymaps.suggest
   if inline == 'onDemand' then return key and ('%s shows a suggestion'):format(key) or 'on demand' end
   return inline == false and 'no ghost text (setting `inline`)' or ''
 end
 
---- For a statusline: 'tinycopilot: ready', 'tinycopilot: training 40%' and the like; '' in a buffer without it.
+--- Returns a text for a statusline, such as 'tinycopilot: training 40%'; '' in a buffer without a server.
 function M.status()
   local now = M.state()
   if not now then return '' end
   return ('%s: %s%s'):format(NAME, now.state, now.percentage and (' %d%%'):format(now.percentage) or '')
 end
 
---- For your own mappings: each acts on the suggestion, and returns whether there was one.
+--- Functions for your own mappings: each acts on the suggestion, and returns whether there was one.
 for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss', 'suggest' } do
   M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').act(action) end
 end
 
---- Says, once on this machine, what the plugin does, and how to switch it off.
+--- Shows a welcome message, once per machine: what the plugin does, and how to switch it off.
 local function welcome()
   local mark = vim.fs.joinpath(vim.fn.stdpath 'state', 'tinycopilot-welcomed')
   if vim.uv.fs_stat(mark) then return end
   vim.fn.mkdir(vim.fs.dirname(mark), 'p')
   local file = io.open(mark, 'w')
-  if not file then return end -- it would be said each time
+  if not file then return end -- otherwise the message would appear each time
   file:close()
   local keys, words = M.options.keymaps, {}
   for _, one in ipairs { { 'accept', 'accepts' }, { 'dismiss', 'dismisses' }, { 'accept_word', 'accepts a word' } } do
@@ -120,8 +120,8 @@ local function without_cr(result)
   return result
 end
 
---- Patches a client to send no requests where ghost text is off. Neovim itself can turn it off in a buffer, but only
---- for all servers.
+--- Patches a client so that it sends no requests in buffers where ghost text is off. Neovim itself can only turn it
+--- off for all servers.
 local function patch(client)
   if patched[client] then return end
   patched[client] = true
@@ -138,7 +138,7 @@ local function patch(client)
   end
 end
 
---- Turns ghost text (or the popup menu) on or off in a buffer, by the user's choice.
+--- Turns ghost text (or the popup menu) on or off in a buffer, as the user has chosen.
 function M.refresh(buffer)
   local on = state.is_on(buffer)
   if lsp.inline_completion then
@@ -212,7 +212,7 @@ local function wait_for_answer(_, config)
   end, M.patience_ms)
 end
 
---- Reports a missing program, which Neovim would not.
+--- Reports a missing program, which Neovim does not report.
 local function check_program()
   local program = M.options.cmd[1]
   if vim.fn.executable(program) == 1 then return end
@@ -229,13 +229,13 @@ end
 
 --- Changes settings, in running servers and in those that start later. Invalid values are reported and ignored.
 function M.set(settings)
-  if not M.options then return end -- setup has reported why
+  if not M.options then return end -- setup has reported the reason
   vim.validate('settings', settings, 'table')
   M.forget_reported() -- the server may report the same problem again
   settings = options.usable(settings, warn)
   local all = vim.tbl_extend('force', M.options.settings, settings)
   M.options.settings = all
-  local config = lsp.config[NAME] -- replaced: extending it could neither empty a list nor set nil
+  local config = lsp.config[NAME] -- assigned as a whole: merging could neither empty a list nor set nil
   config.filetypes, config.init_options, config.settings[NAME] = M.filetypes(), all, all
   lsp.config[NAME] = config
   for _, client in ipairs(state.clients()) do
@@ -245,7 +245,7 @@ function M.set(settings)
   if settings.languages then watch() end
 end
 
---- Makes the tags of :help, which plugin managers make, if there are none or they are older than the text.
+--- Generates the tags of :help if they are missing or outdated; plugin managers do this, too.
 local function make_help_tags()
   local file = debug.getinfo(1, 'S').source:sub(2)
   local folder = vim.fs.joinpath(vim.fs.dirname(vim.fs.dirname(vim.fs.dirname(file))), 'doc')

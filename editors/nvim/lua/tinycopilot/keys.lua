@@ -3,11 +3,12 @@ local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
 local macros, old_keys = require 'tinycopilot.macros', require 'tinycopilot.old_keys'
 
---- Whether an item can be accepted in part. Another server's may lack a range, or be a snippet, which Neovim handles.
+--- Whether an item can be accepted in part. An item of another server may lack a range, or be a snippet; these are left
+--- to Neovim.
 local function is_plain(item) return item.range ~= nil and type(item.insert_text) == 'string' end
 
---- What is left of `item` to insert at the cursor; nil if other text was typed, or nothing is left. Also returns what
---- was typed of it.
+--- Returns the rest of `item` to insert at the cursor, and the part that was typed; nil if other text was typed, or if
+--- nothing is left.
 local function remainder(item)
   if not is_plain(item) then return nil end
   local row, column = item.range:to_extmark()
@@ -20,8 +21,8 @@ local function remainder(item)
   return item.insert_text:sub(#typed + 1), typed
 end
 
---- Neovim's object for this buffer's suggestion. It is not public: without it, the rest of a suggestion after a partial
---- accept reappears only with the next result, and there are no alternatives.
+--- Returns Neovim's private object for this buffer's suggestion. Without it, after a partial accept the rest of the
+--- suggestion reappears only with the next result, and there are no alternatives.
 local function neovims_own()
   local known, capability = pcall(require, 'vim.lsp._capability')
   local kind = known and vim.tbl_get(capability, 'all', 'inline_completion')
@@ -46,12 +47,12 @@ end
 
 local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
 
-local DELAY_MS = 10 -- after a key: text that arrives at once, as from a macro, is one request
+local DELAY_MS = 10 -- wait after a key, so that text that arrives at once, as from a macro, causes only one request
 
 --- Adapts Neovim's object for this buffer's suggestion, in three ways:
---- It hides a suggestion as soon as other text is typed, where Neovim shows its rest until the next result; and keeps it
---- hidden after it was dismissed, until the text or the cursor changes.
---- It requests one at once, and leaves any wait to the setting `debounceMs`; Neovim waits 200 ms.
+--- It hides a suggestion as soon as other text is typed (Neovim shows its rest until the next result). After it was
+--- dismissed, it stays hidden until the text or the cursor changes.
+--- It requests a suggestion at once, since the server waits by the setting `debounceMs`; Neovim waits 200 ms.
 --- It shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
 function M.adapt()
   local own = neovims_own()
@@ -65,7 +66,7 @@ function M.adapt()
   function own:show(hint)
     local item = self.current
     local is_here = api.nvim_get_current_buf() == self.bufnr
-    local is_unwanted = is_here and vim.deep_equal(self.tinycopilot_dismissed, cursor_place()) -- an answer under way
+    local is_unwanted = is_here and vim.deep_equal(self.tinycopilot_dismissed, cursor_place()) -- the result of an old request
     local is_other = item and is_here and is_plain(item) and is_ours(item.client_id) and not remainder(item)
     if is_unwanted or is_other then
       self.current = nil
@@ -80,7 +81,7 @@ function M.adapt()
   function own:automatic_request()
     local is_possible = type(self.request) == 'function' and type(self.reset_timer) == 'function'
     if not is_possible or not self.client_state or not vim.iter(vim.tbl_keys(self.client_state)):all(is_ours) then
-      return self:tinycopilot_automatic_request() -- another server may need the wait
+      return self:tinycopilot_automatic_request() -- other servers may rely on Neovim's wait
     end
     self:show()
     self:reset_timer()
@@ -125,15 +126,15 @@ end
 
 local OPENING = { ['('] = true, ['['] = true, ['{'] = true }
 
---- Inserts what is left of `item`, as if pasted, so that `.` repeats it; it returns nil then. If it ends with a bracket
---- that the user has mapped, as auto-pairs plugins do, that bracket is typed. Returns an item that is left to Neovim.
+--- Inserts the rest of `item` as by pasting, so that `.` repeats it, and returns nil. If it ends with a bracket that is
+--- mapped, as auto-pairs plugins do, that bracket is typed. If Neovim has to insert the item, returns it instead.
 local function insert(item)
   local rest = remainder(item)
   if not rest then return item end
   local _, _, end_row, end_column = item.range:to_extmark()
   local cursor = api.nvim_win_get_cursor(0)
   local here, at = cursor[1] - 1, cursor[2]
-  if end_row > here or (end_row == here and end_column > at) then -- text after the cursor that it replaces
+  if end_row > here or (end_row == here and end_column > at) then -- it replaces text after the cursor
     api.nvim_buf_set_text(0, here, at, end_row, end_column, {})
   end
   local last = rest:sub(-1)
@@ -146,8 +147,8 @@ local function insert(item)
   if client then client:exec_cmd(item.command, { bufnr = api.nvim_get_current_buf() }) end
 end
 
---- Hides the suggestion and inserts the item that `use` returns for it. False without a suggestion or an item.
---- Neovim calls back a moment later; waiting for that keeps the order with the next keys.
+--- Hides the suggestion and inserts the item that `use` returns for it. Returns false without a suggestion or item.
+--- Neovim calls back asynchronously; waiting for it keeps the order with the next keys.
 local function take(use)
   local handed, item = false, nil
   local function on_accept(suggestion)
@@ -159,14 +160,14 @@ local function take(use)
   return suggestions.get { on_accept = on_accept } and vim.wait(100, function() return handed end, 1) and item ~= nil
 end
 
---- Length in bytes of the next word of `rest`, or of the symbols before it, including leading white space.
+--- Returns the length in bytes of the next word of `rest`, or of the symbols before it, with leading white space.
 function M.word_bytes(rest)
   local _, n = rest:find('^%s*[%w_\128-\255]+')
   if not n then _, n = rest:find('^%s*[^%w_%s\128-\255]+') end
   return n or #rest
 end
 
---- Length in bytes of the next line of `rest`, including leading white space and line ends.
+--- Returns the length in bytes of the next line of `rest`, with leading white space and line ends.
 function M.line_bytes(rest) return #rest:match('^%s*[^\n]*') end
 
 --- Reports to the server, for its statistics, how many bytes of a suggestion are accepted so far.
@@ -176,12 +177,12 @@ local function tell_partly(item, accepted)
   local text = item.whole or item.insert_text
   local until_here = text:sub(1, accepted)
   local length = vim.str_utfindex(until_here, client.offset_encoding, #until_here)
-  if vim.bo.fileformat == 'dos' then length = length + select(2, until_here:gsub('\n', '')) end -- the server has CR LF
+  if vim.bo.fileformat == 'dos' then length = length + select(2, until_here:gsub('\n', '')) end -- the server counts CR LF
   local sent = { insertText = text, command = item.command }
   client:notify('textDocument/didPartiallyAcceptCompletion', { item = sent, acceptedLength = length })
 end
 
---- Inserts the first bytes of the suggestion's rest, as many as `count_bytes` returns for it; the rest stays visible.
+--- Inserts the first `count_bytes(rest)` bytes of the rest of the suggestion; what remains stays visible.
 local function accept_part(count_bytes)
   local own, later = neovims_own(), nil
   local accepted = take(function(item)
@@ -259,7 +260,7 @@ local function step(count)
   return true
 end
 
---- Requests a suggestion now. False if the server isn't attached.
+--- Requests a suggestion now. Returns false if the server isn't attached.
 function actions.suggest()
   local own, client = neovims_own(), require('tinycopilot.state').clients(0)[1]
   if not own or not client then return false end
@@ -272,7 +273,7 @@ function actions.previous() return step(-1) end
 
 --- Whether text must not be changed now, as in an `<expr>` mapping.
 local function is_locked()
-  local _, why = pcall(api.nvim_buf_set_text, 0, 1e9, 0, 1e9, 0, {}) -- the line does not exist: either way there is an error
+  local _, why = pcall(api.nvim_buf_set_text, 0, 1e9, 0, 1e9, 0, {}) -- the line does not exist: fails in any case
   return tostring(why):find 'E565' ~= nil
 end
 
@@ -290,8 +291,8 @@ local function is_in_snippet()
   return type(luasnip) == 'table' and luasnip.locally_jumpable ~= nil and luasnip.locally_jumpable(1)
 end
 
---- Whether `key` is <Tab> and keeps its own meaning here: in replace mode, in a snippet, and, unless `tab_on_blank` is
---- 'accept', where there are only blanks before the cursor.
+--- Whether `key` is <Tab> and has its normal meaning: in replace mode, in a snippet, and, unless `tab_on_blank` is
+--- 'accept', where only blanks precede the cursor.
 local function is_plain_tab(key)
   if vim.keycode(key) ~= '\t' then return false end
   if api.nvim_get_mode().mode:sub(1, 1) == 'R' or is_in_snippet() then return true end

@@ -1,14 +1,14 @@
--- Macros: what a key accepts while a macro is recorded is stored in the macro as text. The key itself would accept
--- whatever is visible when the macro runs, which is nothing.
+-- Macros: if a suggestion is accepted while a macro is recorded, the macro stores the accepted text instead of the key,
+-- because no suggestion is visible when the macro runs.
 local M = {}
 local api = vim.api
 
 local namespace = api.nvim_create_namespace 'tinycopilot.macros'
-local typed = nil ---@type string? the keys typed since the recording began; nil if none runs
-local last = 1 -- where the last of them begins
+local typed = nil ---@type string? keys typed since the recording started; nil if not recording
+local last = 1 -- where the last key starts in `typed`
 local accepted = {} ---@type { from: integer, to: integer, text: string, key: string }[] the accepting keys in `typed`
 
---- Notes that the last key has inserted `text`, and then typed `key`, a mapped bracket or ''.
+--- Records that the last key has inserted `text`, and then typed `key`, a mapped bracket or ''.
 function M.note(text, key)
   if typed and typed ~= '' then table.insert(accepted, { from = last, to = #typed, text = text, key = key }) end
 end
@@ -18,7 +18,7 @@ local function note_key(_, keys)
   typed, last = typed .. keys, #typed + 1
 end
 
---- The keys that insert `text` as it is: without mappings, abbreviations and indentation.
+--- Returns keys that insert `text` literally, without mappings, abbreviations and indentation.
 local function keys_for(text)
   local function escaped(character)
     return #character > 1 and ('\\U%08x'):format(vim.fn.char2nr(character)) or ('\\x%02x'):format(character:byte())
@@ -27,7 +27,7 @@ local function keys_for(text)
   return vim.keycode '<Cmd>' .. ('call nvim_paste("%s", v:false, -1)'):format(literal) .. '\r'
 end
 
---- The recorded `keys` with texts for the accepting keys; nil if they are not what was noted.
+--- Returns the recorded `keys` with accepting keys replaced by their texts; nil if `keys` differ from `typed`.
 local function with_texts(keys)
   if #accepted == 0 or not vim.startswith(typed, keys) then return nil end
   for i = #accepted, 1, -1 do
@@ -39,14 +39,14 @@ end
 
 local stored = {} ---@type { register: string, recorded: string, keys: string? } the last macro, with texts in `keys`
 
---- Replaces what was recorded, at the end of its register (`qA` appends), by what has texts.
+--- Replaces the recorded keys, at the end of their register (`qA` appends), by those with texts.
 function M.store()
   local contents = vim.fn.getreg(stored.register)
   if not vim.endswith(contents, stored.recorded) then return end
   vim.fn.setreg(stored.register, contents:sub(1, #contents - #stored.recorded) .. stored.keys, 'c')
 end
 
---- Watches recordings.
+--- Handles the start and end of recordings.
 function M.follow(group)
   api.nvim_create_autocmd('RecordingEnter', {
     group = group,

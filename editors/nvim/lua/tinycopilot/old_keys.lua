@@ -2,7 +2,7 @@
 local M = {}
 local api = vim.api
 
---- The mapping of `key` in `mappings`.
+--- Returns the mapping of `key` in `mappings`.
 function M.find(mappings, key)
   key = vim.keycode(key)
   return vim.iter(mappings):find(function(mapping) return mapping.lhsraw == key or mapping.lhsrawalt == key end)
@@ -13,15 +13,15 @@ local function bare(action) return ('<Plug>(tinycopilot-bare-%s)'):format(action
 
 local typed = {} ---@type table<string, string> the last key typed, by action
 
---- The keys that an `<expr>` mapping returns. As in Neovim, if they start with the mapping's own key, that key is not
---- mapped again, which would not end. The result may contain key names, such as '<Tab>'.
+--- Returns the keys that an `<expr>` mapping returns. As in Neovim, if they start with the mapping's own key, that key
+--- is not mapped again, to avoid endless recursion. The result may contain key names, such as '<Tab>'.
 function M.once(action, result, has_names)
   if type(result) ~= 'string' then return result end
   local key, keys = typed[action], has_names and vim.keycode(result) or result
   return vim.startswith(keys, key) and vim.keycode(bare(action)) .. keys:sub(#key + 1) or keys
 end
 
---- Changes `mapping`, a remappable `<expr>`, to return the result of `once`.
+--- Changes `mapping`, a remappable `<expr>` mapping, so that it returns the result of `once`.
 local function map_once(mapping, action, key)
   local call, has_names = mapping.callback, mapping.replace_keycodes == 1
   vim.keymap.set('i', bare(action), key)
@@ -43,7 +43,7 @@ function M.type(action, key, own)
   if mapping.expr == 1 and mapping.noremap == 0 then
     map_once(mapping, action, key)
   elseif vim.startswith(vim.keycode(mapping.rhs or ''), typed[action]) then
-    mapping.noremap = 1 -- otherwise it would not end
+    mapping.noremap = 1 -- avoids endless recursion
   end
   local name = ('<Plug>(tinycopilot-not-%s)'):format(action)
   mapping.lhs, mapping.lhsraw, mapping.lhsrawalt = name, vim.keycode(name), nil

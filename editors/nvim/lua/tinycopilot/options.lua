@@ -82,7 +82,7 @@ local written = [[
   xsl yaml zig zsh
 ]]
 
---- Whether buffers of this type are completed: `languages` is the setting, whose last word that names the type counts.
+--- Whether buffers of this file type are completed, by the setting `languages`: the last word that matches it counts.
 function M.has_language(languages, filetype)
   local is_on, is_written = false, (' ' .. written:gsub('%s+', ' ')):find(' ' .. filetype .. ' ', 1, true) ~= nil
   for _, word in ipairs(languages) do
@@ -92,7 +92,7 @@ function M.has_language(languages, filetype)
   return is_on
 end
 
---- The types that the server is started for; nil for all.
+--- Returns the file types for which the server is started; nil for all.
 function M.filetypes(languages)
   if vim.list_contains(languages, '*') then return nil end
   local names = vim.list_contains(languages, 'default') and vim.split(vim.trim(written), '%s+') or {}
@@ -130,7 +130,7 @@ end
 --- Accepts a string where a list is expected.
 local function as_list(value) return type(value) == 'string' and { value } or value end
 
---- The requirement of a setting, and whether `value` meets it.
+--- Returns the requirement of a setting, and whether `value` meets it.
 local function wanted(name, value)
   local kind = type(M.defaults.settings[name])
   if choices[name] then
@@ -149,7 +149,7 @@ local function must_be(what, name, value)
   return ('%s must be %s, not %s'):format(name, what, vim.inspect(value, { newline = ' ', indent = '' }))
 end
 
---- The valid ones of `settings`; calls `complain` for each invalid one.
+--- Returns the valid entries of `settings`; calls `complain` for each invalid one.
 function M.usable(settings, complain)
   local good = {}
   for name, value in pairs(settings) do
@@ -165,7 +165,7 @@ function M.usable(settings, complain)
   return good
 end
 
---- The valid ones of `keymaps`; false means no key.
+--- Returns the valid entries of `keymaps`; false means no key.
 local function usable_keys(keymaps, complain)
   if keymaps == false then return vim.tbl_map(function() return false end, M.defaults.keymaps) end
   local good = {}
@@ -206,7 +206,7 @@ function takers.keymaps(keymaps, complain)
   complain(must_be('a table or false', 'keymaps', keymaps))
 end
 
---- The defaults, overridden by the valid options given to setup().
+--- Returns the defaults, overridden by the valid options given to setup().
 function M.laid_over(given, complain)
   local options = vim.deepcopy(M.defaults)
   if type(given) ~= 'table' then

@@ -32,7 +32,7 @@ function M.training_said(client_id, news)
   M.changed(client_id)
 end
 
---- Asks the server why it suggests nothing in the buffer, if so; the answer is in `here`.
+--- Asks the server why it gives no suggestions in the buffer, if so; `M.here` returns the answer.
 function M.ask_why_silent(client, buffer)
   local params = { command = NAME .. '.status', arguments = { vim.uri_from_bufnr(buffer) } }
   client:request('workspace/executeCommand', params, function(_, answer)
@@ -44,13 +44,13 @@ function M.ask_why_silent(client, buffer)
   end)
 end
 
---- The clients of tinycopilot, or those of `buffer`.
+--- Returns the clients of tinycopilot, or only those of `buffer`.
 function M.clients(buffer) return vim.lsp.get_clients { name = NAME, bufnr = buffer } end
 
---- All clients, including those that are not initialized yet.
+--- Returns all clients, including those that are not initialized yet.
 function M.started() return vim.lsp.get_clients { name = NAME, _uninitialized = true } end
 
---- The status of one server.
+--- Returns the status of one server.
 function M.of(client_id)
   local now = said[client_id] or { state = 'loading' }
   local percentage = nil
@@ -63,7 +63,7 @@ function M.of(client_id)
   return { state = now.state, message = message, percentage = percentage }
 end
 
---- The status in the current buffer; nil if no server is attached.
+--- Returns the status in the current buffer; nil if no server is attached.
 function M.here()
   local client = M.clients(0)[1]
   if not client then return nil end
@@ -78,7 +78,7 @@ function M.here()
   return now
 end
 
---- Whether the setting `languages` has the type of a buffer, 0 for the current one.
+--- Whether the setting `languages` includes the file type of a buffer (0: the current one).
 function M.has_language(buffer)
   local languages = require(NAME).options.settings.languages
   return require('tinycopilot.options').has_language(languages, vim.bo[buffer].filetype)
@@ -102,7 +102,7 @@ function M.toggle_filetype()
   return not off_types[filetype]
 end
 
---- Notes that the client is being stopped on purpose.
+--- Records that the client is being stopped on purpose.
 function M.leave(client_id) leaving[client_id] = true end
 
 --- Removes a client that has exited. Returns whether that was unexpected, and whether it had sent a status.
