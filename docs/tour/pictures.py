@@ -286,15 +286,19 @@ def mixture() -> Svg:
     }
     svg = Svg(660, 190, "Probabilities of the next character by network, n-grams and mixture")
     svg.text(10, 20, "".join(map(visible, MAIN.splitlines()[-1])) + "?", "code")
-    for column, (name, log_probs) in enumerate(rows.items()):
+    entries = {name: likeliest(log_probs, trace().alphabet, 4) for name, log_probs in rows.items()}
+    for column, (name, best) in enumerate(entries.items()):
         left = 20 + column * 214
         svg.text(left, 48, name, "small")
-        for row, (character, p) in enumerate(likeliest(log_probs, trace().alphabet, 4)):
+        for row, (character, p) in enumerate(best):
             y = 58 + row * 28
             svg.text(left + 6, y + 16, visible(character) if character else "…", "code middle")
             svg.rect(left + 18, y + 3, max(1, 130 * p), 18, "abc"[column])
             svg.text(left + 24 + 130 * p, y + 16, f"{p:.2f}", "small dim")
-    svg.text(10, 184, "… stands for all other characters", "small dim")
+    legend = "⏎ is the line break, · a space, → a tab"
+    if any(not character for best in entries.values() for character, _ in best):
+        legend += ", … all other characters"
+    svg.text(10, 184, legend, "small dim")
     return svg
 
 

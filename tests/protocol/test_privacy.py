@@ -98,8 +98,8 @@ async def test_no_connections_and_no_subprocesses(
 @has_pairs
 async def test_no_connections_with_the_shipped_model(start: Start, folder: Path, tmp_path: Path) -> None:
     editor = await start(folders=[folder], options={}, program=["-c", LISTENING + SERVE, str(tmp_path / "events")])
-    editor.open('import os\n\n\nif __name__ == "')
-    assert await editor.ghost(3, 16) == '__main__":'
+    editor.open("def area(self):\n    raise NotImpl")
+    assert await editor.ghost(1, 17) == "ementedError"
     assert recorded(tmp_path / "events") == []
 
 

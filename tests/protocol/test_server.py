@@ -255,8 +255,8 @@ async def test_model_in_the_working_folder_is_not_loaded(start: Start, in_folder
     for name in ("tiny_gpt.pth", "tokenizer.pth"):
         (in_folder / "paras" / name).write_text("hostile")
     editor = await start(options={})  # would be "error" if it had read them
-    editor.open('import os\n\n\nif __name__ == "')
-    assert await editor.ghost(3, 16) == '__main__":'
+    editor.open("def area(self):\n    raise NotImpl")
+    assert await editor.ghost(1, 17) == "ementedError"
 
 
 @pytest.mark.parametrize("encoding", [Kind.Utf8, Kind.Utf32])

@@ -48,7 +48,7 @@ def test_shipped_model_predicts_python() -> None:
 
 @pytest.mark.parametrize(
     ("before", "expected"),
-    [('def main():\n    pass\n\n\nif __name__ == "', '__main__":'), ("import os\nfrom pathlib im", "port")],
+    [("def area(self):\n    raise NotImpl", "ementedError"), ("import os\nfrom pathlib im", "port")],
 )
 def test_shipped_model_completes_common_code(before: str, expected: str) -> None:
     suggestion = suggest(Engine.load(SHIPPED, CompleterSettings()), before)
