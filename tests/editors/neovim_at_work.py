@@ -461,14 +461,14 @@ def two_editors_in_one_folder(user: User) -> None:
 def large_file(user: User) -> None:
     """A document that is too large to be indexed is completed from the text near the cursor, without delay."""
     text = "".join(f"reading_{i} = measure({i}, unit='celsius')\n" for i in range(120_000))
-    user.open(text + "reading_x = mea")
+    user.open(text + "reading_x = measure(1, ")
     size = len(user.editor.text())
     if size < 5_000_000:
         raise AssertionError(f"{size:,} characters are not enough for a large file")
     user.press("A")
-    user.editor.terminal.type("sure")
-    until("the keys' arrival", 10, lambda: user.editor.nvim.current.line == "reading_x = measure")
-    if not (ghost := user.editor.settled_ghost_text()).startswith("("):
+    user.editor.terminal.type("un")
+    until("the keys' arrival", 10, lambda: user.editor.nvim.current.line == "reading_x = measure(1, un")
+    if not (ghost := user.editor.settled_ghost_text()).startswith("it='celsius'"):
         raise AssertionError(f"in the large file: {ghost!r}")
     ghost = user.begin(BEGUN[:-2], "op")
     if not ghost.startswith("en(path"):
