@@ -19,6 +19,18 @@ def main() -> None:
 def other() -> None:
 `;
 
+/** A program in which `return` goes on in two ways. */
+const TWO_WAYS = `def kelvin_from(reading):
+    return celsius_of(reading) + 273.15
+
+
+def rankine_from(reading):
+    return fahrenheit_of(reading) + 459.67
+
+
+def degrees_from(reading):
+`;
+
 /** Accepts the suggestion, checks that exactly it was inserted at the cursor, and returns the earlier text. */
 async function accept(example, ghost, lineEnd = '\n') {
   const { editor, line } = example;
@@ -127,7 +139,7 @@ export const TYPING = {
 
   async alternatives(example) {
     const { editor } = example;
-    await repeated(example, 'alternatives', '    parser = ', 'argp');
+    await repeated(example, 'alternatives', '    re', 'tu', TWO_WAYS);
     await editor.command('Trigger Inline Suggestion');
     const first = await editor.settledGhostText();
     const shown = key => editor.press(key).then(() => editor.settledGhostText());
