@@ -217,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     about = "Replay code and measure suggestion latency, memory and decoding speed."
     bench = _command(commands, "bench", _bench, "measure latency on this machine", about)
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
-    about = "measure a network of this size, made by widening the model"
+    about = "benchmark a network of this size (weights derived from the model)"
     _add(bench, "--size", choices=("nano", "small", "base", "large"), help=about)
     _add(bench, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
     _add_files(bench)
@@ -225,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     about = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
     play = _command(commands, "play", _play, "type in the terminal, with ghost text", about)
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
-    _add(play, "--workspace", metavar="DIR", help="index the other files in DIR (default: none)")
+    _add(play, "--workspace", metavar="DIR", help="index the other files in DIR with FILE's extension (default: none)")
     _add_eagerness(play)
     about = "maximum number of lines in a suggestion (default: 3)"
     _add(play, "--max_lines", type=_positive, default=3, metavar="N", help=about)
@@ -241,8 +241,9 @@ def _parser() -> argparse.ArgumentParser:
         "from standard input (default: an example)"
     )
     explain.add_argument("target", nargs="?", metavar="TEXT | FILE:LINE:COLUMN", help=about)
-    _add(explain, "--workspace", metavar="DIR", help="index the other files in DIR (default: FILE's folder, or none)")
-    about = "write an interactive page, which contains your text, instead of terminal output"
+    about = "index the other files in DIR with FILE's extension (default: FILE's folder, or none)"
+    _add(explain, "--workspace", metavar="DIR", help=about)
+    about = "write an interactive HTML page instead of printing to the terminal; it contains your text"
     _add(explain, "--html", metavar="FILE.html", help=about)
     _add_eagerness(explain)
     _add_files(explain, OF_WORKSPACE)

@@ -65,8 +65,8 @@ class Settings:
     )
     popup: str | bool = _setting(
         "automatic",
-        'Whether to list suggestions in the completion menu, below all other entries. `"automatic"`: only if the '
-        "editor shows no ghost text.",
+        'Whether to list suggestions in the completion menu, below all other entries: `true`, `false`, or `"automatic"`'
+        " (only if the editor shows no ghost text).",
         choices=("automatic", True, False),
     )
     eagerness: float = _setting(
@@ -78,7 +78,8 @@ class Settings:
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
         "Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. It is "
-        "multiplied by 2.5 at `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95.",
+        "multiplied by 2.5 at `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95. In the middle of a "
+        "line, it is at least 0.4.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)

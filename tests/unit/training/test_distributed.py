@@ -122,7 +122,6 @@ def test_dead_worker_is_reported_and_the_run_continues(
     words = ["--model_path", str(model)]
     result = run_with_torchrun(training_python, 2, 50, "--corpus", str(corpus), "--epochs", "2", *words)
     assert result.code != 0
-    assert "exitcode: 9" in re.sub(r"\s+", " ", result.stderr)  # torchrun names the process that died
     assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
     assert len(load_run(tmp_path / ".m.pth.run")[1]["log"].intervals) == 1

@@ -14,14 +14,14 @@ M.defaults = {
     -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key
     -- that requests one (it stays visible while you type matching text); `false`, never.
     inline = 'automatic',
-    -- Whether to list suggestions in the completion menu, below all other entries. `"automatic"`: only if the editor
-    -- shows no ghost text.
+    -- Whether to list suggestions in the completion menu, below all other entries: `true`, `false`, or `"automatic"`
+    -- (only if the editor shows no ghost text).
     popup = 'automatic',
     -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many
     -- keystrokes a suggestion must be expected to save, and scales `minConfidence`.
     eagerness = 0.25,
     -- Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. It is multiplied by 2.5 at
-    -- `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95.
+    -- `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95. In the middle of a line, it is at least 0.4.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
