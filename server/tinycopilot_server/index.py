@@ -62,7 +62,7 @@ class LearnedWeights:
 
     def restore(self, engine: "Engine") -> None:
         """Load the saved weights into the engine."""
-        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (brings Numba, loaded by now)
+        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (imports Numba, which is loaded by then)
 
         if self.path is not None:
             engine.restore(load_weights(self.path, self._digest))

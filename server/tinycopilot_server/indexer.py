@@ -44,7 +44,7 @@ class IndexFile:
 
     def load(self, call: CallWithModel, scanner: Scanner) -> int:
         """Load the saved index, and the stamps of its files; return the number of files, 0 if there is none."""
-        from tinycopilot.completion import persistence  # noqa: PLC0415 (brings Numba, loaded by now)
+        from tinycopilot.completion import persistence  # noqa: PLC0415 (imports Numba, which is loaded by then)
 
         saved = persistence.load_index(self.path, call(lambda ngrams: ngrams.alphabet), self._digest)
         if saved is None:

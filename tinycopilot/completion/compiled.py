@@ -105,12 +105,15 @@ class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012 (Numba's name)
 
     def reduce(self, cres: Any) -> Any:
-        """What to store. Environments without constants are unused, and restoring one imports a module of Numba."""
+        """Return the cached form of a compiled function.
+
+        Environments without constants are unused, and restoring one imports a module of Numba, so they are left out.
+        """
         (name, _, code), description, environment, signature, *_, environments = super().reduce(cres)
         return name, code, description, environment, signature, [one for one in environments if one.consts]
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
-        """The compiled function from what was stored."""
+        """Rebuild a compiled function from its cached form, `payload`."""
         name, code, description, environment, signature, environments = payload
         codegen = target_context.codegen()
         library = _Library(codegen, name, *code)
@@ -130,7 +133,7 @@ class _Cache(FunctionCache):
     _impl_class = _CacheImpl
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function; None if it must be compiled."""
+        """Return the compiled function from its file; None if there is none that can be used."""
         try:
             _add_runtime()
             content = self._path(sig, target_context.codegen()).read_bytes()

@@ -1,8 +1,8 @@
-"""Replay: simulate an ideal user who types existing code, and count the keystrokes that suggestions save.
+"""Replay: type existing code character by character, as an ideal user would, and count the keystrokes saved.
 
-Before each character the engine may show one suggestion. The user accepts it, with one key, exactly when all of it is
-correct, and otherwise types one character. The engine sees the text before the cursor, never the text after it. A
-second count is for a user who also accepts suggestions word by word, with one key each.
+Before each character, the engine may show one suggestion. The user accepts it with one key if all of it is correct;
+otherwise, the user types one character. The engine sees only the text before the cursor. A second count is for a user
+who also accepts suggestions word by word, with one key for each word.
 """
 
 import re

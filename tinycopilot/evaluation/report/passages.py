@@ -91,10 +91,10 @@ def _in_sum(replays: Sequence[ReplayResult]) -> str:
         for replayed in replays
         for network, mixed in zip(replayed.bits["network"], replayed.bits["mixed"], strict=True)
     ]
-    cheaper, dearer = (sum(sign * gain >= GAIN_EDGES_BITS[0] for gain in gains) / len(gains) for sign in (1, -1))
+    lowered, raised = (sum(sign * gain >= GAIN_EDGES_BITS[0] for gain in gains) / len(gains) for sign in (1, -1))
     return (
-        f"<p>The n-gram model lowered the surprisal of {percent(cheaper)} of all characters by at least half a bit, and"
-        f" raised that of {percent(dearer)}. These are the lines with the largest change per character. Colors show the"
+        f"<p>The n-gram model lowered the surprisal of {percent(lowered)} of all characters by at least half a bit, and"
+        f" raised that of {percent(raised)}. These are the lines with the largest change per character. Colors show the"
         " surprisal of each character: on the left for the network alone, on the right for the mixture; where the"
         " mixture is worse, characters are underlined. Hover over a character for its bits.</p>"
     )
