@@ -1,3 +1,4 @@
+// The actions in the menu and the command palette: their labels, when each is offered, and what it runs.
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, extname } from 'node:path';

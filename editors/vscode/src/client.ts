@@ -1,3 +1,4 @@
+// The language client: starts, restarts and ends the server, and sends it the settings.
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { LogOutputChannel } from 'vscode';

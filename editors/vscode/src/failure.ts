@@ -1,3 +1,4 @@
+// Error messages, with buttons that fix the problem.
 import { commands, window } from 'vscode';
 
 /** Buttons of error messages, and their commands. */

@@ -1,3 +1,4 @@
+// A lock between windows: only one of them installs at a time.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 /** Runs work that only one window may do at a time. Throws if another does it; `file` contains its process id. */

@@ -1,3 +1,4 @@
+// The menu of the status bar item.
 import { type QuickPickItem, QuickPickItemKind, window } from 'vscode';
 import type { Action } from './actions';
 

@@ -1,3 +1,4 @@
+// Pauses and snoozes suggestions, and remembers this for the next window.
 import type { Memento } from 'vscode';
 import type { ServerStatus } from './client';
 

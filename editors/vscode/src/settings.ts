@@ -1,3 +1,4 @@
+// Reads the settings, turns languages on and off, and tells which changes require a restart.
 import { ConfigurationTarget, extensions, workspace } from 'vscode';
 
 /** The settings that package.json declares under `tinycopilot.`, with its defaults. */

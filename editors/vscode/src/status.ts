@@ -1,3 +1,4 @@
+// The status bar item: its text and tooltip for each state of the server.
 import { commands, type Disposable, StatusBarAlignment, ThemeColor, window } from 'vscode';
 import type { ServerStatus } from './client';
 

@@ -1,3 +1,5 @@
+// A time limit for a promise.
+
 /** Waits for a promise. Throws if that takes longer than `ms`. */
 export async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;

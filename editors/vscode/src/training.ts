@@ -1,3 +1,4 @@
+// The progress of training, as a notification with a cancel button.
 import { ProgressLocation, window } from 'vscode';
 
 /** The parameters of `tinycopilot/training`; they include figures when training is done. */

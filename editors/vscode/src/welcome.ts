@@ -1,3 +1,4 @@
+// The welcome message, shown once per machine.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { commands, window } from 'vscode';

@@ -1,4 +1,4 @@
--- :checkhealth tinycopilot
+-- :checkhealth tinycopilot: checks the server, the model and the settings.
 local M = {}
 
 --- Returns ', version 1.2.3' from the program `tinycopilot` next to the server; '' if it is missing.

@@ -1,6 +1,6 @@
--- The Neovim client of tinycopilot. Neovim's LSP client talks to the server and draws ghost text. This file starts the
--- server; options.lua validates options, state.lua tracks the server's status, commands.lua defines :TinyCopilot, and
--- keys.lua the keys.
+-- The Neovim client: starts the server, and filters its requests and responses. Neovim's LSP client talks to the server
+-- and draws ghost text; options.lua validates options, state.lua tracks the server's status, commands.lua defines
+-- :TinyCopilot, and keys.lua the keys.
 local M = {}
 local api, lsp = vim.api, vim.lsp
 local state, options = require 'tinycopilot.state', require 'tinycopilot.options'

@@ -1,4 +1,5 @@
--- Actions of the keys on a suggestion. Without one, old_keys.lua runs a key's previous mapping.
+-- What the keys do with a suggestion: accept it, or its next word or line; show another; dismiss it. Without a
+-- suggestion, old_keys.lua runs a key's previous mapping.
 local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
 local macros, old_keys = require 'tinycopilot.macros', require 'tinycopilot.old_keys'

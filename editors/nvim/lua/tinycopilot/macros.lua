@@ -1,5 +1,5 @@
--- Macros: if a suggestion is accepted while a macro is recorded, the macro stores the accepted text instead of the key,
--- because no suggestion is visible when the macro runs.
+-- Macros: if a suggestion is accepted while a macro is recorded, the macro stores the accepted text instead of the key.
+-- No suggestion is visible when the macro runs.
 local M = {}
 local api = vim.api
 

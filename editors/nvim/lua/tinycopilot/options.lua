@@ -1,4 +1,4 @@
--- Options: defaults and validation. Each invalid option is reported in one line.
+-- The options of setup: defaults and validation. Each invalid option is reported in one line.
 local M = {}
 
 M.defaults = {
