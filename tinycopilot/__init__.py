@@ -1,6 +1,6 @@
 """tinycopilot: private code completion that you can train yourself, and read in an afternoon.
 
-README says in which order to read it. Importing this package does not import PyTorch.
+docs/architecture.md is a map of the code. Importing this package does not import PyTorch.
 """
 
 __version__ = "0.2.0"

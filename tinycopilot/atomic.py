@@ -1,4 +1,4 @@
-"""Files replaced atomically: a reader sees the old file or the new one, even after a crash."""
+"""Write files atomically: a reader sees the old file or the new one, even after a crash."""
 
 import contextlib
 import os

@@ -1,4 +1,7 @@
-"""The command line: parse, call, print. Commands import in their bodies, to keep `--help` fast."""
+"""The command line: parse the flags (also those of the original project), call the command's function, print.
+
+Commands import in their bodies, to keep `--help` fast.
+"""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""Optional parts of the installation: training needs PyTorch, the HTTP endpoint a web server; completion neither."""
+"""Whether optional packages are installed: PyTorch for training, a web server for the HTTP endpoint."""
 
 import importlib
 import importlib.util

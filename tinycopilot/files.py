@@ -1,4 +1,4 @@
-"""Files that may be read: hand-written text that git would track, but never secrets."""
+"""Which files may be read, and reading them: hand-written text that git would track, but never secrets."""
 
 import codecs
 import contextlib

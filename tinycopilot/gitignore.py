@@ -1,4 +1,4 @@
-"""Matches paths against .gitignore patterns, in bounded time even for hostile patterns.
+"""Match paths against .gitignore patterns, in bounded time even for hostile patterns.
 
 Follows git's rules (dir.c and wildmatch.c) on bytes, so that names in any encoding match as in git; case-sensitive.
 

@@ -1,4 +1,4 @@
-"""Finds secrets in a text and masks them.
+"""Find secrets in a text (keys, tokens, passwords, random-looking literals) and mask them.
 
 Detected are tokens in well-known formats, private keys in PEM, passwords in connection strings, and random-looking
 literals that are assigned to names such as `password` or `api_key`. Each character of a secret is replaced by MASK, so

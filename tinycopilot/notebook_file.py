@@ -1,4 +1,4 @@
-"""Jupyter notebook files: the source of the code cells. Outputs, Markdown and metadata are never used.
+"""Read the code cells of a Jupyter notebook's file. Outputs, Markdown and metadata are never used.
 
 The format is nbformat's: version 4, or version 3 with its worksheets. Nothing in a notebook is executed.
 """

@@ -1,4 +1,4 @@
-"""Paths of models, settings, caches and logs, and of the bundled files."""
+"""Which model is used, and the paths of models, caches, logs and bundled files."""
 
 import contextlib
 import hashlib

@@ -1,1 +1,1 @@
-"""The language server: handlers, a session for the client, and the parts that answer it. See README's table."""
+"""The language server: handlers, a session for the client, and the parts that answer it."""

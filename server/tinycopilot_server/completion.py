@@ -1,4 +1,4 @@
-"""Completion: turns a cursor into a request, and its result into an answer.
+"""Completion: whether to suggest at a cursor; the request to the engine, and the answer to the editor.
 
 The latest request wins. Requests for the same position share one computation. After an edit, the next request is
 predicted, and computed before the client sends it.

@@ -1,4 +1,6 @@
-"""Open documents: positions, lines, and edits. Only this file knows UTF-8 and UTF-16.
+"""Open documents: applying edits, and converting the editor's positions to offsets and back.
+
+Only this file knows UTF-8 and UTF-16.
 
 Lines end in \\n, \\r\\n or \\r, as in LSP. (`str.splitlines` also splits at a form feed, U+2028 and others; a mirror
 kept with it is silently corrupted by the next edit below such a character.) Offsets count code points.

@@ -1,4 +1,4 @@
-"""Models: loads the model, and reloads it when its files change or the settings name another one."""
+"""Models: chooses and loads the model, and reloads it when its files change or the settings name another one."""
 
 import asyncio
 import logging

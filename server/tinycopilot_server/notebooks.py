@@ -1,4 +1,4 @@
-"""Notebooks: their cells in order, and the text around a cell.
+"""Open notebooks: their cells in order, and the text around a cell.
 
 All cells of one kind (code or Markdown) and language form one document, in order. Each cell also has its own
 `Document`, for positions within the cell. The client never sends outputs.

@@ -1,4 +1,4 @@
-"""pygls's protocol, hardened: each request is answered exactly once, however malformed; wrong headers are skipped."""
+"""JSON-RPC on top of pygls: each request is answered exactly once, however malformed; wrong headers are skipped."""
 
 import contextlib
 import logging

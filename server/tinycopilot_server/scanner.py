@@ -1,4 +1,7 @@
-"""Scanner: finds changes in the workspace's folders on disk. Nothing outside of them is read."""
+"""Scanner: finds changed files in the workspace's folders, the most recently changed first.
+
+Nothing outside of the folders is read.
+"""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Session: the client's settings, folders and open documents, and the server's status."""
+"""Session: settings, folders, open documents, status; which files are indexed, and why nothing is suggested."""
 
 import logging
 import os

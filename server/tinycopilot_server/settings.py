@@ -1,4 +1,7 @@
-"""The settings: one table, from which docs/settings.md and the editors' settings are generated (`make settings`)."""
+"""The settings: the table that declares them, and validation of the values that clients send.
+
+docs/settings.md and the editors' settings are generated from the table (`make settings`).
+"""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,6 @@
-"""Engine: takes a request for a completion and returns a result. The only public entry of completion/.
+"""Engine: answers a request with suggestions (the best, alternatives), or with the reason for silence.
+
+The only public entry of completion/.
 
 All state between requests is in SessionState.
 """

@@ -1,4 +1,4 @@
-"""Incremental indexing: adds files to an n-gram model that stays in use."""
+"""Incremental indexing: adds files to an n-gram model that stays in use; which files belong to a project."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Infilling: suggestions in the middle of a line.
+"""Infilling: where a suggestion in the middle of a line ends, and whether it is likely enough.
 
 The network reads only from left to right, so its continuation is cut where the text after the cursor is likely to
 follow. By Bayes' rule, the probability that exactly its first n characters, c, are missing at the cursor is

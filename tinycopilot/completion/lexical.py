@@ -1,9 +1,10 @@
-"""The lexer: strings, comments and open brackets after a text; complete for Python, by table for other languages.
+"""The lexer: whether the cursor is in code, a comment or a string, and which brackets are open.
 
-It is incremental: `advance(advance(state, a), b)` is `advance(state, a + b)`, so the state after a document is cached
-in chunks, and a keystroke costs the last chunk only. For Python it handles prefixes, escapes, triple quotes, f-strings
-and t-strings nested as in Python 3.12 (PEP 701), comments and line continuations. Not supported: heredocs, and regular
-expressions outside of JavaScript.
+It is complete for Python; other languages have tables (syntaxes.py). It is incremental:
+`advance(advance(state, a), b)` is `advance(state, a + b)`, so the state after a document is cached in chunks, and a
+keystroke costs the last chunk only. For Python it handles prefixes, escapes, triple quotes, f-strings and t-strings
+nested as in Python 3.12 (PEP 701), comments and line continuations. Not supported: heredocs, and regular expressions
+outside of JavaScript.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Network: TinyGPT for completion, without PyTorch: its weights, and the cache of what it has read.
+"""Network: TinyGPT for completion, without PyTorch: its weights, as float32 or int8, and its key-value cache.
 
 The arithmetic is in forward.py. TinyGPT in model/ is the definition, and the network that is trained. With float32 the
 logits are equal up to rounding. int8 stores each row of each matrix as integers from -127 to 127 and one scale: a

@@ -1,4 +1,4 @@
-"""Plausibility: whether a suggestion that the models find likely is plausible in its context.
+"""Plausibility: whether a suggestion fits its context: imports, `self`, indentation, statements after `return`.
 
 The models learn what often follows, not what names and statements mean. Each rule is about an error that people see at
 a glance, and silences less than one in a thousand lines that exist: `a = a = ...`, and in Python an import that the

@@ -1,4 +1,4 @@
-"""Post-processing: cuts a suggestion where it would break or repeat the code around it."""
+"""Post-processing: cuts a suggestion that would break or repeat code; whether the cursor is at a line's end."""
 
 import re
 

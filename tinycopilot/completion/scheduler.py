@@ -1,4 +1,6 @@
-"""Scheduler: the engine's thread. Work runs in the order of submission; the latest request cancels earlier ones.
+"""Scheduler: the engine's thread, in which the latest request cancels earlier ones.
+
+Other work runs in the order of submission.
 
 Used by the language server and the terminal UI.
 """

@@ -1,4 +1,4 @@
-"""SessionState: the state that the engine keeps between requests."""
+"""SessionState: what the engine keeps between requests: keys typed, suggestion shown, result computed ahead."""
 
 from dataclasses import dataclass, field, replace
 

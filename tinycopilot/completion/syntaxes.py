@@ -1,4 +1,4 @@
-"""Strings and comments by language: the tables of the lexer (lexical.py).
+"""The language of a document, and the strings and comments of each language, for the lexer (lexical.py).
 
 Python is complete. Other languages have the common forms; text and markup have brackets and quotes on one line. Code
 embedded in markup (scripts, styles, code in Markdown) is read as markup.

@@ -1,4 +1,4 @@
-"""Truncation: where a suggestion ends, and when to stay silent. It must save more than it costs to read."""
+"""Truncation: where a suggestion ends, and when to stay silent, by its confidence and expected gain."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Why a suggestion ends where it does, or why there is none, in one or two sentences."""
+"""The verdict of `explain` in words: why a suggestion ends where it does, or why there is none."""
 
 from tinycopilot.completion.infill import SUFFIX_CHARS
 from tinycopilot.explain.trace import Decision, Trace

@@ -1,4 +1,4 @@
-"""The distribution of the next character, for display."""
+"""The most probable next characters, for display."""
 
 import math
 from typing import NamedTuple

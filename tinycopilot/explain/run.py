@@ -1,4 +1,4 @@
-"""The command `explain`."""
+"""The command `explain`: load the model, index the project, and print the trace or write the page."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Source: the text and cursor to explain, and the workspace around it."""
+"""Source: the text and cursor to explain, from TEXT or FILE:LINE:COLUMN, and the workspace around it."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Fill-in-the-middle prompts: both sides of the cursor in one string, between the special tokens of some model.
+"""Fill-in-the-middle prompts: the markers of several models, and the text on both sides of the cursor.
 
 Some clients send these instead of `prompt` and `suffix`.
 """

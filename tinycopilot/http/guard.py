@@ -1,4 +1,6 @@
-"""Guard: refuses requests that do not come from a program of this user, before any other processing.
+"""Guard: refuses requests of web pages and other users, by `Host`, `Origin` and access token.
+
+It does so before any other processing.
 
 Any web page can make a browser send requests to 127.0.0.1, and any program on the machine can connect to the port.
 

@@ -1,4 +1,4 @@
-"""Parameters: the validated parameters of a request. One character is one token."""
+"""Parameters: the fields of a request, checked against their limits. One character is one token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The token that clients must send, in a private file (mode 0600) that only this user can read."""
+"""The access token that clients must send, in a private file (mode 0600) that only this user can read."""
 
 import os
 import re

@@ -1,7 +1,8 @@
-"""Windows: many clients send only the last characters before the cursor, so their text starts later at each key.
+"""Restore the start of a text whose client sends only the last characters before the cursor.
 
-Such a text would have to be indexed and read again as a whole. So it is extended by the text that preceded it in the
-last request. While the user types, all texts then start at the same position, and only new characters are processed.
+The text of such a client starts later at each key, and would have to be indexed and read again as a whole. So it is
+extended by the text that preceded it in the last request. While the user types, all texts then start at the same
+position, and only new characters are processed.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Visible representations of characters."""
+"""How invisible characters are shown: names and symbols."""
 
 import unicodedata
 from typing import Final

@@ -1,4 +1,6 @@
-"""Text on disk -> batches of windows. The windows of a batch are a pure function, so a run can resume at any step.
+"""Text on disk -> batches of windows, in shuffled order.
+
+The windows of a batch are a pure function, so a run can resume at any step.
 
 BatchLoader returns a batch by the number of its first window in the shuffled order, so that batches of any size can
 follow each other. It has no state, and never makes a list of all windows.

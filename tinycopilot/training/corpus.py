@@ -1,4 +1,4 @@
-"""Prepare a corpus: documents -> two text files on disk, training text and held-out text.
+"""Prepare a corpus: drop duplicate documents, hold some out, and store training and held-out text on disk.
 
 Documents are streamed: only eight bytes of each are kept in memory, and the text of candidates for holding out.
 """

@@ -1,4 +1,4 @@
-"""Optimizers and the learning-rate schedule."""
+"""Which optimizer trains which weights (Muon, AdamW), and the learning rate at each step."""
 
 from collections.abc import Sequence
 from typing import Any

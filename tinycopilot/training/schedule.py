@@ -1,4 +1,4 @@
-"""Stages, batch shapes and steps of a run."""
+"""How many steps a run takes, with batches of which shape, and when it is evaluated."""
 
 import math
 from collections import Counter

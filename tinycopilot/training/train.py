@@ -1,4 +1,4 @@
-"""Training: the loop, and the command `train` around it."""
+"""The training loop, and the command `train` around it."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Sizes of networks, and the hyperparameters of training."""
+"""The sizes of networks (`train --size`), and the hyperparameters of training."""
 
 from dataclasses import dataclass
 

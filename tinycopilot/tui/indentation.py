@@ -1,4 +1,4 @@
-"""Automatic indentation: for Enter, Tab and Backspace."""
+"""Automatic indentation in `play`: what Enter, Tab and Backspace insert and delete."""
 
 from collections import Counter
 from itertools import pairwise

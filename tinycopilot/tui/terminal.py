@@ -1,4 +1,4 @@
-"""Terminal: keyboard, screen and buffer, on top of GhostText and EngineWorker."""
+"""Terminal: the key bindings, screen and buffer of `play`, on top of GhostText and EngineWorker."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""TextFile: an edited file. It is read once, and saved atomically, preserving encoding and line ends."""
+"""TextFile: an edited file, read once and saved atomically with its encoding and line ends."""
 
 import codecs
 import os

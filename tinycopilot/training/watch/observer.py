@@ -1,4 +1,4 @@
-"""Watch: the observer that records the network's outputs during training, and updates the page."""
+"""Watch: decides when to record the network's outputs during training, and updates the page."""
 
 import time
 from collections.abc import Callable
