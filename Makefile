@@ -92,7 +92,7 @@ settings: .venv/made
 tour: .venv/made-for-training
 	@$(BIN)/python docs/tour/pictures.py && $(BIN)/python docs/tour/runs.py && OMP_NUM_THREADS=1 $(BIN)/python docs/tour/snippets.py
 
-# Regenerates the diagram in docs/architecture.md from the imports.
+# Regenerates the diagram and the index of all modules in docs/architecture.md from the sources.
 map:
 	@$(PYTHON) tests/architecture_map.py
 

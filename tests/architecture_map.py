@@ -1,7 +1,11 @@
-"""The diagram in docs/architecture.md, generated from the imports (`make map`)."""
+"""The generated parts of docs/architecture.md (`make map`): the diagram of the imports, and the index of all modules.
+
+The index has a row for each source file: the first sentence of its docstring or first comment, and its public names.
+"""
 
 import ast
 import re
+from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,7 +19,7 @@ DESCRIPTIONS = {
     "cli": "tinycopilot/cli.py: parse, call, print",
     "api": "tinycopilot/api.py: load, train",
     "client": "doctor, demo, clean",
-    "http": "completions over HTTP, with a token",
+    "http": "completions over HTTP",
     "tui": "play: ghost text in the terminal",
     "explain": "why a suggestion is shown, or not",
     "evaluation": "eval, bench, adapt",
@@ -25,6 +29,24 @@ DESCRIPTIONS = {
     "page": "frame, styles and script of HTML pages",
     SHARED: "modules directly in tinycopilot/: readable files, secrets, paths",
 }
+FOLDERS = {
+    "tinycopilot": "*.py",
+    **{
+        f"tinycopilot/{name}": "**/*.py"
+        for name in ("completion", "model", "training", "evaluation", "explain", "page", "tui", "http", "client")
+    },
+    "server/tinycopilot_server": "**/*.py",
+    "editors/vscode/src": "*.ts",
+    "editors/nvim/lua/tinycopilot": "*.lua",
+}
+"""Folders with a table in the index, and the files in it."""
+HEADING = "### ["
+"""The first characters of each section of the index."""
+PUBLIC = {
+    ".ts": r"^export (?:async )?(?:function|class) (\w+)",
+    ".lua": r"^function M\.(\w+)",
+}
+"""Public functions and classes, by suffix."""
 Edge = tuple[str, str]
 
 
@@ -73,10 +95,75 @@ def diagram() -> str:
     return "\n".join(lines)
 
 
-def page_with(text: str) -> str:
-    """The page with its diagram replaced."""
-    return re.sub(r"(?<=^```mermaid\n).*?(?=\n```$)", lambda _: text, PAGE.read_text("utf-8"), flags=re.M | re.S)
+def first_sentence(text: str) -> str:
+    """The first sentence of a docstring, as the text of a cell: on one line, without `Name: ` at its start."""
+    sentence = re.split(r"\.(?:\s|$)", " ".join(text.partition("\n\n")[0].split()))[0]
+    sentence = re.sub(r"^\w+: ", "", sentence).replace("|", r"\|")
+    return sentence[:1].upper() + sentence[1:]
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a`, `b`."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def public_functions(body: list[ast.stmt]) -> list[str]:
+    """The names of the public functions, methods or properties, in order."""
+    names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
+
+
+def contents(module: ast.Module) -> str:
+    """The public functions and classes of a module, in order, as Markdown; classes with their methods."""
+    found = list[str]()
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            methods = public_functions(node.body)
+            found.append(f"`{node.name}`" + (f" ({listed(methods)})" if methods else ""))
+        else:
+            found += [f"`{name}`" for name in public_functions([node])]
+    return ", ".join(dict.fromkeys(found))
+
+
+def described(path: Path) -> tuple[str, str]:
+    """What a source file does, and its public names."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".py":
+        module = ast.parse(text)
+        return first_sentence(ast.get_docstring(module) or ""), contents(module)
+    comment = re.match(r"(?:(?://|--) .*\n)*", text)
+    what = re.sub(r"^(//|--) ", "", comment[0] if comment else "", flags=re.M)
+    return first_sentence(what), listed(re.findall(PUBLIC[path.suffix], text, re.M))
+
+
+def section(folder: str, pattern: str) -> Iterator[str]:
+    """The lines of the index for the files in a folder. Files without public names are left out."""
+    package = ROOT / folder
+    files = sorted(package.glob(pattern), key=lambda path: (path.parent, path.name))
+    yield f"{HEADING}{folder}/](../{folder})\n"
+    init = package / "__init__.py"
+    if init in files and not described(init)[1]:  # otherwise it has a row
+        yield f"{described(init)[0]}.\n"
+    yield "| Module | What it does | Functions and classes |\n|---|---|---|"
+    for path in files:
+        what, names = described(path)
+        assert what, f"{path}: no docstring or first comment"
+        if names:
+            yield f"| `{path.relative_to(package).as_posix()}` | {what} | {names} |"
+    yield ""
+
+
+def index() -> str:
+    """The tables of all modules, as Markdown."""
+    return "\n".join("\n".join(section(folder, pattern)) for folder, pattern in FOLDERS.items())
+
+
+def page() -> str:
+    """The page with its generated parts replaced: the diagram, and the tables at its end."""
+    text, _, _ = PAGE.read_text("utf-8").partition(f"\n{HEADING}")
+    text = re.sub(r"(?<=^```mermaid\n).*?(?=\n```$)", lambda _: diagram(), text, flags=re.M | re.S)
+    return f"{text}\n{index()}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with(diagram()), "utf-8")
+    PAGE.write_text(page(), "utf-8")
