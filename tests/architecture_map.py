@@ -25,9 +25,9 @@ DESCRIPTIONS = {
     "evaluation": "eval, bench, adapt",
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",
-    "model": "the network in PyTorch; without it, tokenizer and model file",
-    "page": "frame, styles and script of HTML pages",
-    SHARED: "modules directly in tinycopilot/: readable files, secrets, paths",
+    "model": "the network in PyTorch; tokenizer and model files, which need no PyTorch",
+    "page": "template, styles and script of HTML pages",
+    SHARED: "modules directly in tinycopilot/: which files are read, secrets, paths",
 }
 FOLDERS = {
     "tinycopilot": "*.py",
