@@ -32,7 +32,7 @@ examples:
   tinycopilot play                       type in the terminal, with ghost text
   tinycopilot explain                    see why a suggestion is shown, or why not
   tinycopilot doctor                     check the installation, model and editor settings
-  tinycopilot eval ~/code                measure how many keystrokes it would have saved you
+  tinycopilot eval ~/code                measure how many keystrokes suggestions would have saved
   tinycopilot bench                      measure suggestion latency on this machine
   tinycopilot generate "def main("       continue a prompt
   tinycopilot train                      train on the bundled corpus, for a few minutes
@@ -41,17 +41,19 @@ examples:
   tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3
                                          fine-tune a model on this folder
   tinycopilot train --resume             continue an interrupted run
-  tinycopilot adapt ~/code/my_project    fine-tune for one project; kept only if better there
+  tinycopilot adapt ~/code/my_project    fine-tune for one project; used only if better there
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilot serve") -> int:
     """Run one command and return the exit code: 0; 2 for an error that the user can fix; 130 after Ctrl-C.
+
+    `server_program` is the name of `serve` in its usage line.
 
     A language server whose client exits without a `shutdown` request returns 1, as LSP specifies.
     """
     words = _convert_old_flags(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(words)
+    arguments = _parser(server_program).parse_args(words)
     arguments.words = words
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
@@ -116,8 +118,12 @@ CORPUS_HELP = (
 
 EAGERNESS = 0.25
 """The default of CompleterSettings, whose import takes longer than `--help`."""
-OF_WORKSPACE = "the one adapted to the workspace, else your own, else the bundled one"
-"""Describes the default model of commands that index a workspace."""
+MODEL_HELP = "model file (default: the one next to --tokenizer_path if that is given, else {})"
+OWN_MODEL_HELP = MODEL_HELP.format("the one that you trained, else the bundled one")
+WORKSPACE_MODEL_HELP = MODEL_HELP.format(
+    "the one adapted to the workspace, else the one that you trained, else the bundled one"
+)
+"""For commands that index a workspace."""
 EXT_HELP = "in folders, read files with these extensions (default: py)"
 
 
@@ -127,7 +133,7 @@ SIZE_HELP = (
 )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(server_program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tinycopilot",
         description="Private code completion that you can train yourself.",
@@ -138,11 +144,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     about = (
-        "Train a model. If it is not worse than the model in use, it replaces that model, which is kept under another "
-        "name. A worse model is saved under another name and not used."
+        "Train a model. If it is not worse than the model in use, it replaces that model, and the old one is kept "
+        "under another name. A worse model is saved under another name and not used."
     )
     train = _command(commands, "train", _train, "train a model", about)
-    _add_files(train, "your own, in the user data folder")
+    about = "where to save the model (default: next to --tokenizer_path if that is given, else in the user data folder)"
+    _add_files(train, about)
     _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
     _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
@@ -157,8 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
     _add(train, "--seed", type=_seed, metavar="N", help="seed of initial weights and data order (default: 0)")
     about = (
-        "ablation: train a small network without these parts and measure the effect; nothing is saved "
-        "(default: 5 epochs)"
+        "ablation: train a small network without these parts (5 epochs by default) and measure the effect; no model is "
+        "saved"
     )
     _add(train, "--without", choices=PARTS, nargs="+", action="extend", help=about)
     _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
@@ -176,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         "is better, it is used, in this workspace only."
     )
     adapt = _command(
-        commands, "adapt", _adapt, "fine-tune on a workspace; keep the result only if it is better there", about
+        commands, "adapt", _adapt, "fine-tune on a workspace; use the new model only if it is better there", about
     )
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
     _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
@@ -201,11 +208,13 @@ def _parser() -> argparse.ArgumentParser:
     about = "number of characters to generate (default: 200)"
     _add(generate, "--max_new_chars", type=_positive, default=200, metavar="N", help=about)
 
-    about = "Replay code as if it were typed, and count the keystrokes that suggestions would have saved."
+    about = "Simulate typing the code, and count the keystrokes that suggestions would have saved."
     evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code", about)
     evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(evaluate, "--workspace", metavar="DIR", help="index the other files in DIR (default: the folder of each PATH)")
-    about = "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH contains their files"
+    about = (
+        "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH must contain the listed packages"
+    )
     _add(evaluate, "--list", dest="listing", metavar="FILE", help=about)
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     about = "maximum number of characters to replay (default: 20000)"
@@ -215,12 +224,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(evaluate, "--infill", action="store_true", help=about)
     _add(evaluate, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
     _add(evaluate, "--report", metavar="FILE.html", help="write an HTML report of your code, colored by surprisal")
-    _add_files(evaluate, OF_WORKSPACE)
+    _add_files(evaluate, WORKSPACE_MODEL_HELP)
 
     about = "Replay code and measure suggestion latency, memory and decoding speed."
     bench = _command(commands, "bench", _bench, "measure latency on this machine", about)
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
-    about = "benchmark a network of this size (weights derived from the model)"
+    about = "benchmark the model's network, widened to this size"
     _add(bench, "--size", choices=("nano", "small", "base", "large"), help=about)
     _add(bench, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
     _add_files(bench)
@@ -232,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_eagerness(play)
     about = "maximum number of lines in a suggestion (default: 3)"
     _add(play, "--max_lines", type=_positive, default=3, metavar="N", help=about)
-    _add_files(play, OF_WORKSPACE)
+    _add_files(play, WORKSPACE_MODEL_HELP)
 
     about = (
         "Explain how the model predicts the next characters of a text: probabilities, where the same context occurred "
@@ -244,12 +253,12 @@ def _parser() -> argparse.ArgumentParser:
         "from standard input (default: an example)"
     )
     explain.add_argument("target", nargs="?", metavar="TEXT | FILE:LINE:COLUMN", help=about)
-    about = "index the other files in DIR with FILE's extension (default: FILE's folder, or none)"
+    about = "index the other files in DIR with FILE's extension (default: FILE's folder; for TEXT, none)"
     _add(explain, "--workspace", metavar="DIR", help=about)
     about = "write an interactive HTML page instead of printing to the terminal; it contains your text"
     _add(explain, "--html", metavar="FILE.html", help=about)
     _add_eagerness(explain)
-    _add_files(explain, OF_WORKSPACE)
+    _add_files(explain, WORKSPACE_MODEL_HELP)
 
     about = (
         "Run the language server, over stdio, or over a local port with --tcp. The client passes settings as "
@@ -257,6 +266,7 @@ def _parser() -> argparse.ArgumentParser:
         "editors without inline completion over LSP."
     )
     serve = _command(commands, "serve", _serve, "run the language server", about)
+    serve.prog = server_program
     how = serve.add_mutually_exclusive_group()
     how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
     how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
@@ -271,11 +281,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_files(demo)
 
     about = "Compile the network and the n-gram model for this processor, so that the first run doesn't have to."
-    _command(commands, "compile", _compile, "compile the network for this machine in advance", about)
+    _command(commands, "compile", _compile, "compile the network and the n-gram model in advance", about)
 
     about = (
-        "Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code. "
-        "List them first, and ask for confirmation. With --all, also delete the models that you trained."
+        "List the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code, "
+        "and delete them after confirmation. With --all, also delete the models that you trained."
     )
     clean = _command(commands, "clean", _clean, "delete stored data", about)
     _add(clean, "--all", action="store_true", help="also delete the models that you trained")
@@ -309,7 +319,8 @@ def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
 def _add_progress(parser: argparse.ArgumentParser) -> None:
     """Add the flags for programs that run training in a child process."""
     _add(parser, "--progress", choices=("json",), help="print progress as one JSON object per line")
-    _add(parser, "--end_with_stdin", action="store_true", help="stop when standard input is closed, as on Ctrl-C")
+    about = "when standard input is closed, stop in the same way as on Ctrl-C"
+    _add(parser, "--end_with_stdin", action="store_true", help=about)
 
 
 def _add_eagerness(parser: argparse.ArgumentParser) -> None:
@@ -317,8 +328,7 @@ def _add_eagerness(parser: argparse.ArgumentParser) -> None:
     _add(parser, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=help_text)
 
 
-def _add_files(parser: argparse.ArgumentParser, default: str = "your own, else the bundled one") -> None:
-    model = f"model file (default: the one next to --tokenizer_path if that is given, else {default})"
+def _add_files(parser: argparse.ArgumentParser, model: str = OWN_MODEL_HELP) -> None:
     _add(parser, "--model_path", metavar="FILE", help=model)
     _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: the one next to the model)")
 

@@ -75,7 +75,7 @@ PROSE = (".md", ".txt", ".rst", ".tex", ".adoc", ".org")
 class Reason(Enum):
     """Why a file is left out, in singular and plural."""
 
-    SECRET = ("name that looks like a secret", "names that look like secrets")
+    SECRET = ("name that suggests secrets", "names that suggest secrets")
     MASKED = ("secret masked in a file that is otherwise read", "secrets masked in files that are otherwise read")
     VENDORED = ("vendored folder", "vendored folders")
     GENERATED = ("generated file", "generated files")
@@ -305,7 +305,7 @@ def _may_be_utf16(data: bytes) -> bool:
 
 def _secret(path: Path) -> NotTextError:
     return NotTextError(
-        f"{path}: looks like a file of keys or passwords by its name, so it is never read; rename it if it is not one",
+        f"{path}: the name suggests keys or passwords, so the file is never read; rename it if it contains none",
         Reason.SECRET,
     )
 

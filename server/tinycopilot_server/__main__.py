@@ -8,7 +8,7 @@ from tinycopilot.cli import main as run_command
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `tinycopilot serve`."""
-    return run_command(["serve", *(sys.argv[1:] if argv is None else argv)])
+    return run_command(["serve", *(sys.argv[1:] if argv is None else argv)], server_program="tinycopilot-server")
 
 
 if __name__ == "__main__":

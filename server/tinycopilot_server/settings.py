@@ -52,8 +52,9 @@ class Settings:
     enabled: bool = _setting(True, "Enable suggestions.")
     languages: tuple[str, ...] = _setting(
         ("default",),
-        "Languages to complete and index, as the editor's language identifiers. `default`: programming and markup "
-        "languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one wins.",
+        "Languages to complete and index, given as the editor's language identifiers. `default`: programming and "
+        "markup languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one "
+        "wins.",
     )
     exclude: tuple[str, ...] = _setting(
         (),
@@ -62,8 +63,8 @@ class Settings:
     )  # fmt: skip
     inline: str | bool = _setting(
         "automatic",
-        'When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key '
-        "that requests one (it stays visible while you type matching text); `false`, never.",
+        'When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you request '
+        "one with a key (the suggestion then stays visible while you type matching text); `false`, never.",
         choices=("automatic", "onDemand", False),
     )
     popup: str | bool = _setting(
@@ -80,21 +81,21 @@ class Settings:
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. It is "
-        "multiplied by 2.5 at `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95. In the middle of a "
-        "line, it is at least 0.4.",
+        "Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The effective minimum is "
+        "2.5 times this value at `eagerness` 0 and 0.4 times this value at `eagerness` 1, but never above 0.95. In the "
+        "middle of a line, it is never below 0.4.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)
     max_lines: int = _setting(
         CompleterSettings.max_lines,
-        "Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.",
+        "Maximum number of lines in a suggestion. Multi-line suggestions need a confidence of at least 50 %.",
         1,
         100_000,
     )
     multiline: str = _setting(
         "whole",
-        'How to show a suggestion of several lines: `"whole"`, or `"firstLine"`, which shows the first line and the '
+        'How to show a multi-line suggestion: `"whole"`, or `"firstLine"`, which shows the first line and the '
         "number of other lines, such as `+2 lines`. Accepting the first line shows the others.",
         choices=("whole", "firstLine"),
     )
@@ -112,7 +113,9 @@ class Settings:
         1, 64,
     )  # fmt: skip
     model_path: str = _setting(
-        "", "Path of the model file. Empty: the model adapted to the workspace, else your own, else the bundled one."
+        "",
+        "Path of the model file. Empty: the model adapted to the workspace, else the one that you trained, else the "
+        "bundled one.",
     )
     tokenizer_path: str = _setting("", "Path of the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(

@@ -123,7 +123,7 @@ export const SERVING = {
   async onDemand(example) {
     const { editor } = example;
     await example.suggested('on_demand');
-    await editor.command('tinycopilot: Toggle suggestions on demand');
+    await editor.command('tinycopilot: Toggle on-demand suggestions');
     await editor.state('on demand');
     if (!await isSilent(example)) throw new Error(`unasked: ${JSON.stringify(await editor.ghostText())}`);
     await editor.press('Alt+\\');
@@ -135,7 +135,7 @@ export const SERVING = {
     await editor.press('Enter');
     await editor.type('x');
     await editor.noGhostText('it was accepted');
-    await editor.command('tinycopilot: Toggle suggestions on demand');
+    await editor.command('tinycopilot: Toggle on-demand suggestions');
     await editor.state('ready');
     return `nothing unasked; with Alt+\\ ${JSON.stringify(ghost)}, which stays while it is typed`;
   },

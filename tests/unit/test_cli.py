@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tinycopilot_server.__main__ import main as server_main
 
 from tinycopilot import cli
 from tinycopilot.cli import main
@@ -409,3 +410,13 @@ def test_compile_reports_the_folder_and_that_code_is_up_to_date(
 
 def test_default_eagerness_is_that_of_the_settings() -> None:
     assert CompleterSettings().eagerness == cli.EAGERNESS
+
+
+@pytest.mark.parametrize(
+    ("run", "words", "program"),
+    [(main, ["serve", "--help"], "tinycopilot serve"), (server_main, ["--help"], "tinycopilot-server")],
+)
+def test_usage_names_the_program_that_was_started(run, words: list[str], program: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run(words)
+    assert capsys.readouterr().out.startswith(f"usage: {program} [")

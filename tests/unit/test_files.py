@@ -90,7 +90,7 @@ def test_skipped_files_are_reported_except_gitignored(tmp_path: Path) -> None:
     (tmp_path / "link.key").symlink_to(tmp_path / "ok.py")
     assert names(tmp_path) == ["ok.py"]
     assert lines(tmp_path) == (
-        "left out: 3 names that look like secrets (.env, .ssh/, pkg/server.PEM)",
+        "left out: 3 names that suggest secrets (.env, .ssh/, pkg/server.PEM)",
         "left out: 3 vendored folders (Third_Party, vendor, pkg/node_modules)",
         "left out: 1 file over 1 MB (big.py)",
     )

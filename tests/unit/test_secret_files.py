@@ -81,6 +81,6 @@ def test_secret_folder_is_skipped_and_package_is_not(tmp_path: Path) -> None:
     left_out = LeftOut()
     found = [os.path.relpath(path, tmp_path) for path in source_files(tmp_path, (".toml",), left_out)]
     assert found == ["b.toml", os.path.join("pkg", "secrets", "a.toml")]  # noqa: PTH118
-    assert left_out.lines() == ("left out: 1 name that looks like a secret (secrets/)",)
+    assert left_out.lines() == ("left out: 1 name that suggests secrets (secrets/)",)
     assert is_secret_place(tmp_path / "secrets" / "db.toml")
     assert not is_secret_place(tmp_path / "pkg" / "secrets" / "a.toml")

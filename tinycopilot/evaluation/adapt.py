@@ -69,7 +69,7 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
         if not root.is_dir():
             raise UserError(f"{root}: not a folder; give the folders of your project")
         if is_secret_place(root):
-            raise UserError(f"{root}: looks like a folder of secrets, which is never read; give another folder")
+            raise UserError(f"{root}: likely to contain secrets, so it is never read; choose another folder")
         found = texts_in(root, suffixes, left_out)
         excluded |= {path for path in found if patterns.match(path, [str(root)])}
         found = {path: text for path, text in found.items() if path not in excluded}

@@ -28,7 +28,7 @@ class Workspace:
         if folder is not None:
             self._folders.set_roots([Path(_existing(folder)).as_uri()])
             if not self._folders.roots:
-                raise UserError(f"{folder}: looks like a folder of secrets; choose another one")
+                raise UserError(f"{folder}: likely to contain secrets, so it is never read; choose another folder")
         self.document = ""
         """Name of the last completed document. The text in the request is indexed, not the file on disk."""
         self._indexer = Indexer(scheduler.change_ngrams, Scanner(self._folders), self._is_open, wait_until_idle)

@@ -25,7 +25,7 @@ class TextFile:
     def __init__(self, path: Path) -> None:
         """The file may be new. Raises UserError if it cannot be edited."""
         if is_secret_place(path) or (not path.exists() and is_secret_source(path.name, "")):
-            raise UserError(f"{path}: looks like a secret file, which is never read")
+            raise UserError(f"{path}: probably a secret file, so it is never read")
         self.path = path
         self._target = Path(os.path.realpath(path))  # a link stays a link
         self._stamp = _stamp(self._target)

@@ -106,7 +106,7 @@ export function actionsOf(host: Host): Action[] {
       run: () => train(host),
     },
     {
-      command: 'tinycopilot.stopTraining', group: 'Model and data', label: () => '$(debug-stop) Stop the training',
+      command: 'tinycopilot.stopTraining', group: 'Model and data', label: () => '$(debug-stop) Stop training',
       isOffered: () => host.training.isRunning, run: () => host.ask('tinycopilot.cancelTraining'),
     },
     {

@@ -20,7 +20,7 @@ export async function welcome(folder: string): Promise<void> {
   const word = process.platform === 'darwin' ? '⌘→' : 'Ctrl+Right';
   const choice = await window.showInformationMessage(
     'tinycopilot completes code as you type. It learns from the folders that you open; nothing leaves this machine. '
-    + `Tab accepts a suggestion, ${word} accepts a word, Esc dismisses. To snooze it or turn it off, click tinycopilot in the status bar.`,
+    + `Tab accepts a suggestion, ${word} accepts a word, Esc dismisses it. To snooze suggestions or turn them off, click tinycopilot in the status bar.`,
     WALKTHROUGH, ON_DEMAND);
   if (choice === WALKTHROUGH) await commands.executeCommand('workbench.action.openWalkthrough', 'tinycopilot.tinycopilot#begin');
   if (choice === ON_DEMAND) await setOnDemand(true);

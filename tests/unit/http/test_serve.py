@@ -76,7 +76,7 @@ def test_without_the_extra_the_error_says_what_to_install(
     assert '-m pip install "no-such-package-xyz>=1"' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("name", "line"), [("missing", "no such folder"), (".ssh", "looks like a folder of secrets")])
+@pytest.mark.parametrize(("name", "line"), [("missing", "no such folder"), (".ssh", "likely to contain secrets")])
 def test_wrong_workspace_is_one_line(name: str, line: str, tmp_path: Path) -> None:
     (tmp_path / ".ssh").mkdir()
     with pytest.raises(UserError, match=line):

@@ -89,7 +89,7 @@ def test_files_are_indexed_and_reported_in_one_line(harness: Harness, caplog: py
     assert len(harness.merged.documents) == 20  # sorted in the indexer's thread, into one segment
     [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert line.startswith("indexed 20 files, 130 characters, in ")
-    assert line.endswith(" s; left out: 1 name that looks like a secret (.env)")
+    assert line.endswith(" s; left out: 1 name that suggests secrets (.env)")
 
 
 def test_few_changes_do_not_rebuild_the_merged_segment(harness: Harness) -> None:

@@ -128,7 +128,7 @@ def test_files_left_out_of_a_folder(tmp_path: Path) -> None:
     left_out = LeftOut()
     assert list(documents(str(tmp_path), (".py",), left_out)) == [("ok.py", "ok.py\n")]
     assert left_out.lines() == (
-        "left out: 1 name that looks like a secret (.env)",
+        "left out: 1 name that suggests secrets (.env)",
         "left out: 1 vendored folder (vendor)",
         "left out: 1 generated file (cut.min.py)",
         "left out: 1 minified file or data table (table.py)",
@@ -177,7 +177,7 @@ def test_unmatched_glob_and_file_name_that_looks_like_one(in_folder: Path) -> No
     assert found("a[1].py") == ["a[1].py"]
     for pattern in ("*.rs", "nowhere/*.py", "*.pem"):
         assert "no file matches" in complaint(pattern)
-    assert "1 name that looks like a secret" in complaint("*.pem")
+    assert "1 name that suggests secrets" in complaint("*.pem")
 
 
 @pytest.fixture

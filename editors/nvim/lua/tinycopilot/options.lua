@@ -6,13 +6,13 @@ M.defaults = {
   settings = { -- settings of the server
     -- Enable suggestions.
     enabled = true,
-    -- Languages to complete and index, as the editor's language identifiers. `default`: programming and markup
+    -- Languages to complete and index, given as the editor's language identifiers. `default`: programming and markup
     -- languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one wins.
     languages = { 'default' },
     -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
-    -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you press the key
-    -- that requests one (it stays visible while you type matching text); `false`, never.
+    -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you request one with
+    -- a key (the suggestion then stays visible while you type matching text); `false`, never.
     inline = 'automatic',
     -- Whether to list suggestions in the completion menu, below all other entries: `true`, `false`, or `"automatic"`
     -- (only if the editor shows no ghost text).
@@ -20,16 +20,17 @@ M.defaults = {
     -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many
     -- keystrokes a suggestion must be expected to save, and scales `minConfidence`.
     eagerness = 0.25,
-    -- Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. It is multiplied by 2.5 at
-    -- `eagerness` 0, divided by 2.5 at `eagerness` 1, and at most 0.95. In the middle of a line, it is at least 0.4.
+    -- Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The effective minimum is 2.5
+    -- times this value at `eagerness` 0 and 0.4 times this value at `eagerness` 1, but never above 0.95. In the middle
+    -- of a line, it is never below 0.4.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
-    -- Maximum number of lines in a suggestion. Several lines are suggested only at a confidence of at least 50 %.
-    -- Range: 1 to 100,000.
+    -- Maximum number of lines in a suggestion. Multi-line suggestions need a confidence of at least 50 %. Range: 1 to
+    -- 100,000.
     maxLines = 3,
-    -- How to show a suggestion of several lines: `"whole"`, or `"firstLine"`, which shows the first line and the
-    -- number of other lines, such as `+2 lines`. Accepting the first line shows the others.
+    -- How to show a multi-line suggestion: `"whole"`, or `"firstLine"`, which shows the first line and the number of
+    -- other lines, such as `+2 lines`. Accepting the first line shows the others.
     multiline = 'whole',
     -- Milliseconds to wait after the last change before showing ghost text. Explicit requests don't wait. Range: 0 to
     -- 10,000.
@@ -40,7 +41,8 @@ M.defaults = {
     inStrings = true,
     -- No effect; accepted for compatibility. Range: 1 to 64.
     threads = 1,
-    -- Path of the model file. Empty: the model adapted to the workspace, else your own, else the bundled one.
+    -- Path of the model file. Empty: the model adapted to the workspace, else the one that you trained, else the
+    -- bundled one.
     modelPath = '',
     -- Path of the tokenizer file. Empty: the one next to the model.
     tokenizerPath = '',
