@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import inspect
 import math
 import re
@@ -55,7 +56,8 @@ class Elements(HTMLParser):
 
 def test_distributions_and_decisions_equal_the_engine(make_page: MakePage, pair: ModelPaths, in_folder: Path) -> None:
     (in_folder / "other.py").write_text("def add_all(a, b):\n    return add(a)\n" * 3)
-    data = make_page(CODE, "--workspace", ".").data
+    page = make_page(CODE, "--workspace", ".")
+    data = page.data
     assert "".join(data["text"]) == "\n" + CODE
 
     def fresh(eagerness: float = 0.5) -> Engine:
@@ -72,6 +74,10 @@ def test_distributions_and_decisions_equal_the_engine(make_page: MakePage, pair:
         result = fresh(one["eagerness"]).complete(Request(CODE, why=Why.REPLAYED))
         assert one["shown"] == (result.suggestion.text.replace("\n", "⏎") if result.suggestion else "")
         assert one["why"].startswith("Nothing is shown" if not result.suggestion else "“")
+    [verdict] = [
+        one["why"] for one in page.data["decision"]["by_eagerness"] if one["eagerness"] == CompleterSettings.eagerness
+    ]
+    assert f"<strong>{html.escape(verdict)}</strong>" in page.html.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
     prediction, cursor = trace(fresh(), Request(CODE)).ahead[0].prediction, data["mixture"]["positions"][-1]
     for row, top in zip((*prediction.rows, prediction.log_probs), cursor["top"], strict=False):
         assert [p for _, p in top] == pytest.approx(np.sort(np.exp(row))[::-1][: len(top)], rel=1e-3)

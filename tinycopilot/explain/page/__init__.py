@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
+from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.links import link_to
 from tinycopilot.explain.page.sections import PANELS
 from tinycopilot.explain.panels import attention, blocks, decisions, generation, mixture, tokens
@@ -21,6 +22,7 @@ def render(subject: Subject, path: Path, *, model: str, notes: list[str]) -> str
         FOLDER,
         panels=[panel._asdict() | {"links": [link_to(symbol, path) for symbol in panel.symbols]} for panel in PANELS],
         lead=_lead(subject),
+        verdict=in_words(subject.trace, subject.trace.decision),
         figures=_figures(subject),
         notes=notes,
         model=model,
@@ -29,13 +31,10 @@ def render(subject: Subject, path: Path, *, model: str, notes: list[str]) -> str
 
 
 def _lead(subject: Subject) -> str:
-    trace = subject.trace
-    held, shown = trace.n_ngram_chars, visible(trace.suggestion.text) if trace.suggestion else ""
-    result = f"and suggest “{shown}”." if shown else "and suggest nothing."
-    n = f"{subject.network.config.n_parameters:,}"
     return (
-        f"A network of {n} parameters and n-gram models of {held:,} characters read the text below, predict each next "
-        f"character, {result} Every number here is computed by the code that runs in the editor, or checked against it."
+        f"A network of {subject.network.config.n_parameters:,} parameters and n-gram models of "
+        f"{subject.trace.n_ngram_chars:,} characters read the text below and predict each next character. Every number "
+        "here is computed by the code that runs in the editor, or checked against it."
     )
 
 
