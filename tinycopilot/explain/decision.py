@@ -16,14 +16,21 @@ def in_words(trace: Trace, decision: Decision) -> str:
         return _no_cut(decision)
     if decision.suggestion is None:
         return (
-            f"Nothing is shown: the best cut is {quoted(decision.truncated.text)}, but post-processing removes it. "
+            f"Nothing is shown: post-processing removes the best suggestion, {quoted(decision.truncated.text)}. "
             "It would repeat the next line, break a string or bracket, or show a secret."
         )
     shown, best = decision.suggestion, decision.truncated
-    why = f"{quoted(best.text)} has the highest expected gain of all cuts, {best.gain:.2f} keystrokes"
-    if shown.text != best.text:
-        why += "; post-processing shortens it, so that it repeats nothing and breaks no string or bracket"
-    return f"{quoted(shown.text)} is shown, at a confidence of {shown.confidence:.0%}: {why}. {_stop(decision)}"
+    is_whole = shown.text == best.text
+    why = (
+        f"of all prefixes of the decoded text, {'it' if is_whole else quoted(best.text)} has the highest expected gain"
+    )
+    shortened = (
+        "" if is_whole else " Post-processing shortens it, so that it repeats nothing and breaks no string or bracket."
+    )
+    return (
+        f"{quoted(shown.text)} is shown, at a confidence of {shown.confidence:.0%}: {why}, {best.gain:.2f} keystrokes."
+        f"{shortened} {_stop(decision)}"
+    )
 
 
 def _in_line(trace: Trace, decision: Decision) -> str:
@@ -47,7 +54,7 @@ def _no_cut(decision: Decision) -> str:
         return f"Nothing is shown: there is no position where a suggestion may end. {_stop(decision)}"
     best = max(allowed, key=lambda prefix: prefix.gain)
     return (
-        f"Nothing is shown: no cut is worth reading. The best one, {quoted(best.text)}, has an expected gain of "
+        f"Nothing is shown: no suggestion is worth reading. The best one, {quoted(best.text)}, has an expected gain of "
         f"{best.gain:.2f} keystrokes. {_stop(decision)}"
     )
 

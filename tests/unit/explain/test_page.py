@@ -77,7 +77,7 @@ def test_distributions_and_decisions_equal_the_engine(make_page: MakePage, pair:
     [verdict] = [
         one["why"] for one in page.data["decision"]["by_eagerness"] if one["eagerness"] == CompleterSettings.eagerness
     ]
-    assert f"<strong>{html.escape(verdict)}</strong>" in page.html.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
+    assert f'<p class="lead">{html.escape(verdict)}' in page.html.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
     prediction, cursor = trace(fresh(), Request(CODE)).ahead[0].prediction, data["mixture"]["positions"][-1]
     for row, top in zip((*prediction.rows, prediction.log_probs), cursor["top"], strict=False):
         assert [p for _, p in top] == pytest.approx(np.sort(np.exp(row))[::-1][: len(top)], rel=1e-3)
