@@ -1,14 +1,14 @@
 # make demo      install into .venv and run the demo      make check   lint and quick tests
 # make test      lint and all tests                       make soak    stress the server for an hour
 # make model     train the bundled model (hours)          make vsix    build the VS Code extension with the package inside
-# make editors   install real editors for tests           make test-editors   type in the installed editors
+# make editors   install real editors for tests           make test-editors   test the installed editors
 # make site      build the documentation as a site        make help    show this help
 PYTHON ?= python3
 # Extra flags for pip, for example for PyTorch's CPU build: make test PIP_FLAGS="--extra-index-url ..." (see docs/install.md)
 PIP_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
-# Otherwise pytest prepares all test files again in each run.
+# Otherwise pytest would compile all test files again in each run.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test pytest soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
@@ -29,7 +29,7 @@ help:
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-# With PyTorch, in one run of pip: each run builds the package again.
+# Installs PyTorch, too: one pip run is faster than two, since each rebuilds the package.
 .venv/made-for-tests: .venv/made
 	@echo "Installing PyTorch and test dependencies ..."
 	@$(PIP) --editable '.[train,http]' pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
@@ -38,16 +38,16 @@ help:
 demo: .venv/made
 	@$(BIN)/tinycopilot demo
 
-# While the other tests run, the editors are installed, where possible. Their tests follow, VS Code's in parallel with the
-# others'. A recipe with $(MAKE) itself would run in `make -n`, too.
+# Installs the editors, where possible, while the other tests run, and then runs the editor tests. The recipe uses SUBMAKE
+# because `make -n` would execute a recipe that contains $(MAKE).
 SUBMAKE := $(MAKE)
 test:
-	@tests/editors/after.sh $(EDITORS) $(BIN)/tinycopilot-server $(SUBMAKE) lint test-vscode pytest
+	@tests/editors/run_after.sh $(EDITORS) $(BIN)/tinycopilot-server $(SUBMAKE) lint test-vscode pytest
 
 pytest: .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-# For a shorter run, override SOAK: a million valid messages, 100,000 malformed ones, 200 kills.
+# A million valid messages, 100,000 malformed ones, and 200 kills of the server. For a shorter run, override SOAK.
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200
 soak: .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -s tests/protocol/test_soak.py tests/protocol/test_malformed.py tests/protocol/test_killed.py $(SOAK)
@@ -60,7 +60,7 @@ check: lint .venv/made-for-tests
 lint: .venv/made-for-tests
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
-# The VS Code extension: types, build, and tests without an editor. (tests/editors tests it in VS Code.)
+# The VS Code extension: type check, build, and tests without an editor. (Those in VS Code are in tests/editors.)
 test-vscode: editors/vscode/node_modules/made
 	@cd editors/vscode && npm run --silent check && npm run --silent build && npm run --silent test
 
@@ -74,8 +74,8 @@ vsix: .venv/made-for-tests editors/vscode/node_modules/made
 	@rm -rf editors/vscode/wheel && $(BIN)/python -m build --wheel --no-isolation --outdir editors/vscode/wheel . > /dev/null
 	@cd editors/vscode && npm run package
 
-# Real editors: VS Code, Neovim, Emacs, Helix. `editors` installs them (on Debian, as root: see the script); `test-editors`
-# types in the installed ones. Default server: the one in .venv.
+# Tests in VS Code, Neovim, Emacs and Helix. `editors` installs the editors (on Debian, as root: see the script);
+# `test-editors` runs the tests of those that are installed. SERVER defaults to the one in .venv.
 EDITORS ?= .editors
 SERVER ?= $(BIN)/tinycopilot-server
 editors:
@@ -96,7 +96,7 @@ tour: .venv/made-for-training
 map:
 	@$(PYTHON) tests/architecture_map.py
 
-# Builds the documentation as a site in .site. Offline and strict: a broken link fails.
+# Builds the documentation as a site in .site. Needs no network; fails on broken links.
 SITE := .site
 .venv/made-for-docs: .venv/made-for-training
 	@echo "Installing build dependencies of the site ..."
@@ -111,8 +111,8 @@ site: .venv/made-for-docs
 test-site: site
 	@EDITORS_DIR="$(abspath $(EDITORS))" $(EDITORS)/node/bin/node tests/editors/site_pages.mjs $(SITE)
 
-# Trains the bundled model again, and replaces paras/. The text that benchmarks/model_data.json lists is downloaded and
-# prepared in DATA, outside the repository. For a trial run: make model LENGTH=0.001
+# Retrains the bundled model, and replaces the one in paras/. Downloads the texts listed in benchmarks/model_data.json and
+# prepares them in DATA, outside the repository. For a trial run: make model LENGTH=0.001
 DATA ?= $(HOME)/.cache/tinycopilot-model-data
 LENGTH ?= 1
 model: .venv/made-for-training

@@ -1,9 +1,9 @@
 #!/bin/bash
-# start_code_server.sh EDITORS_DIR PORT RUN_DIR EXTENSION.vsix [SERVER_COMMAND...]: real VS Code, served on loopback.
+# start_code_server.sh EDITORS_DIR PORT RUN_DIR EXTENSION.vsix [SERVER_COMMAND...]: start VS Code on loopback.
 #
-# EDITORS_DIR is what install_editors.sh made. SERVER_COMMAND becomes the setting tinycopilot.serverCommand; without it
-# the extension looks on the PATH. RUN_DIR is emptied first, since VS Code would restore what the last run had open; it
-# then holds the profile, the log and the process id. To end it:  kill -- -$(cat RUN_DIR/pid)
+# EDITORS_DIR is the folder of install_editors.sh. SERVER_COMMAND becomes the setting tinycopilot.serverCommand; without it,
+# the extension searches the PATH. RUN_DIR is deleted first (otherwise VS Code would restore the editors of the previous
+# run); it then contains the profile, the log and the process id. To stop VS Code:  kill -- -$(cat RUN_DIR/pid)
 set -euo pipefail
 
 editors=$(realpath "${1:?EDITORS_DIR}") port=${2:?PORT} run=$(realpath -m "${3:?RUN_DIR}") extension=$(realpath "${4:?EXTENSION.vsix}")
@@ -15,10 +15,10 @@ code=("$node" "$editors/vscode/node_modules/code-server/out/node/entry.js"
 rm -rf "$run"
 mkdir -p "$run/user/User" "$run/home"
 
-# Nothing on the screen but the editor: no welcome, no hints, no toasts, no question about trust.
+# Show only the editor: no welcome page, hints, notifications or trust dialog.
 "$node" - "$@" > "$run/user/User/settings.json" << 'SETTINGS'
 console.log(JSON.stringify({
-  'tinycopilot.eagerness': 0.5, // more to see than by default
+  'tinycopilot.eagerness': 0.5, // more suggestions than by default
   'tinycopilot.serverCommand': process.argv.slice(2),
   'breadcrumbs.enabled': false,
   'chat.disableAIFeatures': true,
@@ -43,7 +43,7 @@ console.log(JSON.stringify({
   'workbench.tips.enabled': false,
 }, null, 2));
 SETTINGS
-# Keys for what neither VS Code nor the extension has a key or a line in a menu for.
+# Key bindings for commands that the tests cannot run through a default key, a menu or the palette.
 cat > "$run/user/User/keybindings.json" << 'KEYS'
 [
   { "key": "ctrl+alt+l", "command": "editor.action.inlineSuggest.acceptNextLine", "when": "inlineSuggestionVisible" },
@@ -52,10 +52,10 @@ cat > "$run/user/User/keybindings.json" << 'KEYS'
 ]
 KEYS
 
-export EXTENSIONS_GALLERY='{}'  # no marketplace is asked for anything
+export EXTENSIONS_GALLERY='{}'  # no requests to an extension marketplace
 export HOME=$run/home XDG_CONFIG_HOME=$run/home/.config XDG_DATA_HOME=$run/home/.local/share
 "${code[@]}" --install-extension "$extension" > "$run/install.log" 2>&1 || { cat "$run/install.log" >&2; exit 1; }
-# In a process group of its own, so that one kill ends its extension host and the language server too.
+# In its own process group, so that one kill also stops the extension host and the language server.
 setsid "${code[@]}" --auth none --bind-addr "127.0.0.1:$port" --disable-telemetry --disable-update-check \
   --disable-workspace-trust --disable-getting-started-override > "$run/log" 2>&1 < /dev/null &
 echo $! > "$run/pid"
