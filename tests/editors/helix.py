@@ -3,8 +3,8 @@
     python helix.py HX --server COMMAND...
 
 Helix runs in a pty. The file's last line has an emoji before the cursor; Helix uses utf-8 positions. Check that the
-menu lists a name used above, and that accepting it inserts it in the right place and changes nothing else. Exits with 1
-on failure.
+menu lists code that occurs above, and that accepting it inserts it in the right place and changes nothing else. Exits
+with 1 on failure.
 """
 
 import argparse
@@ -22,77 +22,78 @@ import termios
 import time
 from pathlib import Path
 
-from menu import TYPED, WANTED, check_file, environment, new_project, settings
+from menu import EXPECTED, TYPED, check_file, environment, new_project, settings
 
-MARKS = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|P.*?\x1b\\|[()].|.)", re.S)
-"""Control sequences of the terminal."""
+ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|P.*?\x1b\\|[()].|.)", re.S)
+"""Terminal escape sequences."""
 
 
 class Terminal:
-    """A program in a pty of 100 by 24 cells, and its output."""
+    """A program in a pty with 24 rows and 100 columns, and its output."""
 
     def __init__(self, command: list[str], variables: dict[str, str], folder: Path) -> None:
-        self.written = b""
-        self.process, self.line = pty.fork()
-        if not self.process:
-            os.chdir(folder)  # marks the workspace root for Helix
+        self.output = b""
+        self.pid, self.pty = pty.fork()
+        if not self.pid:
+            os.chdir(folder)  # Helix's workspace root
             os.execvpe(command[0], command, variables)
-        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        fcntl.ioctl(self.pty, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
 
     def read(self, seconds: float) -> None:
-        """Read output for at most that time."""
+        """Read output until that time is over or the program exits."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if select.select([self.line], [], [], left)[0]:
+            if select.select([self.pty], [], [], left)[0]:
                 try:
-                    self.written += os.read(self.line, 65536)
+                    self.output += os.read(self.pty, 65536)
                 except OSError:  # the program has exited
                     return
 
     def press(self, keys: str) -> None:
-        os.write(self.line, keys.encode())
+        os.write(self.pty, keys.encode())
 
     def wait_for(self, text: str, seconds: float) -> bool:
-        """Wait for `text` in further output; return whether it came in time."""
+        """Wait until the output contains `text`; return whether it does in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if text.encode() in MARKS.sub(b"", self.written):
+            if text.encode() in ESCAPES.sub(b"", self.output):
                 return True
             self.read(0.1)
         return False
 
-    def has_ended(self, seconds: float) -> bool:
+    def wait_for_exit(self, seconds: float) -> bool:
+        """Wait until the program exits; return whether it does in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if os.waitpid(self.process, os.WNOHANG)[0]:
-                self.process = 0
+            if os.waitpid(self.pid, os.WNOHANG)[0]:
+                self.pid = 0
                 return True
             self.read(0.1)
         return False
 
     def close(self) -> None:
-        if self.process:
-            os.kill(self.process, signal.SIGKILL)
-            os.waitpid(self.process, 0)
-        os.close(self.line)
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.pty)
 
 
 def complete(terminal: Terminal) -> None:
-    """Type, wait for the menu, accept the entry, save, quit."""
+    """Type, wait for the menu, accept the entry, save and quit."""
     if not terminal.wait_for("say(", 10):
         raise AssertionError("Helix did not show the file")
-    terminal.press("gegla")  # to the last line and its end, then append
+    terminal.press("gegla")  # go to the end of the last line, and append
     terminal.read(0.5)
-    terminal.written = b""  # the menu's text is in no line of the file
+    terminal.output = b""  # from here on, only the menu contains the entry
     terminal.press(TYPED)
-    for _ in range(15):  # the server may still be starting: request again
+    for _ in range(15):  # repeated, since the server may still be starting
         terminal.press("\x1b")
         terminal.read(0.2)
-        terminal.press("gla\x18")  # end of line, then C-x for the menu
-        if terminal.wait_for(WANTED, 1):
+        terminal.press("gla\x18")  # append at the end of the line; C-x opens the menu
+        if terminal.wait_for(EXPECTED, 1):
             break
     else:
-        raise AssertionError(f"no entry {WANTED!r} in the menu; last output: {MARKS.sub(b'', terminal.written)!r}")
+        raise AssertionError(f"no entry {EXPECTED!r} in the menu; last output: {ESCAPES.sub(b'', terminal.output)!r}")
     terminal.press("\t")  # selects the first entry
     terminal.read(0.5)
     terminal.press("\r")
@@ -100,14 +101,16 @@ def complete(terminal: Terminal) -> None:
     terminal.press("\x1b")
     terminal.read(0.3)
     terminal.press(":wq!\r")
-    if not terminal.has_ended(10):
-        raise AssertionError(f"Helix did not quit; last output: {MARKS.sub(b'', terminal.written)[-500:]!r}")
+    if not terminal.wait_for_exit(10):
+        raise AssertionError(f"Helix did not quit; last output: {ESCAPES.sub(b'', terminal.output)[-500:]!r}")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Complete in real Helix.")
-    parser.add_argument("hx", help="the program")
-    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
+    parser = argparse.ArgumentParser(description="Test completion in Helix.")
+    parser.add_argument("hx", help="Helix's program")
+    parser.add_argument(
+        "--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="the server's command"
+    )
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="helix"))
     terminal = None

@@ -1,4 +1,4 @@
-"""Shared by tests of editors with completion menus only: a project, its settings, and the server's command."""
+"""Shared by the tests of editors without ghost text: the project, the settings and the environment."""
 
 import os
 import re
@@ -8,25 +8,25 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[2] / "editors" / "README.md"
 LINE = 'say("🙂 né", open(path_{}, encoding="utf-8").read())\n'
-"""An emoji takes 1, 2 or 4 code units, depending on the encoding; a conversion error shifts the positions after it."""
-BEGUN, TYPED = "".join(map(LINE.format, range(5))) + 'say("🙂 né", ', "op"
-WANTED = "open(path_"
+"""An emoji has 1, 2 or 4 code units, depending on the encoding; a conversion error shifts the positions after it."""
+PREFIX, TYPED = "".join(map(LINE.format, range(5))) + 'say("🙂 né", ', "op"
+EXPECTED = "open(path_"
 """Prefix of the expected entry, which occurs five times above."""
 
 
 def settings(language: str) -> str:
-    """Return the code blocks of a language in editors/README.md, the documented configuration."""
+    """Return the documented configuration: the code blocks in `language` in editors/README.md."""
     found = re.findall(rf"```{language}\n(.*?)```", README.read_text("utf-8"), re.S)
     if not found:
-        raise AssertionError(f"no settings in {language} in {README}")
+        raise AssertionError(f"{README}: no code block in {language}")
     return "\n".join(found)
 
 
 def environment(folder: Path, server: list[str]) -> dict[str, str]:
-    """Return the editor's environment: `tinycopilot-server` is on PATH, and state is stored in `folder`."""
+    """Return the editor's environment variables: `tinycopilot-server` is on PATH, and state is stored in `folder`."""
     program = shutil.which(server[0])
     if program is None:
-        raise FileNotFoundError(f"there is no program {server[0]}")
+        raise FileNotFoundError(f"program not found: {server[0]}")
     path = folder / "bin" / "tinycopilot-server"
     path.parent.mkdir()
     path.write_text(f'#!/bin/sh\nexec {shlex.join([str(Path(program).absolute()), *server[1:]])} "$@"\n')
@@ -36,18 +36,18 @@ def environment(folder: Path, server: list[str]) -> dict[str, str]:
 
 
 def new_project(folder: Path) -> Path:
-    """Create a file to complete at its end."""
+    """Create a project with a file to complete at its end; return the file."""
     project = folder / "project"
     (project / ".git").mkdir(parents=True)
     file = project / "readings.py"
-    file.write_text(BEGUN, "utf-8")
+    file.write_text(PREFIX, "utf-8")
     return file
 
 
 def check_file(file: Path) -> str:
-    """Check that the entry is in the right place and nothing else has changed; return its line."""
+    """Check that the entry was inserted in the right place, and nothing else changed; return its line."""
     text = file.read_text("utf-8").removesuffix("\n")
-    line = text.removeprefix(BEGUN)
-    if not text.startswith(BEGUN) or not line.startswith(WANTED) or "\n" in line:
-        raise AssertionError(f"not {BEGUN + WANTED!r} and more in one line, but\n{text!r}")
+    line = text.removeprefix(PREFIX)
+    if not text.startswith(PREFIX) or not line.startswith(EXPECTED) or "\n" in line:
+        raise AssertionError(f"not {PREFIX + EXPECTED!r} and more in one line, but\n{text!r}")
     return 'say("🙂 né", ' + line

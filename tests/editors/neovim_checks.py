@@ -2,8 +2,8 @@
 
     python neovim_checks.py NVIM --server COMMAND...
 
-The checks are in neovim_typing.py, neovim_at_work.py and neovim_misused.py. Each edits its own file and prints one
-line; a failure prints what was shown and what happened. Exits with 1 if any check fails. The requirements are those of
+The checks are in neovim_typing.py, neovim_features.py and neovim_errors.py. Each edits its own file. One
+line is printed for each check, with the reason if it fails. Exits with 1 if any check fails. For the requirements, see
 neovim_ghost_text.py. From the root of a clone:
 
     tests/editors/install_editors.sh .editors nvim
@@ -14,47 +14,47 @@ import sys
 import time
 from collections.abc import Callable
 
-import neovim_at_work
-import neovim_misused
+import neovim_errors
+import neovim_features
 import neovim_typing
-from neovim_editor import FAILURES, end_of_log, opened, parser_of
+from neovim_editor import FAILURES, argument_parser, log_tail, start_neovim
 from neovim_user import PROJECT, User
 
 
 def main() -> int:
-    parser = parser_of("Use tinycopilot in real Neovim as its users do.")
-    parser.add_argument("--only", default="", help="the checks whose names contain this")
+    parser = argument_parser("Run all checks of tinycopilot in a real Neovim.")
+    parser.add_argument("--only", default="", help="run only the checks whose names contain this")
     arguments = parser.parse_args()
-    # Later checks use the counts of the first.
-    all_checks = neovim_typing.CHECKS + neovim_at_work.CHECKS + neovim_misused.CHECKS
-    # What the server learns from the other checks' keys makes it less sure of several lines.
-    all_checks.sort(key=lambda one: one is not neovim_at_work.first_line_of_several_and_then_the_others)
-    checks = [one for one in all_checks if arguments.only in one.__name__]
+    # The order matters: the check of the statistics needs the suggestions that earlier checks have accepted.
+    all_checks = neovim_typing.CHECKS + neovim_features.CHECKS + neovim_errors.CHECKS
+    # This one runs first: what the server learns during the others lowers its confidence in multi-line suggestions.
+    all_checks.sort(key=lambda check: check is not neovim_features.first_line_then_the_rest)
+    checks = [check for check in all_checks if arguments.only in check.__name__]
     if not checks:
-        parser.error(f"no check's name contains {arguments.only}")
+        parser.error(f"no check has a name that contains {arguments.only}")
     try:
-        with opened(arguments, PROJECT) as (editor, project):
+        with start_neovim(arguments, PROJECT) as (editor, project):
             editor.wait_until_ready()
             user = User(editor, project)
-            passed = [passes(check, user) for check in checks]
+            passed = [run_check(check, user) for check in checks]
             if not all(passed):
-                print(end_of_log(editor), file=sys.stderr)
+                print(log_tail(editor), file=sys.stderr)
     except FAILURES as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0 if all(passed) else 1
 
 
-def passes(check: Callable[[User], None], user: User) -> bool:
-    """Run a check, print its result, and return whether it passes."""
-    since = time.monotonic()
-    user.editor.watch(60)
+def run_check(check: Callable[[User], None], user: User) -> bool:
+    """Run a check, print its result, and return whether it has passed."""
+    start_s = time.monotonic()
+    user.editor.set_watchdog(60)
     try:
         check(user)
     except FAILURES as error:
         print(f"FAILED  {check.__name__}: {type(error).__name__}: {error}", flush=True)
         return False
-    print(f"ok      {check.__name__} ({time.monotonic() - since:.1f} s)", flush=True)
+    print(f"ok      {check.__name__} ({time.monotonic() - start_s:.1f} s)", flush=True)
     return True
 
 

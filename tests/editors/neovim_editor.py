@@ -1,4 +1,4 @@
-"""Neovim in a terminal, with the plugin installed as documented, and its RPC for state that is not on screen."""
+"""Neovim in a terminal, with the plugin installed as documented; RPC reads the state that is not on screen."""
 
 import argparse
 import contextlib
@@ -22,23 +22,22 @@ INIT = """
 vim.opt.rtp:prepend({plugin})
 vim.o.termguicolors, vim.o.number, vim.o.showmode = true, true, false
 vim.o.statusline = " %f %m %= %{{%v:lua.require'tinycopilot'.status()%}} "
-require('tinycopilot').setup {{ cmd = {command}, settings = {{ eagerness = 0.5 }} }}  -- more to see than by default
+require('tinycopilot').setup {{ cmd = {command}, settings = {{ eagerness = 0.5 }} }} -- more suggestions than by default
 """
 
 HERE = "{ vim.fn.bufnr(), vim.fn.win_getid(), vim.b.changedtick, vim.api.nvim_win_get_cursor(0) }"
-NOTE_ANSWERS = f"""
-local asked = {{}}
+RECORD_ANSWERS = f"""
+local pending = {{}}
 vim.api.nvim_create_autocmd('LspRequest', {{
   callback = function(event)
     local id, request = event.data.request_id, event.data.request
     if request.method ~= 'textDocument/inlineCompletion' then return end
-    if request.type == 'pending' then asked[id] = {HERE} end
-    if request.type == 'complete' then vim.schedule(function() _G.answered_for = asked[id] end) end
+    if request.type == 'pending' then pending[id] = {HERE} end
+    if request.type == 'complete' then vim.schedule(function() _G.answered_for = pending[id] end) end
   end,
 }})
 """
-"""The position and document version of the last answered request; Neovim sends requests some time after the last key.
-"""
+"""Records the document version and cursor of the last answered request: Neovim sends requests with a delay."""
 
 GHOST_TEXT = """
 local namespace = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
@@ -53,35 +52,37 @@ FAILURES = (AssertionError, OSError, subprocess.SubprocessError, pynvim.NvimErro
 """Exceptions of a failed check; a TimeoutError is an OSError."""
 
 
-def until(what: str, seconds: float, ask: Callable[[], Any]) -> Any:
-    """Poll until the result is truthy, at most `seconds`."""
+def wait_for(what: str, seconds: float, poll: Callable[[], Any]) -> Any:
+    """Call `poll` until its result is truthy, and return it; raise TimeoutError, with `what`, after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if answer := ask():
-            return answer
+        if result := poll():
+            return result
         time.sleep(0.02)
-    raise TimeoutError(f"{what}: not within {seconds:g} s")
+    raise TimeoutError(f"timed out after {seconds:g} s: {what}")
 
 
-def found(program: str) -> str:
+def find_program(program: str) -> str:
     """Return the program's absolute path, since Neovim starts in another folder."""
     if path := shutil.which(program):
         return str(Path(path).absolute())
-    raise FileNotFoundError(f"there is no program {program}")
+    raise FileNotFoundError(f"program not found: {program}")
 
 
 class Editor:
-    """Neovim in its terminal, and an RPC connection."""
+    """A Neovim process in a terminal, with an RPC connection."""
 
     def __init__(self, folder: Path, nvim: str, file: Path, server: list[str], home: Path | None = None) -> None:
-        """`folder` contains its files; `home`, or else `folder`, its state and the server's."""
+        """`folder` is for temporary files. The state of Neovim and the server is in `home`, by default `folder`."""
         lua = "{ " + ", ".join(map(json.dumps, server)) + " }"
         init, socket = folder / "init.lua", folder / "nvim"
         init.write_text(INIT.format(plugin=json.dumps(str(PLUGIN)), command=lua))
         command = [nvim, "--clean", "-n", "-u", str(init), "--listen", str(socket), str(file)]
-        # tmux sets the terminal's variables; logs and the server's state go to our folder.
+        # tmux sets the terminal's variables; logs and the server's state are written to our folder.
         environment = {"PATH": os.environ["PATH"], "COLORTERM": "truecolor"}
-        environment["OMP_NUM_THREADS"] = "1"  # for training: two threads would wait for each other on a busy machine
+        environment["OMP_NUM_THREADS"] = (
+            "1"  # for training: with two threads, each would wait for the other on a busy machine
+        )
         self.program, self.server, self.home = nvim, server, home or folder
         environment |= {
             f"XDG_{kind.upper()}_HOME": str(self.home / kind) for kind in ("state", "data", "cache", "config")
@@ -89,29 +90,29 @@ class Editor:
         self.log = self.home / "state" / "nvim" / "lsp.log"
         self.terminal = Terminal(folder, command, environment)
         try:
-            until("Neovim's start", 20, socket.exists)
+            wait_for("start of Neovim", 20, socket.exists)
             self.nvim = pynvim.attach("socket", path=str(socket))
             if self.nvim.exec_lua("return vim.lsp.inline_completion ~= nil"):
-                self.nvim.exec_lua(NOTE_ANSWERS)
+                self.nvim.exec_lua(RECORD_ANSWERS)
         except BaseException:
             self.terminal.close()
             raise
         self.watchdog = threading.Timer(0, self.terminal.close)
-        self.watch(180)
+        self.set_watchdog(180)
 
-    def watch(self, seconds: float) -> None:
-        """Watchdog: close the terminal, which ends Neovim and any wait for an RPC response."""
+    def set_watchdog(self, seconds: float) -> None:
+        """Close the terminal after that time, which ends Neovim and any wait for an RPC response."""
         self.watchdog.cancel()
         self.watchdog = threading.Timer(seconds, self.terminal.close)
         self.watchdog.start()
 
-    def waits_for_a_key(self) -> bool:
-        """Whether Neovim is at a prompt, as under a long message, where it answers only this request."""
+    def is_waiting_for_key(self) -> bool:
+        """Whether Neovim waits for a key, as after a long message; it then answers no other RPC request."""
         return bool(self.nvim.api.get_mode()["blocking"])
 
     def lua(self, code: str) -> Any:
         try:
-            until("Neovim not waiting for a key", 3, lambda: not self.waits_for_a_key())
+            wait_for("Neovim waits for a key", 3, lambda: not self.is_waiting_for_key())
         except TimeoutError as error:
             raise TimeoutError(f"{error}; its screen:\n{self.screen()}") from None
         return self.nvim.exec_lua(code)
@@ -124,12 +125,12 @@ class Editor:
 
         def ready() -> bool:
             if (status := self.status()) == "tinycopilot: error":
-                raise AssertionError(self.said("TinyCopilot status"))
+                raise AssertionError(self.output("TinyCopilot status"))
             return status == "tinycopilot: ready"
 
-        until("the server being ready", 60, ready)
+        wait_for("status ready", 60, ready)
 
-    def said(self, command: str) -> str:
+    def output(self, command: str) -> str:
         """Return the output of a command."""
         return str(self.lua(f"return vim.trim(vim.fn.execute({json.dumps(command)}))"))
 
@@ -151,53 +152,59 @@ class Editor:
 
     def wait_for_answer(self) -> str:
         """Wait until the server has answered for the current text and cursor; return the ghost text, or ""."""
-        until("the server's answer", 15, self.is_answered)
+        wait_for("response of the server", 15, self.is_answered)
         return self.ghost_text()
 
-    def settled_ghost_text(self) -> str:
+    def wait_for_ghost_text(self) -> str:
         """Wait for ghost text, and return it."""
-        return str(until("ghost text", 15, lambda: self.is_answered() and self.ghost_text()))
+        return str(wait_for("ghost text", 15, lambda: self.is_answered() and self.ghost_text()))
 
     def screen(self) -> str:
         rows = ("".join(cell.character for cell in row).rstrip() for row in self.terminal.cells())
         return "\n".join(filter(None, rows))
 
-    def take_picture(self, path: Path) -> None:
+    def screenshot(self, path: Path) -> None:
         draw(self.terminal.cells(), self.terminal.cursor(), path)
 
     def close(self) -> None:
         self.watchdog.cancel()
         with contextlib.suppress(OSError, EOFError):  # it disconnects while it answers
-            if not self.waits_for_a_key():
+            if not self.is_waiting_for_key():
                 self.nvim.command("qall!")
         self.terminal.close()
 
 
-def parser_of(description: str) -> argparse.ArgumentParser:
-    """An argument parser for scripts that run Neovim: its path first, the server's command last."""
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """An argument parser with Neovim's program as the first argument, and the server's command as the last one."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("nvim", help="the program")
-    parser.add_argument("--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="its command")
+    parser.add_argument("nvim", help="Neovim's program")
+    parser.add_argument(
+        "--server", nargs=argparse.REMAINDER, default=["tinycopilot-server"], help="the server's command"
+    )
     return parser
 
 
 @contextlib.contextmanager
-def opened(arguments: argparse.Namespace, files: Mapping[str, str]) -> Iterator[tuple[Editor, Path]]:
-    """Run Neovim with the first of these files; yield it and the folder of all. Both are removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="ghost", ignore_cleanup_errors=True) as folder:  # short: it holds sockets
+def start_neovim(arguments: argparse.Namespace, files: Mapping[str, str]) -> Iterator[tuple[Editor, Path]]:
+    """Create these files and open the first in Neovim; yield the editor and the files' folder."""
+    with tempfile.TemporaryDirectory(
+        prefix="ghost", ignore_cleanup_errors=True
+    ) as folder:  # a short path, since it contains sockets
         project = Path(folder) / "project"
         project.mkdir()
         for name, text in files.items():
             (project / name).write_text(text)
         program, *options = arguments.server
-        editor = Editor(Path(folder), found(arguments.nvim), project / next(iter(files)), [found(program), *options])
+        editor = Editor(
+            Path(folder), find_program(arguments.nvim), project / next(iter(files)), [find_program(program), *options]
+        )
         try:
             yield editor, project
         finally:
             editor.close()
 
 
-def end_of_log(editor: Editor) -> str:
-    """Return the end of the server's log, read through Neovim's."""
+def log_tail(editor: Editor) -> str:
+    """Return the last lines of Neovim's LSP log, which include the server's stderr."""
     lines = editor.log.read_text(errors="replace").splitlines() if editor.log.exists() else []
     return "\n".join(lines[-15:])

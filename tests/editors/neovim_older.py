@@ -1,4 +1,4 @@
-"""Older Neovims, without ghost text: before 0.11, one message and no error; in 0.11, a popup menu.
+"""Test Neovim versions without ghost text: before 0.11, the plugin shows one message; in 0.11, a popup menu.
 
     python neovim_older.py NVIM --server COMMAND...
 
@@ -11,59 +11,61 @@ From the root of a clone, with the server on PATH:
 import sys
 import time
 
-from neovim_editor import FAILURES, opened, parser_of, until
-from neovim_user import BEGUN, PROJECT, UNASKED_S, User, equal
+from neovim_editor import FAILURES, argument_parser, start_neovim, wait_for
+from neovim_user import NO_REQUEST_WAIT_S, PREFIX, PROJECT, User, assert_equal
 
 MESSAGE = "tinycopilot: requires Neovim 0.12 (ghost text) or 0.11 (popup menu)"
 
 
-def too_old(user: User) -> None:
-    """One message; then nothing in the statusline, and no key mapped."""
+def unsupported_version(user: User) -> None:
+    """The plugin shows one message, nothing in the statusline, and maps no keys."""
     editor = user.editor
-    equal("all that is said", MESSAGE, editor.said("messages"))
+    assert_equal("messages at startup", MESSAGE, editor.output("messages"))
     user.open("x = 1\n")
     user.press("o", "Tab", "y")
     user.wait_for_text("x = 1\n    y")
     user.press("Escape")
-    equal(
-        "the statusline", ["", False], editor.lua("local t = require 'tinycopilot' return { t.status(), t.accept() }")
+    assert_equal(
+        "status() and accept()",
+        ["", False],
+        editor.lua("local t = require 'tinycopilot' return { t.status(), t.accept() }"),
     )
     editor.nvim.command("silent checkhealth tinycopilot")
     if "this version of Neovim is too old" not in (report := editor.text()) or "xception" in report:
         raise AssertionError(f"unexpected :checkhealth report: {report}")
-    equal("all that is said in the end", MESSAGE, editor.said("messages"))
+    assert_equal("messages at the end", MESSAGE, editor.output("messages"))
 
 
 def popup_menu(user: User) -> None:
     """The menu opens while typing, with no entry selected; a selected entry is inserted whole."""
     editor = user.editor
     editor.wait_until_ready()
-    user.open(BEGUN[:-2])
+    user.open(PREFIX[:-2])
     user.press("A")
     editor.terminal.type("op")
-    until("the menu", 10, lambda: editor.lua("return vim.fn.pumvisible()"))
-    equal("the text meanwhile", BEGUN, editor.text())
+    wait_for("the menu", 10, lambda: editor.lua("return vim.fn.pumvisible()"))
+    assert_equal("text while the menu is open", PREFIX, editor.text())
     entry = editor.lua("return vim.fn.complete_info({ 'items' }).items[1].word")
     if not entry.startswith("open(path"):
         raise AssertionError(f"the first entry is {entry!r}")
     user.press("C-n", "C-y")
-    user.wait_for_text(BEGUN[:-2] + entry)
+    user.wait_for_text(PREFIX[:-2] + entry)
     user.press("Escape")
     editor.nvim.command("silent TinyCopilot set popup=false")
     user.press("o")
     editor.terminal.type("lines = fi")
-    time.sleep(UNASKED_S)
-    equal("the menu when it is set off", 0, editor.lua("return vim.fn.pumvisible()"))
+    time.sleep(NO_REQUEST_WAIT_S)
+    assert_equal("menu after set popup=false", 0, editor.lua("return vim.fn.pumvisible()"))
     user.press("Escape")
     editor.nvim.command("silent checkhealth tinycopilot")
-    until("the report", 15, lambda: ": popup menu" in editor.text() and "state: ready" in editor.text())
+    wait_for("the report", 15, lambda: ": popup menu" in editor.text() and "state: ready" in editor.text())
 
 
 def main() -> int:
-    arguments = parser_of("Use tinycopilot in a real Neovim that is older than 0.12.").parse_args()
+    arguments = argument_parser("Test tinycopilot in a Neovim that is older than 0.12.").parse_args()
     try:
-        with opened(arguments, PROJECT) as (editor, project):
-            check = popup_menu if editor.lua("return vim.fn.has('nvim-0.11')") else too_old
+        with start_neovim(arguments, PROJECT) as (editor, project):
+            check = popup_menu if editor.lua("return vim.fn.has('nvim-0.11')") else unsupported_version
             check(User(editor, project))
     except FAILURES as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

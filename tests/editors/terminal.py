@@ -1,4 +1,4 @@
-"""A terminal in tmux: send keys, read the screen, draw it as a picture."""
+"""A terminal in tmux: send keys, read the screen, draw it as an image."""
 
 import re
 import subprocess
@@ -33,13 +33,15 @@ class Terminal:
         return result.stdout
 
     def press(self, *keys: str) -> None:
-        """Press keys by tmux's names: Tab, Escape, C-u."""
+        """Press keys, named as in tmux: Tab, Escape, C-u."""
         self.tmux("send-keys", *keys)
 
     def type(self, text: str) -> None:
-        """Type a text key by key, as a fast typist does."""
+        """Type text key by key, as fast as a fast typist."""
         for character in text:
-            self.tmux("send-keys", "-l", character.replace(";", "\\;"))  # a semicolon alone separates tmux's commands
+            self.tmux(
+                "send-keys", "-l", character.replace(";", "\\;")
+            )  # tmux reads an unescaped semicolon as the end of a command
             time.sleep(0.03)
 
     def cells(self) -> "list[list[Cell]]":
@@ -54,18 +56,18 @@ class Terminal:
 
 
 class Cell(NamedTuple):
-    """One cell of the screen. A wide character has two cells, the second without a character."""
+    """One cell of the screen. A wide character has two cells; the second has an empty `character`."""
 
     character: str
-    ink: str
-    paper: str
+    foreground: str
+    background: str
     bold: bool = False
     italic: bool = False
     underline: bool = False
 
 
-INK, PAPER, CURSOR = "#e0e2ea", "#14161b", "#9b9ea4"  # Neovim's default dark colours
-PALETTE = [  # the terminal's eight colours, and eight bright ones
+FOREGROUND, BACKGROUND, CURSOR = "#e0e2ea", "#14161b", "#9b9ea4"  # Neovim's default dark colours
+PALETTE = [  # the terminal's eight colours, and their bright variants
     *("#07080d", "#ffc0b9", "#b3f6c0", "#fce094", "#a6dbff", "#ffcaff", "#8cf8f7", "#eef1f8"),
     *("#4f5258", "#ffc0b9", "#b3f6c0", "#fce094", "#a6dbff", "#ffcaff", "#8cf8f7", "#ffffff"),
 ]
@@ -85,21 +87,32 @@ def colour(codes: Iterator[int], default: str) -> str:
 
 
 def parse_screen(screen: str) -> list[list[Cell]]:
-    """Parse tmux's screen into rows of cells. Colours continue from row to row."""
-    plain = {"ink": INK, "paper": PAPER, "bold": False, "italic": False, "underline": False, "reverse": False}
+    """Parse the output of tmux's capture-pane into rows of cells. Colours carry over from row to row."""
+    plain = {
+        "foreground": FOREGROUND,
+        "background": BACKGROUND,
+        "bold": False,
+        "italic": False,
+        "underline": False,
+        "reverse": False,
+    }
     style: dict[str, Any] = dict(plain)
     rows: list[list[Cell]] = [[]]
-    for marks, character in re.findall(r"\x1b\[([\d;:]*)m|([^\x1b\x0e\x0f])", screen.rstrip("\n")):
+    for codes_text, character in re.findall(r"\x1b\[([\d;:]*)m|([^\x1b\x0e\x0f])", screen.rstrip("\n")):
         if character == "\n":
             rows.append([])
             continue
         if character:
-            ink, paper = (style["paper"], style["ink"]) if style["reverse"] else (style["ink"], style["paper"])
-            rows[-1].append(Cell(character, ink, paper, style["bold"], style["italic"], style["underline"]))
+            foreground, background = (
+                (style["background"], style["foreground"])
+                if style["reverse"]
+                else (style["foreground"], style["background"])
+            )
+            rows[-1].append(Cell(character, foreground, background, style["bold"], style["italic"], style["underline"]))
             if unicodedata.east_asian_width(character) in "WF":
-                rows[-1].append(Cell("", ink, paper))
+                rows[-1].append(Cell("", foreground, background))
             continue
-        codes = iter([int(code or 0) for code in re.split("[;:]", marks)])
+        codes = iter([int(code or 0) for code in re.split("[;:]", codes_text)])
         for code in codes:
             match code:
                 case 0:
@@ -107,41 +120,41 @@ def parse_screen(screen: str) -> list[list[Cell]]:
                 case 1 | 3 | 4 | 7:
                     style[{1: "bold", 3: "italic", 4: "underline", 7: "reverse"}[code]] = True
                 case 38:
-                    style["ink"] = colour(codes, INK)
+                    style["foreground"] = colour(codes, FOREGROUND)
                 case 48:
-                    style["paper"] = colour(codes, PAPER)
+                    style["background"] = colour(codes, BACKGROUND)
                 case 39:
-                    style["ink"] = INK
+                    style["foreground"] = FOREGROUND
                 case 49:
-                    style["paper"] = PAPER
+                    style["background"] = BACKGROUND
                 case _ if code // 10 in (3, 4, 9, 10):
-                    place = "ink" if code // 10 in (3, 9) else "paper"
+                    place = "foreground" if code // 10 in (3, 9) else "background"
                     style[place] = PALETTE[code % 10 + (8 if code >= 90 else 0)]
     return rows
 
 
 def draw(cells: list[list[Cell]], cursor: tuple[int, int], path: Path) -> None:
-    """Draw the screen as a picture, at twice the size."""
+    """Draw the screen as an image at double resolution."""
     names = {(False, False): "", (True, False): "-Bold", (False, True): "-Oblique", (True, True): "-BoldOblique"}
     regular = ImageFont.truetype("DejaVuSansMono.ttf", 26)
     fonts = {}
     for face, name in names.items():
         try:
             fonts[face] = ImageFont.truetype(f"DejaVuSansMono{name}.ttf", 26)
-        except OSError:  # not every font package has italics
+        except OSError:  # not every font package includes italics
             fonts[face] = regular
     width, height, margin = round(regular.getlength("M")), 34, 24
-    picture = Image.new("RGB", (COLUMNS * width + 2 * margin, ROWS * height + 2 * margin), PAPER)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (COLUMNS * width + 2 * margin, ROWS * height + 2 * margin), BACKGROUND)
+    pen = ImageDraw.Draw(image)
     for row, line in enumerate(cells):
         for column, cell in enumerate(line):
             x, y = margin + column * width, margin + row * height
             if cell.character:
                 wide = 2 if unicodedata.east_asian_width(cell.character) in "WF" else 1
-                pen.rectangle((x, y, x + wide * width - 1, y + height - 1), fill=cell.paper)
-                pen.text((x, y + 2), cell.character, fill=cell.ink, font=fonts[cell.bold, cell.italic])
+                pen.rectangle((x, y, x + wide * width - 1, y + height - 1), fill=cell.background)
+                pen.text((x, y + 2), cell.character, fill=cell.foreground, font=fonts[cell.bold, cell.italic])
             if cell.underline:
-                pen.line((x, y + height - 4, x + width, y + height - 4), fill=cell.ink, width=2)
+                pen.line((x, y + height - 4, x + width, y + height - 4), fill=cell.foreground, width=2)
     x, y = margin + cursor[1] * width, margin + cursor[0] * height
-    pen.rectangle((x, y + 2, x + 3, y + height - 3), fill=CURSOR)  # a bar: insert mode
-    picture.save(path)
+    pen.rectangle((x, y + 2, x + 3, y + height - 3), fill=CURSOR)  # a bar, as in insert mode
+    image.save(path)

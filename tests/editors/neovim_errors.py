@@ -1,4 +1,4 @@
-"""Checks of misuse: invalid commands, invalid settings, and programs that are not a server. Each gets one line."""
+"""Checks of error messages: invalid commands and settings, and programs that are not a language server."""
 
 import json
 import os
@@ -6,8 +6,8 @@ import subprocess
 from typing import Any
 
 import pynvim
-from neovim_editor import PLUGIN, until
-from neovim_user import Check, User, equal
+from neovim_editor import PLUGIN, wait_for
+from neovim_user import Check, User, assert_equal
 
 CHECKS: list[Check] = []
 
@@ -17,15 +17,15 @@ def check(function: Check) -> Check:
     return function
 
 
-def complaint(user: User, command: str) -> str:
-    """Return Neovim's error for the command."""
+def error_of(user: User, command: str) -> str:
+    """Run a command; return its error, or its output if it succeeds."""
     try:
-        return user.editor.said(command)
+        return user.editor.output(command)
     except pynvim.NvimError as error:
         return str(error)
 
 
-COMPLAINTS = {
+COMMAND_ERRORS = {
     "nap": "unknown command: nap; see :help :TinyCopilot",
     "pause now": "pause takes no `now`",
     "toggle buffer 3": "toggle takes no `3`",
@@ -40,52 +40,56 @@ COMPLAINTS = {
     "set inComments=never": 'inComments must be true or false, not "never"',
     "set colour=red": "set: unknown setting `colour`; example: set eagerness=0.9",
 }
-"""Arguments of `:TinyCopilot` -> error."""
+"""Arguments of `:TinyCopilot`, and the expected error."""
 
 
 @check
-def commands_complain(user: User) -> None:
+def invalid_commands_are_reported(user: User) -> None:
     user.open("x = 1\n")
-    for command, wanted in COMPLAINTS.items():
-        said = complaint(user, f"TinyCopilot {command}")
-        if f"Vim:tinycopilot: {wanted}\n" not in said:  # the part that Lua adds comes from this test
-            raise AssertionError(f"of {command}: {said!r}")
-    equal("what was set before", "tinycopilot: eagerness=0.5", user.editor.said("TinyCopilot set eagerness"))
+    for command, expected in COMMAND_ERRORS.items():
+        said = error_of(user, f"TinyCopilot {command}")
+        if f"Vim:tinycopilot: {expected}\n" not in said:  # exec_lua adds a traceback
+            raise AssertionError(f"error of {command}: {said!r}")
+    assert_equal(
+        "the setting after invalid commands",
+        "tinycopilot: eagerness=0.5",
+        user.editor.output("TinyCopilot set eagerness"),
+    )
 
 
 @check
-def no_window_from_the_command_line_window(user: User) -> None:
+def no_window_opens_from_the_command_line_window(user: User) -> None:
     user.open("x = 1\n")
     user.editor.wait_until_ready()
     user.editor.nvim.command("messages clear")
     user.press("q", ":")
-    until("that window", 5, lambda: user.editor.lua("return vim.fn.getcmdwintype()"))
+    wait_for("the command-line window", 5, lambda: user.editor.lua("return vim.fn.getcmdwintype()"))
     user.editor.nvim.command("TinyCopilot stats")
-    wanted = "tinycopilot: close the command-line window first"
-    until("an answer", 10, lambda: user.editor.said("messages"))
-    equal("what is said", wanted, user.editor.said("messages"))
+    expected = "tinycopilot: close the command-line window first"
+    wait_for("a message", 10, lambda: user.editor.output("messages"))
+    assert_equal("messages", expected, user.editor.output("messages"))
     user.editor.nvim.command("quit")
 
 
 @check
-def commands_take_what_is_meant(user: User) -> None:
+def command_syntax_is_flexible(user: User) -> None:
     for words in ("eagerness 0.2", "eagerness = 0.2", "eagerness= 0.2", "eagerness=0.2"):
         user.editor.nvim.command("silent TinyCopilot set eagerness=0.5")
-        equal(f"set {words}", "tinycopilot: eagerness=0.2", user.editor.said(f"TinyCopilot set {words}"))
-        equal("it then", "tinycopilot: eagerness=0.2", user.editor.said("TinyCopilot set eagerness"))
+        assert_equal(f"set {words}", "tinycopilot: eagerness=0.2", user.editor.output(f"TinyCopilot set {words}"))
+        assert_equal("the setting", "tinycopilot: eagerness=0.2", user.editor.output("TinyCopilot set eagerness"))
     user.editor.nvim.command("silent TinyCopilot set eagerness=0.5")
     user.editor.nvim.command("silent TinyCopilot set exclude = *.a, b c")
-    equal("a list", ["*.a", "b c"], user.editor.lua("return require('tinycopilot').options.settings.exclude"))
+    assert_equal("the list", ["*.a", "b c"], user.editor.lua("return require('tinycopilot').options.settings.exclude"))
     user.editor.nvim.command("silent TinyCopilot set exclude=")
     path = user.open("x = 1\n")
     user.editor.nvim.command("normal Ay")
     user.editor.nvim.command("silent TinyCopilot set eagerness | silent write")
-    equal("the file", "x = 1y\n", path.read_text())
+    assert_equal("the file", "x = 1y\n", path.read_text())
     completed = user.editor.lua("return vim.fn.getcompletion('write | silent TinyCopilot toggle b', 'cmdline')")
-    equal("completion after another command", ["buffer"], completed)
+    assert_equal("completion after another command", ["buffer"], completed)
 
 
-ALONE = """
+HEADLESS = """
 local heard = {{}}
 vim.notify = function(message) table.insert(heard, message) end
 local tiny = require 'tinycopilot'
@@ -97,11 +101,11 @@ io.stdout:write(vim.json.encode(main()))
 """
 
 
-def alone(user: User, body: str) -> Any:
-    """Return the result of `body`, Lua code, in a separate headless Neovim."""
-    script = user.folder.parent / "alone.lua"
-    script.write_text(ALONE.format(body=body))
-    home = {f"XDG_{kind}_HOME": str(user.editor.home / "alone") for kind in ("STATE", "DATA", "CACHE", "CONFIG")}
+def run_headless(user: User, body: str) -> Any:
+    """Run `body`, Lua code, in a separate headless Neovim; return its result."""
+    script = user.folder.parent / "headless.lua"
+    script.write_text(HEADLESS.format(body=body))
+    home = {f"XDG_{kind}_HOME": str(user.editor.home / "headless") for kind in ("STATE", "DATA", "CACHE", "CONFIG")}
     command = [user.editor.program, "--clean", "--headless", "-n", "--cmd", f"set rtp^={PLUGIN}"]
     command += ["-c", f"luafile {script}", "-c", "qall!"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(user.editor.home), **home}
@@ -109,10 +113,10 @@ def alone(user: User, body: str) -> Any:
     try:
         return json.loads(run.stdout)
     except ValueError:
-        raise AssertionError(f"no result, but {run.stdout!r} and {run.stderr!r}") from None
+        raise AssertionError(f"no JSON: stdout {run.stdout!r}, stderr {run.stderr!r}") from None
 
 
-SETUPS = {
+SETUP_ERRORS = {
     "keymaps = false": [],
     "cmd = 'true', settings = { languages = 'lua', exclude = '*.py' }": [],
     "cmd = {}": ["cmd must be a command and its arguments, not {}"],
@@ -127,59 +131,61 @@ SETUPS = {
     "keymaps = { acept = '<Tab>' }": ["unknown keymap `acept`"],
     "keymap = {}": ["unknown option `keymap`"],
 }
-"""Invalid arguments of setup -> message."""
+"""Options of setup(), and the expected messages."""
 
 
 @check
-def setups_that_cannot_be_used(user: User) -> None:
-    """One line per problem, its default used instead, files still open, and :checkhealth lists it."""
+def invalid_setups_are_reported(user: User) -> None:
+    """Each problem gives one message, and the option's default is used; :checkhealth lists it."""
     body = "local all = {}\n"
-    for options, wanted in SETUPS.items():
+    for options, expected in SETUP_ERRORS.items():
         body += f"""
         heard = {{}}
         tiny.setup {{ {options} }}
-        wait_for(function() return #heard >= {len(wanted)} end)
+        wait_for(function() return #heard >= {len(expected)} end)
         require('tinycopilot.keys').set(0, tiny.options.keymaps)
         vim.b.tinycopilot_keys = nil
         table.insert(all, {{ heard, tiny.options.cmd, tiny.options.settings.languages, tiny.options.keymaps.accept }})
         """
     body += "vim.cmd 'checkhealth tinycopilot' table.insert(all, vim.api.nvim_buf_get_lines(0, 0, -1, true)) return all"
-    *results, report = alone(user, body)
-    for (options, wanted), (heard, cmd, languages, accept) in zip(SETUPS.items(), results, strict=True):
-        equal(f"messages for {options}", [f"tinycopilot: {line}" for line in wanted], list(heard))
+    *results, report = run_headless(user, body)
+    for (options, expected), (heard, cmd, languages, accept) in zip(SETUP_ERRORS.items(), results, strict=True):
+        assert_equal(f"messages for {options}", [f"tinycopilot: {line}" for line in expected], list(heard))
         is_changed = "'true'" in options
-        equal(f"cmd with {options}", ["true"] if is_changed else ["tinycopilot-server"], cmd)
-        equal(f"languages with {options}", ["lua"] if is_changed else ["default"], languages)
+        assert_equal(f"cmd with {options}", ["true"] if is_changed else ["tinycopilot-server"], cmd)
+        assert_equal(f"languages with {options}", ["lua"] if is_changed else ["default"], languages)
         is_off = options in ("keymaps = false", "keymaps = { accept = '' }")
-        equal(f"the key with {options}", False if is_off else "<Tab>", accept)
+        assert_equal(f"accept key with {options}", False if is_off else "<Tab>", accept)
     if not any("WARNING unknown option `keymap`" in line for line in report):
         raise AssertionError(f"unexpected :checkhealth report: {report}")
 
 
-PROGRAMS = {
+NOT_SERVERS = {
     "true": "the server exits at startup",
     r"printf 'hello\r\n\r\n'; cat > /dev/null": "`sh` is not a language server",
     "echo hello; cat > /dev/null": "`sh` does not respond",
 }
-"""Program that is not a server -> message. The last program never ends."""
+"""Programs that are not a server, and the expected message. The last one never exits."""
 
 
 @check
-def programs_that_are_no_server(user: User) -> None:
+def programs_that_are_not_servers(user: User) -> None:
     body = "local all = {}\n"
-    for program, wanted in PROGRAMS.items():
+    for program, expected in NOT_SERVERS.items():
         body += f"""
         vim.cmd '%bwipeout!'
         heard = {{}}
         tiny.setup {{ cmd = {{ 'sh', '-c', [[{program}]] }} }}
-        tiny.patience_ms = {100 if "respond" in wanted else 60000}
+        tiny.patience_ms = {100 if "respond" in expected else 60000}
         vim.cmd 'edit start.py'
-        wait_for(function() return vim.iter(heard):any(function(m) return m:find([[{wanted}]], 1, true) end) end)
+        wait_for(function() return vim.iter(heard):any(function(m) return m:find([[{expected}]], 1, true) end) end)
         vim.cmd 'checkhealth tinycopilot'
         table.insert(all, {{ heard, vim.api.nvim_buf_get_lines(0, 0, -1, true) }})
         """
-    for (program, wanted), (heard, report) in zip(PROGRAMS.items(), alone(user, body + "return all"), strict=True):
-        if not any(wanted in message for message in heard):
+    for (program, expected), (heard, report) in zip(
+        NOT_SERVERS.items(), run_headless(user, body + "return all"), strict=True
+    ):
+        if not any(expected in message for message in heard):
             raise AssertionError(f"messages for {program}: {heard}")
         if not any("WARNING the server is not attached to 1 of 1 matching buffers" in line for line in report):
             raise AssertionError(f":checkhealth report for {program}: {report}")
