@@ -4,10 +4,10 @@
 //
 // The workspace is a copy of this repository's Python files. One of them (--file) is cut in the middle, and its next
 // lines are typed, a key every 60 to 200 ms. (Indentation is inserted, not typed; the editor closes brackets.) Latency is
-// measured inside the page, from the key's event to the beginning of the animation frame after the one in which the
-// ghost text for the new text was drawn: by then it is on the screen. Suggestions that are typed through, which VS Code
-// updates by itself, are counted separately from new ones. `the key` is the latency of the typed character itself, the
-// lower bound of the others. Keys with nothing shown before the next one are counted. Prints a table and one JSON line.
+// measured inside the page, from the key's event to the start of the animation frame after the one in which the ghost text
+// for the new text was drawn: by then, it is on the screen. Suggestions that are typed through, which VS Code updates by
+// itself, are counted separately from new ones. `the key` is the latency of the typed character itself, the lower bound of
+// the others. Keys after which no ghost text appears before the next key are counted, too. Prints a table and one JSON line.
 // From a fresh clone, at its root, on an idle machine (Node 22 or later for `npm run package`):
 //
 //   make editors && make demo
@@ -34,8 +34,8 @@ if (server.length === 0) throw new Error('usage: editor_latency.mjs EDITORS_DIR 
 process.env.EDITORS_DIR = resolve(editors);
 const { openPage, startBrowser } = await import('../tests/editors/vscode_page.mjs');
 
-/** Random numbers from 0 to 1, deterministic for a seed (mulberry32). */
-function dice(seed) {
+/** Returns a generator of random numbers from 0 to 1, determined by the seed (mulberry32). */
+function randomGenerator(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
     let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
@@ -44,14 +44,14 @@ function dice(seed) {
   };
 }
 
-/** Copy this repository's Python files to `folder`, with the file cut in the middle; return it and its other lines. */
+/** Copies this repository's Python files to `folder`, and cuts `--file` in the middle; returns its path and the removed lines. */
 function prepare(folder) {
   const names = execFileSync('git', ['ls-files', '*.py'], { cwd: ROOT, encoding: 'utf8' }).trim().split('\n');
   for (const name of names) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     cpSync(join(ROOT, name), join(folder, name));
   }
-  // Without the features that change the typed text: a person would react to where the editor puts the cursor.
+  // Disable features that change the typed text: unlike a person, this script does not react to them.
   mkdirSync(join(folder, '.vscode'));
   writeFileSync(join(folder, '.vscode/settings.json'), JSON.stringify({
     'editor.acceptSuggestionOnEnter': 'off', 'editor.autoClosingQuotes': 'never', 'editor.autoIndent': 'none',
@@ -63,28 +63,28 @@ function prepare(folder) {
   return { file, lines: lines.slice(middle) };
 }
 
-/** The keys of some lines, at most `most`, each with the text before the cursor in its line after it. */
-function keysOf(lines, most) {
+/** At most `limit` keys that type `lines`. `before` is the text before the cursor in the line after the key. */
+function keysOf(lines, limit) {
   const keys = [];
   for (const [row, line] of lines.entries()) {
     const indent = line.match(/^ */)[0];
-    for (let end = indent.length + 1; end <= line.length && keys.length < most; end++) {
+    for (let end = indent.length + 1; end <= line.length && keys.length < limit; end++) {
       keys.push({ row, indent: end === indent.length + 1 ? indent : '', key: line[end - 1], before: line.slice(0, end) });
     }
   }
   return keys;
 }
 
-/** In the page: record for each key when it was pressed, when it was drawn, and when its ghost text was drawn. */
-function watch(keys) {
+/** Runs in the page: records when each key was pressed, when it was drawn, and when its ghost text was drawn. */
+function recordKeys(keys) {
   const records = window.records = [];
 
-  /** The rows on the screen, each as text and ghost text; and all ghost text. */
-  function look() {
+  /** The text and the ghost text of each row on the screen, and all ghost text. */
+  function readScreen() {
     const rows = [...document.querySelectorAll('.editor-instance .view-lines > .view-line')].map(row => {
       const isGhost = span => span.closest('.ghost-text-decoration, .ghost-text') !== null;
       const spans = [...row.querySelectorAll('span')].filter(span => span.childElementCount === 0);
-      const text = of => of.map(span => span.textContent).join('').replaceAll('\u00a0', ' ');
+      const text = parts => parts.map(span => span.textContent).join('').replaceAll('\u00a0', ' ');
       return { text: text(spans.filter(span => !isGhost(span))), ghost: text(spans.filter(isGhost)) };
     });
     const below = [...document.querySelectorAll('.editor-instance .view-zones .suggest-preview-text .view-line')];
@@ -92,18 +92,18 @@ function watch(keys) {
     return { rows, ghost: ghost.replaceAll('\u00a0', ' ') };
   }
 
-  /** Whether this row, without its ghost text, is the typed one after the key: only closers follow. */
+  /** Whether this row, without its ghost text, is the typed line after the key; only closing brackets may follow. */
   const isTyped = (row, { before }) => row.text.startsWith(before) && /^[\s)\]}]*$/.test(row.text.slice(before.length));
 
   document.addEventListener('keydown', event => {
     if (records.length === keys.length || event.key !== keys[records.length].key) return;
-    records.push({ at: event.timeStamp, ...keys[records.length], ghostBefore: look().ghost });
+    records.push({ at: event.timeStamp, ...keys[records.length], ghostBefore: readScreen().ghost });
   }, { capture: true });
 
   new MutationObserver(() => {
     const record = records.at(-1);
     if (!record || record.shownMs !== undefined) return;
-    const { rows, ghost } = look();
+    const { rows, ghost } = readScreen();
     const typed = rows.filter(row => isTyped(row, record));
     if (typed.length === 0) return;
     if (record.drawnMs === undefined) {
@@ -111,44 +111,44 @@ function watch(keys) {
       requestAnimationFrame(now => { record.drawnMs = now - record.at; });
     }
     if (!ghost || !typed.some(row => row.ghost) && !ghost.startsWith('\n')) return;
-    record.shownMs = null;  // seen: the time follows
+    record.shownMs = null;  // seen; the time is set in the next frame
     const rest = record.ghostBefore.slice(1);
     record.isThrough = record.ghostBefore.startsWith(record.key) && rest !== '' && ghost.startsWith(rest);
     requestAnimationFrame(now => { record.shownMs = now - record.at; });
   }).observe(document.querySelector('.editor-instance'), { subtree: true, childList: true, characterData: true, attributes: true });
 }
 
-/** Type the keys, with random pauses. */
-async function type({ page }, keys, roll) {
+/** Types the keys, with random pauses. */
+async function type({ page }, keys, random) {
   let row = 0;
   let due = Date.now();
   for (const { row: wanted, indent, key } of keys) {
     for (; row < wanted; row++) await page.keyboard.press('Enter');
     if (indent) await page.keyboard.insertText(indent);
-    due = Math.max(due, Date.now() - PAUSE_MS[0]) + PAUSE_MS[0] + roll() * (PAUSE_MS[1] - PAUSE_MS[0]);
+    due = Math.max(due, Date.now() - PAUSE_MS[0]) + PAUSE_MS[0] + random() * (PAUSE_MS[1] - PAUSE_MS[0]);
     await page.waitForTimeout(Math.max(0, due - Date.now()));
     await page.keyboard.press(key);
   }
   await page.waitForTimeout(1000);
 }
 
-/** The percentile of the times; null if there are none. */
-function percentile(ms, share) {
+/** The percentile (`fraction` from 0 to 1) of the times; null if there are none. */
+function percentile(ms, fraction) {
   const sorted = [...ms].sort((a, b) => a - b);
-  return sorted.length > 0 ? Math.round(10 * sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]) / 10 : null;
+  return sorted.length > 0 ? Math.round(10 * sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)]) / 10 : null;
 }
 
 function figures(records) {
   const shown = records.filter(({ shownMs }) => typeof shownMs === 'number');
-  const told = (some, ms) => ({ n: some.length, p50: percentile(some.map(ms), 0.5), p95: percentile(some.map(ms), 0.95) });
+  const summary = (records, ms) => ({ n: records.length, p50: percentile(records.map(ms), 0.5), p95: percentile(records.map(ms), 0.95) });
   const drawn = records.filter(({ drawnMs }) => typeof drawnMs === 'number');
   return {
     keys: records.length,
     ms: {
-      the_key: told(drawn, one => one.drawnMs),
-      shown: told(shown, one => one.shownMs),
-      typed_through: told(shown.filter(one => one.isThrough), one => one.shownMs),
-      new: told(shown.filter(one => !one.isThrough), one => one.shownMs),
+      the_key: summary(drawn, record => record.drawnMs),
+      shown: summary(shown, record => record.shownMs),
+      typed_through: summary(shown.filter(record => record.isThrough), record => record.shownMs),
+      new: summary(shown.filter(record => !record.isThrough), record => record.shownMs),
     },
     keys_with_nothing_shown: records.length - shown.length,
   };
@@ -161,17 +161,17 @@ function table({ keys, ms, keys_with_nothing_shown: none }) {
 }
 
 async function freePort() {
-  const listening = createServer().listen(0, '127.0.0.1');
-  await new Promise(resolved => listening.once('listening', resolved));
-  const { port } = listening.address();
-  await new Promise(closed => listening.close(closed));
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise(resolved => server.once('listening', resolved));
+  const { port } = server.address();
+  await new Promise(closed => server.close(closed));
   return port;
 }
 
-const room = realpathSync(mkdtempSync(join(tmpdir(), 'editor-latency-')));
-const run = join(room, 'vscode');
+const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'editor-latency-')));
+const run = join(scratch, 'vscode');
 const port = await freePort();
-const workspace = join(room, 'workspace');
+const workspace = join(scratch, 'workspace');
 const { file, lines } = prepare(workspace);
 execFileSync(join(ROOT, 'tests/editors/start_code_server.sh'),
   [editors, port, run, join(ROOT, 'editors/vscode/tinycopilot.vsix'), ...server.map((part, i) => i === 0 ? resolve(part) : part)],
@@ -179,17 +179,17 @@ execFileSync(join(ROOT, 'tests/editors/start_code_server.sh'),
 try {
   const browser = await startBrowser();
   const editor = await openPage(browser, port, file, { folder: workspace });
-  await editor.begin();
+  await editor.waitUntilReady();
   const keys = keysOf(lines, Number(values.keys));
   await editor.press('Enter');
-  await editor.page.evaluate(watch, keys);
-  await type(editor, keys, dice(Number(values.seed)));
-  const told = figures(await editor.page.evaluate(() => window.records));
+  await editor.page.evaluate(recordKeys, keys);
+  await type(editor, keys, randomGenerator(Number(values.seed)));
+  const result = figures(await editor.page.evaluate(() => window.records));
   await editor.close();
   await browser.close();
-  console.log(table(told));
-  console.log(JSON.stringify(told));
+  console.log(table(result));
+  console.log(JSON.stringify(result));
 } finally {
   process.kill(-Number(readFileSync(join(run, 'pid'), 'utf8')));
-  rmSync(room, { recursive: true, force: true });
+  rmSync(scratch, { recursive: true, force: true });
 }

@@ -2,9 +2,9 @@
 //
 //   node vscode_animation.mjs PORT FILE PICTURE.webp PYTHON
 //
-// VS Code (code-server) listens on PORT (see vscode_ghost_text.mjs), and LINES are typed into a copy of FILE: a matching
-// suggestion is accepted, otherwise the next key is typed. A frame is taken after each key; its duration is set below,
-// not measured, so the animation shows no speeds. PYTHON has Pillow (`pip install pillow`) to join the frames.
+// VS Code (code-server) listens on PORT (see vscode_ghost_text.mjs). LINES are typed into a copy of FILE; a suggestion that
+// matches them is accepted. A frame is captured after each key; its duration is set below, not measured, so the animation
+// does not show the real speed. PYTHON is a Python with Pillow (`pip install pillow`), which joins the frames.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ if __name__ == "__main__":
     main()
 `;
 const WINDOW = { viewport: { width: 900, height: 420 }, deviceScaleFactor: 2 };
-const LEAST_ACCEPTED_CHARS = 3;
+const MIN_ACCEPTED_CHARS = 3;
 const MS = { key: 110, shown: 1000, accepted: 700, end: 2500 };
 
 const [port, file, picture, python] = process.argv.slice(2);
@@ -28,7 +28,7 @@ if (!python) throw new Error('usage: vscode_animation.mjs PORT FILE PICTURE.webp
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'animation-')));
 const frames = [];
 
-/** Disables automatic features of the editor, and blinking. */
+/** Writes the workspace: FILE, and settings without cursor blinking and automatic edits. */
 function prepare() {
   mkdirSync(join(folder, '.vscode'));
   writeFileSync(join(folder, '.vscode/settings.json'), JSON.stringify({
@@ -44,18 +44,19 @@ async function frame({ page }, ms) {
   frames.push([name, ms]);
 }
 
-async function type(editor, wanted) {
+/** Types the text; accepts matching suggestions. */
+async function type(editor, text) {
   await frame(editor, MS.shown);
-  for (let at = 0; at < wanted.length;) {
-    const [indent] = wanted.slice(at).match(/^ {4,}/) ?? [''];
+  for (let at = 0; at < text.length;) {
+    const [indent] = text.slice(at).match(/^ {4,}/) ?? [''];
     if (indent) await editor.page.keyboard.insertText(indent);
-    else await editor.press(wanted[at] === '\n' ? 'Enter' : wanted[at]);
+    else await editor.press(text[at] === '\n' ? 'Enter' : text[at]);
     at += indent.length || 1;
     await editor.page.waitForTimeout(400);
     const ghost = await editor.ghostText();
-    const isWanted = ghost.trim().length >= LEAST_ACCEPTED_CHARS && wanted.startsWith(ghost, at);
-    await frame(editor, isWanted ? MS.shown : MS.key);
-    if (!isWanted) continue;
+    const matches = ghost.trim().length >= MIN_ACCEPTED_CHARS && text.startsWith(ghost, at);
+    await frame(editor, matches ? MS.shown : MS.key);
+    if (!matches) continue;
     await editor.press('Tab');
     at += ghost.length;
     await editor.page.waitForTimeout(400);
@@ -76,12 +77,12 @@ const browser = await startBrowser();
 try {
   prepare();
   const editor = await openPage(browser, port, join(folder, basename(file)), WINDOW);
-  await editor.begin();
+  await editor.waitUntilReady();
   const original = readFileSync(file, 'utf8').trimEnd();
-  if (readFileSync(file, 'utf8') !== original) await editor.press('Backspace');  // what is typed begins with a line's end
+  if (readFileSync(file, 'utf8') !== original) await editor.press('Backspace');  // LINES starts with a line end
   await type(editor, LINES);
   const text = await editor.savedText();
-  if (text !== original + LINES) throw new Error(`another text than what is wanted: ${JSON.stringify(text)}`);
+  if (text !== original + LINES) throw new Error(`unexpected text: ${JSON.stringify(text)}`);
   execFileSync(python, ['-c', TO_WEBP, resolve(picture)], { input: JSON.stringify(frames) });
   await editor.close();
 } finally {

@@ -1,13 +1,13 @@
-// Types in real VS Code, waits for ghost text, takes a screenshot, and tests the keys and the menu.
+// Runs the checks in real VS Code: types, waits for ghost text, and tests the keys and the menu.
 //
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
-// VS Code (code-server) listens on PORT. The checks in vscode_typing.mjs and vscode_serving.mjs share a window, since
-// opening one takes seconds; vscode_training.mjs uses another at the same time. Each check has its own files, most of
-// them a copy of FILE, a short Python file, that ends with TEXT_TO_TYPE; its last KEYS characters are typed, and the
-// suggestion must have more than a word. The server learns from the typed text, as in normal use. Each check prints one
-// line; after a failure, SCREENSHOT.png.CHECK.png shows the screen, and the next check gets a new window. Exits with 1 if
-// any check fails. `--only NAME,NAME` runs only these. From the root of a clone, with the server on the PATH:
+// VS Code (code-server) listens on PORT. The checks in vscode_typing.mjs, vscode_serving.mjs and vscode_notebooks.mjs
+// share a window, since opening one takes seconds; vscode_training.mjs uses another one at the same time. Each check opens
+// its own files. Most are copies of FILE, a short Python file, followed by TEXT_TO_TYPE, whose last KEYS characters are
+// typed; the suggestion must be longer than a word. The server learns from the typed text, as in normal use. Each check prints one
+// line. After a failure, SCREENSHOT.png.CHECK.png shows the screen, and the next check gets a new window. Exits with 1 if
+// any check fails. `--only NAME,NAME` runs only these checks. From the root of a clone, with the server on PATH:
 //
 //   tests/editors/install_editors.sh /tmp/editors
 //   export PATH=/tmp/editors/node/bin:$PATH
@@ -30,11 +30,11 @@ const { values: { only }, positionals } = parseArgs({ allowPositionals: true, op
 const [port, fileArgument, textToType, screenshot, menuScreenshot] = positionals;
 if (!screenshot) throw new Error('usage: vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png] [--only CHECK,CHECK]');
 const unknown = only?.split(',').filter(name => !(name in { ...TYPING, ...SERVING, ...NOTEBOOKS, ...TRAINING }));
-if (unknown?.length) throw new Error(`there is no check ${unknown}`);
+if (unknown?.length) throw new Error(`unknown check: ${unknown}`);
 const KEYS = 12;
 const original = readFileSync(fileArgument, 'utf8');
 
-/** The context of a check: a window, and FILE. */
+/** The context of a check: a window, and copies of FILE in its workspace. */
 class Example {
   line = textToType;
   lastKeys = textToType.slice(-KEYS);
@@ -45,69 +45,69 @@ class Example {
   }
 
   async openWindow() {
-    const others = servers(port).map(({ pid }) => pid);
+    const before = servers(port).map(({ pid }) => pid);
     this.editor = await this.window(basename(fileArgument));
-    await this.editor.begin();
+    await this.editor.waitUntilReady();
     if (this.editor.welcome) welcomes.push(this.editor.welcome);
-    this.host = servers(port).find(({ pid }) => !others.includes(pid)).host;
+    this.host = servers(port).find(({ pid }) => !before.includes(pid)).host;
   }
 
-  /** Opens a window on the workspace, with FILE's text in its editor. */
+  /** Opens a window on the workspace, with a copy of FILE in its editor. */
   window(name) {
     const file = join(this.folder, name);
     writeFileSync(file, original + textToType.slice(0, -KEYS));
     return openPage(this.browser, port, file);
   }
 
-  /** The server of the check's window; undefined if none runs. */
+  /** The server process of the check's window; undefined if none is running. */
   server() {
     return servers(port).find(({ host }) => host === this.host);
   }
 
-  /** Opens a copy and types TEXT_TO_TYPE's last keys in it; `text` and `line` are changed by functions, if given. */
-  async typed(name, { text = as => as, line = as => as, file = `${name}.py` } = {}) {
+  /** Opens a copy of FILE, and types the end of TEXT_TO_TYPE in it. `text` and `line` can transform the two first. */
+  async typeInCopy(name, { text = same => same, line = same => same, file = `${name}.py` } = {}) {
     const whole = line(textToType);
     await this.editor.open(file, text(original + whole.slice(0, -KEYS)));
     await this.editor.type(whole.slice(-KEYS));
     return whole;
   }
 
-  /** The same; returns the suggestion. */
-  async suggested(name, changes) {
-    await this.typed(name, changes);
-    return this.editor.settledGhostText();
+  /** The same; returns the ghost text. */
+  async ghostTextInCopy(name, transforms) {
+    await this.typeInCopy(name, transforms);
+    return this.editor.stableGhostText();
   }
 
-  picture() {
+  takeScreenshot() {
     return this.editor.page.screenshot({ path: screenshot });
   }
 
-  foldedPicture() {
+  takeFoldedScreenshot() {
     return this.editor.page.screenshot({ path: `${screenshot}.folded.png` });
   }
 
-  notebookPicture() {
+  takeNotebookScreenshot() {
     return this.editor.page.screenshot({ path: `${screenshot}.notebook.png` });
   }
 
-  async menuPicture() {
+  async takeMenuScreenshot() {
     if (menuScreenshot) await this.editor.page.screenshot({ path: menuScreenshot });
   }
 }
 
 let opening = Promise.resolve();
-/** What was said at the first start: once, in whichever window. */
+/** The welcome messages of all windows: exactly one is expected. */
 const welcomes = [];
 
-/** Runs checks in one window; opens another after a failure. */
+/** Runs checks in one window, which is replaced after a failure. */
 async function run(browser, checks) {
   let example;
   for (const [name, check] of Object.entries(checks)) {
     if (only && !only.split(',').includes(name)) continue;
     try {
       if (!example) {
-        example = new Example(browser, realpathSync(mkdtempSync(join(room, 'workspace-'))));
-        // One window after another: a new server process belongs to the new window.
+        example = new Example(browser, realpathSync(mkdtempSync(join(scratch, 'workspace-'))));
+        // Windows are opened one at a time, so that a new server process belongs to the new window.
         await (opening = opening.catch(() => undefined).then(() => example.openWindow()));
       }
       console.log(`${name}: ${await check(example)}`);
@@ -122,13 +122,13 @@ async function run(browser, checks) {
   await example?.editor.close();
 }
 
-const room = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
+const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
 const browser = await startBrowser();
 try {
   await Promise.all([run(browser, TRAINING), run(browser, { ...TYPING, ...SERVING, ...NOTEBOOKS })]);
-  if (welcomes.length !== 1) throw new Error(`the welcome was shown ${welcomes.length} times`);
+  if (welcomes.length !== 1) throw new Error(`the welcome message was shown ${welcomes.length} times`);
   console.log(`welcome: ${JSON.stringify(welcomes[0])}`);
 } finally {
   await browser.close();
-  rmSync(room, { recursive: true });
+  rmSync(scratch, { recursive: true });
 }

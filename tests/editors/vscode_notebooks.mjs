@@ -1,11 +1,11 @@
-// Checks of notebooks in real VS Code. Run by vscode_ghost_text.mjs.
+// Checks of notebooks in VS Code. Run by vscode_ghost_text.mjs.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { same } from './vscode_page.mjs';
+import { assertEqual } from './vscode_page.mjs';
 
-const ABOVE = 'quetzalcoatlus_wingspan = 11\nprint(quetzalcoatlus_wingspan)\nprint(quetzalcoatlus_wingspan)';
+const FIRST_CELL = 'quetzalcoatlus_wingspan = 11\nprint(quetzalcoatlus_wingspan)\nprint(quetzalcoatlus_wingspan)';
 
-/** A Jupyter file with these cells: the code of each, or Markdown after a `#`. */
+/** The content of a Jupyter file with these cells: Markdown if the source starts with `#`, else code. */
 function notebook(...sources) {
   const cells = sources.map(source => source.startsWith('#')
     ? { cell_type: 'markdown', metadata: {}, source: [source] }
@@ -14,7 +14,7 @@ function notebook(...sources) {
   return JSON.stringify({ cells, metadata: { kernelspec: language, language_info: { name: 'python' } }, nbformat: 4, nbformat_minor: 2 });
 }
 
-/** The code cells in the saved file. */
+/** The sources of the code cells in the saved file. */
 async function savedCells({ editor }) {
   const { cells } = JSON.parse(await editor.savedText());
   return cells.filter(cell => cell.cell_type === 'code').map(({ source }) => [source].flat().join(''));
@@ -24,36 +24,36 @@ export const NOTEBOOKS = {
   async notebook(example) {
     const { editor } = example;
     editor.file = join(dirname(editor.file), 'birds.ipynb');
-    writeFileSync(editor.file, notebook('# Birds', ABOVE, 'x = 1'));
+    writeFileSync(editor.file, notebook('# Birds', FIRST_CELL, 'x = 1'));
     await editor.pick(editor.file, 'birds.ipynb');
     const cells = editor.page.locator('.notebook-editor .code-cell-row .monaco-editor');
-    const count = n => editor.until(`${n} cells with code`, 60, async () => await cells.count() === n);
-    const suggested = async (what, keys) => {
+    const waitForCells = n => editor.waitFor(`${n} code cells`, 60, async () => await cells.count() === n);
+    const typeAndCheck = async (where, keys) => {
       await editor.type(keys);
-      same(`the ghost text ${what}`, await editor.settledGhostText(), 'coatlus_wingspan');
+      assertEqual(`ghost text ${where}`, await editor.stableGhostText(), 'coatlus_wingspan');
     };
-    await count(2);
+    await waitForCells(2);
     await cells.nth(1).click();
     await editor.press('Control+End');
     await editor.press('Enter');
-    await suggested('in the second cell', 'y = quetzal');
-    await example.notebookPicture();
+    await typeAndCheck('in the second cell', 'y = quetzal');
+    await example.takeNotebookScreenshot();
     await editor.press('Tab');
-    await editor.until('the accepted text in the file', 20, async () =>
+    await editor.waitFor('the accepted text in the file', 20, async () =>
       (await savedCells(example)).at(-1) === 'x = 1\ny = quetzalcoatlus_wingspan');
     await editor.command('Notebook: Insert Code Cell Below');
-    await count(3);
-    await suggested('in a new cell', 'z = quetzal');
+    await waitForCells(3);
+    await typeAndCheck('in a new cell', 'z = quetzal');
     await editor.command('Notebook: Move Cell Up');
-    await editor.until('the moved cell in the file', 20, async () => (await savedCells(example)).at(1) === 'z = quetzal');
+    await editor.waitFor('the moved cell in the file', 20, async () => (await savedCells(example)).at(1) === 'z = quetzal');
     await cells.nth(1).click();
     await editor.press('Control+End');
-    await suggested('in a moved cell', ' + quetzal');
+    await typeAndCheck('in a moved cell', ' + quetzal');
     await editor.command('Notebook: Delete Cell');
-    await count(2);
+    await waitForCells(2);
     await cells.nth(1).click();
     await editor.press('Control+End');
-    await suggested('after a cell was deleted', ' + quetzal');
-    return 'in the second cell, a name of the first one; the same in a new and a moved cell, and after one was deleted';
+    await typeAndCheck('after deleting a cell', ' + quetzal');
+    return 'suggests a name from the first cell in the second, in a new and in a moved one, and after deleting one';
   },
 };

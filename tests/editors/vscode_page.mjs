@@ -1,10 +1,10 @@
-// Drives real VS Code (code-server) in headless Chromium: key presses, and reading the screen.
+// Drives VS Code (code-server) in headless Chromium: presses keys, and reads the screen.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 
 export async function startBrowser() {
-  // playwright-core is in the folder of install_editors.sh; by default, next to the Node that runs this.
+  // playwright-core is in EDITORS_DIR, the folder of install_editors.sh; by default, the one that contains this Node.
   const editors = process.env.EDITORS_DIR ?? resolve(dirname(process.execPath), '../../../..');
   const { chromium } = createRequire(`${editors}/playwright/`)('playwright-core');
   return chromium.launch({
@@ -13,19 +13,19 @@ export async function startBrowser() {
   });
 }
 
-/** Opens VS Code on `port`, with `file` in the editor, and its folder or another one as the workspace. */
+/** Opens VS Code on `port`, with `file` in the editor. The workspace is `folder`, by default the file's. */
 export async function openPage(browser, port, file, { folder = dirname(file), ...options } = {}) {
   const page = await browser.newPage({ viewport: { width: 1000, height: 560 }, ...options });
   page.setDefaultNavigationTimeout(300_000);
-  await page.route(url => url.hostname !== '127.0.0.1', route => route.abort());  // nothing leaves the machine
+  await page.route(url => url.hostname !== '127.0.0.1', route => route.abort());  // no requests to other machines
   const open = JSON.stringify([['openFile', `vscode-remote://127.0.0.1:${port}${file}`]]);
   await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(folder)}&payload=${encodeURIComponent(open)}`);
   return new Editor(page, file);
 }
 
-/** Fails unless both are equal. */
-export function same(what, is, wanted) {
-  if (is !== wanted) throw new Error(`${what}: ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
+/** Throws unless both are equal. */
+export function assertEqual(what, actual, expected) {
+  if (actual !== expected) throw new Error(`${what}: got ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`);
 }
 
 class Editor {
@@ -34,84 +34,84 @@ class Editor {
     this.item = page.locator('.statusbar-item[id*="tinycopilot"]');
   }
 
-  /** Waits for the editor and the status "ready"; the cursor is then at the end of the file. */
-  async begin() {
+  /** Waits for the editor and the status "ready", and moves the cursor to the end of the file. */
+  async waitUntilReady() {
     await this.page.waitForSelector('.editor-instance .view-line', { timeout: 300_000 });
-    await this.state('ready');
-    this.welcome = await this.message('completes code as you type', 3).catch(() => '');
+    await this.waitForStatus('ready');
+    this.welcome = await this.waitForMessage('completes code as you type', 3).catch(() => '');
     if (this.welcome) await this.command('Notifications: Clear All Notifications');
     await this.page.keyboard.press('Control+b');  // hide the side bar
     await this.page.click('.editor-instance .view-lines');
     await this.page.keyboard.press('Control+End');
   }
 
-  /** Closes the window properly; otherwise its server would run for hours. */
+  /** Closes the window so that its server exits; otherwise it would run for hours. */
   async close() {
     await this.page.goto('about:blank');
     await this.page.close();
   }
 
-  /** Writes a file into the workspace and opens it, the cursor at the `¦` in `marked`, or else at its end. */
+  /** Writes a file with the text `marked` and opens it, the cursor at the `¦` (which is removed), or else at its end. */
   async open(name, marked) {
     const before = marked.split('¦')[0].split(/\r?\n/);
     this.file = join(dirname(this.file), name);
     writeFileSync(this.file, marked.replace('¦', ''));
     await this.pick(`${this.file}:${before.length}:${before.at(-1).length + 1}`, name);
-    await this.until(`${name} in the editor`, 10, async () =>
+    await this.waitFor(`${name} in the editor`, 10, async () =>
       (await this.page.locator('.tab.active').allTextContents()).some(label => label.includes(basename(name))));
-    await this.until(`the cursor in ${name}`, 10, () => this.page.evaluate(() => document.activeElement?.closest('.monaco-editor')));
-    // The tab appears before the text of a long file: until then keys go to the previous file.
-    const place = this.page.locator('[id="status.editor.selection"]');
-    await this.until(`the cursor on line ${before.length}`, 30, async () =>
-      await place.count() > 0 && (await place.first().textContent()).startsWith(`Ln ${before.length},`));
+    await this.waitFor(`the cursor in ${name}`, 10, () => this.page.evaluate(() => document.activeElement?.closest('.monaco-editor')));
+    // The tab appears before the text of a long file; until the text appears, keys go to the previous file.
+    const position = this.page.locator('[id="status.editor.selection"]');
+    await this.waitFor(`the cursor on line ${before.length}`, 30, async () =>
+      await position.count() > 0 && (await position.first().textContent()).startsWith(`Ln ${before.length},`));
   }
 
-  /** Polls until the result is truthy, at most `seconds`. */
-  async until(what, seconds, ask) {
+  /** Calls `poll` until its result is truthy, and returns it. Throws an error with `what` after `seconds`. */
+  async waitFor(what, seconds, poll) {
     for (const end = Date.now() + seconds * 1000; Date.now() < end; await this.page.waitForTimeout(50)) {
-      const answer = await ask();
-      if (answer) return answer;
+      const result = await poll();
+      if (result) return result;
     }
-    throw new Error(`${what}: not within ${seconds} s`);
+    throw new Error(`timed out after ${seconds} s: ${what}`);
   }
 
-  /** Waits for a status; fails at once, with the reason, if the status is an error. */
-  async state(wanted) {
-    const said = await this.until(`the status bar saying ${wanted}`, 60, async () => {
+  /** Waits until the status bar contains `wanted`; throws at once, with the reason, if it shows an error. */
+  async waitForStatus(wanted) {
+    const shown = await this.waitFor(`the status "${wanted}"`, 60, async () => {
       const text = await this.item.count() > 0 ? await this.item.first().textContent() : '';
       return (text.includes(wanted) || text.includes('error')) && text;
     });
-    if (said.includes(wanted)) return;
-    throw new Error(`the status bar says: ${await this.item.first().locator('[aria-label]').first().getAttribute('aria-label')}`);
+    if (shown.includes(wanted)) return;
+    throw new Error(`unexpected status: ${await this.item.first().locator('[aria-label]').first().getAttribute('aria-label')}`);
   }
 
-  /** Runs an action, and waits for these statuses, in order. */
-  async saying(words, act) {
+  /** Runs an action, and waits until the status bar has shown exactly these texts, in order. */
+  async waitForStatuses(statuses, action) {
     await this.page.evaluate(() => {
       window.watcher?.disconnect();
-      window.said = [];
-      const look = () => {
+      window.statuses = [];
+      const record = () => {
         const text = document.querySelector('.statusbar-item[id*="tinycopilot"]')?.textContent.trim();
-        if (text !== window.said.at(-1)) window.said.push(text);
+        if (text !== window.statuses.at(-1)) window.statuses.push(text);
       };
-      window.watcher = new MutationObserver(look);
+      window.watcher = new MutationObserver(record);
       window.watcher.observe(document.querySelector('.statusbar'), { subtree: true, childList: true, characterData: true });
     });
-    await act();
-    await this.until(`the status bar saying ${words.join(', ')}`, 60, async () => {
-      const said = await this.page.evaluate(() => window.said);
-      const at = said.indexOf(words[0]);
-      return at >= 0 && said.slice(at).join() === words.join();
+    await action();
+    await this.waitFor(`the statuses ${statuses.join(', ')}`, 60, async () => {
+      const shown = await this.page.evaluate(() => window.statuses);
+      const start = shown.indexOf(statuses[0]);
+      return start >= 0 && shown.slice(start).join() === statuses.join();
     });
   }
 
-  /** Waits for a message that contains this text, and returns all of it. */
-  message(part, seconds = 20) {
-    return this.until(`a message with "${part}"`, seconds, async () =>
+  /** Waits for a notification that contains `part`, and returns its text. */
+  waitForMessage(part, seconds = 20) {
+    return this.waitFor(`a message with "${part}"`, seconds, async () =>
       (await this.page.locator('.notification-list-item').allTextContents()).find(text => text.includes(part)));
   }
 
-  /** The visible ghost text, also in a cell of a notebook. It is in many coloured spans; further lines are in a view zone. */
+  /** The visible ghost text, also in a notebook cell. Its first line is in several spans, the other lines in a view zone. */
   ghostText() {
     return this.page.evaluate(() => {
       const editor = ':is(.editor-instance, .cell-editor-container)';
@@ -125,64 +125,64 @@ class Editor {
     });
   }
 
-  /** The ghost text once it is stable: the editor sends a request at each key. */
-  async settledGhostText(seconds = 60) {
+  /** Waits for ghost text that stays the same for 500 ms (the editor sends a request at each key), and returns it. */
+  async stableGhostText(seconds = 60) {
     let last = '';
     let since = Date.now();
-    return this.until('ghost text', seconds, async () => {
+    return this.waitFor('ghost text', seconds, async () => {
       const now = await this.ghostText();
       if (now !== last) [last, since] = [now, Date.now()];
       return Date.now() - since > 500 && now;
     });
   }
 
-  /** Waits until there is no ghost text, and fails if any appears within a second. */
-  async noGhostText(why) {
-    await this.until(`${why}: an end of the ghost text`, 5, async () => await this.ghostText() === '');
+  /** Waits until there is no ghost text, and throws if any appears within a second. `why`: the reason to expect none. */
+  async assertNoGhostText(why) {
+    await this.waitFor(`no ghost text, since ${why}`, 5, async () => await this.ghostText() === '');
     for (let i = 0; i < 20; i++, await this.page.waitForTimeout(50)) {
       const ghost = await this.ghostText();
-      if (ghost) throw new Error(`${why}, but there is ghost text: ${JSON.stringify(ghost)}`);
+      if (ghost) throw new Error(`${why}, but ghost text appeared: ${JSON.stringify(ghost)}`);
     }
   }
 
   /** The visible lines of the editor. */
-  async shownText() {
+  async visibleText() {
     const rows = await this.page.locator('.editor-instance .view-line').allTextContents();
     return rows.join('\n').replaceAll('\u00a0', ' ');
   }
 
-  /** The editor's text, read from disk: the screen shows only a part. */
+  /** The editor's text, saved and read from disk, since the screen shows only a part. */
   async savedText() {
     const isDirty = async () => await this.page.locator('.tab.active.dirty').count() > 0;
     let n = 0;
-    await this.until('saving', 10, async () => {
-      if (!await isDirty()) return true;  // an unchanged file would be written while it is read
-      if (n++ % 20 === 0) await this.press('Control+s');  // again if an edit of the extension came after the save
+    await this.waitFor('saving', 10, async () => {
+      if (!await isDirty()) return true;  // saving an unchanged file would write it while it is read
+      if (n++ % 20 === 0) await this.press('Control+s');  // repeated, in case the extension edits after the save
       return false;
     });
     return readFileSync(this.file, 'utf8');
   }
 
-  /** Waits until a key has changed the text since it was saved. */
-  changed(what) {
-    return this.until(what, 5, async () => await this.page.locator('.tab.active.dirty').count() === 1);
+  /** Waits until the text differs from the saved text. */
+  waitForChange(what) {
+    return this.waitFor(what, 5, async () => await this.page.locator('.tab.active.dirty').count() === 1);
   }
 
-  /** Runs a command of the palette. */
+  /** Runs a command from the command palette. */
   command(title) {
     return this.pick(`>${title}`, title);
   }
 
-  /** Selects the entry that the palette finds for `wanted`, once it contains `label`. */
-  async pick(wanted, label) {
+  /** Types `query` into the command palette, and chooses the first entry once it contains `label`. */
+  async pick(query, label) {
     await this.page.keyboard.press('F1');
     const input = this.page.locator('.quick-input-widget input[type=text]').first();
-    await input.fill(wanted);
+    await input.fill(query);
     const row = this.page.locator('.quick-input-list .monaco-list-row.focused');
-    await this.until(`"${label}" in the palette`, 10, async () =>
+    await this.waitFor(`"${label}" in the palette`, 10, async () =>
       await row.count() > 0 && (await row.first().textContent()).includes(label));
     await this.page.keyboard.press('Enter');
-    await this.until('the palette closed', 10, async () => !(await this.page.locator('.quick-input-widget').isVisible()));
+    await this.waitFor('the palette closed', 10, async () => !(await this.page.locator('.quick-input-widget').isVisible()));
   }
 
   press(key) {

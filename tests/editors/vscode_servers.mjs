@@ -1,4 +1,4 @@
-// The language server processes of VS Code's windows on Linux, for tests that kill one.
+// Finds the language server processes of VS Code's windows (Linux only).
 import { readdirSync, readFileSync } from 'node:fs';
 
 function commandOf(pid) {
@@ -17,15 +17,16 @@ function parentOf(pid) {
   }
 }
 
-function isBelow(pid, wanted) {
-  for (; pid > 1; pid = parentOf(pid)) if (commandOf(pid).includes(wanted)) return true;
+/** Whether the command of the process or of an ancestor contains `text`. */
+function descendsFrom(pid, text) {
+  for (; pid > 1; pid = parentOf(pid)) if (commandOf(pid).includes(text)) return true;
   return false;
 }
 
-/** The servers of all windows of the VS Code on `port`: `{ pid, host }`, the process and its window's extension host. */
+/** The servers of all windows of the VS Code on `port`, as `{ pid, host }`: their process and the extension host's. */
 export function servers(port) {
   return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number)
     .filter(pid => /tinycopilot[-_]server/.test(commandOf(pid)))
     .map(pid => ({ pid, host: parentOf(pid) }))
-    .filter(({ host }) => commandOf(host).includes('--type=extensionHost') && isBelow(host, `127.0.0.1:${port} `));
+    .filter(({ host }) => commandOf(host).includes('--type=extensionHost') && descendsFrom(host, `127.0.0.1:${port} `));
 }

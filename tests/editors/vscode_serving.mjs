@@ -1,172 +1,172 @@
-// Checks of the server in real VS Code: menu, settings, several windows, crashes, training. Run by vscode_ghost_text.mjs.
+// Checks of the menu, dialogs, settings, several windows and crashes in VS Code. Run by vscode_ghost_text.mjs.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { same } from './vscode_page.mjs';
+import { assertEqual } from './vscode_page.mjs';
 import { servers } from './vscode_servers.mjs';
 
-/** Types the last character again, for another request. */
-async function again({ editor }) {
+/** Types the last character again, which sends another request. */
+async function retypeLastKey({ editor }) {
   await editor.press('Backspace');
   await editor.type('i');
 }
 
-/** Whether no ghost text is visible a second after a key. */
+/** Whether no ghost text is visible one second after a key. */
 async function isSilent(example) {
-  await again(example);
+  await retypeLastKey(example);
   await example.editor.page.waitForTimeout(1000);
   return await example.editor.ghostText() === '';
 }
 
-/** The open dialogue: its text, and the button that Enter presses. */
-async function dialogue({ editor }, part) {
+/** Waits for a dialog; returns its text, and the button that Enter presses. */
+async function waitForDialog({ editor }, part) {
   const box = editor.page.locator('.monaco-dialog-box');
-  await editor.until(`a dialogue with "${part}"`, 10, async () => await box.count() > 0 && (await box.textContent()).includes(part));
+  await editor.waitFor(`a dialog with "${part}"`, 10, async () => await box.count() > 0 && (await box.textContent()).includes(part));
   const button = editor.page.locator('.monaco-dialog-box .monaco-button:focus');
-  await editor.until('a button with the focus', 5, async () => await button.count() === 1);
+  await editor.waitFor('a focused button', 5, async () => await button.count() === 1);
   return { text: await box.textContent(), focused: (await button.textContent()).trim() };
 }
 
-/** Answers the dialogue with Enter, or with a click on a button. */
-async function answer({ editor }, button) {
+/** Presses Enter in the dialog, or clicks a button. */
+async function closeDialog({ editor }, button) {
   const box = editor.page.locator('.monaco-dialog-box');
   if (button) await box.locator('.monaco-button', { hasText: button }).click();
   else await editor.press('Enter');
 }
 
-async function noDialogue({ editor }) {
-  await editor.until('the dialogue closed', 10, async () => await editor.page.locator('.monaco-dialog-box').count() === 0);
+async function waitForDialogClosed({ editor }) {
+  await editor.waitFor('closed dialog', 10, async () => await editor.page.locator('.monaco-dialog-box').count() === 0);
 }
 
-/** The text of the statistics dialogue, which Enter closes. */
+/** Opens the statistics, closes them with Enter, and returns their text. */
 async function statistics(example) {
   await example.editor.command('tinycopilot: Statistics');
-  const { text, focused } = await dialogue(example, 'tinycopilot: statistics');
-  same('the focused button', focused, 'Close');
-  await answer(example);
-  await noDialogue(example);
+  const { text, focused } = await waitForDialog(example, 'tinycopilot: statistics');
+  assertEqual('the focused button', focused, 'Close');
+  await closeDialog(example);
+  await waitForDialogClosed(example);
   return text;
 }
 
 export const SERVING = {
-  /** The page beside the editor draws its panels there, and the cut moves with the slider. */
+  /** The page that explains the last suggestion is drawn beside the editor. */
   async why(example) {
-    await example.suggested('why');
+    await example.ghostTextInCopy('why');
     const { page } = example.editor;
     await example.editor.command('tinycopilot: Explain the last suggestion');
-    const frame = await example.editor.until('the panels of the page', 60, async () => {
-      for (const one of page.frames()) if (await one.locator('html[data-ready]').count().catch(() => 0)) return one;
+    const frame = await example.editor.waitFor('the panels of the page', 60, async () => {
+      for (const candidate of page.frames()) if (await candidate.locator('html[data-ready]').count().catch(() => 0)) return candidate;
       return undefined;
     });
-    same('a verdict', /is shown, at a confidence/.test(await frame.locator('#decision-body .verdict').textContent()), true);
-    same('heads', await frame.locator('.heads label').count() > 0, true);
+    assertEqual('a verdict', /is shown, at a confidence/.test(await frame.locator('#decision-body .verdict').textContent()), true);
+    assertEqual('heads', await frame.locator('.heads label').count() > 0, true);
     await page.keyboard.press('Control+w');
-    await example.editor.until('the page is closed', 20, async () => frame.isDetached());
-    await page.waitForTimeout(500);  // the editor beside it takes its place and the focus
-    return 'the page about the last suggestion is drawn beside the editor';
+    await example.editor.waitFor('closed page', 20, async () => frame.isDetached());
+    await page.waitForTimeout(500);  // until the editor has the focus and the whole width
+    return 'the page that explains the last suggestion is drawn beside the editor';
   },
 
-  async dialogues(example) {
-    await example.suggested('dialogues');
+  async dialogs(example) {
+    await example.ghostTextInCopy('dialogs');
     const counted = /suggestions,/;
-    if (!counted.test(await statistics(example))) throw new Error('nothing was counted');
+    if (!counted.test(await statistics(example))) throw new Error('no suggestions are counted');
     if (!counted.test(await statistics(example))) throw new Error('Enter deleted the statistics');
-    for (const last of [undefined, 'Delete']) {  // Enter first, which keeps them
+    for (const button of [undefined, 'Delete']) {  // first Enter, which keeps the statistics
       await example.editor.command('tinycopilot: Statistics');
-      await dialogue(example, 'tinycopilot: statistics');
-      await answer(example, 'Delete…');
-      same('the focused button', (await dialogue(example, 'Delete the statistics?')).focused, 'Keep');
-      await answer(example, last);
-      await noDialogue(example);
-      same('whether statistics are left', counted.test(await statistics(example)), !last);
+      await waitForDialog(example, 'tinycopilot: statistics');
+      await closeDialog(example, 'Delete…');
+      assertEqual('the focused button', (await waitForDialog(example, 'Delete the statistics?')).focused, 'Keep');
+      await closeDialog(example, button);
+      await waitForDialogClosed(example);
+      assertEqual('whether statistics exist', counted.test(await statistics(example)), !button);
     }
     await example.editor.command('tinycopilot: Forget this workspace');
-    same('the focused button', (await dialogue(example, 'Forget this workspace?')).focused, 'Keep');
-    await answer(example);
-    await noDialogue(example);
+    assertEqual('the focused button', (await waitForDialog(example, 'Forget this workspace?')).focused, 'Keep');
+    await closeDialog(example);
+    await waitForDialogClosed(example);
     await example.editor.page.waitForTimeout(1000);
     const messages = await example.editor.page.locator('.notification-list-item').allTextContents();
     if (messages.some(text => text.includes('forgot'))) throw new Error(`Enter forgot the workspace: ${messages}`);
-    return 'Enter deletes nothing in any of them, and what is deleted is asked for twice';
+    return 'Enter deletes nothing, and deletions are confirmed';
   },
 
   async menu(example) {
     const { editor } = example;
     const rows = editor.page.locator('.quick-input-list .monaco-list-row');
     await editor.item.first().click();
-    await editor.until('the menu', 10, async () => await rows.count() > 5);
+    await editor.waitFor('the menu', 10, async () => await rows.count() > 5);
     const title = await editor.page.locator('.quick-input-title').textContent();
     const labels = (await rows.allTextContents()).join('\n');
-    await example.menuPicture();
+    await example.takeMenuScreenshot();
     await editor.press('Escape');
-    same('its title', title, 'tinycopilot: ready');
+    assertEqual('title', title, 'tinycopilot: ready');
     for (const label of ['Pause suggestions', 'Turn off for python', 'Statistics', 'Train on this workspace']) {
-      if (!labels.includes(label)) throw new Error(`"${label}" is missing in\n${labels}`);
+      if (!labels.includes(label)) throw new Error(`"${label}" is missing in the menu:\n${labels}`);
     }
-    if (labels.includes('Resume')) throw new Error('it offers to resume what is not paused');
-    return 'a click on the status bar opens it';
+    if (labels.includes('Resume')) throw new Error('"Resume" is in the menu, although suggestions are not paused');
+    return 'a click on the status bar item opens the menu';
   },
 
   async pause(example) {
     const { editor } = example;
-    await example.suggested('pause');
+    await example.ghostTextInCopy('pause');
     await editor.command('tinycopilot: Pause suggestions');
-    await editor.state('off');
-    await editor.noGhostText('it is paused');
-    await again(example);
-    await editor.noGhostText('it is paused, and typed on');
+    await editor.waitForStatus('off');
+    await editor.assertNoGhostText('it is paused');
+    await retypeLastKey(example);
+    await editor.assertNoGhostText('it is still paused');
     await editor.command('tinycopilot: Resume suggestions');
-    await editor.state('ready');
-    await again(example);
-    return `silent when paused; resumed: ${JSON.stringify(await editor.settledGhostText())}`;
+    await editor.waitForStatus('ready');
+    await retypeLastKey(example);
+    return `no suggestions while paused; after resuming: ${JSON.stringify(await editor.stableGhostText())}`;
   },
 
   async onDemand(example) {
     const { editor } = example;
-    await example.suggested('on_demand');
+    await example.ghostTextInCopy('on_demand');
     await editor.command('tinycopilot: Toggle on-demand suggestions');
-    await editor.state('on demand');
-    if (!await isSilent(example)) throw new Error(`unasked: ${JSON.stringify(await editor.ghostText())}`);
+    await editor.waitForStatus('on demand');
+    if (!await isSilent(example)) throw new Error(`ghost text without a request: ${JSON.stringify(await editor.ghostText())}`);
     await editor.press('Alt+\\');
-    const ghost = await editor.settledGhostText(5);
+    const ghost = await editor.stableGhostText(5);
     await editor.type(ghost[0]);
-    await editor.until('the rest after a typed character', 5, async () => await editor.ghostText() === ghost.slice(1));
+    await editor.waitFor('the rest after a typed character', 5, async () => await editor.ghostText() === ghost.slice(1));
     await editor.press('Tab');
-    await editor.changed('accepting with Tab');
+    await editor.waitForChange('accepting with Tab');
     await editor.press('Enter');
     await editor.type('x');
-    await editor.noGhostText('it was accepted');
+    await editor.assertNoGhostText('the suggestion was accepted');
     await editor.command('tinycopilot: Toggle on-demand suggestions');
-    await editor.state('ready');
-    return `nothing unasked; with Alt+\\ ${JSON.stringify(ghost)}, which stays while it is typed`;
+    await editor.waitForStatus('ready');
+    return `nothing before Alt+\\; then ${JSON.stringify(ghost)}, which stays while it is typed`;
   },
 
   async snooze(example) {
     const { editor } = example;
-    await example.suggested('snooze');
-    const until = async () => (await editor.item.first().locator('[aria-label]').first().getAttribute('aria-label')).match(/until (\d+):(\d+)/);
+    await example.ghostTextInCopy('snooze');
+    const endTime = async () => (await editor.item.first().locator('[aria-label]').first().getAttribute('aria-label')).match(/until (\d+):(\d+)/);
     await editor.command('tinycopilot: Snooze for 5 minutes');
-    await editor.state('off');
-    const first = await editor.until('the end of the snooze', 5, until);
+    await editor.waitForStatus('off');
+    const first = await editor.waitFor('the end time in the status bar', 5, endTime);
     await editor.command('tinycopilot: Snooze for 5 minutes');
     const minutes = ([, hours, minutes]) => 60 * hours + Number(minutes);
-    await editor.until('a snooze of ten minutes', 5, async () => [5, 5 - 12 * 60, 5 - 24 * 60].includes(minutes(await until()) - minutes(first)));
+    await editor.waitFor('an end time five minutes later', 5, async () => [5, 5 - 12 * 60, 5 - 24 * 60].includes(minutes(await endTime()) - minutes(first)));
     await editor.command('tinycopilot: Resume suggestions');
-    await editor.state('ready');
-    return 'two snoozes add up to ten minutes';
+    await editor.waitForStatus('ready');
+    return 'a second snooze extends the first';
   },
 
   async settings(example) {
     const { editor } = example;
-    await example.suggested('settings');
+    await example.ghostTextInCopy('settings');
     const server = example.server().pid;
     const file = join(dirname(editor.file), '.vscode', 'settings.json');
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, '{ "tinycopilot.inline": false }');
-    await editor.until('silence', 30, () => isSilent(example));
-    writeFileSync(file, '{ "tinycopilot.serverCommand": ["/bin/false"] }');  // only the user's own counts
-    await editor.until('suggestions again', 30, async () => !await isSilent(example));
-    same('the server', example.server().pid, server);
-    return 'tinycopilot.inline off in the workspace: silent; on: not; the server stays, whichever the workspace names';
+    await editor.waitFor('no ghost text', 30, () => isSilent(example));
+    writeFileSync(file, '{ "tinycopilot.serverCommand": ["/bin/false"] }');  // ignored: only the user's setting may name a program
+    await editor.waitFor('ghost text', 30, async () => !await isSilent(example));
+    assertEqual('server process', example.server().pid, server);
+    return 'the workspace setting tinycopilot.inline applies at once; tinycopilot.serverCommand in the workspace is ignored';
   },
 
   async tabCompletion(example) {
@@ -180,46 +180,46 @@ export const SERVING = {
       writeFileSync(file, JSON.stringify({ 'editor.tabCompletion': setting }));
       await editor.open(`tab_${setting}.py`, program);
       await editor.command('Trigger Inline Suggestion');
-      const ghost = await editor.settledGhostText();
+      const ghost = await editor.stableGhostText();
       await editor.press('Tab');
-      await editor.changed('Tab');
+      await editor.waitForChange('Tab');
       const added = (await editor.savedText()).slice(program.length);
-      if (!added.startsWith(ghost)) throw new Error(`Tab behind blanks, ${setting}: ${JSON.stringify(added)}, not ${JSON.stringify(ghost)}`);
+      if (!added.startsWith(ghost)) throw new Error(`Tab after leading whitespace, ${setting}: got ${JSON.stringify(added)}, expected ${JSON.stringify(ghost)}`);
       results.push(setting);
     }
     writeFileSync(join(dirname(editor.file), '.vscode', 'settings.json'), '{}');
-    return `Tab behind blanks accepts, with editor.tabCompletion ${results.join(', ')}`;
+    return `Tab after leading whitespace accepts, with editor.tabCompletion ${results.join(', ')}`;
   },
 
   async windows(example) {
     const { editor, port } = example;
-    const mine = example.server().pid;
+    const pid = example.server().pid;
     const n = servers(port).length;
     const second = await example.window('second.py');
     try {
-      await second.begin();
+      await second.waitUntilReady();
       await second.type(example.lastKeys);
-      await second.settledGhostText();
+      await second.stableGhostText();
       await editor.page.bringToFront();
-      await example.suggested('first');
+      await example.ghostTextInCopy('first');
     } finally {
       await second.close();
     }
-    await editor.until('the end of its server', 30, () => servers(port).length === n);
+    await editor.waitFor('exit of its server', 30, () => servers(port).length === n);
     await editor.page.bringToFront();
-    const ghost = await example.suggested('alone');
-    same('the server', example.server().pid, mine);
-    return `two on one folder, each with its server; the other one closed, still ${JSON.stringify(ghost)}`;
+    const ghost = await example.ghostTextInCopy('alone');
+    assertEqual('server process', example.server().pid, pid);
+    return `two windows on one folder each have a server; after closing one, the other still suggests ${JSON.stringify(ghost)}`;
   },
 
   async killed(example) {
     const { editor } = example;
-    await example.suggested('killed');
+    await example.ghostTextInCopy('killed');
     const before = example.server().pid;
-    await editor.saying(['tinycopilot', 'tinycopilot: ready'], () => process.kill(before, 'SIGKILL'));
-    if (example.server().pid === before) throw new Error('the same server runs');
-    await again(example);
-    return `the server killed: another one comes, and suggests ${JSON.stringify(await editor.settledGhostText())}`;
+    await editor.waitForStatuses(['tinycopilot', 'tinycopilot: ready'], () => process.kill(before, 'SIGKILL'));
+    if (example.server().pid === before) throw new Error('the killed server is still running');
+    await retypeLastKey(example);
+    return `after a kill, a new server suggests ${JSON.stringify(await editor.stableGhostText())}`;
   },
 
   async killedOften(example) {
@@ -229,23 +229,23 @@ export const SERVING = {
     while ((await text()).includes('ready')) {
       process.kill(example.server().pid, 'SIGKILL');
       n++;
-      await editor.until('the status bar saying something else', 20, async () => !(await text()).includes('ready'));
-      await editor.until('an end of the loading', 60, async () => /ready|error/.test(await text()));
+      await editor.waitFor('another status', 20, async () => !(await text()).includes('ready'));
+      await editor.waitFor('status ready or error', 60, async () => /ready|error/.test(await text()));
     }
-    await editor.message('The server stopped five times in three minutes.');
-    same('a server that runs', example.server(), undefined);
-    await editor.saying(['tinycopilot', 'tinycopilot: ready'], () => editor.command('tinycopilot: Restart the server'));
-    return `killed ${n} times more: it stays away, says so, and comes when it is told to`;
+    await editor.waitForMessage('The server stopped five times in three minutes.');
+    assertEqual('running server', example.server(), undefined);
+    await editor.waitForStatuses(['tinycopilot', 'tinycopilot: ready'], () => editor.command('tinycopilot: Restart the server'));
+    return `after ${n} more kills, an error is shown; a restart by the user works`;
   },
 
   async restarted(example) {
     const { editor, port } = example;
-    const mine = () => servers(port).filter(({ host }) => host === example.host);
+    const ownServers = () => servers(port).filter(({ host }) => host === example.host);
     for (let n = 0; n < 3; n++) await editor.command('tinycopilot: Restart the server');
-    await editor.until('one server, and it is ready', 30, async () =>
-      (await editor.item.first().textContent()).includes('ready') && mine().length === 1);
-    await example.suggested('restarted');
-    same('how many servers run', mine().length, 1);
-    return 'restarted while it starts: one server is left, and suggests';
+    await editor.waitFor('one server that is ready', 30, async () =>
+      (await editor.item.first().textContent()).includes('ready') && ownServers().length === 1);
+    await example.ghostTextInCopy('restarted');
+    assertEqual('running servers', ownServers().length, 1);
+    return 'three quick restarts leave one server, which suggests';
   },
 };

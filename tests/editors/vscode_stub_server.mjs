@@ -2,10 +2,14 @@
 //
 //   node vscode_stub_server.mjs FOLDER
 //
-// While it runs, FOLDER has a file with its process id. If FOLDER/fails exists, it exits at once; while FOLDER/waits
-// exists, it does not answer `initialize` and ignores signals; while FOLDER/compiles exists, it is loading.
-// While FOLDER/secret exists, documents get no suggestions. It can train if FOLDER/torch exists, and then creates
-// FOLDER/trained. The page that explains the last suggestion is FOLDER/page.html, if that exists.
+// While it runs, FOLDER/running has a file named after its process id. Files in FOLDER control it:
+//   fails      it exits at startup
+//   waits      it does not respond to `initialize`, and ignores SIGTERM, until the file is deleted
+//   compiles   its status is "loading" until the file is deleted
+//   secret     it reports that documents get no suggestions
+//   torch      it reports that it can train
+//   page.html  the page that explains the last suggestion
+// The command that starts training creates FOLDER/trained.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -23,7 +27,7 @@ function send(message) {
   process.stdout.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
-async function answer({ id, method, params }) {
+async function respond({ id, method, params }) {
   if (method === 'exit') process.exit(0);
   if (method === 'initialize') {
     while (existsSync(join(folder, 'waits'))) await new Promise(resolve => setTimeout(resolve, 10));
@@ -42,14 +46,14 @@ async function answer({ id, method, params }) {
   }
 }
 
-let read = Buffer.alloc(0);
+let received = Buffer.alloc(0);
 process.stdin.on('data', data => {
-  read = Buffer.concat([read, data]);
+  received = Buffer.concat([received, data]);
   for (;;) {
-    const end = read.indexOf('\r\n\r\n');
-    const length = Number(/Content-Length: (\d+)/i.exec(read.subarray(0, Math.max(end, 0)).toString())?.[1]);
-    if (end < 0 || read.length < end + 4 + length) return;
-    void answer(JSON.parse(read.subarray(end + 4, end + 4 + length).toString()));
-    read = read.subarray(end + 4 + length);
+    const end = received.indexOf('\r\n\r\n');
+    const length = Number(/Content-Length: (\d+)/i.exec(received.subarray(0, Math.max(end, 0)).toString())?.[1]);
+    if (end < 0 || received.length < end + 4 + length) return;
+    void respond(JSON.parse(received.subarray(end + 4, end + 4 + length).toString()));
+    received = received.subarray(end + 4 + length);
   }
 });

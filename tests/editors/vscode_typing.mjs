@@ -1,9 +1,9 @@
-// Checks of ghost text in real VS Code. Run by vscode_ghost_text.mjs.
+// Checks of ghost text in VS Code. Run by vscode_ghost_text.mjs.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { same } from './vscode_page.mjs';
+import { assertEqual } from './vscode_page.mjs';
 
-/** A program to repeat: typing it again gives suggestions of several lines. */
+/** A program; typing parts of it again gives suggestions of several lines. */
 const PROGRAM = `"""Say a path."""
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ def main() -> None:
 def other() -> None:
 `;
 
-/** A program in which `return` goes on in two ways. */
+/** A program with two different continuations of `return`. */
 const TWO_WAYS = `def kelvin_from(reading):
     return celsius_of(reading) + 273.15
 
@@ -31,106 +31,107 @@ def rankine_from(reading):
 def degrees_from(reading):
 `;
 
-/** Accepts the suggestion, checks that exactly it was inserted at the cursor, and returns the earlier text. */
+/** Accepts the suggestion, checks that exactly `ghost` is inserted at the cursor, and returns the text before that. */
 async function accept(example, ghost, lineEnd = '\n') {
   const { editor, line } = example;
   const before = await editor.savedText();
   await editor.press('Tab');
-  await editor.changed('accepting with Tab');
+  await editor.waitForChange('accepting with Tab');
   const after = await editor.savedText();
   const at = before.lastIndexOf(line.trim().slice(-4)) + 4;
-  same('the text after Tab', after, before.slice(0, at) + ghost.replaceAll('\n', lineEnd) + before.slice(at));
+  assertEqual('the text after Tab', after, before.slice(0, at) + ghost.replaceAll('\n', lineEnd) + before.slice(at));
   return before;
 }
 
-/** Opens PROGRAM with a new line and the cursor at its `¦`, types `keys`, and returns the suggestion. */
-async function repeated({ editor }, name, begun, keys, program = PROGRAM) {
-  await editor.open(`${name}.py`, program + begun);
+/** Opens a file with `program` and `lines`, types `keys` at the `¦` or the end, and returns the ghost text. */
+async function openAndType({ editor }, name, lines, keys, program = PROGRAM) {
+  await editor.open(`${name}.py`, program + lines);
   await editor.type(keys);
-  return editor.settledGhostText();
+  return editor.stableGhostText();
 }
 
-async function tabbed(editor) {
+/** Accepts with Tab, and returns the text. */
+async function acceptWithTab(editor) {
   await editor.press('Tab');
-  await editor.changed('accepting with Tab');
+  await editor.waitForChange('accepting with Tab');
   return editor.savedText();
 }
 
 export const TYPING = {
   async tab(example) {
-    const ghost = await example.suggested('tab');
-    await example.picture();
+    const ghost = await example.ghostTextInCopy('tab');
+    await example.takeScreenshot();
     await accept(example, ghost);
     return `shown and accepted: ${JSON.stringify(ghost)}`;
   },
 
   async undo(example) {
     const { editor } = example;
-    const before = await accept(example, await example.suggested('undo'));
+    const before = await accept(example, await example.ghostTextInCopy('undo'));
     await editor.press('Control+z');
-    await editor.changed('undoing');
-    same('the text after one undo', await editor.savedText(), before);
-    return 'one step takes back what was accepted';
+    await editor.waitForChange('undoing');
+    assertEqual('the text after one undo', await editor.savedText(), before);
+    return 'one undo removes the accepted text';
   },
 
   async word(example) {
     const { editor } = example;
-    const ghost = await example.suggested('word');
+    const ghost = await example.ghostTextInCopy('word');
     const before = await editor.savedText();
     await editor.press('Control+ArrowRight');
-    await editor.changed('accepting a word');
-    const rest = await editor.settledGhostText();
+    await editor.waitForChange('accepting a word');
+    const rest = await editor.stableGhostText();
     const after = await editor.savedText();
-    const taken = ghost.slice(0, ghost.length - rest.length);
-    if (!taken || taken + rest !== ghost) throw new Error(`of ${JSON.stringify(ghost)} is left ${JSON.stringify(rest)}`);
-    same('how much the text has grown', after.length - before.length, taken.length);
-    return `of ${JSON.stringify(ghost)}, ${JSON.stringify(taken)} was taken, and ${JSON.stringify(rest)} stays`;
+    const word = ghost.slice(0, ghost.length - rest.length);
+    if (!word || word + rest !== ghost) throw new Error(`after accepting a word of ${JSON.stringify(ghost)}, ${JSON.stringify(rest)} is left`);
+    assertEqual('number of inserted characters', after.length - before.length, word.length);
+    return `of ${JSON.stringify(ghost)}, ${JSON.stringify(word)} was accepted, and ${JSON.stringify(rest)} is left`;
   },
 
   async line(example) {
     const { editor } = example;
-    const ghost = await repeated(example, 'line', '    par', 'ser = arg');
+    const ghost = await openAndType(example, 'line', '    par', 'ser = arg');
     const [first, ...others] = ghost.split('\n');
-    if (others.length === 0) throw new Error(`not several lines: ${JSON.stringify(ghost)}`);
+    if (others.length === 0) throw new Error(`this check needs several lines, not ${JSON.stringify(ghost)}`);
     const before = await editor.savedText();
-    await editor.press('Control+Alt+l');  // start_code_server.sh has bound it
-    await editor.changed('accepting a line');
-    const rest = await editor.settledGhostText();
-    same('the text then', (await editor.savedText()).trimEnd(), before + first);
-    if (!others[0].trim().startsWith(rest.split('\n')[0].trim())) throw new Error(`of ${JSON.stringify(ghost)} is left ${JSON.stringify(rest)}`);
-    return `of ${1 + others.length} lines, the first was taken, and ${JSON.stringify(rest)} stays`;
+    await editor.press('Control+Alt+l');  // bound by start_code_server.sh
+    await editor.waitForChange('accepting a line');
+    const rest = await editor.stableGhostText();
+    assertEqual('the text after accepting a line', (await editor.savedText()).trimEnd(), before + first);
+    if (!others[0].trim().startsWith(rest.split('\n')[0].trim())) throw new Error(`after accepting a line of ${JSON.stringify(ghost)}, ${JSON.stringify(rest)} is left`);
+    return `of ${1 + others.length} lines, the first was accepted, and ${JSON.stringify(rest)} is left`;
   },
 
   async firstLine(example) {
     const { editor } = example;
     const settings = join(dirname(editor.file), '.vscode', 'settings.json');
     mkdirSync(dirname(settings), { recursive: true });
-    const hidden = () => editor.page.evaluate(() => [...document.querySelectorAll('.editor-instance .view-line span')]
+    const hint = () => editor.page.evaluate(() => [...document.querySelectorAll('.editor-instance .view-line span')]
       .map(span => getComputedStyle(span, '::after').content).find(content => /^"\+\d+ line/.test(content)));
     try {
       writeFileSync(settings, '{ "tinycopilot.multiline": "firstLine" }');
-      await repeated(example, 'first_line_of_all', '    par', 'ser = arg');
-      const again = () => editor.until('the number of the hidden lines', 20, async () => {
+      await openAndType(example, 'first_line', '    par', 'ser = arg');
+      const retype = () => editor.waitFor('the number of the hidden lines', 20, async () => {
         await editor.press('Backspace');
         await editor.type('g');
-        await editor.settledGhostText();
-        return hidden();
+        await editor.stableGhostText();
+        return hint();
       });
-      await again();
+      await retype();
       await editor.press('Escape');
-      await editor.noGhostText('Esc was pressed');
-      same('the number after Esc', await hidden(), undefined);
-      const number = await again();
+      await editor.assertNoGhostText('Esc was pressed');
+      assertEqual('the hint after Esc', await hint(), undefined);
+      const number = await retype();
       const first = await editor.ghostText();
-      same('lines of ghost text', first.split('\n').length, 1);
+      assertEqual('lines of ghost text', first.split('\n').length, 1);
       const before = await editor.savedText();
-      await example.foldedPicture();
+      await example.takeFoldedScreenshot();
       await editor.press('Tab');
-      await editor.changed('accepting with Tab');
-      const rest = await editor.settledGhostText();
-      same('the text after the first Tab', (await editor.savedText()).trimEnd(), before + first);
-      same('the number after it', await hidden(), undefined);
-      same('how many lines come after it', parseInt(number.slice(2)), rest.trim().split('\n').length);
+      await editor.waitForChange('accepting with Tab');
+      const rest = await editor.stableGhostText();
+      assertEqual('the text after the first Tab', (await editor.savedText()).trimEnd(), before + first);
+      assertEqual('the hint after the first Tab', await hint(), undefined);
+      assertEqual('number of further lines', parseInt(number.slice(2)), rest.trim().split('\n').length);
       return `${JSON.stringify(first)} ${number}, then ${JSON.stringify(rest)}`;
     } finally {
       writeFileSync(settings, '{}');
@@ -139,100 +140,100 @@ export const TYPING = {
 
   async alternatives(example) {
     const { editor } = example;
-    await repeated(example, 'alternatives', '    re', 'tu', TWO_WAYS);
+    await openAndType(example, 'alternatives', '    re', 'tu', TWO_WAYS);
     await editor.command('Trigger Inline Suggestion');
-    const first = await editor.settledGhostText();
-    const shown = key => editor.press(key).then(() => editor.settledGhostText());
-    const other = await shown('Alt+]');
-    if (other === first) throw new Error(`Alt+] shows the same: ${JSON.stringify(first)}`);
-    same('back with Alt+[', await shown('Alt+['), first);
-    return `${JSON.stringify(first)}, or ${JSON.stringify(other)}, and back`;
+    const first = await editor.stableGhostText();
+    const pressAndWait = key => editor.press(key).then(() => editor.stableGhostText());
+    const other = await pressAndWait('Alt+]');
+    if (other === first) throw new Error(`Alt+] shows the same suggestion: ${JSON.stringify(first)}`);
+    assertEqual('back with Alt+[', await pressAndWait('Alt+['), first);
+    return `Alt+] changes ${JSON.stringify(first)} to ${JSON.stringify(other)}, and Alt+[ back`;
   },
 
   async through(example) {
     const { editor } = example;
-    const ghost = await example.suggested('through');
+    const ghost = await example.ghostTextInCopy('through');
     for (let n = 1; n < Math.min(4, ghost.length); n++) {
       await editor.type(ghost[n - 1]);
-      await editor.until(`${JSON.stringify(ghost.slice(n))} after ${n} of its characters`, 5, async () => await editor.ghostText() === ghost.slice(n));
+      await editor.waitFor(`ghost text ${JSON.stringify(ghost.slice(n))} after ${n} typed characters`, 5, async () => await editor.ghostText() === ghost.slice(n));
     }
-    return `what is typed through stays: ${JSON.stringify(ghost)}`;
+    return `the suggestion stays while it is typed: ${JSON.stringify(ghost)}`;
   },
 
   async escape(example) {
     const { editor } = example;
-    await example.suggested('escape');
+    await example.ghostTextInCopy('escape');
     const before = await editor.savedText();
     await editor.press('Escape');
-    await editor.noGhostText('Esc was pressed');
-    same('the text after Esc', await editor.savedText(), before);
-    return 'Esc dismisses it, and changes nothing';
+    await editor.assertNoGhostText('Esc was pressed');
+    assertEqual('the text after Esc', await editor.savedText(), before);
+    return 'Esc dismisses the suggestion, and changes no text';
   },
 
   async crlf(example) {
     const { editor } = example;
-    await accept(example, await example.suggested('crlf', { text: text => text.replaceAll('\n', '\r\n') }), '\r\n');
+    await accept(example, await example.ghostTextInCopy('crlf', { text: text => text.replaceAll('\n', '\r\n') }), '\r\n');
     const text = await editor.savedText();
-    if (/[^\r]\n/.test(text) || !text.includes('\r\n')) throw new Error(`line ends are not all CRLF: ${JSON.stringify(text)}`);
+    if (/[^\r]\n/.test(text) || !text.includes('\r\n')) throw new Error(`not all line ends are CRLF: ${JSON.stringify(text)}`);
     return 'line ends stay CRLF';
   },
 
   async emoji(example) {
-    const two = '_ = "\u{1f321}\u{1f600}"; ';
-    const ghost = await example.suggested('emoji', { line: line => line.replace(/^( *)/, `$1${two}`) });
+    const emoji = '_ = "\u{1f321}\u{1f600}"; ';
+    const ghost = await example.ghostTextInCopy('emoji', { line: line => line.replace(/^( *)/, `$1${emoji}`) });
     await accept(example, ghost);
-    return `behind two emoji in the line, ${JSON.stringify(ghost)} goes where it was shown`;
+    return `after two emoji in the line, ${JSON.stringify(ghost)} is inserted where it was shown`;
   },
 
   async indentation(example) {
     const program = PROGRAM.replaceAll('    ', '\t');
-    await repeated(example, 'indentation', '\tpar', 'ser = argp', program);
-    const text = await tabbed(example.editor);
+    await openAndType(example, 'indentation', '\tpar', 'ser = argp', program);
+    const text = await acceptWithTab(example.editor);
     const added = text.slice(program.length);
-    same('how the line goes on', added.split('\n')[0], '\tparser = argparse.ArgumentParser(description=__doc__)');
-    if (/^ | {2}|\t\t/m.test(added)) throw new Error(`tabs are not kept: ${JSON.stringify(added)}`);
-    return `tabs stay tabs: ${JSON.stringify(added)}`;
+    assertEqual('the completed line', added.split('\n')[0], '\tparser = argparse.ArgumentParser(description=__doc__)');
+    if (/^ | {2}|\t\t/m.test(added)) throw new Error(`not only tabs: ${JSON.stringify(added)}`);
+    return `indented with tabs: ${JSON.stringify(added)}`;
   },
 
   async bracket(example) {
-    await repeated(example, 'bracket', '    parser = argparse.ArgumentParser', '(');  // VS Code closes it
-    same('the text', await tabbed(example.editor), `${PROGRAM}    parser = argparse.ArgumentParser(description=__doc__)`);
-    return 'a bracket that the editor has closed is not closed again';
+    await openAndType(example, 'bracket', '    parser = argparse.ArgumentParser', '(');  // VS Code closes it
+    assertEqual('the text', await acceptWithTab(example.editor), `${PROGRAM}    parser = argparse.ArgumentParser(description=__doc__)`);
+    return 'no closing bracket is suggested that the editor has already inserted';
   },
 
   async openBracket(example) {
     const { editor } = example;
     const names = ['first', 'second', 'third', 'last', 'coldest', 'warmest', 'mean', 'middle'];
     const program = names.map(name => `print_reading(${name}_day)\n${name}_day = None\n\n\n`).join('');
-    const ghost = await repeated(example, 'open_bracket', '', 'print_', program);
-    same('the ghost text', ghost, 'reading(');
+    const ghost = await openAndType(example, 'open_bracket', '', 'print_', program);
+    assertEqual('the ghost text', ghost, 'reading(');
     await editor.press('Tab');
-    await editor.changed('accepting with Tab');
-    await editor.until('the brackets', 5, async () => (await editor.savedText()).endsWith('print_reading()'));
+    await editor.waitForChange('accepting with Tab');
+    await editor.waitFor('both brackets', 5, async () => (await editor.savedText()).endsWith('print_reading()'));
     await editor.press('Escape');
     await editor.type('x)');
-    same('the end of the text', (await editor.savedText()).slice(-16), 'print_reading(x)');
-    return 'a bracket at the end is closed as if it were typed, and what closes it is typed over';
+    assertEqual('the end of the text', (await editor.savedText()).slice(-16), 'print_reading(x)');
+    return 'a bracket at the end is closed as if it had been typed; typing the closing bracket replaces it';
   },
 
   async middle(example) {
-    const apart = '    a = 1\n    b = 2\n';  // the line directly above is not suggested
-    await repeated(example, 'middle', `${apart}    print(args.p¦)\n    return\n`, 'a');
-    same('the text', await tabbed(example.editor), `${PROGRAM}${apart}    print(args.path)\n    return\n`);
+    const separator = '    a = 1\n    b = 2\n';  // since the line directly above is not suggested
+    await openAndType(example, 'middle', `${separator}    print(args.p¦)\n    return\n`, 'a');
+    assertEqual('the text', await acceptWithTab(example.editor), `${PROGRAM}${separator}    print(args.path)\n    return\n`);
     const call = '    report(args.path, args.other)\n';
-    await repeated(example, 'middle_words', `${call}${call}${apart}    report(args.p¦, args.other)\n`, 'a');
-    same('the text', await tabbed(example.editor), `${PROGRAM}${call}${call}${apart}${call}`);
-    return 'in the middle of a line, before brackets and before words';
+    await openAndType(example, 'middle_words', `${call}${call}${separator}    report(args.p¦, args.other)\n`, 'a');
+    assertEqual('the text', await acceptWithTab(example.editor), `${PROGRAM}${call}${call}${separator}${call}`);
+    return 'suggestions in the middle of a line, before brackets and before words';
   },
 
   async secret(example) {
-    // start_code_server.sh has a .env taken for Python: only its name makes it a secret.
+    // start_code_server.sh makes .env a Python file, so that only its name prevents suggestions.
     const { editor } = example;
-    const typed = await example.typed('secret', { file: '.env' });
-    await editor.noGhostText('a .env is open');
+    const typed = await example.typeInCopy('secret', { file: '.env' });
+    await editor.assertNoGhostText('the file is named .env');
     const text = await editor.savedText();
-    if (!text.includes(typed)) throw new Error(`it was not typed there: ${JSON.stringify(text)}`);
-    return 'silent in a .env';
+    if (!text.includes(typed)) throw new Error(`the typed text is missing: ${JSON.stringify(text)}`);
+    return 'no suggestions in a .env file';
   },
 
   async readonly(example) {
@@ -240,32 +241,32 @@ export const TYPING = {
     await editor.open('readonly.py', `${PROGRAM}    parser = arg`);
     await editor.command('File: Set Active Editor Read-only in Session');
     await editor.type('p');
-    await editor.noGhostText('it may only be read');
+    await editor.assertNoGhostText('the file is read-only');
     await editor.press('Tab');
-    same('tabs with changes', await editor.page.locator('.tab.active.dirty').count(), 0);
-    same('messages', await editor.page.locator('.notification-list-item').count(), 0);
-    return 'where nothing can be typed, nothing is suggested or said';
+    assertEqual('modified tabs', await editor.page.locator('.tab.active.dirty').count(), 0);
+    assertEqual('messages', await editor.page.locator('.notification-list-item').count(), 0);
+    return 'no suggestions and messages in a read-only file';
   },
 
   async large(example) {
     const { editor } = example;
     const line = '    the_sum_of_all = the_sum_of_all + what_is_added_to_it\n';
-    const much = `def add():\n${line.repeat(5_000_000 / line.length)}`;
-    const begun = `${much}${PROGRAM}    parser = `;
-    await editor.open('large.py', begun);
+    const large = `def add():\n${line.repeat(5_000_000 / line.length)}`;
+    const text = `${large}${PROGRAM}    parser = `;
+    await editor.open('large.py', text);
     let typed = '';
     let inLarge = '';
-    // VS Code waits 750 ms for ghost text, and then for its menu instead, until the next key. With a file like this just
-    // opened it may be busy for longer itself.
+    // VS Code waits 750 ms for ghost text before it shows its completion menu instead, until the next key. Shortly after it
+    // has opened a file of this size, it may need longer itself. So further keys are typed.
     for (const keys of ['argp', 'a', 'r', 's']) {
       await editor.type(keys);
       typed += keys;
-      inLarge = await editor.settledGhostText(10).catch(() => '');
+      inLarge = await editor.stableGhostText(10).catch(() => '');
       if (inLarge) break;
     }
     if (!inLarge) throw new Error(`no ghost text after ${typed}`);
-    same('its length', (await editor.savedText()).length, (begun + typed).length);
-    const inAnother = await example.suggested('after_large');
-    return `in 5 MB: ${JSON.stringify(inLarge)}, and in another file then: ${JSON.stringify(inAnother)}`;
+    assertEqual('length of the text', (await editor.savedText()).length, (text + typed).length);
+    const inAnother = await example.ghostTextInCopy('after_large');
+    return `in a 5 MB file: ${JSON.stringify(inLarge)}, and then in another file: ${JSON.stringify(inAnother)}`;
   },
 };

@@ -1,5 +1,5 @@
-// Unit tests of the extension: finding the server, arguments for pip, pauses. Run by `npm test` in editors/vscode, with
-// the fake API of `vscode` below.
+// Unit tests of the extension, with a small fake of VS Code's API: finding the server, arguments for pip, pauses. Run by
+// `npm test` in editors/vscode.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,18 +7,18 @@ import { dirname, join } from 'node:path';
 import { after, beforeEach, mock, test } from 'node:test';
 import { loadSources } from './vscode_fake.mjs';
 
-const room = mkdtempSync(join(tmpdir(), 'units-'));
-after(() => rmSync(room, { recursive: true }));
+const scratch = mkdtempSync(join(tmpdir(), 'units-'));
+after(() => rmSync(scratch, { recursive: true }));
 
 const vscode = globalThis.vscode = { workspace: {}, extensions: {}, window: {} };
-const [{ findServer }, { sourceOf }, { Pause }] = await loadSources(room, 'command', 'install', 'pause');
+const [{ findServer }, { sourceOf }, { Pause }] = await loadSources(scratch, 'command', 'install', 'pause');
 
 const log = { info() {} };
-const own = join(room, 'own');
+const own = join(scratch, 'own');
 let workspaceFolder, onPath;
 
-/** A program that does nothing. */
-function program(...path) {
+/** Writes a program that does nothing, and returns its path. */
+function writeProgram(...path) {
   const file = join(...path);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, '#!/bin/sh\n');
@@ -26,8 +26,8 @@ function program(...path) {
   return file;
 }
 
-/** A Python extension with this interpreter selected. */
-function chooses(python) {
+/** Fakes a Python extension in which this interpreter is selected. */
+function selectInterpreter(python) {
   const environments = {
     getActiveEnvironmentPath: () => ({ path: python }),
     resolveEnvironment: async ({ path }) => ({ executable: { uri: { fsPath: path } } }),
@@ -35,16 +35,16 @@ function chooses(python) {
   vscode.extensions.getExtension = () => ({ activate: async () => ({ environments }) });
 }
 
-/** A workspace's saved state, which the next window reads. */
+/** The saved state of a workspace, which the next window reads. */
 function memento() {
-  const kept = new Map();
-  return { get: key => kept.get(key), update: async (key, value) => void kept.set(key, value) };
+  const values = new Map();
+  return { get: key => values.get(key), update: async (key, value) => void values.set(key, value) };
 }
 
 beforeEach(() => {
-  for (const name of ['own', 'path', 'workspace', 'python']) rmSync(join(room, name), { recursive: true, force: true });
-  workspaceFolder = join(room, 'workspace');
-  onPath = join(room, 'path');
+  for (const name of ['own', 'path', 'workspace', 'python']) rmSync(join(scratch, name), { recursive: true, force: true });
+  workspaceFolder = join(scratch, 'workspace');
+  onPath = join(scratch, 'path');
   process.env.PATH = onPath;
   vscode.workspace.isTrusted = true;
   vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath: workspaceFolder } }];
@@ -53,31 +53,31 @@ beforeEach(() => {
 
 test('search order: the workspace, the Python extension, the PATH, the extension\'s environment', async () => {
   assert.match((await findServer([], own, log)).missing, /tinycopilot-server was not found/);
-  const inOwn = program(own, 'bin/tinycopilot-server');
+  const inOwn = writeProgram(own, 'bin/tinycopilot-server');
   assert.deepEqual(await findServer([], own, log), { command: inOwn, args: [] });
-  const there = program(onPath, 'tinycopilot-server');
+  const there = writeProgram(onPath, 'tinycopilot-server');
   assert.equal((await findServer([], own, log)).command, there);
-  chooses(program(room, 'python/bin/python'));
-  const beside = program(room, 'python/bin/tinycopilot-server');
+  selectInterpreter(writeProgram(scratch, 'python/bin/python'));
+  const beside = writeProgram(scratch, 'python/bin/tinycopilot-server');
   assert.equal((await findServer([], own, log)).command, beside);
-  const venv = program(workspaceFolder, 'venv/bin/tinycopilot-server');
+  const venv = writeProgram(workspaceFolder, 'venv/bin/tinycopilot-server');
   assert.equal((await findServer([], own, log)).command, venv);
-  const dotVenv = program(workspaceFolder, '.venv/bin/tinycopilot-server');
+  const dotVenv = writeProgram(workspaceFolder, '.venv/bin/tinycopilot-server');
   assert.equal((await findServer([], own, log)).command, dotVenv);
 });
 
 test('the clone that the extension was built in has the server after `make demo`', async () => {
-  globalThis.clone = join(room, 'clone');
+  globalThis.clone = join(scratch, 'clone');
   try {
     assert.ok((await findServer([], own, log)).missing);
-    const there = program(globalThis.clone, '.venv/bin/tinycopilot-server');
-    program(own, 'bin/tinycopilot-server');
+    const there = writeProgram(globalThis.clone, '.venv/bin/tinycopilot-server');
+    writeProgram(own, 'bin/tinycopilot-server');
     assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
     vscode.workspace.isTrusted = false;
     assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
-    vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath: room } }];
-    assert.equal((await findServer([], join(room, 'none'), log)).command, undefined);
-    const onThePath = program(onPath, 'tinycopilot-server');
+    vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath: scratch } }];
+    assert.equal((await findServer([], join(scratch, 'none'), log)).command, undefined);
+    const onThePath = writeProgram(onPath, 'tinycopilot-server');
     assert.equal((await findServer([], own, log)).command, onThePath);
   } finally {
     globalThis.clone = '';
@@ -85,10 +85,10 @@ test('the clone that the extension was built in has the server after `make demo`
 });
 
 test('an interpreter with the package but without the program runs the module', async () => {
-  const python = join(room, 'python/bin/python');
+  const python = join(scratch, 'python/bin/python');
   mkdirSync(dirname(python), { recursive: true });
   writeFileSync(python, '#!/bin/sh\n[ "$1" = -P ] && [ "$2" = -c ]\n', { mode: 0o755 });
-  chooses(python);
+  selectInterpreter(python);
   assert.deepEqual(await findServer([], own, log), { command: python, args: ['-P', '-m', 'tinycopilot_server'] });
   writeFileSync(python, '#!/bin/sh\nexit 1\n');
   assert.ok('missing' in await findServer([], own, log));
@@ -98,51 +98,51 @@ test('a Python extension that fails or does not respond is skipped and logged', 
   const never = new Promise(() => undefined);
   const fails = async () => { throw new Error('conda is broken'); };
   const environments = { getActiveEnvironmentPath: () => ({ path: 'x' }) };
-  const command = program(onPath, 'tinycopilot-server');
-  for (const [why, activate] of [
+  const command = writeProgram(onPath, 'tinycopilot-server');
+  for (const [reason, activate] of [
     ['conda is broken', fails],
     ['conda is broken', async () => ({ environments: { ...environments, resolveEnvironment: fails } })],
     ['no response within 10 s', () => never],
     ['no response within 10 s', async () => ({ environments: { ...environments, resolveEnvironment: () => never } })],
   ]) {
-    const said = [];
+    const logged = [];
     vscode.extensions.getExtension = () => ({ activate });
     mock.timers.enable({ apis: ['setTimeout'] });
     try {
-      const finding = findServer([], own, { info: line => said.push(line) });
-      if (why.startsWith('no response')) mock.timers.tick(10_000);
+      const finding = findServer([], own, { info: line => logged.push(line) });
+      if (reason.startsWith('no response')) mock.timers.tick(10_000);
       assert.equal((await finding).command, command);
     } finally {
       mock.timers.reset();
     }
-    assert.ok(said.some(line => line.includes(`the Python extension, which failed: ${why}`)), said.join('\n'));
+    assert.ok(logged.some(line => line.includes(`the Python extension, which failed: ${reason}`)), logged.join('\n'));
   }
 });
 
 test('without a document to complete, the Python extension is not activated', async () => {
-  vscode.extensions.getExtension = () => ({ isActive: false, activate: () => assert.fail('it was') });
+  vscode.extensions.getExtension = () => ({ isActive: false, activate: () => assert.fail('it was activated') });
   assert.ok('missing' in await findServer([], own, log, false));
 });
 
 test('no program of an untrusted workspace or its Python environment is run', async () => {
   vscode.workspace.isTrusted = false;
-  program(workspaceFolder, '.venv/bin/tinycopilot-server');
-  chooses(program(workspaceFolder, '.venv/bin/python'));
+  writeProgram(workspaceFolder, '.venv/bin/tinycopilot-server');
+  selectInterpreter(writeProgram(workspaceFolder, '.venv/bin/python'));
   assert.match((await findServer([], own, log)).missing, /only if you trust the workspace/);
-  const command = program(onPath, 'tinycopilot-server');
+  const command = writeProgram(onPath, 'tinycopilot-server');
   assert.equal((await findServer([], own, log)).command, command);
 });
 
 test('the setting takes precedence, even if its program does not exist', async () => {
-  program(onPath, 'tinycopilot-server');
-  const named = program(room, 'path/another');
+  writeProgram(onPath, 'tinycopilot-server');
+  const named = writeProgram(scratch, 'path/another');
   assert.deepEqual(await findServer([named, '--x'], own, log), { command: named, args: ['--x'] });
   assert.match((await findServer(['nowhere'], own, log)).missing, /"nowhere" in the setting/);
 });
 
 test('relative folders on the PATH are ignored', async () => {
   const here = process.cwd();
-  program(workspaceFolder, 'tinycopilot-server');
+  writeProgram(workspaceFolder, 'tinycopilot-server');
   process.chdir(workspaceFolder);
   process.env.PATH = ['.', ''].join(':');
   try {
@@ -154,54 +154,54 @@ test('relative folders on the PATH are ignored', async () => {
 });
 
 test('pip installs the included wheel, else from the setting, and never by name alone', () => {
-  const wheels = join(room, 'wheel');
-  const elsewhere = join(room, 'elsewhere');
+  const wheels = join(scratch, 'wheel');
+  const elsewhere = join(scratch, 'elsewhere');
   const source = installFrom => sourceOf({ environment: own, wheels, installFrom }).pip;
   assert.throws(() => source(''), /does not include the Python package/);
   assert.deepEqual(source('https://example.org/simple'), ['--index-url', 'https://example.org/simple', 'tinycopilot']);
   assert.throws(() => source('relative'), /a URL or an absolute path, not "relative"/);
   assert.throws(() => source(elsewhere), /contains no tinycopilot wheel/);
-  for (const name of ['other-2.whl', 'tinycopilot-1-py3-none-any.whl']) program(elsewhere, name);
+  for (const name of ['other-2.whl', 'tinycopilot-1-py3-none-any.whl']) writeProgram(elsewhere, name);
   assert.deepEqual(source(elsewhere), [join(elsewhere, 'tinycopilot-1-py3-none-any.whl')]);
-  const packed = program(wheels, 'tinycopilot-3-py3-none-any.whl');
+  const packed = writeProgram(wheels, 'tinycopilot-3-py3-none-any.whl');
   assert.deepEqual(source(elsewhere), [packed]);
 });
 
 test('a pause of an hour ends by itself, and survives a server restart', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   try {
-    const asked = [];
-    const pause = new Pause(async command => void asked.push(command.replace('tinycopilot.', '')), memento());
+    const sent = [];
+    const pause = new Pause(async command => void sent.push(command.replace('tinycopilot.', '')), memento());
     await pause.begin(60);
     await pause.onStatus({ state: 'off' });
     assert.equal(pause.until.getTime(), 60 * 60_000);
     await pause.onStatus({ state: 'loading' });
     await pause.onStatus({ state: 'ready' });
-    assert.deepEqual(asked, ['pause', 'pause']);
+    assert.deepEqual(sent, ['pause', 'pause']);
     await pause.onStatus({ state: 'off' });
     mock.timers.tick(60 * 60_000 - 1);
-    assert.equal(asked.length, 2);
+    assert.equal(sent.length, 2);
     mock.timers.tick(1);
-    assert.deepEqual(asked, ['pause', 'pause', 'resume']);
+    assert.deepEqual(sent, ['pause', 'pause', 'resume']);
     assert.equal(pause.until, undefined);
   } finally {
     mock.timers.reset();
   }
 });
 
-test('a snooze is added to a pause that ends by itself', async () => {
+test('a snooze extends a pause that ends by itself', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   try {
-    const asked = [];
-    const pause = new Pause(async command => void asked.push(command.replace('tinycopilot.', '')), memento());
+    const sent = [];
+    const pause = new Pause(async command => void sent.push(command.replace('tinycopilot.', '')), memento());
     await pause.snooze(5);
     mock.timers.tick(60_000);
     await pause.snooze(5);
     assert.equal(pause.until.getTime(), 10 * 60_000);
     mock.timers.tick(9 * 60_000 - 1);
-    assert.deepEqual(asked, ['pause', 'pause']);
+    assert.deepEqual(sent, ['pause', 'pause']);
     mock.timers.tick(1);
-    assert.deepEqual(asked, ['pause', 'pause', 'resume']);
+    assert.deepEqual(sent, ['pause', 'pause', 'resume']);
     await pause.snooze(5);
     assert.equal(pause.until.getTime(), 15 * 60_000);
     pause.dispose();
@@ -210,38 +210,38 @@ test('a snooze is added to a pause that ends by itself', async () => {
   }
 });
 
-test('a pause that was ended elsewhere is over', async () => {
-  const asked = [];
-  const pause = new Pause(async command => void asked.push(command), memento());
+test('a pause that was ended elsewhere is not restored', async () => {
+  const sent = [];
+  const pause = new Pause(async command => void sent.push(command), memento());
   await pause.begin(60);
   await pause.onStatus({ state: 'off' });
   await pause.onStatus({ state: 'ready' });
   await pause.onStatus({ state: 'loading' });
   await pause.onStatus({ state: 'ready' });
-  assert.deepEqual(asked, ['tinycopilot.pause']);
+  assert.deepEqual(sent, ['tinycopilot.pause']);
   assert.equal(pause.until, undefined);
 });
 
-test('a pause survives the window, until its end', async () => {
+test('a pause survives a reload of the window, until it ends', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   try {
-    const asked = [];
-    const kept = memento();
-    const inWindow = () => new Pause(async command => void asked.push(command.replace('tinycopilot.', '')), kept);
-    const first = inWindow();
+    const sent = [];
+    const state = memento();
+    const newWindow = () => new Pause(async command => void sent.push(command.replace('tinycopilot.', '')), state);
+    const first = newWindow();
     await first.begin(60);
     first.dispose();
-    const second = inWindow();
+    const second = newWindow();
     await second.onStatus({ state: 'loading' });
     await second.onStatus({ state: 'ready' });
-    assert.deepEqual(asked, ['pause', 'pause']);
+    assert.deepEqual(sent, ['pause', 'pause']);
     assert.equal(second.until.getTime(), 60 * 60_000);
     second.dispose();
     mock.timers.tick(60 * 60_000);
-    const third = inWindow();
+    const third = newWindow();
     await third.onStatus({ state: 'loading' });
     await third.onStatus({ state: 'ready' });
-    assert.deepEqual(asked, ['pause', 'pause']);
+    assert.deepEqual(sent, ['pause', 'pause']);
   } finally {
     mock.timers.reset();
   }
