@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 SOURCES = {"tinycopilot": ROOT / "tinycopilot", "tinycopilot_server": ROOT / "server" / "tinycopilot_server"}
 SHARED = "files"
-"""The node of the modules right below tinycopilot/, except cli.py."""
+"""The node for the modules directly in tinycopilot/, except cli.py and api.py."""
 DESCRIPTIONS = {
     "server": "the language server",
     "cli": "tinycopilot/cli.py: parse, call, print",
@@ -39,19 +39,19 @@ FOLDERS = {
     "editors/vscode/src": "*.ts",
     "editors/nvim/lua/tinycopilot": "*.lua",
 }
-"""Folders with a table in the index, and the files in it."""
+"""Folders with a table in the index, and the pattern of their files."""
 HEADING = "### ["
-"""The first characters of each section of the index."""
+"""The start of each section heading of the index."""
 PUBLIC = {
     ".ts": r"^export (?:async )?(?:function|class) (\w+)",
     ".lua": r"^function M\.(\w+)",
 }
-"""Public functions and classes, by suffix."""
+"""Pattern of public functions and classes, by file suffix."""
 Edge = tuple[str, str]
 
 
 def node_of(module: str) -> str:
-    """The node of a module of this project; "" if it has none."""
+    """Return the diagram's node for a module; "" if it has none."""
     top, _, rest = module.partition(".")
     if top == "tinycopilot_server":
         return "server"
@@ -62,11 +62,11 @@ def node_of(module: str) -> str:
 
 
 def edges() -> set[Edge]:
-    """All imports between nodes, at the top of a file or in functions."""
+    """Return all imports between nodes, both at the top of a file and in functions."""
     found = set[Edge]()
     for top, folder in SOURCES.items():
         for path in folder.rglob("*.py"):
-            if path.name == "__main__.py":  # an entry point, which nothing imports
+            if path.name == "__main__.py":  # entry points, which no module imports
                 continue
             here = node_of(".".join((top, *path.relative_to(folder).with_suffix("").parts)))
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -77,13 +77,13 @@ def edges() -> set[Edge]:
 
 
 def transitive_reduction(found: set[Edge]) -> set[Edge]:
-    """Drop the edges of an acyclic graph that a longer path implies."""
+    """Remove the edges of an acyclic graph that longer paths imply."""
     order = TopologicalSorter({here: {b for a, b in found if a == here} for here, _ in found}).static_order()
     below, kept = dict[str, set[str]](), set[Edge]()
-    for here in order:  # after all that it imports
+    for here in order:  # each node comes after those that it imports
         targets = {b for a, b in found if a == here}
-        below[here] = targets.union(*(below[one] for one in targets))
-        kept |= {(here, one) for one in targets if not any(one in below[other] for other in targets)}
+        below[here] = targets.union(*(below[target] for target in targets))
+        kept |= {(here, target) for target in targets if not any(target in below[other] for other in targets)}
     return kept
 
 
@@ -96,57 +96,57 @@ def diagram() -> str:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a docstring, as the text of a cell: on one line, without `Name: ` at its start."""
+    """Return the first sentence of a docstring for a table cell: on one line, without `Name: ` at its start."""
     sentence = re.split(r"\.(?:\s|$)", " ".join(text.partition("\n\n")[0].split()))[0]
     sentence = re.sub(r"^\w+: ", "", sentence).replace("|", r"\|")
     return sentence[:1].upper() + sentence[1:]
 
 
-def listed(names: Iterable[str]) -> str:
-    """`a`, `b`."""
+def code_list(names: Iterable[str]) -> str:
+    """Format names as `a`, `b`."""
     return ", ".join(f"`{name}`" for name in names)
 
 
 def public_functions(body: list[ast.stmt]) -> list[str]:
-    """The names of the public functions, methods or properties, in order."""
+    """Return the names of the public functions, methods or properties, in order."""
     names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
 def contents(module: ast.Module) -> str:
-    """The public functions and classes of a module, in order, as Markdown; classes with their methods."""
+    """Return the public functions and classes of a module, in order, as Markdown; classes with their methods."""
     found = list[str]()
     for node in module.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             methods = public_functions(node.body)
-            found.append(f"`{node.name}`" + (f" ({listed(methods)})" if methods else ""))
+            found.append(f"`{node.name}`" + (f" ({code_list(methods)})" if methods else ""))
         else:
             found += [f"`{name}`" for name in public_functions([node])]
     return ", ".join(dict.fromkeys(found))
 
 
-def described(path: Path) -> tuple[str, str]:
-    """What a source file does, and its public names."""
+def describe(path: Path) -> tuple[str, str]:
+    """Return what a source file does, and its public names."""
     text = path.read_text("utf-8")
     if path.suffix == ".py":
         module = ast.parse(text)
         return first_sentence(ast.get_docstring(module) or ""), contents(module)
     comment = re.match(r"(?:(?://|--) .*\n)*", text)
     what = re.sub(r"^(//|--) ", "", comment[0] if comment else "", flags=re.M)
-    return first_sentence(what), listed(re.findall(PUBLIC[path.suffix], text, re.M))
+    return first_sentence(what), code_list(re.findall(PUBLIC[path.suffix], text, re.M))
 
 
 def section(folder: str, pattern: str) -> Iterator[str]:
-    """The lines of the index for the files in a folder. Files without public names are left out."""
+    """Yield the index's lines for the files in a folder. Files without public names are omitted."""
     package = ROOT / folder
     files = sorted(package.glob(pattern), key=lambda path: (path.parent, path.name))
     yield f"{HEADING}{folder}/](../{folder})\n"
     init = package / "__init__.py"
-    if init in files and not described(init)[1]:  # otherwise it has a row
-        yield f"{described(init)[0]}.\n"
+    if init in files and not describe(init)[1]:  # with public names, it has a row of the table
+        yield f"{describe(init)[0]}.\n"
     yield "| Module | What it does | Functions and classes |\n|---|---|---|"
     for path in files:
-        what, names = described(path)
+        what, names = describe(path)
         assert what, f"{path}: no docstring or first comment"
         if names:
             yield f"| `{path.relative_to(package).as_posix()}` | {what} | {names} |"

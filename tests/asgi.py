@@ -1,4 +1,4 @@
-"""Requests to an ASGI application in this process, byte for byte: HTTP clients would correct invalid requests."""
+"""Requests to an ASGI application in this process. (HTTP clients would correct or reject invalid requests.)"""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ GOOD: Headers = (
     ("authorization", f"Bearer {TOKEN}"),
     ("content-type", "application/json"),
 )
-"""Headers that are accepted."""
+"""Headers of a valid request."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -28,12 +28,12 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body."""
+        """The body, parsed."""
         return json.loads(self.body)
 
     @property
     def error(self) -> dict[str, Any]:
-        """OpenAI's error object; its shape is checked."""
+        """The error object, as in OpenAI's API; its structure is checked."""
         [(name, error)] = self.json.items()
         assert name == "error"
         assert error.keys() == {"message", "type", "param", "code"}
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def events(self) -> list[Any]:
-        """The JSON of each server-sent event except the last, [DONE]."""
+        """The data of all server-sent events, parsed, without the final [DONE]."""
         *events, done, rest = self.body.decode().split("\n\n")
         assert (done, rest) == ("data: [DONE]", "")
         return [json.loads(event.removeprefix("data: ")) for event in events]
@@ -56,9 +56,9 @@ async def ask(
     *,
     method: str = "POST",
     headers: Iterable[tuple[str, str]] = GOOD,
-    leaves: asyncio.Event | None = None,
+    disconnect: asyncio.Event | None = None,
 ) -> Answer:
-    """Send a request; `body` is bytes, or written as JSON. The client leaves when `leaves` is set; None: never."""
+    """Send a request, with `body` as bytes or to be sent as JSON. The client disconnects when `disconnect` is set."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     pieces = [data[i : i + 65_536] for i in range(0, len(data), 65_536)] or [b""]
     sent = list[Message]()
@@ -67,7 +67,7 @@ async def ask(
         if pieces:
             piece = pieces.pop(0)
             return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
-        await (leaves or asyncio.Event()).wait()
+        await (disconnect or asyncio.Event()).wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
@@ -81,5 +81,5 @@ async def ask(
     }  # fmt: skip
     await app(scope, receive, send)
     start, *rest = sent
-    answered = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], answered, b"".join(message.get("body", b"") for message in rest))
+    response_headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], response_headers, b"".join(message.get("body", b"") for message in rest))

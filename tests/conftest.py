@@ -1,5 +1,5 @@
-"""Fixtures: tiny networks with random parameters (with the zeros that training starts from, many tests would pass
-trivially).
+"""Fixtures: tiny networks with random parameters. (Training initializes some to zero; many tests would then pass
+trivially.)
 """
 
 import functools
@@ -30,9 +30,9 @@ settings.load_profile("short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Set the length of the soak tests; each option defaults to a few seconds (tests/protocol/test_soak.py)."""
+    """Add options for the length of the soak tests (tests/protocol/test_soak.py), by default a few seconds."""
     group = parser.getgroup("soak tests of the server")
-    group.addoption("--messages", type=int, help="number of messages of a valid editor")
+    group.addoption("--messages", type=int, help="number of valid messages")
     group.addoption("--malformed", type=int, help="number of malformed messages")
     group.addoption("--kills", type=int, help="number of kills during a write")
     group.addoption("--seed", type=int, default=0, help="random seed of these tests")
@@ -44,8 +44,8 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def ctrl_c_as_before() -> Iterator[None]:
-    """Restore the SIGINT handler: an interrupted command ignores further Ctrl-C, since its process is about to end."""
+def restore_sigint_handler() -> Iterator[None]:
+    """Restore the SIGINT handler: an interrupted command ignores further Ctrl-C, since its process is about to exit."""
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
@@ -53,14 +53,14 @@ def ctrl_c_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Unused paths in one folder (`mktemp` would list thousands of folders each time to find a free name)."""
+    """Yield unused paths in one folder. (`mktemp` would list thousands of folders each time to find a free name.)"""
     folder = tmp_path_factory.mktemp("homes")
     return (folder / str(i) for i in itertools.count())
 
 
 @pytest.fixture(autouse=True)
-def home_of_its_own(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test its own home, so that it neither sees nor changes the models of the user who runs it."""
+def temporary_home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test an empty home folder, so that it neither sees nor changes the models of the user who runs it."""
     home = next(homes)
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -70,14 +70,14 @@ def home_of_its_own(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture(autouse=True)
-def no_trial_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disable the trial of bfloat16, whose outcome depends on timing."""
+def no_bfloat16_speed_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disable the speed test of bfloat16, whose result depends on timing."""
     monkeypatch.setattr(setup, "has_fast_bfloat16", lambda _device: False)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def short_samples() -> Iterator[None]:
-    """Shorten the samples of training runs, which take a third of a short run."""
+    """Shorten the text samples of training runs: they take a third of a short run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "write_sample", functools.partial(write_sample, n_chars=8))
         yield
@@ -113,7 +113,7 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
-    """A command prefix for Python with the server's modules imported, which takes half the time of most servers."""
+    """A command prefix for Python with the server's modules already imported, which halves most servers' run time."""
     modules = ["warmed_engine", "tinycopilot_server.handlers", "tinycopilot.cli"]
     with preloading(tmp_path_factory.mktemp("preloaded"), modules) as words:
         yield words
@@ -121,7 +121,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
 
 @pytest.fixture(scope="session")
 def training_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
-    """A command prefix for Python with PyTorch and the training modules imported (tests/preloaded.py)."""
+    """A command prefix for Python with PyTorch and the training modules already imported (tests/preloaded.py)."""
     modules = [
         "torch._dynamo",
         "torch.distributed.run",

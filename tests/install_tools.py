@@ -1,10 +1,11 @@
-"""Install, use, update and uninstall the wheel as people do: with pip, pipx and uv, each in an empty home.
+"""Install, use, update and uninstall the wheel with pip, pipx and uv, each in an empty home folder.
 
     python tests/install_tools.py WHEEL [--tools pip pipx uv] [--python PYTHON] [--extra http]
 
-Needs the package registry for the dependencies, and the programs pipx and uv, if they are named. After `tinycopilot
-clean --all` and the uninstallation, nothing of tinycopilot may be left. Not a test of the suite: the release workflow
-runs it, on the oldest and the newest Python. It compiles for each tool, unless NUMBA_CACHE_DIR names compiled code.
+Needs a package registry for the dependencies, and the programs pipx and uv, if they are listed. After `tinycopilot
+clean --all` and the uninstallation, no file of tinycopilot may be left. Not part of the test suite: the release
+workflow runs it, on the oldest and the newest Python. It compiles once per tool, unless NUMBA_CACHE_DIR has compiled
+code.
 """
 
 import argparse
@@ -34,20 +35,20 @@ class Home:
         self.environment |= {"PIPX_BIN_DIR": str(self.bin), "PIPX_DEFAULT_PYTHON": python}
         self.environment |= {"UV_TOOL_DIR": str(folder / "uv"), "UV_TOOL_BIN_DIR": str(self.bin)}
         self.environment.pop("PYTHONPATH", None)
-        if cache := self.environment.get("NUMBA_CACHE_DIR"):  # a copy: `clean` deletes it
+        if cache := self.environment.get("NUMBA_CACHE_DIR"):  # a copy, since `clean` deletes it
             shutil.copytree(cache, folder / "compiled")
             self.environment["NUMBA_CACHE_DIR"] = str(folder / "compiled")
 
     def run(self, *words: str, text: str = "") -> str:
-        """Run a command in this home; return its output. Raises RuntimeError if it fails."""
-        since_s = time.perf_counter()
+        """Run a command in this home folder; return its output. Raises RuntimeError if it fails."""
+        start_s = time.perf_counter()
         print(f"{self.tool}> {' '.join(words)}", flush=True)
         done = subprocess.run(
             words, cwd=self.folder, env=self.environment, input=text, capture_output=True, text=True, timeout=LIMIT_S
         )
         if done.returncode != 0:
             raise RuntimeError(f"{words[0]}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-        print(f"    {time.perf_counter() - since_s:.0f} s", flush=True)
+        print(f"    {time.perf_counter() - start_s:.0f} s", flush=True)
         return done.stdout + done.stderr
 
     def install(self, requirement: str) -> None:
@@ -83,8 +84,8 @@ class Home:
     def _environment_python(self) -> str:
         return self.program("python")
 
-    def left(self) -> list[str]:
-        """Paths of tinycopilot's files and folders, except for caches, logs and locks of the tools."""
+    def remaining(self) -> list[str]:
+        """Return the paths of tinycopilot's files and folders, except for caches, logs and locks of the tools."""
         found = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*tinycopilot*")]
         return [path for path in found if not path.startswith((".cache/", "pipx/logs/", "pipx/venvs/."))]
 
@@ -108,11 +109,11 @@ def check(tool: str, python: str, wheel: Path, extra: str) -> None:
         own.parent.mkdir(parents=True)
         own.write_bytes(b"trained")
         home.run(tinycopilot, "clean", "--yes")
-        assert own.exists()  # what was trained stays
+        assert own.exists()  # without --all, trained models are kept
         print("    " + home.run(tinycopilot, "clean", "--all", "--yes").replace("\n", "\n    ").rstrip())
         assert not own.exists()
         home.uninstall()
-        assert home.left() == [], home.left()
+        assert home.remaining() == [], home.remaining()
         assert not any((home.bin / program).exists() for program in PROGRAMS)
         print(f"{tool}: installed, used, updated, cleaned and uninstalled; nothing is left", flush=True)
 

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 def write_corpus(train: Sequence[str], held_out: Sequence[str], folder: Path, label: str = "text") -> Corpus:
-    """Store documents that are already split, as `prepare_corpus` does."""
+    """Store documents that are already split into training and held-out text, as `prepare_corpus` does."""
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     for name, texts in ((TRAIN_NAME, train), (HELD_OUT_NAME, held_out)):
@@ -41,7 +41,7 @@ def write_corpus(train: Sequence[str], held_out: Sequence[str], folder: Path, la
 
 
 class Lesson:
-    """A text, its tokenizer, and everything that a run on it needs."""
+    """A text and its tokenizer; creates what a training run on it needs."""
 
     def __init__(self, folder: Path, train: str = TEXT[:-600], held_out: str = TEXT[-600:]) -> None:
         self.corpus: Corpus = write_corpus([train], [held_out], folder)
@@ -64,7 +64,7 @@ class Lesson:
 
 @contextlib.contextmanager
 def stopped_after(n_batches: int, error: type[BaseException]) -> Iterator[None]:
-    """Interrupt the run while it takes its next batch."""
+    """Raise `error` when the training run requests the batch after `n_batches`; expect it to propagate."""
     read, n_read = BatchLoader.batch, 0
 
     def batch(*arguments: object) -> object:

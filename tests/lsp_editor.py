@@ -1,4 +1,4 @@
-"""A client for the protocol tests, and the engine as the oracle of its answers."""
+"""A client for the protocol tests, and the engine as the oracle for the server's responses."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from asking import suggest
+from engine_requests import suggest
 from lsprotocol import types
 from networks import EVERYTHING
 from pytest_lsp import LanguageClient
@@ -16,7 +16,7 @@ from tinycopilot.paths import ModelPaths
 
 
 def oracle(saved: ModelPaths, before: str, after: str = "") -> str:
-    """Return the engine's own suggestion for this text."""
+    """Return the suggestion of an engine in this process."""
     suggestion = suggest(Engine.load(saved, EVERYTHING), before, after)
     return suggestion.text if suggestion else ""
 
@@ -32,7 +32,7 @@ class Editor:
     uri: str = "file:///project/a.py"
     has_shut_down: bool = False
     configuration: Any = None
-    """The answer to `workspace/configuration` for our section."""
+    """The response to `workspace/configuration` for the section `tinycopilot`."""
     n_asked: int = 0
 
     def open(self, text: str, uri: str = "", language: str = "python") -> None:
@@ -73,9 +73,9 @@ class Editor:
         assert isinstance(answer, types.CompletionList)
         return answer
 
-    def set(self, said: Any) -> None:
+    def set(self, settings: Any) -> None:
         """Send `workspace/didChangeConfiguration`."""
-        self.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(said))
+        self.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(settings))
 
     def answer_configuration(self, params: types.ConfigurationParams) -> list[Any]:
         self.n_asked += 1
@@ -94,7 +94,7 @@ class Editor:
         def listen(data: dict[str, Any]) -> Any:
             if data.get("id") == "raw" and "jsonrpc" in data:
                 answer.set_result(data)
-                data = {"jsonrpc": "2.0", "method": "$/answered", "params": None}  # the client has not asked
+                data = {"jsonrpc": "2.0", "method": "$/answered", "params": None}  # the client has sent no such request
             return structure(data)
 
         protocol.structure_message = listen  # type: ignore[method-assign]
@@ -104,12 +104,12 @@ class Editor:
 
     @property
     def process(self) -> "asyncio.subprocess.Process":
-        """The server's process, for which pytest-lsp has no public name."""
+        """The server's process, which pytest-lsp keeps in a private attribute."""
         assert self.client._server is not None
         return self.client._server
 
     async def state(self, name: str) -> Any:
-        """Wait for the status message that contains `name`, and return it."""
+        """Wait for a status notification with this state, and return the first."""
         while not (found := [s for s in self.statuses if s.state == name]):
             await asyncio.sleep(0.01)
         return found[0]

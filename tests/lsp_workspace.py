@@ -10,8 +10,8 @@ NAME = "quetzalcoatlus_wingspan"
 TYPED, REST = NAME[:11], NAME[11:]
 KEY = "-----BEGIN " + "PRIVATE KEY-----\n"  # split, so that this file itself contains no secret
 
-# A server whose mixture ignores the network: it suggests exactly what is indexed.
-BELIEVING = """
+# A server that ignores the network's predictions, so that it suggests exactly what is indexed.
+INDEX_ONLY_SERVER = """
 from tinycopilot.completion import predictor
 predictor.INITIAL.update({key: (0.0, 2.0, 0.0) for key in predictor.INITIAL if key not in predictor.KINDS})
 from tinycopilot_server.__main__ import main
@@ -19,12 +19,13 @@ main()
 """
 
 
-def naming(name: str) -> str:
+def code_with_name(name: str) -> str:
+    """Return Python code in which the name occurs several times."""
     return f"import math\n\n\ndef {name}(kilograms):\n    return {name}\n\n\n{name} = {name}(4)\n"
 
 
 class Session:
-    """A client with a folder and an open document a.py, in which it requests suggestions."""
+    """A client with a workspace folder; it requests suggestions in the open document a.py."""
 
     def __init__(self, editor: Editor, folder: Path) -> None:
         self.editor, self.folder = editor, folder
@@ -60,8 +61,10 @@ class Session:
         return await self.editor.ghost(text.count("\n"), len(text.rsplit("\n", 1)[-1]))
 
     async def is_indexed(self, name: str = NAME, where: str = "a.py") -> bool:
-        """Whether typing the start of a name in a.py suggests the rest."""
-        blank_lines = "\n" * (self._versions.get(where, 0) % 7)  # another position, so another request
+        """Whether the rest of a name is suggested after its start is typed in the document `where`."""
+        blank_lines = "\n" * (
+            self._versions.get(where, 0) % 7
+        )  # vary the position, so that no cached suggestion is returned
         return (await self.ghost(where, blank_lines + "x = " + name[:11])).startswith(name[11:])
 
     async def wait_until_indexed(self, name: str = NAME) -> None:

@@ -1,4 +1,4 @@
-"""Malformed messages, and the expected reaction to each: an error, any response, or none."""
+"""Malformed messages, and the expected response to each: an error, any response, or none."""
 
 import json
 import random
@@ -71,7 +71,7 @@ JUNK = (
     *({"jsonrpc": "2.0", "id": 7, "method": "shutdown"}, {"type_name": "a b"}, {"uri": None}, list(range(99))),
 )
 LOST = frame({"jsonrpc": "2.0", "method": "$/setTrace", "params": {"value": "off"}})
-"""A message whose header may be lost with the preceding message."""
+"""A message whose header may be consumed as part of the preceding message."""
 
 
 class Expected(Enum):
@@ -103,7 +103,7 @@ class Malformed:
         self._kinds: list[Callable[[], BadMessage]] = [
             *(self.mutated_request, self.mutated_request, self.mutated_notification, self.mutated_notification),
             *(self.unknown_method, self.bad_envelope, self.bad_id, self.notification_with_id, self.response),
-            *(self.no_json, self.no_object, self.deep, self.out_of_turn, self.strange_document, self.bad_frame),
+            *(self.no_json, self.no_object, self.deep, self.out_of_turn, self.unusual_document, self.bad_frame),
         ]
 
     def next(self) -> BadMessage:
@@ -207,7 +207,7 @@ class Malformed:
             return self.request("initialize", params={"processId": None, "capabilities": {}})
         return self.request("exit", params=None)
 
-    def strange_document(self) -> BadMessage:
+    def unusual_document(self) -> BadMessage:
         """A document whose name or text has a lone surrogate, or whose name is invalid; then a request for it."""
         uri = self.dice.choice(
             ("file:///\ud800.py", "\0", "", "file:///%ff%fe.py", "untitled:1", "file://host/a.py", URI)
@@ -227,7 +227,7 @@ class Malformed:
         return BadMessage(first + asked.data, Expected.ANSWER, asked.request_id)
 
     def bad_frame(self) -> BadMessage:
-        """A wrong or unusual header. The next message must be read, whatever is lost."""
+        """An invalid or unusual header. Messages after it must still be read."""
         request_id = self.new_id()
         body = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": "x/y", "params": PLACE}).encode()
         size = len(body)

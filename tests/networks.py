@@ -20,14 +20,14 @@ def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
 
 
 def compiled(model: TinyGPT) -> Network:
-    """Return the same network, compiled, in float32."""
+    """Return the compiled float32 version of the network."""
     return Network.from_weights(
         model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, False
     )
 
 
 def sure(model: TinyGPT) -> TinyGPT:
-    """Return the same network with sharper predictions, so that no suggestion is too unlikely to show."""
+    """Sharpen the predictions, in place, so that no suggestion is withheld as too unlikely; return the network."""
     with torch.no_grad():
         model.head.weight *= SURE
     return model

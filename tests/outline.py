@@ -6,7 +6,7 @@ VOID = {"meta", "br", "input"}
 
 
 class Outline(HTMLParser):
-    """Collect elements with attributes, and the text inside each tag; raise on mismatched tags."""
+    """Collects elements with attributes, and the text inside each tag; raises AssertionError on mismatched tags."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

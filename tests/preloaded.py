@@ -1,8 +1,8 @@
-"""Fork processes from one in which everything is imported: imports take most of the time of such tests.
+"""Start Python processes by forking one in which all modules are imported: imports take most of the time of such tests.
 
 A test runs `python preloaded.py SOCKET PYTHON_ARGUMENTS...` instead of `python PYTHON_ARGUMENTS...`. This process sends
 its standard streams, environment and arguments to the server that `preloading` has started, forwards SIGTERM and SIGINT
-to the forked process, and exits with its exit code. That one is a separate process, connected to the test's pipes.
+to the forked process, and exits with its exit code. The forked process is connected to the test's pipes.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ MAX_BYTES = 1_000_000
 
 @contextlib.contextmanager
 def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Start the server with these modules; yield the command prefix (plain `python` without pidfd)."""
+    """Start the fork server with these modules; yield the command prefix (plain `python` without pidfd support)."""
     if not hasattr(os, "pidfd_open"):  # not Linux
         yield [sys.executable]
         return
@@ -40,7 +40,7 @@ def preloading(folder: Path, modules: Sequence[str]) -> Iterator[Sequence[str]]:
         process.wait()
 
 
-def hand_over(path: str, arguments: Sequence[str]) -> int:
+def request_fork(path: str, arguments: Sequence[str]) -> int:
     """Ask the server to fork; return the exit code of the forked process."""
     ignores_sigint = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # inherited, as by a background job
     message = json.dumps([arguments, dict(os.environ), str(Path.cwd()), ignores_sigint]).encode()
@@ -61,18 +61,18 @@ def hand_over(path: str, arguments: Sequence[str]) -> int:
 
 def listen(listening: socket.socket) -> None:
     """Fork for each connection, with an intermediate process that waits for the forked one."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the intermediate processes are not waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no need to wait for the intermediate processes
     while True:
         connection, _ = listening.accept()
         if os.fork() == 0:
             listening.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            begin(connection)
+            handle(connection)
         connection.close()
 
 
-def begin(connection: socket.socket) -> None:
-    """Return in the process that runs the program; the process that waits for it exits here."""
+def handle(connection: socket.socket) -> None:
+    """Fork the process that runs the program, and run it there; the parent waits for it, and exits."""
     message, streams, _, _ = socket.recv_fds(connection, MAX_BYTES, len(STREAMS))
     arguments, environment, folder, ignores_sigint = json.loads(message)
     child = os.fork()
@@ -83,7 +83,7 @@ def begin(connection: socket.socket) -> None:
             connection.send(str(child).encode())
         watched = os.pidfd_open(child)
         ready, _, _ = select.select([watched, connection], [], [])
-        if watched not in ready:  # the process that started it was killed
+        if watched not in ready:  # the client was killed
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         with contextlib.suppress(OSError):
@@ -93,7 +93,7 @@ def begin(connection: socket.socket) -> None:
     for stream, standard in zip(streams, STREAMS, strict=True):
         os.dup2(stream, standard)
         os.close(stream)
-    # Python's stream objects describe the old descriptors (whether they are seekable, for instance).
+    # Python's stream objects describe the old file descriptors (for example, whether they are seekable).
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN if ignores_sigint else signal.default_int_handler)
@@ -104,7 +104,7 @@ def begin(connection: socket.socket) -> None:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run as `python ARGUMENTS` would, with `-m` or `-c`, and the current PYTHONPATH."""
+    """Run like `python ARGUMENTS`, with `-m` or `-c` and the current PYTHONPATH; exit at the end."""
     import runpy
 
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
@@ -128,11 +128,11 @@ def run(arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] != "--listen":
-        code = hand_over(sys.argv[1], sys.argv[2:])
+        code = request_fork(sys.argv[1], sys.argv[2:])
         if code < 0:
             os.kill(os.getpid(), -code)
         sys.exit(code)
     for module in sys.argv[3:]:
         __import__(module)
-    gc.freeze()  # frozen objects are not touched by the collector, and so not copied
+    gc.freeze()  # the garbage collector then doesn't touch, and so copy, the shared pages
     listen(socket.socket(fileno=int(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""A random editor that follows the protocol: its edits, and the resulting texts as plain strings."""
+"""An editor that makes random valid edits, and keeps the resulting texts as plain strings."""
 
 import random
 import re
@@ -9,7 +9,7 @@ from typing import Any
 CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 LINE_END = re.compile(r"\r\n|\r|\n")
 MAX_CHARS = 4_000
-"""Limit on a document's length, in characters; a longer one is cut."""
+"""Longer documents are shortened."""
 PIECES = (
     *("\n", "\n", "\r\n", "\r", "\x0c", "\u2028", "\x85", "\t", "    ", "\n\n    ", "\r\n\r\n", "\n\r"),
     *(
@@ -24,19 +24,19 @@ PIECES = (
 
 
 def units(text: str, encoding: str) -> int:
-    """The number of code units of `text` in a position encoding."""
+    """Return the number of code units of `text` in a position encoding."""
     codec, size = CODECS[encoding]
     return len(text.encode(codec)) // size
 
 
 def position(text: str, offset: int, encoding: str) -> dict[str, int]:
-    """The client's position of `offset`."""
+    """Return the LSP position of `offset`, which counts characters."""
     before = text[:offset]
     ends = [end.end() for end in LINE_END.finditer(before)]
     return {"line": len(ends), "character": units(before[ends[-1] if ends else 0 :], encoding)}
 
 
-def legal(text: str, offset: int) -> int:
+def valid_offset(text: str, offset: int) -> int:
     """Move an offset between \\r and \\n to a valid cursor position."""
     return offset - (text[max(0, offset - 1) : offset + 1] == "\r\n")
 
@@ -52,30 +52,30 @@ class Plain:
 
 @dataclass
 class RandomEditor:
-    """Open documents; `seed` and the order of calls determine everything."""
+    """Open documents; everything is determined by `seed` and the order of calls."""
 
     encoding: str
     seed: int
     uris: tuple[str, ...]
-    """Names of the documents that it opens and closes."""
+    """The documents to open and close."""
     documents: dict[str, Plain] = field(default_factory=dict)
     dice: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
 
-    def some_text(self, most: int) -> str:
-        return "".join(self.dice.choices(PIECES, k=self.dice.randrange(most)))
+    def some_text(self, limit: int) -> str:
+        return "".join(self.dice.choices(PIECES, k=self.dice.randrange(limit)))
 
     def some_document(self) -> Plain:
         return self.dice.choice(list(self.documents.values()))
 
     def some_offset(self, text: str) -> int:
-        """A random offset, often the end; never between \\r and \\n."""
-        return legal(text, len(text) if self.dice.random() < 0.2 else self.dice.randint(0, len(text)))
+        """Return a random offset, often the end; never between \\r and \\n."""
+        return valid_offset(text, len(text) if self.dice.random() < 0.2 else self.dice.randint(0, len(text)))
 
     def place(self, document: Plain, offset: int) -> dict[str, Any]:
-        """Parameters with a position in a document, sometimes beyond the end of its line."""
+        """Return parameters with a position in a document, sometimes beyond the end of its line."""
         where = position(document.text, offset, self.encoding)
         if document.text[offset : offset + 1] in ("", "\r", "\n") and self.dice.random() < 0.1:
             where["character"] += self.dice.choice((1, 1_000, 2**31 - 1 - where["character"]))
@@ -96,10 +96,10 @@ class RandomEditor:
         return "textDocument/didSave", {"textDocument": {"uri": self.some_document().uri}}
 
     def change(self) -> tuple[str, dict[str, Any]]:
-        """Apply several edits; each refers to the text that the previous one left."""
+        """Make one or several edits; each refers to the text after the previous one."""
         document = self.some_document()
         document.version += self.dice.randint(1, 3)
-        make: Callable[[Plain], dict[str, Any]] = self.replace if len(document.text) < MAX_CHARS else self.cut_down
+        make: Callable[[Plain], dict[str, Any]] = self.replace if len(document.text) < MAX_CHARS else self.shorten
         changes = [make(document) for _ in range(self.dice.choice((1, 1, 1, 1, 2, 3)))]
         named = {"uri": document.uri, "version": document.version}
         return "textDocument/didChange", {"textDocument": named, "contentChanges": changes}
@@ -110,10 +110,10 @@ class RandomEditor:
             return {"text": document.text}
         start = end = self.some_offset(document.text)
         if self.dice.random() < 0.3:
-            end = legal(document.text, min(len(document.text), start + self.dice.choice((1, 2, 10, 200))))
+            end = valid_offset(document.text, min(len(document.text), start + self.dice.choice((1, 2, 10, 200))))
         return self.write(document, start, end, self.some_text(4))
 
-    def cut_down(self, document: Plain) -> dict[str, Any]:
+    def shorten(self, document: Plain) -> dict[str, Any]:
         return self.write(document, self.some_offset(document.text[:100]), self.some_offset(document.text), "")
 
     def write(self, document: Plain, start: int, end: int, new: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Replays for tests, with an engine whose suggestions and bits are given."""
+"""Replays for tests, with an engine that returns given suggestions and costs in bits."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -8,8 +8,8 @@ from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.evaluation.replay import Excerpt, ReplayResult, replay
 
 
-class Written:
-    """Suggest `script[text]`; a character costs `bits(offset)` bits."""
+class ScriptedEngine:
+    """Suggests `script[text]` after `text`; the character at `offset` costs `bits(offset)` bits."""
 
     def __init__(
         self, script: Mapping[str, str], bits: Callable[[int], Mapping[str, float]], confidence: float
@@ -35,11 +35,11 @@ def a_replay(
     last: int | None = None,
     confidence: float = 0.5,
 ) -> ReplayResult:
-    """A replay with the given bits at an offset, 0.125 elsewhere; the n-gram model's are twice the mixture's."""
+    """Return a replay with the given bits, by offset, or else 0.125; the n-gram model's are twice the mixture's."""
 
     def bits(at: int) -> dict[str, float]:
-        of_both = [(given or {}).get(at, 0.125) for given in (network, mixed)]
-        return {"network": of_both[0], "memory": 2 * of_both[1], "mixed": of_both[1]}
+        of_network, of_mixture = ((given or {}).get(at, 0.125) for given in (network, mixed))
+        return {"network": of_network, "memory": 2 * of_mixture, "mixed": of_mixture}
 
-    engine = cast(Engine, Written(script or {}, bits, confidence))
+    engine = cast(Engine, ScriptedEngine(script or {}, bits, confidence))
     return replay(engine, Excerpt(name, text, first, len(text) if last is None else last))

@@ -19,8 +19,8 @@ from tinycopilot.completion.syntaxes import WRITTEN  # noqa: E402
 
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", tuple: "array"}
 """Names of types in JSON schemas."""
-OF_THIS_MACHINE = {"modelPath", "tokenizerPath"}
-"""Settings that VS Code does not sync to the user's other machines."""
+NOT_SYNCED = {"modelPath", "tokenizerPath"}
+"""Settings that VS Code must not sync to the user's other machines."""
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     "popup": (
         "automatic",
@@ -53,24 +53,24 @@ def rows() -> list[Row]:
 
 
 def as_json(value: Any) -> str:
-    """`["python"]`."""
+    """Format as JSON: `["python"]`."""
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 def as_lua(value: Any) -> str:
-    """`{ 'python' }`."""
+    """Format as Lua: `{ 'python' }`."""
     if isinstance(value, tuple):
         return "{ " + ", ".join(map(as_lua, value)) + " }" if value else "{}"
     return f"'{value}'" if isinstance(value, str) else json.dumps(value)
 
 
 def markdown(prefix: str = "") -> str:
-    """Rows of a Markdown table."""
+    """Return the rows of a Markdown table."""
     return "".join(f"| `{prefix}{row.name}` | `{as_json(row.default)}` | {row.meaning} |\n" for row in rows())
 
 
 def vs_codes_markdown() -> str:
-    """The same rows with VS Code's defaults."""
+    """Return the same rows with VS Code's defaults."""
     text = markdown("tinycopilot.")
     for name, (default, more) in VS_CODES_OWN.items():
         text = re.sub(
@@ -80,7 +80,7 @@ def vs_codes_markdown() -> str:
 
 
 def vs_code() -> str:
-    """Properties of package.json's `contributes.configuration`, in the order of the table, after `serverCommand`."""
+    """Return the properties of package.json's `contributes.configuration`, in the order of the table."""
     properties = {}
     for order, row in enumerate(rows(), start=1):
         default, more = VS_CODES_OWN.get(row.name, (row.default, ""))
@@ -94,7 +94,7 @@ def vs_code() -> str:
         if row.about.low is not None:
             schema |= {"minimum": row.about.low, "maximum": row.about.high}
         schema["default"] = list(default) if isinstance(default, tuple) else default
-        if row.name in OF_THIS_MACHINE:
+        if row.name in NOT_SYNCED:
             schema["ignoreSync"] = True
         schema["markdownDescription"] = f"{row.about.meaning} {more}".strip()
         properties[f"tinycopilot.{row.name}"] = schema
@@ -106,7 +106,7 @@ def vs_code() -> str:
 
 
 def lua() -> str:
-    """Neovim's defaults, with descriptions as comments."""
+    """Return Neovim's defaults, with descriptions as comments."""
     text = ""
     for row in rows():
         meaning = textwrap.wrap(row.meaning, 112, break_on_hyphens=False)
@@ -120,22 +120,22 @@ def _wrapped(words: Iterable[str], indent: int = 0) -> str:
 
 
 def languages() -> str:
-    """The languages that `default` means, in Markdown."""
+    """Return the languages that `default` stands for, in Markdown."""
     return _wrapped(f"`{name}`" for name in sorted(WRITTEN))
 
 
 def vs_codes_languages() -> str:
-    """The same for the extension, which reads its package.json."""
+    """Return the same for package.json, from which the extension reads them."""
     return _wrapped((f'"{name}",' for name in sorted(WRITTEN)), 4)[:-2] + "\n"
 
 
 def lua_languages() -> str:
-    """The same for Neovim."""
+    """Return the same for Neovim."""
     return _wrapped(sorted(WRITTEN), 2)
 
 
 def lua_bounds() -> str:
-    """`maxChars = { 1, 100000, true }`: minimum, maximum, and whether it is an integer."""
+    """Return lines `maxChars = { 1, 100000, true },`: minimum, maximum, and whether it is an integer."""
     text = ""
     for row in rows():
         if row.about.low is not None:
@@ -145,17 +145,17 @@ def lua_bounds() -> str:
 
 
 def lua_choices() -> str:
-    """`inline = { 'automatic', 'onDemand', false },`."""
+    """Return lines `inline = { 'automatic', 'onDemand', false },`."""
     return "".join(f"  {row.name} = {as_lua(row.about.choices)},\n" for row in rows() if row.about.choices)
 
 
 def help_example() -> str:
-    """The defaults in Vim's help, without comments."""
+    """Return the defaults for Vim's help, without comments."""
     return "".join(f"        {row.name} = {as_lua(row.default)},\n" for row in rows())
 
 
 def help_list() -> str:
-    """The descriptions in Vim's help."""
+    """Return the descriptions for Vim's help."""
     text = ""
     for row in rows():
         meaning = textwrap.wrap(row.meaning, 60, break_on_hyphens=False)
@@ -178,22 +178,22 @@ PLACES: list[tuple[str, str, str, Callable[[], str]]] = [
     ("editors/nvim/doc/tinycopilot.txt", r"      settings = \{\n", r"      \},\n", help_example),
     ("editors/nvim/doc/tinycopilot.txt", r"settings +Settings of the server(?:.*\n){2}\n", r"\nkeymaps  ", help_list),
 ]
-"""File, pattern before the settings, pattern after them, and the function that writes them."""
+"""File, pattern before the generated text, pattern after it, and the function that generates it."""
 
 
 def written(path: str, text: str) -> str:
-    """The text of a file with its settings regenerated."""
-    for place, before, after, write in PLACES:
-        if place == path:
+    """Return the text of a file with its settings regenerated."""
+    for file, before, after, generate in PLACES:
+        if file == path:
             pattern = re.compile(rf"({before})(?:.*\n)*?(?={after})")
-            text, n = pattern.subn(lambda found, write=write: found[1] + write(), text, count=1)
-            assert n == 1, f"{path}: nothing like {before}"
+            text, n = pattern.subn(lambda found, generate=generate: found[1] + generate(), text, count=1)
+            assert n == 1, f"{path}: no match for {before}"
     return text
 
 
 def main() -> None:
     """Regenerate all files."""
-    for path in sorted({place for place, *_ in PLACES}):
+    for path in sorted({path for path, *_ in PLACES}):
         file = ROOT / path
         file.write_text(written(path, file.read_text("utf-8")), "utf-8")
 

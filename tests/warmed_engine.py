@@ -1,4 +1,4 @@
-"""Load all compiled functions on import, before preloaded.py forks."""
+"""Loads all compiled functions when imported, before preloaded.py forks."""
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings

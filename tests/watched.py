@@ -1,6 +1,6 @@
-"""Pages of `train --watch` without a training run: `python tests/watched.py FOLDER` writes running.html and ended.html.
+"""Write pages of `train --watch` without training: `python tests/watched.py FOLDER` creates running.html, ended.html.
 
-The network has random weights, which change between the watched steps; the completions contain HTML.
+The network has random weights, which change between the recorded steps; the completions contain HTML.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ SCHEDULE = Schedule((Stage(4, 32),), (400,))
 
 
 def a_run(folder: Path, *, ext: str = ".py", held_out: str = TEXT, **shape: int) -> tuple[Run, TrainState]:
-    """A run whose network has random weights, before its first step."""
+    """Return a run before its first step, with random weights."""
     folder.mkdir(exist_ok=True, parents=True)
     corpus = write_corpus([TEXT], [held_out], folder, "some text </title>")
     tokenizer = SimpleTokenizer.of_common(corpus.train.counts())
@@ -40,7 +40,7 @@ def a_run(folder: Path, *, ext: str = ".py", held_out: str = TEXT, **shape: int)
 
 
 def take_steps(state: TrainState, n: int, seed: int = 0) -> None:
-    """Change the weights, and log an interval of `n` steps and an evaluation."""
+    """Change the weights as if `n` steps had been taken; log an interval and an evaluation."""
     randomise(state.model, seed, std=0.3)
     log = state.log
     log.n_steps, log.n_chars, log.seconds = log.n_steps + n, log.n_chars + 128 * n, log.seconds + 0.1 * n

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
-from asking import alternatives, suggest, work_ahead
+from engine_requests import alternatives, suggest, work_ahead
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from networks import EVERYTHING as ALL

@@ -19,7 +19,7 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS, SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 
-NOT_ABLE = object()
+NOT_SUPPORTED = object()
 
 
 def new_model(tokenizer: SimpleTokenizer) -> TinyGPT:
@@ -36,7 +36,7 @@ def save(model: TinyGPT, tokenizer: SimpleTokenizer, folder: Path) -> ModelPaths
 
 @pytest.fixture(scope="session")
 def unsure(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
-    """A random network with nearly uniform predictions: the n-gram models decide."""
+    """A random network with nearly uniform predictions, so that the n-gram model decides."""
     tokenizer = SimpleTokenizer(BASIC_CHARACTERS)
     model = new_model(tokenizer)
     model.head.weight *= 1e-3
@@ -45,14 +45,14 @@ def unsure(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
-    """A random network over printable ASCII that never emits a blank: a blank suggestion would be silence."""
+    """A random network over printable ASCII that never generates a space or tab: blank suggestions are not shown."""
     tokenizer = SimpleTokenizer(BASIC_CHARACTERS)
     model = new_model(tokenizer)
-    model.embedding.weight *= 8  # predictions depend on the text, not only on the biases
+    model.embedding.weight *= 8  # so that predictions depend on the text, not only on the biases
     model.ln.weight[:], model.ln.bias[:] = 1, 0
-    model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one feature that is always 1, and ...
-    model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... suppresses blanks, ...
-    model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and raises line ends now and then
+    model.ln.weight[0], model.ln.bias[0], model.head.weight[:, 0] = 0, 1, 0  # one feature is always 1. It ...
+    model.head.weight[tokenizer.encode(" \t"), 0] = -99  # ... suppresses whitespace ...
+    model.head.weight[tokenizer.encode("\n"), 0] = 7  # ... and makes line ends more likely
     return save(sure(model), tokenizer, tmp_path_factory.mktemp("model"))
 
 
@@ -70,15 +70,15 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         folders: Sequence[Path] = (),
         root: Path | None = None,
         watches: bool = False,
-        configuration: Any = NOT_ABLE,
+        configuration: Any = NOT_SUPPORTED,
         shows_progress: bool = False,
         program: Sequence[str] = ("-m", "tinycopilot_server"),
         imports: bool = False,
         has_ghost_text: bool = False,
         notebooks: bool = False,
     ) -> Editor:
-        """`imports`: import everything in the new process, so that it takes a while to be ready. `has_ghost_text`:
-        announce inline completion. `notebooks`: announce the synchronisation of notebooks.
+        """`imports`: import all modules in the new process, so that it takes a while to be ready. `has_ghost_text`:
+        announce inline completion. `notebooks`: announce notebook synchronization.
         """
         client = await ClientServerConfig([*([sys.executable] if imports else python), *program]).start()
         assert isinstance(client, LanguageClient)
@@ -89,16 +89,16 @@ async def start(saved: ModelPaths, python: Sequence[str]) -> AsyncIterator[Start
         )
         client.protocol.fm.features.pop(types.WORKSPACE_CONFIGURATION)  # pytest-lsp's own
         client.feature(types.WORKSPACE_CONFIGURATION)(lambda params: editor.answer_configuration(params))
-        editor.configuration = None if configuration is NOT_ABLE else configuration
+        editor.configuration = None if configuration is NOT_SUPPORTED else configuration
         editors.append(editor)
         encodings = [encoding] if encoding else None
         capabilities = types.ClientCapabilities(
             general=types.GeneralClientCapabilities(position_encodings=encodings),
             workspace=types.WorkspaceClientCapabilities(
                 did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=watches),
-                configuration=configuration is not NOT_ABLE,
+                configuration=configuration is not NOT_SUPPORTED,
                 did_change_configuration=types.DidChangeConfigurationClientCapabilities(
-                    dynamic_registration=configuration is not NOT_ABLE
+                    dynamic_registration=configuration is not NOT_SUPPORTED
                 ),
             ),
             text_document=types.TextDocumentClientCapabilities(

@@ -30,8 +30,8 @@ CHATTY = "import sys, time\nsys.stderr.write('x' * 1_000_000 + '\\nslow\\n')\nsy
 
 
 @pytest.fixture(autouse=True)
-def no_editors(home_of_its_own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(home_of_its_own / "config"))
+def no_editors(temporary_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(temporary_home / "config"))
 
 
 def test_healthy_machine(pair: ModelPaths, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

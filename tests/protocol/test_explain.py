@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from explained import Page
+from explain_page import Page
 from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 

@@ -151,7 +151,7 @@ def item_of(item: types.InlineCompletionItem) -> dict[str, Any]:
     }
 
 
-async def test_accepted_suggestion_is_counted_and_checked_at_the_end(start: Start, home_of_its_own: Path) -> None:
+async def test_accepted_suggestion_is_counted_and_checked_at_the_end(start: Start, temporary_home: Path) -> None:
     editor = await start()
     editor.open("result = val")
     [item] = await editor.inline(0, 12)
@@ -172,7 +172,7 @@ async def test_accepted_suggestion_is_counted_and_checked_at_the_end(start: Star
     assert await counted(editor) == wanted | ({"listed": len(listed)} if listed else {})
     await editor.client.shutdown_async(None)
     editor.has_shut_down = True
-    [path] = (home_of_its_own / "data").rglob("statistics.json")
+    [path] = (temporary_home / "data").rglob("statistics.json")
     [day] = json.loads(path.read_text())["days"].values()
     assert day["judged_chars"] == day["kept_chars"] == length
     assert "result" not in path.read_text()

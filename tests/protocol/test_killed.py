@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from asking import suggest
+from engine_requests import suggest
 from networks import EVERYTHING
 from stdio_client import StdioClient
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lsp_editor import Editor, Start
-from lsp_workspace import BELIEVING, NAME, naming
+from lsp_workspace import INDEX_ONLY_SERVER, NAME, code_with_name
 from lsprotocol import types
 from lsprotocol.types import NotebookCellKind as Kind
 
@@ -98,7 +98,7 @@ async def begin(start: Start, unsure: ModelPaths, tmp_path: Path) -> Begin:
     async def begin_one(*, options: dict[str, Any] | None = None, has_folder: bool = False) -> Client:
         settings = {"modelPath": str(unsure.model), "minConfidence": 0, "maxChars": 30, **(options or {})}
         folders = [folder] if has_folder else []
-        editor = await start(options=settings, program=["-c", BELIEVING], folders=folders, notebooks=True)
+        editor = await start(options=settings, program=["-c", INDEX_ONLY_SERVER], folders=folders, notebooks=True)
         return Client(editor, folder)
 
     return begin_one
@@ -109,10 +109,10 @@ async def test_cell_is_completed_from_the_other_cells_in_any_order(begin: Begin)
     synced = client.editor.capabilities.notebook_document_sync
     assert synced is not None
     assert [one.notebook.scheme for one in synced.notebook_selector] == ["file", "untitled"]  # type: ignore[union-attr]
-    client.open_code(a=naming(NAME), b="")
+    client.open_code(a=code_with_name(NAME), b="")
     assert await client.knows(NAME)
     assert not await client.knows(OTHER)
-    client.splice(1, 0, client.cell("c"), items=[client.item("c", naming(OTHER))])  # inserted
+    client.splice(1, 0, client.cell("c"), items=[client.item("c", code_with_name(OTHER))])  # inserted
     assert await client.knows(OTHER)
     client.splice(0, 3, client.cell("b"), client.cell("c"), client.cell("a"))  # moved
     assert await client.knows(OTHER)
@@ -120,7 +120,7 @@ async def test_cell_is_completed_from_the_other_cells_in_any_order(begin: Begin)
     client.splice(1, 2, client.cell("a"), closed=("c",))  # deleted
     assert not await client.knows(OTHER)
     assert await client.knows(NAME)
-    client.write("a", naming(OTHER))
+    client.write("a", code_with_name(OTHER))
     assert await client.knows(OTHER)
     assert not await client.knows(NAME)
     # What makes no sense changes nothing.
@@ -153,7 +153,7 @@ async def test_markdown_and_other_languages_are_separate_documents(begin: Begin)
     client = await begin()
     quote = '"""'
     items = [
-        client.item("title", quote + naming(NAME), "markdown"),
+        client.item("title", quote + code_with_name(NAME), "markdown"),
         client.item("query", quote, "sql"),
         client.item("b", ""),
     ]
@@ -169,7 +169,11 @@ async def test_markdown_and_other_languages_are_separate_documents(begin: Begin)
 
 
 async def test_a_notebook_is_indexed_once(begin: Begin, tmp_path: Path) -> None:
-    cell = {"cell_type": "code", "source": naming(SAVED), "outputs": [{"output_type": "stream", "text": naming(OTHER)}]}
+    cell = {
+        "cell_type": "code",
+        "source": code_with_name(SAVED),
+        "outputs": [{"output_type": "stream", "text": code_with_name(OTHER)}],
+    }
     path = tmp_path / "project" / "a.ipynb"
     path.write_text(json.dumps({"nbformat": 4, "cells": [cell]}))
     (tmp_path / "project" / "b.py").write_text("y = 1\n")
@@ -187,7 +191,7 @@ async def test_a_notebook_is_indexed_once(begin: Begin, tmp_path: Path) -> None:
     while not await known_in_file(SAVED):
         await asyncio.sleep(0.02)
     assert not await known_in_file(OTHER)  # an output
-    client.open_code(a=naming(NAME), b="")  # edited since it was saved
+    client.open_code(a=code_with_name(NAME), b="")  # edited since it was saved
     assert await known_in_file(NAME)
     assert not await known_in_file(SAVED)
     n_chars = (await client.known())["characters"]
@@ -202,12 +206,12 @@ async def test_a_notebook_is_indexed_once(begin: Begin, tmp_path: Path) -> None:
 
 async def test_a_notebook_can_be_forgotten_and_excluded(begin: Begin) -> None:
     client = await begin(options={"exclude": ["secret*"]})
-    client.open_code(a=naming(NAME), b="")
+    client.open_code(a=code_with_name(NAME), b="")
     assert await client.knows(NAME)
     answer = await client.editor.command("tinycopilot.forgetFile", client.cell_uri("b"))
     assert answer["forgotten"] == str(client.folder / "a.ipynb")
     assert not await client.knows(NAME)
     client.close("a", "b")
     client.uri = (client.folder / "secretive.ipynb").as_uri()
-    client.open_code(a=naming(NAME), b="")
+    client.open_code(a=code_with_name(NAME), b="")
     assert not await client.knows(NAME)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from lsp_editor import Start
-from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
+from lsp_workspace import INDEX_ONLY_SERVER, KEY, NAME, REST, TYPED, Session, code_with_name
 from lsprotocol import types
 from tinycopilot_server import lifetime
 
@@ -63,7 +63,7 @@ def options(unsure: ModelPaths) -> dict[str, Any]:
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "animals.py").write_text(naming(NAME))
+    (folder / "animals.py").write_text(code_with_name(NAME))
     return folder
 
 
@@ -71,7 +71,7 @@ async def whole_session(session: Session) -> None:
     """A session from `initialize` to `shutdown`, with all messages of a typical editor."""
     session.open("a.py")
     await session.wait_until_indexed()
-    text = naming(NAME) + "x = "
+    text = code_with_name(NAME) + "x = "
     for character in TYPED:
         text += character
         await session.ghost("a.py", text)
@@ -89,7 +89,7 @@ async def whole_session(session: Session) -> None:
 async def test_no_connections_and_no_subprocesses(
     start: Start, folder: Path, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    program = ["-c", LISTENING + BELIEVING, str(tmp_path / "events")]
+    program = ["-c", LISTENING + INDEX_ONLY_SERVER, str(tmp_path / "events")]
     session = Session(await start(folders=[folder], options=options, program=program), folder)
     await whole_session(session)
     assert recorded(tmp_path / "events") == []
@@ -131,7 +131,7 @@ os.execvp("strace", words)
 
 @pytest.mark.skipif(bool(why_not_traced()), reason=why_not_traced())
 async def test_no_network_system_calls(start: Start, folder: Path, options: dict[str, Any], tmp_path: Path) -> None:
-    program = ["-c", TRACE, str(tmp_path / "calls"), "-c", BELIEVING]
+    program = ["-c", TRACE, str(tmp_path / "calls"), "-c", INDEX_ONLY_SERVER]
     session = Session(await start(folders=[folder], options=options, program=program), folder)
     await whole_session(session)
     calls = (tmp_path / "calls").read_text("utf-8", "replace").splitlines()
@@ -172,16 +172,16 @@ async def test_secrets_are_not_indexed_learned_or_suggested(
     folder: Path,
     options: dict[str, Any],
     unsure: ModelPaths,
-    home_of_its_own: Path,
+    temporary_home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home_of_its_own / "cache"))
-    monkeypatch.setenv("TMPDIR", str(home_of_its_own / "temporary"))
-    (home_of_its_own / "temporary").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(temporary_home / "cache"))
+    monkeypatch.setenv("TMPDIR", str(temporary_home / "temporary"))
+    (temporary_home / "temporary").mkdir()
     for name in SECRETS:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(secret_text(name))
-    session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
+    session = Session(await start(folders=[folder], options=options, program=["-c", INDEX_ONLY_SERVER]), folder)
     session.open("a.py")
     session.open("ordinary.txt", "one = 1\n")  # from now on, files with this suffix are scanned
     await session.wait_until_indexed()
@@ -189,7 +189,7 @@ async def test_secrets_are_not_indexed_learned_or_suggested(
     async def none_is_known() -> None:
         for name in SECRETS:
             word = sentinel(name)
-            ghost = await session.ghost("a.py", f"{naming(NAME)}animal = {word[:11]}")
+            ghost = await session.ghost("a.py", f"{code_with_name(NAME)}animal = {word[:11]}")
             assert word[11:15] not in ghost, name
 
     await none_is_known()
@@ -209,7 +209,7 @@ async def test_secrets_are_not_indexed_learned_or_suggested(
         session.save(name)
         session.report_changes(name)
         session.close(name)
-    text = naming(NAME) + "y = 1\n" * 9 + "x = "  # beyond any earlier length: text typed again teaches nothing
+    text = code_with_name(NAME) + "y = 1\n" * 9 + "x = "  # beyond any earlier length: text typed again teaches nothing
     await session.ghost("a.py", text)
     for character in TYPED:  # an ordinary file teaches, meanwhile
         text += character
@@ -220,7 +220,7 @@ async def test_secrets_are_not_indexed_learned_or_suggested(
     session.editor.has_shut_down = True
 
     weights = mixture_weights_path(str(folder.resolve()), SimpleTokenizer.load(unsure.tokenizer).digest)
-    files = [path for path in home_of_its_own.rglob("*") if path.is_file()]
+    files = [path for path in temporary_home.rglob("*") if path.is_file()]
     assert weights in files
     for path in files:
         content = path.read_bytes()
@@ -233,10 +233,10 @@ async def test_words_of_an_ordinary_file_are_suggested(start: Start, folder: Pat
     ordinary = secret_text("settings.py").replace("password", "animal")
     (folder / "settings.py").write_text(ordinary)
     word = sentinel("settings.py")
-    session = Session(await start(folders=[folder], options=options, program=["-c", BELIEVING]), folder)
+    session = Session(await start(folders=[folder], options=options, program=["-c", INDEX_ONLY_SERVER]), folder)
     session.open("a.py")
     await session.wait_until_indexed(word)
-    assert word[11:15] in await session.ghost("a.py", f"{naming(NAME)}animal = {word[:11]}")
+    assert word[11:15] in await session.ghost("a.py", f"{code_with_name(NAME)}animal = {word[:11]}")
     session.open("settings.py", ordinary)
     text = ordinary + word[:11]
     assert await session.ghost("settings.py", text) != ""

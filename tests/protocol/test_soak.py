@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import suggest
+from engine_requests import suggest
 from networks import EVERYTHING
 from other_process import resident_mb
 from random_editor import CODECS, Plain, RandomEditor

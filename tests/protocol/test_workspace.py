@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from lsp_editor import Start
-from lsp_workspace import BELIEVING, KEY, NAME, REST, TYPED, Session, naming
+from lsp_workspace import INDEX_ONLY_SERVER, KEY, NAME, REST, TYPED, Session, code_with_name
 from lsprotocol import types
 
 from tinycopilot.completion.persistence import WEIGHTS_KIND
@@ -39,14 +39,14 @@ def digest(unsure: ModelPaths) -> str:
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     (folder / "package").mkdir(parents=True)
-    (folder / "package" / "animals.py").write_text(naming(NAME))
+    (folder / "package" / "animals.py").write_text(code_with_name(NAME))
     return folder
 
 
 @pytest.fixture
 async def begin(start: Start, folder: Path, options: dict[str, Any]) -> Open:
     async def begin_one(**more: Any) -> Session:
-        arguments = {"folders": [folder], "options": options, "program": ["-c", BELIEVING], **more}
+        arguments = {"folders": [folder], "options": options, "program": ["-c", INDEX_ONLY_SERVER], **more}
         session = Session(await start(**arguments), folder)
         session.open("a.py")
         return session
@@ -62,7 +62,7 @@ async def test_name_from_another_file_is_suggested(begin: Open) -> None:
 
 async def test_without_a_folder_only_open_documents_are_indexed(begin: Open) -> None:
     session = await begin(folders=())
-    session.open("other.py", naming(OTHER))
+    session.open("other.py", code_with_name(OTHER))
     assert await session.is_indexed(OTHER)
     session.close("other.py")
     session.report_changes("package/animals.py")
@@ -72,18 +72,18 @@ async def test_without_a_folder_only_open_documents_are_indexed(begin: Open) -> 
 
 async def test_max_workspace_chars_0_indexes_only_the_current_document(begin: Open, options: dict[str, Any]) -> None:
     session = await begin(options=options | {"maxWorkspaceChars": 0})
-    session.open("other.py", naming(OTHER))
+    session.open("other.py", code_with_name(OTHER))
     session.report_changes("package/animals.py")
     await asyncio.sleep(0.3)
     assert not await session.is_indexed(OTHER)
     assert not await session.is_indexed()
-    assert (await session.ghost("a.py", naming(NAME) + TYPED)).startswith(REST)
+    assert (await session.ghost("a.py", code_with_name(NAME) + TYPED)).startswith(REST)
 
 
 async def test_changes_on_disk_are_followed(begin: Open, folder: Path) -> None:
     session = await begin()
     await session.wait_until_indexed()
-    (folder / "new.py").write_text(naming(OTHER))
+    (folder / "new.py").write_text(code_with_name(OTHER))
     session.report_changes("new.py", kind=types.FileChangeType.Created)
     await session.wait_until_indexed(OTHER)
     (folder / "new.py").write_text("x = 1\n")
@@ -97,7 +97,7 @@ async def test_changes_on_disk_are_followed(begin: Open, folder: Path) -> None:
 async def test_without_file_watching_a_save_triggers_a_scan(begin: Open, folder: Path) -> None:
     session = await begin()
     await session.wait_until_indexed()
-    (folder / "new.py").write_text(naming(OTHER))
+    (folder / "new.py").write_text(code_with_name(OTHER))
     session.save("a.py")
     await session.wait_until_indexed(OTHER)
 
@@ -113,7 +113,7 @@ async def test_file_watching_is_registered_if_supported(begin: Open) -> None:
 async def test_folders_added_and_removed(begin: Open, tmp_path: Path) -> None:
     second = tmp_path / "second"
     second.mkdir()
-    (second / "b.py").write_text(naming(OTHER))
+    (second / "b.py").write_text(code_with_name(OTHER))
     session = await begin()
     await session.wait_until_indexed()
     first, other = (types.WorkspaceFolder(path.as_uri(), path.name) for path in (session.folder, second))
@@ -137,11 +137,11 @@ async def test_root_uri_is_used_only_without_workspace_folders(begin: Open, fold
 async def test_open_document_is_indexed_as_edited_then_as_saved(begin: Open) -> None:
     session = await begin()
     await session.wait_until_indexed()
-    session.open("package/animals.py", naming(OTHER))  # unsaved, and different on disk
+    session.open("package/animals.py", code_with_name(OTHER))  # unsaved, and different on disk
     assert await session.is_indexed(OTHER)
     assert not await session.is_indexed()
     session.report_changes("package/animals.py")  # the editor's text counts, not the disk's
-    session.change("package/animals.py", naming("x" + OTHER))
+    session.change("package/animals.py", code_with_name("x" + OTHER))
     assert await session.is_indexed("x" + OTHER)
     assert not await session.is_indexed()
     session.close("package/animals.py")
@@ -151,7 +151,7 @@ async def test_open_document_is_indexed_as_edited_then_as_saved(begin: Open) -> 
 
 async def test_unsaved_document_is_dropped_when_closed(begin: Open) -> None:
     session = await begin()
-    session.open("never_saved.py", naming(OTHER))
+    session.open("never_saved.py", code_with_name(OTHER))
     assert await session.is_indexed(OTHER)
     session.close("never_saved.py")
     assert not await session.is_indexed(OTHER)
@@ -171,7 +171,7 @@ async def test_closing_one_of_two_documents_of_one_file(begin: Open, folder: Pat
     (folder / "link.py").symlink_to(folder / "real.py")
     session = await begin()
     for name in ("real.py", "link.py"):
-        session.open(name, naming(OTHER))  # not saved
+        session.open(name, code_with_name(OTHER))  # not saved
     assert await session.is_indexed(OTHER)
     session.close("link.py")
     assert await session.is_indexed(OTHER)
@@ -183,16 +183,16 @@ SECRETS = (".env", "id_rsa", "settings.pem", ".ssh/config.py", "link_to_a_secret
 @pytest.mark.parametrize("name", SECRETS)
 async def test_secret_documents_are_neither_completed_nor_indexed(begin: Open, folder: Path, name: str) -> None:
     """This includes links that are secret by their own name or by their target's."""
-    (folder / ".env").write_text(naming(OTHER))
+    (folder / ".env").write_text(code_with_name(OTHER))
     (folder / "link_to_a_secret.py").symlink_to(folder / ".env")
-    (folder.parent / "outside.py").write_text(naming(OTHER))
+    (folder.parent / "outside.py").write_text(code_with_name(OTHER))
     (folder / "credentials.py").symlink_to(folder.parent / "outside.py")
     (folder / ".env.local").symlink_to("development")
-    (folder / "development").write_text(naming(OTHER))
+    (folder / "development").write_text(code_with_name(OTHER))
     session = await begin()
     await session.wait_until_indexed()
-    session.open(name, naming(OTHER))
-    assert await session.ghost(name, naming(OTHER) + TYPED) == ""
+    session.open(name, code_with_name(OTHER))
+    assert await session.ghost(name, code_with_name(OTHER) + TYPED) == ""
     assert not await session.is_indexed(OTHER)
 
 
@@ -200,7 +200,7 @@ async def test_document_with_a_private_key_is_indexed_without_the_key(begin: Ope
     session = await begin()
     word = "aardvarkandgiraffeathome"
     body = f"MIIE{word}/{word}\n" * 4
-    text = KEY + body + KEY.replace("BEGIN", "END") + naming(OTHER)
+    text = KEY + body + KEY.replace("BEGIN", "END") + code_with_name(OTHER)
     session.open("notes.py", text)
     assert await session.is_indexed(OTHER)
     assert not await session.is_indexed(word)
@@ -211,7 +211,7 @@ async def test_document_with_a_private_key_is_indexed_without_the_key(begin: Ope
 async def test_document_with_very_long_lines_is_completed_but_not_indexed(begin: Open) -> None:
     session = await begin()
     await session.wait_until_indexed()
-    text = (naming(OTHER) + "y" * 3_000) * 3 + "\n"
+    text = (code_with_name(OTHER) + "y" * 3_000) * 3 + "\n"
     session.open("minified.py", text)
     assert (await session.ghost("minified.py", text + TYPED)).startswith(REST)
     assert not await session.is_indexed(OTHER)
@@ -220,13 +220,13 @@ async def test_document_with_very_long_lines_is_completed_but_not_indexed(begin:
 async def test_long_document_is_indexed_by_its_first_request(begin: Open) -> None:
     session = await begin()
     await session.wait_until_indexed()
-    session.open("long.py", naming(OTHER) * 2_000)
-    assert (await session.ghost("long.py", naming(OTHER) * 2_000 + OTHER[:11])).startswith(OTHER[11:])
+    session.open("long.py", code_with_name(OTHER) * 2_000)
+    assert (await session.ghost("long.py", code_with_name(OTHER) * 2_000 + OTHER[:11])).startswith(OTHER[11:])
     assert await session.is_indexed(OTHER)
 
 
 async def test_opening_a_file_indexes_files_with_its_suffix(begin: Open, folder: Path) -> None:
-    (folder / "animals.rs").write_text(naming(OTHER))
+    (folder / "animals.rs").write_text(code_with_name(OTHER))
     session = await begin()
     await session.wait_until_indexed()
     assert not await session.is_indexed(OTHER)
@@ -237,15 +237,15 @@ async def test_opening_a_file_indexes_files_with_its_suffix(begin: Open, folder:
 async def test_exclude_setting_drops_files_and_restores_them(begin: Open) -> None:
     session = await begin()
     await session.wait_until_indexed()
-    session.open("open.py", naming(OTHER))
+    session.open("open.py", code_with_name(OTHER))
     assert await session.is_indexed(OTHER)
     session.editor.set({"tinycopilot": {"exclude": ["package/", "open.*"]}})
     assert not await session.is_indexed(OTHER)  # the open one at once
     here = (await session.editor.command("tinycopilot.status", (session.folder / "open.py").as_uri()))["silentHere"]
     assert here == "the setting `exclude` excludes this file"
     await session.wait_until_dropped()
-    assert await session.ghost("open.py", naming(OTHER) + OTHER[:11]) == ""
-    session.change("open.py", naming(OTHER))
+    assert await session.ghost("open.py", code_with_name(OTHER) + OTHER[:11]) == ""
+    session.change("open.py", code_with_name(OTHER))
     session.editor.set({"tinycopilot": {"exclude": []}})
     assert await session.is_indexed(OTHER)
     await session.wait_until_indexed()
@@ -258,21 +258,21 @@ async def test_exclude_setting_matches_the_link_and_its_target(
         real = folder / excluded / "real.py" if excluded == "shared" else folder / "elsewhere.py"
         for file in (real, folder / path):
             file.parent.mkdir(exist_ok=True)
-        real.write_text(naming(OTHER))
+        real.write_text(code_with_name(OTHER))
         (folder / path).symlink_to(real)
         session = await begin(options=options | {"exclude": [excluded + "/"]})
-        session.open(path, naming(OTHER))
-        assert await session.ghost(path, naming(OTHER) + OTHER[:11]) == ""
+        session.open(path, code_with_name(OTHER))
+        assert await session.ghost(path, code_with_name(OTHER) + OTHER[:11]) == ""
 
 
 async def test_disabled_language_is_dropped(begin: Open, folder: Path, options: dict[str, Any]) -> None:
-    (folder / "lib.rs").write_text(naming(OTHER))
+    (folder / "lib.rs").write_text(code_with_name(OTHER))
     session = await begin(options=options | {"languages": ["python", "rust"]})
     session.editor.open("fn main() {}\n", session.uri("main.rs"), "rust")
     await session.wait_until_indexed(OTHER)
     session.editor.set({"tinycopilot": {"languages": ["python"]}})
     await session.wait_until_dropped(OTHER)
-    (folder / "main.rs").write_text(naming(OTHER))
+    (folder / "main.rs").write_text(code_with_name(OTHER))
     session.close("main.rs")
     await session.wait_until_indexed()
     assert not await session.is_indexed(OTHER)
@@ -295,7 +295,7 @@ async def test_deleted_text_is_not_suggested_again(begin: Open, how: str) -> Non
 
 async def test_document_of_another_language_is_indexed_once_enabled(begin: Open) -> None:
     session = await begin()
-    session.editor.open(naming(OTHER), session.uri("notes.txt"), "plaintext")
+    session.editor.open(code_with_name(OTHER), session.uri("notes.txt"), "plaintext")
     assert not await session.is_indexed(OTHER)
     session.editor.set({"tinycopilot": {"languages": ["default", "plaintext"]}})
     assert await session.is_indexed(OTHER)
@@ -303,7 +303,7 @@ async def test_document_of_another_language_is_indexed_once_enabled(begin: Open)
 
 async def test_max_workspace_chars_may_change_at_any_time(begin: Open) -> None:
     session = await begin()
-    session.open("open.py", naming(OTHER))
+    session.open("open.py", code_with_name(OTHER))
     await session.wait_until_indexed()
     session.editor.set({"tinycopilot": {"maxWorkspaceChars": 0}})
     await session.wait_until_dropped()
@@ -318,21 +318,21 @@ async def test_selected_menu_entry_is_not_indexed(begin: Open) -> None:
     session.change("a.py", "y = hip")
     params = session.editor.params(0, 7)
     where = types.Range(types.Position(0, 4), types.Position(0, 7))
-    params.context.selected_completion_info = types.SelectedCompletionInfo(where, naming(OTHER))
+    params.context.selected_completion_info = types.SelectedCompletionInfo(where, code_with_name(OTHER))
     await session.editor.client.text_document_inline_completion_async(params)
     assert not await session.is_indexed(OTHER)
 
 
 async def test_unreadable_files_are_skipped(begin: Open, folder: Path) -> None:
-    (folder / "binary.py").write_bytes(b"\0" + naming(OTHER).encode())
-    (folder / "latin.py").write_bytes(naming(OTHER).encode() + b"\xe9\n")
-    (folder / "key.py").write_text(KEY + naming(OTHER))
+    (folder / "binary.py").write_bytes(b"\0" + code_with_name(OTHER).encode())
+    (folder / "latin.py").write_bytes(code_with_name(OTHER).encode() + b"\xe9\n")
+    (folder / "key.py").write_text(KEY + code_with_name(OTHER))
     (folder / "round").symlink_to(folder)
     (folder / "nowhere.py").symlink_to(folder / "missing.py")
     (folder / "outside.py").symlink_to(folder.parent / "outside.py")
-    (folder.parent / "outside.py").write_text(naming(OTHER))
+    (folder.parent / "outside.py").write_text(code_with_name(OTHER))
     (folder / "closed").mkdir()
-    (folder / "closed" / "a.py").write_text(naming(OTHER))
+    (folder / "closed" / "a.py").write_text(code_with_name(OTHER))
     (folder / "closed").chmod(0)
     session = await begin()
     await session.wait_until_indexed()
@@ -345,7 +345,7 @@ def weights_file(folder: Path, unsure: ModelPaths) -> Path:
 
 
 async def type_some(session: Session) -> None:
-    text = naming(NAME) + "x = "
+    text = code_with_name(NAME) + "x = "
     await session.ghost("a.py", text)
     for character in TYPED:
         text += character
@@ -407,7 +407,7 @@ async def test_saved_index_is_used_in_the_next_session(begin: Open, folder: Path
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     second = await begin()
     await second.wait_until_indexed()
-    (folder / "package" / "animals.py").write_text(naming(OTHER))
+    (folder / "package" / "animals.py").write_text(code_with_name(OTHER))
     third = await begin()
     await third.wait_until_indexed(OTHER)
     await third.wait_until_dropped()
@@ -416,7 +416,7 @@ async def test_saved_index_is_used_in_the_next_session(begin: Open, folder: Path
 async def test_saved_index_belongs_to_the_open_folders(begin: Open, tmp_path: Path, digest: str) -> None:
     second = tmp_path / "second"
     second.mkdir()
-    (second / "b.py").write_text(naming(OTHER))
+    (second / "b.py").write_text(code_with_name(OTHER))
     session = await begin(folders=[])
     event = types.WorkspaceFoldersChangeEvent([types.WorkspaceFolder(second.as_uri(), second.name)], [])
     session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
@@ -430,7 +430,7 @@ async def test_learned_weights_belong_to_the_open_folder(
 ) -> None:
     second = tmp_path / "second"
     second.mkdir()
-    (second / "b.py").write_text(naming(OTHER))
+    (second / "b.py").write_text(code_with_name(OTHER))
     session = await begin()
     added, removed = (types.WorkspaceFolder(path.as_uri(), path.name) for path in (second, folder))
     event = types.WorkspaceFoldersChangeEvent([added], [removed])
@@ -444,16 +444,16 @@ async def test_learned_weights_belong_to_the_open_folder(
 
 
 async def test_forget_file(begin: Open, folder: Path) -> None:
-    (folder / "other.py").write_text(naming(OTHER))
+    (folder / "other.py").write_text(code_with_name(OTHER))
     session = await begin()
     await session.wait_until_indexed()
     await session.wait_until_indexed(OTHER)
     forgotten = await session.editor.command("tinycopilot.forgetFile", session.uri("package/animals.py"))
     assert forgotten == {"forgotten": str(folder / "package" / "animals.py")}
     await session.wait_until_dropped()
-    session.open("package/animals.py", naming(NAME))
+    session.open("package/animals.py", code_with_name(NAME))
     session.report_changes("package/animals.py", "other.py")
-    assert await session.ghost("package/animals.py", naming(NAME) + TYPED) == ""  # it is not indexed again
+    assert await session.ghost("package/animals.py", code_with_name(NAME) + TYPED) == ""  # it is not indexed again
     await session.wait_until_indexed(OTHER)
     assert not await session.is_indexed()
     assert await session.editor.command("tinycopilot.forgetFile") == {"forgotten": ""}
@@ -479,8 +479,8 @@ async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:
     for max_chars in (1_000_000, 20_000_000):  # whatever is set later
         session.editor.set({"tinycopilot": {"maxWorkspaceChars": max_chars}})
         assert not await session.is_indexed()
-    session.open("other.py", naming(OTHER))  # nor is anything that is opened later
-    await session.ghost("other.py", naming(OTHER) + "x")
+    session.open("other.py", code_with_name(OTHER))  # nor is anything that is opened later
+    await session.ghost("other.py", code_with_name(OTHER) + "x")
     for _ in range(20):
         assert not await session.is_indexed()
         assert not await session.is_indexed(OTHER)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from asking import suggest
+from engine_requests import suggest
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings

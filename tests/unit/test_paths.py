@@ -127,10 +127,10 @@ def test_name_without_suffix_is_kept_each_time(tmp_path: Path) -> None:
     assert [(tmp_path / f"model.{n}").read_text() for n in (1, 2, 3)] == ["1", "2", "3"]
 
 
-def test_weights_path_is_per_workspace_and_tokenizer(home_of_its_own: Path) -> None:
+def test_weights_path_is_per_workspace_and_tokenizer(temporary_home: Path) -> None:
     paths = {mixture_weights_path(folder, digest) for folder in ("/a", "/b", "\ud800") for digest in ("1", "2")}
     assert len(paths) == 6
-    assert all(home_of_its_own in path.parents and path.suffix == ".json" for path in paths)
+    assert all(temporary_home in path.parents and path.suffix == ".json" for path in paths)
     assert mixture_weights_path("/a", "1") in paths
 
 

@@ -71,8 +71,8 @@ def test_without_a_home_saving_a_model_is_one_line() -> None:
     require_home(model_to_save("here.pth").model)
 
 
-def test_home_is_used(home_of_its_own: Path) -> None:
-    assert home_folder() == home_of_its_own
+def test_home_is_used(temporary_home: Path) -> None:
+    assert home_folder() == temporary_home
     require_home(model_to_save().model)
 
 
@@ -95,13 +95,13 @@ def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_compiled_code_uses_the_first_writable_folder(
-    tmp_path: Path, home_of_its_own: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, temporary_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("where a folder should be")
     monkeypatch.setattr("tinycopilot.paths.tempfile.tempdir", str(tmp_path))
     assert compiled_code_folder(tmp_path / "beside") == tmp_path / "beside"
-    assert compiled_code_folder(in_the_way) == home_of_its_own / "cache" / "tinycopilot" / "compiled"
+    assert compiled_code_folder(in_the_way) == temporary_home / "cache" / "tinycopilot" / "compiled"
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
     temporary = tmp_path / f"tinycopilot-{os.geteuid()}" / "compiled"
     assert compiled_code_folder(in_the_way) == temporary

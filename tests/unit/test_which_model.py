@@ -160,9 +160,9 @@ sys.exit(main(["doctor"]))
 
 
 @pytest.mark.parametrize("missing", ["platformdirs", ",".join(NEEDED)], ids=["platformdirs", "all"])
-def test_doctor_works_with_anything_missing(missing: str, home_of_its_own: Path) -> None:
+def test_doctor_works_with_anything_missing(missing: str, temporary_home: Path) -> None:
     command = [sys.executable, "-c", WITHOUT, missing]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=home_of_its_own)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=temporary_home)
     assert "Traceback" not in done.stdout + done.stderr
     sections = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert sections[:6] == ["installed", "model", "device", "folders", "editors", "server"]

@@ -377,11 +377,11 @@ def test_model_trained_in_place_of_the_shipped_one(tmp_path: Path, monkeypatch: 
 
 
 def test_unwritable_folder_is_one_problem(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home_of_its_own: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary_home: Path
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     assert levels(check_folders()) == [Level.OK] * 4  # including those that do not exist yet
-    assert not [*home_of_its_own.iterdir()]
+    assert not [*temporary_home.iterdir()]
     in_the_way = write(tmp_path / "file", "where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
     data, cache, log, compiled = check_folders()

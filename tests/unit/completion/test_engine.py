@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import alternatives, suggest, type_at, work_ahead
+from engine_requests import alternatives, suggest, type_at, work_ahead
 from networks import EVERYTHING as ALL
 from networks import compiled, sure
 

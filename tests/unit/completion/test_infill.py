@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from asking import suggest, type_at
+from engine_requests import suggest, type_at
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.infill import MAX_INFILL_CHARS, OTHER, infill, insertions

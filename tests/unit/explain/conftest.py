@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from explained import Page
+from explain_page import Page
 
 from tinycopilot.cli import main
 from tinycopilot.paths import ModelPaths

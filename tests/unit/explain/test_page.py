@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from explained import Page
+from explain_page import Page
 from networks import randomise
 
 from tinycopilot.cli import main

@@ -213,13 +213,13 @@ class Endless:
 
 
 async def test_client_that_leaves_cancels_its_request(engine: Engine) -> None:
-    endless, leaves = Endless(engine), asyncio.Event()
+    endless, disconnect = Endless(engine), asyncio.Event()
     completer = Completer(lambda: endless)  # type: ignore[arg-type, return-value]
     try:
-        asking = asyncio.ensure_future(ask(app(completer, TOKEN), body=body(), leaves=leaves))
+        asking = asyncio.ensure_future(ask(app(completer, TOKEN), body=body(), disconnect=disconnect))
         assert await asyncio.to_thread(endless.begun.wait, 60)
         assert not asking.done()
-        leaves.set()
+        disconnect.set()
         assert (await asyncio.wait_for(asking, 60)).status == 499
         assert await asyncio.to_thread(endless.ended.wait, 60)
     finally:
@@ -227,17 +227,18 @@ async def test_client_that_leaves_cancels_its_request(engine: Engine) -> None:
 
 
 async def test_too_many_waiting_requests_are_refused_and_all_end_when_their_clients_leave(engine: Engine) -> None:
-    endless, leaves = Endless(engine), asyncio.Event()
+    endless, disconnect = Endless(engine), asyncio.Event()
     completer = Completer(lambda: endless)  # type: ignore[arg-type, return-value]
     served = app(completer, TOKEN)
     try:
         asked = [
-            asyncio.ensure_future(ask(served, body=body(), leaves=leaves)) for _ in range(completer_module.MAX_WAITING)
+            asyncio.ensure_future(ask(served, body=body(), disconnect=disconnect))
+            for _ in range(completer_module.MAX_WAITING)
         ]
         assert await asyncio.to_thread(endless.begun.wait, 60)
         answer = await ask(served, body=body())
         assert (answer.status, answer.error["message"]) == (503, "16 requests are waiting already; try again")
-        leaves.set()
+        disconnect.set()
         assert {answer.status for answer in await asyncio.wait_for(asyncio.gather(*asked), 60)} == {499}
     finally:
         completer.close()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from asking import suggest
+from engine_requests import suggest
 from networks import EVERYTHING, randomise, sure
 from tinycopilot_server.index import LearnedWeights
 from tinycopilot_server.server import TinyCopilotServer

@@ -114,7 +114,7 @@ def test_warmup_is_left_out(tmp_path: Path, without: tuple[str, ...], multiplier
 @pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_command_prints_a_table_or_json_and_saves_nothing(
-    in_folder: Path, home_of_its_own: Path, capsys: pytest.CaptureFixture[str]
+    in_folder: Path, temporary_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (in_folder / "code.py").write_text(TEXT)
     words = ["train", "--without", "heads", "--corpus", "code.py", "--epochs", "0.1", "--device", "cpu"]
@@ -126,7 +126,7 @@ def test_command_prints_a_table_or_json_and_saves_nothing(
     assert json.loads(capsys.readouterr().out)["without"] == ["heads"]
     assert not user_model().exist()
     assert [path.name for path in in_folder.iterdir()] == ["code.py"]
-    assert not list(home_of_its_own.rglob("*.pth*"))
+    assert not list(temporary_home.rglob("*.pth*"))
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,10 @@ def test_folder_is_filtered_by_suffix(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
-def test_relative_folder_and_home(home_of_its_own: Path) -> None:
+def test_relative_folder_and_home(temporary_home: Path) -> None:
     tree(Path(), "p/a.py", "p/q/b.py")
     assert found("p") == found("./p/") == found("p/../p") == ["a.py", "q/b.py"]
-    tree(home_of_its_own, "code/c.py")
+    tree(temporary_home, "code/c.py")
     assert found("~/code") == ["c.py"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import suggest
+from engine_requests import suggest
 
 from tinycopilot.completion import indexing
 from tinycopilot.completion.alphabet import Alphabet

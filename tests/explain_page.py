@@ -14,7 +14,7 @@ DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', r
 
 @dataclass
 class Page:
-    """A page as written, its data, and the arrays in it."""
+    """A page, the data and arrays in it, and what the command printed to stderr."""
 
     html: str
     said: str

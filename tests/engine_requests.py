@@ -10,12 +10,12 @@ from tinycopilot.completion.truncation import Suggestion
 def suggest(
     engine: Engine, before: str, after: str = "", document: str | None = "", cancelled: Callable[[], bool] = never
 ) -> Suggestion | None:
-    """Return the suggestion, without learning from the keystroke."""
+    """Return the suggestion; the engine does not learn from this request."""
     return engine.complete(Request(before, after, document, Why.REPLAYED), cancelled).suggestion
 
 
 def type_at(engine: Engine, before: str, after: str = "", document: str | None = "") -> Result:
-    """Request as an editor does after a keystroke."""
+    """Send the request of an editor after a keystroke."""
     return engine.complete(Request(before, after, document))
 
 
@@ -28,5 +28,5 @@ def work_ahead(
     engine: Engine, before: str, suggestion: Suggestion, after: str = "", document: str | None = "",
     cancelled: Callable[[], bool] = never,
 ) -> Result:  # fmt: skip
-    """Compute ahead the suggestion that follows the acceptance of `suggestion`."""
+    """Compute in advance the suggestion after `suggestion` is accepted."""
     return engine.complete(Request(before, after, document).after_accepting(suggestion), cancelled)
