@@ -32,13 +32,13 @@ export interface Host {
   restart(): void;
 }
 
-/** An entry of the menu and of the command palette, where its title is that in package.json. */
+/** An entry of the menu and of the command palette. The palette shows the title in package.json. */
 export interface Action {
   command: string;
   group: 'Suggestions' | 'Model and data' | 'Server';
   /** Text with an icon, as `$(name)`. */
   label(): string;
-  /** Whether it is available now; `enablement` in package.json is the same condition for the palette. */
+  /** Whether it is available now. `enablement` in package.json is the same condition, for the command palette. */
   isOffered(): boolean;
   run(): unknown;
 }
@@ -63,20 +63,20 @@ export function actionsOf(host: Host): Action[] {
       command: 'tinycopilot.snooze', group: 'Suggestions',
       label: () => host.pause.until ? `$(clock) Snooze for ${SNOOZE_MINUTES} more minutes` : `$(clock) Snooze for ${SNOOZE_MINUTES} minutes`,
       isOffered: () => suggests() || (host.runs && host.pause.until !== undefined),
-      run: () => silence(() => host.pause.snooze(SNOOZE_MINUTES)),
+      run: () => turnOff(() => host.pause.snooze(SNOOZE_MINUTES)),
     },
     {
       command: 'tinycopilot.pauseSuggestions', group: 'Suggestions', label: () => '$(debug-pause) Pause suggestions',
-      isOffered: suggests, run: () => silence(() => host.pause.begin()),
+      isOffered: suggests, run: () => turnOff(() => host.pause.begin()),
     },
     {
       command: 'tinycopilot.pauseForAnHour', group: 'Suggestions', label: () => '$(watch) Pause for an hour',
-      isOffered: suggests, run: () => silence(() => host.pause.begin(HOUR_MINUTES)),
+      isOffered: suggests, run: () => turnOff(() => host.pause.begin(HOUR_MINUTES)),
     },
     {
       command: 'tinycopilot.toggleOnDemand', group: 'Suggestions',
       label: () => isOnDemand() ? '$(zap) Suggest as I type' : '$(bell-slash) Suggest only when I ask (Alt+\\)',
-      isOffered: () => host.runs, run: () => silence(() => setOnDemand(!isOnDemand())),
+      isOffered: () => host.runs, run: () => turnOff(() => setOnDemand(!isOnDemand())),
     },
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
@@ -141,9 +141,9 @@ export function actionsOf(host: Host): Action[] {
   ];
 }
 
-/** Turns suggestions off with `turnOff`, and hides the visible one. */
-async function silence(turnOff: () => Promise<void>): Promise<void> {
-  await turnOff();
+/** Runs an action that turns suggestions off, and hides the visible one. */
+async function turnOff(action: () => Promise<void>): Promise<void> {
+  await action();
   await commands.executeCommand('editor.action.inlineSuggest.hide');  // otherwise it would stay
 }
 
@@ -154,13 +154,13 @@ export function offIn(): string | undefined {
   return hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
 }
 
-/** Runs `tinycopilot eval` in a terminal, on files like the one that is open. */
+/** Runs `tinycopilot eval` in a terminal, on files with the same extension as the active one. */
 async function evaluate({ command }: Host): Promise<void> {
   const folder = workspace.workspaceFolders?.[0];
   const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
   if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found next to the server');
-  const ending = offIn() ? '' : extname(window.activeTextEditor?.document.fileName ?? '').slice(1);
-  const words = [...args, 'eval', folder.uri.fsPath, ...(ending ? ['--ext', ending] : [])];
+  const extension = offIn() ? '' : extname(window.activeTextEditor?.document.fileName ?? '').slice(1);
+  const words = [...args, 'eval', folder.uri.fsPath, ...(extension ? ['--ext', extension] : [])];
   const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));
   await tasks.executeTask(task);
 }

@@ -21,7 +21,7 @@ export function withTypedBrackets<Answer extends Items>(answer: Answer): Answer 
   return answer;
 }
 
-/** Replaces the bracket before each cursor by a typed one; changes nothing if the text has changed since. */
+/** Replaces the bracket before each cursor with a typed one; does nothing if the text has changed since. */
 export async function openBracket(bracket: string, then?: Command): Promise<void> {
   const editor = window.activeTextEditor;
   const inserted = (editor?.selections ?? []).map(({ active }) => new Range(active.with({ character: Math.max(active.character - 1, 0) }), active));

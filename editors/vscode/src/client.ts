@@ -1,4 +1,4 @@
-// The language client: starts, restarts and ends the server, and sends it the settings.
+// The language client: starts, restarts and stops the server, and sends it the settings.
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { LogOutputChannel } from 'vscode';
@@ -23,12 +23,12 @@ export interface Listener {
   /** Called when the server's state changes. The server shows errors to the user itself. */
   status(status: ServerStatus): void;
   training(status: TrainingStatus): void;
-  /** Called if the server does not start, or is not restarted any more. The message is for the user. */
+  /** Called if the server does not start, or is no longer restarted after crashes. The message is for the user. */
   failed(message: string): void;
 }
 
 const SECTION = 'tinycopilot';
-/** Time limit for ending a server that is still starting. */
+/** Time limit for stopping a server that is still starting. */
 const END_MS = 5_000;
 
 /** Documents on disk, and new ones without a file. */
@@ -64,7 +64,7 @@ export class Client extends LanguageClient {
         stderr: (stream, channel) => createInterface({ input: stream }).on('line', line => channel.info(line)),
       },
       middleware: {
-        // Work that can be cancelled has its own progress with a button (training.ts); the library's has none.
+        // Cancellable work (training) has its own progress with a cancel button (training.ts); the library's has none.
         handleWorkDoneProgress: (token, params, next) => {
           if (params.kind !== 'begin' || !params.cancellable) next(token, params);
         },
@@ -72,7 +72,7 @@ export class Client extends LanguageClient {
           withTypedBrackets(withMoreLines(await next(document, position, context, token), document, position, token)),
         workspace: {
           configuration: ({ items }) => items.map(item => item.section === SECTION ? readSettings().forServer : null),
-          didChangeConfiguration: () => this.tellSettings(),
+          didChangeConfiguration: () => this.sendSettings(),
         },
       },
       initializationFailedHandler: () => false,
@@ -112,13 +112,13 @@ export class Client extends LanguageClient {
   }
 
   /** Sends the server's settings; the library would include the extension's own. */
-  private tellSettings(): Promise<void> {
+  private sendSettings(): Promise<void> {
     return this.sendNotification(DidChangeConfigurationNotification.type, {
       settings: { [SECTION]: readSettings().forServer },
     });
   }
 
-  /** Ends the server; if it has not started yet, kills its process. */
+  /** Stops the server; if it has not started yet, kills its process. */
   async end(): Promise<void> {
     this.ended = true;
     if (!this.isRunning()) this.kill();
@@ -126,7 +126,7 @@ export class Client extends LanguageClient {
     await within(END_MS, this.starting).catch(() => undefined);
   }
 
-  /** Also closes its input, since the process may be a script that has started the server. */
+  /** Kills the process, and closes its stdin, since the process may be a script that has started the server. */
   private kill(): void {
     this.serverProcess?.stdin?.end();
     this.serverProcess?.kill();
@@ -138,7 +138,7 @@ export class Client extends LanguageClient {
     return transports;
   }
 
-  /** Logs only: the library would show a message with a stack trace for each failed request. */
+  /** Only logs errors: the library would show a message with a stack trace for each failed request. */
   override error(message: string, data?: unknown): void {
     super.error(message, data, false);
   }

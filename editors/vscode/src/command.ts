@@ -6,6 +6,7 @@ import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { type Extension, extensions, type LogOutputChannel, type Uri, workspace } from 'vscode';
 import { within } from './time';
 
+/** A program and its arguments. */
 export interface Command {
   command: string;
   args: string[];
@@ -21,24 +22,24 @@ const PROGRAMS = IS_WINDOWS ? 'Scripts' : 'bin';
 const PYTHON_MS = 10_000;
 
 /**
- * Finds the command that starts the server, or a message why there is none. Order: the setting; the workspace's
- * environment; that of the Python extension, which is activated only if `mayWake`; the PATH; the environment that
+ * Finds the command that starts the server, or a message that says why there is none. Order: the setting; the workspace's
+ * environment; that of the Python extension, which is activated only if `mayActivate`; the PATH; the environment that
  * `make demo` creates in the clone; `own`, the environment that install.ts creates. The choice is logged.
  */
 export async function findServer(
-  setting: string[], own: string, log: LogOutputChannel, mayWake = true,
+  setting: string[], own: string, log: LogOutputChannel, mayActivate = true,
 ): Promise<Command | { missing: string }> {
   if (setting.length > 0) return named(setting, log);
-  const trusted = workspace.isTrusted ? workspaceServer(log) ?? await pythonServer(mayWake, log) : undefined;
+  const trusted = workspace.isTrusted ? workspaceServer(log) ?? await pythonServer(mayActivate, log) : undefined;
   if (!workspace.isTrusted) log.info('server: skipped the workspace and its Python environment: the workspace is not trusted');
   return trusted
     ?? found(locate(PROGRAM), 'on the PATH', log)
     ?? found(cloneServer(), 'in the clone that the extension was built in', log)
     ?? found(programIn(own), "in the extension's own environment", log)
-    ?? { missing: `${PROGRAM} was not found: ${nowhere()}. Set tinycopilot.serverCommand to its full path.` };
+    ?? { missing: `${PROGRAM} was not found: ${searched()}. Set tinycopilot.serverCommand to its full path.` };
 }
 
-function nowhere(): string {
+function searched(): string {
   if (workspace.isTrusted) return "it is neither in the workspace's environment nor on the PATH";
   return 'it is not on the PATH, and the workspace\'s environment is used only if you trust the workspace';
 }
@@ -73,11 +74,11 @@ interface Environments {
   resolveEnvironment(path: { path: string }): Promise<{ executable: { uri?: Uri } } | undefined>;
 }
 
-/** The server next to the interpreter selected in the Python extension, or as a module of it. */
-async function pythonServer(mayWake: boolean, log: LogOutputChannel): Promise<Command | undefined> {
+/** The server next to the interpreter that is selected in the Python extension, or that interpreter with the module. */
+async function pythonServer(mayActivate: boolean, log: LogOutputChannel): Promise<Command | undefined> {
   const extension = extensions.getExtension<{ environments?: Environments }>('ms-python.python');
   if (!extension) return found(undefined, 'from the Python extension, which is not installed', log);
-  if (!mayWake && !extension.isActive) return found(undefined, 'from the Python extension, which is not active yet', log);
+  if (!mayActivate && !extension.isActive) return found(undefined, 'from the Python extension, which is not active yet', log);
   let python: string | undefined;
   try {
     python = await within(PYTHON_MS, chosenPython(extension));
@@ -87,8 +88,8 @@ async function pythonServer(mayWake: boolean, log: LogOutputChannel): Promise<Co
   if (!python || !isAbsolute(python)) return found(undefined, 'from the Python extension, in which no interpreter is selected', log);
   const beside = programAt(join(dirname(python), PROGRAM));
   if (beside) return found(beside, 'next to the interpreter selected in the Python extension', log);
-  const hasIt = await runs(python, '-P', '-c', 'import importlib.util as i, sys; sys.exit(not i.find_spec("tinycopilot_server"))');
-  return found(hasIt ? python : undefined, `for ${python}, selected in the Python extension`, log, ['-P', '-m', 'tinycopilot_server']);
+  const hasModule = await runs(python, '-P', '-c', 'import importlib.util as i, sys; sys.exit(not i.find_spec("tinycopilot_server"))');
+  return found(hasModule ? python : undefined, `for ${python}, selected in the Python extension`, log, ['-P', '-m', 'tinycopilot_server']);
 }
 
 async function chosenPython(extension: Extension<{ environments?: Environments }>): Promise<string | undefined> {
@@ -108,7 +109,7 @@ export function programIn(environment: string, name: string = PROGRAM): string |
   return programAt(join(environment, PROGRAMS, name));
 }
 
-/** The program `tinycopilot` in the environment of the server. */
+/** The command that runs `tinycopilot` from the server's environment. */
 export function programBeside({ command, args }: Command): { command: string | undefined; args: string[] } {
   if (args.includes('tinycopilot_server')) return { command, args: args.map(word => word.replace('tinycopilot_server', 'tinycopilot')) };
   return { command: programAt(join(dirname(realpathSync(command)), 'tinycopilot')), args: [] };
@@ -120,7 +121,7 @@ export function locate(name: string): string | undefined {
   return (isAbsolute(name) ? [name] : folders.map(folder => join(folder, name))).map(programAt).find(Boolean);
 }
 
-/** The path (on Windows, also with `.exe` added), if it is a program. */
+/** The path, on Windows with `.exe` added if necessary, if it is a program. */
 function programAt(path: string): string | undefined {
   return (IS_WINDOWS ? ['', '.exe'] : ['']).map(ending => path + ending).find(isProgram);
 }

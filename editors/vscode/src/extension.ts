@@ -5,19 +5,19 @@ import { actionsOf, type Host, offIn } from './actions';
 import { OPEN_BRACKET, openBracket } from './brackets';
 import { Client, type ServerStatus } from './client';
 import { type Command, findServer, programIn } from './command';
-import { complain, type Remedy } from './failure';
+import { showError, type Remedy } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
 import { multiline } from './multiline';
 import { Pause } from './pause';
-import { hasLanguage, isOnDemand, readSettings, restarting } from './settings';
+import { hasLanguage, isOnDemand, readSettings, restartKey } from './settings';
 import { StatusItem } from './status';
 import { TrainingBar } from './training';
 import { welcome } from './welcome';
 
 /** Time limit for loading, after which the server counts as unresponsive. */
 const LOADING_MS = 60_000;
-/** The same while the server reports progress: the first compilation takes minutes on a slow or busy machine. */
+/** The same limit while the server reports progress: the first compilation takes minutes on a slow or busy machine. */
 const WORKING_MS = 900_000;
 
 let client: Client | undefined;
@@ -59,7 +59,7 @@ export function activate(context: ExtensionContext): void {
     item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined, reason: isSilent && !offIn() ? silent?.reason : undefined });
   }
 
-  /** The active document and the reason, if the server gives no suggestions in it although its language is on. */
+  /** The active document, and why it gets no suggestions, if the server has excluded it although its language is on. */
   let silent: { uri: string; reason: string } | undefined;
 
   /** Asks the server whether there are suggestions in the active document, and updates the status bar. */
@@ -103,7 +103,7 @@ export function activate(context: ExtensionContext): void {
     setRuns(false);
     log.error(message);
     show({ state: 'error', message });
-    void complain(message, canInstall && workspace.isTrusted ? ['Install', ...remedies] : remedies);
+    void showError(message, canInstall && workspace.isTrusted ? ['Install', ...remedies] : remedies);
   }
 
   let installing: Promise<void> | undefined;
@@ -135,7 +135,7 @@ export function activate(context: ExtensionContext): void {
   async function start(): Promise<void> {
     setRuns(false);
     const settings = readSettings();
-    startedWith = restarting(settings);
+    startedWith = restartKey(settings);
     waits = settings.enabled && !workspace.textDocuments.some(document => hasLanguage(settings, document.languageId));
     if (!settings.enabled) return show({ state: 'off', message: 'disabled in the settings' });
     if (waits) showWaiting();
@@ -181,7 +181,7 @@ export function activate(context: ExtensionContext): void {
       showMenu(actions, status ? `tinycopilot: ${[status.state, status.message].filter(Boolean).join(': ')}` : 'tinycopilot')),
     workspace.onDidGrantWorkspaceTrust(restart),
     workspace.onDidChangeConfiguration(() => {
-      if (restarting(readSettings()) !== startedWith) restart();  // serverCommand in workspace settings is ignored
+      if (restartKey(readSettings()) !== startedWith) restart();  // serverCommand in workspace settings is ignored
       else if (status) draw(status);
     }),
     workspace.onDidOpenTextDocument(({ languageId }) => {

@@ -13,7 +13,7 @@ const REMEDIES = {
 export type Remedy = keyof typeof REMEDIES;
 
 /** Shows an error, and runs the command that the user chooses. */
-export async function complain(message: string, remedies: Remedy[]): Promise<void> {
+export async function showError(message: string, remedies: Remedy[]): Promise<void> {
   const choice = await window.showErrorMessage(`tinycopilot: ${message}`, ...remedies);
   if (!choice) return;
   const [command, ...args] = REMEDIES[choice];

@@ -5,13 +5,13 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type CancellationToken, commands, type LogOutputChannel, type Progress, ProgressLocation, window, workspace } from 'vscode';
 import { locate, programIn, runs } from './command';
-import { alone } from './lock';
+import { locked } from './lock';
 
 const NEEDED = [3, 11] as const;
 /** Must match the extra `train` in pyproject.toml. */
 const TORCH = 'torch>=2.9';
 const PYTHONS = ['python3', 'python'];
-/** Number of last lines of output that are searched for an error. */
+/** How many of the last output lines are searched for an error. */
 const LAST_LINES = 50;
 
 /** Sources and destination of the installation. */
@@ -28,7 +28,7 @@ export interface Places {
 
 /** Installs the server into a separate environment, if the user agrees; returns whether it is installed. */
 export function install(places: Places, log: LogOutputChannel): Promise<boolean> {
-  return reported('The server was not installed', log, async () => {
+  return reportingErrors('The server was not installed', log, async () => {
     const python = await findPython(log);
     const source = sourceOf(places);
     if (!await agree(places, source.words)) return false;
@@ -38,7 +38,7 @@ export function install(places: Places, log: LogOutputChannel): Promise<boolean>
 
 /** Installs PyTorch into that environment, if the user agrees; returns whether it is installed. */
 export function installTorch(places: Places, log: LogOutputChannel): Promise<boolean> {
-  return reported('PyTorch was not installed', log, async () => {
+  return reportingErrors('PyTorch was not installed', log, async () => {
     const python = programIn(places.environment, 'python');
     if (!python) throw new Error(`${places.environment} has no Python.`);
     const options = await agreeToTorch(places);
@@ -56,7 +56,7 @@ export function installTorch(places: Places, log: LogOutputChannel): Promise<boo
 }
 
 /** Runs `work` if the workspace is trusted; shows an error if it fails. */
-async function reported(failure: string, log: LogOutputChannel, work: () => Promise<boolean>): Promise<boolean> {
+async function reportingErrors(failure: string, log: LogOutputChannel, work: () => Promise<boolean>): Promise<boolean> {
   try {
     if (!workspace.isTrusted) throw new Error('the workspace is not trusted');
     return await work();
@@ -76,24 +76,24 @@ async function withProgress(
 ): Promise<boolean> {
   return window.withProgress({ location: ProgressLocation.Notification, title, cancellable: true }, (progress, token) => {
     mkdirSync(dirname(environment), { recursive: true });
-    return alone(`${environment}.lock`, () => work(progress, token));
+    return locked(`${environment}.lock`, () => work(progress, token));
   });
 }
 
 /** The first suitable Python. Throws with the problem of each candidate. */
 async function findPython(log: LogOutputChannel): Promise<string> {
-  const wrong: string[] = [];
+  const problems: string[] = [];
   for (const name of PYTHONS) {
     const python = locate(name);
     const problem = python ? await problemOf(python) : 'is not on the PATH';
     log.info(`install: ${python ?? name} ${problem || 'is suitable'}`);
     if (python && !problem) return python;
-    wrong.push(`${name} ${problem}`);
+    problems.push(`${name} ${problem}`);
   }
-  throw new Error(`Python ${NEEDED.join('.')} or later is needed, but ${wrong.join(', and ')}.`);
+  throw new Error(`Python ${NEEDED.join('.')} or later is needed, but ${problems.join(', and ')}.`);
 }
 
-/** What is wrong with an interpreter, as a predicate ("does not run"); empty if it is suitable. */
+/** Why an interpreter is unsuitable, as a predicate ("does not run"); empty if it is suitable. */
 function problemOf(python: string): Promise<string> {
   const ask = 'import sys; print("%d.%d" % sys.version_info[:2]); import ensurepip, venv';
   return new Promise(resolve => execFile(python, ['-I', '-c', ask], { timeout: 10_000 }, (error, said) => {
@@ -161,7 +161,7 @@ async function agreeToTorch({ environment, torchIndex }: Places): Promise<string
 async function make(
   python: string, environment: string, packages: string[], log: LogOutputChannel, progress: Report, token: CancellationToken,
 ): Promise<boolean> {
-  const isNew = !await isWhole(environment);
+  const isNew = !await isUsable(environment);
   try {
     if (isNew) {
       rmSync(environment, { recursive: true, force: true });
@@ -193,7 +193,7 @@ async function pip(python: string, packages: string[], log: LogOutputChannel, pr
 }
 
 /** Whether the environment is usable: its Python or pip may have been removed. */
-async function isWhole(environment: string): Promise<boolean> {
+async function isUsable(environment: string): Promise<boolean> {
   const python = programIn(environment) && programIn(environment, 'python');
   return python !== undefined && runs(python, '-I', '-m', 'pip', '--version');
 }

@@ -1,8 +1,8 @@
-// A lock between windows: only one of them installs at a time.
+// A lock between windows, so that only one of them installs at a time.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
-/** Runs work that only one window may do at a time. Throws if another does it; `file` contains its process id. */
-export async function alone<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
+/** Runs `work` while holding a lock. Throws if another window holds it. `file` contains the holder's process id. */
+export async function locked<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   if (existsSync(file)) {
     const pid = Number(readFileSync(file, 'utf8'));
     if (pid !== process.pid && runs(pid)) throw new Error(`another window is already installing (process ${pid}; if not, delete ${file}).`);

@@ -4,14 +4,14 @@ import {
   type Position, Range, type TextDocument, type TextEditorDecorationType, ThemeColor, window, workspace,
 } from 'vscode';
 
-/** Command after the first line was accepted: runs the suggestion's own command, then shows the other lines. */
+/** Command that runs when the first line is accepted: runs the suggestion's own command, then shows the other lines. */
 const SHOW_REST = 'tinycopilot.showRest';
 /** Command: hides a suggestion and its `+2 lines`. */
 const DISMISS = 'tinycopilot.dismiss';
 
 type Items = InlineCompletionItem[] | InlineCompletionList | null | undefined;
 
-/** `+2 lines` after the ghost text. It is a decoration, since VS Code inserts all ghost text. */
+/** `+2 lines` after the ghost text. It is a decoration, since accepting would insert it if it were ghost text. */
 let hint: TextEditorDecorationType | undefined;
 let isShown = false;
 
@@ -21,7 +21,7 @@ function hiddenLines(item: InlineCompletionItem | undefined): number {
   return typeof n === 'number' ? n : 0;
 }
 
-/** Shows how many lines of a suggestion are hidden, and makes accepting it show them. */
+/** Shows how many lines of a suggestion are hidden; accepting it then shows them. */
 export function withMoreLines<Answer extends Items>(answer: Answer, document: TextDocument, position: Position, token: CancellationToken): Answer {
   if (token.isCancellationRequested) return answer;
   const items = Array.isArray(answer) ? answer : answer?.items ?? [];
@@ -71,7 +71,7 @@ export function multiline(): Disposable[] {
     commands.registerCommand(SHOW_REST, showRest),
     commands.registerCommand(DISMISS, dismiss),
     workspace.onDidChangeTextDocument(({ contentChanges }) => {
-      if (contentChanges.length > 0) clear();  // a save is an event, too
+      if (contentChanges.length > 0) clear();  // saving sends an event without changes
     }),
     window.onDidChangeTextEditorSelection(clear),
     window.onDidChangeActiveTextEditor(clear),

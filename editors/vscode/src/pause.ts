@@ -1,29 +1,29 @@
-// Pauses and snoozes suggestions, and remembers this for the next window.
+// Pauses and snoozes suggestions, and saves this for the next window.
 import type { Memento } from 'vscode';
 import type { ServerStatus } from './client';
 
-/** A pause as saved for the next window, with the time when it ends, if it ends by itself. */
-interface Kept {
+/** A pause as saved for the next window; `untilMs` is set if it ends by itself. */
+interface SavedPause {
   untilMs?: number;
 }
 
 const KEY = 'pause';
 
-/** Whether and until when the user has paused suggestions. A restarted server is paused again. */
+/** Whether, and until when, the user has paused suggestions. A restarted server is paused again. */
 export class Pause {
   /** When the pause ends, if it ends by itself. */
   until: Date | undefined;
   private isOn = false;
-  private isNew = false;
+  private hasRestarted = false;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly ask: (command: string) => Promise<unknown>, private readonly memento: Memento) {
-    const kept = memento.get<Kept>(KEY);
-    if (kept && !(kept.untilMs && kept.untilMs <= Date.now())) this.set(kept.untilMs);
+    const saved = memento.get<SavedPause>(KEY);
+    if (saved && !(saved.untilMs && saved.untilMs <= Date.now())) this.set(saved.untilMs);
   }
 
   async begin(minutes?: number): Promise<void> {
-    this.forget();
+    this.clear();
     const untilMs = minutes && Date.now() + minutes * 60_000;
     if (untilMs) this.until = new Date(untilMs);  // the server's status arrives before its response
     await this.ask('tinycopilot.pause');
@@ -38,20 +38,20 @@ export class Pause {
   }
 
   async end(): Promise<void> {
-    this.forget();
+    this.clear();
     await this.ask('tinycopilot.resume');
   }
 
-  /** Follows the server's status. */
+  /** Called with each status of the server: pauses a restarted server again. */
   async onStatus({ state }: ServerStatus): Promise<void> {
     if (state === 'loading') {
-      this.isNew = true;
+      this.hasRestarted = true;
     } else if (this.isOn && (state === 'ready' || state === 'busy')) {
-      if (!this.isNew) return this.forget();  // the pause was ended elsewhere
+      if (!this.hasRestarted) return this.clear();  // the pause was ended elsewhere
       await this.ask('tinycopilot.pause');
-      this.isNew = false;
+      this.hasRestarted = false;
     } else {
-      this.isNew = false;
+      this.hasRestarted = false;
     }
   }
 
@@ -64,11 +64,11 @@ export class Pause {
     this.isOn = true;
     if (!untilMs) return;
     this.until = new Date(untilMs);
-    // Fails if no server is running. That is no problem: the next server starts without a pause.
+    // This fails if no server is running, which is harmless: the next server starts without a pause.
     this.timer = setTimeout(() => void this.end().catch(() => undefined), untilMs - Date.now());
   }
 
-  private forget(): void {
+  private clear(): void {
     clearTimeout(this.timer);
     this.isOn = false;
     this.until = this.timer = undefined;

@@ -1,4 +1,4 @@
-// Reads the settings, turns languages on and off, and tells which changes require a restart.
+// Reads the settings, turns languages on and off, and finds the changes that require a restart.
 import { ConfigurationTarget, extensions, workspace } from 'vscode';
 
 /** The settings that package.json declares under `tinycopilot.`, with its defaults. */
@@ -29,15 +29,15 @@ function serverKeys(): string[] {
   return keys.filter(key => !OWN_KEYS.includes(key));
 }
 
-/** The settings whose change requires a restart; the others are sent to the running server. */
-export function restarting({ enabled, serverCommand, languages }: Settings): string {
+/** The values of the settings that take effect only after a restart, as a string to compare. */
+export function restartKey({ enabled, serverCommand, languages }: Settings): string {
   return JSON.stringify([enabled, serverCommand, languages]);
 }
 
 export function readSettings(): Settings {
   const section = workspace.getConfiguration('tinycopilot');
-  // Only the user's values, never a workspace's, since they name programs to run. The scope "machine" would ensure that,
-  // too, but in a remote window VS Code would then ignore the user's settings as well.
+  // Only the user's values, never a workspace's, since they name programs to run. The scope "machine" would also ensure
+  // this, but in a remote window, VS Code would then ignore the user's settings, too.
   const [command, source, index] = OWN_KEYS.map(key => section.inspect<unknown>(key)?.globalValue);
   const languages = section.get<unknown>('languages');
   return {
@@ -69,11 +69,11 @@ export async function setOnDemand(wanted: boolean): Promise<void> {
 /** Changes a setting in the workspace if it is set there, or else for the user. */
 async function update(name: string, value: unknown): Promise<void> {
   const section = workspace.getConfiguration('tinycopilot');
-  const isWorkspaces = section.inspect(name)?.workspaceValue !== undefined;
-  await section.update(name, value, isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global);
+  const isInWorkspace = section.inspect(name)?.workspaceValue !== undefined;
+  await section.update(name, value, isInWorkspace ? ConfigurationTarget.Workspace : ConfigurationTarget.Global);
 }
 
-/** Whether documents of a language are completed: the last entry that matches it counts. */
+/** Whether documents in a language are completed. If several entries match it, the last one wins. */
 export function hasLanguage({ languages }: Pick<Settings, 'languages'>, language: string): boolean {
   let isOn = false;
   for (const word of languages) {

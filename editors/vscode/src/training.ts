@@ -1,7 +1,7 @@
 // The progress of training, as a notification with a cancel button.
 import { ProgressLocation, window } from 'vscode';
 
-/** The parameters of `tinycopilot/training`; they include figures when training is done. */
+/** The parameters of `tinycopilot/training`. When training is done, the server also sends figures, which are only logged. */
 export interface TrainingStatus {
   state: 'running' | 'done' | 'failed' | 'cancelled';
   message: string;
@@ -14,7 +14,7 @@ export class TrainingBar {
   last: string | undefined;
   isRunning = false;
   private show: (message: string, percentage: number) => void = () => undefined;
-  private over: () => void = () => undefined;
+  private finish: () => void = () => undefined;
 
   constructor(private readonly cancel: () => void) {}
 
@@ -30,7 +30,7 @@ export class TrainingBar {
   /** Removes the progress when training has ended or the server has exited. */
   end(): void {
     this.isRunning = false;
-    this.over();
+    this.finish();
   }
 
   private begin(): void {
@@ -38,7 +38,7 @@ export class TrainingBar {
     let pending = { message: '', percentage: 0 };  // the last report received before the progress is visible
     this.isRunning = true;
     this.show = (message, percentage) => { pending = { message, percentage }; };
-    const ended = new Promise<void>(resolve => { this.over = resolve; });
+    const ended = new Promise<void>(resolve => { this.finish = resolve; });
     void window.withProgress(options, (progress, token) => {
       let shown = 0;
       this.show = (message, percentage) => {

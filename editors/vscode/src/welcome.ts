@@ -8,7 +8,7 @@ const MARK = 'welcomed';
 const WALKTHROUGH = 'Get started';
 const ON_DEMAND = 'Only when I ask';
 
-/** Shows a welcome message, once per machine: what the extension does, and how to switch it off. Recorded in `folder`. */
+/** Shows a welcome message, once per machine: what the extension does, and how to switch it off. A file in `folder` records this. */
 export async function welcome(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   try {
