@@ -620,8 +620,8 @@ def long_messages_do_not_wait_for_a_key(user: User) -> None:
     user.editor.lua(f"require('tinycopilot').cut = 'tinycopilot: {problem}'")
     client_id = user.editor.lua("return vim.lsp.get_clients({ name = 'tinycopilot' })[1].id")
     user.editor.lua(
-        f"require('tinycopilot.state').server_said({client_id}, {{ state = 'error', message = '{problem}' }})"
+        f"require('tinycopilot.state').on_status({client_id}, {{ state = 'error', message = '{problem}' }})"
     )
     said = user.editor.output("TinyCopilot").replace("\n", " ")
     assert_equal("the error is shown once", f"tinycopilot: error: {problem}", said)
-    user.editor.lua(f"require('tinycopilot.state').server_said({client_id}, {{ state = 'ready' }})")
+    user.editor.lua(f"require('tinycopilot.state').on_status({client_id}, {{ state = 'ready' }})")

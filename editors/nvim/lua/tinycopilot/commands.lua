@@ -1,15 +1,15 @@
 -- The command :TinyCopilot: its subcommands, their messages and completion.
 local M = {}
 local state, options = require 'tinycopilot.state', require 'tinycopilot.options'
-local commands = {} -- by name; called with the words that follow, and whether there is a `!`
+local commands = {} -- by subcommand; called with the words after it, and whether there is a `!`
 local NAME = 'tinycopilot'
 
 local function say(message, level) vim.notify(NAME .. ': ' .. message, level) end
 
 local function complain(message) say(message, vim.log.levels.ERROR) end
 
---- Returns the client of the current buffer, else any running one; reports an error if there is none.
-local function a_client()
+--- Returns the client of the current buffer, or else any running one; reports an error if there is none.
+local function find_client()
   local client = state.clients(0)[1] or state.clients()[1]
   if not client then complain 'the server is not running: it starts when you open a file in a language of `languages`' end
   return client
@@ -29,9 +29,9 @@ local function say_status(status)
 end
 
 function commands.status()
-  local news, now = require(NAME).cut, state.here()
-  local is_status = now and now.message ~= '' and news and news:find(now.message, 1, true)
-  if news and not is_status then vim.notify(news) end
+  local message, now = require(NAME).cut, state.here()
+  local is_status = now and now.message ~= '' and message and message:find(now.message, 1, true)
+  if message and not is_status then vim.notify(message) end
   require(NAME).cut = nil
   if not now then
     local filetype = vim.bo.filetype
@@ -42,20 +42,20 @@ function commands.status()
   say_status { state = now.state .. percentage, message = now.message }
 end
 
-local snooze ---@type uv.uv_timer_t? ends a snooze
+local snooze_timer ---@type uv.uv_timer_t? ends the snooze
 
---- Pauses or resumes all servers, including later ones; until `until_s`, in seconds since 1970, if given.
+--- Pauses or resumes all servers, including those that start later. `until_s`: end of a snooze, in seconds since 1970.
 local function set_paused(is_paused, until_s)
-  if snooze and not snooze:is_closing() then snooze:close() end
-  state.is_paused, state.paused_until, snooze = is_paused, until_s, nil
+  if snooze_timer and not snooze_timer:is_closing() then snooze_timer:close() end
+  state.is_paused, state.paused_until, snooze_timer = is_paused, until_s, nil
   local clients = state.clients()
-  local function answered(status)
+  local function report(status)
     say_status(until_s and { state = 'off', message = os.date('paused until %H:%M', until_s) } or status)
   end
   for i, client in ipairs(clients) do
-    ask(client, is_paused and 'pause' or 'resume', nil, i == #clients and answered or function() end)
+    ask(client, is_paused and 'pause' or 'resume', nil, i == #clients and report or function() end)
   end
-  if #clients == 0 then answered { state = is_paused and 'off' or 'resumed', message = is_paused and 'paused' or '' } end
+  if #clients == 0 then report { state = is_paused and 'off' or 'resumed', message = is_paused and 'paused' or '' } end
 end
 
 function commands.help() vim.cmd.help 'tinycopilot' end
@@ -78,8 +78,8 @@ function commands.snooze(words)
   local now = os.time()
   local until_s = math.max(state.paused_until or now, now) + minutes * 60
   set_paused(true, math.floor(until_s))
-  local function wake() set_paused(false) end
-  snooze = vim.defer_fn(wake, math.floor((until_s - now) * 1000))
+  local function resume() set_paused(false) end
+  snooze_timer = vim.defer_fn(resume, math.floor((until_s - now) * 1000))
 end
 
 local function refresh(buffers)
@@ -99,7 +99,7 @@ end
 
 function toggles.filetype()
   local filetype = vim.bo.filetype
-  if filetype ~= '' and not state.has_language(0) then -- off by the setting: change it in this Neovim
+  if filetype ~= '' and not state.has_language(0) then -- the setting excludes it: change the setting in this Neovim
     local function is_other(word) return word ~= '-' .. filetype end
     local languages = vim.tbl_filter(is_other, require(NAME).options.settings.languages)
     require(NAME).set { languages = vim.list_extend(languages, { filetype }) }
@@ -167,16 +167,16 @@ function commands.set(words)
   say(name .. '=' .. write(good[name]))
 end
 
---- Runs `tinycopilot eval` on this project in a terminal: how many keystrokes would suggestions have saved?
+--- Runs `tinycopilot eval` on this project in a terminal: measures the share of keystrokes that suggestions would save.
 function commands.eval(words)
-  local client = a_client()
+  local client = find_client()
   if not client then return end
   local server = vim.fn.resolve(vim.fn.exepath(require(NAME).options.cmd[1]))
   local program = vim.fs.joinpath(vim.fs.dirname(server), NAME)
   if vim.fn.executable(program) == 0 then return complain('eval: no program `tinycopilot` next to ' .. server) end
-  local ending = state.has_language(0) and vim.fn.expand '%:e' or ''
+  local extension = state.has_language(0) and vim.fn.expand '%:e' or ''
   local command = { program, 'eval', words[1] and vim.fs.normalize(words[1]) or client.root_dir or vim.fn.getcwd() }
-  if ending ~= '' then vim.list_extend(command, { '--ext', ending }) end
+  if extension ~= '' then vim.list_extend(command, { '--ext', extension }) end
   vim.cmd 'botright new'
   vim.fn.jobstart(command, { term = true })
 end
@@ -184,7 +184,7 @@ end
 function commands.train(words)
   local minutes = minutes_of('train', words[1] or 5)
   if not minutes then return end
-  local client = a_client()
+  local client = find_client()
   if not client then return end
   ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server reports problems itself
     if answer.started then say(('training for %g minutes; :TinyCopilot cancel stops it'):format(minutes)) end
@@ -192,16 +192,16 @@ function commands.train(words)
 end
 
 function commands.cancel()
-  local client = a_client()
+  local client = find_client()
   if not client then return end
   ask(client, 'cancelTraining', nil, function(answer)
     say(answer.cancelled and 'training cancelled; the model is unchanged' or 'no training is running')
   end)
 end
 
---- Opens, in the browser, the page that explains the last suggestion, or why there was none.
+--- Opens in the browser the page that explains the last suggestion, or why there was none.
 function commands.why()
-  local client = a_client()
+  local client = find_client()
   if not client then return end
   ask(client, 'explain', nil, function(answer) -- without a page, the server reports the reason itself
     if (answer.path or '') == '' then return end
@@ -211,12 +211,12 @@ function commands.why()
 end
 
 function commands.stats()
-  local client = a_client()
+  local client = find_client()
   if client then ask(client, 'statistics', nil, function(answer) show('statistics', answer.text or '') end) end
 end
 
 function commands.knowledge()
-  local client = a_client()
+  local client = find_client()
   if client then ask(client, 'knowledge', nil, function(answer) show('knowledge', answer.text or '') end) end
 end
 
@@ -224,14 +224,14 @@ end
 local function is_sure(question, bang) return bang or vim.fn.confirm(question, '&Yes\n&No', 2) == 1 end
 
 commands['forget-stats'] = function(_, bang)
-  local client = a_client()
+  local client = find_client()
   if client and is_sure('Delete the statistics?', bang) then
     ask(client, 'forgetStatistics', nil, function() say 'statistics deleted' end)
   end
 end
 
 commands['forget-file'] = function()
-  local client = a_client()
+  local client = find_client()
   if not client then return end
   if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer has no file' end
   local buffer = vim.api.nvim_get_current_buf()
@@ -242,7 +242,7 @@ commands['forget-file'] = function()
 end
 
 commands['forget-workspace'] = function(_, bang)
-  local client = a_client()
+  local client = find_client()
   if client and is_sure('Delete everything indexed, learned and trained in this workspace?', bang) then
     ask(client, 'forgetWorkspace', nil, function(answer)
       say('deleted; nothing is stored until a restart: ' .. table.concat(answer.forgotten or {}, ', '))
@@ -251,7 +251,7 @@ commands['forget-workspace'] = function(_, bang)
 end
 
 function commands.reload()
-  local client = a_client()
+  local client = find_client()
   if not client then return end
   ask(client, 'reloadModel', nil, function(answer) -- the server reports problems itself
     if answer.reloaded then say 'model reloaded' end
@@ -268,24 +268,24 @@ function commands.log()
 end
 
 function commands.restart()
-  local function gone() return #state.started() == 0 end
+  local function have_exited() return #state.started() == 0 end
   for _, force in ipairs { false, true } do
     for _, client in ipairs(state.started()) do
-      state.leave(client.id)
+      state.mark_stopping(client.id)
       client:stop(force)
     end
-    if vim.wait(1000, gone, 20) then break end
+    if vim.wait(1000, have_exited, 20) then break end
   end
   require(NAME).forget_reported()
   vim.lsp.enable(NAME) -- starts it for open buffers
 end
 
-local function beginning_with(start, names)
+local function with_prefix(prefix, names)
   table.sort(names)
-  return vim.tbl_filter(function(name) return vim.startswith(name, start) end, names)
+  return vim.tbl_filter(function(name) return vim.startswith(name, prefix) end, names)
 end
 
-local second = { -- completions of a command's argument
+local argument_completions = { -- by subcommand
   toggle = function() return vim.tbl_keys(toggles) end,
   set = function()
     local function with_sign(name) return name .. '=' end
@@ -295,21 +295,21 @@ local second = { -- completions of a command's argument
 
 local function complete(start, line)
   local words = vim.split(line:match '.*Tiny%a*!?%s+(.*)$' or '', '%s+') -- other commands may precede it
-  if #words == 1 then return beginning_with(start, vim.tbl_keys(commands)) end
-  return #words == 2 and second[words[1]] and beginning_with(start, second[words[1]]()) or {}
+  if #words == 1 then return with_prefix(start, vim.tbl_keys(commands)) end
+  return #words == 2 and argument_completions[words[1]] and with_prefix(start, argument_completions[words[1]]()) or {}
 end
 
-local most_words = { eval = 1, toggle = 1, set = math.huge, snooze = 1, train = 1 } -- of arguments; 0 for all others
+local max_arguments = { eval = 1, toggle = 1, set = math.huge, snooze = 1, train = 1 } -- 0 for all other subcommands
 
 function M.register()
-  local about = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }
+  local attributes = { nargs = '*', bang = true, bar = true, complete = complete, desc = 'tinycopilot: pause, train and more' }
   vim.api.nvim_create_user_command('TinyCopilot', function(call)
     local name, words = call.fargs[1] or 'status', vim.list_slice(call.fargs, 2)
     if not commands[name] then return complain(('unknown command: %s; see :help :TinyCopilot'):format(name)) end
-    local unknown = words[(most_words[name] or 0) + 1]
+    local unknown = words[(max_arguments[name] or 0) + 1]
     if unknown then return complain(('%s takes no `%s`'):format(name, unknown)) end
     commands[name](words, call.bang)
-  end, about)
+  end, attributes)
 end
 
 return M

@@ -1,7 +1,7 @@
 -- :checkhealth tinycopilot: checks the server, the model and the settings.
 local M = {}
 
---- Returns ', version 1.2.3' from the program `tinycopilot` next to the server; '' if it is missing.
+--- Returns the version of the program `tinycopilot` next to the server, as ', version 1.2.3'; '' if it is missing.
 local function version_beside(server)
   local program = vim.fs.joinpath(vim.fs.dirname(server), 'tinycopilot')
   if vim.fn.executable(program) == 0 then return '' end

@@ -20,7 +20,7 @@ local reported = {} -- messages that were shown; they are not shown again before
 
 M.cut = nil ---@type string? the full text of the last shortened message, until :TinyCopilot shows it
 
---- Shortens a message to one line if Neovim itself shows it: a longer one would wait for Enter, and swallow keys.
+--- Shows a message. If Neovim itself shows it, shortens it to one line: after a longer one, Neovim waits for Enter.
 local function notify(message, level)
   local source = type(vim.notify) == 'function' and debug.getinfo(vim.notify, 'S').source or ''
   local is_neovims = source == '?' or vim.startswith(source, '@vim/') -- from a plugin, `source` may be a table
@@ -72,11 +72,11 @@ local function welcome()
   if vim.uv.fs_stat(mark) then return end
   vim.fn.mkdir(vim.fs.dirname(mark), 'p')
   local file = io.open(mark, 'w')
-  if not file then return end -- otherwise the message would appear each time
+  if not file then return end -- without the marker file, the message would appear each time
   file:close()
   local keys, words = M.options.keymaps, {}
-  for _, one in ipairs { { 'accept', 'accepts' }, { 'dismiss', 'dismisses' }, { 'accept_word', 'accepts a word' } } do
-    if keys[one[1]] then table.insert(words, keys[one[1]] .. ' ' .. one[2]) end
+  for _, pair in ipairs { { 'accept', 'accepts' }, { 'dismiss', 'dismisses' }, { 'accept_word', 'accepts a word' } } do
+    if keys[pair[1]] then table.insert(words, keys[pair[1]] .. ' ' .. pair[2]) end
   end
   local how = lsp.inline_completion and #words > 0 and table.concat(words, ', ') .. '. ' or ''
   local rest = ':TinyCopilot pause turns it off. It learns from your open folders; nothing leaves this machine. '
@@ -85,11 +85,11 @@ end
 
 local handlers = {
   ['tinycopilot/status'] = function(_, status, context)
-    state.server_said(context.client_id, status)
+    state.on_status(context.client_id, status)
     if status.state == 'ready' then welcome() end
     if status.state == 'error' then tell(status.message or 'the server failed', vim.log.levels.ERROR) end
   end,
-  ['tinycopilot/training'] = function(_, training, context) state.training_said(context.client_id, training) end,
+  ['tinycopilot/training'] = function(_, training, context) state.on_training(context.client_id, training) end,
   ['window/showMessage'] = function(_, params) -- errors arrive here, too; `tell` shows each once
     if params.type == 3 then reported[params.message] = nil end -- information may be repeated
     tell(params.message, 5 - params.type) -- LSP: 1 is error, 4 is log. Neovim: 4 is error, 1 is debug.
@@ -112,7 +112,7 @@ end
 
 local patched = setmetatable({}, { __mode = 'k' })
 
---- Removes the `\r` of line ends: the server uses the file's, but Neovim's buffers always have `\n`.
+--- Removes the `\r` of line ends: the server uses the file's line ends, but text in Neovim's buffers always has `\n`.
 local function without_cr(result)
   for _, item in ipairs(result and (result.items or result) or {}) do
     if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
@@ -120,25 +120,25 @@ local function without_cr(result)
   return result
 end
 
---- Patches a client so that it sends no requests in buffers where ghost text is off. Neovim itself can only turn it
---- off for all servers.
+--- Patches a client so that it sends no requests in buffers where ghost text is off. Neovim itself could only turn off
+--- the ghost text of all servers.
 local function patch(client)
   if patched[client] then return end
   patched[client] = true
   local request = client.request
   function client.request(self, method, params, handler, buffer)
-    local is_asked = method == 'textDocument/inlineCompletion' and handler ~= nil
-    if not is_asked then return request(self, method, params, handler, buffer) end
+    local is_completion = method == 'textDocument/inlineCompletion' and handler ~= nil
+    if not is_completion then return request(self, method, params, handler, buffer) end
     if not state.is_on(buffer or 0) then
       handler(nil, {}, { method = method, client_id = self.id, bufnr = buffer, params = params })
       return true
     end
-    local function hand_over(err, result, ...) return handler(err, without_cr(result), ...) end
-    return request(self, method, params, hand_over, buffer)
+    local function handle(err, result, ...) return handler(err, without_cr(result), ...) end
+    return request(self, method, params, handle, buffer)
   end
 end
 
---- Turns ghost text (or the popup menu) on or off in a buffer, as the user has chosen.
+--- Turns ghost text (or the popup menu) on or off in a buffer, as set by the user.
 function M.refresh(buffer)
   local on = state.is_on(buffer)
   if lsp.inline_completion then
@@ -166,33 +166,33 @@ local function attach(event)
   state.ask_why_silent(client, event.buf)
 end
 
-local ended_s = {} -- times of unexpected exits
-local MOST_STARTS, WITHIN_S = 3, 180
+local exits_s = {} -- times of unexpected exits
+local MAX_RESTARTS, WITHIN_S = 3, 180
 
 --- Restarts a crashed server, unless it crashes repeatedly or at startup.
-local function start_again(code, signal, id)
-  local is_unwanted, had_begun = state.forget(id)
+local function restart_after_crash(code, signal, id)
+  local is_unexpected, had_started = state.forget(id)
   local is_enabled = not lsp.is_enabled or lsp.is_enabled(NAME) -- Neovim 0.11 lacks this function
-  if not is_unwanted or not is_enabled or vim.v.exiting ~= vim.NIL then return end
-  if signal == 15 then return end -- SIGTERM: Neovim has ended it
-  if not had_begun then
+  if not is_unexpected or not is_enabled or vim.v.exiting ~= vim.NIL then return end
+  if signal == 15 then return end -- SIGTERM: Neovim has stopped it
+  if not had_started then
     return tell('the server exits at startup: see :TinyCopilot log', vim.log.levels.ERROR)
   end
-  if code == 0 and signal == 0 then return end -- it was asked to exit
+  if code == 0 and signal == 0 then return end -- it was told to exit
   local now = vim.uv.hrtime() / 1e9
-  ended_s = vim.tbl_filter(function(then_s) return now - then_s < WITHIN_S end, ended_s)
-  table.insert(ended_s, now)
-  if #ended_s > MOST_STARTS then
+  exits_s = vim.tbl_filter(function(exit_s) return now - exit_s < WITHIN_S end, exits_s)
+  table.insert(exits_s, now)
+  if #exits_s > MAX_RESTARTS then
     local often = 'the server exited %d times in %d minutes: see :TinyCopilot log; :TinyCopilot restart tries again'
-    return tell(often:format(#ended_s, WITHIN_S / 60), vim.log.levels.ERROR)
+    return tell(often:format(#exits_s, WITHIN_S / 60), vim.log.levels.ERROR)
   end
   vim.defer_fn(function()
     if vim.v.exiting == vim.NIL then lsp.enable(NAME) end -- for open buffers
   end, 500)
 end
 
---- Reports a program that is not a language server. Neovim disconnects from it with a message of its own.
-local function misunderstood(code)
+--- Reports a program that is not a language server. (Neovim disconnects from it, and shows its own message.)
+local function on_error(code)
   if code ~= lsp.rpc.client_errors.INVALID_SERVER_MESSAGE then return end
   local program = M.options.cmd[1]
   tell(('`%s` is not a language server: fix `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
@@ -200,8 +200,8 @@ end
 
 M.patience_ms = 20000 -- time limit for the first response of a server
 
---- Reports a program that never responds, for which Neovim would wait forever.
-local function wait_for_answer(_, config)
+--- Reports a program that never responds; Neovim would wait for it forever.
+local function check_response(_, config)
   vim.defer_fn(function()
     local function waits(client)
       return client.config == config and not client.initialized and not client:is_stopped()
@@ -245,7 +245,7 @@ function M.set(settings)
   if settings.languages then watch() end
 end
 
---- Generates the tags of :help if they are missing or outdated; plugin managers do this, too.
+--- Generates the tags of :help if they are missing or outdated. (Most plugin managers do this, too.)
 local function make_help_tags()
   local file = debug.getinfo(1, 'S').source:sub(2)
   local folder = vim.fs.joinpath(vim.fs.dirname(vim.fs.dirname(vim.fs.dirname(file))), 'doc')
@@ -260,7 +260,7 @@ end
 function M.setup(given)
   if vim.fn.has('nvim-0.11') == 0 then return warn 'requires Neovim 0.12 (ghost text) or 0.11 (popup menu)' end
   M.problems = {}
-  M.options = options.laid_over(given or {}, function(problem)
+  M.options = options.with_defaults(given or {}, function(problem)
     table.insert(M.problems, problem)
     warn(problem)
   end)
@@ -270,9 +270,9 @@ function M.setup(given)
     cmd_cwd = vim.uv.os_homedir(), -- not the project, from which `python -m` would import
     settings = { [NAME] = {} },
     handlers = handlers,
-    before_init = wait_for_answer,
-    on_error = misunderstood,
-    on_exit = vim.schedule_wrap(start_again),
+    before_init = check_response,
+    on_error = on_error,
+    on_exit = vim.schedule_wrap(restart_after_crash),
     root_markers = { '.git', 'pyproject.toml' },
   })
 

@@ -4,8 +4,8 @@ local M = {}
 local api, suggestions = vim.api, vim.lsp.inline_completion
 local macros, old_keys = require 'tinycopilot.macros', require 'tinycopilot.old_keys'
 
---- Whether an item can be accepted in part. An item of another server may lack a range, or be a snippet; these are left
---- to Neovim.
+--- Whether an item can be accepted in part. Items of other servers may lack a range or be snippets: Neovim handles
+--- those.
 local function is_plain(item) return item.range ~= nil and type(item.insert_text) == 'string' end
 
 --- Returns the rest of `item` to insert at the cursor, and the part that was typed; nil if other text was typed, or if
@@ -24,7 +24,7 @@ end
 
 --- Returns Neovim's private object for this buffer's suggestion. Without it, after a partial accept the rest of the
 --- suggestion reappears only with the next result, and there are no alternatives.
-local function neovims_own()
+local function neovims_completor()
   local known, capability = pcall(require, 'vim.lsp._capability')
   local kind = known and vim.tbl_get(capability, 'all', 'inline_completion')
   local own = kind and kind.active and kind.active[api.nvim_get_current_buf()]
@@ -36,27 +36,27 @@ end
 
 --- Whether the visible suggestion can be accepted in part. (Trying would discard it.)
 local function has_parts()
-  local own = neovims_own()
+  local own = neovims_completor()
   return not (own and own.current) or is_plain(own.current)
 end
 
 --- Hides the suggestion in `buffer`, and drops a pending request.
 function M.withdraw(buffer)
-  local own = buffer == api.nvim_get_current_buf() and neovims_own()
+  local own = buffer == api.nvim_get_current_buf() and neovims_completor()
   if own and type(own.abort) == 'function' then own:abort() end
 end
 
 local function cursor_place() return { vim.b.changedtick, api.nvim_win_get_cursor(0) } end
 
-local DELAY_MS = 10 -- wait after a key, so that text that arrives at once, as from a macro, causes only one request
+local DELAY_MS = 10 -- delay after a key, so that keys that arrive together, as from a macro, cause only one request
 
 --- Adapts Neovim's object for this buffer's suggestion, in three ways:
---- It hides a suggestion as soon as other text is typed (Neovim shows its rest until the next result). After it was
---- dismissed, it stays hidden until the text or the cursor changes.
---- It requests a suggestion at once, since the server waits by the setting `debounceMs`; Neovim waits 200 ms.
---- It shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
+--- It hides a suggestion as soon as other text is typed (Neovim shows its rest until the next result). A dismissed
+--- suggestion stays hidden until the text or the cursor changes.
+--- It requests a suggestion at once; Neovim waits 200 ms. (The server itself waits for the setting `debounceMs`.)
+--- It shows `+2 lines` after a suggestion of which the server hides lines (the setting `multiline`).
 function M.adapt()
-  local own = neovims_own()
+  local own = neovims_completor()
   if not own or own.tinycopilot_show then return end
   local function is_ours(client_id)
     local client = vim.lsp.get_client_by_id(client_id)
@@ -82,7 +82,7 @@ function M.adapt()
   function own:automatic_request()
     local is_possible = type(self.request) == 'function' and type(self.reset_timer) == 'function'
     if not is_possible or not self.client_state or not vim.iter(vim.tbl_keys(self.client_state)):all(is_ours) then
-      return self:tinycopilot_automatic_request() -- other servers may rely on Neovim's wait
+      return self:tinycopilot_automatic_request() -- other servers may rely on Neovim's delay
     end
     self:show()
     self:reset_timer()
@@ -96,7 +96,7 @@ end
 local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')
 
 --- Limits ghost text to the current window: Neovim would draw it in all windows of the buffer, and keep it (and send
---- requests) in a window that was left in insert mode. Also hides it after <C-c>, for which Neovim keeps it.
+--- requests) in a window that was left in insert mode. Also hides it after <C-c>, unlike Neovim.
 function M.follow_window(group)
   local function is_typing() return api.nvim_get_mode().mode:sub(1, 1) == 'i' end
   api.nvim_create_autocmd({ 'InsertEnter', 'WinEnter' }, {
@@ -127,8 +127,8 @@ end
 
 local OPENING = { ['('] = true, ['['] = true, ['{'] = true }
 
---- Inserts the rest of `item` as by pasting, so that `.` repeats it, and returns nil. If it ends with a bracket that is
---- mapped, as auto-pairs plugins do, that bracket is typed. If Neovim has to insert the item, returns it instead.
+--- Pastes the rest of `item`, so that `.` repeats it, and returns nil. If it ends with a bracket that is mapped, as by
+--- auto-pairs plugins, types that bracket. If Neovim has to insert the item, returns it instead.
 local function insert(item)
   local rest = remainder(item)
   if not rest then return item end
@@ -148,17 +148,17 @@ local function insert(item)
   if client then client:exec_cmd(item.command, { bufnr = api.nvim_get_current_buf() }) end
 end
 
---- Hides the suggestion and inserts the item that `use` returns for it. Returns false without a suggestion or item.
---- Neovim calls back asynchronously; waiting for it keeps the order with the next keys.
-local function take(use)
-  local handed, item = false, nil
+--- Hides the suggestion, and inserts the item that `choose` returns for it. Returns false without a suggestion or item.
+--- Neovim calls `on_accept` asynchronously; waiting for it keeps the order of the following keys.
+local function accept(choose)
+  local is_done, item = false, nil
   local function on_accept(suggestion)
-    handed, item = true, use(suggestion)
+    is_done, item = true, choose(suggestion)
     if not item then return nil end
     vim.go.undolevels = vim.go.undolevels -- a new change, so that undo removes only the suggestion
     return insert(item)
   end
-  return suggestions.get { on_accept = on_accept } and vim.wait(100, function() return handed end, 1) and item ~= nil
+  return suggestions.get { on_accept = on_accept } and vim.wait(100, function() return is_done end, 1) and item ~= nil
 end
 
 --- Returns the length in bytes of the next word of `rest`, or of the symbols before it, with leading white space.
@@ -172,7 +172,7 @@ end
 function M.line_bytes(rest) return #rest:match('^%s*[^\n]*') end
 
 --- Reports to the server, for its statistics, how many bytes of a suggestion are accepted so far.
-local function tell_partly(item, accepted)
+local function report_partial_accept(item, accepted)
   local client = vim.lsp.get_client_by_id(item.client_id)
   if not client or not item.command then return end
   local text = item.whole or item.insert_text
@@ -185,8 +185,8 @@ end
 
 --- Inserts the first `count_bytes(rest)` bytes of the rest of the suggestion; what remains stays visible.
 local function accept_part(count_bytes)
-  local own, later = neovims_own(), nil
-  local accepted = take(function(item)
+  local own, later = neovims_completor(), nil
+  local accepted = accept(function(item)
     local rest, typed = remainder(item)
     if not rest then return nil end
     local n = count_bytes(rest)
@@ -194,7 +194,7 @@ local function accept_part(count_bytes)
     if item.is_whole then return item end
     local before = item.accepted or 0 -- bytes of the original suggestion accepted so far
     item.whole = item.whole or item.insert_text
-    tell_partly(item, before + #typed + n)
+    report_partial_accept(item, before + #typed + n)
     later = vim.tbl_extend('force', item, { insert_text = rest:sub(n + 1), accepted = before + #typed + n })
     item.insert_text, item.command = typed .. rest:sub(1, n), nil -- the command reports a full accept
     return item
@@ -210,31 +210,31 @@ end
 
 local actions = {} -- each returns whether there was a suggestion
 
---- While an entry of the popup menu is selected, the keys belong to the menu.
-local function is_menus() return vim.fn.complete_info({ 'selected' }).selected >= 0 end
+--- Whether an entry of the popup menu is selected; the keys then act on the menu.
+local function is_menu_active() return vim.fn.complete_info({ 'selected' }).selected >= 0 end
 
 function actions.accept()
-  if is_menus() then return false end
-  return take(function(item)
+  if is_menu_active() then return false end
+  return accept(function(item)
     item.is_whole = true
     return (not is_plain(item) or remainder(item)) and item or nil
   end)
 end
 
-local function may_take_part() return not is_menus() and is_shown() and has_parts() end
+local function can_accept_part() return not is_menu_active() and is_shown() and has_parts() end
 
-function actions.accept_word() return may_take_part() and accept_part(M.word_bytes) end
-function actions.accept_line() return may_take_part() and accept_part(M.line_bytes) end
+function actions.accept_word() return can_accept_part() and accept_part(M.word_bytes) end
+function actions.accept_line() return can_accept_part() and accept_part(M.line_bytes) end
 
 function actions.dismiss()
   if not is_shown() then return false end
-  local own = neovims_own()
+  local own = neovims_completor()
   if own then own.tinycopilot_dismissed = cursor_place() end
   return suggestions.get { on_accept = function() end } -- accepted, but not inserted
 end
 
---- Requests suggestions and alternatives for the cursor, as invoked by the user; shows the first, then calls `go_on`.
-local function invoke(own, client, go_on)
+--- Sends an explicit request for suggestions and alternatives at the cursor; shows the first, then calls `on_shown`.
+local function invoke(own, client, on_shown)
   local here = cursor_place()
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding) ---@type table
   params.context = { triggerKind = vim.lsp.protocol.InlineCompletionTriggerKind.Invoked }
@@ -243,14 +243,14 @@ local function invoke(own, client, go_on)
     if err or #items == 0 or not vim.deep_equal(here, cursor_place()) then return end
     own.tinycopilot_asked, own.tinycopilot_dismissed = here, nil
     own:handler(err, result, context)
-    go_on()
+    on_shown()
   end, own.bufnr)
 end
 
 --- Shows another suggestion. While typing, Neovim requests only one; alternatives need another request.
 local function step(count)
   if not is_shown() then return false end
-  local own = neovims_own()
+  local own = neovims_completor()
   local client = own and own.current and vim.lsp.get_client_by_id(own.current.client_id)
   local function select() suggestions.select { count = count } end
   if not client or vim.deep_equal(own.tinycopilot_asked, cursor_place()) then
@@ -263,7 +263,7 @@ end
 
 --- Requests a suggestion now. Returns false if the server isn't attached.
 function actions.suggest()
-  local own, client = neovims_own(), require('tinycopilot.state').clients(0)[1]
+  local own, client = neovims_completor(), require('tinycopilot.state').clients(0)[1]
   if not own or not client then return false end
   if not is_shown() then invoke(own, client, function() end) end
   return true
@@ -272,16 +272,16 @@ end
 function actions.next() return step(1) end
 function actions.previous() return step(-1) end
 
---- Whether text must not be changed now, as in an `<expr>` mapping.
+--- Whether text may not be changed now, as in an `<expr>` mapping.
 local function is_locked()
   local _, why = pcall(api.nvim_buf_set_text, 0, 1e9, 0, 1e9, 0, {}) -- the line does not exist: fails in any case
   return tostring(why):find 'E565' ~= nil
 end
 
---- Runs an action from a user's mapping. If text is locked, it runs directly afterwards.
+--- Runs an action from a user's mapping. While text is locked, the action is scheduled to run right afterwards.
 function M.act(action)
   if not is_locked() or action == 'suggest' then return actions[action]() end
-  if not is_shown() or is_menus() or action:find '^accept_' and not has_parts() then return false end
+  if not is_shown() or is_menu_active() or action:find '^accept_' and not has_parts() then return false end
   vim.schedule(actions[action])
   return true
 end

@@ -5,7 +5,7 @@ local api = vim.api
 
 local namespace = api.nvim_create_namespace 'tinycopilot.macros'
 local typed = nil ---@type string? keys typed since the recording started; nil if not recording
-local last = 1 -- where the last key starts in `typed`
+local last = 1 -- index of the last key in `typed`
 local accepted = {} ---@type { from: integer, to: integer, text: string, key: string }[] the accepting keys in `typed`
 
 --- Records that the last key has inserted `text`, and then typed `key`, a mapped bracket or ''.
@@ -18,7 +18,7 @@ local function note_key(_, keys)
   typed, last = typed .. keys, #typed + 1
 end
 
---- Returns keys that insert `text` literally, without mappings, abbreviations and indentation.
+--- Returns keys that insert `text` literally: without mappings, abbreviations and indentation.
 local function keys_for(text)
   local function escaped(character)
     return #character > 1 and ('\\U%08x'):format(vim.fn.char2nr(character)) or ('\\x%02x'):format(character:byte())
@@ -31,15 +31,15 @@ end
 local function with_texts(keys)
   if #accepted == 0 or not vim.startswith(typed, keys) then return nil end
   for i = #accepted, 1, -1 do
-    local one = accepted[i]
-    keys = keys:sub(1, one.from - 1) .. keys_for(one.text) .. one.key .. keys:sub(one.to + 1)
+    local entry = accepted[i]
+    keys = keys:sub(1, entry.from - 1) .. keys_for(entry.text) .. entry.key .. keys:sub(entry.to + 1)
   end
   return keys
 end
 
 local stored = {} ---@type { register: string, recorded: string, keys: string? } the last macro, with texts in `keys`
 
---- Replaces the recorded keys, at the end of their register (`qA` appends), by those with texts.
+--- Replaces the recorded keys, at the end of their register (`qA` appends), with those with texts.
 function M.store()
   local contents = vim.fn.getreg(stored.register)
   if not vim.endswith(contents, stored.recorded) then return end
@@ -63,7 +63,7 @@ function M.follow(group)
       vim.on_key(nil, namespace)
       typed = nil
       if not stored.keys then return end
-      -- Neovim sets the register after this event: change it then, but before the next key, which may run the macro.
+      -- Neovim sets the register after this event. Change it then, but before the next key, which may run the macro.
       api.nvim_feedkeys(vim.keycode "<Cmd>lua require('tinycopilot.macros').store()<CR>", 'in', false)
     end,
   })

@@ -1,4 +1,4 @@
--- Types a key that we have mapped with its previous effect: its earlier mapping, or the key itself.
+-- Runs the previous meaning of a key that we have mapped: its earlier mapping, or the key itself.
 local M = {}
 local api = vim.api
 
@@ -8,7 +8,7 @@ function M.find(mappings, key)
   return vim.iter(mappings):find(function(mapping) return mapping.lhsraw == key or mapping.lhsrawalt == key end)
 end
 
---- A name for the key itself, without further mapping.
+--- Returns a <Plug> name that stands for the key itself, not mapped again.
 local function bare(action) return ('<Plug>(tinycopilot-bare-%s)'):format(action) end
 
 local typed = {} ---@type table<string, string> the last key typed, by action

@@ -66,7 +66,7 @@ M.defaults = {
   },
 }
 
--- What `default` in `languages` means.
+-- The languages that `default` stands for.
 local written = [[
   FortranFreeForm actionscript ada agda ansible apex applescript arduino arm asciidoc asciidoctor asm
   asm-intel-x86-generic aspnetcorerazor astro autohotkey awk azure-pipelines bash basic bat bazel bicep blade bzl c
@@ -84,7 +84,7 @@ local written = [[
   xsl yaml zig zsh
 ]]
 
---- Whether buffers of this file type are completed, by the setting `languages`: the last word that matches it counts.
+--- Whether the setting `languages` enables this file type. If several entries match it, the last one wins.
 function M.has_language(languages, filetype)
   local is_on, is_written = false, (' ' .. written:gsub('%s+', ' ')):find(' ' .. filetype .. ' ', 1, true) ~= nil
   for _, word in ipairs(languages) do
@@ -124,22 +124,22 @@ local choices = { -- of settings with a list of values; `true` means the first
 --- Whether the setting can be turned on and off.
 function M.is_switch(name) return type(M.defaults.settings[name]) == 'boolean' or vim.list_contains(choices[name] or {}, false) end
 
-local function is_texts(value)
-  local function is_text(one) return type(one) == 'string' end
-  return type(value) == 'table' and vim.islist(value) and vim.iter(value):all(is_text)
+local function is_string_list(value)
+  local function is_string(item) return type(item) == 'string' end
+  return type(value) == 'table' and vim.islist(value) and vim.iter(value):all(is_string)
 end
 
 --- Accepts a string where a list is expected.
 local function as_list(value) return type(value) == 'string' and { value } or value end
 
---- Returns the requirement of a setting, and whether `value` meets it.
-local function wanted(name, value)
+--- Returns the requirement for a setting, in words, and whether `value` meets it.
+local function requirement(name, value)
   local kind = type(M.defaults.settings[name])
   if choices[name] then
     local words = vim.tbl_map(vim.inspect, choices[name])
     return table.concat(words, ' or '), vim.list_contains(choices[name], value) or (value == true and M.is_switch(name))
   end
-  if kind == 'table' then return 'a list of strings', is_texts(value) end
+  if kind == 'table' then return 'a list of strings', is_string_list(value) end
   if kind == 'boolean' then return 'true or false', type(value) == kind end
   if kind == 'string' then return 'a string', type(value) == kind end
   local low, high, is_whole = unpack(bounds[name], 1, 3)
@@ -160,7 +160,7 @@ function M.usable(settings, complain)
     if default == nil then
       complain(('unknown setting `%s`'):format(name))
     else
-      local what, fits = wanted(name, value)
+      local what, fits = requirement(name, value)
       if fits then good[name] = value else complain(must_be(what, name, value)) end
     end
   end
@@ -183,42 +183,42 @@ local function usable_keys(keymaps, complain)
   return good
 end
 
-local takers = {} -- by option: validates a user's value, and returns what overrides the default
+local validators = {} -- by option: validates a user's value, and returns the value that overrides the default
 
-function takers.cmd(cmd, complain)
+function validators.cmd(cmd, complain)
   local words = as_list(cmd)
-  if not is_texts(words) or (words[1] or '') == '' then
+  if not is_string_list(words) or (words[1] or '') == '' then
     return complain(must_be('a command and its arguments', 'cmd', cmd))
   end
   return { vim.fs.normalize(words[1]), unpack(words, 2) } -- ~ becomes the home folder
 end
 
-function takers.settings(settings, complain)
+function validators.settings(settings, complain)
   if type(settings) == 'table' then return M.usable(settings, complain) end
   complain(must_be('a table', 'settings', settings))
 end
 
-function takers.tab_on_blank(value, complain)
+function validators.tab_on_blank(value, complain)
   if value == 'indent' or value == 'accept' then return value end
   complain(must_be("'indent' or 'accept'", 'tab_on_blank', value))
 end
 
-function takers.keymaps(keymaps, complain)
+function validators.keymaps(keymaps, complain)
   if type(keymaps) == 'table' or keymaps == false then return usable_keys(keymaps, complain) end
   complain(must_be('a table or false', 'keymaps', keymaps))
 end
 
 --- Returns the defaults, overridden by the valid options given to setup().
-function M.laid_over(given, complain)
+function M.with_defaults(given, complain)
   local options = vim.deepcopy(M.defaults)
   if type(given) ~= 'table' then
     complain(must_be('a table', 'the argument of setup', given))
     return options
   end
   for name, value in pairs(given) do
-    local take = takers[name]
-    if not take then complain(('unknown option `%s`'):format(name)) end
-    local good = take and take(value, complain)
+    local validate = validators[name]
+    if not validate then complain(('unknown option `%s`'):format(name)) end
+    local good = validate and validate(value, complain)
     local is_whole = name == 'cmd' or name == 'tab_on_blank'
     if good then options[name] = is_whole and good or vim.tbl_extend('force', options[name], good) end
   end

@@ -6,7 +6,7 @@ M.is_paused = false -- whether the user has paused all servers
 M.paused_until = nil ---@type integer? when the pause ends by itself, in seconds since 1970
 local said = {} ---@type table<integer, { state: string, message?: string }> each server's last status, by client id
 local training = {} ---@type table<integer, { percentage: integer, message: string }> while training runs, by client id
-local leaving = {} ---@type table<integer, true> clients that are being stopped
+local stopping = {} ---@type table<integer, true> clients that are being stopped
 local off_types = {} ---@type table<string, true> file types without ghost text
 
 --- Redraws the statuslines, and triggers `User TinyCopilotStatus`.
@@ -17,7 +17,7 @@ function M.changed(client_id)
   vim.api.nvim_exec_autocmds('User', { pattern = 'TinyCopilotStatus', modeline = false, data = data })
 end
 
-function M.server_said(client_id, status)
+function M.on_status(client_id, status)
   said[client_id] = status
   M.changed(client_id)
   local client = vim.lsp.get_client_by_id(client_id)
@@ -27,12 +27,12 @@ function M.server_said(client_id, status)
   end
 end
 
-function M.training_said(client_id, news)
-  training[client_id] = news.state == 'running' and news or nil
+function M.on_training(client_id, status)
+  training[client_id] = status.state == 'running' and status or nil
   M.changed(client_id)
 end
 
---- Asks the server why it gives no suggestions in the buffer, if so; `M.here` returns the answer.
+--- Asks the server whether, and why, the buffer gets no suggestions; `M.here` then returns the reason.
 function M.ask_why_silent(client, buffer)
   local params = { command = NAME .. '.status', arguments = { vim.uri_from_bufnr(buffer) } }
   client:request('workspace/executeCommand', params, function(_, answer)
@@ -55,8 +55,8 @@ function M.of(client_id)
   local now = said[client_id] or { state = 'loading' }
   local percentage = nil
   if training[client_id] then
-    local news = training[client_id]
-    now, percentage = { state = 'training', message = news.message }, math.floor(news.percentage or 0)
+    local progress = training[client_id]
+    now, percentage = { state = 'training', message = progress.message }, math.floor(progress.percentage or 0)
   end
   local message = now.message or ''
   if now.state == 'off' and M.paused_until then message = os.date('paused until %H:%M', M.paused_until) end
@@ -90,12 +90,13 @@ function M.is_on(buffer)
   return not is_off and M.has_language(buffer)
 end
 
---- Toggles ghost text in the buffer, or in the file type below; both return whether it is on now.
+--- Toggles ghost text in the current buffer; returns whether it is on now.
 function M.toggle_buffer()
   vim.b.tinycopilot_off = not vim.b.tinycopilot_off
   return not vim.b.tinycopilot_off
 end
 
+--- Toggles ghost text in the current file type; returns whether it is on now.
 function M.toggle_filetype()
   local filetype = vim.bo.filetype
   off_types[filetype] = not off_types[filetype] or nil
@@ -103,14 +104,14 @@ function M.toggle_filetype()
 end
 
 --- Records that the client is being stopped on purpose.
-function M.leave(client_id) leaving[client_id] = true end
+function M.mark_stopping(client_id) stopping[client_id] = true end
 
 --- Removes a client that has exited. Returns whether that was unexpected, and whether it had sent a status.
 function M.forget(client_id)
-  local is_unwanted, had_begun = not leaving[client_id], said[client_id] ~= nil
-  said[client_id], training[client_id], leaving[client_id] = nil, nil, nil
+  local is_unexpected, had_started = not stopping[client_id], said[client_id] ~= nil
+  said[client_id], training[client_id], stopping[client_id] = nil, nil, nil
   M.changed()
-  return is_unwanted, had_begun
+  return is_unexpected, had_started
 end
 
 return M
