@@ -213,7 +213,7 @@ def says_why_it_is_silent(user: User) -> None:
     until("being off", 10, lambda: user.editor.status() == "tinycopilot: off")
     equal(
         "why",
-        "tinycopilot: off: the setting `exclude` excludes this file",
+        "tinycopilot: off: the `exclude` setting excludes this file",
         last_line_said(user),
     )
     user.editor.nvim.command("silent TinyCopilot set exclude=")

@@ -53,8 +53,8 @@ local DELAY_MS = 10 -- wait after a key, so that text that arrives at once, as f
 --- Adapts Neovim's object for this buffer's suggestion, in three ways:
 --- It hides a suggestion as soon as other text is typed (Neovim shows its rest until the next result). After it was
 --- dismissed, it stays hidden until the text or the cursor changes.
---- It requests a suggestion at once, since the server waits by the setting `debounceMs`; Neovim waits 200 ms.
---- It shows `+2 lines` behind a suggestion of which the server hides lines (the setting `multiline`).
+--- It requests a suggestion at once, since the server waits by the `debounceMs` setting; Neovim waits 200 ms.
+--- It shows `+2 lines` behind a suggestion of which the server hides lines (the `multiline` setting).
 function M.adapt()
   local own = neovims_own()
   if not own or own.tinycopilot_show then return end
