@@ -21,7 +21,7 @@ DESCRIPTIONS = {
     "client": "doctor, demo, clean",
     "http": "completions over HTTP",
     "tui": "play: ghost text in the terminal",
-    "explain": "why a suggestion is shown, or not",
+    "explain": "why a suggestion is or isn't shown",
     "evaluation": "eval, bench, adapt",
     "training": "how the network learns",
     "completion": "engine, compiled network, n-gram model",

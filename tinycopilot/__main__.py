@@ -1,4 +1,4 @@
-"""`python -m tinycopilot` is the command `tinycopilot`."""
+"""`python -m tinycopilot` is the `tinycopilot` command."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line: parse the flags (also those of the original project), call the command's function, print.
+"""The command line: parse the flags (including the original project's), call the command's function, print.
 
 Commands import in their bodies, to keep `--help` fast.
 """
@@ -30,7 +30,7 @@ EXAMPLES = """\
 examples:
   tinycopilot demo                       watch the language server complete a program
   tinycopilot play                       type in the terminal, with ghost text
-  tinycopilot explain                    see why a suggestion is shown, or why not
+  tinycopilot explain                    see why a suggestion is or isn't shown
   tinycopilot doctor                     check the installation, model and editor settings
   tinycopilot eval ~/code                measure how many keystrokes suggestions would have saved
   tinycopilot bench                      measure suggestion latency on this machine
@@ -94,7 +94,7 @@ PARAS = os.path.join("paras", "tiny_gpt.pth")  # noqa: PTH118 (light imports)
 
 
 def _convert_old_flags(argv: Iterable[str]) -> list[str]:
-    """Convert the flags `--train` and `--generate` of the original project to commands.
+    """Convert the original project's `--train` and `--generate` flags to commands.
 
     As there, the default model is paras/tiny_gpt.pth, if the working folder has paras/ (to train) or that file (to
     generate).
@@ -162,7 +162,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
-    _add(train, "--seed", type=_seed, metavar="N", help="seed of initial weights and data order (default: 0)")
+    _add(train, "--seed", type=_seed, metavar="N", help="seed for the initial weights and the data order (default: 0)")
     about = (
         "ablation: train a small network without these parts (5 epochs by default) and measure the effect; no model is "
         "saved"
@@ -179,7 +179,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
 
     about = (
         "Fine-tune your model, or the bundled one, on a workspace. 10 % of the files are held out. The old and the new "
-        "model are measured on these files, each combined with the n-gram model of the other files. If the new model "
+        "model are measured on these files, each combined with the other files' n-gram model. If the new model "
         "is better, it is used, in this workspace only."
     )
     adapt = _command(
@@ -245,9 +245,9 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
 
     about = (
         "Explain how the model predicts the next characters of a text: probabilities, where the same context occurred "
-        "before, and why a suggestion is shown or not. At most the last 200 characters are explained."
+        "before, and why a suggestion is or isn't shown. At most the last 200 characters are explained."
     )
-    explain = _command(commands, "explain", _explain, "see why a suggestion is shown, or why not", about)
+    explain = _command(commands, "explain", _explain, "see why a suggestion is or isn't shown", about)
     about = (
         "the text before the cursor, or a position in a file (LINE and COLUMN count from 1); -: read the text "
         "from standard input (default: an example)"
@@ -262,7 +262,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
 
     about = (
         "Run the language server, over stdio, or over a local port with --tcp. The client passes settings as "
-        "initializationOptions. With --http, run an endpoint in the format of OpenAI's completions API instead, for "
+        "initializationOptions. With --http, run an endpoint that follows OpenAI's completions API instead, for "
         "editors without inline completion over LSP."
     )
     serve = _command(commands, "serve", _serve, "run the language server", about)
@@ -284,8 +284,8 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _command(commands, "compile", _compile, "compile the network and the n-gram model in advance", about)
 
     about = (
-        "List the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code, "
-        "and delete them after confirmation. With --all, also delete the models that you trained."
+        "Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code. "
+        "Lists them and asks for confirmation first. With --all, also deletes the models that you trained."
     )
     clean = _command(commands, "clean", _clean, "delete stored data", about)
     _add(clean, "--all", action="store_true", help="also delete the models that you trained")

@@ -94,7 +94,7 @@ class Reason(Enum):
     IGNORED = ("file or folder that git ignores", "files or folders that git ignores")
     LINK = ("symbolic link (not followed)", "symbolic links (not followed)")
     SPECIAL = ("pipe, socket or device", "pipes, sockets or devices")
-    BLANK = ("text of white space only", "texts of white space only")
+    BLANK = ("text with only whitespace", "texts with only whitespace")
     DUPLICATE = ("duplicate", "duplicates")
     TOO_MANY = (
         "file and all files after it, because there are too many",
@@ -549,7 +549,7 @@ def _ignores_above(folder: Path) -> Ignores:
 def _with_gitignore(folder: str, ignores: Ignores) -> Ignores:
     """Return `ignores` with the .gitignore in `folder`. Raises TooManyError.
 
-    As git does, skips one that is a link or not readable.
+    As git does, skips one that is a link or isn't readable.
     """
     try:
         with open_regular(os.path.join(folder, ".gitignore")) as file:  # noqa: PTH118

@@ -1,4 +1,4 @@
-"""Memory of a process, from /proc; the number of usable cores; garbage collection during imports."""
+"""A process's memory, from /proc; the number of usable cores; garbage collection during imports."""
 
 import contextlib
 import gc

@@ -7,7 +7,7 @@ from tinycopilot.cli import main as run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command `tinycopilot serve`."""
+    """The `tinycopilot serve` command."""
     return run_command(["serve", *(sys.argv[1:] if argv is None else argv)], server_program="tinycopilot-server")
 
 

@@ -1,4 +1,4 @@
-"""Explanations: the page that explains the result of the last request."""
+"""Explanations: the page that explains the last request's result."""
 
 import asyncio
 import contextlib

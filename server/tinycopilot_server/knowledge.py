@@ -1,4 +1,4 @@
-"""The command `tinycopilot.knowledge`: index, model, memory and latency, as figures and as text."""
+"""The `tinycopilot.knowledge` command: index, model, memory and latency, as figures and as text."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ def in_words(known: dict[str, Any]) -> str:
         f"Workspace: {where}",
         f"Indexed: {_counted(known['files'], 'file')} on disk and {_counted(known['open'], 'open document')}, "
         f"{known['characters']:,} characters of at most {known['maxCharacters']:,}",
-        f"Kinds of files: {', '.join(known['suffixes'])}; others once you open one",
+        f"Kinds of files: {', '.join(known['suffixes'])}; others are indexed once you open one",
         *(line[:1].upper() + line[1:] for line in known["leftOut"]),
         f"Model: {known['model'].removeprefix('model: ') or 'none'}",
     ]

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 class Progress:
     """A progress bar. Methods may be called from any thread; they do nothing if the client does not support progress.
 
-    Nothing is shown until the client accepts the bar; then only the last report is, or nothing if the work has ended.
+    Nothing is shown until the client accepts the bar; then only the last report is shown, or nothing if the work
+    has ended.
     """
 
     def __init__(

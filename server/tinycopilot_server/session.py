@@ -238,7 +238,7 @@ class Session:
         if document.name in self.folders.forgotten:
             return "this file is ignored until a restart"
         if self.folders.excludes(document.name, document.opened_as):
-            return "the setting `exclude` excludes this file"
+            return "the `exclude` setting excludes this file"
         if document.is_secret:
             return "this file may contain secrets"
         return "" if self.settings.has_language(document.language) else f"off in {document.language}"

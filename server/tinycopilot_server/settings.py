@@ -63,8 +63,8 @@ class Settings:
     )  # fmt: skip
     inline: str | bool = _setting(
         "automatic",
-        'When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you request '
-        "one with a key (the suggestion then stays visible while you type matching text); `false`, never.",
+        'When to show suggestions as ghost text. `"automatic"`: as you type; `"onDemand"`: only when you request one '
+        "with a key (the suggestion then stays visible while you type matching text); `false`: never.",
         choices=("automatic", "onDemand", False),
     )
     popup: str | bool = _setting(
@@ -75,15 +75,15 @@ class Settings:
     )
     eagerness: float = _setting(
         CompleterSettings.eagerness,
-        "How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many "
-        "keystrokes a suggestion must be expected to save, and scales `minConfidence`.",
+        "How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets the "
+        "expected number of saved keystrokes that a suggestion needs in order to be shown, and scales `minConfidence`.",
         0, 1,
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The effective minimum is "
-        "2.5 times this value at `eagerness` 0 and 0.4 times this value at `eagerness` 1, but never above 0.95. In the "
-        "middle of a line, it is never below 0.4.",
+        "When `eagerness` is 0.5, the minimum probability (0 to 1) that a suggestion is correct. When `eagerness` is "
+        "0, the effective minimum is 2.5 times this value; when `eagerness` is 1, it is 0.4 times this value. The "
+        "effective minimum is never above 0.95 and, in the middle of a line, never below 0.4.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)
@@ -95,8 +95,8 @@ class Settings:
     )
     multiline: str = _setting(
         "whole",
-        'How to show a multi-line suggestion: `"whole"`, or `"firstLine"`, which shows the first line and the '
-        "number of other lines, such as `+2 lines`. Accepting the first line shows the others.",
+        'How to show a multi-line suggestion. `"whole"`: show all lines. `"firstLine"`: only the first line is shown, '
+        "followed by a count such as `+2 lines`; accepting the first line shows the others.",
         choices=("whole", "firstLine"),
     )
     debounce_ms: int = _setting(
@@ -109,15 +109,15 @@ class Settings:
     in_strings: bool = _setting(True, "Suggest inside strings.")
     threads: int = _setting(
         CompleterSettings.threads,
-        "No effect; accepted for compatibility.",
+        "Has no effect; accepted for compatibility.",
         1, 64,
     )  # fmt: skip
     model_path: str = _setting(
         "",
-        "Path of the model file. Empty: the model adapted to the workspace, else the one that you trained, else the "
+        "Path to the model file. Empty: the model adapted to the workspace, else the one that you trained, else the "
         "bundled one.",
     )
-    tokenizer_path: str = _setting("", "Path of the tokenizer file. Empty: the one next to the model.")
+    tokenizer_path: str = _setting("", "Path to the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(
         MAX_WORKSPACE_CHARS,
         "Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files "
@@ -132,7 +132,7 @@ class Settings:
 
     @property
     def completer(self) -> CompleterSettings:
-        """Return the settings of the engine."""
+        """Return the engine's settings."""
         return CompleterSettings(**{one.name: getattr(self, one.name) for one in fields(CompleterSettings)})
 
     def has_language(self, language: str) -> bool:

@@ -306,7 +306,7 @@ def read(path: Path) -> dict[str, Day]:
 def _checked(data: Any) -> dict[str, Day]:
     """Return the days in the file's content. Raises ValueError if it is invalid."""
     if not isinstance(data, dict) or data.get("kind") != KIND or data.get("version") != VERSION:
-        raise ValueError("not a statistics file, or of another version")
+        raise ValueError("not a statistics file, or from another version")
     days = data.get("days")
     if not isinstance(days, dict) or len(days) > MAX_DAYS or not all(map(_is_day, days.items())):
         raise ValueError("damaged: invalid days")

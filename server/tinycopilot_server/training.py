@@ -98,9 +98,9 @@ class Training:
         if not has_torch():
             raise MissingTorchError("training")
         if settings.model_path or settings.tokenizer_path:
-            raise UserError("the setting modelPath or tokenizerPath would override the new model; clear it first")
+            raise UserError("the modelPath or tokenizerPath setting would override the new model; clear it first")
         if settings.max_workspace_chars == 0:
-            raise UserError("the setting maxWorkspaceChars is 0, so nothing about the workspace is stored; increase it")
+            raise UserError("the maxWorkspaceChars setting is 0, so nothing about the workspace is stored; increase it")
         if not folders:
             raise UserError("no folder is open; open your project's folder")
         return folders

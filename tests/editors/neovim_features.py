@@ -213,7 +213,7 @@ def status_says_why_nothing_is_suggested(user: User) -> None:
     wait_for("status off", 10, lambda: user.editor.status() == "tinycopilot: off")
     assert_equal(
         "reason",
-        "tinycopilot: off: the setting `exclude` excludes this file",
+        "tinycopilot: off: the `exclude` setting excludes this file",
         status_line(user),
     )
     user.editor.nvim.command("silent TinyCopilot set exclude=")

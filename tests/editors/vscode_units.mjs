@@ -137,7 +137,7 @@ test('the setting takes precedence, even if its program does not exist', async (
   writeProgram(onPath, 'tinycopilot-server');
   const named = writeProgram(scratch, 'path/another');
   assert.deepEqual(await findServer([named, '--x'], own, log), { command: named, args: ['--x'] });
-  assert.match((await findServer(['nowhere'], own, log)).missing, /"nowhere" in the setting/);
+  assert.match((await findServer(['nowhere'], own, log)).missing, /"nowhere" in the tinycopilot.serverCommand setting/);
 });
 
 test('relative folders on the PATH are ignored', async () => {

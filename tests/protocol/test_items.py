@@ -268,7 +268,7 @@ async def test_why_a_document_gets_no_suggestions(start: Start, tmp_path: Path) 
     assert reasons == {
         "one.py": "",
         "notes.txt": "off in plaintext",
-        "generated.py": "the setting `exclude` excludes this file",
+        "generated.py": "the `exclude` setting excludes this file",
         "secrets.py": "this file may contain secrets",
         "forgotten.py": "this file is ignored until a restart",
     }

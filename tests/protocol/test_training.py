@@ -281,9 +281,9 @@ async def test_training_without_a_folder_is_refused(begin: Begin, saved: ModelPa
         (
             {"options": {"modelPath": str(saved.model)}},
             {},
-            "modelPath or tokenizerPath would override the new model",
+            "modelPath or tokenizerPath setting would override the new model",
         ),
-        ({"options": {"maxWorkspaceChars": 0}}, {}, "maxWorkspaceChars is 0"),
+        ({"options": {"maxWorkspaceChars": 0}}, {}, "maxWorkspaceChars setting is 0"),
         ({}, {"minutes": "; touch x"}, "minutes must be above 0"),
     ]
     for more, argument, problem in cases:

@@ -242,7 +242,7 @@ async def test_exclude_setting_drops_files_and_restores_them(begin: Open) -> Non
     session.editor.set({"tinycopilot": {"exclude": ["package/", "open.*"]}})
     assert not await session.is_indexed(OTHER)  # the open one at once
     here = (await session.editor.command("tinycopilot.status", (session.folder / "open.py").as_uri()))["silentHere"]
-    assert here == "the setting `exclude` excludes this file"
+    assert here == "the `exclude` setting excludes this file"
     await session.wait_until_dropped()
     assert await session.ghost("open.py", code_with_name(OTHER) + OTHER[:11]) == ""
     session.change("open.py", code_with_name(OTHER))

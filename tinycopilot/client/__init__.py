@@ -1,1 +1,1 @@
-"""The commands `demo` and `doctor`, which use the installed language server as an editor does; and `clean`."""
+"""The `demo` and `doctor` commands, which use the installed language server as an editor does; and `clean`."""

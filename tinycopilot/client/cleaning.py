@@ -1,4 +1,4 @@
-"""The command `clean`: delete what tinycopilot has written on this machine, outside of the package."""
+"""The `clean` command: delete what tinycopilot has written on this machine, outside of the package."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ def stored(*, with_models: bool) -> list[Stored]:
 
 def _candidates(with_models: bool) -> Iterator[Stored]:
     data = user_data_folder()
-    yield Stored(user_cache_folder(), "the index, which contains text of your files")
+    yield Stored(user_cache_folder(), "the index, which contains text from your files")
     yield Stored(user_log_folder(), "the log")
     yield Stored(http_token_path(), "the token of `serve --http`")
     if with_models:

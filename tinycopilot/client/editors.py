@@ -99,7 +99,7 @@ def check_editors(machine: Machine, server: str) -> list[Finding]:
     findings += check_nvim(machine, server)
     if findings:
         return findings
-    text = "found no settings of VS Code, code-server, VSCodium, Cursor or Neovim"
+    text = "found no settings for VS Code, code-server, VSCodium, Cursor or Neovim"
     return [Finding("editors", text, Level.NOTE, f'see "Use it in your editor" in the README; the server is {server}')]
 
 

@@ -1,4 +1,4 @@
-"""Persistence: the index of a workspace and the weights of the mixture, on disk between sessions.
+"""Persistence: a workspace's index and mixing weights, on disk between sessions.
 
 The index, in the user's cache folder: a line with the digest of the rest (BLAKE2, RFC 7693); a line of JSON; the
 symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of the
@@ -164,7 +164,7 @@ def save_weights(path: Path, weights: Weights, tokenizer_digest: str) -> None:
 def _checked_weights(data: Any, tokenizer_digest: str) -> dict[Key, Row]:
     """Validate the content of the file, and return its weights. Raises ValueError."""
     if not isinstance(data, dict) or data.get("kind") != WEIGHTS_KIND:
-        raise ValueError("not a file of weights")
+        raise ValueError("not a weights file")
     if data.get("tokenizer") != tokenizer_digest:
         raise ValueError("written for another model")
     weights = data.get("weights")

@@ -1,4 +1,4 @@
-"""Request and Result: the input and the output of the engine. Imports nothing heavy."""
+"""Request and Result: the engine's input and output. Imports nothing heavy."""
 
 import dataclasses
 from dataclasses import dataclass

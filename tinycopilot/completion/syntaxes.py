@@ -1,4 +1,4 @@
-"""The language of a document, and the strings and comments of each language, for the lexer (lexical.py).
+"""A document's language, and each language's strings and comments, for the lexer (lexical.py).
 
 Python is complete. Other languages have the common forms; text and markup have brackets and quotes on one line. Code
 embedded in markup (scripts, styles, code in Markdown) is read as markup.
@@ -249,7 +249,7 @@ _SYNTAXES: Final[Mapping[str, Syntax]] = {
 """Name of a language -> syntax; all other languages use TEXT."""
 
 WRITTEN: Final = frozenset(language for languages in _BY_LANGUAGES for language in languages.split())
-"""Programming and markup languages that people write by hand: the value `default` of the setting `languages`.
+"""Programming and markup languages that people write by hand: what `default` means in the `languages` setting.
 
 Excluded are plain text, logs, data, commit messages, and files that may contain secrets (dotenv, INI, properties).
 """

@@ -1,4 +1,4 @@
-"""The command `adapt`: fine-tune on a workspace, and use the model there only if it is better.
+"""The `adapt` command: fine-tune on a workspace, and use the model there only if it is better.
 
 The comparison is on held-out files, with the rest of the workspace indexed, because the network has to improve on the
 n-gram model of the workspace. Each run starts from the model that the workspace would use without its own: repeated
@@ -67,7 +67,7 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
     names = dict[str, str]()  # path -> path in the workspace, the same on every machine
     for root in roots:
         if not root.is_dir():
-            raise UserError(f"{root}: not a folder; give the folders of your project")
+            raise UserError(f"{root}: not a folder; give your project's folders")
         if is_secret_place(root):
             raise UserError(f"{root}: likely to contain secrets, so it is never read; choose another folder")
         found = texts_in(root, suffixes, left_out)

@@ -1,4 +1,4 @@
-"""The command `bench`: latency in several scenarios, decoding speed, memory and start time on this machine."""
+"""The `bench` command: latency in several scenarios, decoding speed, memory and start time on this machine."""
 
 import dataclasses
 import json

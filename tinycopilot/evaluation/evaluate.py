@@ -1,4 +1,4 @@
-"""The command `eval`: keystrokes that suggestions would have saved while writing given code."""
+"""The `eval` command: keystrokes that suggestions would have saved while writing given code."""
 
 import hashlib
 import json

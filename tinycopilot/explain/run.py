@@ -1,4 +1,4 @@
-"""The command `explain`: load the model, index the project, and print the trace or write the page."""
+"""The `explain` command: load the model, index the project, and print the trace or write the page."""
 
 from collections.abc import Callable
 

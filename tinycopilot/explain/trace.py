@@ -32,7 +32,7 @@ from tinycopilot.completion.truncation import (
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 EAGERNESS: Final = tuple(i / 20 for i in range(21))
-"""Values of the setting `eagerness` for which a Trace has a decision."""
+"""Values of the `eagerness` setting for which a Trace has a decision."""
 
 MAX_SEEN: Final = 20
 """Maximum number of occurrences of the longest context in a Trace."""

@@ -1,4 +1,4 @@
-"""The ASGI application: `POST /v1/completions`, `GET /v1/models`, and `POST /infill` of llama.cpp's server."""
+"""The ASGI application: `POST /v1/completions`, `GET /v1/models`, and llama.cpp's `POST /infill`."""
 
 import asyncio
 import json

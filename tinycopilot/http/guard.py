@@ -1,4 +1,4 @@
-"""Guard: refuses requests of web pages and other users, by `Host`, `Origin` and access token.
+"""Guard: refuses requests from web pages and other users, by `Host`, `Origin` and access token.
 
 It does so before any other processing.
 
@@ -45,7 +45,7 @@ class Guard:
         if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
             raise RequestError(403, "the Host header must be 127.0.0.1 or localhost", code="forbidden_host")
         if len(origins) > 1 or not all(map(ORIGIN.fullmatch, origins)):
-            raise RequestError(403, "requests from web pages of other hosts are refused", code="forbidden_origin")
+            raise RequestError(403, "requests from other hosts' web pages are refused", code="forbidden_origin")
         if len(tokens) != 1 or not self._is_right(tokens[0]):
             message = (
                 "missing or wrong token; send the header `Authorization: Bearer TOKEN`, with the token from its file"

@@ -16,7 +16,7 @@ MAX_FILE_BYTES = 1_000
 
 
 def token() -> tuple[str, Path]:
-    """Return the token, and the path of its file, which is created if necessary.
+    """Return the token, and the path to its file, which is created if necessary.
 
     The token stays the same until the file is deleted, because editors store it in their settings. If other users can
     read or write the file, the token is replaced. Raises UserError if the file cannot be written.

@@ -1,4 +1,4 @@
-"""Restore the start of a text whose client sends only the last characters before the cursor.
+"""Restore the start of a text if the client sends only the last characters before the cursor.
 
 The text of such a client starts later at each key, and would have to be indexed and read again as a whole. So it is
 extended by the text that preceded it in the last request. While the user types, all texts then start at the same

@@ -163,7 +163,7 @@ def check_parts(parts: Sequence[str], flags: Mapping[str, Any]) -> None:
 def run_ablation(
     options: TrainOptions, parts: Sequence[str], *, as_json: bool, answer: Callable[[str], None]
 ) -> AblationResult:
-    """The command `train --without`: train, measure, print a table or JSON. Raises UserError."""
+    """The `train --without` command: train, measure, print a table or JSON. Raises UserError."""
     check_parts(parts, vars(options))
     without = sorted(set(parts) - {NOTHING}, key=list(PARTS).index)
     device, flags = choose_device(options.device), options.flags()

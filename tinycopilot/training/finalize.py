@@ -144,7 +144,7 @@ def _closing(paths: ModelPaths, log: TrainLog, facts: dict[str, Any]) -> list[st
     if log.best_step < log.n_steps:
         lines.append(f"the weights are those of the best evaluation, at step {log.best_step:,}; later steps overfitted")
     if "held_out_before" in facts:
-        line = f"on held-out text of this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now"
+        line = f"on held-out text from this corpus: {facts['held_out_before']:.3f} before, {log.held_out_bits:.3f} now"
         if "elsewhere_before" in facts:
             line += (
                 f"; on text from elsewhere (the standard library): {facts['elsewhere_before']:.3f} before, "

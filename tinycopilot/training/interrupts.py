@@ -1,4 +1,4 @@
-"""Interrupts of a run: Ctrl-C, SIGTERM, and the end of standard input when the parent process is gone."""
+"""Interrupts during a run: Ctrl-C, SIGTERM, and the end of standard input when the parent process is gone."""
 
 import _thread
 import contextlib

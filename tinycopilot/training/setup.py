@@ -239,7 +239,7 @@ def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: Simpl
         some += f"{', ' * bool(some)}characters above U+FFFE, such as emoji"
     if not any(character in known and not character.isspace() for character in counts):
         raise CorpusError(
-            f"the corpus has no character of the vocabulary ({some}); add text in which each character occurs more "
+            f"the corpus has no character in the vocabulary ({some}); add text in which each character occurs more "
             f"than once, or omit --init"
         )
     if not n_unknown:

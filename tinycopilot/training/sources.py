@@ -50,7 +50,7 @@ def documents(
         else:
             left_out.add(Reason.BLANK, document[0])
     if not n_documents and os.path.isfile(path):  # noqa: PTH113
-        what = "the file contains only white space" if os.path.getsize(path) else "the file is empty"  # noqa: PTH202
+        what = "the file contains only whitespace" if os.path.getsize(path) else "the file is empty"  # noqa: PTH202
         raise UserError(f"{name}: no text for training: {what}; use a text file with content")
     if not n_documents:
         raise UserError(f"{name}: {_why_nothing(suffixes, left_out)}")

@@ -12,7 +12,7 @@ INSTALL = 'pip install "tinycopilot[tensorboard]"'
 class TensorBoardObserver(Observer):
     """Writes log intervals and evaluations to event files in `folder`, by step.
 
-    Raises UserError if the package `tensorboard` is missing, or if the folder cannot be written.
+    Raises UserError if the `tensorboard` package is missing, or if the folder cannot be written.
     """
 
     def __init__(self, folder: Path | str) -> None:

@@ -1,4 +1,4 @@
-"""The training loop, and the command `train` around it."""
+"""The training loop, and the `train` command around it."""
 
 import contextlib
 import dataclasses
@@ -122,7 +122,7 @@ def train(
 
 
 def run_training(options: TrainOptions) -> ModelPaths:
-    """The command `train`: set up or resume a run, train, compare, save. Returns the new model. Raises UserError."""
+    """The `train` command: set up or resume a run, train, compare, save. Returns the new model. Raises UserError."""
     device = choose_device(options.device)
     paths = model_to_save(options.model_path, options.tokenizer_path)
     require_home(paths.model, "name the model's file with --model_path")

@@ -1,4 +1,4 @@
-"""The command `play`: check the arguments, then run the terminal UI."""
+"""The `play` command: check the arguments, then run the terminal UI."""
 
 import asyncio
 import os

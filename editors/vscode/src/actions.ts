@@ -225,7 +225,7 @@ async function forgetThisFile(host: Host): Promise<void> {
   await host.ask('tinycopilot.forgetFile', uri.toString());
   await host.checkActive();
   void window.showInformationMessage(
-    `tinycopilot: ${basename(uri.path)} is removed from the index, and ignored until the server restarts. To ignore it permanently, use the setting tinycopilot.exclude.`);
+    `tinycopilot: ${basename(uri.path)} is removed from the index, and ignored until the server restarts. To ignore it permanently, use the tinycopilot.exclude setting.`);
 }
 
 async function forgetThisWorkspace(host: Host): Promise<void> {

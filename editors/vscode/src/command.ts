@@ -45,8 +45,8 @@ function searched(): string {
 }
 
 function named([name = '', ...args]: string[], log: LogOutputChannel): Command | { missing: string } {
-  return found(locate(name.replace(/^~(?=[/\\])/, homedir())), 'from the setting tinycopilot.serverCommand', log, args)
-    ?? { missing: `The program "${name}" in the setting tinycopilot.serverCommand was not found.` };
+  return found(locate(name.replace(/^~(?=[/\\])/, homedir())), 'from the tinycopilot.serverCommand setting', log, args)
+    ?? { missing: `The program "${name}" in the tinycopilot.serverCommand setting was not found.` };
 }
 
 function found(command: string | undefined, why: string, log: LogOutputChannel, args: string[] = []): Command | undefined {

@@ -20,9 +20,9 @@ export interface Places {
   environment: string;
   /** The folder of the wheel that the extension may include. */
   wheels: string;
-  /** The setting `installFrom`: URL of a package index, or a folder. */
+  /** The `installFrom` setting: URL of a package index, or a folder. */
   installFrom: string;
-  /** The setting `torchIndex`: URL of an index with CPU builds of PyTorch; empty: none. */
+  /** The `torchIndex` setting: URL of an index with CPU builds of PyTorch; empty: none. */
   torchIndex: string;
 }
 
@@ -111,9 +111,9 @@ export function sourceOf({ wheels, installFrom }: Places): { pip: string[]; word
   // Never by name from a default index: the owner of that name there could run code on the user's machine.
   if (!installFrom) throw new Error('this extension does not include the Python package; set tinycopilot.installFrom to a package index or a folder with the wheel, or tinycopilot.serverCommand to an installed server.');
   if (/^https?:\/\//.test(installFrom)) return { pip: ['--index-url', installFrom, 'tinycopilot'], words: `The package comes from ${installFrom}` };
-  if (!isAbsolute(installFrom)) throw new Error(`the setting tinycopilot.installFrom must be a URL or an absolute path, not "${installFrom}".`);
+  if (!isAbsolute(installFrom)) throw new Error(`the tinycopilot.installFrom setting must be a URL or an absolute path, not "${installFrom}".`);
   const here = wheelIn(installFrom);
-  if (!here) throw new Error(`the folder ${installFrom} (setting tinycopilot.installFrom) contains no tinycopilot wheel.`);
+  if (!here) throw new Error(`the folder ${installFrom} (tinycopilot.installFrom setting) contains no tinycopilot wheel.`);
   return { pip: [here], words: `The package comes from ${installFrom}; its dependencies come from PyPI` };
 }
 

@@ -1,4 +1,4 @@
-// The setting `multiline: "firstLine"`: shows how many lines are hidden, and the rest after the first is accepted.
+// The `multiline: "firstLine"` setting: shows how many lines are hidden, and the rest after the first is accepted.
 import {
   type CancellationToken, type Command, commands, type Disposable, type InlineCompletionItem, type InlineCompletionList,
   type Position, Range, type TextDocument, type TextEditorDecorationType, ThemeColor, window, workspace,

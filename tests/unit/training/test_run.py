@@ -113,7 +113,7 @@ def test_fine_tuning_a_model(corpus: Path, tmp_path: Path, capsys: pytest.Captur
     )
     said = capsys.readouterr().err
     figures = re.search(
-        r"held-out text of this corpus: ([\d.]+) before, ([\d.]+) now; "
+        r"held-out text from this corpus: ([\d.]+) before, ([\d.]+) now; "
         r"on text from elsewhere \(the standard library\): ([\d.]+) before, ([\d.]+) now",
         said,
     )

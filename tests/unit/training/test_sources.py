@@ -58,9 +58,9 @@ def test_whitespace_only_texts_are_counted(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("# %% a\nx = 1\n# %% b\n\n\n# %% c\n \n")
     left_out = LeftOut()
     assert [text for _, text in documents(str(tmp_path / "c.txt"), (), left_out)] == ["x = 1\n"]
-    assert left_out.all_lines() == ("left out: 2 texts of white space only (c.txt, c.txt)",)
+    assert left_out.all_lines() == ("left out: 2 texts with only whitespace (c.txt, c.txt)",)
     (tmp_path / "blank.txt").write_text("\n\n\n")
-    assert "the file contains only white space" in complaint(tmp_path / "blank.txt")
+    assert "the file contains only whitespace" in complaint(tmp_path / "blank.txt")
     (tmp_path / "empty.txt").write_text("")
     assert "the file is empty" in complaint(tmp_path / "empty.txt")
 
@@ -78,11 +78,11 @@ def test_other_files_in_a_folder_are_counted(tmp_path: Path) -> None:
         "left out: 1 file or folder that git ignores (build/)",
         "left out: 1 symbolic link (not followed) (link.py)",
         "left out: 1 pipe, socket or device (pipe.py)",
-        "left out: 1 text of white space only (empty.py)",
+        "left out: 1 text with only whitespace (empty.py)",
         "left out: 6 files with other extensions (no suffix 2, .md 2, .rs 1 and 1 more extension); "
         "use --ext to read them",
     )
-    assert left_out.lines() == ("left out: 1 text of white space only (empty.py)",)
+    assert left_out.lines() == ("left out: 1 text with only whitespace (empty.py)",)
 
 
 @given(st.text("ab\n", max_size=200))

@@ -1,4 +1,4 @@
-"""The page of `explain --html`: one self-contained file with all panels."""
+"""The `explain --html` page: one self-contained file with all panels."""
 
 import math
 from pathlib import Path

@@ -71,7 +71,7 @@ PANELS: Final = (
     Panel(
         "mixture",
         "N-grams and mixture",
-        "Two n-gram models, of the workspace and of this file, count what has followed the last 3 to 28 "
+        "Two n-gram models, one for the workspace and one for this file, count what has followed the last 3 to 28 "
         "characters. Longer contexts are more specific; a discount leaves some probability to the shorter ones. "
         "The mixture multiplies the three predictions, each raised to the power of its weight. The weights are "
         "learned while you type.",

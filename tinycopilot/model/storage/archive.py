@@ -1,4 +1,4 @@
-"""Read files of `torch.save` without PyTorch: a zip archive of one pickle and the bytes of each tensor.
+"""Read files from `torch.save` without PyTorch: a zip archive of one pickle and each tensor's bytes.
 
 Tensors become NumPy arrays. No function that a file names is called, and every size that it claims is checked against
 the size of the file. `torch.load(weights_only=True)` runs no foreign code either, but a few bytes of pickle can make it

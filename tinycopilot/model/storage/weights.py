@@ -52,7 +52,7 @@ def _load_model_data(path: Path, tokenizer: SimpleTokenizer | None, *, shapes_on
     data = load_data(path, "model", required, max_bytes=MAX_MODEL_BYTES, shapes_only=shapes_only)
     if tokenizer is not None and data["tokenizer_digest"] != tokenizer.digest:
         raise ModelFileError(
-            f"{path}: the tokenizer does not match this model; give both files of one training run "
+            f"{path}: the tokenizer does not match this model; give both files from one training run "
             "(--model_path and --tokenizer_path)"
         )
     return data

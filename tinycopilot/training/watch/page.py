@@ -1,4 +1,4 @@
-"""The page of `train --watch`."""
+"""The `train --watch` page."""
 
 import math
 import time

@@ -1,4 +1,4 @@
--- The command :TinyCopilot: its subcommands, their messages and completion.
+-- The :TinyCopilot command: its subcommands, their messages and completion.
 local M = {}
 local state, options = require 'tinycopilot.state', require 'tinycopilot.options'
 local commands = {} -- by subcommand; called with the words after it, and whether there is a `!`

@@ -29,7 +29,7 @@ local function check_model(health, settings)
   end
   local path = vim.fs.normalize(settings.modelPath)
   if vim.fn.filereadable(path) == 1 then return health.ok(('model: `%s`'):format(path)) end
-  health.error(('model: file `%s` not found'):format(path), { 'Correct the setting `modelPath`, or leave it empty.' })
+  health.error(('model: file `%s` not found'):format(path), { 'Correct the `modelPath` setting, or leave it empty.' })
 end
 
 local function check_client(health, client)
@@ -42,7 +42,7 @@ local function check_client(health, client)
   if state.state == 'error' then
     health.error(line, { 'Fix the problem, then run :TinyCopilot restart.', 'See :TinyCopilot log for details.' })
   elseif state.state == 'off' then
-    health.warn(line, { 'Run :TinyCopilot resume, or check the setting `enabled`.' })
+    health.warn(line, { 'Run :TinyCopilot resume, or check the `enabled` setting.' })
   else
     health.ok(line)
   end
@@ -65,7 +65,7 @@ local function check_clients(health, filetypes)
   local without = vim.tbl_filter(function(buffer) return #clients(buffer) == 0 end, wanted)
   if #without > 0 then
     health.warn(('the server is not attached to %d of %d matching buffers'):format(#without, #wanted), {
-      'Check that the option `cmd` is a language server, and give it a second to start.',
+      'Check that the `cmd` option names a language server, and give it a second to start.',
       'Try :TinyCopilot restart; see :TinyCopilot log for details.',
     })
   elseif #clients() == 0 then

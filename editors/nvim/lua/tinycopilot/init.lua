@@ -51,7 +51,7 @@ function M.state() return M.options and state.here() end
 function M.when()
   local inline, key = M.options.settings.inline, M.options.keymaps.suggest
   if inline == 'onDemand' then return key and ('%s shows a suggestion'):format(key) or 'on demand' end
-  return inline == false and 'no ghost text (setting `inline`)' or ''
+  return inline == false and 'no ghost text (`inline` setting)' or ''
 end
 
 --- Returns a text for a statusline, such as 'tinycopilot: training 40%'; '' in a buffer without a server.

@@ -53,8 +53,8 @@ local DELAY_MS = 10 -- delay after a key, so that keys that arrive together, as 
 --- Adapts Neovim's object for this buffer's suggestion, in three ways:
 --- It hides a suggestion as soon as other text is typed (Neovim shows its rest until the next result). A dismissed
 --- suggestion stays hidden until the text or the cursor changes.
---- It requests a suggestion at once; Neovim waits 200 ms. (The server itself waits for the setting `debounceMs`.)
---- It shows `+2 lines` after a suggestion of which the server hides lines (the setting `multiline`).
+--- It requests a suggestion at once; Neovim waits 200 ms. (The server itself waits for the `debounceMs` setting.)
+--- It shows `+2 lines` after a suggestion of which the server hides lines (the `multiline` setting).
 function M.adapt()
   local own = neovims_completor()
   if not own or own.tinycopilot_show then return end

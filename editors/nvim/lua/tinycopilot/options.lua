@@ -11,26 +11,26 @@ M.defaults = {
     languages = { 'default' },
     -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
-    -- When to show suggestions as ghost text: `"automatic"`, as you type; `"onDemand"`, only when you request one with
-    -- a key (the suggestion then stays visible while you type matching text); `false`, never.
+    -- When to show suggestions as ghost text. `"automatic"`: as you type; `"onDemand"`: only when you request one with
+    -- a key (the suggestion then stays visible while you type matching text); `false`: never.
     inline = 'automatic',
     -- Whether to list suggestions in the completion menu, below all other entries: `true`, `false`, or `"automatic"`
     -- (only if the editor shows no ghost text).
     popup = 'automatic',
-    -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many
-    -- keystrokes a suggestion must be expected to save, and scales `minConfidence`.
+    -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets the expected
+    -- number of saved keystrokes that a suggestion needs in order to be shown, and scales `minConfidence`.
     eagerness = 0.25,
-    -- Minimum probability, from 0 to 1, that a suggestion is correct, at `eagerness` 0.5. The effective minimum is 2.5
-    -- times this value at `eagerness` 0 and 0.4 times this value at `eagerness` 1, but never above 0.95. In the middle
-    -- of a line, it is never below 0.4.
+    -- When `eagerness` is 0.5, the minimum probability (0 to 1) that a suggestion is correct. When `eagerness` is 0,
+    -- the effective minimum is 2.5 times this value; when `eagerness` is 1, it is 0.4 times this value. The effective
+    -- minimum is never above 0.95 and, in the middle of a line, never below 0.4.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
     -- Maximum number of lines in a suggestion. Multi-line suggestions need a confidence of at least 50 %. Range: 1 to
     -- 100,000.
     maxLines = 3,
-    -- How to show a multi-line suggestion: `"whole"`, or `"firstLine"`, which shows the first line and the number of
-    -- other lines, such as `+2 lines`. Accepting the first line shows the others.
+    -- How to show a multi-line suggestion. `"whole"`: show all lines. `"firstLine"`: only the first line is shown,
+    -- followed by a count such as `+2 lines`; accepting the first line shows the others.
     multiline = 'whole',
     -- Milliseconds to wait after the last change before showing ghost text. Explicit requests don't wait. Range: 0 to
     -- 10,000.
@@ -39,12 +39,12 @@ M.defaults = {
     inComments = true,
     -- Suggest inside strings.
     inStrings = true,
-    -- No effect; accepted for compatibility. Range: 1 to 64.
+    -- Has no effect; accepted for compatibility. Range: 1 to 64.
     threads = 1,
-    -- Path of the model file. Empty: the model adapted to the workspace, else the one that you trained, else the
+    -- Path to the model file. Empty: the model adapted to the workspace, else the one that you trained, else the
     -- bundled one.
     modelPath = '',
-    -- Path of the tokenizer file. Empty: the one next to the model.
+    -- Path to the tokenizer file. Empty: the one next to the model.
     tokenizerPath = '',
     -- Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files are
     -- indexed first. 0: use only the current document, and store nothing about the workspace. Range: 0 to
@@ -84,7 +84,7 @@ local written = [[
   xsl yaml zig zsh
 ]]
 
---- Whether the setting `languages` enables this file type. If several entries match it, the last one wins.
+--- Whether the `languages` setting enables this file type. If several entries match it, the last one wins.
 function M.has_language(languages, filetype)
   local is_on, is_written = false, (' ' .. written:gsub('%s+', ' ')):find(' ' .. filetype .. ' ', 1, true) ~= nil
   for _, word in ipairs(languages) do

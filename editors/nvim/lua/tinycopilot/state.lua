@@ -78,7 +78,7 @@ function M.here()
   return now
 end
 
---- Whether the setting `languages` includes the file type of a buffer (0: the current one).
+--- Whether the `languages` setting includes the file type of a buffer (0: the current one).
 function M.has_language(buffer)
   local languages = require(NAME).options.settings.languages
   return require('tinycopilot.options').has_language(languages, vim.bo[buffer].filetype)
