@@ -28,7 +28,7 @@ class Stage:
     """One run of `tinycopilot train`."""
 
     corpus: tuple[str, ...]
-    """Values of --corpus; `text` is the prepared text in FOLDER."""
+    """Values of --corpus; `text` and `scripts` are the prepared texts in FOLDER."""
     epochs: float
     seed: int
     share: float
@@ -40,8 +40,10 @@ STAGES = (
     Stage(("corpus.txt", "text"), epochs=0.114, seed=0, share=0.7),
     Stage(("corpus.txt", "text"), epochs=0.131, seed=1, share=1),
     Stage(("corpus.txt", "stdlib"), epochs=0.17, seed=2, share=0.5),
+    Stage(("corpus.txt", "text"), epochs=0.17, seed=3, share=1),
+    Stage(("corpus.txt", "scripts"), epochs=0.6, seed=4, share=0.4),
 )
-"""The last returns to scripts and the standard library: the text of the two before is nearly all libraries."""
+"""`text` is nearly all libraries; the fourth stage returns to the standard library, the sixth to scripts."""
 
 
 def words_of(stage: Stage, length: float = 1) -> list[str]:
@@ -65,7 +67,7 @@ def average(before: Path, after: Path, share: float) -> None:
 
 def train(stage: Stage, length: float, folder: Path, start: Path | None, model: Path) -> None:
     """Run a stage from `start` (None: random weights), and save its average as `model`."""
-    words = [str(folder / word) if word == "text" else word for word in words_of(stage, length)]
+    words = [str(folder / word) if word in ("text", "scripts") else word for word in words_of(stage, length)]
     start_words = ["--init", str(start)] if start else ["--size", "nano"]
     command = [sys.executable, "-m", "tinycopilot", *words, *start_words, "--model_path", str(model), "--use-anyway"]
     subprocess.run(command, check=True, cwd=ROOT)

