@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_F
 # Otherwise pytest would compile all test files again in each run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test pytest soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
+.PHONY: help demo test test-code pytest soak check lint map model settings tour test-vscode editors test-editors clean vsix site test-site
 help:
 	@sed -n '1,5s/^# //p' Makefile
 
@@ -42,7 +42,12 @@ demo: .venv/made
 # because `make -n` would execute a recipe that contains $(MAKE).
 SUBMAKE := $(MAKE)
 test:
-	@tests/editors/run_after.sh $(EDITORS) $(BIN)/tinycopilot-server $(SUBMAKE) lint test-vscode pytest
+	@tests/editors/run_after.sh $(EDITORS) $(BIN)/tinycopilot-server $(SUBMAKE) test-code
+
+# All tests except those in editors. Linting and the extension's tests use one core each.
+test-code:
+	@$(SUBMAKE) --jobs=2 lint test-vscode
+	@$(SUBMAKE) pytest
 
 pytest: .venv/made-for-tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

@@ -2,9 +2,9 @@
 //
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
-// VS Code (code-server) listens on PORT. The checks in vscode_typing.mjs, vscode_serving.mjs and vscode_notebooks.mjs
-// share a window, since opening one takes seconds; vscode_training.mjs uses another one at the same time. Each check opens
-// its own files. Most are copies of FILE, a short Python file, followed by TEXT_TO_TYPE, whose last KEYS characters are
+// VS Code (code-server) listens on PORT. The checks in vscode_typing.mjs and vscode_serving.mjs share a window, since
+// opening one takes seconds; those in vscode_training.mjs and vscode_notebooks.mjs share another one at the same time. Each
+// check opens its own files. Most are copies of FILE, a short Python file, followed by TEXT_TO_TYPE, whose last KEYS characters are
 // typed; the suggestion must be longer than a word. The server learns from the typed text, as in normal use. Each check prints one
 // line. After a failure, SCREENSHOT.png.CHECK.png shows the screen, and the next check gets a new window. Exits with 1 if
 // any check fails. `--only NAME,NAME` runs only these checks. From the root of a clone, with the server on PATH:
@@ -125,7 +125,7 @@ async function run(browser, checks) {
 const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
 const browser = await startBrowser();
 try {
-  await Promise.all([run(browser, TRAINING), run(browser, { ...TYPING, ...SERVING, ...NOTEBOOKS })]);
+  await Promise.all([run(browser, { ...TRAINING, ...NOTEBOOKS }), run(browser, { ...TYPING, ...SERVING })]);
   if (welcomes.length !== 1) throw new Error(`the welcome message was shown ${welcomes.length} times`);
   console.log(`welcome: ${JSON.stringify(welcomes[0])}`);
 } finally {
