@@ -178,9 +178,9 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add_progress(train)
 
     about = (
-        "Fine-tune your model, or the bundled one, on a workspace. 10 % of the files are held out. The old and the new "
-        "model are measured on these files, each combined with the other files' n-gram model. If the new model "
-        "is better, it is used, in this workspace only."
+        "Fine-tune your model, or the bundled one, on a workspace. 10 % of the files are held out. Both the old model "
+        "and the new one are evaluated on these files, each mixed with an n-gram model of the other files. If the new "
+        "model is better, it is used, in this workspace only."
     )
     adapt = _command(
         commands, "adapt", _adapt, "fine-tune on a workspace; use the new model only if it is better there", about

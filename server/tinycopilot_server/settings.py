@@ -81,9 +81,9 @@ class Settings:
     )  # fmt: skip
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
-        "When `eagerness` is 0.5, the minimum probability (0 to 1) that a suggestion is correct. When `eagerness` is "
-        "0, the effective minimum is 2.5 times this value; when `eagerness` is 1, it is 0.4 times this value. The "
-        "effective minimum is never above 0.95 and, in the middle of a line, never below 0.4.",
+        "The minimum probability (0 to 1) that a suggestion is correct, before scaling by `eagerness`. The effective "
+        "minimum is 2.5 times this value when `eagerness` is 0, equal to it at 0.5, and 0.4 times it at 1. It is never "
+        "above 0.95 and, in the middle of a line, never below 0.4.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)

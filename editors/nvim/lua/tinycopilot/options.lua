@@ -20,9 +20,9 @@ M.defaults = {
     -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets the expected
     -- number of saved keystrokes that a suggestion needs in order to be shown, and scales `minConfidence`.
     eagerness = 0.25,
-    -- When `eagerness` is 0.5, the minimum probability (0 to 1) that a suggestion is correct. When `eagerness` is 0,
-    -- the effective minimum is 2.5 times this value; when `eagerness` is 1, it is 0.4 times this value. The effective
-    -- minimum is never above 0.95 and, in the middle of a line, never below 0.4.
+    -- The minimum probability (0 to 1) that a suggestion is correct, before scaling by `eagerness`. The effective
+    -- minimum is 2.5 times this value when `eagerness` is 0, equal to it at 0.5, and 0.4 times it at 1. It is never
+    -- above 0.95 and, in the middle of a line, never below 0.4.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
