@@ -40,7 +40,7 @@ demo: .venv/made
 
 # Installs the editors, where possible, while the other tests run, and then runs the editor tests. The recipe uses SUBMAKE
 # because `make -n` would execute a recipe that contains $(MAKE).
-SUBMAKE := $(MAKE)
+SUBMAKE := $(MAKE) --no-print-directory
 test:
 	@tests/editors/run_after.sh $(EDITORS) $(BIN)/tinycopilot-server $(SUBMAKE) test-code
 
