@@ -29,12 +29,10 @@ DESCRIPTIONS = {
     "page": "template, styles and script of HTML pages",
     SHARED: "modules directly in tinycopilot/: which files are read, secrets, paths",
 }
+PACKAGES = sorted(init.parent.name for init in SOURCES["tinycopilot"].glob("*/__init__.py"))
 FOLDERS = {
     "tinycopilot": "*.py",
-    **{
-        f"tinycopilot/{name}": "**/*.py"
-        for name in ("completion", "model", "training", "evaluation", "explain", "page", "tui", "http", "client")
-    },
+    **{f"tinycopilot/{name}": "**/*.py" for name in PACKAGES},
     "server/tinycopilot_server": "**/*.py",
     "editors/vscode/src": "*.ts",
     "editors/nvim/lua/tinycopilot": "*.lua",

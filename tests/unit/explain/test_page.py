@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html
 import inspect
 import math
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from explain_page import Page
+from markupsafe import escape
 from networks import randomise
 
 from tinycopilot.cli import main
@@ -75,9 +75,9 @@ def test_distributions_and_decisions_equal_the_engine(make_page: MakePage, pair:
         assert one["shown"] == (result.suggestion.text.replace("\n", "⏎") if result.suggestion else "")
         assert one["why"].startswith("Nothing is shown" if not result.suggestion else "“")
     [verdict] = [
-        one["why"] for one in page.data["decision"]["by_eagerness"] if one["eagerness"] == CompleterSettings.eagerness
+        one["why"] for one in data["decision"]["by_eagerness"] if one["eagerness"] == CompleterSettings.eagerness
     ]
-    assert f'<p class="lead">{html.escape(verdict)}' in page.html.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
+    assert f'<p class="lead">{escape(verdict)}' in page.html
     prediction, cursor = trace(fresh(), Request(CODE)).ahead[0].prediction, data["mixture"]["positions"][-1]
     for row, top in zip((*prediction.rows, prediction.log_probs), cursor["top"], strict=False):
         assert [p for _, p in top] == pytest.approx(np.sort(np.exp(row))[::-1][: len(top)], rel=1e-3)
