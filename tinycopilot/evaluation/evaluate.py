@@ -13,7 +13,7 @@ from tinycopilot.evaluation.infill import evaluate_infill, table
 from tinycopilot.evaluation.replay import ShownSuggestion
 from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
 from tinycopilot.evaluation.report.page import page as report_page
-from tinycopilot.evaluation.score import CalibrationBin, calibration_error
+from tinycopilot.evaluation.score import calibration_error
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.page_file import check_page, write_page
 from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, real_path, user_path
@@ -112,7 +112,7 @@ def tables(evaluation: EvaluationResult) -> str:
         "accepted: share of the suggestions that were right",
         "",
     ]
-    lines += [*_calibration_lines(evaluation.calibration)]
+    lines += _calibration_lines(evaluation)
     taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
     wrong = sorted(
         (s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_correct, -s.suggestion.confidence)
@@ -126,13 +126,19 @@ def tables(evaluation: EvaluationResult) -> str:
     return "\n".join(lines)
 
 
-def _calibration_lines(bins: Sequence[CalibrationBin]) -> list[str]:
+def _calibration_lines(evaluation: EvaluationResult) -> list[str]:
+    bins = evaluation.calibration
     error = calibration_error(bins)
     if error is None:
         return ["no suggestion was shown"]
     said = "  ".join(f"{b.confidence:5.2f}" for b in bins)
     true = "  ".join(f"{b.right:5.2f}" for b in bins)
-    return [f"confidence  {said}", f"correct     {true}   (expected calibration error {100 * error:.1f} %)"]
+    by_context = ", ".join(f"{name} {_percent(error)}" for name, error in evaluation.calibration_errors.items())
+    return [
+        f"confidence  {said}",
+        f"correct     {true}",
+        f"expected calibration error: {_percent(error)} (by context: {by_context})",
+    ]
 
 
 def _percent(share: float | None) -> str:

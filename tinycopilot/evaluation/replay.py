@@ -15,6 +15,8 @@ from typing import Final
 
 from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.engine import Engine, Request, Why
+from tinycopilot.completion.lexical import lexical_context
+from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.evaluation.score import Score
 
@@ -46,6 +48,8 @@ class ShownSuggestion:
     """Line number, from 1."""
     before: str
     """The line up to the cursor."""
+    context: str
+    """`line start`, before the first word of a line; otherwise `code`, `comment` or `string`."""
     suggestion: Suggestion
     n_correct: int
     """Number of correct characters."""
@@ -128,5 +132,6 @@ def _suggested(engine: Engine, request: Request, score: Score) -> Suggestion | N
 def _shown(excerpt: Excerpt, at: int, suggestion: Suggestion) -> ShownSuggestion:
     text, offered = excerpt.text, suggestion.text
     n_correct = common_prefix_len(offered, text[at : at + len(offered)])
-    line_start = text.rfind("\n", 0, at) + 1
-    return ShownSuggestion(excerpt.name, at, text.count("\n", 0, at) + 1, text[line_start:at], suggestion, n_correct)
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    context = lexical_context(text[:at], language_of(excerpt.name)) if line.strip() else "line start"
+    return ShownSuggestion(excerpt.name, at, text.count("\n", 0, at) + 1, line, context, suggestion, n_correct)

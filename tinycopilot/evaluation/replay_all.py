@@ -40,10 +40,21 @@ class EvaluationResult:
         """The calibration: confidence against accuracy of all suggestions."""
         return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
 
+    @property
+    def calibration_errors(self) -> dict[str, float | None]:
+        """Calibration error by context (see ShownSuggestion)."""
+        pairs = dict[str, list[tuple[float, bool]]]()
+        for shown in self.shown:
+            pairs.setdefault(shown.context, []).append((shown.suggestion.confidence, shown.accepted))
+        return {context: calibration_error(calibration(pairs[context])) for context in sorted(pairs)}
+
     def to_json(self) -> dict[str, Any]:
         """Return the metrics over all files."""
         error = calibration_error(self.calibration)
-        return {"files": len(self.scores), **self.total.figures(), "calibration_error": error}
+        return {
+            "files": len(self.scores), **self.total.figures(),
+            "calibration_error": error, "calibration_error_by_context": self.calibration_errors,
+        }  # fmt: skip
 
 
 def replay_all(

@@ -11,7 +11,9 @@ from typing import Any
 SHOWN_COST_KEYS = 0.1
 """Cost of reading a new suggestion, in keystrokes, accepted or not."""
 
-N_BINS = 10
+MAX_BINS = 10
+MIN_BIN_SIZE = 50
+"""Accuracy over fewer suggestions would be mostly noise, which a calibration error counts as error."""
 
 
 @dataclass
@@ -89,9 +91,10 @@ class CalibrationBin:
 
 
 def calibration(shown: Sequence[tuple[float, bool]]) -> list[CalibrationBin]:
-    """Bin (confidence, correct) pairs into N_BINS bins of nearly equal count, by confidence."""
+    """Bin (confidence, correct) pairs into at most MAX_BINS bins of nearly equal count, by confidence."""
     ordered = sorted(shown)
-    edges = [len(ordered) * i // N_BINS for i in range(N_BINS + 1)]
+    n_bins = max(1, min(MAX_BINS, len(ordered) // MIN_BIN_SIZE))
+    edges = [len(ordered) * i // n_bins for i in range(n_bins + 1)]
     parts = [ordered[first:last] for first, last in itertools.pairwise(edges) if first < last]
     return [
         CalibrationBin(

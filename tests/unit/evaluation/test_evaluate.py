@@ -37,6 +37,7 @@ def test_json_has_every_measure(files: list[str], tmp_path: Path, capsys: pytest
     assert set(figures) == {
         *("files", "chars", "bits_per_char", "keystrokes_saved", "shown_per_100", "accepted_share"),
         *("median_accepted", "flicker", "latency_ms", "cpu_s_per_1000_keys", "calibration_error"),
+        "calibration_error_by_context",
     }
     assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
     assert figures["bits_per_char"]["network"] > 1

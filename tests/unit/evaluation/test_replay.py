@@ -1,12 +1,14 @@
 """The simulated user, with scripted suggestions: all counts are known."""
 
+import dataclasses
 from typing import cast
 
 import pytest
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.evaluation.replay import Excerpt, ShownSuggestion, is_indentation, replay
+from tinycopilot.evaluation.replay import Excerpt, ReplayResult, ShownSuggestion, is_indentation, replay
+from tinycopilot.evaluation.replay_all import EvaluationResult
 from tinycopilot.evaluation.score import SHOWN_COST_KEYS, Score, calibration, calibration_error, percentile
 
 
@@ -44,6 +46,19 @@ def test_correct_suggestion_is_one_key() -> None:
     assert score.figures()["keystrokes_saved"]["net"] == pytest.approx(1 - (4 + SHOWN_COST_KEYS) / 9, abs=1e-4)
     assert (shown.line, shown.before, shown.n_correct, shown.accepted) == (1, "re", 6, True)
     assert shown.at == 2
+
+
+def test_calibration_is_also_measured_by_context() -> None:
+    text = 'def f():\n    x = "word"  # note\n'
+    script = {text[: text.index(word) + 1]: word[1:] for word in ("def", "word", "note")}
+    script |= {text[: text.index("x =")]: "y", text[: text.index("=")]: "=="}
+    _, shown = replayed(text, script)
+    contexts = {one.suggestion.text: one.context for one in shown}
+    assert contexts == {"ef": "code", "y": "line start", "==": "code", "ord": "string", "ote": "comment"}
+    sure = [dataclasses.replace(one, suggestion=Suggestion(one.suggestion.text, 0.9)) for one in shown]
+    result = EvaluationResult([ReplayResult(Excerpt("a.py", text, 0, 1), Score(), sure, {})])
+    expected = {"code": 0.4, "comment": 0.1, "line start": 0.9, "string": 0.1}  # of two in code, one is right
+    assert result.calibration_errors == pytest.approx(expected)
 
 
 def test_indentation_is_free_for_both() -> None:
@@ -148,12 +163,13 @@ def test_percentiles_are_nearest_ranks(share: float, value: float) -> None:
 
 
 def test_calibration_compares_confidence_with_accuracy() -> None:
-    sure = [(0.9, True)] * 9 + [(0.9, False)]
-    unsure = [(0.5, i % 2 == 0) for i in range(10)]
+    sure = [(0.9, i % 10 > 0) for i in range(300)]
+    unsure = [(0.5, i % 2 == 0) for i in range(300)]
     bins = calibration(sure + unsure)
-    assert [b.n for b in bins] == [2] * 10
+    assert [b.n for b in bins] == [60] * 10
     assert [b.confidence for b in bins] == pytest.approx([0.5] * 5 + [0.9] * 5)
-    assert sum(b.right * b.n for b in bins) == 5 + 9
+    assert sum(b.right * b.n for b in bins) == 150 + 270
+    assert len(calibration(sure[:149])) == 2
     assert calibration_error(calibration([(0.9, False)] * 30)) == pytest.approx(0.9)
     assert calibration_error(calibration([(1.0, True)] * 3)) == 0
     assert calibration_error(calibration([])) is None

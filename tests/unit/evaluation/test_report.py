@@ -158,9 +158,8 @@ def test_common_indentation_is_removed_from_passages() -> None:
 def test_calibration_points_match_the_figures() -> None:
     text = written(some_replays())
     assert "2 suggestions" in text
-    assert '<circle cx="50.00%" cy="0.00%"' in text
-    assert '<circle cx="50.00%" cy="100.00%"' in text
-    assert "50 % confidence, 100 % correct, 1 suggestions" in text
+    assert '<circle cx="50.00%" cy="50.00%"' in text
+    assert "50 % confidence, 50 % correct, 2 suggestions" in text
 
 
 def test_external_text_is_escaped() -> None:

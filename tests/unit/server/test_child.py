@@ -105,6 +105,7 @@ def test_child_that_ignores_the_stop_is_killed(output: Output, monkeypatch: pyte
     assert output.end[0] != 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("output")
 def test_child_ends_with_a_killed_server(tmp_path: Path) -> None:
     """The end of its output shows that the grandchild has ended, although its parent was killed."""

@@ -197,6 +197,7 @@ def test_text_stays_text_and_only_a_running_page_reloads(tmp_path: Path) -> None
     assert steps_of(tmp_path / "ended.html") == [0, 100, 200, 300, 400]
 
 
+@pytest.mark.slow
 def test_page_is_at_most_2_mb(tmp_path: Path) -> None:
     """Uses the largest attention maps, which compress badly, and a long log."""
     run, state = a_run(tmp_path)

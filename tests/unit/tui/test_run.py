@@ -125,6 +125,7 @@ def test_real_terminal(pair: ModelPaths, tmp_path: Path) -> None:
         assert path.read_bytes() == b"x = 1\r\nif y:\r\n    z"
 
 
+@pytest.mark.slow
 @needs_a_terminal
 def test_quit_does_not_wait_for_a_loading_model() -> None:
     with RealTerminal("-c", ENDLESS) as terminal:

@@ -116,7 +116,7 @@ def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
     drawn = chart("Calibration", words, x, y, curves, dots)
     return (
         f'<div class="calibration"><div class="square">{drawn}</div>\n<div><p><b>{percent(error)}</b>'
-        f" expected calibration error.</p>\n<p>{n_shown:,} suggestions in {len(bins)} bins of equal size, by"
+        f" expected calibration error.</p>\n<p>{n_shown:,} suggestions, in bins of equal size by"
         " confidence; each bin is a point. On the diagonal, confidence equals accuracy; above it, accuracy is higher,"
         " below it lower.</p></div></div>"
     )
