@@ -74,6 +74,7 @@ class Obstacle(Enum):
     TOO_SHORT = "too short"
     BLANK = "ends with whitespace"
     IN_WORD = "inside a word"
+    INDENTS = "indents a line that is already indented"
     REPEATS = "repeats a line above"
     UNSAFE = "unbalanced code"
     IMPLAUSIBLE = "implausible in this context"
@@ -202,6 +203,8 @@ class End:
             return Obstacle.BLANK
         if is_within(last, following):
             return Obstacle.IN_WORD
+        if self._begun.isspace() and text[0].isspace() and not text.startswith("\n"):
+            return Obstacle.INDENTS
         lines = [_words(line) for line in (self._begun + text).split("\n")]
         own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
         return Obstacle.REPEATS if own or (len(lines) == 1 and lines[0] in self._above) else None

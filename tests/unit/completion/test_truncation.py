@@ -104,6 +104,23 @@ def test_no_line_is_repeated(before: str, decoded: str, expected: str | None) ->
     assert (suggestion.text if suggestion else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "decoded", "expected"),
+    [
+        ("def f():\n    ", "    return x\n", None),
+        ("def f():\n\t", "\treturn x\n", None),
+        ("def f():\n    ", "return x\n", "return x"),
+        ("class A:\n    x = 1\n\n", "    def f(self):\n", "    def f(self):"),  # unindented so far
+        ("def f():\n    x", "  = y\n", "  = y"),
+        ("def f():\n    ", "\n    return x\n", "\n    return x"),
+    ],
+)
+def test_an_indented_line_is_not_indented_further(before: str, decoded: str, expected: str | None) -> None:
+    """Editors indent a new line correctly, and know more about it than the text before it says."""
+    suggestion = truncate(certain(decoded), CompleterSettings(), before)
+    assert (suggestion.text if suggestion else None) == expected
+
+
 def test_confidence_is_the_product_and_meets_the_limit() -> None:
     decoded = [("a", -0.1), ("b", -0.2), (" ", -0.3), ("c", -5.0)]
     suggestion = truncate(decoded, CompleterSettings(eagerness=1, min_confidence=0.3))
