@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Callable
 
-import neovim_errors
+import neovim_errors  # noqa: F401 (adds its checks)
 import neovim_features
-import neovim_typing
+import neovim_typing  # noqa: F401 (adds its checks)
 from neovim_editor import FAILURES, argument_parser, log_tail, start_neovim
-from neovim_user import PROJECT, User
+from neovim_user import CHECKS, PROJECT, User
 
 
 def main() -> int:
@@ -26,10 +26,11 @@ def main() -> int:
     parser.add_argument("--only", default="", help="run only the checks whose names contain this")
     arguments = parser.parse_args()
     # The order matters: the check of the statistics needs the suggestions that earlier checks have accepted.
-    all_checks = neovim_typing.CHECKS + neovim_features.CHECKS + neovim_errors.CHECKS
+    order = ["neovim_typing", "neovim_features", "neovim_errors"]
     # This one runs first: what the server learns during the others lowers its confidence in multi-line suggestions.
-    all_checks.sort(key=lambda check: check is not neovim_features.first_line_then_the_rest)
-    checks = [check for check in all_checks if arguments.only in check.__name__]
+    first = neovim_features.first_line_then_the_rest
+    checks = sorted(CHECKS, key=lambda check: (check is not first, order.index(check.__module__)))
+    checks = [check for check in checks if arguments.only in check.__name__]
     if not checks:
         parser.error(f"no check has a name that contains {arguments.only}")
     try:

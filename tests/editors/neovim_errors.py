@@ -7,14 +7,7 @@ from typing import Any
 
 import pynvim
 from neovim_editor import PLUGIN, wait_for
-from neovim_user import Check, User, assert_equal
-
-CHECKS: list[Check] = []
-
-
-def check(function: Check) -> Check:
-    CHECKS.append(function)
-    return function
+from neovim_user import User, assert_equal, check
 
 
 def error_of(user: User, command: str) -> str:

@@ -11,17 +11,10 @@ from random import Random
 from string import ascii_letters
 
 from neovim_editor import wait_for
-from neovim_user import NO_REQUEST_WAIT_S, PREFIX, TEXT, Check, User, assert_equal
+from neovim_user import NO_REQUEST_WAIT_S, PREFIX, TEXT, User, assert_equal, check
 
 TRAIN_MINUTES = 0.02
 """Enough for one or two training steps, and so for an improvement on random letters."""
-
-CHECKS: list[Check] = []
-
-
-def check(function: Check) -> Check:
-    CHECKS.append(function)
-    return function
 
 
 @check

@@ -6,17 +6,10 @@ import time
 from pathlib import Path
 
 from neovim_editor import GHOST_TEXT, wait_for
-from neovim_user import NO_REQUEST_WAIT_S, PREFIX, Check, User, assert_equal
+from neovim_user import NO_REQUEST_WAIT_S, PREFIX, User, assert_equal, check
 
 WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
 LINE = re.compile(r"\s*[^\n]*")
-
-CHECKS: list[Check] = []
-
-
-def check(function: Check) -> Check:
-    CHECKS.append(function)
-    return function
 
 
 @check

@@ -23,6 +23,14 @@ NO_REQUEST_WAIT_S = 0.4
 """Time to wait before checking that no suggestion is requested: twice Neovim's delay."""
 
 Check = Callable[["User"], None]
+CHECKS: list[Check] = []
+"""All checks of the imported modules."""
+
+
+def check(function: Check) -> Check:
+    """Add a check to CHECKS."""
+    CHECKS.append(function)
+    return function
 
 
 def assert_equal(what: str, expected: object, actual: object) -> None:
